@@ -1,0 +1,75 @@
+"""Writes gen/: messages, stubs, typed stubs and the protoset, from the contracts in proto/."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTO = ROOT / "proto"
+WELL_KNOWN = Path(str(files("grpc_tools"))) / "_proto"
+GOOGLEAPIS = Path(str(files("google.api"))).parent.parent
+SCRIPTS = Path(sys.executable).parent
+VALIDATE = "buf/validate/validate.proto"
+
+
+def validate_image(into: Path) -> Path:
+    """Writes a descriptor set with validate.proto, which the protovalidate wheel holds only inside its own module."""
+    validate_pb = import_module("protovalidate._gen.buf.validate.validate_pb")
+    image = FileDescriptorSet()
+    image.file.add().ParseFromString(validate_pb.desc().proto.to_binary())
+    for name in ("descriptor", "duration", "field_mask", "timestamp"):
+        module = import_module(f"google.protobuf.{name}_pb2")
+        module.DESCRIPTOR.CopyToProto(image.file.add())
+    path = into / "validate.binpb"
+    path.write_bytes(image.SerializeToString())
+    return path
+
+
+def generate(out: Path) -> None:
+    """Writes everything under `out`; raises SystemExit with protoc's code where a contract does not compile."""
+    sources = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
+    with tempfile.TemporaryDirectory() as scratch:
+        image = validate_image(Path(scratch))
+        includes = [f"--proto_path={path}" for path in (PROTO, GOOGLEAPIS, WELL_KNOWN)]
+        plugins = [f"--plugin=protoc-gen-{name}={SCRIPTS / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")]
+        shared = [*includes, f"--descriptor_set_in={image}"]
+        code = protoc.main(
+            [
+                "protoc",
+                *shared,
+                *plugins,
+                f"--python_out={out}",
+                f"--grpc_python_out={out}",
+                f"--mypy_out={out}",
+                f"--mypy_grpc_out={out}",
+                *sources,
+                VALIDATE,
+            ]
+        ) or protoc.main(
+            [
+                "protoc",
+                *shared,
+                "--include_imports",
+                "--include_source_info",
+                f"--descriptor_set_out={out / 'plaudit.protoset'}",
+                *sources,
+            ]
+        )
+    if code:
+        raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen"
+    for stale in ("plaudit", "buf"):
+        shutil.rmtree(target / stale, ignore_errors=True)
+    target.mkdir(exist_ok=True)
+    generate(target)
