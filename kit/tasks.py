@@ -1,0 +1,53 @@
+"""Loops that go on: run, log what broke, wait a little longer each time, run again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+
+async def keep_running(
+    name: str, attempt: Callable[[], Awaitable[None]], *, floor: float = 0.05, ceiling: float = 2.0
+) -> None:
+    """Runs `attempt` for ever, with full-jitter pauses (seconds) that double after each failure; ends by cancellation.
+
+    An attempt that lasted longer than the ceiling starts the pauses anew.
+    """
+    failures = 0
+    while True:
+        began = time.monotonic()
+        try:
+            await attempt()
+            reason = "ended"
+        except Exception as error:
+            reason = f"{type(error).__name__}: {_short(error)}"
+        failures = 1 if time.monotonic() - began > ceiling else failures + 1
+        pause = random.uniform(floor, min(ceiling, floor * 2 ** min(failures, 16)))
+        log.info("loop will run again", loop=name, after=reason, pause_ms=round(pause * 1000), failures=failures)
+        await asyncio.sleep(pause)
+
+
+def _short(error: Exception) -> str:
+    details = getattr(error, "details", None)  # grpc.aio.AioRpcError says it all in one long repr
+    text = details() if callable(details) else str(error)
+    return str(text).replace("\n", " ")[:200]
+
+
+@asynccontextmanager
+async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs the coroutines beside the block and cancels them when it ends; a failure of one breaks the block."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
