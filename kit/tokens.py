@@ -40,7 +40,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a token speaks for. `subject` is a user, or a service's name where `service`; `expires` is in Unix seconds."""
+    """Whom a token speaks for: a user, or where `service` the service of that name. `expires` is in Unix seconds."""
 
     tenant: str
     subject: str
@@ -196,7 +196,10 @@ class Minter:
     def mint_service(
         self, name: str, scopes: tuple[str, ...] = ("act-as",), tenant: str = "default", ttl: float = 30 * 24 * 3600.0
     ) -> str:
-        """A token for a service, valid for `ttl` seconds; with the scope `act-as` it may act for users of its tenant."""
+        """A token for a service, valid for `ttl` seconds.
+
+        With the scope `act-as` it may act for users of its tenant, with `tenants` beside it for those of any.
+        """
         return self._mint(name, tenant, "service", " ".join(scopes), ttl)
 
     def _mint(self, subject: str, tenant: str, kind: str, scope: str, ttl: float) -> str:

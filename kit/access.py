@@ -1,0 +1,104 @@
+"""Who may call which rpc: decided from the contract's `access` option and the verified token, and from nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from google.protobuf import descriptor_pool
+from plaudit.edge.v1 import options_pb2
+
+from kit.caller import Caller
+from kit.clock import Clock
+from kit.errors import Forbidden, Invalid, Unauthenticated
+from kit.tokens import Principal, Verifier
+
+ACT_AS = "act-as"
+ANY_TENANT = "tenants"
+USER_KEY = "plaudit-user"
+_PUBLIC_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+_USER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
+ANONYMOUS = Caller(tenant="", user="")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may call one rpc."""
+
+    access: int
+    full_name: str
+
+
+def rule_of(method: str) -> Rule:
+    """The rule of `/package.Service/Method`; an rpc that says nothing is for nobody."""
+    if method.startswith(_PUBLIC_PREFIXES):
+        return Rule(options_pb2.ACCESS_PUBLIC, method)
+    if method.startswith("/grpc."):
+        return Rule(options_pb2.ACCESS_SERVICE, method)
+    try:
+        found = descriptor_pool.Default().FindMethodByName(method[1:].replace("/", "."))
+    except KeyError:
+        return Rule(options_pb2.ACCESS_UNSPECIFIED, method)
+    return Rule(found.GetOptions().Extensions[options_pb2.access], method)
+
+
+class Gate:
+    """Lets callers in, by their tokens."""
+
+    def __init__(self, verifier: Verifier, clock: Clock) -> None:
+        self._verifier = verifier
+        self._clock = clock
+
+    def admit(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        """The caller of an rpc; raises Unauthenticated or Forbidden."""
+        if rule.access == options_pb2.ACCESS_PUBLIC:
+            return ANONYMOUS
+        bearer: str | bytes = ""
+        acting_for: str | bytes = ""
+        for key, value in metadata:
+            if key == "authorization":
+                if bearer:
+                    raise Unauthenticated("the token is missing or not valid")
+                bearer = value
+            elif key == USER_KEY:
+                acting_for = value
+        if not isinstance(bearer, str) or not bearer.startswith("Bearer "):
+            raise Unauthenticated("the token is missing or not valid")
+        principal = self._verifier.verify(bearer[7:], self._clock.now())
+        if not acting_for:
+            return self._allowed(rule, _own(principal))
+        if not (principal.service and ACT_AS in principal.scopes):
+            raise Forbidden(f"only a service with the scope {ACT_AS} may send {USER_KEY}", reason="ACT_AS_REQUIRED")
+        if not isinstance(acting_for, str) or not _USER.fullmatch(acting_for):
+            raise Invalid(f"{USER_KEY} is not a user id", field=USER_KEY)
+        return self._allowed(
+            rule, Caller(principal.tenant, acting_for, principal.subject, principal.scopes, unlimited=True)
+        )
+
+    @staticmethod
+    def _allowed(rule: Rule, who: Caller) -> Caller:
+        if allows(rule, who):
+            return who
+        raise Forbidden("this caller may not call this method", reason="ACCESS_DENIED")
+
+
+def allows(rule: Rule, who: Caller) -> bool:
+    """Whether a verified caller may call the rpc."""
+    if rule.access == options_pb2.ACCESS_USER:
+        return bool(who.user) or bool(who.service)
+    return rule.access == options_pb2.ACCESS_PUBLIC or (rule.access == options_pb2.ACCESS_SERVICE and bool(who.service))
+
+
+@lru_cache(maxsize=65_536)
+def _own(principal: Principal) -> Caller:
+    if principal.service:
+        return Caller(principal.tenant, "", principal.subject, principal.scopes, unlimited=True)
+    return Caller(principal.tenant, principal.subject, "", principal.scopes)
+
+
+@lru_cache(maxsize=65_536)
+def forwarded(tenant: str, user: str, service: str, scopes: frozenset[str], unlimited: bool) -> Caller:
+    """The caller of a call that a trusted service forwards on a call stream."""
+    return Caller(tenant, user, service, scopes, unlimited)

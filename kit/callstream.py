@@ -1,0 +1,160 @@
+"""The calling end of the call stream: calls gather while a write is in flight and go out together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.rpc import status_pb2
+from plaudit.edge.v1 import call_service_pb2 as pb
+from plaudit.edge.v1 import call_service_pb2_grpc
+
+from kit.errors import make_status
+from kit.tasks import keep_running
+from kit.telemetry import CALL_BATCH
+
+log = structlog.get_logger()
+OnReply = Callable[[bytes | None, status_pb2.Status | None], None]
+
+_CALLS_AT_ONCE = 512
+_WAITING_LIMIT = 32_768
+_SWEEP_SECONDS = 0.1
+# Kept for callers whose deadline is over on both sides: the server answers first, the client gives up a little later.
+_PATIENCE = 0.25
+
+_OVERLOADED = make_status(
+    grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many calls are waiting for this node", retry_after=0.2
+)
+_BROKEN = make_status(
+    grpc.StatusCode.UNAVAILABLE,
+    "OUTCOME_UNKNOWN",
+    "the connection broke before the answer came; retry with the same op_id",
+)
+_LATE = make_status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN", "no answer came in time; retry with the same op_id")
+_UNREACHED = make_status(
+    grpc.StatusCode.UNAVAILABLE, "NODE_UNREACHABLE", "the node could not be reached; nothing was done", retry_after=0.2
+)
+
+
+class _Waiting:
+    """A call without a reply. `sent`: whether the server may have seen it."""
+
+    __slots__ = ("deadline", "on_reply", "sent")
+
+    def __init__(self, on_reply: OnReply, deadline: float) -> None:
+        self.on_reply = on_reply
+        self.deadline = deadline
+        self.sent = False
+
+
+class CallStream:
+    """All calls of this process to one node. Every call gets exactly one answer: reply, error, or unknown outcome."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: Callable[[], tuple[tuple[str, str], ...]]) -> None:
+        self._stub: Any = call_service_pb2_grpc.CallServiceStub(channel)
+        self._metadata = metadata
+        self._next_id = 0
+        self._pending: list[pb.Call] = []
+        self._waiting: dict[int, _Waiting] = {}
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def submit(
+        self,
+        method: str,
+        request: bytes,
+        on_reply: OnReply,
+        *,
+        tenant: str = "",
+        user: str = "",
+        unlimited: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        """Sends a call with the next batch; `on_reply` is called once, on the loop, never from within `submit`."""
+        if len(self._waiting) >= _WAITING_LIMIT:
+            asyncio.get_running_loop().call_soon(on_reply, None, _OVERLOADED)
+            return
+        self._next_id = id_ = self._next_id + 1
+        self._waiting[id_] = _Waiting(on_reply, time.monotonic() + timeout)
+        self._pending.append(
+            pb.Call(
+                id=id_,
+                method=method,
+                request=request,
+                user=user,
+                tenant=tenant,
+                timeout_ms=int(timeout * 1000),
+                unlimited=unlimited,
+            )
+        )
+        if not self._wake.is_set():
+            self._wake.set()
+
+    async def run(self, name: str) -> None:
+        """Keeps a stream to the node until cancelled; what waits then has an unknown outcome."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            await keep_running(f"call stream to {name}", self._attempt)
+        finally:
+            sweeper.cancel()
+            self._fail(lambda waiting: _BROKEN if waiting.sent else _UNREACHED)
+
+    async def _attempt(self) -> None:
+        call = self._stub.Exchange(metadata=self._metadata())
+        writer = asyncio.create_task(self._write(call))
+        try:
+            async for response in call:
+                waiting = self._waiting
+                for reply in response.replies:
+                    found = waiting.pop(reply.id, None)
+                    if found is None:
+                        continue  # it was given up
+                    if reply.HasField("error"):
+                        found.on_reply(None, reply.error)
+                    else:
+                        found.on_reply(reply.response, None)
+        finally:
+            writer.cancel()
+            call.cancel()
+            self._fail(lambda waiting: _BROKEN if waiting.sent else None)
+
+    async def _write(self, call: Any) -> None:
+        wake = self._wake
+        while True:
+            await wake.wait()
+            batch = self._pending[:_CALLS_AT_ONCE]
+            del self._pending[:_CALLS_AT_ONCE]
+            if not self._pending:
+                wake.clear()
+            if not batch:
+                continue
+            waiting = self._waiting
+            live = []
+            for one in batch:
+                entry = waiting.get(one.id)
+                if entry is not None:
+                    entry.sent = True
+                    live.append(one)
+            if not live:
+                continue
+            CALL_BATCH.labels("client").observe(len(live))
+            await call.write(pb.ExchangeRequest(calls=live))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = time.monotonic() - _PATIENCE
+            self._fail(
+                lambda waiting: None if waiting.deadline > now else _LATE if waiting.sent else _UNREACHED  # noqa: B023
+            )
+
+    def _fail(self, verdict: Callable[[_Waiting], status_pb2.Status | None]) -> None:
+        over = [(id_, status) for id_, waiting in self._waiting.items() if (status := verdict(waiting)) is not None]
+        for id_, status in over:
+            self._waiting.pop(id_).on_reply(None, status)

@@ -1,0 +1,178 @@
+"""The one interceptor of every server: admits the caller, checks the request, answers failures, takes the time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import grpc
+import protovalidate
+import structlog
+
+from kit.access import Gate, Rule, rule_of
+from kit.caller import CURRENT
+from kit.errors import ErrorTable, Invalid, Overloaded, status_of
+from kit.telemetry import RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
+
+log = structlog.get_logger()
+_DETAILS_KEY = "grpc-status-details-bin"
+_CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def validate(request: Any) -> None:
+    """Raises Invalid, naming the field, where a request breaks a rule of its contract."""
+    try:
+        protovalidate.validate(request, fail_fast=True)
+    except protovalidate.ValidationError as error:
+        violation = error.violations[0]
+        raise Invalid(violation.proto.message, field=path_of(violation)) from None
+
+
+def path_of(violation: Any) -> str:
+    """A violation's field path as text: `changes[3].target`."""
+    parts = []
+    for element in violation.proto.field.elements:
+        index = f"[{element.subscript.value}]" if element.subscript is not None else ""
+        parts.append(f"{element.field_name}{index}")
+    return ".".join(parts)
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Wraps each rpc's handler once and keeps the wrapped one."""
+
+    def __init__(self, gate: Gate, unary_limit: int) -> None:
+        self.gate = gate
+        self._unary_limit = unary_limit
+        self._unary = 0
+        self._wrapped: dict[str, Any] = {}
+        self._errors: dict[str, ErrorTable] = {}
+
+    def know(self, service: str, errors: ErrorTable) -> None:
+        """Tells the error table of a service."""
+        self._errors[service] = errors
+
+    def table(self, method: str) -> ErrorTable:
+        """The error table for `/package.Service/Method`."""
+        return self._errors.get(method[1:].partition("/")[0], {})
+
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        """See `grpc.aio.ServerInterceptor`."""
+        method: str = details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(details)
+            if handler is None:
+                return None
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        rule = rule_of(method)
+        serial = {
+            "request_deserializer": _strict(handler.request_deserializer),
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(self._unary_unary(rule, handler.unary_unary), **serial)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(rule, handler.unary_stream, False), **serial)
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(self._streaming(rule, handler.stream_stream, True), **serial)
+        raise TypeError(f"{method}: client-streaming rpcs are not used in this system")
+
+    def _unary_unary(self, rule: Rule, behavior: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+        method, table = rule.full_name, self.table(rule.full_name)
+        seconds, done = RPC_SECONDS.labels(method), RPC_RESULTS.labels(method, "OK")
+
+        async def guarded(request: Any, context: Any) -> Any:
+            began = perf_counter()
+            self._unary += 1
+            try:
+                if self._unary > self._unary_limit:
+                    raise Overloaded("the server is at its limit of calls in flight", retry_after=0.1)
+                CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
+                if isinstance(request, BadBytes):
+                    raise Invalid("the request is not a message of this method")
+                validate(request)
+                response = await behavior(request, context)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:
+                failure = error
+            else:
+                done.inc()
+                return response
+            finally:
+                self._unary -= 1
+                seconds.observe(perf_counter() - began)
+            await fail(context, failure, method, table)
+            return None
+
+        RPC_IN_FLIGHT.set_function(lambda: self._unary)
+        return guarded
+
+    def _streaming(self, rule: Rule, behavior: Callable[[Any, Any], AsyncIterator[Any]], many: bool) -> Any:
+        method, table = rule.full_name, self.table(rule.full_name)
+
+        async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
+                if many:
+                    request = _validated(request)
+                else:
+                    if isinstance(request, BadBytes):
+                        raise Invalid("the request is not a message of this method")
+                    validate(request)
+                async for response in behavior(request, context):
+                    yield response
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:
+                failure = error
+            else:
+                RPC_RESULTS.labels(method, "OK").inc()
+                return
+            await fail(context, failure, method, table)
+
+        return guarded
+
+
+class BadBytes:
+    """Stands for a request that could not be parsed, so that it is answered like any other bad request."""
+
+
+def _strict(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if deserialize is None:
+        return None
+
+    def parsed(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except Exception:
+            return BadBytes()
+
+    return parsed
+
+
+async def _validated(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, BadBytes):
+            raise Invalid("the request is not a message of this method")
+        validate(request)
+        yield request
+
+
+async def fail(context: Any, error: Exception, method: str, table: ErrorTable) -> None:
+    """Ends an rpc with the status of an error; raises `grpc.aio.AbortError`."""
+    status = status_of(error, table)
+    RPC_RESULTS.labels(method, _CODE_NAMES[status.code]).inc()
+    if status.code == grpc.StatusCode.INTERNAL.value[0]:
+        log.error("rpc failed", method=method, exc_info=error)
+    await context.abort(
+        grpc.StatusCode[_CODE_NAMES[status.code]],
+        status.message,
+        trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),),
+    )

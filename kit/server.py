@@ -1,0 +1,148 @@
+"""The bootstrap of every gRPC server: health, reflection, channelz, call stream, limits, a stop that finishes its work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc_channelz.v1 import _async as channelz_async  # type: ignore[import-untyped]
+from grpc_channelz.v1 import channelz_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from plaudit.edge.v1 import call_service_pb2_grpc
+
+from kit.access import Gate
+from kit.caller import Caller
+from kit.callserver import CallServicer
+from kit.clock import Clock, SystemClock
+from kit.errors import ErrorTable
+from kit.guard import Guard
+from kit.reflection import MethodAwarePool
+from kit.tokens import Verifier
+
+BatchHandler = Callable[[Sequence[tuple[Any, Caller]]], Awaitable[Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """One servicer with all the server needs to know of it.
+
+    `add` is the generated `add_…Servicer_to_server`; `batches` names, per rpc, a handler of many calls at once:
+    (request, caller) pairs in, a response or an exception for each out, in order.
+    """
+
+    servicer: object
+    add: Callable[[Any, Any], None]
+    errors: ErrorTable = field(default_factory=dict)
+    batches: Mapping[str, BatchHandler] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """What one server takes on."""
+
+    # Unary rpcs served at a time; more are refused with RESOURCE_EXHAUSTED, reason OVERLOADED.
+    unary_in_flight: int = 2_000
+    # Calls accepted on one call stream and not yet answered; the stream is not read while there are more.
+    stream_in_flight: int = 8_192
+    # Largest message, bytes.
+    message_bytes: int = 4 << 20
+    # How long rpcs may go on after the stop was asked for, seconds.
+    grace: float = 5.0
+    # Several processes on one port: the kernel spreads the connections.
+    reuse_port: bool = False
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. `address` is `host:port`, `services` the full names of what it hosts."""
+
+    address: str
+    services: tuple[str, ...]
+    health: HealthServicer
+
+    async def not_ready(self) -> None:
+        """Answers health checks with NOT_SERVING from now on."""
+        await self.health.enter_graceful_shutdown()
+
+
+def options_of(limits: ServerLimits) -> list[tuple[str, int]]:
+    """Channel arguments of a server."""
+    return [
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.so_reuseport", int(limits.reuse_port)),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Clients may ping every 10 s (the default tolerates one ping in 5 minutes).
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 5),
+    ]
+
+
+@asynccontextmanager
+async def serving(
+    hosted: Sequence[Hosted],
+    *,
+    verifier: Verifier,
+    listen: str = "127.0.0.1:0",
+    limits: ServerLimits | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Server]:
+    """Serves until the block ends, then finishes what runs within the grace. Raises OSError where the port is taken."""
+    limits = limits or ServerLimits()
+    guard = Guard(Gate(verifier, clock or SystemClock()), limits.unary_in_flight)
+    server = grpc.aio.server(interceptors=[guard], options=options_of(limits))
+    calls = CallServicer(guard, limits.stream_in_flight)
+    health = HealthServicer()
+    names: list[str] = []
+    for room in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:
+        registrar = _Registrar(server)
+        room.add(room.servicer, registrar)
+        for service, handlers in registrar.registered.items():
+            names.append(service)
+            guard.know(service, room.errors)
+            calls.host(service, handlers, room.batches)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz_async.ChannelzServicer(), server)
+    shown = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(shown, server, MethodAwarePool())
+    address = _bind(server, listen)
+    await server.start()
+    for name in ["", *names]:
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield Server(address, tuple(names), health)
+    finally:
+        await health.enter_graceful_shutdown()
+        calls.drain()
+        await server.stop(limits.grace)
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {listen}: {error}") from None
+    if port == 0:
+        raise OSError(f"cannot listen on {listen}")
+    return f"{listen.rsplit(':', 1)[0]}:{port}"
+
+
+class _Registrar:
+    """Stands in for the server while a servicer is added, to learn its handlers."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+        self.registered: dict[str, Mapping[str, Any]] = {}
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        self.registered[service] = handlers
