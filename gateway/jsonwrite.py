@@ -1,0 +1,136 @@
+"""Protobuf to JSON, compiled per message type, in the names of the contracts and with default values present.
+
+The same as `json_format` with `preserving_proto_field_name` and `always_print_fields_with_no_presence`, faster.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Callable
+from functools import cache
+from keyword import iskeyword
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.internal.type_checkers import ToShortestFloat
+from google.protobuf.message import Message
+
+Writer = Callable[[Any], Any]
+"""Makes a JSON value of a field's or a message's value."""
+
+_F = FieldDescriptor
+_LONG = frozenset((_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64, _F.TYPE_UINT64, _F.TYPE_FIXED64))
+
+
+@cache
+def writer_of(descriptor: Descriptor) -> Writer:
+    """Makes dicts of messages of this type. Field names are dict keys in the order of the contract."""
+    if descriptor.full_name == "google.protobuf.Any":
+        return _write_any
+    if descriptor.full_name.startswith("google.protobuf."):
+        return json_format.MessageToDict
+    values: dict[str, Any] = {}
+    write: Writer = eval(f"lambda m: {_expression(descriptor, 'm', values)}", values)
+    if_set = [(field.name, _single_writer(field)) for field in descriptor.fields if field.has_presence]
+    if not if_set:
+        return write
+
+    def write_all(message: Message) -> dict[str, Any]:
+        result: dict[str, Any] = write(message)
+        for name, convert in if_set:
+            if message.HasField(name):
+                value = getattr(message, name)
+                result[name] = value if convert is None else convert(value)
+        return result
+
+    return write_all
+
+
+def _expression(descriptor: Descriptor, of: str, values: dict[str, Any]) -> str:
+    """Source that makes a dict of the fields that are always there; what it calls is put into `values`.
+
+    One expression with the messages inside written out costs half of what a loop over fields does.
+    """
+    entries = []
+    for field in descriptor.fields:
+        if field.has_presence:
+            continue
+        value = f"getattr({of}, {field.name!r})" if iskeyword(field.name) else f"{of}.{field.name}"
+        message = field.message_type
+        if message is not None and field.is_repeated and _is_plain(message):
+            value = f"[{_expression(message, of + '_', values)} for {of}_ in {value}]"
+        elif field.type in _LONG and not field.is_repeated:
+            value = f"str({value})"
+        elif (convert := _field_writer(field)) is not None:
+            name = f"convert{len(values)}"
+            values[name] = convert
+            value = f"{name}({value})"
+        entries.append(f"{field.name!r}: {value}")
+    return "{" + ", ".join(entries) + "}"
+
+
+def _is_plain(message: Descriptor) -> bool:
+    """Whether a message has only values: none that may be absent, no map, nothing that could be itself."""
+    return all(not field.has_presence and field.message_type is None for field in message.fields) and not (
+        message.full_name.startswith("google.protobuf.") or message.GetOptions().map_entry
+    )
+
+
+def _field_writer(field: FieldDescriptor) -> Writer | None:
+    message = field.message_type
+    if message is not None and message.GetOptions().map_entry:
+        key, value = message.fields_by_name["key"], _single_writer(message.fields_by_name["value"]) or _same
+        name: Writer = _bool_name if key.type == _F.TYPE_BOOL else str
+        return lambda entries: {name(each): value(entries[each]) for each in sorted(entries)}
+    single = _single_writer(field)
+    if not field.is_repeated:
+        return single
+    if single is None:
+        return list
+    return lambda items: [single(item) for item in items]
+
+
+def _single_writer(field: FieldDescriptor) -> Writer | None:
+    if field.type in _LONG:
+        return str
+    if field.type == _F.TYPE_BYTES:
+        return lambda value: b64encode(value).decode()
+    if field.type in (_F.TYPE_DOUBLE, _F.TYPE_FLOAT):
+        return _write_float if field.type == _F.TYPE_FLOAT else _write_double
+    if field.enum_type is not None:
+        if field.enum_type.full_name == "google.protobuf.NullValue":
+            return lambda _: None
+        names = {value.number: value.name for value in reversed(field.enum_type.values)}
+        return lambda number: names.get(number, number)
+    if field.message_type is not None:
+        message = field.message_type
+        return lambda value: writer_of(message)(value)
+    return None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _bool_name(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _write_double(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _write_float(value: float) -> Any:
+    return ToShortestFloat(value) if math.isfinite(value) else _write_double(value)
+
+
+def _write_any(value: Any) -> Any:
+    try:
+        return json_format.MessageToDict(value, preserving_proto_field_name=True)
+    except TypeError:
+        # The type is none this process was built with: bytes are all there is to say.
+        return {"@type": value.type_url, "value": b64encode(value.value).decode()}
