@@ -24,7 +24,7 @@ class Nodes(Protocol):
     """Knows which live nodes host a service."""
 
     def addresses(self, service: str) -> tuple[str, ...]:
-        """The addresses (`host:port`) of the nodes that host the service of that full name; the same order everywhere."""
+        """The `host:port` of each node that hosts the service of that full name, in the same order everywhere."""
         ...
 
 

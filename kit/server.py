@@ -1,4 +1,4 @@
-"""The bootstrap of every gRPC server: health, reflection, channelz, call stream, limits, a stop that finishes its work."""
+"""The bootstrap of every gRPC server: health, reflection, channelz, call stream, limits, a stop that ends its work."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def generate(out: Path) -> None:
                 *plugins,
                 f"--python_out={out}",
                 f"--grpc_python_out={out}",
-                f"--mypy_out={out}",
-                f"--mypy_grpc_out={out}",
+                f"--mypy_out=quiet:{out}",
+                f"--mypy_grpc_out=quiet:{out}",
                 *sources,
                 VALIDATE,
             ]

@@ -1,0 +1,62 @@
+# The whole of it: `make run` starts Plaudit, `make test` proves it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+BREAKING_AGAINST ?= HEAD
+
+.DEFAULT_GOAL := help
+.PHONY: help run test gen check fix bench load clean
+
+help: ## show this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Plaudit needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make run PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml $(VENV)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	@touch $@
+
+$(VENV)/bench: pyproject.toml $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+gen/plaudit.protoset:
+	$(MAKE) gen
+
+run: $(VENV)/run gen/plaudit.protoset ## start everything in one process, no servers, data in ./data
+	@exec $(BIN)/plaudit up
+
+test: $(VENV)/dev ## install what tests need and run the whole suite
+	@sh tests/browser.sh
+	$(BIN)/python -m pytest
+
+gen: $(VENV)/dev ## write gen/ from proto/
+	$(BIN)/python proto/generate.py
+
+check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make fix`
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python proto/check.py --against $(BREAKING_AGAINST)
+
+fix: $(VENV)/dev ## mend what can be mended without thought
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write proto
+	$(BIN)/python proto/generate.py
+
+bench: $(VENV)/bench ## measure, against references in the same run
+	$(BIN)/python -m bench $(ARGS)
+
+load: $(VENV)/bench ## ghz against a stack, then an exact count
+	$(BIN)/python -m bench.load $(ARGS)
+
+clean: ## remove what was installed and built (data/ stays)
+	rm -rf $(VENV) bench/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

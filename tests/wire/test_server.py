@@ -1,0 +1,316 @@
+"""The server bootstrap, seen from outside: a real server, a small servicer, real tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+
+from kit.caller import Caller, caller
+from kit.errors import Problem, RemoteError, remote_error
+from kit.mesh import Mesh, connected
+from kit.server import Hosted, Server, ServerLimits, serving
+from kit.tokens import Keys, open_keys
+
+TOGGLE = "/plaudit.reaction.v1.ReactionService/ToggleReaction"
+OWN = "/plaudit.reaction.v1.ReactionService/BatchGetOwnReactions"
+TALLY = "/plaudit.reaction.v1.ReactionService/TallyReactions"
+SERVICE = "plaudit.reaction.v1.ReactionService"
+
+
+class Sulky(Problem):
+    """Refuses with a field and a time."""
+
+
+class EchoingServicer(pb_grpc.ReactionServiceServicer):
+    """Answers with what it was asked, so that the way there and back can be seen."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def ToggleReaction(self, request: pb.ToggleReactionRequest, context: Any) -> pb.ToggleReactionResponse:
+        return self._toggled(request, caller())
+
+    def _toggled(self, request: pb.ToggleReactionRequest, who: Caller) -> pb.ToggleReactionResponse:
+        if request.emoji == "sulk":
+            raise Sulky("not now", field="emoji", retry_after=1.5)
+        if request.emoji == "crash":
+            raise ZeroDivisionError("secret detail")
+        response = pb.ToggleReactionResponse(on=True, version=len(request.op_id))
+        response.reactions.add(emoji=f"{who.tenant}/{who.user}/{who.service}/{who.unlimited}", count=1)
+        return response
+
+    async def toggles(
+        self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]
+    ) -> list[pb.ToggleReactionResponse | Exception]:
+        self.batches.append(len(calls))
+        self.entered.set()
+        await self.gate.wait()
+        answers: list[pb.ToggleReactionResponse | Exception] = []
+        for request, who in calls:
+            try:
+                answers.append(self._toggled(request, who))
+            except Exception as error:
+                answers.append(error)
+        return answers
+
+    async def BatchGetOwnReactions(
+        self, request: pb.BatchGetOwnReactionsRequest, context: Any
+    ) -> pb.BatchGetOwnReactionsResponse:
+        who = caller()
+        response = pb.BatchGetOwnReactionsResponse()
+        response.own_reactions.add(target=f"{who.tenant}/{who.user}")
+        return response
+
+    async def StreamReactions(
+        self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Any
+    ) -> AsyncIterator[pb.StreamReactionsResponse]:
+        async for request in request_iterator:
+            response = pb.StreamReactionsResponse()
+            for _ in request.changes:
+                response.outcomes.add(on=True)
+            yield response
+
+
+@asynccontextmanager
+async def echoing(keys: Keys, **limits: Any) -> AsyncIterator[tuple[Server, EchoingServicer]]:
+    servicer = EchoingServicer()
+    hosted = Hosted(
+        servicer,
+        pb_grpc.add_ReactionServiceServicer_to_server,
+        {Sulky: (grpc.StatusCode.FAILED_PRECONDITION, "SULKY")},
+        {"ToggleReaction": servicer.toggles},
+    )
+    async with serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2, **limits)) as server:
+        yield server, servicer
+
+
+class Fixed:
+    """One node for everything."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        return self._addresses
+
+
+@pytest.fixture(name="keys")
+def fixture_keys(tmp_path: Path) -> Keys:
+    return open_keys(tmp_path / "keys")
+
+
+@asynccontextmanager
+async def mesh_to(keys: Keys, *addresses: str, scopes: tuple[str, ...] = ("act-as", "tenants")) -> AsyncIterator[Mesh]:
+    token = keys.minter().mint_service("gateway", scopes)
+    async with connected(Fixed(*addresses), lambda: token) as mesh:
+        yield mesh
+
+
+def status_in(error: grpc.aio.AioRpcError) -> RemoteError:
+    details = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    return remote_error(status_pb2.Status.FromString(details))
+
+
+async def test_a_user_calls_with_a_token_and_is_known(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        stub = pb_grpc.ReactionServiceStub(channel)
+        bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice', 'acme')}"),)
+        answer = await stub.ToggleReaction(pb.ToggleReactionRequest(target="messages/1", emoji="x"), metadata=bearer)
+        assert answer.reactions[0].emoji == "acme/alice//False"
+
+
+async def test_failures_carry_reason_field_and_time(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        stub = pb_grpc.ReactionServiceStub(channel)
+        bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice')}"),)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ToggleReaction(pb.ToggleReactionRequest(target="messages/1", emoji="sulk"), metadata=bearer)
+        found = status_in(caught.value)
+        assert (found.code, found.reason, found.field, found.retry_after) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "SULKY",
+            "emoji",
+            1.5,
+        )
+
+
+async def test_what_nobody_expected_is_internal_without_detail(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
+        request = pb.ToggleReactionRequest(target="messages/1", emoji="crash").SerializeToString()
+        with pytest.raises(RemoteError) as caught:
+            await mesh.call(TOGGLE, request, user="alice")
+        assert (caught.value.code, caught.value.message) == (grpc.StatusCode.INTERNAL, "internal error")
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ToggleReactionRequest(target="Messages/1", emoji="x"), "target"),
+        (pb.ToggleReactionRequest(target="messages/1"), "emoji"),
+        (pb.ToggleReactionRequest(target="messages/1", emoji="x", op_id="a b"), "op_id"),
+    ],
+)
+async def test_a_malformed_request_is_refused_with_its_field_on_both_ways(
+    keys: Keys, request_: pb.ToggleReactionRequest, field: str
+) -> None:
+    async with (
+        echoing(keys) as (server, _),
+        mesh_to(keys, server.address) as mesh,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        with pytest.raises(RemoteError) as streamed:
+            await mesh.call(TOGGLE, request_.SerializeToString(), user="alice")
+        with pytest.raises(grpc.aio.AioRpcError) as direct:
+            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(request_, metadata=mesh.metadata())
+        for found in (streamed.value, status_in(direct.value)):
+            assert (found.code, found.reason, found.field) == (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "INVALID_REQUEST",
+                field,
+            )
+
+
+async def test_garbage_bytes_are_an_invalid_argument_on_both_ways(keys: Keys) -> None:
+    async with (
+        echoing(keys) as (server, _),
+        mesh_to(keys, server.address) as mesh,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        with pytest.raises(RemoteError) as streamed:
+            await mesh.call(TOGGLE, b"\xff\xff\xff", user="alice")
+        with pytest.raises(grpc.aio.AioRpcError) as direct:
+            await channel.unary_unary(TOGGLE)(b"\xff\xff\xff", metadata=mesh.metadata())
+        assert streamed.value.code == direct.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(keys: Keys) -> None:
+    async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
+        requests = [
+            (f"u{i}", pb.ToggleReactionRequest(target=f"messages/{i}", emoji="x").SerializeToString())
+            for i in range(1000)
+        ]
+        answers = await asyncio.gather(
+            *[mesh.call(TOGGLE, request, tenant="acme", user=user) for user, request in requests]
+        )
+        seen = [pb.ToggleReactionResponse.FromString(answer).reactions[0].emoji for answer in answers]
+        assert seen == [f"acme/u{i}//False" for i in range(1000)]
+        assert len(servicer.batches) < 100
+
+
+async def test_a_service_acting_for_a_user_is_not_held_to_the_users_limits(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
+        request = pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
+        answer = pb.ToggleReactionResponse.FromString(await mesh.call(TOGGLE, request, user="bob", unlimited=True))
+        assert answer.reactions[0].emoji == "default/bob/gateway/True"
+
+
+async def test_a_forwarded_user_may_not_call_what_is_for_services(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
+        with pytest.raises(RemoteError) as caught:
+            await mesh.call(TALLY, b"", user="alice")
+        assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_service_without_the_scope_stays_in_its_tenant(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), mesh_to(keys, server.address, scopes=("act-as",)) as mesh:
+        request = pb.BatchGetOwnReactionsRequest(targets=["messages/1"]).SerializeToString()
+        assert await mesh.call(OWN, request, user="alice", tenant="default")
+        with pytest.raises(RemoteError) as caught:
+            await mesh.call(OWN, request, user="alice", tenant="acme")
+        assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_method_nobody_hosts_and_a_service_without_nodes(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh, mesh_to(keys) as lonely:
+        with pytest.raises(RemoteError) as unknown:
+            await mesh.call(f"/{SERVICE}/Nonsense", b"", user="alice")
+        with pytest.raises(RemoteError) as nowhere:
+            await lonely.call(TOGGLE, b"", user="alice")
+        assert unknown.value.code == grpc.StatusCode.UNIMPLEMENTED
+        assert (nowhere.value.code, nowhere.value.reason) == (grpc.StatusCode.UNAVAILABLE, "NO_NODE")
+
+
+async def test_a_broken_stream_leaves_an_unknown_outcome_and_the_next_call_goes_through(keys: Keys) -> None:
+    request = pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
+    async with echoing(keys) as (server, servicer):
+        async with mesh_to(keys, server.address) as mesh:
+            await mesh.call(TOGGLE, request, user="alice")
+            servicer.gate.clear()
+            servicer.entered.clear()
+            stuck = asyncio.create_task(mesh.call(TOGGLE, request, user="alice", timeout=30))
+            await servicer.entered.wait()
+        with pytest.raises(RemoteError) as caught:
+            await stuck
+        assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN")
+        servicer.gate.set()
+
+
+async def test_a_call_without_an_answer_in_time_has_an_unknown_outcome(keys: Keys) -> None:
+    request = pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
+    async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
+        servicer.gate.clear()
+        with pytest.raises(RemoteError) as caught:
+            await mesh.call(TOGGLE, request, user="alice", timeout=0.05)
+        assert caught.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        servicer.gate.set()
+
+
+async def test_a_node_that_is_not_there_did_nothing(keys: Keys) -> None:
+    async with mesh_to(keys, "127.0.0.1:1") as mesh:
+        with pytest.raises(RemoteError) as caught:
+            await mesh.call(TOGGLE, b"", user="alice", timeout=0.05)
+        assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "NODE_UNREACHABLE")
+
+
+async def test_too_many_unary_calls_are_refused_at_once(keys: Keys) -> None:
+    async with echoing(keys, unary_in_flight=0) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(pb.ToggleReactionRequest())
+        found = status_in(caught.value)
+        assert (found.code, found.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        assert found.retry_after
+
+
+async def test_health_answers_for_the_server_and_each_service(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for name in ("", SERVICE):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        await server.not_ready()
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=SERVICE))
+        assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_reflection_resolves_a_method_as_ghz_asks_for_it(keys: Keys) -> None:
+    async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"{SERVICE}.ToggleReaction")
+
+        async def questions() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+            yield asked
+
+        async for answer in stub.ServerReflectionInfo(questions()):
+            assert answer.file_descriptor_response.file_descriptor_proto
+            break
+
+
+async def test_a_port_that_is_taken_is_said_so(keys: Keys) -> None:
+    async with echoing(keys) as (server, _):
+        with pytest.raises(OSError, match="cannot listen on"):
+            async with serving([], verifier=keys.verifier(), listen=server.address):
+                pass
