@@ -1,0 +1,61 @@
+"""What one listening port takes from its clients before it refuses or closes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many a second over time, `burst` of them at once."""
+
+    per_second: float
+    burst: int
+
+    def spend(self, due: float, now: float) -> float | None:
+        """Takes one. `due` is what the last call returned (0 at first); None means that nothing is left.
+
+        The generic cell rate algorithm: one float of state instead of a counter and a clock.
+        """
+        due = max(due, now) + 1 / self.per_second
+        return None if due - now > self.burst / self.per_second else due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketLimits:
+    """The settings of a port; times are seconds, sizes are bytes."""
+
+    path: str | None = "/ws/connect"
+    """Where WebSockets are; None: every path is theirs, and there is no HTTP."""
+    origins: frozenset[str] = frozenset()
+    """Origins of pages that may connect, such as `https://chat.example.com`; `*` is any. Empty: only the Host's own."""
+    hosts: frozenset[str] = frozenset()
+    """Host names, without ports, that requests may be for. Empty: any."""
+
+    head_bytes: int = 8192
+    """A longer request head gets 431."""
+    head_fields: int = 64
+    """More header fields than this get 431."""
+    head_timeout: float = 10.0
+    """A request head must be complete this long after the connection, or it gets 408."""
+
+    first_message: int = 4 * 1024
+    """The largest message before `Socket.raise_limit`; refused with 1009 from its declared length."""
+    message: int = 64 * 1024
+    """The largest message after `Socket.raise_limit`."""
+    pings: Rate = Rate(per_second=10, burst=100)
+    """Pings and pongs of one socket; above it the socket is closed with 4503."""
+    close_timeout: float = 2.0
+    """How long a peer may take to answer a close frame before the connection is dropped."""
+
+    idle_per_address: int = 4096
+    """Connections of one address without authentication (HTTP counts too); the next one gets 429.
+
+    Has to be above a whole crowd where clients come through one proxy."""
+    connections: int = 16384
+    """All connections; the next one gets 503."""
+    backlog: int = 2048
+    """Connections the kernel completes while we are busy."""
+
+    read_buffer: int = 2048
+    """What each WebSocket holds for reading while idle; it grows with the messages it meets."""
+    receive_buffer: int = 64 * 1024
+    """SO_RCVBUF of a WebSocket: bounds what a fast sender can make us read, and hold, at once."""

@@ -1,0 +1,111 @@
+"""The connections of one listening port: how many, from where, and how they end."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.handshake import Peer, Refuse
+from gateway.limits import SocketLimits
+from gateway.socket import Socket
+
+_NO_ROOM = {"Retry-After": "1"}
+
+
+class Newcomer(Protocol):
+    """A connection whose first request is not complete."""
+
+    peer: Peer
+
+    def drop(self) -> None:
+        """Ends the connection."""
+
+
+class Listener:
+    """A listening port. Made by `port.listening`."""
+
+    def __init__(self, limits: SocketLimits) -> None:
+        self.port = 0
+        """The port that is listened on: the one asked for, or the one found if that was 0."""
+        self.connections = 0
+        """All connections: newcomers, HTTP and WebSockets."""
+        self._limits = limits
+        self._server: asyncio.AbstractServer | None = None
+        self._idle: Counter[str] = Counter()
+        self._newcomers: set[Newcomer] = set()
+        self._sockets: set[Socket] = set()
+        self._empty = asyncio.Event()
+
+    @property
+    def sockets(self) -> int:
+        """The number of WebSockets."""
+        return len(self._sockets)
+
+    def stop_accepting(self) -> None:
+        """Takes no more connections; those which are open go on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def listen(self, door: Callable[[], asyncio.Protocol], host: str, port: int, reuse_port: bool) -> None:
+        """Begins to accept. Raises OSError if the port is taken."""
+        server = await asyncio.get_running_loop().create_server(
+            door, host, port, backlog=self._limits.backlog, reuse_port=reuse_port or None, start_serving=False
+        )
+        self._server = server
+        self.port = server.sockets[0].getsockname()[1]
+        await server.start_serving()
+
+    async def close(self) -> None:
+        """Stops to accept, drops newcomers, and closes every WebSocket with 1001; returns when they are gone."""
+        self.stop_accepting()
+        for newcomer in list(self._newcomers):
+            newcomer.drop()
+        for socket in list(self._sockets):
+            socket.close(1001, "the server is going away")
+        self._empty.clear()
+        if self._sockets:
+            await self._empty.wait()
+
+    def enter(self, newcomer: Newcomer) -> Refuse | None:
+        """Counts a new connection, or says why there is no room for it."""
+        address = newcomer.peer[0]
+        if self._server is None or self.connections >= self._limits.connections:
+            return Refuse(503, "NO_ROOM", "the server takes no more connections", _NO_ROOM)
+        if self._idle[address] >= self._limits.idle_per_address:
+            return Refuse(429, "TOO_MANY_IDLE", "this address has too many idle connections", _NO_ROOM)
+        self.connections += 1
+        self._idle[address] += 1
+        self._newcomers.add(newcomer)
+        return None
+
+    def announced(self, newcomer: Newcomer) -> None:
+        """The newcomer's first request is complete, or will never be."""
+        self._newcomers.discard(newcomer)
+
+    def opened(self, socket: Socket) -> None:
+        """A newcomer has become a WebSocket."""
+        self._sockets.add(socket)
+
+    def trusted(self, socket: Socket) -> None:
+        """A WebSocket no longer counts as idle."""
+        self._forget(socket.peer[0])
+
+    def gone(self, socket: Socket) -> None:
+        """A WebSocket has ended."""
+        self._sockets.discard(socket)
+        self.connections -= 1
+        if not socket.trusted:
+            self._forget(socket.peer[0])
+        if not self._sockets:
+            self._empty.set()
+
+    def left(self, address: str) -> None:
+        """A connection has ended that was no WebSocket."""
+        self.connections -= 1
+        self._forget(address)
+
+    def _forget(self, address: str) -> None:
+        self._idle[address] -= 1
+        if not self._idle[address]:
+            del self._idle[address]

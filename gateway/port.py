@@ -1,0 +1,209 @@
+"""One listening port for WebSocket and HTTP: reads the head of each connection's first request, and passes it on."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, cast
+
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.handshake import (
+    Accept,
+    Handshake,
+    HandshakeError,
+    Head,
+    Peer,
+    Refuse,
+    check_upgrade,
+    is_internal,
+    parse_head,
+    refusal,
+    switching_protocols,
+)
+from gateway.limits import SocketLimits
+from gateway.linger import linger
+from gateway.listener import Listener
+from gateway.socket import Socket
+
+log = logging.getLogger(__name__)
+
+Acceptor = Callable[[Handshake], Accept | Refuse]
+"""Decides who may open a WebSocket, at once."""
+
+HttpFactory = Callable[[], asyncio.Protocol]
+
+_END = b"\r\n\r\n"
+
+
+@asynccontextmanager
+async def listening(
+    host: str,
+    port: int,
+    *,
+    accept: Acceptor,
+    app: web.Application | None = None,
+    limits: SocketLimits | None = None,
+    reuse_port: bool = False,
+) -> AsyncIterator[Listener]:
+    """Serves WebSockets by `accept` and everything else by `app` (404 without one) until the block ends.
+
+    Then it stops to accept, closes every WebSocket with 1001 and ends HTTP; each takes at most `limits.close_timeout`.
+    An exception from `accept` is answered with 500. Raises OSError if the port is taken.
+    """
+    limits = limits or SocketLimits()
+    async with AsyncExitStack() as stack:
+        http: HttpFactory | None = None
+        if app is not None:
+            runner = web.AppRunner(app, access_log=None, keepalive_timeout=30, shutdown_timeout=limits.close_timeout)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            http = _http_factory(cast("web.Server", runner.server))
+        listener = Listener(limits)
+        stack.push_async_callback(listener.close)
+        await listener.listen(partial(_Door, listener, limits, accept, http), host, port, reuse_port)
+        yield listener
+
+
+def _http_factory(server: web.Server) -> HttpFactory:
+    make_request = server.request_factory
+
+    # Here and not in the door, which sees only the first request of a connection.
+    def without_internal_headers(message: Any, *rest: Any) -> web.BaseRequest:
+        if any(is_internal(name) for name in message.headers):
+            kept = CIMultiDict((name, value) for name, value in message.headers.items() if not is_internal(name))
+            raw = tuple((name, value) for name, value in message.raw_headers if not is_internal(name.decode("latin-1")))
+            message = message._replace(headers=CIMultiDictProxy(kept), raw_headers=raw)
+        return make_request(message, *rest)
+
+    server.request_factory = without_internal_headers
+    return server
+
+
+class _Door(asyncio.Protocol):
+    """A connection until the head of its first request is complete."""
+
+    __slots__ = ("_accept", "_data", "_http", "_limits", "_listener", "_timer", "_transport", "peer")
+
+    def __init__(self, listener: Listener, limits: SocketLimits, accept: Acceptor, http: HttpFactory | None) -> None:
+        self.peer: Peer = ("", 0)
+        self._listener = listener
+        self._limits = limits
+        self._accept = accept
+        self._http = http
+        self._data = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.peer = (transport.get_extra_info("peername") or self.peer)[:2]
+        refuse = self._listener.enter(self)
+        if refuse is not None:
+            self._transport.write(refusal(refuse))
+            linger(self._transport, self._limits.close_timeout, lambda: None)
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._limits.head_timeout, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        seen = max(0, len(self._data) - len(_END) + 1)
+        self._data += data
+        end = self._data.find(_END, seen)
+        if max(end, len(self._data) if end < 0 else 0) > self._limits.head_bytes:
+            self._refuse(Refuse(431, "HEAD_TOO_LARGE", f"a request head has at most {self._limits.head_bytes} bytes"))
+        elif end >= 0:
+            self._pass_on(bytes(self._data[:end]), bytes(self._data[end + len(_END) :]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._announce()
+        self._listener.left(self.peer[0])
+
+    def drop(self) -> None:
+        """See `listener.Newcomer`."""
+        self._transport.abort()
+
+    def _late(self) -> None:
+        self._refuse(Refuse(408, "HEAD_TOO_SLOW", "the request head did not come in time"))
+
+    def _announce(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._listener.announced(self)
+
+    def _pass_on(self, raw: bytes, rest: bytes) -> None:
+        try:
+            head = parse_head(raw, self._limits)
+            if self._limits.path is None or head.path == self._limits.path:
+                self._open_socket(head, rest)
+            elif self._http is None:
+                self._refuse(Refuse(404, "NOT_FOUND", "there is nothing here"))
+            else:
+                self._announce()
+                protocol = _Http(self._http(), partial(self._listener.left, self.peer[0]))
+                protocol.connection_made(self._transport)
+                self._transport.set_protocol(protocol)
+                protocol.data_received(raw + _END + rest)
+        except HandshakeError as error:
+            self._refuse(error.answer)
+
+    def _open_socket(self, head: Head, rest: bytes) -> None:
+        handshake = check_upgrade(head, self.peer, self._limits)
+        try:
+            verdict = self._accept(handshake)
+            if isinstance(verdict, Refuse):
+                self._refuse(verdict)
+                return
+            if verdict.subprotocol is not None and verdict.subprotocol not in handshake.subprotocols:
+                raise ValueError(f"{verdict.subprotocol} was not offered")
+            handler = verdict.handler_factory()
+        except Exception:
+            log.exception("accept failed")
+            self._refuse(Refuse(500, "INTERNAL", "the handshake failed"))
+            return
+        self._announce()
+        socket = Socket(
+            self._transport,
+            handler,
+            self._limits,
+            self.peer,
+            verdict.subprotocol,
+            self._listener.trusted,
+            self._listener.gone,
+        )
+        self._listener.opened(socket)
+        socket.start(switching_protocols(head.headers, verdict.subprotocol), rest)
+
+    def _refuse(self, refuse: Refuse) -> None:
+        self._announce()
+        self._transport.write(refusal(refuse))
+        linger(self._transport, self._limits.close_timeout, partial(self._listener.left, self.peer[0]))
+
+
+class _Http(asyncio.Protocol):
+    """The protocol of an HTTP connection, and word to the listener when it has ended."""
+
+    __slots__ = ("_inner", "_left")
+
+    def __init__(self, inner: asyncio.Protocol, left: Callable[[], None]) -> None:
+        self._inner = inner
+        self._left = left
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(exc)
+        self._left()
