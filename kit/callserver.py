@@ -61,6 +61,7 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         self, request_iterator: AsyncIterator[pb.ExchangeRequest], context: Any
     ) -> AsyncIterator[pb.ExchangeResponse]:
         """See the contract."""
+        await context.send_initial_metadata(())  # the client writes nothing before it knows that someone reads
         stream = _Stream(self._methods, caller(), self._in_flight)
         reader = asyncio.create_task(stream.read(request_iterator))
         drainer = asyncio.create_task(self._drained(reader))

@@ -125,6 +125,7 @@ class CallStream:
             self._fail(lambda waiting: _BROKEN if waiting.sent else None)
 
     async def _write(self, call: Any) -> None:
+        await call.wait_for_connection()  # until then nothing can have been done
         wake = self._wake
         while True:
             await wake.wait()

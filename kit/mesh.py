@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 from kit.callstream import CallStream, OnReply
 from kit.errors import make_status, remote_error
 from kit.rendezvous import pick
+from kit.tasks import Crew, crew
 from kit.telemetry import CALLS_WAITING
 
 _NO_NODE = make_status(
@@ -46,13 +47,12 @@ CHANNEL_OPTIONS = [
 class Mesh:
     """Calls to other processes. Made by `connected`."""
 
-    def __init__(self, nodes: Nodes, token: Callable[[], str], group: asyncio.TaskGroup) -> None:
+    def __init__(self, nodes: Nodes, token: Callable[[], str], tasks: Crew) -> None:
         self._nodes = nodes
         self._token = token
-        self._group = group
+        self._crew = tasks
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._streams: dict[str, CallStream] = {}
-        self._tasks: list[asyncio.Task[None]] = []
         CALLS_WAITING.set_function(lambda: sum(map(len, self._streams.values())))
 
     def addresses(self, service: str) -> tuple[str, ...]:
@@ -128,12 +128,11 @@ class Mesh:
 
     def _open(self, address: str) -> CallStream:
         stream = self._streams[address] = CallStream(self.channel(address), self.metadata)
-        self._tasks.append(self._group.create_task(stream.run(address)))
+        self._crew.start(stream.run(address))
         return stream
 
-    async def _close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+    async def close(self) -> None:
+        """Closes the channels."""
         for channel in self._channels.values():
             await channel.close()
 
@@ -141,9 +140,10 @@ class Mesh:
 @asynccontextmanager
 async def connected(nodes: Nodes, token: Callable[[], str]) -> AsyncIterator[Mesh]:
     """A mesh for the block; `token` gives this process's service token, asked for each new stream."""
-    async with asyncio.TaskGroup() as group:
-        mesh = Mesh(nodes, token, group)
+    async with crew() as tasks:
+        mesh = Mesh(nodes, token, tasks)
         try:
             yield mesh
         finally:
-            await mesh._close()
+            tasks.dismiss()
+            await mesh.close()

@@ -41,13 +41,46 @@ def _short(error: Exception) -> str:
     return str(text).replace("\n", " ")[:200]
 
 
+class Crew:
+    """The tasks of one block. Made by `crew`."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs `work` beside the block; its failure breaks the block."""
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def dismiss(self) -> None:
+        """Cancels what still runs."""
+        for task in list(self._tasks):
+            task.cancel()
+
+
+@asynccontextmanager
+async def crew() -> AsyncIterator[Crew]:
+    """Tasks that live no longer than the block. The block's own exception leaves it as it is, in no group."""
+    failure: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks = Crew(group)
+        try:
+            yield tasks
+        except Exception as error:
+            failure = error
+        finally:
+            tasks.dismiss()
+    if failure is not None:
+        raise failure
+
+
 @asynccontextmanager
 async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Runs the coroutines beside the block and cancels them when it ends; a failure of one breaks the block."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(coroutine) for coroutine in coroutines]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+    async with crew() as tasks:
+        for coroutine in coroutines:
+            tasks.start(coroutine)
+        yield
