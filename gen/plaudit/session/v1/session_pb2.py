@@ -22,19 +22,40 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/session/v1/session.proto\x12\x12plaudit.session.v1\"I\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08services\x18\x03 \x03(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"k\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x0f\n\x07node_id\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\"%\n\x05Topic\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/session/v1/session.proto\x12\x12plaudit.session.v1\x1a\x1b\x62uf/validate/validate.proto\"\x9b\x01\n\x04Node\x12/\n\x07node_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12\x1b\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\xff\x01\x12\x36\n\x08services\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10@\"\x1ar\x18\x32\x16^[A-Za-z0-9_.]{1,128}$\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"\xfe\x01\n\x07Session\x12\x32\n\nsession_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12.\n\x06tenant\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12,\n\x04user\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12.\n\x06\x64\x65vice\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x0f\n\x07node_id\x18\x05 \x01(\t\x12 \n\x05\x65poch\x18\x06 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x10\x80\x80\x80\x80\x80\x80\x80\x80@(\x00\"l\n\x05Topic\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12\x33\n\x04name\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.session.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NODE']._serialized_start=56
-  _globals['_NODE']._serialized_end=129
-  _globals['_SESSION']._serialized_start=131
-  _globals['_SESSION']._serialized_end=238
-  _globals['_TOPIC']._serialized_start=240
-  _globals['_TOPIC']._serialized_end=277
+  _globals['_NODE'].fields_by_name['node_id']._loaded_options = None
+  _globals['_NODE'].fields_by_name['node_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_NODE'].fields_by_name['address']._loaded_options = None
+  _globals['_NODE'].fields_by_name['address']._serialized_options = b'\272H\007r\005\020\001(\377\001'
+  _globals['_NODE'].fields_by_name['services']._loaded_options = None
+  _globals['_NODE'].fields_by_name['services']._serialized_options = b'\272H!\222\001\036\020@\"\032r\0302\026^[A-Za-z0-9_.]{1,128}$'
+  _globals['_SESSION'].fields_by_name['session_id']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['session_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_SESSION'].fields_by_name['tenant']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_SESSION'].fields_by_name['user']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_SESSION'].fields_by_name['device']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['device']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
+  _globals['_SESSION'].fields_by_name['epoch']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['epoch']._serialized_options = b'\272H\016\"\014\020\200\200\200\200\200\200\200\200@(\000'
+  _globals['_TOPIC'].fields_by_name['tenant']._loaded_options = None
+  _globals['_TOPIC'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_TOPIC'].fields_by_name['name']._loaded_options = None
+  _globals['_TOPIC'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_NODE']._serialized_start=86
+  _globals['_NODE']._serialized_end=241
+  _globals['_SESSION']._serialized_start=244
+  _globals['_SESSION']._serialized_end=498
+  _globals['_TOPIC']._serialized_start=500
+  _globals['_TOPIC']._serialized_end=608
 # @@protoc_insertion_point(module_scope)

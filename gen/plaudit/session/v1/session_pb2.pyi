@@ -67,17 +67,19 @@ class Session(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Unique among all sessions ever."""
+    """Unique among all sessions ever. A session that moves to another node takes its id with it."""
     tenant: _builtins.str
     """The user's tenant."""
     user: _builtins.str
     """The user."""
     device: _builtins.str
-    """The device; at most one live session per user and device."""
+    """The device; at most one live session per user and device. Empty: a device of its own."""
     node_id: _builtins.str
-    """The node that holds the socket."""
+    """The node that holds the socket. Set by the registry."""
     epoch: _builtins.int
-    """Set by the registry: of two sessions of one device the one with the larger epoch owns it."""
+    """Of two sessions of one device the one with the larger epoch owns it. 0 in a request: a new login, to which the
+    registry gives the largest epoch so far. Above 0: told again after a break, with the epoch it was given.
+    """
     def __init__(
         self,
         *,

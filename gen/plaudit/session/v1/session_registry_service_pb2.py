@@ -27,15 +27,21 @@ from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__
 from plaudit.session.v1 import session_pb2 as plaudit_dot_session_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1plaudit/session/v1/session_registry_service.proto\x12\x12plaudit.session.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a plaudit/session/v1/session.proto\"\xd7\x01\n\rAttachRequest\x12&\n\x04node\x18\x01 \x01(\x0b\x32\x18.plaudit.session.v1.Node\x12+\n\x06opened\x18\x02 \x03(\x0b\x32\x1b.plaudit.session.v1.Session\x12\x19\n\x06\x63losed\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12)\n\x06wanted\x18\x04 \x03(\x0b\x32\x19.plaudit.session.v1.Topic\x12+\n\x08unwanted\x18\x05 \x03(\x0b\x32\x19.plaudit.session.v1.Topic\"A\n\x0e\x41ttachResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08lease_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x65nced\x18\x03 \x03(\t\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06topics\x18\x01 \x01(\x08\"\x84\x01\n\rWatchResponse\x12$\n\x02up\x18\x01 \x03(\x0b\x32\x18.plaudit.session.v1.Node\x12\x0c\n\x04\x64own\x18\x02 \x03(\t\x12/\n\tinterests\x18\x03 \x03(\x0b\x32\x1c.plaudit.session.v1.Interest\x12\x0e\n\x06synced\x18\x04 \x01(\x08\"U\n\x08Interest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12(\n\x05topic\x18\x02 \x01(\x0b\x32\x19.plaudit.session.v1.Topic\x12\x0e\n\x06wanted\x18\x03 \x01(\x08\"r\n\x12GetSessionsRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12,\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\"D\n\x13GetSessionsResponse\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.plaudit.session.v1.Session2\xb5\x02\n\x16SessionRegistryService\x12Y\n\x06\x41ttach\x12!.plaudit.session.v1.AttachRequest\x1a\".plaudit.session.v1.AttachResponse\"\x04\xb0\xed\x18\x03(\x01\x30\x01\x12W\n\x05Watch\x12 .plaudit.session.v1.WatchRequest\x1a!.plaudit.session.v1.WatchResponse\"\x07\x90\x02\x01\xb0\xed\x18\x03\x30\x01\x12g\n\x0bGetSessions\x12&.plaudit.session.v1.GetSessionsRequest\x1a\'.plaudit.session.v1.GetSessionsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1plaudit/session/v1/session_registry_service.proto\x12\x12plaudit.session.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a plaudit/session/v1/session.proto\"\x8f\x02\n\rAttachRequest\x12&\n\x04node\x18\x01 \x01(\x0b\x32\x18.plaudit.session.v1.Node\x12\x36\n\x06opened\x18\x02 \x03(\x0b\x32\x1b.plaudit.session.v1.SessionB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x1f\n\x06\x63losed\x18\x03 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x90N\"\x04r\x02(@\x12\x34\n\x06wanted\x18\x04 \x03(\x0b\x32\x19.plaudit.session.v1.TopicB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x36\n\x08unwanted\x18\x05 \x03(\x0b\x32\x19.plaudit.session.v1.TopicB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x0f\n\x07leaving\x18\x06 \x01(\x08\"m\n\x0e\x41ttachResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08lease_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x65nced\x18\x03 \x03(\t\x12*\n\x07granted\x18\x04 \x03(\x0b\x32\x19.plaudit.session.v1.Grant\"*\n\x05Grant\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06topics\x18\x01 \x01(\x08\"\x84\x01\n\rWatchResponse\x12$\n\x02up\x18\x01 \x03(\x0b\x32\x18.plaudit.session.v1.Node\x12\x0c\n\x04\x64own\x18\x02 \x03(\t\x12/\n\tinterests\x18\x03 \x03(\x0b\x32\x1c.plaudit.session.v1.Interest\x12\x0e\n\x06synced\x18\x04 \x01(\x08\"U\n\x08Interest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12(\n\x05topic\x18\x02 \x01(\x0b\x32\x19.plaudit.session.v1.Topic\x12\x0e\n\x06wanted\x18\x03 \x01(\x08\"r\n\x12GetSessionsRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12,\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\"D\n\x13GetSessionsResponse\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.plaudit.session.v1.Session2\xb5\x02\n\x16SessionRegistryService\x12Y\n\x06\x41ttach\x12!.plaudit.session.v1.AttachRequest\x1a\".plaudit.session.v1.AttachResponse\"\x04\xb0\xed\x18\x03(\x01\x30\x01\x12W\n\x05Watch\x12 .plaudit.session.v1.WatchRequest\x1a!.plaudit.session.v1.WatchResponse\"\x07\x90\x02\x01\xb0\xed\x18\x03\x30\x01\x12g\n\x0bGetSessions\x12&.plaudit.session.v1.GetSessionsRequest\x1a\'.plaudit.session.v1.GetSessionsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.session.v1.session_registry_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ATTACHREQUEST'].fields_by_name['opened']._loaded_options = None
+  _globals['_ATTACHREQUEST'].fields_by_name['opened']._serialized_options = b'\272H\006\222\001\003\020\220N'
   _globals['_ATTACHREQUEST'].fields_by_name['closed']._loaded_options = None
-  _globals['_ATTACHREQUEST'].fields_by_name['closed']._serialized_options = b'\272H\006\222\001\003\020\220N'
+  _globals['_ATTACHREQUEST'].fields_by_name['closed']._serialized_options = b'\272H\014\222\001\t\020\220N\"\004r\002(@'
+  _globals['_ATTACHREQUEST'].fields_by_name['wanted']._loaded_options = None
+  _globals['_ATTACHREQUEST'].fields_by_name['wanted']._serialized_options = b'\272H\006\222\001\003\020\220N'
+  _globals['_ATTACHREQUEST'].fields_by_name['unwanted']._loaded_options = None
+  _globals['_ATTACHREQUEST'].fields_by_name['unwanted']._serialized_options = b'\272H\006\222\001\003\020\220N'
   _globals['_GETSESSIONSREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_GETSESSIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_GETSESSIONSREQUEST'].fields_by_name['user']._loaded_options = None
@@ -47,19 +53,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONREGISTRYSERVICE'].methods_by_name['GetSessions']._loaded_options = None
   _globals['_SESSIONREGISTRYSERVICE'].methods_by_name['GetSessions']._serialized_options = b'\220\002\001\260\355\030\003'
   _globals['_ATTACHREQUEST']._serialized_start=168
-  _globals['_ATTACHREQUEST']._serialized_end=383
-  _globals['_ATTACHRESPONSE']._serialized_start=385
-  _globals['_ATTACHRESPONSE']._serialized_end=450
-  _globals['_WATCHREQUEST']._serialized_start=452
-  _globals['_WATCHREQUEST']._serialized_end=482
-  _globals['_WATCHRESPONSE']._serialized_start=485
-  _globals['_WATCHRESPONSE']._serialized_end=617
-  _globals['_INTEREST']._serialized_start=619
-  _globals['_INTEREST']._serialized_end=704
-  _globals['_GETSESSIONSREQUEST']._serialized_start=706
-  _globals['_GETSESSIONSREQUEST']._serialized_end=820
-  _globals['_GETSESSIONSRESPONSE']._serialized_start=822
-  _globals['_GETSESSIONSRESPONSE']._serialized_end=890
-  _globals['_SESSIONREGISTRYSERVICE']._serialized_start=893
-  _globals['_SESSIONREGISTRYSERVICE']._serialized_end=1202
+  _globals['_ATTACHREQUEST']._serialized_end=439
+  _globals['_ATTACHRESPONSE']._serialized_start=441
+  _globals['_ATTACHRESPONSE']._serialized_end=550
+  _globals['_GRANT']._serialized_start=552
+  _globals['_GRANT']._serialized_end=594
+  _globals['_WATCHREQUEST']._serialized_start=596
+  _globals['_WATCHREQUEST']._serialized_end=626
+  _globals['_WATCHRESPONSE']._serialized_start=629
+  _globals['_WATCHRESPONSE']._serialized_end=761
+  _globals['_INTEREST']._serialized_start=763
+  _globals['_INTEREST']._serialized_end=848
+  _globals['_GETSESSIONSREQUEST']._serialized_start=850
+  _globals['_GETSESSIONSREQUEST']._serialized_end=964
+  _globals['_GETSESSIONSRESPONSE']._serialized_start=966
+  _globals['_GETSESSIONSRESPONSE']._serialized_end=1034
+  _globals['_SESSIONREGISTRYSERVICE']._serialized_start=1037
+  _globals['_SESSIONREGISTRYSERVICE']._serialized_end=1346
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AttachRequest(_message.Message):
-    """What a node tells. All fields but `node` may come with any request; an empty request is a heartbeat."""
+    """What a node tells. All fields but `node` may come with any request; an empty request is a heartbeat.
+
+    What ends is applied before what begins: `closed` before `opened`, `unwanted` before `wanted`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -30,13 +33,18 @@ class AttachRequest(_message.Message):
     CLOSED_FIELD_NUMBER: _builtins.int
     WANTED_FIELD_NUMBER: _builtins.int
     UNWANTED_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
+    leaving: _builtins.bool
+    """The node leaves: nothing it holds is kept."""
     @_builtins.property
     def node(self) -> _session_pb2.Node:
         """In the first request, and only there."""
 
     @_builtins.property
     def opened(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Session]:
-        """Sessions that began. A live one of the same user and device is fenced."""
+        """Sessions that began, or that are told again after a break. Of the sessions of one user and device the one with the
+        largest epoch stays, all others are fenced, also where the loser is the one being told.
+        """
 
     @_builtins.property
     def closed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -58,10 +66,11 @@ class AttachRequest(_message.Message):
         closed: _abc.Iterable[_builtins.str] | None = ...,
         wanted: _abc.Iterable[_session_pb2.Topic] | None = ...,
         unwanted: _abc.Iterable[_session_pb2.Topic] | None = ...,
+        leaving: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "node", b"node", "opened", b"opened", "unwanted", b"unwanted", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "leaving", b"leaving", "node", b"node", "opened", b"opened", "unwanted", b"unwanted", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -76,6 +85,7 @@ class AttachResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     LEASE_MS_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """In the first response: the node's epoch."""
     lease_ms: _builtins.int
@@ -84,20 +94,54 @@ class AttachResponse(_message.Message):
     def fenced(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of sessions of this node that a later login has replaced: close them with 4504."""
 
+    @_builtins.property
+    def granted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grant]:
+        """The epochs of the sessions told by `opened`, each once. One that lost is granted first and fenced in a later
+        response, so a fence that comes before the grant means an earlier session of the same id. Within a response
+        `fenced` comes first.
+        """
+
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         lease_ms: _builtins.int = ...,
         fenced: _abc.Iterable[_builtins.str] | None = ...,
+        granted: _abc.Iterable[Global___Grant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "fenced", b"fenced", "lease_ms", b"lease_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "fenced", b"fenced", "granted", b"granted", "lease_ms", b"lease_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttachResponse: _TypeAlias = AttachResponse  # noqa: Y015
+
+@_typing.final
+class Grant(_message.Message):
+    """The epoch of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session."""
+    epoch: _builtins.int
+    """Its epoch, to be told with it after a break."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Grant: _TypeAlias = Grant  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
@@ -123,7 +167,7 @@ Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 
 @_typing.final
 class WatchResponse(_message.Message):
-    """What has changed."""
+    """What has changed: `down` first, then `up`, then `interests` in their order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -65,10 +65,13 @@ class SessionRegistryServiceServicer:
     def Attach(self, request_iterator, context):
         """Attaches a node and keeps its lease: one stream per node.
 
-        The first request must carry `node`; it and the ones behind it tell everything the node holds. The first response
-        carries the epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
+        The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
+        the ones behind it tell everything the node holds. Every request renews the lease and has a response, the first one
+        the node's epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
         forgotten and the stream closes with `ABORTED`, reason `LEASE_EXPIRED`. A later attachment of the same node id ends
-        the earlier one with `ABORTED`, reason `REPLACED`. The node ends the stream to leave at once.
+        the earlier one with `ABORTED`, reason `REPLACED`. What goes beyond the registry's limits closes the stream with
+        `RESOURCE_EXHAUSTED`, reason `LIMIT_REACHED`. A node whose stream broke has a second to attach again; one that says
+        `leaving` is gone at once, and the stream closes with `OK`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,7 +80,8 @@ class SessionRegistryServiceServicer:
     def Watch(self, request, context):
         """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
-        The client ends the stream. On any error watch again; the first responses are complete again.
+        The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
+        On any error watch again; the first responses are complete again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

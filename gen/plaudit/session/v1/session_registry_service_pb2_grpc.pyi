@@ -40,15 +40,19 @@ class SessionRegistryServiceStub:
     Attach: _grpc.StreamStreamMultiCallable[_session_registry_service_pb2.AttachRequest, _session_registry_service_pb2.AttachResponse]
     """Attaches a node and keeps its lease: one stream per node.
 
-    The first request must carry `node`; it and the ones behind it tell everything the node holds. The first response
-    carries the epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
+    The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
+    the ones behind it tell everything the node holds. Every request renews the lease and has a response, the first one
+    the node's epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
     forgotten and the stream closes with `ABORTED`, reason `LEASE_EXPIRED`. A later attachment of the same node id ends
-    the earlier one with `ABORTED`, reason `REPLACED`. The node ends the stream to leave at once.
+    the earlier one with `ABORTED`, reason `REPLACED`. What goes beyond the registry's limits closes the stream with
+    `RESOURCE_EXHAUSTED`, reason `LIMIT_REACHED`. A node whose stream broke has a second to attach again; one that says
+    `leaving` is gone at once, and the stream closes with `OK`.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_session_registry_service_pb2.WatchRequest, _session_registry_service_pb2.WatchResponse]
     """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
-    The client ends the stream. On any error watch again; the first responses are complete again.
+    The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
+    On any error watch again; the first responses are complete again.
     """
     GetSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.GetSessionsRequest, _session_registry_service_pb2.GetSessionsResponse]
     """Finds the live sessions of a user."""
@@ -65,15 +69,19 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
     Attach: _aio.StreamStreamMultiCallable[_session_registry_service_pb2.AttachRequest, _session_registry_service_pb2.AttachResponse]  # type: ignore[assignment]
     """Attaches a node and keeps its lease: one stream per node.
 
-    The first request must carry `node`; it and the ones behind it tell everything the node holds. The first response
-    carries the epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
+    The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
+    the ones behind it tell everything the node holds. Every request renews the lease and has a response, the first one
+    the node's epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
     forgotten and the stream closes with `ABORTED`, reason `LEASE_EXPIRED`. A later attachment of the same node id ends
-    the earlier one with `ABORTED`, reason `REPLACED`. The node ends the stream to leave at once.
+    the earlier one with `ABORTED`, reason `REPLACED`. What goes beyond the registry's limits closes the stream with
+    `RESOURCE_EXHAUSTED`, reason `LIMIT_REACHED`. A node whose stream broke has a second to attach again; one that says
+    `leaving` is gone at once, and the stream closes with `OK`.
     """
     Watch: _aio.UnaryStreamMultiCallable[_session_registry_service_pb2.WatchRequest, _session_registry_service_pb2.WatchResponse]  # type: ignore[assignment]
     """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
-    The client ends the stream. On any error watch again; the first responses are complete again.
+    The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
+    On any error watch again; the first responses are complete again.
     """
     GetSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.GetSessionsRequest, _session_registry_service_pb2.GetSessionsResponse]  # type: ignore[assignment]
     """Finds the live sessions of a user."""
@@ -93,10 +101,13 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_session_registry_service_pb2.AttachResponse], _abc.AsyncIterator[_session_registry_service_pb2.AttachResponse]]:
         """Attaches a node and keeps its lease: one stream per node.
 
-        The first request must carry `node`; it and the ones behind it tell everything the node holds. The first response
-        carries the epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
+        The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
+        the ones behind it tell everything the node holds. Every request renews the lease and has a response, the first one
+        the node's epoch and the lease. A lease that no request renews in time is over: the node's sessions and topics are
         forgotten and the stream closes with `ABORTED`, reason `LEASE_EXPIRED`. A later attachment of the same node id ends
-        the earlier one with `ABORTED`, reason `REPLACED`. The node ends the stream to leave at once.
+        the earlier one with `ABORTED`, reason `REPLACED`. What goes beyond the registry's limits closes the stream with
+        `RESOURCE_EXHAUSTED`, reason `LIMIT_REACHED`. A node whose stream broke has a second to attach again; one that says
+        `leaving` is gone at once, and the stream closes with `OK`.
         """
 
     @_abc_1.abstractmethod
@@ -107,7 +118,8 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_session_registry_service_pb2.WatchResponse], _abc.AsyncIterator[_session_registry_service_pb2.WatchResponse]]:
         """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
-        The client ends the stream. On any error watch again; the first responses are complete again.
+        The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
+        On any error watch again; the first responses are complete again.
         """
 
     @_abc_1.abstractmethod
