@@ -1,0 +1,162 @@
+"""Processes under test: started pinned to a core, asked for their CPU seconds and memory, stopped by their own pid."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / "bench" / "bin"
+SERVER_CPU, DRIVER_CPU = (0, 1) if (os.cpu_count() or 1) > 1 else (0, 0)
+
+
+class BenchError(Exception):
+    """The benchmark could not be carried out, or what was measured was not correct."""
+
+
+class Skipped(Exception):
+    """A line that cannot be measured on this machine; the message is the reason."""
+
+
+class Process:
+    """A child process that speaks lines of JSON on its standard output and takes commands on its standard input."""
+
+    def __init__(self, name: str, arguments: Sequence[str], cpu: int, env: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._lines = b""
+        self._stderr = (BIN / f"{name}.log").open("w+b")
+        self._child = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            # In the child before it starts, so that every thread it ever makes inherits the core.
+            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._child.pid
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._child.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all its threads, user and system, to the nanosecond where the kernel tells it."""
+        try:
+            tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
+            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        except FileNotFoundError:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self) -> int:
+        """Resident memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def tell(self, command: str) -> None:
+        """Sends one line."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(command.encode() + b"\n")
+        self._child.stdin.flush()
+
+    def answer(self, timeout: float = 60.0) -> dict[str, Any]:
+        """The next line of JSON; other lines are passed over. Raises BenchError where none comes in time."""
+        assert self._child.stdout is not None
+        descriptor, deadline = self._child.stdout.fileno(), time.monotonic() + timeout
+        while True:
+            line, found, rest = self._lines.partition(b"\n")
+            if found:
+                self._lines = rest
+                if line.startswith(b"{"):
+                    answer: dict[str, Any] = json.loads(line)
+                    return answer
+                continue
+            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise BenchError(f"{self.name} said nothing for {timeout:.0f} s{self._last_words()}")
+            chunk = os.read(descriptor, 65536)
+            if not chunk:
+                raise BenchError(f"{self.name} ended{self._last_words()}")
+            self._lines += chunk
+
+    def ask(self, command: str, timeout: float = 60.0) -> dict[str, Any]:
+        """One command and its answer."""
+        self.tell(command)
+        return self.answer(timeout)
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Ends it: by the end of its input and SIGTERM, then by force."""
+        if self._child.poll() is None:
+            assert self._child.stdin is not None
+            self._child.stdin.close()
+            self._child.send_signal(signal.SIGTERM)
+            try:
+                self._child.wait(grace)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        self._stderr.close()
+
+    def _last_words(self) -> str:
+        self._stderr.flush()
+        words = Path(self._stderr.name).read_text("utf-8", "replace").strip()
+        return f":\n{words[-2000:]}" if words else ""
+
+
+@contextmanager
+def running(
+    name: str, arguments: Sequence[str], *, cpu: int = SERVER_CPU, env: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    """A process for the length of the block."""
+    BIN.mkdir(exist_ok=True)
+    process = Process(name, arguments, cpu, env)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def python(*arguments: str) -> list[str]:
+    """The command line of a module or file under this interpreter."""
+    return [sys.executable, *arguments]
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30.0, pause: float = 0.02) -> None:
+    """Returns once the condition holds; raises BenchError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchError(f"{what}: not within {timeout:.0f} s")
+        time.sleep(pause)
+
+
+@contextmanager
+def metered(*processes: Process) -> Iterator[dict[str, float]]:
+    """The CPU seconds each process spends within the block, by name; filled when it ends."""
+    spent: dict[str, float] = {}
+    before = [process.cpu_seconds() for process in processes]
+    yield spent
+    for process, start in zip(processes, before, strict=True):
+        spent[process.name] = process.cpu_seconds() - start

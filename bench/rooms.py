@@ -1,0 +1,103 @@
+"""Broadcasters: a thousand sockets in one room, one update to all of them at a steady pace, its cost per delivery."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from bench.driver import bound, connected
+from bench.processes import BIN, ROOT, BenchError, Process, Skipped, metered, python, running
+
+PEERS = ROOT / "bench" / "peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Fanout:
+    """What one round of broadcasts cost."""
+
+    deliveries: int
+    cpu_seconds: dict[str, float]
+    server: str
+    driver_bound: bool
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Deliveries per CPU-second of the server."""
+        return self.deliveries / self.cpu_seconds[self.server]
+
+    @property
+    def microseconds(self) -> float:
+        """CPU of the server per delivery."""
+        return 1e6 / self.per_cpu_second
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A server with connected viewers. `broadcast(rate, seconds)` returns how many updates it sent."""
+
+    server: Process
+    driver: Process
+    broadcast: Callable[[float, float], int]
+
+    def measure(self, rate: float, seconds: float) -> Fanout:
+        """One round; raises BenchError where a socket missed an update, or saw one twice or out of order."""
+        self.driver.ask("report")
+        with metered(self.server, self.driver) as spent:
+            sent = self.broadcast(rate, seconds)
+            # What is still on its way belongs to the round: until a whole pause brings nothing new.
+            time.sleep(0.5)
+        report = self.driver.ask("report")
+        if (report["frames_fewest"], report["frames_most"]) != (sent, sent):
+            raise BenchError(
+                f"{self.server.name}: {sent} updates sent, "
+                f"but sockets received {report['frames_fewest']} to {report['frames_most']}"
+            )
+        if report["versions_back"] or report["versions_repeated"] or report["version_low"] != report["version_high"]:
+            raise BenchError(f"{self.server.name}: versions went back, repeated or ended differently")
+        return Fanout(report["frames"], spent, self.server.name, bound(report))
+
+
+@contextmanager
+def peer(name: str, arguments: Sequence[str], viewers: int, *driver_options: str) -> Iterator[Room]:
+    """A peer program that announces its port and obeys `broadcast RATE SECONDS`."""
+    with running(name, arguments, env={"GOMAXPROCS": "1", "PYTHONUNBUFFERED": "1"}) as server:
+        port = server.answer()["port"]
+        with connected(port, viewers, name=f"{name}-viewers", protocol="plain", options=driver_options) as driver:
+
+            def broadcast(rate: float, seconds: float) -> int:
+                sent: int = server.ask(f"broadcast {rate} {seconds}", timeout=seconds * 10 + 30)["sent"]
+                return sent
+
+            yield Room(server, driver, broadcast)
+
+
+def python_peer(name: str, file: str, viewers: int, *driver_options: str) -> AbstractContextManager[Room]:
+    """A peer written in Python, from bench/peers."""
+    return peer(name, python(str(PEERS / file)), viewers, *driver_options)
+
+
+def go_broadcaster() -> str:
+    """The Go peer's program, compiled where it is missing."""
+    program = BIN / "go-broadcaster"
+    if program.exists() and program.stat().st_mtime >= (PEERS / "go" / "main.go").stat().st_mtime:
+        return str(program)
+    go = shutil.which("go")
+    if go is None:
+        raise Skipped("Go is not installed, so gorilla/websocket cannot be compared")
+    BIN.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [go, "build", "-o", str(program), "."],
+        cwd=PEERS / "go",
+        env={**os.environ, "CGO_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Skipped(f"gorilla/websocket cannot be built here: {done.stderr.strip()[-300:]}")
+    return str(program)
