@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any
 
 import grpc
@@ -173,12 +174,12 @@ class _Stream:
         good: list[tuple[Any, Caller]] = []
         ids: list[int] = []
         replies: list[pb.Reply] = []
-        longest = 0
+        timeouts: dict[int, int] = {}
         for call in calls:
             try:
                 good.append(self._decode(method, call))
                 ids.append(call.id)
-                longest = max(longest, call.timeout_ms)
+                timeouts[call.id] = call.timeout_ms
             except Exception as error:
                 replies.append(self._failed(method, call.id, error))
         if replies:
@@ -187,18 +188,28 @@ class _Stream:
             return
         results: Sequence[Any]
         try:
-            async with asyncio.timeout(longest / 1000 or DEFAULT_TIMEOUT):
+            async with asyncio.timeout(max(timeouts.values()) / 1000 or DEFAULT_TIMEOUT):
                 results = await method.batch(good)
         except Exception as error:
             results = [error] * len(good)
-        self._answer(
-            [
-                self._failed(method, id_, result)
-                if isinstance(result, Exception)
-                else pb.Reply(id=id_, response=result.SerializeToString())
-                for id_, result in zip(ids, results, strict=True)
-            ]
-        )
+        ready: list[pb.Reply] = []
+        for id_, result in zip(ids, results, strict=True):
+            if isinstance(result, Exception):
+                ready.append(self._failed(method, id_, result))
+            elif isawaitable(result):
+                # One call that has to wait must not hold up the others of its batch.
+                self._start(self._serve_late(method, id_, result, timeouts[id_]))
+            else:
+                ready.append(pb.Reply(id=id_, response=result.SerializeToString()))
+        self._answer(ready)
+
+    async def _serve_late(self, method: _Method, id_: int, result: Awaitable[Any], timeout_ms: int) -> None:
+        try:
+            async with asyncio.timeout(timeout_ms / 1000 or DEFAULT_TIMEOUT):
+                reply = pb.Reply(id=id_, response=(await result).SerializeToString())
+        except Exception as error:
+            reply = self._failed(method, id_, error)
+        self._answer([reply])
 
     async def _serve_one(self, method: _Method, call: pb.Call) -> None:
         try:

@@ -40,6 +40,11 @@ class EchoingServicer(pb_grpc.ReactionServiceServicer):
         self.entered = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.late_gate = asyncio.Event()
+        self.drained = 0
+
+    def drain(self) -> None:
+        self.drained += 1
 
     async def ToggleReaction(self, request: pb.ToggleReactionRequest, context: Any) -> pb.ToggleReactionResponse:
         return self._toggled(request, caller())
@@ -53,19 +58,24 @@ class EchoingServicer(pb_grpc.ReactionServiceServicer):
         response.reactions.add(emoji=f"{who.tenant}/{who.user}/{who.service}/{who.unlimited}", count=1)
         return response
 
-    async def toggles(
-        self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]
-    ) -> list[pb.ToggleReactionResponse | Exception]:
+    async def toggles(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> list[Any]:
         self.batches.append(len(calls))
         self.entered.set()
         await self.gate.wait()
-        answers: list[pb.ToggleReactionResponse | Exception] = []
+        answers: list[Any] = []
         for request, who in calls:
+            if request.emoji == "later":
+                answers.append(self._later(request, who))
+                continue
             try:
                 answers.append(self._toggled(request, who))
             except Exception as error:
                 answers.append(error)
         return answers
+
+    async def _later(self, request: pb.ToggleReactionRequest, who: Caller) -> pb.ToggleReactionResponse:
+        await self.late_gate.wait()
+        return self._toggled(request, who)
 
     async def BatchGetOwnReactions(
         self, request: pb.BatchGetOwnReactionsRequest, context: Any
@@ -93,6 +103,7 @@ async def echoing(keys: Keys, **limits: Any) -> AsyncIterator[tuple[Server, Echo
         pb_grpc.add_ReactionServiceServicer_to_server,
         {Sulky: (grpc.StatusCode.FAILED_PRECONDITION, "SULKY")},
         {"ToggleReaction": servicer.toggles},
+        servicer.drain,
     )
     async with serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2, **limits)) as server:
         yield server, servicer
@@ -209,6 +220,26 @@ async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(key
         seen = [pb.ToggleReactionResponse.FromString(answer).reactions[0].emoji for answer in answers]
         assert seen == [f"acme/u{i}//False" for i in range(1000)]
         assert len(servicer.batches) < 100
+
+
+async def test_one_call_that_waits_does_not_hold_up_the_others_of_its_batch(keys: Keys) -> None:
+    async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
+        late, *soon = [pb.ToggleReactionRequest(target="messages/1", emoji=emoji) for emoji in ("later", "x", "y")]
+        waiting = asyncio.create_task(mesh.call(TOGGLE, late.SerializeToString(), user="alice"))
+        hurried = asyncio.create_task(mesh.call(TOGGLE, late.SerializeToString(), user="alice", timeout=0.01))
+        await asyncio.gather(*[mesh.call(TOGGLE, one.SerializeToString(), user="alice") for one in soon])
+        with pytest.raises(RemoteError) as caught:
+            await hurried
+        assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert not waiting.done()
+        servicer.late_gate.set()
+        assert await waiting
+
+
+async def test_rooms_are_told_once_when_the_server_begins_to_stop(keys: Keys) -> None:
+    async with echoing(keys) as (_, servicer):
+        assert servicer.drained == 0
+    assert servicer.drained == 1
 
 
 async def test_a_service_acting_for_a_user_is_not_held_to_the_users_limits(keys: Keys) -> None:
