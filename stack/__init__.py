@@ -1,0 +1,1 @@
+"""Composition: the `plaudit` command, all rooms in one process or chosen ones."""

@@ -1,0 +1,195 @@
+"""The `plaudit` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Plaudit: real-time reactions and messaging.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+token = typer.Typer(help="Tokens for users and services.", no_args_is_help=True)
+app.add_typer(token, name="token")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", dir_okay=False)]
+Target = Annotated[str, typer.Argument(help="For example messages/42 or posts/7.")]
+
+
+def fail(message: str) -> typer.Exit:
+    """Says what went wrong in one line on stderr; to be raised."""
+    typer.echo(f"plaudit: {message}", err=True)
+    return typer.Exit(1)
+
+
+def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
+    """Prints a value for a program or for a person."""
+    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else text())
+
+
+def finish(work: Coroutine[Any, Any, Any]) -> Any:
+    """Runs a command's work to its end; failures become one line and exit code 1."""
+    import asyncio
+
+    from stack.talk import Failed
+
+    try:
+        return asyncio.run(work)
+    except Failed as error:
+        raise fail(str(error)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def settings_of(config: Path | None) -> Any:
+    """The settings from the environment and a file; one line and exit code 1 where they are wrong."""
+    from stack.config import BadSettings, load
+
+    try:
+        return load(config)
+    except BadSettings as error:
+        raise fail(str(error)) from None
+
+
+@app.command()
+def up(
+    rooms: Annotated[str, typer.Option(help="Comma-separated rooms to run here; all by default.")] = "",
+    workers: Annotated[int, typer.Option(help="Processes; those after the first carry gateways.", min=1, max=64)] = 1,
+    http: Annotated[str, typer.Option(help="host:port for the page, sockets and REST.")] = "",
+    grpc: Annotated[str, typer.Option(help="host:port for gRPC.")] = "",
+    registry: Annotated[str, typer.Option(help="host:port of the session registry, where it is not here.")] = "",
+    data: Annotated[Path | None, typer.Option(help="Folder for all data.", file_okay=False)] = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Start Plaudit: every room in one process, or chosen ones."""
+    from stack.config import BadSettings
+    from stack.up import CannotStart, run
+
+    try:
+        settings = settings_of(config).with_options(
+            rooms=rooms, workers=workers, http=http, grpc=grpc, registry=registry, data=data
+        )
+        run(settings, announce=(lambda facts: show(facts, True, str)) if json_ else None)
+    except (CannotStart, BadSettings) as error:
+        raise fail(str(error)) from None
+
+
+@token.command()
+def mint(
+    name: Annotated[str, typer.Argument(help="The user, or with --service the service.")],
+    service: Annotated[bool, typer.Option(help="For a service, with the scope act-as.")] = False,
+    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.001, max=8784)] = 24,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Mint a token with the key in the data folder."""
+    from kit.tokens import open_keys
+
+    minter = open_keys(settings_of(config).data / "keys").minter()
+    try:
+        if service:
+            made = minter.mint_service(name, tenant=tenant, ttl=hours * 3600)
+        else:
+            made = minter.mint_user(name, tenant, ttl=hours * 3600)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    show({"token": made, "name": name, "tenant": tenant, "service": service}, json_, lambda: made)
+
+
+@app.command()
+def react(
+    target: Target,
+    emoji: Annotated[str, typer.Argument(help="An emoji, or like, love, haha, wow, sad, angry.")],
+    user: Annotated[str, typer.Option(help="Who reacts.")] = "demo",
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Toggle a user's reaction."""
+    from stack.talk import react as work
+
+    answer = finish(work(settings_of(config), target, emoji, user))
+    show(
+        answer,
+        json_,
+        lambda: f"{emoji} {'on' if answer['on'] else 'off'}  {counted(answer['reactions'])}",
+    )
+
+
+@app.command()
+def counts(
+    targets: Annotated[list[str], typer.Argument(help="Up to 1,000 targets.")],
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Show the counts of targets."""
+    from stack.talk import counts as work
+
+    for one in finish(work(settings_of(config), targets)):
+        show(one, json_, lambda one=one: f"{one['target']}  {counted(one['reactions'])}")  # type: ignore[misc]
+
+
+@app.command()
+def tail(
+    topics: Annotated[list[str], typer.Argument(help="Topics, for example messages/42.")],
+    user: Annotated[str, typer.Option(help="Who listens.")] = "demo",
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Follow updates as a client sees them, until Ctrl-C."""
+    from stack.talk import tail as work
+
+    def line(update: dict[str, Any]) -> None:
+        show(
+            update,
+            json_,
+            lambda: f"{update['topic']}  {counted(update.get('reactions', []))}{'  storm' * bool(update.get('storm'))}",
+        )
+
+    finish(work(settings_of(config), topics, user, line))
+
+
+@app.command()
+def check(config: ConfigFile = None, json_: Json = False) -> None:
+    """Compare every count with the records; exit code 1 where they differ."""
+    from stack.talk import check as work
+
+    found = finish(work(settings_of(config)))
+    show(
+        found,
+        json_,
+        lambda: "\n".join(
+            [
+                *[f"{wrong['target']}: counted {wrong['counted']}, records say {wrong['records']}" for wrong in found["wrong"]],
+                f"{found['targets']} targets, {found['reactions']} reactions, {len(found['wrong'])} wrong",
+            ]
+        ),
+    )
+    if found["wrong"]:
+        raise typer.Exit(1)
+
+
+def counted(reactions: list[dict[str, Any]]) -> str:
+    """Counts in a line: `👍 142  ❤ 3`."""
+    return "  ".join(f"{one['emoji']} {one['count']}" for one in reactions) or "no reactions"
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Every setting of the system: one typed model, read from a TOML file and `PLAUDIT_…` variables."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from counter_svc.config import Config as Counter
+from fanout_svc.config import Config as Fanout
+from gateway.config import Config as Gateway
+from reaction_svc.config import Config as Reaction
+from session_registry.config import Config as Session
+
+PREFIX = "PLAUDIT_"
+ROOMS = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
+
+
+class BadSettings(Exception):
+    """A setting is unknown or wrong; the message names it."""
+
+
+class Settings(BaseModel):
+    """All settings. A variable is `PLAUDIT_<NAME>`, within a room `PLAUDIT_<ROOM>__<NAME>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rooms: tuple[str, ...] = Field(ROOMS, description="The rooms this process runs.")
+    workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
+    http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
+    grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
+    registry: str = Field("", description="host:port of the session registry; empty: this process's own.")
+    data: Path = Field(Path("data"), description="The folder of all data and keys.")
+    web: Path = Field(Path(__file__).parent.parent / "web", description="The folder of the page.")
+    grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take.")
+    log: str = Field("warning", description="debug, info, warning or error.")
+    reaction: Reaction = Field(default_factory=Reaction)
+    counter: Counter = Field(default_factory=Counter)
+    fanout: Fanout = Field(default_factory=Fanout)
+    session: Session = Field(default_factory=Session)
+    gateway: Gateway = Field(default_factory=Gateway)
+
+    @field_validator("rooms", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        rooms = [room.strip() for room in value.split(",") if room.strip()] if isinstance(value, str) else list(value)
+        unknown = [room for room in rooms if room not in ROOMS]
+        if unknown:
+            raise ValueError(f"no room is called {unknown[0]!r}; there are {', '.join(ROOMS)}")
+        return tuple(room for room in ROOMS if room in rooms) or ROOMS
+
+    @field_validator("http", "grpc", "registry")
+    @classmethod
+    def _host_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if value and not (host and colon and port.isdigit() and int(port) < 65536):
+            raise ValueError(f"{value!r} is not host:port")
+        return value
+
+    def with_options(self, **options: Any) -> Settings:
+        """These settings with a command line's options over them; empty ones change nothing."""
+        given = {name: value for name, value in options.items() if value}
+        return _checked({**self.model_dump(), **given}) if given else self
+
+
+def load(file: Path | None = None) -> Settings:
+    """The settings of this process; raises BadSettings. Variables win over the file, the file over the defaults."""
+    values: dict[str, Any] = {}
+    chosen = file or (Path(found) if (found := os.environ.get(f"{PREFIX}CONFIG")) else None)
+    if chosen is not None:
+        try:
+            values = tomllib.loads(chosen.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadSettings(f"cannot read the settings file {chosen}: {error}") from None
+    for name, text in sorted(os.environ.items()):
+        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG":
+            _place(values, name, text)
+    return _checked(values)
+
+
+def _place(values: dict[str, Any], name: str, text: str) -> None:
+    *rooms, key = name[len(PREFIX) :].lower().split("__")
+    inner = values
+    for room in rooms:
+        inner = inner.setdefault(room, {})
+        if not isinstance(inner, dict):
+            raise BadSettings(f"{name}: {room} is a value, not a group of settings")
+    inner[key] = text
+
+
+def _checked(values: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = "__".join(str(part) for part in first["loc"]).upper()
+        why = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise BadSettings(f"setting {PREFIX}{where}: {why}") from None

@@ -1,0 +1,120 @@
+"""What the command line asks a running system, as any internal service would: through gRPC stubs and the client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.rpc import status_pb2
+
+from kit.errors import remote_error
+from kit.ids import new_id
+from kit.tokens import open_keys
+from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
+from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
+from plaudit.type.v1 import counts_pb2
+from plaudit_client import PlauditError, connect
+from stack.config import Settings
+
+
+class Failed(Exception):
+    """Could not be done; the message says why and what to do."""
+
+
+@asynccontextmanager
+async def _channel(settings: Settings, user: str = "") -> AsyncIterator[tuple[grpc.aio.Channel, list[tuple[str, str]]]]:
+    token = open_keys(settings.data / "keys").minter().mint_service("cli", ("act-as", "tenants"), ttl=600)
+    metadata = [("authorization", f"Bearer {token}")]
+    if user:
+        metadata.append(("plaudit-user", user))
+    async with grpc.aio.insecure_channel(settings.grpc) as channel:
+        try:
+            yield channel, metadata
+        except grpc.aio.AioRpcError as error:
+            raise Failed(_why(error, settings)) from None
+
+
+def _why(error: grpc.aio.AioRpcError, settings: Settings) -> str:
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            found = remote_error(status_pb2.Status.FromString(value))
+            where = f" ({found.field})" if found.field else ""
+            return f"{found.code.name} {found.reason}: {found.message}{where}"
+    if error.code() == grpc.StatusCode.UNAVAILABLE:
+        return f"nothing answers at {settings.grpc}: start it with `plaudit up`, or set PLAUDIT_GRPC"
+    return f"{error.code().name}: {error.details()}"
+
+
+def _reactions(reactions: Sequence[counts_pb2.ReactionCount]) -> list[dict[str, Any]]:
+    return [{"emoji": one.emoji, "count": one.count} for one in reactions]
+
+
+async def react(settings: Settings, target: str, emoji: str, user: str) -> dict[str, Any]:
+    """Toggles; {"on", "version", "reactions"}."""
+    async with _channel(settings, user) as (channel, metadata):
+        stub: Any = reaction_grpc.ReactionServiceStub(channel)
+        request = reaction_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=new_id())
+        answer = await stub.ToggleReaction(request, metadata=metadata, timeout=10)
+    return {"on": answer.on, "version": answer.version, "reactions": _reactions(answer.reactions)}
+
+
+async def counts(settings: Settings, targets: Sequence[str]) -> list[dict[str, Any]]:
+    """One {"target", "version", "reactions"} per target."""
+    async with _channel(settings) as (channel, metadata):
+        stub: Any = counter_grpc.CounterServiceStub(channel)
+        answer = await stub.GetCounts(counter_pb.GetCountsRequest(targets=targets), metadata=metadata, timeout=10)
+    return [
+        {"target": one.target, "version": one.version, "reactions": _reactions(one.reactions)} for one in answer.counts
+    ]
+
+
+async def check(settings: Settings) -> dict[str, Any]:
+    """Every tally of the records against the counts: {"targets", "reactions", "wrong": [...]}."""
+    wrong: list[dict[str, Any]] = []
+    targets = reactions = 0
+    async with _channel(settings) as (channel, metadata):
+        tallies: Any = reaction_grpc.ReactionServiceStub(channel)
+        folds: Any = counter_grpc.CounterServiceStub(channel)
+        page = reaction_pb.TallyReactionsRequest()
+        while True:
+            truth = await tallies.TallyReactions(page, metadata=metadata, timeout=30)
+            if truth.tallies:
+                asked = counter_pb.GetCountsRequest(
+                    targets=[tally.counts.target for tally in truth.tallies],
+                    tenants=[tally.tenant for tally in truth.tallies],
+                    min_versions=[tally.counts.version for tally in truth.tallies],
+                )
+                folded = await folds.GetCounts(asked, metadata=metadata, timeout=30)
+                for tally, fold in zip(truth.tallies, folded.counts, strict=True):
+                    targets += 1
+                    records = {one.emoji: one.count for one in tally.counts.reactions}
+                    reactions += sum(records.values())
+                    counted = {one.emoji: one.count for one in fold.reactions}
+                    # A newer version means that somebody reacted between the two questions.
+                    if fold.version == tally.counts.version and counted != records:
+                        wrong.append({"target": fold.target, "counted": counted, "records": records})
+            page = reaction_pb.TallyReactionsRequest(page_token=truth.next_page_token)
+            if not truth.next_page_token:
+                return {"targets": targets, "reactions": reactions, "wrong": wrong}
+
+
+async def tail(settings: Settings, topics: Sequence[str], user: str, line: Callable[[dict[str, Any]], None]) -> None:
+    """Calls `line` with each update of the topics, until cancelled."""
+    token = open_keys(settings.data / "keys").minter().mint_user(user)
+    try:
+        async with connect(f"ws://{settings.http}", token) as client:
+            async for update in client.subscribe(*topics):
+                line(
+                    {
+                        "topic": update.topic,
+                        "version": update.version,
+                        "reactions": [{"emoji": emoji, "count": count} for emoji, count in update.reactions.items()],
+                        "storm": update.storm,
+                    }
+                )
+    except PlauditError as error:
+        raise Failed(str(error)) from None

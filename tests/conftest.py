@@ -1,0 +1,24 @@
+"""What many tests share: a real stack in its own process, on free ports, with data of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import Stack
+
+
+@pytest.fixture(name="stack")
+def fixture_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A fresh stack for this test alone, which may kill and restart it."""
+    with Stack(tmp_path / "data") as stack:
+        yield stack
+
+
+@pytest.fixture(name="shared_stack", scope="session")
+def fixture_shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack for all tests that only talk to it; use targets and users of your own."""
+    with Stack(tmp_path_factory.mktemp("stack") / "data") as stack:
+        yield stack
