@@ -32,13 +32,16 @@ class Hosted:
     """One servicer with all the server needs to know of it.
 
     `add` is the generated `add_…Servicer_to_server`; `batches` names, per rpc, a handler of many calls at once:
-    (request, caller) pairs in, a response or an exception for each out, in order.
+    (request, caller) pairs in, a response, an exception or (where one has to
+    wait) an awaitable of a response for each out, in order. `drain` is called when the server
+    begins to stop: it ends the streams that would otherwise last until the grace is over.
     """
 
     servicer: object
     add: Callable[[Any, Any], None]
     errors: ErrorTable = field(default_factory=dict)
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)
+    drain: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ async def serving(
     finally:
         await health.enter_graceful_shutdown()
         calls.drain()
+        for room in hosted:
+            room.drain()
         await server.stop(limits.grace)
 
 
