@@ -1,0 +1,77 @@
+"""Between the registry's values and their messages."""
+
+from __future__ import annotations
+
+from plaudit.session.v1 import session_pb2
+from plaudit.session.v1 import session_registry_service_pb2 as pb
+
+from session_registry.domain import Delta, Node, Session, Told, Topic
+from session_registry.errors import NotAttached
+from session_registry.outbox import Answer
+
+
+def node_from_pb(request: pb.AttachRequest) -> Node:
+    """The node that the first request of a stream names; raises NotAttached."""
+    if not request.HasField("node"):
+        raise NotAttached("the first request must name the node", field="node")
+    node = request.node
+    return Node(node.node_id, node.address, tuple(node.services))
+
+
+def told_from_pb(request: pb.AttachRequest) -> Told:
+    """What a request tells."""
+    return Told(
+        closed=tuple(request.closed),
+        opened=tuple(
+            Session(one.session_id, one.tenant, one.user, one.device, epoch=one.epoch) for one in request.opened
+        ),
+        unwanted=tuple(Topic(one.tenant, one.name) for one in request.unwanted),
+        wanted=tuple(Topic(one.tenant, one.name) for one in request.wanted),
+    )
+
+
+def answer_to_pb(answer: Answer) -> pb.AttachResponse:
+    """A response to a node; the lease in milliseconds."""
+    return pb.AttachResponse(
+        epoch=answer.epoch,
+        lease_ms=round(answer.lease * 1000),
+        fenced=answer.fenced,
+        granted=[pb.Grant(session_id=one.session_id, epoch=one.epoch) for one in answer.granted],
+    )
+
+
+def delta_to_pb(delta: Delta, synced: bool) -> pb.WatchResponse:
+    """Changes for a watcher."""
+    return pb.WatchResponse(
+        down=delta.down,
+        up=[
+            session_pb2.Node(node_id=one.node_id, address=one.address, services=one.services, epoch=one.epoch)
+            for one in delta.up
+        ],
+        interests=[
+            pb.Interest(
+                node_id=one.node_id,
+                topic=session_pb2.Topic(tenant=one.topic.tenant, name=one.topic.name),
+                wanted=one.wanted,
+            )
+            for one in delta.interests
+        ],
+        synced=synced,
+    )
+
+
+def sessions_to_pb(sessions: tuple[Session, ...]) -> pb.GetSessionsResponse:
+    """The sessions of a user."""
+    return pb.GetSessionsResponse(
+        sessions=[
+            session_pb2.Session(
+                session_id=one.session_id,
+                tenant=one.tenant,
+                user=one.user,
+                device=one.device,
+                node_id=one.node_id,
+                epoch=one.epoch,
+            )
+            for one in sessions
+        ]
+    )

@@ -1,0 +1,63 @@
+"""The registry's rpcs: decode, call, encode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from plaudit.session.v1 import session_registry_service_pb2 as pb
+from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
+
+from kit.errors import Invalid
+from session_registry import codec
+from session_registry.errors import NotAttached
+from session_registry.service import Link, Registry
+
+
+class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
+    """See the contract."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def Attach(
+        self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
+    ) -> AsyncIterator[pb.AttachResponse]:
+        """See the contract."""
+        first = await anext(aiter(request_iterator), None)
+        if first is None:
+            raise NotAttached("the first request must name the node", field="node")
+        link = self._registry.attach(codec.node_from_pb(first), codec.told_from_pb(first))
+        listening = asyncio.create_task(self._listen(request_iterator, link))
+        try:
+            while (answer := await link.outbox.next()) is not None:
+                yield codec.answer_to_pb(answer)
+        finally:
+            listening.cancel()
+            self._registry.broke(link)  # says nothing of a node that has left
+
+    async def _listen(self, requests: AsyncIterator[pb.AttachRequest], link: Link) -> None:
+        """Takes in what the node tells until it leaves; a failure ends the answers with it."""
+        try:
+            async for request in requests:
+                if request.HasField("node"):
+                    raise Invalid("only the first request names the node", field="node")
+                if request.leaving:
+                    self._registry.leave(link)
+                    return
+                self._registry.tell(link, codec.told_from_pb(request))
+                await link.outbox.room()
+        except Exception as error:
+            link.outbox.close(error)
+        else:
+            link.outbox.close()
+
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
+        """See the contract."""
+        async for delta, synced in self._registry.watch(topics=request.topics):
+            yield codec.delta_to_pb(delta, synced)
+
+    async def GetSessions(self, request: pb.GetSessionsRequest, context: Any) -> pb.GetSessionsResponse:
+        """See the contract."""
+        return codec.sessions_to_pb(self._registry.sessions_of(request.tenant, request.user))

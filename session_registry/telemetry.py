@@ -1,0 +1,19 @@
+"""What can be measured of the registry from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import Counter, Gauge
+
+NODES = Gauge("plaudit_registry_nodes", "Nodes attached.")
+SESSIONS = Gauge("plaudit_registry_sessions", "Live sessions.")
+TOPICS = Gauge("plaudit_registry_topics", "Topics wanted, each counted per node that wants it.")
+FENCES = Counter("plaudit_registry_fences", "Sessions that a later login has replaced.")
+
+
+def show(sizes: Callable[[], tuple[int, int, int]]) -> None:
+    """Reads nodes, sessions and topics from `sizes` whenever metrics are collected."""
+    NODES.set_function(lambda: sizes()[0])
+    SESSIONS.set_function(lambda: sizes()[1])
+    TOPICS.set_function(lambda: sizes()[2])
