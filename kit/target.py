@@ -1,0 +1,44 @@
+"""What can be reacted to: names of the form `collection/id`, with the collections this system knows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kit.errors import Invalid
+
+COLLECTIONS = frozenset({"messages", "posts", "comments", "streams"})
+ID_PATTERN = r"[A-Za-z0-9_.~-]{1,64}"
+
+_ID = re.compile(ID_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collection and an id in it; `str()` gives the name back."""
+
+    collection: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.id}"
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a user, a target's item or an operation."""
+    return _ID.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=65_536)
+def parse_target(name: str) -> Target:
+    """Reads `messages/42`. Raises Invalid, reason INVALID_TARGET, for anything that is not exactly such a name."""
+    collection, slash, item = name.partition("/")
+    if not slash or collection not in COLLECTIONS or not is_id(item):
+        known = ", ".join(sorted(COLLECTIONS))
+        raise Invalid(
+            f"a target is collection/id: a collection of {known} and an id of 1 to 64 letters, digits or _.~-",
+            field="target",
+            reason="INVALID_TARGET",
+        )
+    return Target(collection, item)
