@@ -1,0 +1,62 @@
+// What there is to react to: a small theatre's week.
+
+export const POSTS = [
+  {
+    target: "posts/opening-night",
+    author: "Ines Okafor",
+    role: "The Lantern Theatre",
+    when: "Friday, 23:10",
+    text: "A fuse went in the second act. Forty phones came out, not one of them to film. They lit the stage until the last line, and then they lit us.",
+    picture: { src: "img/opening-night.svg", alt: "Beams of light from the stalls meet on a lone actor on a dark stage." },
+  },
+  {
+    target: "posts/one-line",
+    author: "Mei Tanaka",
+    role: "Workshop notes",
+    when: "Thursday, 17:42",
+    quote: "The fix was one line. Finding it took three days. Writing down how we found it is the part that counts.",
+  },
+  {
+    target: "posts/cold-water",
+    author: "Tomás Ruiz",
+    role: "Early swimmers",
+    when: "Thursday, 06:40",
+    text: "Nine degrees, four of us in, nobody brave. The coffee afterwards was the best I have ever had, as it was last week.",
+    picture: { src: "img/cold-water.svg", alt: "The sun rises over a flat sea with four small heads in the water." },
+  },
+];
+
+export const CONVERSATION = {
+  title: "Load-in crew",
+  people: ["Jonas Beck", "Priya Nair", "Amara Diallo", "Leo Fontana", "Ines Okafor"],
+  messages: [
+    { target: "messages/crew-1", author: "Jonas Beck", when: "09:12", text: "Van’s outside. Who has the key to the scene dock?" },
+    { target: "messages/crew-2", author: "Priya Nair", when: "09:13", text: "Me. Two minutes, I’m carrying the moon." },
+    { target: "messages/crew-3", author: "Jonas Beck", when: "09:13", text: "The whole moon?" },
+    { target: "messages/crew-4", author: "Priya Nair", when: "09:14", text: "It’s a small moon." },
+    {
+      target: "messages/crew-5",
+      author: "Amara Diallo",
+      when: "09:20",
+      text: "Lamps are focused. Row F, seat 12 still gets the follow spot right in the eyes. Sorry to whoever that is.",
+    },
+    { target: "messages/crew-6", author: "Leo Fontana", when: "09:21", text: "That’s my mum." },
+    { target: "messages/crew-7", author: "Amara Diallo", when: "09:21", text: "Then it stays." },
+    {
+      target: "messages/crew-8",
+      author: "Ines Okafor",
+      when: "09:30",
+      text: "House opens at seven. Go and eat something, all of you. There is pizza in the foyer.",
+    },
+  ],
+};
+
+export const TARGETS = [...POSTS, ...CONVERSATION.messages].map(({ target }) => target);
+
+const titles = new Map([
+  ...POSTS.map(({ target, author }) => [target, `${author.split(" ")[0]}’s post`]),
+  ...CONVERSATION.messages.map(({ target, text }) => [target, `“${text.length > 28 ? `${text.slice(0, 26).trim()}…` : text}”`]),
+]);
+
+/** A few words that name a target. */
+export const titleOf = (target) => titles.get(target) ?? target;

@@ -1,0 +1,220 @@
+// One session with the gateway: opens the socket, keeps it alive, and finds its way back after whatever happens.
+//
+// Events: "state" {state, …}, "welcome" {frame}, "push" {frame}, "pong" {ms}, "lag" {merged}.
+// States: connecting, live, waiting {retryAt}, moving {retryAt}, ended {code, reason}.
+
+import { delay } from "./backoff.js";
+import { Calls } from "./calls.js";
+
+const SUBPROTOCOL = "plaudit.v1.json";
+const CLIENT = "plaudit-web/0.1";
+const SHOWN_PING_MS = 4_000;
+const NO_PONG_MS = 10_000;
+const TOPICS_PER_FRAME = 128;
+const REPLACED = 4504;
+const BAD_TOKEN = 4500;
+const isTerminal = (code) => code >= 4500 && code < 5000;
+
+export class Connection extends EventTarget {
+  #url;
+  #tokens;
+  #device;
+  #socket = null;
+  #timers = new Map();
+  #attempt = 0;
+  #topics = new Set();
+  #state = { state: "idle" };
+  #heartbeat = 30_000;
+  #pinged = null;
+  #badTokens = 0;
+  #calls = new Calls((frame) => this.#send(frame));
+
+  /** `tokens(fresh)` resolves with a token, a new one where `fresh`; `device` as in `Hello`. */
+  constructor({ url, tokens, device }) {
+    super();
+    this.#url = url;
+    this.#tokens = tokens;
+    this.#device = device;
+    this.wake = this.wake.bind(this);
+  }
+
+  get state() {
+    return this.#state.state;
+  }
+
+  /** Connects, and stays connected until `close`. */
+  open() {
+    globalThis.addEventListener("online", this.wake);
+    document.addEventListener("visibilitychange", this.wake);
+    return this.#connect();
+  }
+
+  close() {
+    globalThis.removeEventListener("online", this.wake);
+    document.removeEventListener("visibilitychange", this.wake);
+    this.#end(1000, "closed by the client");
+  }
+
+  /** Tries at once instead of waiting: the network is back, or somebody is looking. */
+  wake() {
+    if (this.#state.state === "waiting" && !document.hidden) this.#connect();
+    else if (this.#state.state === "live") this.#ping();
+  }
+
+  /** Calls an rpc by its frame type; see `Calls.make`. */
+  call(type, fields, options) {
+    return this.#calls.make(type, fields, options);
+  }
+
+  /** Asks for pushes of topics, now and after every reconnect. */
+  subscribe(topics) {
+    const added = topics.filter((topic) => !this.#topics.has(topic));
+    for (const topic of added) this.#topics.add(topic);
+    if (this.#state.state === "live") this.#subscribe(added);
+  }
+
+  async #connect(fresh = false) {
+    this.#clear();
+    this.#enter({ state: "connecting" });
+    let token;
+    try {
+      token = await this.#tokens(fresh || this.#attempt % 4 === 3);
+    } catch (error) {
+      if (error.final) this.#end(BAD_TOKEN, error.message);
+      else this.#later(0);
+      return;
+    }
+    if (this.#state.state !== "connecting") return;
+    const socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
+    this.#socket = socket;
+    socket.onopen = () => this.#send({ type: "hello", id: this.#calls.nextId(), device: this.#device, client: CLIENT });
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
+    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
+    this.#after("silence", NO_PONG_MS, () => this.#lost(4002, "no answer"));
+  }
+
+  #receive(frame) {
+    switch (frame.type) {
+      case "welcome":
+        return this.#welcome(frame);
+      case "pong":
+        return this.#pong();
+      case "goaway":
+        return this.#moving(frame.reconnect_after_ms);
+      case "lag":
+        return this.#emit("lag", { merged: frame.merged });
+      case "ack":
+        return this.#calls.answer(frame);
+      case "error":
+        if (!this.#calls.answer(frame)) console.warn("plaudit:", frame.code, frame.reason, frame.message);
+        return undefined;
+      case "subscribed":
+      case "unsubscribed":
+        return undefined;
+      default:
+        return frame.topic && this.#emit("push", { frame });
+    }
+  }
+
+  #welcome(frame) {
+    this.#attempt = 0;
+    this.#badTokens = 0;
+    this.#heartbeat = (frame.heartbeat_seconds || 30) * 1000;
+    this.#cancel("silence");
+    this.#enter({ state: "live" });
+    this.#emit("welcome", { frame });
+    this.#subscribe([...this.#topics]);
+    this.#calls.opened(frame.limits?.calls_in_flight);
+    this.#ping();
+  }
+
+  #subscribe(topics) {
+    for (let from = 0; from < topics.length; from += TOPICS_PER_FRAME) {
+      const some = topics.slice(from, from + TOPICS_PER_FRAME);
+      this.#send({ type: "subscribe", id: this.#calls.nextId(), topics: some });
+    }
+  }
+
+  #ping() {
+    if (this.#pinged !== null) return;
+    this.#pinged = performance.now();
+    this.#send({ type: "ping", id: this.#calls.nextId() });
+    this.#after("silence", NO_PONG_MS, () => this.#lost(4002, "no pong"));
+  }
+
+  #pong() {
+    const ms = performance.now() - this.#pinged;
+    this.#pinged = null;
+    this.#cancel("silence");
+    this.#emit("pong", { ms });
+    // Often where somebody looks at the figure; as rarely as the server allows where nobody does.
+    this.#after("ping", document.hidden ? this.#heartbeat : Math.min(SHOWN_PING_MS, this.#heartbeat), () => this.#ping());
+  }
+
+  #moving(afterMs) {
+    // Calls in flight may still be answered before the deadline, so the old socket is kept until it is time to leave.
+    this.#enter({ state: "moving", retryAt: performance.now() + afterMs });
+    this.#after("retry", afterMs, () => {
+      this.#drop();
+      this.#connect();
+    });
+  }
+
+  #lost(code, reason) {
+    const wasMoving = this.#state.state === "moving";
+    this.#drop();
+    if (code === BAD_TOKEN && this.#badTokens++ === 0) this.#connect(true);
+    else if (isTerminal(code)) this.#end(code, reason);
+    else if (!wasMoving) this.#later(0);
+  }
+
+  #later(atLeast) {
+    const wait = delay(this.#attempt++, { atLeast });
+    this.#enter({ state: "waiting", retryAt: performance.now() + wait });
+    this.#after("retry", wait, () => this.#connect());
+  }
+
+  #drop() {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#pinged = null;
+    this.#cancel("ping");
+    this.#cancel("silence");
+    this.#calls.closed();
+    socket?.close(1000);
+  }
+
+  #end(code, reason) {
+    this.#drop();
+    this.#clear();
+    this.#enter({ state: "ended", code, reason, replaced: code === REPLACED });
+    this.#calls.fail({ code: "CANCELLED", reason: "CONNECTION_ENDED", message: reason });
+  }
+
+  #send(frame) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #enter(state) {
+    this.#state = state;
+    this.#emit("state", state);
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #after(name, ms, run) {
+    this.#cancel(name);
+    this.#timers.set(name, setTimeout(run, ms));
+  }
+
+  #cancel(name) {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+
+  #clear() {
+    for (const name of [...this.#timers.keys()]) this.#cancel(name);
+  }
+}

@@ -1,0 +1,57 @@
+// The storm: a crowd at the press of a button.
+
+import { POSTS, TARGETS, titleOf } from "../content.js";
+import { h, icon, say } from "./dom.js";
+import { figure } from "./motion.js";
+
+const ON_POSTS = ["like", "like", "love", "love", "love", "haha", "wow", "wow", "sad"];
+const ON_MESSAGES = ["👏", "👏", "🎉", "❤", "🔥", "😂", "🌙", "🍕"];
+const DEFAULT_RATE = 40;
+
+/** The panel that starts and stops `crowd`. */
+export function stormPanel(crowd) {
+  const target = h("select", { id: "storm-target" }, ...TARGETS.map((one) => h("option", { value: one }, titleOf(one))));
+  const rate = h("input", { id: "storm-rate", type: "range", min: "5", max: "120", step: "5", value: String(DEFAULT_RATE) });
+  const rateShown = h("output", { for: "storm-rate" }, `${DEFAULT_RATE} a second`);
+  const button = h("button", { type: "button", class: "primary storm-button" }, icon("bolt"), h("span", {}, "Start a storm"));
+  const cells = ["people", "acks a second", "median", "99th"].map((label) => {
+    const value = h("dd", {}, "–");
+    return { value, element: h("div", {}, h("dt", {}, label), value) };
+  });
+  const foot = h("p", { class: "muted fine" }, "Real people with sockets of their own, none above the limit for one person.");
+
+  target.value = POSTS[0].target;
+  target.addEventListener("change", () => crowd.change(wanted()));
+  rate.addEventListener("input", () => {
+    rateShown.textContent = `${rate.value} a second`;
+    rate.style.setProperty("--at", String((rate.value - rate.min) / (rate.max - rate.min)));
+    crowd.change(wanted());
+  });
+  rate.style.setProperty("--at", String((rate.value - rate.min) / (rate.max - rate.min)));
+  button.addEventListener("click", () => {
+    if (crowd.running) crowd.stop();
+    else crowd.start(wanted());
+    say(crowd.running ? "The storm has started." : "The storm has stopped.");
+  });
+  crowd.addEventListener("stats", ({ detail }) => {
+    const { running, fans, perSecond, median, worst, acked, refused } = detail;
+    button.classList.toggle("on", running);
+    button.setAttribute("aria-pressed", String(running));
+    button.lastChild.textContent = running ? "Stop" : "Start a storm";
+    const ms = (value) => (value ? `${value < 10 ? value.toFixed(1) : Math.round(value)} ms` : "–");
+    [fans, perSecond, ms(median), ms(worst)].forEach((value, place) => (cells[place].value.textContent = String(value)));
+    if (acked) foot.textContent = `${figure(BigInt(acked))} taps saved${refused ? `, ${figure(BigInt(refused))} refused` : ", none refused"}.`;
+  });
+
+  function wanted() {
+    return { target: target.value, rate: Number(rate.value), emoji: target.value.startsWith("posts/") ? ON_POSTS : ON_MESSAGES };
+  }
+
+  return h("section", { class: "panel storm", "aria-labelledby": "storm-title" },
+    h("h2", { id: "storm-title" }, "Storm"),
+    h("p", { class: "muted" }, "Fill the house and let it clap."),
+    h("label", { class: "field", for: "storm-target" }, h("span", {}, "Where"), target),
+    h("div", { class: "field" }, h("span", { class: "field-line" }, h("label", { for: "storm-rate" }, "Taps"), rateShown), rate),
+    button,
+    h("dl", { class: "figures" }, ...cells.map(({ element }) => element)), foot);
+}
