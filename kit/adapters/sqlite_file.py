@@ -1,0 +1,113 @@
+"""SQLite files: how they are opened, which schema they hold, and rows in bulk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+_COMMENT = re.compile(r"--[^\n]*")
+
+
+class NewerData(Exception):
+    """The file was written by a newer version of this program; the message is one line for the operator."""
+
+
+def connect(path: Path, *, durable: bool = True, busy_seconds: float = 5.0) -> apsw.Connection:
+    """Opens a file in WAL mode, made with its folder where it is not there yet.
+
+    Where `durable`, a commit has reached the disk when it returns; otherwise a crash of the machine, though not of the
+    process, may take the last commits back. Waits up to `busy_seconds` for locks of other processes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = apsw.Connection(str(path), statementcachesize=512)
+    connection.set_busy_timeout(round(busy_seconds * 1000))
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}").fetchall()
+    connection.execute("PRAGMA cache_size = -65536").fetchall()
+    return connection
+
+
+def adopt_schema(connection: apsw.Connection, component: str, version: int, script: Path) -> None:
+    """Makes the component's tables where the file has none, in one transaction.
+
+    Several components may share a file. Raises NewerData where the file has a later version of this component.
+    """
+    sql = script.read_text(encoding="utf-8")
+    with immediate(connection):
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS plaudit_schema"
+            " (component TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
+        )
+        found = connection.execute("SELECT version FROM plaudit_schema WHERE component = ?", (component,)).fetchone()
+        if found is not None and found[0] > version:
+            raise NewerData(
+                f"{connection.filename}: {component} has schema version {found[0]}, this program knows {version}; "
+                "start the newer program, or another data folder"
+            )
+        if found is None:
+            connection.execute(sql)
+            connection.execute("INSERT INTO plaudit_schema VALUES (?, ?)", (component, version))
+
+
+@contextmanager
+def immediate(connection: apsw.Connection) -> Iterator[None]:
+    """A transaction that may write from its first statement on; an exception takes all of it back."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def statements(script: Path) -> dict[str, str]:
+    """Reads a `.sql` file of named statements: each begins with a line `-- name: xyz` and ends before the next."""
+    found: dict[str, str] = {}
+    for part in script.read_text(encoding="utf-8").split("-- name:")[1:]:
+        name, _, body = part.partition("\n")
+        found[name.strip()] = " ".join(_COMMENT.sub("", body).split())
+    return found
+
+
+# Row counts a bulk statement is prepared for. A step of SQLite lets go of the interpreter lock and must win it back,
+# so many rows are given to one statement in one step; sizes are few so that prepared statements are used again.
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 320, 384, 448, 512)
+MOST_ROWS = _SIZES[-1]
+_SIZE_FOR = [next(size for size in _SIZES if size >= n) for n in range(1, MOST_ROWS + 1)]
+
+
+@cache
+def _expanded(sql: str, width: int, rows: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return sql.replace(":rows", ",".join([row] * rows))
+
+
+def in_bulk(connection: apsw.Connection, sql: str, width: int, flat: list[Any]) -> list[tuple[Any, ...]]:
+    """Runs `sql`, in which `VALUES :rows` stands for rows of `width` values, given one after the other in `flat`.
+
+    The last row is given several times where that fills a prepared size, so the statement must bear repeated rows.
+    """
+    results: list[tuple[Any, ...]] = []
+    most = MOST_ROWS * width
+    for start in range(0, len(flat), most):
+        part = flat[start : start + most] if len(flat) > most else flat
+        rows = len(part) // width
+        size = _SIZE_FOR[rows - 1]
+        if size > rows:
+            part = part + part[-width:] * (size - rows)
+        results += connection.execute(_expanded(sql, width, size), part).fetchall()
+    return results
+
+
+def scalar(connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()) -> Any:
+    """The first column of the first row, or None."""
+    row = connection.execute(sql, bindings).fetchone()
+    return None if row is None else row[0]

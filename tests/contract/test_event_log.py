@@ -1,0 +1,167 @@
+"""What every engine of the event log promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from kit.adapters.sqlite_file import NewerData, connect, immediate
+from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
+from kit.errors import Unavailable
+from kit.eventlog import Appender, EventLog
+
+
+class Log(EventLog, Appender, Protocol):
+    """Both ends."""
+
+
+class EventLogContract:
+    """Give the class a fixture `log`, empty, and `other`: the same log as another process has it open."""
+
+    async def test_records_are_read_in_the_order_they_were_appended(self, log: Log) -> None:
+        positions = [await log.append("t", str(i), b"%d" % i) for i in range(5)]
+        records = await log.read("t", 0, 100)
+        assert [(r.position, r.key, r.payload) for r in records] == [
+            (position, str(i), b"%d" % i) for i, position in enumerate(positions)
+        ]
+        assert positions == sorted(set(positions))
+
+    async def test_reading_goes_on_behind_a_position_and_stops_at_the_limit(self, log: Log) -> None:
+        for i in range(5):
+            await log.append("t", "k", b"%d" % i)
+        first = await log.read("t", 0, 2)
+        rest = await log.read("t", first[-1].position, 100)
+        assert [r.payload for r in [*first, *rest]] == [b"0", b"1", b"2", b"3", b"4"]
+        assert len(first) == 2
+
+    async def test_topics_do_not_mix(self, log: Log) -> None:
+        await log.append("a", "k", b"a")
+        await log.append("b", "k", b"b")
+        assert [r.payload for r in await log.read("a", 0, 10)] == [b"a"]
+        assert await log.read("c", 0, 10) == []
+
+    async def test_an_empty_topic_has_no_bounds(self, log: Log) -> None:
+        assert await log.bounds("t") == (0, 0)
+
+    async def test_the_bounds_are_the_oldest_and_the_last_position(self, log: Log) -> None:
+        positions = [await log.append("t", "k", b"x") for _ in range(3)]
+        await log.append("u", "k", b"x")
+        assert await log.bounds("t") == (positions[0], positions[-1])
+
+    async def test_waiting_returns_at_once_where_there_is_something_behind_the_position(self, log: Log) -> None:
+        await log.append("t", "k", b"x")
+        async with asyncio.timeout(1):
+            await log.wait("t", 0)
+
+    async def test_waiting_ends_when_the_record_comes(self, log: Log) -> None:
+        last = await log.append("t", "k", b"x")
+        waiting = asyncio.create_task(log.wait("t", last))
+        await log.append("u", "k", b"another topic")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await log.append("t", "k", b"y")
+        async with asyncio.timeout(1):
+            await waiting
+
+    async def test_waiting_ends_when_another_process_appends(self, log: Log, other: Log) -> None:
+        waiting = asyncio.create_task(log.wait("t", 0))
+        await asyncio.sleep(0)
+        await other.append("t", "k", b"x")
+        async with asyncio.timeout(1):
+            await waiting
+        assert [r.payload for r in await log.read("t", 0, 10)] == [b"x"]
+
+    async def test_trimming_forgets_what_is_before_the_position(self, log: Log) -> None:
+        positions = [await log.append("t", "k", b"x") for _ in range(200)]
+        await log.append("u", "k", b"of another topic")
+        await log.trim("t", positions[150])
+        assert [r.position for r in await log.read("t", 0, 1000)] == positions[150:]
+        assert await log.bounds("t") == (positions[150], positions[-1])
+        assert len(await log.read("u", 0, 10)) == 1
+
+    async def test_trimming_keeps_the_newest_record_so_that_the_end_stays_known(self, log: Log) -> None:
+        positions = [await log.append("t", "k", b"x") for _ in range(3)]
+        await log.trim("t", positions[-1] + 100)
+        assert await log.bounds("t") == (positions[-1], positions[-1])
+        assert await log.append("t", "k", b"x") > positions[-1]
+
+    async def test_a_cancelled_wait_leaves_the_log_as_it_was(self, log: Log) -> None:
+        waiting = asyncio.create_task(log.wait("t", 0))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await log.append("t", "k", b"x")
+        assert len(await log.read("t", 0, 10)) == 1
+
+
+class TestSqliteLog(EventLogContract):
+    """In a SQLite file."""
+
+    @pytest.fixture(name="log")
+    async def fixture_log(self, tmp_path: Path) -> AsyncIterator[SqliteLog]:
+        async with open_sqlite_log(tmp_path / "log.db") as log:
+            yield log
+
+    @pytest.fixture(name="other")
+    async def fixture_other(self, log: SqliteLog) -> AsyncIterator[SqliteLog]:
+        async with self._again(log.path) as other:
+            yield other
+
+    def _again(self, path: Path) -> AbstractAsyncContextManager[SqliteLog]:
+        return open_sqlite_log(path)
+
+    async def test_records_survive_a_restart(self, tmp_path: Path) -> None:
+        async with open_sqlite_log(tmp_path / "log.db") as log:
+            last = await log.append("t", "k", b"x")
+        async with open_sqlite_log(tmp_path / "log.db") as log:
+            assert await log.bounds("t") == (last, last)
+
+    async def test_a_record_of_a_transaction_is_read_once_it_is_committed(self, log: SqliteLog) -> None:
+        connection = connect(log.path)
+        with immediate(connection):
+            log.append_within(connection, "t", "k", b"x")
+            assert await log.read("t", 0, 10) == []
+        waiting = asyncio.create_task(log.wait("t", 0))
+        log.notify()
+        async with asyncio.timeout(1):
+            await waiting
+        connection.close()
+
+    async def test_a_record_of_a_transaction_taken_back_is_never_read(self, log: SqliteLog) -> None:
+        connection = connect(log.path)
+
+        def append_and_fail() -> None:
+            with immediate(connection):
+                log.append_within(connection, "t", "k", b"x")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            append_and_fail()
+        connection.close()
+        assert await log.bounds("t") == (0, 0)
+
+    async def test_data_of_a_newer_version_is_refused_in_one_line(self, tmp_path: Path) -> None:
+        async with open_sqlite_log(tmp_path / "log.db"):
+            pass
+        connection = connect(tmp_path / "log.db")
+        connection.execute("UPDATE plaudit_schema SET version = 99")
+        connection.close()
+        with pytest.raises(NewerData, match=r"schema version 99, this program knows 1") as refused:
+            async with open_sqlite_log(tmp_path / "log.db"):
+                pass
+        assert "\n" not in str(refused.value)
+
+    async def test_a_file_that_is_no_database_makes_the_log_unavailable(self, tmp_path: Path) -> None:
+        async with open_sqlite_log(tmp_path / "log.db") as log:
+            await log.append("t", "k", b"x")
+            connection = connect(log.path)
+            connection.execute("DROP TABLE event_log")
+            connection.close()
+            with pytest.raises(Unavailable):
+                await log.read("t", 0, 10)
