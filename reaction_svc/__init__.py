@@ -1,0 +1,1 @@
+"""Who reacted to what."""

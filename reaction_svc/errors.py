@@ -1,0 +1,31 @@
+"""How the room refuses, and what each refusal is called on the wire."""
+
+from __future__ import annotations
+
+import grpc
+
+from kit.errors import ErrorTable, Invalid, Problem
+
+
+class InvalidEmoji(Invalid):
+    """The text is not one whole emoji, nor the name of one."""
+
+
+class TooManyEmoji(Problem):
+    """The target has as many different emoji as it may have; taking reactions back stays possible."""
+
+
+class OpConflict(Problem):
+    """The operation id was used on this target for another change, or by another person."""
+
+
+class RateLimited(Problem):
+    """The person changes reactions faster than a person does; nothing was done."""
+
+
+ERRORS: ErrorTable = {
+    InvalidEmoji: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_EMOJI"),
+    TooManyEmoji: (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_EMOJI"),
+    OpConflict: (grpc.StatusCode.ABORTED, "OP_CONFLICT"),
+    RateLimited: (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
+}
