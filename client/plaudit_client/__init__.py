@@ -1,0 +1,21 @@
+"""A small asynchronous client of Plaudit: reactions over one WebSocket that heals itself."""
+
+from plaudit_client.client import Client, connect
+from plaudit_client.errors import PlauditError
+from plaudit_client.options import Options
+from plaudit_client.subscription import Subscription
+from plaudit_client.values import Outcome, OwnReactions, OwnUpdate, Reactor, TargetCounts, Update
+
+__all__ = [
+    "Client",
+    "Options",
+    "Outcome",
+    "OwnReactions",
+    "OwnUpdate",
+    "PlauditError",
+    "Reactor",
+    "Subscription",
+    "TargetCounts",
+    "Update",
+    "connect",
+]

@@ -1,0 +1,169 @@
+"""What an application calls."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import uuid_utils
+
+from plaudit_client import values
+from plaudit_client.connection import Connection
+from plaudit_client.errors import PlauditError
+from plaudit_client.options import Options
+from plaudit_client.subscription import Subscription
+from plaudit_client.values import Outcome, OwnReactions, OwnUpdate, Reactor, TargetCounts, Update
+
+CLIENT_NAME = "plaudit-python/0.1"
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    token: str | Callable[[], str],
+    *,
+    device: str = "",
+    timeout: float = 10.0,
+    options: Options | None = None,
+) -> AsyncIterator["Client"]:
+    """A client whose session lasts as long as the block, over as many sockets as that takes.
+
+    `url` is `ws://host:port` or `wss://…`; without a path, `/ws/connect`. A callable token is asked before each socket.
+    A later login of the same `device` ends this client with ABORTED, reason `REPLACED`; without one the device is new.
+    Raises PlauditError: UNAVAILABLE, reason `NOT_CONNECTED`, where the server cannot be reached within `timeout`
+    seconds, or why it refuses.
+    """
+    options = options or Options()
+    connection = Connection(_with_path(url), token, {"device": device, "client": CLIENT_NAME}, options)
+    try:
+        await connection.start(timeout)
+        yield Client(connection, options)
+    finally:
+        await connection.close()
+
+
+class Client:
+    """One user's session. Made by `connect`.
+
+    A change gets an operation id and is sent again with it after a lost socket, until its `timeout` (seconds), so it is
+    made once. All methods raise PlauditError; DEADLINE_EXCEEDED with reason `OUTCOME_UNKNOWN` means that a change may
+    have been made: repeating it with the same `op_id` tells. With `patient` a call waits where the server limits
+    the rate, as long as its timeout allows; otherwise that is RESOURCE_EXHAUSTED, reason `RATE_LIMITED`.
+    """
+
+    def __init__(self, connection: Connection, options: Options) -> None:
+        self._connection = connection
+        self._options = options
+
+    @property
+    def user(self) -> str:
+        """Who we are, from the token."""
+        return self._connection.welcome.user
+
+    @property
+    def session(self) -> str:
+        """The id of the present session; another one after each reconnection."""
+        return self._connection.welcome.session
+
+    async def toggle(
+        self, target: str, emoji: str, *, op_id: str = "", timeout: float | None = None, patient: bool = False
+    ) -> Outcome:
+        """Adds the reaction if absent, takes it back if present."""
+        fields: dict[str, Any] = {"target": target, "emoji": emoji, "op_id": op_id or new_op_id()}
+        return values.outcome(await self.call("toggle_reaction", timeout=timeout, patient=patient, **fields))
+
+    async def set(
+        self,
+        target: str,
+        emoji: str,
+        on: bool = True,
+        *,
+        op_id: str = "",
+        timeout: float | None = None,
+        patient: bool = False,
+    ) -> Outcome:
+        """Makes the reaction present or absent, whatever it was."""
+        fields: dict[str, Any] = {"target": target, "emoji": emoji, "on": on, "op_id": op_id or new_op_id()}
+        return values.outcome(await self.call("set_reaction", timeout=timeout, patient=patient, **fields))
+
+    async def clear(
+        self, target: str, *, op_id: str = "", timeout: float | None = None, patient: bool = False
+    ) -> Outcome:
+        """Takes back all own reactions on the target."""
+        fields: dict[str, Any] = {"target": target, "op_id": op_id or new_op_id()}
+        return values.outcome(await self.call("clear_reactions", timeout=timeout, patient=patient, **fields))
+
+    async def own(self, *targets: str, timeout: float | None = None) -> list[OwnReactions]:
+        """What we hold on up to 1,000 targets, in their order."""
+        return values.own(await self.call("get_own_reactions", timeout=timeout, repeat=True, targets=targets))
+
+    async def counts(
+        self, *targets: str, min_versions: Mapping[str, int] | None = None, timeout: float | None = None
+    ) -> list[TargetCounts]:
+        """The counts of up to 1,000 targets, in their order; with `min_versions`, at these versions or later."""
+        fields: dict[str, Any] = {"targets": targets}
+        if min_versions:
+            fields["min_versions"] = [str(min_versions.get(target, 0)) for target in targets]
+        return values.counts(await self.call("get_counts", timeout=timeout, repeat=True, **fields))
+
+    async def reactors(
+        self, target: str, emoji: str = "", *, page_size: int = 20, timeout: float | None = None
+    ) -> AsyncIterator[Reactor]:
+        """Everyone who reacted, latest first, fetched page by page; `timeout` is for each page."""
+        token = ""
+        while True:
+            fields: dict[str, Any] = {"target": target, "emoji": emoji, "page_size": page_size, "page_token": token}
+            page, token = values.reactors(await self.call("list_reactors", timeout=timeout, repeat=True, **fields))
+            for reactor in page:
+                yield reactor
+            if not token:
+                return
+
+    async def call(
+        self,
+        frame_type: str,
+        /,
+        *,
+        timeout: float | None = None,
+        repeat: bool | None = None,
+        patient: bool = False,
+        **fields: Any,
+    ) -> Mapping[str, Any]:
+        """Calls any rpc that has a frame type; returns the fields of its answer.
+
+        `repeat` says that sending it twice is harmless; by default that is so where the fields have an `op_id`. Without
+        it a socket lost before the answer is UNAVAILABLE, reason `OUTCOME_UNKNOWN`.
+        """
+        return await self._connection.call(
+            frame_type,
+            fields,
+            timeout=self._options.call_timeout if timeout is None else timeout,
+            repeat=bool(fields.get("op_id")) if repeat is None else repeat,
+            patient=patient,
+        )
+
+    def subscribe(self, *targets: str) -> Subscription[Update]:
+        """The counts of targets: what is known at once, then whenever they change."""
+        if any(target.startswith("users/") for target in targets):
+            raise PlauditError("INVALID_ARGUMENT", "INVALID_TARGET", "own_updates() tells of users", field="targets")
+        return self._connection.subscribe(
+            Subscription[Update](targets, self._options.max_waiting_updates, self._connection.release)
+        )
+
+    def own_updates(self) -> Subscription[OwnUpdate]:
+        """What we change ourselves, on whichever device. After a reconnection, `own` tells what was missed."""
+        return self._connection.subscribe(
+            Subscription[OwnUpdate]([f"users/{self.user}"], self._options.max_waiting_updates, self._connection.release)
+        )
+
+
+def new_op_id() -> str:
+    """A new operation id (UUIDv7)."""
+    return str(uuid_utils.uuid7())
+
+
+def _with_path(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise PlauditError("INVALID_ARGUMENT", "INVALID_URL", f"not a ws:// or wss:// URL: {url}")
+    return urlunsplit(parts._replace(path="/ws/connect")) if parts.path in ("", "/") else url

@@ -1,0 +1,232 @@
+"""The thin I/O around the protocol: one task that keeps a socket, one timer, futures for calls."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import aiohttp
+
+from plaudit_client import effects as fx
+from plaudit_client.errors import Loss, PlauditError
+from plaudit_client.frames import SUBPROTOCOL, Welcome
+from plaudit_client.options import Options
+from plaudit_client.protocol import Protocol
+from plaudit_client.subscription import AnySubscription, Subscription
+from plaudit_client.values import OwnUpdate, Update
+
+U = TypeVar("U", Update, OwnUpdate)
+logger = logging.getLogger("plaudit_client")
+
+CLOSE_TIMEOUT = 1.0
+
+
+class Connection:
+    """Runs between `start` and `close`, on the loop it was made on."""
+
+    def __init__(self, url: str, token: str | Callable[[], str], hello: Mapping[str, Any], options: Options) -> None:
+        self._url = url
+        self._token = token
+        self._options = options
+        self._protocol = Protocol(hello, options, random.random)
+        self._now = asyncio.get_running_loop().time
+        self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
+        self._subscriptions: weakref.WeakSet[AnySubscription] = weakref.WeakSet()
+        self._outbox: deque[str] = deque()
+        self._has_mail = asyncio.Event()
+        self._dial = asyncio.Event()
+        self._hangup = asyncio.Event()
+        self._hangup_code = 1000
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._talking = False
+        self._loss = Loss(reason="no answer")
+        self.welcome = Welcome()
+
+    async def start(self, timeout: float) -> None:
+        """Returns once the server has welcomed us. Raises PlauditError where it refuses, or is not there in time."""
+        self._task = asyncio.create_task(self._run(), name="plaudit-client")
+        self._perform(self._protocol.start())
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            raise PlauditError("UNAVAILABLE", "NOT_CONNECTED", f"no session in {timeout} s: {self._loss}") from None
+        if self._protocol.error is not None:
+            raise self._protocol.error
+
+    async def close(self) -> None:
+        """Says goodbye, within a second; every call and subscription ends."""
+        self._perform(self._protocol.close())
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            if self._talking:  # the ended protocol has hung up: let the goodbye go out
+                await asyncio.wait([self._task], timeout=2 * CLOSE_TIMEOUT)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def call(
+        self, frame_type: str, fields: Mapping[str, Any], *, timeout: float, repeat: bool, patient: bool
+    ) -> Mapping[str, Any]:
+        """Returns the answer's fields, or raises PlauditError."""
+        call_id, effects = self._protocol.call(
+            frame_type, fields, self._now() + timeout, repeat=repeat, patient=patient
+        )
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[call_id] = answer
+        self._perform(effects)
+        try:
+            return await answer
+        finally:
+            del self._answers[call_id]
+            if not answer.done() or answer.cancelled():
+                self._perform(self._protocol.forget(call_id))
+
+    def subscribe(self, subscription: Subscription[U]) -> Subscription[U]:
+        """Feeds a subscription until it releases its topics."""
+        asked: list[fx.Effect] = self._protocol.subscribe(subscription.topics)
+        self._subscriptions.add(subscription)
+        # What the others know already they have from their own versions: to them it is no news.
+        self._perform([*self._protocol.known(subscription.topics), *asked])
+        return subscription
+
+    def release(self, topics: Sequence[str]) -> None:
+        """A subscription is over."""
+        self._perform(self._protocol.unsubscribe(topics))
+
+    def _perform(self, effects: Sequence[fx.Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case fx.Send(text=text):
+                    self._outbox.append(text)
+                    self._has_mail.set()
+                case fx.Answered(id=call_id, fields=fields):
+                    if (answer := self._answers.get(call_id)) is not None and not answer.done():
+                        answer.set_result(fields)
+                case fx.Failed(id=call_id, error=error):
+                    if (answer := self._answers.get(call_id)) is not None and not answer.done():
+                        answer.set_exception(error)
+                case fx.Deliver(update=update):
+                    for subscription in list(self._subscriptions):
+                        self._offer(subscription, update)
+                case fx.Confirmed(topics=topics):
+                    for subscription in list(self._subscriptions):
+                        subscription.confirm(topics)
+                case fx.TopicsRefused(topics=topics, error=error):
+                    for subscription in list(self._subscriptions):
+                        subscription.refuse(topics, error)
+                case fx.Dial():
+                    self._dial.set()
+                case fx.Hangup(code=code):
+                    self._hangup_code = code
+                    self._hangup.set()
+                case fx.Ready(welcome=welcome):
+                    self.welcome = welcome
+                    self._changed.set()
+                case fx.Ended(error=error):
+                    for subscription in list(self._subscriptions):
+                        subscription.end(error)
+                    self._changed.set()
+                    self._dial.set()
+        self._arm()
+
+    def _offer(self, subscription: AnySubscription, update: Update | OwnUpdate) -> None:
+        if update.topic in subscription.topics:
+            subscription.offer(update)  # type: ignore[arg-type]  # the topic decides the kind
+
+    def _arm(self) -> None:
+        """One timer, set to when the protocol wants to be woken."""
+        due = self._protocol.wakeup()
+        if self._timer is not None and (due is None or self._timer.when() > due or self._timer.cancelled()):
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._perform(self._protocol.tick(self._now()))
+
+    async def _run(self) -> None:
+        try:
+            async with aiohttp.ClientSession() as http:
+                while True:
+                    await self._dial.wait()
+                    self._dial.clear()
+                    if self._protocol.ended:
+                        return
+                    self._loss = await self._one_socket(http)
+                    logger.info("socket lost: %s", self._loss)
+                    self._perform(self._protocol.lost(self._loss, self._now()))
+        except Exception as error:  # a token callable that fails, or our own mistake: nobody may wait for ever
+            logger.exception("the client failed")
+            self._perform(self._protocol.close(PlauditError("INTERNAL", "CLIENT_FAILED", repr(error))))
+
+    async def _one_socket(self, http: aiohttp.ClientSession) -> Loss:
+        token = self._token if isinstance(self._token, str) else self._token()
+        try:
+            async with asyncio.timeout(self._options.dial_timeout):
+                socket = await http.ws_connect(
+                    self._url,
+                    protocols=(SUBPROTOCOL,),
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            return Loss(reason=error.message, status=error.status, retry_after=_retry_after(error))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return Loss(reason=repr(error))
+        try:
+            self._talking = True
+            if socket.protocol != SUBPROTOCOL:
+                return Loss(reason=f"the server does not speak {SUBPROTOCOL}", status=400)
+            return await self._converse(socket)
+        finally:
+            self._talking = False
+            with contextlib.suppress(aiohttp.ClientError, OSError, UnicodeEncodeError):
+                await socket.close(code=self._hangup_code)
+
+    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> Loss:
+        self._outbox.clear()
+        self._hangup.clear()
+        self._hangup_code = 1000
+        self._perform(self._protocol.opened(self._now()))
+        read = asyncio.create_task(self._read(socket))
+        write = asyncio.create_task(self._write(socket))
+        hangup = asyncio.create_task(self._hangup.wait())
+        tasks: set[asyncio.Task[Any]] = {read, write, hangup}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if read.done() and not read.cancelled() and read.exception() is None:
+            return read.result()
+        return Loss(code=1006, reason="hung up" if self._hangup.is_set() else "the socket broke")
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> Loss:
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                self._hangup_code = 1003
+                return Loss(reason=f"not a text message: {message.type.name}")
+            self._perform(self._protocol.received(message.data, self._now()))
+        return Loss(code=socket.close_code or 1006)
+
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            while self._outbox:
+                await socket.send_str(self._outbox.popleft())
+            self._has_mail.clear()
+            await self._has_mail.wait()
+
+
+def _retry_after(error: aiohttp.WSServerHandshakeError) -> float | None:
+    value = error.headers.get("Retry-After", "") if error.headers else ""
+    return float(value) if value.isdecimal() else None

@@ -1,0 +1,57 @@
+"""The one error callers see, and what a closed socket means."""
+
+from dataclasses import dataclass
+
+TERMINAL_CLOSES: dict[int, tuple[str, str]] = {
+    4500: ("UNAUTHENTICATED", "BAD_TOKEN"),
+    4501: ("PERMISSION_DENIED", "FORBIDDEN"),
+    4502: ("INVALID_ARGUMENT", "BAD_FRAME"),
+    4503: ("RESOURCE_EXHAUSTED", "LIMIT"),
+    4504: ("ABORTED", "REPLACED"),
+}
+TERMINAL_STATUSES: dict[int, tuple[str, str]] = {
+    400: ("INVALID_ARGUMENT", "BAD_HANDSHAKE"),
+    401: ("UNAUTHENTICATED", "BAD_TOKEN"),
+    403: ("PERMISSION_DENIED", "FORBIDDEN"),
+    404: ("NOT_FOUND", "NO_SUCH_PATH"),
+    426: ("FAILED_PRECONDITION", "BAD_HANDSHAKE"),
+    431: ("INVALID_ARGUMENT", "BAD_HANDSHAKE"),
+}
+
+
+class PlauditError(Exception):
+    """A call, a subscription or the connection failed.
+
+    `code` is the name of a gRPC code (`RESOURCE_EXHAUSTED`), `reason` says which case of it (`RATE_LIMITED`), `field`
+    names the request field at fault, and `retry_after` is in seconds, None where nobody said.
+    """
+
+    def __init__(
+        self, code: str, reason: str, message: str, *, retry_after: float | None = None, field: str = ""
+    ) -> None:
+        super().__init__(f"{code} {reason}: {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How a socket ended: a close code (1006: no close frame), or the HTTP status of a refused handshake."""
+
+    code: int = 1006
+    reason: str = ""
+    status: int = 0
+    retry_after: float | None = None
+
+    def terminal(self) -> PlauditError | None:
+        """The error that ends the client; None where connecting again can help."""
+        if self.status:
+            kind = TERMINAL_STATUSES.get(self.status)
+            return PlauditError(*kind, self.reason or f"handshake refused with {self.status}") if kind else None
+        if 4500 <= self.code <= 4999:
+            kind = TERMINAL_CLOSES.get(self.code, ("FAILED_PRECONDITION", f"CLOSED_{self.code}"))
+            return PlauditError(*kind, self.reason or f"closed with {self.code}")
+        return None

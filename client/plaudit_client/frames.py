@@ -1,0 +1,145 @@
+"""JSON frames to values and back: the only file that knows the names in frames."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plaudit_client.errors import PlauditError
+from plaudit_client.values import OwnUpdate, Update, reactions
+
+SUBPROTOCOL = "plaudit.v1.json"
+
+
+class GarbageError(Exception):
+    """The peer sent something that is no frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The session is open. Times in seconds; a limit of 0 was not told."""
+
+    session: str = ""
+    user: str = ""
+    node: str = ""
+    heartbeat: float = 30.0
+    message_bytes: int = 0
+    topics: int = 0
+    calls_in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answers the frame `id`: an ack, subscribed, unsubscribed or pong."""
+
+    id: int
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The frame `id` failed; 0: something that no frame asked for."""
+
+    id: int
+    error: PlauditError
+
+
+@dataclass(frozen=True, slots=True)
+class Goaway:
+    """The node is going away: connect anew after so many seconds."""
+
+    reconnect_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """Something happened on a topic."""
+
+    update: Update | OwnUpdate
+
+
+Frame = Welcome | Answer | Refusal | Goaway | Pushed
+
+
+def encode(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int = 0) -> str:
+    """A frame as text. Fails with `INVALID_ARGUMENT` where the fields are no JSON or exceed the limit in bytes."""
+    if clash := {"type", "id", "topic", "seq"} & fields.keys():
+        raise PlauditError("INVALID_ARGUMENT", "RESERVED_FIELD", "the name belongs to the frame", field=min(clash))
+    try:
+        text = json.dumps(
+            {"type": frame_type, "id": frame_id, **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        )
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError, too: lone surrogates
+        raise PlauditError("INVALID_ARGUMENT", "NOT_JSON", f"the fields are no JSON: {error}") from error
+    if limit and size > limit:
+        raise PlauditError("INVALID_ARGUMENT", "FRAME_TOO_LARGE", f"{size} bytes exceed the server's {limit}")
+    return text
+
+
+def decode(text: str) -> Frame | None:
+    """The frame; None for a kind this client has no use for. Raises GarbageError for what is no frame."""
+    try:
+        fields = json.loads(text)
+        match fields["type"]:
+            case "ack" | "subscribed" | "unsubscribed" | "pong":
+                return Answer(int(fields["id"]), fields)
+            case "error":
+                return Refusal(int(fields.get("id", 0)), _error(fields))
+            case "reaction_update":
+                return Pushed(_update(fields))
+            case "own_reaction_update":
+                return Pushed(_own_update(fields))
+            case "welcome":
+                return _welcome(fields)
+            case "goaway":
+                return Goaway(int(fields.get("reconnect_after_ms", 0)) / 1000)
+            case _:
+                return None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise GarbageError(repr(error)) from error
+
+
+def _error(fields: Mapping[str, Any]) -> PlauditError:
+    after = int(fields.get("retry_after_ms", 0))
+    return PlauditError(
+        str(fields["code"]),
+        str(fields.get("reason", "")),
+        str(fields.get("message", "")),
+        retry_after=after / 1000 if after else None,
+        field=str(fields.get("field", "")),
+    )
+
+
+def _update(fields: Mapping[str, Any]) -> Update:
+    return Update(
+        topic=str(fields["topic"]),
+        version=int(fields["version"]),
+        reactions=reactions(fields),
+        storm=bool(fields.get("storm", False)),
+        recent=tuple(map(str, fields.get("recent") or ())),
+    )
+
+
+def _own_update(fields: Mapping[str, Any]) -> OwnUpdate:
+    added, removed = str(fields.get("added") or ""), str(fields.get("removed") or "")
+    return OwnUpdate(
+        topic=str(fields["topic"]),
+        target=str(fields["target"]),
+        version=int(fields["version"]),
+        added=frozenset([added] if added else []),
+        removed=frozenset([removed] if removed else []),
+    )
+
+
+def _welcome(fields: Mapping[str, Any]) -> Welcome:
+    limits = fields.get("limits") or {}
+    return Welcome(
+        session=str(fields.get("session", "")),
+        user=str(fields.get("user", "")),
+        node=str(fields.get("node", "")),
+        heartbeat=float(fields.get("heartbeat_seconds") or 30),
+        message_bytes=int(limits.get("message_bytes", 0)),
+        topics=int(limits.get("topics", 0)),
+        calls_in_flight=int(limits.get("calls_in_flight", 0)),
+    )

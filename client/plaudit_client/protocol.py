@@ -1,0 +1,222 @@
+"""One client session over many sockets, without I/O: frames, losses and time in, effects out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
+from typing import Any
+
+from plaudit_client.calls import Call, Calls
+from plaudit_client.effects import Confirmed, Deliver, Dial, Effect, Ended, Hangup, Ready, Send, TopicsRefused
+from plaudit_client.errors import Loss, PlauditError
+from plaudit_client.frames import Answer, Frame, GarbageError, Goaway, Pushed, Refusal, Welcome, decode, encode
+from plaudit_client.options import Options, full_jitter
+from plaudit_client.topics import Topics
+
+
+class Phase(Enum):
+    """Where the session stands with its socket."""
+
+    WAITING = auto()  # for the time to dial
+    DIALLING = auto()
+    GREETING = auto()  # hello is out
+    READY = auto()
+    HANGING_UP = auto()
+    ENDED = auto()
+
+
+class Protocol:
+    """Decides everything; `now` is seconds on a clock that never goes back, `random` is uniform over [0, 1)."""
+
+    def __init__(self, hello: Mapping[str, Any], options: Options, random: Callable[[], float]) -> None:
+        self._hello = hello
+        self._options = options
+        self._random = random
+        self._phase = Phase.WAITING
+        self._calls = Calls(options.max_calls, lambda attempt: full_jitter(options, attempt, random))
+        self._topics = Topics()
+        self._welcome = Welcome()
+        self._last_id = 0
+        self._attempt = 0
+        self._not_before = 0.0  # a goaway's wish outlives the socket
+        self._phase_ends: float | None = None  # WAITING: dial; GREETING: give up; READY: move away
+        self._ping_at = self._heard_at = 0.0
+        self._ask_again_at: float | None = None
+        self.error: PlauditError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self._phase is Phase.ENDED
+
+    def start(self) -> list[Effect]:
+        """Begins."""
+        self._phase = Phase.DIALLING
+        return [Dial()]
+
+    def opened(self, now: float) -> list[Effect]:
+        """The socket is open."""
+        if self._phase is not Phase.DIALLING:
+            return []
+        self._phase, self._phase_ends = Phase.GREETING, now + self._options.dial_timeout
+        self._heard_at = now
+        return [Send(encode("hello", self._next_id(), self._hello))]
+
+    def received(self, text: str, now: float) -> list[Effect]:
+        """A text message has come."""
+        if self._phase not in (Phase.GREETING, Phase.READY):
+            return []
+        self._heard_at = now
+        try:
+            frame = decode(text)
+        except GarbageError as error:
+            return self._hang_up(1007, f"no frame: {error}"[:100])
+        if self._phase is Phase.GREETING:
+            return self._greeted(frame, now)
+        return self._heard(frame, now)
+
+    def lost(self, loss: Loss, now: float) -> list[Effect]:
+        """The socket is gone, or could not be opened."""
+        if self._phase is Phase.ENDED:
+            return []
+        if (error := loss.terminal()) is not None:
+            return self._end(error)
+        wait = full_jitter(self._options, self._attempt, self._random)
+        self._attempt += 1
+        self._phase = Phase.WAITING
+        self._phase_ends = max(now + wait, now + (loss.retry_after or 0.0), self._not_before)
+        self._ask_again_at = None
+        self._topics.disconnected()
+        return self._calls.disconnected()
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed."""
+        if self._phase is Phase.ENDED:
+            return []
+        effects = self._calls.tick(now)
+        if self._phase_ends is not None and now >= self._phase_ends:
+            self._phase_ends = None
+            if self._phase is Phase.WAITING:
+                return [*effects, *self.start()]
+            return [*effects, *self._hang_up(1000, "goodbye" if self._phase is Phase.READY else "no welcome")]
+        if self._phase is Phase.READY:
+            if now - self._heard_at >= 2 * self._welcome.heartbeat:
+                return [*effects, *self._hang_up(4002, "no pong")]
+            if now >= self._ping_at:
+                self._ping_at = now + self._welcome.heartbeat
+                effects.append(Send(encode("ping", self._next_id(), {"seq": 0})))
+            if self._ask_again_at is not None and now >= self._ask_again_at:
+                self._ask_again_at = None
+                effects += self._ask_topics()
+            effects += self._calls.flush()
+        return effects
+
+    def wakeup(self) -> float | None:
+        """When `tick` is due next, at the latest."""
+        times = [self._calls.wakeup(), self._phase_ends, self._ask_again_at]
+        if self._phase is Phase.READY:
+            times += [self._ping_at, self._heard_at + 2 * self._welcome.heartbeat]
+        return min((time for time in times if time is not None), default=None)
+
+    def call(
+        self, frame_type: str, fields: Mapping[str, Any], deadline: float, *, repeat: bool, patient: bool
+    ) -> tuple[int, list[Effect]]:
+        """Makes a call, now or once there is a session; `Answered` or `Failed` follows. Raises PlauditError."""
+        self._check_open()
+        call_id = self._next_id()
+        text = encode(frame_type, call_id, fields, self._welcome.message_bytes)
+        self._calls.add(Call(call_id, text, deadline, repeat, patient))
+        return call_id, self._calls.flush() if self._phase is Phase.READY else []
+
+    def forget(self, call_id: int) -> list[Effect]:
+        """Nobody waits for the call any more."""
+        self._calls.forget(call_id)
+        return self._calls.flush() if self._phase is Phase.READY else []
+
+    def subscribe(self, topics: Sequence[str]) -> list[Effect]:
+        """Wants topics, until they are unsubscribed as often. Raises PlauditError."""
+        self._check_open()
+        self._topics.want(topics)
+        return self._ask_topics() if self._phase is Phase.READY else []
+
+    def unsubscribe(self, topics: Sequence[str]) -> list[Effect]:
+        """Wants topics no longer."""
+        told = self._topics.unwant(topics)
+        if not told or self._phase is not Phase.READY:
+            return []
+        return [Send(encode("unsubscribe", self._next_id(), {"topics": list(told)}))]
+
+    def known(self, topics: Sequence[str]) -> list[Effect]:
+        """What is known already of topics, for a further subscription."""
+        confirmed = self._topics.are_confirmed(topics)
+        return [Confirmed(confirmed), *(Deliver(update) for update in self._topics.latest(topics))]
+
+    def close(self, error: PlauditError | None = None) -> list[Effect]:
+        """Ends at our wish, or because we cannot go on."""
+        return [] if self._phase is Phase.ENDED else self._end(error)
+
+    def _greeted(self, frame: Frame | None, now: float) -> list[Effect]:
+        if isinstance(frame, Refusal):
+            if frame.error.code not in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
+                return self._end(frame.error)
+            self._not_before = now + (frame.error.retry_after or 0.0)
+            return self._hang_up(1000, "not welcome")
+        if isinstance(frame, Goaway):
+            self._not_before = now + frame.reconnect_after
+            return self._hang_up(1000, "goodbye")
+        if not isinstance(frame, Welcome):
+            return []
+        self._phase, self._phase_ends, self._welcome = Phase.READY, None, frame
+        self._ping_at = now + frame.heartbeat
+        self._calls.in_flight = frame.calls_in_flight or self._options.max_calls
+        return [Ready(frame), *self._ask_topics(), *self._calls.flush()]
+
+    def _heard(self, frame: Frame | None, now: float) -> list[Effect]:
+        match frame:
+            case Answer(id=frame_id, fields=fields):
+                self._attempt = 0  # this server works
+                if self._topics.is_asking(frame_id):
+                    return [Confirmed(self._topics.confirmed(frame_id))]
+                return [*self._calls.answered(frame_id, fields), *self._calls.flush()]
+            case Refusal(id=frame_id, error=error):
+                if self._topics.is_asking(frame_id):
+                    return self._topics_refused(frame_id, error, now)
+                return [*self._calls.refused(frame_id, error, now), *self._calls.flush()]
+            case Pushed(update=update):
+                return [Deliver(update)] if self._topics.accept(update) else []
+            case Goaway(reconnect_after=after):
+                # Until then the socket answers what it was asked; the rest is asked again elsewhere.
+                self._not_before = self._phase_ends = now + after
+        return []
+
+    def _topics_refused(self, frame_id: int, error: PlauditError, now: float) -> list[Effect]:
+        passing = error.code == "UNAVAILABLE" or error.reason == "RATE_LIMITED"
+        topics = self._topics.refused(frame_id, for_good=not passing)
+        if passing:
+            wait = full_jitter(self._options, 4, self._random) if error.retry_after is None else error.retry_after
+            self._ask_again_at = now + wait
+            return []
+        return [TopicsRefused(topics, error)]
+
+    def _ask_topics(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for topics in self._topics.to_ask():
+            frame_id = self._next_id()
+            self._topics.asked(frame_id, topics)
+            effects.append(Send(encode("subscribe", frame_id, {"topics": list(topics)})))
+        return effects
+
+    def _hang_up(self, code: int, reason: str) -> list[Effect]:
+        self._phase, self._phase_ends = Phase.HANGING_UP, None
+        return [Hangup(code, reason)]
+
+    def _end(self, error: PlauditError | None) -> list[Effect]:
+        self._phase, self._phase_ends, self.error = Phase.ENDED, None, error
+        failure = error or PlauditError("CANCELLED", "CLOSED", "the client was closed")
+        return [*self._calls.fail_all(failure), Hangup(1000, "goodbye"), Ended(error)]
+
+    def _check_open(self) -> None:
+        if self._phase is Phase.ENDED:
+            raise self.error or PlauditError("CANCELLED", "CLOSED", "the client was closed")
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
