@@ -1,0 +1,1 @@
+"""Counts: how many people hold each reaction, folded from the reaction log."""

@@ -1,0 +1,110 @@
+"""Counts in an SQLite file: one thread writes, one reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from counter_svc.domain import Key, Totals, totals
+from counter_svc.errors import NewerData
+
+SCHEMA = 1
+_decode = msgspec.json.Decoder(dict[str, int]).decode
+
+
+class SqliteCountStore:
+    """See `ports.CountStore`. Not synced at each save: what a power loss takes is folded again from the log."""
+
+    def __init__(self, reader: apsw.Connection, writer: apsw.Connection) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._reading = ThreadPoolExecutor(1, "counts-read")
+        self._writing = ThreadPoolExecutor(1, "counts-write")
+
+    async def position(self) -> int:
+        """See `ports.CountStore`."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._position)
+
+    async def load(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+        """See `ports.CountStore`."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._load, keys)
+
+    async def save(self, totals: Mapping[Key, Totals], position: int) -> None:
+        """See `ports.CountStore`."""
+        await asyncio.get_running_loop().run_in_executor(self._writing, self._save, totals, position)
+
+    async def keys(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """See `ports.CountStore`."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._keys, after, limit)
+
+    def close(self) -> None:
+        """Waits for what is under way, then closes the file."""
+        self._writing.shutdown()
+        self._reading.shutdown()
+        self._reader.close()
+        self._writer.close()
+
+    def _position(self) -> int:
+        return int(self._reader.execute("SELECT position FROM folded").get)
+
+    def _load(self, keys: Sequence[Key]) -> dict[Key, Totals]:
+        found: dict[Key, Totals] = {}
+        with self._reader:  # one transaction: one look at the file instead of one per target
+            for key in keys:
+                for version, reactions in self._reader.execute(
+                    "SELECT version, reactions FROM counts WHERE tenant = ? AND target = ?", key
+                ):
+                    found[key] = totals(version, _decode(reactions))
+        return found
+
+    def _save(self, counts: Mapping[Key, Totals], position: int) -> None:
+        encode = msgspec.json.encode
+        rows = [(*key, value.version, encode(dict(value.reactions)).decode()) for key, value in counts.items()]
+        with self._writer:
+            self._writer.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", rows)
+            self._writer.execute("UPDATE folded SET position = ?", (position,))
+
+    def _keys(self, after: Key | None, limit: int) -> list[Key]:
+        rows = self._reader.execute(
+            "SELECT tenant, target FROM counts WHERE (tenant, target) > (?, ?) ORDER BY tenant, target LIMIT ?",
+            (*(after or ("", "")), limit),
+        )
+        return [(str(tenant), str(target)) for tenant, target in rows]
+
+
+@asynccontextmanager
+async def opened_sqlite(path: Path) -> AsyncIterator[SqliteCountStore]:
+    """Opens or creates the file; raises `errors.NewerData` where a newer version of the program wrote it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = await asyncio.to_thread(_open, path)
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def _open(path: Path) -> SqliteCountStore:
+    writer = apsw.Connection(str(path))
+    try:
+        writer.set_busy_timeout(5_000)
+        writer.pragma("journal_mode", "wal")
+        writer.pragma("synchronous", "normal")
+        with writer:
+            schema = int(writer.pragma("user_version"))
+            if schema > SCHEMA:
+                raise NewerData(f"{path} has schema {schema}, this program knows up to {SCHEMA}: use a newer version")
+            if schema == 0:
+                writer.execute(Path(__file__).with_name("counts.sql").read_text(encoding="utf-8"))
+                writer.pragma("user_version", SCHEMA)
+        reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        reader.set_busy_timeout(5_000)
+    except BaseException:
+        writer.close()
+        raise
+    return SqliteCountStore(reader, writer)

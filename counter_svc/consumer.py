@@ -1,0 +1,116 @@
+"""The reaction log, folded as it grows, and the counts saved behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from counter_svc import codec, metrics
+from counter_svc.domain import Batch
+from counter_svc.rebuild import Rebuild
+from counter_svc.service import Counts
+from kit.eventlog import EventLog, Record
+
+log = structlog.get_logger()
+TOPIC = "reactions"
+# Changes folded before other work of the process gets its turn; about a millisecond.
+_SLICE = 1_000
+
+
+class Consumer:
+    """Follows the log from the saved position on.
+
+    Where the log no longer has what comes next (trimmed, or replaced by another), goes on with what it has and asks
+    for all targets to be counted anew.
+    """
+
+    def __init__(self, event_log: EventLog, counts: Counts, rebuild: Rebuild, records_at_once: int) -> None:
+        self._log = event_log
+        self._counts = counts
+        self._rebuild = rebuild
+        self._records_at_once = records_at_once
+
+    async def follow(self) -> None:
+        """Folds until it is cancelled."""
+        wanted = self._counts.wanted
+        await self._find_start()
+        growth: asyncio.Task[None] | None = None
+        try:
+            while True:
+                wanted.clear()
+                if await self.advance():
+                    continue
+                if growth is None or growth.done():
+                    if growth is not None:
+                        growth.result()
+                    growth = asyncio.create_task(self._log.wait(TOPIC, self._counts.position))
+                    growth.add_done_callback(lambda _: wanted.set())
+                await wanted.wait()
+        finally:
+            if growth is not None:
+                growth.cancel()
+
+    async def advance(self) -> int:
+        """Folds what is there, up to the number of records read at a time; returns how many there were."""
+        position = self._counts.position
+        records = await self._log.read(TOPIC, position, self._records_at_once)
+        if not records:
+            return 0
+        if records[0].position > position + 1:
+            oldest, _ = await self._log.bounds(TOPIC)
+            if oldest > position + 1:
+                self._gap(oldest - 1)
+        batches: list[Batch] = []
+        size = 0
+        for record in records:
+            batches.append(self._decode(record))
+            size += len(batches[-1][1])
+            if size >= _SLICE:
+                await self._absorb(batches)
+                batches, size = [], 0
+                await asyncio.sleep(0)
+        if batches:
+            await self._absorb(batches)
+        return len(records)
+
+    async def _absorb(self, batches: Sequence[Batch]) -> None:
+        done = await self._counts.absorb(batches)
+        metrics.folded(done)
+        self._rebuild.note(done.changed)
+        if done.suspect:
+            self._rebuild.suspect(done.suspect)
+
+    async def _find_start(self) -> None:
+        position = self._counts.position
+        oldest, last = await self._log.bounds(TOPIC)
+        if last < position:
+            log.warning("the log is not the one the counts come from", position=position, last=last)
+            self._gap(max(0, oldest - 1))
+        elif oldest > position + 1:
+            self._gap(oldest - 1)
+
+    def _gap(self, go_on_at: int) -> None:
+        log.warning("log records are gone, counting all targets anew", position=self._counts.position, next=go_on_at + 1)
+        metrics.GAPS.inc()
+        self._counts.skip_to(go_on_at)
+        self._rebuild.need_all()
+
+    def _decode(self, record: Record) -> Batch:
+        try:
+            return codec.batch_from_record(record)
+        except codec.Undecodable:
+            # One bad record must not stop the rest; the records know what was in it.
+            log.error("log record cannot be read, skipped", position=record.position)
+            metrics.POISON.inc()
+            self._rebuild.need_all()
+            return record.position, ()
+
+
+async def keep_saved(counts: Counts, interval: float) -> None:
+    """Saves every `interval` seconds until it is cancelled."""
+    while True:
+        await asyncio.sleep(interval)
+        metrics.SAVED.inc(await counts.save())
+        metrics.IN_MEMORY.set(counts.in_memory)

@@ -1,0 +1,32 @@
+"""What can go wrong here, and how callers are told."""
+
+from __future__ import annotations
+
+import grpc
+
+from kit.errors import ErrorTable, Problem, Unavailable
+
+
+class NotCaughtUp(Problem):
+    """The fold has not reached a version asked for in time; it will."""
+
+
+class Draining(Unavailable):
+    """The room is stopping; watch again, elsewhere or later."""
+
+
+class NewerData(Exception):
+    """The saved counts were written by a newer version of this program, which alone can read them."""
+
+
+class RecordsUnreachable(Unavailable):
+    """The records could not be counted: the reaction service did not answer."""
+
+
+ERRORS: ErrorTable = {
+    NotCaughtUp: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),
+    Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    RecordsUnreachable: (grpc.StatusCode.UNAVAILABLE, "RECORDS_UNREACHABLE"),
+    # Where the caller's deadline ends a wait before ours does: nothing here waits for anything but the fold.
+    TimeoutError: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),
+}

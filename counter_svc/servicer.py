@@ -1,0 +1,96 @@
+"""The rpcs of the counter: decode, ask, encode."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any
+
+import grpc
+from plaudit.counter.v1 import counter_service_pb2 as pb
+from plaudit.counter.v1 import counter_service_pb2_grpc
+
+from counter_svc import codec
+from counter_svc.domain import Key
+from counter_svc.rebuild import Rebuild
+from counter_svc.service import Counts
+from kit.caller import Caller, caller
+
+Context = grpc.aio.ServicerContext[Any, Any]
+# An answer of ours must be on its way before the caller gives up, so that it learns why.
+_HASTE = 0.02
+
+
+class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
+    """See the contract."""
+
+    def __init__(self, counts: Counts, rebuild: Rebuild) -> None:
+        self._counts = counts
+        self._rebuild = rebuild
+
+    async def GetReactionCounts(
+        self, request: pb.GetReactionCountsRequest, context: Context | None
+    ) -> pb.GetReactionCountsResponse:
+        """See the contract."""
+        key = codec.key_from_pb(request, caller())
+        return await self._one(key, request.min_version, _time_left(context))
+
+    async def GetCounts(self, request: pb.GetCountsRequest, context: Context | None) -> pb.GetCountsResponse:
+        """See the contract."""
+        keys, least = codec.keys_from_pb(request, caller())
+        return await self._many(keys, least, _time_left(context))
+
+    async def WatchCounts(
+        self, request: pb.WatchCountsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchCountsResponse]:
+        """See the contract."""
+        async for news in self._counts.watch(codec.watched_from_pb(request, caller())):
+            yield codec.news_to_pb(news)
+
+    async def Rebuild(self, request: pb.RebuildRequest, context: Context | None) -> pb.RebuildResponse:
+        """See the contract."""
+        keys = codec.rebuilt_keys_from_pb(request, caller())
+        done = await (self._rebuild.rebuild_all() if keys is None else self._rebuild.rebuild(keys))
+        return codec.rebuilt_to_pb(done)
+
+    async def many_reaction_counts(
+        self, calls: Sequence[tuple[pb.GetReactionCountsRequest, Caller]]
+    ) -> Sequence[pb.GetReactionCountsResponse | Exception | Awaitable[pb.GetReactionCountsResponse]]:
+        """Many calls of `GetReactionCounts` at once; those that have to wait are waited for apart."""
+        answers: list[Any] = []
+        for request, who in calls:
+            try:
+                key = codec.key_from_pb(request, who)
+            except Exception as error:
+                answers.append(error)
+                continue
+            ready = self._counts.ready([key], [request.min_version])
+            answers.append(codec.reaction_counts_to_pb(ready[0]) if ready else self._one(key, request.min_version, None))
+        return answers
+
+    async def many_counts(
+        self, calls: Sequence[tuple[pb.GetCountsRequest, Caller]]
+    ) -> Sequence[pb.GetCountsResponse | Exception | Awaitable[pb.GetCountsResponse]]:
+        """Many calls of `GetCounts` at once; those that have to wait are waited for apart."""
+        answers: list[Any] = []
+        for request, who in calls:
+            try:
+                keys, least = codec.keys_from_pb(request, who)
+            except Exception as error:
+                answers.append(error)
+                continue
+            ready = self._counts.ready(keys, least)
+            answers.append(codec.counts_to_pb(keys, ready) if ready else self._many(keys, least, None))
+        return answers
+
+    async def _one(self, key: Key, least: int, time_left: float | None) -> pb.GetReactionCountsResponse:
+        (value,) = await self._counts.get([key], [least], time_left)
+        return codec.reaction_counts_to_pb(value)
+
+    async def _many(self, keys: Sequence[Key], least: Sequence[int], time_left: float | None) -> pb.GetCountsResponse:
+        return codec.counts_to_pb(keys, await self._counts.get(keys, least, time_left))
+
+
+def _time_left(context: Context | None) -> float | None:
+    # On the call stream there is no context: the stream ends the wait, and errors.py says what that means.
+    left = context.time_remaining() if context is not None else None
+    return None if left is None else max(0.0, left - _HASTE)
