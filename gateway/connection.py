@@ -1,0 +1,212 @@
+"""One client's connection: runs what its session decides, and keeps what the socket cannot take yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from google.rpc import status_pb2
+
+from gateway import metrics
+from gateway.frames import BrokenSocket, Call, Fault, Frames, Subscribe, Unsubscribe, error_of_fault, error_of_status
+from gateway.hub import Feed
+from gateway.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
+from gateway.socket import Socket
+from plaudit.gateway.v1 import frames_pb2 as pb
+
+if TYPE_CHECKING:
+    from gateway.node import Node
+
+log = structlog.get_logger()
+# Pushes joined into one write, in bytes.
+_JOINED = 64 * 1024
+
+
+class Connection:
+    """See `socket.SocketHandler` and `hub.Subscriber`. Nothing here is per connection that could be per node."""
+
+    __slots__ = (
+        "_merged",
+        "_node",
+        "_out",
+        "_waiting",
+        "frames",
+        "session",
+        "session_id",
+        "slot",
+        "socket",
+        "token_id",
+    )
+
+    socket: Socket
+
+    def __init__(self, node: Node, frames: Frames, session: Session, token_id: str) -> None:
+        self.frames = frames
+        self.session = session
+        self.session_id = ""
+        """Empty until hello."""
+        self.token_id = token_id
+        self.slot = -1
+        """Where the wheel has put it."""
+        self._node = node
+        self._out = b""
+        self._waiting: dict[Feed, None] | None = None
+        self._merged = 0
+
+    def on_open(self, socket: Socket) -> None:
+        """See `socket.SocketHandler`."""
+        self.socket = socket
+        self._node.joined(self)
+
+    def on_message(self, is_text: bool, payload: bytes) -> None:
+        """See `socket.SocketHandler`."""
+        frames = self.frames
+        if is_text is not frames.is_text:
+            wanted = "text" if frames.is_text else "binary"
+            self.run(self.session.end(CloseCode.UNSUPPORTED_DATA, f"{frames.subprotocol} has {wanted} messages"))
+            return
+        try:
+            frame = frames.read(payload)
+        except BrokenSocket as broken:
+            self.run(self.session.end(CloseCode(broken.code), broken.reason))
+            return
+        now = self._node.monotonic()
+        effects = self.session.receive(frame, now)
+        if frame.__class__ is Call and effects and effects[0] is frame:
+            self._call(frame, now)
+            return
+        metrics.frames_in[frame.__class__.__name__.lower()] += 1
+        self.run(effects)
+
+    def on_writable(self) -> None:
+        """See `socket.SocketHandler`. The newest of each feed that waited, as much as fits."""
+        waiting = self._waiting
+        if waiting is None:
+            return
+        if self._merged:
+            self.socket.send(self.frames.notice("lag", pb.Lag(merged=self._merged)))
+            self._merged = 0
+        while waiting and not self.socket.buffered:
+            batch, size = [], 0
+            while waiting and size < _JOINED:
+                feed = next(iter(waiting))
+                del waiting[feed]
+                if feed.current is not None:
+                    encoded = feed.current.encoded(self.frames)
+                    batch.append(encoded)
+                    size += len(encoded)
+            self.socket.send(b"".join(batch))
+        if not waiting:
+            self._waiting = None
+            self.session.caught_up()
+
+    def on_close(self, code: int, reason: str) -> None:
+        """See `socket.SocketHandler`."""
+        self._waiting = None
+        self._out = b""
+        self._node.left(self, code)
+
+    def hold(self, feed: Feed) -> None:
+        """See `hub.Subscriber`."""
+        waiting = self._waiting
+        if waiting is None:
+            waiting = self._waiting = {}
+            self.session.behind(self._node.monotonic())
+            self._node.schedule(self)
+        if feed in waiting:
+            self._merged += 1
+            metrics.count("merged", 1)
+        else:
+            waiting[feed] = None
+
+    def run(self, effects: Sequence[Effect]) -> None:
+        """Does what the session has decided."""
+        for effect in effects:
+            match effect:
+                case Call():
+                    self._call(effect, self._node.monotonic())
+                case Refuse():
+                    self._answer("error", self.frames.answer(effect.id, "error", error_of_fault(effect.fault)))
+                case Pong():
+                    pong = pb.Pong(server_time_ms=self._node.wall_ms())
+                    self._answer("pong", self.frames.answer(effect.id, "pong", pong))
+                case Open():
+                    self._open(effect)
+                case Subscribe():
+                    self._subscribe(effect)
+                case Unsubscribe():
+                    self._node.hub.unsubscribe(self, self.session.tenant, effect.topics)
+                    done = pb.Unsubscribed(topics=effect.topics)
+                    self._answer("unsubscribed", self.frames.answer(effect.id, "unsubscribed", done))
+                case Goaway():
+                    self._answer("goaway", self.frames.notice("goaway", self._node.goaway(effect)))
+                case Close():
+                    self.flush()
+                    self.socket.close(effect.code, effect.reason)
+
+    def flush(self) -> None:
+        """Writes the answers of this turn of the loop, all at once."""
+        out, self._out = self._out, b""
+        if not out:
+            return
+        self.socket.send(out)
+        if self.socket.buffered > self._node.config.reply_buffer:
+            self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many answers are waiting to be read"))
+
+    def _answer(self, kind: str, frame: bytes) -> None:
+        metrics.frames_out[kind] += 1
+        if self._out:
+            self._out += frame
+        else:
+            self._out = frame
+            self._node.flush_later(self)
+
+    def _call(self, call: Call, began: float) -> None:
+        rpc, session = call.rpc, self.session
+        metrics.frames_in[rpc.frame] += 1
+        self._node.calls.submit(
+            rpc.method,
+            call.request,
+            partial(self._replied, call, began),
+            key=session.user if call.key is None else call.key,
+            tenant=session.tenant,
+            user=session.user,
+            timeout=self._node.config.call_timeout,
+        )
+
+    def _replied(self, call: Call, began: float, response: bytes | None, status: status_pb2.Status | None) -> None:
+        self.session.answered()
+        metrics.took(call.rpc.frame, self._node.monotonic() - began)
+        if response is None:
+            error = error_of_status(status if status is not None else status_pb2.Status(code=2))
+            self._answer("error", self.frames.answer(call.id, "error", error))
+        elif call.id:
+            try:
+                ack = self.frames.ack(call.id, call.rpc, response)
+            except ValueError:
+                # The other end of the mesh is broken; it must not take this one with it.
+                log.error("response cannot be read", method=call.rpc.method)
+                fault = Fault("INTERNAL", "BAD_RESPONSE", "the answer cannot be read")
+                self._answer("error", self.frames.answer(call.id, "error", error_of_fault(fault)))
+            else:
+                self._answer("ack", ack)
+
+    def _open(self, hello: Open) -> None:
+        self.socket.raise_limit()
+        self._node.opened(self, hello.device)
+        log.debug("session opened", session=self.session_id, client=hello.client)
+        self._answer("welcome", self.frames.answer(hello.id, "welcome", self._node.welcome(self)))
+
+    def _subscribe(self, subscribe: Subscribe) -> None:
+        known = self._node.hub.subscribe(self, self.session.tenant, subscribe.topics)
+        metrics.frames_out["subscribed"] += 1
+        done = self.frames.answer(subscribe.id, "subscribed", pb.Subscribed(topics=subscribe.topics))
+        # At once and not with the other answers: a push of a newer version must not overtake what is known now.
+        self._out += done
+        self.flush()
+        for feed in known:
+            self.hold(feed)
+        if not self.socket.buffered:
+            self.on_writable()

@@ -1,0 +1,204 @@
+"""Who on this node hears what: topics, their subscribers, and the last update of each topic and key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from gateway.config import Config
+from gateway.frames import Frames
+from gateway.metrics import count
+from gateway.ports import Directory
+from gateway.socket import Socket
+from plaudit.gateway.v1 import node_service_pb2 as pb
+
+log = structlog.get_logger()
+TopicName = tuple[str, str]
+"""Tenant and topic."""
+
+
+class Subscriber(Protocol):
+    """A connection, as the hub sees it."""
+
+    socket: Socket
+    frames: Frames
+
+    def hold(self, feed: Feed) -> None:
+        """Keeps in mind that the feed has something new, until the socket can be written to."""
+        ...
+
+
+class Update:
+    """One push, encoded once for each subprotocol that someone speaks."""
+
+    __slots__ = ("_encoded", "_kind", "_payload", "_topic", "version")
+
+    def __init__(self, topic: str, kind: str, payload: bytes, version: int) -> None:
+        self.version = version
+        self._topic = topic
+        self._kind = kind
+        self._payload = payload
+        self._encoded: dict[Frames, bytes] = {}
+
+    def encoded(self, frames: Frames) -> bytes:
+        """The frame for the wire. Raises ValueError where the payload cannot be read."""
+        found = self._encoded.get(frames)
+        if found is None:
+            found = self._encoded[frames] = frames.push(self._topic, self._kind, self._payload)
+        return found
+
+
+class Feed:
+    """The updates of one topic and key, of which only the newest matters."""
+
+    __slots__ = ("current", "floor", "newer", "running")
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor
+        """Nothing older may be shown."""
+        self.current: Update | None = None
+        """What everyone has, or is just getting."""
+        self.newer: Update | None = None
+        """What everyone gets next."""
+        self.running = False
+
+    def accepts(self, version: int) -> bool:
+        """Whether an update of this version is news."""
+        newest = self.newer or self.current
+        return version >= self.floor if newest is None else version > newest.version
+
+
+class _Topic:
+    __slots__ = ("feeds", "groups")
+
+    def __init__(self, floors: dict[str, int]) -> None:
+        self.feeds = {key: Feed(floor) for key, floor in floors.items()}
+        # By subprotocol, so that the inner loop of a fan-out does not have to ask.
+        self.groups: dict[Frames, set[Subscriber]] = {}
+
+
+class Hub:
+    """Topics of this node. A version shown to a subscriber is never followed by an older one (I8)."""
+
+    def __init__(self, directory: Directory, config: Config) -> None:
+        self._directory = directory
+        self._slice = config.slice
+        self._keys = config.keys_per_topic
+        self._max_departed = config.departed_topics
+        self._topics: dict[TopicName, _Topic] = {}
+        self._departed: dict[TopicName, dict[str, int]] = {}
+        self._since_yield = 0
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def subscribe(self, subscriber: Subscriber, tenant: str, topics: Iterable[str]) -> Sequence[Feed]:
+        """Adds a subscriber; returns the feeds that have something for it at once."""
+        known: list[Feed] = []
+        for name in topics:
+            topic = self._topics.get((tenant, name))
+            if topic is None:
+                topic = self._topics[tenant, name] = _Topic(self._departed.pop((tenant, name), {}))
+                self._directory.wanted(tenant, name)
+            topic.groups.setdefault(subscriber.frames, set()).add(subscriber)
+            known.extend(feed for feed in topic.feeds.values() if feed.current is not None)
+        return known
+
+    def unsubscribe(self, subscriber: Subscriber, tenant: str, topics: Iterable[str]) -> None:
+        """Takes a subscriber away; what nobody hears is forgotten, but for its versions."""
+        for name in topics:
+            topic = self._topics.get((tenant, name))
+            group = topic.groups.get(subscriber.frames) if topic is not None else None
+            if topic is None or group is None:
+                continue
+            group.discard(subscriber)
+            if group:
+                continue
+            del topic.groups[subscriber.frames]
+            if not topic.groups:
+                self._forget((tenant, name), topic)
+
+    def _forget(self, name: TopicName, topic: _Topic) -> None:
+        del self._topics[name]
+        self._directory.unwanted(*name)
+        floors = {key: feed.current.version if feed.current else feed.floor for key, feed in topic.feeds.items()}
+        if not floors:
+            return
+        self._departed[name] = floors
+        if len(self._departed) > self._max_departed:
+            del self._departed[next(iter(self._departed))]
+
+    async def deliver(self, delivery: pb.Delivery) -> int:
+        """Brings a push to its subscribers; returns how many sockets it was meant for. 0: nobody, or no news.
+
+        Lets the loop go on after every slice. A push that comes while an older one of its feed is still on its way
+        waits for it, and only the newest of those.
+        """
+        topic = self._topics.get((delivery.tenant, delivery.topic))
+        if topic is None:
+            return 0
+        feed = topic.feeds.get(delivery.key)
+        if feed is None:
+            feed = self._add_feed(topic, delivery.key)
+        if not feed.accepts(delivery.version):
+            return 0
+        update = Update(delivery.topic, delivery.type, delivery.payload, delivery.version)
+        if feed.running:
+            feed.newer = update
+            return sum(map(len, topic.groups.values()))
+        return await self._run(topic, feed, update)
+
+    def _add_feed(self, topic: _Topic, key: str) -> Feed:
+        if len(topic.feeds) >= self._keys:
+            oldest = next((name for name, feed in topic.feeds.items() if name and not feed.running), None)
+            if oldest is not None:
+                del topic.feeds[oldest]
+        feed = topic.feeds[key] = Feed(0)
+        return feed
+
+    async def _run(self, topic: _Topic, feed: Feed, update: Update | None) -> int:
+        sockets = 0
+        feed.running = True
+        try:
+            while update is not None:
+                feed.current = update
+                for frames, group in list(topic.groups.items()):
+                    try:
+                        encoded = update.encoded(frames)
+                    except ValueError as error:
+                        # One bad push is not worth the stream it came on.
+                        log.warning("push dropped", reason=str(error))
+                        break
+                    sockets += await self._send(list(group), group, feed, encoded)
+                update, feed.newer = feed.newer, None
+        finally:
+            feed.running = False
+        return sockets
+
+    async def _send(self, members: Sequence[Subscriber], group: set[Subscriber], feed: Feed, encoded: bytes) -> int:
+        at = held = 0
+        yielded = False
+        while at < len(members):
+            room = self._slice - self._since_yield
+            if room <= 0:
+                self._since_yield, room, yielded = 0, self._slice, True
+                await asyncio.sleep(0)
+            batch = members[at : at + room]
+            at += len(batch)
+            self._since_yield += len(batch)
+            if yielded:
+                # Who left meanwhile hears nothing any more.
+                batch = [member for member in batch if member in group]
+            for member in batch:
+                socket = member.socket
+                if socket.buffered:
+                    member.hold(feed)
+                    held += 1
+                else:
+                    socket.send(encoded)
+        count("deliveries", len(members) - held)
+        count("held", held)
+        return len(members)

@@ -1,0 +1,47 @@
+"""What a gateway needs of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from google.rpc import status_pb2
+
+
+class Calls(Protocol):
+    """Reaches the services behind the gateway: `kit.mesh.Mesh`."""
+
+    def submit(
+        self,
+        method: str,
+        request: bytes,
+        on_reply: Callable[[bytes | None, status_pb2.Status | None], None],
+        *,
+        key: str = "",
+        tenant: str = "",
+        user: str = "",
+        unlimited: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        """Calls a method; `on_reply` gets the response or the status, once, later, on the loop. Never blocks."""
+        ...
+
+
+class Directory(Protocol):
+    """Tells the rest of the system what this node holds. Never blocks; repeats everything when it has to."""
+
+    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
+        """A session began."""
+        ...
+
+    def closed(self, session_id: str) -> None:
+        """A session ended."""
+        ...
+
+    def wanted(self, tenant: str, topic: str) -> None:
+        """The first socket of this node has subscribed to a topic."""
+        ...
+
+    def unwanted(self, tenant: str, topic: str) -> None:
+        """The last one has left it."""
+        ...

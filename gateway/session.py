@@ -1,0 +1,246 @@
+"""One client's session: what it may do and when it ends. No I/O: frames and times in, effects out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gateway.config import SessionLimits
+from gateway.frames import Call, Fault, Frame, Hello, Ping, Subscribe, Unreadable, Unsubscribe
+from kit.bucket import Bucket
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed. Below 4500 reconnecting helps; from there on it does not."""
+
+    UNSUPPORTED_DATA = 1003
+    BAD_PAYLOAD = 1007
+    DRAIN = 4000
+    SLOW_CONSUMER = 4001
+    SILENT = 4002
+    BAD_TOKEN = 4500
+    FORBIDDEN = 4501
+    BAD_FRAME = 4502
+    LIMIT = 4503
+    REPLACED = 4504
+
+
+@dataclass(slots=True)
+class Open:
+    """The session begins: announce it, and answer with `welcome`."""
+
+    id: int
+    device: str
+    client: str
+
+
+@dataclass(slots=True)
+class Pong:
+    """Answer with `pong`."""
+
+    id: int
+
+
+@dataclass(slots=True)
+class Refuse:
+    """Answer with `error`."""
+
+    id: int
+    fault: Fault
+
+
+@dataclass(slots=True)
+class Goaway:
+    """Tell the client to come back `reconnect_after` seconds from now, and that the socket is gone at `deadline`."""
+
+    reconnect_after: float
+    deadline: float
+
+
+@dataclass(slots=True)
+class Close:
+    """Close the socket."""
+
+    code: CloseCode
+    reason: str
+
+
+# Call, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
+Effect = Open | Pong | Refuse | Goaway | Close | Call | Subscribe | Unsubscribe
+
+_NOTHING: Sequence[Effect] = ()
+_TOO_FAST = "frames come too fast"
+
+
+class Session:
+    """One authenticated connection. Times are seconds of one clock that only grows."""
+
+    __slots__ = (
+        "_behind",
+        "_bucket",
+        "_drain",
+        "_expires",
+        "_heard",
+        "_limits",
+        "_refusals",
+        "calls",
+        "closed",
+        "opened",
+        "tenant",
+        "topics",
+        "user",
+    )
+
+    def __init__(self, tenant: str, user: str, expires: float, limits: SessionLimits, now: float) -> None:
+        self.tenant = tenant
+        self.user = user
+        self.opened = False
+        """Whether hello was said."""
+        self.calls = 0
+        """Calls in flight."""
+        self.topics: set[str] | None = None
+        """What is subscribed; None: nothing yet."""
+        self._expires = expires
+        self._limits = limits
+        self._heard = now
+        self._behind = math.inf
+        self._drain: tuple[float, float] | None = None
+        self.closed = False
+        """Whether the socket was told to close."""
+        self._bucket = Bucket(limits.frames_per_second, limits.frames_burst)
+        self._refusals: Bucket | None = None
+
+    def receive(self, frame: Frame, now: float) -> Sequence[Effect]:
+        """What a frame of the client leads to, in this order."""
+        if self.closed:
+            return _NOTHING
+        wait = self._bucket.take(1, now)
+        if wait:
+            return self._too_fast(frame.id, wait, now)
+        if frame.__class__ is Call and self.opened:
+            self._heard = now
+            if self.calls < self._limits.calls_in_flight:
+                self.calls += 1
+                return (frame,)
+            fault = _exhausted("TOO_MANY_CALLS", f"at most {self._limits.calls_in_flight} calls may be in flight", 0.1)
+            return (Refuse(frame.id, fault),)
+        return self._receive_other(frame, now)
+
+    def _receive_other(self, frame: Frame, now: float) -> Sequence[Effect]:
+        if self.opened or isinstance(frame, Hello):
+            # Before hello nothing else counts, or unreadable frames would keep a socket open.
+            self._heard = now
+        if isinstance(frame, Unreadable):
+            return (Refuse(frame.id, frame.fault),)
+        if isinstance(frame, Hello):
+            if self.opened:
+                return self._close(CloseCode.BAD_FRAME, "hello was said already")
+            self.opened = True
+            return (Open(frame.id, frame.device, frame.client),)
+        if not self.opened:
+            return self._close(CloseCode.BAD_FRAME, "hello comes first")
+        if isinstance(frame, Ping):
+            return (Pong(frame.id),)
+        if isinstance(frame, Subscribe):
+            return self._subscribe(frame)
+        if isinstance(frame, Unsubscribe):
+            topics = [topic for topic in frame.topics if self.topics and topic in self.topics]
+            self.topics = self.topics.difference(topics) if self.topics else None
+            return (Unsubscribe(frame.id, topics),)
+        raise TypeError(type(frame))
+
+    def _subscribe(self, frame: Subscribe) -> Sequence[Effect]:
+        own = f"users/{self.user}"
+        for index, topic in enumerate(frame.topics):
+            if topic.startswith("users/") and topic != own:
+                message = "a user's topic is for that user alone"
+                return (Refuse(frame.id, Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, f"topics[{index}]")),)
+        topics = (self.topics or set()).union(frame.topics)
+        if len(topics) > self._limits.topics:
+            message = f"at most {self._limits.topics} topics may be subscribed"
+            return (Refuse(frame.id, _exhausted("TOO_MANY_TOPICS", message, None)),)
+        self.topics = topics
+        return (frame,)
+
+    def _too_fast(self, id: int, wait: float, now: float) -> Sequence[Effect]:
+        # Not counted as heard: whoever only floods is not alive for us.
+        limits = self._limits
+        if self._refusals is None:
+            self._refusals = Bucket(limits.frames_per_second / 10, limits.refusals_burst)
+        if self._refusals.take(1, now):
+            return self._close(CloseCode.LIMIT, _TOO_FAST)
+        return (Refuse(id, _exhausted("RATE_LIMITED", _TOO_FAST, wait)),)
+
+    def answered(self) -> None:
+        """A call has been answered."""
+        self.calls -= 1
+
+    def behind(self, now: float) -> None:
+        """A push has to wait, because the client does not read."""
+        self._behind = min(self._behind, now)
+
+    def caught_up(self) -> None:
+        """Nothing waits any more."""
+        self._behind = math.inf
+
+    def drain(self, reconnect_after: float, close_at: float, deadline: float) -> Sequence[Effect]:
+        """The node goes away: closes at `close_at`, or where calls are in flight by then, with the last of them.
+
+        At `deadline` in any case.
+        """
+        if self.closed:
+            return _NOTHING
+        self._drain = (close_at, deadline)
+        return (Goaway(reconnect_after, deadline),)
+
+    def tick(self, now: float) -> Sequence[Effect]:
+        """What time alone leads to."""
+        if self.closed or now < self.due:
+            return _NOTHING
+        if now >= self._expires:
+            return self._close(CloseCode.BAD_TOKEN, "the token has expired")
+        if self._drain is not None and now >= self._drain_at(self._drain):
+            return self._close(CloseCode.DRAIN, "the node is going away")
+        if now >= self._behind + self._limits.slow_timeout:
+            return self._close(CloseCode.SLOW_CONSUMER, "nothing was read for too long")
+        if self.opened:
+            return self._close(CloseCode.SILENT, "nothing was heard for too long")
+        return self._close(CloseCode.BAD_FRAME, "hello did not come in time")
+
+    @property
+    def due(self) -> float:
+        """When `tick` has something to do, as things stand now."""
+        due = self._heard + (self._limits.silence if self.opened else self._limits.hello_timeout)
+        if self._behind != math.inf:
+            due = min(due, self._behind + self._limits.slow_timeout)
+        if self._drain is not None:
+            due = min(due, self._drain_at(self._drain))
+        return min(due, self._expires)
+
+    def _drain_at(self, drain: tuple[float, float]) -> float:
+        close_at, deadline = drain
+        return deadline if self.calls else close_at
+
+    def fenced(self) -> Sequence[Effect]:
+        """A later login of the same user and device has taken over."""
+        return self._close(CloseCode.REPLACED, "a later session of this device has taken over")
+
+    def revoked(self) -> Sequence[Effect]:
+        """The token is no longer good."""
+        return self._close(CloseCode.BAD_TOKEN, "the token was revoked")
+
+    def end(self, code: CloseCode, reason: str) -> Sequence[Effect]:
+        """The node ends the session for reasons of its own."""
+        return self._close(code, reason)
+
+    def _close(self, code: CloseCode, reason: str) -> Sequence[Effect]:
+        if self.closed:
+            return _NOTHING
+        self.closed = True
+        return (Close(code, reason),)
+
+
+def _exhausted(reason: str, message: str, wait: float | None) -> Fault:
+    return Fault("RESOURCE_EXHAUSTED", reason, message, retry_after_ms=math.ceil((wait or 0) * 1000))
