@@ -1,0 +1,404 @@
+"""Leases, owners and interest, decided without a clock or a socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from session_registry.domain import (
+    Delta,
+    DeviceKey,
+    Effects,
+    Instant,
+    Interest,
+    Limits,
+    Node,
+    Session,
+    Table,
+    Told,
+    Topic,
+    next_epoch,
+)
+from session_registry.errors import LeaseExpired, LimitReached, Replaced
+
+NOON = Instant(1_700_000_000_000_000, 0.0)
+ROOM = Topic("acme", "messages/1")
+
+
+def after(seconds: float) -> Instant:
+    return Instant(NOON.micros + int(seconds * 1e6), seconds)
+
+
+def node(name: str) -> Node:
+    return Node(name, f"{name}:1", ("plaudit.gateway.v1.NodeService",))
+
+
+def login(session_id: str, device: str = "phone", epoch: int = 0, user: str = "alice") -> Session:
+    return Session(session_id, "acme", user, device, epoch=epoch)
+
+
+def ids(sessions: tuple[Session, ...]) -> list[tuple[str, str]]:
+    return [(session.node_id, session.session_id) for session in sessions]
+
+
+@pytest.fixture(name="table")
+def fixture_table() -> Table:
+    return Table(lease=10.0)
+
+
+def attached(table: Table, name: str, at: Instant = NOON) -> int:
+    found, _ = table.attach(node(name), at)
+    return found.epoch
+
+
+def test_epochs_grow_also_where_the_clock_goes_back() -> None:
+    assert next_epoch(7, 100) == 100
+    assert next_epoch(100, 7) == 101
+
+
+def test_a_later_login_of_the_same_device_fences_the_earlier_one(table: Table) -> None:
+    one, two = attached(table, "n1"), attached(table, "n2")
+    table.tell("n1", one, Told(opened=(login("s1"),)), NOON)
+    effects = table.tell("n2", two, Told(opened=(login("s2"),)), NOON)
+    assert ids(effects.fenced) == [("n1", "s1")]
+    assert ids(table.sessions_of("acme", "alice")) == [("n2", "s2")]
+
+
+def test_devices_users_and_tenants_do_not_fence_each_other(table: Table) -> None:
+    epoch = attached(table, "n1")
+    told = (login("s1"), login("s2", "laptop"), login("s3", user="bob"), Session("s4", "other", "alice", "phone"))
+    assert table.tell("n1", epoch, Told(opened=told), NOON).fenced == ()
+
+
+def test_sessions_without_a_device_have_one_each(table: Table) -> None:
+    epoch = attached(table, "n1")
+    effects = table.tell("n1", epoch, Told(opened=(login("s1", ""), login("s2", ""))), NOON)
+    assert effects.fenced == ()
+    assert len(table.sessions_of("acme", "alice")) == 2
+
+
+def test_a_session_without_a_device_that_moves_is_fenced_where_it_was(table: Table) -> None:
+    one, two = attached(table, "n1"), attached(table, "n2")
+    table.tell("n1", one, Told(opened=(login("s1", ""),)), NOON)
+    effects = table.tell("n2", two, Told(opened=(login("s1", ""),)), NOON)
+    assert ids(effects.fenced) == [("n1", "s1")]
+
+
+def test_the_node_that_lost_a_session_cannot_close_it_where_it_went(table: Table) -> None:
+    one, two = attached(table, "n1"), attached(table, "n2")
+    table.tell("n1", one, Told(opened=(login("s1"),)), NOON)
+    table.tell("n2", two, Told(opened=(login("s1"),)), NOON)
+    table.tell("n1", one, Told(closed=("s1",)), NOON)
+    assert ids(table.sessions_of("acme", "alice")) == [("n2", "s1")]
+
+
+def test_a_session_told_again_after_a_break_does_not_fence_a_newer_one(table: Table) -> None:
+    one, two = attached(table, "n1"), attached(table, "n2")
+    (old,) = table.tell("n1", one, Told(opened=(login("s1"),)), NOON).granted
+    table.expire(10.0)
+    two = attached(table, "n2", after(11))
+    table.tell("n2", two, Told(opened=(login("s2"),)), after(11))
+    one = attached(table, "n1", after(12))
+    effects = table.tell("n1", one, Told(opened=(login("s1", epoch=old.epoch),)), after(12))
+    assert ids(effects.fenced) == [("n1", "s1")]
+    assert ids(effects.granted) == [("n1", "s1")]
+    assert ids(table.sessions_of("acme", "alice")) == [("n2", "s2")]
+
+
+def test_after_a_restart_the_newest_login_stays_whoever_tells_first() -> None:
+    for order in (("s1", "s2"), ("s2", "s1")):
+        fresh = Table(lease=10.0)
+        epochs = {"s1": NOON.micros, "s2": NOON.micros + 5}
+        for session_id in order:
+            mark = attached(fresh, f"node-of-{session_id}")
+            told = Told(opened=(login(session_id, epoch=epochs[session_id]),))
+            fresh.tell(f"node-of-{session_id}", mark, told, NOON)
+        assert [session.session_id for session in fresh.sessions_of("acme", "alice")] == ["s2"]
+
+
+def test_a_login_after_a_restart_is_newer_than_every_session_told_again(table: Table) -> None:
+    epoch = attached(table, "n1")
+    ahead = NOON.micros + 10**9
+    table.tell("n1", epoch, Told(opened=(login("s1", epoch=ahead),)), NOON)
+    effects = table.tell("n1", epoch, Told(opened=(login("s2"),)), NOON)
+    assert [session.session_id for session in effects.fenced] == ["s1"]
+    assert effects.granted[0].epoch > ahead
+
+
+def test_a_lease_that_is_renewed_goes_on_and_one_that_is_not_ends(table: Table) -> None:
+    one, two = attached(table, "n1"), attached(table, "n2")
+    table.tell("n2", two, Told(opened=(login("s2"),), wanted=(ROOM,)), NOON)
+    table.tell("n1", one, Told(), after(9))
+    assert table.expire(9.999) == Effects()
+    assert table.expire(10.0).delta == Delta(down=("n2",))
+    assert table.sessions_of("acme", "alice") == ()
+    assert list(table.interests()) == []
+    assert table.expire(19.0).delta == Delta(down=("n1",))
+
+
+def test_who_speaks_for_a_node_that_is_gone_is_told_so(table: Table) -> None:
+    epoch = attached(table, "n1")
+    table.expire(10.0)
+    with pytest.raises(LeaseExpired):
+        table.tell("n1", epoch, Told(), after(11))
+
+
+def test_an_attachment_ends_with_the_next_one_and_can_no_longer_speak_or_leave(table: Table) -> None:
+    old = attached(table, "n1")
+    table.tell("n1", old, Told(opened=(login("s1"),), wanted=(ROOM,)), NOON)
+    found, effects = table.attach(node("n1"), NOON)
+    assert effects.delta == Delta(down=("n1",), up=(found,))
+    assert found.epoch > old
+    assert table.sizes() == (1, 0, 0)
+    with pytest.raises(Replaced):
+        table.tell("n1", old, Told(), NOON)
+    assert table.leave("n1", old) == Effects()
+    assert table.leave("n1", found.epoch).delta == Delta(down=("n1",))
+
+
+def test_a_broken_stream_shortens_a_lease_and_never_lengthens_it(table: Table) -> None:
+    epoch = attached(table, "n1")
+    table.shorten("n1", epoch, 99.0)
+    table.shorten("n1", epoch, 1.0)
+    assert table.expire(1.0).delta.down == ("n1",)
+
+
+def test_while_the_registry_stood_still_no_lease_has_run(table: Table) -> None:
+    attached(table, "n1")
+    table.prolong(30.0)
+    assert table.expire(39.0) == Effects()
+    assert table.expire(40.0).delta.down == ("n1",)
+
+
+def test_wanting_twice_is_wanting_once(table: Table) -> None:
+    epoch = attached(table, "n1")
+    effects = table.tell("n1", epoch, Told(wanted=(ROOM, ROOM)), NOON)
+    assert effects.delta.interests == (Interest("n1", ROOM, True),)
+    assert table.tell("n1", epoch, Told(wanted=(ROOM,)), NOON).delta == Delta()
+    assert table.tell("n1", epoch, Told(unwanted=(ROOM, ROOM)), NOON).delta.interests == (Interest("n1", ROOM, False),)
+
+
+def test_what_goes_beyond_a_limit_changes_nothing() -> None:
+    table = Table(lease=10.0, limits=Limits(nodes=1, sessions=1, topics=1))
+    epoch = attached(table, "n1")
+    with pytest.raises(LimitReached):
+        table.attach(node("n2"), NOON)
+    with pytest.raises(LimitReached):
+        table.tell("n1", epoch, Told(opened=(login("s1"), login("s2", "laptop"))), NOON)
+    with pytest.raises(LimitReached):
+        table.tell("n1", epoch, Told(wanted=(ROOM, Topic("acme", "messages/2"))), NOON)
+    assert table.sizes() == (1, 0, 0)
+
+
+NAMES = st.sampled_from(["n1", "n2", "n3"])
+TOPICS = st.sampled_from([Topic("acme", f"messages/{i}") for i in range(4)])
+DEVICES = st.sampled_from(["", "phone", "laptop"])
+USERS = st.sampled_from(["alice", "bob"])
+
+
+@dataclass
+class View:
+    """What a watcher makes of the deltas."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    interests: set[tuple[str, Topic]] = field(default_factory=set)
+
+    def apply(self, delta: Delta) -> None:
+        for gone in delta.down:
+            del self.nodes[gone]
+            self.interests = {pair for pair in self.interests if pair[0] != gone}
+        for up in delta.up:
+            assert up.node_id not in self.nodes
+            self.nodes[up.node_id] = up
+        for interest in delta.interests:
+            pair = (interest.node_id, interest.topic)
+            assert (pair not in self.interests) == interest.wanted, "no change is told twice"
+            (self.interests.add if interest.wanted else self.interests.discard)(pair)
+
+
+@dataclass
+class Holder:
+    """What a node believes: its sessions with the epochs granted, and the topics it wants."""
+
+    epoch: int
+    deadline: float
+    sessions: dict[str, Session] = field(default_factory=dict)
+    topics: set[Topic] = field(default_factory=set)
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """Nodes that come, go, break and are silent; logins, moves and restarts of the registry in any order."""
+
+    left_behind = Bundle("left_behind")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = Table(lease=10.0)
+        self.seconds = 0.0
+        self.micros = NOON.micros
+        self.holders: dict[str, Holder] = {}
+        self.view = View()
+        self.next_id = 0
+
+    def now(self) -> Instant:
+        return Instant(self.micros, self.seconds)
+
+    def owners(self) -> dict[tuple[str, DeviceKey], Session]:
+        found = [session for user in ("alice", "bob") for session in self.table.sessions_of("acme", user)]
+        return {(session.user, session.device_key): session for session in found}
+
+    def carry_out(self, effects: Effects) -> None:
+        self.view.apply(effects.delta)
+        for session in effects.granted:
+            self.holders[session.node_id].sessions[session.session_id] = session
+        for session in effects.fenced:
+            del self.holders[session.node_id].sessions[session.session_id]
+
+    def tell(self, name: str, told: Told) -> None:
+        holder = self.holders[name]
+        holder.deadline = self.seconds + 10.0
+        holder.topics -= set(told.unwanted)
+        holder.topics |= set(told.wanted)
+        for session_id in told.closed:
+            holder.sessions.pop(session_id, None)
+        self.carry_out(self.table.tell(name, holder.epoch, told, self.now()))
+
+    @initialize(to=st.permutations(["n1", "n2", "n3"]))
+    def nodes_come_and_users_log_in(self, to: list[str]) -> None:
+        for name, user in zip(to, ("alice", "bob"), strict=False):
+            self.attach(name)
+            for device in ("", "phone"):
+                self.log_in(name, user, device)
+
+    @rule(target=left_behind, name=NAMES)
+    def attach(self, name: str) -> object:
+        earlier = self.holders.get(name)
+        found, effects = self.table.attach(node(name), self.now())
+        self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
+        self.carry_out(effects)
+        return multiple() if earlier is None else multiple((name, earlier))
+
+    @rule(name=NAMES, user=USERS, device=DEVICES)
+    def log_in(self, name: str, user: str, device: str) -> None:
+        if name in self.holders:
+            self.next_id += 1
+            before = self.table.sessions_of("acme", user)
+            self.tell(name, Told(opened=(login(f"s{self.next_id}", device, user=user),)))
+            newest = max(self.table.sessions_of("acme", user), key=lambda session: session.epoch)
+            assert newest.session_id == f"s{self.next_id}", "a login always owns its device"
+            assert newest.epoch > max((session.epoch for session in before), default=0)
+            fenced = set(ids(before)) - set(ids(self.table.sessions_of("acme", user)))
+            assert len(fenced) == sum(bool(device) and session.device == device for session in before)
+
+    @rule(name=NAMES, to=NAMES, data=st.data())
+    def move(self, name: str, to: str, data: st.DataObject) -> None:
+        if name in self.holders and to in self.holders and self.holders[name].sessions:
+            moved = self.holders[name].sessions[data.draw(st.sampled_from(sorted(self.holders[name].sessions)))]
+            self.tell(to, Told(opened=(login(moved.session_id, moved.device, user=moved.user),)))
+            assert moved.session_id in self.holders[to].sessions
+            assert to == name or moved.session_id not in self.holders[name].sessions
+
+    @rule(name=NAMES, data=st.data())
+    def log_out(self, name: str, data: st.DataObject) -> None:
+        if name in self.holders and self.holders[name].sessions:
+            self.tell(name, Told(closed=(data.draw(st.sampled_from(sorted(self.holders[name].sessions))),)))
+
+    @rule(name=NAMES, wanted=st.lists(TOPICS), unwanted=st.lists(TOPICS))
+    def want(self, name: str, wanted: list[Topic], unwanted: list[Topic]) -> None:
+        if name in self.holders:
+            self.tell(name, Told(wanted=tuple(wanted), unwanted=tuple(unwanted)))
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 3.0, 6.0]), jump=st.sampled_from([0, 0, -3_600_000_000, 5_000_000]))
+    def let_time_pass(self, seconds: float, jump: int) -> None:
+        self.seconds += seconds
+        self.micros += int(seconds * 1e6) + jump
+
+    @rule(target=left_behind)
+    def expire(self) -> object:
+        silent = {name for name, holder in self.holders.items() if holder.deadline <= self.seconds}
+        effects = self.table.expire(self.seconds)
+        assert set(effects.delta.down) == silent
+        gone = [(name, self.holders.pop(name)) for name in sorted(silent)]
+        self.carry_out(effects)
+        return multiple(*gone)
+
+    @rule(target=left_behind, silent=NAMES)
+    def one_is_silent_while_the_others_keep_their_leases(self, silent: str) -> object:
+        for _ in range(3):
+            self.let_time_pass(4.0, 0)
+            for name in set(self.holders) - {silent}:
+                self.tell(name, Told())
+        return self.expire()
+
+    @rule(name=NAMES)
+    def leave(self, name: str) -> None:
+        if name in self.holders:
+            self.carry_out(self.table.leave(name, self.holders.pop(name).epoch))
+
+    @rule(stale=left_behind)
+    def a_stale_attachment_speaks(self, stale: tuple[str, Holder]) -> None:
+        name, holder = stale
+        if name not in self.holders or self.holders[name].epoch != holder.epoch:
+            with pytest.raises((LeaseExpired, Replaced)):
+                self.table.tell(name, holder.epoch, Told(wanted=(ROOM,)), self.now())
+            assert self.table.leave(name, holder.epoch) == Effects()
+
+    @rule(stale=consumes(left_behind))
+    def a_node_comes_back_with_what_it_held(self, stale: tuple[str, Holder]) -> None:
+        name, holder = stale
+        if name in self.holders:
+            return
+        found, effects = self.table.attach(node(name), self.now())
+        self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
+        self.carry_out(effects)
+        owners = self.owners()
+        self.tell(name, Told(opened=tuple(holder.sessions.values()), wanted=tuple(holder.topics)))
+        for (user, key), owner in owners.items():
+            (stays,) = [s for s in self.table.sessions_of("acme", user) if s.device_key == key]
+            assert stays.epoch >= owner.epoch, "what is told again never fences what is newer"
+
+    @rule(order=st.permutations(["n1", "n2", "n3"]))
+    def the_registry_restarts_and_all_tell_it_anew(self, order: list[str]) -> None:
+        before = self.owners()
+        wanted = {(name, topic) for name, holder in self.holders.items() for topic in holder.topics}
+        self.table, self.view = Table(lease=10.0), View()
+        for name in order:
+            if name in self.holders:
+                holder = self.holders[name]
+                found, effects = self.table.attach(node(name), self.now())
+                self.holders[name] = Holder(found.epoch, self.seconds + 10.0, topics=holder.topics)
+                self.carry_out(effects)
+                self.tell(name, Told(opened=tuple(holder.sessions.values()), wanted=tuple(holder.topics)))
+        after_ = self.owners()
+        assert after_ == before
+        assert self.view.interests == wanted
+
+    @invariant()
+    def a_device_has_one_owner_and_its_node_knows_it(self) -> None:
+        for user in ("alice", "bob"):
+            sessions = self.table.sessions_of("acme", user)
+            keys = [session.device_key for session in sessions]
+            assert len(keys) == len(set(keys))
+            assert list(sessions) == sorted(sessions, key=lambda session: session.epoch)
+        owned = {
+            (s.node_id, s.session_id, s.epoch) for u in ("alice", "bob") for s in self.table.sessions_of("acme", u)
+        }
+        held = {(n, s.session_id, s.epoch) for n, holder in self.holders.items() for s in holder.sessions.values()}
+        assert owned == held, "who is not an owner has been fenced, and no owner has"
+
+    @invariant()
+    def what_watchers_were_told_is_what_is(self) -> None:
+        assert set(self.view.nodes.values()) == set(self.table.nodes())
+        assert self.view.interests == {(interest.node_id, interest.topic) for interest in self.table.interests()}
+        assert self.view.interests == {(n, topic) for n, holder in self.holders.items() for topic in holder.topics}
+        assert set(self.view.nodes) == set(self.holders)
+        sizes = self.table.sizes()
+        assert sizes == (len(self.holders), sizes[1], len(self.view.interests))
+
+
+TestRegistryMachine = RegistryMachine.TestCase
+TestRegistryMachine.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
