@@ -30,7 +30,7 @@ gen/plaudit.protoset:
 	$(MAKE) gen
 
 run: $(VENV)/run gen/plaudit.protoset ## start everything in one process, no servers, data in ./data
-	@exec $(BIN)/plaudit up
+	@exec $(BIN)/plaudit up --demo
 
 test: $(VENV)/dev ## install what tests need and run the whole suite
 	@sh tests/browser.sh

@@ -96,11 +96,12 @@ async def serving(
     listen: str = "127.0.0.1:0",
     limits: ServerLimits | None = None,
     clock: Clock | None = None,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[Server]:
     """Serves until the block ends, then finishes what runs within the grace. Raises OSError where the port is taken."""
     limits = limits or ServerLimits()
     guard = Guard(Gate(verifier, clock or SystemClock()), limits.unary_in_flight)
-    server = grpc.aio.server(interceptors=[guard], options=options_of(limits))
+    server = grpc.aio.server(interceptors=[*interceptors, guard], options=options_of(limits))
     calls = CallServicer(guard, limits.stream_in_flight)
     health = HealthServicer()
     names: list[str] = []

@@ -1,0 +1,47 @@
+"""Traces of rpcs, where the `telemetry` extra is installed and an OTLP endpoint is set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf import descriptor_pool
+
+
+class TracingMissing(Exception):
+    """Tracing was asked for and its packages are not installed."""
+
+
+@contextmanager
+def tracing(endpoint: str, service: str) -> Iterator[list[Any]]:
+    """Server interceptors that send spans to an OTLP gRPC `endpoint` (`host:port`); none where it is empty.
+
+    What is left to send is sent when the block ends. Raises TracingMissing.
+    """
+    if not endpoint:
+        yield []
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.instrumentation.grpc import aio_server_interceptor
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise TracingMissing(f"tracing needs `pip install plaudit[telemetry]`: {error.name} is missing") from None
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=True)))
+    try:
+        yield [aio_server_interceptor(tracer_provider=provider, filter_=_is_unary)]
+    finally:
+        provider.shutdown()
+
+
+def _is_unary(details: Any) -> bool:
+    # Our streams last as long as a process; a span of one would never end.
+    try:
+        found = descriptor_pool.Default().FindMethodByName(details.method[1:].replace("/", "."))
+    except KeyError:
+        return False
+    return not (found.client_streaming or found.server_streaming)

@@ -1,0 +1,64 @@
+"""Spans of unary rpcs reach an OTLP collector; here a real gRPC server of the OTLP contract."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from kit.server import Hosted, serving
+from kit.tokens import open_keys
+from kit.tracing import tracing
+from plaudit.edge.v1 import call_service_pb2 as pb
+from plaudit.edge.v1 import call_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_service_pb2, reaction_service_pb2_grpc
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Keeps the names of the spans it is sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def Export(self, request: Any, context: Any) -> Any:
+        self.names += [
+            span.name for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
+        ]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+class Tallies(reaction_service_pb2_grpc.ReactionServiceServicer):
+    """Answers one unary rpc."""
+
+    async def TallyReactions(self, request: Any, context: Any) -> Any:
+        return reaction_service_pb2.TallyReactionsResponse()
+
+
+async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path)
+    bearer = (("authorization", f"Bearer {keys.minter().mint_service('tests')}"),)
+    collector = Collector()
+    sink = grpc.aio.server()
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, sink)
+    port = sink.add_insecure_port("127.0.0.1:0")
+    await sink.start()
+    hosted = Hosted(Tallies(), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+    try:
+        with tracing(f"127.0.0.1:{port}", "tests") as interceptors:
+            async with (
+                serving([hosted], verifier=keys.verifier(), interceptors=interceptors) as server,
+                grpc.aio.insecure_channel(server.address) as channel,
+            ):
+                stub: Any = reaction_service_pb2_grpc.ReactionServiceStub(channel)
+                await stub.TallyReactions(reaction_service_pb2.TallyReactionsRequest(), metadata=bearer)
+                calls: Any = pb_grpc.CallServiceStub(channel)
+                stream = calls.Exchange(iter([pb.ExchangeRequest()]), metadata=bearer)
+                assert [answer async for answer in stream] == []
+            # The exporter sends from its own thread and waits for our answer.
+            await asyncio.get_running_loop().run_in_executor(None, interceptors[0]._tracer.span_processor.force_flush)
+        assert collector.names == ["/plaudit.reaction.v1.ReactionService/TallyReactions"]
+    finally:
+        await sink.stop(None)
