@@ -115,10 +115,7 @@ class Messages:
         if len(self._buffer) + len(payload) > self.limit:
             raise ProtocolError(1009, f"the message is larger than {self.limit} bytes")
         if self._decoder is not None:
-            try:
-                self._decoder.decode(payload, bool(final))
-            except UnicodeDecodeError:
-                raise ProtocolError(1007, "text is not UTF-8") from None
+            _decode_part(self._decoder, payload, bool(final))
         self._buffer += payload
         if not final:
             return None
@@ -133,6 +130,17 @@ def check_text(payload: bytes) -> None:
         payload.decode()
     except UnicodeDecodeError:
         raise ProtocolError(1007, "text is not UTF-8") from None
+
+
+def _decode_part(decoder: IncrementalDecoder, payload: bytes, final: bool) -> None:
+    try:
+        decoder.decode(payload, final)
+    except UnicodeDecodeError:
+        raise ProtocolError(1007, "text is not UTF-8") from None
+    # Python waits for the third byte of a surrogate before it refuses it.
+    pending = decoder.getstate()[0]
+    if pending[:1] == b"\xed" and pending[1:2] >= b"\xa0":
+        raise ProtocolError(1007, "text is not UTF-8")
 
 
 class DeclaredLengths:
