@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,19 @@ class Process:
         return self._child.poll() is None
 
     def cpu_seconds(self) -> float:
-        """CPU time of all its threads, user and system, to the nanosecond where the kernel tells it."""
-        try:
-            tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
-            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-        except FileNotFoundError:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU time of all its threads, user and system."""
+        return self._times()[0]
+
+    def waited_seconds(self) -> float:
+        """How long its threads were ready to run while somebody else had the core."""
+        return self._times()[1]
+
+    def _times(self) -> tuple[float, float]:
+        tasks = [task.read_text().split() for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        if tasks:
+            return sum(int(ran) for ran, _, _ in tasks) / 1e9, sum(int(waited) for _, waited, _ in tasks) / 1e9
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 0.0
 
     def resident_bytes(self) -> int:
         """Resident memory."""
@@ -152,11 +159,29 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30.0, 
         time.sleep(pause)
 
 
+@dataclass
+class Meter:
+    """What was spent within a `metered` block; filled when it ends."""
+
+    seconds: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)  # CPU seconds of each process, by name
+    busiest: float = 0.0  # share of the time that a process waited for a core somebody else had
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know."""
+        share = self.busiest
+        return [f"the machine was busy: waited {share:.0%} of the time for a core"] if share > 0.1 else []
+
+
 @contextmanager
-def metered(*processes: Process) -> Iterator[dict[str, float]]:
-    """The CPU seconds each process spends within the block, by name; filled when it ends."""
-    spent: dict[str, float] = {}
-    before = [process.cpu_seconds() for process in processes]
-    yield spent
-    for process, start in zip(processes, before, strict=True):
-        spent[process.name] = process.cpu_seconds() - start
+def metered(*processes: Process) -> Iterator[Meter]:
+    """Measures what each process spends within the block."""
+    meter = Meter()
+    before = [(process.cpu_seconds(), process.waited_seconds()) for process in processes]
+    began = time.monotonic()
+    yield meter
+    meter.seconds = time.monotonic() - began
+    for process, (ran, waited) in zip(processes, before, strict=True):
+        meter.cpu[process.name] = process.cpu_seconds() - ran
+        meter.busiest = max(meter.busiest, (process.waited_seconds() - waited) / meter.seconds)

@@ -9,9 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from bench.driver import bound, connected
 from bench.processes import BIN, ROOT, BenchError, Process, Skipped, metered, python, running
+from bench.system import System
+from plaudit.fanout.v1.updates_pb2 import ReactionUpdate
+from plaudit.gateway.v1 import node_service_pb2 as node_pb
+from plaudit.gateway.v1 import node_service_pb2_grpc
+from plaudit.type.v1.counts_pb2 import ReactionCount
 
 PEERS = ROOT / "bench" / "peers"
 
@@ -21,19 +27,14 @@ class Fanout:
     """What one round of broadcasts cost."""
 
     deliveries: int
-    cpu_seconds: dict[str, float]
-    server: str
-    driver_bound: bool
+    cpu_seconds: float  # of the server
+    driver_seconds: float
+    notes: list[str]
 
     @property
     def per_cpu_second(self) -> float:
         """Deliveries per CPU-second of the server."""
-        return self.deliveries / self.cpu_seconds[self.server]
-
-    @property
-    def microseconds(self) -> float:
-        """CPU of the server per delivery."""
-        return 1e6 / self.per_cpu_second
+        return self.deliveries / self.cpu_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Room:
     def measure(self, rate: float, seconds: float) -> Fanout:
         """One round; raises BenchError where a socket missed an update, or saw one twice or out of order."""
         self.driver.ask("report")
-        with metered(self.server, self.driver) as spent:
+        with metered(self.server, self.driver) as meter:
             sent = self.broadcast(rate, seconds)
             # What is still on its way belongs to the round: until a whole pause brings nothing new.
             time.sleep(0.5)
@@ -59,7 +60,9 @@ class Room:
             )
         if report["versions_back"] or report["versions_repeated"] or report["version_low"] != report["version_high"]:
             raise BenchError(f"{self.server.name}: versions went back, repeated or ended differently")
-        return Fanout(report["frames"], spent, self.server.name, bound(report))
+        notes = [*meter.notes, *bound(report)]
+        cpu = meter.cpu
+        return Fanout(report["frames"], cpu[self.server.name], cpu[self.driver.name], notes)
 
 
 @contextmanager
@@ -101,3 +104,44 @@ def go_broadcaster() -> str:
     if done.returncode:
         raise Skipped(f"gorilla/websocket cannot be built here: {done.stderr.strip()[-300:]}")
     return str(program)
+
+
+@contextmanager
+def plaudit_room(system: System, viewers: int, topic: str = "messages/fan") -> Iterator[Room]:
+    """Plaudit's gateway with viewers subscribed, and updates pushed to it as fan-out pushes them."""
+    stub: Any = node_service_pb2_grpc.NodeServiceStub(system.channel)
+    version = 0
+
+    def broadcast(rate: float, seconds: float) -> int:
+        nonlocal version
+        rounds = round(rate * seconds)
+        first, version = version + 1, version + rounds
+
+        def requests() -> Iterator[node_pb.DeliverRequest]:
+            began = time.monotonic()
+            for index in range(rounds):
+                time.sleep(max(0.0, began + index / rate - time.monotonic()))
+                yield node_pb.DeliverRequest(deliveries=[_delivery(topic, first + index)])
+
+        told = [response.sockets for response in stub.Deliver(requests(), metadata=system.metadata)]
+        if told != [viewers] * rounds:
+            raise BenchError(f"the gateway answered {len(told)} of {rounds} pushes, for {sum(told)} sockets")
+        return rounds
+
+    options = ["--topic", topic]
+    with connected(
+        system.http_port, viewers, name="viewers", tokens=system.user_tokens(viewers), options=options
+    ) as driver:
+        yield Room(system.server, driver, broadcast)
+
+
+def _delivery(topic: str, version: int) -> node_pb.Delivery:
+    reactions = [ReactionCount(emoji=emoji, count=count) for emoji, count in (("👍", 142), ("❤", 89), ("😆", 45))]
+    update = ReactionUpdate(version=version, reactions=reactions)
+    return node_pb.Delivery(
+        tenant="default",
+        topic=topic,
+        type="reaction_update",
+        payload=update.SerializeToString(),
+        version=version,
+    )

@@ -1,0 +1,63 @@
+"""ghz, the public gRPC load generator: fetched by the Go toolchain at a pinned version, run, its report read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.processes import BIN, DRIVER_CPU, ROOT, BenchError, Skipped
+
+VERSION = "v0.121.0"  # pinned: `@latest` is from 2021
+TOGGLE = "plaudit.reaction.v1.ReactionService.ToggleReaction"
+
+
+def program() -> Path:
+    """ghz, built into bench/bin on first use."""
+    path = BIN / "ghz"
+    if path.exists():
+        return path
+    go = shutil.which("go")
+    if go is None:
+        raise Skipped("ghz is not there and Go, which builds it, is not installed")
+    BIN.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [go, "install", f"github.com/bojand/ghz/cmd/ghz@{VERSION}"],
+        env={**os.environ, "GOBIN": str(BIN)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Skipped(f"ghz cannot be built here: {done.stderr.strip()[-300:]}")
+    return path
+
+
+def command(address: str, *options: str, pinned: bool = True) -> list[str]:
+    """The command line of a run against `host:port`; the options are ghz's own."""
+    pin = ["taskset", "-c", str(DRIVER_CPU)] if pinned and shutil.which("taskset") else []
+    return [*pin, str(program()), "--insecure", "--duration-stop=wait", *options, address]
+
+
+def run(address: str, options: Sequence[str], timeout: float = 120.0) -> dict[str, Any]:
+    """A run's report as ghz writes it in JSON, with `cpu_share`: how much of a core ghz itself used."""
+    before = os.times()
+    done = subprocess.run(
+        command(address, "--format=json", *options),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"ghz: {(done.stderr or done.stdout).strip()[-500:]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    report["cpu_share"] = spent / (after.elapsed - before.elapsed)
+    return report

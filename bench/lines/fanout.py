@@ -1,0 +1,83 @@
+"""P1, P2, P3: what one delivery of an update to one of a thousand sockets costs the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from bench.report import Goal, Line
+from bench.rooms import Room, go_broadcaster, peer, plaudit_room, python_peer
+from bench.setup import Setup, alternating, noted
+from bench.system import plaudit
+
+VIEWERS = 1_000
+RATE = 10.0  # broadcasts a second: a pace that the slowest peer can keep
+SOCKETIO = ("--path", "/socket.io/?EIO=4&transport=websocket", "--greeting", "40", "--greetings", "2")
+
+
+def _beside(setup: Setup, peers: Sequence[tuple[str, str, AbstractContextManager[Room], Goal]]) -> list[Line]:
+    seconds = setup.pick(2, 4, 10)
+    lines = []
+    with plaudit() as system, plaudit_room(system, VIEWERS) as room:
+        room.measure(RATE, 1)
+        for id_, what, other, goal in peers:
+            with other as reference:
+                reference.measure(RATE, 1)
+                ours, theirs = alternating(
+                    lambda: room.measure(RATE, seconds), lambda reference=reference: reference.measure(RATE, seconds)
+                )
+            last = ours[-1]
+            cpu = {
+                "plaudit": last.cpu_seconds,
+                "its driver": last.driver_seconds,
+                reference.server.name: theirs[0].cpu_seconds,
+                "that driver": theirs[0].driver_seconds,
+            }
+            lines.append(
+                Line(
+                    id_,
+                    what,
+                    "deliveries/CPU-s",
+                    [one.per_cpu_second for one in ours],
+                    [one.per_cpu_second for one in theirs],
+                    goal,
+                    notes=noted(*(one.notes for one in [*ours, *theirs])),
+                    cpu_seconds=cpu,
+                )
+            )
+    return lines
+
+
+def bare(setup: Setup) -> list[Line]:
+    """P1: beside `os.write` of a ready frame to the same number of sockets."""
+    what = f"fan-out to {VIEWERS:,} sockets ÷ bare os.write"
+    return _beside(setup, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.8, 0.9))])
+
+
+def go(setup: Setup) -> list[Line]:
+    """P2: beside prepared messages of gorilla/websocket on one core."""
+    program = go_broadcaster()
+    what = "fan-out ÷ Go gorilla/websocket PreparedMessage, GOMAXPROCS=1"
+    return _beside(setup, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(0.95, 1.1))])
+
+
+def python(setup: Setup) -> list[Line]:
+    """P3: beside what a Python programmer would reach for."""
+    return _beside(
+        setup,
+        [
+            (
+                "P3",
+                "fan-out ÷ websockets.broadcast",
+                python_peer("websockets", "websockets_room.py", VIEWERS),
+                Goal(1.6, 1.9),
+            ),
+            ("P3", "fan-out ÷ a FastAPI loop", python_peer("fastapi", "fastapi_room.py", VIEWERS), Goal(2.3, 2.8)),
+            (
+                "P3",
+                "fan-out ÷ a python-socketio room",
+                python_peer("socketio", "socketio_room.py", VIEWERS, *SOCKETIO),
+                Goal(6, 9),
+            ),
+        ],
+    )

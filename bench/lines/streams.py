@@ -1,0 +1,121 @@
+"""P5, P7: durable toggles by batches on one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench.driver import bound
+from bench.processes import DRIVER_CPU, Meter, Process, metered, python, running
+from bench.report import Goal, Line
+from bench.rooms import PEERS
+from bench.setup import Setup, alternating, noted
+from bench.streamload import checked, load_process
+from bench.system import System, plaudit
+
+ECHO_IN_FLIGHT = 50
+EXACT_WITHIN = 0.2
+
+
+class Streams:
+    """Loads on one system, each on targets of its own."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._rounds = 0
+        self.meter = Meter()
+        self.notes: list[str] = []
+        self.settled = 0.0  # seconds until the counts were exact, in the last round
+
+    def load(self, seconds: float, **options: object) -> dict[str, Any]:
+        """One load; its acks, its counts and the records must agree."""
+        self._rounds += 1
+        name = f"messages/s{self._rounds}-"
+        with load_process(self._system, target=name, seconds=seconds, **options) as load:
+            with metered(self._system.server, load) as meter:
+                report = checked(load, seconds)
+            targets = [f"{name}{index}" for index in range(int(str(options.get("targets", 1))))]
+            self.settled = self._system.settled(targets, report["standing"])
+        self.meter = meter
+        self.notes = noted(self.notes, bound(report), meter.notes)
+        return report
+
+
+@contextmanager
+def echo_server() -> Iterator[tuple[Process, str]]:
+    """The bare unary echo and its address."""
+    with running("echo", python(str(PEERS / "unary_echo.py"))) as server:
+        yield server, f"127.0.0.1:{server.answer()['port']}"
+
+
+def echo_rate(server: Process, address: str, seconds: float) -> tuple[float, Meter, list[str]]:
+    """Unary echoes a second from a grpc.aio client."""
+    arguments = ["-m", "bench.echoload", address, str(ECHO_IN_FLIGHT), str(seconds)]
+    with running("echoload", python(*arguments), cpu=DRIVER_CPU) as client, metered(server, client) as meter:
+        report = client.answer(seconds + 30)
+    return report["rate"], meter, noted(bound(report), meter.notes)
+
+
+def beside_echo(setup: Setup) -> list[Line]:
+    """P5: beside bare unary echoes."""
+    seconds = setup.pick(2, 5, 10)
+    with plaudit() as system, echo_server() as (echo, address):
+        streams = Streams(system)
+        streams.load(1)
+        notes: list[str] = []
+        echo_cpu: dict[str, float] = {}
+
+        def reference() -> float:
+            rate, meter, found = echo_rate(echo, address, seconds)
+            notes.extend(found)
+            echo_cpu.update(meter.cpu)
+            return rate
+
+        ours, theirs = alternating(lambda: float(streams.load(seconds)["rate"]), reference)
+        cpu = {**streams.meter.cpu, **echo_cpu}
+        many = Streams(system)
+        many._rounds = 100
+        spread = [float(many.load(seconds, targets=100)["rate"])]
+    return [
+        Line(
+            "P5",
+            "durable acked toggles/s by stream (batches of 500, one hot target) ÷ bare grpc.aio unary echo",
+            "toggles/s",
+            ours,
+            theirs,
+            Goal(20, 45),
+            notes=noted(streams.notes, notes),
+            cpu_seconds=cpu,
+        ),
+        Line(
+            "P5", "the same over 100 targets", "toggles/s", spread, theirs, notes=many.notes, cpu_seconds=many.meter.cpu
+        ),
+    ]
+
+
+def hot_target(setup: Setup) -> list[Line]:
+    """P7: one target, embedded."""
+    seconds = setup.pick(4, 10, 30)
+    with plaudit() as system:
+        streams = Streams(system)
+        report = streams.load(seconds, users=100_000)
+    late = "" if streams.settled <= EXACT_WITHIN else "LATE: "
+    return [
+        Line(
+            "P7",
+            f"toggles/s on ONE target by stream, held {seconds:.0f} s, embedded",
+            "toggles/s",
+            [report["rate"]],
+            goal=Goal(100_000, 150_000),
+            notes=noted(
+                [f"{late}counts exact {streams.settled * 1e3:.0f} ms after the last ack", _waits(report)], streams.notes
+            ),
+            cpu_seconds=streams.meter.cpu,
+        )
+    ]
+
+
+def _waits(report: dict[str, Any]) -> str:
+    waits = report["batch_ms"]
+    return f"a batch of 500 waits p50 {waits['p50']:.1f}, p99 {waits['p99']:.1f} ms"

@@ -1,0 +1,140 @@
+"""Plaudit under test: real processes started by its public command, and what is asked of them over gRPC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import grpc
+
+from bench.processes import SERVER_CPU, BenchError, Process, free_port, python, running, wait_until
+from kit.tokens import Minter, open_keys
+from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
+from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
+
+THUMB = "👍"
+SETTINGS = {
+    # A load driver is one very keen user: limits that protect from such users would be what is measured.
+    "PLAUDIT_REACTION__RATE_PER_USER": "0",
+    "PLAUDIT_GATEWAY__SESSION__FRAMES_PER_SECOND": "1000000",
+    "PLAUDIT_GATEWAY__SESSION__FRAMES_BURST": "1000000",
+    "PLAUDIT_GATEWAY__SESSION__CALLS_IN_FLIGHT": "1024",
+}
+
+
+class Questions:
+    """What is asked of a running stack to see whether it kept its word."""
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self._reactions: Any = reaction_grpc.ReactionServiceStub(channel)
+        self._counters: Any = counter_grpc.CounterServiceStub(channel)
+        self._metadata = [("authorization", f"Bearer {token}")]
+
+    def tallied(self, targets: Sequence[str]) -> int:
+        """How many reactions the records of the targets hold."""
+        request = reaction_pb.TallyReactionsRequest(tenant="default", targets=targets)
+        tallies = self._reactions.TallyReactions(request, metadata=self._metadata, timeout=60).tallies
+        return sum(one.count for tally in tallies for one in tally.counts.reactions)
+
+    def counted(self, targets: Sequence[str]) -> int:
+        """How many reactions the counts of the targets say, now."""
+        request = counter_pb.GetCountsRequest(targets=targets, tenants=["default"] * len(targets))
+        counts = self._counters.GetCounts(request, metadata=self._metadata, timeout=10).counts
+        return sum(one.count for target in counts for one in target.reactions)
+
+    def settled(self, targets: Sequence[str], expected: int, within: float = 5.0) -> float:
+        """The seconds until the counts say what is expected; raises BenchError where they, or the records, never do."""
+        began = time.monotonic()
+        while (counted := self.counted(targets)) != expected:
+            if time.monotonic() - began > within:
+                raise BenchError(f"{counted} reactions counted after {within} s, {expected} were acked")
+            time.sleep(0.002)
+        took = time.monotonic() - began
+        if (tallied := self.tallied(targets)) != expected:
+            raise BenchError(f"{tallied} reactions in the records, {expected} were acked")
+        return took
+
+
+@dataclass
+class System:
+    """A running Plaudit. `grpc` is `host:port`."""
+
+    server: Process
+    data: Path
+    http_port: int
+    grpc: str
+    _channels: list[grpc.Channel] = field(default_factory=list)
+
+    @cached_property
+    def minter(self) -> Minter:
+        """Mints tokens that it trusts."""
+        return open_keys(self.data / "keys").minter()
+
+    @cached_property
+    def service_token(self) -> str:
+        """A service's token that may act for users of any tenant."""
+        return self.minter.mint_service("bench", ("act-as", "tenants"))
+
+    @property
+    def metadata(self) -> list[tuple[str, str]]:
+        """What a service calls with."""
+        return [("authorization", f"Bearer {self.service_token}")]
+
+    @cached_property
+    def channel(self) -> grpc.Channel:
+        """A channel for questions."""
+        channel = grpc.insecure_channel(self.grpc)
+        self._channels.append(channel)
+        return channel
+
+    def user_tokens(self, count: int) -> list[str]:
+        """One token for each of so many users."""
+        return [self.minter.mint_user(f"u{index}", ttl=3600) for index in range(count)]
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Asks for its records and counts."""
+        return Questions(self.channel, self.service_token)
+
+    def settled(self, targets: Sequence[str], expected: int, within: float = 5.0) -> float:
+        """See `Questions.settled`."""
+        return self.questions.settled(targets, expected, within)
+
+    def close(self) -> None:
+        """Closes the channels."""
+        for channel in self._channels:
+            channel.close()
+
+
+@contextmanager
+def plaudit(
+    name: str = "plaudit",
+    arguments: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    module: str = "stack.cli",
+) -> Iterator[System]:
+    """All rooms in one process, on free ports and an empty folder; ready when the block begins.
+
+    `module`: whose command line starts it, the public one or one that takes the same options.
+    """
+    with TemporaryDirectory(prefix="plaudit-bench-") as folder:
+        data, http, rpc = Path(folder) / "data", free_port(), f"127.0.0.1:{free_port()}"
+        command = ["-m", module, "up", "--json", "--http", f"127.0.0.1:{http}", "--grpc", rpc, "--data", str(data)]
+        with running(
+            name, python(*command, *arguments), cpu=SERVER_CPU, env={**SETTINGS, **(settings or {})}
+        ) as server:
+            system = System(server, data, http, rpc)
+            try:
+                server.answer(60)
+                yield system
+            finally:
+                system.close()
+        wait_until(lambda: not server.alive(), f"{name} did not stop")
