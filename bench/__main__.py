@@ -72,8 +72,8 @@ def main() -> int:
     if chosen.json:
         machine = {"python": platform.python_version(), "kernel": platform.release(), "cores": os.cpu_count()}
         save(lines, chosen.json, machine)
-    for fault in faults:
-        console.print(f"[bold red]FAULT[/] {fault}", markup=True, highlight=False)
+    for words in faults:
+        console.print(f"[bold red]FAULT[/] {words}", markup=True, highlight=False)
     return 1 if faults else 0
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from typing import Any
 
 import grpc
 
@@ -15,7 +16,7 @@ REQUEST = bytes(80)
 async def _run(address: str, in_flight: int, seconds: float) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         await channel.channel_ready()
-        method = channel.unary_unary("/plaudit.reaction.v1.ReactionService/ToggleReaction")
+        method: Any = channel.unary_unary("/plaudit.reaction.v1.ReactionService/ToggleReaction")
         answered, began = 0, time.monotonic()
 
         async def one_after_another() -> None:

@@ -87,7 +87,7 @@ def stack(options: argparse.Namespace) -> Iterator[Stack]:
             yield Stack(options.address, token, Questions(channel, token))
         return
     with plaudit() as system:
-        yield Stack(system.grpc, system.service_token, system.questions)
+        yield Stack(system.grpc_address, system.service_token, system.questions)
 
 
 def measure(stack: Stack, options: argparse.Namespace) -> list[str]:

@@ -1,4 +1,4 @@
-"""A service that reacts for many users by StreamReactions: batches on one stream, every answer checked; one line of JSON."""
+"""Reacts for many users by StreamReactions: batches on one stream, every answer checked; one line of JSON."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def load_process(system: System, **options: object) -> AbstractContextManager[Pr
     arguments = [f"--{name}={value}" for name, value in options.items()]
     return running(
         "streamload",
-        python("-m", "bench.streamload", "--address", system.grpc, "--token", system.service_token, *arguments),
+        python("-m", "bench.streamload", "--address", system.grpc_address, "--token", system.service_token, *arguments),
         cpu=DRIVER_CPU,
     )
 

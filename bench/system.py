@@ -65,12 +65,12 @@ class Questions:
 
 @dataclass
 class System:
-    """A running Plaudit. `grpc` is `host:port`."""
+    """A running Plaudit. `grpc_address` is `host:port`."""
 
     server: Process
     data: Path
     http_port: int
-    grpc: str
+    grpc_address: str
     _channels: list[grpc.Channel] = field(default_factory=list)
 
     @cached_property
@@ -91,7 +91,7 @@ class System:
     @cached_property
     def channel(self) -> grpc.Channel:
         """A channel for questions."""
-        channel = grpc.insecure_channel(self.grpc)
+        channel = grpc.insecure_channel(self.grpc_address)
         self._channels.append(channel)
         return channel
 

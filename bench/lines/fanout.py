@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from bench.report import Goal, Line
 from bench.rooms import Room, go_broadcaster, peer, plaudit_room, python_peer
@@ -24,7 +25,7 @@ def _beside(setup: Setup, peers: Sequence[tuple[str, str, AbstractContextManager
             with other as reference:
                 reference.measure(RATE, 1)
                 ours, theirs = alternating(
-                    lambda: room.measure(RATE, seconds), lambda reference=reference: reference.measure(RATE, seconds)
+                    partial(room.measure, RATE, seconds), partial(reference.measure, RATE, seconds)
                 )
             last = ours[-1]
             cpu = {

@@ -21,8 +21,9 @@ EXACT_WITHIN = 0.2
 class Streams:
     """Loads on one system, each on targets of its own."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, target: str = "messages/hot") -> None:
         self._system = system
+        self._target = target
         self._rounds = 0
         self.meter = Meter()
         self.notes: list[str] = []
@@ -31,7 +32,7 @@ class Streams:
     def load(self, seconds: float, **options: object) -> dict[str, Any]:
         """One load; its acks, its counts and the records must agree."""
         self._rounds += 1
-        name = f"messages/s{self._rounds}-"
+        name = f"{self._target}-{self._rounds}-"
         with load_process(self._system, target=name, seconds=seconds, **options) as load:
             with metered(self._system.server, load) as meter:
                 report = checked(load, seconds)
@@ -74,8 +75,7 @@ def beside_echo(setup: Setup) -> list[Line]:
 
         ours, theirs = alternating(lambda: float(streams.load(seconds)["rate"]), reference)
         cpu = {**streams.meter.cpu, **echo_cpu}
-        many = Streams(system)
-        many._rounds = 100
+        many = Streams(system, "messages/many")
         spread = [float(many.load(seconds, targets=100)["rate"])]
     return [
         Line(

@@ -35,7 +35,7 @@ def beside_echo(setup: Setup) -> list[Line]:
 
     with plaudit() as system, echo_server() as (echo, address):
         mine, theirs = alternating(
-            lambda: load(system.server, system.grpc, system.service_token),
+            lambda: load(system.server, system.grpc_address, system.service_token),
             lambda: load(echo, address, system.service_token),
         )
         system.settled([TARGET], made)
