@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
-
 from kit.clock import Clock, SystemClock
 from kit.server import Hosted
 from kit.tasks import background
+from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry import telemetry
 from session_registry.config import Config
 from session_registry.errors import ERRORS

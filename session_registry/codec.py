@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
-
 from session_registry.domain import Delta, Node, Session, Told, Topic
 from session_registry.errors import NotAttached
 from session_registry.outbox import Answer

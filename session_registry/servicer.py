@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from kit.errors import Invalid
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
-
-from kit.errors import Invalid
 from session_registry import codec
 from session_registry.errors import NotAttached
 from session_registry.service import Link, Registry

@@ -1,0 +1,166 @@
+"""How a process attaches itself to the session registry and keeps its lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import grpc
+import structlog
+
+from kit.clock import Clock, SystemClock
+from kit.holdings import Holdings
+from kit.tasks import keep_running
+from plaudit.session.v1 import session_pb2
+from plaudit.session.v1 import session_registry_service_pb2 as pb
+from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
+
+log = structlog.get_logger()
+OnFenced = Callable[[Sequence[str]], None]
+
+_AT_ONCE = 1_000  # sessions and topics in one request: some 200 KiB, checked in a few milliseconds
+_FIRST_ANSWER = 5.0
+_FAREWELL = 1.0
+
+
+class Reach(Protocol):
+    """Reaches another process: `kit.mesh.Mesh`."""
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        """The channel to an address."""
+        ...
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """This process's token."""
+        ...
+
+
+class Attachment:
+    """This process as a node of the system: what it holds is told to the registry, and told again after any break.
+
+    Its methods never block and may be called at any time. Topics are not counted: the holder says `wanted` for the
+    first subscriber and `unwanted` after the last one.
+    """
+
+    def __init__(self, node_id: str, *, on_fenced: OnFenced | None = None, clock: Clock | None = None) -> None:
+        self.node_id = node_id
+        self.epoch = 0
+        """The epoch of the last attachment; 0 before the first."""
+        self._on_fenced = on_fenced
+        self._clock = clock or SystemClock()
+        self._holdings = Holdings()
+        self._wake = asyncio.Event()
+        self._attached = asyncio.Event()
+        self._left = asyncio.Event()
+        self._leaving = False
+
+    def on_fenced(self, callback: OnFenced) -> None:
+        """Calls back with the ids of this node's sessions that a later login has replaced; they are closed already
+        as far as the registry is concerned."""
+        self._on_fenced = callback
+
+    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
+        """A session began: it will own its device, until a later login does."""
+        self._holdings.opened(session_id, tenant, user, device, int(self._clock.now() * 1_000_000))
+        self._wake.set()
+
+    def closed(self, session_id: str) -> None:
+        """A session ended."""
+        self._holdings.closed(session_id)
+        self._wake.set()
+
+    def wanted(self, tenant: str, topic: str) -> None:
+        """The first subscriber of a topic is here."""
+        self._holdings.wanted(tenant, topic)
+        self._wake.set()
+
+    def unwanted(self, tenant: str, topic: str) -> None:
+        """The last subscriber of a topic is gone."""
+        self._holdings.unwanted(tenant, topic)
+        self._wake.set()
+
+    async def attached(self) -> None:
+        """Waits until the registry has this node."""
+        await self._attached.wait()
+
+    @asynccontextmanager
+    async def running(self, reach: Reach, registry: str, address: str, services: Sequence[str]) -> AsyncIterator[None]:
+        """Is attached to the registry at `registry` for the block, and leaves at its end.
+
+        `address` is where this process's gRPC server listens, already; `services` are the full names of what it hosts.
+        """
+        node = session_pb2.Node(node_id=self.node_id, address=address, services=services)
+        stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registry))
+        loop = asyncio.create_task(keep_running("attachment", lambda: self._attempt(stub, reach, node)))
+        try:
+            yield
+        finally:
+            await self._leave()
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    async def _leave(self) -> None:
+        self._leaving = True
+        self._wake.set()
+        if self._attached.is_set():
+            try:
+                await asyncio.wait_for(self._left.wait(), _FAREWELL)
+            except TimeoutError:
+                log.info("registry did not answer the farewell", node=self.node_id)
+
+    async def _attempt(self, stub: Any, reach: Reach, node: session_pb2.Node) -> None:
+        self._holdings.restart()
+        call = stub.Attach(metadata=reach.metadata())
+        writer: asyncio.Task[None] | None = None
+        try:
+            await call.write(pb.AttachRequest(node=node))
+            first = await _read(call, _FIRST_ANSWER)
+            lease = first.lease_ms / 1000
+            self.epoch = first.epoch
+            log.info("attached to the registry", node=self.node_id, epoch=first.epoch)
+            self._attached.set()
+            writer = asyncio.create_task(self._tell(call, lease / 3))
+            # Every request is answered, so silence for as long as a lease means that the other side is gone.
+            while True:
+                self._hear(await _read(call, lease))
+        except EOFError:
+            if not self._leaving:
+                raise
+        finally:
+            self._attached.clear()
+            if self._leaving:
+                self._left.set()
+            call.cancel()
+            if writer is not None:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+
+    async def _tell(self, call: Any, pause: float) -> None:
+        while not self._leaving:
+            self._wake.clear()
+            request = self._holdings.take(_AT_ONCE)
+            if request is None:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                    continue
+                except TimeoutError:
+                    request = pb.AttachRequest()  # the heartbeat
+            await call.write(request)
+        await call.write(pb.AttachRequest(leaving=True))
+        await call.done_writing()
+
+    def _hear(self, response: pb.AttachResponse) -> None:
+        fenced = self._holdings.fenced(response.fenced)
+        self._holdings.granted(response.granted)
+        if fenced and self._on_fenced is not None:
+            self._on_fenced(fenced)
+
+
+async def _read(call: Any, timeout: float) -> pb.AttachResponse:
+    response = await asyncio.wait_for(call.read(), timeout)
+    if response is grpc.aio.EOF:
+        raise EOFError("the registry has ended the stream")
+    assert isinstance(response, pb.AttachResponse)
+    return response

@@ -1,0 +1,123 @@
+"""Which live nodes host which service: as the session registry tells it, or fixed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from kit.attachment import Attachment, OnFenced, Reach
+from kit.clock import Clock, SystemClock
+from kit.tasks import keep_running
+from plaudit.session.v1 import session_registry_service_pb2 as pb
+from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
+
+__all__ = ["Attachment", "NodeView", "OnFenced", "Reach", "RegistryNodes", "StaticNodes"]
+
+
+class StaticNodes:
+    """Nodes that never change: those named for a service, or else the ones that host everything."""
+
+    def __init__(self, *everywhere: str, services: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._everywhere = everywhere
+        self._services = {name: tuple(addresses) for name, addresses in (services or {}).items()}
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        """See `kit.mesh.Nodes`."""
+        return self._services.get(service, self._everywhere)
+
+
+class NodeView:
+    """The nodes as the registry tells them. No I/O.
+
+    A registry that has just started knows nobody until the nodes have told it anew. So a node that was there before a
+    break and is missing after it stays for `grace` seconds, unless the registry says that it is down, or another node
+    has its address.
+    """
+
+    def __init__(self, grace: float = 5.0) -> None:
+        self._grace = grace
+        self._nodes: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._missing: dict[str, float] = {}  # node id -> when it is given up
+        self._told: set[str] | None = set()  # since the watch began; None: the first state is complete
+        self._by_service: dict[str, tuple[str, ...]] = {}
+
+    def restart(self) -> None:
+        """A new watch begins: it tells everything anew."""
+        self._told = set()
+
+    def apply(self, response: pb.WatchResponse, now: float) -> None:
+        """Takes in what the registry tells; `now` in seconds of a clock that only grows."""
+        for node_id in response.down:
+            self._nodes.pop(node_id, None)
+            self._missing.pop(node_id, None)
+        for node in response.up:
+            for other in [known for known, (address, _) in self._nodes.items() if address == node.address]:
+                del self._nodes[other]
+                self._missing.pop(other, None)
+            self._nodes[node.node_id] = (node.address, tuple(node.services))
+            self._missing.pop(node.node_id, None)
+            if self._told is not None:
+                self._told.add(node.node_id)
+        if response.synced and self._told is not None:
+            for node_id in self._nodes.keys() - self._told:
+                self._missing.setdefault(node_id, now + self._grace)
+            self._told = None
+        if response.down or response.up:
+            self._arrange()
+
+    def addresses(self, service: str, now: float) -> tuple[str, ...]:
+        """The addresses of the nodes that host a service, sorted."""
+        if self._missing and now >= min(self._missing.values()):
+            for node_id in [known for known, until in self._missing.items() if until <= now]:
+                del self._missing[node_id]
+                self._nodes.pop(node_id, None)
+            self._arrange()
+        return self._by_service.get(service, ())
+
+    def _arrange(self) -> None:
+        found: dict[str, set[str]] = {}
+        for address, services in self._nodes.values():
+            for service in services:
+                found.setdefault(service, set()).add(address)
+        self._by_service = {service: tuple(sorted(addresses)) for service, addresses in found.items()}
+
+
+class RegistryNodes:
+    """The live nodes. While the registry cannot be reached, those that were there last."""
+
+    def __init__(self, *, grace: float = 5.0, clock: Clock | None = None) -> None:
+        self._view = NodeView(grace)
+        self._clock = clock or SystemClock()
+        self._synced = asyncio.Event()
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        """See `kit.mesh.Nodes`."""
+        return self._view.addresses(service, self._clock.monotonic())
+
+    async def synced(self) -> None:
+        """Waits until the registry has told all nodes for the first time."""
+        await self._synced.wait()
+
+    @asynccontextmanager
+    async def running(self, reach: Reach, registry: str) -> AsyncIterator[None]:
+        """Watches the registry at the address `registry` for the block."""
+        stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registry))
+        loop = asyncio.create_task(keep_running("watch of the nodes", lambda: self._attempt(stub, reach)))
+        try:
+            yield
+        finally:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    async def _attempt(self, stub: Any, reach: Reach) -> None:
+        self._view.restart()
+        call = stub.Watch(pb.WatchRequest(topics=False), metadata=reach.metadata())
+        try:
+            async for response in call:
+                self._view.apply(response, self._clock.monotonic())
+                if response.synced:
+                    self._synced.set()
+        finally:
+            call.cancel()
