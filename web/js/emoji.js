@@ -33,11 +33,14 @@ export function emojiTable() {
   return table;
 }
 
-/** Those whose name or keywords contain all words of the query, names that start with it first. */
+/** Those whose name or keywords contain all words of the query: everyday names first, then names that start with it. */
 export function search(groups, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const found = groups.flatMap(({ emoji }) => emoji).filter(({ words: text }) => words.every((w) => text.includes(w)));
-  const rank = ({ name, words: text }) => (name.startsWith(words[0]) ? 0 : text.includes(` ${words[0]}`) ? 1 : 2);
+  const rank = ({ quick, name, words: text }) => {
+    if (quick && quick.startsWith(words[0])) return 0;
+    return name.startsWith(words[0]) ? 1 : text.includes(` ${words[0]}`) ? 2 : 3;
+  };
   return found.sort((a, b) => rank(a) - rank(b));
 }
 
@@ -45,7 +48,7 @@ function entry(line) {
   const [, emoji, name, keywords] = line.match(/^(\S+) ([^|]*)\|(.*)$/u);
   const quick = names.get(canonical(emoji)) ?? "";
   if (!quick) names.set(canonical(emoji), name);
-  return { emoji: canonical(emoji), name, words: ` ${quick} ${name} ${keywords}` };
+  return { emoji: canonical(emoji), quick, name, words: ` ${quick} ${name} ${keywords}` };
 }
 
 const RECENT = "plaudit.recent";

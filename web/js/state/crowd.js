@@ -68,7 +68,7 @@ export class Crowd extends EventTarget {
   }
 
   #fan() {
-    const user = `fan-${handle()}-${uuid7().slice(-4)}`;
+    const user = `${handle()}-${uuid7().slice(-3)}`;
     const connection = new Connection({ url: this.#url, tokens: tokensOf({ user }), device: uuid7() });
     connection.open();
     return { connection, taps: 0, waiting: 0, nextAt: 0 };

@@ -37,6 +37,7 @@ export function chips({ reactions, people, picker, target, label }) {
   }
 
   let cause = "";
+  let known = false; // nothing rises for the first counts: they are news to this page only
   function update() {
     const counts = ledger.counts;
     const own = ledger.own;
@@ -53,9 +54,10 @@ export function chips({ reactions, people, picker, target, label }) {
       one.count.set(now);
       one.element.setAttribute("aria-pressed", String(mine));
       one.element.setAttribute("aria-label", `${nameOf(emoji)}, ${figure(now)}${mine ? ", you reacted" : ""}`);
-      if (cause === "push" && now > one.before) rise(one.element, shown(emoji), 1);
+      if (cause === "push" && known && now > one.before) rise(one.element, shown(emoji), 1);
       one.before = now;
     }
+    known ||= cause === "push";
     cause = "";
     root.classList.toggle("empty", counts.size === 0);
   }

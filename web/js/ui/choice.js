@@ -45,23 +45,25 @@ export function choice({ reactions, people, target, label, me }) {
         element.style.setProperty("--share", most ? String(Number((now * 1000n) / most) / 1000) : "0");
         element.setAttribute("aria-pressed", String(mine));
         element.setAttribute("aria-label", `${name}, ${figure(now)}${mine ? ", your reaction" : ""}`);
-        if (cause === "push" && now > before) rise(element, shown(emoji), Number(now - before > 3n ? 3n : now - before));
+        if (cause === "push" && known && now > before) rise(element, shown(emoji), Number(now - before > 3n ? 3n : now - before));
         before = now;
       },
     };
   }
 
   let cause = "";
+  let known = false; // the first counts are news to this page, not to the world: nothing rises for them
   const draw = perFrame(() => {
     const counts = ledger.counts;
     const own = ledger.own;
     const most = [...counts.values()].reduce((a, b) => (b > a ? b : a), 0n);
     for (const one of buttons) one.draw(counts, own, most, cause);
+    known ||= cause === "push";
     cause = "";
     const sum = ledger.total;
     total.set(sum);
-    const known = [...(own.size ? [me] : []), ...names.filter((name) => name !== me)];
-    summary.textContent = sum === 0n ? "Be the first to react" : sentence(known, sum, me);
+    const first = [...(own.size ? [me] : []), ...names.filter((name) => name !== me)];
+    summary.textContent = sum === 0n ? "Be the first to react" : sentence(first, sum, me);
     who.disabled = sum === 0n;
   });
 

@@ -27,7 +27,7 @@ export function icon(name) {
 
 /** A person's round mark: initials on a colour of their own. */
 export function avatar(user, size = "") {
-  const initials = user.split(/[-_.~ ]+/).filter(Boolean).slice(0, 2).map((part) => part[0]).join("");
+  const initials = user.split(/[-_.~ ]+/).filter(Boolean).slice(0, size === "small" ? 1 : 2).map((part) => part[0]).join("");
   const mark = h("span", { class: `avatar ${size}`, "aria-hidden": "true" }, initials || user[0] || "?");
   let hash = 7;
   for (const letter of user) hash = (hash * 31 + letter.codePointAt(0)) % 3600;

@@ -7,10 +7,11 @@ import { figure } from "./motion.js";
 
 const CARD_AFTER_MS = 220;
 const PAGE = 20;
+const NAMED = 2;
 
 /** "you, alice, bob and 45 others", of `total` people. */
 export function sentence(names, total, me) {
-  const first = [...new Set(names)].sort((a, b) => (b === me) - (a === me)).slice(0, 3);
+  const first = [...new Set(names)].sort((a, b) => (b === me) - (a === me)).slice(0, NAMED);
   const rest = total - BigInt(first.length);
   const words = first.map((name) => (name === me ? "you" : name));
   if (rest > 0n) words.push(`${figure(rest)} ${rest === 1n ? "other" : "others"}`);
@@ -89,7 +90,7 @@ export class People {
 
   /** The latest names on a target, for a line of text. */
   async names(target, emoji = "") {
-    const { reactors } = await this.#ask(target, { emoji, limit: 3 });
+    const { reactors } = await this.#ask(target, { emoji, limit: NAMED + 1 });
     return reactors.map(({ user }) => user);
   }
 

@@ -88,14 +88,14 @@ export class Picker {
   #tab(title, place) {
     const jump = () => {
       const section = this.#grid.children[place];
-      this.#grid.scrollTop = section.offsetTop - this.#grid.offsetTop;
+      this.#grid.scrollTop = section.offsetTop;
       this.#focus(section.querySelector("button"), false);
     };
     return h("button", { type: "button", class: "picker-tab", title, "aria-label": title, onclick: jump }, icon(TAB_ICONS[title] ?? "smile"));
   }
 
   #mark() {
-    const top = this.#grid.scrollTop + this.#grid.offsetTop + 24;
+    const top = this.#grid.scrollTop + 8;
     const sections = [...this.#grid.children];
     const current = sections.findLastIndex((section) => section.offsetTop <= top);
     [...this.#tabs.children].forEach((tab, place) => tab.setAttribute("aria-current", String(place === Math.max(0, current))));

@@ -14,11 +14,11 @@ export function stormPanel(crowd) {
   const rate = h("input", { id: "storm-rate", type: "range", min: "5", max: "120", step: "5", value: String(DEFAULT_RATE) });
   const rateShown = h("output", { for: "storm-rate" }, `${DEFAULT_RATE} a second`);
   const button = h("button", { type: "button", class: "primary storm-button" }, icon("bolt"), h("span", {}, "Start a storm"));
-  const cells = ["people", "acks a second", "median", "99th"].map((label) => {
+  const cells = ["people", "saved a second", "half within", "99 % within"].map((label) => {
     const value = h("dd", {}, "–");
     return { value, element: h("div", {}, h("dt", {}, label), value) };
   });
-  const foot = h("p", { class: "muted fine" }, "Real people with sockets of their own, none above the limit for one person.");
+  const foot = h("p", { class: "muted fine" }, "Demo users with a socket each, none of them faster than one person may be.");
 
   target.value = POSTS[0].target;
   target.addEventListener("change", () => crowd.change(wanted()));

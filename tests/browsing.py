@@ -1,0 +1,64 @@
+"""Windows of a real Chromium for the tests of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from shutil import which
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SETTLED_MS = 10_000
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, for the tests of one module; expectations wait up to 10 s."""
+    path = which("chromium")
+    assert path, "the tests of the page need Chromium: sh tests/browser.sh"
+    expect.set_options(timeout=SETTLED_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Windows:
+    """Opens windows, each with storage of its own, and remembers what went wrong in any of them."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.problems: list[str] = []
+
+    def open(
+        self, url: str, *, width: int = 1440, height: int = 900, touch: bool = False, scheme: str = "light"
+    ) -> Page:
+        """A new window at `url`."""
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            has_touch=touch,
+            is_mobile=touch,
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda said: self.problems.append(said.text) if "Content Security" in said.text else None)
+        page.on("request", lambda request: None if request.url.startswith(url) else self.problems.append(request.url))
+        page.goto(url)
+        return page
+
+    def close(self) -> None:
+        """Closes all of them."""
+        for context in self._browser.contexts:
+            context.close()

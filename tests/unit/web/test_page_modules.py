@@ -1,0 +1,325 @@
+"""The page's modules that decide something, run where they run: in a browser, without a server behind them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browsing import Windows, chromium
+
+WEB = Path(__file__).resolve().parents[3] / "web"
+
+pytestmark = pytest.mark.browser
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are no test output."""
+
+
+@pytest.fixture(scope="module", name="page")
+def fixture_page() -> Iterator[Page]:
+    """The page at its door, which calls nobody."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(WEB)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with chromium() as browser:
+            windows = Windows(browser)
+            yield windows.open(f"http://127.0.0.1:{server.server_port}/")
+            windows.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+LEDGER = """
+const { Ledger } = await import("/js/state/ledger.js");
+const counts = (...pairs) => pairs.map(([emoji, count]) => ({ emoji, count: String(count) }));
+const seen = (ledger) => ({ own: [...ledger.own], counts: [...ledger.counts].map(([e, n]) => [e, Number(n)]) });
+"""
+
+
+def ledger(page: Page, script: str) -> Any:
+    """Runs a script with a `Ledger` at hand and returns what it returns."""
+    return page.evaluate(f"async () => {{ {LEDGER} {script} }}")
+
+
+def test_a_tap_shows_before_the_server_has_answered(page: Page) -> None:
+    after = ledger(
+        page,
+        """
+        const one = new Ledger({ single: false });
+        one.updated({ version: 5n, reactions: counts(["👍", 2]) });
+        one.tap("👍");
+        return seen(one);
+        """,
+    )
+    assert after == {"own": ["👍"], "counts": [["👍", 3]]}
+
+
+def test_a_refused_tap_leaves_no_trace(page: Page) -> None:
+    after = ledger(
+        page,
+        """
+        const one = new Ledger({ single: false });
+        one.updated({ version: 5n, reactions: counts(["👍", 2]) });
+        one.refused(one.tap("👍"));
+        return seen(one);
+        """,
+    )
+    assert after == {"own": [], "counts": [["👍", 2]]}
+
+
+def test_a_push_that_already_contains_the_tap_does_not_count_it_twice(page: Page) -> None:
+    during, after = ledger(
+        page,
+        """
+        const one = new Ledger({ single: false });
+        one.tap("👍");
+        one.updated({ version: 7n, reactions: counts(["👍", 1]) });
+        const during = seen(one);
+        one.answered({ emoji: "👍", on: true, version: 7n, reactions: [] });
+        return [during, seen(one)];
+        """,
+    )
+    assert during == after == {"own": ["👍"], "counts": [["👍", 1]]}
+
+
+def test_an_answer_without_counts_keeps_the_tap_counted_until_the_counts_follow(page: Page) -> None:
+    answered, followed = ledger(
+        page,
+        """
+        const one = new Ledger({ single: true });
+        one.updated({ version: 5n, reactions: counts(["❤", 4]) });
+        one.tap("❤");
+        one.answered({ emoji: "❤", on: true, version: 9n, reactions: [] });
+        const answered = seen(one);
+        one.updated({ version: 9n, reactions: counts(["❤", 5]) });
+        return [answered, seen(one)];
+        """,
+    )
+    assert answered == followed == {"own": ["❤"], "counts": [["❤", 5]]}
+
+
+def test_counts_that_are_older_than_what_is_shown_are_dropped(page: Page) -> None:
+    after = ledger(
+        page,
+        """
+        const one = new Ledger({ single: false });
+        one.updated({ version: 9007199254740995n, reactions: counts(["👍", 3]) });
+        one.updated({ version: 9007199254740994n, reactions: counts(["👍", 2]) });
+        return seen(one);
+        """,
+    )
+    assert after["counts"] == [["👍", 3]]
+
+
+def test_switching_a_single_choice_never_shows_two_or_none(page: Page) -> None:
+    tapped, answered = ledger(
+        page,
+        """
+        const one = new Ledger({ single: true });
+        one.ownKnown({ emojis: ["👍"], version: 3n });
+        one.updated({ version: 3n, reactions: counts(["👍", 1]) });
+        const slot = one.tap("😮");
+        const tapped = { ...seen(one), asks: one.request(slot) };
+        one.answered({ emoji: "😮", on: true, version: 4n, reactions: counts(["😮", 1]) });
+        return [tapped, seen(one)];
+        """,
+    )
+    assert tapped == {"own": ["😮"], "counts": [["😮", 1]], "asks": {"emoji": "😮", "on": True}}
+    assert answered == {"own": ["😮"], "counts": [["😮", 1]]}
+
+
+def test_taps_there_and_back_before_the_answer_end_as_the_last_one_meant(page: Page) -> None:
+    asked = ledger(
+        page,
+        """
+        const one = new Ledger({ single: false });
+        const slot = one.tap("👍");
+        const first = one.request(slot);
+        one.tap("👍");
+        one.answered({ emoji: "👍", on: true, version: 1n, reactions: counts(["👍", 1]) });
+        return [first, one.request(slot), seen(one).own];
+        """,
+    )
+    assert asked == [{"emoji": "👍", "on": True}, {"emoji": "👍", "on": False}, []]
+
+
+def test_news_of_another_device_that_is_older_changes_nothing(page: Page) -> None:
+    own = ledger(
+        page,
+        """
+        const one = new Ledger({ single: false });
+        one.ownKnown({ emojis: ["👍"], version: 8n });
+        one.ownChanged({ added: "", removed: "👍", version: 7n });
+        const kept = seen(one).own;
+        one.ownChanged({ added: "🎉", removed: "", version: 9n });
+        return [kept, seen(one).own];
+        """,
+    )
+    assert own == [["👍"], ["👍", "🎉"]]
+
+
+CALLS = """
+const { Calls, CallError } = await import("/js/net/calls.js");
+const sent = [];
+const calls = new Calls((frame) => sent.push(structuredClone(frame)));
+const failure = (call) => call.then(() => null, (error) => error.reason);
+"""
+
+
+def calls(page: Page, script: str) -> Any:
+    """Runs a script with `Calls` at hand, whose frames go to `sent`."""
+    return page.evaluate(f"async () => {{ {CALLS} {script} }}")
+
+
+def test_a_call_cut_off_by_a_lost_connection_is_sent_again_as_it_was(page: Page) -> None:
+    sent, answer = calls(
+        page,
+        """
+        calls.opened(8);
+        const call = calls.make("set_reaction", { target: "messages/1", emoji: "👍", on: true, op_id: "op-1" });
+        calls.closed();
+        calls.opened(8);
+        calls.answer({ type: "ack", id: sent[1].id, on: true });
+        return [sent, (await call).on];
+        """,
+    )
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
+    assert sent[0]["op_id"] == "op-1"
+    assert answer is True
+
+
+def test_an_unknown_outcome_is_asked_for_again_under_the_same_op_id(page: Page) -> None:
+    ids = calls(
+        page,
+        """
+        calls.opened(8);
+        let resent;
+        const again = new Promise((resolve) => (resent = resolve));
+        sent.push = (frame) => {
+          if (sent.concat(frame).length === 2) resent();
+          return Array.prototype.push.call(sent, frame);
+        };
+        const call = calls.make("set_reaction", { op_id: "op-2" });
+        const unknown = { code: "UNAVAILABLE", reason: "OUTCOME_UNKNOWN", retry_after_ms: 1 };
+        calls.answer({ type: "error", id: sent[0].id, ...unknown });
+        await again;
+        calls.answer({ type: "ack", id: sent[1].id });
+        await call;
+        return sent.map((frame) => frame.op_id);
+        """,
+    )
+    assert ids == ["op-2", "op-2"]
+
+
+def test_a_refusal_is_final(page: Page) -> None:
+    reason, left = calls(
+        page,
+        """
+        calls.opened(8);
+        const refused = failure(calls.make("set_reaction", { op_id: "op-3" }));
+        const error = { code: "RESOURCE_EXHAUSTED", reason: "RATE_LIMITED", retry_after_ms: 100 };
+        calls.answer({ type: "error", id: sent[0].id, ...error });
+        return [await refused, calls.size];
+        """,
+    )
+    assert (reason, left) == ("RATE_LIMITED", 0)
+
+
+def test_no_more_calls_are_in_flight_than_the_server_allows(page: Page) -> None:
+    before, after = calls(
+        page,
+        """
+        calls.opened(2);
+        for (let i = 0; i < 5; i += 1) calls.make("list_reactors", {});
+        const before = sent.length;
+        calls.answer({ type: "ack", id: sent[0].id });
+        return [before, sent.length];
+        """,
+    )
+    assert (before, after) == (2, 3)
+
+
+def test_waits_grow_up_to_a_ceiling_and_never_undercut_the_server(page: Page) -> None:
+    waits = page.evaluate(
+        """async () => {
+        const { delay } = await import("/js/net/backoff.js");
+        const most = { random: () => 1 };
+        const grown = [0, 3, 50].map((attempt) => delay(attempt, most));
+        return [...grown, delay(0, { atLeast: 4000 }), delay(3, { random: () => 0 })];
+        }"""
+    )
+    assert waits == [250, 2000, 10_000, 4000, 1000]
+
+
+def test_operation_ids_are_uuids_of_version_7_in_order_of_time(page: Page) -> None:
+    early, late = page.evaluate(
+        """async () => {
+        const { uuid7 } = await import("/js/net/ids.js");
+        return [uuid7(1700000000000), uuid7(1700000000001)];
+        }"""
+    )
+    assert early < late
+    assert early.startswith("018bcfe5-6800-7")
+    assert early[19] in "89ab"
+
+
+def test_every_emoji_of_the_picker_survives_being_stripped_and_shown_again(page: Page) -> None:
+    wrong = page.evaluate(
+        """async () => {
+        const { emojiTable, shown } = await import("/js/emoji.js");
+        const raw = await (await fetch("/emoji.json")).json();
+        const lines = raw.flatMap(({ emoji }) => emoji.map((line) => line.split(" ")[0]));
+        const listed = (await emojiTable()).flatMap(({ emoji }) => emoji);
+        return lines.filter((line, place) => shown(listed[place].emoji) !== line);
+        }"""
+    )
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("query", "first"), [("love", "❤"), ("pizza", "🍕"), ("full moon", "🌕"), ("no such thing", None)]
+)
+def test_search_finds_emoji_by_name_and_keyword(page: Page, query: str, first: str | None) -> None:
+    found = page.evaluate(
+        """async (query) => {
+        const { emojiTable, search } = await import("/js/emoji.js");
+        return search(await emojiTable(), query).map(({ emoji }) => emoji);
+        }""",
+        query,
+    )
+    assert (first in found[:8]) if first else not found
+
+
+@pytest.mark.parametrize(
+    ("names", "total", "text"),
+    [
+        ([], 0, ""),
+        (["alice"], 1, "alice"),
+        (["alice", "me"], 2, "you and alice"),
+        (["alice", "bob", "carol"], 47, "alice, bob and 45 others"),
+        (["alice", "bob"], 3, "alice, bob and 1 other"),
+        ([], 3, "3 others"),
+    ],
+)
+def test_a_line_names_two_people_and_counts_the_rest(page: Page, names: list[str], total: int, text: str) -> None:
+    line = page.evaluate(
+        """async ([names, total]) => {
+        const { sentence } = await import("/js/ui/people.js");
+        return sentence(names, BigInt(total), "me");
+        }""",
+        [names, total],
+    )
+    assert line == text
