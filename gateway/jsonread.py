@@ -42,6 +42,11 @@ _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 _EXPECTED = re.compile(r"Expected `(?P<kinds>[^`]*)`")
 
 
+REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
+"""How msgspec refuses a text."""
+INVALID_VALUE = "the value is not valid"
+
+
 class BadJson(Exception):
     """The text cannot be read; `field` is the path of the field at fault, or empty."""
 
@@ -52,7 +57,8 @@ class BadJson(Exception):
 
     def within(self, name: str) -> BadJson:
         """The same, seen from the message that has the field `name`."""
-        return BadJson(self.message, f"{name}.{self.field}" if self.field else name)
+        dot = "." if self.field and not self.field.startswith("[") else ""
+        return BadJson(self.message, f"{name}{dot}{self.field}")
 
 
 class _Field(NamedTuple):
@@ -84,9 +90,7 @@ class JsonReader:
         """The message. Raises `BadJson`."""
         try:
             message, keys = self._build(self._decode(text))
-        except BadJson:
-            raise
-        except Exception as error:
+        except REFUSALS as error:
             raise explain(text, error) from None
         if keys != text.count(b":"):
             check_keys(text)
@@ -158,7 +162,7 @@ def _field(field: FieldDescriptor, inside: tuple[Descriptor, ...]) -> tuple[Any,
     message = field.message_type
     if message is not None and message.GetOptions().map_entry:
         return _map(message, inside)
-    kind, convert = _single(field, inside)
+    kind, convert = single(field, inside)
     if not field.is_repeated:
         return kind, convert
     return list[kind], _list(convert)  # type: ignore[valid-type]
@@ -184,7 +188,7 @@ def _list(convert: Convert | None) -> Convert:
 
 def _map(entry: Descriptor, inside: tuple[Descriptor, ...]) -> tuple[Any, Convert]:
     key_field = entry.fields_by_name["key"]
-    kind, convert = _single(entry.fields_by_name["value"], inside)
+    kind, convert = single(entry.fields_by_name["value"], inside)
 
     def convert_map(values: dict[str, Any]) -> tuple[dict[Any, Any], int]:
         result, keys = {}, len(values)
@@ -210,7 +214,8 @@ def _map_key(field: FieldDescriptor, name: str) -> Any:
     return _integer(*_BITS[field.type])(name)[0]
 
 
-def _single(field: FieldDescriptor, inside: tuple[Descriptor, ...]) -> tuple[Any, Convert | None]:
+def single(field: FieldDescriptor, inside: tuple[Descriptor, ...] = ()) -> tuple[Any, Convert | None]:
+    """How one value of a field is read: what msgspec decodes, and what makes the value of that (None: it is that)."""
     if field.type == _F.TYPE_STRING:
         return str, None
     if field.type == _F.TYPE_BOOL:
@@ -335,14 +340,13 @@ def explain(text: bytes, error: Exception) -> BadJson:
     """What is wrong with a text that msgspec refused with this error."""
     if isinstance(error, RecursionError):
         return BadJson("the JSON is nested too deeply")
-    if not isinstance(error, msgspec.ValidationError):
-        # The syntax is wrong. What another parser lets through (NaN, a lone surrogate) has a field to name.
-        try:
-            check_keys(text)
-        except BadJson as found:
-            return found
-        return BadJson("not JSON")
-    return explain_shape(str(error))
+    shape = explain_shape(str(error)) if isinstance(error, msgspec.ValidationError) else BadJson("not JSON")
+    try:
+        # Another parser knows which field it is that has NaN, a lone surrogate, or two values.
+        check_keys(text)
+    except BadJson as found:
+        return found if found.field else shape
+    return shape
 
 
 def explain_shape(message: str) -> BadJson:
@@ -356,7 +360,7 @@ def explain_shape(message: str) -> BadJson:
     if expected := _EXPECTED.search(message):
         kinds = [kind for kind in expected["kinds"].split(" | ") if kind != "null"]
         return BadJson("expected " + " or ".join(_WORDS.get(kind, kind) for kind in kinds), path)
-    return BadJson("the number is out of range" if "out of range" in message else "the value is not valid", path)
+    return BadJson("the number is out of range" if "out of range" in message else INVALID_VALUE, path)
 
 
 def _printable(name: str) -> str:

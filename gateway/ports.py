@@ -23,7 +23,21 @@ class Calls(Protocol):
         unlimited: bool = False,
         timeout: float = 5.0,
     ) -> None:
-        """Calls a method; `on_reply` gets the response or the status, once, later, on the loop. Never blocks."""
+        """Calls `/package.Service/Method`. Never blocks; `on_reply` is called once, later, on the loop."""
+        ...
+
+    async def call(
+        self,
+        method: str,
+        request: bytes,
+        *,
+        key: str = "",
+        tenant: str = "",
+        user: str = "",
+        unlimited: bool = False,
+        timeout: float = 5.0,
+    ) -> bytes:
+        """As `submit`, awaited. Raises RemoteError."""
         ...
 
 

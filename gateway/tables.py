@@ -14,10 +14,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorPr
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from plaudit.edge.v1 import options_pb2
-from plaudit.gateway.v1 import frames_pb2
 
 from gateway.pathtemplate import PathTemplate, parse_template
+from plaudit.edge.v1 import options_pb2
+from plaudit.gateway.v1 import frames_pb2
 
 RESERVED = frozenset({"type", "id", "topic", "seq"})
 """Names that belong to the frame itself, so that no request field can have them."""
@@ -160,7 +160,9 @@ def _read_routes(rpc: Rpc, rule: http_pb2.HttpRule) -> Iterable[Route]:
         for variable in template.variables:
             _check_field(rpc, variable)
         if binding.body not in ("", "*"):
-            _check_field(rpc, binding.body)
+            body = rpc.request.fields_by_name.get(binding.body)
+            if body is None or body.message_type is None or body.is_repeated:
+                raise ContractError(f"{rpc.method}: the body {binding.body!r} is not a message of the request")
         yield Route(verb.upper(), template, binding.body, rpc)
 
 

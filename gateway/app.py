@@ -1,0 +1,80 @@
+"""Puts a gateway node together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from gateway.config import Config
+from gateway.devlogin import dev_login
+from gateway.errors import ERRORS
+from gateway.listener import Listener
+from gateway.node import Node
+from gateway.port import listening
+from gateway.ports import Calls, Directory
+from gateway.rest import Rest, application
+from gateway.servicer import NodeServicer
+from gateway.tables import read_tables
+from kit.clock import Clock, SystemClock
+from kit.server import Hosted
+from kit.tasks import background
+from kit.tokens import Minter, Verifier
+from plaudit.gateway.v1 import node_service_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running node. Call `drain` before leaving its block, and `node.fenced` when the registry says so."""
+
+    node: Node
+    listener: Listener
+    hosted: Sequence[Hosted]
+
+    async def drain(self, grace: float) -> None:
+        """Sends all clients away within `grace` seconds; `/readyz` says no from now on."""
+        await self.node.drain(grace)
+
+
+@asynccontextmanager
+async def opened(
+    config: Config,
+    mesh: Calls,
+    verifier: Verifier,
+    directory: Directory,
+    *,
+    node_id: str,
+    is_ready: Callable[[], bool] = lambda: True,
+    minter: Minter | None = None,
+    contracts: Sequence[FileDescriptorSet] = (),
+    clock: Clock | None = None,
+) -> AsyncIterator[Gateway]:
+    """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is taken.
+
+    `contracts` are served instead of those installed; `minter` is needed for `config.dev_tokens` alone.
+    """
+    clock = clock or SystemClock()
+    tables = read_tables(*contracts)
+    node = Node(node_id, config, tables, mesh, directory, verifier, clock)
+    rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
+    logins = [dev_login(minter, config.socket.origins)] if config.dev_tokens and minter is not None else []
+    app = application(rest, config, *logins)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(background(node.keep_time()))
+        listener = await stack.enter_async_context(
+            listening(
+                config.host,
+                config.port,
+                accept=node.accept,
+                app=app,
+                limits=config.socket,
+                reuse_port=config.reuse_port,
+            )
+        )
+        hosted = [Hosted(NodeServicer(node), node_service_pb2_grpc.add_NodeServiceServicer_to_server, ERRORS)]
+        yield Gateway(node, listener, hosted)
+        # Answers that are ready still go out before the listener closes the sockets.
+        await asyncio.sleep(0)

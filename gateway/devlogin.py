@@ -1,0 +1,40 @@
+"""A login for development: whoever gives a name gets a token for it. Off unless the setting `dev_tokens` is on."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from gateway.handshake import is_origin_allowed
+from gateway.httpstatus import http_error, json_response
+from kit.errors import Invalid
+from kit.target import is_id
+from kit.tokens import Minter
+
+PATH = "/api/v1/dev/token"
+LIFETIME = 12 * 3600.0
+
+
+class _Login(msgspec.Struct, forbid_unknown_fields=True):
+    user: str
+
+
+def dev_login(minter: Minter, origins: frozenset[str]) -> web.RouteDef:
+    """`POST {"user": "alice"}` answers `{"user", "token", "expires_in"}`, the time in seconds."""
+
+    async def login(request: web.Request) -> web.StreamResponse:
+        # JSON makes browsers ask first before a page of another origin may send it.
+        if request.content_type != "application/json":
+            return http_error(415, "UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
+        if not is_origin_allowed(request.headers.getall("Origin", []), request.host, origins):
+            return http_error(403, "BAD_ORIGIN", "pages of this origin may not call")
+        try:
+            user = msgspec.json.decode(await request.read(), type=_Login).user
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise Invalid("expected an object with a user", field="user") from None
+        if not is_id(user):
+            raise Invalid("a name is 1 to 64 of A-Z a-z 0-9 _ . ~ -", field="user")
+        token = minter.mint_user(user, ttl=LIFETIME)
+        return json_response({"user": user, "token": token, "expires_in": int(LIFETIME)})
+
+    return web.post(PATH, login)

@@ -1,0 +1,21 @@
+"""What can go wrong at the edge, beside what the services answer."""
+
+from __future__ import annotations
+
+import grpc
+
+from kit.errors import ErrorTable, Problem
+
+
+class Draining(Problem):
+    """The node's last socket is gone."""
+
+
+class NoRoute(Problem):
+    """Nothing is served at this path."""
+
+
+ERRORS: ErrorTable = {
+    Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    NoRoute: (grpc.StatusCode.NOT_FOUND, "NO_ROUTE"),
+}

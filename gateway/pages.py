@@ -1,0 +1,44 @@
+"""The pages at `/`: files of one folder, found when it is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from aiohttp import web
+
+_HEADERS = {
+    # The pages load nothing from elsewhere, so that a text which slips into one cannot either.
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Names carry no versions: browsers keep the files, and ask each time whether they are still the same.
+    "Cache-Control": "no-cache",
+}
+_HIDDEN = (".py", ".pyc", ".md")
+
+
+class Pages:
+    """Serves a folder. Dot files and sources are not pages."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    def find(self, request: web.Request) -> web.StreamResponse | None:
+        """The file at a path, or the `index.html` of a folder; None where there is no such page."""
+        if request.method not in ("GET", "HEAD"):
+            return None
+        name = unquote(request.raw_path.partition("?")[0])
+        parts = [part for part in name.split("/") if part]
+        if any(part.startswith(".") or "\\" in part or "\0" in part or part == "__pycache__" for part in parts):
+            return None
+        path = self._folder.joinpath(*parts)
+        if path.is_dir():
+            path = path / "index.html"
+        if path.suffix in _HIDDEN or not path.is_file() or not path.resolve().is_relative_to(self._folder):
+            return None
+        return web.FileResponse(path, headers=_HEADERS)

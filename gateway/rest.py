@@ -1,0 +1,169 @@
+"""HTTP: every rpc with a `google.api.http` annotation, health and metrics, and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.config import Config
+from gateway.errors import NoRoute
+from gateway.handshake import is_origin_allowed
+from gateway.httprequest import read_request
+from gateway.httpstatus import failure, http_error, json_response
+from gateway.jsonwrite import writer_of
+from gateway.pages import Pages
+from gateway.ports import Calls
+from gateway.tables import BY_USER, Route, Tables, message_class
+from kit.clock import Clock
+from kit.errors import Forbidden, Problem, RemoteError, Unauthenticated
+from kit.tokens import Verifier
+
+log = structlog.get_logger()
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_VERBS = "GET, PUT, POST, PATCH, DELETE"
+
+
+class Rest:
+    """Answers HTTP requests."""
+
+    def __init__(
+        self,
+        config: Config,
+        tables: Tables,
+        calls: Calls,
+        verifier: Verifier,
+        clock: Clock,
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._routes = tables.routes
+        self._calls = calls
+        self._verifier = verifier
+        self._clock = clock
+        self._is_ready = is_ready
+        self._pages = Pages(config.web) if config.web is not None else None
+        self._writers = {route.rpc.method: writer_of(route.rpc.response) for route in tables.routes}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Everything that has no handler of its own."""
+        path, _, query = request.raw_path.partition("?")
+        try:
+            found = [
+                (route, variables) for route in self._routes if (variables := route.template.match(path)) is not None
+            ]
+        except UnicodeDecodeError:
+            return http_error(400, "BAD_PATH", "the path is not UTF-8")
+        for route, variables in found:
+            if route.verb == request.method:
+                return await self._call(request, route, dict(variables), query)
+        if found:
+            response = http_error(405, "METHOD_NOT_ALLOWED", f"{request.method} is not served here")
+            response.headers["Allow"] = ", ".join(sorted({route.verb for route, _ in found}))
+            return response
+        page = self._pages.find(request) if self._pages is not None else None
+        return page or failure(NoRoute("there is nothing at this path"))
+
+    async def _call(
+        self, request: web.Request, route: Route, variables: dict[str, str], query: str
+    ) -> web.StreamResponse:
+        rpc = route.rpc
+        tenant = user = ""
+        if not rpc.public:
+            tenant, user = self._authenticate(request)
+        if request.body_exists:
+            if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+                return http_error(415, "UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                return http_error(415, "UNSUPPORTED_ENCODING", "a body is not compressed")
+        message = read_request(route, variables, query, await request.read())
+        key = user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) if rpc.route_by else ""
+        timeout = self._config.call_timeout
+        response = await self._calls.call(
+            rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout
+        )
+        return json_response(self._writers[rpc.method](message_class(rpc.response).FromString(response)))
+
+    def _authenticate(self, request: web.Request) -> tuple[str, str]:
+        given = request.headers.getall("Authorization", [])
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("the token is missing or not valid")
+        principal = self._verifier.verify(token.strip(), self._clock.now())
+        if principal.service:
+            raise Forbidden("this door is for users; services call gRPC")
+        return principal.tenant, principal.subject
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Whether the process lives."""
+        return json_response({"status": "ok"})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Whether clients should be sent here."""
+        if self._is_ready():
+            return json_response({"status": "ready"})
+        return json_response({"status": "not ready"}, status=503)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Prometheus text."""
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Application:
+    """The aiohttp application, with further routes where there are any."""
+    app = web.Application(
+        client_max_size=config.body,
+        middlewares=[_cross_origin(config), _errors],
+        handler_args={"auto_decompress": False},
+    )
+    app.add_routes(
+        [
+            web.get("/healthz", rest.healthz),
+            web.get("/readyz", rest.readyz),
+            web.get("/metrics", rest.metrics),
+            *more,
+            web.route("*", "/{path:.*}", rest.answer),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return http_error(413, "BODY_TOO_LARGE", "the body is too large")
+    except web.HTTPException as error:
+        return http_error(error.status, "HTTP", error.reason)
+    except (Problem, RemoteError) as error:
+        return failure(error)
+    except Exception as error:
+        log.error("request failed", method=request.method, exc_info=error)
+        return failure(error)
+
+
+def _cross_origin(config: Config) -> Middleware:
+    @web.middleware
+    async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origins = request.headers.getall("Origin", [])
+        allowed = bool(origins) and is_origin_allowed(origins, request.host, config.socket.origins)
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            if not allowed:
+                return http_error(403, "BAD_ORIGIN", "pages of this origin may not call")
+            response: web.StreamResponse = web.Response(status=204)
+            response.headers["Access-Control-Allow-Methods"] = _VERBS
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+            response.headers["Access-Control-Max-Age"] = "600"
+        else:
+            response = await handler(request)
+        response.headers["Vary"] = "Origin"
+        if allowed:
+            response.headers["Access-Control-Allow-Origin"] = origins[0]
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        return response
+
+    return cross_origin

@@ -1,0 +1,230 @@
+"""A real gateway in front of a real gRPC server with the servicers of a test, and clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import status_pb2
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from gateway.app import Gateway, opened
+from gateway.config import Config
+from kit.caller import caller
+from kit.errors import Forbidden, Overloaded
+from kit.mesh import Mesh, connected
+from kit.server import Hosted, Server, serving
+from kit.tokens import Keys, open_keys
+from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
+from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
+
+PATIENCE = 5.0
+JSON = "plaudit.v1.json"
+PROTO = "plaudit.v1.proto"
+
+
+class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
+    """Keeps reactions in a dict: enough to tell that a call arrived as it was sent, for whom it was sent."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[str, str], set[str]] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.entered = 0
+
+    def _change(self, target: str, emoji: str, on: bool | None) -> bool:
+        held = self.held.setdefault((target, caller().user), set())
+        on = emoji not in held if on is None else on
+        (held.add if on else held.discard)(emoji)
+        return on
+
+    async def ToggleReaction(self, request: Any, context: Any) -> Any:
+        self.entered += 1
+        await self.gate.wait()
+        if request.emoji == "limited":
+            raise Overloaded("too much", retry_after=1.25, field="emoji", reason="RATE_LIMITED")
+        if request.emoji == "forbidden":
+            raise Forbidden("not you")
+        if request.emoji == "crash":
+            raise ZeroDivisionError("secret")
+        on = self._change(request.target, request.emoji, None)
+        response = reaction_service_pb2.ToggleReactionResponse(on=on, version=1 << 60)
+        response.reactions.add(emoji=request.emoji, count=1)
+        return response
+
+    async def SetReaction(self, request: Any, context: Any) -> Any:
+        return reaction_service_pb2.SetReactionResponse(on=self._change(request.target, request.emoji, request.on))
+
+    async def ClearReactions(self, request: Any, context: Any) -> Any:
+        self.held.pop((request.target, caller().user), None)
+        return reaction_service_pb2.ClearReactionsResponse(version=7)
+
+    async def BatchGetOwnReactions(self, request: Any, context: Any) -> Any:
+        return reaction_service_pb2.BatchGetOwnReactionsResponse(
+            own_reactions=[
+                reaction_pb2.OwnReactions(target=target, emojis=sorted(self.held.get((target, caller().user), ())))
+                for target in request.targets
+            ]
+        )
+
+    async def ListReactors(self, request: Any, context: Any) -> Any:
+        reactor = reaction_pb2.Reactor(user=f"{request.page_size}:{request.page_token}", emoji=request.emoji)
+        reactor.create_time.FromSeconds(0)
+        return reaction_service_pb2.ListReactorsResponse(reactors=[reactor])
+
+
+@dataclass
+class Notes:
+    """A directory that only remembers what it was told."""
+
+    told: list[tuple[str, ...]] = field(default_factory=list)
+
+    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
+        self.told.append(("opened", session_id, tenant, user, device))
+
+    def closed(self, session_id: str) -> None:
+        self.told.append(("closed", session_id))
+
+    def wanted(self, tenant: str, topic: str) -> None:
+        self.told.append(("wanted", tenant, topic))
+
+    def unwanted(self, tenant: str, topic: str) -> None:
+        self.told.append(("unwanted", tenant, topic))
+
+
+@dataclass
+class OneServer:
+    """Every service is at the same address."""
+
+    address: str = ""
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        return (self.address,)
+
+
+@dataclass
+class Rig:
+    """What a test works with."""
+
+    gateway: Gateway
+    server: Server
+    mesh: Mesh
+    keys: Keys
+    reactions: Reactions
+    notes: Notes
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.gateway.listener.port}"
+
+    def token(self, user: str = "alice", **options: Any) -> str:
+        return self.keys.minter().mint_user(user, **options)
+
+    @asynccontextmanager
+    async def socket(
+        self, user: str = "alice", subprotocol: str = JSON, hello: bool = True, **options: Any
+    ) -> AsyncIterator[Client]:
+        """A client, which has said hello unless told otherwise."""
+        headers = {"Authorization": f"Bearer {self.token(user)}", **options.pop("headers", {})}
+        url = self.http.replace("http", "ws") + "/ws/connect"
+        offered = [Subprotocol(subprotocol)]
+        async with connect(
+            url, additional_headers=headers, subprotocols=offered, compression=None, proxy=None, **options
+        ) as socket:
+            client = Client(socket)
+            if hello:
+                await client.hello()
+            yield client
+
+    async def deliver(self, *deliveries: node_service_pb2.Delivery) -> int:
+        """Pushes as fan-out does; returns the number of sockets they were queued for."""
+        stub: Any = node_service_pb2_grpc.NodeServiceStub(self.mesh.channel(self.server.address))
+        call = stub.Deliver(metadata=self.mesh.metadata())
+        await call.write(node_service_pb2.DeliverRequest(deliveries=deliveries))
+        answer = await asyncio.wait_for(call.read(), PATIENCE)
+        await call.done_writing()
+        assert answer is not grpc.aio.EOF, await call.details()
+        return int(answer.sockets)
+
+
+class Client:
+    """A socket that speaks JSON or protobuf, whichever was agreed on."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.is_json = socket.subprotocol != PROTO
+
+    async def hello(self, **fields: Any) -> Any:
+        if self.is_json:
+            return await self.ask({"type": "hello", "id": 1, **fields})
+        await self.socket.send(frames_pb2.ClientFrame(id=1, hello=frames_pb2.Hello(**fields)).SerializeToString())
+        return await self.next()
+
+    async def ask(self, frame: dict[str, Any] | str | bytes | frames_pb2.ClientFrame) -> Any:
+        """Sends a frame and returns what comes next."""
+        if isinstance(frame, dict):
+            frame = json.dumps(frame)
+        elif isinstance(frame, frames_pb2.ClientFrame):
+            frame = frame.SerializeToString()
+        await self.socket.send(frame)
+        return await self.next()
+
+    async def next(self) -> Any:
+        """The next frame: a dict, or a ServerFrame."""
+        message = await asyncio.wait_for(self.socket.recv(), PATIENCE)
+        if isinstance(message, bytes):
+            return frames_pb2.ServerFrame.FromString(message)
+        return json.loads(message)
+
+    async def closed(self) -> int:
+        """Waits for the end and returns its code."""
+        await asyncio.wait_for(self.socket.wait_closed(), PATIENCE)
+        assert self.socket.close_code is not None
+        return self.socket.close_code
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    *,
+    config: Config | None = None,
+    more: Iterable[Hosted] = (),
+    contracts: Sequence[FileDescriptorSet] = (),
+    **options: Any,
+) -> AsyncIterator[Rig]:
+    """A gateway on a free port; its server hosts `Reactions`, the node itself, and `more`."""
+    keys = open_keys(folder / "keys")
+    token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
+    nodes, notes, reactions = OneServer(), Notes(), Reactions()
+    config = (config or Config()).model_copy(update={"port": 0})
+    async with AsyncExitStack() as stack:
+        mesh = await stack.enter_async_context(connected(nodes, lambda: token))
+        gateway = await stack.enter_async_context(
+            opened(config, mesh, keys.verifier(), notes, node_id="node-1", contracts=contracts, **options)
+        )
+        room = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+        server = await stack.enter_async_context(serving([room, *gateway.hosted, *more], verifier=keys.verifier()))
+        nodes.address = server.address
+        yield Rig(gateway, server, mesh, keys, reactions, notes)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns when the condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def status_in(body: Any) -> status_pb2.Status:
+    """The google.rpc.Status of an HTTP error."""
+    from google.protobuf import json_format
+
+    return json_format.ParseDict(body, status_pb2.Status())
