@@ -1,8 +1,8 @@
-"""The one interceptor of every server: admits the caller, checks the request, answers failures, takes the time."""
+"""What stands before every handler: admits the caller, checks the request, answers failures, takes the time."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -38,14 +38,16 @@ def path_of(violation: Any) -> str:
     return ".".join(parts)
 
 
-class Guard(grpc.aio.ServerInterceptor):
-    """Wraps each rpc's handler once and keeps the wrapped one."""
+class Guard:
+    """Wraps each rpc's handler, once, when it is added.
+
+    An interceptor would do the same for each call anew, at a quarter of the cost of a bare unary call.
+    """
 
     def __init__(self, gate: Gate, unary_limit: int) -> None:
         self.gate = gate
         self._unary_limit = unary_limit
         self._unary = 0
-        self._wrapped: dict[str, Any] = {}
         self._errors: dict[str, ErrorTable] = {}
 
     def know(self, service: str, errors: ErrorTable) -> None:
@@ -56,18 +58,9 @@ class Guard(grpc.aio.ServerInterceptor):
         """The error table for `/package.Service/Method`."""
         return self._errors.get(method[1:].partition("/")[0], {})
 
-    async def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
-    ) -> Any:
-        """See `grpc.aio.ServerInterceptor`."""
-        method: str = details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = await continuation(details)
-            if handler is None:
-                return None
-            wrapped = self._wrapped[method] = self._wrap(method, handler)
-        return wrapped
+    def wrapped(self, service: str, handlers: Mapping[str, Any]) -> dict[str, Any]:
+        """The guarded handlers of a service. Its error table must be known."""
+        return {name: self._wrap(f"/{service}/{name}", handler) for name, handler in handlers.items()}
 
     def _wrap(self, method: str, handler: Any) -> Any:
         rule = rule_of(method)

@@ -13,7 +13,6 @@ from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
-from plaudit.edge.v1 import call_service_pb2_grpc
 
 from kit.access import Gate
 from kit.caller import Caller
@@ -23,6 +22,7 @@ from kit.errors import ErrorTable
 from kit.guard import Guard
 from kit.reflection import MethodAwarePool
 from kit.tokens import Verifier
+from plaudit.edge.v1 import call_service_pb2_grpc
 
 BatchHandler = Callable[[Sequence[tuple[Any, Caller]]], Awaitable[Sequence[Any]]]
 
@@ -101,19 +101,20 @@ async def serving(
     """Serves until the block ends, then finishes what runs within the grace. Raises OSError where the port is taken."""
     limits = limits or ServerLimits()
     guard = Guard(Gate(verifier, clock or SystemClock()), limits.unary_in_flight)
-    server = grpc.aio.server(interceptors=[*interceptors, guard], options=options_of(limits))
+    server = grpc.aio.server(interceptors=list(interceptors) or None, options=options_of(limits))
     calls = CallServicer(guard, limits.stream_in_flight)
     health = HealthServicer()
     names: list[str] = []
     for room in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:
-        registrar = _Registrar(server)
-        room.add(room.servicer, registrar)
-        for service, handlers in registrar.registered.items():
+        for service, handlers in _handlers_of(room).items():
             names.append(service)
             guard.know(service, room.errors)
             calls.host(service, handlers, room.batches)
+            _add(server, service, guard.wrapped(service, handlers))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz_async.ChannelzServicer(), server)
+    channelz = Hosted(channelz_async.ChannelzServicer(), channelz_pb2_grpc.add_ChannelzServicer_to_server)
+    for service, handlers in _handlers_of(channelz).items():
+        _add(server, service, guard.wrapped(service, handlers))
     shown = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(shown, server, MethodAwarePool())
     address = _bind(server, listen)
@@ -140,15 +141,24 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
     return f"{listen.rsplit(':', 1)[0]}:{port}"
 
 
-class _Registrar:
-    """Stands in for the server while a servicer is added, to learn its handlers."""
+def _add(server: grpc.aio.Server, service: str, handlers: dict[str, Any]) -> None:
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    server.add_registered_method_handlers(service, handlers)
 
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self._server = server
+
+def _handlers_of(room: Hosted) -> dict[str, Mapping[str, Any]]:
+    """The handlers of each service of a servicer, by name, learnt by standing in for the server while it is added."""
+    registrar = _Registrar()
+    room.add(room.servicer, registrar)
+    return registrar.registered
+
+
+class _Registrar:
+    def __init__(self) -> None:
         self.registered: dict[str, Mapping[str, Any]] = {}
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
-        self._server.add_generic_rpc_handlers(handlers)
+        """The generated code adds every handler twice; once is enough for us."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         self.registered[service] = handlers

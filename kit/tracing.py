@@ -33,7 +33,7 @@ def tracing(endpoint: str, service: str) -> Iterator[list[Any]]:
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=True)))
     try:
-        yield [aio_server_interceptor(tracer_provider=provider, filter_=_is_unary)]
+        yield [aio_server_interceptor(tracer_provider=provider, filter_=_is_unary)]  # type: ignore[no-untyped-call]
     finally:
         provider.shutdown()
 
