@@ -1,0 +1,206 @@
+"""The store in a SQLite file: group commit on one writing connection, reads beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import structlog
+
+from kit.adapters.sqlite_file import adopt_schema, connect
+from kit.adapters.sqlite_log import SqliteLog
+from kit.clock import Clock
+from kit.errors import OutcomeUnknown, Overloaded, Unavailable
+from kit.tasks import background
+from reaction_svc.adapters.sqlite_reads import Reads
+from reaction_svc.adapters.sqlite_step import Step
+from reaction_svc.adapters.sqlite_sweep import Sweep
+from reaction_svc.domain import Fact, Op, Outcome, Refusal
+from reaction_svc.metrics import COMMIT_SECONDS
+from reaction_svc.ports import FactCodec
+
+SCHEMA_VERSION = 1
+TOPIC = "reactions"
+_PARTITION = "0"  # an embedded log has one
+_SCHEMA = Path(__file__).with_name("sqlite.sql")
+_Result = TypeVar("_Result")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the store takes on."""
+
+    # Distinct emoji of one target.
+    max_emoji: int = 20
+    # Operations that go into one commit; a larger batch of one call is not divided.
+    ops_per_commit: int = 512
+    # Operations that may wait for theirs; more are refused.
+    ops_waiting: int = 32_768
+    # How long a commit waits for other processes that write to the file, seconds.
+    busy_seconds: float = 5.0
+
+
+class SqliteReactionStore(Reads):
+    """See `ports.ReactionStore`. Made by `open_sqlite_store`.
+
+    Statements run on the event loop's thread, in few large steps, and only BEGIN, where it must wait, and COMMIT run
+    beside it: a thread that works in small steps loses the interpreter lock at each of them and, while the loop is
+    busy, gets it back no sooner than a switch interval (5 ms) later.
+    """
+
+    def __init__(self, log_: SqliteLog, encode: FactCodec, clock: Clock, limits: Limits) -> None:
+        writing = connect(log_.path, busy_seconds=0)
+        adopt_schema(writing, "reaction_svc", SCHEMA_VERSION, _SCHEMA)
+        super().__init__(log_.path)
+        self._writing = writing
+        self._log = log_
+        self._encode = encode
+        self._clock = clock
+        self._limits = limits
+        self._step = Step(writing, limits.max_emoji)
+        self._waiting: deque[tuple[Sequence[Op], asyncio.Future[list[Outcome | Refusal]]]] = deque()
+        self._ops_waiting = 0
+        self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "reaction-store")
+        self._sweep = Sweep(writing)
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
+        """See `ports.ReactionStore`."""
+        if not ops:
+            return ()
+        if self._ops_waiting >= self._limits.ops_waiting:
+            raise Overloaded("too many changes wait to be saved; nothing was done", retry_after=0.2)
+        answered: asyncio.Future[list[Outcome | Refusal]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((ops, answered))
+        self._ops_waiting += len(ops)
+        self._wanted.set()
+        return await answered
+
+    async def write(self) -> None:
+        """Commits what waits, group by group; never returns."""
+        while True:
+            if not self._waiting:
+                self._wanted.clear()
+                await self._wanted.wait()
+            group, ops = self._take()
+            failure: Exception | None = None
+            answers: list[Outcome | Refusal] = []
+            try:
+                async with self._turn:
+                    answers = await self._commit(lambda ops=ops: self._apply(ops))  # type: ignore[misc]
+            except Exception as error:
+                failure = error
+            else:
+                self._step.committed()
+                self._log.notify()
+            at = 0
+            for asked, answered in group:
+                if answered.done():
+                    pass  # whoever asked has gone; what was asked is done all the same
+                elif failure is not None:
+                    answered.set_exception(failure)
+                else:
+                    answered.set_result(answers[at : at + len(asked)])
+                at += len(asked)
+
+    async def forget(self, before: int) -> int:
+        """See `ports.ReactionStore`. Looks at a slice at a time, from the start again when it has seen all."""
+        async with self._turn:
+            return await self._commit(lambda: self._sweep.slice(before))
+
+    def close(self) -> None:
+        """Closes the file; nothing may be under way any more."""
+        self._thread.shutdown()
+        for _, answered in self._waiting:
+            answered.cancel()
+        self._writing.close()
+        super().close()
+
+    def _take(self) -> tuple[list[tuple[Sequence[Op], asyncio.Future[list[Outcome | Refusal]]]], list[Op]]:
+        waiting = self._waiting
+        group = [waiting.popleft()]
+        ops = list(group[0][0])
+        most = self._limits.ops_per_commit
+        while waiting and len(ops) + len(waiting[0][0]) <= most:
+            group.append(waiting.popleft())
+            ops += group[-1][0]
+        self._ops_waiting -= len(ops)
+        return group, ops
+
+    def _apply(self, ops: Sequence[Op]) -> list[Outcome | Refusal]:
+        return self._step.run(ops, int(self._clock.now() * 1_000_000), self._append)
+
+    def _append(self, facts: Sequence[Fact]) -> None:
+        self._log.append_within(self._writing, TOPIC, _PARTITION, self._encode(facts))
+
+    async def _commit(self, work: Callable[[], _Result]) -> _Result:
+        """Does the work in a transaction of its own. Raises Unavailable, or OutcomeUnknown from the commit itself."""
+        connection = self._writing
+        try:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                await self._beside(self._begin_patiently)
+            result = work()
+        except apsw.Error as error:
+            self._take_back()
+            raise Unavailable(f"the store cannot be used, nothing was done: {error}", retry_after=0.5) from error
+        except BaseException:
+            self._take_back()
+            raise
+        with COMMIT_SECONDS.time():
+            try:
+                await self._beside(lambda: connection.execute("COMMIT"))
+            except (apsw.FullError, apsw.BusyError) as error:
+                self._take_back()
+                raise Unavailable(f"the change could not be saved: {error}", retry_after=1.0) from error
+            except apsw.Error as error:
+                self._take_back()
+                raise OutcomeUnknown(f"nobody can tell whether the change was saved: {error}") from error
+        return result
+
+    def _begin_patiently(self) -> None:
+        self._writing.set_busy_timeout(round(self._limits.busy_seconds * 1000))
+        try:
+            self._writing.execute("BEGIN IMMEDIATE")
+        finally:
+            self._writing.set_busy_timeout(0)
+
+    async def _beside(self, work: Callable[[], object]) -> None:
+        """Does the work on the store's thread; even when cancelled, ends no sooner than the work."""
+        working = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])
+            raise
+
+    def _take_back(self) -> None:
+        self._step.taken_back()
+        try:
+            if self._writing.in_transaction:
+                self._writing.execute("ROLLBACK")
+        except apsw.Error as error:
+            log.error("rollback failed", error=str(error))
+
+
+@asynccontextmanager
+async def open_sqlite_store(
+    log_: SqliteLog, encode: FactCodec, clock: Clock, limits: Limits | None = None
+) -> AsyncIterator[SqliteReactionStore]:
+    """Opens the store in the log's file; raises `NewerData` where a newer version of this program wrote it."""
+    store = SqliteReactionStore(log_, encode, clock, limits or Limits())
+    try:
+        async with background(store.write()):
+            yield store
+    finally:
+        store.close()

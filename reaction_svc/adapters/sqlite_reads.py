@@ -1,0 +1,103 @@
+"""The questions the SQLite store answers, on connections that only read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from heapq import merge
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from kit.adapters.sqlite_file import connect, in_bulk
+from kit.errors import Unavailable
+from reaction_svc.adapters.sqlite_step import SQL, decode_counts
+from reaction_svc.ports import Own, Reactor, Tally
+
+_NEWEST = (1 << 63) - 1
+
+
+class Reads:
+    """The reading half of `ports.ReactionStore`. Short questions are answered on the loop, counting runs beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._reading = connect(path)
+        self._counting = connect(path)
+        self._counter = ThreadPoolExecutor(1, "reaction-tally")
+
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+        """See `ports.ReactionStore`."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        versions: dict[str, int] = {}
+        asked = list(dict.fromkeys(targets))
+        with _usable():
+            rows = in_bulk(self._reading, SQL["own"], 3, [value for name in asked for value in (tenant, name, user)])
+        for name, target_version, emoji, version in dict.fromkeys(rows):
+            versions[name] = target_version
+            if emoji is not None:
+                found.setdefault(name, []).append((version, emoji))
+        return [
+            Own(name, tuple(emoji for _, emoji in sorted(found.get(name, ()))), versions.get(name, 0))
+            for name in targets
+        ]
+
+    async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
+        """See `ports.ReactionStore`."""
+        with _usable():
+            row: Any = self._reading.execute(SQL["find_target"], (tenant, target)).fetchone()
+            if row is None:
+                return ()
+            # The index has each emoji's holders in order of version; the few emoji of a target are merged.
+            emojis = [emoji] if emoji else list(decode_counts(row[1]))
+            holders: list[list[Any]] = [
+                self._reading.execute(SQL["reactors"], (row[0], each, before or _NEWEST, limit)).fetchall()
+                for each in emojis
+            ]
+        latest = merge(*holders, key=lambda holder: -holder[2])
+        return [Reactor(*holder) for holder in islice(latest, limit)]
+
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+        """See `ports.ReactionStore`."""
+
+        def count() -> list[Tally]:
+            return [
+                next(iter(self._tallies(SQL["tally"], (tenant, name))), (0, Tally(tenant, name, 0, {})))[1]
+                for name in targets
+            ]
+
+        with _usable():
+            return await asyncio.get_running_loop().run_in_executor(self._counter, count)
+
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+        """See `ports.ReactionStore`."""
+
+        def count() -> tuple[Sequence[Tally], int]:
+            found = list(self._tallies(SQL["tally_all"], (after, limit)))
+            return [tally for _, tally in found], found[-1][0] if len(found) == limit else 0
+
+        with _usable():
+            return await asyncio.get_running_loop().run_in_executor(self._counter, count)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._counter.shutdown()
+        self._counting.close()
+        self._reading.close()
+
+    def _tallies(self, sql: str, bindings: Sequence[Any]) -> Iterator[tuple[int, Tally]]:
+        """(row id, tally) of each target; a statement sees one moment, so counts and version belong together."""
+        rows: list[Any] = self._counting.execute(sql, bindings).fetchall()
+        for (id_, tenant, name, version), group in groupby(rows, key=lambda row: row[:4]):
+            yield id_, Tally(tenant, name, version, {emoji: people for *_, emoji, people in group if emoji is not None})
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise Unavailable(f"the store cannot be read: {error}", retry_after=0.5) from error

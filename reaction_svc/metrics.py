@@ -1,0 +1,13 @@
+"""What can be measured of the room from outside."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+from kit.telemetry import SECONDS, SIZES
+
+CHANGES = Counter("plaudit_reaction_changes", "Changes asked for, by what became of them.", ["outcome"])
+CHANGE_BATCH = Histogram("plaudit_reaction_batch_size", "Changes that were asked for together.", buckets=SIZES)
+COMMIT_OPS = Histogram("plaudit_reaction_commit_ops", "Operations in one commit of the store.", buckets=SIZES)
+COMMIT_SECONDS = Histogram("plaudit_reaction_commit_seconds", "Time of one commit of the store.", buckets=SECONDS)
+OPS_FORGOTTEN = Counter("plaudit_reaction_ops_forgotten", "Operation ids dropped because of their age.")
