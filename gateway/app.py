@@ -28,7 +28,7 @@ from plaudit.gateway.v1 import node_service_pb2_grpc
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A running node. Call `drain` before leaving its block, and `node.fenced` when the registry says so."""
+    """A running node. Call `drain` before leaving its block."""
 
     node: Node
     listener: Listener
@@ -59,6 +59,7 @@ async def opened(
     clock = clock or SystemClock()
     tables = read_tables(*contracts)
     node = Node(node_id, config, tables, mesh, directory, verifier, clock)
+    directory.on_fenced(node.fenced)
     rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
     logins = [dev_login(minter, config.socket.origins)] if config.dev_tokens and minter is not None else []
     app = application(rest, config, *logins)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -18,6 +18,8 @@ from plaudit.gateway.v1 import node_service_pb2 as pb
 log = structlog.get_logger()
 TopicName = tuple[str, str]
 """Tenant and topic."""
+# Seconds for which what was known of a topic is still shown to whoever comes back to it.
+_FRESH = 5.0
 
 
 class Subscriber(Protocol):
@@ -56,8 +58,8 @@ class Feed:
 
     __slots__ = ("current", "floor", "newer", "running")
 
-    def __init__(self, floor: int) -> None:
-        self.floor = floor
+    def __init__(self) -> None:
+        self.floor = 0
         """Nothing older may be shown."""
         self.current: Update | None = None
         """What everyone has, or is just getting."""
@@ -70,12 +72,19 @@ class Feed:
         newest = self.newer or self.current
         return version >= self.floor if newest is None else version > newest.version
 
+    def forget(self) -> None:
+        """Keeps the version, and nothing to show."""
+        if self.current is not None:
+            self.floor, self.current = self.current.version, None
+
 
 class _Topic:
-    __slots__ = ("feeds", "groups")
+    __slots__ = ("feeds", "groups", "left")
 
-    def __init__(self, floors: dict[str, int]) -> None:
-        self.feeds = {key: Feed(floor) for key, floor in floors.items()}
+    def __init__(self) -> None:
+        self.left = 0.0
+        """When the last subscriber left."""
+        self.feeds: dict[str, Feed] = {}
         # By subprotocol, so that the inner loop of a fan-out does not have to ask.
         self.groups: dict[Frames, set[Subscriber]] = {}
 
@@ -83,13 +92,14 @@ class _Topic:
 class Hub:
     """Topics of this node. A version shown to a subscriber is never followed by an older one (I8)."""
 
-    def __init__(self, directory: Directory, config: Config) -> None:
+    def __init__(self, directory: Directory, config: Config, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self._directory = directory
         self._slice = config.slice
         self._keys = config.keys_per_topic
         self._max_departed = config.departed_topics
         self._topics: dict[TopicName, _Topic] = {}
-        self._departed: dict[TopicName, dict[str, int]] = {}
+        self._departed: dict[TopicName, _Topic] = {}
         self._since_yield = 0
 
     def __len__(self) -> int:
@@ -101,7 +111,7 @@ class Hub:
         for name in topics:
             topic = self._topics.get((tenant, name))
             if topic is None:
-                topic = self._topics[tenant, name] = _Topic(self._departed.pop((tenant, name), {}))
+                topic = self._topics[tenant, name] = self._return((tenant, name))
                 self._directory.wanted(tenant, name)
             topic.groups.setdefault(subscriber.frames, set()).add(subscriber)
             known.extend(feed for feed in topic.feeds.values() if feed.current is not None)
@@ -121,13 +131,20 @@ class Hub:
             if not topic.groups:
                 self._forget((tenant, name), topic)
 
+    def _return(self, name: TopicName) -> _Topic:
+        topic = self._departed.pop(name, None)
+        if topic is None:
+            return _Topic()
+        if self._monotonic() - topic.left > _FRESH:
+            for feed in topic.feeds.values():
+                feed.forget()
+        return topic
+
     def _forget(self, name: TopicName, topic: _Topic) -> None:
+        topic.left = self._monotonic()
+        self._departed[name] = topic
         del self._topics[name]
         self._directory.unwanted(*name)
-        floors = {key: feed.current.version if feed.current else feed.floor for key, feed in topic.feeds.items()}
-        if not floors:
-            return
-        self._departed[name] = floors
         if len(self._departed) > self._max_departed:
             del self._departed[next(iter(self._departed))]
 
@@ -137,7 +154,10 @@ class Hub:
         Lets the loop go on after every slice. A push that comes while an older one of its feed is still on its way
         waits for it, and only the newest of those.
         """
-        topic = self._topics.get((delivery.tenant, delivery.topic))
+        name = delivery.tenant, delivery.topic
+        # A topic that was left a moment ago is still kept up: who leaves and comes back at once may not have been
+        # noticed by anyone, so that nobody would send what was missed.
+        topic = self._topics.get(name) or self._departed.get(name)
         if topic is None:
             return 0
         feed = topic.feeds.get(delivery.key)
@@ -156,7 +176,7 @@ class Hub:
             oldest = next((name for name, feed in topic.feeds.items() if name and not feed.running), None)
             if oldest is not None:
                 del topic.feeds[oldest]
-        feed = topic.feeds[key] = Feed(0)
+        feed = topic.feeds[key] = Feed()
         return feed
 
     async def _run(self, topic: _Topic, feed: Feed, update: Update | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
@@ -76,7 +77,7 @@ class Node:
         self.node_id = node_id
         self.config = config
         self.calls = calls
-        self.hub = Hub(directory, config)
+        self.hub = Hub(directory, config, clock.monotonic)
         self.draining = False
         self.monotonic = clock.monotonic
         self._clock = clock
@@ -155,11 +156,12 @@ class Node:
         metrics.TOPICS.set(len(self.hub))
         metrics.closes[code] += 1
 
-    def fenced(self, session_id: str) -> None:
-        """A later session of the same device has taken over; unknown ids are none of ours any more."""
-        connection = self._sessions.get(session_id)
-        if connection is not None:
-            connection.run(connection.session.fenced())
+    def fenced(self, session_ids: Iterable[str]) -> None:
+        """Later sessions of the same devices have taken over; unknown ids are none of ours any more."""
+        for session_id in session_ids:
+            connection = self._sessions.get(session_id)
+            if connection is not None:
+                connection.run(connection.session.fenced())
 
     def schedule(self, connection: Connection) -> None:
         """Makes sure the connection gets its tick in time."""

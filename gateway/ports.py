@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from google.rpc import status_pb2
@@ -42,7 +42,14 @@ class Calls(Protocol):
 
 
 class Directory(Protocol):
-    """Tells the rest of the system what this node holds. Never blocks; repeats everything when it has to."""
+    """Tells the rest of the system what this node holds: `kit.nodes.Attachment`.
+
+    Never blocks; repeats everything when it has to.
+    """
+
+    def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """Calls back with the ids of sessions that later ones of the same device have replaced."""
+        ...
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """A session began."""

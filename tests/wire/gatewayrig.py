@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf import json_format
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 from websockets.asyncio.client import ClientConnection, connect
@@ -75,6 +76,16 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
             ]
         )
 
+    async def BatchChangeReactions(self, request: Any, context: Any) -> Any:
+        return reaction_service_pb2.BatchChangeReactionsResponse()
+
+    async def StreamReactions(self, request_iterator: Any, context: Any) -> Any:
+        async for _ in request_iterator:
+            yield reaction_service_pb2.StreamReactionsResponse()
+
+    async def TallyReactions(self, request: Any, context: Any) -> Any:
+        return reaction_service_pb2.TallyReactionsResponse()
+
     async def ListReactors(self, request: Any, context: Any) -> Any:
         reactor = reaction_pb2.Reactor(user=f"{request.page_size}:{request.page_token}", emoji=request.emoji)
         reactor.create_time.FromSeconds(0)
@@ -86,6 +97,10 @@ class Notes:
     """A directory that only remembers what it was told."""
 
     told: list[tuple[str, ...]] = field(default_factory=list)
+    fence: Callable[[Sequence[str]], None] = lambda _: None
+
+    def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
+        self.fence = callback
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         self.told.append(("opened", session_id, tenant, user, device))
@@ -219,12 +234,10 @@ async def running(
 async def until(condition: Callable[[], bool]) -> None:
     """Returns when the condition holds."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for has no event
             await asyncio.sleep(0.005)
 
 
 def status_in(body: Any) -> status_pb2.Status:
     """The google.rpc.Status of an HTTP error."""
-    from google.protobuf import json_format
-
     return json_format.ParseDict(body, status_pb2.Status())
