@@ -67,6 +67,7 @@ def up(
     grpc: Annotated[str, typer.Option(help="host:port for gRPC.")] = "",
     registry: Annotated[str, typer.Option(help="host:port of the session registry, where it is not here.")] = "",
     data: Annotated[Path | None, typer.Option(help="Folder for all data.", file_okay=False)] = None,
+    demo: Annotated[bool, typer.Option(help="Give a token to whoever signs in on the page.")] = False,
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
@@ -76,7 +77,7 @@ def up(
 
     try:
         settings = settings_of(config).with_options(
-            rooms=rooms, workers=workers, http=http, grpc=grpc, registry=registry, data=data
+            rooms=rooms, workers=workers, http=http, grpc=grpc, registry=registry, data=data, demo=demo
         )
         run(settings, announce=(lambda facts: show(facts, True, str)) if json_ else None)
     except (CannotStart, BadSettings) as error:
@@ -167,15 +168,20 @@ def check(config: ConfigFile = None, json_: Json = False) -> None:
     show(
         found,
         json_,
-        lambda: "\n".join(
-            [
-                *[f"{wrong['target']}: counted {wrong['counted']}, records say {wrong['records']}" for wrong in found["wrong"]],
-                f"{found['targets']} targets, {found['reactions']} reactions, {len(found['wrong'])} wrong",
-            ]
-        ),
+        lambda: "\n".join([*map(differing, found["wrong"]), summary(found)]),
     )
     if found["wrong"]:
         raise typer.Exit(1)
+
+
+def differing(wrong: dict[str, Any]) -> str:
+    """A count that is not what the records say."""
+    return f"{wrong['target']}: counted {wrong['counted']}, records say {wrong['records']}"
+
+
+def summary(found: dict[str, Any]) -> str:
+    """What a check has seen."""
+    return f"{found['targets']} targets, {found['reactions']} reactions, {len(found['wrong'])} wrong"
 
 
 def counted(reactions: list[dict[str, Any]]) -> str:

@@ -32,6 +32,7 @@ class Settings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
+    shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
     registry: str = Field("", description="host:port of the session registry; empty: this process's own.")
     data: Path = Field(Path("data"), description="The folder of all data and keys.")
     web: Path = Field(Path(__file__).parent.parent / "web", description="The folder of the page.")

@@ -1,0 +1,216 @@
+"""Starts the rooms of one process, keeps them until a signal, and ends them in the order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+import counter_svc.app
+import fanout_svc.app
+import gateway.app
+import reaction_svc.app
+import session_registry.app
+from kit.access import ACT_AS, ANY_TENANT
+from kit.adapters.sqlite_file import NewerData
+from kit.adapters.sqlite_log import open_sqlite_log
+from kit.attachment import Attachment
+from kit.ids import new_id
+from kit.mesh import Mesh, connected
+from kit.nodes import RegistryNodes, StaticNodes
+from kit.server import Hosted, Server, ServerLimits, serving
+from kit.tokens import Keys, open_keys
+from kit.tracing import TracingMissing, tracing
+from stack.config import ROOMS, Settings
+from stack.logs import configure
+from stack.workers import workers
+
+Announce = Callable[[dict[str, Any]], None]
+log = structlog.get_logger()
+_REGISTRY = "plaudit.session.v1.SessionRegistryService"
+_OWN_TOKEN_SECONDS = 3600.0
+_ATTACH_SECONDS = 10.0
+
+
+class CannotStart(Exception):
+    """The process cannot start; the message says why and what to do."""
+
+
+def run(settings: Settings, announce: Announce | None = None) -> None:
+    """Runs until SIGINT or SIGTERM; raises CannotStart. `announce` gets the facts once everything serves."""
+    import uvloop
+
+    configure(settings.log)
+    uvloop.run(_until_told(settings, announce or _greet))
+
+
+async def _until_told(settings: Settings, announce: Announce) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    try:
+        async with running(settings) as facts:
+            announce(facts)
+            # What stands now stays: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            await told.wait()
+    except (NewerData, TracingMissing, OSError) as error:
+        raise CannotStart(_why(error, settings)) from None
+
+
+def _why(error: Exception, settings: Settings) -> str:
+    if isinstance(error, PermissionError):
+        return f"cannot use the data folder {settings.data}: {error.strerror}"
+    return str(error)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
+    """All rooms of this process for the block; yields what a user needs to know to reach them."""
+    if "session_registry" not in settings.rooms and not settings.registry:
+        raise CannotStart("without the room session_registry, --registry must say where it is")
+    if settings.demo and not _is_loopback(settings.http):
+        raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
+    keys = open_keys(settings.data / "keys")
+    node_id = new_id()
+    async with AsyncExitStack() as stack:
+        mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys)))
+        attachment = Attachment(node_id)
+        hosted = await _open_services(stack, settings, mesh)
+        edge = None
+        if "gateway" in settings.rooms:
+            edge = await stack.enter_async_context(_gateway(settings, mesh, keys, attachment))
+            hosted += edge.hosted
+        interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
+        server = await stack.enter_async_context(
+            serving(
+                hosted,
+                verifier=keys.verifier(),
+                listen=settings.grpc,
+                limits=ServerLimits(grace=settings.grace_seconds),
+                interceptors=interceptors,
+            )
+        )
+        registry = settings.registry or server.address
+        await _find_each_other(stack, settings, mesh, server, registry)
+        await stack.enter_async_context(attachment.running(mesh, registry, server.address, server.services))
+        await _within(attachment.attached(), f"the session registry at {registry} does not answer")
+        await stack.enter_async_context(workers(settings, registry))
+        try:
+            yield _facts(settings, server, keys, node_id)
+        finally:
+            # Not ready, then the clients, then the rest: each room ends after those who call it.
+            await server.not_ready()
+            if edge is not None:
+                await edge.drain(settings.grace_seconds)
+
+
+async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) -> list[Hosted]:
+    hosted: list[Hosted] = []
+    if "session_registry" in settings.rooms:
+        hosted += await stack.enter_async_context(session_registry.app.opened(settings.session))
+    if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
+        return hosted
+    events = await stack.enter_async_context(open_sqlite_log(settings.data / "reactions.db"))
+    if "reaction_svc" in settings.rooms:
+        hosted += await stack.enter_async_context(
+            reaction_svc.app.opened(settings.reaction, mesh, events, settings.data)
+        )
+    if "counter_svc" in settings.rooms:
+        hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, events, settings.data))
+    if "fanout_svc" in settings.rooms:
+        hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, events))
+    return hosted
+
+
+def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment) -> Any:
+    host, _, port = settings.http.rpartition(":")
+    config = replace(
+        settings.gateway,
+        host=host,
+        port=int(port),
+        reuse_port=settings.shared_port or settings.workers > 1,
+        web=settings.web if settings.web.is_dir() else None,
+        dev_tokens=settings.demo,
+    )
+    return _fencing(
+        gateway.app.opened(config, mesh, keys.verifier(), attachment, node_id=attachment.node_id, minter=keys.minter()),
+        attachment,
+    )
+
+
+@asynccontextmanager
+async def _fencing(opened: Any, attachment: Attachment) -> AsyncIterator[gateway.app.Gateway]:
+    async with opened as edge:
+        attachment.on_fenced(edge.node.fenced)
+        yield edge
+
+
+async def _find_each_other(
+    stack: AsyncExitStack, settings: Settings, mesh: Mesh, server: Server, registry: str
+) -> None:
+    """From now on the mesh knows who is where: all here, or as the registry tells."""
+    if settings.rooms == ROOMS:
+        mesh.use(StaticNodes(server.address))
+        return
+    nodes = RegistryNodes()
+    await stack.enter_async_context(nodes.running(mesh, registry))
+    await _within(nodes.synced(), f"the session registry at {registry} does not answer")
+    mesh.use(nodes)
+
+
+async def _within(answer: Any, otherwise: str) -> None:
+    try:
+        async with asyncio.timeout(_ATTACH_SECONDS):
+            await answer
+    except TimeoutError:
+        raise CannotStart(otherwise) from None
+
+
+def _own_token(keys: Keys) -> Callable[[], str]:
+    """This process's token, minted anew before it ends."""
+    minter = keys.minter()
+    held = ("", 0.0)
+
+    def token() -> str:
+        nonlocal held
+        if time.monotonic() > held[1]:
+            minted = minter.mint_service("node", (ACT_AS, ANY_TENANT), ttl=_OWN_TOKEN_SECONDS)
+            held = (minted, time.monotonic() + _OWN_TOKEN_SECONDS / 2)
+        return held[0]
+
+    return token
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {"node": node_id, "grpc": server.address, "rooms": list(settings.rooms)}
+    if "gateway" in settings.rooms:
+        facts |= {
+            "page": f"http://{settings.http}/",
+            "socket": f"ws://{settings.http}/ws/connect",
+            "token": keys.minter().mint_user("demo"),
+        }
+    return facts
+
+
+def _greet(facts: dict[str, Any]) -> None:
+    lines = ["", "  Plaudit is running", ""]
+    if "page" in facts:
+        lines += [f"  page    {facts['page']}", f"  socket  {facts['socket']}"]
+    lines += [f"  gRPC    {facts['grpc']}"]
+    if "token" in facts:
+        lines += ["", "  a token for the user demo, valid for a day:", f"  {facts['token']}"]
+    print("\n".join([*lines, "", "  Ctrl-C stops it.", ""]), flush=True)

@@ -1,0 +1,78 @@
+"""The `plaudit` command, as a person at a shell meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.running import Stack
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_reactions_are_made_and_counted_from_the_shell(shared_stack: Stack) -> None:
+    made = shared_stack.run("react", "messages/shell", "👍", "--user", "dora", "--json")
+    assert json.loads(made.stdout)["on"] is True
+    shown = shared_stack.run("counts", "messages/shell", "posts/shell")
+    assert shown.stdout.splitlines() == ["messages/shell  👍 1", "posts/shell  no reactions"]
+    checked = shared_stack.run("check", "--json")
+    assert checked.returncode == 0
+    assert json.loads(checked.stdout)["wrong"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("react", "kitchens/1", "👍"), "INVALID_TARGET"),
+        (("react", "messages/1", "thumbs"), "INVALID_EMOJI"),
+        (("counts", "nonsense"), "INVALID"),
+        (("token", "mint", "not a name"), "names are"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(shared_stack: Stack, arguments: tuple[str, ...], said: str) -> None:
+    assert said in last_line(shared_stack.run(*arguments))
+
+
+def test_where_nothing_runs_a_command_says_what_to_do(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    assert "plaudit up" in last_line(stack.run("counts", "messages/1"))
+
+
+def test_a_port_that_is_taken_is_named(shared_stack: Stack, tmp_path: Path) -> None:
+    second = Stack(tmp_path / "data")
+    second.grpc_address = shared_stack.grpc_address
+    assert shared_stack.grpc_address in last_line(second.run("up"))
+    third = Stack(tmp_path / "data")
+    third.http = shared_stack.http
+    assert shared_stack.http.rpartition(":")[2] in last_line(third.run("up"))
+
+
+def test_data_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    with stack:
+        stack.run("react", "messages/1", "👍")
+    with apsw.Connection(str(stack.data / "reactions.db")) as connection:
+        connection.execute("UPDATE plaudit_schema SET version = 999")
+    assert "999" in last_line(stack.run("up"))
+
+
+def test_a_demo_is_for_this_machine_only(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    assert "loopback" in last_line(stack.run("up", "--demo", "--http", "0.0.0.0:0"))
+
+
+def test_a_gateway_alone_must_know_the_registry(tmp_path: Path) -> None:
+    assert "--registry" in last_line(Stack(tmp_path / "data").run("up", "--rooms", "gateway"))
+
+
+def test_it_stops_cleanly_when_told_to(stack: Stack) -> None:
+    assert stack.stop() == 0

@@ -1,0 +1,62 @@
+"""Settings come from a file and variables, and every mistake is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack.config import ROOMS, BadSettings, load
+
+
+def test_everything_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load()
+    assert settings.http == "127.0.0.1:8080"
+    assert settings.grpc == "127.0.0.1:50051"
+    assert settings.rooms == ROOMS
+
+
+def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "plaudit.toml"
+    file.write_text('grpc = "127.0.0.1:1"\nhttp = "127.0.0.1:2"\n[session]\nlease_seconds = 3\n')
+    monkeypatch.setenv("PLAUDIT_HTTP", "127.0.0.1:3")
+    monkeypatch.setenv("PLAUDIT_SESSION__MAX_NODES", "7")
+    settings = load(file)
+    assert (settings.grpc, settings.http) == ("127.0.0.1:1", "127.0.0.1:3")
+    assert (settings.session.lease_seconds, settings.session.max_nodes) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PLAUDIT_HTPP", "x", "PLAUDIT_HTPP: there is no such setting"),
+        ("PLAUDIT_SESSION__LEASE", "3", "PLAUDIT_SESSION__LEASE: there is no such setting"),
+        ("PLAUDIT_REACTION__NONSENSE", "3", "PLAUDIT_REACTION__NONSENSE: there is no such setting"),
+        ("PLAUDIT_COUNTER__NONSENSE", "3", "PLAUDIT_COUNTER__NONSENSE: there is no such setting"),
+        ("PLAUDIT_FANOUT__NONSENSE", "3", "PLAUDIT_FANOUT__NONSENSE: there is no such setting"),
+        ("PLAUDIT_GATEWAY__NONSENSE", "3", "PLAUDIT_GATEWAY__NONSENSE: there is no such setting"),
+        ("PLAUDIT_GATEWAY__SOCKET__NONSENSE", "3", "PLAUDIT_GATEWAY__SOCKET__NONSENSE: there is no such setting"),
+        ("PLAUDIT_SESSION__LEASE_SECONDS", "-1", "PLAUDIT_SESSION__LEASE_SECONDS: "),
+        ("PLAUDIT_WORKERS", "many", "PLAUDIT_WORKERS: "),
+        ("PLAUDIT_HTTP", "8080", "PLAUDIT_HTTP: "),
+        ("PLAUDIT_GRPC", "localhost:99999", "PLAUDIT_GRPC: "),
+        ("PLAUDIT_ROOMS", "reaction_svc,kitchen", "no room is called 'kitchen'"),
+        ("PLAUDIT_DATA__X", "1", "PLAUDIT_DATA"),
+    ],
+)
+def test_a_mistake_is_named(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings) as caught:
+        load()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("http = ")
+    for file in (broken, tmp_path / "missing.toml"):
+        with pytest.raises(BadSettings, match=str(file)):
+            load(file)
