@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plaudit.counter.v1 import counter_service_pb2_grpc
-
 from counter_svc.adapters.mesh_records import MeshRecords
 from counter_svc.adapters.sqlite import opened_sqlite
 from counter_svc.config import Config
@@ -23,13 +21,14 @@ from kit.eventlog import EventLog
 from kit.mesh import Mesh
 from kit.server import Hosted
 from kit.tasks import background, keep_running
+from plaudit.counter.v1 import counter_service_pb2_grpc
 
 
 @asynccontextmanager
 async def opened(config: Config, mesh: Mesh, log: EventLog, data: Path) -> AsyncIterator[list[Hosted]]:
     """Everything but the server; counts are in `counts.db` of the folder `data`.
 
-    Raises `errors.NewerData` where a newer version of the program wrote them.
+    Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote them.
     """
     async with opened_sqlite(data / "counts.db") as store, running(config, store, MeshRecords(mesh), log) as hosted:
         yield hosted

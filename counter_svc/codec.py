@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
-from plaudit.counter.v1 import counter_service_pb2 as pb
-from plaudit.event.v1 import reaction_events_pb2 as event_pb
-from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
-from plaudit.type.v1 import counts_pb2 as type_pb
 
 from counter_svc.domain import Batch, Key, Totals, totals
 from counter_svc.rebuild import Rebuilt
@@ -17,6 +13,10 @@ from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
 from kit.target import is_id, parse_target
+from plaudit.counter.v1 import counter_service_pb2 as pb
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
+from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.type.v1 import counts_pb2 as type_pb
 
 MAX_TARGETS = 1_000
 

@@ -11,18 +11,25 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets_in_memory: int = Field(
-        200_000, ge=2_000, description="Targets kept in memory beside those that wait to be saved; ~1 KB each."
+        default=200_000, ge=2_000, description="Targets kept in memory beside those that wait to be saved; ~1 KB each."
     )
     save_seconds: float = Field(
-        0.2, gt=0, le=60, description="How often changed counts are saved; a crash costs folding that much again."
+        default=0.2,
+        gt=0,
+        le=60,
+        description="How often changed counts are saved; a crash costs folding that much again.",
     )
-    records_at_once: int = Field(32, ge=1, le=10_000, description="Log records read at a time.")
+    records_at_once: int = Field(default=32, ge=1, le=10_000, description="Log records read at a time.")
     patience_seconds: float = Field(
-        5.0, gt=0, le=60, description="The longest wait for a version, whatever the caller's deadline."
+        default=5.0, gt=0, le=60, description="The longest wait for a version, whatever the caller's deadline."
     )
-    max_watchers: int = Field(10_000, ge=1, description="Most watches at a time.")
-    watch_seconds: float = Field(0.05, ge=0, le=10, description="The least time between two answers of one watch.")
+    max_watchers: int = Field(default=10_000, ge=1, description="Most watches at a time.")
+    watch_seconds: float = Field(
+        default=0.05, ge=0, le=10, description="The least time between two answers of one watch."
+    )
     drift_seconds: float = Field(
-        30.0, ge=0, description="How often some of the lately changed targets are compared with the records; 0: never."
+        default=30.0,
+        ge=0,
+        description="How often some of the lately changed targets are compared with the records; 0: never.",
     )
-    drift_sample: int = Field(100, ge=1, le=1_000, description="How many of them.")
+    drift_sample: int = Field(default=100, ge=1, le=1_000, description="How many of them.")

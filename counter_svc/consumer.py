@@ -92,7 +92,9 @@ class Consumer:
             self._gap(oldest - 1)
 
     def _gap(self, go_on_at: int) -> None:
-        log.warning("log records are gone, counting all targets anew", position=self._counts.position, next=go_on_at + 1)
+        log.warning(
+            "log records are gone, counting all targets anew", position=self._counts.position, next=go_on_at + 1
+        )
         metrics.GAPS.inc()
         self._counts.skip_to(go_on_at)
         self._rebuild.need_all()

@@ -15,10 +15,6 @@ class Draining(Unavailable):
     """The room is stopping; watch again, elsewhere or later."""
 
 
-class NewerData(Exception):
-    """The saved counts were written by a newer version of this program, which alone can read them."""
-
-
 class RecordsUnreachable(Unavailable):
     """The records could not be counted: the reaction service did not answer."""
 

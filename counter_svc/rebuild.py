@@ -15,10 +15,13 @@ from counter_svc.ports import Records
 from counter_svc.service import Counts
 
 log = structlog.get_logger()
+Checks = Mapping[Key, asyncio.Future[bool] | None]
 CHUNK = 1_000
 _ATTEMPTS = 5
 _PAUSE = 0.05
 _PATIENCE = 5.0
+# Where records are saved before their log record is: how long that may take.
+_GRACE = 1.0
 _SUSPECTS = 100_000
 _RECENT = 10_000
 
@@ -46,6 +49,7 @@ class Rebuild:
         self._suspects: dict[Key, None] = {}
         self._recent: dict[Key, None] = {}
         self._all_needed = False
+        self._gap = False
         self._needed = asyncio.Event()
 
     def suspect(self, keys: Iterable[Key]) -> None:
@@ -127,11 +131,14 @@ class Rebuild:
         return done
 
     async def _whole(self) -> Rebuilt:
+        self._gap = True  # what the log does not have will not come
         try:
             done = await self.rebuild_all()
         except BaseException:
             self._all_needed = True
             raise
+        finally:
+            self._gap = False
         if not self._all_needed:  # else another gap came up meanwhile, and this round may have missed it
             self._counts.rebuilt()
         return done
@@ -168,15 +175,23 @@ class Rebuild:
             await asyncio.sleep(_PAUSE)
         return drifted
 
-    async def _checked(self, checks: Mapping[Key, asyncio.Future[bool] | None], truths: Mapping[Key, Totals]) -> set[Key]:
+    async def _checked(
+        self, checks: Mapping[Key, asyncio.Future[bool] | None], truths: Mapping[Key, Totals]
+    ) -> set[Key]:
         pending = {key: check for key, check in checks.items() if check is not None}
         if not all(check.done() for check in pending.values()):
             try:
-                # What the records had counted was on the log by then, so its end is far enough.
+                # Normally what the records have counted is on the log by now.
                 await self._counts.caught_up_to(await self._last_position(), _PATIENCE)
             except TimeoutError:
                 self._counts.forget(key for key, check in pending.items() if not check.done())
             else:
+                await self._grace(pending.values())
                 await self._counts.adopt([(key, truths[key]) for key, check in pending.items() if not check.done()])
                 self._counts.forget(key for key, check in pending.items() if not check.done())
         return {key for key, check in pending.items() if not check.cancelled() and check.result()}
+
+    async def _grace(self, checks: Iterable[asyncio.Future[bool]]) -> None:
+        late = [check for check in checks if not check.done()]
+        if late and not self._gap:
+            await asyncio.wait(late, timeout=_GRACE)

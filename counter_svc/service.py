@@ -96,7 +96,9 @@ class Counts:
                     raise Draining("counts are not served here any longer", retry_after=0.1)
                 now = await self.get(pending)
                 # A rebuild may show that a version was too high; what a watcher has seen stays.
-                news = [(key, value) for key, value in zip(pending, now, strict=True) if value.version > sent.get(key, -1)]
+                news = [
+                    (key, value) for key, value in zip(pending, now, strict=True) if value.version > sent.get(key, -1)
+                ]
                 if news:
                     sent.update((key, value.version) for key, value in news)
                     yield news
@@ -124,11 +126,10 @@ class Counts:
         async with self._saving:
             position = self._fold.position if self._resume_at is None else self._resume_at
             changed = self._fold.unsaved_totals()
-            if not changed and position == self._saved_position:
-                return 0
-            await self._store.save(changed, position)
-            self._fold.saved(changed)
-            self._saved_position = position
+            if changed or position != self._saved_position:
+                await self._store.save(changed, position)
+                self._fold.saved(changed)
+                self._saved_position = position
         async with self._loading:  # what somebody has just loaded in order to use it must not go
             self._evict()
         return len(changed)
@@ -208,7 +209,7 @@ class Counts:
             await watcher.rest(self._config.watch_seconds)
 
     async def _reached(self, keys: Sequence[Key], min_versions: Sequence[int]) -> None:
-        unmet = {}
+        unmet: dict[Key, int] = {}
         for key, least in zip(keys, min_versions, strict=False):
             version = self._fold.version(key)
             if version is not None and version < least:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 
 import grpc
-from plaudit.counter.v1 import counter_service_pb2 as pb
-from plaudit.counter.v1 import counter_service_pb2_grpc
 
 from counter_svc import codec
 from counter_svc.domain import Key
 from counter_svc.rebuild import Rebuild
 from counter_svc.service import Counts
 from kit.caller import Caller, caller
+from plaudit.counter.v1 import counter_service_pb2 as pb
+from plaudit.counter.v1 import counter_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 # An answer of ours must be on its way before the caller gives up, so that it learns why.
@@ -64,7 +64,9 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
                 answers.append(error)
                 continue
             ready = self._counts.ready([key], [request.min_version])
-            answers.append(codec.reaction_counts_to_pb(ready[0]) if ready else self._one(key, request.min_version, None))
+            answers.append(
+                codec.reaction_counts_to_pb(ready[0]) if ready else self._one(key, request.min_version, None)
+            )
         return answers
 
     async def many_counts(

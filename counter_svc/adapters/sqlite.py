@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from counter_svc.domain import Key, Totals, totals
-from counter_svc.errors import NewerData
+from kit.adapters.sqlite_file import adopt_schema, connect, immediate, scalar
 
 SCHEMA = 1
 _decode = msgspec.json.Decoder(dict[str, int]).decode
@@ -51,7 +51,7 @@ class SqliteCountStore:
         self._writer.close()
 
     def _position(self) -> int:
-        return int(self._reader.execute("SELECT position FROM folded").get)
+        return int(scalar(self._reader, "SELECT position FROM folded"))
 
     def _load(self, keys: Sequence[Key]) -> dict[Key, Totals]:
         found: dict[Key, Totals] = {}
@@ -66,7 +66,7 @@ class SqliteCountStore:
     def _save(self, counts: Mapping[Key, Totals], position: int) -> None:
         encode = msgspec.json.encode
         rows = [(*key, value.version, encode(dict(value.reactions)).decode()) for key, value in counts.items()]
-        with self._writer:
+        with immediate(self._writer):
             self._writer.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", rows)
             self._writer.execute("UPDATE folded SET position = ?", (position,))
 
@@ -80,8 +80,7 @@ class SqliteCountStore:
 
 @asynccontextmanager
 async def opened_sqlite(path: Path) -> AsyncIterator[SqliteCountStore]:
-    """Opens or creates the file; raises `errors.NewerData` where a newer version of the program wrote it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Opens or creates the file; raises `NewerData` where a newer version of the program wrote it."""
     store = await asyncio.to_thread(_open, path)
     try:
         yield store
@@ -90,21 +89,10 @@ async def opened_sqlite(path: Path) -> AsyncIterator[SqliteCountStore]:
 
 
 def _open(path: Path) -> SqliteCountStore:
-    writer = apsw.Connection(str(path))
+    writer = connect(path, durable=False)
     try:
-        writer.set_busy_timeout(5_000)
-        writer.pragma("journal_mode", "wal")
-        writer.pragma("synchronous", "normal")
-        with writer:
-            schema = int(writer.pragma("user_version"))
-            if schema > SCHEMA:
-                raise NewerData(f"{path} has schema {schema}, this program knows up to {SCHEMA}: use a newer version")
-            if schema == 0:
-                writer.execute(Path(__file__).with_name("counts.sql").read_text(encoding="utf-8"))
-                writer.pragma("user_version", SCHEMA)
-        reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        reader.set_busy_timeout(5_000)
+        adopt_schema(writer, "counts", SCHEMA, Path(__file__).with_name("counts.sql"))
+        return SqliteCountStore(connect(path, durable=False), writer)
     except BaseException:
         writer.close()
         raise
-    return SqliteCountStore(reader, writer)

@@ -1,0 +1,96 @@
+"""People who react, with the records and the log a reaction service would keep of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from kit.adapters.sqlite_log import SqliteLog
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+
+TOPIC = "reactions"
+Key = tuple[str, str]
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Waits until the condition holds; raises TimeoutError where it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - what is waited for is seen from outside, and tells nobody
+            await asyncio.sleep(0.001)
+
+
+class Crowd:
+    """The records (who holds what), and one log record per `act` - in that order, as where the log lags behind."""
+
+    def __init__(self, log: SqliteLog, seed: int = 1) -> None:
+        self.log = log
+        self.versions: Counter[Key] = Counter()
+        self.held: dict[Key, set[tuple[str, str]]] = {}
+        self._random = random.Random(seed)
+
+    def toggle(self, key: Key, user: str, emoji: str) -> event_pb.ReactionChanged:
+        """Changes the records; the event is still to be logged."""
+        held = self.held.setdefault(key, set())
+        on = (user, emoji) not in held
+        held ^= {(user, emoji)}
+        self.versions[key] += 1
+        return event_pb.ReactionChanged(
+            tenant=key[0],
+            target=key[1],
+            user=user,
+            added=emoji if on else "",
+            removed="" if on else emoji,
+            version=self.versions[key],
+        )
+
+    async def append(self, changes: Sequence[event_pb.ReactionChanged]) -> int:
+        """Logs events in one record."""
+        payload = event_pb.ReactionsChanged(changes=changes).SerializeToString()
+        return await self.log.append(TOPIC, "0", payload)
+
+    def some(self, keys: Sequence[Key], count: int, users: int = 50) -> list[event_pb.ReactionChanged]:
+        """Toggles of random people on random targets."""
+        pick = self._random
+        return [self.toggle(pick.choice(keys), f"u{pick.randrange(users)}", pick.choice("👍❤😆")) for _ in range(count)]
+
+    async def act(self, keys: Sequence[Key], count: int, users: int = 50) -> int:
+        """Random toggles, logged in one record; returns its position."""
+        return await self.append(self.some(keys, count, users))
+
+    def truth(self, key: Key) -> tuple[int, dict[str, int]]:
+        """What the records say of a target: version and counts."""
+        return self.versions[key], dict(Counter(emoji for _, emoji in self.held.get(key, ())))
+
+
+class CrowdServicer(pb_grpc.ReactionServiceServicer):
+    """Counts a crowd's records, as the reaction service does."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+
+    async def TallyReactions(self, request: pb.TallyReactionsRequest, context: object) -> pb.TallyReactionsResponse:
+        """See the contract; one target per page, so that paging shows."""
+        response = pb.TallyReactionsResponse()
+        if request.targets:
+            for target in request.targets:
+                self._add(response, (request.tenant, target))
+            return response
+        keys = sorted(self._crowd.held)
+        at = int(request.page_token or 0)
+        if at < len(keys):
+            self._add(response, keys[at])
+        if at + 1 < len(keys):
+            response.next_page_token = str(at + 1)
+        return response
+
+    def _add(self, response: pb.TallyReactionsResponse, key: Key) -> None:
+        version, counts = self._crowd.truth(key)
+        tally = response.tallies.add(tenant=key[0])
+        tally.counts.target = key[1]
+        tally.counts.version = version
+        for emoji, count in counts.items():
+            tally.counts.reactions.add(emoji=emoji, count=count)
