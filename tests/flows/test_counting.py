@@ -89,14 +89,13 @@ async def house(
     keys = open_keys(folder / "keys")
     token = keys.minter().mint_service("test", ("act-as", "tenants"))
     places = Addresses()
-    peer = Hosted(CrowdServicer(crowd), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+    records: Any = CrowdServicer(crowd)  # type: ignore[abstract]  # of the reaction service, only the tally is needed
+    peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     limits = ServerLimits(grace=0.5)
     async with (
         connected(places, lambda: token) as mesh,
         opened(config, mesh, log or crowd.log, folder) as hosted,
-        serving(
-            [*hosted, *(peers if truthful else [])], verifier=keys.verifier(), limits=ServerLimits(grace=0.5)
-        ) as server,
+        serving([*hosted, *([peer] if truthful else [])], verifier=keys.verifier(), limits=limits) as server,
     ):
         places.found = (server.address,)
         yield House(crowd, mesh, keys, server.address)
