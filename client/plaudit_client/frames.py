@@ -61,19 +61,25 @@ class Pushed:
 Frame = Welcome | Answer | Refusal | Goaway | Pushed
 
 
-def encode(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int = 0) -> str:
-    """A frame as text. Fails with `INVALID_ARGUMENT` where the fields are no JSON or exceed the limit in bytes."""
+def encode_call(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int) -> str:
+    """A call as text, of at most `limit` bytes (0: any). Raises PlauditError, code `INVALID_ARGUMENT`."""
     if clash := {"type", "id", "topic", "seq"} & fields.keys():
         raise PlauditError("INVALID_ARGUMENT", "RESERVED_FIELD", "the name belongs to the frame", field=min(clash))
+    text = encode(frame_type, frame_id, fields)
+    if limit and (size := len(text.encode())) > limit:
+        raise PlauditError("INVALID_ARGUMENT", "FRAME_TOO_LARGE", f"{size} bytes exceed the server's {limit}")
+    return text
+
+
+def encode(frame_type: str, frame_id: int, fields: Mapping[str, Any]) -> str:
+    """A frame as text. Raises PlauditError, code `INVALID_ARGUMENT`, where the fields are no JSON in UTF-8."""
     try:
         text = json.dumps(
             {"type": frame_type, "id": frame_id, **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
         )
-        size = len(text.encode())
+        text.encode()
     except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError, too: lone surrogates
         raise PlauditError("INVALID_ARGUMENT", "NOT_JSON", f"the fields are no JSON: {error}") from error
-    if limit and size > limit:
-        raise PlauditError("INVALID_ARGUMENT", "FRAME_TOO_LARGE", f"{size} bytes exceed the server's {limit}")
     return text
 
 

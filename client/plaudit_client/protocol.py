@@ -7,7 +7,18 @@ from typing import Any
 from plaudit_client.calls import Call, Calls
 from plaudit_client.effects import Confirmed, Deliver, Dial, Effect, Ended, Hangup, Ready, Send, TopicsRefused
 from plaudit_client.errors import Loss, PlauditError
-from plaudit_client.frames import Answer, Frame, GarbageError, Goaway, Pushed, Refusal, Welcome, decode, encode
+from plaudit_client.frames import (
+    Answer,
+    Frame,
+    GarbageError,
+    Goaway,
+    Pushed,
+    Refusal,
+    Welcome,
+    decode,
+    encode,
+    encode_call,
+)
 from plaudit_client.options import Options, full_jitter
 from plaudit_client.topics import Topics
 
@@ -122,7 +133,7 @@ class Protocol:
         """Makes a call, now or once there is a session; `Answered` or `Failed` follows. Raises PlauditError."""
         self._check_open()
         call_id = self._next_id()
-        text = encode(frame_type, call_id, fields, self._welcome.message_bytes)
+        text = encode_call(frame_type, call_id, fields, self._welcome.message_bytes)
         self._calls.add(Call(call_id, text, deadline, repeat, patient))
         return call_id, self._calls.flush() if self._phase is Phase.READY else []
 

@@ -1,0 +1,120 @@
+"""A small local server that speaks the protocol, and misbehaves as each test tells it."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from tests.unit.client.played import WELCOME
+
+COUNTED = [{"emoji": "👍", "count": "1"}]
+
+
+class Peer:
+    """One socket, seen from the server."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self._socket = socket
+        self._request = request
+
+    async def hear(self, frame_type: str = "") -> dict[str, Any]:
+        """The next frame, which must be of the type."""
+        message = await self._socket.receive()
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            raise ConnectionError("the client is gone")
+        frame: dict[str, Any] = json.loads(message.data)
+        assert frame_type in ("", frame["type"]), frame
+        return frame
+
+    async def say(self, frame_type: str, **fields: Any) -> None:
+        await self.say_text(json.dumps({"type": frame_type, **fields}))
+
+    async def say_text(self, text: str) -> None:
+        await self._socket.send_str(text)
+
+    async def say_bytes(self, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+
+    async def greet(self, **limits: int) -> dict[str, Any]:
+        hello = await self.hear("hello")
+        await self.say("welcome", id=hello["id"], **{**WELCOME, "limits": {**WELCOME["limits"], **limits}})  # type: ignore[dict-item]
+        return hello
+
+    async def ack(self, frame: dict[str, Any], on: bool = True, version: int = 1) -> None:
+        await self.say("ack", id=frame["id"], on=on, version=str(version), reactions=COUNTED if on else [])
+
+    async def close(self, code: int = 1000) -> None:
+        await self._socket.close(code=code, message=b"as told")
+
+    def drop(self) -> None:
+        """Cuts the connection without a word."""
+        transport = self._request.transport
+        assert transport is not None
+        transport.abort()
+
+    async def stay(self) -> int:
+        """Ignores everything until the client is gone; returns its close code."""
+        async for _ in self._socket:
+            pass
+        return self._socket.close_code or 1006
+
+
+Script = Callable[[Peer], Awaitable[None]]
+
+
+class Rogue:
+    """Plays its scripts, one a connection; the last one goes on for ever."""
+
+    def __init__(self, scripts: tuple[Script, ...]) -> None:
+        self._scripts = scripts
+        self.url = ""
+        self.requests: list[web.Request] = []
+        self.errors: list[BaseException] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
+        self.requests.append(request)
+        if isinstance(refusal := getattr(script, "refusal", None), web.Response):
+            return refusal
+        socket = web.WebSocketResponse(protocols=("plaudit.v1.json",), timeout=0.2)
+        await socket.prepare(request)
+        try:
+            await script(Peer(socket, request))
+        except (ConnectionError, aiohttp.ClientError):
+            pass
+        except AssertionError as error:
+            self.errors.append(error)
+        finally:
+            await socket.close()
+        return socket
+
+
+def refusing(status: int, **headers: str) -> Script:
+    """A script that refuses the handshake."""
+
+    async def script(peer: Peer) -> None: ...
+
+    script.refusal = web.Response(status=status, headers=headers)  # type: ignore[attr-defined]
+    return script
+
+
+@asynccontextmanager
+async def rogue(*scripts: Script) -> AsyncIterator[Rogue]:
+    """Serves until the block ends; a script's failed assertion fails the test."""
+    server = Rogue(scripts)
+    app = web.Application()
+    app.router.add_get("/ws/connect", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=1, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"ws://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+    if server.errors:
+        raise AssertionError("a script failed") from server.errors[0]

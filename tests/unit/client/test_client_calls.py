@@ -1,0 +1,224 @@
+"""The client's calls: sent, sent again, given up; whatever happens, each ends exactly once."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaudit_client import PlauditError
+from plaudit_client import effects as fx
+from tests.unit.client.played import Played
+
+LIMITED = {"code": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow down", "retry_after_ms": 350}
+UNKNOWN = {"code": "UNAVAILABLE", "reason": "OUTCOME_UNKNOWN", "message": "?", "retry_after_ms": 0}
+
+
+def test_a_call_goes_out_flat_and_its_ack_answers_it() -> None:
+    played = Played().ready()
+    asked = played.call(target="messages/42", emoji="👍", op_id="a")
+    assert played.sent() == [
+        {"type": "toggle_reaction", "id": asked, "target": "messages/42", "emoji": "👍", "op_id": "a"}
+    ]
+    [answer] = played.hear("ack", id=asked, on=True, version="18").take(fx.Answered)
+    assert answer.id == asked
+    assert answer.fields["version"] == "18"
+
+
+def test_a_second_answer_and_one_to_nothing_are_ignored() -> None:
+    played = Played().ready()
+    asked = played.call(op_id="a")
+    played.hear("ack", id=asked).hear("ack", id=asked).hear("error", id=asked, **LIMITED).hear("ack", id=999)
+    assert len(played.take(fx.Answered)) == 1
+    assert played.take(fx.Failed) == []
+
+
+def test_no_more_calls_are_with_the_server_than_it_allows_and_the_rest_follow_in_order() -> None:
+    played = Played().ready()
+    ids = [played.call(op_id=str(n)) for n in range(6)]
+    assert [frame["id"] for frame in played.sent()] == ids[:4]
+    assert [frame["id"] for frame in played.hear("ack", id=ids[2]).sent()] == [ids[4]]
+    assert [frame["id"] for frame in played.hear("error", id=ids[0], **LIMITED).sent()] == [ids[5]]
+
+
+def test_one_call_more_than_the_client_holds_is_refused_at_once() -> None:
+    played = Played(max_calls=3).ready()
+    first = played.call(op_id="a")
+    played.call(op_id="b")
+    played.call(op_id="c")
+    with pytest.raises(PlauditError, match="TOO_MANY_CALLS"):
+        played.call(op_id="d")
+    played.hear("ack", id=first)
+    played.call(op_id="d")
+
+
+def test_unanswered_calls_go_again_on_the_next_socket_unchanged_and_in_order() -> None:
+    played = Played().ready()
+    ids = [played.call(op_id=str(n)) for n in range(6)]
+    first = played.sent()
+    played.hear("ack", id=ids[1]).sent()
+    played.lose().again()
+    fifth = {"type": "toggle_reaction", "id": ids[4], "op_id": "4"}
+    assert played.sent("toggle_reaction") == [first[0], *first[2:4], fifth]
+
+
+def test_a_call_that_must_not_be_repeated_fails_with_an_unknown_outcome_when_the_socket_is_lost() -> None:
+    played = Played().ready()
+    asked = played.call(repeat=False)
+    assert len(played.sent()) == 1
+    [failed] = played.lose().take(fx.Failed)
+    assert (failed.id, failed.error.code, failed.error.reason) == (asked, "UNAVAILABLE", "OUTCOME_UNKNOWN")
+    assert [frame["type"] for frame in played.again().sent()] == ["hello"]
+
+
+def test_a_call_made_without_a_socket_waits_for_one_even_if_it_must_not_be_repeated() -> None:
+    played = Played().ready().lose()
+    asked = played.call(repeat=False)
+    assert [frame["id"] for frame in played.again().sent("toggle_reaction")] == [asked]
+
+
+def test_a_call_without_an_answer_fails_at_its_deadline_as_unknown() -> None:
+    played = Played().ready()
+    asked = played.call(timeout=2, op_id="a")
+    assert played.run_until(fx.Failed) == 2
+    played.hear("ack", id=asked)
+    assert played.take(fx.Answered) == []
+
+
+def test_the_deadline_tells_whether_the_call_was_ever_sent() -> None:
+    played = Played().ready()
+    played.call(timeout=2, op_id="a")
+    [sent] = played.wait(3).take(fx.Failed)
+    played.lose()
+    played.call(timeout=0.05, op_id="b")
+    [unsent] = played.wait(0.06).take(fx.Failed)
+    assert (sent.error.code, sent.error.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_UNKNOWN")
+    assert (unsent.error.code, unsent.error.reason) == ("DEADLINE_EXCEEDED", "NOT_SENT")
+
+
+def test_a_rate_limit_fails_the_call_with_the_time_to_wait() -> None:
+    played = Played().ready()
+    [failed] = played.hear("error", id=played.call(op_id="a"), **LIMITED).take(fx.Failed)
+    assert (failed.error.reason, failed.error.retry_after) == ("RATE_LIMITED", 0.35)
+
+
+def test_a_patient_call_goes_again_after_the_time_it_was_told() -> None:
+    played = Played().ready()
+    asked = played.call(op_id="a", patient=True)
+    played.sent()
+    played.hear("error", id=asked, **LIMITED)
+    assert played.take(fx.Failed) == []
+    assert played.run_until(fx.Send) == pytest.approx(0.35)
+    assert played.hear("ack", id=asked).take(fx.Answered)
+
+
+def test_a_patient_call_that_would_have_to_wait_beyond_its_deadline_fails_at_once() -> None:
+    played = Played().ready()
+    asked = played.call(timeout=0.3, op_id="a", patient=True)
+    [failed] = played.hear("error", id=asked, **LIMITED).take(fx.Failed)
+    assert failed.error.reason == "RATE_LIMITED"
+
+
+def test_an_unknown_outcome_is_asked_again_with_the_same_frame_until_the_deadline() -> None:
+    played = Played().ready()
+    asked = played.call(timeout=1, op_id="a")
+    [first] = played.sent()
+    frames = []
+    while not (failed := played.take(fx.Failed)):
+        played.hear("error", id=asked, **UNKNOWN)
+        due = played.protocol.wakeup()
+        assert due is not None
+        played.wait(max(0.0, due - played.now))
+        frames += played.sent()
+    assert 3 <= len(frames) <= 6
+    assert all(frame == first for frame in frames)
+    assert failed[0].error.reason == "OUTCOME_UNKNOWN"
+
+
+def test_an_unknown_outcome_of_a_call_that_must_not_be_repeated_is_passed_on() -> None:
+    played = Played().ready()
+    assert played.hear("error", id=played.call(repeat=False), **UNKNOWN).take(fx.Failed)
+
+
+def test_a_parked_call_survives_a_lost_socket() -> None:
+    played = Played().ready()
+    asked = played.call(op_id="a", patient=True)
+    played.hear("error", id=asked, **LIMITED).lose().again().sent()
+    played.wait(1)
+    assert [frame["id"] for frame in played.sent()] == [asked]
+
+
+def test_a_forgotten_call_frees_its_place() -> None:
+    played = Played().ready()
+    ids = [played.call(op_id=str(n)) for n in range(5)]
+    played.sent()
+    played.effects += played.protocol.forget(ids[0])
+    assert [frame["id"] for frame in played.sent()] == [ids[4]]
+    assert played.hear("ack", id=ids[0]).take(fx.Answered) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"emoji": "\ud800"}, "NOT_JSON"),
+        ({"emoji": float("nan")}, "NOT_JSON"),
+        ({"emoji": object()}, "NOT_JSON"),
+        ({"emoji": "x" * 70_000}, "FRAME_TOO_LARGE"),
+        ({"topic": "messages/1"}, "RESERVED_FIELD"),
+    ],
+)
+def test_what_cannot_be_a_frame_is_refused_before_it_is_sent(fields: dict[str, Any], reason: str) -> None:
+    played = Played().ready()
+    with pytest.raises(PlauditError, match=reason):
+        played.call(**fields)
+    assert played.sent() == []
+
+
+def test_answered_calls_leave_no_timers_behind() -> None:
+    played = Played().ready()
+    for n in range(10_000):
+        played.hear("ack", id=played.call(timeout=1000, op_id=str(n)))
+    assert len(played.protocol._calls._alarms) < 100
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("call"), st.booleans()),
+            st.tuples(st.just("ack"), st.integers(0, 20)),
+            st.tuples(st.just("limited"), st.integers(0, 20)),
+            st.tuples(st.just("unknown"), st.integers(0, 20)),
+            st.tuples(st.just("forget"), st.integers(0, 20)),
+            st.tuples(st.just("lose"), st.just(0)),
+            st.tuples(st.just("wait"), st.floats(0, 3)),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_happens_every_call_ends_exactly_once(steps: list[tuple[str, float]]) -> None:
+    played = Played(max_calls=1000).ready()
+    ids: list[int] = []
+    forgotten: set[int] = set()
+    for step, value in steps:
+        chosen = ids[int(value) % len(ids)] if ids else 0
+        match step:
+            case "call":
+                ids.append(played.call(repeat=bool(value), patient=bool(value), op_id="a"))
+            case "ack":
+                played.hear("ack", id=chosen)
+            case "limited":
+                played.hear("error", id=chosen, **LIMITED)
+            case "unknown":
+                played.hear("error", id=chosen, **UNKNOWN)
+            case "forget":
+                played.effects += played.protocol.forget(chosen)
+                forgotten.add(chosen)
+            case "lose":
+                played.lose().again()
+            case "wait":
+                played.wait(value)
+    played.wait(11)
+    ended = [effect.id for effect in played.effects if isinstance(effect, fx.Answered | fx.Failed)]
+    assert len(ended) == len(set(ended))
+    assert set(ids) - forgotten <= set(ended) <= set(ids)
+    assert len(played.protocol._calls) == 0

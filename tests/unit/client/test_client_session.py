@@ -1,0 +1,177 @@
+"""The client's protocol: beginning, ending, and everything a socket can do in between."""
+
+import pytest
+
+from plaudit_client import PlauditError
+from plaudit_client import effects as fx
+from tests.unit.client.played import Played
+
+
+def test_hello_comes_first_and_the_welcome_opens_the_session() -> None:
+    played = Played().start()
+    assert played.take(fx.Dial)
+    assert played.open().sent() == [{"type": "hello", "id": 1, "device": "d", "client": "test"}]
+    [ready] = played.welcome().take(fx.Ready)
+    assert (ready.welcome.user, ready.welcome.calls_in_flight, ready.welcome.heartbeat) == ("alice", 4, 30.0)
+
+
+def test_a_server_that_does_not_welcome_is_left_after_the_dial_timeout() -> None:
+    played = Played(dial_timeout=5).start().open()
+    assert played.run_until(fx.Hangup) == 5
+
+
+@pytest.mark.parametrize(("attempt", "longest"), [(0, 0.1), (1, 0.2), (2, 0.4), (6, 6.4), (7, 10.0), (50, 10.0)])
+def test_waits_between_attempts_double_up_to_the_ceiling(attempt: int, longest: float) -> None:
+    played = Played().start()
+    for _ in range(attempt):
+        played.lose().run_until(fx.Dial)
+    assert played.lose().run_until(fx.Dial) == pytest.approx(longest, rel=1e-6)
+
+
+def test_an_answer_makes_the_next_wait_short_again_but_a_mere_welcome_does_not() -> None:
+    played = Played().start()
+    for _ in range(5):
+        played.open().welcome().lose().run_until(fx.Dial)
+    assert played.open().welcome().lose().run_until(fx.Dial) == pytest.approx(3.2)
+    played.open().welcome()
+    played.hear("ack", id=played.call(), on=True).lose()
+    assert played.run_until(fx.Dial) == pytest.approx(0.1)
+
+
+def test_a_ping_goes_out_every_heartbeat_and_its_pong_keeps_the_socket() -> None:
+    played = Played().ready()
+    for _ in range(5):
+        [ping] = played.wait(30).sent()
+        assert ping["type"] == "ping"
+        played.hear("pong", id=ping["id"], server_time_ms="1")
+    assert played.take(fx.Hangup) == []
+
+
+def test_a_silent_socket_is_left_after_two_heartbeats() -> None:
+    played = Played().ready()
+    assert played.run_until(fx.Hangup) == 60
+
+
+def test_goaway_lets_answers_come_and_then_moves_the_session_when_it_was_told_to() -> None:
+    played = Played().ready()
+    asked = played.call(timeout=60, op_id="a")
+    played.hear("goaway", reconnect_after_ms=4000, deadline_ms=9000)
+    played.wait(3.9)
+    assert played.take(fx.Hangup) == []
+    assert [answer.id for answer in played.hear("ack", id=asked, on=True).take(fx.Answered)] == [asked]
+    assert played.run_until(fx.Hangup) == pytest.approx(0.1)
+    assert played.lose(1000).run_until(fx.Dial) == pytest.approx(0.1)
+
+
+def test_a_socket_closed_before_the_goaway_wait_is_over_does_not_bring_us_back_early() -> None:
+    played = Played().ready().hear("goaway", reconnect_after_ms=4000, deadline_ms=9000)
+    assert played.wait(1).lose(4000).run_until(fx.Dial) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1012, 4000, 4001, 4002, 4499])
+def test_codes_below_4500_lead_to_another_attempt(code: int) -> None:
+    played = Played().ready().lose(code)
+    assert played.run_until(fx.Dial) > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (4500, ("UNAUTHENTICATED", "BAD_TOKEN")),
+        (4501, ("PERMISSION_DENIED", "FORBIDDEN")),
+        (4502, ("INVALID_ARGUMENT", "BAD_FRAME")),
+        (4503, ("RESOURCE_EXHAUSTED", "LIMIT")),
+        (4504, ("ABORTED", "REPLACED")),
+        (4999, ("FAILED_PRECONDITION", "CLOSED_4999")),
+    ],
+)
+def test_codes_from_4500_end_the_client_and_all_its_calls(code: int, error: tuple[str, str]) -> None:
+    played = Played().ready()
+    asked = played.call(op_id="a")
+    played.lose(code)
+    [failed], [ended] = played.take(fx.Failed), played.take(fx.Ended)
+    assert failed.id == asked
+    assert ended.error is not None
+    assert failed.error is ended.error
+    assert (ended.error.code, ended.error.reason) == error
+    assert played.protocol.wakeup() is None
+    with pytest.raises(PlauditError, match=error[1]):
+        played.call(op_id="b")
+    with pytest.raises(PlauditError, match=error[1]):
+        played.subscribe("messages/1")
+
+
+@pytest.mark.parametrize(("status", "ends"), [(400, True), (401, True), (403, True), (429, False), (503, False)])
+def test_a_refused_handshake_ends_the_client_only_where_another_one_would_be_refused_too(
+    status: int, ends: bool
+) -> None:
+    played = Played().start().lose(status=status)
+    assert bool(played.take(fx.Ended)) is ends
+    assert (played.protocol.wakeup() is None) is ends
+
+
+def test_a_refused_handshake_that_says_when_is_not_repeated_before() -> None:
+    assert Played().start().lose(status=503, retry_after=7).run_until(fx.Dial) == 7
+
+
+def test_a_hello_that_is_refused_for_good_ends_the_client() -> None:
+    played = Played().start().open()
+    played.hear("error", id=1, code="INVALID_ARGUMENT", reason="INVALID_REQUEST", message="no", field="device")
+    [ended] = played.take(fx.Ended)
+    assert ended.error is not None
+    assert ended.error.field == "device"
+
+
+def test_a_hello_that_is_refused_for_now_is_said_again_when_told() -> None:
+    played = Played().start().open()
+    played.hear("error", id=1, code="UNAVAILABLE", reason="OVERLOADED", message="later", retry_after_ms=2500)
+    assert played.take(fx.Hangup)
+    assert played.lose(1000).run_until(fx.Dial) == 2.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"type":"ack"}',
+        '{"type":"ack","id":"x"}',
+        '{"type":"error","id":3}',
+        '{"type":"reaction_update","topic":"messages/1"}',
+        '{"type":"goaway","reconnect_after_ms":"soon"}',
+        "[" * 100_000,
+    ],
+)
+def test_garbage_costs_the_server_the_socket_and_nothing_else(text: str) -> None:
+    played = Played().ready()
+    asked = played.call(op_id="a")
+    [hangup] = played.hear_text(text).take(fx.Hangup)
+    assert hangup.code == 1007
+    played.lose(1007).again()
+    assert [frame["id"] for frame in played.sent("toggle_reaction")] == [asked, asked]
+
+
+def test_frames_of_later_versions_are_ignored() -> None:
+    played = Played().ready().hear("confetti", topic="messages/1").hear("lag", merged=3)
+    assert played.effects == []
+
+
+def test_what_comes_after_hanging_up_is_not_heard() -> None:
+    played = Played().ready()
+    asked = played.call(op_id="a")
+    played.hear_text("garbage").hear("ack", id=asked, on=True)
+    assert played.take(fx.Answered) == []
+
+
+def test_closing_fails_what_is_unanswered_and_ends_without_an_error() -> None:
+    played = Played().ready()
+    played.call(op_id="a")
+    played.effects = played.protocol.close()
+    [failed], [ended] = played.take(fx.Failed), played.take(fx.Ended)
+    assert (failed.error.code, failed.error.reason) == ("CANCELLED", "CLOSED")
+    assert ended.error is None
+    assert [hangup.code for hangup in played.take(fx.Hangup)] == [1000]
+    assert played.protocol.close() == []
+    assert played.wait(100).lose(1000).effects == []

@@ -1,0 +1,218 @@
+"""The client's subscriptions: asked for, kept over sockets, never going back."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaudit_client import OwnUpdate, PlauditError, Subscription, Update
+from plaudit_client import effects as fx
+from tests.unit.client.played import Played
+
+
+def delivered(played: Played) -> list[tuple[str, int]]:
+    return [(effect.update.topic, effect.update.version) for effect in played.take(fx.Deliver)]
+
+
+def test_topics_are_asked_for_and_confirmed() -> None:
+    played = Played().ready().subscribe("messages/1", "messages/2")
+    [frame] = played.sent()
+    assert (frame["type"], frame["topics"]) == ("subscribe", ["messages/1", "messages/2"])
+    [confirmed] = played.hear("subscribed", id=frame["id"], topics=frame["topics"]).take(fx.Confirmed)
+    assert confirmed.topics == ("messages/1", "messages/2")
+
+
+def test_topics_wanted_before_the_welcome_are_asked_for_after_it() -> None:
+    played = Played().start().open().subscribe("messages/1")
+    assert [frame["type"] for frame in played.sent()] == ["hello"]
+    assert [frame["topics"] for frame in played.welcome().sent()] == [["messages/1"]]
+
+
+def test_more_topics_than_a_frame_holds_go_in_several() -> None:
+    played = Played().ready().subscribe(*(f"messages/{n}" for n in range(300)))
+    assert [len(frame["topics"]) for frame in played.sent()] == [128, 128, 44]
+
+
+def test_all_wanted_topics_are_asked_for_again_on_the_next_socket() -> None:
+    played = Played().ready().subscribe("messages/1").subscribe("messages/2", "messages/3").unsubscribe("messages/2")
+    played.lose().again()
+    assert played.sent("subscribe")[-1]["topics"] == ["messages/1", "messages/3"]
+
+
+def test_a_topic_wanted_twice_is_asked_for_once_and_ended_with_the_last() -> None:
+    played = Played().ready().subscribe("messages/1").subscribe("messages/1")
+    assert len(played.sent("subscribe")) == 1
+    assert played.unsubscribe("messages/1").sent() == []
+    assert [frame["topics"] for frame in played.unsubscribe("messages/1").sent("unsubscribe")] == [["messages/1"]]
+    assert played.unsubscribe("messages/1").sent() == []
+
+
+def test_a_topic_ended_and_wanted_again_before_the_answer_is_asked_for_again() -> None:
+    played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").subscribe("messages/1")
+    first, end, second = played.sent()
+    assert [frame["type"] for frame in (first, end, second)] == ["subscribe", "unsubscribe", "subscribe"]
+    assert played.hear("subscribed", id=first["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics == ()
+    assert played.hear("subscribed", id=second["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics
+
+
+def test_only_newer_updates_of_wanted_topics_are_delivered() -> None:
+    played = Played().ready().subscribe("messages/1")
+    for topic, version in [("messages/1", 5), ("messages/2", 6), ("messages/1", 4), ("messages/1", 5)]:
+        played.update(topic, version)
+    assert delivered(played) == [("messages/1", 5)]
+    played.lose().again().update("messages/1", 5).update("messages/1", 6)
+    assert delivered(played) == [("messages/1", 6)]
+
+
+def test_the_state_before_anybody_reacted_is_news_once() -> None:
+    played = Played().ready().subscribe("messages/1").update("messages/1", 0).update("messages/1", 0)
+    assert delivered(played) == [("messages/1", 0)]
+
+
+def test_nothing_is_delivered_after_the_last_reader_has_left() -> None:
+    played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").update("messages/1", 7)
+    assert delivered(played) == []
+
+
+def test_a_further_reader_gets_what_is_known() -> None:
+    played = Played().ready().subscribe("messages/1").update("messages/1", 7)
+    played.effects = played.protocol.known(["messages/1", "messages/2"])
+    assert delivered(played) == [("messages/1", 7)]
+
+
+def test_own_updates_keep_their_order_within_each_target() -> None:
+    played = Played().ready().subscribe("users/alice")
+    for target, version in [("posts/1", 5), ("posts/2", 3), ("posts/1", 4), ("posts/1", 6)]:
+        played.hear("own_reaction_update", topic="users/alice", target=target, added="👍", removed="", version=version)
+    updates = [effect.update for effect in played.take(fx.Deliver)]
+    assert [(update.target, update.version) for update in updates if isinstance(update, OwnUpdate)] == [
+        ("posts/1", 5),
+        ("posts/2", 3),
+        ("posts/1", 6),
+    ]
+
+
+def test_topics_refused_for_good_are_wanted_no_longer() -> None:
+    played = Played().ready().subscribe("messages/1").subscribe("messages/2")
+    first, _ = played.sent()
+    played.hear("error", id=first["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
+    [refused] = played.take(fx.TopicsRefused)
+    assert (refused.topics, refused.error.reason) == (("messages/1",), "TOO_MANY_TOPICS")
+    assert played.lose().again().sent("subscribe")[-1]["topics"] == ["messages/2"]
+
+
+@pytest.mark.parametrize(("code", "reason"), [("UNAVAILABLE", "DRAINING"), ("RESOURCE_EXHAUSTED", "RATE_LIMITED")])
+def test_topics_refused_for_now_are_asked_for_again_when_told(code: str, reason: str) -> None:
+    played = Played().ready().subscribe("messages/1")
+    [frame] = played.sent()
+    played.hear("error", id=frame["id"], code=code, reason=reason, message="later", retry_after_ms=700)
+    assert played.take(fx.TopicsRefused) == []
+    assert played.run_until(fx.Send) == pytest.approx(0.7)
+
+
+class Released:
+    """Notes which topics subscriptions have let go."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def __call__(self, topics: Sequence[str]) -> None:
+        self.topics += topics
+
+
+def update(version: int, topic: str = "messages/1") -> Update:
+    return Update(topic, version, {})
+
+
+async def test_a_slow_reader_gets_the_newest_of_each_topic_and_never_an_older_one() -> None:
+    reader: Subscription[Update] = Subscription(["messages/1", "messages/2"], 10, Released())
+    for offered in [update(1), update(1, "messages/2"), update(5), update(3)]:
+        reader.offer(offered)
+    assert [(await anext(reader)).version for _ in range(2)] == [5, 1]
+    reader.offer(update(4))
+    reader.offer(update(6))
+    assert (await anext(reader)).version == 6
+
+
+async def test_iteration_ends_with_the_client_after_what_is_waiting() -> None:
+    reader: Subscription[Update] = Subscription(["messages/1"], 10, Released())
+    reader.offer(update(1))
+    reader.end(None)
+    assert [found.version async for found in reader] == [1]
+
+
+async def test_a_refused_subscription_raises_and_lets_only_its_other_topics_go() -> None:
+    released = Released()
+    reader: Subscription[Update] = Subscription(["messages/1", "messages/2"], 10, released)
+    reader.refuse(["messages/1"], PlauditError("RESOURCE_EXHAUSTED", "TOO_MANY_TOPICS", "no"))
+    with pytest.raises(PlauditError, match="TOO_MANY_TOPICS"):
+        async with reader:
+            pass
+    with pytest.raises(PlauditError, match="TOO_MANY_TOPICS"):
+        await anext(reader)
+    assert released.topics == ["messages/2"]
+
+
+async def test_entering_waits_for_the_confirmation_and_keeps_updates_that_came_before_it() -> None:
+    reader: Subscription[Update] = Subscription(["messages/1"], 10, Released())
+    entered = asyncio.ensure_future(reader.__aenter__())
+    await asyncio.sleep(0)
+    reader.offer(update(1))
+    await asyncio.sleep(0)
+    assert not entered.done()
+    reader.confirm(["messages/1"])
+    await asyncio.wait_for(entered, 1)
+    assert (await asyncio.wait_for(anext(reader), 1)).version == 1
+
+
+async def test_leaving_ends_the_topics_once() -> None:
+    released = Released()
+    reader: Subscription[Update] = Subscription(["messages/1"], 10, released)
+    reader.confirm(["messages/1"])
+    async with reader:
+        pass
+    await reader.aclose()
+    assert released.topics == ["messages/1"]
+
+
+async def test_a_loop_that_breaks_ends_its_topics() -> None:
+    released = Released()
+
+    def subscribed() -> Subscription[Update]:
+        reader: Subscription[Update] = Subscription(["messages/1"], 10, released)
+        reader.offer(update(1))
+        return reader
+
+    async for _ in subscribed():
+        break
+    assert released.topics == ["messages/1"]
+
+
+async def test_a_reader_that_never_reads_holds_a_bounded_number_of_updates_and_knows_of_the_rest() -> None:
+    reader: Subscription[OwnUpdate] = Subscription(["users/alice"], 3, Released())
+    for n in range(5):
+        reader.offer(OwnUpdate("users/alice", f"posts/{n}", 1, frozenset("a"), frozenset()))
+    assert reader.dropped == 2
+    assert [(await anext(reader)).target for _ in range(3)] == ["posts/2", "posts/3", "posts/4"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=20), st.integers(1, 5))
+def test_merged_own_updates_leave_the_reader_with_the_same_reactions(
+    taps: list[tuple[str, bool]], read_every: int
+) -> None:
+    truth: set[str] = set()
+    shown: set[str] = set()
+    pending: OwnUpdate | None = None
+    for version, (emoji, on) in enumerate(taps, 1):
+        (truth.add if on else truth.discard)(emoji)
+        change = OwnUpdate(
+            "users/a", "posts/1", version, frozenset([emoji] if on else []), frozenset([] if on else [emoji])
+        )
+        pending = change if pending is None else change.after(pending)
+        if version % read_every == 0 or version == len(taps):
+            assert not pending.added & pending.removed
+            shown = (shown - pending.removed) | pending.added
+            pending = None
+    assert shown == truth
