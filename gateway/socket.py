@@ -28,7 +28,7 @@ class SocketHandler(Protocol):
         """`Socket.buffered` is zero again after it was not."""
 
     def on_close(self, code: int, reason: str) -> None:
-        """The connection is gone: the last call, made exactly once.
+        """The WebSocket is over: the last call, made exactly once. TCP may take a moment longer to end.
 
         The code is that of the first close frame, whoever sent it; 1005 if it had none, 1006 if there was no frame.
         """
@@ -181,15 +181,9 @@ class Socket:
     def lost(self) -> None:
         """See `framing.Connection`."""
         self._shut()
-        self._finished = True
+        self._report()
         self._raw.detach()
-        if self._drop is not None:
-            self._drop.cancel()
         self._framing.release()
-        try:
-            self._handler.on_close(self._code, self._reason)
-        except Exception:
-            log.exception("on_close failed")
         self._on_gone(self)
 
     def _say_goodbye(self, code: int, reason: str) -> None:
@@ -205,9 +199,17 @@ class Socket:
         self._framing.mute()
 
     def _finish(self) -> None:
+        if not self._finished:
+            self._report()
+            linger(self._transport, self._limits.close_timeout, self.lost)
+
+    def _report(self) -> None:
         if self._finished:
             return
         self._finished = True
         if self._drop is not None:
             self._drop.cancel()
-        linger(self._transport, self._limits.close_timeout, self.lost)
+        try:
+            self._handler.on_close(self._code, self._reason)
+        except Exception:
+            log.exception("on_close failed")
