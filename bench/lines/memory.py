@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from bench.driver import connected
+from bench.processes import Process
 from bench.report import Goal, Line
 from bench.setup import Setup
 from bench.system import plaudit
@@ -19,9 +20,9 @@ def idle(setup: Setup) -> list[Line]:
         tokens = system.user_tokens(WARM + connections)
         sources = ["--sources", "8"]
         with connected(system.http_port, WARM, name="warm", tokens=tokens[:WARM], options=sources):
-            before = _settled(system.server.resident_bytes)
+            before = _settled(system.server)
             with connected(system.http_port, connections, name="idle", tokens=tokens[WARM:], options=sources):
-                after = _settled(system.server.resident_bytes)
+                after = _settled(system.server)
     grown = (after - before) / connections / 1024
     return [
         Line(
@@ -35,7 +36,6 @@ def idle(setup: Setup) -> list[Line]:
     ]
 
 
-def _settled(resident: object) -> int:
-    assert callable(resident)
+def _settled(server: Process) -> int:
     time.sleep(2.0)  # buffers of the handshakes are given back in their own time
-    return int(resident())
+    return server.resident_bytes()

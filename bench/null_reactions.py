@@ -1,0 +1,99 @@
+"""The gateway before a service that does nothing: what a toggle by frame costs without reactions, counts and a store.
+
+Takes the options of `plaudit up` that benchmarks use. The gateway, the call stream and the server are the real ones,
+in one process as there; only the reactions behind them are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from gateway.app import opened
+from gateway.config import Config, SessionLimits
+from kit import mesh
+from kit.caller import Caller
+from kit.server import Hosted, serving
+from kit.tokens import open_keys
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from plaudit.type.v1.counts_pb2 import ReactionCount
+from stack.logs import configure
+
+ANSWER = pb.ToggleReactionResponse(
+    on=True, version=1_763_700_000_000_000, reactions=[ReactionCount(emoji="👍", count=142)]
+)
+
+
+class Nothing(reaction_service_pb2_grpc.ReactionServiceServicer):
+    """Answers every toggle alike; other rpcs are not asked for."""
+
+    async def toggle(self, calls: Sequence[tuple[Any, Caller]]) -> Sequence[Any]:
+        """A batch of toggles."""
+        return [ANSWER] * len(calls)
+
+
+class HereOnly:
+    """This process hosts everything (`kit.mesh.Nodes`), and nobody asks what it holds (`gateway.ports.Directory`)."""
+
+    def __init__(self) -> None:
+        self.address = ""
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        """See `kit.mesh.Nodes`."""
+        return (self.address,)
+
+    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
+        """See `gateway.ports.Directory`."""
+
+    def closed(self, session_id: str) -> None:
+        """See `gateway.ports.Directory`."""
+
+    def wanted(self, tenant: str, topic: str) -> None:
+        """See `gateway.ports.Directory`."""
+
+    def unwanted(self, tenant: str, topic: str) -> None:
+        """See `gateway.ports.Directory`."""
+
+    def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """See `gateway.ports.Directory`."""
+
+
+async def _serve(http: str, listen: str, data: Path) -> None:
+    keys, here, servicer = open_keys(data / "keys"), HereOnly(), Nothing()  # type: ignore[abstract]
+    verifier = keys.verifier()
+    token = keys.minter().mint_service("null", ("act-as", "tenants"))
+    limits = SessionLimits(frames_per_second=1e6, frames_burst=1_000_000, calls_in_flight=1024)
+    config = Config(port=int(http.rpartition(":")[2]), session=limits)
+    add = reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server
+    async with (
+        mesh.connected(here, lambda: token) as calls,
+        opened(config, calls, verifier, here, node_id="null") as gateway,
+        serving(
+            [*gateway.hosted, Hosted(servicer, add, batches={"ToggleReaction": servicer.toggle})],
+            verifier=verifier,
+            listen=listen,
+        ) as server,
+    ):
+        here.address = server.address
+        print(json.dumps({"http": http, "grpc": server.address}), flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["up"])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--http", required=True)
+    parser.add_argument("--grpc", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    chosen = parser.parse_args()
+    configure("warning")
+    uvloop.run(_serve(chosen.http, chosen.grpc, chosen.data))
