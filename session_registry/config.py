@@ -10,15 +10,17 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lease_seconds: float = Field(10.0, gt=0, le=600, description="How long a node lives without a request.")
+    lease_seconds: float = Field(default=10.0, gt=0, le=600, description="How long a node lives without a request.")
     return_seconds: float = Field(
-        1.0, ge=0, le=60, description="How long a node whose stream broke may take to attach again."
+        default=1.0, ge=0, le=60, description="How long a node whose stream broke may take to attach again."
     )
-    sweep_seconds: float = Field(0.25, gt=0, le=10, description="How often leases are looked at.")
-    max_nodes: int = Field(1_000, ge=1, description="Most nodes attached at a time.")
-    max_sessions: int = Field(500_000, ge=1, description="Most sessions of one node.")
-    max_topics: int = Field(1_000_000, ge=1, description="Most topics one node wants at a time.")
-    max_watchers: int = Field(1_000, ge=1, description="Most watches at a time.")
+    sweep_seconds: float = Field(default=0.25, gt=0, le=10, description="How often leases are looked at.")
+    max_nodes: int = Field(default=1_000, ge=1, description="Most nodes attached at a time.")
+    max_sessions: int = Field(default=500_000, ge=1, description="Most sessions of one node.")
+    max_topics: int = Field(default=1_000_000, ge=1, description="Most topics one node wants at a time.")
+    max_watchers: int = Field(default=1_000, ge=1, description="Most watches at a time.")
     watch_backlog: int = Field(
-        100_000, ge=1, description="Changes kept for one watcher; one that falls further behind must watch again."
+        default=100_000,
+        ge=1,
+        description="Changes kept for one watcher; one further behind must watch again.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -81,7 +81,7 @@ class Registry:
         self._table.shorten(link.node.node_id, link.node.epoch, deadline)
         link.outbox.close()
 
-    async def watch(self, *, topics: bool) -> AsyncIterator[tuple[Delta, bool]]:
+    async def watch(self, *, topics: bool) -> AsyncGenerator[tuple[Delta, bool], None]:
         """All there is, then every change in order, for ever: pairs of changes and whether they complete the first
         state. Raises WatchLagged, LimitReached, and Unavailable when the registry stops."""
         with self._watching(topics) as backlog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from kit.errors import Invalid
@@ -54,8 +55,9 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
         """See the contract."""
-        async for delta, synced in self._registry.watch(topics=request.topics):
-            yield codec.delta_to_pb(delta, synced)
+        async with aclosing(self._registry.watch(topics=request.topics)) as changes:
+            async for delta, synced in changes:
+                yield codec.delta_to_pb(delta, synced)
 
     async def GetSessions(self, request: pb.GetSessionsRequest, context: Any) -> pb.GetSessionsResponse:
         """See the contract."""

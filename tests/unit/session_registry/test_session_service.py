@@ -1,0 +1,172 @@
+"""What waits for nodes and watchers, and a registry that stood still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import pytest
+
+from kit.clock import ManualClock, SystemClock
+from kit.errors import Unavailable
+from kit.tasks import background
+from session_registry.config import Config
+from session_registry.domain import Delta, Interest, Node, Session, Told, Topic
+from session_registry.errors import LeaseExpired, LimitReached, Replaced, WatchLagged
+from session_registry.outbox import Answer, Backlog, Outbox
+from session_registry.service import Link, Registry
+
+NOTHING = Told()
+
+
+def node(name: str) -> Node:
+    return Node(name, f"{name}:1", ())
+
+
+def topic(number: int) -> Topic:
+    return Topic("acme", f"messages/{number}")
+
+
+def interest(name: str, number: int, wanted: bool = True) -> Interest:
+    return Interest(name, topic(number), wanted)
+
+
+async def attached(registry: Registry, name: str, told: Told = NOTHING) -> Link:
+    link = registry.attach(node(name), told)
+    first, second = await link.outbox.next(), await link.outbox.next()
+    assert first is not None
+    assert second is not None
+    assert first.epoch == link.node.epoch > 0
+    return link
+
+
+async def test_a_fence_waits_behind_the_grant_of_the_session_that_lost() -> None:
+    registry = Registry(Config(), ManualClock())
+    one, two = await attached(registry, "n1"), await attached(registry, "n2")
+    registry.tell(two, Told(opened=(Session("s2", "acme", "alice", "phone"),)))
+    registry.tell(one, Told(opened=(Session("s1", "acme", "alice", "phone", epoch=5),)))
+    first, second = await one.outbox.next(), await one.outbox.next()
+    assert first is not None
+    assert second is not None
+    assert ([session.session_id for session in first.granted], first.fenced) == (["s1"], ())
+    assert (second.granted, second.fenced) == ((), ("s1",))
+
+
+async def test_answers_keep_their_order_and_fences_join_where_they_may() -> None:
+    outbox = Outbox()
+    session = Session("s1", "acme", "alice", "phone")
+    outbox.fence(["a"])
+    outbox.fence(["b"])
+    outbox.answer(Answer(granted=(session,)))
+    outbox.fence(["c"])
+    outbox.close()
+    answers = [await outbox.next() for _ in range(4)]
+    assert answers == [Answer(fenced=("a", "b")), Answer(granted=(session,)), Answer(fenced=("c",)), None]
+
+
+async def test_a_failure_is_told_before_what_waits() -> None:
+    outbox = Outbox()
+    outbox.answer(Answer())
+    outbox.close(Replaced("later"))
+    outbox.close(LeaseExpired("even later"))
+    with pytest.raises(Replaced):
+        await outbox.next()
+
+
+async def test_a_node_that_reads_nothing_is_not_read_from() -> None:
+    outbox = Outbox()
+    for _ in range(1_001):
+        outbox.answer(Answer())
+    waiting = asyncio.ensure_future(outbox.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await outbox.next()
+    await asyncio.wait_for(waiting, 5.0)
+
+
+async def test_changes_of_interest_are_merged_and_never_across_a_node_that_comes_or_goes() -> None:
+    backlog = Backlog(100, topics=True)
+    for delta in (
+        Delta(up=(node("n1"),)),
+        Delta(interests=(interest("n1", 1),)),
+        Delta(interests=(interest("n1", 2),)),
+        Delta(down=("n1",)),
+        Delta(up=(node("n1"),)),
+        Delta(interests=(interest("n1", 3),)),
+    ):
+        assert backlog.add(delta)
+    assert await backlog.next() == Delta(up=(node("n1"),), interests=(interest("n1", 1), interest("n1", 2)))
+    assert await backlog.next() == Delta(down=("n1",))
+    assert await backlog.next() == Delta(up=(node("n1"),), interests=(interest("n1", 3),))
+
+
+async def test_a_watcher_that_reads_may_hear_any_number_of_changes() -> None:
+    backlog = Backlog(3, topics=True)
+    for number in range(50):
+        assert backlog.add(Delta(interests=(interest("n1", number), interest("n1", number, False))))
+        assert len((await backlog.next()) or ()) == 2
+
+
+async def test_a_watcher_too_slow_is_ended_and_what_waited_for_it_is_dropped() -> None:
+    registry = Registry(Config(watch_backlog=10), ManualClock())
+    link = await attached(registry, "n1")
+    async with aclosing(registry.watch(topics=True)) as watch:
+        assert (await anext(watch))[1]
+        for number in range(11):
+            registry.tell(link, Told(wanted=(topic(number),)))
+        with pytest.raises(WatchLagged):
+            await anext(watch)
+
+
+async def test_what_changes_while_the_first_state_is_sent_comes_behind_it() -> None:
+    registry = Registry(Config(), ManualClock())
+    link = await attached(registry, "n1", Told(wanted=tuple(topic(number) for number in range(12_000))))
+    async with aclosing(registry.watch(topics=True)) as watch:
+        pieces = [await anext(watch)]
+        registry.tell(link, Told(unwanted=(topic(11_999),), wanted=(topic(12_000),)))
+        pieces += [await anext(watch) for _ in range(2)]
+        assert [synced for _, synced in pieces] == [False, False, True]
+        assert {one.topic for delta, _ in pieces for one in delta.interests} == {topic(n) for n in range(12_000)}
+        delta, synced = await anext(watch)
+        assert (delta.interests, synced) == ((interest("n1", 11_999, False), interest("n1", 12_000)), False)
+
+
+async def test_there_are_no_more_watchers_than_set_and_those_that_end_make_room() -> None:
+    registry = Registry(Config(max_watchers=1), ManualClock())
+    for _ in range(3):
+        async with aclosing(registry.watch(topics=False)) as watch:
+            await anext(watch)
+            with pytest.raises(LimitReached):
+                await anext(registry.watch(topics=False))
+
+
+async def test_a_registry_that_stops_says_so_to_all_and_takes_nobody_new() -> None:
+    registry = Registry(Config(), ManualClock())
+    link = await attached(registry, "n1")
+    async with aclosing(registry.watch(topics=False)) as watch:
+        await anext(watch)
+        registry.stop()
+        for waiting in (anext(watch), link.outbox.next(), anext(registry.watch(topics=False))):
+            with pytest.raises(Unavailable):
+                await waiting
+    with pytest.raises(Unavailable):
+        registry.attach(node("n2"), NOTHING)
+
+
+async def test_a_registry_that_stood_still_gives_the_nodes_the_time_it_missed() -> None:
+    swept = asyncio.Event()
+
+    class Sweeping(Registry):
+        def expire(self) -> None:
+            super().expire()
+            swept.set()
+
+    registry = Sweeping(Config(lease_seconds=0.5, sweep_seconds=0.01), SystemClock())
+    async with background(registry.sweep()):
+        await asyncio.wait_for(swept.wait(), 5.0)
+        registry.attach(node("n1"), NOTHING)
+        swept.clear()
+        time.sleep(0.7)  # noqa: ASYNC251 - the whole process is paused, heartbeats and all
+        await asyncio.wait_for(swept.wait(), 5.0)
+        assert registry.sizes()[0] == 1
