@@ -42,7 +42,7 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
     bearer = (("authorization", f"Bearer {keys.minter().mint_service('tests')}"),)
     collector = Collector()
     sink = grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, sink)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, sink)  # type: ignore[no-untyped-call]
     port = sink.add_insecure_port("127.0.0.1:0")
     await sink.start()
     hosted = Hosted(Tallies(), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
