@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from kit.cursor import InvalidCursor
 from kit.errors import ErrorTable, Invalid, Problem
 
 
@@ -27,5 +28,6 @@ ERRORS: ErrorTable = {
     InvalidEmoji: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_EMOJI"),
     TooManyEmoji: (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_EMOJI"),
     OpConflict: (grpc.StatusCode.ABORTED, "OP_CONFLICT"),
+    InvalidCursor: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_CURSOR"),
     RateLimited: (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
 }

@@ -21,13 +21,14 @@ CREATE TABLE record (
 
 CREATE INDEX record_held ON record (target, emoji, version) WHERE held;
 
+-- The op_id comes first in the key: as UUIDv7s they grow, whatever the target, so new rows go to the same few pages.
 CREATE TABLE op (
-  target INTEGER NOT NULL,
   op_id TEXT NOT NULL,
+  target INTEGER NOT NULL,
   user TEXT NOT NULL,
   emoji TEXT NOT NULL,
   action INTEGER NOT NULL,
   held INTEGER NOT NULL,             -- the answer given
   version INTEGER NOT NULL,          -- the answer given; about the time in microseconds
-  PRIMARY KEY (target, op_id)
+  PRIMARY KEY (op_id, target)
 ) WITHOUT ROWID;

@@ -4,9 +4,9 @@ SELECT target.id, target.tenant, target.name, target.version, target.counts
 FROM ask CROSS JOIN target ON target.tenant = ask.tenant AND target.name = ask.name
 
 -- name: find_ops
-WITH ask (target, op_id) AS (VALUES :rows)
-SELECT op.target, op.op_id, op.user, op.emoji, op.action, op.held, op.version
-FROM ask CROSS JOIN op ON op.target = ask.target AND op.op_id = ask.op_id
+WITH ask (op_id, target) AS (VALUES :rows)
+SELECT op.op_id, op.target, op.user, op.emoji, op.action, op.held, op.version
+FROM ask CROSS JOIN op ON op.op_id = ask.op_id AND op.target = ask.target
 
 -- name: find_held
 WITH ask (target, user) AS (VALUES :rows)
@@ -23,7 +23,7 @@ INSERT INTO record (target, user, emoji, held, version) VALUES :rows
 ON CONFLICT (target, user, emoji) DO UPDATE SET held = excluded.held, version = excluded.version
 
 -- name: save_ops
-INSERT OR IGNORE INTO op (target, op_id, user, emoji, action, held, version) VALUES :rows
+INSERT OR IGNORE INTO op (op_id, target, user, emoji, action, held, version) VALUES :rows
 
 -- name: own
 WITH ask (tenant, name, user) AS (VALUES :rows)
@@ -52,12 +52,12 @@ FROM page LEFT JOIN record INDEXED BY record_held ON record.target = page.id AND
 GROUP BY page.id, record.emoji
 
 -- name: ops_behind
-SELECT target, op_id FROM op WHERE (target, op_id) > (?, ?) ORDER BY target, op_id LIMIT 1 OFFSET ?
+SELECT op_id, target FROM op WHERE (op_id, target) > (?, ?) ORDER BY op_id, target LIMIT 1 OFFSET ?
 
 -- name: forget_ops
 -- The last operation of a record has the record's version; a clear has that of one of the records it took back.
 DELETE FROM op
-WHERE (target, op_id) > (:target, :op_id) AND (target, op_id) <= (:last_target, :last_op_id) AND version < :before
+WHERE (op_id, target) > (:op_id, :target) AND (op_id, target) <= (:last_op_id, :last_target) AND version < :before
 AND NOT EXISTS (
   SELECT 1 FROM record
   WHERE record.target = op.target AND record.user = op.user AND record.version = op.version

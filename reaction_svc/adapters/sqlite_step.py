@@ -111,13 +111,13 @@ class Step:
             if row.is_new:
                 continue
             if op_id:
-                ask_ops += (row.id, op_id)
+                ask_ops += (op_id, row.id)
             if user not in row.held:
                 row.held[user] = {}
                 ask_held += (row.id, user)
         if ask_ops or ask_held:
             by_id = {row.id: row for row in rows.values()}
-            for id_, op_id, user, emoji, action, held, version in in_bulk(
+            for op_id, id_, user, emoji, action, held, version in in_bulk(
                 self._connection, SQL["find_ops"], 2, ask_ops
             ):
                 by_id[id_].done[op_id] = Done(user, emoji, action, bool(held), version)
@@ -139,7 +139,7 @@ class Step:
             for (user, emoji), (on, version) in row.changed.items():
                 records += (id_, user, emoji, on, version)
             for op_id, done in row.remembered.items():
-                ops += (id_, op_id, *done)
+                ops += (op_id, id_, *done)
             facts += row.facts
         in_bulk(self._connection, SQL["save_targets"], 5, targets)
         in_bulk(self._connection, SQL["save_records"], 5, records)

@@ -9,7 +9,7 @@ import apsw
 from reaction_svc.adapters.sqlite_step import SQL
 
 _SLICE = 1_000  # operations looked at in one transaction: some milliseconds
-_END = (1 << 62, "")
+_END = ("\x7f", 0)  # behind every op_id
 
 
 class Sweep:
@@ -17,7 +17,7 @@ class Sweep:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._at: Any = (0, "")
+        self._at: Any = ("", 0)
 
     def slice(self, before: int) -> int:
         """Forgets what `ports.ReactionStore.forget` allows in the next slice, within the open transaction."""
@@ -25,12 +25,12 @@ class Sweep:
         last = self._connection.execute(SQL["ops_behind"], (*after, _SLICE - 1)).fetchone()
         until = last or _END
         bindings = {
-            "target": after[0],
-            "op_id": after[1],
-            "last_target": until[0],
-            "last_op_id": until[1],
+            "op_id": after[0],
+            "target": after[1],
+            "last_op_id": until[0],
+            "last_target": until[1],
             "before": before,
         }
         self._connection.execute(SQL["forget_ops"], bindings)
-        self._at = last or (0, "")
+        self._at = last or ("", 0)
         return self._connection.changes()

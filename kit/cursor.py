@@ -1,0 +1,78 @@
+"""Page tokens that cannot be forged, moved to another query or person, or kept for ever."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from kit.clock import Clock
+from kit.errors import Invalid
+
+MAX_BYTES = 512
+_MAC_BYTES = 16
+_EXPIRES = struct.Struct(">Q")
+
+
+class InvalidCursor(Invalid):
+    """The page token is not one that was given for this query to this caller, or is too old."""
+
+
+class Cursors:
+    """Seals positions into tokens and opens them again; every process with the same secret can.
+
+    `scope` is all that the position belongs to: query, tenant, user, parameters. Tokens live for `ttl` seconds.
+    """
+
+    def __init__(self, secret: bytes, clock: Clock, ttl: float) -> None:
+        self._secret = secret
+        self._clock = clock
+        self._ttl = ttl
+
+    def seal(self, scope: Sequence[str], position: str) -> str:
+        """The token of a position."""
+        body = _EXPIRES.pack(int(self._clock.now() + self._ttl)) + position.encode()
+        return base64.urlsafe_b64encode(self._mac(scope, body) + body).rstrip(b"=").decode()
+
+    def open(self, scope: Sequence[str], token: str) -> str:
+        """The position in a token; raises InvalidCursor, which does not say why."""
+        try:
+            raw = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        genuine = len(token) <= MAX_BYTES and hmac.compare_digest(mac, self._mac(scope, body))
+        if not genuine or _EXPIRES.unpack_from(body)[0] < self._clock.now():
+            raise InvalidCursor("the page token is not one of this query, or it is too old", field="page_token")
+        return body[_EXPIRES.size :].decode()
+
+    def _mac(self, scope: Sequence[str], body: bytes) -> bytes:
+        # JSON, so that no two scopes are written alike.
+        message = json.dumps(list(scope)).encode() + b"\0" + body
+        return hmac.new(self._secret, message, hashlib.sha256).digest()[:_MAC_BYTES]
+
+
+def cursor_secret(folder: Path) -> bytes:
+    """The secret kept in a folder, made on first use; processes that share the folder share it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "cursor.key"
+    if not file.exists():
+        # Written aside and linked, so that of two processes starting together one wins and both read the same.
+        draft = folder / f"cursor.key.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as writing:
+            writing.write(secrets.token_bytes(32))
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return file.read_bytes()

@@ -1,0 +1,165 @@
+"""What can be asked of the room: changes, who reacted, and the records counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kit.cursor import Cursors
+from kit.errors import Invalid, Problem
+from kit.target import is_id, parse_target
+from reaction_svc.domain import Action, Op, Outcome, Refusal
+from reaction_svc.emoji import forms
+from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
+from reaction_svc.metrics import CHANGE_BATCH, CHANGES
+from reaction_svc.ports import Counts, Own, RateLimit, ReactionStore, Reactor, Tally
+
+MAX_TARGETS = 1_000
+_PAGE, _MAX_PAGE = 20, 100
+_MAX_TALLIES = 1_000
+
+Key = tuple[str, str]
+
+
+class Ask(NamedTuple):
+    """A change someone asks for, and whether the limits of users do not apply to who asks."""
+
+    op: Op
+    unlimited: bool
+
+
+class Answered(NamedTuple):
+    """One answer per change, in order, and the counts of the changed targets that were ready in time."""
+
+    outcomes: Sequence[Outcome | Problem]
+    counts: Mapping[Key, Tally]
+
+
+def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_id: str) -> Op:
+    """A valid operation, with the emoji in its canonical form ("" for a clear); raises Invalid or InvalidEmoji."""
+    parse_target(target)
+    if op_id and not is_id(op_id):
+        raise Invalid("an op_id is at most 64 letters, digits or _.~-", field="op_id")
+    if not is_id(user):
+        raise Invalid("say for whom: a user is 1 to 64 letters, digits or _.~-", field="user")
+    return Op(tenant, target, user, "" if action is Action.CLEAR else one_emoji(emoji), action, op_id)
+
+
+def one_emoji(text: str) -> str:
+    """The canonical form of an emoji or of the name of one; raises InvalidEmoji."""
+    found = forms().get(text)
+    if found is None:
+        raise InvalidEmoji("that is not one emoji, nor the name of a reaction", field="emoji")
+    return found
+
+
+class Reactions:
+    """Who reacted to what."""
+
+    def __init__(self, store: ReactionStore, counts: Counts, limit: RateLimit, cursors: Cursors) -> None:
+        self._store = store
+        self._counts = counts
+        self._limit = limit
+        self._cursors = cursors
+
+    async def change(self, asks: Sequence[Ask | Problem]) -> Answered:
+        """Makes the changes in order; one that is refused, here or already when it was read, leaves the others alone.
+
+        Never raises: a failure of the store is the answer to each change it was to make.
+        """
+        outcomes: list[Outcome | Problem | None] = []
+        ops: list[Op] = []
+        take = self._limit.take
+        for ask in asks:
+            if isinstance(ask, Problem):
+                outcomes.append(ask)
+                continue
+            op, unlimited = ask
+            if not unlimited:
+                wait = take((op.tenant, op.user), 1)
+                if wait > 0:
+                    outcomes.append(RateLimited("too many changes in a second", retry_after=wait))
+                    continue
+            outcomes.append(None)
+            ops.append(op)
+        versions: dict[Key, int] = {}
+        answers = iter(await self._apply(ops, versions))
+        final = [next(answers) if outcome is None else outcome for outcome in outcomes]
+        _measure(final)
+        return Answered(final, await self._counts.at_least(versions) if versions else {})
+
+    async def _apply(self, ops: Sequence[Op], versions: dict[Key, int]) -> Sequence[Outcome | Problem]:
+        if not ops:
+            return ()
+        try:
+            answers = await self._store.apply(ops)
+        except Problem as problem:
+            return [problem] * len(ops)
+        results: list[Outcome | Problem] = []
+        for op, answer in zip(ops, answers, strict=True):
+            if isinstance(answer, Outcome):
+                key = (op[0], op[1])
+                if answer.version > versions.get(key, 0):
+                    versions[key] = answer.version
+                results.append(answer)
+            else:
+                results.append(_problem(answer))
+        return results
+
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+        """What the user holds on each target, in order; raises Invalid."""
+        if not user:
+            raise Invalid("say for whom you ask", field="user")
+        return await self._store.own(tenant, user, _targets(targets))
+
+    async def reactors(
+        self, tenant: str, who: str, target: str, emoji: str, size: int, token: str
+    ) -> tuple[Sequence[Reactor], str]:
+        """A page of those who reacted, latest first, and the token of the next one; raises Invalid, InvalidCursor."""
+        parse_target(target)
+        key = one_emoji(emoji) if emoji else ""
+        scope = ("reactors", tenant, who, target, key)
+        before = int(self._cursors.open(scope, token)) if token else 0
+        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        found = await self._store.reactors(tenant, target, key, before, size + 1)
+        page = found[:size]
+        return page, self._cursors.seal(scope, str(page[-1].version)) if len(found) > size else ""
+
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+        """The records of some targets, counted, in order; raises Invalid."""
+        return await self._store.tally(tenant, _targets(targets))
+
+    async def tally_all(self, who: str, size: int, token: str) -> tuple[Sequence[Tally], str]:
+        """A page of all targets of all tenants, and the token of the next one; raises InvalidCursor."""
+        scope = ("tally", who)
+        after = int(self._cursors.open(scope, token)) if token else 0
+        found, end = await self._store.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)
+        return found, self._cursors.seal(scope, str(end)) if end else ""
+
+
+def _targets(names: Sequence[str]) -> list[str]:
+    """Each string may name several targets, separated by commas."""
+    found = [name for part in names for name in part.split(",")]
+    if not 1 <= len(found) <= MAX_TARGETS:
+        raise Invalid(f"give 1 to {MAX_TARGETS} targets", field="targets")
+    for name in found:
+        parse_target(name)
+    return found
+
+
+def _problem(refusal: Refusal) -> Problem:
+    if refusal is Refusal.OP_CONFLICT:
+        return OpConflict("this op_id belongs to another change of the target", field="op_id")
+    return TooManyEmoji("the target has as many different emoji as it may have", field="emoji")
+
+
+def _measure(outcomes: Sequence[Outcome | Problem]) -> None:
+    CHANGE_BATCH.observe(len(outcomes))
+    refused: dict[str, int] = {}
+    for outcome in outcomes:
+        if not isinstance(outcome, Outcome):
+            name = type(outcome).__name__
+            refused[name] = refused.get(name, 0) + 1
+    CHANGES.labels("ok").inc(len(outcomes) - sum(refused.values()))
+    for name, times in refused.items():
+        CHANGES.labels(name).inc(times)

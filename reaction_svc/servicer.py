@@ -1,0 +1,160 @@
+"""The rpcs of the room: decode, ask, encode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import grpc
+
+from kit.caller import Caller, caller
+from kit.errors import Problem, Unavailable
+from kit.server import BatchHandler
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from reaction_svc import codec
+from reaction_svc.domain import Outcome
+from reaction_svc.ports import Tally
+from reaction_svc.service import Answered, Ask, Reactions
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_Response = TypeVar("_Response")
+_Encode = Callable[[Outcome, Tally | None], _Response]
+
+
+class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
+    """See the contract. A stream has up to `batches_in_flight` batches under way."""
+
+    def __init__(self, reactions: Reactions, batches_in_flight: int) -> None:
+        self._reactions = reactions
+        self._batches_in_flight = batches_in_flight
+        self._draining = asyncio.Event()
+
+    @property
+    def batches(self) -> Mapping[str, BatchHandler]:
+        """Handlers of many calls at once, which go to the store together: see `kit.server.Hosted`."""
+        return {"ToggleReaction": self._toggle_many, "SetReaction": self._set_many, "ClearReactions": self._clear_many}
+
+    def drain(self) -> None:
+        """Ends the streams after what they have read is answered."""
+        self._draining.set()
+
+    async def ToggleReaction(
+        self, request: pb.ToggleReactionRequest, context: Context | None
+    ) -> pb.ToggleReactionResponse:
+        """See the contract."""
+        return await self._one(codec.toggle_from_pb(request, caller()), codec.toggled_to_pb)
+
+    async def SetReaction(self, request: pb.SetReactionRequest, context: Context | None) -> pb.SetReactionResponse:
+        """See the contract."""
+        return await self._one(codec.set_from_pb(request, caller()), codec.set_to_pb)
+
+    async def ClearReactions(
+        self, request: pb.ClearReactionsRequest, context: Context | None
+    ) -> pb.ClearReactionsResponse:
+        """See the contract."""
+        return await self._one(codec.clear_from_pb(request, caller()), codec.cleared_to_pb)
+
+    async def BatchChangeReactions(
+        self, request: pb.BatchChangeReactionsRequest, context: Context | None
+    ) -> pb.BatchChangeReactionsResponse:
+        """See the contract."""
+        return codec.batch_to_pb(await self._reactions.change(codec.changes_from_pb(request.changes, caller())))
+
+    async def StreamReactions(
+        self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Context
+    ) -> AsyncIterator[pb.StreamReactionsResponse]:
+        """See the contract."""
+        window = _Window(self._batches_in_flight)
+        reader = asyncio.create_task(self._read(request_iterator, caller(), window))
+        drainer = asyncio.create_task(self._cancel_on_drain(reader))
+        try:
+            while (working := await window.batches.get()) is not None:
+                yield codec.stream_to_pb(await working)
+                window.room.release()
+            if self._draining.is_set():
+                raise Unavailable("this server is about to stop", reason="DRAINING")
+            await reader  # what broke the reading breaks the stream
+        finally:
+            drainer.cancel()
+            reader.cancel()
+
+    async def BatchGetOwnReactions(
+        self, request: pb.BatchGetOwnReactionsRequest, context: Context | None
+    ) -> pb.BatchGetOwnReactionsResponse:
+        """See the contract."""
+        who = caller()
+        return codec.own_to_pb(await self._reactions.own(who.tenant, who.user, request.targets))
+
+    async def ListReactors(self, request: pb.ListReactorsRequest, context: Context | None) -> pb.ListReactorsResponse:
+        """See the contract."""
+        who = caller()
+        page, token = await self._reactions.reactors(
+            who.tenant, who.user or who.service, request.target, request.emoji, request.page_size, request.page_token
+        )
+        return codec.reactors_to_pb(page, token)
+
+    async def TallyReactions(
+        self, request: pb.TallyReactionsRequest, context: Context | None
+    ) -> pb.TallyReactionsResponse:
+        """See the contract."""
+        who = caller()
+        tenant = codec.tallied_tenant(request, who)
+        if request.targets:
+            return codec.tallies_to_pb(await self._reactions.tally(tenant, request.targets), "")
+        return codec.tallies_to_pb(*await self._reactions.tally_all(who.service, request.page_size, request.page_token))
+
+    async def _toggle_many(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> Sequence[Any]:
+        return await self._many(calls, codec.toggle_from_pb, codec.toggled_to_pb)
+
+    async def _set_many(self, calls: Sequence[tuple[pb.SetReactionRequest, Caller]]) -> Sequence[Any]:
+        return await self._many(calls, codec.set_from_pb, codec.set_to_pb)
+
+    async def _clear_many(self, calls: Sequence[tuple[pb.ClearReactionsRequest, Caller]]) -> Sequence[Any]:
+        return await self._many(calls, codec.clear_from_pb, codec.cleared_to_pb)
+
+    async def _one(self, ask: Ask, encode: _Encode[_Response]) -> _Response:
+        (outcome,), counts = await self._reactions.change([ask])
+        if isinstance(outcome, Problem):
+            raise outcome
+        return encode(outcome, counts.get((ask.op.tenant, ask.op.target)))
+
+    async def _many(
+        self, calls: Sequence[tuple[Any, Caller]], decode: Callable[[Any, Caller], Ask], encode: _Encode[Any]
+    ) -> Sequence[Any]:
+        asks: list[Ask | Problem] = []
+        for request, who in calls:
+            try:
+                asks.append(decode(request, who))
+            except Problem as problem:
+                asks.append(problem)
+        outcomes, counts = await self._reactions.change(asks)
+        return [
+            encode(outcome, counts.get((ask.op.tenant, ask.op.target)))
+            if isinstance(outcome, Outcome) and isinstance(ask, Ask)
+            else outcome
+            for ask, outcome in zip(asks, outcomes, strict=True)
+        ]
+
+    async def _read(self, requests: AsyncIterator[pb.StreamReactionsRequest], who: Caller, window: _Window) -> None:
+        try:
+            async for request in requests:
+                await window.room.acquire()
+                asks = codec.changes_from_pb(request.changes, who)
+                # Tasks begin in the order they are made, so batches reach the store in the order they were read.
+                window.batches.put_nowait(asyncio.create_task(self._reactions.change(asks)))
+        finally:
+            window.batches.put_nowait(None)
+
+    async def _cancel_on_drain(self, reader: asyncio.Task[None]) -> None:
+        await self._draining.wait()
+        reader.cancel()
+
+
+class _Window:
+    """The batches of one stream that are under way, in order; None after the last."""
+
+    def __init__(self, size: int) -> None:
+        self.room = asyncio.Semaphore(size)
+        self.batches: asyncio.Queue[asyncio.Task[Answered] | None] = asyncio.Queue()
