@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,6 +32,8 @@ _BITS = {
     **dict.fromkeys((_F.TYPE_UINT32, _F.TYPE_FIXED32), (0, (1 << 32) - 1)),
     **dict.fromkeys((_F.TYPE_UINT64, _F.TYPE_FIXED64), (0, (1 << 64) - 1)),
 }
+_STANDARD = str.maketrans("-_", "+/")
+_NO_NULL = "null is no value here"
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _FLOAT_MAX = 3.4028234663852886e38
 _NAMED_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -104,7 +106,8 @@ def shape_of(descriptor: Descriptor, above: tuple[Descriptor, ...] = ()) -> Shap
     fields: list[_Field] = []
     for field in descriptor.fields:
         kind, convert = _field(field, inside)
-        columns.append((field.name, kind | None | UnsetType, UNSET))
+        # msgspec has no unions with Raw; the converters know null themselves.
+        columns.append((field.name, kind if kind is msgspec.Raw else kind | None | UnsetType, UNSET))
         oneof = field.containing_oneof
         # A field that is `optional` has a oneof of its own.
         shared = oneof is not None and len(oneof.fields) > 1
@@ -137,6 +140,8 @@ def _builder(new: Callable[[], Message], fields: Sequence[_Field]) -> Callable[[
             except BadJson as error:
                 raise error.within(name) from None
             keys += inner
+            if value is None:
+                continue
             if isinstance(value, Message):
                 getattr(message, name).CopyFrom(value)
             elif isinstance(value, list):
@@ -177,6 +182,8 @@ def _list(convert: Convert | None) -> Convert:
         for index, value in enumerate(values):
             try:
                 item, inner = convert(value)
+                if item is None:
+                    raise BadJson(_NO_NULL)
             except BadJson as error:
                 raise BadJson(error.message, f"[{index}]" + (f".{error.field}" if error.field else "")) from None
             result.append(item)
@@ -195,6 +202,8 @@ def _map(entry: Descriptor, inside: tuple[Descriptor, ...]) -> tuple[Any, Conver
         for name, value in values.items():
             try:
                 item, inner = (value, 0) if convert is None else convert(value)
+                if item is None:
+                    raise BadJson(_NO_NULL)
                 result[_map_key(key_field, name)] = item
             except BadJson as error:
                 raise error.within(name) from None
@@ -281,8 +290,8 @@ def _bytes(value: str) -> tuple[bytes, int]:
     try:
         if not value.isascii():
             raise ValueError
-        plain = value.translate(str.maketrans("+/", "-_")).rstrip("=")
-        return urlsafe_b64decode(plain + "=" * (-len(plain) % 4)), 0
+        plain = value.translate(_STANDARD).rstrip("=")
+        return b64decode(plain + "=" * (-len(plain) % 4), validate=True), 0
     except ValueError:
         raise BadJson("expected base64") from None
 
@@ -291,6 +300,8 @@ def _well_known(message: Descriptor) -> Convert:
     new = message_class(message)
 
     def convert(raw: msgspec.Raw) -> tuple[Message | None, int]:
+        if bytes(raw) == b"null" and message.name != "Value":
+            return None, 0
         try:
             return json_format.Parse(bytes(raw), new()), 0
         except (json_format.ParseError, ValueError, TypeError):
@@ -302,7 +313,9 @@ def _well_known(message: Descriptor) -> Convert:
 def _recursive(message: Descriptor) -> Convert:
     readers: list[JsonReader] = []
 
-    def convert(raw: msgspec.Raw) -> tuple[Message, int]:
+    def convert(raw: msgspec.Raw) -> tuple[Message | None, int]:
+        if bytes(raw) == b"null":
+            return None, 0
         if not readers:
             readers.append(JsonReader(message))
         return readers[0].read(bytes(raw)), bytes(raw).count(b":")

@@ -243,4 +243,4 @@ class Session:
 
 
 def _exhausted(reason: str, message: str, wait: float | None) -> Fault:
-    return Fault("RESOURCE_EXHAUSTED", reason, message, retry_after_ms=math.ceil((wait or 0) * 1000))
+    return Fault("RESOURCE_EXHAUSTED", reason, message, retry_after_ms=math.ceil(round((wait or 0) * 1000, 3)))
