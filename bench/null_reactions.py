@@ -67,7 +67,7 @@ class HereOnly:
 
 
 async def _serve(http: str, listen: str, data: Path) -> None:
-    keys, here, servicer = open_keys(data / "keys"), HereOnly(), Nothing()  # type: ignore[abstract]
+    keys, here, servicer = open_keys(data / "keys"), HereOnly(), Nothing()
     verifier = keys.verifier()
     token = keys.minter().mint_service("null", ("act-as", "tenants"))
     limits = SessionLimits(frames_per_second=1e6, frames_burst=1_000_000, calls_in_flight=1024)

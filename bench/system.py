@@ -23,7 +23,7 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 THUMB = "👍"
 SETTINGS = {
     # A load driver is one very keen user: limits that protect from such users would be what is measured.
-    "PLAUDIT_REACTION__RATE_PER_USER": "0",
+    "PLAUDIT_REACTION__CHANGES_PER_SECOND": "0",
     "PLAUDIT_GATEWAY__SESSION__FRAMES_PER_SECOND": "1000000",
     "PLAUDIT_GATEWAY__SESSION__FRAMES_BURST": "1000000",
     "PLAUDIT_GATEWAY__SESSION__CALLS_IN_FLIGHT": "1024",

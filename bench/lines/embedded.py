@@ -1,9 +1,28 @@
-"""P11: the store in process."""
+"""P11: the embedded store, without any wire."""
 
-from bench.processes import Skipped
-from bench.report import Line
-from bench.setup import Setup
+from __future__ import annotations
+
+from bench.processes import SERVER_CPU, metered, python, running
+from bench.report import Goal, Line
+from bench.setup import Setup, alternating, noted
+
+BATCH = 500
 
 
 def beside_sqlite(setup: Setup) -> list[Line]:
-    raise Skipped("not yet")
+    """P11: beside bare sqlite3 writing the same rows in the same batches, synchronous=FULL."""
+    total = int(setup.pick(50_000, 200_000, 1_000_000))
+    notes: list[str] = []
+    cpu: dict[str, float] = {}
+
+    def measure(way: str) -> float:
+        command = python("-m", "bench.embedded_toggles", way, f"--total={total}", f"--batch={BATCH}")
+        with running(way, command, cpu=SERVER_CPU) as process, metered(process) as meter:
+            report = process.answer(300)
+        notes.extend(meter.notes)
+        cpu[way] = report["cpu_seconds"]
+        return float(report["rate"])
+
+    ours, theirs = alternating(lambda: measure("store"), lambda: measure("sqlite"))
+    what = f"embedded durable toggles/s, batches of {BATCH} ÷ bare sqlite3 executemany of the same rows"
+    return [Line("P11", what, "toggles/s", ours, theirs, Goal(0.4, 0.7), notes=noted(notes), cpu_seconds=cpu)]

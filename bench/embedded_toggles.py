@@ -1,0 +1,116 @@
+"""Durable toggles in this process: by the store, or by bare sqlite3 writing the same rows; one line of JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from kit.adapters.sqlite_log import open_sqlite_log
+from kit.clock import SystemClock
+from reaction_svc.adapters.sqlite import open_sqlite_store
+from reaction_svc.codec import facts_to_bytes
+from reaction_svc.domain import Action, Fact, Op, Outcome
+
+TENANT, TARGET, THUMB = "default", "messages/embedded", "👍"
+USERS = 20_000
+
+
+class Spent(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def until_now(cls) -> Spent:
+        """Since the clocks began."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, before: Spent) -> Spent:
+        """The difference."""
+        return Spent(self.wall - before.wall, self.cpu - before.cpu)
+
+
+async def by_store(path: Path, total: int, batch: int) -> Spent:
+    """What `store.apply` takes; two batches wait at a time, so that the next is there when one is done."""
+    ops = [Op(TENANT, TARGET, f"u{n % USERS}", THUMB, Action.TOGGLE, f"op-{n}") for n in range(total)]
+    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()) as store:
+        batches = iter([ops[first : first + batch] for first in range(0, total, batch)])
+        answers: list[object] = []
+        began = Spent.until_now()
+
+        async def feed() -> None:
+            for one in batches:
+                answers.extend(await store.apply(one))
+
+        await asyncio.gather(feed(), feed())
+        took = Spent.until_now().since(began)
+        (tally,) = await store.tally(TENANT, [TARGET])
+    held = sum((total + USERS - 1 - user) // USERS % 2 for user in range(USERS))
+    made = sum(isinstance(answer, Outcome) for answer in answers)
+    if made != total or tally.counts.get(THUMB, 0) != held:
+        raise SystemExit(f"{made} of {total} toggles were made; {tally.counts} are held, {held} should be")
+    return took
+
+
+async def _schema(path: Path) -> None:
+    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()):
+        pass
+
+
+def by_sqlite(path: Path, total: int, batch: int) -> Spent:
+    """What bare `executemany` into the same tables takes: nothing is read, decided or checked."""
+    asyncio.run(_schema(path))
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("INSERT INTO target VALUES (1, ?, ?, 0, '{}')", (TENANT, TARGET))
+    now = int(time.time() * 1e6)
+    rows = []
+    for first in range(0, total, batch):
+        numbers = range(first, min(first + batch, total))
+        facts = [Fact(TENANT, TARGET, f"u{n % USERS}", THUMB, "", now + n) for n in numbers]
+        records = [(1, f"u{n % USERS}", THUMB, n // USERS % 2 == 0, now + n) for n in numbers]
+        ops = [(1, f"op-{n}", f"u{n % USERS}", THUMB, 1, n // USERS % 2 == 0, now + n) for n in numbers]
+        rows.append((records, ops, facts_to_bytes(facts), now + numbers[-1]))
+    began = Spent.until_now()
+    for records, ops, payload, version in rows:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE target SET version = ?, counts = ? WHERE id = 1", (version, f'{{"{THUMB}":1}}'))
+        connection.executemany(
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET held = excluded.held, version = excluded.version",
+            records,
+        )
+        connection.executemany("INSERT INTO op VALUES (?, ?, ?, ?, ?, ?, ?)", ops)
+        connection.execute("INSERT INTO event_log (topic, key, payload) VALUES ('reactions', '0', ?)", (payload,))
+        connection.execute("COMMIT")
+    took = Spent.until_now().since(began)
+    connection.close()
+    return took
+
+
+def main() -> None:
+    """The process's entry."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way", choices=["store", "sqlite"])
+    parser.add_argument("--total", type=int, default=200_000)
+    parser.add_argument("--batch", type=int, default=500)
+    chosen = parser.parse_args()
+    with TemporaryDirectory(prefix="plaudit-bench-") as folder:
+        path = Path(folder) / "reactions.db"
+        if chosen.way == "store":
+            took = asyncio.run(by_store(path, chosen.total, chosen.batch))
+        else:
+            took = by_sqlite(path, chosen.total, chosen.batch)
+        print(json.dumps({"rate": chosen.total / took.wall, "cpu_seconds": took.cpu}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
