@@ -8,7 +8,7 @@ import { forget, remember, remembered, tokensOf } from "./net/tokens.js";
 import { Crowd } from "./state/crowd.js";
 import { Reactions } from "./state/reactions.js";
 import { askWho } from "./ui/door.js";
-import { avatar, say } from "./ui/dom.js";
+import { avatar, say, still } from "./ui/dom.js";
 import { metersPanel } from "./ui/meters.js";
 import { People } from "./ui/people.js";
 import { Picker } from "./ui/picker.js";
@@ -37,11 +37,11 @@ async function start() {
   bindStatus(connection, { rejoin: (replaced) => (replaced ? location.reload() : leave()) });
   document.getElementById("posts").replaceChildren(...feed(context));
   document.getElementById("chat").replaceChildren(...conversation(context));
-  document.getElementById("house").replaceChildren(stormPanel(crowd), metersPanel(connection, reactions), tickerPanel(reactions));
+  document.getElementById("house").replaceChildren(stormPanel(crowd, showTarget), metersPanel(connection, reactions), tickerPanel(reactions));
   document.getElementById("leave").onclick = leave;
   reactions.addEventListener("refused", ({ detail }) => toast(refusal(detail.error)));
   reactions.addEventListener("own", ({ detail }) => say(`${nameOf(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
-  bindViews();
+  crowd.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
   connection.open();
 
   function leave() {
@@ -52,16 +52,21 @@ async function start() {
   }
 }
 
-// On a phone one of the three is shown at a time; on a desk all are and the bar is not there.
-function bindViews() {
-  const buttons = [...document.querySelectorAll("[data-view-button]")];
-  const show = (view) => {
-    document.documentElement.dataset.view = view;
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.viewButton === view));
-    scrollTo(0, 0);
-  };
-  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.viewButton));
-  document.getElementById("connection").addEventListener("click", () => show("house"));
+// On a phone one of the three views is shown at a time; on a desk all are and the bar is not there.
+const viewButtons = [...document.querySelectorAll("[data-view-button]")];
+
+function showView(view) {
+  document.documentElement.dataset.view = view;
+  for (const button of viewButtons) button.setAttribute("aria-pressed", String(button.dataset.viewButton === view));
+  scrollTo(0, 0);
 }
+
+function showTarget(target) {
+  showView(target.startsWith("posts/") ? "posts" : "chat");
+  document.querySelector(`[data-target="${target}"]`).scrollIntoView({ block: "nearest", behavior: still() ? "auto" : "smooth" });
+}
+
+for (const button of viewButtons) button.addEventListener("click", () => showView(button.dataset.viewButton));
+document.getElementById("connection").addEventListener("click", () => showView("house"));
 
 start();

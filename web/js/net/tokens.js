@@ -45,9 +45,8 @@ async function mint(user) {
   });
   if (answer.status >= 500 || answer.status === 429) throw new Error(`the server answered ${answer.status}`);
   if (!answer.ok) throw new NoToken("This server gives no demo tokens.");
-  const { token, expires_at: expiresAt } = await answer.json();
-  const expires = typeof expiresAt === "number" ? expiresAt * 1000 : Date.parse(expiresAt);
-  return { token, expires: Number.isNaN(expires) ? Infinity : expires };
+  const { token, expires_in: seconds } = await answer.json();
+  return { token, expires: Date.now() + (seconds ?? 600) * 1000 };
 }
 
 /** The user a pasted token names, as far as can be read without its key. */

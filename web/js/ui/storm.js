@@ -8,8 +8,8 @@ const ON_POSTS = ["like", "like", "love", "love", "love", "haha", "wow", "wow", 
 const ON_MESSAGES = ["👏", "👏", "🎉", "❤", "🔥", "😂", "🌙", "🍕"];
 const DEFAULT_RATE = 40;
 
-/** The panel that starts and stops `crowd`. */
-export function stormPanel(crowd) {
+/** The panel that starts and stops `crowd`; `show(target)` brings the place of the storm into view. */
+export function stormPanel(crowd, show) {
   const target = h("select", { id: "storm-target" }, ...TARGETS.map((one) => h("option", { value: one }, titleOf(one))));
   const rate = h("input", { id: "storm-rate", type: "range", min: "5", max: "120", step: "5", value: String(DEFAULT_RATE) });
   const rateShown = h("output", { for: "storm-rate" }, `${DEFAULT_RATE} a second`);
@@ -31,6 +31,7 @@ export function stormPanel(crowd) {
   button.addEventListener("click", () => {
     if (crowd.running) crowd.stop();
     else crowd.start(wanted());
+    if (crowd.running) show(target.value);
     say(crowd.running ? "The storm has started." : "The storm has stopped.");
   });
   crowd.addEventListener("stats", ({ detail }) => {

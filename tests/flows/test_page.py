@@ -1,0 +1,297 @@
+"""The page as people meet it: windows of a real browser on a real stack."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browsing import Windows, chromium
+from tests.running import Stack
+
+pytestmark = pytest.mark.browser
+
+ONE_SECOND = 1_000
+MOON = "Priya Nair: It’s a small moon."
+Seat = Callable[..., Page]
+
+
+@pytest.fixture(scope="module", name="browser")
+def fixture_browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", name="demo_stack")
+def fixture_demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that hands out demo tokens, for tests that use users and targets of their own."""
+    with Stack(tmp_path_factory.mktemp("page") / "data", DEMO="true") as stack:
+        yield stack
+
+
+@pytest.fixture(name="windows")
+def fixture_windows(browser: Browser) -> Iterator[Windows]:
+    """Windows of one test; at its end nothing may have gone wrong in any of them."""
+    windows = Windows(browser)
+    yield windows
+    windows.close()
+    assert windows.problems == []
+
+
+def seated(windows: Windows, stack: Stack, name: str, *, width: int = 1440, touch: bool = False) -> Page:
+    """A window in which somebody has come in and is connected."""
+    page = windows.open(f"{stack.http_url}/", width=width, touch=touch)
+    page.get_by_label("Your name", exact=True).fill(name)
+    page.get_by_role("button", name="Take a seat").click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    return page
+
+
+def option(page: Page, author: str, name: str) -> Locator:
+    """The button of one of the six reactions under somebody's post."""
+    return page.get_by_role("group", name=f"React to {author}’s post").get_by_role(
+        "button", name=re.compile(f"^{name}")
+    )
+
+
+def chip(page: Page, message: str, emoji: str) -> Locator:
+    """The chip of one emoji under a message."""
+    return page.get_by_role("group", name=f"Reactions to {message}").locator(f".chip[data-emoji='{emoji}']")
+
+
+def quick(page: Page, message: str, name: str) -> Locator:
+    """A button of the bar beside a message, which shows while a pointer rests on the message."""
+    page.get_by_text(message.partition(": ")[2], exact=True).hover()
+    return page.get_by_role("group", name=f"Quick reactions to {message}").get_by_role("button", name=name, exact=True)
+
+
+def react(stack: Stack, user: str, target: str, emoji: str) -> None:
+    """Somebody without a window adds a reaction."""
+    request = urllib.request.Request(
+        f"{stack.http_url}/api/v1/reactions:set",
+        json.dumps({"target": target, "emoji": emoji, "on": True}).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {stack.token(user)}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(windows: Windows, demo_stack: Stack) -> None:
+    alice, bob = seated(windows, demo_stack, "alice-tap"), seated(windows, demo_stack, "bob-tap")
+    expect(option(bob, "Ines Okafor", "love")).to_have_accessible_name("love, 0")
+
+    option(alice, "Ines Okafor", "love").click()
+
+    expect(option(bob, "Ines Okafor", "love")).to_have_accessible_name("love, 1", timeout=ONE_SECOND)
+    expect(option(alice, "Ines Okafor", "love")).to_have_accessible_name("love, 1, your reaction")
+    expect(option(bob, "Ines Okafor", "love")).to_have_attribute("aria-pressed", "false")
+    expect(bob.get_by_role("button", name="alice-tap", exact=True)).to_be_visible()
+
+    option(alice, "Ines Okafor", "love").click()
+    expect(option(bob, "Ines Okafor", "love")).to_have_accessible_name("love, 0", timeout=ONE_SECOND)
+
+
+def test_another_tap_on_a_post_switches_and_never_adds_a_second(windows: Windows, demo_stack: Stack) -> None:
+    carol, dan = seated(windows, demo_stack, "carol-switch"), seated(windows, demo_stack, "dan-switch")
+    option(carol, "Mei Tanaka", "like").click()
+    expect(option(dan, "Mei Tanaka", "like")).to_have_accessible_name("like, 1")
+
+    option(carol, "Mei Tanaka", "wow").click()
+
+    expect(option(dan, "Mei Tanaka", "wow")).to_have_accessible_name("wow, 1", timeout=ONE_SECOND)
+    expect(option(dan, "Mei Tanaka", "like")).to_have_accessible_name("like, 0")
+    expect(option(carol, "Mei Tanaka", "like")).to_have_attribute("aria-pressed", "false")
+    expect(dan.get_by_role("button", name="carol-switch", exact=True)).to_be_visible()
+
+
+def test_a_reaction_is_still_mine_after_a_reload(windows: Windows, demo_stack: Stack) -> None:
+    erin = seated(windows, demo_stack, "erin-reload")
+    option(erin, "Tomás Ruiz", "haha").click()
+    expect(erin.locator("#spoken")).to_have_text("haha given.")
+
+    erin.reload()
+
+    expect(option(erin, "Tomás Ruiz", "haha")).to_have_accessible_name(re.compile(r"^haha, \d+, your reaction$"))
+    expect(option(erin, "Tomás Ruiz", "haha")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_message_takes_several_emoji_of_one_person(windows: Windows, demo_stack: Stack) -> None:
+    frank, grace = seated(windows, demo_stack, "frank-several"), seated(windows, demo_stack, "grace-several")
+    quick(frank, MOON, "like").click()
+    quick(frank, MOON, "More emoji").click()
+    frank.get_by_role("searchbox", name="Search emoji").fill("crescent moon")
+    picker = frank.get_by_role("dialog", name="Pick an emoji")
+    expect(picker.get_by_role("button", name="crescent moon", exact=True)).to_be_visible()
+    frank.keyboard.press("Enter")
+
+    expect(chip(grace, MOON, "👍")).to_have_text("👍1", timeout=ONE_SECOND)
+    expect(chip(grace, MOON, "🌙")).to_have_text("🌙1", timeout=ONE_SECOND)
+    expect(chip(frank, MOON, "👍")).to_have_attribute("aria-pressed", "true")
+    expect(chip(frank, MOON, "🌙")).to_have_attribute("aria-pressed", "true")
+
+
+def test_two_tabs_of_one_person_agree_on_what_is_hers(windows: Windows, demo_stack: Stack) -> None:
+    first, second = seated(windows, demo_stack, "heidi-two"), seated(windows, demo_stack, "heidi-two")
+    message = "Leo Fontana: That’s my mum."
+
+    quick(first, message, "love").click()
+    expect(chip(second, message, "❤")).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+
+    chip(second, message, "❤").click()
+    expect(chip(first, message, "❤")).to_have_count(0, timeout=ONE_SECOND)
+    expect(first.get_by_text("Live", exact=True)).to_be_visible()
+    expect(second.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def test_resting_on_a_reaction_says_whose_it_is(windows: Windows, demo_stack: Stack) -> None:
+    for user in ("ivan-who", "judy-who", "kim-who"):
+        react(demo_stack, user, "messages/crew-1", "👏")
+    page = seated(windows, demo_stack, "leo-who")
+    message = "Jonas Beck: Van’s outside. Who has the key to the scene dock?"
+
+    chip(page, message, "👏").hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("kim-who, judy-who and 1 other reacted with")
+
+    quick(page, message, "Who reacted").click()
+    people = page.get_by_role("dialog", name="Who reacted").get_by_role("listitem")
+    expect(people).to_have_count(3)
+    expect(people.first).to_contain_text("kim-who")
+
+
+def test_a_tap_the_server_refuses_is_taken_back_and_explained(windows: Windows, demo_stack: Stack) -> None:
+    message = "Amara Diallo: Then it stays."
+    full = [
+        "🍇",
+        "🍈",
+        "🍉",
+        "🍊",
+        "🍋",
+        "🍌",
+        "🍍",
+        "🥭",
+        "🍎",
+        "🍐",
+        "🍑",
+        "🍒",
+        "🍓",
+        "🥝",
+        "🍅",
+        "🥥",
+        "🥑",
+        "🍆",
+        "🥔",
+        "🥕",
+    ]
+    for place, emoji in enumerate(full):
+        react(demo_stack, f"mallory-{place // 8}", "messages/crew-7", emoji)
+    page = seated(windows, demo_stack, "niaj-refused")
+    expect(chip(page, message, "🥕")).to_have_text("🥕1")
+
+    quick(page, message, "wow").click()
+
+    expect(page.get_by_text("Twenty different emoji are on this already.")).to_be_visible()
+    expect(chip(page, message, "😮")).to_have_count(0)
+
+
+def test_a_storm_stays_within_the_limits_and_reaches_every_window(windows: Windows, demo_stack: Stack) -> None:
+    olivia, peggy = seated(windows, demo_stack, "olivia-storm"), seated(windows, demo_stack, "peggy-storm")
+    olivia.get_by_label("Where").select_option("posts/cold-water")
+
+    olivia.get_by_role("button", name="Start a storm").click()
+    expect(olivia.get_by_text(re.compile(r"^\d{3,} taps saved, none refused\.$"))).to_be_visible(timeout=30_000)
+    expect(option(peggy, "Tomás Ruiz", "love")).to_have_accessible_name(re.compile(r"^love, [1-9]\d*$"))
+    olivia.get_by_role("button", name="Stop").click()
+
+    settled = option(olivia, "Tomás Ruiz", "love").get_attribute("aria-label") or ""
+    expect(option(peggy, "Tomás Ruiz", "love")).to_have_accessible_name(settled)
+
+
+def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Windows, tmp_path: Path) -> None:
+    with Stack(tmp_path / "data", DEMO="true") as stack:
+        quinn, rupert = seated(windows, stack, "quinn"), seated(windows, stack, "rupert")
+        option(quinn, "Ines Okafor", "like").click()
+        expect(option(rupert, "Ines Okafor", "like")).to_have_accessible_name("like, 1")
+
+        stack.kill()
+        expect(quinn.get_by_text("The server is away. Your taps are kept")).to_be_visible()
+        option(quinn, "Mei Tanaka", "love").click()
+        expect(option(quinn, "Mei Tanaka", "love")).to_have_attribute("aria-pressed", "true")
+        stack.restart()
+
+        expect(option(rupert, "Mei Tanaka", "love")).to_have_accessible_name("love, 1", timeout=20_000)
+        expect(option(rupert, "Ines Okafor", "like")).to_have_accessible_name("like, 1")
+        expect(option(quinn, "Ines Okafor", "like")).to_have_accessible_name("like, 1, your reaction")
+        expect(quinn.get_by_text("The server is away.")).to_be_hidden()
+        option(rupert, "Ines Okafor", "like").click()
+        expect(option(quinn, "Ines Okafor", "like")).to_have_accessible_name(
+            "like, 2, your reaction", timeout=ONE_SECOND
+        )
+
+
+def test_a_server_without_demo_tokens_is_entered_with_ones_own(windows: Windows, tmp_path: Path) -> None:
+    with Stack(tmp_path / "data") as stack:
+        page = windows.open(f"{stack.http_url}/")
+        page.get_by_label("Your name", exact=True).fill("sybil")
+        page.get_by_role("button", name="Take a seat").click()
+        expect(page.get_by_role("alert")).to_have_text("This server hands out no demo tokens. Paste one of yours.")
+
+        page.get_by_label("Token").fill(stack.token("sybil"))
+        page.get_by_role("button", name="Take a seat").click()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        option(page, "Ines Okafor", "sad").click()
+        expect(page.locator("#spoken")).to_have_text("sad given.")
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_phone_shows_one_view_at_a_time_and_never_scrolls_sideways(
+    windows: Windows, demo_stack: Stack, width: int
+) -> None:
+    page = seated(windows, demo_stack, f"trent-{width}", width=width, touch=True)
+    for view, heading in (("Posts", "Ines Okafor"), ("Chat", "Load-in crew"), ("House", "Storm")):
+        page.get_by_role("navigation").get_by_role("button", name=view).tap()
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    expect(page.get_by_role("heading", name="Load-in crew")).to_be_hidden()
+
+
+def test_the_keyboard_alone_is_enough(windows: Windows, demo_stack: Stack) -> None:
+    page = seated(windows, demo_stack, "victor-keys")
+    option(page, "Mei Tanaka", "wow").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(option(page, "Mei Tanaka", "sad")).to_have_accessible_name("sad, 1, your reaction")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("tooltip")).to_contain_text("reacted with sad")
+
+    message = "Jonas Beck: The whole moon?"
+    add = page.get_by_role("button", name=f"Add a reaction to {message}")
+    add.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    expect(
+        page.get_by_role("dialog", name="Pick an emoji").get_by_role("button", name="love", exact=True)
+    ).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+
+    expect(chip(page, message, "❤")).to_have_attribute("aria-pressed", "true")
+    expect(add).to_be_focused()
+
+
+def test_the_theme_follows_the_system_until_somebody_chooses(windows: Windows, demo_stack: Stack) -> None:
+    page = windows.open(f"{demo_stack.http_url}/", scheme="dark")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.get_by_label("Your name", exact=True).fill("walter-theme")
+    page.get_by_role("button", name="Take a seat").click()
+    page.get_by_role("button", name="Switch to dark").click()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
