@@ -1,0 +1,41 @@
+"""A reaction over plain HTTP, with the standard library.
+
+plaudit up
+TOKEN=$(plaudit token mint alice) python examples/react_over_rest.py
+"""
+
+import argparse
+import json
+import os
+import sys
+import uuid
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+
+def call(method: str, url: str, token: str) -> Any:
+    try:
+        with urlopen(Request(url, method=method, headers={"Authorization": f"Bearer {token}"}), timeout=5) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        sys.exit(f"{error.code}: {error.read().decode()}")
+
+
+def main(url: str, token: str, message: str, emoji: str) -> None:
+    reactions = f"{url}/api/messages/{message}/reactions"
+    toggled = call("PUT", f"{reactions}/{quote(emoji)}?op_id={uuid.uuid4()}", token)
+    print(f"{emoji} is {'on' if toggled['on'] else 'off'} on messages/{message}")
+    print("  ".join(f"{one['emoji']} {one['count']}" for one in call("GET", reactions, token)["reactions"]))
+    latest = call("GET", f"{reactions}/{quote(emoji)}/users?limit=5", token)["reactors"]
+    print(f"latest: {', '.join(one['user'] for one in latest) or 'nobody'}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", default=os.environ.get("URL", "http://127.0.0.1:8080"))
+    parser.add_argument("--token", default=os.environ.get("TOKEN", ""), help="of a user; by default $TOKEN")
+    parser.add_argument("--message", default="42")
+    parser.add_argument("--emoji", default="👍")
+    main(**vars(parser.parse_args()))
