@@ -1,0 +1,1 @@
+"""Fan-out: who must hear of a change, and when."""

@@ -1,0 +1,1 @@
+"""Peers behind the ports of the room."""

@@ -1,0 +1,152 @@
+"""Deliveries to gateway nodes: one stream per node, each with an outbox of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fanout_svc import codec, metrics
+from fanout_svc.config import Config
+from fanout_svc.domain import Node, OwnUpdate, Update
+from fanout_svc.errors import NodeSilent
+from fanout_svc.outbox import Entry, Outbox
+from kit.mesh import Mesh
+from kit.tasks import Crew, crew, keep_running
+from plaudit.gateway.v1 import node_service_pb2 as pb
+from plaudit.gateway.v1 import node_service_pb2_grpc
+
+AT_ONCE = 512
+
+
+class GrpcNodes:
+    """See `ports.Nodes`. Made by `opened_nodes`."""
+
+    def __init__(self, mesh: Mesh, config: Config, tasks: Crew) -> None:
+        self.on_behind: Callable[[str], None] = lambda _: None
+        self._mesh = mesh
+        self._config = config
+        self._tasks = tasks
+        self._streams: dict[str, tuple[_Stream, asyncio.Task[None]]] = {}
+
+    def join(self, node: Node) -> None:
+        """See `ports.Nodes`."""
+        self.leave(node.node_id)
+        stream = _Stream(node, self._mesh, self._config, self._behind)
+        name = f"deliveries to {node.address}"
+        self._streams[node.node_id] = stream, self._tasks.start(keep_running(name, stream.attempt))
+
+    def leave(self, node_id: str) -> None:
+        """See `ports.Nodes`."""
+        found = self._streams.pop(node_id, None)
+        if found is not None:
+            found[1].cancel()
+
+    def deliver(self, update: Update | OwnUpdate, node_ids: Collection[str]) -> None:
+        """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
+        entry: Entry[pb.Delivery] | None = None
+        for node_id in node_ids:
+            found = self._streams.get(node_id)
+            if found is None:
+                continue
+            if entry is None:
+                in_place = isinstance(update, Update)
+                entry = Entry((update.topic, update.key), update.version, codec.delivery_to_pb(update), in_place)
+            found[0].put(entry)
+
+    def _behind(self, node_id: str) -> None:
+        metrics.BEHIND.inc()
+        self.on_behind(node_id)
+
+
+class _Stream:
+    """The stream to one node, again and again. What was sent without an answer is sent again on the next one."""
+
+    def __init__(self, node: Node, mesh: Mesh, config: Config, on_behind: Callable[[str], None]) -> None:
+        self._node = node
+        self._mesh = mesh
+        self._config = config
+        self._on_behind = on_behind
+        self._outbox: Outbox[pb.Delivery] = Outbox(config.outbox_deliveries)
+        self._unanswered: deque[list[Entry[pb.Delivery]]] = deque()
+        self._wake = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._broken = False
+
+    def put(self, entry: Entry[pb.Delivery]) -> None:
+        """Has an entry sent."""
+        metrics.DELIVERIES.inc()
+        if self._outbox.put(entry):
+            metrics.MERGED.inc()
+        self._wake.set()
+
+    async def attempt(self) -> None:
+        """Sends until the stream breaks; always ends by raising."""
+        stub: Any = node_service_pb2_grpc.NodeServiceStub(self._mesh.channel(self._node.address))
+        call = stub.Deliver(metadata=self._mesh.metadata())
+        writer = asyncio.create_task(self._write(call))
+        reader = asyncio.create_task(self._read(call))
+        try:
+            await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
+            for task in (reader, writer):  # the reader knows better why the stream broke
+                if task.done():
+                    await task
+        finally:
+            self._broken = True
+            for task in (writer, reader):
+                task.cancel()
+            call.cancel()
+            await asyncio.gather(writer, reader, return_exceptions=True)
+            self._outbox.give_back([entry for batch in self._unanswered for entry in batch])
+            self._unanswered.clear()
+
+    async def _write(self, call: Any) -> None:
+        # An empty batch first: its answer says that the node is really there.
+        batch: list[Entry[pb.Delivery]] = []
+        while True:
+            self._unanswered.append(batch)
+            await call.write(codec.deliveries_to_pb([entry.item for entry in batch]))
+            while len(self._unanswered) >= self._config.batches_in_flight:
+                self._answered.clear()
+                await self._answered.wait()
+            while not (batch := self._outbox.take(AT_ONCE)):
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _read(self, call: Any) -> None:
+        while True:
+            response = await self._answer(call)
+            if not isinstance(response, pb.DeliverResponse):
+                raise NodeSilent("the node ended the stream")
+            if self._unanswered:
+                self._unanswered.popleft()
+            self._answered.set()
+            if self._broken or self._outbox.overflowed:
+                # Only now is it worth the question what the node has missed.
+                self._broken = self._outbox.overflowed = False
+                self._on_behind(self._node.node_id)
+
+    async def _answer(self, call: Any) -> Any:
+        reading = asyncio.ensure_future(call.read())
+        try:
+            while True:
+                waited_for = self._unanswered[0] if self._unanswered else None
+                done, _ = await asyncio.wait((reading,), timeout=self._config.answer_seconds)
+                if done:
+                    return reading.result()
+                if waited_for is not None and self._unanswered and self._unanswered[0] is waited_for:
+                    raise NodeSilent("the node does not answer")
+        finally:
+            reading.cancel()
+
+
+@asynccontextmanager
+async def opened_nodes(mesh: Mesh, config: Config) -> AsyncIterator[GrpcNodes]:
+    """Deliveries for the block."""
+    async with crew() as tasks:
+        try:
+            yield GrpcNodes(mesh, config, tasks)
+        finally:
+            tasks.dismiss()

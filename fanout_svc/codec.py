@@ -1,0 +1,124 @@
+"""Between protobuf messages and the values of the room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.message import DecodeError
+
+from fanout_svc.domain import Change, Node, OwnUpdate, Topic, Totals, Update
+from fanout_svc.interest import News
+from fanout_svc.service import TopicStatus
+from kit.caller import Caller
+from kit.errors import Invalid
+from kit.eventlog import Record
+from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
+from plaudit.fanout.v1 import fanout_service_pb2 as pb
+from plaudit.fanout.v1 import updates_pb2
+from plaudit.gateway.v1 import node_service_pb2 as node_pb
+from plaudit.session.v1 import session_registry_service_pb2 as session_pb
+
+
+class Undecodable(Exception):
+    """A log record that is not what it should be."""
+
+
+def changes_from_record(record: Record) -> list[Change]:
+    """The changes of a log record; raises `Undecodable`."""
+    try:
+        changes = event_pb.ReactionsChanged.FromString(record.payload).changes
+    except DecodeError as error:
+        raise Undecodable(str(error)) from None
+    return [
+        (change.tenant, change.target, change.user, change.added, change.removed, change.version) for change in changes
+    ]
+
+
+def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
+    """What a gateway node is sent."""
+    tenant, name = update.topic
+    message = _update(update) if isinstance(update, Update) else _own_update(update)
+    kind = "reaction_update" if isinstance(update, Update) else "own_reaction_update"
+    return node_pb.Delivery(
+        tenant=tenant,
+        topic=name,
+        type=kind,
+        payload=message.SerializeToString(),
+        version=update.version,
+        key=update.key,
+    )
+
+
+def deliveries_to_pb(deliveries: Sequence[node_pb.Delivery]) -> node_pb.DeliverRequest:
+    """A batch of deliveries."""
+    return node_pb.DeliverRequest(deliveries=deliveries)
+
+
+def counts_request_to_pb(wanted: Mapping[Topic, int], *, at_versions: bool) -> bytes:
+    """A question for the counts of topics, at their versions or as they are."""
+    return counter_pb.GetCountsRequest(
+        targets=[name for _, name in wanted],
+        tenants=[tenant for tenant, _ in wanted],
+        min_versions=wanted.values() if at_versions else (),
+    ).SerializeToString()
+
+
+def counts_from_pb(wanted: Mapping[Topic, int], response: bytes) -> dict[Topic, Totals]:
+    """The counts asked for, without those that have not reached their version."""
+    rows = counter_pb.GetCountsResponse.FromString(response).counts
+    return {
+        topic: Totals(row.version, tuple((one.emoji, one.count) for one in row.reactions))
+        for (topic, least), row in zip(wanted.items(), rows, strict=True)
+        if row.version >= least
+    }
+
+
+def watch_to_pb() -> session_pb.WatchRequest:
+    """A request for nodes and interest."""
+    return session_pb.WatchRequest(topics=True)
+
+
+def news_from_pb(response: session_pb.WatchResponse, hosting: str) -> News:
+    """What the registry says of nodes that host a service, and of interest."""
+    return News(
+        down=list(response.down),
+        up=[Node(node.node_id, node.address, node.epoch) for node in response.up if hosting in node.services],
+        interests=[(one.node_id, (one.topic.tenant, one.topic.name), one.wanted) for one in response.interests],
+        synced=response.synced,
+    )
+
+
+def topics_from_pb(request: pb.DescribeTopicsRequest, who: Caller) -> list[Topic]:
+    """The topics asked about; raises `Invalid`."""
+    if any(not name for name in request.topics):
+        raise Invalid("a topic has a name", field="topics")
+    return [(request.tenant or who.tenant, name) for name in request.topics]
+
+
+def statuses_to_pb(statuses: Sequence[TopicStatus]) -> pb.DescribeTopicsResponse:
+    """What is known of topics."""
+    return pb.DescribeTopicsResponse(
+        topics=[
+            pb.TopicStatus(
+                topic=status.topic[1],
+                node_ids=status.node_ids,
+                sent_version=status.sent_version,
+                storm=status.storm,
+            )
+            for status in statuses
+        ]
+    )
+
+
+def _update(update: Update) -> updates_pb2.ReactionUpdate:
+    message = updates_pb2.ReactionUpdate(version=update.version, storm=update.storm, recent=update.recent)
+    for emoji, count in update.totals.reactions:
+        message.reactions.add(emoji=emoji, count=count)
+    return message
+
+
+def _own_update(update: OwnUpdate) -> updates_pb2.OwnReactionUpdate:
+    return updates_pb2.OwnReactionUpdate(
+        target=update.target, added=update.added, removed=update.removed, version=update.version
+    )

@@ -1,0 +1,41 @@
+"""What can be set for fan-out."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Settings of fan-out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_seconds: float = Field(
+        default=0.5, gt=0, le=10, description="The least time between two updates of one topic, and the longest wait."
+    )
+    storm_changes: int = Field(
+        default=100, ge=0, description="More changes than this in a window are a storm: counts only."
+    )
+    counts_seconds: float = Field(
+        default=0.25, gt=0, le=10, description="How long one question for counts may take before it is asked again."
+    )
+    counts_in_flight: int = Field(default=4, ge=1, le=64, description="Questions for counts under way at a time.")
+    retry_seconds: float = Field(
+        default=0.05, gt=0, le=10, description="How soon an update is tried again whose counts could not be had."
+    )
+    records_at_once: int = Field(default=32, ge=1, le=10_000, description="Log records read at a time.")
+    look_back_records: int = Field(
+        default=100,
+        ge=0,
+        description="Log records read from before the start, to know what the counts must have in them.",
+    )
+    versions_kept: int = Field(
+        default=200_000, ge=1_000, description="Targets whose last versions are kept, whoever wants them."
+    )
+    outbox_deliveries: int = Field(
+        default=100_000, ge=512, description="Deliveries that may wait for one node; above, it is told all anew."
+    )
+    batches_in_flight: int = Field(default=4, ge=1, le=64, description="Batches a node may have without an answer.")
+    answer_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="How long a node may take to answer a batch before it is called anew."
+    )

@@ -1,0 +1,50 @@
+"""What fan-out needs from outside: counts, news of interest, and nodes to deliver to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from typing import Protocol
+
+from fanout_svc.domain import Node, OwnUpdate, Topic, Totals, Update
+from fanout_svc.interest import News
+
+
+class Counts(Protocol):
+    """Knows the counts of targets."""
+
+    async def get(self, wanted: Mapping[Topic, int]) -> Mapping[Topic, Totals]:
+        """The counts of up to 1,000 topics, each at its version or a later one.
+
+        A topic whose counts are not that far in time is left out. Raises `errors.CountsUnreachable`.
+        """
+        ...
+
+
+class Watch(Protocol):
+    """Brings news of nodes and interest."""
+
+    def news(self) -> AsyncGenerator[News, None]:
+        """First all there is, ended by `synced`, then every change in order. Ends or raises when the watch breaks."""
+        ...
+
+
+class Nodes(Protocol):
+    """Delivers to gateway nodes; none of them waits for another.
+
+    What was delivered arrives at least once while the node is joined, or is overtaken by a newer delivery of the same
+    topic and key. Where that cannot be kept (the node was away, or far behind), `on_behind` is called with its id.
+    """
+
+    on_behind: Callable[[str], None]
+
+    def join(self, node: Node) -> None:
+        """Delivers to this node from now on."""
+        ...
+
+    def leave(self, node_id: str) -> None:
+        """Forgets the node and all that waits for it."""
+        ...
+
+    def deliver(self, update: Update | OwnUpdate, node_ids: Collection[str]) -> None:
+        """Has an update delivered to nodes; ids of nodes that are not joined are ignored. Never waits."""
+        ...

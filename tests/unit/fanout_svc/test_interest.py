@@ -1,0 +1,130 @@
+"""Who wants what, as the registry tells it."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_svc.domain import Node, Topic
+from fanout_svc.interest import Effects, Interest, News
+
+A: Topic = ("default", "messages/a")
+B: Topic = ("default", "messages/b")
+N1 = Node("n1", "127.0.0.1:1", 1)
+N2 = Node("n2", "127.0.0.1:2", 2)
+
+
+def synced(*news: News) -> Interest:
+    interest = Interest()
+    interest.restart()
+    for one in news:
+        interest.apply(one)
+    interest.apply(News(synced=True))
+    return interest
+
+
+def test_interest_that_begins_is_greeted() -> None:
+    interest = synced(News(up=[N1]))
+    effects = interest.apply(News(interests=[("n1", A, True)]))
+    assert effects == Effects(greet=(("n1", A),))
+    assert set(interest.nodes_of(A)) == {"n1"}
+    assert A in interest
+
+
+def test_interest_that_ended_and_began_again_is_greeted_again() -> None:
+    interest = synced(News(up=[N1], interests=[("n1", A, True)]))
+    effects = interest.apply(News(interests=[("n1", A, False), ("n1", A, True)]))
+    assert effects == Effects(greet=(("n1", A),))
+
+
+def test_interest_that_began_and_ended_is_not() -> None:
+    interest = synced(News(up=[N1]))
+    effects = interest.apply(News(interests=[("n1", A, True), ("n1", A, False)]))
+    assert effects == Effects(ended=(A,))
+    assert A not in interest
+
+
+def test_a_node_that_is_gone_wants_nothing() -> None:
+    interest = synced(News(up=[N1, N2], interests=[("n1", A, True), ("n2", A, True), ("n1", B, True)]))
+    effects = interest.apply(News(down=["n1"]))
+    assert effects == Effects(left=("n1",), ended=(B,))
+    assert set(interest.nodes_of(A)) == {"n2"}
+
+
+def test_a_node_that_attached_anew_is_joined_anew_and_wants_nothing_yet() -> None:
+    interest = synced(News(up=[N1], interests=[("n1", A, True)]))
+    again = Node("n1", "127.0.0.1:9", 5)
+    assert interest.apply(News(down=["n1"], up=[again])) == Effects(left=("n1",), joined=(again,), ended=(A,))
+
+
+def test_until_a_new_watch_is_synced_what_was_known_stays() -> None:
+    interest = synced(News(up=[N1], interests=[("n1", A, True)]))
+    interest.restart()
+    assert interest.apply(News(up=[N1, N2])) == Effects()
+    assert A in interest
+    effects = interest.apply(News(interests=[("n2", B, True)], synced=True))
+    assert effects == Effects(joined=(N2,), greet=(("n2", B),), ended=(A,))
+    assert A not in interest
+
+
+def test_a_new_watch_that_tells_the_same_greets_nobody() -> None:
+    interest = synced(News(up=[N1], interests=[("n1", A, True)]))
+    interest.restart()
+    assert interest.apply(News(up=[N1], interests=[("n1", A, True)], synced=True)) == Effects()
+
+
+def test_a_watch_that_breaks_before_it_is_synced_leaves_no_trace() -> None:
+    interest = synced(News(up=[N1], interests=[("n1", A, True)]))
+    interest.restart()
+    interest.apply(News(up=[N2], interests=[("n2", B, True)]))
+    interest.restart()
+    assert interest.apply(News(up=[N1], interests=[("n1", A, True)], synced=True)) == Effects()
+
+
+@given(st.integers(0, 100_000))
+def test_effects_keep_a_follower_right_whatever_happens(seed: int) -> None:
+    """Who follows the effects alone has joined exactly the nodes there are, and greeted all they want."""
+    rng = random.Random(seed)
+    interest = Interest()
+    nodes: dict[str, Node] = {}
+    wanted: set[tuple[str, Topic]] = set()
+    joined: dict[str, Node] = {}
+    greeted: set[tuple[str, Topic]] = set()
+    interest.restart()
+    interest.apply(News(synced=True))
+
+    def follow(effects: Effects) -> None:
+        for node_id in effects.left:
+            del joined[node_id]
+            greeted.difference_update({pair for pair in greeted if pair[0] == node_id})
+        for node in effects.joined:
+            joined[node.node_id] = node
+        greeted.update(effects.greet)
+
+    for epoch in range(40):
+        down, up, interests = [], [], []
+        node_id = rng.choice(["n1", "n2", "n3"])
+        if node_id in nodes and rng.random() < 0.3:
+            down.append(node_id)
+            del nodes[node_id]
+            wanted = {pair for pair in wanted if pair[0] != node_id}
+        if node_id not in nodes and rng.random() < 0.7:
+            nodes[node_id] = Node(node_id, "127.0.0.1:1", epoch)
+            up.append(nodes[node_id])
+        if node_id in nodes:
+            for topic in rng.sample([A, B], rng.randint(0, 2)):
+                want = (node_id, topic) not in wanted
+                wanted ^= {(node_id, topic)}
+                interests.append((node_id, topic, want))
+        if rng.random() < 0.8:
+            follow(interest.apply(News(down, up, interests)))
+        else:  # the watch broke before it brought this, and a new one tells everything
+            interest.restart()
+            follow(interest.apply(News(up=list(nodes.values()))))
+            follow(interest.apply(News(interests=[(*pair, True) for pair in wanted], synced=True)))
+        assert joined == nodes
+        assert set(interest.pairs()) == wanted
+        assert greeted >= wanted
+        assert {topic for _, topic in wanted} == {topic for topic in (A, B) if topic in interest}
