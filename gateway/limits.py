@@ -16,7 +16,8 @@ class Rate:
         The generic cell rate algorithm: one float of state instead of a counter and a clock.
         """
         due = max(due, now) + 1 / self.per_second
-        return None if due - now > self.burst / self.per_second else due
+        # Half a turn of tolerance, so that rounding never takes the last of a burst away.
+        return None if due - now > (self.burst + 0.5) / self.per_second else due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ _NO_ROOM = {"Retry-After": "1"}
 
 
 class Newcomer(Protocol):
-    """A connection whose first request is not complete."""
+    """A connection that has not become a WebSocket or HTTP."""
 
     peer: Peer
 
@@ -63,12 +63,13 @@ class Listener:
             newcomer.drop()
         for socket in list(self._sockets):
             socket.close(1001, "the server is going away")
-        self._empty.clear()
-        if self._sockets:
+        while self._sockets or self._newcomers:
+            self._empty.clear()
             await self._empty.wait()
 
     def enter(self, newcomer: Newcomer) -> Refuse | None:
-        """Counts a new connection, or says why there is no room for it."""
+        """Counts a new connection, or says why there is no room for it; `passed` ends it in both cases."""
+        self._newcomers.add(newcomer)
         address = newcomer.peer[0]
         if self._server is None or self.connections >= self._limits.connections:
             return Refuse(503, "NO_ROOM", "the server takes no more connections", _NO_ROOM)
@@ -76,12 +77,12 @@ class Listener:
             return Refuse(429, "TOO_MANY_IDLE", "this address has too many idle connections", _NO_ROOM)
         self.connections += 1
         self._idle[address] += 1
-        self._newcomers.add(newcomer)
         return None
 
-    def announced(self, newcomer: Newcomer) -> None:
-        """The newcomer's first request is complete, or will never be."""
+    def passed(self, newcomer: Newcomer) -> None:
+        """The newcomer has become something else, or is gone."""
         self._newcomers.discard(newcomer)
+        self._empty.set()
 
     def opened(self, socket: Socket) -> None:
         """A newcomer has become a WebSocket."""
@@ -97,8 +98,7 @@ class Listener:
         self.connections -= 1
         if not socket.trusted:
             self._forget(socket.peer[0])
-        if not self._sockets:
-            self._empty.set()
+        self._empty.set()
 
     def left(self, address: str) -> None:
         """A connection has ended that was no WebSocket."""

@@ -101,8 +101,7 @@ class _Door(asyncio.Protocol):
         self.peer = (transport.get_extra_info("peername") or self.peer)[:2]
         refuse = self._listener.enter(self)
         if refuse is not None:
-            self._transport.write(refusal(refuse))
-            linger(self._transport, self._limits.close_timeout, lambda: None)
+            self._answer(refuse, partial(self._listener.passed, self))
             return
         self._timer = asyncio.get_running_loop().call_later(self._limits.head_timeout, self._late)
 
@@ -116,7 +115,7 @@ class _Door(asyncio.Protocol):
             self._pass_on(bytes(self._data[:end]), bytes(self._data[end + len(_END) :]))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._announce()
+        self._pass()
         self._listener.left(self.peer[0])
 
     def drop(self) -> None:
@@ -126,10 +125,10 @@ class _Door(asyncio.Protocol):
     def _late(self) -> None:
         self._refuse(Refuse(408, "HEAD_TOO_SLOW", "the request head did not come in time"))
 
-    def _announce(self) -> None:
+    def _pass(self) -> None:
+        self._listener.passed(self)
         if self._timer is not None:
             self._timer.cancel()
-        self._listener.announced(self)
 
     def _pass_on(self, raw: bytes, rest: bytes) -> None:
         try:
@@ -139,7 +138,7 @@ class _Door(asyncio.Protocol):
             elif self._http is None:
                 self._refuse(Refuse(404, "NOT_FOUND", "there is nothing here"))
             else:
-                self._announce()
+                self._pass()
                 protocol = _Http(self._http(), partial(self._listener.left, self.peer[0]))
                 protocol.connection_made(self._transport)
                 self._transport.set_protocol(protocol)
@@ -161,7 +160,7 @@ class _Door(asyncio.Protocol):
             log.exception("accept failed")
             self._refuse(Refuse(500, "INTERNAL", "the handshake failed"))
             return
-        self._announce()
+        self._pass()
         socket = Socket(
             self._transport,
             handler,
@@ -175,9 +174,13 @@ class _Door(asyncio.Protocol):
         socket.start(switching_protocols(head.headers, verdict.subprotocol), rest)
 
     def _refuse(self, refuse: Refuse) -> None:
-        self._announce()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._answer(refuse, partial(self.connection_lost, None))
+
+    def _answer(self, refuse: Refuse, on_lost: Callable[[], None]) -> None:
         self._transport.write(refusal(refuse))
-        linger(self._transport, self._limits.close_timeout, partial(self._listener.left, self.peer[0]))
+        linger(self._transport, self._limits.close_timeout, on_lost)
 
 
 class _Http(asyncio.Protocol):

@@ -285,6 +285,17 @@ async def test_the_end_of_the_listener_closes_every_socket_with_1001() -> None:
     assert (listener.sockets, listener.connections) == (0, 0)
 
 
+async def test_the_end_of_the_listener_ends_connections_without_a_request() -> None:
+    async with listening("127.0.0.1", 0, accept=lambda handshake: Accept(None, Recorder)) as listener:
+        silent = await asyncio.open_connection("127.0.0.1", listener.port)
+        refused = await asyncio.open_connection("127.0.0.1", listener.port)
+        refused[1].write(b"nonsense\r\n\r\n")
+        assert (await refused[0].readline()).startswith(b"HTTP/1.1 400 ")
+    assert listener.connections == 0
+    for _, writer in (silent, refused):
+        writer.close()
+
+
 async def test_a_listener_that_stops_accepting_keeps_its_sockets() -> None:
     async with wired(react=lambda socket, payload: socket.send(encode_frame(TEXT, payload))) as wire:
         wire.listener.stop_accepting()
@@ -308,6 +319,7 @@ SCENARIOS: list[Callable[[], Awaitable[None]]] = [
     test_a_peer_that_never_reads_is_dropped_with_its_buffer,
     test_a_paused_socket_lets_tcp_hold_the_peer_back,
     test_the_end_of_the_listener_closes_every_socket_with_1001,
+    test_the_end_of_the_listener_ends_connections_without_a_request,
     test_a_listener_that_stops_accepting_keeps_its_sockets,
 ]
 

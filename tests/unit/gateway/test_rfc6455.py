@@ -166,11 +166,13 @@ def test_control_frames_and_the_high_bit_are_left_to_the_parser(first: bytes) ->
     assert DeclaredLengths(limit=10).oversized(b"\x82\xff" + b"\xff" * 8 + bytes(4)) is None
 
 
-def test_a_rate_allows_its_burst_and_then_its_pace() -> None:
-    rate = Rate(per_second=10, burst=3)
-    due: float | None = 0.0
-    for _ in range(3):
-        due = rate.spend(due or 0.0, now=100.0)
-        assert due is not None
-    assert rate.spend(due or 0.0, now=100.0) is None
-    assert rate.spend(due or 0.0, now=100.1) is not None
+@given(st.floats(0, 1e7), st.sampled_from([0.001, 0.3, 10, 333]), st.integers(1, 100))
+def test_a_rate_allows_its_burst_and_then_its_pace(now: float, per_second: float, burst: int) -> None:
+    rate = Rate(per_second, burst)
+    due = 0.0
+    for _ in range(burst):
+        spent = rate.spend(due, now)
+        assert spent is not None
+        due = spent
+    assert rate.spend(due, now) is None
+    assert rate.spend(due, now + 1 / per_second) is not None
