@@ -170,8 +170,7 @@ class Meter:
     @property
     def notes(self) -> list[str]:
         """What a reader of the figures should know."""
-        share = self.busiest
-        return [f"the machine was busy: waited {share:.0%} of the time for a core"] if share > 0.1 else []
+        return ["busy machine: over 10 % of the time spent waiting for a core"] if self.busiest > 0.1 else []
 
 
 @contextmanager

@@ -12,20 +12,23 @@ from bench.setup import Setup, alternating, noted
 from bench.system import plaudit
 
 VIEWERS = 1_000
-RATE = 10.0  # broadcasts a second: a pace that the slowest peer can keep
+# Broadcasts a second: a pace that the peers can keep.
+RATE, SLOW_RATE = 50.0, 10.0
 SOCKETIO = ("--path", "/socket.io/?EIO=4&transport=websocket", "--greeting", "40", "--greetings", "2")
 
 
-def _beside(setup: Setup, peers: Sequence[tuple[str, str, AbstractContextManager[Room], Goal]]) -> list[Line]:
+def _beside(
+    setup: Setup, rate: float, peers: Sequence[tuple[str, str, AbstractContextManager[Room], Goal]]
+) -> list[Line]:
     seconds = setup.pick(2, 4, 10)
     lines = []
     with plaudit() as system, plaudit_room(system, VIEWERS) as room:
-        room.measure(RATE, 1)
+        room.measure(rate, 1)
         for id_, what, other, goal in peers:
             with other as reference:
-                reference.measure(RATE, 1)
+                reference.measure(rate, 1)
                 ours, theirs = alternating(
-                    partial(room.measure, RATE, seconds), partial(reference.measure, RATE, seconds)
+                    partial(room.measure, rate, seconds), partial(reference.measure, rate, seconds)
                 )
             last = ours[-1]
             cpu = {
@@ -52,20 +55,21 @@ def _beside(setup: Setup, peers: Sequence[tuple[str, str, AbstractContextManager
 def bare(setup: Setup) -> list[Line]:
     """P1: beside `os.write` of a ready frame to the same number of sockets."""
     what = f"fan-out to {VIEWERS:,} sockets ÷ bare os.write"
-    return _beside(setup, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.8, 0.9))])
+    return _beside(setup, RATE, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.8, 0.9))])
 
 
 def go(setup: Setup) -> list[Line]:
     """P2: beside prepared messages of gorilla/websocket on one core."""
     program = go_broadcaster()
     what = "fan-out ÷ Go gorilla/websocket PreparedMessage, GOMAXPROCS=1"
-    return _beside(setup, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(0.95, 1.1))])
+    return _beside(setup, RATE, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(0.95, 1.1))])
 
 
 def python(setup: Setup) -> list[Line]:
     """P3: beside what a Python programmer would reach for."""
     return _beside(
         setup,
+        SLOW_RATE,
         [
             (
                 "P3",
