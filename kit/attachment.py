@@ -122,9 +122,9 @@ class Attachment:
             log.info("attached to the registry", node=self.node_id, epoch=first.epoch)
             self._attached.set()
             writer = asyncio.create_task(self._tell(call, lease / 3))
-            # Every request is answered, so silence for as long as a lease means that the other side is gone.
+            # Every request is answered, so silence for two leases means that the other side is gone.
             while True:
-                self._hear(await _read(call, lease))
+                self._hear(await _read(call, 2 * lease))
         except EOFError:
             if not self._leaving:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -53,10 +54,9 @@ class Registry:
             earlier.outbox.close(Replaced("the node has attached anew"))
         self._links[node.node_id] = link
         self._carry_out(effects)
-        link.outbox.answer(Answer(epoch=attached.epoch, lease=self._config.lease_seconds))
         log.info("node attached", node=node.node_id, address=node.address, epoch=attached.epoch)
         try:
-            self.tell(link, told)
+            self._tell(link, told, Answer(epoch=attached.epoch, lease=self._config.lease_seconds))
         except LimitReached:
             self.leave(link)
             raise
@@ -64,9 +64,7 @@ class Registry:
 
     def tell(self, link: Link, told: Told) -> None:
         """Renews the node's lease and takes in what it tells; raises LeaseExpired, Replaced, LimitReached."""
-        effects = self._table.tell(link.node.node_id, link.node.epoch, told, self._now())
-        link.outbox.answer(Answer(granted=effects.granted))
-        self._carry_out(effects)
+        self._tell(link, told, Answer())
 
     def leave(self, link: Link) -> None:
         """Takes the node out at once, and ends its answers."""
@@ -135,6 +133,11 @@ class Registry:
 
     def _now(self) -> Instant:
         return Instant(int(self._clock.now() * 1_000_000), self._clock.monotonic())
+
+    def _tell(self, link: Link, told: Told, answer: Answer) -> None:
+        effects = self._table.tell(link.node.node_id, link.node.epoch, told, self._now())
+        link.outbox.answer(replace(answer, granted=effects.granted))
+        self._carry_out(effects)
 
     def _carry_out(self, effects: Effects) -> None:
         by_node: dict[str, list[str]] = {}
