@@ -9,7 +9,7 @@ import { handle } from "../names.js";
 
 const EACH_PER_SECOND = 8; // the server allows a person 10 changes a second
 const TICK_MS = 40;
-const TAPS_IN_A_SEAT = 14; // then the next person takes the seat, so that counts grow
+const TAPS_IN_A_SEAT = 20; // then the next person takes the seat, so that counts grow
 const STATS_MS = 250;
 const REMEMBERED = 400;
 

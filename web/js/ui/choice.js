@@ -45,7 +45,7 @@ export function choice({ reactions, people, target, label, me }) {
         element.style.setProperty("--share", most ? String(Number((now * 1000n) / most) / 1000) : "0");
         element.setAttribute("aria-pressed", String(mine));
         element.setAttribute("aria-label", `${name}, ${figure(now)}${mine ? ", your reaction" : ""}`);
-        if (cause === "push" && known && now > before) rise(element, shown(emoji), Number(now - before > 3n ? 3n : now - before));
+        if (cause === "push" && known && now > before) rise(element, shown(emoji), Math.min(Number(now - before), 5));
         before = now;
       },
     };

@@ -27,11 +27,15 @@ export class People {
   #list = document.getElementById("who-list");
   #timer = 0;
   #asked = 0;
+  #resting = null;
 
   constructor(reactions, me) {
     this.#reactions = reactions;
     this.#me = me;
     this.#list.addEventListener("click", (event) => event.target === this.#list && this.#list.close());
+    reactions.addEventListener("change", ({ detail }) => {
+      if (detail.cause === "ack" && this.#resting?.target === detail.target) this.#soon();
+    });
     document.addEventListener("scroll", () => this.hide(), { capture: true, passive: true });
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
   }
@@ -39,8 +43,8 @@ export class People {
   /** Shows who, while a pointer rests on a chip or the keyboard is on it. */
   attach(element, target, emoji) {
     const soon = () => {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#show(element, target, emoji), CARD_AFTER_MS);
+      this.#resting = { element, target, emoji };
+      this.#soon();
     };
     element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && soon());
     element.addEventListener("pointerleave", () => this.hide());
@@ -51,6 +55,7 @@ export class People {
 
   hide() {
     clearTimeout(this.#timer);
+    this.#resting = null;
     this.#asked += 1;
     if (this.#card.matches(":popover-open")) this.#card.hidePopover();
   }
@@ -94,17 +99,26 @@ export class People {
     return reactors.map(({ user }) => user);
   }
 
-  async #show(element, target, emoji) {
+  #soon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#resting && this.#show(this.#resting), CARD_AFTER_MS);
+  }
+
+  async #show({ element, target, emoji }) {
     const asked = ++this.#asked;
     const { reactors } = await this.#ask(target, { emoji, limit: 5 });
-    if (asked !== this.#asked || !reactors.length || !element.isConnected) return;
+    if (asked !== this.#asked) return;
+    if (!reactors.length || !element.isConnected) {
+      if (this.#card.matches(":popover-open")) this.#card.hidePopover();
+      return;
+    }
     const total = this.#reactions.of(target).counts.get(emoji) ?? BigInt(reactors.length);
     const names = reactors.map(({ user }) => user);
     this.#card.replaceChildren(
       h("span", { class: "who-emoji", "aria-hidden": "true" }, shown(emoji)),
       h("p", {}, h("strong", {}, sentence(names, total, this.#me)), h("span", { class: "muted" }, ` reacted with ${nameOf(emoji)}`)),
       h("span", { class: "who-faces", "aria-hidden": "true" }, ...names.map((name) => avatar(name, "small"))));
-    this.#card.showPopover();
+    if (!this.#card.matches(":popover-open")) this.#card.showPopover();
     const from = element.getBoundingClientRect();
     const card = this.#card.getBoundingClientRect();
     const left = Math.min(Math.max(8, from.left + from.width / 2 - card.width / 2), innerWidth - card.width - 8);

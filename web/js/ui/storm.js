@@ -6,19 +6,19 @@ import { figure } from "./motion.js";
 
 const ON_POSTS = ["like", "like", "love", "love", "love", "haha", "wow", "wow", "sad"];
 const ON_MESSAGES = ["👏", "👏", "🎉", "❤", "🔥", "😂", "🌙", "🍕"];
-const DEFAULT_RATE = 40;
+const DEFAULT_RATE = 60;
 
 /** The panel that starts and stops `crowd`; `show(target)` brings the place of the storm into view. */
 export function stormPanel(crowd, show) {
   const target = h("select", { id: "storm-target" }, ...TARGETS.map((one) => h("option", { value: one }, titleOf(one))));
-  const rate = h("input", { id: "storm-rate", type: "range", min: "5", max: "120", step: "5", value: String(DEFAULT_RATE) });
+  const rate = h("input", { id: "storm-rate", type: "range", min: "10", max: "320", step: "10", value: String(DEFAULT_RATE) });
   const rateShown = h("output", { for: "storm-rate" }, `${DEFAULT_RATE} a second`);
   const button = h("button", { type: "button", class: "primary storm-button" }, icon("bolt"), h("span", {}, "Start a storm"));
   const cells = ["people", "saved a second", "half within", "99 % within"].map((label) => {
     const value = h("dd", {}, "–");
     return { value, element: h("div", {}, h("dt", {}, label), value) };
   });
-  const foot = h("p", { class: "muted fine" }, "Demo users with a socket each, none of them faster than one person may be.");
+  const foot = h("p", { class: "muted fine" }, "Demo users with a socket each, none faster than a person may be. Above 200 taps a second updates carry counts only.");
 
   target.value = POSTS[0].target;
   target.addEventListener("change", () => crowd.change(wanted()));
