@@ -1,0 +1,58 @@
+"""What is a target and what is not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.errors import Invalid
+from kit.target import COLLECTIONS, Target, is_id, parse_target
+
+
+@given(st.sampled_from(sorted(COLLECTIONS)), st.from_regex(r"[A-Za-z0-9_.~-]{1,64}", fullmatch=True))
+def test_a_target_is_read_and_written_back(collection: str, item: str) -> None:
+    assert str(parse_target(f"{collection}/{item}")) == f"{collection}/{item}"
+    assert parse_target(f"{collection}/{item}") == Target(collection, item)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "messages",
+        "messages/",
+        "/42",
+        "people/42",
+        "Messages/42",
+        "messages/4/2",
+        "messages/4 2",
+        "messages/42\n",
+        "messages/42\0",
+        "messages/:",
+        "messages/{42}",
+        "messages/*",
+        "messages/?",
+        "messages/é",
+        "messages/'; DROP TABLE record",
+        "messages/" + "x" * 65,
+        "messages/" + "x" * 10_000,
+        " messages/42",
+    ],
+)
+def test_anything_else_is_refused_by_name(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse_target(text)
+    assert (refused.value.reason, refused.value.field) == ("INVALID_TARGET", "target")
+
+
+def test_dots_make_no_path_because_no_slash_can_follow() -> None:
+    with pytest.raises(Invalid):
+        parse_target("messages/../posts/7")
+    assert parse_target("messages/..").id == ".."
+
+
+def test_an_id_is_never_empty_nor_ends_in_a_line_break() -> None:
+    assert is_id("alice")
+    assert not is_id("")
+    assert not is_id("alice\n")

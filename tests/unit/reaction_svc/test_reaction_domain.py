@@ -1,0 +1,228 @@
+"""The transition of one operation, and of any heap of repeated and shuffled ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reaction_svc.domain import Action, Draft, Op, Outcome, Refusal, Transition, transition
+from reaction_svc.policy import POLICIES, Policy, policy_of
+
+NOW = 1_700_000_000_000_000
+MULTI, SINGLE = Policy.ONE_PER_EMOJI, Policy.SINGLE_CHOICE
+EMOJI = ("👍", "❤", "😆", "😮")
+USERS = ("alice", "bob", "carol")
+
+
+def op(action: Action, emoji: str = "👍", *, user: str = "alice", op_id: str = "", target: str = "messages/1") -> Op:
+    return Op("default", target, user, emoji, action, op_id)
+
+
+def toggle(emoji: str = "👍", *, user: str = "alice", op_id: str = "", target: str = "messages/1") -> Op:
+    return op(Action.TOGGLE, emoji, user=user, op_id=op_id, target=target)
+
+
+@pytest.mark.parametrize(
+    ("policy", "held", "action", "emoji", "expected"),
+    [
+        (MULTI, (), Action.TOGGLE, "👍", Transition(True, "👍", ())),
+        (MULTI, ("👍",), Action.TOGGLE, "👍", Transition(False, "", ("👍",))),
+        (MULTI, ("❤",), Action.TOGGLE, "👍", Transition(True, "👍", ())),
+        (MULTI, ("👍",), Action.ADD, "👍", Transition(True, "", ())),
+        (MULTI, ("❤",), Action.ADD, "👍", Transition(True, "👍", ())),
+        (MULTI, (), Action.REMOVE, "👍", Transition(False, "", ())),
+        (MULTI, ("❤", "👍"), Action.REMOVE, "👍", Transition(False, "", ("👍",))),
+        (MULTI, ("❤", "👍"), Action.CLEAR, "", Transition(False, "", ("❤", "👍"))),
+        (MULTI, (), Action.CLEAR, "", Transition(False, "", ())),
+        (SINGLE, ("❤",), Action.TOGGLE, "👍", Transition(True, "👍", ("❤",))),
+        (SINGLE, ("❤",), Action.ADD, "👍", Transition(True, "👍", ("❤",))),
+        (SINGLE, ("❤",), Action.TOGGLE, "❤", Transition(False, "", ("❤",))),
+        (SINGLE, ("❤",), Action.REMOVE, "👍", Transition(False, "", ())),
+        (SINGLE, ("❤",), Action.ADD, "❤", Transition(True, "", ())),
+    ],
+)
+def test_transitions(policy: Policy, held: tuple[str, ...], action: Action, emoji: str, expected: Transition) -> None:
+    assert transition(policy, held, action, emoji) == expected
+
+
+def test_posts_and_comments_are_single_choice_and_the_others_one_per_emoji() -> None:
+    assert {name for name, policy in POLICIES.items() if policy is SINGLE} == {"posts", "comments"}
+    assert policy_of("streams/3") is MULTI
+
+
+def test_a_second_tap_takes_the_reaction_back() -> None:
+    draft = Draft("default", "messages/1")
+    first, second = draft.decide(toggle(), NOW, 20), draft.decide(toggle(), NOW, 20)
+    assert (first, second) == (Outcome(True, NOW), Outcome(False, NOW + 1))
+    assert draft.counts == {}
+    assert draft.changed == {("alice", "👍"): (False, NOW + 1)}
+    assert [(fact.added, fact.removed) for fact in draft.facts] == [("👍", ""), ("", "👍")]
+
+
+def test_a_switch_is_one_fact_at_one_version() -> None:
+    draft = Draft("default", "posts/7")
+    draft.decide(toggle("👍", target="posts/7"), NOW, 20)
+    outcome = draft.decide(toggle("❤", target="posts/7"), NOW, 20)
+    assert outcome == Outcome(True, NOW + 1)
+    assert draft.facts[-1] == ("default", "posts/7", "alice", "❤", "👍", NOW + 1)
+    assert len(draft.facts) == 2
+    assert draft.changed == {("alice", "👍"): (False, NOW + 1), ("alice", "❤"): (True, NOW + 1)}
+    assert draft.counts == {"❤": 1}
+
+
+def test_versions_grow_even_where_the_clock_goes_back() -> None:
+    draft = Draft("default", "messages/1", version=NOW + 10)
+    assert draft.decide(toggle(), NOW - 3_600_000_000, 20) == Outcome(True, NOW + 11)
+
+
+def test_a_retry_gets_the_first_answer_and_changes_nothing() -> None:
+    draft = Draft("default", "messages/1")
+    first = draft.decide(toggle(op_id="a"), NOW, 20)
+    draft.decide(toggle("❤", user="bob", op_id="b"), NOW, 20)
+    assert draft.decide(toggle(op_id="a"), NOW + 99, 20) == first
+    assert len(draft.facts) == 2
+
+
+@pytest.mark.parametrize("other", [toggle("❤", op_id="a"), toggle(user="bob", op_id="a"), op(Action.ADD, op_id="a")])
+def test_an_op_id_used_for_another_change_or_by_another_person_is_a_conflict(other: Op) -> None:
+    draft = Draft("default", "messages/1")
+    draft.decide(toggle(op_id="a"), NOW, 20)
+    assert draft.decide(other, NOW, 20) is Refusal.OP_CONFLICT
+    assert len(draft.facts) == 1
+
+
+def test_an_operation_that_changed_nothing_is_remembered_too() -> None:
+    draft = Draft("default", "messages/1")
+    draft.decide(op(Action.REMOVE, op_id="a"), NOW, 20)
+    draft.decide(toggle(), NOW, 20)
+    assert draft.decide(op(Action.REMOVE, op_id="a"), NOW, 20) == Outcome(False, 0)
+    assert draft.counts == {"👍": 1}
+
+
+def test_one_emoji_above_the_limit_is_refused_but_taking_back_and_joining_in_stay_possible() -> None:
+    draft = Draft("default", "messages/1", counts={"👍": 1, "❤": 1})
+    draft.held["alice"] = {"👍": 1}
+    draft.held["bob"] = {"❤": 2}
+    assert draft.decide(toggle("😮"), NOW, 2) is Refusal.TOO_MANY_EMOJI
+    assert draft.facts == []
+    assert draft.decide(toggle("❤"), NOW, 2) == Outcome(True, NOW)
+    assert draft.decide(toggle("👍"), NOW, 2) == Outcome(False, NOW + 1)
+    assert draft.decide(toggle("😮"), NOW, 2) == Outcome(True, NOW + 2)
+
+
+def test_a_refused_operation_may_be_made_later_under_the_same_op_id() -> None:
+    draft = Draft("default", "messages/1", counts={"❤": 1})
+    draft.held["bob"] = {"❤": 2}
+    assert draft.decide(toggle(op_id="a"), NOW, 1) is Refusal.TOO_MANY_EMOJI
+    draft.decide(toggle("❤", user="bob"), NOW, 1)
+    assert draft.decide(toggle(op_id="a"), NOW, 1) == Outcome(True, NOW + 1)
+
+
+def test_the_only_holder_of_an_emoji_may_switch_on_a_full_target() -> None:
+    draft = Draft("default", "posts/1", counts={"👍": 1, "❤": 2})
+    draft.held["alice"] = {"👍": 1}
+    draft.held["bob"] = {"❤": 2}
+    assert draft.decide(toggle("😮", target="posts/1"), NOW, 2) == Outcome(True, NOW)
+    assert draft.decide(toggle("😢", user="bob", target="posts/1"), NOW, 2) is Refusal.TOO_MANY_EMOJI
+    assert draft.counts == {"❤": 2, "😮": 1}
+
+
+def test_a_clear_takes_everything_back_with_a_fact_for_each() -> None:
+    draft = Draft("default", "messages/1")
+    for emoji in ("👍", "❤"):
+        draft.decide(toggle(emoji), NOW, 20)
+    assert draft.decide(op(Action.CLEAR, "", op_id="c"), NOW, 20) == Outcome(False, NOW + 3)
+    assert [(fact.removed, fact.version) for fact in draft.facts[2:]] == [("👍", NOW + 2), ("❤", NOW + 3)]
+    assert draft.counts == {}
+
+
+actions = st.sampled_from([Action.TOGGLE, Action.ADD, Action.REMOVE, Action.CLEAR])
+targets = st.sampled_from(["messages/1", "posts/1"])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[str, list[Op], list[Op]]:
+    """A target, operations with op_ids of their own, and the same with repetitions anywhere behind the first."""
+    target = draw(targets)
+    ops = []
+    for i in range(draw(st.integers(1, 12))):
+        action = draw(actions)
+        emoji = "" if action is Action.CLEAR else draw(st.sampled_from(EMOJI))
+        ops.append(Op("default", target, draw(st.sampled_from(USERS)), emoji, action, f"op{i}"))
+    repeated: list[Op] = []
+    for i, each in enumerate(ops):
+        repeated.append(each)
+        repeated += draw(st.lists(st.sampled_from(ops[: i + 1]), max_size=3))
+    return target, ops, repeated
+
+
+@given(histories(), st.integers(1, 4))
+def test_operations_repeated_in_any_order_count_once(history: tuple[str, list[Op], list[Op]], limit: int) -> None:
+    target, ops, repeated = history
+    once, again = Draft("default", target), Draft("default", target)
+    answers = {}
+    for each in ops:
+        answers[each.op_id] = once.decide(each, NOW, limit)
+    refused = {op_id for op_id, answer in answers.items() if isinstance(answer, Refusal)}
+    for each in repeated:
+        # A refused operation leaves no trace, so its retry is a new try; that is another history.
+        if each.op_id not in refused:
+            assert again.decide(each, NOW, limit) == answers[each.op_id]
+    assert [again.held.get(user, {}) for user in USERS] == [once.held.get(user, {}) for user in USERS]
+    assert (again.counts, again.version, again.facts) == (once.counts, once.version, once.facts)
+
+
+@given(histories(), st.integers(1, 4))
+def test_counts_are_the_people_who_hold_and_facts_add_up_to_them(
+    history: tuple[str, list[Op], list[Op]], limit: int
+) -> None:
+    target, ops, _ = history
+    draft = Draft("default", target)
+    seen: Counter[str] = Counter()
+    holding: dict[str, set[str]] = {user: set() for user in USERS}
+    for each in ops:
+        before = len(draft.facts)
+        draft.decide(each, NOW, limit)
+        for fact in draft.facts[before:]:
+            if fact.added:
+                assert fact.added not in holding[fact.user]
+                holding[fact.user].add(fact.added)
+                seen[fact.added] += 1
+            if fact.removed:
+                holding[fact.user].remove(fact.removed)
+                seen[fact.removed] -= 1
+            if target == "posts/1":
+                assert len(holding[fact.user]) <= 1
+        assert all(count > 0 for count in draft.counts.values())
+        assert draft.counts == dict(Counter(emoji for held in draft.held.values() for emoji in held)) == +seen
+        assert len(draft.counts) <= limit
+    versions = [fact.version for fact in draft.facts]
+    assert versions == sorted(set(versions))
+    last = {key: state for fact in draft.facts for key, state in _states(fact)}
+    assert draft.changed == last
+
+
+def _states(fact: tuple[str, str, str, str, str, int]) -> list[tuple[tuple[str, str], tuple[bool, int]]]:
+    _, _, user, added, removed, version = fact
+    states = [((user, removed), (False, version))] if removed else []
+    return states + ([((user, added), (True, version))] if added else [])
+
+
+@given(histories())
+def test_on_a_single_choice_target_a_switch_never_shows_zero_or_two(
+    history: tuple[str, list[Op], list[Op]],
+) -> None:
+    _, ops, _ = history
+    draft = Draft("default", "posts/1")
+    for each in ops:
+        held_before = set(draft.held.get(each.user, ()))
+        facts_before = len(draft.facts)
+        answer = draft.decide(each, NOW, 20)
+        if isinstance(answer, Outcome) and answer.on and held_before - {each.emoji}:
+            # Whoever held another one now holds this one, and everyone was told so in one fact.
+            (fact,) = draft.facts[facts_before:]
+            assert {fact.removed} == held_before
+            assert fact.added == each.emoji
