@@ -7,7 +7,6 @@ TOKEN=$(plaudit token mint alice) python examples/react_over_rest.py
 import argparse
 import json
 import os
-import sys
 import uuid
 from typing import Any
 from urllib.error import HTTPError
@@ -17,19 +16,19 @@ from urllib.request import Request, urlopen
 
 def call(method: str, url: str, token: str) -> Any:
     try:
-        with urlopen(Request(url, method=method, headers={"Authorization": f"Bearer {token}"}), timeout=5) as answer:
-            return json.load(answer)
+        return json.load(urlopen(Request(url, method=method, headers={"Authorization": f"Bearer {token}"}), timeout=5))
     except HTTPError as error:
-        sys.exit(f"{error.code}: {error.read().decode()}")
+        raise SystemExit(f"{error.code}: {error.read().decode()}") from None
 
 
 def main(url: str, token: str, message: str, emoji: str) -> None:
     reactions = f"{url}/api/messages/{message}/reactions"
     toggled = call("PUT", f"{reactions}/{quote(emoji)}?op_id={uuid.uuid4()}", token)
     print(f"{emoji} is {'on' if toggled['on'] else 'off'} on messages/{message}")
-    print("  ".join(f"{one['emoji']} {one['count']}" for one in call("GET", reactions, token)["reactions"]))
-    latest = call("GET", f"{reactions}/{quote(emoji)}/users?limit=5", token)["reactors"]
-    print(f"latest: {', '.join(one['user'] for one in latest) or 'nobody'}")
+    counted = call("GET", f"{reactions}?min_version={toggled['version']}", token)
+    print("  ".join(f"{one['emoji']} {one['count']}" for one in counted["reactions"]))
+    latest = call("GET", f"{reactions}/{quote(emoji)}/users?limit=5", token)
+    print("latest:", ", ".join(one["user"] for one in latest["reactors"]))
 
 
 if __name__ == "__main__":

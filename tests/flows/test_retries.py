@@ -1,0 +1,228 @@
+"""Frames sent again, in any order, over any socket, across a restart: one effect, and the first answer again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from tests.flows.people import Frame, Wire, counts, person, target, wire
+from tests.running import Stack
+
+Sent = tuple[str, Frame]  # frame type, fields
+
+
+def op_id() -> str:
+    return str(uuid.uuid4())
+
+
+def toggle(on: str, emoji: str = "👍") -> Sent:
+    return "toggle_reaction", {"target": on, "emoji": emoji, "op_id": op_id()}
+
+
+def repeated(frames: list[Sent], seed: int) -> list[Sent]:
+    """Each frame 1 to 5 times, shuffled."""
+    chance = random.Random(seed)
+    copies = [frame for frame in frames for _ in range(chance.randint(1, 5))]
+    chance.shuffle(copies)
+    return copies
+
+
+def told(answer: Frame) -> tuple[Any, ...]:
+    """What must be the same in each answer to one operation; counts may be later ones."""
+    assert answer["type"] == "ack", answer
+    return answer.get("on"), answer["version"], tuple(sorted(outcome_keys(answer)))
+
+
+def outcome_keys(answer: Frame) -> list[tuple[bool, str]]:
+    outcomes = answer.get("outcomes", [])
+    assert not any(outcome.get("error") for outcome in outcomes), outcomes
+    return [(outcome["on"], outcome["version"]) for outcome in outcomes]
+
+
+async def deliver(wires: list[Wire], frames: list[Sent]) -> dict[str, set[tuple[Any, ...]]]:
+    """Sends the frames over the sockets in turn, many in flight; the answers by operation."""
+    answers: dict[str, set[tuple[Any, ...]]] = {}
+    places = asyncio.Semaphore(8)
+
+    async def send(at: int, frame: Sent) -> None:
+        frame_type, fields = frame
+        async with places:
+            answer = await wires[at % len(wires)].insist(frame_type, **fields)
+        answers.setdefault(fields["op_id"], set()).add(told(answer))
+
+    async with asyncio.TaskGroup() as sending:
+        for at, frame in enumerate(frames):
+            sending.create_task(send(at, frame))
+    return answers
+
+
+def check_toggles(answers: dict[str, set[tuple[Any, ...]]], frames: list[Sent]) -> Counter[str]:
+    """One answer an operation, and in order of versions each emoji goes on, off, on, …; returns what is left on."""
+    assert all(len(found) == 1 for found in answers.values()), answers
+    left: Counter[str] = Counter()
+    flips: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    for _, fields in frames:
+        [(on, version, _)] = answers[fields["op_id"]]
+        flips.setdefault((fields["target"], fields["emoji"]), []).append((int(version), on))
+    for (_, emoji), changes in flips.items():
+        ordered = [on for _, on in sorted(changes)]
+        assert ordered == [at % 2 == 0 for at in range(len(ordered))]
+        left[emoji] += ordered[-1]
+    return +left
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_toggles_repeated_and_shuffled_over_two_sockets_are_made_once(shared_stack: Stack, seed: int) -> None:
+    message, alice = target(), person("alice")
+    frames = [toggle(message, emoji) for emoji in ("👍", "👍", "👍", "❤", "❤", "😆")]
+    async with wire(shared_stack, alice) as phone, wire(shared_stack, alice) as laptop:
+        left = check_toggles(await deliver([phone, laptop], repeated(frames, seed)), frames)
+        answer = await phone.ask("get_own_reactions", targets=[message])
+        assert set(answer["own_reactions"][0]["emojis"]) == set(left) == {"👍", "😆"}
+        counted = await laptop.ask("get_counts", targets=[message])
+        assert counts(counted["counts"][0]["reactions"]) == dict(left)
+
+
+async def test_what_was_sent_before_a_kill_has_the_same_answers_after_the_restart(stack: Stack) -> None:
+    message, alice = target(), person("alice")
+    frames = [toggle(message, emoji) for emoji in ("👍", "👍", "👍", "❤", "❤", "😆")]
+    async with wire(stack, alice) as phone, wire(stack, alice) as laptop:
+        before = await deliver([phone, laptop], repeated(frames[:4], 1))
+        stack.kill()
+    stack.restart()
+    async with wire(stack, alice) as phone, wire(stack, alice) as laptop:
+        after = await deliver([phone, laptop], repeated(frames, 2))
+        assert all(after[op] == found for op, found in before.items())
+        left = check_toggles(after, frames)
+        answer = await phone.ask("get_own_reactions", targets=[message])
+        assert set(answer["own_reactions"][0]["emojis"]) == set(left)
+
+
+async def test_a_late_repetition_does_not_undo_what_came_after_it(shared_stack: Stack) -> None:
+    post = target("posts")
+    on: Frame = {"target": post, "emoji": "👍", "on": True, "op_id": op_id()}
+    off: Frame = {**on, "on": False, "op_id": op_id()}
+    clear: Frame = {"target": post, "op_id": op_id()}
+    async with wire(shared_stack, person("alice")) as alice:
+        first = told(await alice.insist("set_reaction", **on))
+        second = told(await alice.insist("set_reaction", **off))
+        assert told(await alice.insist("set_reaction", **on)) == first
+        assert (await alice.ask("get_own_reactions", targets=[post]))["own_reactions"][0]["emojis"] == []
+        cleared = told(await alice.insist("clear_reactions", **clear))
+        again = told(await alice.insist("set_reaction", **{**on, "op_id": op_id()}))
+        assert told(await alice.insist("clear_reactions", **clear)) == cleared
+        assert told(await alice.insist("set_reaction", **off)) == second
+        assert (await alice.ask("get_own_reactions", targets=[post]))["own_reactions"][0]["emojis"] == ["👍"]
+    assert int(first[1]) < int(second[1]) <= int(cleared[1]) < int(again[1])
+
+
+async def test_a_batch_sent_again_has_the_same_outcomes_and_no_further_effect(shared_stack: Stack) -> None:
+    targets = [target() for _ in range(4)]
+    changes = [{"target": on, "emoji": "👍", "action": "ACTION_TOGGLE", "op_id": op_id()} for on in targets]
+    async with wire(shared_stack, person("alice")) as alice:
+        outcomes = [
+            outcome_keys(await alice.insist("batch_change_reactions", changes=changes[:size])) for size in (2, 4, 4)
+        ]
+        answer = await alice.ask("get_counts", targets=targets)
+    assert outcomes[1] == outcomes[2]
+    assert outcomes[0] == outcomes[1][:2]
+    assert [counts(one["reactions"]) for one in answer["counts"]] == [{"👍": 1}] * 4
+
+
+@pytest.mark.parametrize(
+    ("frame_type", "changes"),
+    [
+        ("toggle_reaction", {"emoji": "❤"}),
+        ("set_reaction", {"on": True}),
+        ("set_reaction", {"on": False}),
+    ],
+)
+async def test_an_operation_id_with_another_body_is_a_conflict(
+    shared_stack: Stack, frame_type: str, changes: Frame
+) -> None:
+    message = target()
+    _, fields = toggle(message)
+    async with wire(shared_stack, person("alice")) as alice:
+        first = told(await alice.ask("toggle_reaction", **fields))
+        answer = await alice.ask(frame_type, **{**fields, **changes})
+        assert (answer["type"], answer["code"], answer["reason"]) == ("error", "ABORTED", "OP_CONFLICT")
+        assert told(await alice.ask("toggle_reaction", **fields)) == first
+        assert (await alice.ask("get_own_reactions", targets=[message]))["own_reactions"][0]["emojis"] == ["👍"]
+
+
+async def test_an_operation_id_of_somebody_else_is_a_conflict_and_has_no_effect(shared_stack: Stack) -> None:
+    message = target()
+    _, fields = toggle(message)
+    async with wire(shared_stack, person("alice")) as alice, wire(shared_stack, person("bob")) as bob:
+        told(await alice.ask("toggle_reaction", **fields))
+        answer = await bob.ask("toggle_reaction", **fields)
+        assert (answer["code"], answer["reason"]) == ("ABORTED", "OP_CONFLICT")
+        assert (await bob.ask("get_own_reactions", targets=[message]))["own_reactions"][0]["emojis"] == []
+        assert counts((await bob.ask("get_reactions", target=message))["reactions"]) == {"👍": 1}
+
+
+async def test_an_operation_id_on_another_target_is_another_operation(shared_stack: Stack) -> None:
+    _, fields = toggle(target())
+    async with wire(shared_stack, person("alice")) as alice:
+        assert (await alice.ask("toggle_reaction", **fields))["on"]
+        assert (await alice.ask("toggle_reaction", **{**fields, "target": target()}))["on"]
+
+
+async def test_a_person_who_taps_too_fast_is_told_when_to_go_on_and_the_refused_taps_are_not_made(
+    shared_stack: Stack,
+) -> None:
+    message = target()
+    taps = [toggle(message) for _ in range(31)]
+    async with wire(shared_stack, person("alice")) as alice:
+        answers = await asyncio.gather(*(alice.ask(frame_type, **fields) for frame_type, fields in taps))
+        refused = [answer for answer in answers if answer["type"] == "error"]
+        made = len(answers) - len(refused)
+        assert {(answer["code"], answer["reason"]) for answer in refused} == {("RESOURCE_EXHAUSTED", "RATE_LIMITED")}
+        assert all(0 < answer["retry_after_ms"] <= 10_000 for answer in refused)
+        # Ten a second: what 31 taps at once may get beyond a second's worth is what trickled in meanwhile.
+        assert 10 <= made <= 22
+        own = (await alice.ask("get_own_reactions", targets=[message]))["own_reactions"][0]
+        assert len(own["emojis"]) == made % 2
+        assert (await alice.insist("toggle_reaction", **taps[-1][1]))["type"] == "ack"
+
+
+async def test_a_batch_of_too_many_is_refused_whole(shared_stack: Stack) -> None:
+    message = target()
+    changes = [{"target": message, "emoji": "👍", "action": "ACTION_ADD", "op_id": ""} for _ in range(501)]
+    async with wire(shared_stack, person("alice")) as alice:
+        answer = await alice.ask("batch_change_reactions", changes=changes)
+        assert (answer["type"], answer["code"], answer["field"]) == ("error", "INVALID_ARGUMENT", "changes")
+        assert (await alice.ask("get_reactions", target=message))["reactions"] == []
+
+
+async def test_more_than_128_topics_are_refused_and_those_before_stay(shared_stack: Stack) -> None:
+    topics = [target() for _ in range(129)]
+    async with wire(shared_stack, person("alice")) as alice, wire(shared_stack, person("bob")) as bob:
+        answer = await alice.ask("subscribe", topics=topics)
+        assert (answer["type"], answer["code"]) == ("error", "INVALID_ARGUMENT")
+        assert (await alice.ask("subscribe", topics=topics[:128]))["type"] == "subscribed"
+        answer = await alice.ask("subscribe", topics=topics[128:])
+        assert (answer["code"], answer["reason"]) == ("RESOURCE_EXHAUSTED", "TOO_MANY_TOPICS")
+        assert (await bob.ask("toggle_reaction", **toggle(topics[127])[1]))["on"]
+        async with asyncio.timeout(5):
+            while not any(push["topic"] == topics[127] and push["reactions"] for push in alice.pushes):
+                await alice.ask("ping")
+
+
+async def test_many_people_at_once_over_shared_sockets_end_with_exact_counts(shared_stack: Stack) -> None:
+    message = target()
+    people = [person("fan") for _ in range(8)]
+    frames = {fan: [toggle(message) for _ in range(3)] for fan in people}
+    async with AsyncExitStack() as opened:
+        wires = {fan: [await opened.enter_async_context(wire(shared_stack, fan)) for _ in range(2)] for fan in people}
+        found = await asyncio.gather(*(deliver(wires[fan], repeated(frames[fan], 7)) for fan in people))
+        left = sum((check_toggles(answers, frames[fan]) for fan, answers in zip(people, found, strict=True)), Counter())
+        newest = max(int(version) for answers in found for [(_, version, _)] in answers.values())
+        answer = await wires[people[0]][0].ask("get_reactions", target=message, min_version=str(newest))
+    assert counts(answer["reactions"]) == dict(left) == {"👍": 8}
