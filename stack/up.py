@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -133,14 +132,14 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
 
 def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment) -> Any:
     host, _, port = settings.http.rpartition(":")
-    config = replace(
-        settings.gateway,
-        host=host,
-        port=int(port),
-        reuse_port=settings.shared_port or settings.workers > 1,
-        web=settings.web if settings.web.is_dir() else None,
-        dev_tokens=settings.demo,
-    )
+    own = {
+        "host": host,
+        "port": int(port),
+        "reuse_port": settings.shared_port or settings.workers > 1,
+        "web": settings.web if settings.web.is_dir() else None,
+        "dev_tokens": settings.demo,
+    }
+    config = settings.gateway.model_copy(update=own)
     return _fencing(
         gateway.app.opened(config, mesh, keys.verifier(), attachment, node_id=attachment.node_id, minter=keys.minter()),
         attachment,
