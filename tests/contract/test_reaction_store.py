@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kit.adapters.sqlite_file import NewerData, connect
+from kit.adapters.sqlite_file import NewerData, connect, scalar
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.errors import Overloaded, Unavailable
@@ -23,7 +23,7 @@ from kit.ids import new_id
 from reaction_svc.adapters.sqlite import TOPIC, Limits, SqliteReactionStore, open_sqlite_store
 from reaction_svc.codec import facts_from_bytes, facts_to_bytes
 from reaction_svc.domain import Action, Fact, Op, Outcome, Refusal
-from reaction_svc.ports import Own, ReactionStore
+from reaction_svc.ports import Own, ReactionStore, Tally
 from tests.contract.storeload import ROOT, counts_by_facts, environment
 
 MOST = 3  # distinct emoji, in these tests
@@ -193,7 +193,8 @@ class ReactionStoreContract:
     async def test_the_tally_of_all_targets_comes_in_pages(self, engine: Engine) -> None:
         await engine.store.apply([op(target=f"messages/{i}", tenant=f"t{i % 2}") for i in range(7)])
         await engine.store.apply([op(target="messages/3", tenant="t1")])
-        found, after, pages = [], 0, 0
+        found: list[Tally] = []
+        after = pages = 0
         while True:
             page, after = await engine.store.tally_all(after, 3)
             found += page
@@ -229,8 +230,8 @@ class ReactionStoreContract:
         assert (await engine.store.tally("default", ["messages/1"]))[0].counts == {"👍": 300}
 
     async def test_a_caller_who_gives_up_does_not_disturb_the_others(self, engine: Engine) -> None:
-        first = asyncio.create_task(engine.store.apply([op(op_id="a")]))  # type: ignore[arg-type]
-        second = asyncio.create_task(engine.store.apply([op("❤", op_id="b")]))  # type: ignore[arg-type]
+        first = asyncio.create_task(engine.store.apply([op(op_id="a")]))
+        second = asyncio.create_task(engine.store.apply([op("❤", op_id="b")]))
         await asyncio.sleep(0)
         first.cancel()
         assert on(await second) == [True]
@@ -321,14 +322,20 @@ class TestSqliteReactionStore(ReactionStoreContract):
             store = engine.store
             assert isinstance(store, SqliteReactionStore)
             await store.apply([op(op_id="before")])
-            pages = store.limit_pages(1)
-            with pytest.raises(Unavailable):
+            connection = store._writing  # the limit belongs to a connection
+            pages = scalar(connection, "PRAGMA max_page_count")
+            scalar(connection, "PRAGMA max_page_count = 1")
+
+            async def fill() -> None:
                 for batch in range(100):
                     await store.apply([op(user=f"{batch}-{i}", op_id=f"{batch}-{i}") for i in range(500)])
+
+            with pytest.raises(Unavailable):
+                await fill()
             acked = (await store.tally("default", ["messages/1"]))[0].counts["👍"]
             assert acked % 500 == 1
             assert counts_by_facts(await facts_of(engine.log)) == {"👍": acked}
-            store.limit_pages(pages)
+            scalar(connection, f"PRAGMA max_page_count = {pages}")
             assert on(await store.apply([op(op_id="before"), op("❤")])) == [True, True]
 
     async def test_what_waits_beyond_the_bound_is_refused(self, tmp_path: Path) -> None:
@@ -355,8 +362,7 @@ class TestSqliteReactionStore(ReactionStoreContract):
         for run in range(3):
             process = _load(tmp_path, f"k{run}", batches=100_000)
             assert process.stdout is not None
-            for _ in range(200 + 150 * run):
-                acked.append(process.stdout.readline().split())
+            acked += [process.stdout.readline().split() for _ in range(200 + 150 * run)]
             process.kill()
             rest = process.communicate(timeout=60)[0].splitlines(keepends=True)
             acked += [line.split() for line in rest if line.endswith("\n")]
@@ -382,9 +388,9 @@ async def _check(engine: Engine, acked: Sequence[Sequence[str]]) -> None:
     for target, _, _, _, version in acked:
         assert versions[target, int(version)] == 1
     retried = [op(target=target, user=user, op_id=op_id) for target, user, op_id, _, _ in acked]
-    answers = [
-        answer for at in range(0, len(retried), 500) for answer in await engine.store.apply(retried[at : at + 500])
-    ]
+    answers: list[Outcome | Refusal] = []
+    for at in range(0, len(retried), 500):
+        answers += await engine.store.apply(retried[at : at + 500])
     assert answers == [Outcome(state == "True", int(version)) for *_, state, version in acked]
     for tally in await engine.store.tally("default", [f"messages/{i}" for i in range(3)]):
         assert dict(tally.counts) == counts_by_facts([fact for fact in facts if fact.target == tally.target])
