@@ -152,7 +152,13 @@ class Rig:
         url = self.http.replace("http", "ws") + "/ws/connect"
         offered = [Subprotocol(subprotocol)]
         async with connect(
-            url, additional_headers=headers, subprotocols=offered, compression=None, proxy=None, **options
+            url,
+            additional_headers=headers,
+            subprotocols=offered,
+            compression=None,
+            proxy=None,
+            max_queue=None,
+            **options,
         ) as socket:
             client = Client(socket)
             if hello:

@@ -61,7 +61,7 @@ def fixture_zoo(tmp_path_factory: pytest.TempPathFactory) -> Descriptor:
     return read_tables(compile_proto(folder, "zoo.proto", SOURCE)).frames["visit"].request
 
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _F = FieldDescriptor
 SCALARS: dict[int, st.SearchStrategy[Any]] = {
     _F.TYPE_STRING: TEXT,
@@ -85,7 +85,8 @@ def fill(draw: st.DrawFn, message: Message, depth: int = 0) -> None:
     if message.DESCRIPTOR.full_name == "google.protobuf.Duration":
         message.FromMilliseconds(draw(st.integers(-315576000000000, 315576000000000)))  # type: ignore[attr-defined]
         return
-    for field in draw(st.lists(st.sampled_from(list(message.DESCRIPTOR.fields)), max_size=6, unique=True)):
+    fields: list[Any] = list(message.DESCRIPTOR.fields)
+    for field in draw(st.lists(st.sampled_from(fields), max_size=6, unique=True)):
         kind = field.message_type
         if kind is not None and depth > 1:
             continue
