@@ -36,6 +36,7 @@ class Holdings:
         self._told_topics: set[TopicName] = set()
         self._changed_sessions: dict[str, None] = {}
         self._changed_topics: dict[TopicName, None] = {}
+        self._lapsed_topics: set[TopicName] = set()  # unwanted since they were told, perhaps wanted again
         self._ungranted: dict[str, int] = {}  # how many times each was told without a grant so far
 
     def __len__(self) -> int:
@@ -61,11 +62,14 @@ class Holdings:
         """A topic is no longer wanted."""
         self._topics.pop((tenant, topic), None)
         self._changed_topics[tenant, topic] = None
+        if (tenant, topic) in self._told_topics:
+            self._lapsed_topics.add((tenant, topic))
 
     def restart(self) -> None:
         """A new stream: nothing has been told."""
         self._told_sessions.clear()
         self._told_topics.clear()
+        self._lapsed_topics.clear()
         self._ungranted.clear()
         self._changed_sessions = dict.fromkeys(self._sessions)
         self._changed_topics = dict.fromkeys(self._topics)
@@ -128,13 +132,14 @@ class Holdings:
         self._ungranted[session_id] = self._ungranted.get(session_id, 0) + 1
 
     def _tell_topic(self, request: pb.AttachRequest, topic: TopicName) -> None:
-        told, now = topic in self._told_topics, topic in self._topics
-        if now and not told:
-            self._told_topics.add(topic)
-            request.wanted.add(tenant=topic[0], name=topic[1])
-        elif told and not now:
+        if topic in self._lapsed_topics:
+            # Also where it is wanted again: who wants it now has forgotten what was known of it, and must be told.
+            self._lapsed_topics.discard(topic)
             self._told_topics.discard(topic)
             request.unwanted.add(tenant=topic[0], name=topic[1])
+        if topic in self._topics and topic not in self._told_topics:
+            self._told_topics.add(topic)
+            request.wanted.add(tenant=topic[0], name=topic[1])
 
 
 def _first(keys: Iterable[_Key], limit: int) -> list[_Key]:

@@ -128,6 +128,18 @@ STEPS = st.lists(
 )
 
 
+def test_a_topic_that_is_wanted_again_before_its_end_was_told_is_told_as_ended_and_wanted() -> None:
+    holdings = Holdings()
+    holdings.wanted("acme", "messages/1")
+    holdings.take(10)
+    holdings.unwanted("acme", "messages/1")
+    holdings.wanted("acme", "messages/1")
+    request = holdings.take(10)
+    assert request is not None
+    assert [topic.name for topic in request.unwanted] == [topic.name for topic in request.wanted] == ["messages/1"]
+    assert holdings.take(10) is None
+
+
 @given(STEPS)
 def test_whoever_was_told_everything_knows_what_is_held(steps: list[tuple[str, object]]) -> None:
     holdings = Holdings()
