@@ -32,10 +32,11 @@ class Nodes(Protocol):
     """Delivers to gateway nodes; none of them waits for another.
 
     What was delivered arrives at least once while the node is joined, or is overtaken by a newer delivery of the same
-    topic and key. Where that cannot be kept (the node was away, or far behind), `on_behind` is called with its id.
+    topic and key. Where that cannot be kept (the node was away, or far behind), `on_behind` is called with its id and
+    the topics whose state it has to be told again; None: all.
     """
 
-    on_behind: Callable[[str], None]
+    on_behind: Callable[[str, Collection[Topic] | None], None]
 
     def join(self, node: Node) -> None:
         """Delivers to this node from now on."""

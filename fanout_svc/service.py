@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -94,9 +94,9 @@ class Fanout:
         metrics.TOPICS.set(len(self._interest))
         self._wake.set()
 
-    def greet_node(self, node_id: str) -> None:
-        """Brings a node the current state of all it wants."""
-        for topic in self._interest.topics_of(node_id):
+    def greet_node(self, node_id: str, topics: Collection[Topic] | None = None) -> None:
+        """Brings a node the current state of topics; None: of all it wants."""
+        for topic in self._interest.topics_of(node_id) if topics is None else topics:
             self._greet_later(node_id, topic)
         self._wake.set()
 

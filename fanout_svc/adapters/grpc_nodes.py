@@ -10,7 +10,7 @@ from typing import Any
 
 from fanout_svc import codec, metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Node, OwnUpdate, Update
+from fanout_svc.domain import Node, OwnUpdate, Topic, Update
 from fanout_svc.errors import NodeSilent
 from fanout_svc.outbox import Entry, Outbox
 from kit.mesh import Mesh
@@ -19,13 +19,15 @@ from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
 AT_ONCE = 512
+OnBehind = Callable[[str, Collection[Topic] | None], None]
+_Key = tuple[Topic, str]
 
 
 class GrpcNodes:
     """See `ports.Nodes`. Made by `opened_nodes`."""
 
     def __init__(self, mesh: Mesh, config: Config, tasks: Crew) -> None:
-        self.on_behind: Callable[[str], None] = lambda _: None
+        self.on_behind: OnBehind = lambda node_id, topics: None
         self._mesh = mesh
         self._config = config
         self._tasks = tasks
@@ -46,36 +48,36 @@ class GrpcNodes:
 
     def deliver(self, update: Update | OwnUpdate, node_ids: Collection[str]) -> None:
         """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
-        entry: Entry[pb.Delivery] | None = None
+        entry: Entry[_Key, pb.Delivery] | None = None
         for node_id in node_ids:
             found = self._streams.get(node_id)
             if found is None:
                 continue
             if entry is None:
-                in_place = isinstance(update, Update)
-                entry = Entry((update.topic, update.key), update.version, codec.delivery_to_pb(update), in_place)
+                state = isinstance(update, Update)
+                entry = Entry((update.topic, update.key), update.version, codec.delivery_to_pb(update), state)
             found[0].put(entry)
 
-    def _behind(self, node_id: str) -> None:
+    def _behind(self, node_id: str, topics: Collection[Topic] | None) -> None:
         metrics.BEHIND.inc()
-        self.on_behind(node_id)
+        self.on_behind(node_id, topics)
 
 
 class _Stream:
     """The stream to one node, again and again. What was sent without an answer is sent again on the next one."""
 
-    def __init__(self, node: Node, mesh: Mesh, config: Config, on_behind: Callable[[str], None]) -> None:
+    def __init__(self, node: Node, mesh: Mesh, config: Config, on_behind: OnBehind) -> None:
         self._node = node
         self._mesh = mesh
         self._config = config
         self._on_behind = on_behind
-        self._outbox: Outbox[pb.Delivery] = Outbox(config.outbox_deliveries)
-        self._unanswered: deque[list[Entry[pb.Delivery]]] = deque()
+        self._outbox: Outbox[_Key, pb.Delivery] = Outbox(config.outbox_deliveries)
+        self._unanswered: deque[list[Entry[_Key, pb.Delivery]]] = deque()
         self._wake = asyncio.Event()
         self._answered = asyncio.Event()
         self._broken = False
 
-    def put(self, entry: Entry[pb.Delivery]) -> None:
+    def put(self, entry: Entry[_Key, pb.Delivery]) -> None:
         """Has an entry sent."""
         metrics.DELIVERIES.inc()
         if self._outbox.put(entry):
@@ -104,7 +106,7 @@ class _Stream:
 
     async def _write(self, call: Any) -> None:
         # An empty batch first: its answer says that the node is really there.
-        batch: list[Entry[pb.Delivery]] = []
+        batch: list[Entry[_Key, pb.Delivery]] = []
         while True:
             self._unanswered.append(batch)
             await call.write(codec.deliveries_to_pb([entry.item for entry in batch]))
@@ -123,10 +125,17 @@ class _Stream:
             if self._unanswered:
                 self._unanswered.popleft()
             self._answered.set()
-            if self._broken or self._outbox.overflowed:
-                # Only now is it worth the question what the node has missed.
-                self._broken = self._outbox.overflowed = False
-                self._on_behind(self._node.node_id)
+            # Only now is it worth the question what the node has missed.
+            if self._broken:
+                self._broken = False
+                self._on_behind(self._node.node_id, None)
+            elif self._outbox.lost:
+                self._ask_again()
+
+    def _ask_again(self) -> None:
+        keys = self._outbox.take_lost()
+        if keys:
+            self._on_behind(self._node.node_id, [topic for topic, _ in keys])
 
     async def _answer(self, call: Any) -> Any:
         reading = asyncio.ensure_future(call.read())

@@ -89,7 +89,7 @@ async def house(
     keys = open_keys(folder / "keys")
     token = keys.minter().mint_service("test", ("act-as", "tenants"))
     places = Addresses()
-    records: Any = CrowdServicer(crowd)  # type: ignore[abstract]  # of the reaction service, only the tally is needed
+    records: Any = CrowdServicer(crowd)
     peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     limits = ServerLimits(grace=0.5)
     async with (

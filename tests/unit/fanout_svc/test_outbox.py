@@ -11,16 +11,16 @@ from fanout_svc.domain import OwnUpdate, own_update
 from fanout_svc.outbox import Entry, Outbox
 
 
-def entry(key: str, version: int, in_place: bool = True) -> Entry[str]:
-    return Entry(key, version, f"{key}{version}", in_place)
+def entry(key: str, version: int, state: bool = True) -> Entry[str, str]:
+    return Entry(key, version, f"{key}{version}", state)
 
 
-def taken(outbox: Outbox[str], limit: int = 100) -> list[str]:
+def taken(outbox: Outbox[str, str], limit: int = 100) -> list[str]:
     return [one.item for one in outbox.take(limit)]
 
 
 def test_a_newer_delivery_overtakes_a_waiting_one_in_its_place() -> None:
-    outbox: Outbox[str] = Outbox(10)
+    outbox: Outbox[str, str] = Outbox(10)
     assert not outbox.put(entry("a", 1))
     assert not outbox.put(entry("b", 1))
     assert outbox.put(entry("a", 2))
@@ -28,15 +28,15 @@ def test_a_newer_delivery_overtakes_a_waiting_one_in_its_place() -> None:
 
 
 def test_where_order_tells_something_the_newer_one_waits_at_the_end() -> None:
-    outbox: Outbox[str] = Outbox(10)
+    outbox: Outbox[str, str] = Outbox(10)
     outbox.put(entry("a", 1))
     outbox.put(entry("b", 2))
-    outbox.put(entry("a", 3, in_place=False))
+    outbox.put(entry("a", 3, state=False))
     assert taken(outbox) == ["b2", "a3"]
 
 
 def test_an_older_or_equal_delivery_is_dropped() -> None:
-    outbox: Outbox[str] = Outbox(10)
+    outbox: Outbox[str, str] = Outbox(10)
     outbox.put(entry("a", 5))
     assert outbox.put(entry("a", 4))
     assert outbox.put(Entry("a", 5, "the same again"))
@@ -44,7 +44,7 @@ def test_an_older_or_equal_delivery_is_dropped() -> None:
 
 
 def test_what_was_not_received_goes_first_unless_a_newer_one_waits() -> None:
-    outbox: Outbox[str] = Outbox(10)
+    outbox: Outbox[str, str] = Outbox(10)
     for key in "abc":
         outbox.put(entry(key, 1))
     lost = outbox.take(2)
@@ -54,24 +54,29 @@ def test_what_was_not_received_goes_first_unless_a_newer_one_waits() -> None:
     assert taken(outbox) == ["a1", "b2", "c1", "d1"]
 
 
-def test_above_the_limit_the_oldest_goes_and_it_is_said() -> None:
-    outbox: Outbox[str] = Outbox(2)
-    for key in "abc":
+def test_above_the_limit_the_oldest_goes_and_lost_states_can_be_asked_for_again() -> None:
+    outbox: Outbox[str, str] = Outbox(2)
+    outbox.put(entry("own", 1, state=False))
+    for key in "abcd":
         outbox.put(entry(key, 1))
-    assert outbox.overflowed
-    assert taken(outbox) == ["b1", "c1"]
+    assert outbox.lost == 2
+    assert outbox.take_lost() == []  # there is no room yet
+    assert taken(outbox) == ["c1", "d1"]
+    outbox.put(entry("a", 2))
+    assert outbox.take_lost() == ["b"]
+    assert outbox.lost == 0
 
 
 @given(st.integers(0, 100_000))
 def test_a_receiver_ends_with_the_newest_of_every_key_whatever_breaks(seed: int) -> None:
     rng = random.Random(seed)
-    outbox: Outbox[str] = Outbox(100)
+    outbox: Outbox[str, str] = Outbox(100)
     newest: dict[str, int] = {}
     got: dict[str, int] = {}
 
-    def receive(entries: list[Entry[str]]) -> None:
+    def receive(entries: list[Entry[str, str]]) -> None:
         for one in entries:
-            got[str(one.key)] = max(got.get(str(one.key), 0), one.version)
+            got[one.key] = max(got.get(one.key, 0), one.version)
 
     for _ in range(60):
         key = rng.choice("abcd")
