@@ -10,16 +10,24 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_emoji: int = Field(20, ge=1, le=200, description="Distinct emoji of one target.")
-    changes_per_second: float = Field(10.0, ge=0, description="Changes of one user; 0: as many as they like.")
-    changes_at_once: int = Field(20, ge=1, description="Changes a user may make at once after a pause.")
-    limited_users: int = Field(65_536, ge=1, description="Users whose rate is kept in memory; 200 bytes each.")
-    counts_seconds: float = Field(0.25, ge=0, le=5, description="The longest wait for counts in an answer; 0: none.")
-    op_seconds: float = Field(86_400.0, ge=1, description="How long operation ids are known at least.")
-    ops_per_commit: int = Field(512, ge=1, le=8_192, description="Operations in one commit.")
-    ops_waiting: int = Field(32_768, ge=1, description="Operations that may wait for their commit.")
-    busy_seconds: float = Field(5.0, gt=0, le=60, description="How long a commit waits for other writers of the file.")
-    batches_in_flight: int = Field(8, ge=1, le=64, description="Batches of one stream that are worked on at a time.")
-    cursor_seconds: float = Field(3_600.0, ge=1, description="How long a page token is good.")
-    log_records: int = Field(100_000, ge=1, description="Records kept on the event log; one may hold 512 changes.")
-    housekeeping_seconds: float = Field(1.0, gt=0, le=3_600, description="How often old data is looked for.")
+    max_emoji: int = Field(default=20, ge=1, le=200, description="Distinct emoji of one target.")
+    changes_per_second: float = Field(default=10.0, ge=0, description="Changes of one user; 0: as many as they like.")
+    changes_at_once: int = Field(default=20, ge=1, description="Changes a user may make at once after a pause.")
+    limited_users: int = Field(default=65_536, ge=1, description="Users whose rate is kept in memory; 200 bytes each.")
+    counts_seconds: float = Field(
+        default=0.25, ge=0, le=5, description="The longest wait for counts in an answer; 0: none."
+    )
+    op_seconds: float = Field(default=86_400.0, ge=1, description="How long operation ids are known at least.")
+    ops_per_commit: int = Field(default=512, ge=1, le=8_192, description="Operations in one commit.")
+    ops_waiting: int = Field(default=32_768, ge=1, description="Operations that may wait for their commit.")
+    busy_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="How long a commit waits for other writers of the file."
+    )
+    batches_in_flight: int = Field(
+        default=8, ge=1, le=64, description="Batches of one stream that are worked on at a time."
+    )
+    cursor_seconds: float = Field(default=3_600.0, ge=1, description="How long a page token is good.")
+    log_records: int = Field(
+        default=100_000, ge=1, description="Records kept on the event log; one may hold 512 changes."
+    )
+    housekeeping_seconds: float = Field(default=1.0, gt=0, le=3_600, description="How often old data is looked for.")

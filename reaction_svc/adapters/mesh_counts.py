@@ -6,38 +6,82 @@ import asyncio
 from collections.abc import Mapping
 from itertools import islice
 
-from kit.errors import RemoteError
+from google.rpc import status_pb2
+
 from kit.mesh import Mesh
 from reaction_svc import codec
 from reaction_svc.ports import Tally
 
 METHOD = "/plaudit.counter.v1.CounterService/GetCounts"
 _AT_ONCE = 1_000  # targets in one call, by the contract
+_ROUNDS = 2
+
+Key = tuple[str, str]
+
+
+class _Round:
+    """What is asked together: the newest version wanted of each target, and one answer for all who ask."""
+
+    def __init__(self) -> None:
+        self.versions: dict[Key, int] = {}
+        self.found: dict[Key, Tally] = {}
+        self.parts = 0
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class MeshCounts:
-    """See `ports.Counts`. Waits up to `patience` seconds; 0: never asks."""
+    """See `ports.Counts`. An answer takes up to `patience` seconds from when it is asked for; 0: never asks.
+
+    What is wanted while two rounds are under way is asked together in the next one.
+    """
 
     def __init__(self, mesh: Mesh, patience: float) -> None:
         self._mesh = mesh
         self._patience = patience
+        self._under_way = 0
+        self._next: _Round | None = None
 
-    async def at_least(self, versions: Mapping[tuple[str, str], int]) -> Mapping[tuple[str, str], Tally]:
+    async def at_least(self, versions: Mapping[Key, int]) -> Mapping[Key, Tally]:
         """See `ports.Counts`."""
-        if not self._patience:
+        if not self._patience or not versions:
             return {}
-        asked = iter(versions.items())
-        parts = [dict(part) for part in iter(lambda: list(islice(asked, _AT_ONCE)), [])]
-        found: dict[tuple[str, str], Tally] = {}
-        for counts in await asyncio.gather(*map(self._ask, parts)):
-            found.update(counts)
-        return found
+        mine = self._next
+        if mine is None:
+            mine = self._next = _Round()
+        wanted = mine.versions
+        for key, version in versions.items():
+            if version > wanted.get(key, 0):
+                wanted[key] = version
+        if self._under_way < _ROUNDS:
+            self._ask()
+        # Shielded: whoever gives up leaves the others their answer.
+        await asyncio.shield(mine.answered)
+        found = mine.found
+        return {key: found[key] for key in versions if key in found}
 
-    async def _ask(self, versions: Mapping[tuple[str, str], int]) -> Mapping[tuple[str, str], Tally]:
-        keys = list(versions)
-        request = codec.counts_request_to_bytes(keys, list(versions.values()))
-        try:
-            answer = await self._mesh.call(METHOD, request, key=keys[0][1], timeout=self._patience)
-        except RemoteError:
-            return {}
-        return codec.counts_from_bytes(keys, answer)
+    def _ask(self) -> None:
+        asking, self._next = self._next, None
+        if asking is None:
+            return
+        self._under_way += 1
+        keys = iter(asking.versions)
+        parts = list(iter(lambda: list(islice(keys, _AT_ONCE)), []))
+        asking.parts = len(parts)
+        for part in parts:
+            request = codec.counts_request_to_bytes(part, [asking.versions[key] for key in part])
+
+            def answer(response: bytes | None, status: status_pb2.Status | None, part: list[Key] = part) -> None:
+                if response is not None:
+                    asking.found.update(codec.counts_from_bytes(part, response))
+                self._answered(asking)
+
+            self._mesh.submit(METHOD, request, answer, key=part[0][1], timeout=self._patience)
+
+    def _answered(self, asking: _Round) -> None:
+        asking.parts -= 1
+        if asking.parts:
+            return
+        self._under_way -= 1
+        if not asking.answered.done():
+            asking.answered.set_result(None)
+        self._ask()
