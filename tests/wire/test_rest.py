@@ -1,0 +1,289 @@
+"""REST as the contracts' annotations say it, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+import pytest_asyncio
+from google.rpc import error_details_pb2
+from yarl import URL
+
+from gateway.config import Config
+from gateway.limits import SocketLimits
+from kit.tokens import open_keys
+from tests.wire.gatewayrig import Rig, running, status_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+THUMB = "%F0%9F%91%8D"
+
+
+class Api:
+    """A user's HTTP client."""
+
+    def __init__(self, rig: Rig, session: aiohttp.ClientSession) -> None:
+        self.rig = rig
+        self.session = session
+
+    async def ask(
+        self, verb: str, path: str, body: Any = None, *, user: str | None = "alice", **options: Any
+    ) -> tuple[int, Any, dict[str, str]]:
+        """Status, parsed body, headers."""
+        headers = {"Authorization": f"Bearer {self.rig.token(user)}"} if user else {}
+        headers.update(options.pop("headers", {}))
+        if body is not None:
+            options["data"] = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        url = URL(self.rig.http + path, encoded=True)
+        async with self.session.request(verb, url, headers=headers, **options) as response:
+            text = await response.read()
+            is_json = response.content_type == "application/json"
+            return response.status, json.loads(text) if is_json else text, dict(response.headers)
+
+
+@pytest_asyncio.fixture(name="api", scope="module", loop_scope="module")
+async def fixture_api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    folder = tmp_path_factory.mktemp("rest")
+    (folder / "web").mkdir()
+    (folder / "web" / "index.html").write_text("<!doctype html>hello")
+    (folder / "web" / "app.js").write_text("1")
+    (folder / "web" / "make.py").write_text("secret")
+    (folder / "web" / ".hidden").write_text("secret")
+    (folder / "outside.txt").write_text("secret")
+    (folder / "web" / "link.txt").symlink_to(folder / "outside.txt")
+    origins = frozenset({"https://page.example"})
+    config = Config(web=folder / "web", body=10_000, socket=SocketLimits(origins=origins))
+    async with running(folder, config=config) as rig, aiohttp.ClientSession() as session:
+        yield Api(rig, session)
+
+
+async def test_a_toggle_as_the_seeds_write_it(api: Api) -> None:
+    for on in (True, False):
+        status, body, headers = await api.ask("PUT", f"/api/messages/1/reactions/{THUMB}")
+        assert status == 200
+        reactions = [{"emoji": "👍", "count": "1"}]
+        assert body == {"on": on, "version": str(1 << 60), "reactions": reactions}
+        assert headers["Content-Type"] == "application/json"
+        assert headers["Cache-Control"] == "no-store"
+
+
+async def test_additional_bindings_and_bodies_and_verbs_in_the_path(api: Api) -> None:
+    for verb, path, body in (
+        ("PUT", "/api/v1/posts/7/reactions/like", None),
+        ("POST", "/api/v1/reactions", {"target": "posts/8", "emoji": "like"}),
+        ("POST", "/api/v1/reactions:set", {"target": "posts/9", "emoji": "like", "on": True}),
+    ):
+        status, answer, _ = await api.ask(verb, path, body)
+        assert (status, answer["on"]) == (200, True)
+    for target in ("posts/7", "posts/8", "posts/9"):
+        assert api.rig.reactions.held[target, "alice"] == {"like"}
+    status, answer, _ = await api.ask("DELETE", "/api/v1/reactions?target=posts/7")
+    assert (status, answer) == (200, {"version": "7", "reactions": []})
+    assert ("posts/7", "alice") not in api.rig.reactions.held
+
+
+async def test_repeated_parameters_make_a_list(api: Api) -> None:
+    await api.ask("POST", "/api/v1/reactions:set", {"target": "posts/21", "emoji": "wow", "on": True})
+    status, body, _ = await api.ask("GET", "/api/v1/reactions/own?targets=posts/21&targets=posts%2F22")
+    assert status == 200
+    assert body["own_reactions"] == [
+        {"target": "posts/21", "emojis": ["wow"], "version": "0"},
+        {"target": "posts/22", "emojis": [], "version": "0"},
+    ]
+
+
+async def test_parameters_go_by_their_json_names_and_their_own(api: Api) -> None:
+    for query in ("type=wow&limit=5&cursor=c1", "emoji=wow&page_size=5&page_token=c1"):
+        status, body, _ = await api.ask("GET", f"/api/v1/posts/1/reactors?{query}")
+        assert status == 200
+        assert body["reactors"] == [{"user": "5:c1", "emoji": "wow", "create_time": "1970-01-01T00:00:00Z"}]
+
+
+async def test_who_calls_comes_from_the_token_alone(api: Api) -> None:
+    headers = {"Plaudit-User": "mallory"}
+    await api.ask("POST", "/api/v1/reactions", {"target": "posts/31", "emoji": "sad"}, user="bob", headers=headers)
+    assert ("posts/31", "bob") in api.rig.reactions.held
+    assert ("posts/31", "mallory") not in api.rig.reactions.held
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "http", "code", "field"),
+    [
+        ("POST", "/api/v1/reactions", b"{", 400, "INVALID_ARGUMENT", ""),
+        ("POST", "/api/v1/reactions", b"\xff", 400, "INVALID_ARGUMENT", ""),
+        ("POST", "/api/v1/reactions", b"[" * 9_000, 400, "INVALID_ARGUMENT", ""),
+        ("POST", "/api/v1/reactions", {"target": 5}, 400, "INVALID_ARGUMENT", "target"),
+        ("POST", "/api/v1/reactions", {"taget": "posts/1"}, 400, "INVALID_ARGUMENT", "taget"),
+        ("POST", "/api/v1/reactions", b'{"emoji":"a","emoji":"b"}', 400, "INVALID_ARGUMENT", "emoji"),
+        ("POST", "/api/v1/reactions", b'{"emoji":"\\ud800"}', 400, "INVALID_ARGUMENT", "emoji"),
+        ("POST", "/api/v1/reactions", {"target": "nonsense", "emoji": "a"}, 400, "INVALID_ARGUMENT", "target"),
+        ("POST", "/api/v1/reactions?target=posts/1", {"emoji": "a"}, 400, "INVALID_ARGUMENT", "target"),
+        ("POST", "/api/v1/reactions", b"", 400, "INVALID_ARGUMENT", "target"),
+        ("PUT", "/api/messages/1/reactions/%FF", None, 400, "INVALID_ARGUMENT", ""),
+        ("PUT", "/api/messages/1/reactions/a", {"x": 1}, 400, "INVALID_ARGUMENT", ""),
+        ("PUT", "/api/messages/a%2Fb/reactions/a", None, 400, "INVALID_ARGUMENT", "target"),
+        ("PUT", "/api/messages/%00/reactions/a", None, 400, "INVALID_ARGUMENT", "target"),
+        ("GET", "/api/v1/reactions/own?targets=posts/1&x=1", None, 400, "INVALID_ARGUMENT", "x"),
+        ("GET", "/api/v1/reactions/own?targets=%FF", None, 400, "INVALID_ARGUMENT", ""),
+        ("GET", "/api/v1/reactions/own", None, 400, "INVALID_ARGUMENT", "targets"),
+        ("GET", "/api/v1/posts/1/reactors?limit=many", None, 400, "INVALID_ARGUMENT", "limit"),
+        ("GET", "/api/v1/posts/1/reactors?limit=99999999999", None, 400, "INVALID_ARGUMENT", "limit"),
+        ("GET", "/api/v1/posts/1/reactors?limit=1&limit=2", None, 400, "INVALID_ARGUMENT", "limit"),
+        ("GET", "/api/v1/nothing/here/at/all", None, 404, "NOT_FOUND", ""),
+        ("POST", "/nothing", None, 404, "NOT_FOUND", ""),
+        ("POST", "/api/v1/reactions", {"target": "posts/1", "emoji": "x" * 20_000}, 413, "INVALID_ARGUMENT", ""),
+        ("PUT", "/api/messages/1/reactions/forbidden", None, 403, "PERMISSION_DENIED", ""),
+        ("PUT", "/api/messages/1/reactions/crash", None, 500, "INTERNAL", ""),
+    ],
+)
+async def test_errors_are_a_status_under_the_code_that_belongs_to_it(
+    api: Api, verb: str, path: str, body: Any, http: int, code: str, field: str
+) -> None:
+    answered, answer, headers = await api.ask(verb, path, body)
+    assert (answered, headers["Content-Type"]) == (http, "application/json")
+    status = status_in(answer)
+    assert status.code == grpc.StatusCode[code].value[0]
+    violations = [bad.field_violations[0].field for bad in details(status, error_details_pb2.BadRequest)]
+    assert violations == ([field] if field else [])
+    assert details(status, error_details_pb2.ErrorInfo)[0].domain == "plaudit"
+
+
+def details(status: Any, kind: Any) -> list[Any]:
+    found = []
+    for detail in status.details:
+        message = kind()
+        if detail.Unpack(message):
+            found.append(message)
+    return found
+
+
+async def test_a_limit_says_when_to_come_again(api: Api) -> None:
+    status, body, headers = await api.ask("PUT", "/api/messages/1/reactions/limited")
+    assert (status, headers["Retry-After"]) == (429, "2")
+    (retry,) = details(status_in(body), error_details_pb2.RetryInfo)
+    assert retry.retry_delay.ToMilliseconds() == 1250
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}],
+)
+async def test_without_a_valid_token_there_is_only_401(api: Api, headers: dict[str, str]) -> None:
+    status, body, answered = await api.ask("GET", "/api/v1/reactions/own?targets=a", user=None, headers=headers)
+    assert (status, answered["WWW-Authenticate"]) == (401, "Bearer")
+    assert status_in(body).code == grpc.StatusCode.UNAUTHENTICATED.value[0]
+
+
+async def test_a_token_in_the_address_is_not_one(api: Api) -> None:
+    path = f"/api/v1/reactions/own?targets=posts/1&access_token={api.rig.token()}"
+    assert (await api.ask("GET", path, user=None))[0] == 401
+
+
+async def test_a_service_is_sent_to_the_other_door(api: Api) -> None:
+    token = api.rig.keys.minter().mint_service("robot")
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await api.ask("GET", "/api/v1/reactions/own?targets=posts/1", user=None, headers=headers))[0] == 403
+
+
+async def test_methods_and_types_that_are_not_served(api: Api) -> None:
+    status, _, headers = await api.ask("PATCH", "/api/v1/reactions")
+    assert (status, headers["Allow"]) == (405, "DELETE, POST")
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16"):
+        status, _, _ = await api.ask("POST", "/api/v1/reactions", {}, headers={"Content-Type": content_type})
+        assert status == 415
+    gzip = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert (await api.ask("POST", "/api/v1/reactions", b"\x1f\x8b", headers=gzip))[0] == 415
+
+
+async def test_pages_of_allowed_origins_may_call(api: Api) -> None:
+    preflight = {"Origin": "https://page.example", "Access-Control-Request-Method": "PUT"}
+    status, _, headers = await api.ask("OPTIONS", "/api/messages/1/reactions/a", user=None, headers=preflight)
+    assert (status, headers["Access-Control-Allow-Origin"]) == (204, "https://page.example")
+    assert "Authorization" in headers["Access-Control-Allow-Headers"]
+    status, _, headers = await api.ask(
+        "GET", "/api/v1/reactions/own?targets=posts/1", headers={"Origin": "https://page.example"}
+    )
+    assert (status, headers["Access-Control-Allow-Origin"], headers["Vary"]) == (200, "https://page.example", "Origin")
+
+
+async def test_pages_of_other_origins_may_not(api: Api) -> None:
+    preflight = {"Origin": "https://page.example.evil", "Access-Control-Request-Method": "PUT"}
+    status, _, headers = await api.ask("OPTIONS", "/api/messages/1/reactions/a", user=None, headers=preflight)
+    assert status == 403
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+async def test_health_readiness_and_metrics(api: Api) -> None:
+    assert (await api.ask("GET", "/healthz", user=None))[0] == 200
+    assert (await api.ask("GET", "/readyz", user=None))[:2] == (200, {"status": "ready"})
+    await api.ask("PUT", "/api/messages/1/reactions/a")
+    status, text, _ = await api.ask("GET", "/metrics", user=None)
+    assert status == 200
+    assert b"plaudit_gateway_connections" in text
+    assert b"plaudit_gateway_deliveries_total" in text
+
+
+async def test_pages_are_served_with_careful_headers_and_kept_while_they_are_the_same(api: Api) -> None:
+    status, text, headers = await api.ask("GET", "/", user=None)
+    assert (status, text) == (200, b"<!doctype html>hello")
+    assert headers["Content-Type"].startswith("text/html")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-cache"
+    again, _, _ = await api.ask("GET", "/", user=None, headers={"If-None-Match": headers["Etag"]})
+    assert again == 304
+    status, _, headers = await api.ask("GET", "/app.js", user=None)
+    assert status == 200
+    assert "javascript" in headers["Content-Type"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../outside.txt", "/%2e%2e/outside.txt", "/..%2foutside.txt", "/.hidden", "/link.txt", "/make.py",
+        "/app.js%00", "/nothing.html", "//outside.txt", "/%ff",
+    ],
+)  # fmt: skip
+async def test_what_is_not_a_page_is_not_found(api: Api, path: str) -> None:
+    status, body, _ = await api.ask("GET", path, user=None)
+    assert status in (400, 404)
+    assert b"secret" not in json.dumps(body).encode()
+
+
+async def test_there_is_no_login_without_the_setting(api: Api) -> None:
+    assert (await api.ask("POST", "/api/v1/dev/token", {"user": "zoe"}, user=None))[0] == 404
+
+
+async def test_with_the_setting_a_name_gets_a_token_that_works(tmp_path: Path) -> None:
+    minter = open_keys(tmp_path / "keys").minter()
+    async with (
+        running(tmp_path, config=Config(dev_tokens=True), minter=minter) as rig,
+        aiohttp.ClientSession() as session,
+    ):
+        api = Api(rig, session)
+        status, body, _ = await api.ask("POST", "/api/v1/dev/token", {"user": "zoe"}, user=None)
+        assert (status, body["user"], body["expires_in"]) == (200, "zoe", 43200)
+        headers = {"Authorization": f"Bearer {body['token']}"}
+        await api.ask("PUT", "/api/messages/1/reactions/a", user=None, headers=headers)
+        assert ("messages/1", "zoe") in rig.reactions.held
+        for bad in ({"user": ""}, {"user": "a b"}, {"user": 5}, {}, {"user": "a", "tenant": "b"}):
+            assert (await api.ask("POST", "/api/v1/dev/token", bad, user=None))[0] == 400
+        foreign = {"Origin": "https://elsewhere.example"}
+        assert (await api.ask("POST", "/api/v1/dev/token", {"user": "a"}, user=None, headers=foreign))[0] == 403
+        plain = {"Content-Type": "text/plain"}
+        assert (await api.ask("POST", "/api/v1/dev/token", {"user": "a"}, user=None, headers=plain))[0] == 415
+
+
+async def test_a_draining_node_is_not_ready_but_still_answers(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig, aiohttp.ClientSession() as session:
+        api = Api(rig, session)
+        await asyncio.wait_for(rig.gateway.drain(0.2), 5)
+        assert (await api.ask("GET", "/readyz", user=None))[0] == 503
+        assert (await api.ask("GET", "/healthz", user=None))[0] == 200
+        assert (await api.ask("PUT", "/api/messages/1/reactions/a"))[0] == 200
