@@ -1,0 +1,95 @@
+"""Between messages and values of fan-out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_svc import codec
+from fanout_svc.domain import Change, Node, OwnUpdate, Topic, Totals, Update, has_counts
+from fanout_svc.interest import News
+from kit.caller import Caller
+from kit.errors import Invalid
+from kit.eventlog import Record
+from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
+from plaudit.fanout.v1 import fanout_service_pb2 as pb
+from plaudit.fanout.v1 import updates_pb2
+from plaudit.session.v1 import session_registry_service_pb2 as session_pb
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+versions = st.integers(0, 2**62)
+pairs = st.lists(st.tuples(texts, st.integers(1, 2**62)), max_size=20).map(tuple)
+
+
+@given(st.lists(st.tuples(texts, texts, texts, texts, texts, versions), max_size=5))
+def test_a_log_record_comes_back_as_its_changes(given: list[Change]) -> None:
+    message = event_pb.ReactionsChanged(
+        changes=[
+            event_pb.ReactionChanged(tenant=a, target=b, user=c, added=d, removed=e, version=v)
+            for a, b, c, d, e, v in given
+        ]
+    )
+    assert codec.changes_from_record(Record(1, "0", message.SerializeToString())) == given
+    with pytest.raises(codec.Undecodable):
+        codec.changes_from_record(Record(1, "0", b"\xff\xff\xff"))
+
+
+@given(versions, pairs, st.booleans(), st.lists(texts, max_size=5).map(tuple))
+def test_an_update_is_delivered_with_all_it_says(
+    version: int, reactions: tuple[tuple[str, int], ...], storm: bool, recent: tuple[str, ...]
+) -> None:
+    delivery = codec.delivery_to_pb(Update(("acme", "messages/1"), Totals(version, reactions), storm, recent))
+    assert (delivery.tenant, delivery.topic, delivery.type) == ("acme", "messages/1", "reaction_update")
+    assert (delivery.version, delivery.key) == (version, "")
+    said = updates_pb2.ReactionUpdate.FromString(delivery.payload)
+    assert (said.version, said.storm, tuple(said.recent)) == (version, storm, recent)
+    assert tuple((row.emoji, row.count) for row in said.reactions) == reactions
+
+
+def test_an_own_update_is_delivered_to_its_persons_topic_under_its_emoji() -> None:
+    delivery = codec.delivery_to_pb(OwnUpdate(("acme", "users/alice"), "messages/1", "👍", "", 7))
+    assert (delivery.tenant, delivery.topic, delivery.type) == ("acme", "users/alice", "own_reaction_update")
+    assert (delivery.version, delivery.key) == (7, "messages/1 👍")
+    said = updates_pb2.OwnReactionUpdate.FromString(delivery.payload)
+    assert (said.target, said.added, said.removed, said.version) == ("messages/1", "👍", "", 7)
+
+
+def test_counts_behind_their_version_are_left_out() -> None:
+    wanted: dict[Topic, int] = {("acme", "messages/1"): 5, ("default", "messages/2"): 5}
+    request = counter_pb.GetCountsRequest.FromString(codec.counts_request_to_pb(wanted, at_versions=True))
+    assert (list(request.targets), list(request.tenants), list(request.min_versions)) == (
+        ["messages/1", "messages/2"],
+        ["acme", "default"],
+        [5, 5],
+    )
+    as_they_are = counter_pb.GetCountsRequest.FromString(codec.counts_request_to_pb(wanted, at_versions=False))
+    assert not as_they_are.min_versions
+    response = counter_pb.GetCountsResponse()
+    response.counts.add(target="messages/1", version=4)
+    response.counts.add(target="messages/2", version=5).reactions.add(emoji="👍", count=3)
+    found = codec.counts_from_pb(wanted, response.SerializeToString())
+    assert found == {("default", "messages/2"): Totals(5, (("👍", 3),))}
+
+
+def test_only_nodes_that_take_deliveries_are_nodes_to_us() -> None:
+    response = session_pb.WatchResponse(down=["n0"], synced=True)
+    response.up.add(node_id="n1", address="127.0.0.1:1", services=["a.Gateway"], epoch=3)
+    response.up.add(node_id="n2", address="127.0.0.1:2", services=["another.Service"], epoch=4)
+    interest = response.interests.add(node_id="n1", wanted=True)
+    interest.topic.tenant, interest.topic.name = "acme", "messages/1"
+    assert codec.news_from_pb(response, "a.Gateway") == News(
+        ["n0"], [Node("n1", "127.0.0.1:1", 3)], [("n1", ("acme", "messages/1"), True)], True
+    )
+
+
+def test_topics_without_counts_are_not_asked_for() -> None:
+    assert has_counts(("default", "messages/1"))
+    for topic in (("default", "users/alice"), ("default", "conversations/1"), ("a b", "messages/1"), ("default", "x")):
+        assert not has_counts(topic)
+
+
+def test_a_nameless_topic_is_refused() -> None:
+    with pytest.raises(Invalid):
+        codec.topics_from_pb(pb.DescribeTopicsRequest(tenant="default", topics=[""]), Caller("default", "", "ops"))
