@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from google.protobuf import descriptor_pool
-from plaudit.edge.v1 import options_pb2
 
 from kit.caller import Caller
 from kit.clock import Clock
 from kit.errors import Forbidden, Invalid, Unauthenticated
 from kit.tokens import Principal, Verifier
+from plaudit.edge.v1 import options_pb2
 
 ACT_AS = "act-as"
 ANY_TENANT = "tenants"
@@ -56,22 +56,23 @@ class Gate:
         if rule.access == options_pb2.ACCESS_PUBLIC:
             return ANONYMOUS
         bearer: str | bytes = ""
-        acting_for: str | bytes = ""
+        named: list[str | bytes] = []
         for key, value in metadata:
             if key == "authorization":
                 if bearer:
                     raise Unauthenticated("the token is missing or not valid")
                 bearer = value
             elif key == USER_KEY:
-                acting_for = value
+                named.append(value)
         if not isinstance(bearer, str) or not bearer.startswith("Bearer "):
             raise Unauthenticated("the token is missing or not valid")
         principal = self._verifier.verify(bearer[7:], self._clock.now())
-        if not acting_for:
+        if not any(named):
             return self._allowed(rule, _own(principal))
         if not (principal.service and ACT_AS in principal.scopes):
             raise Forbidden(f"only a service with the scope {ACT_AS} may send {USER_KEY}", reason="ACT_AS_REQUIRED")
-        if not isinstance(acting_for, str) or not _USER.fullmatch(acting_for):
+        acting_for = named[0]
+        if len(named) > 1 or not isinstance(acting_for, str) or not _USER.fullmatch(acting_for):
             raise Invalid(f"{USER_KEY} is not a user id", field=USER_KEY)
         return self._allowed(
             rule, Caller(principal.tenant, acting_for, principal.subject, principal.scopes, unlimited=True)
@@ -100,5 +101,8 @@ def _own(principal: Principal) -> Caller:
 
 @lru_cache(maxsize=65_536)
 def forwarded(tenant: str, user: str, service: str, scopes: frozenset[str], unlimited: bool) -> Caller:
-    """The caller of a call that a trusted service forwards on a call stream."""
+    """The caller of a call that a trusted service forwards on a call stream; raises Invalid where a name is none."""
+    for field, name in (("tenant", tenant), ("user", user)):
+        if name and not _USER.fullmatch(name):
+            raise Invalid(f"the call's {field} is not a name", field=field)
     return Caller(tenant, user, service, scopes, unlimited)

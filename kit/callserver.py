@@ -10,14 +10,14 @@ from typing import Any
 import grpc
 import structlog
 from google.rpc import status_pb2
-from plaudit.edge.v1 import call_service_pb2 as pb
-from plaudit.edge.v1 import call_service_pb2_grpc
 
-from kit.access import ANY_TENANT, Rule, allows, forwarded, rule_of
+from kit.access import ACT_AS, ANY_TENANT, Rule, allows, forwarded, rule_of
 from kit.caller import CURRENT, Caller, caller
 from kit.errors import Forbidden, Invalid, make_status, status_of
 from kit.guard import Guard, validate
 from kit.telemetry import CALL_BATCH
+from plaudit.edge.v1 import call_service_pb2 as pb
+from plaudit.edge.v1 import call_service_pb2_grpc
 
 log = structlog.get_logger()
 DEFAULT_TIMEOUT = 5.0
@@ -152,6 +152,8 @@ class _Stream:
         tenant = call.tenant or service.tenant
         if tenant != service.tenant and ANY_TENANT not in service.scopes:
             raise Forbidden("this service may not act in that tenant", reason="ACCESS_DENIED")
+        if call.user and ACT_AS not in service.scopes:
+            raise Forbidden(f"only a service with the scope {ACT_AS} may name a user", reason="ACT_AS_REQUIRED")
         if call.user and not call.unlimited:
             # A user's own call that the edge passes on: the service lends it nothing of its own rights.
             who = forwarded(tenant, call.user, "", frozenset(), False)
