@@ -1,0 +1,306 @@
+"""Who may call what: every rpc of every contract times every kind of caller, generated from the descriptors.
+
+An rpc that is added to the contracts is tested here without a change; one without an `access` option is for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import grpc
+import protovalidate
+import pytest
+import pytest_asyncio
+from google.protobuf import empty_pb2, message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import Default
+
+from kit.errors import RemoteError
+from kit.mesh import Mesh, connected
+from kit.nodes import StaticNodes
+from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import Keys, open_keys
+from plaudit.edge.v1 import options_pb2
+from tests.wire.registering import status_in
+
+ROOT = Path(__file__).parents[2]
+PUBLIC, USER, SERVICE = options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_USER, options_pb2.ACCESS_SERVICE
+OK, UNAUTHENTICATED = grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED
+DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
+CALL_STREAM = "plaudit.edge.v1.CallService"
+NOBODYS = "plaudit.test.v1.UndescribedService"
+
+
+def _services() -> list[ServiceDescriptor]:
+    """Every service of the contracts, from the protoset; importing a file's stubs puts it into the pool."""
+    found = []
+    for file in FileDescriptorSet.FromString((ROOT / "gen" / "plaudit.protoset").read_bytes()).file:
+        if file.name.startswith("plaudit/"):
+            import_module(file.name.removesuffix(".proto").replace("/", ".") + "_pb2")
+            found += [Default().FindServiceByName(f"{file.package}.{service.name}") for service in file.service]
+    return found
+
+
+SERVICES = _services()
+METHODS = [method for service in SERVICES for method in service.methods]
+UNARY = [method for method in METHODS if not method.client_streaming and not method.server_streaming]
+
+
+def path_of(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def access_of(method: MethodDescriptor) -> int:
+    access: int = method.GetOptions().Extensions[options_pb2.access]
+    return access
+
+
+def _hosted(service: ServiceDescriptor) -> Hosted:
+    """A servicer that answers everything it is let through to."""
+
+    def answering(method: MethodDescriptor) -> Any:
+        response = message_factory.GetMessageClass(method.output_type)
+
+        async def unary(request: Any, context: Any) -> Any:
+            return response()
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            if method.client_streaming:
+                async for _ in request:
+                    yield response()
+            else:
+                yield response()
+
+        return staticmethod(stream if method.server_streaming else unary)
+
+    module = import_module(service.file.name.removesuffix(".proto").replace("/", ".") + "_pb2_grpc")
+    base = getattr(module, f"{service.name}Servicer")
+    servicer = type(service.name, (base,), {method.name: answering(method) for method in service.methods})
+    return Hosted(servicer(), getattr(module, f"add_{service.name}Servicer_to_server"))
+
+
+def _undescribed() -> Hosted:
+    """A service that no contract knows: nothing says who may call it."""
+
+    async def call(request: Any, context: Any) -> Any:
+        return empty_pb2.Empty()
+
+    handler = grpc.unary_unary_rpc_method_handler(call, empty_pb2.Empty.FromString, empty_pb2.Empty.SerializeToString)
+
+    def add(servicer: object, server: Any) -> None:
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NOBODYS, {"Call": handler}),))
+        server.add_registered_method_handlers(NOBODYS, {"Call": handler})
+
+    return Hosted(object(), add)
+
+
+@dataclass(frozen=True)
+class Called:
+    """A server that hosts everything, and the keys it trusts."""
+
+    address: str
+    keys: Keys
+    channel: Any
+
+
+@pytest_asyncio.fixture(name="called", scope="module", loop_scope="module")
+async def fixture_called(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Called]:
+    keys = open_keys(tmp_path_factory.mktemp("authorization") / "keys")
+    hosted = [_hosted(service) for service in SERVICES if service.full_name != CALL_STREAM] + [_undescribed()]
+    async with (
+        serving(hosted, verifier=keys.verifier(), limits=ServerLimits(grace=0.5)) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        yield Called(server.address, keys, channel)
+
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+def metadata_of(kind: str, keys: Keys) -> Metadata:
+    """What a caller of this kind sends."""
+
+    def bearer(token: str) -> tuple[str, str]:
+        return ("authorization", f"Bearer {token}")
+
+    minter = keys.minter()
+    bob = ("plaudit-user", "bob")
+    return {
+        "anonymous": (),
+        "anonymous who names a user": (bob,),
+        "garbage token": (bearer("garbage"),),
+        "garbage token that names a user": (bearer("garbage"), bob),
+        "user": (bearer(minter.mint_user("alice")),),
+        "user who names another": (bearer(minter.mint_user("alice")), bob),
+        "user who names himself": (bearer(minter.mint_user("bob")), bob),
+        "service": (bearer(minter.mint_service("bench", ())),),
+        "service without act-as that names a user": (bearer(minter.mint_service("bench", ())), bob),
+        "service with another scope that names a user": (bearer(minter.mint_service("bench", ("act-as-not",))), bob),
+        "act-as service": (bearer(minter.mint_service("bench")),),
+        "act-as service that names a user": (bearer(minter.mint_service("bench")), bob),
+        "act-as service that names nonsense": (bearer(minter.mint_service("bench")), ("plaudit-user", "../root")),
+        "act-as service that names two users": (
+            bearer(minter.mint_service("bench")),
+            ("plaudit-user", "alice"),
+            bob,
+        ),
+        "two tokens": (bearer(minter.mint_user("alice")), bearer(minter.mint_service("bench"))),
+    }[kind]
+
+
+# What each kind of caller is answered, by the rpc's access; OK means that the request itself is looked at.
+EXPECTED: dict[str, dict[int, grpc.StatusCode]] = {
+    "anonymous": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
+    "anonymous who names a user": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
+    "garbage token": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
+    "garbage token that names a user": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
+    "user": {PUBLIC: OK, USER: OK, SERVICE: DENIED},
+    "user who names another": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
+    "user who names himself": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
+    # Services of the system read for themselves, counts for example: their own name is no user's.
+    "service": {PUBLIC: OK, USER: OK, SERVICE: OK},
+    "service without act-as that names a user": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
+    "service with another scope that names a user": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
+    "act-as service": {PUBLIC: OK, USER: OK, SERVICE: OK},
+    "act-as service that names a user": {PUBLIC: OK, USER: OK, SERVICE: OK},
+    "act-as service that names nonsense": {PUBLIC: OK, USER: INVALID, SERVICE: INVALID},
+    "act-as service that names two users": {PUBLIC: OK, USER: INVALID, SERVICE: INVALID},
+    "two tokens": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
+}
+
+
+def _admitted(method: MethodDescriptor) -> tuple[grpc.StatusCode, str]:
+    """What an empty request of someone who may call is answered: it is valid or not."""
+    if method.client_streaming:
+        return OK, ""
+    try:
+        protovalidate.validate(message_factory.GetMessageClass(method.input_type)())
+    except protovalidate.ValidationError:
+        return INVALID, "INVALID_REQUEST"
+    return OK, ""
+
+
+async def _answer(channel: Any, method: MethodDescriptor, metadata: Metadata) -> tuple[Any, str]:
+    """Code and reason for an empty request, or for a stream without any."""
+    try:
+        async with asyncio.timeout(10.0):
+            if method.client_streaming:
+                streamed = channel.stream_stream(path_of(method))(metadata=metadata)
+                await streamed.done_writing()
+                async for _ in streamed:
+                    pass
+            elif method.server_streaming:
+                async for _ in channel.unary_stream(path_of(method))(b"", metadata=metadata):
+                    pass
+            else:
+                await channel.unary_unary(path_of(method))(b"", metadata=metadata)
+    except grpc.aio.AioRpcError as error:
+        found = status_in(error)
+        return found.code, found.reason
+    return OK, ""
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+@pytest.mark.parametrize("method", METHODS, ids=path_of)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_rpc_is_open_to_whom_its_contract_names(called: Called, method: MethodDescriptor, kind: str) -> None:
+    expected = EXPECTED[kind][access_of(method)]
+    code, reason = await _answer(called.channel, method, metadata_of(kind, called.keys))
+    if expected is OK:
+        assert (code, reason) == _admitted(method)
+    else:
+        assert code == expected
+        assert (
+            reason
+            in {
+                UNAUTHENTICATED: ("INVALID_TOKEN",),
+                DENIED: ("ACCESS_DENIED", "ACT_AS_REQUIRED"),
+                INVALID: ("INVALID_REQUEST",),
+            }[expected]
+        )
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_rpc_that_says_nothing_is_for_nobody(called: Called, kind: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await called.channel.unary_unary(f"/{NOBODYS}/Call")(b"", metadata=metadata_of(kind, called.keys))
+    assert caught.value.code() in (UNAUTHENTICATED, DENIED, INVALID)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "expected"),
+    [
+        ("/grpc.health.v1.Health/Check", "anonymous", OK),
+        ("/grpc.channelz.v1.Channelz/GetServers", "anonymous", UNAUTHENTICATED),
+        ("/grpc.channelz.v1.Channelz/GetServers", "user", DENIED),
+        ("/grpc.channelz.v1.Channelz/GetServers", "service", OK),
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_health_is_for_all_and_what_shows_the_inside_is_for_services(
+    called: Called, method: str, kind: str, expected: grpc.StatusCode
+) -> None:
+    try:
+        await called.channel.unary_unary(method)(b"", metadata=metadata_of(kind, called.keys))
+        code = OK
+    except grpc.aio.AioRpcError as error:
+        code = error.code()
+    assert code == expected
+
+
+@asynccontextmanager
+async def mesh(called: Called, *scopes: str) -> AsyncIterator[Mesh]:
+    token = called.keys.minter().mint_service("gateway", scopes)
+    async with connected(StaticNodes(called.address), lambda: token) as made:
+        yield made
+
+
+async def _forwarded(mesh: Mesh, method: MethodDescriptor, **who: Any) -> tuple[grpc.StatusCode, str]:
+    """Code and reason for an empty request on the call stream."""
+    try:
+        await mesh.call(path_of(method), b"", timeout=10.0, **who)
+    except RemoteError as error:
+        return error.code, error.reason
+    return OK, ""
+
+
+@pytest.mark.parametrize("method", UNARY, ids=path_of)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_directly(
+    called: Called, method: MethodDescriptor
+) -> None:
+    for_users, for_services = access_of(method) == USER, access_of(method) in (USER, SERVICE)
+    async with mesh(called) as plain, mesh(called, "act-as") as acting, mesh(called, "act-as", "tenants") as edge:
+        admitted = _admitted(method)
+        denied, required = (DENIED, "ACCESS_DENIED"), (DENIED, "ACT_AS_REQUIRED")
+        # A user whom the edge forwards has a user's rights, and nothing of the edge's.
+        assert await _forwarded(edge, method, user="bob", tenant="acme") == (admitted if for_users else denied)
+        assert await _forwarded(acting, method, user="bob") == (admitted if for_users else denied)
+        # A service on its own account, for itself or for a user.
+        assert await _forwarded(plain, method) == (admitted if for_services else denied)
+        assert await _forwarded(acting, method, user="bob", unlimited=True) == (admitted if for_services else denied)
+        # Only who may act for users, names one; only who may act in all tenants, leaves its own.
+        assert await _forwarded(plain, method, user="bob") == required
+        assert await _forwarded(plain, method, user="bob", unlimited=True) == required
+        assert await _forwarded(acting, method, user="bob", tenant="acme") == denied
+        assert await _forwarded(acting, method, tenant="acme") == denied
+        # Names are names also here.
+        for nonsense in ("../root", "a b", "x" * 65, "bob\n"):
+            code, reason = await _forwarded(edge, method, user=nonsense, tenant="acme")
+            assert (code, reason) == (INVALID, "INVALID_REQUEST")
+            code, reason = await _forwarded(edge, method, user="bob", tenant=nonsense)
+            assert (code, reason) == (INVALID, "INVALID_REQUEST")
+
+
+def test_the_matrix_knows_all_there_is() -> None:
+    assert len(METHODS) >= 18
+    assert {access_of(method) for method in METHODS} <= {PUBLIC, USER, SERVICE}, "an rpc without the access option"
+    assert all(row.keys() == {PUBLIC, USER, SERVICE} for row in EXPECTED.values())
