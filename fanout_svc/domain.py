@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kit.errors import Invalid
-from kit.target import is_id, parse_target
-
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
 Topic = tuple[str, str]
 # (tenant, target, user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
@@ -71,16 +68,6 @@ class OwnUpdate:
         if self.added and self.removed:
             return f"{self.target} {self.version}"
         return f"{self.target} {self.added or self.removed}"
-
-
-def has_counts(topic: Topic) -> bool:
-    """Whether a topic is named after a target. One that is not would spoil the question for all others."""
-    tenant, name = topic
-    try:
-        parse_target(name)
-    except Invalid:
-        return False
-    return is_id(tenant)
 
 
 def own_topic(tenant: str, user: str) -> Topic:

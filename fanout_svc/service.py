@@ -11,13 +11,15 @@ import structlog
 
 from fanout_svc import metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Change, Topic, Totals, Update, has_counts, own_topic, own_update
+from fanout_svc.domain import Change, Topic, Totals, Update, own_topic, own_update
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.interest import Interest, News
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.versions import Versions
 from fanout_svc.windows import Due, Windows
 from kit.clock import Clock
+from kit.errors import Invalid
+from kit.target import is_id, parse_target
 from kit.tasks import crew
 
 log = structlog.get_logger()
@@ -209,3 +211,13 @@ class Fanout:
             if still:
                 taken[topic] = still
         return taken
+
+
+def has_counts(topic: Topic) -> bool:
+    """Whether a topic is named after a target. One that is not would spoil the question for all others."""
+    tenant, name = topic
+    try:
+        parse_target(name)
+    except Invalid:
+        return False
+    return is_id(tenant)

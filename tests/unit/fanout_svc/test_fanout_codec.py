@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_svc import codec
-from fanout_svc.domain import Change, Node, OwnUpdate, Topic, Totals, Update, has_counts
+from fanout_svc.domain import Change, Node, OwnUpdate, Topic, Totals, Update
 from fanout_svc.interest import News
+from fanout_svc.service import has_counts
 from kit.caller import Caller
 from kit.errors import Invalid
 from kit.eventlog import Record
