@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import structlog
 from google.rpc import status_pb2
-from plaudit.edge.v1 import call_service_pb2 as pb
-from plaudit.edge.v1 import call_service_pb2_grpc
 
 from kit.errors import make_status
 from kit.tasks import keep_running
 from kit.telemetry import CALL_BATCH
+from plaudit.edge.v1 import call_service_pb2 as pb
+from plaudit.edge.v1 import call_service_pb2_grpc
 
 log = structlog.get_logger()
 OnReply = Callable[[bytes | None, status_pb2.Status | None], None]

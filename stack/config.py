@@ -100,5 +100,6 @@ def _checked(values: dict[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = "__".join(str(part) for part in first["loc"]).upper()
-        why = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        why = "there is no such setting" if unknown else first["msg"]
         raise BadSettings(f"setting {PREFIX}{where}: {why}") from None
