@@ -233,6 +233,28 @@ def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Wind
         )
 
 
+def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path) -> None:
+    with Stack(tmp_path / "data", DEMO="true") as stack:
+        frames: list[str] = []
+        page = windows.open(f"{stack.http_url}/")
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+        page.get_by_label("Your name", exact=True).fill("ursula")
+        page.get_by_role("button", name="Take a seat").click()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        option(page, "Ines Okafor", "like").click()
+        expect(page.locator("#spoken")).to_have_text("like given.")
+
+        stack.stop()
+        expect(page.get_by_text("Live", exact=True)).to_be_hidden()
+        assert any('"goaway"' in frame for frame in frames)
+        stack.restart()
+
+        expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=30_000)
+        option(page, "Ines Okafor", "like").click()
+        expect(option(page, "Ines Okafor", "like")).to_have_accessible_name("like, 0")
+        expect(page.locator("#spoken")).to_have_text("like taken back.")
+
+
 def test_a_server_without_demo_tokens_is_entered_with_ones_own(windows: Windows, tmp_path: Path) -> None:
     with Stack(tmp_path / "data") as stack:
         page = windows.open(f"{stack.http_url}/")

@@ -29,7 +29,11 @@ export const nameOf = (emoji) => names.get(canonical(emoji)) ?? emoji;
 export function emojiTable() {
   table ??= fetch(new URL("../emoji.json", import.meta.url))
     .then((answer) => answer.json())
-    .then((groups) => groups.map(({ title, emoji }) => ({ title, emoji: emoji.map(entry) })));
+    .then((groups) => groups.map(({ title, emoji }) => ({ title, emoji: emoji.map(entry) })))
+    .catch((error) => {
+      table = null; // asked for again when it is next wanted
+      throw error;
+    });
   return table;
 }
 

@@ -32,7 +32,8 @@ async function start() {
   const connection = new Connection({ url: socketUrl(), tokens: tokensOf(who), device: await deviceOfThisTab() });
   const reactions = new Reactions(connection, TARGETS);
   const crowd = new Crowd(socketUrl());
-  const context = { reactions, people: new People(reactions, who.user), picker: new Picker(), me: who.user };
+  const picker = new Picker();
+  const context = { reactions, people: new People(reactions, who.user), picker, me: who.user };
 
   bindStatus(connection, { rejoin: (replaced) => (replaced ? location.reload() : leave()) });
   document.getElementById("posts").replaceChildren(...feed(context));
@@ -43,6 +44,7 @@ async function start() {
   reactions.addEventListener("own", ({ detail }) => say(`${nameOf(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
   crowd.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
   connection.open();
+  connection.addEventListener("welcome", () => picker.load());
 
   function leave() {
     crowd.stop();

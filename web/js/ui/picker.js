@@ -43,8 +43,17 @@ export class Picker {
     this.#root.showPopover();
     this.#place(anchor);
     if (matchMedia("(hover: hover)").matches) this.#query.focus();
-    if (!this.#groups.length) this.#groups = await emojiTable();
     this.#fill();
+    await this.load();
+    this.#fill();
+  }
+
+  /** Gets the table; worth doing before anybody asks, so that the picker opens without the server too. */
+  async load() {
+    if (this.#groups.length) return;
+    this.#groups = await emojiTable().catch(() => []);
+    const titles = ["Recent", ...this.#groups.map(({ title }) => title)];
+    this.#tabs.replaceChildren(...titles.map((title, place) => this.#tab(title, place)));
   }
 
   #place(anchor) {
@@ -62,14 +71,14 @@ export class Picker {
     this.#grid.scrollTop = 0;
     if (query) {
       const found = search(this.#groups, query).slice(0, MOST_FOUND);
-      this.#tabs.replaceChildren();
+      this.#tabs.hidden = true;
       this.#grid.replaceChildren(found.length ? this.#section(`${found.length} found`, found) : nothing(query));
       say(found.length ? `${found.length} emoji found` : "No emoji found");
     } else {
       const before = [...new Set([...recent(), ...QUICK.map(({ emoji }) => emoji)])].map((emoji) => ({ emoji, name: nameOf(emoji) }));
       const sections = [{ title: "Recent", emoji: before.slice(0, 16) }, ...this.#groups];
       this.#grid.replaceChildren(...sections.map(({ title, emoji }) => this.#section(title, emoji)));
-      this.#tabs.replaceChildren(...sections.map(({ title }, place) => this.#tab(title, place)));
+      this.#tabs.hidden = false;
       this.#mark();
     }
     this.#show(null);

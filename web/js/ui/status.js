@@ -1,6 +1,6 @@
 // Whether we are connected, said in three places: the pill in the header, the banner when we are not, and aloud.
 
-import { h, icon, say } from "./dom.js";
+import { h, say } from "./dom.js";
 import { duration } from "./meters.js";
 
 /** Binds the header's pill and the banner to the connection. */
@@ -24,7 +24,7 @@ export function bindStatus(connection, { rejoin }) {
     banner.hidden = !bad;
     if (bad) {
       const line = h("span", {}, text);
-      banner.replaceChildren(icon(detail.state === "ended" ? "pause" : "wave"), line,
+      banner.replaceChildren(line,
         action && h("button", { type: "button", class: "banner-action", onclick: action[1] }, action[0]));
       if (detail.retryAt) ticking = setInterval(() => (line.textContent = words(detail)[1]), 500);
     }
