@@ -37,7 +37,7 @@ class ClientFrame(_message.Message):
     PING_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Chosen by the client; the answer carries it. From 1; 0: no answer is wanted but errors."""
+    """Chosen by the client; the answer carries it. From 1; 0: a call is answered only if it fails."""
     @_builtins.property
     def hello(self) -> Global___Hello:
         """Must come first, within 10 s."""
