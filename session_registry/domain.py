@@ -228,32 +228,45 @@ class Table:
             self._epoch = max(self._epoch, session.epoch)
         else:
             self._epoch = next_epoch(self._epoch, at.micros)
-        session = replace(session, node_id=attached.node.node_id, epoch=session.epoch or self._epoch)
+        session = Session(
+            session.session_id,
+            session.tenant,
+            session.user,
+            session.device,
+            attached.node.node_id,
+            session.epoch or self._epoch,
+        )
         granted.append(session)
         earlier = attached.sessions.get(session.session_id)
         if earlier is not None:  # the node itself put the new one in its place: nobody needs to be told
             self._remove(earlier)
-        owner = self._users.get((session.tenant, session.user), {}).get(session.device_key)
+        key = session.device_key
+        devices = self._users.setdefault((session.tenant, session.user), {})
+        owner = devices.get(key)
         if owner is not None:
             if _rank(owner) > _rank(session):
                 fenced.append(session)
                 return
-            self._remove(owner)
+            del self._nodes[owner.node_id].sessions[owner.session_id]
             fenced.append(owner)
         attached.sessions[session.session_id] = session
-        self._users.setdefault((session.tenant, session.user), {})[session.device_key] = session
+        devices[key] = session
 
     def _remove(self, session: Session) -> None:
         del self._nodes[session.node_id].sessions[session.session_id]
-        devices = self._users[session.tenant, session.user]
-        del devices[session.device_key]
-        if not devices:
-            del self._users[session.tenant, session.user]
+        self._disown(session)
+
+    def _disown(self, session: Session) -> None:
+        user = (session.tenant, session.user)
+        devices = self._users[user]
+        if len(devices) == 1:
+            del self._users[user]
+        else:
+            del devices[session.device_key]
 
     def _forget(self, node_id: str) -> None:
-        for session in tuple(self._nodes[node_id].sessions.values()):
-            self._remove(session)
-        del self._nodes[node_id]
+        for session in self._nodes.pop(node_id).sessions.values():
+            self._disown(session)
 
 
 def _rank(session: Session) -> tuple[int, str, str]:
