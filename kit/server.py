@@ -134,8 +134,8 @@ async def serving(
 def _bind(server: grpc.aio.Server, listen: str) -> str:
     try:
         port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {listen}: {error}") from None
+    except RuntimeError:
+        raise OSError(f"cannot listen on {listen}: something else does, or it is no address of this machine") from None
     if port == 0:
         raise OSError(f"cannot listen on {listen}")
     return f"{listen.rsplit(':', 1)[0]}:{port}"

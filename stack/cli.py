@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,6 +19,9 @@ app = typer.Typer(
 )
 token = typer.Typer(help="Tokens for users and services.", no_args_is_help=True)
 app.add_typer(token, name="token")
+
+# gRPC's core writes to stderr what it also raises; it reads this when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", dir_okay=False)]

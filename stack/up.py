@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import signal
 import time
@@ -68,6 +69,8 @@ async def _until_told(settings: Settings, announce: Announce) -> None:
 def _why(error: Exception, settings: Settings) -> str:
     if isinstance(error, PermissionError):
         return f"cannot use the data folder {settings.data}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {settings.http}: something else does; choose another with --http"
     return str(error)
 
 
