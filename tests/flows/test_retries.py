@@ -178,15 +178,15 @@ async def test_a_person_who_taps_too_fast_is_told_when_to_go_on_and_the_refused_
     shared_stack: Stack,
 ) -> None:
     message = target()
-    taps = [toggle(message) for _ in range(31)]
+    taps = [toggle(message) for _ in range(41)]
     async with wire(shared_stack, person("alice")) as alice:
         answers = await asyncio.gather(*(alice.ask(frame_type, **fields) for frame_type, fields in taps))
         refused = [answer for answer in answers if answer["type"] == "error"]
         made = len(answers) - len(refused)
         assert {(answer["code"], answer["reason"]) for answer in refused} == {("RESOURCE_EXHAUSTED", "RATE_LIMITED")}
         assert all(0 < answer["retry_after_ms"] <= 10_000 for answer in refused)
-        # Ten a second: what 31 taps at once may get beyond a second's worth is what trickled in meanwhile.
-        assert 10 <= made <= 22
+        # Twenty at once after a pause, then ten a second: a little more where answering took a while.
+        assert 20 <= made <= 30
         own = (await alice.ask("get_own_reactions", targets=[message]))["own_reactions"][0]
         assert len(own["emojis"]) == made % 2
         assert (await alice.insist("toggle_reaction", **taps[-1][1]))["type"] == "ack"

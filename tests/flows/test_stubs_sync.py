@@ -335,16 +335,15 @@ class TestCounterService:
         )
         assert [(answer.target, answer.version) for answer in many.counts] == [(other, 0), (message, version)]
 
-    def test_a_version_that_never_comes_is_not_waited_for_beyond_the_deadline(
-        self, counters: counter_grpc.CounterServiceStub, as_alice: Metadata
-    ) -> None:
+    def test_a_version_that_never_comes_is_not_waited_for_for_ever(self, counters: Any, as_alice: Metadata) -> None:
         message, future = target(), time.time_ns() // 1000 + 10**9
         one = counter.GetReactionCountsRequest(target=message, min_version=future)
-        error = failure(lambda: counters.GetReactionCounts(one, metadata=as_alice, timeout=1))
-        assert kind(error) == ("UNAVAILABLE", "NOT_CAUGHT_UP")
         many = counter.GetCountsRequest(targets=[message], min_versions=[future])
-        error = failure(lambda: counters.GetCounts(many, metadata=as_alice, timeout=1))
-        assert kind(error) == ("UNAVAILABLE", "NOT_CAUGHT_UP")
+        waits = [
+            counters.GetReactionCounts.future(one, metadata=as_alice, timeout=20),
+            counters.GetCounts.future(many, metadata=as_alice, timeout=20),
+        ]
+        assert [kind(failure(wait.result)) for wait in waits] == [("UNAVAILABLE", "NOT_CAUGHT_UP")] * 2
 
     def test_counts_that_cannot_be_asked_for_are_refused(
         self, counters: counter_grpc.CounterServiceStub, as_alice: Metadata
