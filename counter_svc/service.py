@@ -106,13 +106,13 @@ class Counts:
 
     async def absorb(self, batches: Sequence[Batch]) -> Folded:
         """Counts log records and wakes whoever waits for them."""
+        if self._fold.unsaved > self._config.targets_in_memory:
+            await self.save()  # memory is bounded: where the store is slow or full, the fold waits for it
         keys = {(change[0], change[1]) for _, changes in batches for change in changes}
         async with self._loading:
             await self._load(keys)
             done = self._fold.fold(batches)
             self._tell(done)
-        if self._fold.unsaved > self._config.targets_in_memory:
-            await self.save()  # memory is bounded: where the store is slow, the fold waits for it
         return done
 
     async def caught_up_to(self, position: int, timeout: float) -> None:

@@ -341,6 +341,28 @@ async def test_a_watch_ends_with_unavailable_when_the_room_drains(tmp_path: Path
     await channel.close()
 
 
+async def test_watches_above_the_limit_are_refused_and_one_that_ends_makes_room(tmp_path: Path, crowd: Crowd) -> None:
+    config = Config(max_watchers=1, drift_seconds=0)
+    async with house(tmp_path, crowd, config) as counter, grpc.aio.insecure_channel(counter.address) as channel:
+        bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
+        stub: Any = pb_grpc.CounterServiceStub(channel)
+        request = pb.WatchCountsRequest(targets=["messages/1"])
+        first = stub.WatchCounts(request, metadata=bearer, timeout=20)
+        assert (await first.read()).counts
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.WatchCounts(request, metadata=bearer, timeout=20).read()
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        first.cancel()
+
+        async def room() -> bool:
+            try:
+                return bool((await stub.WatchCounts(request, metadata=bearer, timeout=20).read()).counts)
+            except grpc.aio.AioRpcError:
+                return False
+
+        await eventually(room)
+
+
 @pytest.mark.parametrize(
     ("request_", "field", "reason"),
     [
