@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from msgspec import UNSET, UnsetType
 
 from gateway.frames import Answer, Call, Fault, Frame, Notice, Unreadable, invalid, session_frame
-from gateway.jsonread import INVALID_VALUE, REFUSALS, BadJson, check_keys, explain, shape_of
+from gateway.jsonerrors import INVALID_VALUE, REFUSALS, BadJson, check_keys, explain
+from gateway.jsonread import shape_of
 from gateway.jsonwrite import writer_of
 from gateway.rfc6455 import TEXT, encode_frame
 from gateway.tables import BY_USER, Rpc, Tables, message_class

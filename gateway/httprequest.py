@@ -12,7 +12,8 @@ import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.jsonread import BadJson, JsonReader, single
+from gateway.jsonerrors import BadJson
+from gateway.jsonread import JsonReader, single
 from gateway.tables import Route, message_class
 from kit.errors import Invalid
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from gateway.frames import Call, Hello, Subscribe, Unreadable
 from gateway.framesjson import JsonFrames
-from gateway.jsonread import BadJson, JsonReader
+from gateway.jsonerrors import BadJson
+from gateway.jsonread import JsonReader
 from gateway.jsonwrite import writer_of
 from gateway.tables import message_class, read_tables
 from tests.unit.gateway.protos import compile_proto
