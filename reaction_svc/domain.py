@@ -69,34 +69,35 @@ class Done(NamedTuple):
     version: int
 
 
-class Transition(NamedTuple):
-    """What one operation does to what one person holds. Nothing added and nothing removed: no change."""
+# What one operation does to what one person holds: (on, added, removed). Nothing added, nothing removed: no change.
+Transition = tuple[bool, str, tuple[str, ...]]
 
-    on: bool
-    added: str
-    removed: tuple[str, ...]
+_TOGGLE, _ADD, _CLEAR = Action.TOGGLE, Action.ADD, Action.CLEAR
+_new = tuple.__new__  # makes a named tuple in half the time its class takes
 
 
 def transition(policy: Policy, held: Collection[str], action: Action, emoji: str) -> Transition:
     """Decides an operation of a person who holds `held`, oldest first."""
-    if action is Action.CLEAR:
-        return Transition(False, "", tuple(held))
-    on = emoji not in held if action is Action.TOGGLE else action is Action.ADD
-    if on is (emoji in held):
-        return Transition(on, "", ())
-    if not on:
-        return Transition(False, "", (emoji,))
-    return Transition(True, emoji, tuple(held) if policy is Policy.SINGLE_CHOICE else ())
+    if action is _CLEAR:
+        return False, "", tuple(held)
+    was_on = emoji in held
+    on = not was_on if action is _TOGGLE else action is _ADD
+    if on is was_on:
+        return on, "", ()
+    if was_on:
+        return False, "", (emoji,)
+    return True, emoji, tuple(held) if policy is Policy.SINGLE_CHOICE and held else ()
 
 
 class Draft:
     """One target while a batch of operations is decided on it, one after the other: its state, and what is to be saved.
 
     Before `decide` is called for an operation, `held` must know what its person holds (emoji to version, oldest first;
-    no entry: nothing) and `done` must know its op_id, if that was used before.
+    no entry: nothing) and `done` must know its op_id, if that was used before. Once all is saved, `begin` makes the
+    draft ready for the next batch: what it knows of its target is still true, but op_ids must be told anew.
     """
 
-    __slots__ = ("changed", "counts", "done", "facts", "held", "policy", "remembered", "target", "tenant", "version")
+    __slots__ = ("changed", "counts", "done", "facts", "held", "new_ops", "policy", "target", "tenant", "version")
 
     def __init__(self, tenant: str, target: str, version: int = 0, counts: Mapping[str, int] | None = None) -> None:
         self.tenant = tenant
@@ -106,10 +107,14 @@ class Draft:
         # People per emoji, without zeros.
         self.counts = dict(counts or {})
         self.held: dict[str, dict[str, int]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins a batch."""
         self.done: dict[str, Done] = {}
-        # To be saved: the last state (on, version) of each changed (user, emoji), new op_ids, and what happened.
+        # To be saved: the last state (on, version) of each changed (user, emoji), op_ids first seen, and what happened.
         self.changed: dict[tuple[str, str], tuple[bool, int]] = {}
-        self.remembered: dict[str, Done] = {}
+        self.new_ops: list[str] = []
         self.facts: list[Fact] = []
 
     def decide(self, op: Op, now: int, max_emoji: int) -> Outcome | Refusal:
@@ -128,41 +133,45 @@ class Draft:
         if held is None:
             held = self.held[user] = {}
         on, added, removed = transition(self.policy, held, action, emoji)
-        if added and not self._has_room(added, removed, max_emoji):
-            return Refusal.TOO_MANY_EMOJI
-        if added or removed:
-            self._change(user, held, added, removed, now)
+        if added:
+            if added not in self.counts and not self._has_room(removed, max_emoji):
+                return Refusal.TOO_MANY_EMOJI
+            self._add(user, held, added, removed, now)
+        elif removed:
+            self._remove(user, held, removed, now)
         if op_id:
-            self.done[op_id] = self.remembered[op_id] = Done(user, emoji, int(action), on, self.version)
-        return Outcome(on, self.version)
+            self.done[op_id] = _new(Done, (user, emoji, action, on, self.version))
+            self.new_ops.append(op_id)
+        return _new(Outcome, (on, self.version))
 
-    def _has_room(self, added: str, removed: tuple[str, ...], max_emoji: int) -> bool:
-        counts = self.counts
-        if added in counts:
-            return True
-        freed = sum(1 for emoji in removed if counts.get(emoji) == 1)
-        return len(counts) - freed < max_emoji
+    def _has_room(self, removed: Collection[str], max_emoji: int) -> bool:
+        freed = sum(1 for emoji in removed if self.counts.get(emoji) == 1)
+        return len(self.counts) - freed < max_emoji
 
-    def _change(self, user: str, held: dict[str, int], added: str, removed: tuple[str, ...], now: int) -> None:
-        version = self.version
+    def _add(self, user: str, held: dict[str, int], added: str, removed: tuple[str, ...], now: int) -> None:
         switched = ""
         if removed:
-            if added:
-                switched, removed = removed[-1], removed[:-1]
-            for emoji in removed:
-                version = max(version + 1, now)
-                self._take_back(user, held, emoji, version)
-                self.facts.append(Fact(self.tenant, self.target, user, "", emoji, version))
-        if added:
+            *others, switched = removed
+            self._remove(user, held, others, now)
+        version = self._next_version(now)
+        if switched:
             # A switch is one fact at one version: nobody ever sees both reactions, or neither.
-            version = max(version + 1, now)
-            if switched:
-                self._take_back(user, held, switched, version)
-            held[added] = version
-            self.changed[user, added] = (True, version)
-            self.counts[added] = self.counts.get(added, 0) + 1
-            self.facts.append(Fact(self.tenant, self.target, user, added, switched, version))
-        self.version = version
+            self._take_back(user, held, switched, version)
+        held[added] = version
+        self.changed[user, added] = (True, version)
+        self.counts[added] = self.counts.get(added, 0) + 1
+        self.facts.append(_new(Fact, (self.tenant, self.target, user, added, switched, version)))
+
+    def _remove(self, user: str, held: dict[str, int], removed: Collection[str], now: int) -> None:
+        for emoji in removed:
+            version = self._next_version(now)
+            self._take_back(user, held, emoji, version)
+            self.facts.append(_new(Fact, (self.tenant, self.target, user, "", emoji, version)))
+
+    def _next_version(self, now: int) -> int:
+        version = self.version
+        self.version = version = now if now > version else version + 1
+        return version
 
     def _take_back(self, user: str, held: dict[str, int], emoji: str, version: int) -> None:
         del held[emoji]

@@ -23,8 +23,8 @@ CREATE INDEX record_held ON record (target, emoji, version) WHERE held;
 
 -- The op_id comes first in the key: as UUIDv7s they grow, whatever the target, so new rows go to the same few pages.
 CREATE TABLE op (
-  op_id TEXT NOT NULL,
   target INTEGER NOT NULL,
+  op_id TEXT NOT NULL,
   user TEXT NOT NULL,
   emoji TEXT NOT NULL,
   action INTEGER NOT NULL,

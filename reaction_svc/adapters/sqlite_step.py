@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 import msgspec
@@ -13,27 +13,23 @@ import msgspec
 from kit.adapters.sqlite_file import in_bulk, scalar, statements
 from reaction_svc.domain import Done, Draft, Fact, Op, Outcome, Refusal
 
+Key = tuple[str, str]
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
-MAX_TARGETS_KNOWN = 20_000
 _encode_counts = msgspec.json.Encoder().encode
 decode_counts = msgspec.json.Decoder(dict[str, int]).decode
 _version = itemgetter(3)
-
-
-class Known(NamedTuple):
-    """A target's row."""
-
-    id: int
-    version: int
-    counts: Mapping[str, int]
+# What is kept in memory of targets and people lately seen, so that it need not be looked up again.
+_MAX_ROWS = 10_000
+_MAX_PEOPLE = 100_000
 
 
 class _Row(Draft):
-    """A draft with its row's id, and whether the row is yet to be made."""
+    """A draft with its row's id, whether that row is yet to be made, and the people counted as known."""
 
-    __slots__ = ("id", "is_new")
+    __slots__ = ("id", "is_new", "people")
     id: int
     is_new: bool
+    people: int
 
 
 class Step:
@@ -43,15 +39,19 @@ class Step:
         self._connection = connection
         self._max_emoji = max_emoji
         # Targets as of the last commit, true for as long as no other connection has written.
-        self._known: dict[tuple[str, str], Known] = {}
+        self._known: dict[Key, _Row] = {}
+        self._people = 0
         self._data_version = -1
-        self._rows: dict[tuple[str, str], _Row] = {}
+        self._rows: dict[Key, _Row] = {}
 
     def run(self, ops: Sequence[Op], now: int, append: Callable[[Sequence[Fact]], None]) -> list[Outcome | Refusal]:
-        """Applies the operations within the open transaction; `append` gets the facts, if there are any."""
+        """Applies the operations within the open transaction; `append` gets the facts, if there are any.
+
+        Call `committed` or `taken_back` before the next run.
+        """
         data_version = scalar(self._connection, "PRAGMA data_version")
         if data_version != self._data_version:
-            self._known.clear()
+            self._forget()
             self._data_version = data_version
         rows = self._rows = self._find_rows(ops)
         chosen = self._load(ops, rows)
@@ -63,44 +63,48 @@ class Step:
         return answers
 
     def committed(self) -> None:
-        """Keeps what the last run saved as known."""
+        """The last run is saved: what it knew is true."""
         known = self._known
         for key, row in self._rows.items():
-            if row.facts or (row.is_new and row.remembered):
-                known.pop(key, None)
-                known[key] = Known(row.id, row.version, row.counts)
-        while len(known) > MAX_TARGETS_KNOWN:
-            del known[next(iter(known))]
+            if row.is_new and not row.new_ops and not row.facts:
+                continue  # nothing happened, so no row was made
+            row.begin()
+            row.is_new = False
+            self._people += len(row.held) - row.people
+            row.people = len(row.held)
+            known.pop(key, None)
+            known[key] = row  # the last to be let go
+        while known and (len(known) > _MAX_ROWS or self._people > _MAX_PEOPLE):
+            self._people -= known.pop(next(iter(known))).people
 
     def taken_back(self) -> None:
-        """Forgets what is known: the last run was not committed, or nobody can tell."""
-        self._known.clear()
+        """The last run is not saved, or nobody can tell: nothing of it is true."""
+        self._forget()
 
-    def _find_rows(self, ops: Sequence[Op]) -> dict[tuple[str, str], _Row]:
-        rows: dict[tuple[str, str], _Row] = {}
-        missing: list[str] = []
-        keys = dict.fromkeys((op[0], op[1]) for op in ops)
-        for tenant, name in keys:
-            if (tenant, name) not in self._known:
-                missing += (tenant, name)
-        if missing:
-            for id_, tenant, name, version, counts in in_bulk(self._connection, SQL["find_targets"], 2, missing):
-                self._known[tenant, name] = Known(id_, version, decode_counts(counts))
+    def _forget(self) -> None:
+        self._known.clear()
+        self._people = 0
+
+    def _find_rows(self, ops: Sequence[Op]) -> dict[Key, _Row]:
+        known = self._known
+        keys = dict.fromkeys([(op[0], op[1]) for op in ops])
+        rows: dict[Key, _Row] = {key: known[key] for key in keys if key in known}
+        missing = [key for key in keys if key not in rows]
+        if not missing:
+            return rows
+        asked = [part for key in missing for part in key]
+        for id_, tenant, name, version, counts in in_bulk(self._connection, SQL["find_targets"], 2, asked):
+            rows[tenant, name] = _row(tenant, name, id_, version, decode_counts(counts))
         next_id = 0
-        for tenant, name in keys:
-            known = self._known.get((tenant, name))
-            if known is None:
+        for tenant, name in missing:
+            if (tenant, name) not in rows:
                 next_id = next_id or (scalar(self._connection, "SELECT max(id) FROM target") or 0) + 1
-                row = _Row(tenant, name)
-                row.id, row.is_new = next_id, True
+                row = rows[tenant, name] = _row(tenant, name, next_id, 0, {})
+                row.is_new = True
                 next_id += 1
-            else:
-                row = _Row(tenant, name, known.version, known.counts)
-                row.id, row.is_new = known.id, False
-            rows[tenant, name] = row
         return rows
 
-    def _load(self, ops: Sequence[Op], rows: Mapping[tuple[str, str], _Row]) -> list[_Row]:
+    def _load(self, ops: Sequence[Op], rows: Mapping[Key, _Row]) -> list[_Row]:
         """Tells the drafts all they must know, and returns the draft of each operation."""
         chosen: list[_Row] = []
         ask_ops: list[Any] = []
@@ -117,9 +121,8 @@ class Step:
                 ask_held += (row.id, user)
         if ask_ops or ask_held:
             by_id = {row.id: row for row in rows.values()}
-            for op_id, id_, user, emoji, action, held, version in in_bulk(
-                self._connection, SQL["find_ops"], 2, ask_ops
-            ):
+            done = in_bulk(self._connection, SQL["find_ops"], 2, ask_ops)
+            for op_id, id_, user, emoji, action, held, version in done:
                 by_id[id_].done[op_id] = Done(user, emoji, action, bool(held), version)
             found = in_bulk(self._connection, SQL["find_held"], 2, ask_held)
             found.sort(key=_version)  # oldest first
@@ -127,21 +130,27 @@ class Step:
                 by_id[id_].held[user][emoji] = version
         return chosen
 
-    def _save(self, rows: Mapping[tuple[str, str], _Row]) -> list[Fact]:
+    def _save(self, rows: Mapping[Key, _Row]) -> list[Fact]:
         targets: list[Any] = []
         records: list[Any] = []
         ops: list[Any] = []
         facts: list[Fact] = []
         for row in rows.values():
-            id_ = row.id
-            if row.facts or (row.is_new and row.remembered):
+            id_, done = row.id, row.done
+            if row.facts or (row.is_new and row.new_ops):
                 targets += (id_, row.tenant, row.target, row.version, _encode_counts(row.counts).decode())
             for (user, emoji), (on, version) in row.changed.items():
                 records += (id_, user, emoji, on, version)
-            for op_id, done in row.remembered.items():
-                ops += (op_id, id_, *done)
+            for op_id in row.new_ops:
+                ops += (op_id, id_, *done[op_id])
             facts += row.facts
         in_bulk(self._connection, SQL["save_targets"], 5, targets)
         in_bulk(self._connection, SQL["save_records"], 5, records)
         in_bulk(self._connection, SQL["save_ops"], 7, ops)
         return facts
+
+
+def _row(tenant: str, name: str, id_: int, version: int, counts: Mapping[str, int]) -> _Row:
+    row = _Row(tenant, name, version, counts)
+    row.id, row.is_new, row.people = id_, False, 0
+    return row

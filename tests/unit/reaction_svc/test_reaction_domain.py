@@ -28,20 +28,20 @@ def toggle(emoji: str = "👍", *, user: str = "alice", op_id: str = "", target:
 @pytest.mark.parametrize(
     ("policy", "held", "action", "emoji", "expected"),
     [
-        (MULTI, (), Action.TOGGLE, "👍", Transition(True, "👍", ())),
-        (MULTI, ("👍",), Action.TOGGLE, "👍", Transition(False, "", ("👍",))),
-        (MULTI, ("❤",), Action.TOGGLE, "👍", Transition(True, "👍", ())),
-        (MULTI, ("👍",), Action.ADD, "👍", Transition(True, "", ())),
-        (MULTI, ("❤",), Action.ADD, "👍", Transition(True, "👍", ())),
-        (MULTI, (), Action.REMOVE, "👍", Transition(False, "", ())),
-        (MULTI, ("❤", "👍"), Action.REMOVE, "👍", Transition(False, "", ("👍",))),
-        (MULTI, ("❤", "👍"), Action.CLEAR, "", Transition(False, "", ("❤", "👍"))),
-        (MULTI, (), Action.CLEAR, "", Transition(False, "", ())),
-        (SINGLE, ("❤",), Action.TOGGLE, "👍", Transition(True, "👍", ("❤",))),
-        (SINGLE, ("❤",), Action.ADD, "👍", Transition(True, "👍", ("❤",))),
-        (SINGLE, ("❤",), Action.TOGGLE, "❤", Transition(False, "", ("❤",))),
-        (SINGLE, ("❤",), Action.REMOVE, "👍", Transition(False, "", ())),
-        (SINGLE, ("❤",), Action.ADD, "❤", Transition(True, "", ())),
+        (MULTI, (), Action.TOGGLE, "👍", (True, "👍", ())),
+        (MULTI, ("👍",), Action.TOGGLE, "👍", (False, "", ("👍",))),
+        (MULTI, ("❤",), Action.TOGGLE, "👍", (True, "👍", ())),
+        (MULTI, ("👍",), Action.ADD, "👍", (True, "", ())),
+        (MULTI, ("❤",), Action.ADD, "👍", (True, "👍", ())),
+        (MULTI, (), Action.REMOVE, "👍", (False, "", ())),
+        (MULTI, ("❤", "👍"), Action.REMOVE, "👍", (False, "", ("👍",))),
+        (MULTI, ("❤", "👍"), Action.CLEAR, "", (False, "", ("❤", "👍"))),
+        (MULTI, (), Action.CLEAR, "", (False, "", ())),
+        (SINGLE, ("❤",), Action.TOGGLE, "👍", (True, "👍", ("❤",))),
+        (SINGLE, ("❤",), Action.ADD, "👍", (True, "👍", ("❤",))),
+        (SINGLE, ("❤",), Action.TOGGLE, "❤", (False, "", ("❤",))),
+        (SINGLE, ("❤",), Action.REMOVE, "👍", (False, "", ())),
+        (SINGLE, ("❤",), Action.ADD, "❤", (True, "", ())),
     ],
 )
 def test_transitions(policy: Policy, held: tuple[str, ...], action: Action, emoji: str, expected: Transition) -> None:
@@ -94,7 +94,7 @@ def test_an_op_id_used_for_another_change_or_by_another_person_is_a_conflict(oth
     assert len(draft.facts) == 1
 
 
-def test_an_operation_that_changed_nothing_is_remembered_too() -> None:
+def test_an_operation_that_changed_nothing_is_new_ops_too() -> None:
     draft = Draft("default", "messages/1")
     draft.decide(op(Action.REMOVE, op_id="a"), NOW, 20)
     draft.decide(toggle(), NOW, 20)
