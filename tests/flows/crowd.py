@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from kit.adapters.sqlite_log import SqliteLog
+from kit.eventlog import Record
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
@@ -64,6 +65,36 @@ class Crowd:
     def truth(self, key: Key) -> tuple[int, dict[str, int]]:
         """What the records say of a target: version and counts."""
         return self.versions[key], dict(Counter(emoji for _, emoji in self.held.get(key, ())))
+
+
+class DeafLog:
+    """The log as someone sees it who hears nothing new until `listening` is set, or of nothing new being there."""
+
+    def __init__(self, log: SqliteLog, *, listening: bool = False, told: bool = True) -> None:
+        self._log = log
+        self._told = told
+        self.listening = asyncio.Event()
+        if listening:
+            self.listening.set()
+
+    async def read(self, topic: str, after: int, limit: int) -> Sequence[Record]:
+        """See `kit.eventlog.EventLog`."""
+        return await self._log.read(topic, after, limit) if self.listening.is_set() else []
+
+    async def wait(self, topic: str, after: int) -> None:
+        """See `kit.eventlog.EventLog`; never returns where nobody tells."""
+        if not self._told:
+            await asyncio.Event().wait()
+        await self.listening.wait()
+        await self._log.wait(topic, after)
+
+    async def bounds(self, topic: str) -> tuple[int, int]:
+        """See `kit.eventlog.EventLog`."""
+        return await self._log.bounds(topic)
+
+    async def trim(self, topic: str, before: int) -> None:
+        """See `kit.eventlog.EventLog`."""
+        await self._log.trim(topic, before)
 
 
 class CrowdServicer(pb_grpc.ReactionServiceServicer):

@@ -26,7 +26,7 @@ from kit.tokens import Keys, open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
-from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, Key, eventually
+from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, DeafLog, Key, eventually
 
 GET = "/plaudit.counter.v1.CounterService/GetCounts"
 GET_ONE = "/plaudit.counter.v1.CounterService/GetReactionCounts"
@@ -115,6 +115,15 @@ def fixture_crowd(log: SqliteLog) -> Crowd:
 async def test_one_reads_ones_own_writes(tmp_path: Path, crowd: Crowd) -> None:
     async with house(tmp_path, crowd) as counter:
         for _ in range(20):
+            await crowd.act(KEYS, 10)
+            await counter.assert_exact()
+
+
+async def test_who_asks_for_a_version_does_not_wait_until_somebody_tells_of_new_records(
+    tmp_path: Path, crowd: Crowd
+) -> None:
+    async with house(tmp_path, crowd, log=DeafLog(crowd.log, listening=True, told=False)) as counter:
+        for _ in range(5):
             await crowd.act(KEYS, 10)
             await counter.assert_exact()
 
@@ -278,6 +287,19 @@ async def test_where_the_log_has_been_trimmed_everything_is_counted_anew(tmp_pat
         last = await crowd.act(KEYS, 50)
     await crowd.log.trim(TOPIC, last)
     async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
+        await eventually(counter.is_exact)
+
+
+async def test_where_the_log_is_trimmed_beyond_a_slow_counter_everything_is_counted_anew(
+    tmp_path: Path, crowd: Crowd
+) -> None:
+    slow = DeafLog(crowd.log)
+    async with house(tmp_path, crowd, Config(drift_seconds=0), log=slow) as counter:
+        assert (await counter.get(KEYS[:1]))[KEYS[0]].version == 0
+        for _ in range(5):
+            last = await crowd.act(KEYS, 50)
+        await crowd.log.trim(TOPIC, last)
+        slow.listening.set()
         await eventually(counter.is_exact)
 
 

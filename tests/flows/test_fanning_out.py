@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY as REGISTRY_OF_METRICS
 
 import counter_svc.app
 import fanout_svc.app
@@ -31,7 +32,7 @@ from plaudit.gateway.v1 import node_service_pb2 as node_pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from session_registry.config import Config as RegistryConfig
-from tests.flows.crowd import Crowd, CrowdServicer, Key, eventually
+from tests.flows.crowd import Crowd, CrowdServicer, DeafLog, Key, eventually
 
 REGISTRY = "plaudit.session.v1.SessionRegistryService"
 COUNTER = "plaudit.counter.v1.CounterService"
@@ -148,9 +149,9 @@ class City:
         config = RegistryConfig(lease_seconds=5.0, return_seconds=2.0)
         return self.served(REGISTRY, lambda _: session_registry.app.opened(config), listen=listen)
 
-    def counter(self) -> Any:
+    def counter(self, log: Any = None) -> Any:
         config = CounterConfig(save_seconds=0.05, drift_seconds=0)
-        return self.served(COUNTER, lambda mesh: counter_svc.app.opened(config, mesh, self.log, self.folder))
+        return self.served(COUNTER, lambda mesh: counter_svc.app.opened(config, mesh, log or self.log, self.folder))
 
     def fanout(self, config: Config | None = None) -> Any:
         return self.served(FANOUT, lambda mesh: fanout_svc.app.opened(config or Config(), mesh, self.log))
@@ -318,23 +319,58 @@ async def test_changes_while_the_counter_is_down_arrive_when_it_is_back(city: Ci
             await node.update(HOT, 0)
             await city.crowd.act([HOT], 10)
             await node.assert_exact(city.crowd, HOT)
-        for _ in range(5):
+        for _ in range(3):
+            late = topics_late()
             await city.crowd.act([HOT], 10)
+            await tried_in_vain(late)
         async with city.counter():
             await node.assert_exact(city.crowd, HOT)
 
 
+def topics_late() -> float:
+    return REGISTRY_OF_METRICS.get_sample_value("plaudit_fanout_late_topics_total") or 0
+
+
+async def tried_in_vain(before: float) -> None:
+    async def late() -> bool:
+        return topics_late() > before
+
+    await eventually(late)
+
+
 async def test_a_greeting_has_the_changes_in_it_that_the_counter_has_not_counted_yet(city: City) -> None:
-    async with city.registry():
-        async with city.counter():
-            await city.crowd.act([HOT], 10)
-        async with city.fanout():
-            await city.crowd.act([HOT], 10)
-            node = await city.node("n1")
-            node.want(HOT)
-            async with city.counter():
-                await node.assert_exact(city.crowd, HOT)
-                assert len(node.updates(HOT)) == 1
+    slow = DeafLog(city.log)
+    async with city.registry(), city.counter(slow), city.fanout():
+        await city.crowd.act([HOT], 10)
+        late = topics_late()
+        node = await city.node("n1")
+        node.want(HOT, QUIET)
+        await node.update(QUIET, 0)  # whose counts are ready is not kept waiting
+        await tried_in_vain(late)
+        assert not node.updates(HOT)
+        slow.listening.set()
+        await node.assert_exact(city.crowd, HOT)
+        assert len(node.updates(HOT)) == 1
+
+
+async def test_what_was_on_its_way_when_the_stream_broke_is_sent_again(whole: City) -> None:
+    node = await whole.node("n1")
+    node.want(("default", "users/alice"), QUIET)
+    await node.update(QUIET, 0)
+    node.receiver.whole.clear()
+    before = node.receiver.streams
+    await whole.crowd.append([whole.crowd.toggle(HOT, "alice", emoji) for emoji in "👍❤😆"])
+
+    async def broke() -> bool:
+        return node.receiver.streams > before
+
+    await eventually(broke)
+    node.receiver.whole.set()
+
+    async def told() -> bool:
+        return [one.version for _, one in node.receiver.got if one.type == "own_reaction_update"] == [1, 2, 3]
+
+    await eventually(told)
 
 
 async def test_changes_while_fan_out_is_down_are_in_the_state_it_brings_when_it_is_back(city: City) -> None:
@@ -416,26 +452,7 @@ async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
 
 
 async def test_where_the_log_was_trimmed_beyond_us_everyone_is_told_the_current_state(city: City) -> None:
-    class Deaf:
-        """A log that does not tell of new records until it is told to."""
-
-        def __init__(self) -> None:
-            self.listening = asyncio.Event()
-
-        async def read(self, topic: str, after: int, limit: int) -> Any:
-            return await city.log.read(topic, after, limit) if self.listening.is_set() else []
-
-        async def wait(self, topic: str, after: int) -> None:
-            await self.listening.wait()
-            await city.log.wait(topic, after)
-
-        async def bounds(self, topic: str) -> tuple[int, int]:
-            return await city.log.bounds(topic)
-
-        async def trim(self, topic: str, before: int) -> None:
-            await city.log.trim(topic, before)
-
-    deaf = Deaf()
+    deaf = DeafLog(city.log)
     room = city.served(FANOUT, lambda mesh: fanout_svc.app.opened(Config(), mesh, deaf))
     async with city.registry(), city.counter(), room:
         node = await city.node("n1")
