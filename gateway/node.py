@@ -33,6 +33,9 @@ log = structlog.get_logger()
 BEARER = "bearer."
 _RETRY = {"Retry-After": "1"}
 _TICK = 0.5
+# On a drain: seconds from goaway to the first close, and from one close to the next where there are few.
+_LEAD = 0.5
+_APART = 0.01
 # Everyone comes up at least this often, to see whether the token was revoked.
 _LOOK = 30.0
 
@@ -229,11 +232,13 @@ class Node:
         """Lets nobody in, tells everybody to go, and closes them one after the other within `grace` seconds."""
         self.draining = True
         began = self.monotonic()
+        # The last quarter is for close frames to be answered. A few clients need no long farewell.
         deadline = began + grace * 0.75
+        lead = min(grace * 0.25, _LEAD)
         remaining = list(self._connections)
         random.shuffle(remaining)
         for index, connection in enumerate(remaining):
-            close_at = began + grace * (0.25 + 0.5 * index / len(remaining))
+            close_at = began + min(lead + index * _APART, lead + grace * 0.5 * index / len(remaining))
             spread = random.uniform(0, self.config.reconnect_spread)
             connection.run(connection.session.drain(spread, close_at, deadline))
             if index % self.config.slice == 0:

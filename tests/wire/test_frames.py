@@ -306,6 +306,14 @@ async def test_calls_and_topics_and_connections_are_bounded(tmp_path: Path) -> N
             pass
 
 
+async def test_one_address_has_so_many_sockets_and_no_more(tmp_path: Path) -> None:
+    async with running(tmp_path, config=Config(connections_per_address=1)) as rig, rig.socket():
+        with pytest.raises(InvalidStatus) as caught:
+            await connected(rig, JSON, f"bearer.{rig.token('bob')}")
+        assert caught.value.response.status_code == 429
+        assert int(caught.value.response.headers["Retry-After"]) > 0
+
+
 async def test_a_flood_is_first_refused_and_then_closed_with_4503(tmp_path: Path) -> None:
     limits = SessionLimits(frames_per_second=10, frames_burst=10, refusals_burst=20)
     async with running(tmp_path, config=Config(session=limits)) as rig, rig.socket() as client:
