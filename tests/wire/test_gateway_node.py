@@ -197,13 +197,13 @@ async def test_answers_that_nobody_reads_close_with_4001(tmp_path: Path) -> None
     async with running(tmp_path, config=config) as rig, rig.socket() as stuck:
         stuck.socket.transport.pause_reading()
         before = metrics.closes[4001]
-        names = json.dumps({"type": "unsubscribe", "id": 1, "topics": [f"messages/{n}" for n in range(100)]})
-        bad = json.dumps({"type": "x" * 60, "id": 1})
+        # Each is answered with all its names.
+        names = [f"messages/{n:060}" for n in range(100)]
+        asking = json.dumps({"type": "subscribe", "id": 1, "topics": names})
 
         async def write() -> None:
             while True:
-                await stuck.socket.send(names)
-                await stuck.socket.send(bad)
+                await stuck.socket.send(asking)
 
         writing = asyncio.create_task(write())
         try:
