@@ -1,0 +1,147 @@
+"""Load from streams of batches, that goes on over lost servers, and the model its outcomes are checked against."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from kit.errors import remote_error
+from plaudit.reaction.v1 import reaction_pb2
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+
+EMOJIS = ("👍", "❤", "😆", "😮", "🎉")
+SINGLE_CHOICE = ("posts", "comments")
+WINDOW = 4  # batches in flight on a stream
+Batch = list[reaction_pb2.Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One toggle, as asked for and as acknowledged."""
+
+    user: str
+    target: str
+    emoji: str
+    op_id: str
+    on: bool
+    version: int
+
+
+def after(taps: Iterable[Tap]) -> dict[str, Counter[str]]:
+    """Counts by target after all taps; raises AssertionError where an outcome cannot be explained.
+
+    Taps of a target are made in the order of their versions, each with a version of its own; what a tap does follows
+    from what the person held before it.
+    """
+    held: dict[tuple[str, str], set[str]] = {}
+    counts: dict[str, Counter[str]] = {}
+    seen: set[tuple[str, int]] = set()
+    for tap in sorted(taps, key=lambda tap: (tap.target, tap.version)):
+        assert (tap.target, tap.version) not in seen, f"two changes have one version: {tap}"
+        seen.add((tap.target, tap.version))
+        mine = held.setdefault((tap.target, tap.user), set())
+        assert tap.on == (tap.emoji not in mine), f"lost or doubled before {tap}; held were {mine}"
+        count = counts.setdefault(tap.target, Counter())
+        if tap.on and tap.target.partition("/")[0] in SINGLE_CHOICE:
+            count.subtract(mine)
+            mine.clear()
+        (mine.add if tap.on else mine.discard)(tap.emoji)
+        count[tap.emoji] += 1 if tap.on else -1
+    return {target: +count for target, count in counts.items()}
+
+
+class Load:
+    """Toggles of many users over one stream at a time, in batches, at a rate; what is unanswered goes again."""
+
+    def __init__(
+        self, address: str, token: str, targets: Sequence[str], users: int, *, rate: int, batch: int, seed: int
+    ) -> None:
+        self._address = address
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._targets = targets
+        self._users = users
+        self._seconds_a_batch = batch / rate
+        self._size = batch
+        self._random = random.Random(seed)
+        self._finishing = False
+        self._again: deque[Batch] = deque()
+        self._flying: deque[Batch] = deque()
+        self.taps: list[Tap] = []
+        """What was acknowledged."""
+        self.resent = 0
+        """Taps sent again because their outcome was not known."""
+
+    def finish(self) -> None:
+        """Ends once everything sent has been acknowledged."""
+        self._finishing = True
+
+    async def run(self) -> None:
+        """Goes on until told to finish; raises AssertionError where a tap is refused."""
+        while self._again or self._flying or not self._finishing:
+            async with grpc.aio.insecure_channel(self._address) as channel:
+                await asyncio.wait_for(channel.channel_ready(), 60)
+                await self._one_stream(pb_grpc.ReactionServiceStub(channel))
+            self.resent += sum(map(len, self._flying))
+            self._again.extendleft(reversed(self._flying))
+            self._flying.clear()
+
+    async def _one_stream(self, stub: Any) -> None:
+        call = stub.StreamReactions(metadata=self._metadata)
+        places = asyncio.Semaphore(WINDOW)
+        writing = asyncio.create_task(self._write(call, places))
+        try:
+            while (answer := await call.read()) is not grpc.aio.EOF:
+                self._answered(self._flying.popleft(), answer)
+                places.release()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        finally:
+            call.cancel()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)  # its stream is gone, which is all it can say
+
+    async def _write(self, call: Any, places: asyncio.Semaphore) -> None:
+        due = time.monotonic()
+        while self._again or not self._finishing:
+            await places.acquire()
+            if self._again:
+                batch = self._again.popleft()
+            else:
+                due = max(due + self._seconds_a_batch, time.monotonic() - 1)
+                await asyncio.sleep(due - time.monotonic())  # the pace of the load
+                batch = [self._tap() for _ in range(self._size)]
+            self._flying.append(batch)
+            await call.write(pb.StreamReactionsRequest(changes=batch))
+        await call.done_writing()
+
+    def _tap(self) -> reaction_pb2.Change:
+        pick = self._random
+        return reaction_pb2.Change(
+            target=pick.choice(self._targets),
+            emoji=pick.choice(EMOJIS),
+            action=reaction_pb2.ACTION_TOGGLE,
+            op_id=f"{pick.getrandbits(128):032x}",
+            user=f"u{pick.randrange(self._users)}",
+        )
+
+    def _answered(self, batch: Batch, answer: pb.StreamReactionsResponse) -> None:
+        unknown: Batch = []
+        for change, outcome in zip(batch, answer.outcomes, strict=True):
+            if outcome.HasField("error"):
+                error = remote_error(outcome.error)
+                assert error.code is grpc.StatusCode.UNAVAILABLE, error
+                unknown.append(change)
+                continue
+            self.taps.append(Tap(change.user, change.target, change.emoji, change.op_id, outcome.on, outcome.version))
+        if unknown:
+            self.resent += len(unknown)
+            self._again.append(unknown)
