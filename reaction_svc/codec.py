@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from kit.access import ACT_AS, ANY_TENANT
 from kit.caller import Caller
@@ -13,10 +14,10 @@ from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
-from reaction_svc.domain import Action, Fact, Outcome
+from reaction_svc.domain import Action, Fact, Op, Outcome
 from reaction_svc.errors import ERRORS
 from reaction_svc.ports import Own, Reactor, Tally
-from reaction_svc.service import Answered, Ask, Key, make_op
+from reaction_svc.service import Answered, Key, make_op
 
 _ACTIONS = {
     pb.ACTION_TOGGLE: Action.TOGGLE,
@@ -25,27 +26,26 @@ _ACTIONS = {
 }
 
 
-def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Ask:
+def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Op:
     """The caller's tap; raises Invalid."""
-    op = make_op(who.tenant, request.target, who.user, request.emoji, Action.TOGGLE, request.op_id)
-    return Ask(op, who.unlimited)
+    return make_op(who.tenant, request.target, who.user, request.emoji, Action.TOGGLE, request.op_id)
 
 
-def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Ask:
+def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Op:
     """The caller's wish to hold a reaction, or not to; raises Invalid."""
     action = Action.ADD if request.on else Action.REMOVE
-    return Ask(make_op(who.tenant, request.target, who.user, request.emoji, action, request.op_id), who.unlimited)
+    return make_op(who.tenant, request.target, who.user, request.emoji, action, request.op_id)
 
 
-def clear_from_pb(request: service_pb.ClearReactionsRequest, who: Caller) -> Ask:
+def clear_from_pb(request: service_pb.ClearReactionsRequest, who: Caller) -> Op:
     """The caller's wish to hold nothing; raises Invalid."""
-    return Ask(make_op(who.tenant, request.target, who.user, "", Action.CLEAR, request.op_id), who.unlimited)
+    return make_op(who.tenant, request.target, who.user, "", Action.CLEAR, request.op_id)
 
 
-def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Ask | Problem]:
+def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Problem]:
     """Each change, or what is wrong with it: the rules of the contract are checked here, for streams do not."""
-    asks: list[Ask | Problem] = []
-    tenant, own_user, unlimited = who.tenant, who.user, who.unlimited
+    asks: list[Op | Problem] = []
+    tenant, own_user = who.tenant, who.user
     may_act = bool(who.service) and ACT_AS in who.scopes
     for i, change in enumerate(changes):
         user = change.user
@@ -55,9 +55,7 @@ def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Ask | Pro
             action = _ACTIONS.get(change.action)
             if action is None:
                 raise Invalid("an action is toggle, add or remove", field="action")
-            asks.append(
-                Ask(make_op(tenant, change.target, user or own_user, change.emoji, action, change.op_id), unlimited)
-            )
+            asks.append(make_op(tenant, change.target, user or own_user, change.emoji, action, change.op_id))
         except Problem as problem:
             problem.field = f"changes[{i}].{problem.field}"
             asks.append(problem)
@@ -81,16 +79,16 @@ def cleared_to_pb(outcome: Outcome, counts: Tally | None) -> service_pb.ClearRea
 
 def batch_to_pb(answered: Answered) -> service_pb.BatchChangeReactionsResponse:
     """The answer to a batch."""
-    return service_pb.BatchChangeReactionsResponse(
-        outcomes=_outcomes(answered.outcomes), counts=_target_counts(answered.counts.values())
-    )
+    response = service_pb.BatchChangeReactionsResponse(counts=_target_counts(answered.counts.values()))
+    _add_outcomes(response.outcomes, answered.outcomes)
+    return response
 
 
 def stream_to_pb(answered: Answered) -> service_pb.StreamReactionsResponse:
     """The answer to a batch of a stream."""
-    return service_pb.StreamReactionsResponse(
-        outcomes=_outcomes(answered.outcomes), counts=_target_counts(answered.counts.values())
-    )
+    response = service_pb.StreamReactionsResponse(counts=_target_counts(answered.counts.values()))
+    _add_outcomes(response.outcomes, answered.outcomes)
+    return response
 
 
 def own_to_pb(found: Sequence[Own]) -> service_pb.BatchGetOwnReactionsResponse:
@@ -158,7 +156,12 @@ def facts_to_bytes(facts: Sequence[Fact]) -> bytes:
     record = events_pb.ReactionsChanged()
     add = record.changes.add
     for tenant, target, user, added, removed, version in facts:
-        add(tenant=tenant, target=target, user=user, added=added, removed=removed, version=version)
+        if not removed:
+            add(tenant=tenant, target=target, user=user, added=added, version=version)
+        elif not added:
+            add(tenant=tenant, target=target, user=user, removed=removed, version=version)
+        else:
+            add(tenant=tenant, target=target, user=user, added=added, removed=removed, version=version)
     return record.SerializeToString()
 
 
@@ -170,13 +173,15 @@ def facts_from_bytes(payload: bytes) -> list[Fact]:
     ]
 
 
-def _outcomes(outcomes: Sequence[Outcome | Problem]) -> list[pb.Outcome]:
-    return [
-        pb.Outcome(on=outcome.on, version=outcome.version)
-        if isinstance(outcome, Outcome)
-        else pb.Outcome(error=status_of(outcome, ERRORS))
-        for outcome in outcomes
-    ]
+def _add_outcomes(rows: Any, outcomes: Sequence[Outcome | Problem]) -> None:
+    # Rows are made where they belong: a list of messages would be copied into the response.
+    add = rows.add
+    for outcome in outcomes:
+        if isinstance(outcome, Problem):
+            add(error=status_of(outcome, ERRORS))
+        else:
+            on, version = outcome
+            add(on=on, version=version)
 
 
 def _target_counts(tallies: Iterable[Tally]) -> list[counts_pb.TargetCounts]:

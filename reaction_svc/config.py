@@ -18,7 +18,7 @@ class Config(BaseModel):
         default=0.25, ge=0, le=5, description="The longest wait for counts in an answer; 0: none."
     )
     op_seconds: float = Field(default=86_400.0, ge=1, description="How long operation ids are known at least.")
-    ops_per_commit: int = Field(default=512, ge=1, le=8_192, description="Operations in one commit.")
+    ops_per_commit: int = Field(default=1_024, ge=1, le=8_192, description="Operations in one commit.")
     ops_waiting: int = Field(default=32_768, ge=1, description="Operations that may wait for their commit.")
     busy_seconds: float = Field(
         default=5.0, gt=0, le=60, description="How long a commit waits for other writers of the file."

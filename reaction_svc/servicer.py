@@ -14,9 +14,9 @@ from kit.server import BatchHandler
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec
-from reaction_svc.domain import Outcome
+from reaction_svc.domain import Op, Outcome
 from reaction_svc.ports import Tally
-from reaction_svc.service import Answered, Ask, Reactions
+from reaction_svc.service import Answered, Reactions
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _Response = TypeVar("_Response")
@@ -60,7 +60,9 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         self, request: pb.BatchChangeReactionsRequest, context: Context | None
     ) -> pb.BatchChangeReactionsResponse:
         """See the contract."""
-        return codec.batch_to_pb(await self._reactions.change(codec.changes_from_pb(request.changes, caller())))
+        who = caller()
+        asks = codec.changes_from_pb(request.changes, who)
+        return codec.batch_to_pb(await self._reactions.change(asks, [who.unlimited] * len(asks)))
 
     async def StreamReactions(
         self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Context
@@ -114,25 +116,25 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
     async def _clear_many(self, calls: Sequence[tuple[pb.ClearReactionsRequest, Caller]]) -> Sequence[Any]:
         return await self._many(calls, codec.clear_from_pb, codec.cleared_to_pb)
 
-    async def _one(self, ask: Ask, encode: _Encode[_Response]) -> _Response:
-        (outcome,), counts = await self._reactions.change([ask])
+    async def _one(self, op: Op, encode: _Encode[_Response]) -> _Response:
+        (outcome,), counts = await self._reactions.change([op], [caller().unlimited])
         if isinstance(outcome, Problem):
             raise outcome
-        return encode(outcome, counts.get((ask.op.tenant, ask.op.target)))
+        return encode(outcome, counts.get((op.tenant, op.target)))
 
     async def _many(
-        self, calls: Sequence[tuple[Any, Caller]], decode: Callable[[Any, Caller], Ask], encode: _Encode[Any]
+        self, calls: Sequence[tuple[Any, Caller]], decode: Callable[[Any, Caller], Op], encode: _Encode[Any]
     ) -> Sequence[Any]:
-        asks: list[Ask | Problem] = []
+        asks: list[Op | Problem] = []
         for request, who in calls:
             try:
                 asks.append(decode(request, who))
             except Problem as problem:
                 asks.append(problem)
-        outcomes, counts = await self._reactions.change(asks)
+        outcomes, counts = await self._reactions.change(asks, [who.unlimited for _, who in calls])
         return [
-            encode(outcome, counts.get((ask.op.tenant, ask.op.target)))
-            if isinstance(outcome, Outcome) and isinstance(ask, Ask)
+            encode(outcome, counts.get((ask.tenant, ask.target)))
+            if isinstance(outcome, Outcome) and isinstance(ask, Op)
             else outcome
             for ask, outcome in zip(asks, outcomes, strict=True)
         ]
@@ -143,7 +145,8 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
                 await window.room.acquire()
                 asks = codec.changes_from_pb(request.changes, who)
                 # Tasks begin in the order they are made, so batches reach the store in the order they were read.
-                window.batches.put_nowait(asyncio.create_task(self._reactions.change(asks)))
+                change = self._reactions.change(asks, [who.unlimited] * len(asks))
+                window.batches.put_nowait(asyncio.create_task(change))
         finally:
             window.batches.put_nowait(None)
 

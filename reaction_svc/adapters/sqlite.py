@@ -23,7 +23,7 @@ from reaction_svc.adapters.sqlite_reads import Reads
 from reaction_svc.adapters.sqlite_step import Step
 from reaction_svc.adapters.sqlite_sweep import Sweep
 from reaction_svc.domain import Fact, Op, Outcome, Refusal
-from reaction_svc.metrics import COMMIT_SECONDS
+from reaction_svc.metrics import COMMIT_OPS, COMMIT_SECONDS
 from reaction_svc.ports import FactCodec
 
 SCHEMA_VERSION = 1
@@ -92,6 +92,7 @@ class SqliteReactionStore(Reads):
                 self._wanted.clear()
                 await self._wanted.wait()
             group, ops = self._take()
+            COMMIT_OPS.observe(len(ops))
             failure: Exception | None = None
             answers: list[Outcome | Refusal] = []
             try:
