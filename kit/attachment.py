@@ -81,6 +81,10 @@ class Attachment:
         self._holdings.unwanted(tenant, topic)
         self._wake.set()
 
+    def is_attached(self) -> bool:
+        """Whether the registry has this node now."""
+        return self._attached.is_set()
+
     async def attached(self) -> None:
         """Waits until the registry has this node."""
         await self._attached.wait()

@@ -143,17 +143,15 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment)
         "dev_tokens": settings.demo,
     }
     config = settings.gateway.model_copy(update=own)
-    return _fencing(
-        gateway.app.opened(config, mesh, keys.verifier(), attachment, node_id=attachment.node_id, minter=keys.minter()),
+    return gateway.app.opened(
+        config,
+        mesh,
+        keys.verifier(),
         attachment,
+        node_id=attachment.node_id,
+        is_ready=attachment.is_attached,
+        minter=keys.minter(),
     )
-
-
-@asynccontextmanager
-async def _fencing(opened: Any, attachment: Attachment) -> AsyncIterator[gateway.app.Gateway]:
-    async with opened as edge:
-        attachment.on_fenced(edge.node.fenced)
-        yield edge
 
 
 async def _find_each_other(

@@ -30,7 +30,9 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_PUBLIC: _Access.ValueType  # 1
     """Anyone, without a token."""
     ACCESS_USER: _Access.ValueType  # 2
-    """A user, or a service that acts for one (scope `act-as` and metadata `plaudit-user`)."""
+    """A user, a service that acts for one (scope `act-as` and metadata `plaudit-user`), or a service in its own name,
+    which is refused with `INVALID_ARGUMENT` wherever the call needs a person.
+    """
     ACCESS_SERVICE: _Access.ValueType  # 3
     """A service of the system, in its own name or for a user."""
 
@@ -42,7 +44,9 @@ ACCESS_UNSPECIFIED: Access.ValueType  # 0
 ACCESS_PUBLIC: Access.ValueType  # 1
 """Anyone, without a token."""
 ACCESS_USER: Access.ValueType  # 2
-"""A user, or a service that acts for one (scope `act-as` and metadata `plaudit-user`)."""
+"""A user, a service that acts for one (scope `act-as` and metadata `plaudit-user`), or a service in its own name,
+which is refused with `INVALID_ARGUMENT` wherever the call needs a person.
+"""
 ACCESS_SERVICE: Access.ValueType  # 3
 """A service of the system, in its own name or for a user."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
