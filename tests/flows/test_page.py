@@ -148,6 +148,21 @@ def test_two_tabs_of_one_person_agree_on_what_is_hers(windows: Windows, demo_sta
     expect(second.get_by_text("Live", exact=True)).to_be_visible()
 
 
+def test_a_duplicated_tab_is_a_device_of_its_own(windows: Windows, demo_stack: Stack) -> None:
+    first = seated(windows, demo_stack, "xena-twin")
+    with first.expect_popup() as opened:
+        first.evaluate("void window.open(location.href)")  # starts with a copy of this tab's sessionStorage
+    second = opened.value
+    expect(second.get_by_text("Live", exact=True)).to_be_visible()
+    devices = [tab.evaluate("sessionStorage.getItem('plaudit.device')") for tab in (first, second)]
+    assert devices[0] != devices[1]
+
+    quick(second, "Priya Nair: Me. Two minutes, I’m carrying the moon.", "wow").click()
+    mine = chip(first, "Priya Nair: Me. Two minutes, I’m carrying the moon.", "😮")
+    expect(mine).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+    expect(first.get_by_text("Live", exact=True)).to_be_visible()
+
+
 def test_resting_on_a_reaction_says_whose_it_is(windows: Windows, demo_stack: Stack) -> None:
     for user in ("ivan-who", "judy-who", "kim-who"):
         react(demo_stack, user, "messages/crew-1", "👏")

@@ -36,7 +36,7 @@ export class People {
     reactions.addEventListener("change", ({ detail }) => {
       if (detail.cause === "ack" && this.#resting?.target === detail.target) this.#soon();
     });
-    document.addEventListener("scroll", () => this.hide(), { capture: true, passive: true });
+    document.addEventListener("scroll", () => this.#scrolled(), { capture: true, passive: true });
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
   }
 
@@ -46,10 +46,14 @@ export class People {
       this.#resting = { element, target, emoji };
       this.#soon();
     };
-    element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && soon());
-    element.addEventListener("pointerleave", () => this.hide());
+    const gone = () => this.#resting?.element === element && this.hide();
+    // A move, not an entry: scrolling by keyboard brings elements under a pointer that nobody has touched.
+    element.addEventListener("pointermove", ({ pointerType, movementX, movementY }) => {
+      if (pointerType === "mouse" && (movementX || movementY) && this.#resting?.element !== element) soon();
+    });
+    element.addEventListener("pointerleave", () => element.matches(":focus-visible") || gone());
     element.addEventListener("focus", () => element.matches(":focus-visible") && soon());
-    element.addEventListener("blur", () => this.hide());
+    element.addEventListener("blur", gone);
     this.#longPress(element, () => this.open(target, emoji));
   }
 
@@ -68,7 +72,7 @@ export class People {
     const tab = (one, label, count) =>
       h("button", { type: "button", class: "who-tab", "aria-pressed": String(one === emoji), onclick: () => pick(one) }, label,
         h("span", { class: "who-tab-count" }, figure(count)));
-    const people = h("ul", { class: "who-people", "aria-busy": "true" });
+    const people = h("ul", { class: "who-people", tabindex: "0", "aria-label": "People", "aria-busy": "true" });
     const more = h("button", { type: "button", class: "quiet", hidden: true }, "Show more");
     this.#list.replaceChildren(
       h("header", { class: "who-head" },
@@ -97,6 +101,16 @@ export class People {
   async names(target, emoji = "") {
     const { reactors } = await this.#ask(target, { emoji, limit: NAMED + 1 });
     return reactors.map(({ user }) => user);
+  }
+
+  // The card stands where its chip was: it goes, and comes back if the chip is still under the pointer or in focus.
+  #scrolled() {
+    const resting = this.#resting;
+    if (!resting) return;
+    this.hide();
+    if (!resting.element.matches(":hover, :focus-visible")) return;
+    this.#resting = resting;
+    this.#soon();
   }
 
   #soon() {
