@@ -98,7 +98,9 @@ class Mesh:
         else:
             asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
             return
-        stream = self._streams.get(address) or self._open(address)
+        stream = self._streams.get(address)
+        if stream is None:  # an idle stream is falsy: it has a length, that of the calls in flight
+            stream = self._open(address)
         stream.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
 
     async def call(

@@ -223,6 +223,19 @@ async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(key
         assert len(servicer.batches) < 100
 
 
+async def test_a_node_is_reached_by_one_stream_however_often_it_was_idle(keys: Keys) -> None:
+    asked: list[str] = []
+
+    def token() -> str:  # asked for with each new stream
+        asked.append(keys.minter().mint_service("node", ("act-as", "tenants")))
+        return asked[-1]
+
+    async with echoing(keys) as (server, _), connected(Fixed(server.address), token) as mesh:
+        for _ in range(3):
+            await mesh.call(TOGGLE, pb.ToggleReactionRequest(target="messages/1", emoji="👍").SerializeToString())
+    assert len(asked) == 1
+
+
 async def test_one_call_that_waits_does_not_hold_up_the_others_of_its_batch(keys: Keys) -> None:
     async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
         late, *soon = [pb.ToggleReactionRequest(target="messages/1", emoji=emoji) for emoji in ("later", "x", "y")]
