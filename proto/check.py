@@ -1,4 +1,4 @@
-"""Checks the contracts: their shape, comments and format, that no change breaks a user, and that gen/ is what they say."""
+"""Checks the contracts: shape, comments, format, that no change breaks a user, and that gen/ is what they say."""
 
 from __future__ import annotations
 
