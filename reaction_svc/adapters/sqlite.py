@@ -57,8 +57,9 @@ class SqliteReactionStore(Reads):
     """
 
     def __init__(self, log_: SqliteLog, encode: FactCodec, clock: Clock, limits: Limits) -> None:
-        writing = connect(log_.path, busy_seconds=0)
+        writing = connect(log_.path)
         adopt_schema(writing, "reaction_svc", SCHEMA_VERSION, _SCHEMA)
+        writing.set_busy_timeout(0)  # the loop's thread never waits for a lock
         super().__init__(log_.path)
         self._writing = writing
         self._log = log_

@@ -221,6 +221,17 @@ class ReactionStoreContract:
             assert dict(tally.counts) == counts_by_facts(mine)
             assert tally.version == mine[-1].version
 
+    async def test_a_large_batch_over_many_targets_is_one_step(self, engine: Engine) -> None:
+        ops = [op(target=f"messages/{i % 1300}", user=f"u{i}", op_id=new_id()) for i in range(2_700)]
+        answers = await engine.store.apply(ops)
+        assert on(answers) == [True] * 2_700
+        assert await engine.store.apply(ops) == answers
+        assert len(await engine.log.read(TOPIC, 0, 10)) == 1
+        targets = [f"messages/{i}" for i in range(1_000)]
+        owns = await engine.store.own("default", "u999", targets)
+        assert [own.target for own in owns if own.emojis] == ["messages/999"]
+        assert all(own.version for own in owns)
+
     async def test_many_callers_at_once_are_each_answered_with_their_own(self, engine: Engine) -> None:
         async def tap(i: int) -> bool:
             (answer,) = await engine.store.apply([op(user=f"u{i}", op_id=f"op{i}")])
