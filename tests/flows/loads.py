@@ -6,7 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from kit.errors import remote_error
 from plaudit.reaction.v1 import reaction_pb2
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit_client import Client
 
 EMOJIS = ("👍", "❤", "😆", "😮", "🎉")
 SINGLE_CHOICE = ("posts", "comments")
@@ -145,3 +147,43 @@ class Load:
         if unknown:
             self.resent += len(unknown)
             self._again.append(unknown)
+
+
+class Tapper:
+    """A person with a phone who never gives up: the client goes over lost sockets with the same operation."""
+
+    def __init__(self, client: Client, targets: Sequence[str]) -> None:
+        self._client = client
+        self._targets = targets
+        self.taps: list[Tap] = []
+
+    async def run(self, finishing: asyncio.Event) -> None:
+        count = 0
+        while not finishing.is_set():
+            count += 1
+            target, emoji = self._targets[count % len(self._targets)], EMOJIS[count % len(EMOJIS)]
+            op_id = f"{self._client.user}-{count}"
+            outcome = await self._client.toggle(target, emoji, op_id=op_id, timeout=60, patient=True)
+            self.taps.append(Tap(self._client.user, target, emoji, op_id, outcome.on, outcome.version))
+
+
+@asynccontextmanager
+async def running(*works: Any) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Runs in the background; a failure fails the block's `alive`, and what still runs at its end is cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def reached(tasks: Sequence[asyncio.Task[None]], holds: Callable[[], bool], seconds: float) -> None:
+    """Waits for a condition while the tasks go on; raises what one of them fails with."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "not reached in time"
+        done, _ = await asyncio.wait(tasks, timeout=0.02, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
@@ -17,29 +16,12 @@ from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import Client, Options, Update, connect
-from tests.flows.loads import EMOJIS, Load, Tap, after
+from tests.flows.loads import Load, Tap, Tapper, after, reached, running
 from tests.running import Stack
 
 TARGETS = [f"messages/m{n}" for n in range(60)] + [f"posts/p{n}" for n in range(20)]
 RATE = 5_000
 KILLS = 2
-
-
-class Tapper:
-    """A person with a phone who never gives up: the client goes over lost sockets with the same operation."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.taps: list[Tap] = []
-
-    async def run(self, finishing: asyncio.Event) -> None:
-        count = 0
-        while not finishing.is_set():
-            count += 1
-            target, emoji = TARGETS[count % len(TARGETS)], EMOJIS[count % len(EMOJIS)]
-            op_id = f"{self._client.user}-{count}"
-            outcome = await self._client.toggle(target, emoji, op_id=op_id, timeout=60, patient=True)
-            self.taps.append(Tap(self._client.user, target, emoji, op_id, outcome.on, outcome.version))
 
 
 class Watcher:
@@ -65,28 +47,6 @@ class Watcher:
             while any(target not in self.last or self.last[target].version < versions[target] for target in versions):
                 self.changed.clear()
                 await self.changed.wait()
-
-
-@asynccontextmanager
-async def running(*works: Any) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Runs in the background; a failure fails the block's `alive`, and what still runs at its end is cancelled."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def reached(tasks: Sequence[asyncio.Task[None]], holds: Callable[[], bool], seconds: float) -> None:
-    """Waits for a condition while the tasks go on; raises what one of them fails with."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "not reached in time"
-        done, _ = await asyncio.wait(tasks, timeout=0.02, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
 
 
 async def tallied(stack: Stack) -> dict[str, tuple[int, dict[str, int]]]:
@@ -129,7 +89,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_by_kills_under_load(stack
             await opened.enter_async_context(connect(stack.ws_url, stack.token(f"person-{n}"), options=options))
             for n in range(5)
         ]
-        watcher, tappers = Watcher(clients[0]), [Tapper(client) for client in clients[1:]]
+        watcher, tappers = Watcher(clients[0]), [Tapper(client, TARGETS) for client in clients[1:]]
         watching = await opened.enter_async_context(running(watcher.run()))
         working = await opened.enter_async_context(
             running(*(load.run() for load in loads), *(tapper.run(finishing) for tapper in tappers))
