@@ -93,7 +93,9 @@ def test_counts_are_asked_for_by_tenant_and_read_back_in_order() -> None:
         ("acme", "messages/1", 19),
     ]
     rows = [
-        counts_pb2.TargetCounts(target="messages/1", version=v, reactions=[{"emoji": "👍", "count": v}])
+        counts_pb2.TargetCounts(
+            target="messages/1", version=v, reactions=[counts_pb2.ReactionCount(emoji="👍", count=v)]
+        )
         for v in (18, 20)
     ]
     answer = counter_pb.GetCountsResponse(counts=rows).SerializeToString()
