@@ -75,7 +75,7 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
             while (working := await window.batches.get()) is not None:
                 yield codec.stream_to_pb(await working)
                 window.room.release()
-            if self._draining.is_set():
+            if reader.cancelled():
                 raise Unavailable("this server is about to stop", reason="DRAINING")
             await reader  # what broke the reading breaks the stream
         finally:

@@ -28,6 +28,8 @@ from reaction_svc.ports import FactCodec
 
 SCHEMA_VERSION = 1
 TOPIC = "reactions"
+# A page that many commits change is copied into the file once in so many pages: 32 MB of log.
+_CHECKPOINT_PAGES = 8_000
 _PARTITION = "0"  # an embedded log has one
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 _Result = TypeVar("_Result")
@@ -60,6 +62,7 @@ class SqliteReactionStore(Reads):
         writing = connect(log_.path)
         adopt_schema(writing, "reaction_svc", SCHEMA_VERSION, _SCHEMA)
         writing.set_busy_timeout(0)  # the loop's thread never waits for a lock
+        writing.wal_autocheckpoint(_CHECKPOINT_PAGES)
         super().__init__(log_.path)
         self._writing = writing
         self._log = log_

@@ -109,8 +109,10 @@ class Step:
         chosen: list[_Row] = []
         ask_ops: list[Any] = []
         ask_held: list[Any] = []
+        row = next(iter(rows.values()))
         for tenant, target, user, _, _, op_id in ops:
-            row = rows[tenant, target]
+            if row.target != target or row.tenant != tenant:
+                row = rows[tenant, target]
             chosen.append(row)
             if row.is_new:
                 continue

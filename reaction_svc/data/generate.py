@@ -22,7 +22,9 @@ def main() -> None:
     forms = sorted(rows)
     keys = {form.replace(VARIATION_SELECTOR, "") for form in forms}
     newest = max(row["E"] for row in rows.values())
-    header = f"# Emoji {newest}: {len(forms)} forms of {len(keys)} emoji, from Unicode's emoji-test.txt (see generate.py)"
+    header = (
+        f"# Emoji {newest}: {len(forms)} forms of {len(keys)} emoji, from Unicode's emoji-test.txt (see generate.py)"
+    )
     (Path(__file__).parent / "emoji.txt").write_text("\n".join([header, *forms, ""]), encoding="utf-8")
     print(header)
 
