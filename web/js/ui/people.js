@@ -59,6 +59,7 @@ export class People {
 
   hide() {
     clearTimeout(this.#timer);
+    this.#resting?.element.removeAttribute("aria-describedby");
     this.#resting = null;
     this.#asked += 1;
     if (this.#card.matches(":popover-open")) this.#card.hidePopover();
@@ -133,6 +134,7 @@ export class People {
       h("p", {}, h("strong", {}, sentence(names, total, this.#me)), h("span", { class: "muted" }, ` reacted with ${nameOf(emoji)}`)),
       h("span", { class: "who-faces", "aria-hidden": "true" }, ...names.map((name) => avatar(name, "small"))));
     if (!this.#card.matches(":popover-open")) this.#card.showPopover();
+    element.setAttribute("aria-describedby", this.#card.id);
     const from = element.getBoundingClientRect();
     const card = this.#card.getBoundingClientRect();
     const left = Math.min(Math.max(8, from.left + from.width / 2 - card.width / 2), innerWidth - card.width - 8);
