@@ -43,7 +43,7 @@ class Limits:
     # Distinct emoji of one target.
     max_emoji: int = 20
     # Operations that go into one commit; a larger batch of one call is not divided.
-    ops_per_commit: int = 512
+    ops_per_commit: int = 1_024
     # Operations that may wait for theirs; more are refused.
     ops_waiting: int = 32_768
     # How long a commit waits for other processes that write to the file, seconds.
