@@ -47,8 +47,9 @@ class Client:
 
     A change gets an operation id and is sent again with it after a lost socket, until its `timeout` (seconds), so it is
     made once. All methods raise PlauditError; DEADLINE_EXCEEDED with reason `OUTCOME_UNKNOWN` means that a change may
-    have been made: repeating it with the same `op_id` tells. With `patient` a call waits where the server limits
-    the rate, as long as its timeout allows; otherwise that is RESOURCE_EXHAUSTED, reason `RATE_LIMITED`.
+    have been made: repeating it with the same `op_id` tells. With `patient` a change waits where the server
+    limits the rate, as long as its timeout allows; otherwise that is RESOURCE_EXHAUSTED, reason `RATE_LIMITED`. Reads
+    always wait.
     """
 
     def __init__(self, connection: Connection, options: Options) -> None:
@@ -95,7 +96,9 @@ class Client:
 
     async def own(self, *targets: str, timeout: float | None = None) -> list[OwnReactions]:
         """What we hold on up to 1,000 targets, in their order."""
-        return values.own(await self.call("get_own_reactions", timeout=timeout, repeat=True, targets=targets))
+        return values.own(
+            await self.call("get_own_reactions", timeout=timeout, repeat=True, patient=True, targets=targets)
+        )
 
     async def counts(
         self, *targets: str, min_versions: Mapping[str, int] | None = None, timeout: float | None = None
@@ -104,7 +107,7 @@ class Client:
         fields: dict[str, Any] = {"targets": targets}
         if min_versions:
             fields["min_versions"] = [str(min_versions.get(target, 0)) for target in targets]
-        return values.counts(await self.call("get_counts", timeout=timeout, repeat=True, **fields))
+        return values.counts(await self.call("get_counts", timeout=timeout, repeat=True, patient=True, **fields))
 
     async def reactors(
         self, target: str, emoji: str = "", *, page_size: int = 20, timeout: float | None = None
@@ -113,7 +116,9 @@ class Client:
         token = ""
         while True:
             fields: dict[str, Any] = {"target": target, "emoji": emoji, "page_size": page_size, "page_token": token}
-            page, token = values.reactors(await self.call("list_reactors", timeout=timeout, repeat=True, **fields))
+            page, token = values.reactors(
+                await self.call("list_reactors", timeout=timeout, repeat=True, patient=True, **fields)
+            )
             for reactor in page:
                 yield reactor
             if not token:

@@ -358,6 +358,18 @@ async def test_a_patient_call_waits_out_the_rate_limit() -> None:
         assert time.monotonic() - began >= 0.045
 
 
+async def test_a_read_waits_out_the_rate_limit_unasked() -> None:
+    async def limiting(peer: Peer) -> None:
+        await peer.greet()
+        limited = {"code": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow", "retry_after_ms": 10}
+        await peer.say("error", id=(await peer.hear("get_counts"))["id"], **limited)
+        await peer.say("ack", id=(await peer.hear("get_counts"))["id"], counts=[])
+        await peer.stay()
+
+    async with connected(limiting) as client:
+        assert await client.counts("messages/42") == []
+
+
 async def test_a_generic_call_without_an_operation_id_is_not_made_twice() -> None:
     async def drop(peer: Peer) -> None:
         await peer.greet()
