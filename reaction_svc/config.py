@@ -12,7 +12,7 @@ class Config(BaseModel):
 
     max_emoji: int = Field(default=20, ge=1, le=200, description="Distinct emoji of one target.")
     changes_per_second: float = Field(default=10.0, ge=0, description="Changes of one user; 0: as many as they like.")
-    changes_at_once: int = Field(default=20, ge=1, description="Changes a user may make at once after a pause.")
+    changes_at_once: int = Field(default=10, ge=1, description="Changes a user may make at once after a pause.")
     limited_users: int = Field(default=65_536, ge=1, description="Users whose rate is kept in memory; 200 bytes each.")
     counts_seconds: float = Field(
         default=0.25, ge=0, le=5, description="The longest wait for counts in an answer; 0: none."

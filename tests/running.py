@@ -15,7 +15,6 @@ from typing import Self
 from kit.tokens import Minter, open_keys
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 30
 STOP_SECONDS = 20
 
 
@@ -72,7 +71,8 @@ class Stack:
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()  # printed when it serves, or closed when it could not
-        assert line, f"plaudit up ended with {self._process.wait(START_SECONDS)}"
+        if not line:
+            raise RuntimeError(f"plaudit up ended with {self._end()}; what it said stands above")
         json.loads(line)
 
     def stop(self) -> int:

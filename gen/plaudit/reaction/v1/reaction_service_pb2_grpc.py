@@ -33,7 +33,8 @@ class ReactionServiceStub:
     with the same `op_id` on the same target returns the first answer and changes nothing; the same `op_id` for another
     change, or from another person, fails with `ABORTED`, reason `OP_CONFLICT`.
 
-    All changes fail with `INVALID_ARGUMENT` on a malformed target (reason `INVALID_TARGET`) or emoji (`INVALID_EMOJI`),
+    All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
+    target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
     with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), with
     `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
@@ -95,7 +96,8 @@ class ReactionServiceServicer:
     with the same `op_id` on the same target returns the first answer and changes nothing; the same `op_id` for another
     change, or from another person, fails with `ABORTED`, reason `OP_CONFLICT`.
 
-    All changes fail with `INVALID_ARGUMENT` on a malformed target (reason `INVALID_TARGET`) or emoji (`INVALID_EMOJI`),
+    All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
+    target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
     with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), with
     `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
@@ -232,7 +234,8 @@ class ReactionService:
     with the same `op_id` on the same target returns the first answer and changes nothing; the same `op_id` for another
     change, or from another person, fails with `ABORTED`, reason `OP_CONFLICT`.
 
-    All changes fail with `INVALID_ARGUMENT` on a malformed target (reason `INVALID_TARGET`) or emoji (`INVALID_EMOJI`),
+    All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
+    target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
     with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), with
     `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
