@@ -139,10 +139,11 @@ class Draft:
             self._add(user, held, added, removed, now)
         elif removed:
             self._remove(user, held, removed, now)
+        version = self.version
         if op_id:
-            self.done[op_id] = _new(Done, (user, emoji, action, on, self.version))
+            self.done[op_id] = _new(Done, (user, emoji, action, on, version))
             self.new_ops.append(op_id)
-        return _new(Outcome, (on, self.version))
+        return _new(Outcome, (on, version))
 
     def _has_room(self, removed: Collection[str], max_emoji: int) -> bool:
         freed = sum(1 for emoji in removed if self.counts.get(emoji) == 1)
@@ -153,7 +154,7 @@ class Draft:
         if removed:
             *others, switched = removed
             self._remove(user, held, others, now)
-        version = self._next_version(now)
+        version = self.version = now if now > self.version else self.version + 1
         if switched:
             # A switch is one fact at one version: nobody ever sees both reactions, or neither.
             self._take_back(user, held, switched, version)
@@ -164,14 +165,9 @@ class Draft:
 
     def _remove(self, user: str, held: dict[str, int], removed: Collection[str], now: int) -> None:
         for emoji in removed:
-            version = self._next_version(now)
+            version = self.version = now if now > self.version else self.version + 1
             self._take_back(user, held, emoji, version)
             self.facts.append(_new(Fact, (self.tenant, self.target, user, "", emoji, version)))
-
-    def _next_version(self, now: int) -> int:
-        version = self.version
-        self.version = version = now if now > version else version + 1
-        return version
 
     def _take_back(self, user: str, held: dict[str, int], emoji: str, version: int) -> None:
         del held[emoji]
