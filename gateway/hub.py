@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -12,7 +12,7 @@ from gateway.config import Config
 from gateway.frames import Frames
 from gateway.metrics import count
 from gateway.ports import Directory
-from gateway.socket import Socket
+from gateway.socket import Socket, send_to_all
 from plaudit.gateway.v1 import node_service_pb2 as pb
 
 log = structlog.get_logger()
@@ -85,8 +85,9 @@ class _Topic:
         self.left = 0.0
         """When the last subscriber left."""
         self.feeds: dict[str, Feed] = {}
-        # By subprotocol, so that the inner loop of a fan-out does not have to ask.
-        self.groups: dict[Frames, set[Subscriber]] = {}
+        # By subprotocol, so that the inner loop of a fan-out does not have to ask; in the order of arrival, which is
+        # about the order in memory.
+        self.groups: dict[Frames, dict[Socket, Subscriber]] = {}
 
 
 class Hub:
@@ -101,6 +102,7 @@ class Hub:
         self._topics: dict[TopicName, _Topic] = {}
         self._departed: dict[TopicName, _Topic] = {}
         self._since_yield = 0
+        self._departures = 0
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -113,7 +115,7 @@ class Hub:
             if topic is None:
                 topic = self._topics[tenant, name] = self._return((tenant, name))
                 self._directory.wanted(tenant, name)
-            topic.groups.setdefault(subscriber.frames, set()).add(subscriber)
+            topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
             known.extend(feed for feed in topic.feeds.values() if feed.current is not None)
         return known
 
@@ -124,7 +126,8 @@ class Hub:
             group = topic.groups.get(subscriber.frames) if topic is not None else None
             if topic is None or group is None:
                 continue
-            group.discard(subscriber)
+            group.pop(subscriber.socket, None)
+            self._departures += 1
             if group:
                 continue
             del topic.groups[subscriber.frames]
@@ -192,33 +195,30 @@ class Hub:
                         # One bad push is not worth the stream it came on.
                         log.warning("push dropped", reason=str(error))
                         break
-                    sockets += await self._send(list(group), group, feed, encoded)
+                    sockets += await self._send(group, feed, encoded)
                 update, feed.newer = feed.newer, None
         finally:
             feed.running = False
         return sockets
 
-    async def _send(self, members: Sequence[Subscriber], group: set[Subscriber], feed: Feed, encoded: bytes) -> int:
+    async def _send(self, group: Mapping[Socket, Subscriber], feed: Feed, encoded: bytes) -> int:
+        sockets = list(group)
+        departures = self._departures
         at = held = 0
-        yielded = False
-        while at < len(members):
+        while at < len(sockets):
             room = self._slice - self._since_yield
             if room <= 0:
-                self._since_yield, room, yielded = 0, self._slice, True
+                self._since_yield, room = 0, self._slice
                 await asyncio.sleep(0)
-            batch = members[at : at + room]
+            batch = sockets[at : at + room]
             at += len(batch)
             self._since_yield += len(batch)
-            if yielded:
+            if departures != self._departures:
                 # Who left meanwhile hears nothing any more.
-                batch = [member for member in batch if member in group]
-            for member in batch:
-                socket = member.socket
-                if socket.buffered:
-                    member.hold(feed)
-                    held += 1
-                else:
-                    socket.send(encoded)
-        count("deliveries", len(members) - held)
+                batch = [socket for socket in batch if socket in group]
+            for socket in send_to_all(batch, encoded):
+                group[socket].hold(feed)
+                held += 1
+        count("deliveries", len(sockets) - held)
         count("held", held)
-        return len(members)
+        return len(sockets)

@@ -37,6 +37,7 @@ class Blockable:
 
     def __init__(self) -> None:
         self.blocked = False
+        self.direct = False
         self.buffered = 0
         self.sent = b""
 
