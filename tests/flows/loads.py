@@ -81,6 +81,11 @@ class Load:
         self.resent = 0
         """Taps sent again because their outcome was not known."""
 
+    @property
+    def in_flight(self) -> int:
+        """Batches sent and not yet answered."""
+        return len(self._flying)
+
     def finish(self) -> None:
         """Ends once everything sent has been acknowledged."""
         self._finishing = True

@@ -243,9 +243,7 @@ def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Wind
         expect(option(quinn, "Stage", "like")).to_have_accessible_name("like, 1, your reaction")
         expect(quinn.get_by_text("The server is away.")).to_be_hidden()
         option(rupert, "Stage", "like").click()
-        expect(option(quinn, "Stage", "like")).to_have_accessible_name(
-            "like, 2, your reaction", timeout=ONE_SECOND
-        )
+        expect(option(quinn, "Stage", "like")).to_have_accessible_name("like, 2, your reaction", timeout=ONE_SECOND)
 
 
 def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path) -> None:
