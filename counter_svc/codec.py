@@ -12,13 +12,11 @@ from kit.access import ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
-from kit.target import is_id, parse_target
+from kit.target import is_id, parse_target, target_names
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.type.v1 import counts_pb2 as type_pb
-
-MAX_TARGETS = 1_000
 
 
 class Undecodable(Exception):
@@ -48,7 +46,7 @@ def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Key], 
     Tenants are taken from a service that asks in its own name; anyone else asks in the caller's tenant. Raises
     `Forbidden` for a tenant the service may not act in.
     """
-    names = _split(request.targets)
+    names = target_names(request.targets)
     least: Sequence[int] = request.min_versions
     if least and len(least) != len(names):
         raise Invalid("give one least version per target, or none", field="min_versions")
@@ -67,7 +65,7 @@ def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Key], 
 
 def watched_from_pb(request: pb.WatchCountsRequest, who: Caller) -> list[Key]:
     """The targets to watch; raises `Invalid`."""
-    return [(who.tenant, name) for name in _split(request.targets)]
+    return [(who.tenant, name) for name in target_names(request.targets)]
 
 
 def rebuilt_keys_from_pb(request: pb.RebuildRequest, who: Caller) -> list[Key] | None:
@@ -78,7 +76,7 @@ def rebuilt_keys_from_pb(request: pb.RebuildRequest, who: Caller) -> list[Key] |
         return None
     tenant = request.tenant or who.tenant
     _check_tenant(tenant, who)
-    return [(tenant, name) for name in _split(request.targets)]
+    return [(tenant, name) for name in target_names(request.targets)]
 
 
 def reaction_counts_to_pb(value: Totals) -> pb.GetReactionCountsResponse:
@@ -119,17 +117,6 @@ def tallies_from_pb(response: bytes) -> tuple[list[tuple[Key, Totals]], str]:
         counts = {row.emoji: row.count for row in tally.counts.reactions}
         found.append(((tally.tenant, tally.counts.target), totals(tally.counts.version, counts)))
     return found, message.next_page_token
-
-
-def _split(given: Sequence[str]) -> list[str]:
-    names = list(given)
-    if any("," in name for name in names):
-        names = [part for name in names for part in name.split(",")]
-    if not 1 <= len(names) <= MAX_TARGETS:
-        raise Invalid(f"give 1 to {MAX_TARGETS} targets", field="targets")
-    for name in names:
-        parse_target(name)
-    return names
 
 
 def _check_tenant(tenant: str, who: Caller) -> None:

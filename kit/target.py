@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from kit.errors import Invalid
 
 COLLECTIONS = frozenset({"messages", "posts", "comments", "streams"})
+MAX_TARGETS = 1_000
 ID_PATTERN = r"[A-Za-z0-9_.~-]{1,64}"
 
 _ID = re.compile(ID_PATTERN)
@@ -42,3 +44,18 @@ def parse_target(name: str) -> Target:
             reason="INVALID_TARGET",
         )
     return Target(collection, item)
+
+
+def target_names(given: Sequence[str]) -> list[str]:
+    """The targets of a bulk read, at most `MAX_TARGETS`; each string may name several, separated by commas.
+
+    Raises Invalid for their number or for one of them.
+    """
+    names = list(given)
+    if any("," in name for name in names):
+        names = [part for name in names for part in name.split(",")]
+    if not 1 <= len(names) <= MAX_TARGETS:
+        raise Invalid(f"give 1 to {MAX_TARGETS} targets", field="targets")
+    for name in names:
+        parse_target(name)
+    return names

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 from kit.cursor import Cursors
 from kit.errors import Invalid, Problem
-from kit.target import ID_PATTERN, is_id, parse_target
+from kit.target import ID_PATTERN, is_id, parse_target, target_names
 from reaction_svc.domain import Action, Op, Outcome, Refusal
 from reaction_svc.emoji import forms
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.metrics import CHANGE_BATCH, CHANGES
 from reaction_svc.ports import Counts, Own, RateLimit, ReactionStore, Reactor, Tally
 
-MAX_TARGETS = 1_000
 _PAGE, _MAX_PAGE = 20, 100
 _MAX_TALLIES = 1_000
 
@@ -103,7 +102,7 @@ class Reactions:
         """What the user holds on each target, in order; raises Invalid."""
         if not user:
             raise Invalid("say for whom you ask", field="user")
-        return await self._store.own(tenant, user, _targets(targets))
+        return await self._store.own(tenant, user, target_names(targets))
 
     async def reactors(
         self, tenant: str, who: str, target: str, emoji: str, size: int, token: str
@@ -120,7 +119,7 @@ class Reactions:
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
         """The records of some targets, counted, in order; raises Invalid."""
-        return await self._store.tally(tenant, _targets(targets))
+        return await self._store.tally(tenant, target_names(targets))
 
     async def tally_all(self, who: str, size: int, token: str) -> tuple[Sequence[Tally], str]:
         """A page of all targets of all tenants, and the token of the next one; raises InvalidCursor."""
@@ -128,16 +127,6 @@ class Reactions:
         after = int(self._cursors.open(scope, token)) if token else 0
         found, end = await self._store.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)
         return found, self._cursors.seal(scope, str(end)) if end else ""
-
-
-def _targets(names: Sequence[str]) -> list[str]:
-    """Each string may name several targets, separated by commas."""
-    found = [name for part in names for name in part.split(",")]
-    if not 1 <= len(found) <= MAX_TARGETS:
-        raise Invalid(f"give 1 to {MAX_TARGETS} targets", field="targets")
-    for name in found:
-        parse_target(name)
-    return found
 
 
 def _problem(refusal: Refusal) -> Problem:
