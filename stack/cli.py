@@ -66,7 +66,9 @@ def settings_of(config: Path | None) -> Any:
 @app.command()
 def up(
     rooms: Annotated[str, typer.Option(help="Comma-separated rooms to run here; all by default.")] = "",
-    workers: Annotated[int, typer.Option(help="Processes; those after the first carry gateways.", min=1, max=64)] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; those after the first carry gateways.", min=1, max=64)
+    ] = None,
     http: Annotated[str, typer.Option(help="host:port for the page, sockets and REST.")] = "",
     grpc: Annotated[str, typer.Option(help="host:port for gRPC.")] = "",
     registry: Annotated[str, typer.Option(help="host:port of the session registry, where it is not here.")] = "",

@@ -20,25 +20,30 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def workers(settings: Settings, registry: str) -> AsyncIterator[None]:
-    """Keeps `settings.workers - 1` gateway processes attached to `registry` running; stops them with the block."""
-    loops = [partial(_worker, settings, registry) for _ in range(settings.workers - 1)]
+    """Keeps `settings.workers - 1` gateway processes attached to `registry` running; stops them with the block.
+
+    The block begins when all of them serve.
+    """
+    serving = [asyncio.Event() for _ in range(settings.workers - 1)]
+    loops = [partial(_worker, settings, registry, event) for event in serving]
     async with background(*[keep_running("worker", loop, floor=0.2, ceiling=5.0) for loop in loops]):
+        for event in serving:
+            await event.wait()
         yield
 
 
-async def _worker(settings: Settings, registry: str) -> None:
+async def _worker(settings: Settings, registry: str, serving: asyncio.Event) -> None:
     # A new interpreter, not a fork: gRPC does not survive one.
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stack.cli",
-        "up",
-        "--json",
+        *(sys.executable, "-m", "stack.cli", "up", "--json"),
         env=os.environ | _environment(settings, registry),
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches the first process, which then stops the others
     )
     try:
+        assert process.stdout is not None
+        if await process.stdout.readline():
+            serving.set()
         code = await process.wait()
         log.error("worker ended", code=code)
     finally:

@@ -62,6 +62,11 @@ class Client:
         return self._connection.welcome.user
 
     @property
+    def node(self) -> str:
+        """The id of the gateway node that holds the present session."""
+        return self._connection.welcome.node
+
+    @property
     def session(self) -> str:
         """The id of the present session; another one after each reconnection."""
         return self._connection.welcome.session
