@@ -48,12 +48,13 @@ class MeshCounts:
         mine = self._next
         if mine is None:
             mine = self._next = _Round()
+            if self._under_way < _ROUNDS:
+                # Those whose changes one commit has saved are woken together, and ask together.
+                asyncio.get_running_loop().call_soon(self._ask)
         wanted = mine.versions
         for key, version in versions.items():
             if version > wanted.get(key, 0):
                 wanted[key] = version
-        if self._under_way < _ROUNDS:
-            self._ask()
         # Shielded: whoever gives up leaves the others their answer.
         await asyncio.shield(mine.answered)
         found = mine.found

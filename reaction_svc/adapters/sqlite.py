@@ -30,6 +30,9 @@ SCHEMA_VERSION = 1
 TOPIC = "reactions"
 # A page that many commits change is copied into the file once in so many pages: 32 MB of log.
 _CHECKPOINT_PAGES = 8_000
+_FEW_OPS = 32
+_GATHER_SECONDS = 0.002
+_JUST_ENDED_SECONDS = 0.0007
 _PARTITION = "0"  # an embedded log has one
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 _Result = TypeVar("_Result")
@@ -74,6 +77,7 @@ class SqliteReactionStore(Reads):
         self._ops_waiting = 0
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._committed_at = 0.0  # on the loop's clock
         self._thread = ThreadPoolExecutor(1, "reaction-store")
         self._sweep = Sweep(writing)
 
@@ -95,6 +99,7 @@ class SqliteReactionStore(Reads):
             if not self._waiting:
                 self._wanted.clear()
                 await self._wanted.wait()
+            await self._gather()
             group, ops = self._take()
             COMMIT_OPS.observe(len(ops))
             failure: Exception | None = None
@@ -107,6 +112,7 @@ class SqliteReactionStore(Reads):
             else:
                 self._step.committed()
                 self._log.notify()
+            self._committed_at = asyncio.get_running_loop().time()
             at = 0
             for asked, answered in group:
                 if answered.done():
@@ -129,6 +135,16 @@ class SqliteReactionStore(Reads):
             answered.cancel()
         self._writing.close()
         super().close()
+
+    async def _gather(self) -> None:
+        """Where a commit has only just ended and few operations wait, gives more of them the time to come.
+
+        On a fast disk hardly anything comes while a commit is under way, and a commit of one operation costs the
+        process as much as one of thirty. Who reacts alone, one change after the other, never meets this.
+        """
+        just_ended = asyncio.get_running_loop().time() - self._committed_at < _JUST_ENDED_SECONDS
+        if just_ended and self._ops_waiting < _FEW_OPS:
+            await asyncio.sleep(_GATHER_SECONDS)
 
     def _take(self) -> tuple[list[tuple[Sequence[Op], asyncio.Future[list[Outcome | Refusal]]]], list[Op]]:
         waiting = self._waiting
