@@ -13,7 +13,7 @@ from bench.system import plaudit
 
 VIEWERS = 1_000
 # Broadcasts a second: a pace that the peers can keep.
-RATE, SLOW_RATE = 50.0, 10.0
+RATE, SLOW_RATE = 100.0, 10.0
 SOCKETIO = ("--path", "/socket.io/?EIO=4&transport=websocket", "--greeting", "40", "--greetings", "2")
 
 
