@@ -123,6 +123,10 @@ class Guard:
                     yield response
             except grpc.aio.AbortError:
                 raise
+            except grpc.aio.BaseError as error:
+                # The server has stopped beneath the stream: there is nobody left to answer.
+                log.info("stream ended", method=method, reason=str(error))
+                return
             except Exception as error:
                 failure = error
             else:

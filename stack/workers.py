@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,28 +34,32 @@ async def workers(settings: Settings, registry: str) -> AsyncIterator[None]:
 
 
 async def _worker(settings: Settings, registry: str, serving: asyncio.Event) -> None:
-    # A new interpreter, not a fork: gRPC does not survive one.
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "stack.cli", "up", "--json"),
+    # Not the event loop's way of starting processes: it forks, and what gRPC does in a fork crashes the child now and
+    # then before it becomes another program. The standard library's way runs nothing else in between.
+    process = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-m", "stack.cli", "up", "--json"],
         env=os.environ | _environment(settings, registry),
-        stdout=asyncio.subprocess.PIPE,
+        stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches the first process, which then stops the others
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
-        if await process.stdout.readline():
+        if await asyncio.to_thread(process.stdout.readline):
             serving.set()
-        code = await process.wait()
-        log.error("worker ended", code=code)
+        log.error("worker ended", code=await asyncio.to_thread(process.wait))
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(settings.grace_seconds + 5):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(_ended, process, settings.grace_seconds + 5)
+
+
+def _ended(process: subprocess.Popen[bytes], patience: float) -> None:
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 def _environment(settings: Settings, registry: str) -> dict[str, str]:
