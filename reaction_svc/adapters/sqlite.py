@@ -31,7 +31,7 @@ TOPIC = "reactions"
 # A page that many commits change is copied into the file once in so many pages: 32 MB of log.
 _CHECKPOINT_PAGES = 8_000
 _FEW_OPS = 32
-_GATHER_SECONDS = 0.002
+_GATHER_SECONDS = 0.004
 _JUST_ENDED_SECONDS = 0.0007
 _PARTITION = "0"  # an embedded log has one
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
