@@ -44,7 +44,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
         )
-        # At once, so that every thread it makes inherits the core; code between fork and exec would meet gRPC's threads.
+        # At once, so that its threads inherit the core; code between fork and exec would meet gRPC's threads.
         os.sched_setaffinity(self._child.pid, {cpu})
 
     @property
