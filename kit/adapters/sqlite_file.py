@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -27,10 +28,23 @@ def connect(path: Path, *, durable: bool = True, busy_seconds: float = 5.0) -> a
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = apsw.Connection(str(path), statementcachesize=512)
     connection.set_busy_timeout(round(busy_seconds * 1000))
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    _become_wal(connection, busy_seconds)
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}").fetchall()
     connection.execute("PRAGMA cache_size = -65536").fetchall()
     return connection
+
+
+def _become_wal(connection: apsw.Connection, busy_seconds: float) -> None:
+    # SQLite's own waiting does not cover the change of mode, which two processes that make the file together both want.
+    until = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except apsw.BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.005)
 
 
 def adopt_schema(connection: apsw.Connection, component: str, version: int, script: Path) -> None:
