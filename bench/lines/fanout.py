@@ -13,7 +13,7 @@ from bench.system import plaudit
 
 VIEWERS = 1_000
 # Broadcasts a second: a pace that each peer can keep.
-RATE, FASTAPI_RATE, SOCKETIO_RATE = 100.0, 60.0, 10.0
+RATE, FASTAPI_RATE, SOCKETIO_RATE = 100.0, 90.0, 18.0
 SOCKETIO = ("--path", "/socket.io/?EIO=4&transport=websocket", "--greeting", "40", "--greetings", "2")
 
 

@@ -46,7 +46,8 @@ def storm(setup: Setup) -> list[Line]:
         raise BenchError("a viewer's versions went back, or viewers ended with different versions")
     if shown != report["standing"] or int(last["version"]) != report["last_version"]:
         raise BenchError(f"viewers were left with {shown} reactions, {report['standing']} were acked")
-    frames = (seen["frames_most"] - 1) / seen["frames_span_seconds"]
+    # The first frame goes at once, and the last one ends the storm: between them there is one per window.
+    frames = (seen["frames_most"] - 2) / report["seconds"]
     return [
         Line(
             "P4",
