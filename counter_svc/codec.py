@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
 
-from counter_svc.domain import Batch, Key, Totals, totals
+from counter_svc.domain import Batch, Change, Key, Totals, totals
 from counter_svc.rebuild import Rebuilt
 from kit.access import ANY_TENANT
 from kit.caller import Caller
@@ -25,13 +25,17 @@ class Undecodable(Exception):
 
 def batch_from_record(record: Record) -> Batch:
     """A log record's position and changes; raises `Undecodable`."""
+    changes: list[Change] = []
     try:
-        changes = event_pb.ReactionsChanged.FromString(record.payload).changes
-    except DecodeError as error:
+        for row in event_pb.ReactionsChanged.FromString(record.payload).targets:
+            tenant, target, emojis = row.tenant, row.target, ["", *row.emojis]
+            changes += [
+                (tenant, target, emojis[added], emojis[removed], version)
+                for added, removed, version in zip(row.added, row.removed, row.versions, strict=True)
+            ]
+    except (DecodeError, IndexError, ValueError) as error:
         raise Undecodable(str(error)) from None
-    return record.position, [
-        (change.tenant, change.target, change.added, change.removed, change.version) for change in changes
-    ]
+    return record.position, changes
 
 
 def key_from_pb(request: pb.GetReactionCountsRequest, who: Caller) -> Key:

@@ -26,13 +26,17 @@ class Undecodable(Exception):
 
 def changes_from_record(record: Record) -> list[Change]:
     """The changes of a log record; raises `Undecodable`."""
+    changes: list[Change] = []
     try:
-        changes = event_pb.ReactionsChanged.FromString(record.payload).changes
-    except DecodeError as error:
+        for row in event_pb.ReactionsChanged.FromString(record.payload).targets:
+            tenant, target, emojis = row.tenant, row.target, ["", *row.emojis]
+            changes += [
+                (tenant, target, user, emojis[added], emojis[removed], version)
+                for user, added, removed, version in zip(row.users, row.added, row.removed, row.versions, strict=True)
+            ]
+    except (DecodeError, IndexError, ValueError) as error:
         raise Undecodable(str(error)) from None
-    return [
-        (change.tenant, change.target, change.user, change.added, change.removed, change.version) for change in changes
-    ]
+    return changes
 
 
 def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:

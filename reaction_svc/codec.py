@@ -153,24 +153,35 @@ def counts_from_bytes(keys: Sequence[Key], answer: bytes) -> Mapping[Key, Tally]
 
 def facts_to_bytes(facts: Sequence[Fact]) -> bytes:
     """One record of the log's topic `reactions`. See `ports.FactCodec`."""
+    targets: dict[Key, list[Fact]] = {}
+    for fact in facts:
+        targets.setdefault(fact[:2], []).append(fact)
     record = events_pb.ReactionsChanged()
-    add = record.changes.add
-    for tenant, target, user, added, removed, version in facts:
-        if not removed:
-            add(tenant=tenant, target=target, user=user, added=added, version=version)
-        elif not added:
-            add(tenant=tenant, target=target, user=user, removed=removed, version=version)
-        else:
-            add(tenant=tenant, target=target, user=user, added=added, removed=removed, version=version)
+    for (tenant, name), rows in targets.items():
+        _, _, users, added, removed, versions = zip(*rows, strict=True)
+        places = {emoji: place for place, emoji in enumerate({"": 0} | dict.fromkeys(added) | dict.fromkeys(removed))}
+        record.targets.add(
+            tenant=tenant,
+            target=name,
+            emojis=list(places)[1:],
+            users=users,
+            added=[places[emoji] for emoji in added],
+            removed=[places[emoji] for emoji in removed],
+            versions=versions,
+        )
     return record.SerializeToString()
 
 
 def facts_from_bytes(payload: bytes) -> list[Fact]:
-    """Reads a record of the log's topic `reactions`."""
-    return [
-        Fact(change.tenant, change.target, change.user, change.added, change.removed, change.version)
-        for change in events_pb.ReactionsChanged.FromString(payload).changes
-    ]
+    """Reads a record of the log's topic `reactions`, target by target."""
+    facts: list[Fact] = []
+    for row in events_pb.ReactionsChanged.FromString(payload).targets:
+        emojis = ["", *row.emojis]
+        facts += [
+            Fact(row.tenant, row.target, user, emojis[added], emojis[removed], version)
+            for user, added, removed, version in zip(row.users, row.added, row.removed, row.versions, strict=True)
+        ]
+    return facts
 
 
 def _add_outcomes(rows: Any, outcomes: Sequence[Outcome | Problem]) -> None:

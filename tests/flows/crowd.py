@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from kit.adapters.sqlite_log import SqliteLog
 from kit.eventlog import Record
-from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from tests.events import Change, payload
 
 TOPIC = "reactions"
 Key = tuple[str, str]
@@ -33,27 +33,19 @@ class Crowd:
         self.held: dict[Key, set[tuple[str, str]]] = {}
         self._random = random.Random(seed)
 
-    def toggle(self, key: Key, user: str, emoji: str) -> event_pb.ReactionChanged:
+    def toggle(self, key: Key, user: str, emoji: str) -> Change:
         """Changes the records; the event is still to be logged."""
         held = self.held.setdefault(key, set())
         on = (user, emoji) not in held
         held ^= {(user, emoji)}
         self.versions[key] += 1
-        return event_pb.ReactionChanged(
-            tenant=key[0],
-            target=key[1],
-            user=user,
-            added=emoji if on else "",
-            removed="" if on else emoji,
-            version=self.versions[key],
-        )
+        return Change(*key, user, emoji if on else "", "" if on else emoji, self.versions[key])
 
-    async def append(self, changes: Sequence[event_pb.ReactionChanged]) -> int:
+    async def append(self, changes: Sequence[Change]) -> int:
         """Logs events in one record."""
-        payload = event_pb.ReactionsChanged(changes=changes).SerializeToString()
-        return await self.log.append(TOPIC, "0", payload)
+        return await self.log.append(TOPIC, "0", payload(changes))
 
-    def some(self, keys: Sequence[Key], count: int, users: int = 50) -> list[event_pb.ReactionChanged]:
+    def some(self, keys: Sequence[Key], count: int, users: int = 50) -> list[Change]:
         """Toggles of random people on random targets."""
         pick = self._random
         return [self.toggle(pick.choice(keys), f"u{pick.randrange(users)}", pick.choice("👍❤😆")) for _ in range(count)]

@@ -25,13 +25,13 @@ from kit.errors import Problem
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
 from kit.tokens import Keys, open_keys
-from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import node_service_pb2 as node_pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from session_registry.config import Config as RegistryConfig
+from tests.events import Change
 from tests.flows.crowd import Crowd, CrowdServicer, DeafLog, Key, eventually
 
 REGISTRY = "plaudit.session.v1.SessionRegistryService"
@@ -230,9 +230,7 @@ async def test_what_one_holds_is_told_to_ones_own_topic_only(whole: City) -> Non
     node.want(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)
     changes = [whole.crowd.toggle(HOT, user, emoji) for user, emoji in (("alice", "👍"), ("bob", "👍"), ("alice", "❤"))]
-    switch = event_pb.ReactionChanged(
-        tenant="default", target="posts/1", user="alice", added="👍", removed="❤", version=5
-    )
+    switch = Change("default", "posts/1", "alice", "👍", "❤", 5)
     await whole.crowd.append([*changes, switch])
 
     async def told() -> bool:

@@ -12,8 +12,8 @@ from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
 from plaudit.counter.v1 import counter_service_pb2 as pb
-from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from tests.events import Change, by_target, payload
 
 USER = Caller("default", "alice")
 SERVICE = Caller("default", "", "fanout", frozenset({"tenants"}), unlimited=True)
@@ -27,13 +27,9 @@ counts = st.dictionaries(texts, st.integers(1, 2**62), max_size=20)
 
 @given(st.lists(changes, max_size=5), st.integers(1, 2**62))
 def test_a_log_record_comes_back_as_its_changes(given: list[tuple[str, str, str, str, int]], position: int) -> None:
-    message = event_pb.ReactionsChanged(
-        changes=[
-            event_pb.ReactionChanged(tenant=a, target=b, user="u", added=c, removed=d, version=v)
-            for a, b, c, d, v in given
-        ]
-    )
-    assert codec.batch_from_record(Record(position, "0", message.SerializeToString())) == (position, given)
+    changes = [Change(a, b, "u", c, d, v) for a, b, c, d, v in given]
+    found = codec.batch_from_record(Record(position, "0", payload(changes)))
+    assert found == (position, [(a, b, c, d, v) for a, b, _, c, d, v in by_target(changes)])
 
 
 def test_a_record_that_is_no_message_is_undecodable() -> None:

@@ -14,10 +14,10 @@ from kit.caller import Caller
 from kit.errors import Invalid
 from kit.eventlog import Record
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
-from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as session_pb
+from tests import events
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 versions = st.integers(0, 2**62)
@@ -26,13 +26,8 @@ pairs = st.lists(st.tuples(texts, st.integers(1, 2**62)), max_size=20).map(tuple
 
 @given(st.lists(st.tuples(texts, texts, texts, texts, texts, versions), max_size=5))
 def test_a_log_record_comes_back_as_its_changes(given: list[Change]) -> None:
-    message = event_pb.ReactionsChanged(
-        changes=[
-            event_pb.ReactionChanged(tenant=a, target=b, user=c, added=d, removed=e, version=v)
-            for a, b, c, d, e, v in given
-        ]
-    )
-    assert codec.changes_from_record(Record(1, "0", message.SerializeToString())) == given
+    changes = [events.Change(*change) for change in given]
+    assert codec.changes_from_record(Record(1, "0", events.payload(changes))) == events.by_target(changes)
     with pytest.raises(codec.Undecodable):
         codec.changes_from_record(Record(1, "0", b"\xff\xff\xff"))
 

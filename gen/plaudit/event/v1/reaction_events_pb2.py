@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/event/v1/reaction_events.proto\x12\x10plaudit.event.v1\"p\n\x0fReactionChanged\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\t\x12\x0f\n\x07removed\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x03\"F\n\x10ReactionsChanged\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32!.plaudit.event.v1.ReactionChangedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/event/v1/reaction_events.proto\x12\x10plaudit.event.v1\"J\n\x10ReactionsChanged\x12\x30\n\x07targets\x18\x02 \x03(\x0b\x32\x1f.plaudit.event.v1.TargetChangedJ\x04\x08\x01\x10\x02\"\x80\x01\n\rTargetChanged\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0e\n\x06\x65mojis\x18\x03 \x03(\t\x12\r\n\x05users\x18\x04 \x03(\t\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x05 \x03(\r\x12\x0f\n\x07removed\x18\x06 \x03(\r\x12\x10\n\x08versions\x18\x07 \x03(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.event.v1.reaction_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REACTIONCHANGED']._serialized_start=60
-  _globals['_REACTIONCHANGED']._serialized_end=172
-  _globals['_REACTIONSCHANGED']._serialized_start=174
-  _globals['_REACTIONSCHANGED']._serialized_end=244
+  _globals['_REACTIONSCHANGED']._serialized_start=60
+  _globals['_REACTIONSCHANGED']._serialized_end=134
+  _globals['_TARGETCHANGED']._serialized_start=137
+  _globals['_TARGETCHANGED']._serialized_end=265
 # @@protoc_insertion_point(module_scope)

@@ -19,70 +19,87 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
-class ReactionChanged(_message.Message):
-    """One person's reaction on one target has changed."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TENANT_FIELD_NUMBER: _builtins.int
-    TARGET_FIELD_NUMBER: _builtins.int
-    USER_FIELD_NUMBER: _builtins.int
-    ADDED_FIELD_NUMBER: _builtins.int
-    REMOVED_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    tenant: _builtins.str
-    """The tenant the target belongs to."""
-    target: _builtins.str
-    """The target, for example `messages/42`."""
-    user: _builtins.str
-    """Whose reaction changed."""
-    added: _builtins.str
-    """The emoji the user now holds and did not before; empty where one was only taken back."""
-    removed: _builtins.str
-    """The emoji the user held and no longer does; empty where one was only added. A switch fills both."""
-    version: _builtins.int
-    """The target's version after the change; grows with every change of the target."""
-    def __init__(
-        self,
-        *,
-        tenant: _builtins.str = ...,
-        target: _builtins.str = ...,
-        user: _builtins.str = ...,
-        added: _builtins.str = ...,
-        removed: _builtins.str = ...,
-        version: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "removed", b"removed", "target", b"target", "tenant", b"tenant", "user", b"user", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReactionChanged: _TypeAlias = ReactionChanged  # noqa: Y015
-
-@_typing.final
 class ReactionsChanged(_message.Message):
-    """A record of the log's topic `reactions`: changes in the order they were made.
+    """A record of the log's topic `reactions`: people's reactions have changed.
 
     The record's key is the partition of its targets, so all changes of one target are read in order.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CHANGES_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReactionChanged]:
-        """At least one change."""
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetChanged]:
+        """The changes of each target. A target stands here once."""
 
     def __init__(
         self,
         *,
-        changes: _abc.Iterable[Global___ReactionChanged] | None = ...,
+        targets: _abc.Iterable[Global___TargetChanged] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReactionsChanged: _TypeAlias = ReactionsChanged  # noqa: Y015
+
+@_typing.final
+class TargetChanged(_message.Message):
+    """The changes of one target in the order they were made, in columns: row `i` of all columns is one change.
+
+    Columns, because hundreds of changes of one target come together and every reader reads them all.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    EMOJIS_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant the target belongs to."""
+    target: _builtins.str
+    """The target, for example `messages/42`."""
+    @_builtins.property
+    def emojis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The emoji that the columns below name by their place, counted from 1."""
+
+    @_builtins.property
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose reaction changed."""
+
+    @_builtins.property
+    def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The emoji the user now holds and did not before; 0 where one was only taken back."""
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The emoji the user held and no longer does; 0 where one was only added. A switch fills both."""
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The target's version after the change; grows with every change of the target."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        target: _builtins.str = ...,
+        emojis: _abc.Iterable[_builtins.str] | None = ...,
+        users: _abc.Iterable[_builtins.str] | None = ...,
+        added: _abc.Iterable[_builtins.int] | None = ...,
+        removed: _abc.Iterable[_builtins.int] | None = ...,
+        versions: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "emojis", b"emojis", "removed", b"removed", "target", b"target", "tenant", b"tenant", "users", b"users", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetChanged: _TypeAlias = TargetChanged  # noqa: Y015

@@ -1,0 +1,46 @@
+"""Records of the reaction log, as a reaction service would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from plaudit.event.v1 import reaction_events_pb2 as pb
+
+
+class Change(NamedTuple):
+    """One person's reaction on one target has changed."""
+
+    tenant: str
+    target: str
+    user: str
+    added: str
+    removed: str
+    version: int
+
+
+def by_target(changes: Iterable[Change]) -> list[Change]:
+    """The changes in the order in which a record holds them: target by target."""
+    found: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        found.setdefault((change.tenant, change.target), []).append(change)
+    return [change for rows in found.values() for change in rows]
+
+
+def payload(changes: Iterable[Change]) -> bytes:
+    """One record of these changes, written row by row."""
+    record = pb.ReactionsChanged()
+    targets: dict[tuple[str, str], pb.TargetChanged] = {}
+    for tenant, target, user, added, removed, version in changes:
+        columns = targets.get((tenant, target))
+        if columns is None:
+            columns = targets[tenant, target] = record.targets.add(tenant=tenant, target=target)
+        for emoji in (added, removed):
+            if emoji and emoji not in columns.emojis:
+                columns.emojis.append(emoji)
+        places = ["", *columns.emojis]
+        columns.users.append(user)
+        columns.added.append(places.index(added))
+        columns.removed.append(places.index(removed))
+        columns.versions.append(version)
+    return record.SerializeToString()
