@@ -15,7 +15,6 @@ from counter_svc.ports import Records
 from counter_svc.service import Counts
 
 log = structlog.get_logger()
-Checks = Mapping[Key, asyncio.Future[bool] | None]
 CHUNK = 1_000
 _ATTEMPTS = 5
 _PAUSE = 0.05

@@ -48,6 +48,7 @@ class Guard:
         self.gate = gate
         self._unary_limit = unary_limit
         self._unary = 0
+        RPC_IN_FLIGHT.set_function(lambda: self._unary)
         self._errors: dict[str, ErrorTable] = {}
 
     def know(self, service: str, errors: ErrorTable) -> None:
@@ -104,7 +105,6 @@ class Guard:
             await fail(context, failure, method, table)
             return None
 
-        RPC_IN_FLIGHT.set_function(lambda: self._unary)
         return guarded
 
     def _streaming(self, rule: Rule, behavior: Callable[[Any, Any], AsyncIterator[Any]], many: bool) -> Any:

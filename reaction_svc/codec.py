@@ -172,18 +172,6 @@ def facts_to_bytes(facts: Sequence[Fact]) -> bytes:
     return record.SerializeToString()
 
 
-def facts_from_bytes(payload: bytes) -> list[Fact]:
-    """Reads a record of the log's topic `reactions`, target by target."""
-    facts: list[Fact] = []
-    for row in events_pb.ReactionsChanged.FromString(payload).targets:
-        emojis = ["", *row.emojis]
-        facts += [
-            Fact(row.tenant, row.target, user, emojis[added], emojis[removed], version)
-            for user, added, removed, version in zip(row.users, row.added, row.removed, row.versions, strict=True)
-        ]
-    return facts
-
-
 def _add_outcomes(rows: Any, outcomes: Sequence[Outcome | Problem]) -> None:
     # Rows are made where they belong: a list of messages would be copied into the response.
     add = rows.add

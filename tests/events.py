@@ -1,4 +1,4 @@
-"""Records of the reaction log, as a reaction service would write them."""
+"""Records of the reaction log, written and read row by row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def by_target(changes: Iterable[Change]) -> list[Change]:
 
 
 def payload(changes: Iterable[Change]) -> bytes:
-    """One record of these changes, written row by row."""
+    """One record of these changes."""
     record = pb.ReactionsChanged()
     targets: dict[tuple[str, str], pb.TargetChanged] = {}
     for tenant, target, user, added, removed, version in changes:
@@ -44,3 +44,15 @@ def payload(changes: Iterable[Change]) -> bytes:
         columns.removed.append(places.index(removed))
         columns.versions.append(version)
     return record.SerializeToString()
+
+
+def read(record: bytes) -> list[Change]:
+    """The changes of one record, target by target."""
+    changes: list[Change] = []
+    for row in pb.ReactionsChanged.FromString(record).targets:
+        emojis = ["", *row.emojis]
+        changes += [
+            Change(row.tenant, row.target, user, emojis[added], emojis[removed], version)
+            for user, added, removed, version in zip(row.users, row.added, row.removed, row.versions, strict=True)
+        ]
+    return changes

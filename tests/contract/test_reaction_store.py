@@ -21,10 +21,11 @@ from kit.errors import Overloaded, Unavailable
 from kit.eventlog import EventLog
 from kit.ids import new_id
 from reaction_svc.adapters.sqlite import TOPIC, Limits, SqliteReactionStore, open_sqlite_store
-from reaction_svc.codec import facts_from_bytes, facts_to_bytes
+from reaction_svc.codec import facts_to_bytes
 from reaction_svc.domain import Action, Fact, Op, Outcome, Refusal
 from reaction_svc.ports import Own, ReactionStore, Tally
 from tests.contract.storeload import ROOT, counts_by_facts, environment
+from tests.events import read
 
 MOST = 3  # distinct emoji, in these tests
 
@@ -54,7 +55,7 @@ class Engine(NamedTuple):
 
 
 async def facts_of(log: EventLog) -> list[Fact]:
-    return [fact for record in await log.read(TOPIC, 0, 10_000) for fact in facts_from_bytes(record.payload)]
+    return [Fact(*change) for record in await log.read(TOPIC, 0, 10_000) for change in read(record.payload)]
 
 
 class ReactionStoreContract:
