@@ -1,4 +1,4 @@
-"""The event log: facts in the order they happened, kept until trimmed, read by position."""
+"""The event log: facts in the order they happened, in partitions, kept until trimmed, read by position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One entry of a topic. Positions grow but need not be dense; one payload may hold many events."""
+    """One entry of a partition. Positions are above 0 and grow, not always by 1; one payload may hold many events."""
 
     position: int
     key: str
@@ -19,22 +19,27 @@ class Record:
 class EventLog(Protocol):
     """Reads topics. A record that was appended durably is read by everyone from then on, in position order.
 
+    A topic has partitions, numbered from 0; positions belong to one of them, and only within one is there an order.
     All methods raise `kit.errors.Unavailable` while the engine cannot be reached.
     """
 
-    async def read(self, topic: str, after: int, limit: int) -> Sequence[Record]:
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has; stays the same while the log is open."""
+        ...
+
+    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """Up to `limit` records behind the position `after`, in order; empty at the end, and 0 reads from the start."""
         ...
 
-    async def wait(self, topic: str, after: int) -> None:
+    async def wait(self, topic: str, after: int, partition: int = 0) -> None:
         """Returns once a record behind the position `after` is there: at once where it is, promptly when it comes."""
         ...
 
-    async def bounds(self, topic: str) -> tuple[int, int]:
+    async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """The positions of the oldest record kept and of the last; (0, 0) where none was ever appended."""
         ...
 
-    async def trim(self, topic: str, before: int) -> None:
+    async def trim(self, topic: str, before: int, partition: int = 0) -> None:
         """Forgets records before the position `before`, except the newest: positions are never used again."""
         ...
 
@@ -42,6 +47,6 @@ class EventLog(Protocol):
 class Appender(Protocol):
     """Writes topics, for facts that are not saved together with a state of their own."""
 
-    async def append(self, topic: str, key: str, payload: bytes) -> int:
-        """Appends a record durably and returns its position. Records of one key are read in the order appended."""
+    async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
+        """Appends a record durably and returns its position. Records of a partition are read in the order appended."""
         ...

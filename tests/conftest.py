@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.running import Stack
+
+# A busy machine is slow, not wrong.
+settings.register_profile("plaudit", deadline=None)
+settings.load_profile("plaudit")
 
 
 @pytest.fixture(name="stack")

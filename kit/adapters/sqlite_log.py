@@ -55,7 +55,11 @@ class SqliteLog:
                 waiting.set_result(None)
         self._waiting.clear()
 
-    async def append(self, topic: str, key: str, payload: bytes) -> int:
+    def partitions(self, topic: str) -> int:
+        """See `EventLog`. A file has one writer at a time, so one partition is enough."""
+        return 1
+
+    async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
         """See `Appender`."""
 
         def write() -> int:
@@ -67,13 +71,13 @@ class SqliteLog:
         self.notify()
         return position
 
-    async def read(self, topic: str, after: int, limit: int) -> Sequence[Record]:
+    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """See `EventLog`."""
         with _reachable():
             rows: list[Any] = self._reading.execute(_READ, (topic, after, limit)).fetchall()
         return [Record(*row) for row in rows]
 
-    async def wait(self, topic: str, after: int) -> None:
+    async def wait(self, topic: str, after: int, partition: int = 0) -> None:
         """See `EventLog`. What other processes commit is seen within the poll interval."""
         while self._last(topic) <= after:
             waiting = asyncio.get_running_loop().create_future()
@@ -84,12 +88,12 @@ class SqliteLog:
             finally:
                 self._waiting.discard(waiting)
 
-    async def bounds(self, topic: str) -> tuple[int, int]:
+    async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """See `EventLog`."""
         with _reachable():
             return scalar(self._reading, _OLDEST, (topic,)) or 0, self._last(topic)
 
-    async def trim(self, topic: str, before: int) -> None:
+    async def trim(self, topic: str, before: int, partition: int = 0) -> None:
         """See `EventLog`. Done in slices, so that nobody waits long for their turn to write."""
 
         def slice_() -> int:

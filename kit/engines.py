@@ -1,0 +1,29 @@
+"""The engines a process works with, opened once for all of its rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from kit.eventlog import Appender, EventLog
+
+if TYPE_CHECKING:
+    from kit.adapters.cassandra import Cassandra
+    from kit.adapters.redis import Redis
+
+
+class Log(EventLog, Appender, Protocol):
+    """The event log, read and written."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What the rooms of a process keep their data in. Without an engine, rooms use files of the folder `data`."""
+
+    data: Path
+    log: Log
+    cassandra: Cassandra | None = None
+    """Records and snapshots."""
+    redis: Redis | None = None
+    """Hot records, counts, leases, routes, limits."""
