@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from counter_svc.adapters.mesh_records import MeshRecords
@@ -17,6 +16,7 @@ from counter_svc.ports import CountStore, Records
 from counter_svc.rebuild import Rebuild
 from counter_svc.service import Counts
 from counter_svc.servicer import CounterServicer
+from kit.engines import Engines
 from kit.eventlog import EventLog
 from kit.mesh import Mesh
 from kit.server import Hosted
@@ -25,12 +25,15 @@ from plaudit.counter.v1 import counter_service_pb2_grpc
 
 
 @asynccontextmanager
-async def opened(config: Config, mesh: Mesh, log: EventLog, data: Path) -> AsyncIterator[list[Hosted]]:
+async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[list[Hosted]]:
     """Everything but the server; counts are in `counts.db` of the folder `data`.
 
     Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote them.
     """
-    async with opened_sqlite(data / "counts.db") as store, running(config, store, MeshRecords(mesh), log) as hosted:
+    async with (
+        opened_sqlite(engines.data / "counts.db") as store,
+        running(config, store, MeshRecords(mesh), engines.log) as hosted,
+    ):
         yield hosted
 
 

@@ -16,7 +16,7 @@ from fanout_svc.errors import ERRORS
 from fanout_svc.service import Fanout
 from fanout_svc.servicer import FanoutServicer
 from kit.clock import Clock, SystemClock
-from kit.eventlog import EventLog
+from kit.engines import Engines
 from kit.mesh import Mesh
 from kit.server import Hosted
 from kit.tasks import background, keep_running
@@ -24,11 +24,13 @@ from plaudit.fanout.v1 import fanout_service_pb2_grpc
 
 
 @asynccontextmanager
-async def opened(config: Config, mesh: Mesh, log: EventLog, clock: Clock | None = None) -> AsyncIterator[list[Hosted]]:
+async def opened(
+    config: Config, mesh: Mesh, engines: Engines, clock: Clock | None = None
+) -> AsyncIterator[list[Hosted]]:
     """Everything but the server."""
     async with opened_nodes(mesh, config) as nodes:
         fanout = Fanout(MeshCounts(mesh, config.counts_seconds), nodes, clock or SystemClock(), config)
-        consumer = Consumer(log, fanout, config.records_at_once, config.look_back_records)
+        consumer = Consumer(engines.log, fanout, config.records_at_once, config.look_back_records)
         # Whoever begins to want a topic is told its state, so changes before the first interest need no window; but
         # none may come between: the place in the log is taken first.
         await consumer.advance()

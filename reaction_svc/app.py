@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 from kit.adapters.sqlite_log import SqliteLog
 from kit.clock import Clock, SystemClock
 from kit.cursor import Cursors, cursor_secret
+from kit.engines import Engines
 from kit.mesh import Mesh
 from kit.server import Hosted
 from kit.tasks import background, keep_running
@@ -27,13 +27,15 @@ from reaction_svc.servicer import ReactionServicer
 
 @asynccontextmanager
 async def opened(
-    config: Config, mesh: Mesh, log: SqliteLog, data: Path, clock: Clock | None = None
+    config: Config, mesh: Mesh, engines: Engines, clock: Clock | None = None
 ) -> AsyncIterator[list[Hosted]]:
-    """Everything but the server; records are in the log's file, the key of page tokens in `keys` of the folder `data`.
+    """Everything but the server; without engines records are in the log's file. The key of page tokens is in `keys`.
 
     Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote the file.
     """
     clock = clock or SystemClock()
+    log = engines.log
+    assert isinstance(log, SqliteLog)
     emoji.forms()
     limits = Limits(config.max_emoji, config.ops_per_commit, config.ops_waiting, config.busy_seconds)
     limit = (
@@ -41,7 +43,7 @@ async def opened(
         if config.changes_per_second
         else NoRateLimit()
     )
-    cursors = Cursors(cursor_secret(data / "keys"), clock, config.cursor_seconds)
+    cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     async with open_sqlite_store(log, codec.facts_to_bytes, clock, limits) as store:
         servicer = ReactionServicer(
             Reactions(store, MeshCounts(mesh, config.counts_seconds), limit, cursors), config.batches_in_flight

@@ -23,6 +23,7 @@ from kit.access import ACT_AS, ANY_TENANT
 from kit.adapters.sqlite_file import NewerData
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.attachment import Attachment
+from kit.engines import Engines
 from kit.ids import new_id
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
@@ -130,14 +131,13 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
     if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
         return hosted
     events = await stack.enter_async_context(open_sqlite_log(settings.data / "reactions.db"))
+    engines = Engines(settings.data, events)
     if "reaction_svc" in settings.rooms:
-        hosted += await stack.enter_async_context(
-            reaction_svc.app.opened(settings.reaction, mesh, events, settings.data)
-        )
+        hosted += await stack.enter_async_context(reaction_svc.app.opened(settings.reaction, mesh, engines))
     if "counter_svc" in settings.rooms:
-        hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, events, settings.data))
+        hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
     if "fanout_svc" in settings.rooms:
-        hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, events))
+        hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
     return hosted
 
 

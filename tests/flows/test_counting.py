@@ -19,6 +19,7 @@ from counter_svc.app import opened
 from counter_svc.config import Config
 from counter_svc.domain import Totals
 from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
+from kit.engines import Engines
 from kit.errors import RemoteError
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
@@ -94,7 +95,7 @@ async def house(
     limits = ServerLimits(grace=0.5)
     async with (
         connected(places, lambda: token) as mesh,
-        opened(config, mesh, log or crowd.log, folder) as hosted,
+        opened(config, mesh, Engines(folder, log or crowd.log)) as hosted,
         serving([*hosted, *([peer] if truthful else [])], verifier=keys.verifier(), limits=limits) as server,
     ):
         places.found = (server.address,)

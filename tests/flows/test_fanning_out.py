@@ -21,6 +21,7 @@ from counter_svc.config import Config as CounterConfig
 from fanout_svc.config import Config
 from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
 from kit.attachment import Attachment
+from kit.engines import Engines
 from kit.errors import Problem
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
@@ -151,10 +152,14 @@ class City:
 
     def counter(self, log: Any = None) -> Any:
         config = CounterConfig(save_seconds=0.05, drift_seconds=0)
-        return self.served(COUNTER, lambda mesh: counter_svc.app.opened(config, mesh, log or self.log, self.folder))
+        return self.served(
+            COUNTER, lambda mesh: counter_svc.app.opened(config, mesh, Engines(self.folder, log or self.log))
+        )
 
     def fanout(self, config: Config | None = None) -> Any:
-        return self.served(FANOUT, lambda mesh: fanout_svc.app.opened(config or Config(), mesh, self.log))
+        return self.served(
+            FANOUT, lambda mesh: fanout_svc.app.opened(config or Config(), mesh, Engines(self.folder, self.log))
+        )
 
     async def node(self, name: str) -> GatewayNode:
         receiver = Receiver()
@@ -451,7 +456,7 @@ async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
 
 async def test_where_the_log_was_trimmed_beyond_us_everyone_is_told_the_current_state(city: City) -> None:
     deaf = DeafLog(city.log)
-    room = city.served(FANOUT, lambda mesh: fanout_svc.app.opened(Config(), mesh, deaf))
+    room = city.served(FANOUT, lambda mesh: fanout_svc.app.opened(Config(), mesh, Engines(city.folder, deaf)))
     async with city.registry(), city.counter(), room:
         node = await city.node("n1")
         node.want(HOT, QUIET)

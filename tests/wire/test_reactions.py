@@ -18,6 +18,7 @@ import counter_svc.config
 import reaction_svc.app
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import ManualClock
+from kit.engines import Engines
 from kit.errors import RemoteError, remote_error
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
@@ -66,8 +67,8 @@ async def rig(folder: Path, config: Config = FREE, counting: bool = True) -> Asy
     async with (
         open_sqlite_log(folder / "reactions.db") as log,
         connected(StaticNodes(), lambda: token) as mesh,
-        reaction_svc.app.opened(config, mesh, log, folder, clock) as reactions,
-        counter_svc.app.opened(counter_svc.config.Config(drift_seconds=0), mesh, log, folder) as counts,
+        reaction_svc.app.opened(config, mesh, Engines(folder, log), clock) as reactions,
+        counter_svc.app.opened(counter_svc.config.Config(drift_seconds=0), mesh, Engines(folder, log)) as counts,
         serving(
             [*reactions, *(counts if counting else [])], verifier=keys.verifier(), limits=ServerLimits(grace=1.0)
         ) as server,
