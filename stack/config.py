@@ -7,15 +7,26 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from counter_svc.config import Config as Counter
 from fanout_svc.config import Config as Fanout
 from gateway.config import Config as Gateway
+from kit.engineurl import CannotUse, parse
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
 
 PREFIX = "PLAUDIT_"
+# The scheme of the URL that each of these settings takes.
+ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
 ROOMS = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
 
 
@@ -33,7 +44,16 @@ class Settings(BaseModel):
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
     shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
-    registry: str = Field("", description="host:port of the session registry; empty: this process's own.")
+    registry: str = Field(
+        "", description="host:port of each session registry, separated by commas; empty: this process's own."
+    )
+    records: str = Field(
+        "", description="cassandra://host:port[,…]/keyspace for records; empty: a file in the data folder."
+    )
+    hot: str = Field("", description="redis://host:port/db for hot records, counts, leases and limits; empty: none.")
+    events: str = Field(
+        "", description="kafka://host:port[,…]/prefix for the event log; empty: a file in the data folder."
+    )
     data: Path = Field(Path("data"), description="The folder of all data and keys.")
     web: Path = Field(Path(__file__).parent.parent / "web", description="The folder of the page.")
     demo: bool = Field(False, description="Give a token to whoever signs in on the page; only on loopback.")
@@ -55,18 +75,50 @@ class Settings(BaseModel):
             raise ValueError(f"no room is called {unknown[0]!r}; there are {', '.join(ROOMS)}")
         return tuple(room for room in ROOMS if room in rooms) or ROOMS
 
-    @field_validator("http", "grpc", "registry")
+    @field_validator("http", "grpc")
     @classmethod
     def _host_port(cls, value: str) -> str:
-        host, colon, port = value.rpartition(":")
-        if value and not (host and colon and port.isdigit() and int(port) < 65536):
-            raise ValueError(f"{value!r} is not host:port")
+        _check_address(value)
         return value
+
+    @field_validator("registry")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for address in value.split(",") if value else ():
+            _check_address(address)
+        return value
+
+    @field_validator("records", "hot", "events")
+    @classmethod
+    def _engine(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            try:
+                parse(value, ENGINE_OF[str(info.field_name)])
+            except CannotUse as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _engines_fit(self) -> Settings:
+        if self.records and not self.hot:
+            raise ValueError("PLAUDIT_RECORDS names Cassandra, which needs Redis beside it: set PLAUDIT_HOT")
+        return self
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """The addresses of the session registries."""
+        return tuple(self.registry.split(",")) if self.registry else ()
 
     def with_options(self, **options: Any) -> Settings:
         """These settings with a command line's options over them; empty ones change nothing."""
         given = {name: value for name, value in options.items() if value}
         return _checked({**self.model_dump(), **given}) if given else self
+
+
+def _check_address(value: str) -> None:
+    host, colon, port = value.rpartition(":")
+    if value and not (host and colon and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{value!r} is not host:port")
 
 
 def load(file: Path | None = None) -> Settings:
@@ -101,5 +153,5 @@ def _checked(values: dict[str, Any]) -> Settings:
         first = error.errors(include_url=False)[0]
         where = "__".join(str(part) for part in first["loc"]).upper()
         unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        why = "there is no such setting" if unknown else first["msg"]
-        raise BadSettings(f"setting {PREFIX}{where}: {why}") from None
+        why = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"setting {PREFIX}{where}: {why}" if where else f"settings: {why}") from None

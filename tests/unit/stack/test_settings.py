@@ -44,6 +44,10 @@ def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
         ("PLAUDIT_GRPC", "localhost:99999", "PLAUDIT_GRPC: "),
         ("PLAUDIT_ROOMS", "reaction_svc,kitchen", "no room is called 'kitchen'"),
         ("PLAUDIT_DATA__X", "1", "PLAUDIT_DATA"),
+        ("PLAUDIT_REGISTRY", "127.0.0.1:1,nowhere", "PLAUDIT_REGISTRY: 'nowhere' is not host:port"),
+        ("PLAUDIT_HOT", "http://127.0.0.1:1", "PLAUDIT_HOT: this is not a URL of the form redis://"),
+        ("PLAUDIT_EVENTS", "kafka://127.0.0.1:99999/x", "PLAUDIT_EVENTS: the URL has no port from 1 to 65535"),
+        ("PLAUDIT_RECORDS", "cassandra://127.0.0.1/x", "PLAUDIT_RECORDS names Cassandra, which needs Redis"),
     ],
 )
 def test_a_mistake_is_named(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

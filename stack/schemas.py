@@ -1,0 +1,20 @@
+"""What the rooms need of the engines: tables, and topics with their partitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kit.adapters.cassandra_schema import Schema
+
+_ROOT = Path(__file__).parent.parent
+# Partitions of each topic of the event log where it is made: the most processes that can share the work on it.
+TOPICS = {"reactions": 16, "dead-letters": 1}
+
+
+def schemas() -> tuple[Schema, ...]:
+    """The tables in Cassandra, room by room."""
+    from kit.adapters.cassandra_schema import Schema
+
+    return tuple(Schema(room, _ROOT / room / "adapters" / "cassandra") for room in ("reaction_svc", "counter_svc"))
