@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help run test gen check fix bench load clean
+.PHONY: help run engines mesh test faults gen check fix bench load clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,9 +32,18 @@ gen/plaudit.protoset:
 run: $(VENV)/run gen/plaudit.protoset ## start everything in one process, no servers, data in ./data
 	@exec $(BIN)/plaudit up --demo
 
+engines: $(VENV)/dev ## get and start Redis, Cassandra, Kafka and the others; ARGS=down stops them
+	$(BIN)/python -m engines $(or $(ARGS),up)
+
+mesh: $(VENV)/dev gen/plaudit.protoset ## start two of everything on real engines behind Envoy, on this machine
+	@exec $(BIN)/plaudit mesh $(ARGS)
+
 test: $(VENV)/dev ## install what tests need and run the whole suite
 	@sh tests/browser.sh
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/dev ## break real servers in every way on the list, then check the histories
+	$(BIN)/python -m tests.faults $(ARGS)
 
 gen: $(VENV)/dev ## write gen/ from proto/
 	$(BIN)/python proto/generate.py
