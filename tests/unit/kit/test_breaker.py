@@ -1,0 +1,101 @@
+"""The breaker opens on failures in a row, probes, and closes."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit.breaker import OPEN, OPENED, Breaker, watched
+from kit.clock import ManualClock
+from kit.errors import Unavailable
+
+
+def passes(breaker: Breaker) -> bool:
+    try:
+        breaker.check()
+    except Unavailable:
+        return False
+    return True
+
+
+def test_failures_in_a_row_open_it_and_a_success_between_them_does_not() -> None:
+    clock = ManualClock()
+    breaker = Breaker(5, 0.5, clock)
+    for _ in range(4):
+        breaker.failed()
+    breaker.ok()
+    for _ in range(4):
+        breaker.failed()
+    assert passes(breaker)
+    breaker.failed()
+    assert not passes(breaker)
+    with pytest.raises(Unavailable) as refusal:
+        breaker.check()
+    assert refusal.value.retry_after == 0.5
+
+
+def test_calls_that_time_out_one_after_the_other_open_it_within_a_second() -> None:
+    clock = ManualClock()
+    breaker = Breaker(5, 0.5, clock)
+    while passes(breaker):
+        assert clock.monotonic() < 1.0
+        clock.advance(0.5)  # the timeout
+        breaker.failed()
+
+
+def test_two_failures_that_came_together_do_not_open_it() -> None:
+    breaker = Breaker(5, 0.5, ManualClock())
+    breaker.failed()
+    breaker.failed()
+    assert passes(breaker)
+
+
+def test_one_probe_passes_at_a_time_and_its_success_closes_it() -> None:
+    clock = ManualClock()
+    breaker = Breaker(1, 0.5, clock)
+    breaker.failed()
+    clock.advance(0.49)
+    assert not passes(breaker)
+    clock.advance(0.01)
+    assert passes(breaker)
+    assert not passes(breaker)
+    breaker.ok()
+    assert passes(breaker)
+    assert passes(breaker)
+
+
+def test_a_failed_probe_keeps_it_open_for_as_long_again() -> None:
+    clock = ManualClock()
+    breaker = Breaker(1, 0.5, clock)
+    breaker.failed()
+    clock.advance(0.5)
+    assert passes(breaker)
+    clock.advance(0.3)
+    breaker.failed()
+    clock.advance(0.49)
+    assert not passes(breaker)
+    clock.advance(0.01)
+    assert passes(breaker)
+
+
+def test_a_probe_that_was_given_up_does_not_keep_it_open_for_ever() -> None:
+    clock = ManualClock()
+    breaker = Breaker(1, 0.5, clock)
+    breaker.failed()
+    clock.advance(0.5)
+    assert passes(breaker)  # and nothing is ever said of it
+    clock.advance(0.5)
+    assert passes(breaker)
+
+
+def test_its_turns_are_measured() -> None:
+    breaker = watched("an engine of this test", failures=1)
+    gauge = OPEN.labels("an engine of this test")
+    assert gauge._value.get() == 0
+    breaker.failed()
+    assert gauge._value.get() == 1
+    breaker.ok()
+    assert gauge._value.get() == 0
+    assert OPENED.labels("an engine of this test")._value.get() == 1
+    breaker.failed()
+    with pytest.raises(Unavailable, match="an engine of this test"):
+        breaker.check()
