@@ -15,6 +15,8 @@ from kit.errors import make_status, remote_error
 from kit.rendezvous import pick
 from kit.tasks import Crew, crew
 from kit.telemetry import CALLS_WAITING
+from kit.tls import CHANNEL_OPTIONS as TLS_OPTIONS
+from kit.tls import Tls
 
 _NO_NODE = make_status(
     grpc.StatusCode.UNAVAILABLE, "NO_NODE", "no live node serves this method; nothing was done", retry_after=0.5
@@ -44,15 +46,25 @@ CHANNEL_OPTIONS = [
 ]
 
 
+def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
+    """A channel to a node, over mutual TLS where there is one."""
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=[*CHANNEL_OPTIONS, *TLS_OPTIONS])
+
+
 class Mesh:
     """Calls to other processes. Made by `connected`."""
 
-    def __init__(self, nodes: Nodes, token: Callable[[], str], tasks: Crew) -> None:
+    def __init__(self, nodes: Nodes, token: Callable[[], str], tasks: Crew, tls: Tls | None = None) -> None:
         self._nodes = nodes
         self._token = token
         self._crew = tasks
+        self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._streams: dict[str, CallStream] = {}
+        self.own_address = ""
+        """Where this process serves, as the others see it; "" as long as it does not serve."""
         CALLS_WAITING.set_function(lambda: sum(map(len, self._streams.values())))
 
     def addresses(self, service: str) -> tuple[str, ...]:
@@ -71,7 +83,7 @@ class Mesh:
         """The channel to a node, opened on first use and kept."""
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            channel = self._channels[address] = open_channel(address, self._tls)
         return channel
 
     def submit(
@@ -140,10 +152,10 @@ class Mesh:
 
 
 @asynccontextmanager
-async def connected(nodes: Nodes, token: Callable[[], str]) -> AsyncIterator[Mesh]:
+async def connected(nodes: Nodes, token: Callable[[], str], tls: Tls | None = None) -> AsyncIterator[Mesh]:
     """A mesh for the block; `token` gives this process's service token, asked for each new stream."""
     async with crew() as tasks:
-        mesh = Mesh(nodes, token, tasks)
+        mesh = Mesh(nodes, token, tasks, tls)
         try:
             yield mesh
         finally:
