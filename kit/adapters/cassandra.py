@@ -1,0 +1,187 @@
+"""Cassandra or ScyllaDB: sessions opened by URL, statements awaited from asyncio, failures told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from cassandra import ConsistencyLevel, InvalidRequest, OperationTimedOut, RequestExecutionException
+from cassandra import Unavailable as TooFewReplicas
+from cassandra.cluster import NoHostAvailable, Session
+from cassandra.connection import ConnectionException
+from cassandra.query import PreparedStatement
+
+from kit.adapters.cassandra_schema import Schema, check_schemas
+from kit.adapters.cassandra_session import connect, line, parse_cassandra
+from kit.breaker import watched
+from kit.errors import OutcomeUnknown, Problem, Unavailable
+
+# What says surely that a write was not begun. A time-out, a lost connection or an overloaded server do not say so.
+_NOT_DONE = (NoHostAvailable, TooFewReplicas, InvalidRequest)
+
+
+class Cassandra:
+    """A session on one keyspace, with the consistency LOCAL_QUORUM. Made by `open_cassandra`.
+
+    Rows are tuples. The driver works in a thread of its own; what it answers is handed to the event loop in bulk.
+    """
+
+    def __init__(self, session: Session, keyspace: str, timeout: float, in_flight: int) -> None:
+        self.keyspace = keyspace
+        self._session = session
+        self._timeout = timeout
+        self._room = asyncio.Semaphore(in_flight)
+        self._loop = asyncio.get_running_loop()
+        self._prepared: dict[str, asyncio.Task[PreparedStatement]] = {}
+        self._breaker = watched("cassandra")
+        self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+
+    async def prepare(self, cql: str) -> PreparedStatement:
+        """The prepared statement, made once for each text. Raises Unavailable."""
+        task = self._prepared.get(cql)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._prepared[cql] = asyncio.create_task(self._prepare(cql))
+        return await asyncio.shield(task)
+
+    async def rows(
+        self, statement: Any, parameters: Sequence[Any] = (), *, page_size: int = 5_000, timeout: float | None = None
+    ) -> list[Any]:
+        """All rows, page after page, each within `timeout` seconds. `statement` is prepared, bound or simple.
+
+        Raises Unavailable.
+        """
+        if isinstance(statement, PreparedStatement):
+            statement = statement.bind(parameters)
+            parameters = ()
+        statement.fetch_size = page_size
+        found: list[Any] = []
+        paging: Any = None
+        while True:
+            try:
+                answer, paging = await self._ask(statement, parameters or None, timeout or self._timeout, paging)
+            except Exception as error:
+                raise _unavailable(error) from error
+            found += answer or ()
+            if paging is None:
+                return found
+
+    async def write(self, statement: Any, *, timeout: float | None = None) -> None:
+        """Executes a bound statement or a batch, within `timeout` seconds.
+
+        A statement that `is_idempotent` is tried a second time where the outcome of the first is unknown and time is
+        left. Raises Unavailable where surely nothing was done, OutcomeUnknown where nobody can tell.
+        """
+        until = time.monotonic() + (timeout or self._timeout)
+        unknown: Exception | None = None
+        for attempt in (1, 2):
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            # The first attempt of a repeatable write leaves time for the second.
+            share = left * 0.6 if attempt == 1 and statement.is_idempotent else left
+            try:
+                await self._ask(statement, None, share, None)
+                return
+            except _NOT_DONE as error:
+                if unknown is None:
+                    raise _unavailable(error) from error
+            except Unavailable:
+                if unknown is None:
+                    raise
+            except Exception as error:
+                unknown = error
+            if not statement.is_idempotent:
+                break
+        raise OutcomeUnknown(f"nobody can tell whether Cassandra saved it: {line(unknown)}") from unknown
+
+    async def execute(self, cql: str) -> list[Any]:
+        """Executes a statement given as text, such as one that changes the schema. Raises Unavailable."""
+        try:
+            answer, _ = await self._ask(cql, None, max(self._timeout, 10.0), None)
+        except Exception as error:
+            raise _unavailable(error) from error
+        return list(answer or ())
+
+    async def _prepare(self, cql: str) -> PreparedStatement:
+        self._breaker.check()
+        try:
+            statement = await self._loop.run_in_executor(None, self._session.prepare, cql)
+        except Exception as error:
+            raise _unavailable(error) from error
+        statement.consistency_level = ConsistencyLevel.LOCAL_QUORUM
+        return statement
+
+    async def _ask(self, statement: Any, parameters: Any, timeout: float, paging: Any) -> tuple[Any, Any]:
+        """The rows of one page and where the next begins; raises what the driver raises, and Unavailable."""
+        self._breaker.check()
+        async with self._room:
+            answered: asyncio.Future[Any] = self._loop.create_future()
+            try:
+                asked = self._session.execute_async(statement, parameters, timeout=timeout, paging_state=paging)
+                asked.add_callbacks(
+                    callback=lambda rows: self._answered(answered, (rows, asked._paging_state), None),
+                    errback=lambda error: self._answered(answered, None, error),
+                )
+                answer: tuple[Any, Any] = await answered
+            except (RequestExecutionException, InvalidRequest) as error:
+                # The server answered; it is one request that cannot be done now.
+                if isinstance(error, TooFewReplicas):
+                    self._breaker.failed()
+                else:
+                    self._breaker.ok()
+                raise
+            except (OperationTimedOut, NoHostAvailable, ConnectionException):
+                self._breaker.failed()
+                raise
+            self._breaker.ok()
+            return answer
+
+    def _answered(self, future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
+        """Called in the driver's thread."""
+        first = not self._answers
+        self._answers.append((future, answer, error))
+        if first:
+            try:
+                self._loop.call_soon_threadsafe(self._hand_over)
+            except RuntimeError:
+                self._answers.clear()  # the loop is closed, nobody waits
+
+    def _hand_over(self) -> None:
+        answers = self._answers
+        while answers:
+            future, answer, error = answers.popleft()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(error)
+
+
+def _unavailable(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    return Unavailable(f"Cassandra cannot be used: {line(error)}", retry_after=0.5)
+
+
+@asynccontextmanager
+async def open_cassandra(
+    url: str, *, timeout: float = 1.0, in_flight: int = 256, check: Sequence[Schema] = ()
+) -> AsyncIterator[Cassandra]:
+    """Opens a session; requests beyond `in_flight` wait for their turn.
+
+    Raises CannotUse where nobody answers, where there is no keyspace, and where a schema of `check` is older or newer
+    than its files.
+    """
+    parsed = parse_cassandra(url)
+    cluster, session = await connect(parsed, timeout, parsed.name)
+    try:
+        cassandra = Cassandra(session, parsed.name, timeout, in_flight)
+        await check_schemas(cassandra.execute, parsed.name, check)
+        yield cassandra
+    finally:
+        await asyncio.shield(asyncio.to_thread(cluster.shutdown))
