@@ -1,0 +1,169 @@
+"""Rules about sessions: what a socket is shown never goes back, a resumed one has no hole, a device has one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from tests.faults.history import Event
+from tests.faults.model import Key
+from tests.faults.timeline import Timeline
+from tests.faults.verdict import Violation
+
+REPLACED = (4004, 4504)
+# Logins closer together than this may be ordered either way.
+_TOGETHER = 1.0
+# What a person did last may still be on its way to them.
+_ON_ITS_WAY = 2.0
+
+
+@dataclass(slots=True)
+class Socket:
+    """One socket as its client saw it; `closed` 0: it was open at the end."""
+
+    connection: str
+    tenant: str = ""
+    user: str = ""
+    device: str = ""
+    gateway: str = ""
+    welcomed: float = 0.0
+    closed: float = 0.0
+    code: int = 0
+    by_client: bool = False
+    before: str = ""
+    verdict: str = ""
+    subscribed: dict[str, float] = field(default_factory=dict)
+    pushes: list[Event] = field(default_factory=list)
+
+    @property
+    def where(self) -> str:
+        """The socket in a message."""
+        return f"{self.connection} ({self.tenant}/{self.user} at {self.gateway})"
+
+
+def sockets(events: Iterable[Event]) -> dict[str, Socket]:
+    """All sockets of a history that were welcomed, by connection."""
+    found: dict[str, Socket] = {}
+    for event in events:
+        if event.kind == "session":
+            one = found.setdefault(event.connection, Socket(event.connection))
+            _note(one, event)
+        elif event.kind == "push" and event.connection in found:
+            found[event.connection].pushes.append(event)
+    return {name: one for name, one in found.items() if one.welcomed}
+
+
+def _note(one: Socket, event: Event) -> None:
+    args: Mapping[str, Any] = event.args
+    if event.what in ("welcome", "resumed"):
+        one.tenant, one.user, one.device = args["tenant"], args["user"], args["device"]
+        one.gateway, one.welcomed = args["gateway"], event.time
+        one.before, one.verdict = str(args.get("before", "")), str(event.result.get("verdict", ""))
+    elif event.what == "subscribed":
+        one.subscribed.update(dict.fromkeys(args["topics"], event.time))
+    elif event.what == "closed":
+        one.closed, one.code = event.time, int(event.result["code"])
+        one.by_client = bool(event.result.get("by_client"))
+
+
+def going_back(found: Mapping[str, Socket]) -> Iterable[Violation]:
+    """I8: what replaces something on a socket is not older than that."""
+    for one in found.values():
+        last: dict[tuple[str, ...], int] = {}
+        for push in one.pushes:
+            frame = push.result
+            key: tuple[str, ...] = (str(frame["topic"]),)
+            if push.what == "own_reaction_update":
+                key += (str(frame["target"]), str(frame.get("added") or frame.get("removed") or ""))
+            version = int(frame["version"])
+            if version < last.get(key, 0):
+                yield Violation("I8", one.where, f"{'/'.join(key)} went back from {last[key]} to {version}")
+            last[key] = version
+
+
+def holes(found: Mapping[str, Socket], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+    """I7: numbered pushes follow each other; a resume called complete misses nothing a person did."""
+    for one in found.values():
+        before = found.get(one.before)
+        resumed = one.verdict == "complete" and before is not None
+        last = _last_seq(before) if resumed and before is not None else 0
+        for push in one.pushes:
+            seq = int(push.result.get("seq") or 0)
+            if not seq:
+                continue
+            if last and seq > last + 1:
+                yield Violation("I7", one.where, f"after push {last} came {seq}, and nobody was told of a hole")
+            last = max(last, seq)
+    for chain in _chains(found):
+        yield from _missed(chain, lines)
+
+
+def _last_seq(one: Socket) -> int:
+    return max((int(push.result.get("seq") or 0) for push in one.pushes), default=0)
+
+
+def _chains(found: Mapping[str, Socket]) -> Iterable[list[Socket]]:
+    """Sockets that were resumed one after the other without a hole being admitted."""
+    following = {one.before: one for one in found.values() if one.verdict == "complete" and one.before in found}
+    for one in found.values():
+        if one.verdict == "complete" and one.before in found:
+            continue
+        chain = [one]
+        while (after := following.get(chain[-1].connection)) is not None:
+            chain.append(after)
+        yield chain
+
+
+def _missed(chain: Sequence[Socket], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+    first, last = chain[0], chain[-1]
+    own = f"users/{first.user}"
+    since = first.subscribed.get(own)
+    if since is None or any("lag" in push.what for one in chain for push in one.pushes):
+        return
+    shown = {
+        (str(push.result["target"]), int(push.result["version"]))
+        for one in chain
+        for push in one.pushes
+        if push.what == "own_reaction_update"
+    }
+    until = (last.closed or float("inf")) - _ON_ITS_WAY
+    for (tenant, target), line in lines.items():
+        if tenant != first.tenant or not line.exact or first.user not in line.walks:
+            continue
+        made = {effect.version for effect in line.effects if effect.user == first.user}
+        for one in line.asked:
+            if one.user != first.user or not one.acked or one.invoked < since or one.answered > until:
+                continue
+            version = one.answers[0].version
+            if version in made and one.action == "toggle" and (target, version) not in shown:
+                yield Violation("I7", last.where, f"was not told of their own {one.action} on {target} at {version}")
+
+
+def two_owners(found: Mapping[str, Socket], grace: float, killed: Iterable[str] = ()) -> Iterable[Violation]:
+    """I9: once a device has logged in elsewhere, its earlier session says nothing more and is closed as replaced.
+
+    `grace` seconds are what the news may take; `killed` gateways cannot say goodbye.
+    """
+    devices: dict[tuple[str, str, str], list[Socket]] = {}
+    gone = set(killed)
+    for one in found.values():
+        if one.device:
+            devices.setdefault((one.tenant, one.user, one.device), []).append(one)
+    for theirs in devices.values():
+        theirs.sort(key=lambda one: one.welcomed)
+        for earlier, later in pairwise(theirs):
+            if earlier.closed and earlier.closed <= later.welcomed:
+                continue
+            loser = earlier
+            if later.welcomed - earlier.welcomed < _TOGETHER and later.code in REPLACED:
+                loser = later
+            if not loser.closed:
+                yield Violation("I9", loser.where, f"is still open, though {later.where} has taken over")
+            elif loser.code not in REPLACED and not loser.by_client and loser.gateway not in gone:
+                yield Violation("I9", loser.where, f"was closed with {loser.code}, not as replaced")
+            late = [push for push in loser.pushes if push.time > later.welcomed + grace]
+            if late:
+                after = round(late[-1].time - later.welcomed, 2)
+                yield Violation("I9", loser.where, f"was still told {late[-1].what} {after} s after the takeover")
