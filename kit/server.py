@@ -21,6 +21,7 @@ from kit.clock import Clock, SystemClock
 from kit.errors import ErrorTable
 from kit.guard import Guard
 from kit.reflection import MethodAwarePool
+from kit.tls import Tls
 from kit.tokens import Verifier
 from plaudit.edge.v1 import call_service_pb2_grpc
 
@@ -97,8 +98,12 @@ async def serving(
     limits: ServerLimits | None = None,
     clock: Clock | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    tls: Tls | None = None,
 ) -> AsyncIterator[Server]:
-    """Serves until the block ends, then finishes what runs within the grace. Raises OSError where the port is taken."""
+    """Serves until the block ends, then finishes what runs within the grace. Raises OSError where the port is taken.
+
+    With `tls` only who has a certificate of the same authority can connect.
+    """
     limits = limits or ServerLimits()
     guard = Guard(Gate(verifier, clock or SystemClock()), limits.unary_in_flight)
     server = grpc.aio.server(interceptors=list(interceptors) or None, options=options_of(limits))
@@ -117,7 +122,7 @@ async def serving(
         _add(server, service, guard.wrapped(service, handlers))
     shown = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(shown, server, MethodAwarePool())
-    address = _bind(server, listen)
+    address = _bind(server, listen, tls)
     await server.start()
     for name in ["", *names]:
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -131,9 +136,12 @@ async def serving(
         await server.stop(limits.grace)
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> str:
+def _bind(server: grpc.aio.Server, listen: str, tls: Tls | None) -> str:
     try:
-        port = server.add_insecure_port(listen)
+        if tls is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, tls.server_credentials())
     except RuntimeError:
         raise OSError(f"cannot listen on {listen}: something else does, or it is no address of this machine") from None
     if port == 0:
