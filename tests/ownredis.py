@@ -1,0 +1,164 @@
+"""A Redis server of a test's own, to be paused, killed and restarted, and a wire to it that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+
+SERVER = shutil.which("redis-server")
+needs_redis = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+_PATIENCE = 10.0
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now, and not one in whose place a cluster finds no second one."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_000:
+            return port
+
+
+class OwnRedis:
+    """A server without a memory on disk: a restart loses everything."""
+
+    def __init__(self, *options: str, ready: bytes = b"+PONG") -> None:
+        """`ready`: how it answers a PING once it serves."""
+        self.port = free_port()
+        self._options = options
+        self._ready = ready
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, with a namespace."""
+        return f"redis://127.0.0.1:{self.port}/0?prefix=t:"
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        assert SERVER is not None
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options]
+        self._process = subprocess.Popen([SERVER, *options], stdout=subprocess.DEVNULL)
+        give_up = time.monotonic() + _PATIENCE
+        while not self.tell("PING").startswith(self._ready):
+            assert time.monotonic() < give_up, "redis-server does not answer"
+            assert self._process.poll() is None, "redis-server has ended"
+
+    def tell(self, *words: str) -> bytes:
+        """One command on a connection of its own, and the first bytes of the answer; b"" where nobody answers."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as wire:
+                wire.sendall(" ".join(words).encode() + b"\r\n")
+                return wire.recv(4096)
+        except OSError:
+            time.sleep(0.005)  # it is starting
+            return b""
+
+    def pause(self) -> None:
+        """It stands still and its connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """It is gone at once, with all it kept."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_PATIENCE)
+            self._process = None
+
+    def restart(self) -> None:
+        """Another run, which knows nothing."""
+        self.kill()
+        self.start()
+
+
+@contextmanager
+def own_redis(*options: str, ready: bytes = b"+PONG") -> Iterator[OwnRedis]:
+    """A server for the block."""
+    server = OwnRedis(*options, ready=ready)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+class Wire:
+    """A way to a server that can lose answers, or break."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self.open = 0
+        """How many connections there are now."""
+        self.most = 0
+        """How many there were at a time."""
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.cut_after_request = False
+        self._to = port
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carries one connection."""
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            self._writers |= {writer, far_writer}
+            back = asyncio.create_task(self._carry(far_reader, writer, answers=True))
+            await self._carry(reader, far_writer, answers=False)
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+            self._writers -= {writer, far_writer}
+            far_writer.close()
+        except OSError:
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                if answers:
+                    if self.cut_after_request:
+                        break
+                    await self.answers.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def cut(self) -> None:
+        """Breaks every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def wire_to(port: int) -> AsyncIterator[Wire]:
+    """A wire for the block."""
+    wire = Wire(port)
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    wire.port = server.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        server.close()
+        wire.answers.set()
+        wire.cut()
+        await server.wait_closed()

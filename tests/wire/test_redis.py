@@ -1,0 +1,282 @@
+"""Redis behind the pool: what a failure says, when calls are refused, what a restart shows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.adapters.redis import Redis, Script, open_redis
+from kit.adapters.redis_client import Known
+from kit.engineurl import CannotUse
+from kit.errors import OutcomeUnknown, Unavailable
+from tests.ownredis import OwnRedis, Wire, free_port, needs_redis, own_redis, wire_to
+
+pytestmark = needs_redis
+_PATIENCE = 10.0
+
+
+@pytest.fixture(name="server")
+def fixture_server() -> Iterator[OwnRedis]:
+    with own_redis() as server:
+        yield server
+
+
+@asynccontextmanager
+async def over_a_wire(
+    server: OwnRedis, *, timeout: float = 0.2, connections: int = 4
+) -> AsyncIterator[tuple[Redis, Wire]]:
+    async with (
+        wire_to(server.port) as wire,
+        open_redis(f"redis://127.0.0.1:{wire.port}/0?prefix=t:", timeout=timeout, connections=connections) as redis,
+    ):
+        yield redis, wire
+
+
+async def together(redis: Redis, *commands: str, transaction: bool = True) -> list[Any]:
+    """The answers to commands of one pipeline."""
+    pipeline = redis.client.pipeline(transaction)
+    for command in commands:
+        await pipeline.execute_command(*command.split())
+    return await pipeline.execute()
+
+
+async def answers_again(redis: Redis) -> None:
+    """Waits until a call succeeds."""
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            try:
+                await redis.client.execute_command("PING")
+                return
+            except Unavailable as refusal:
+                await asyncio.sleep(refusal.retry_after or 0.01)
+
+
+async def test_a_script_that_the_server_has_forgotten_is_told_again(server: OwnRedis, tmp_path: Path) -> None:
+    (tmp_path / "add.lua").write_text("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+    async with open_redis(server.url) as redis:
+        add = redis.script(tmp_path / "add.lua")
+        assert await add([redis.key("n")], [2]) == 2
+        await redis.client.script_flush()
+        assert await add([redis.key("n")], [3]) == 5
+        assert await redis.client.get(b"t:n") == b"5"
+
+
+async def test_a_change_whose_answer_is_lost_is_unknown_and_a_question_is_not(server: OwnRedis) -> None:
+    async with over_a_wire(server) as (redis, wire):
+        await redis.client.set("a", 1)
+        wire.cut_after_request = True
+        with pytest.raises(OutcomeUnknown):
+            await redis.client.incr("a")
+        wire.cut_after_request = False
+        assert await redis.client.get("a") == b"2"
+        wire.cut_after_request = True
+        with pytest.raises(Unavailable):
+            await redis.client.get("a")
+
+
+async def test_a_pipeline_whose_answer_is_lost_is_unknown(server: OwnRedis) -> None:
+    async with over_a_wire(server) as (redis, wire):
+        wire.cut_after_request = True
+        with pytest.raises(OutcomeUnknown):
+            await together(redis, "INCR a", "INCR b")
+        wire.cut_after_request = False
+        assert await together(redis, "GET a", "GET b") == [b"1", b"1"]
+
+
+async def test_connections_that_broke_while_idle_are_no_failure(server: OwnRedis) -> None:
+    async with over_a_wire(server) as (redis, wire):
+        await redis.client.set("a", 1)
+        wire.cut()
+        async with asyncio.timeout(_PATIENCE):
+            while wire.open:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert await redis.client.incr("a") == 2
+
+
+async def test_where_nobody_listens_surely_nothing_was_done(server: OwnRedis) -> None:
+    async with open_redis(server.url) as redis:
+        server.kill()
+        with pytest.raises((Unavailable, OutcomeUnknown)):  # the idle connection may not have noticed yet
+            await redis.client.incr("a")
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await redis.client.incr("a")
+
+
+async def test_silence_opens_the_breaker_within_a_second_and_it_recovers_by_itself(server: OwnRedis) -> None:
+    async with over_a_wire(server, timeout=0.5) as (redis, wire):
+        wire.answers.clear()
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown):
+            await redis.client.incr("a")
+        while not redis.client.breaker.is_open():  # one caller, each call ending in its timeout
+            with pytest.raises((OutcomeUnknown, Unavailable)):
+                await redis.client.incr("a")
+        assert time.monotonic() - began < 1.5, "a second after the first failure at most"
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="does not answer"):
+            await redis.client.incr("a")
+        assert time.monotonic() - began < 0.1, "refused without a wait"
+        wire.answers.set()
+        await answers_again(redis)
+        assert not redis.client.breaker.is_open()
+
+
+async def test_a_paused_server_is_left_alone_and_taken_up_again(server: OwnRedis) -> None:
+    async with open_redis(server.url, timeout=0.1) as redis:
+        server.pause()
+        async with asyncio.timeout(_PATIENCE):
+            while not redis.client.breaker.is_open():
+                await asyncio.gather(*[redis.client.incr("a") for _ in range(8)], return_exceptions=True)
+        server.resume()
+        await answers_again(redis)
+
+
+async def test_however_many_ask_connections_are_bounded_and_nobody_waits_for_ever(server: OwnRedis) -> None:
+    async with over_a_wire(server, connections=3) as (redis, wire):
+        await asyncio.gather(*[redis.client.incr("a") for _ in range(50)])
+        assert wire.most <= 3
+        wire.answers.clear()
+        async with asyncio.timeout(_PATIENCE):
+            failures = await asyncio.gather(*[redis.client.incr("a") for _ in range(50)], return_exceptions=True)
+        assert {type(failure) for failure in failures} == {OutcomeUnknown, Unavailable}
+        assert wire.most <= 3
+        wire.answers.set()
+        await answers_again(redis)
+        await asyncio.gather(*[redis.client.incr("b") for _ in range(50)])
+        assert await redis.client.get("b") == b"50"
+
+
+async def test_a_call_that_is_given_up_never_gets_its_answer_to_another(server: OwnRedis) -> None:
+    async with over_a_wire(server, timeout=5.0, connections=1) as (redis, wire):
+        await redis.client.set("a", "first")
+        wire.answers.clear()
+        asking = asyncio.create_task(redis.client.execute_command("GET", "a"))
+        done, _ = await asyncio.wait([asking], timeout=0.05)
+        assert not done
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        wire.answers.set()
+        assert await redis.client.get("b") is None
+
+
+async def test_a_restarted_server_is_seen_before_it_is_told_anything(server: OwnRedis) -> None:
+    async with open_redis(server.url) as redis:
+        before = redis.run_id()
+        await redis.client.set("a", 1)
+        assert (len(before), redis.run_id()) == (40, before)
+        server.restart()
+        await answers_again(redis)
+        assert redis.run_id() not in ("", before)
+        assert await redis.client.get("a") is None
+
+
+async def test_a_replica_refuses_changes_and_nothing_was_done(server: OwnRedis) -> None:
+    async with open_redis(server.url) as redis:
+        server.tell("REPLICAOF", "127.0.0.1", str(free_port()))
+        with pytest.raises(Unavailable, match="cannot serve"):
+            await redis.client.incr("a")
+        server.tell("REPLICAOF", "NO", "ONE")
+        await answers_again(redis)
+        assert await redis.client.incr("a") == 1
+
+
+async def test_a_full_server_refuses_changes_and_answers_questions(server: OwnRedis) -> None:
+    async with open_redis(server.url) as redis:
+        await redis.client.set("a", 1)
+        server.tell("CONFIG", "SET", "maxmemory", "1")
+        add = Script(redis.client, "add.lua", "return redis.call('INCR', KEYS[1])")
+        for _ in range(6):
+            with pytest.raises(Unavailable):
+                await redis.client.set("b", "x")
+            with pytest.raises(Unavailable):
+                await add(["a"], [])
+        assert await redis.client.get("a") == b"1"
+
+
+async def test_a_script_that_fails_half_way_is_unknown(server: OwnRedis) -> None:
+    half = "redis.call('INCR', KEYS[1]) return redis.call('LPUSH', KEYS[1], 1)"
+    async with open_redis(server.url) as redis:
+        with pytest.raises(OutcomeUnknown):
+            await Script(redis.client, "half.lua", half)(["a"], [])
+        assert await redis.client.get("a") == b"1"
+        with pytest.raises(Unavailable):
+            await redis.client.execute_command("LPUSH", "a", 1)
+        with pytest.raises(Unavailable):
+            await together(redis, "SET b 1", "NOSUCHCOMMAND")
+        assert await redis.client.get("b") is None, "the transaction was not begun"
+        with pytest.raises(OutcomeUnknown):
+            await together(redis, "SET b 1", "LPUSH a 1", transaction=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1/0", "redis://"),
+        ("redis://127.0.0.1:1,127.0.0.1:2/0", "one server"),
+        ("redis://127.0.0.1:1/zero", "number"),
+        ("redis://127.0.0.1:1/0?prefix={x}", "prefix"),
+        ("redis://127.0.0.1:1/0?prefx=x", "prefx"),
+        ("redis://127.0.0.1:1/0", "reached"),
+    ],
+)
+async def test_a_url_that_leads_nowhere_is_refused_in_one_line(url: str, why: str) -> None:
+    with pytest.raises(CannotUse, match=why) as refusal:
+        async with open_redis(url):
+            pass
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "ready", "why"),
+    [
+        (("--maxmemory-policy", "allkeys-lru"), b"+PONG", "noeviction"),
+        (("--replicaof", "127.0.0.1", "1"), b"+PONG", "replica"),
+        (("--cluster-enabled", "yes", "--cluster-config-file", ""), b"+PONG", "cluster"),
+        (("--requirepass", "secret"), b"-NOAUTH", "[Aa]uthentication"),
+    ],
+)
+async def test_a_server_that_would_not_keep_our_promises_is_refused(
+    options: tuple[str, ...], ready: bytes, why: str, tmp_path: Path
+) -> None:
+    options = tuple(str(tmp_path / "nodes.conf") if option == "" else option for option in options)
+    with own_redis(*options, ready=ready) as server, pytest.raises(CannotUse, match=why):
+        async with open_redis(server.url):
+            pass
+
+
+async def test_a_password_opens_a_locked_server() -> None:
+    with own_redis("--requirepass", "p@ss:word", ready=b"-NOAUTH") as server:
+        async with open_redis(f"redis://:p%40ss%3Aword@127.0.0.1:{server.port}/3") as redis:
+            assert await redis.client.execute_command("PING")
+
+
+async def test_an_old_server_is_refused(server: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn = Known.learn
+
+    async def learn_of_an_old_one(self: Known, connection: object) -> None:
+        await learn(self, connection)
+        self.version = (6, 0, 16)
+
+    monkeypatch.setattr(Known, "learn", learn_of_an_old_one)
+    with pytest.raises(CannotUse, match=r"6\.0\.16.*6\.2"):
+        async with open_redis(server.url):
+            pass
+
+
+names = st.lists(st.text(alphabet="ab:%{}A3", max_size=4), min_size=1, max_size=3)
+
+
+@given(names, names)
+def test_no_two_names_have_the_same_key(one: list[str], other: list[str]) -> None:
+    redis = Redis(None, Known(), "t:")  # type: ignore[arg-type]
+    assert (redis.key(*one) == redis.key(*other)) == (one == other)
+    assert "{" not in redis.key(*one)
