@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.engines import fixture_engines
 from tests.running import Stack
+
+__all__ = ["fixture_engines"]
 
 # A busy machine is slow, not wrong.
 settings.register_profile("plaudit", deadline=None)

@@ -1,0 +1,70 @@
+"""Cassandra from its Maven Central jars: one node."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from string import Template
+from typing import Any, ClassVar
+
+from engines.get import SETTINGS, jars, java
+from engines.server import Server, ask, own_folder
+
+VERSION = "5.0.5"
+_OPTIONS = b"\x04\x00\x00\x07\x05\x00\x00\x00\x00"
+"""A frame of CQL's native protocol 4: request, no flags, stream 7, OPTIONS, no body."""
+_SUPPORTED = b"\x84\x00\x00\x07\x06"
+
+
+class Cassandra(Server):
+    """See `Server`. A proxy may stand between: clients whose contact point is the proxy stay with it.
+
+    With one node there is no peer to go to, and drivers give the contact point's own row the contact point's address;
+    so nothing needs to be advertised.
+    """
+
+    name: ClassVar[str] = "cassandra"
+    default_port: ClassVar[int] = 9140
+
+    def __init__(self, folder: Path, port: int = 0, storage_port: int = 0) -> None:
+        super().__init__(folder, port)
+        self.storage_port = storage_port or self.port + 1
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port, self.storage_port)
+
+    @property
+    def url(self) -> str:
+        return f"cassandra://127.0.0.1:{self.port}/plaudit"
+
+    def settings(self) -> dict[str, Any]:
+        return {"port": self.port, "storage_port": self.storage_port}
+
+    def prepare(self) -> None:
+        java()
+        jars("cassandra", VERSION)
+        own_folder(self.folder)
+        conf = self.folder / "conf"
+        conf.mkdir(exist_ok=True)
+        template = Template((SETTINGS / "cassandra.yaml").read_text("utf-8"))
+        (conf / "cassandra.yaml").write_text(template.substitute(folder=self.folder, **self.settings()), "utf-8")
+        shutil.copy(SETTINGS / "cassandra.logback.xml", conf / "logback.xml")
+
+    def command(self) -> list[str]:
+        lib = jars("cassandra", VERSION)
+        conf = self.folder / "conf"
+        written = (SETTINGS / "cassandra.options").read_text("utf-8").splitlines()
+        return [
+            str(java()),
+            *[line for line in written if line.startswith("-")],
+            f"-Dcassandra.config={(conf / 'cassandra.yaml').as_uri()}",
+            f"-Dcassandra.storagedir={self.folder / 'data'}",
+            f"-javaagent:{next(lib.glob('jamm-*.jar'))}",
+            "-cp",
+            f"{conf}:{lib}/*",
+            "org.apache.cassandra.service.CassandraDaemon",
+        ]
+
+    def answers(self) -> bool:
+        return ask(self.port, _OPTIONS, len(_SUPPORTED)) == _SUPPORTED

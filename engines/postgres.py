@@ -1,0 +1,91 @@
+"""PostgreSQL, the package of Debian; it refuses to run as root, so root runs it as another user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import struct
+import subprocess
+from typing import ClassVar
+
+from engines.errors import CannotStart
+from engines.get import program
+from engines.server import Server, ask, own_folder
+
+VERSION = "15"
+"""The oldest that is tried; Debian 12 has it."""
+_ANSWER_BYTES = 9
+_AUTHENTICATED = b"R\x00\x00\x00\x08\x00\x00\x00\x00"
+
+
+class Postgres(Server):
+    """See `Server`. The user is `postgres`, without a password: it listens on loopback alone."""
+
+    name: ClassVar[str] = "postgresql"
+    default_port: ClassVar[int] = 5490
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": it does not wait for clients to go
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def user(self) -> str | None:
+        if os.geteuid() != 0:
+            return None
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        return "postgres" if "postgres" in names else "nobody"
+
+    def prepare(self) -> None:
+        initdb = _program("initdb")
+        user = self.user
+        own_folder(self.folder, user)
+        if (self.folder / "data" / "PG_VERSION").exists():
+            return
+        data = self.folder / "data"
+        shutil.rmtree(data, ignore_errors=True)  # an initdb that was interrupted
+        command = [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                user=user,
+                group=_group(user),
+                extra_groups=[] if user else None,
+            )
+        except PermissionError:
+            raise CannotStart(
+                f"postgresql: the user {user} cannot enter {self.folder}; give a folder it can with --data"
+            ) from None
+        if done.returncode != 0:
+            reason = (done.stderr or done.stdout).strip().splitlines()[-1]
+            raise CannotStart(f"postgresql: cannot make its data folder: {reason}")
+
+    def command(self) -> list[str]:
+        settings = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "shared_buffers": "64MB",
+            "max_connections": "50",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [_program("postgres"), "-D", str(self.folder / "data"), *options]
+
+    def answers(self) -> bool:
+        words = b"user\x00postgres\x00database\x00postgres\x00\x00"
+        startup = struct.pack("!ii", len(words) + 8, 3 << 16) + words
+        return ask(self.port, startup, _ANSWER_BYTES) == _AUTHENTICATED
+
+
+def _program(name: str) -> str:
+    return str(program(name, "postgresql", f"/usr/lib/postgresql/*/bin/{name}"))
+
+
+def _group(user: str | None) -> int | None:
+    return pwd.getpwnam(user).pw_gid if user else None

@@ -1,0 +1,88 @@
+"""Several servers at once: made by name, started side by side, stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engines.cassandra import Cassandra
+from engines.envoy import Envoy
+from engines.errors import CannotRun
+from engines.kafka import Kafka
+from engines.postgres import Postgres
+from engines.redis import Redis
+from engines.server import Server, free_port, settings_of
+from engines.toxiproxy import Toxiproxy
+
+KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Redis, Kafka, Cassandra, Postgres, Toxiproxy, Envoy)}
+ALONE = tuple(name for name in KINDS if name != Envoy.name)
+"""Those that need nothing but a folder and ports."""
+
+
+def make(name: str, folder: Path, **settings: Any) -> Server:
+    """The server of that name, with its data in a folder of `folder`."""
+    return KINDS[name](folder / name, **settings)
+
+
+def known(folder: Path) -> list[Server]:
+    """The servers that run in this folder, or did and were not stopped."""
+    found = {name: settings_of(folder / name) for name in KINDS}
+    return [make(name, folder, **settings) for name, settings in found.items() if settings is not None]
+
+
+def free_ports(name: str) -> dict[str, int]:
+    """Ports nobody listens on, for every port that server can be given."""
+    further = {"kafka": ("controller_port", "behind_port", "advertised_port"), "cassandra": ("storage_port",)}
+    return {setting: free_port() for setting in ("port", *further.get(name, ()))}
+
+
+def start(servers: Sequence[Server], *, tied: bool = False) -> None:
+    """Starts them side by side; where one cannot, none stays. Raises CannotRun."""
+    begun: list[Server] = []
+    try:
+        with ThreadPoolExecutor(max_workers=max(1, len(servers))) as pool:
+            list(pool.map(lambda server: server.prepare(), servers))
+        # In the thread that calls: a tied server ends with the thread that started it.
+        for server in servers:
+            server.spawn(tied=tied)
+            begun.append(server)
+        for server in servers:
+            server.wait_ready()
+    except BaseException:
+        stop(begun)
+        raise
+
+
+def stop(servers: Sequence[Server]) -> list[Server]:
+    """Stops them side by side; returns those that ran."""
+    with ThreadPoolExecutor(max_workers=max(1, len(servers))) as pool:
+        ran = list(pool.map(lambda server: server.stop(), servers))
+    return [server for server, did in zip(servers, ran, strict=True) if did]
+
+
+@contextmanager
+def running(
+    names: Sequence[str], folder: Path | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[dict[str, Server]]:
+    """The servers of these names, on free ports, until the block ends; without a folder their data goes with them.
+
+    `settings` are more arguments by name of the server, for example {"kafka": {"advertised_port": 9400}}.
+    Raises CannotRun.
+    """
+    with contextlib.ExitStack() as leaving:
+        if folder is None:
+            folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="engines-")))
+            folder.chmod(0o711)  # PostgreSQL may run as another user, who must get to its own folder
+        given = settings or {}
+        servers = {name: make(name, folder, **{**free_ports(name), **given.get(name, {})}) for name in names}
+        leaving.callback(stop, list(servers.values()))
+        start(list(servers.values()), tied=True)
+        yield servers
+
+
+__all__ = ["ALONE", "KINDS", "CannotRun", "free_ports", "known", "make", "running", "start", "stop"]
