@@ -83,6 +83,7 @@ Global___FrameRule: _TypeAlias = FrameRule  # noqa: Y015
 FRAME_FIELD_NUMBER: _builtins.int
 ACCESS_FIELD_NUMBER: _builtins.int
 PUSH_FIELD_NUMBER: _builtins.int
+DURABLE_ON_FIELD_NUMBER: _builtins.int
 frame: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___FrameRule]
 """Makes the rpc callable as a client frame on the WebSocket gateway.
 
@@ -93,3 +94,7 @@ access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions,
 """Who may call the rpc. Required: an rpc without it is refused for everyone."""
 push: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """Makes the message deliverable to sockets as a push frame of this `type`, for example `reaction_update`."""
+durable_on: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
+"""Makes these pushes durable: no later one repeats what one has told, so each is numbered within the session, kept until
+it is acknowledged, and never merged. Names the collection of topics they come on, for example `users`.
+"""

@@ -5,7 +5,15 @@ What goes over a client's socket.
 
 Under the subprotocol `plaudit.v1.proto` each message is a `ClientFrame` or `ServerFrame`. Under `plaudit.v1.json`
 each is one flat JSON object: `type` names the field of the oneof below (or, for a call, the rpc's frame type; for a
-push, the push type), beside it stand `id`, `topic` and the fields of that message, in their names from these files.
+push, the push type), beside it stand `id`, `topic`, `seq` and the fields of that message, in their names from these
+files.
+
+A session outlives its sockets. Pushes are of two kinds. Most tell a state of which only the newest matters; each has a
+version, and drops nothing when an older one is missed. Others are durable: each tells something that no later one
+repeats. Durable pushes are numbered within the session by `seq`, from 1 without gaps; a client that sees a gap has
+missed something and resumes. `ping.seq` acknowledges them, up to and with that number, and `pong.seq` is the last
+number given, so that a client that hears nothing more finds out, too. After a lost socket a client connects to any
+node and says `resume` instead of `hello`.
 """
 
 from collections import abc as _abc
@@ -36,11 +44,12 @@ class ClientFrame(_message.Message):
     UNSUBSCRIBE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the client; the answer carries it. From 1; 0: a call is answered only if it fails."""
     @_builtins.property
     def hello(self) -> Global___Hello:
-        """Must come first, within 10 s."""
+        """Must come first, within 10 s, unless `resume` does."""
 
     @_builtins.property
     def subscribe(self) -> Global___Subscribe:
@@ -58,6 +67,10 @@ class ClientFrame(_message.Message):
     def call(self) -> Global___CallFrame:
         """Calls an rpc that has a frame type."""
 
+    @_builtins.property
+    def resume(self) -> Global___Resume:
+        """Goes on with a session whose socket is lost. Comes first, instead of `hello`."""
+
     def __init__(
         self,
         *,
@@ -67,12 +80,13 @@ class ClientFrame(_message.Message):
         unsubscribe: Global___Unsubscribe | None = ...,
         ping: Global___Ping | None = ...,
         call: Global___CallFrame | None = ...,
+        resume: Global___Resume | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "id", b"id", "ping", b"ping", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "id", b"id", "ping", b"ping", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "subscribe", "unsubscribe", "ping", "call"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "subscribe", "unsubscribe", "ping", "call", "resume"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -94,6 +108,7 @@ class ServerFrame(_message.Message):
     PONG_FIELD_NUMBER: _builtins.int
     GOAWAY_FIELD_NUMBER: _builtins.int
     LAG_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The id of the frame this answers; 0: a push or a notice."""
     @_builtins.property
@@ -132,6 +147,10 @@ class ServerFrame(_message.Message):
     def lag(self) -> Global___Lag:
         """Updates were merged or dropped because this client reads slowly."""
 
+    @_builtins.property
+    def resumed(self) -> Global___Resumed:
+        """Answers `resume`."""
+
     def __init__(
         self,
         *,
@@ -145,12 +164,13 @@ class ServerFrame(_message.Message):
         pong: Global___Pong | None = ...,
         goaway: Global___Goaway | None = ...,
         lag: Global___Lag | None = ...,
+        resumed: Global___Resumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "subscribed", b"subscribed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "subscribed", b"subscribed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -186,6 +206,152 @@ class Hello(_message.Message):
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
+class Resume(_message.Message):
+    """Goes on with a session on a new socket, on the same node or another.
+
+    The token of the socket must be of the session's user. The client waits for `resumed` before it sends anything else. On
+    a socket that has a session already this closes it with 4502.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    TOPICS_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    """The session, from `welcome`."""
+    resume_token: _builtins.str
+    """The newest that `welcome`, `resumed` or a `pong` gave."""
+    seq: _builtins.int
+    """The last durable push up to which the client has seen all; 0: none."""
+    device: _builtins.str
+    """The device, as in `hello`: used where the verdict is `reset`."""
+    client: _builtins.str
+    """The client's name and version, as in `hello`."""
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
+        """At most 128: what the client wants to hear from now on, as in `subscribe`."""
+
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        resume_token: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        topics: _abc.Iterable[Global___Position] | None = ...,
+        device: _builtins.str = ...,
+        client: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "device", b"device", "resume_token", b"resume_token", "seq", b"seq", "session", b"session", "topics", b"topics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resume: _TypeAlias = Resume  # noqa: Y015
+
+@_typing.final
+class Position(_message.Message):
+    """How far a client is on a topic."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """The topic."""
+    version: _builtins.int
+    """The version of the newest state push it has seen; 0: none. Nothing up to this version is pushed to it again."""
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["topic", b"topic", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Position: _TypeAlias = Position  # noqa: Y015
+
+@_typing.final
+class Resumed(_message.Message):
+    """The session goes on, or a new one is open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    RELOAD_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    """The session's id: the one asked for, unless the verdict is `reset`."""
+    user: _builtins.str
+    """Who the client is, from its token."""
+    node: _builtins.str
+    """The node that holds the session."""
+    heartbeat_seconds: _builtins.int
+    """As in `Welcome`."""
+    server_time_ms: _builtins.int
+    """The server's time, in milliseconds since 1970, for display."""
+    resume_token: _builtins.str
+    """As in `Welcome`."""
+    resume_window_seconds: _builtins.int
+    """As in `Welcome`."""
+    verdict: _builtins.str
+    """One of:
+
+    - `complete`: the topics are subscribed, and the pushes that follow bring everything that was missed, in order.
+    - `partial`: the same, but for the topics in `reload`: what they are about must be loaded anew.
+    - `reset`: the session could not be continued. This is a new one: nothing is subscribed, everything that was known
+      must be loaded anew.
+    """
+    seq: _builtins.int
+    """The number from which durable pushes go on: the next has this one plus 1."""
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """What this connection may do."""
+
+    @_builtins.property
+    def reload(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With `partial`: topics whose durable pushes are not all known."""
+
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        user: _builtins.str = ...,
+        node: _builtins.str = ...,
+        heartbeat_seconds: _builtins.int = ...,
+        limits: Global___Limits | None = ...,
+        server_time_ms: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
+        resume_window_seconds: _builtins.int = ...,
+        verdict: _builtins.str = ...,
+        reload: _abc.Iterable[_builtins.str] | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "reload", b"reload", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "seq", b"seq", "server_time_ms", b"server_time_ms", "session", b"session", "user", b"user", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resumed: _TypeAlias = Resumed  # noqa: Y015
+
+@_typing.final
 class Welcome(_message.Message):
     """The session is open."""
 
@@ -197,6 +363,8 @@ class Welcome(_message.Message):
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     """The session's id."""
     user: _builtins.str
@@ -207,6 +375,10 @@ class Welcome(_message.Message):
     """How often the client must ping, in seconds; three missed pings end the session."""
     server_time_ms: _builtins.int
     """The server's time, in milliseconds since 1970, for display."""
+    resume_token: _builtins.str
+    """What `resume` needs, a secret between this client and the system. Each `pong` brings a newer one."""
+    resume_window_seconds: _builtins.int
+    """How long the session is kept after its socket is lost, in seconds."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """What this connection may do."""
@@ -220,10 +392,12 @@ class Welcome(_message.Message):
         heartbeat_seconds: _builtins.int = ...,
         limits: Global___Limits | None = ...,
         server_time_ms: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
+        resume_window_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "server_time_ms", b"server_time_ms", "session", b"session", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "server_time_ms", b"server_time_ms", "session", b"session", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,7 +541,7 @@ class Ping(_message.Message):
 
     SEQ_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """The `seq` of the last push the client has seen; 0: none."""
+    """The `seq` of the last durable push up to which the client has seen all; 0: none."""
     def __init__(
         self,
         *,
@@ -388,16 +562,26 @@ class Pong(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     server_time_ms: _builtins.int
     """The server's time, in milliseconds since 1970, for display."""
+    seq: _builtins.int
+    """The `seq` last given to a durable push of this session; 0: none. Where it is above what the client has seen by now,
+    something was lost: resume.
+    """
+    resume_token: _builtins.str
+    """Replaces the one the client has."""
     def __init__(
         self,
         *,
         server_time_ms: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_time_ms", b"server_time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "seq", b"seq", "server_time_ms", b"server_time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -504,22 +688,28 @@ class Push(_message.Message):
     TOPIC_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
     """The topic."""
     type: _builtins.str
     """The push type, which names the message in `payload`."""
     payload: _builtins.bytes
     """The message, serialized. In JSON its fields stand in the frame itself."""
+    seq: _builtins.int
+    """The number of a durable push within the session, from 1; 0: the push is not durable. In JSON a number, and absent
+    where it is 0.
+    """
     def __init__(
         self,
         *,
         topic: _builtins.str = ...,
         type: _builtins.str = ...,
         payload: _builtins.bytes = ...,
+        seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload", "topic", b"topic", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload", "seq", b"seq", "topic", b"topic", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,7 +5,15 @@ What goes over a client's socket.
 
 Under the subprotocol `plaudit.v1.proto` each message is a `ClientFrame` or `ServerFrame`. Under `plaudit.v1.json`
 each is one flat JSON object: `type` names the field of the oneof below (or, for a call, the rpc's frame type; for a
-push, the push type), beside it stand `id`, `topic` and the fields of that message, in their names from these files.
+push, the push type), beside it stand `id`, `topic`, `seq` and the fields of that message, in their names from these
+files.
+
+A session outlives its sockets. Pushes are of two kinds. Most tell a state of which only the newest matters; each has a
+version, and drops nothing when an older one is missed. Others are durable: each tells something that no later one
+repeats. Durable pushes are numbered within the session by `seq`, from 1 without gaps; a client that sees a gap has
+missed something and resumes. `ping.seq` acknowledges them, up to and with that number, and `pong.seq` is the last
+number given, so that a client that hears nothing more finds out, too. After a lost socket a client connects to any
+node and says `resume` instead of `hello`.
 """
 
 from collections import abc as _abc

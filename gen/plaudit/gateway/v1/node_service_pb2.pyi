@@ -19,12 +19,156 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class TakeOverRequest(_message.Message):
+    """Asks for a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant of the session's user."""
+    user: _builtins.str
+    """The session's user."""
+    session_id: _builtins.str
+    """The session."""
+    node_id: _builtins.str
+    """The node that asks, which wants the session's topics already."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        user: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+        node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "session_id", b"session_id", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeOverRequest: _TypeAlias = TakeOverRequest  # noqa: Y015
+
+@_typing.final
+class TakeOverResponse(_message.Message):
+    """A session that is given away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_TO_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    LOST_SEQ_FIELD_NUMBER: _builtins.int
+    PUSHES_FIELD_NUMBER: _builtins.int
+    TOPICS_FIELD_NUMBER: _builtins.int
+    moved_to: _builtins.str
+    """Set where the session was given away before: the node it went to. Everything else is empty then."""
+    seq: _builtins.int
+    """The `seq` last given."""
+    lost_seq: _builtins.int
+    """Durable pushes up to and with this `seq` are not known any more; 0: all are that were not acknowledged."""
+    @_builtins.property
+    def pushes(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptPush]:
+        """What was not acknowledged, in order."""
+
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptTopic]:
+        """The durable topics of the session, with what this node has received of them."""
+
+    def __init__(
+        self,
+        *,
+        moved_to: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        lost_seq: _builtins.int = ...,
+        pushes: _abc.Iterable[Global___KeptPush] | None = ...,
+        topics: _abc.Iterable[Global___KeptTopic] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost_seq", b"lost_seq", "moved_to", b"moved_to", "pushes", b"pushes", "seq", b"seq", "topics", b"topics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeOverResponse: _TypeAlias = TakeOverResponse  # noqa: Y015
+
+@_typing.final
+class KeptPush(_message.Message):
+    """A durable push that was not acknowledged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Its number within the session."""
+    @_builtins.property
+    def delivery(self) -> Global___Delivery:
+        """What was delivered; the tenant is empty."""
+
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        delivery: Global___Delivery | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptPush: _TypeAlias = KeptPush  # noqa: Y015
+
+@_typing.final
+class KeptTopic(_message.Message):
+    """A durable topic of a session that is given away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """The topic."""
+    complete: _builtins.bool
+    """False where something may have been delivered to neither node."""
+    @_builtins.property
+    def received(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
+        """What was last received, oldest first: tenant, topic and payload are empty. Whoever takes over has the session's
+        client told nothing of it.
+        """
+
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        complete: _builtins.bool = ...,
+        received: _abc.Iterable[Global___Delivery] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "received", b"received", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptTopic: _TypeAlias = KeptTopic  # noqa: Y015
+
+@_typing.final
 class DeliverRequest(_message.Message):
     """A batch of deliveries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.str
+    """Of which sequence this is a part: chosen by the sender, unique. A stream that goes on with the sequence of an earlier
+    one misses nothing. Where a sequence begins, or ends for another, durable deliveries may be missing in between, and
+    the node tells the sessions that hear some. Empty: nothing can be told.
+    """
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
         """At most 512."""
@@ -33,10 +177,11 @@ class DeliverRequest(_message.Message):
         self,
         *,
         deliveries: _abc.Iterable[Global___Delivery] | None = ...,
+        sequence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -81,7 +226,11 @@ class Delivery(_message.Message):
     topic: _builtins.str
     """The topic, for example `messages/42` or `users/alice`."""
     type: _builtins.str
-    """The push type, which names the message in `payload`, for example `reaction_update`."""
+    """The push type, which names the message in `payload`, for example `reaction_update`.
+
+    Empty: a marker about a topic that has no state. `key` is a node that wants the topic: what follows on this stream,
+    goes to that node as well, and what came before may not have. With `version` -1 the node no longer wants it.
+    """
     payload: _builtins.bytes
     """The message, serialized."""
     version: _builtins.int

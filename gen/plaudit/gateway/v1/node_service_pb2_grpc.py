@@ -40,6 +40,11 @@ class NodeServiceStub:
                 request_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.DeliverRequest.SerializeToString,
                 response_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.DeliverResponse.FromString,
                 _registered_method=True)
+        self.TakeOver = channel.unary_unary(
+                '/plaudit.gateway.v1.NodeService/TakeOver',
+                request_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverRequest.SerializeToString,
+                response_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -57,6 +62,18 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeOver(self, request, context):
+        """Gives a session away to the node that asks, with all durable pushes its client has not acknowledged.
+
+        Before it answers, the node waits until all that went to it alone has arrived (see `Delivery.type`), and then it
+        knows nothing of the session any more: of two that ask one gets it, the other learns from `moved_to` where it went.
+        A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
+        was never here, has ended, or was left for longer than the resume window.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +81,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.Deliver,
                     request_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.DeliverRequest.FromString,
                     response_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.DeliverResponse.SerializeToString,
+            ),
+            'TakeOver': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeOver,
+                    request_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverRequest.FromString,
+                    response_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +116,33 @@ class NodeService:
             '/plaudit.gateway.v1.NodeService/Deliver',
             plaudit_dot_gateway_dot_v1_dot_node__service__pb2.DeliverRequest.SerializeToString,
             plaudit_dot_gateway_dot_v1_dot_node__service__pb2.DeliverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeOver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.gateway.v1.NodeService/TakeOver',
+            plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverRequest.SerializeToString,
+            plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverResponse.FromString,
             options,
             channel_credentials,
             insecure,

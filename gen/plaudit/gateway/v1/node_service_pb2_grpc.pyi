@@ -40,6 +40,14 @@ class NodeServiceStub:
     node closes it with `UNAVAILABLE` when its last socket is gone. Deliveries are repeated on a new stream without
     harm: versions tell old from new.
     """
+    TakeOver: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.TakeOverRequest, _node_service_pb2.TakeOverResponse]
+    """Gives a session away to the node that asks, with all durable pushes its client has not acknowledged.
+
+    Before it answers, the node waits until all that went to it alone has arrived (see `Delivery.type`), and then it
+    knows nothing of the session any more: of two that ask one gets it, the other learns from `moved_to` where it went.
+    A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
+    was never here, has ended, or was left for longer than the resume window.
+    """
 
 @_typing.type_check_only
 class NodeServiceAsyncStub(NodeServiceStub):
@@ -52,6 +60,14 @@ class NodeServiceAsyncStub(NodeServiceStub):
     Each request is answered once its deliveries are in the sockets' queues. The client ends the stream; on a drain the
     node closes it with `UNAVAILABLE` when its last socket is gone. Deliveries are repeated on a new stream without
     harm: versions tell old from new.
+    """
+    TakeOver: _aio.UnaryUnaryMultiCallable[_node_service_pb2.TakeOverRequest, _node_service_pb2.TakeOverResponse]  # type: ignore[assignment]
+    """Gives a session away to the node that asks, with all durable pushes its client has not acknowledged.
+
+    Before it answers, the node waits until all that went to it alone has arrived (see `Delivery.type`), and then it
+    knows nothing of the session any more: of two that ask one gets it, the other learns from `moved_to` where it went.
+    A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
+    was never here, has ended, or was left for longer than the resume window.
     """
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +84,20 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         Each request is answered once its deliveries are in the sockets' queues. The client ends the stream; on a drain the
         node closes it with `UNAVAILABLE` when its last socket is gone. Deliveries are repeated on a new stream without
         harm: versions tell old from new.
+        """
+
+    @_abc_1.abstractmethod
+    def TakeOver(
+        self,
+        request: _node_service_pb2.TakeOverRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.TakeOverResponse, _abc.Awaitable[_node_service_pb2.TakeOverResponse]]:
+        """Gives a session away to the node that asks, with all durable pushes its client has not acknowledged.
+
+        Before it answers, the node waits until all that went to it alone has arrived (see `Delivery.type`), and then it
+        knows nothing of the session any more: of two that ask one gets it, the other learns from `moved_to` where it went.
+        A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
+        was never here, has ended, or was left for longer than the resume window.
         """
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
