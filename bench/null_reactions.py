@@ -50,6 +50,10 @@ class HereOnly:
         """See `kit.mesh.Nodes`."""
         return (self.address,)
 
+    def address_of(self, node_id: str) -> str:
+        """See `kit.mesh.Nodes`."""
+        return ""
+
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """See `gateway.ports.Directory`."""
 

@@ -30,6 +30,10 @@ class Nodes(Protocol):
         """The `host:port` of each node that hosts the service of that full name, in the same order everywhere."""
         ...
 
+    def address_of(self, node_id: str) -> str:
+        """The `host:port` of a live node; empty: there is none of that id."""
+        ...
+
 
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
@@ -71,6 +75,10 @@ class Mesh:
         """The live nodes that host a service, by its full name."""
         return self._nodes.addresses(service)
 
+    def address_of(self, node_id: str) -> str:
+        """Where a live node is; empty: there is none of that id."""
+        return self._nodes.address_of(node_id)
+
     def use(self, nodes: Nodes) -> None:
         """Looks nodes up in `nodes` from now on."""
         self._nodes = nodes
@@ -93,16 +101,17 @@ class Mesh:
         on_reply: OnReply,
         *,
         key: str = "",
+        at: str = "",
         tenant: str = "",
         user: str = "",
         unlimited: bool = False,
         timeout: float = 5.0,
     ) -> None:
-        """Calls `/package.Service/Method` on the node that owns the key; `timeout` in seconds.
+        """Calls `/package.Service/Method` on the node that owns the key, or `at` an address; `timeout` in seconds.
 
         `on_reply(response bytes, None)` or `on_reply(None, status)` is called exactly once, from the loop.
         """
-        found = self._nodes.addresses(method[1 : method.index("/", 1)])
+        found = (at,) if at else self._nodes.addresses(method[1 : method.index("/", 1)])
         if len(found) == 1:
             address = found[0]
         elif found:
@@ -121,6 +130,7 @@ class Mesh:
         request: bytes,
         *,
         key: str = "",
+        at: str = "",
         tenant: str = "",
         user: str = "",
         unlimited: bool = False,
@@ -137,7 +147,8 @@ class Mesh:
             else:
                 future.set_exception(remote_error(status or _NO_NODE))
 
-        self.submit(method, request, done, key=key, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
+        who = {"tenant": tenant, "user": user}
+        self.submit(method, request, done, key=key, at=at, unlimited=unlimited, timeout=timeout, **who)
         return await future
 
     def _open(self, address: str) -> CallStream:

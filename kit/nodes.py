@@ -27,6 +27,10 @@ class StaticNodes:
         """See `kit.mesh.Nodes`."""
         return self._services.get(service, self._everywhere)
 
+    def address_of(self, node_id: str) -> str:
+        """See `kit.mesh.Nodes`. Nobody is known by an id."""
+        return ""
+
 
 class NodeView:
     """The nodes as the registry tells them. No I/O.
@@ -76,6 +80,10 @@ class NodeView:
             self._arrange()
         return self._by_service.get(service, ())
 
+    def address_of(self, node_id: str) -> str:
+        """The address of a node; empty: it is not there."""
+        return self._nodes.get(node_id, ("", ()))[0]
+
     def _arrange(self) -> None:
         found: dict[str, set[str]] = {}
         for address, services in self._nodes.values():
@@ -95,6 +103,10 @@ class RegistryNodes:
     def addresses(self, service: str) -> tuple[str, ...]:
         """See `kit.mesh.Nodes`."""
         return self._view.addresses(service, self._clock.monotonic())
+
+    def address_of(self, node_id: str) -> str:
+        """See `kit.mesh.Nodes`."""
+        return self._view.address_of(node_id)
 
     async def synced(self) -> None:
         """Waits until the registry has told all nodes for the first time."""

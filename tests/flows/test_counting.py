@@ -45,6 +45,9 @@ class Addresses:
     def addresses(self, service: str) -> tuple[str, ...]:
         return self.found
 
+    def address_of(self, node_id: str) -> str:
+        return ""
+
 
 @dataclass
 class House:

@@ -129,6 +129,9 @@ class City:
             def addresses(self, service: str) -> tuple[str, ...]:
                 return tuple(city.places.get(service, ()))
 
+            def address_of(self, node_id: str) -> str:
+                return ""
+
         return await (stack or self.stack).enter_async_context(connected(Places(), lambda: token))
 
     @asynccontextmanager

@@ -118,6 +118,9 @@ class Fixed:
     def addresses(self, service: str) -> tuple[str, ...]:
         return self._addresses
 
+    def address_of(self, node_id: str) -> str:
+        return ""
+
 
 @pytest.fixture(name="keys")
 def fixture_keys(tmp_path: Path) -> Keys:
