@@ -21,6 +21,7 @@ from counter_svc.config import Config as Counter
 from fanout_svc.config import Config as Fanout
 from gateway.config import Config as Gateway
 from kit.engineurl import CannotUse, parse
+from kit.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
 
@@ -43,6 +44,7 @@ class Settings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
+    advertise: str = Field("", description="host:port by which other processes reach the gRPC server; empty: as bound.")
     shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
     registry: str = Field(
         "", description="host:port of each session registry, separated by commas; empty: this process's own."
@@ -60,6 +62,7 @@ class Settings(BaseModel):
     grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take.")
     otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
     log: str = Field("warning", description="debug, info, warning or error.")
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates for gRPC between processes.")
     reaction: Reaction = Field(default_factory=Reaction)
     counter: Counter = Field(default_factory=Counter)
     fanout: Fanout = Field(default_factory=Fanout)
@@ -75,7 +78,7 @@ class Settings(BaseModel):
             raise ValueError(f"no room is called {unknown[0]!r}; there are {', '.join(ROOMS)}")
         return tuple(room for room in ROOMS if room in rooms) or ROOMS
 
-    @field_validator("http", "grpc")
+    @field_validator("http", "grpc", "advertise")
     @classmethod
     def _host_port(cls, value: str) -> str:
         _check_address(value)

@@ -11,6 +11,8 @@ from google.rpc import status_pb2
 
 from kit.errors import remote_error
 from kit.ids import new_id
+from kit.mesh import open_channel
+from kit.tls import open_tls
 from kit.tokens import open_keys
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
@@ -31,7 +33,7 @@ async def _channel(settings: Settings, user: str = "") -> AsyncIterator[tuple[gr
     metadata = [("authorization", f"Bearer {token}")]
     if user:
         metadata.append(("plaudit-user", user))
-    async with grpc.aio.insecure_channel(settings.grpc) as channel:
+    async with open_channel(settings.grpc, open_tls(settings.tls)) as channel:
         try:
             yield channel, metadata
         except grpc.aio.AioRpcError as error:

@@ -21,16 +21,17 @@ import reaction_svc.app
 import session_registry.app
 from kit.access import ACT_AS, ANY_TENANT
 from kit.adapters.sqlite_file import NewerData
-from kit.adapters.sqlite_log import open_sqlite_log
 from kit.attachment import Attachment
-from kit.engines import Engines
+from kit.engineurl import CannotUse
 from kit.ids import new_id
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
 from kit.server import Hosted, Server, ServerLimits, serving
+from kit.tls import open_tls
 from kit.tokens import Keys, open_keys
 from kit.tracing import TracingMissing, tracing
 from stack.config import ROOMS, Settings
+from stack.engines import open_engines, open_redis_of
 from stack.logs import configure
 from stack.workers import workers
 
@@ -71,7 +72,7 @@ async def _until_told(settings: Settings, announce: Announce) -> None:
             gc.freeze()
             gc.set_threshold(*_GC)
             await told.wait()
-    except (NewerData, TracingMissing, OSError) as error:
+    except (CannotUse, NewerData, TracingMissing, OSError) as error:
         raise CannotStart(_why(error, settings)) from None
 
 
@@ -93,7 +94,8 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     keys = open_keys(settings.data / "keys")
     node_id = new_id()
     async with AsyncExitStack() as stack:
-        mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys)))
+        tls = open_tls(settings.tls)
+        mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys), tls))
         attachment = Attachment(node_id)
         hosted = await _open_services(stack, settings, mesh)
         edge = None
@@ -108,11 +110,13 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
                 listen=settings.grpc,
                 limits=ServerLimits(grace=settings.grace_seconds),
                 interceptors=interceptors,
+                tls=tls,
             )
         )
+        mesh.own_address = settings.advertise or server.address
         registry = settings.registry or server.address
         await _find_each_other(stack, settings, mesh, server, registry)
-        await stack.enter_async_context(attachment.running(mesh, registry, server.address, server.services))
+        await stack.enter_async_context(attachment.running(mesh, registry, mesh.own_address, server.services))
         await _within(attachment.attached(), f"the session registry at {registry} does not answer")
         await stack.enter_async_context(workers(settings, registry))
         try:
@@ -126,12 +130,12 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
 
 async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) -> list[Hosted]:
     hosted: list[Hosted] = []
+    redis = await open_redis_of(stack, settings) if set(settings.rooms) - {"gateway", "fanout_svc"} else None
     if "session_registry" in settings.rooms:
         hosted += await stack.enter_async_context(session_registry.app.opened(settings.session))
     if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
         return hosted
-    events = await stack.enter_async_context(open_sqlite_log(settings.data / "reactions.db"))
-    engines = Engines(settings.data, events)
+    engines = await open_engines(stack, settings, redis)
     if "reaction_svc" in settings.rooms:
         hosted += await stack.enter_async_context(reaction_svc.app.opened(settings.reaction, mesh, engines))
     if "counter_svc" in settings.rooms:
