@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from stack.clitools import ConfigFile, Json, fail, finish, settings_of, show
+from stack.operating import operating
 
 app = typer.Typer(
     help="Plaudit: real-time reactions and messaging.",
@@ -19,48 +20,12 @@ app = typer.Typer(
 )
 token = typer.Typer(help="Tokens for users and services.", no_args_is_help=True)
 app.add_typer(token, name="token")
+app.add_typer(operating)
 
 # gRPC's core writes to stderr what it also raises; it reads this when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", dir_okay=False)]
 Target = Annotated[str, typer.Argument(help="For example messages/42 or posts/7.")]
-
-
-def fail(message: str) -> typer.Exit:
-    """Says what went wrong in one line on stderr; to be raised."""
-    typer.echo(f"plaudit: {message}", err=True)
-    return typer.Exit(1)
-
-
-def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Prints a value for a program or for a person."""
-    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else text())
-
-
-def finish(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a command's work to its end; failures become one line and exit code 1."""
-    import asyncio
-
-    from stack.talk import Failed
-
-    try:
-        return asyncio.run(work)
-    except Failed as error:
-        raise fail(str(error)) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def settings_of(config: Path | None) -> Any:
-    """The settings from the environment and a file; one line and exit code 1 where they are wrong."""
-    from stack.config import BadSettings, load
-
-    try:
-        return load(config)
-    except BadSettings as error:
-        raise fail(str(error)) from None
 
 
 @app.command()
