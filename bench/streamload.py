@@ -13,6 +13,7 @@ import grpc
 
 from bench.processes import DRIVER_CPU, BenchError, Process, python, running
 from bench.system import THUMB, System
+from kit.ids import new_id
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 
@@ -37,14 +38,14 @@ class Load:
         return f"{self._options.target}{number % self._options.users % self._options.targets}"
 
     def _batch(self, first: int, size: int) -> pb.StreamReactionsRequest:
-        users, run = self._options.users, self._options.run
+        users = self._options.users
         return pb.StreamReactionsRequest(
             changes=[
                 reaction_pb2.Change(
                     target=self.target(number),
                     emoji=THUMB,
                     action=reaction_pb2.ACTION_TOGGLE,
-                    op_id=f"{run}-{number}",
+                    op_id=new_id(),
                     user=f"u{number % users}",
                 )
                 for number in range(first, first + size)
@@ -149,7 +150,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", required=True)
     parser.add_argument("--token", required=True)
-    parser.add_argument("--run", default="r")
     parser.add_argument("--target", default="messages/stream-")
     parser.add_argument("--targets", type=int, default=1)
     parser.add_argument("--users", type=int, default=50_000)
