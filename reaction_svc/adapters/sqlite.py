@@ -35,6 +35,7 @@ _GATHER_SECONDS = 0.004
 _JUST_ENDED_SECONDS = 0.0007
 _PARTITION = "0"  # an embedded log has one
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
+_LATE_SCHEMA = Path(__file__).with_name("sqlite_late.sql")
 _Result = TypeVar("_Result")
 log = structlog.get_logger()
 
@@ -64,6 +65,7 @@ class SqliteReactionStore(Reads):
     def __init__(self, log_: SqliteLog, encode: FactCodec, clock: Clock, limits: Limits) -> None:
         writing = connect(log_.path)
         adopt_schema(writing, "reaction_svc", SCHEMA_VERSION, _SCHEMA)
+        adopt_schema(writing, "reaction_svc late operations", SCHEMA_VERSION, _LATE_SCHEMA)
         writing.set_busy_timeout(0)  # the loop's thread never waits for a lock
         writing.wal_autocheckpoint(_CHECKPOINT_PAGES)
         super().__init__(log_.path)

@@ -25,6 +25,9 @@ ON CONFLICT (target, user, emoji) DO UPDATE SET held = excluded.held, version = 
 -- name: save_ops
 INSERT OR IGNORE INTO op (op_id, target, user, emoji, action, held, version) VALUES :rows
 
+-- name: save_late
+INSERT OR IGNORE INTO op_late (op_id, target, made) VALUES :rows
+
 -- name: own
 WITH ask (tenant, name, user) AS (VALUES :rows)
 SELECT target.name, target.version, record.emoji, record.version
@@ -63,3 +66,10 @@ AND NOT EXISTS (
   WHERE record.target = op.target AND record.user = op.user AND record.version = op.version
   AND (record.emoji = op.emoji OR op.emoji = '')
 )
+AND NOT EXISTS (
+  SELECT 1 FROM op_late WHERE op_late.op_id = op.op_id AND op_late.target = op.target AND op_late.made >= :before
+)
+
+-- name: forget_late
+DELETE FROM op_late
+WHERE (op_id, target) > (:op_id, :target) AND (op_id, target) <= (:last_op_id, :last_target) AND made < :before

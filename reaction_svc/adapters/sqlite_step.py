@@ -57,7 +57,7 @@ class Step:
         chosen = self._load(ops, rows)
         max_emoji = self._max_emoji
         answers = [row.decide(op, now, max_emoji) for row, op in zip(chosen, ops, strict=True)]
-        facts = self._save(rows)
+        facts = self._save(rows, now)
         if facts:
             append(facts)
         return answers
@@ -132,10 +132,11 @@ class Step:
                 by_id[id_].held[user][emoji] = version
         return chosen
 
-    def _save(self, rows: Mapping[Key, _Row]) -> list[Fact]:
+    def _save(self, rows: Mapping[Key, _Row], now: int) -> list[Fact]:
         targets: list[Any] = []
         records: list[Any] = []
         ops: list[Any] = []
+        late: list[Any] = []
         facts: list[Fact] = []
         for row in rows.values():
             id_, done = row.id, row.done
@@ -145,10 +146,14 @@ class Step:
                 records += (id_, user, emoji, on, version)
             for op_id in row.new_ops:
                 ops += (op_id, id_, *done[op_id])
+                if done[op_id][4] < now:
+                    # It changed nothing, so the version it was answered with does not tell its age.
+                    late += (op_id, id_, now)
             facts += row.facts
         in_bulk(self._connection, SQL["save_targets"], 5, targets)
         in_bulk(self._connection, SQL["save_records"], 5, records)
         in_bulk(self._connection, SQL["save_ops"], 7, ops)
+        in_bulk(self._connection, SQL["save_late"], 3, late)
         return facts
 
 

@@ -32,5 +32,7 @@ class Sweep:
             "before": before,
         }
         self._connection.execute(SQL["forget_ops"], bindings)
+        forgotten = self._connection.changes()
+        self._connection.execute(SQL["forget_late"], bindings)
         self._at = last or ("", 0)
-        return self._connection.changes()
+        return forgotten

@@ -288,6 +288,20 @@ class ReactionStoreContract:
         assert on(await engine.store.apply(kept)) == [True, True, False, True]
         assert await engine.store.tally("default", ["messages/1"]) == before
 
+    async def test_an_operation_that_changed_nothing_is_not_forgotten_sooner_than_others(self, engine: Engine) -> None:
+        clear = op("", action=Action.CLEAR, op_id="clear nothing")
+        await engine.store.apply([op("😆", user="bob", op_id="old")])
+        engine.clock.advance(100_000)
+        first = await engine.store.apply([clear])
+        untouched = await engine.store.apply([clear._replace(target="messages/untouched")])
+        before = int((engine.clock.now() - 86_400) * 1_000_000)
+        await engine.store.forget(before)
+        await engine.store.apply([op(op_id="on"), op(op_id="on there", target="messages/untouched")])
+        assert await engine.store.apply([clear]) == first
+        assert await engine.store.apply([clear._replace(target="messages/untouched")]) == untouched
+        engine.clock.advance(100_000)
+        assert await engine.store.forget(int((engine.clock.now() - 86_400) * 1_000_000)) in (0, 2)
+
     async def test_forgetting_goes_on_slice_by_slice_until_all_is_seen(self, engine: Engine) -> None:
         for batch in range(5):
             await engine.store.apply([op(op_id=f"{batch}-{i}") for i in range(500)])
