@@ -1,0 +1,109 @@
+"""A whole system of single processes, with proxies between them and their engines where a network is to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.tokens import Minter, open_keys
+from tests.faults.nodes import Node
+
+if TYPE_CHECKING:
+    from tests.faults.backends import Backends
+
+Layout = Sequence[tuple[str, str]]  # names and rooms, the registry first
+
+SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
+SMALL: Layout = (("services", SERVICES), ("gateway-1", "gateway"), ("gateway-2", "gateway"))
+"""Three processes on files: enough where no service node has to fail alone."""
+FILES: Layout = (
+    ("registry-1", "session_registry"),
+    ("reaction-1", "reaction_svc"),
+    ("reaction-2", "reaction_svc"),
+    ("counter-1", "counter_svc"),
+    ("fanout-1", "fanout_svc"),
+    ("gateway-1", "gateway"),
+    ("gateway-2", "gateway"),
+)
+"""Every room a process, on files."""
+
+
+class Cluster:
+    """Running nodes by name. Tenants are made up by tokens."""
+
+    def __init__(self, folder: Path, layout: Layout, backends: Backends | None, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.backends = backends
+        own = {"DATA": str(folder / "data"), "LOG": "info", "GRACE_SECONDS": "5", **settings}
+        if backends is not None:
+            own |= backends.settings
+        self.nodes = {name: Node(name, rooms, folder, own) for name, rooms in layout}
+        first = self.registries[0]
+        for node in self.nodes.values():
+            if node is not first:
+                node.settings["REGISTRY"] = ",".join(one.grpc for one in self.registries)
+        self._minter: Minter | None = None
+
+    def of(self, room: str) -> list[Node]:
+        """The nodes that carry a room."""
+        return [node for node in self.nodes.values() if room in node.rooms.split(",")]
+
+    @property
+    def registries(self) -> list[Node]:
+        """The registry's nodes."""
+        return self.of("session_registry")
+
+    @property
+    def gateways(self) -> list[Node]:
+        """The gateway nodes."""
+        return self.of("gateway")
+
+    def start(self) -> None:
+        """Starts all nodes, the registry before the others."""
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        # Whoever is first makes the keys, and they are to be one pair.
+        self._minter = open_keys(self.folder / "data" / "keys").minter()
+        for node in self.registries:
+            node.start()
+        others = [node for node in self.nodes.values() if node not in self.registries]
+        for node in others:
+            node.launch()
+        for node in others:
+            node.ready()
+
+    def end(self) -> None:
+        """Ends all nodes."""
+        for node in self.nodes.values():
+            node.end()
+
+    def user_token(self, tenant: str, user: str) -> str:
+        """For a person."""
+        assert self._minter is not None
+        return self._minter.mint_user(user, tenant)
+
+    def service_token(self, tenant: str = "default") -> str:
+        """For a service that acts for people of a tenant."""
+        assert self._minter is not None
+        return self._minter.mint_service("faults", ("act-as", "tenants"), tenant=tenant)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    layout: Layout,
+    backends: Backends | None = None,
+    spoil: Mapping[str, str] | None = None,
+    **settings: str,
+) -> Iterator[Cluster]:
+    """A cluster for the block; `spoil` breaks nodes by name, "" all of them."""
+    cluster = Cluster(folder, layout, backends, settings)
+    for name, what in (spoil or {}).items():
+        for node in [cluster.nodes[name]] if name else cluster.nodes.values():
+            node.spoil = what
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.end()

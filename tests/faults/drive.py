@@ -1,0 +1,186 @@
+"""One run: load, then the fault, then peace, then what everyone says, then the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+
+from kit.mesh import CHANNEL_OPTIONS
+from tests.faults.audit import Auditor
+from tests.faults.checker import check, longest_gap
+from tests.faults.cluster import Cluster
+from tests.faults.doors import GrpcDoor, Journal
+from tests.faults.history import Event, Recorder
+from tests.faults.load import TARGETS, TENANTS, Load
+from tests.faults.phone import Phone
+from tests.faults.readings import Readings, drift
+from tests.faults.verdict import Verdict
+
+_QUIET_SECONDS = 10.0
+_PATIENCE = 10.0
+
+
+@dataclass(slots=True)
+class Plan:
+    """How much, and for how long: seconds before, during and after the fault."""
+
+    rate: float = 260.0
+    before: float = 5.0
+    during: float = 5.0
+    behind: float = 3.0
+    seed: int = 1
+    callers: int = 10
+    watchers: int = 4
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way, as a fault sees it."""
+
+    cluster: Cluster
+    plan: Plan
+    recorder: Recorder
+    load: Load
+    phones: list[Phone]
+    watchers: list[Phone]
+    killed: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+    """What a fault itself finds wrong."""
+    notes: list[str] = field(default_factory=list)
+
+    def mark(self, what: str) -> None:
+        """Writes down that something was done to the system."""
+        self.recorder.write("fault", "mark", what)
+
+
+Fault = Callable[[Run], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a run."""
+
+    verdict: Verdict
+    events: Sequence[Event]
+    gap: float
+    quiet: float
+    load: Load
+    wrong: list[str]
+    notes: list[str]
+    rate_before: float
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.verdict.violations and not self.wrong
+
+
+async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) -> Report:
+    """Runs the load, breaks and heals what `fault` does in about `plan.during` seconds, and checks."""
+    tokens = {tenant: cluster.service_token(tenant) for tenant in TENANTS}
+    async with AsyncExitStack() as stack:
+        channels = {name: await _channel(stack, cluster.nodes[name].grpc) for name in _grpc_nodes(cluster)}
+        reactions = {node.name: channels[node.name] for node in cluster.of("reaction_svc")}
+        counters = {node.name: channels[node.name] for node in cluster.of("counter_svc")}
+        auditor = Auditor(reactions, counters, tokens, recorder)
+        journal = Journal(recorder, "load")
+        doors = [GrpcDoor(name, channel, tokens, journal) for name, channel in reactions.items()]
+        phones, watchers = _people(cluster, plan, recorder)
+        load = Load(doors, phones, plan.rate, plan.seed)
+        run = Run(cluster, plan, recorder, load, phones, watchers)
+        await stack.enter_async_context(_background(phone.run() for phone in (*phones, *watchers)))
+        await asyncio.wait_for(asyncio.gather(*(phone.ready.wait() for phone in (*phones, *watchers))), 20)
+        everyone = [*load.people, *{(phone.tenant, phone.user) for phone in phones}]
+        reading = await stack.enter_async_context(_background([auditor.read_on(everyone, plan.seed)]))
+        offering = await stack.enter_async_context(_background([load.run()]))
+        await _last(plan.before, [*reading, *offering])
+        acked = load.tally.acked
+        run.mark("fault")
+        await fault(run)
+        run.mark("healed")
+        await _last(plan.behind, [*reading, *offering])
+        await load.finish(_PATIENCE)
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+        run.mark("quiet")
+        began = time.monotonic()
+        readings = await _settled(auditor, everyone, [*phones, *watchers], began + _QUIET_SECONDS)
+        quiet = time.monotonic() - began
+    if load.failed:
+        raise load.failed[0]
+    verdict = check(recorder.events, readings, killed=run.killed)
+    run.wrong += [f"answered {times} times: {what}" for what, times in load.tally.ugly.items()]
+    if acked < 200 * plan.before * 0.8:
+        run.wrong.append(f"too little load before the fault to prove anything: {acked} answered in {plan.before} s")
+    events = recorder.events
+    return Report(
+        verdict, events, longest_gap(events), quiet, load, run.wrong, run.notes, acked / max(plan.before, 0.001)
+    )
+
+
+def _people(cluster: Cluster, plan: Plan, recorder: Recorder) -> tuple[list[Phone], list[Phone]]:
+    """Those who tap on two devices each, one at each gateway, and those who only look."""
+
+    def person(name: str, who: tuple[str, str], topics: Sequence[str], seed: int, device: str = "") -> Phone:
+        token = cluster.user_token(*who)
+        return Phone(name, who, token, cluster.gateways, topics, recorder, device=device, seed=seed)
+
+    callers = [(TENANTS[n % len(TENANTS)], f"p{n}") for n in range(plan.callers)]
+    phones = [
+        person(f"phone-{who[1]}-{at}", who, [f"users/{who[1]}"], at, f"d{at}") for who in callers for at in range(2)
+    ]
+    watchers = [
+        person(f"watcher-{n}", (TENANTS[n // 2 % len(TENANTS)], f"w{n}"), TARGETS, n) for n in range(plan.watchers)
+    ]
+    return phones, watchers
+
+
+def _grpc_nodes(cluster: Cluster) -> list[str]:
+    return [
+        node.name for node in cluster.nodes.values() if {"reaction_svc", "counter_svc"} & set(node.rooms.split(","))
+    ]
+
+
+async def _channel(stack: AsyncExitStack, address: str) -> grpc.aio.Channel:
+    return await stack.enter_async_context(grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS))
+
+
+async def _last(seconds: float, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Lets time pass while the tasks go on; raises what one of them fails with."""
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    for task in done:
+        task.result()
+
+
+async def _settled(
+    auditor: Auditor, people: Sequence[tuple[str, str]], phones: Sequence[Phone], until: float
+) -> Readings:
+    """The readings once all counts agree with the records, or those of the end of the time."""
+    while True:
+        late = time.monotonic() > until
+        try:
+            readings = await auditor.final(people, phones)
+        except grpc.aio.AioRpcError:
+            if late:
+                raise
+        else:
+            if late or not list(drift(readings)):
+                return readings
+        await asyncio.sleep(0.2)  # the dust settles
+
+
+@asynccontextmanager
+async def _background(works: Iterable[Awaitable[None]]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

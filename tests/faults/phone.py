@@ -1,0 +1,226 @@
+"""People with sockets: they tap, watch, lose their gateway, and come back at another one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+from tests.faults.doors import Change, Journal, Reply, refusal
+from tests.faults.history import Recorder
+from tests.faults.nodes import Node
+
+_ANSWER_SECONDS = 7.0
+_PING_SECONDS = 3.0
+Frame = dict[str, Any]
+
+
+class Phone:
+    """One device of one person, on one socket at a time; everything it sees goes into the history."""
+
+    def __init__(
+        self,
+        name: str,
+        who: tuple[str, str],
+        token: str,
+        gateways: Sequence[Node],
+        topics: Sequence[str],
+        recorder: Recorder,
+        *,
+        device: str = "",
+        seed: int = 0,
+    ) -> None:
+        self.name = name
+        self.tenant, self.user = who
+        self.topics = tuple(topics)
+        self.device = device
+        self.connection = ""
+        self.shown: dict[str, tuple[int, dict[str, int]]] = {}
+        """The last counts shown on the present socket, by topic."""
+        self.ready = asyncio.Event()
+        self.replaced = False
+        self.codes: list[int] = []
+        self.latencies: list[tuple[float, float]] = []
+        self._token = token
+        self._gateways = list(gateways)
+        self._at = seed
+        self._random = random.Random(seed)
+        self._recorder = recorder
+        self._journal = Journal(recorder, name)
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._ids = itertools.count(1)
+        self._sockets = itertools.count(1)
+        self._pushes = 0
+        self._answers: dict[int, asyncio.Future[Frame]] = {}
+        self._resume: Frame = {}
+        self._before = ""
+        self._seq = 0
+        self._last_version: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Stays connected until it is cancelled or another session has taken over."""
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"}) as http:
+            wait = 0.1
+            while not self.replaced:
+                gateway = self._gateways[self._at % len(self._gateways)]
+                try:
+                    async with asyncio.timeout(3):
+                        socket = await http.ws_connect(gateway.ws_url, protocols=("plaudit.v1.json",), max_msg_size=0)
+                    wait = 0.1
+                    await self._one_socket(socket, gateway)
+                except (aiohttp.ClientError, OSError, TimeoutError):
+                    wait = min(wait * 2, 1.0)
+                self._at += 1
+                await asyncio.sleep(wait * self._random.uniform(0.5, 1.0))  # as a client backs off
+
+    async def change(self, change: Change) -> Reply | None:
+        """One attempt over the socket; None where there is none now."""
+        if not self.ready.is_set():
+            return None
+        connection = self.connection
+        number = self._journal.ask(change, connection)
+        if change.action == "clear":
+            fields: Frame = {"type": "clear_reactions"}
+        elif change.action == "toggle":
+            fields = {"type": "toggle_reaction", "emoji": change.emoji}
+        else:
+            fields = {"type": "set_reaction", "emoji": change.emoji, "on": change.action == "add"}
+        began = asyncio.get_running_loop().time()
+        try:
+            frame = await self._ask({**fields, "target": change.target, "op_id": change.op_id})
+        except (TimeoutError, ConnectionError, aiohttp.ClientError) as error:
+            reply = Reply("unknown", {"code": "", "reason": type(error).__name__})
+        else:
+            reply = _reply(frame)
+        if reply.kind == "ok":
+            self.latencies.append((began, asyncio.get_running_loop().time() - began))
+        self._journal.tell(change, connection, number, reply)
+        return reply
+
+    async def read(self, fields: Frame) -> Frame | None:
+        """Asks a question; None where no answer came."""
+        if not self.ready.is_set():
+            return None
+        try:
+            return await self._ask(fields)
+        except (TimeoutError, ConnectionError, aiohttp.ClientError):
+            return None
+
+    async def hang_up(self) -> None:
+        """Closes the socket as a client does; `run` would open another one."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def _ask(self, fields: Frame) -> Frame:
+        socket = self._socket
+        if socket is None:
+            raise ConnectionError("there is no socket")
+        number = next(self._ids)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            await socket.send_str(json.dumps({**fields, "id": number}))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                frame: Frame = await answer
+                return frame
+        finally:
+            self._answers.pop(number, None)
+
+    async def _one_socket(self, socket: aiohttp.ClientWebSocketResponse, gateway: Node) -> None:
+        self.connection = connection = f"{self.name}#{next(self._sockets)}"
+        self._socket, self._pushes = socket, 0
+        self.shown = {}
+        reader = asyncio.create_task(self._read(socket, connection))
+        pinger = asyncio.create_task(self._ping())
+        by_client = False
+        try:
+            await self._greet(gateway, connection)
+            self.ready.set()
+            await reader
+        except (TimeoutError, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            by_client = True
+            raise
+        finally:
+            self.ready.clear()
+            pinger.cancel()
+            with suppress(Exception):
+                await socket.close()
+            reader.cancel()
+            await asyncio.gather(reader, pinger, return_exceptions=True)
+            self._socket = None
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionError("the socket is lost"))
+            code = socket.close_code or 1006
+            self.codes.append(code)
+            result = {"code": code, "by_client": by_client}
+            self._recorder.write(self.name, "session", "closed", connection=connection, result=result)
+            self._before = connection
+            self.replaced = self.replaced or (code == 4504 and bool(self.device))
+
+    async def _greet(self, gateway: Node, connection: str) -> None:
+        who = {"tenant": self.tenant, "user": self.user, "device": self.device, "gateway": gateway.name}
+        verdict = ""
+        if self._resume:
+            answer = await self._ask({"type": "resume", "seq": self._seq, **self._resume})
+            if answer["type"] == "resumed":
+                verdict = str(answer.get("verdict", "")).removeprefix("VERDICT_").lower()
+                who["before"] = self._before
+        if not verdict:
+            self._seq = 0
+            answer = await self._ask({"type": "hello", "device": self.device})
+            if answer["type"] != "welcome":
+                raise ConnectionError(str(answer))
+        if answer.get("resume_token"):
+            self._resume = {"resume_token": answer["resume_token"]}
+        result = {"verdict": verdict, "session": str(answer.get("session", "")), "node": str(answer.get("node", ""))}
+        what = "resumed" if verdict else "welcome"
+        self._recorder.write(self.name, "session", what, connection=connection, args=who, result=result)
+        if self.topics:
+            answer = await self._ask({"type": "subscribe", "topics": list(self.topics)})
+            if answer["type"] != "subscribed":
+                raise ConnectionError(str(answer))
+            args = {"topics": list(self.topics)}
+            self._recorder.write(self.name, "session", "subscribed", connection=connection, args=args)
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse, connection: str) -> None:
+        async for message in socket:
+            frame: Frame = json.loads(message.data)
+            if "topic" in frame:
+                self._shown(frame, connection)
+            elif frame["type"] == "goaway":
+                self._recorder.write(self.name, "mark", "goaway", connection=connection, result=frame)
+            elif (answer := self._answers.get(int(frame.get("id", 0)))) is not None and not answer.done():
+                answer.set_result(frame)
+
+    def _shown(self, frame: Frame, connection: str) -> None:
+        self._pushes += 1
+        self._seq = max(self._seq, int(frame.get("seq") or 0))
+        self._recorder.write(
+            self.name, "push", str(frame["type"]),
+            args={"tenant": self.tenant}, result=frame, connection=connection, position=self._pushes,
+        )  # fmt: skip
+        if frame["type"] == "reaction_update":
+            counts = {str(one["emoji"]): int(one["count"]) for one in frame.get("reactions") or ()}
+            self.shown[str(frame["topic"])] = (int(frame["version"]), counts)
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(_PING_SECONDS)
+            if self.ready.is_set():
+                with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
+                    await self._ask({"type": "ping", "seq": self._seq})
+
+
+def _reply(frame: Frame) -> Reply:
+    if frame["type"] == "ack":
+        return Reply("ok", {"on": bool(frame.get("on", False)), "version": int(frame["version"])})
+    wait = int(frame.get("retry_after_ms") or 0) / 1000 or None
+    return refusal(str(frame.get("code")), str(frame.get("reason", "")), str(frame.get("message", "")), wait)
