@@ -12,7 +12,7 @@ from kit.access import ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
-from kit.target import is_id, parse_target, target_names
+from kit.target import MAX_TARGETS, is_id, parse_target, target_names
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
@@ -101,6 +101,28 @@ def news_to_pb(news: Sequence[tuple[Key, Totals]]) -> pb.WatchCountsResponse:
 def rebuilt_to_pb(done: Rebuilt) -> pb.RebuildResponse:
     """What a rebuild did."""
     return pb.RebuildResponse(targets=done.targets, drifted=done.drifted)
+
+
+def rebuild_to_pb(partition: int, keys: Sequence[Key] | None) -> list[bytes]:
+    """Requests to count targets of a partition anew, by tenant and not too many at once; None: all, in one request."""
+    if keys is None:
+        return [pb.RebuildRequest(partitions=[partition]).SerializeToString()]
+    by_tenant: dict[str, list[str]] = {}
+    for tenant, target in dict.fromkeys(keys):
+        by_tenant.setdefault(tenant, []).append(target)
+    return [
+        pb.RebuildRequest(
+            tenant=tenant, targets=targets[start : start + MAX_TARGETS], partitions=[partition]
+        ).SerializeToString()
+        for tenant, targets in by_tenant.items()
+        for start in range(0, len(targets), MAX_TARGETS)
+    ]
+
+
+def rebuilt_from_pb(response: bytes) -> Rebuilt:
+    """What a rebuild did elsewhere."""
+    message = pb.RebuildResponse.FromString(response)
+    return Rebuilt(message.targets, message.drifted)
 
 
 def tally_to_pb(tenant: str, targets: Sequence[str]) -> bytes:

@@ -19,6 +19,15 @@ class Config(BaseModel):
         le=60,
         description="How often changed counts are saved; a crash costs folding that much again.",
     )
+    snapshot_seconds: float = Field(
+        default=5.0, gt=0, le=600, description="As save_seconds, where counts are saved in Cassandra."
+    )
+    flush_seconds: float = Field(
+        default=0.1, gt=0, le=10, description="How often changed counts are shared with the other nodes by Redis."
+    )
+    hot_seconds: float = Field(
+        default=604_800.0, ge=60, description="How long Redis keeps the counts of a target after a change."
+    )
     records_at_once: int = Field(default=32, ge=1, le=10_000, description="Log records read at a time.")
     patience_seconds: float = Field(
         default=5.0, gt=0, le=60, description="The longest wait for a version, whatever the caller's deadline."

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import structlog
 
 from counter_svc import codec, metrics
+from counter_svc.counts import Counts
 from counter_svc.domain import Batch
 from counter_svc.rebuild import Rebuild
-from counter_svc.service import Counts
 from kit.eventlog import EventLog, Record
 
 log = structlog.get_logger()
@@ -20,14 +20,17 @@ _SLICE = 1_000
 
 
 class Consumer:
-    """Follows the log from the saved position on.
+    """Follows a partition of the log from the saved position on.
 
     Where the log no longer has what comes next (trimmed, or replaced by another), goes on with what it has and asks
     for all targets to be counted anew.
     """
 
-    def __init__(self, event_log: EventLog, counts: Counts, rebuild: Rebuild, records_at_once: int) -> None:
+    def __init__(
+        self, event_log: EventLog, partition: int, counts: Counts, rebuild: Rebuild, records_at_once: int
+    ) -> None:
         self._log = event_log
+        self._partition = partition
         self._counts = counts
         self._rebuild = rebuild
         self._records_at_once = records_at_once
@@ -45,7 +48,7 @@ class Consumer:
                 if growth is None or growth.done():
                     if growth is not None:
                         growth.result()
-                    growth = asyncio.create_task(self._log.wait(TOPIC, self._counts.position))
+                    growth = asyncio.create_task(self._log.wait(TOPIC, self._counts.position, self._partition))
                     growth.add_done_callback(lambda _: wanted.set())
                 await wanted.wait()
         finally:
@@ -55,11 +58,11 @@ class Consumer:
     async def advance(self) -> int:
         """Folds what is there, up to the number of records read at a time; returns how many there were."""
         position = self._counts.position
-        records = await self._log.read(TOPIC, position, self._records_at_once)
+        records = await self._log.read(TOPIC, position, self._records_at_once, self._partition)
         if not records:
             return 0
         if records[0].position > position + 1:
-            oldest, _ = await self._log.bounds(TOPIC)
+            oldest, _ = await self._log.bounds(TOPIC, self._partition)
             if oldest > position + 1:
                 self._gap(oldest - 1)
         batches: list[Batch] = []
@@ -84,16 +87,20 @@ class Consumer:
 
     async def _find_start(self) -> None:
         position = self._counts.position
-        oldest, last = await self._log.bounds(TOPIC)
+        oldest, last = await self._log.bounds(TOPIC, self._partition)
         if last < position:
             log.warning("the log is not the one the counts come from", position=position, last=last)
             self._gap(max(0, oldest - 1))
         elif oldest > position + 1:
             self._gap(oldest - 1)
+        self._counts.serve_at(last)
 
     def _gap(self, go_on_at: int) -> None:
         log.warning(
-            "log records are gone, counting all targets anew", position=self._counts.position, next=go_on_at + 1
+            "log records are gone, counting all targets anew",
+            partition=self._partition,
+            position=self._counts.position,
+            next=go_on_at + 1,
         )
         metrics.GAPS.inc()
         self._counts.skip_to(go_on_at)
@@ -104,15 +111,7 @@ class Consumer:
             return codec.batch_from_record(record)
         except codec.Undecodable:
             # One bad record must not stop the rest; the records know what was in it.
-            log.error("log record cannot be read, skipped", position=record.position)
+            log.error("log record cannot be read, skipped", partition=self._partition, position=record.position)
             metrics.POISON.inc()
             self._rebuild.need_all()
             return record.position, ()
-
-
-async def keep_saved(counts: Counts, interval: float) -> None:
-    """Saves every `interval` seconds until it is cancelled."""
-    while True:
-        await asyncio.sleep(interval)
-        metrics.SAVED.inc(await counts.save())
-        metrics.IN_MEMORY.set(counts.in_memory)

@@ -43,10 +43,16 @@ class Folded:
     suspect: set[Key] = field(default_factory=set)
     # Targets whose counts differed from the records' at the same version; they are right now.
     drifted: set[Key] = field(default_factory=set)
+    # Of the changed targets, those whose wrong counts had a version that is not below that of the right ones.
+    corrected: set[Key] = field(default_factory=set)
 
 
 class Tally:
-    """The running counts of one target. `settled`: up to this version the records themselves were counted."""
+    """The running counts of one target.
+
+    `settled`: changes up to this version are known to be in the counts, because these were saved or the records were
+    counted at it. Where counts were saved and the log position was not, such changes come again.
+    """
 
     __slots__ = ("counts", "settled", "version", "view")
 
@@ -54,7 +60,7 @@ class Tally:
         self.version = start.version
         self.counts = dict(start.reactions)
         self.view: Totals | None = start
-        self.settled = 0
+        self.settled = start.version
 
 
 class Fold:
@@ -69,6 +75,7 @@ class Fold:
         self.position = position
         self._tallies: OrderedDict[Key, Tally] = OrderedDict()
         self._dirty: dict[Key, None] = {}
+        self._corrected: set[Key] = set()
         self._expected: dict[Key, Totals] = {}
 
     def __len__(self) -> int:
@@ -78,6 +85,15 @@ class Fold:
     def unsaved(self) -> int:
         """How many targets have changed since they were saved."""
         return len(self._dirty)
+
+    @property
+    def corrected(self) -> frozenset[Key]:
+        """Targets that were saved with wrong counts, at a version that is not below that of the right ones."""
+        return frozenset(self._corrected)
+
+    def keys(self) -> list[Key]:
+        """The targets in memory."""
+        return list(self._tallies)
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:
         """The targets that have to be admitted first."""
@@ -101,6 +117,11 @@ class Fold:
             return None
         self._tallies.move_to_end(key)
         return tally.view or self._view(tally)
+
+    def peek(self, key: Key) -> Totals | None:
+        """As `totals`, and does not keep the target in memory."""
+        tally = self._tallies.get(key)
+        return None if tally is None else tally.view or self._view(tally)
 
     def fold(self, batches: Iterable[Batch]) -> Folded:
         """Counts the changes of log records, given in any order; repeated records and changes do nothing."""
@@ -170,10 +191,17 @@ class Fold:
         self._expected.pop(key, None)
 
     def adopt(self, key: Key, truth: Totals) -> Folded:
-        """Takes the records' counts whatever the fold has: for what no log record will ever bring."""
+        """Takes the records' counts whatever the fold has: for what no log record brings, or not in time.
+
+        A target that was behind the records has not drifted.
+        """
         done = Folded()
+        tally = self._tallies[key]
+        behind = tally.version < truth.version
         self._expected[key] = truth
-        self._compare(key, self._tallies[key], done)
+        self._compare(key, tally, done)
+        if behind:
+            done.drifted.clear()
         return done
 
     def unsaved_totals(self) -> dict[Key, Totals]:
@@ -186,6 +214,7 @@ class Fold:
         for key, durable in totals_by_key.items():
             if self._tallies[key].view is durable:
                 self._dirty.pop(key, None)
+                self._corrected.discard(key)
 
     def evict(self, keep: int) -> int:
         """Drops the least recently used of the saved targets until `keep` are left; returns how many."""
@@ -215,6 +244,9 @@ class Fold:
     def _compare(self, key: Key, tally: Tally, done: Folded) -> None:
         truth = self._expected.pop(key)
         if (tally.view or self._view(tally)) != truth:
+            if tally.version >= truth.version:
+                self._corrected.add(key)
+                done.corrected.add(key)
             tally.counts = dict(truth.reactions)
             tally.version = truth.version
             tally.view = truth

@@ -15,6 +15,10 @@ class Draining(Unavailable):
     """The room is stopping; watch again, elsewhere or later."""
 
 
+class Moved(Unavailable):
+    """Another node folds this partition of the log, or is about to."""
+
+
 class RecordsUnreachable(Unavailable):
     """The records could not be counted: the reaction service did not answer."""
 
@@ -22,6 +26,7 @@ class RecordsUnreachable(Unavailable):
 ERRORS: ErrorTable = {
     NotCaughtUp: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),
     Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    Moved: (grpc.StatusCode.UNAVAILABLE, "PARTITION_MOVED"),
     RecordsUnreachable: (grpc.StatusCode.UNAVAILABLE, "RECORDS_UNREACHABLE"),
     # Where the caller's deadline ends a wait before ours does: nothing here waits for anything but the fold.
     TimeoutError: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import structlog
 
 from counter_svc import metrics
+from counter_svc.counts import Counts
 from counter_svc.domain import Key, Totals
 from counter_svc.ports import Records
-from counter_svc.service import Counts
 
 log = structlog.get_logger()
 CHUNK = 1_000
@@ -40,10 +40,18 @@ class Rebuild:
     because the log has every change the records have; a fold ahead of v asks the records again.
     """
 
-    def __init__(self, counts: Counts, records: Records, last_position: Callable[[], Awaitable[int]]) -> None:
+    def __init__(
+        self,
+        counts: Counts,
+        records: Records,
+        last_position: Callable[[], Awaitable[int]],
+        is_own: Callable[[Key], bool] = lambda _: True,
+    ) -> None:
+        """`is_own` says whether a target is of the partition that is counted."""
         self._counts = counts
         self._records = records
         self._last_position = last_position
+        self._is_own = is_own
         self._one_at_a_time = asyncio.Lock()
         self._suspects: dict[Key, None] = {}
         self._recent: dict[Key, None] = {}
@@ -81,20 +89,21 @@ class Rebuild:
 
     async def rebuild_all(self) -> Rebuilt:
         """Counts all targets of all tenants anew: those the records know, and those only the counts know."""
-        targets = drifted = 0
-        token = ""
-        while True:
-            page, token = await self._records.tally_all(token)
-            targets += len(page)
-            drifted += await self._chunk([key for key, _ in page], "rebuild")
-            if not token:
-                break
+        return await rebuild_everything([self], self._records)
+
+    async def rebuild_own(self, page: Sequence[Key]) -> Rebuilt:
+        """As `rebuild`, for those of a page of targets that are counted here."""
+        return await self.rebuild([key for key in page if self._is_own(key)])
+
+    async def rebuild_saved(self) -> int:
+        """Counts anew what was ever saved; returns how many of them had drifted."""
         await self._counts.save()
+        drifted = 0
         after: Key | None = None
         while keys := await self._counts.saved_keys(after, CHUNK):
             drifted += await self._chunk(keys, "rebuild")
             after = keys[-1]
-        return Rebuilt(targets, drifted)
+        return drifted
 
     async def heal(self) -> None:
         """Counts anew what was asked for by `suspect` and `need_all`, until it is cancelled."""
@@ -151,19 +160,20 @@ class Rebuild:
 
     async def _chunk(self, keys: Sequence[Key], found_by: str) -> int:
         async with self._one_at_a_time:
-            drifted = await self._settle(keys)
+            # A sample only looks for what is wrong: where the log is late, the counts are too, and that is all.
+            drifted = await self._settle(keys, adopt_late=found_by != "sample")
         metrics.drifted(found_by, len(drifted))
         return len(drifted)
 
-    async def _settle(self, keys: Sequence[Key]) -> set[Key]:
+    async def _settle(self, keys: Sequence[Key], *, adopt_late: bool) -> set[Key]:
         drifted: set[Key] = set()
         left = list(keys)
         for attempt in range(_ATTEMPTS):
             before = dict(zip(left, await self._counts.versions(left), strict=True))
             truths = dict(zip(left, await self._records.tally(left), strict=True))
             checks = await self._counts.check(list(truths.items()))
-            drifted |= await self._checked(checks, truths)
-            left = [key for key, check in checks.items() if check is None or check.cancelled()]
+            drifted |= await self._checked(checks, truths, adopt_late=adopt_late)
+            left = [key for key, check in checks.items() if check is None or (adopt_late and check.cancelled())]
             if not left:
                 break
             if attempt + 1 == _ATTEMPTS:
@@ -175,7 +185,7 @@ class Rebuild:
         return drifted
 
     async def _checked(
-        self, checks: Mapping[Key, asyncio.Future[bool] | None], truths: Mapping[Key, Totals]
+        self, checks: Mapping[Key, asyncio.Future[bool] | None], truths: Mapping[Key, Totals], *, adopt_late: bool
     ) -> set[Key]:
         pending = {key: check for key, check in checks.items() if check is not None}
         if not all(check.done() for check in pending.values()):
@@ -186,7 +196,8 @@ class Rebuild:
                 self._counts.forget(key for key, check in pending.items() if not check.done())
             else:
                 await self._grace(pending.values())
-                await self._counts.adopt([(key, truths[key]) for key, check in pending.items() if not check.done()])
+                if adopt_late:
+                    await self._counts.adopt([(key, truths[key]) for key, check in pending.items() if not check.done()])
                 self._counts.forget(key for key, check in pending.items() if not check.done())
         return {key for key, check in pending.items() if not check.cancelled() and check.result()}
 
@@ -194,3 +205,21 @@ class Rebuild:
         late = [check for check in checks if not check.done()]
         if late and not self._gap:
             await asyncio.wait(late, timeout=_GRACE)
+
+
+async def rebuild_everything(rebuilds: Sequence[Rebuild], records: Records) -> Rebuilt:
+    """Counts all targets of some partitions anew, in one pass over the records."""
+    targets = drifted = 0
+    token = ""
+    while True:
+        page, token = await records.tally_all(token)
+        keys = [key for key, _ in page]
+        for rebuild in rebuilds:
+            done = await rebuild.rebuild_own(keys)
+            targets += done.targets
+            drifted += done.drifted
+        if not token:
+            break
+    for rebuild in rebuilds:
+        drifted += await rebuild.rebuild_saved()
+    return Rebuilt(targets, drifted)

@@ -1,61 +1,117 @@
-"""What can be asked of the room: counts now, counts at a version, counts as they change."""
+"""What can be asked of the room: counts now, counts at a version, counts as they change, counts made anew."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
+from counter_svc import metrics
 from counter_svc.config import Config
-from counter_svc.domain import Batch, Fold, Folded, Key, Totals
-from counter_svc.errors import Draining, NotCaughtUp
-from counter_svc.ports import CountStore
-from counter_svc.waiting import Waiters, Watcher, Watchers
+from counter_svc.consumer import TOPIC
+from counter_svc.counts import Counts
+from counter_svc.domain import Key, Totals
+from counter_svc.elsewhere import Elsewhere
+from counter_svc.errors import Draining, Moved, NotCaughtUp
+from counter_svc.ports import CountStores, Peers, Records, SharedCounts
+from counter_svc.publisher import Publisher
+from counter_svc.rebuild import Rebuilt, rebuild_everything
+from counter_svc.shard import Shard, open_shard
+from counter_svc.waiting import Watcher, Watchers
 from kit.errors import Overloaded
+from kit.eventlog import EventLog
+from kit.target import partition_of
+
+_POLL_SECONDS = 0.02
+_LEAST_ROOM = 2_000
 
 
-class Counts:
-    """The counts of all targets: the fold in memory over the store, read and written through one lock.
+class Shards:
+    """The counts of all targets: those of the partitions folded here from memory, others as their nodes publish them.
 
-    Only loading waits under the lock; folding and reading are single steps of the event loop, so that what is read
-    together belongs together. `wanted` is set when somebody waits for what the log may already have.
+    A partition is folded while the block `folding` runs. It answers from memory once it has reached the end that the
+    log had when it came here.
     """
 
-    def __init__(self, store: CountStore, position: int, config: Config) -> None:
-        self.wanted = asyncio.Event()
-        self._store = store
+    def __init__(
+        self,
+        config: Config,
+        event_log: EventLog,
+        stores: CountStores,
+        records: Records,
+        peers: Peers,
+        shared: SharedCounts | None = None,
+        save_seconds: float | None = None,
+    ) -> None:
+        """`save_seconds`: how often counts are saved, where not as the settings say for files."""
         self._config = config
-        self._fold = Fold(position)
-        self._loading = asyncio.Lock()
-        self._saving = asyncio.Lock()
-        self._saved_position = position
-        self._resume_at: int | None = None
-        self._waiters = Waiters()
+        self._log = event_log
+        self._stores = stores
+        self._records = records
+        self._peers = peers
+        self._save_seconds = save_seconds or config.save_seconds
+        self._partitions = event_log.partitions(TOPIC)
+        self._shards: dict[int, Shard] = {}
+        self._serving: dict[int, Counts] = {}
+        # The counts of the one partition there is: no target has to be looked up.
+        self._only: Counts | None = None
         self._watchers = Watchers()
-        self._checks: dict[Key, asyncio.Future[bool]] = {}
+        self._elsewhere = Elsewhere(stores, shared, self._partition)
+        self._publisher: Publisher | None = None
+        if shared is not None:
+            self._publisher = Publisher(shared, config.flush_seconds, max(1_000_000, 4 * config.targets_in_memory))
         self._draining = False
+        metrics.SHARDS.set_function(lambda: len(self._shards))
+        metrics.IN_MEMORY.set_function(lambda: sum(shard.counts.in_memory for shard in self._shards.values()))
+        metrics.FLUSH_WAITING.set_function(lambda: len(self._publisher or ()))
 
-    @property
-    def position(self) -> int:
-        """The log position everything up to which is counted."""
-        return self._fold.position
+    @asynccontextmanager
+    async def folding(self, partition: int) -> AsyncIterator[None]:
+        """Folds a partition for the block and leaves it saved. Raises Unavailable where the store is not there."""
+        shard = await open_shard(
+            partition,
+            self._stores.of(partition),
+            self._records,
+            self._log,
+            self._config,
+            self._save_seconds,
+            told=self._told,
+            serving=self._arrange,
+            room=self._room,
+        )
+        self._shards[partition] = shard
+        if self._publisher is not None:
+            self._publisher.add(shard.counts)
+        try:
+            async with shard.running():
+                yield
+        finally:
+            del self._shards[partition]
+            shard.counts.close()
+            self._arrange()
+            if self._publisher is not None:
+                await self._publisher.release(shard.counts)
+            await shard.save()
 
-    @property
-    def in_memory(self) -> int:
-        """How many targets are in memory."""
-        return len(self._fold)
+    def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run beside the partitions: nothing where counts are not shared."""
+        if self._publisher is None:
+            return {}
+        return {"counter sharing": self._publisher.run, "counter watching": self._look_elsewhere}
 
     def ready(self, keys: Sequence[Key], min_versions: Sequence[int] = ()) -> list[Totals] | None:
         """The counts in order, where all are in memory and at those versions; None otherwise. Never waits."""
-        totals = self._fold.totals
+        only = self._only
+        if only is not None:
+            return only.ready(keys, min_versions)
         found: list[Totals] = []
-        for key in keys:
-            value = totals(key)
-            if value is None:
+        for place, key in enumerate(keys):
+            counts = self._serving.get(self._partition(key))
+            ready = counts.ready((key,), min_versions[place : place + 1]) if counts is not None else None
+            if ready is None:
                 return None
-            found.append(value)
-        for value, least in zip(found, min_versions, strict=False):
-            if value.version < least:
-                return None
+            found += ready
         return found
 
     async def get(
@@ -63,22 +119,27 @@ class Counts:
     ) -> list[Totals]:
         """The counts of the targets in order, each at its least version or a later one.
 
-        Waits at most `timeout` seconds (and never longer than the configured patience); raises `NotCaughtUp` then.
+        Waits at most `timeout` seconds (and never longer than the configured patience); raises `NotCaughtUp` then,
+        and Unavailable where they can be read nowhere.
         """
         found = self.ready(keys, min_versions)
         if found is not None:
             return found
+        if self._only is not None:
+            try:
+                return await self._only.get(keys, min_versions, timeout)
+            except Moved:
+                pass  # then they are elsewhere
+        least = dict.fromkeys(keys, 0)
+        for key, version in zip(keys, min_versions, strict=False):
+            least[key] = max(version, least[key])
         patience = self._config.patience_seconds
         try:
             async with asyncio.timeout(patience if timeout is None else min(timeout, patience)):
-                while True:
-                    await self._admit(keys)
-                    found = self.ready(keys, min_versions)
-                    if found is not None:
-                        return found
-                    await self._reached(keys, min_versions)
+                values = await self._collect(least)
         except TimeoutError:
             raise NotCaughtUp("the counts have not reached the version asked for", retry_after=0.1) from None
+        return [values[key] for key in keys]
 
     async def watch(self, keys: Sequence[Key]) -> AsyncIterator[list[tuple[Key, Totals]]]:
         """Yields every target's counts, then what has changed; skips versions rather than fall behind.
@@ -104,141 +165,82 @@ class Counts:
                     yield news
                     await self._pause(watcher)
 
-    async def absorb(self, batches: Sequence[Batch]) -> Folded:
-        """Counts log records and wakes whoever waits for them."""
-        if self._fold.unsaved > self._config.targets_in_memory:
-            await self.save()  # memory is bounded: where the store is slow or full, the fold waits for it
-        keys = {(change[0], change[1]) for _, changes in batches for change in changes}
-        async with self._loading:
-            await self._load(keys)
-            done = self._fold.fold(batches)
-            self._tell(done)
-        return done
+    async def _look_elsewhere(self) -> None:
+        """Looks for news of what is watched and folded elsewhere."""
+        seen: dict[Key, int] = {}
+        while True:
+            await asyncio.sleep(self._config.flush_seconds)
+            keys = [key for key in self._watchers.watched() if self._partition(key) not in self._serving]
+            found = (await self._elsewhere.published(keys) or {}) if keys else {}
+            self._watchers.tell(key for key, value in found.items() if value.version != seen.get(key))
+            seen = {key: value.version for key, value in found.items()}
 
-    async def caught_up_to(self, position: int, timeout: float) -> None:
-        """Waits until the fold is at a log position; raises TimeoutError after `timeout` seconds."""
-        if self._fold.position < position:
-            self.wanted.set()
-            await asyncio.wait_for(self._waiters.for_position(position), timeout)
+    async def rebuild(self, keys: Sequence[Key] | None, partitions: Sequence[int] = ()) -> Rebuilt:
+        """Counts these targets anew, None: all, wherever they are folded; with `partitions` only theirs, and here.
 
-    async def save(self) -> int:
-        """Saves what has changed, with its position, in one step; returns how many targets were saved."""
-        async with self._saving:
-            position = self._fold.position if self._resume_at is None else self._resume_at
-            changed = self._fold.unsaved_totals()
-            if changed or position != self._saved_position:
-                await self._store.save(changed, position)
-                self._fold.saved(changed)
-                self._saved_position = position
-        async with self._loading:  # what somebody has just loaded in order to use it must not go
-            self._evict()
-        return len(changed)
-
-    def skip_to(self, position: int) -> None:
-        """Goes on from another log position because records up to it are gone.
-
-        Until `rebuilt`, saves keep the old position: a crash in between finds the gap again.
+        Raises `RecordsUnreachable`, and `Moved` where a partition is not folded here. Repeating it is harmless.
         """
-        if self._resume_at is None:
-            self._resume_at = self._saved_position
-        self._fold.position = position
-
-    def rebuilt(self) -> None:
-        """Says that all targets have been counted anew since `skip_to`."""
-        self._resume_at = None
-
-    async def versions(self, keys: Sequence[Key]) -> list[int]:
-        """The version each target is folded to."""
-        return [value.version for value in await self.get(keys)]
-
-    async def check(self, truths: Sequence[tuple[Key, Totals]]) -> dict[Key, asyncio.Future[bool] | None]:
-        """Compares targets with what the records said, each at exactly that version; adopts it where it differs.
-
-        A future tells whether the target had drifted, once the fold is at the version. None: the fold is beyond it.
-        """
-        found: dict[Key, asyncio.Future[bool] | None] = {}
-        async with self._loading:
-            await self._load(key for key, _ in truths)
-            for key, truth in truths:
-                try:
-                    done = self._fold.expect(key, truth)
-                except ValueError:
-                    found[key] = None
-                    continue
-                self._checks[key] = found[key] = asyncio.get_running_loop().create_future()
-                if done is not None:
-                    self._tell(done)
-        return found
-
-    async def adopt(self, truths: Sequence[tuple[Key, Totals]], at: Mapping[Key, int] | None = None) -> set[Key]:
-        """Takes what the records said where the fold is behind it, or still at the version given in `at`.
-
-        Returns the targets it was not the same for.
-        """
-        drifted: set[Key] = set()
-        async with self._loading:
-            await self._load(key for key, _ in truths)
-            for key, truth in truths:
-                version = self._fold.version(key) or 0
-                if version < truth.version or (at is not None and version == at[key]):
-                    done = self._fold.adopt(key, truth)
-                    self._tell(done)
-                    drifted |= done.drifted
-        return drifted
-
-    def forget(self, keys: Iterable[Key]) -> None:
-        """Drops checks that will not end."""
-        for key in keys:
-            self._fold.forget(key)
-            future = self._checks.pop(key, None)
-            if future is not None:
-                future.cancel()
-
-    async def saved_keys(self, after: Key | None, limit: int) -> Sequence[Key]:
-        """Up to `limit` targets that have ever been saved, in key order, behind `after`."""
-        return await self._store.keys(after, limit)
+        by_partition: dict[int, list[Key]] = {}
+        for key in keys or ():
+            by_partition.setdefault(self._partition(key), []).append(key)
+        wanted = partitions or (range(self._partitions) if keys is None else by_partition)
+        away = [partition for partition in wanted if partition not in self._serving]
+        if partitions and away:
+            raise Moved("another node counts this now", retry_after=0.1)
+        here = [self._shards[partition].rebuild for partition in wanted if partition in self._serving]
+        if keys is None:
+            parts = [await rebuild_everything(here, self._records)] if here else []
+        else:
+            parts = [await rebuild.rebuild_own(keys) for rebuild in here]
+        for partition in away:
+            parts.append(Rebuilt(*await self._peers.rebuild(partition, keys and by_partition[partition])))
+        return Rebuilt(sum(part.targets for part in parts), sum(part.drifted for part in parts))
 
     def drain(self) -> None:
         """Ends all watches with `Draining`."""
         self._draining = True
         self._watchers.wake_all()
 
+    async def _collect(self, least: Mapping[Key, int]) -> dict[Key, Totals]:
+        found: dict[Key, Totals] = {}
+        question = self._elsewhere.question()
+        while True:
+            here: dict[Counts, list[Key]] = {}
+            away: dict[Key, int] = {}
+            for key in least.keys() - found.keys():
+                counts = self._serving.get(self._partition(key))
+                if counts is None:
+                    away[key] = least[key]
+                else:
+                    here.setdefault(counts, []).append(key)
+            if away:
+                found.update(await question.ask(away, lambda key: self._partition(key) in self._shards))
+            for counts, keys in here.items():
+                try:
+                    values = await counts.get(keys, [least[key] for key in keys])
+                except Moved:
+                    continue
+                found.update(zip(keys, values, strict=True))
+            if len(found) == len(least):
+                return found
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def _pause(self, watcher: Watcher) -> None:
         # More changes meet in one answer; the drain does not wait.
         if self._config.watch_seconds and not self._draining:
             await watcher.rest(self._config.watch_seconds)
 
-    async def _reached(self, keys: Sequence[Key], min_versions: Sequence[int]) -> None:
-        unmet: dict[Key, int] = {}
-        for key, least in zip(keys, min_versions, strict=False):
-            version = self._fold.version(key)
-            if version is not None and version < least:
-                unmet[key] = max(least, unmet.get(key, 0))
-        if unmet:
-            self.wanted.set()
-            await self._waiters.for_versions(unmet)
+    def _partition(self, key: Key) -> int:
+        return partition_of(*key, self._partitions)
 
-    async def _admit(self, keys: Sequence[Key]) -> None:
-        async with self._loading:
-            if len(self._fold) > self._config.targets_in_memory + len(keys):
-                self._evict()
-            await self._load(keys)
+    def _room(self) -> int:
+        return max(_LEAST_ROOM, self._config.targets_in_memory // max(1, len(self._shards)))
 
-    async def _load(self, keys: Iterable[Key]) -> None:
-        missing = self._fold.missing(keys)
-        if missing:
-            known = await self._store.load(missing)
-            nothing = Totals()
-            for key in missing:
-                self._fold.admit(key, known.get(key, nothing))
+    def _arrange(self) -> None:
+        self._serving = {number: shard.counts for number, shard in self._shards.items() if shard.counts.serving}
+        self._only = self._serving.get(0) if self._partitions == 1 else None
 
-    def _evict(self) -> None:
-        self._fold.evict(self._config.targets_in_memory)
-
-    def _tell(self, done: Folded) -> None:
-        for key in [key for key in self._checks if not self._fold.expects(key)] if self._checks else ():
-            future = self._checks.pop(key)
-            if not future.done():
-                future.set_result(key in done.drifted)
-        self._waiters.tell(done.changed, self._fold)
-        self._watchers.tell(done.changed)
+    def _told(self, counts: Counts, keys: Iterable[Key], corrected: set[Key]) -> None:
+        if self._publisher is not None:
+            self._publisher.note(counts, keys, corrected)
+        self._watchers.tell(keys)

@@ -9,8 +9,7 @@ import grpc
 
 from counter_svc import codec
 from counter_svc.domain import Key
-from counter_svc.rebuild import Rebuild
-from counter_svc.service import Counts
+from counter_svc.service import Shards
 from kit.caller import Caller, caller
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
@@ -23,9 +22,8 @@ _HASTE = 0.02
 class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
     """See the contract."""
 
-    def __init__(self, counts: Counts, rebuild: Rebuild) -> None:
+    def __init__(self, counts: Shards) -> None:
         self._counts = counts
-        self._rebuild = rebuild
 
     async def GetReactionCounts(
         self, request: pb.GetReactionCountsRequest, context: Context | None
@@ -49,8 +47,7 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
     async def Rebuild(self, request: pb.RebuildRequest, context: Context | None) -> pb.RebuildResponse:
         """See the contract."""
         keys = codec.rebuilt_keys_from_pb(request, caller())
-        done = await (self._rebuild.rebuild_all() if keys is None else self._rebuild.rebuild(keys))
-        return codec.rebuilt_to_pb(done)
+        return codec.rebuilt_to_pb(await self._counts.rebuild(keys, request.partitions))
 
     async def many_reaction_counts(
         self, calls: Sequence[tuple[pb.GetReactionCountsRequest, Caller]]

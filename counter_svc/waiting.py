@@ -23,9 +23,11 @@ class Waiters:
     def __init__(self) -> None:
         self._by_key: dict[Key, list[_Waiter]] = {}
         self._by_position: list[tuple[int, asyncio.Future[None]]] = []
+        self._ended: Exception | None = None
 
     async def for_versions(self, unmet: Mapping[Key, int]) -> None:
-        """Waits until every target has reached its version."""
+        """Waits until every target has reached its version; raises what all waits were ended with."""
+        self._check()
         waiter = _Waiter(dict(unmet))
         for key in unmet:
             self._by_key.setdefault(key, []).append(waiter)
@@ -39,7 +41,8 @@ class Waiters:
                     del self._by_key[key]
 
     async def for_position(self, position: int) -> None:
-        """Waits until the log position is folded."""
+        """Waits until the log position is folded; raises what all waits were ended with."""
+        self._check()
         entry = (position, asyncio.get_running_loop().create_future())
         self._by_position.append(entry)
         try:
@@ -60,6 +63,18 @@ class Waiters:
         for position, future in self._by_position:
             if fold.position >= position and not future.done():
                 future.set_result(None)
+
+    def end(self, reason: Exception) -> None:
+        """Ends all waits, and those to come, with an exception."""
+        self._ended = reason
+        futures = [waiter.future for waiters in self._by_key.values() for waiter in waiters]
+        for future in [*futures, *(future for _, future in self._by_position)]:
+            if not future.done():
+                future.set_exception(reason)
+
+    def _check(self) -> None:
+        if self._ended is not None:
+            raise self._ended
 
 
 class Watcher:
@@ -133,6 +148,10 @@ class Watchers:
             for key in changed:
                 for watcher in by_key.get(key, ()):
                     watcher.tell(key)
+
+    def watched(self) -> list[Key]:
+        """The targets somebody watches."""
+        return list(self._by_key)
 
     def wake_all(self) -> None:
         """Ends all waits."""

@@ -1,9 +1,9 @@
-"""Counts in an SQLite file: one thread writes, one reads."""
+"""Counts in SQLite files, one for each partition: one thread writes, one reads."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +15,10 @@ from counter_svc.domain import Key, Totals, totals
 from kit.adapters.sqlite_file import adopt_schema, connect, immediate, scalar
 
 SCHEMA = 1
+_PUT = (
+    "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET version = excluded.version, reactions = excluded.reactions WHERE excluded.version >= version"
+)
 _decode = msgspec.json.Decoder(dict[str, int]).decode
 
 
@@ -35,9 +39,9 @@ class SqliteCountStore:
         """See `ports.CountStore`."""
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._load, keys)
 
-    async def save(self, totals: Mapping[Key, Totals], position: int) -> None:
-        """See `ports.CountStore`."""
-        await asyncio.get_running_loop().run_in_executor(self._writing, self._save, totals, position)
+    async def save(self, totals: Mapping[Key, Totals], position: int, corrected: Collection[Key] = ()) -> None:
+        """See `ports.CountStore`. Counts and position are one transaction."""
+        await asyncio.get_running_loop().run_in_executor(self._writing, self._save, totals, position, corrected)
 
     async def keys(self, after: Key | None, limit: int) -> Sequence[Key]:
         """See `ports.CountStore`."""
@@ -63,11 +67,12 @@ class SqliteCountStore:
                     found[key] = totals(version, _decode(reactions))
         return found
 
-    def _save(self, counts: Mapping[Key, Totals], position: int) -> None:
+    def _save(self, counts: Mapping[Key, Totals], position: int, corrected: Collection[Key]) -> None:
         encode = msgspec.json.encode
         rows = [(*key, value.version, encode(dict(value.reactions)).decode()) for key, value in counts.items()]
         with immediate(self._writer):
-            self._writer.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", rows)
+            self._writer.executemany("DELETE FROM counts WHERE tenant = ? AND target = ?", corrected)
+            self._writer.executemany(_PUT, rows)
             self._writer.execute("UPDATE folded SET position = ?", (position,))
 
     def _keys(self, after: Key | None, limit: int) -> list[Key]:
@@ -86,6 +91,39 @@ async def opened_sqlite(path: Path) -> AsyncIterator[SqliteCountStore]:
         yield store
     finally:
         await asyncio.to_thread(store.close)
+
+
+class SqliteCountStores:
+    """See `ports.CountStores`: files of one folder, opened when they are needed."""
+
+    def __init__(self, folder: Path, partitions: int) -> None:
+        self._folder = folder
+        self._partitions = partitions
+        self._opened: dict[int, SqliteCountStore] = {}
+
+    def of(self, partition: int) -> SqliteCountStore:
+        """See `ports.CountStores`; raises `NewerData` where a newer version of the program wrote the file."""
+        store = self._opened.get(partition)
+        if store is None:
+            name = "counts.db" if self._partitions == 1 else f"counts-{partition}-of-{self._partitions}.db"
+            store = self._opened[partition] = _open(self._folder / name)
+        return store
+
+    def close(self) -> None:
+        """Waits for what is under way, then closes the files."""
+        for store in self._opened.values():
+            store.close()
+
+
+@asynccontextmanager
+async def opened_sqlite_stores(folder: Path, partitions: int) -> AsyncIterator[SqliteCountStores]:
+    """The files of a folder, of which the first is opened or created; raises `NewerData` as `of` does."""
+    stores = SqliteCountStores(folder, partitions)
+    await asyncio.to_thread(stores.of, 0)
+    try:
+        yield stores
+    finally:
+        await asyncio.to_thread(stores.close)
 
 
 def _open(path: Path) -> SqliteCountStore:

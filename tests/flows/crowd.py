@@ -69,24 +69,28 @@ class DeafLog:
         if listening:
             self.listening.set()
 
-    async def read(self, topic: str, after: int, limit: int) -> Sequence[Record]:
+    def partitions(self, topic: str) -> int:
         """See `kit.eventlog.EventLog`."""
-        return await self._log.read(topic, after, limit) if self.listening.is_set() else []
+        return self._log.partitions(topic)
 
-    async def wait(self, topic: str, after: int) -> None:
+    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
+        """See `kit.eventlog.EventLog`."""
+        return await self._log.read(topic, after, limit, partition) if self.listening.is_set() else []
+
+    async def wait(self, topic: str, after: int, partition: int = 0) -> None:
         """See `kit.eventlog.EventLog`; never returns where nobody tells."""
         if not self._told:
             await asyncio.Event().wait()
         await self.listening.wait()
-        await self._log.wait(topic, after)
+        await self._log.wait(topic, after, partition)
 
-    async def bounds(self, topic: str) -> tuple[int, int]:
+    async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """See `kit.eventlog.EventLog`."""
-        return await self._log.bounds(topic)
+        return await self._log.bounds(topic, partition)
 
-    async def trim(self, topic: str, before: int) -> None:
+    async def trim(self, topic: str, before: int, partition: int = 0) -> None:
         """See `kit.eventlog.EventLog`."""
-        await self._log.trim(topic, before)
+        await self._log.trim(topic, before, partition)
 
 
 class CrowdServicer(pb_grpc.ReactionServiceServicer):

@@ -101,7 +101,7 @@ async def house(
         opened(config, mesh, Engines(folder, log or crowd.log)) as hosted,
         serving([*hosted, *([peer] if truthful else [])], verifier=keys.verifier(), limits=limits) as server,
     ):
-        places.found = (server.address,)
+        mesh.own_address, places.found = server.address, (server.address,)
         yield House(crowd, mesh, keys, server.address)
 
 
@@ -178,15 +178,18 @@ class Stuttering:
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
 
-    async def read(self, topic: str, after: int, limit: int) -> list[Any]:
+    def partitions(self, topic: str) -> int:
+        return self._log.partitions(topic)
+
+    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> list[Any]:
         fresh = list(await self._log.read(topic, after, limit))
         earlier = list(await self._log.read(topic, max(0, after - 3), 3)) if fresh else []
         return [*reversed(fresh), *earlier, *fresh]
 
-    async def wait(self, topic: str, after: int) -> None:
+    async def wait(self, topic: str, after: int, partition: int = 0) -> None:
         await self._log.wait(topic, after)
 
-    async def bounds(self, topic: str) -> tuple[int, int]:
+    async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         return await self._log.bounds(topic)
 
 

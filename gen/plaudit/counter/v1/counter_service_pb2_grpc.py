@@ -94,7 +94,8 @@ class CounterServiceServicer:
     def Rebuild(self, request, context):
         """Counts targets anew from the records, and answers how far the fold had drifted.
 
-        Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless.
+        Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
+        `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

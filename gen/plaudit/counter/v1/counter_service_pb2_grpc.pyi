@@ -54,7 +54,8 @@ class CounterServiceStub:
     Rebuild: _grpc.UnaryUnaryMultiCallable[_counter_service_pb2.RebuildRequest, _counter_service_pb2.RebuildResponse]
     """Counts targets anew from the records, and answers how far the fold had drifted.
 
-    Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless.
+    Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
+    `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
     """
 
 @_typing.type_check_only
@@ -83,7 +84,8 @@ class CounterServiceAsyncStub(CounterServiceStub):
     Rebuild: _aio.UnaryUnaryMultiCallable[_counter_service_pb2.RebuildRequest, _counter_service_pb2.RebuildResponse]  # type: ignore[assignment]
     """Counts targets anew from the records, and answers how far the fold had drifted.
 
-    Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless.
+    Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
+    `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
     """
 
 class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -133,7 +135,8 @@ class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_counter_service_pb2.RebuildResponse, _abc.Awaitable[_counter_service_pb2.RebuildResponse]]:
         """Counts targets anew from the records, and answers how far the fold had drifted.
 
-        Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless.
+        Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
+        `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
         """
 
 def add_CounterServiceServicer_to_server(servicer: CounterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
