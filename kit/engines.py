@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kit.eventlog import Appender, EventLog
+from kit.eventlog import Appender, EventLog, Places
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra import Cassandra
     from kit.adapters.redis import Redis
 
 
-class Log(EventLog, Appender, Protocol):
-    """The event log, read and written."""
+class Log(EventLog, Appender, Places, Protocol):
+    """The event log, read and written, with the places of its readers."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ class Record:
 
 
 class EventLog(Protocol):
-    """Reads topics. A record that was appended durably is read by everyone from then on, in position order.
+    """Reads topics. A record that was appended durably is read by everyone, in position order.
+
+    By the process that appended it and by whoever asked for `bounds` or was told by `wait`, from then on; by others
+    moments later.
 
     A topic has partitions, numbered from 0; positions belong to one of them, and only within one is there an order.
     All methods raise `kit.errors.Unavailable` while the engine cannot be reached.
@@ -41,6 +44,22 @@ class EventLog(Protocol):
 
     async def trim(self, topic: str, before: int, partition: int = 0) -> None:
         """Forgets records before the position `before`, except the newest: positions are never used again."""
+        ...
+
+
+class Places(Protocol):
+    """Remembers how far groups of readers are, for those who take over and for whoever watches the lag."""
+
+    async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
+        """The position a group has committed last; None where it never did, or where the engine remembers none."""
+        ...
+
+    async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
+        """Says that a group has worked off everything up to a position."""
+        ...
+
+    def leave(self, group: str, topic: str, partition: int = 0) -> None:
+        """This process no longer reads the partition for the group: the lag is told by another one."""
         ...
 
 

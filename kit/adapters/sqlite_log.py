@@ -30,7 +30,7 @@ _TRIM_SLICE = 64  # records; between slices other writers have their turn
 
 
 class SqliteLog:
-    """See `kit.eventlog.EventLog` and `Appender`. Made by `open_sqlite_log`; one object serves a whole process."""
+    """See `kit.eventlog`: `EventLog`, `Appender`, `Places`. Made by `open_sqlite_log`; one serves a whole process."""
 
     def __init__(self, path: Path, poll_seconds: float) -> None:
         self.path = path
@@ -103,6 +103,16 @@ class SqliteLog:
 
         while await self._in_thread(slice_) == _TRIM_SLICE:
             pass
+
+    async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
+        """See `Places`. A file remembers none: its readers keep their position with what they made of it."""
+        return None
+
+    async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
+        """See `Places`."""
+
+    def leave(self, group: str, topic: str, partition: int = 0) -> None:
+        """See `Places`."""
 
     async def poll(self) -> None:
         """Looks for commits of other processes while somebody waits; never returns."""

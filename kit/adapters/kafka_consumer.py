@@ -1,0 +1,166 @@
+"""Records from Kafka: consumers in threads of their own, which read ahead into windows."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+
+from kit.adapters.kafka_client import ToLoop, describe, settings
+from kit.engineurl import EngineUrl
+from kit.eventlog import Record
+
+log = structlog.get_logger()
+FETCH_BYTES = 1 << 20
+_POLL_MS = 50
+# How long a broker may hold a fetch back while there is nothing new; a partition that is added waits that long at most.
+_HELD_MS = 50
+_RECORDS_AT_ONCE = 500
+_PAUSE_SECONDS = 0.2
+_CLOSE_SECONDS = 3.0
+
+
+class Fetched(NamedTuple):
+    """What came of a fetch. `ticket` tells which `follow` it belongs to; `lost`: the position is not there any more."""
+
+    ticket: int
+    records: list[Record]
+    lost: bool = False
+
+
+class _Command(NamedTuple):
+    what: str  # follow, drop, pause, resume
+    at: TopicPartition
+    ticket: int = 0
+    offset: int = 0
+
+
+class Lane:
+    """One consumer with one place per partition. All methods are for the event loop, and none waits."""
+
+    def __init__(self, url: EngineUrl, number: int, deliver: Callable[[list[Fetched]], None]) -> None:
+        self._url = url
+        self._name = f"read-{number}"
+        self._to_loop: ToLoop[Fetched] = ToLoop(deliver)
+        self._commands: deque[_Command] = deque()
+        self._wake = threading.Event()
+        self._closed = False
+        self._tickets: dict[TopicPartition, int] = {}  # the thread's own, as what follows
+        self._paused: set[TopicPartition] = set()
+        self._thread = threading.Thread(target=self._run, name=f"kafka-{self._name}", daemon=True)
+        self._thread.start()
+
+    def follow(self, at: TopicPartition, offset: int, ticket: int) -> None:
+        """Reads a partition from that offset on."""
+        self._tell(_Command("follow", at, ticket, offset))
+
+    def drop(self, at: TopicPartition) -> None:
+        """Reads a partition no longer."""
+        self._tell(_Command("drop", at))
+
+    def pause(self, at: TopicPartition) -> None:
+        """Reads no more of a partition for the moment."""
+        self._tell(_Command("pause", at))
+
+    def resume(self, at: TopicPartition) -> None:
+        """Goes on reading a partition."""
+        self._tell(_Command("resume", at))
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closed = True
+        self._wake.set()
+
+    def join(self) -> None:
+        """Blocks until the thread has ended."""
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _tell(self, command: _Command) -> None:
+        self._commands.append(command)
+        self._wake.set()
+
+    def _run(self) -> None:
+        consumer = self._connect()
+        if consumer is None:
+            return
+        try:
+            while not self._closed:
+                self._obey(consumer)
+                if self._tickets.keys() <= self._paused:
+                    self._wake.wait()
+                    self._wake.clear()
+                    continue
+                try:
+                    self._hand_over(consumer.poll(timeout_ms=_POLL_MS))
+                except kafka_errors.OffsetOutOfRangeError as error:
+                    self._lose(consumer, error.args[0])
+                except kafka_errors.KafkaError as error:
+                    log.warning("reading the log failed", reason=describe(error))
+                    self._wake.wait(_PAUSE_SECONDS)
+        finally:
+            consumer.close(autocommit=False, timeout_ms=1000)
+
+    def _connect(self) -> Any:
+        options = settings(self._url, self._name) | {
+            "auto_offset_reset": "none",
+            "enable_auto_commit": False,
+            "allow_auto_create_topics": False,
+            "fetch_max_wait_ms": _HELD_MS,
+            "max_partition_fetch_bytes": FETCH_BYTES,
+            "max_poll_records": _RECORDS_AT_ONCE,
+            "metrics_enabled": False,
+        }
+        while not self._closed:
+            try:
+                return KafkaConsumer(**options)
+            except (kafka_errors.KafkaError, OSError):
+                self._wake.wait(_PAUSE_SECONDS)
+        return None
+
+    def _obey(self, consumer: Any) -> None:
+        while self._commands:
+            what, at, ticket, offset = self._commands.popleft()
+            if what == "follow":
+                self._tickets[at] = ticket
+                self._paused.discard(at)
+                consumer.assign(list(self._tickets))
+                consumer.seek(at, offset)
+                consumer.resume(at)
+            elif at not in self._tickets:
+                continue
+            elif what == "drop":
+                self._drop(consumer, at)
+            elif what == "pause":
+                self._paused.add(at)
+                consumer.pause(at)
+            else:
+                self._paused.discard(at)
+                consumer.resume(at)
+
+    def _drop(self, consumer: Any, at: TopicPartition) -> None:
+        del self._tickets[at]
+        self._paused.discard(at)
+        consumer.assign(list(self._tickets))
+
+    def _hand_over(self, found: dict[TopicPartition, list[Any]]) -> None:
+        for at, records in found.items():
+            ticket = self._tickets.get(at)
+            if ticket is not None:
+                self._to_loop.put(Fetched(ticket, [_record(record) for record in records]))
+
+    def _lose(self, consumer: Any, offsets: dict[TopicPartition, int]) -> None:
+        for at in offsets:
+            ticket = self._tickets.get(at)
+            if ticket is not None:
+                self._drop(consumer, at)
+                self._to_loop.put(Fetched(ticket, [], lost=True))
+
+
+def _record(found: Any) -> Record:
+    # Keys and payloads of others may be anything, or nothing.
+    return Record(found.offset + 1, (found.key or b"").decode("utf-8", "replace"), found.value or b"")
