@@ -17,10 +17,12 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec, emoji
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
 from reaction_svc.adapters.mesh_counts import MeshCounts
+from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.adapters.sqlite import Limits, open_sqlite_store
 from reaction_svc.config import Config
 from reaction_svc.errors import ERRORS
 from reaction_svc.housekeeping import keep_house
+from reaction_svc.ports import RateLimit
 from reaction_svc.service import Reactions
 from reaction_svc.servicer import ReactionServicer
 
@@ -38,11 +40,7 @@ async def opened(
     assert isinstance(log, SqliteLog)
     emoji.forms()
     limits = Limits(config.max_emoji, config.ops_per_commit, config.ops_waiting, config.busy_seconds)
-    limit = (
-        MemoryRateLimit(clock, config.changes_per_second, config.changes_at_once, config.limited_users)
-        if config.changes_per_second
-        else NoRateLimit()
-    )
+    limit = _rate_limit(config, clock, engines)
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     async with open_sqlite_store(log, codec.facts_to_bytes, clock, limits) as store:
         servicer = ReactionServicer(
@@ -59,3 +57,11 @@ async def opened(
                     servicer.drain,
                 )
             ]
+
+
+def _rate_limit(config: Config, clock: Clock, engines: Engines) -> RateLimit:
+    if not config.changes_per_second:
+        return NoRateLimit()
+    rate, at_once = config.changes_per_second, config.changes_at_once
+    local = MemoryRateLimit(clock, rate, at_once, config.limited_users)
+    return RedisRateLimit(engines.redis, rate, at_once, local) if engines.redis else local

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from kit.telemetry import SECONDS, SIZES
 
@@ -11,3 +11,6 @@ CHANGE_BATCH = Histogram("plaudit_reaction_batch_size", "Changes that were asked
 COMMIT_OPS = Histogram("plaudit_reaction_commit_ops", "Operations in one commit of the store.", buckets=SIZES)
 COMMIT_SECONDS = Histogram("plaudit_reaction_commit_seconds", "Time of one commit of the store.", buckets=SECONDS)
 OPS_FORGOTTEN = Counter("plaudit_reaction_ops_forgotten", "Operation ids dropped because of their age.")
+LIMITS_LOCAL = Gauge(
+    "plaudit_reaction_limits_local", "1 while this node limits users by itself because the common limit is away."
+)

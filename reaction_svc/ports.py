@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 
 from reaction_svc.domain import Fact, Op, Outcome, Refusal
 
+Person = tuple[str, str]
+"""A tenant and a user of it."""
+
 
 class Own(NamedTuple):
     """What one person holds on one target: emoji, oldest first, and the target's version; 0 where nobody reacted."""
@@ -91,8 +94,12 @@ class Counts(Protocol):
 
 
 class RateLimit(Protocol):
-    """Says whether somebody may make another change now."""
+    """Says who may make another change now."""
 
-    def take(self, key: tuple[str, str], changes: int) -> float:
-        """Takes that many changes of (tenant, user) and returns 0.0, or takes none and returns the seconds to wait."""
+    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
+        """Takes one change of each person, in order: 0.0 where it may be made, or the seconds to wait.
+
+        A change that has to wait takes nothing. Changes asked for together are decided at one moment, so that of one
+        user's the first ones pass. Who asks first is answered first. Never raises.
+        """
         ...

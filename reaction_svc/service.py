@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from kit.cursor import Cursors
@@ -65,7 +66,7 @@ class Reactions:
         `unlimited` says of each whether the limits of users do not apply to who asks. Never raises: a failure of the
         store is the answer to each change it was to make.
         """
-        outcomes = self._limited(asks, unlimited)
+        outcomes = await self._limited(asks, unlimited)
         ops = [outcome for outcome in outcomes if isinstance(outcome, Op)]
         answers = await self._apply(ops)
         versions: dict[Key, int] = {}
@@ -80,13 +81,18 @@ class Reactions:
         _measure(answers)
         return Answered(answers, await self._counts.at_least(versions) if versions else {})
 
-    def _limited(self, asks: Sequence[Op | Problem], unlimited: Sequence[bool]) -> Sequence[Op | Problem]:
+    async def _limited(self, asks: Sequence[Op | Problem], unlimited: Sequence[bool]) -> Sequence[Op | Problem]:
         if all(unlimited):
             return asks
-        passed: list[Op | Problem] = []
-        for ask, free in zip(asks, unlimited, strict=True):
-            wait = 0.0 if free or isinstance(ask, Problem) else self._limit.take((ask.tenant, ask.user), 1)
-            passed.append(RateLimited("too many changes in a second", retry_after=wait) if wait > 0 else ask)
+        # A problem has neither tenant nor user.
+        held = [not (free or isinstance(ask, Problem)) for ask, free in zip(asks, unlimited, strict=True)]
+        waits = await self._limit.take([(ask[0], ask[2]) for ask in compress(asks, held)])  # type: ignore[index]
+        if not any(waits):
+            return asks
+        passed = list(asks)
+        for index, wait in zip(compress(range(len(asks)), held), waits, strict=True):
+            if wait > 0:
+                passed[index] = RateLimited("too many changes in a second", retry_after=wait)
         return passed
 
     async def _apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Problem]:

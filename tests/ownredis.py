@@ -161,4 +161,6 @@ async def wire_to(port: int) -> AsyncIterator[Wire]:
         server.close()
         wire.answers.set()
         wire.cut()
+        while wire.open:  # noqa: ASYNC110
+            await asyncio.sleep(0)
         await server.wait_closed()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kit.bucket import Buckets
 from kit.clock import Clock
+from reaction_svc.ports import Person
 
 
 class MemoryRateLimit:
@@ -13,14 +16,15 @@ class MemoryRateLimit:
         self._clock = clock
         self._buckets = Buckets(per_second, at_once, max_keys=max_users)
 
-    def take(self, key: tuple[str, str], changes: int) -> float:
+    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
         """See `ports.RateLimit`."""
-        return self._buckets.take(key, changes, self._clock.monotonic())
+        take, now = self._buckets.take, self._clock.monotonic()
+        return [take(person, 1, now) for person in persons]
 
 
 class NoRateLimit:
     """See `ports.RateLimit`: everyone may do anything."""
 
-    def take(self, key: tuple[str, str], changes: int) -> float:
+    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
         """See `ports.RateLimit`."""
-        return 0.0
+        return [0.0] * len(persons)

@@ -116,13 +116,6 @@ async def test_only_those_held_to_the_rate_are_and_what_is_over_it_never_reaches
     assert refused.retry_after == pytest.approx(0.1)
 
 
-async def test_the_same_name_in_another_tenant_has_a_rate_of_its_own() -> None:
-    limit = MemoryRateLimit(ManualClock(), per_second=1, at_once=1, max_users=10)
-    assert limit.take(("default", "alice"), 1) == 0
-    assert limit.take(("acme", "alice"), 1) == 0
-    assert limit.take(("default", "alice"), 1) > 0
-
-
 async def test_nothing_to_make_asks_nobody(store: OneTarget, counts: Asked) -> None:
     answered = await reactions(store, counts).change([InvalidEmoji("no")], [False])
     assert (store.applied, counts.versions, dict(answered.counts)) == ([], [], {})
