@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -35,6 +36,10 @@ class Nodes(Protocol):
         ...
 
 
+# A stream that was not used for at least this long, and at most twice as long, is ended.
+_IDLE_SECONDS = 15.0
+_RENEW_SECONDS = 30.0
+
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -57,6 +62,19 @@ def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(address, tls.channel_credentials(), options=[*CHANNEL_OPTIONS, *TLS_OPTIONS])
 
 
+class _Held:
+    """A call stream, and when it was opened. `used`: since the last time somebody looked; `renewed`: now and then."""
+
+    __slots__ = ("opened", "renewed", "stream", "task", "used")
+
+    def __init__(self, stream: CallStream, task: asyncio.Task[None], opened: float, *, renewed: bool) -> None:
+        self.stream = stream
+        self.task = task
+        self.opened = opened
+        self.renewed = renewed
+        self.used = True
+
+
 class Mesh:
     """Calls to other processes. Made by `connected`."""
 
@@ -66,10 +84,12 @@ class Mesh:
         self._crew = tasks
         self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._streams: dict[str, CallStream] = {}
+        self._streams: dict[str, _Held] = {}
+        self._retired: list[_Held] = []
+        self._lent: set[str] = set()  # channels that others hold too
         self.own_address = ""
         """Where this process serves, as the others see it; "" as long as it does not serve."""
-        CALLS_WAITING.set_function(lambda: sum(map(len, self._streams.values())))
+        CALLS_WAITING.set_function(lambda: sum(len(held.stream) for held in self._streams.values()))
 
     def addresses(self, service: str) -> tuple[str, ...]:
         """The live nodes that host a service, by its full name."""
@@ -89,6 +109,10 @@ class Mesh:
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """The channel to a node, opened on first use and kept."""
+        self._lent.add(address)
+        return self._channel(address)
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = open_channel(address, self._tls)
@@ -119,10 +143,11 @@ class Mesh:
         else:
             asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
             return
-        stream = self._streams.get(address)
-        if stream is None:  # an idle stream is falsy: it has a length, that of the calls in flight
-            stream = self._open(address)
-        stream.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
+        held = self._streams.get(address)
+        if held is None:
+            held = self._open(address)
+        held.used = True
+        held.stream.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
 
     async def call(
         self,
@@ -151,10 +176,44 @@ class Mesh:
         self.submit(method, request, done, key=key, at=at, unlimited=unlimited, timeout=timeout, **who)
         return await future
 
-    def _open(self, address: str) -> CallStream:
-        stream = self._streams[address] = CallStream(self.channel(address), self.metadata)
-        self._crew.start(stream.run(address))
-        return stream
+    def _open(self, address: str) -> _Held:
+        place, *slot = address.split("#")
+        # What an Envoy routes by, see `kit.envoynodes`.
+        labels = tuple(zip(("plaudit-service", "plaudit-route-key"), slot, strict=False))
+        stream = CallStream(self._channel(place), lambda: (*self.metadata(), *labels))
+        held = _Held(stream, self._crew.start(stream.run(address)), time.monotonic(), renewed=bool(slot))
+        self._streams[address] = held
+        return held
+
+    async def keep_tidy(self) -> None:
+        """Ends streams that nothing has used for a while, such as those to nodes that are gone; for ever."""
+        while True:
+            await asyncio.sleep(_IDLE_SECONDS)
+            await self.tidy()
+
+    async def tidy(self) -> None:
+        """Ends what nothing has used since the last time, and renews what goes through an Envoy.
+
+        There a stream stays with the node it was led to first. Opened anew, it comes to the node that has come back.
+        """
+        now = time.monotonic()
+        for address, held in list(self._streams.items()):
+            if not held.used and not len(held.stream):
+                del self._streams[address]
+                held.task.cancel()
+                await self._forget(address)
+            elif held.renewed and now - held.opened > _RENEW_SECONDS:
+                self._retired.append(held)
+                self._open(address)
+            else:
+                held.used = False
+        for held in [retired for retired in self._retired if not len(retired.stream)]:
+            self._retired.remove(held)
+            held.task.cancel()
+
+    async def _forget(self, address: str) -> None:
+        if address not in self._lent and (channel := self._channels.pop(address, None)) is not None:
+            await channel.close()
 
     async def close(self) -> None:
         """Closes the channels."""
@@ -167,6 +226,7 @@ async def connected(nodes: Nodes, token: Callable[[], str], tls: Tls | None = No
     """A mesh for the block; `token` gives this process's service token, asked for each new stream."""
     async with crew() as tasks:
         mesh = Mesh(nodes, token, tasks, tls)
+        tasks.start(mesh.keep_tidy())
         try:
             yield mesh
         finally:
