@@ -1,0 +1,132 @@
+"""What Envoy has to know of the contracts: methods, who may call them, their REST bindings, whether they can be retried."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, MethodOptions
+from google.rpc import error_details_pb2
+
+from gateway.pathtemplate import parse_template
+from gateway.tables import BY_USER, installed_contracts
+from plaudit.edge.v1 import options_pb2
+
+_VARIABLE = re.compile(r"\{(?P<name>[a-z0-9_.]+)(?:=(?P<template>[^{}]+))?\}")
+_RETRIED = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One REST binding of a method."""
+
+    verb: str
+    path: str
+    """A regular expression (RE2) that a whole path matches, without its query."""
+    key: str
+    """The same with the query and one group, what routes the call; "" where the path does not say."""
+    rank: tuple[int, ...]
+    """Orders bindings: what matches less comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method."""
+
+    service: str
+    name: str
+    access: int
+    streams: bool
+    retried: bool
+    """Whether calling it twice is calling it once."""
+    by_user: bool
+    bindings: tuple[Binding, ...]
+
+    @property
+    def path(self) -> str:
+        """As gRPC writes it."""
+        return f"/{self.service}/{self.name}"
+
+    @property
+    def public(self) -> bool:
+        """Whether it can be called without a token."""
+        return self.access == options_pb2.ACCESS_PUBLIC
+
+    @property
+    def open(self) -> bool:
+        """Whether it is for the edge: what only services may call is not."""
+        return self.access in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC)
+
+
+def read_methods(contracts: FileDescriptorSet | None = None) -> tuple[Method, ...]:
+    """The methods of all services of the contracts."""
+    return tuple(_methods(contracts or installed_contracts()))
+
+
+def with_details(contracts: FileDescriptorSet | None = None) -> bytes:
+    """The contracts for a transcoder, which writes the details of errors only where it knows their types too."""
+    image = FileDescriptorSet()
+    image.CopyFrom(contracts or installed_contracts())
+    there = {file.name for file in image.file}
+    details = error_details_pb2.DESCRIPTOR
+    for file in (*details.dependencies, details):
+        if file.name not in there:
+            file.CopyToProto(image.file.add())
+    for one in image.file:
+        one.ClearField("source_code_info")
+    return image.SerializeToString()
+
+
+def _methods(image: FileDescriptorSet) -> Iterator[Method]:
+    for file in image.file:
+        for service in file.service:
+            for method in service.method:
+                yield _method(f"{file.package}.{service.name}", method)
+
+
+def _method(service: str, method: MethodDescriptorProto) -> Method:
+    options: descriptor_pb2.MethodOptions = method.options
+    route_by = options.Extensions[options_pb2.frame].route_by
+    rule = options.Extensions[annotations_pb2.http]
+    bindings = []
+    for one in (rule, *rule.additional_bindings):
+        pattern = one.WhichOneof("pattern")
+        if pattern is None:
+            continue
+        custom = pattern == "custom"
+        verb, path = (one.custom.kind, one.custom.path) if custom else (pattern, getattr(one, pattern))
+        bindings.append(_binding(verb.upper(), path, route_by))
+    return Method(
+        service=service,
+        name=method.name,
+        access=options.Extensions[options_pb2.access],
+        streams=method.client_streaming or method.server_streaming,
+        retried=options.idempotency_level in _RETRIED,
+        by_user=route_by == BY_USER,
+        bindings=tuple(bindings),
+    )
+
+
+def _binding(verb: str, path: str, route_by: str) -> Binding:
+    template = parse_template(path)
+    key = f"{_pattern(path, route_by)}(?:\\?.*)?" if route_by in template.variables else ""
+    return Binding(verb, _pattern(path, ""), key, template.rank)
+
+
+def _pattern(path: str, kept: str) -> str:
+    """The expression for a template; only the variable `kept` is a group."""
+    pattern, at = "", 0
+    for variable in _VARIABLE.finditer(path):
+        pattern += _segments(path[at : variable.start()])
+        inner = _segments(variable["template"] or "*")
+        pattern += f"({inner})" if variable["name"] == kept else inner
+        at = variable.end()
+    return pattern + _segments(path[at:])
+
+
+def _segments(text: str) -> str:
+    pieces = {"*": "[^/?]+", "**": "[^?]*"}
+    return "".join(pieces.get(piece) or re.escape(piece) for piece in re.split(r"(\*\*|\*)", text))

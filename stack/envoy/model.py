@@ -1,0 +1,130 @@
+"""What an Envoy of this system is told: everything else in its configuration follows from this and the contracts."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kit.tls import Tls
+
+GATEWAY = "gateway"
+SOCKETS = "gateway-sockets"
+"""The names of the clusters of gateways; a service's cluster has the full name of the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the edge shows to clients."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the edge takes on. Times are seconds, sizes are bytes."""
+
+    request_bytes: int = 1 << 20
+    header_kilobytes: int = 8
+    headers: int = 64
+    header_timeout: float = 10.0
+    # A request that is answered once: all of it, however slowly it comes and goes.
+    call_seconds: float = 30.0
+    # One attempt at a node; clients that need less say so with `grpc-timeout`.
+    attempt_seconds: float = 10.0
+    # A WebSocket or stream on which nothing moves: clients ping every 30 s.
+    idle_seconds: float = 120.0
+    clients: int = 100_000
+    # To one service: calls and streams at a time, and how many of them may be second attempts.
+    calls: int = 8_192
+    retry_percent: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One Envoy. Addresses are `host:port`; an empty one means that there is no such listener."""
+
+    gateways: tuple[str, ...]
+    """The HTTP ports of the gateways."""
+    services: Mapping[str, tuple[str, ...]]
+    """The gRPC ports of the nodes that host a service, by its full name."""
+    keys: Mapping[str, Ed25519PublicKey]
+    """The keys that tokens may be signed with, by their ids."""
+    https: str = ""
+    """TLS for clients: the page, sockets, REST and gRPC; needs `certificate`."""
+    http: str = ""
+    """The same without TLS."""
+    internal: str = ""
+    """For processes of the system that find nodes through this Envoy."""
+    admin: str = ""
+    """Envoy's own page; anyone who reaches it can stop Envoy."""
+    certificate: Certificate | None = None
+    tls: Tls | None = None
+    """Mutual TLS with the services, and on the internal listener."""
+    rest: Literal["services", "gateways"] = "services"
+    """Who answers REST: the services through Envoy's transcoder, or the gateways."""
+    origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may call, such as `https://chat.example.com`."""
+    endpoints: Path | None = None
+    """A folder with a file of addresses for each cluster, read again when it changes; None: they never change."""
+    access_log: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where this is no Envoy."""
+        if not (self.https or self.http or self.internal):
+            raise ValueError("an Envoy listens somewhere: give https, http or internal")
+        if self.https and self.certificate is None:
+            raise ValueError("https needs a certificate")
+        if (self.https or self.http) and not (self.gateways and self.keys):
+            raise ValueError("the edge needs gateways, and the keys of tokens")
+        if self.admin and not is_loopback(self.admin):
+            raise ValueError(f"the admin page must listen on loopback, not on {self.admin}")
+        for address in self.addresses():
+            split(address)
+
+    def addresses(self) -> list[str]:
+        """All addresses of the model."""
+        nodes = [address for nodes in self.services.values() for address in nodes]
+        return [*filter(None, (self.https, self.http, self.internal, self.admin)), *self.gateways, *nodes]
+
+
+def split(address: str) -> tuple[str, int]:
+    """The host and port of an address; raises ValueError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address."""
+    host, _ = split(address)
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def key_set(keys: Mapping[str, Ed25519PublicKey]) -> str:
+    """The keys as a JWK set (RFC 7517, RFC 8037)."""
+
+    def jwk(key_id: str, key: Ed25519PublicKey) -> dict[str, str]:
+        x = urlsafe_b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).rstrip(b"=").decode()
+        return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key_id, "x": x}
+
+    return json.dumps({"keys": [jwk(key_id, key) for key_id, key in sorted(keys.items())]})
