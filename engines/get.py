@@ -18,6 +18,7 @@ from engines.errors import Missing
 
 SETTINGS = Path(__file__).parent / "settings"
 JAVA = 17
+_GO = ("/usr/local/go/bin/go", "/usr/lib/go*/bin/go")
 _JAVA_PACKAGE = f"openjdk-{JAVA}-jre-headless"
 
 
@@ -66,7 +67,7 @@ def go_program(name: str, module: str, version: str) -> Path:
     """The program that `go install module@version` makes."""
 
     def fill(folder: Path) -> None:
-        go = _program("go", ("/usr/local/go/bin/go",))
+        go = _program("go", _GO)
         if go is None:
             raise Missing(f"{name} is built with Go 1.23 or later, which is missing: see https://go.dev/doc/install")
         environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from engines.errors import CannotStart
 from engines.get import SETTINGS, jars, java
-from engines.server import Server, ask, own_folder
+from engines.server import Server, ask
 
 VERSION = "4.1.0"
 HEAP = "512m"
@@ -52,8 +52,12 @@ class Kafka(Server):
             "advertised_port": self.advertised_port,
         }
 
-    def prepare(self) -> None:
-        own_folder(self.folder)
+    @classmethod
+    def get(cls) -> Path:
+        java()
+        return jars("kafka", VERSION)
+
+    def configure(self) -> None:
         template = Template((SETTINGS / "kafka.properties").read_text("utf-8"))
         text = template.substitute(folder=self.folder, **self.settings())
         self._properties.write_text(text, "utf-8")
@@ -78,7 +82,7 @@ class Kafka(Server):
             raise CannotStart(f"kafka: cannot format {self.folder / 'data'}: {(done.stderr or done.stdout).strip()}")
 
     def _java(self, *options: str) -> list[str]:
-        return [str(java()), *options, "-cp", f"{jars('kafka', VERSION)}/*"]
+        return [str(java()), *options, "-cp", f"{self.get()}/*"]
 
     @property
     def _properties(self) -> Path:

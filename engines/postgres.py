@@ -8,11 +8,12 @@ import shutil
 import signal
 import struct
 import subprocess
+from pathlib import Path
 from typing import ClassVar
 
 from engines.errors import CannotStart
 from engines.get import program
-from engines.server import Server, ask, own_folder
+from engines.server import Server, ask
 
 VERSION = "15"
 """The oldest that is tried; Debian 12 has it."""
@@ -38,15 +39,28 @@ class Postgres(Server):
         names = {entry.pw_name for entry in pwd.getpwall()}
         return "postgres" if "postgres" in names else "nobody"
 
-    def prepare(self) -> None:
-        initdb = _program("initdb")
-        user = self.user
-        own_folder(self.folder, user)
+    @classmethod
+    def get(cls) -> Path:
+        return _program("postgres")
+
+    def configure(self) -> None:
         if (self.folder / "data" / "PG_VERSION").exists():
             return
         data = self.folder / "data"
         shutil.rmtree(data, ignore_errors=True)  # an initdb that was interrupted
-        command = [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        command = [
+            str(_program("initdb")),
+            "-D",
+            str(data),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]
         try:
             done = subprocess.run(
                 command,
@@ -54,13 +68,13 @@ class Postgres(Server):
                 capture_output=True,
                 text=True,
                 check=False,
-                user=user,
-                group=_group(user),
-                extra_groups=[] if user else None,
+                user=self.user,
+                group=self.user,
+                extra_groups=[] if self.user else None,
             )
         except PermissionError:
             raise CannotStart(
-                f"postgresql: the user {user} cannot enter {self.folder}; give a folder it can with --data"
+                f"postgresql: the user {self.user} cannot enter {self.folder}; give a folder it can with --data"
             ) from None
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1]
@@ -75,7 +89,7 @@ class Postgres(Server):
             "max_connections": "50",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return [_program("postgres"), "-D", str(self.folder / "data"), *options]
+        return [str(self.get()), "-D", str(self.folder / "data"), *options]
 
     def answers(self) -> bool:
         words = b"user\x00postgres\x00database\x00postgres\x00\x00"
@@ -83,9 +97,5 @@ class Postgres(Server):
         return ask(self.port, startup, _ANSWER_BYTES) == _AUTHENTICATED
 
 
-def _program(name: str) -> str:
-    return str(program(name, "postgresql", f"/usr/lib/postgresql/*/bin/{name}"))
-
-
-def _group(user: str | None) -> int | None:
-    return pwd.getpwnam(user).pw_gid if user else None
+def _program(name: str) -> Path:
+    return program(name, "postgresql", f"/usr/lib/postgresql/*/bin/{name}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from engines.get import program
-from engines.server import Server, ask, own_folder
+from engines.server import Server, ask
 
 VERSION = "7.0"
 """The oldest that is tried; Debian 12 has it."""
@@ -22,9 +23,9 @@ class Redis(Server):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def prepare(self) -> None:
-        program("redis-server", "redis-server")
-        own_folder(self.folder)
+    @classmethod
+    def get(cls) -> Path:
+        return program("redis-server", "redis-server")
 
     def command(self) -> list[str]:
         settings = {
@@ -37,7 +38,7 @@ class Redis(Server):
             "maxmemory-policy": "noeviction",
         }
         options = [word for name, value in settings.items() for word in (f"--{name}", value)]
-        return [str(program("redis-server", "redis-server")), *options]
+        return [str(self.get()), *options]
 
     def answers(self) -> bool:
         return ask(self.port, b"PING\r\n", 7) == b"+PONG\r\n"

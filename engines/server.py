@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,8 @@ from engines.process import Identity, identity_of, runs, send, wait_gone
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
+_FREE = (20_000, 32_000)
+"""Linux gives outgoing connections ports from 32,768 on."""
 _STATE = "server.json"
 
 
@@ -58,9 +61,13 @@ class Server(ABC):
     def url(self) -> str:
         """Where clients find it."""
 
+    @classmethod
     @abstractmethod
-    def prepare(self) -> None:
-        """Gets the programs, writes the configuration, makes the data folder once. Raises CannotRun."""
+    def get(cls) -> Path:
+        """Gets the programs, where they are not here yet; returns where they are. Raises Missing."""
+
+    def configure(self) -> None:  # noqa: B027  a server may need none
+        """Writes the configuration and, before the first start, the data folder. Raises CannotStart."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -69,6 +76,15 @@ class Server(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Whether it serves: asks it something in its own protocol. May raise OSError."""
+
+    def prepare(self) -> None:
+        """Everything before the process. Raises CannotRun."""
+        self.get()
+        try:
+            own_folder(self.folder, self.user)
+        except OSError as error:
+            raise CannotStart(f"{self.name}: cannot use the folder {self.folder}: {error.strerror}") from None
+        self.configure()
 
     def start(self, *, tied: bool = False) -> None:
         """Prepares, spawns and waits until it serves."""
@@ -209,11 +225,12 @@ def settings_of(folder: Path) -> dict[str, Any] | None:
 
 
 def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on, and that no outgoing connection is given: a server may take it seconds later."""
+    while True:
+        port = random.randrange(*_FREE)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def ask(port: int, question: bytes, length: int, seconds: float = 1) -> bytes:
