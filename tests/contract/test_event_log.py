@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 import pytest
 
+from kit.adapters.kafka_log import KafkaLog, open_kafka
 from kit.adapters.sqlite_file import NewerData, connect, immediate
 from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
+from kit.engines import Log
 from kit.errors import Unavailable
-from kit.eventlog import Appender, EventLog
-
-
-class Log(EventLog, Appender, Protocol):
-    """Both ends."""
+from tests.engines import Engines
+from tests.topics import topics
 
 
 class EventLogContract:
@@ -98,6 +97,27 @@ class EventLogContract:
             await waiting
         await log.append("t", "k", b"x")
         assert len(await log.read("t", 0, 10)) == 1
+
+
+class TestKafkaLog(EventLogContract):
+    """In topics of Kafka."""
+
+    TOPICS: ClassVar = dict.fromkeys("abctu", 1)
+
+    @pytest.fixture(name="url")
+    async def fixture_url(self, engines: Engines) -> AsyncIterator[str]:
+        async with topics(engines.kafka(), self.TOPICS) as url:
+            yield url
+
+    @pytest.fixture(name="log")
+    async def fixture_log(self, url: str) -> AsyncIterator[KafkaLog]:
+        async with open_kafka(url, self.TOPICS) as log:
+            yield log
+
+    @pytest.fixture(name="other")
+    async def fixture_other(self, url: str, log: KafkaLog) -> AsyncIterator[KafkaLog]:
+        async with open_kafka(url, self.TOPICS) as other:
+            yield other
 
 
 class TestSqliteLog(EventLogContract):
