@@ -37,7 +37,7 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         stores: CountStores
         if engines.cassandra is not None:
-            from counter_svc.adapters.cassandra import open_cassandra_stores
+            from counter_svc.adapters.cassandra_counts import open_cassandra_stores
 
             stores = await open_cassandra_stores(engines.cassandra, partitions)
             save_seconds = config.snapshot_seconds
@@ -46,7 +46,7 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
             save_seconds = config.save_seconds
         shared: SharedCounts | None = None
         if engines.redis is not None:
-            from counter_svc.adapters.redis import RedisCounts
+            from counter_svc.adapters.redis_counts import RedisCounts
 
             shared = RedisCounts(engines.redis, config.hot_seconds)
         shards = Shards(config, engines.log, stores, MeshRecords(mesh), MeshPeers(mesh), shared, save_seconds)

@@ -83,16 +83,6 @@ class SqliteCountStore:
         return [(str(tenant), str(target)) for tenant, target in rows]
 
 
-@asynccontextmanager
-async def opened_sqlite(path: Path) -> AsyncIterator[SqliteCountStore]:
-    """Opens or creates the file; raises `NewerData` where a newer version of the program wrote it."""
-    store = await asyncio.to_thread(_open, path)
-    try:
-        yield store
-    finally:
-        await asyncio.to_thread(store.close)
-
-
 class SqliteCountStores:
     """See `ports.CountStores`: files of one folder, opened when they are needed."""
 

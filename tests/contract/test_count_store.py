@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
-from counter_svc.adapters.sqlite import SCHEMA, opened_sqlite
+from counter_svc.adapters import cassandra_counts
+from counter_svc.adapters.sqlite import SCHEMA, opened_sqlite_stores
 from counter_svc.domain import Key, Totals
-from counter_svc.ports import CountStore
+from counter_svc.ports import CountStore, CountStores
+from kit.adapters.cassandra import open_cassandra
+from kit.adapters.cassandra_schema import migrate
 from kit.adapters.sqlite_file import NewerData
+from kit.target import partition_of
+from tests.engines import Engines
 
-Opener = Callable[[], AbstractAsyncContextManager[CountStore]]
+Opener = Callable[[], AbstractAsyncContextManager[CountStores]]
+PARTITIONS = 4
 A: Key = ("default", "messages/a")
 B: Key = ("default", "messages/b")
 OTHER_TENANT: Key = ("acme", "messages/a")
 
 
 class CountStoreContract:
-    """Any engine: a subclass gives `opener`, whose stores all see the same data."""
+    """Any engine: a subclass gives `opener`, whose stores of `PARTITIONS` partitions all see the same data."""
 
     @pytest.fixture
-    def opener(self, tmp_path: Path) -> Opener:
+    def opener(self) -> Opener:
         raise TypeError("a subclass gives the engine")
 
     @pytest.fixture
-    async def store(self, opener: Opener) -> AsyncIterator[CountStore]:
-        async with opener() as store:
-            yield store
+    async def stores(self, opener: Opener) -> AsyncIterator[CountStores]:
+        async with opener() as stores:
+            yield stores
+
+    @pytest.fixture
+    def store(self, stores: CountStores) -> CountStore:
+        return stores.of(2)
 
     async def test_a_new_store_is_empty_at_position_0(self, store: CountStore) -> None:
         assert await store.position() == 0
@@ -62,25 +72,81 @@ class CountStoreContract:
         found: list[Key] = []
         while page := await store.keys(found[-1] if found else None, 3):
             found.extend(page)
-        assert found == keys
+        assert sorted(found) == keys
 
     async def test_a_save_survives_reopening(self, opener: Opener) -> None:
-        async with opener() as store:
-            await store.save({A: Totals(3, (("👍", 2),))}, 9)
-        async with opener() as store:
-            assert await store.position() == 9
-            assert await store.load([A]) == {A: Totals(3, (("👍", 2),))}
+        async with opener() as stores:
+            await stores.of(1).save({A: Totals(3, (("👍", 2),))}, 9)
+        async with opener() as stores:
+            assert await stores.of(1).position() == 9
+            assert await stores.of(1).load([A]) == {A: Totals(3, (("👍", 2),))}
+
+    async def test_partitions_have_counts_and_positions_of_their_own(self, stores: CountStores) -> None:
+        for partition in range(PARTITIONS):
+            await stores.of(partition).save({A: Totals(partition + 1, ())}, 10 + partition)
+        for partition in range(PARTITIONS):
+            store = stores.of(partition)
+            assert (await store.load([A, B]), await store.position()) == (
+                {A: Totals(partition + 1, ())},
+                10 + partition,
+            )
+            assert await store.keys(None, 10) == [A]
+
+    async def test_many_targets_are_saved_and_loaded_at_once(self, store: CountStore) -> None:
+        values = {("default", f"posts/{n}"): Totals(n + 1, ((f":emoji-{n}:", n + 1),)) for n in range(3_000)}
+        await store.save(values, 1)
+        assert await store.load([*values, A]) == values
+
+    async def test_newer_counts_stay_where_a_node_saves_that_has_lost_the_partition(
+        self, opener: Opener, stores: CountStores
+    ) -> None:
+        owner, late = stores.of(2), stores.of(2)
+        await owner.save({A: Totals(5, (("👍", 5),))}, 50)
+        await late.save({A: Totals(3, (("👍", 3),)), B: Totals(1, (("❤", 1),))}, 30)
+        newer = {A: Totals(5, (("👍", 5),)), B: Totals(1, (("❤", 1),))}
+        async with opener() as again:
+            assert await again.of(2).load([A, B]) == newer
+            assert await again.of(2).position() in (30, 50)
+
+    async def test_counts_proved_wrong_are_replaced_whatever_their_version(self, stores: CountStores) -> None:
+        store = stores.of(2)
+        await store.save({A: Totals(9, (("🐛", 7),)), B: Totals(4, (("🐛", 9),))}, 1)
+        right = {A: Totals(5, (("👍", 1),)), B: Totals(4, (("❤", 1),))}
+        await store.save(right, 1, [A, B])
+        assert await store.load([A, B]) == right
+        assert await stores.of(2).load([A, B]) == right
+
+    async def test_counts_go_on_from_a_correction_that_took_the_version_back(self, stores: CountStores) -> None:
+        await stores.of(2).save({A: Totals(9, (("🐛", 7),))}, 1)
+        await stores.of(2).save({A: Totals(5, (("👍", 1),))}, 1, [A])
+        store = stores.of(2)
+        await store.load([A])  # nobody saves counts that they have not loaded
+        for version in range(6, 13):
+            await store.save({A: Totals(version, (("👍", version),))}, version)
+            assert await stores.of(2).load([A]) == {A: Totals(version, (("👍", version),))}
+
+    async def test_a_position_may_go_back(self, stores: CountStores) -> None:
+        for position in (40, 7, 8):
+            store = stores.of(3)
+            await store.position()
+            await store.save({}, position)
+            assert await stores.of(3).position() == position
 
 
 class TestSqliteCountStore(CountStoreContract):
     @pytest.fixture
     def opener(self, tmp_path: Path) -> Opener:
-        return lambda: opened_sqlite(tmp_path / "data" / "counts.db")
+        return lambda: opened_sqlite_stores(tmp_path / "data", PARTITIONS)
+
+    async def test_one_partition_has_one_file(self, tmp_path: Path) -> None:
+        async with opened_sqlite_stores(tmp_path, 1) as stores:
+            await stores.of(0).save({A: Totals(1, ())}, 1)
+        assert (tmp_path / "counts.db").exists()
 
     async def test_data_of_a_newer_program_is_refused_and_left_alone(self, opener: Opener, tmp_path: Path) -> None:
         async with opener():
             pass
-        path = tmp_path / "data" / "counts.db"
+        path = tmp_path / "data" / f"counts-0-of-{PARTITIONS}.db"
         file = apsw.Connection(str(path))
         file.execute("UPDATE plaudit_schema SET version = ? WHERE component = 'counts'", (SCHEMA + 1,))
         file.close()
@@ -89,9 +155,10 @@ class TestSqliteCountStore(CountStoreContract):
                 pass
 
     async def test_a_save_that_fails_changes_neither_counts_nor_position(self, opener: Opener, tmp_path: Path) -> None:
-        async with opener() as store:
+        async with opener() as stores:
+            store = stores.of(2)
             await store.save({A: Totals(1, (("👍", 1),))}, 1)
-            file = apsw.Connection(str(tmp_path / "data" / "counts.db"))
+            file = apsw.Connection(str(tmp_path / "data" / f"counts-2-of-{PARTITIONS}.db"))
             file.execute("CREATE TRIGGER full BEFORE UPDATE ON folded BEGIN SELECT RAISE(ABORT, 'disk full'); END")
             with pytest.raises(apsw.ConstraintError, match="disk full"):
                 await store.save({A: Totals(2, (("👍", 2),))}, 2)
@@ -99,3 +166,38 @@ class TestSqliteCountStore(CountStoreContract):
             file.close()
             assert await store.position() == 1
             assert await store.load([A]) == {A: Totals(1, (("👍", 1),))}
+
+
+class TestCassandraCountStore(CountStoreContract):
+    @pytest.fixture
+    async def url(self, engines: Engines) -> AsyncIterator[str]:
+        url = engines.cassandra()
+        await migrate(url, [cassandra_counts.SCHEMA])
+        yield url
+        async with open_cassandra(url) as cassandra:
+            await cassandra.execute(f"DROP KEYSPACE {cassandra.keyspace}")
+
+    @pytest.fixture
+    def opener(self, url: str) -> Opener:
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[CountStores]:
+            async with open_cassandra(url, timeout=10.0, check=[cassandra_counts.SCHEMA]) as cassandra:
+                yield await cassandra_counts.open_cassandra_stores(cassandra, PARTITIONS)
+
+        return opened
+
+    async def test_where_the_log_gets_other_partitions_the_counts_begin_anew(self, url: str, store: CountStore) -> None:
+        await store.save({A: Totals(1, (("👍", 1),))}, 1)
+        async with open_cassandra(url, timeout=10.0) as cassandra:
+            more = await cassandra_counts.open_cassandra_stores(cassandra, PARTITIONS * 2)
+            assert await more.of(2).position() == 0
+            assert await more.of(2).load([A]) == {}
+
+    async def test_targets_of_a_partition_are_spread_over_slots(self) -> None:
+        keys = [("default", f"messages/{n}") for n in range(6_400)]
+        sizes = [0] * cassandra_counts.SLOTS
+        for key in keys:
+            if partition_of(*key, PARTITIONS) == 2:
+                sizes[cassandra_counts.slot_of(key)] += 1
+        assert min(sizes) > 10
+        assert max(sizes) < 45

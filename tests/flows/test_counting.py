@@ -14,7 +14,7 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from counter_svc.adapters.sqlite import opened_sqlite
+from counter_svc.adapters.sqlite import opened_sqlite_stores
 from counter_svc.app import opened
 from counter_svc.config import Config
 from counter_svc.domain import Totals
@@ -209,7 +209,8 @@ def drift_found() -> float:
 
 async def plant(folder: Path, wrong: dict[Key, Totals]) -> None:
     """Wrong counts at the versions that are saved, as a bug would leave them."""
-    async with opened_sqlite(folder / "counts.db") as store:
+    async with opened_sqlite_stores(folder, 1) as stores:
+        store = stores.of(0)
         await store.save(wrong, await store.position())
 
 
