@@ -1,0 +1,88 @@
+"""Docker starts the same engines as `python -m engines`: the same versions, ports and settings."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from engines import cassandra, envoy, kafka, postgres, redis, toxiproxy
+from engines.get import SETTINGS
+from engines.together import KINDS
+from tests.running import ROOT
+
+VERSIONS = {
+    "redis": redis.VERSION,
+    "kafka": kafka.VERSION,
+    "cassandra": cassandra.VERSION,
+    "postgresql": postgres.VERSION,
+    "toxiproxy": toxiproxy.VERSION,
+    "envoy": envoy.VERSION,
+}
+
+
+@pytest.fixture(name="services", scope="module")
+def fixture_services() -> dict[str, dict[str, Any]]:
+    services: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text("utf-8"))["services"]
+    return services
+
+
+def published(service: dict[str, Any]) -> set[int]:
+    """The ports of the host."""
+    return {int(port.split(":")[1]) for port in service.get("ports", ())}
+
+
+def test_every_engine_is_there_and_scylladb_as_a_choice(services: dict[str, dict[str, Any]]) -> None:
+    assert set(services) == {*KINDS, "scylla"}
+    assert services["scylla"]["profiles"] == ["scylla"]
+    assert "profiles" not in services["cassandra"]
+
+
+@pytest.mark.parametrize("name", list(VERSIONS))
+def test_the_versions_are_the_same(services: dict[str, dict[str, Any]], name: str) -> None:
+    assert services[name]["image"].rpartition(":")[2].removeprefix("v") == VERSIONS[name].removeprefix("v")
+
+
+@pytest.mark.parametrize("name", ["redis", "kafka", "cassandra", "postgresql"])
+def test_the_ports_are_the_same(services: dict[str, dict[str, Any]], name: str) -> None:
+    assert KINDS[name].default_port in published(services[name])
+
+
+def test_toxiproxy_listens_where_the_engines_have_it(services: dict[str, dict[str, Any]]) -> None:
+    assert f"-port={KINDS['toxiproxy'].default_port}" in services["toxiproxy"]["command"]
+
+
+def test_nothing_is_open_beyond_this_machine_and_no_port_twice(services: dict[str, dict[str, Any]]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert len({port.split(":")[1] for port in ports}) == len(ports)
+    for name in ("toxiproxy", "envoy"):  # on the host's own network, which they say themselves
+        assert services[name]["network_mode"] == "host"
+
+
+def test_kafka_is_set_the_same(services: dict[str, dict[str, Any]]) -> None:
+    server = kafka.Kafka(Path("/data"))
+    text = string.Template((SETTINGS / "kafka.properties").read_text("utf-8"))
+    lines = text.substitute(folder=server.folder, **server.settings()).splitlines()
+    native = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    environment = services["kafka"]["environment"]
+    machine = {"log.dirs", "num.network.threads", "num.io.threads", "log.segment.bytes"}
+    machine |= {"log.cleaner.dedupe.buffer.size", "listeners", "controller.quorum.voters"}
+    for key in native.keys() - machine:
+        assert environment[f"KAFKA_{key.replace('.', '_').upper()}"] == native[key], key
+    assert f"DIRECT://:{server.port},BEHIND://:{server.behind_port}," in environment["KAFKA_LISTENERS"]
+    assert environment["KAFKA_HEAP_OPTS"] == f"-Xmx{kafka.HEAP}"
+
+
+def test_cassandra_and_redis_are_set_the_same(services: dict[str, dict[str, Any]]) -> None:
+    native = yaml.safe_load((SETTINGS / "cassandra.yaml").read_text("utf-8"))
+    command = services["cassandra"]["command"][-1]
+    for key in ("commitlog_sync", "read_request_timeout", "write_request_timeout"):
+        assert f"{key}: {native[key]}/" in command, key
+    ours = redis.Redis(Path("/data")).command()
+    theirs = services["redis"]["command"]
+    for option in ("--save", "--appendonly", "--maxmemory", "--maxmemory-policy"):
+        assert theirs[theirs.index(option) + 1] == ours[ours.index(option) + 1], option
