@@ -17,6 +17,9 @@ log = structlog.get_logger()
 TOPIC = "reactions"
 # Changes folded before other work of the process gets its turn; about a millisecond.
 _SLICE = 1_000
+# What was appended a moment ago may not be there to read yet.
+_LOOKS = 5
+_LOOK_SECONDS = 0.1
 
 
 class Consumer:
@@ -93,7 +96,17 @@ class Consumer:
             self._gap(max(0, oldest - 1))
         elif oldest > position + 1:
             self._gap(oldest - 1)
+        if self._counts.position < last and not await self._has_more():
+            self._gap(last)
         self._counts.serve_at(last)
+
+    async def _has_more(self) -> bool:
+        """Whether the log has anything behind the fold. It may know a last position and have forgotten the record."""
+        for _ in range(_LOOKS):
+            if await self._log.read(TOPIC, self._counts.position, 1, self._partition):
+                return True
+            await asyncio.sleep(_LOOK_SECONDS)
+        return False
 
     def _gap(self, go_on_at: int) -> None:
         log.warning(

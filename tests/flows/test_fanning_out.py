@@ -139,11 +139,12 @@ class City:
         self, service: str, room: Callable[[Mesh], Any], *extra: Hosted, listen: str = "127.0.0.1:0"
     ) -> AsyncIterator[str]:
         async with AsyncExitStack() as stack:
-            hosted = await stack.enter_async_context(room(await self.mesh(stack)))
+            mesh = await self.mesh(stack)
+            hosted = await stack.enter_async_context(room(mesh))
             server = await stack.enter_async_context(
                 serving([*hosted, *extra], verifier=self.keys.verifier(), listen=listen, limits=LIMITS)
             )
-            self.places[service] = (server.address,)
+            mesh.own_address, self.places[service] = server.address, (server.address,)
             try:
                 yield server.address
             finally:
