@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
+import google_crc32c
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
+from kafka.net.compat import KafkaNetClient
+from kafka.record.util import calc_crc32c
 
 from kit.engineurl import CannotUse, EngineUrl, parse
 from kit.errors import Unavailable
@@ -21,7 +25,10 @@ OPTIONS = ("partitions", "replication", "min_insync", "retention_hours")
 OLDEST_VERSION = (3, 3)
 _REQUEST_SECONDS = 2.0
 _BOOTSTRAP_SECONDS = 5.0
+_CONNECT_SECONDS = 2.0
 
+# The library's own checksum is pure Python: five megabytes a second, where everything else goes at hundreds.
+calc_crc32c.__defaults__ = (lambda data: google_crc32c.value(bytes(data)),)
 # The library tells of every failed attempt to connect; what matters is logged here, once.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
@@ -52,12 +59,44 @@ def settings(url: EngineUrl, name: str) -> dict[str, Any]:
     }
 
 
+def connected(kind: Callable[..., Any], url: EngineUrl, name: str, **more: Any) -> Any:
+    """A client of the library of that kind. Blocks until a broker has answered; raises Kafka's errors and OSError."""
+    _reach(url)
+    made: list[KafkaNetClient] = []
+
+    def client(**config: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
+    try:
+        return kind(**settings(url, name), **more, kafka_client=client)
+    except BaseException:
+        # The library leaves its connections and its thread behind.
+        for one in made:
+            one.close()
+            one._net.stop()
+        raise
+
+
+def _reach(url: EngineUrl) -> None:
+    # While nobody listens, no client is made at all: each would be a thread for the length of its timeout.
+    last: OSError | None = None
+    for host in url.hosts:
+        try:
+            socket.create_connection(host, timeout=_CONNECT_SECONDS).close()
+            return
+        except OSError as error:
+            last = error
+    if last is not None:
+        raise last
+
+
 def open_admin(url: EngineUrl) -> KafkaAdminClient:
     """Blocks until a broker has answered; raises CannotUse where none does, or an older one than is known to work."""
     try:
-        admin = KafkaAdminClient(**settings(url, "admin"))
-    except (kafka_errors.KafkaError, OSError, ValueError) as error:
-        raise CannotUse(f"Kafka at {places(url)} does not answer: {type(error).__name__}") from None
+        admin = connected(KafkaAdminClient, url, "admin")
+    except (kafka_errors.KafkaError, OSError) as error:
+        raise CannotUse(f"Kafka at {places(url)} does not answer: {describe(error)}") from None
     try:
         check_version(admin._manager.broker_version)
     except CannotUse:

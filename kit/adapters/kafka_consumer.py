@@ -11,7 +11,7 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from kit.adapters.kafka_client import ToLoop, describe, settings
+from kit.adapters.kafka_client import ToLoop, connected, describe
 from kit.engineurl import EngineUrl
 from kit.eventlog import Record
 
@@ -106,7 +106,7 @@ class Lane:
             consumer.close(autocommit=False, timeout_ms=1000)
 
     def _connect(self) -> Any:
-        options = settings(self._url, self._name) | {
+        options = {
             "auto_offset_reset": "none",
             "enable_auto_commit": False,
             "allow_auto_create_topics": False,
@@ -117,7 +117,7 @@ class Lane:
         }
         while not self._closed:
             try:
-                return KafkaConsumer(**options)
+                return connected(KafkaConsumer, self._url, self._name, **options)
             except (kafka_errors.KafkaError, OSError):
                 self._wake.wait(_PAUSE_SECONDS)
         return None

@@ -14,7 +14,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
 from prometheus_client import Gauge
 
-from kit.adapters.kafka_client import Thread, settings
+from kit.adapters.kafka_client import Thread, connected
 from kit.engineurl import EngineUrl
 from kit.errors import Unavailable
 
@@ -65,8 +65,8 @@ class Offsets:
 
     async def connect(self) -> None:
         """Has a connection of its own; raises Unavailable."""
-        options = settings(self._url, "offsets") | {"enable_auto_commit": False, "metrics_enabled": False}
-        self._consumer = await self._asking.call(lambda: KafkaConsumer(**options))
+        options = {"enable_auto_commit": False, "metrics_enabled": False}
+        self._consumer = await self._asking.call(lambda: connected(KafkaConsumer, self._url, "offsets", **options))
 
     async def span(self, at: TopicPartition) -> Span:
         """The offsets of a partition, as they are now."""

@@ -15,7 +15,7 @@ from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from prometheus_client import Counter, Gauge
 
-from kit.adapters.kafka_client import ToLoop, describe, settings
+from kit.adapters.kafka_client import ToLoop, connected, describe
 from kit.engineurl import EngineUrl
 from kit.errors import Invalid, OutcomeUnknown, Overloaded, Unavailable
 
@@ -25,7 +25,6 @@ _OK, _UNKNOWN, _NOT_DONE = (APPENDED.labels(outcome) for outcome in ("ok", "unkn
 _LINGER_MS = 2
 _BATCH_BYTES = 256 << 10
 _DELIVERY_SECONDS = 5.0
-_ATTEMPT_SECONDS = 2.0
 _METADATA_SECONDS = 0.5
 _CLOSE_SECONDS = 3.0
 
@@ -72,20 +71,17 @@ class Producer:
 
     def connect(self, topics: Iterable[str]) -> None:
         """Blocks until a broker answers; raises Kafka's errors."""
-        self._producer = KafkaProducer(
-            **settings(self._url, "append")
-            | {
-                "enable_idempotence": True,
-                "acks": "all",
-                "linger_ms": _LINGER_MS,
-                "batch_size": _BATCH_BYTES,
-                "request_timeout_ms": round(_ATTEMPT_SECONDS * 1000),
-                "delivery_timeout_ms": round(_DELIVERY_SECONDS * 1000),
-                "max_block_ms": round(_METADATA_SECONDS * 1000),
-                "allow_auto_create_topics": False,
-                "metrics_enabled": False,
-            }
-        )
+        options = {
+            "enable_idempotence": True,
+            "acks": "all",
+            "linger_ms": _LINGER_MS,
+            "batch_size": _BATCH_BYTES,
+            "delivery_timeout_ms": round(_DELIVERY_SECONDS * 1000),
+            "max_block_ms": round(_METADATA_SECONDS * 1000),
+            "allow_auto_create_topics": False,
+            "metrics_enabled": False,
+        }
+        self._producer = connected(KafkaProducer, self._url, "append", **options)
         for topic in topics:  # known from now on, so that no append waits for it
             self._producer.partitions_for(topic)
         self._thread.start()
