@@ -1,4 +1,4 @@
-"""What Envoy has to know of the contracts: methods, who may call them, their REST bindings, whether they can be retried."""
+"""What Envoy has to know of the contracts: methods, who may call them, their REST bindings, what can be retried."""
 
 from __future__ import annotations
 
