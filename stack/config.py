@@ -49,6 +49,9 @@ class Settings(BaseModel):
     registry: str = Field(
         "", description="host:port of each session registry, separated by commas; empty: this process's own."
     )
+    envoy: str = Field(
+        "", description="host:port of an Envoy that finds reactions and counts; empty: by the session registry."
+    )
     records: str = Field(
         "", description="cassandra://host:port[,…]/keyspace for records; empty: a file in the data folder."
     )
@@ -78,7 +81,7 @@ class Settings(BaseModel):
             raise ValueError(f"no room is called {unknown[0]!r}; there are {', '.join(ROOMS)}")
         return tuple(room for room in ROOMS if room in rooms) or ROOMS
 
-    @field_validator("http", "grpc", "advertise")
+    @field_validator("http", "grpc", "advertise", "envoy")
     @classmethod
     def _host_port(cls, value: str) -> str:
         _check_address(value)

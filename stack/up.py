@@ -23,6 +23,7 @@ from kit.access import ACT_AS, ANY_TENANT
 from kit.adapters.sqlite_file import NewerData
 from kit.attachment import Attachment
 from kit.engineurl import CannotUse
+from kit.envoynodes import EnvoyNodes
 from kit.ids import new_id
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
@@ -37,7 +38,7 @@ from stack.workers import workers
 
 Announce = Callable[[dict[str, Any]], None]
 log = structlog.get_logger()
-_REGISTRY = "plaudit.session.v1.SessionRegistryService"
+_THROUGH_ENVOY = ("plaudit.reaction.v1.ReactionService", "plaudit.counter.v1.CounterService")
 _OWN_TOKEN_SECONDS = 3600.0
 _ATTACH_SECONDS = 10.0
 # A store's thread that comes back from the disk must win the interpreter lock from a busy loop; the default of 5 ms
@@ -169,14 +170,14 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment)
 async def _find_each_other(
     stack: AsyncExitStack, settings: Settings, mesh: Mesh, server: Server, registry: str
 ) -> None:
-    """From now on the mesh knows who is where: all here, or as the registry tells."""
+    """From now on the mesh knows who is where: all here, as the registry tells, or some of them as an Envoy does."""
     if settings.rooms == ROOMS:
         mesh.use(StaticNodes(server.address))
         return
     nodes = RegistryNodes()
     await stack.enter_async_context(nodes.running(mesh, registry))
     await _within(nodes.synced(), f"the session registry at {registry} does not answer")
-    mesh.use(nodes)
+    mesh.use(EnvoyNodes(settings.envoy, _THROUGH_ENVOY, nodes) if settings.envoy else nodes)
 
 
 async def _within(answer: Any, otherwise: str) -> None:
