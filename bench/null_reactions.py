@@ -54,6 +54,10 @@ class HereOnly:
         """See `kit.mesh.Nodes`."""
         return ""
 
+    def is_attached(self) -> bool:
+        """See `gateway.ports.Directory`."""
+        return True
+
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """See `gateway.ports.Directory`."""
 

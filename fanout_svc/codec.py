@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import Change, Node, OwnUpdate, Topic, Totals, Update
+from fanout_svc.domain import Change, Hears, Node, OwnUpdate, Topic, Totals, Update
 from fanout_svc.interest import News
 from fanout_svc.service import TopicStatus
 from kit.caller import Caller
@@ -54,9 +54,15 @@ def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
     )
 
 
-def deliveries_to_pb(deliveries: Sequence[node_pb.Delivery]) -> node_pb.DeliverRequest:
-    """A batch of deliveries."""
-    return node_pb.DeliverRequest(deliveries=deliveries)
+def hears_to_pb(hears: Hears) -> node_pb.Delivery:
+    """What a gateway node is told of another."""
+    tenant, name = hears.topic
+    return node_pb.Delivery(tenant=tenant, topic=name, key=hears.node_id, version=0 if hears.wanted else -1)
+
+
+def deliveries_to_pb(deliveries: Sequence[node_pb.Delivery], sequence: str) -> node_pb.DeliverRequest:
+    """A batch of deliveries, as a part of a sequence."""
+    return node_pb.DeliverRequest(deliveries=deliveries, sequence=sequence)
 
 
 def counts_request_to_pb(wanted: Mapping[Topic, int], *, at_versions: bool) -> bytes:

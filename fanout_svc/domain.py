@@ -70,6 +70,25 @@ class OwnUpdate:
         return f"{self.target} {self.added or self.removed}"
 
 
+@dataclass(frozen=True, slots=True)
+class Hears:
+    """A node wants a topic that has no state, or wants it no longer (`wanted`): told to the other nodes of the topic.
+
+    What follows on the stream goes to that node as well; what came before may not have.
+    """
+
+    topic: Topic
+    node_id: str
+    wanted: bool
+    # Grows with each that is made.
+    version: int
+
+    @property
+    def key(self) -> str:
+        """No key of an update has a space in front."""
+        return f" {self.node_id}"
+
+
 def own_topic(tenant: str, user: str) -> Topic:
     """The topic of one person."""
     return tenant, USERS + user

@@ -33,6 +33,8 @@ class Outbox(Generic[K, T]):
         self._limit = limit
         self._entries: OrderedDict[K, Entry[K, T]] = OrderedDict()
         self._lost: OrderedDict[K, None] = OrderedDict()
+        self.gaps = 0
+        """How many were dropped that were no states: nobody can ask for them again."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -87,3 +89,5 @@ class Outbox(Generic[K, T]):
             key, dropped = self._entries.popitem(last=False)
             if dropped.state:
                 self._lost[key] = None
+            else:
+                self.gaps += 1

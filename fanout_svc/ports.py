@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
-from fanout_svc.domain import Node, OwnUpdate, Topic, Totals, Update
+from fanout_svc.domain import Hears, Node, OwnUpdate, Topic, Totals, Update
 from fanout_svc.interest import News
 
 
@@ -32,8 +32,9 @@ class Nodes(Protocol):
     """Delivers to gateway nodes; none of them waits for another.
 
     What was delivered arrives at least once while the node is joined, or is overtaken by a newer delivery of the same
-    topic and key. Where that cannot be kept (the node was away, or far behind), `on_behind` is called with its id and
-    the topics whose state it has to be told again; None: all.
+    topic and key. Where an update of a person's own could be lost all the same, the node is told so. Where the state of
+    topics could (the node was away, or far behind), `on_behind` is called with its id and the topics whose state it has
+    to be told again; None: all.
     """
 
     on_behind: Callable[[str, Collection[Topic] | None], None]
@@ -46,6 +47,6 @@ class Nodes(Protocol):
         """Forgets the node and all that waits for it."""
         ...
 
-    def deliver(self, update: Update | OwnUpdate, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | Hears, node_ids: Collection[str]) -> None:
         """Has an update delivered to nodes; ids of nodes that are not joined are ignored. Never waits."""
         ...

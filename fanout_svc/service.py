@@ -11,7 +11,7 @@ import structlog
 
 from fanout_svc import metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Change, Topic, Totals, Update, own_topic, own_update
+from fanout_svc.domain import USERS, Change, Hears, Topic, Totals, Update, own_topic, own_update
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.interest import Interest, News
 from fanout_svc.ports import Counts, Nodes
@@ -58,6 +58,7 @@ class Fanout:
         self._greet_after = 0.0
         self._sent: dict[Topic, tuple[int, bool]] = {}
         self._flushes = 0
+        self._introductions = 0
         self._wake = asyncio.Event()
         nodes.on_behind = self.greet_node
 
@@ -93,6 +94,10 @@ class Fanout:
             self._sent.pop(topic, None)
         for node_id, topic in effects.greet:
             self._greet_later(node_id, topic)
+            self._introduce(node_id, topic)
+        for node_id, topic, wanted in news.interests:
+            if not wanted and node_id not in self._interest.nodes_of(topic):
+                self._tell_others(node_id, topic, wanted=False)
         metrics.TOPICS.set(len(self._interest))
         self._wake.set()
 
@@ -200,6 +205,24 @@ class Fanout:
     def _greet_later(self, node_id: str, topic: Topic) -> None:
         if has_counts(topic):
             self._greet.setdefault(topic, set()).add(node_id)
+
+    def _introduce(self, node_id: str, topic: Topic) -> None:
+        """Tells the nodes of a topic without state of each other: a session may move from one to the other."""
+        self._tell_others(node_id, topic, wanted=True)
+        for other in self._interest.nodes_of(topic) if topic[1].startswith(USERS) else ():
+            if other != node_id:
+                self._nodes.deliver(self._hears(topic, other, wanted=True), (node_id,))
+
+    def _tell_others(self, node_id: str, topic: Topic, *, wanted: bool) -> None:
+        if not topic[1].startswith(USERS):
+            return
+        others = [other for other in self._interest.nodes_of(topic) if other != node_id]
+        if others:
+            self._nodes.deliver(self._hears(topic, node_id, wanted=wanted), others)
+
+    def _hears(self, topic: Topic, node_id: str, *, wanted: bool) -> Hears:
+        self._introductions += 1
+        return Hears(topic, node_id, wanted, self._introductions)
 
     def _take_greetings(self, now: float, limit: int) -> dict[Topic, set[str]]:
         taken: dict[Topic, set[str]] = {}

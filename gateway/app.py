@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from gateway.servicer import NodeServicer
 from gateway.tables import read_tables
 from kit.clock import Clock, SystemClock
 from kit.server import Hosted
-from kit.tasks import background
+from kit.tasks import background, crew
 from kit.tokens import Minter, Verifier
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
@@ -51,19 +52,23 @@ async def opened(
     minter: Minter | None = None,
     contracts: Sequence[FileDescriptorSet] = (),
     clock: Clock | None = None,
+    secret: bytes = b"",
 ) -> AsyncIterator[Gateway]:
     """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is taken.
 
-    `contracts` are served instead of those installed; `minter` is needed for `config.dev_tokens` alone.
+    `secret` is the same on all nodes between which sessions may move; empty: they cannot. `contracts` are served
+    instead of those installed; `minter` is needed for `config.dev_tokens` alone.
     """
     clock = clock or SystemClock()
     tables = read_tables(*contracts)
-    node = Node(node_id, config, tables, mesh, directory, verifier, clock)
-    directory.on_fenced(node.fenced)
-    rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
     logins = [dev_login(minter, config.socket.origins)] if config.dev_tokens and minter is not None else []
-    app = application(rest, config, *logins)
+    secret = secret or secrets.token_bytes(32)
     async with AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(crew())
+        node = Node(node_id, config, tables, mesh, directory, verifier, clock, secret=secret, spawn=tasks.start)
+        directory.on_fenced(node.fenced)
+        rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
+        app = application(rest, config, *logins)
         await stack.enter_async_context(background(node.keep_time()))
         listener = await stack.enter_async_context(
             listening(

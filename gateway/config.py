@@ -43,6 +43,27 @@ class SessionLimits(BaseModel):
     )
 
 
+class ResumeLimits(BaseModel):
+    """How long and how much is kept for clients that come back. Times are seconds, sizes are bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: float = Field(default=120.0, ge=0, description="A session whose socket is lost is kept for so long.")
+    pushes: int = Field(default=256, ge=1, description="Durable pushes kept for one session until acknowledged.")
+    bytes: int = Field(default=256 * 1024, ge=1, description="Their size; above either the oldest go: `partial`.")
+    total_bytes: int = Field(default=64 << 20, ge=1, description="The size of all that the node keeps.")
+    sessions: int = Field(
+        default=16_384, ge=0, description="Sessions without a socket; above, those left first are forgotten: `reset`."
+    )
+    take_over: float = Field(
+        default=2.0, gt=0, description="How long another node may take to give a session away; then `partial`."
+    )
+    linger: float = Field(
+        default=10.0, ge=0, description="A durable topic is wanted for so long after nobody hears it any more."
+    )
+    recent: int = Field(default=64, ge=1, description="Pushes of a durable topic that are known when they come again.")
+
+
 class Config(BaseModel):
     """Settings of a gateway node. Times are seconds, sizes are bytes."""
 
@@ -55,6 +76,7 @@ class Config(BaseModel):
     )
     socket: SocketLimits = Field(default=SocketLimits(), description="What the port and each socket take.")
     session: SessionLimits = Field(default=SessionLimits(), description="What each connection may do.")
+    resume: ResumeLimits = Field(default=ResumeLimits(), description="What is kept for clients that come back.")
 
     connections_per_user: int = Field(
         default=100, ge=1, description="Live connections of one user; one more is closed with 4503."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,23 @@ import structlog
 from google.rpc import status_pb2
 
 from gateway import metrics
-from gateway.frames import BrokenSocket, Call, Fault, Frames, Subscribe, Unsubscribe, error_of_fault, error_of_status
+from gateway.frames import (
+    BrokenSocket,
+    Call,
+    Fault,
+    Frames,
+    Resume,
+    Subscribe,
+    Unsubscribe,
+    error_of_fault,
+    error_of_status,
+)
 from gateway.hub import Feed
 from gateway.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.socket import Socket
+from gateway.trail import Trail
 from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 if TYPE_CHECKING:
     from gateway.node import Node
@@ -31,13 +43,17 @@ class Connection:
         "_merged",
         "_node",
         "_out",
+        "_shown",
         "_waiting",
+        "device",
+        "early",
         "frames",
         "session",
         "session_id",
         "slot",
         "socket",
         "token_id",
+        "trail",
     )
 
     socket: Socket
@@ -46,7 +62,12 @@ class Connection:
         self.frames = frames
         self.session = session
         self.session_id = ""
-        """Empty until hello."""
+        """Empty until hello, and once the session has gone elsewhere."""
+        self.device = ""
+        self.trail: Trail | None = None
+        """The durable pushes of the session; None: there was none yet."""
+        self.early: list[Delivery | None] | None = None
+        """What comes while it is being found out if the session can go on (None: something was perhaps missed)."""
         self.token_id = token_id
         self.slot = -1
         """Where the wheel has put it."""
@@ -54,6 +75,7 @@ class Connection:
         self._out = b""
         self._waiting: dict[Feed, None] | None = None
         self._merged = 0
+        self._shown = 0
 
     def on_open(self, socket: Socket) -> None:
         """See `socket.SocketHandler`."""
@@ -81,10 +103,11 @@ class Connection:
         self.run(effects)
 
     def on_writable(self) -> None:
-        """See `socket.SocketHandler`. The newest of each feed that waited, as much as fits."""
+        """See `socket.SocketHandler`. What is durable, then the newest of each feed that waited, as much as fits."""
         waiting = self._waiting
         if waiting is None:
             return
+        self._show()
         if self._merged:
             self.socket.send(self.frames.notice("lag", pb.Lag(merged=self._merged)))
             self._merged = 0
@@ -98,7 +121,7 @@ class Connection:
                     batch.append(encoded)
                     size += len(encoded)
             self.socket.send(b"".join(batch))
-        if not waiting:
+        if not waiting and (self.trail is None or self._shown == self.trail.seq):
             self._waiting = None
             self.session.caught_up()
 
@@ -110,16 +133,66 @@ class Connection:
 
     def hold(self, feed: Feed) -> None:
         """See `hub.Subscriber`."""
-        waiting = self._waiting
-        if waiting is None:
-            waiting = self._waiting = {}
-            self.session.behind(self._node.monotonic())
-            self._node.schedule(self)
+        waiting = self._wait()
         if feed in waiting:
             self._merged += 1
             metrics.count("merged", 1)
         else:
             waiting[feed] = None
+
+    def tell(self, delivery: Delivery) -> None:
+        """See `durable.Listener`."""
+        if self.early is not None:
+            self.early.append(delivery)
+            return
+        if self.trail is None:
+            self.trail = self._node.new_trail()
+        self.trail.add(delivery)
+        if self.trail.lost > self._shown:
+            self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes are waiting to be read"))
+        else:
+            self._show()
+
+    def skip(self) -> None:
+        """See `durable.Listener`."""
+        if self.early is not None:
+            self.early.append(None)
+            return
+        if self.trail is None:
+            self.trail = self._node.new_trail()
+        all_shown = self._shown == self.trail.seq
+        self.trail.skip()
+        if all_shown:
+            self._shown = self.trail.seq
+
+    def go_on(self, trail: Trail, seq: int) -> None:
+        """Shows the durable pushes of a session that goes on, those after `seq`."""
+        self.trail = trail
+        self._shown = seq
+        early, self.early = self.early, None
+        self._show()
+        for delivery in early or ():
+            self.skip() if delivery is None else self.tell(delivery)
+
+    def _show(self) -> None:
+        """Writes the durable pushes that were not written yet, as far as the socket takes them."""
+        trail = self.trail
+        if trail is None:
+            return
+        for seq, delivery in trail.after(self._shown):
+            if self.socket.buffered:
+                self._wait()
+                return
+            self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
+            self._shown = seq
+            metrics.count("deliveries", 1)
+
+    def _wait(self) -> dict[Feed, None]:
+        if self._waiting is None:
+            self._waiting = {}
+            self.session.behind(self._node.monotonic())
+            self._node.schedule(self)
+        return self._waiting
 
     def run(self, effects: Sequence[Effect]) -> None:
         """Does what the session has decided."""
@@ -130,10 +203,13 @@ class Connection:
                 case Refuse():
                     self._answer("error", self.frames.answer(effect.id, "error", error_of_fault(effect.fault)))
                 case Pong():
-                    pong = pb.Pong(server_time_ms=self._node.wall_ms())
-                    self._answer("pong", self.frames.answer(effect.id, "pong", pong))
+                    if self.trail is not None:
+                        self.trail.acknowledge(effect.seq)
+                    self._answer("pong", self.frames.answer(effect.id, "pong", self._node.pong(self)))
                 case Open():
                     self._open(effect)
+                case Resume():
+                    self._node.resume(self, effect)
                 case Subscribe():
                     self._subscribe(effect)
                 case Unsubscribe():
@@ -199,12 +275,22 @@ class Connection:
         log.debug("session opened", session=self.session_id, client=hello.client)
         self._answer("welcome", self.frames.answer(hello.id, "welcome", self._node.welcome(self)))
 
+    def resumed(self, id: int, resumed: pb.Resumed, topics: dict[str, int]) -> None:
+        """Answers `resume` and subscribes the topics, each with the newest version the client has seen of its state."""
+        self.socket.raise_limit()
+        self.session.resumed(topics)
+        self._subscribe_with(self.frames.answer(id, "resumed", resumed), topics, topics)
+        metrics.frames_out["resumed"] += 1
+
     def _subscribe(self, subscribe: Subscribe) -> None:
-        known = self._node.hub.subscribe(self, self.session.tenant, subscribe.topics)
         metrics.frames_out["subscribed"] += 1
         done = self.frames.answer(subscribe.id, "subscribed", pb.Subscribed(topics=subscribe.topics))
+        self._subscribe_with(done, subscribe.topics)
+
+    def _subscribe_with(self, answer: bytes, topics: Iterable[str], seen: Mapping[str, int] | None = None) -> None:
+        known = self._node.hub.subscribe(self, self.session.tenant, topics, seen)
         # At once and not with the other answers: a push of a newer version must not overtake what is known now.
-        self._out += done
+        self._out += answer
         self.flush()
         for feed in known:
             self.hold(feed)

@@ -15,7 +15,7 @@ from kit.errors import Invalid, remote_error
 from kit.guard import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
 
-Answer = Literal["welcome", "subscribed", "unsubscribed", "pong", "error"]
+Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "error"]
 """Frames of the session that answer one of the client's."""
 Notice = Literal["goaway", "lag"]
 """Frames of the session that answer nothing."""
@@ -26,6 +26,19 @@ class Hello:
     """Opens the session."""
 
     id: int
+    device: str
+    client: str
+
+
+@dataclass(slots=True)
+class Resume:
+    """Goes on with a session: `topics` are pairs of a topic and the newest version seen of it (0: none)."""
+
+    id: int
+    session: str
+    token: str
+    seq: int
+    topics: Sequence[tuple[str, int]]
     device: str
     client: str
 
@@ -48,9 +61,10 @@ class Unsubscribe:
 
 @dataclass(slots=True)
 class Ping:
-    """Keeps the session alive."""
+    """Keeps the session alive; `seq`: all durable pushes up to it have been seen."""
 
     id: int
+    seq: int = 0
 
 
 @dataclass(slots=True)
@@ -82,7 +96,7 @@ class Unreadable:
     fault: Fault
 
 
-Frame = Hello | Subscribe | Unsubscribe | Ping | Call | Unreadable
+Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | Call | Unreadable
 
 
 class BrokenSocket(Exception):
@@ -109,8 +123,11 @@ class Frames(Protocol):
         """The answer to a call, with the serialized response message. Raises ValueError where that cannot be read."""
         ...
 
-    def push(self, topic: str, kind: str, payload: bytes) -> bytes:
-        """A push of the type `kind`, with its serialized message. Raises ValueError where that cannot be read."""
+    def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
+        """A push of the type `kind`, with its serialized message. Raises ValueError where that cannot be read.
+
+        `seq` above 0: its number within the session.
+        """
         ...
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
@@ -159,8 +176,12 @@ def session_frame(id: int, kind: str, body: Message) -> Frame:
         return Unreadable(id, invalid(str(error), error.field))
     if isinstance(body, pb.Hello):
         return Hello(id, body.device, body.client)
+    if isinstance(body, pb.Resume):
+        topics = tuple({position.topic: position.version for position in body.topics}.items())
+        return Resume(id, body.session, body.resume_token, body.seq, topics, body.device, body.client)
     if isinstance(body, pb.Subscribe):
         return Subscribe(id, tuple(dict.fromkeys(body.topics)))
     if isinstance(body, pb.Unsubscribe):
         return Unsubscribe(id, tuple(dict.fromkeys(body.topics)))
-    return Ping(id)
+    assert isinstance(body, pb.Ping)
+    return Ping(id, body.seq)

@@ -106,14 +106,15 @@ class JsonFrames:
             raise ValueError(f"the response is not a {rpc.response.name}") from None
         return encode_frame(TEXT, _encode({"type": "ack", "id": id, **write(message)}))
 
-    def push(self, topic: str, kind: str, payload: bytes) -> bytes:
+    def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """See `frames.Frames`."""
         try:
             parse, write = self._pushes[kind]
             message = parse(payload)
         except (KeyError, DecodeError):
             raise ValueError(f"{kind!r} is no push that is known here, or its message cannot be read") from None
-        return encode_frame(TEXT, _encode({"type": kind, "topic": topic, **write(message)}))
+        number = {"seq": seq} if seq else {}
+        return encode_frame(TEXT, _encode({"type": kind, "topic": topic, **number, **write(message)}))
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
         """See `frames.Frames`."""

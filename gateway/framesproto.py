@@ -51,9 +51,9 @@ class ProtoFrames:
         """See `frames.Frames`."""
         return _encode(pb.ServerFrame(id=id, ack=pb.Ack(response=response)))
 
-    def push(self, topic: str, kind: str, payload: bytes) -> bytes:
+    def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """See `frames.Frames`."""
-        return _encode(pb.ServerFrame(push=pb.Push(topic=topic, type=kind, payload=payload)))
+        return _encode(pb.ServerFrame(push=pb.Push(topic=topic, type=kind, payload=payload, seq=seq)))
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
         """See `frames.Frames`."""

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from gateway.config import Config
+from gateway.durable import DurableTopics, Listener
 from gateway.frames import Frames
 from gateway.metrics import count
 from gateway.ports import Directory
@@ -18,11 +19,13 @@ from plaudit.gateway.v1 import node_service_pb2 as pb
 log = structlog.get_logger()
 TopicName = tuple[str, str]
 """Tenant and topic."""
+# The key of the feed that tells the state of a topic as a whole.
+_STATE = ""
 # Seconds for which what was known of a topic is still shown to whoever comes back to it.
 _FRESH = 5.0
 
 
-class Subscriber(Protocol):
+class Subscriber(Listener, Protocol):
     """A connection, as the hub sees it."""
 
     socket: Socket
@@ -72,6 +75,11 @@ class Feed:
         newest = self.newer or self.current
         return version >= self.floor if newest is None else version > newest.version
 
+    @property
+    def version(self) -> int:
+        """The newest that everyone has, or is just getting."""
+        return self.floor if self.current is None else self.current.version
+
     def forget(self) -> None:
         """Keeps the version, and nothing to show."""
         if self.current is not None:
@@ -79,9 +87,11 @@ class Feed:
 
 
 class _Topic:
-    __slots__ = ("feeds", "groups", "left")
+    __slots__ = ("ahead", "feeds", "groups", "left")
 
     def __init__(self) -> None:
+        self.ahead: dict[Subscriber, int] | None = None
+        """Who has seen a newer state than this node, with its version: hears nothing until this node has it, too."""
         self.left = 0.0
         """When the last subscriber left."""
         self.feeds: dict[str, Feed] = {}
@@ -93,7 +103,10 @@ class _Topic:
 class Hub:
     """Topics of this node. A version shown to a subscriber is never followed by an older one (I8)."""
 
-    def __init__(self, directory: Directory, config: Config, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Directory, durable: DurableTopics, config: Config, monotonic: Callable[[], float]
+    ) -> None:
+        self.durable = durable
         self._monotonic = monotonic
         self._directory = directory
         self._slice = config.slice
@@ -105,24 +118,54 @@ class Hub:
         self._departures = 0
 
     def __len__(self) -> int:
-        return len(self._topics)
+        return len(self._topics) + len(self.durable)
 
-    def subscribe(self, subscriber: Subscriber, tenant: str, topics: Iterable[str]) -> Sequence[Feed]:
-        """Adds a subscriber; returns the feeds that have something for it at once."""
+    def subscribe(
+        self, subscriber: Subscriber, tenant: str, topics: Iterable[str], seen: Mapping[str, int] | None = None
+    ) -> Sequence[Feed]:
+        """Adds a subscriber; returns the feeds that have something for it at once.
+
+        `seen`: topics of which it has seen a state, with the version: neither that nor an older one is shown to it.
+        """
         known: list[Feed] = []
         for name in topics:
+            if self.durable.has(name):
+                self.durable.join(subscriber, tenant, name)
+                continue
             topic = self._topics.get((tenant, name))
             if topic is None:
                 topic = self._topics[tenant, name] = self._return((tenant, name))
                 self._directory.wanted(tenant, name)
+            floor = seen.get(name, 0) if seen else 0
+            state = topic.feeds.get(_STATE)
+            if floor > (state.version if state is not None else 0):
+                # What this node is told next may be older than what another one has shown already.
+                topic.ahead = topic.ahead or {}
+                topic.ahead[subscriber] = floor
+                continue
+            if topic.ahead:
+                topic.ahead.pop(subscriber, None)
             topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
-            known.extend(feed for feed in topic.feeds.values() if feed.current is not None)
+            known.extend(
+                feed
+                for feed in topic.feeds.values()
+                if feed.current is not None and (feed is not state or feed.current.version > floor)
+            )
         return known
 
     def unsubscribe(self, subscriber: Subscriber, tenant: str, topics: Iterable[str]) -> None:
         """Takes a subscriber away; what nobody hears is forgotten, but for its versions."""
         for name in topics:
+            if self.durable.has(name):
+                self.durable.leave(subscriber, tenant, name)
+                continue
             topic = self._topics.get((tenant, name))
+            if topic is not None and topic.ahead:
+                topic.ahead.pop(subscriber, None)
+                topic.ahead = topic.ahead or None
+                if not topic.groups and not topic.ahead:
+                    self._forget((tenant, name), topic)
+                    continue
             group = topic.groups.get(subscriber.frames) if topic is not None else None
             if topic is None or group is None:
                 continue
@@ -131,7 +174,7 @@ class Hub:
             if group:
                 continue
             del topic.groups[subscriber.frames]
-            if not topic.groups:
+            if not topic.groups and not topic.ahead:
                 self._forget((tenant, name), topic)
 
     def _return(self, name: TopicName) -> _Topic:
@@ -151,12 +194,14 @@ class Hub:
         if len(self._departed) > self._max_departed:
             del self._departed[next(iter(self._departed))]
 
-    async def deliver(self, delivery: pb.Delivery) -> int:
+    async def deliver(self, stream: object, delivery: pb.Delivery) -> int:
         """Brings a push to its subscribers; returns how many sockets it was meant for. 0: nobody, or no news.
 
         Lets the loop go on after every slice. A push that comes while an older one of its feed is still on its way
         waits for it, and only the newest of those.
         """
+        if self.durable.has(delivery.topic):
+            return self.durable.deliver(stream, delivery)
         name = delivery.tenant, delivery.topic
         # A topic that was left a moment ago is still kept up: who leaves and comes back at once may not have been
         # noticed by anyone, so that nobody would send what was missed.
@@ -188,6 +233,8 @@ class Hub:
         try:
             while update is not None:
                 feed.current = update
+                if topic.ahead:
+                    self._catch_up(topic, feed, update.version - 1)
                 for frames, group in list(topic.groups.items()):
                     try:
                         encoded = update.encoded(frames)
@@ -196,10 +243,20 @@ class Hub:
                         log.warning("push dropped", reason=str(error))
                         break
                     sockets += await self._send(group, feed, encoded)
+                if topic.ahead:
+                    self._catch_up(topic, feed, update.version)
                 update, feed.newer = feed.newer, None
         finally:
             feed.running = False
         return sockets
+
+    def _catch_up(self, topic: _Topic, feed: Feed, version: int) -> None:
+        if feed is not topic.feeds.get(_STATE) or topic.ahead is None:
+            return
+        for subscriber in [one for one, floor in topic.ahead.items() if floor <= version]:
+            del topic.ahead[subscriber]
+            topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
+        topic.ahead = topic.ahead or None
 
     async def _send(self, group: Mapping[Socket, Subscriber], feed: Feed, encoded: bytes) -> int:
         sockets = list(group)

@@ -18,7 +18,11 @@ from kit.telemetry import SECONDS
 CONNECTIONS = Gauge("plaudit_gateway_connections", "Open WebSockets.")
 SESSIONS = Gauge("plaudit_gateway_sessions", "Sessions that have said hello.")
 TOPICS = Gauge("plaudit_gateway_topics", "Topics with a subscriber.")
+DEPARTED = Gauge("plaudit_gateway_departed_sessions", "Sessions kept without a socket.")
+KEPT = Gauge("plaudit_gateway_kept_bytes", "Durable pushes kept until they are acknowledged.")
 
+resumes: dict[str, int] = defaultdict(int)
+"""Sessions that clients wanted to go on with, by verdict."""
 frames_in: dict[str, int] = defaultdict(int)
 """Frames received, by kind."""
 frames_out: dict[str, int] = defaultdict(int)
@@ -60,6 +64,7 @@ class _Collector(Collector):
             yield CounterMetricFamily(f"plaudit_gateway_{name}", _HELP[name], value=number)
         yield _family("frames_in", "Frames received, by kind.", "kind", frames_in)
         yield _family("frames_out", "Frames sent, by kind, apart from pushes.", "kind", frames_out)
+        yield _family("resumes", "Resumes, by verdict.", "verdict", resumes)
         yield _family("closes", "WebSockets ended, by code.", "code", {str(code): n for code, n in closes.items()})
         calls = HistogramMetricFamily("plaudit_gateway_call_seconds", "From a frame to its answer.", labels=["type"])
         for kind, buckets in _calls.items():

@@ -1,67 +1,49 @@
-"""A gateway node: lets clients in, knows all connections, gives time its turn, and empties itself on a drain."""
+"""A gateway node: knows all connections and sessions, gives time its turn, and empties itself on a drain."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
+from typing import Any
 
 import structlog
 
 from gateway import metrics
+from gateway.admission import Admission, going_away
 from gateway.config import Config
 from gateway.connection import Connection
-from gateway.frames import Frames
+from gateway.departures import Departed, Departures
+from gateway.draining import empty
+from gateway.durable import DurableTopics
+from gateway.frames import Frames, Resume
 from gateway.framesjson import JsonFrames
 from gateway.framesproto import ProtoFrames
-from gateway.handshake import Accept, Handshake, Refuse, choose_subprotocol
+from gateway.handshake import Accept, Handshake, Refuse
 from gateway.hub import Hub
 from gateway.ports import Calls, Directory
-from gateway.session import CloseCode, Goaway, Session
-from gateway.socket import Socket
+from gateway.resumetoken import Claim, ResumeTokens
+from gateway.resumption import Resumption
+from gateway.session import Goaway
 from gateway.tables import Tables
+from gateway.trail import Pool, Trail
 from gateway.wheel import Wheel
 from kit.clock import Clock
-from kit.errors import Unauthenticated
 from kit.ids import new_id
 from kit.tokens import Verifier
+from plaudit.fanout.v1 import fanout_service_pb2 as fanout
 from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import node_service_pb2 as node_pb
 
 log = structlog.get_logger()
-BEARER = "bearer."
-_RETRY = {"Retry-After": "1"}
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
 _TICK = 0.5
-# On a drain: seconds from goaway to the first close, and from one close to the next where there are few.
-_LEAD = 0.5
-_APART = 0.01
 # Everyone comes up at least this often, to see whether the token was revoked.
 _LOOK = 30.0
-
-
-class Rejected:
-    """A client that may not stay, told so by a close code: browsers cannot read the status of a handshake."""
-
-    __slots__ = ("_code", "_reason")
-
-    def __init__(self, code: CloseCode, reason: str) -> None:
-        self._code = code
-        self._reason = reason
-
-    def on_open(self, socket: Socket) -> None:
-        """See `socket.SocketHandler`."""
-        metrics.closes[self._code] += 1
-        socket.close(self._code, self._reason)
-
-    def on_message(self, is_text: bool, payload: bytes) -> None:
-        """See `socket.SocketHandler`."""
-
-    def on_writable(self) -> None:
-        """See `socket.SocketHandler`."""
-
-    def on_close(self, code: int, reason: str) -> None:
-        """See `socket.SocketHandler`."""
+# After these the client does not come back to the session: it said goodbye.
+_FAREWELLS = frozenset({1000})
+_TERMINAL = 4500
+_FANOUT = fanout.DESCRIPTOR.services_by_name["FanoutService"].full_name
 
 
 class Node:
@@ -76,85 +58,121 @@ class Node:
         directory: Directory,
         verifier: Verifier,
         clock: Clock,
+        *,
+        secret: bytes,
+        spawn: Spawn,
     ) -> None:
+        """`secret` seals resume tokens: the same on all nodes. `spawn` runs something beside everything else."""
         self.node_id = node_id
         self.config = config
         self.calls = calls
-        self.hub = Hub(directory, config, clock.monotonic)
+        self.durable = DurableTopics(
+            directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(_FANOUT))
+        )
+        self.hub = Hub(directory, self.durable, config, clock.monotonic)
+        self.departures = Departures(config.resume, self.durable)
+        self.sessions: dict[str, Connection] = {}
         self.draining = False
         self.monotonic = clock.monotonic
+        self.directory = directory
         self._clock = clock
-        self._directory = directory
         self._verifier = verifier
         frames: list[Frames] = [JsonFrames(tables), ProtoFrames(tables)]
-        self._frames = {each.subprotocol: each for each in frames}
-        self._default = frames[0]
+        self._admission = Admission(config, {each.subprotocol: each for each in frames}, verifier, clock)
         self._connections: set[Connection] = set()
-        self._sessions: dict[str, Connection] = {}
-        self._users: Counter[tuple[str, str]] = Counter()
-        self._addresses: Counter[str] = Counter()
         self._wheel: Wheel[Connection] = Wheel(clock.monotonic())
         self._unwritten: list[Connection] = []
+        self._pool = Pool(config.resume.total_bytes)
+        # A client may be lost for as long as it can be silent before the window begins.
+        self.tokens = ResumeTokens(secret, clock, config.resume.window + config.session.silence)
+        self._resumption = Resumption(self, spawn)
 
     def __len__(self) -> int:
         return len(self._connections)
 
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._connections
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no session is here, with a socket or without."""
+        return not self._connections and not len(self.departures)
+
     def accept(self, handshake: Handshake) -> Accept | Refuse:
         """Decides about a handshake. See `port.Acceptor`."""
-        if self.draining:
-            return Refuse(503, "DRAINING", "the node is going away", _RETRY)
-        if self._addresses[handshake.peer[0]] >= self.config.connections_per_address:
-            return Refuse(429, "TOO_MANY_CONNECTIONS", "this address has too many connections", _RETRY)
-        subprotocol = choose_subprotocol(handshake.subprotocols, self._frames)
-        if handshake.subprotocols and subprotocol is None:
-            return Refuse(400, "NO_SUBPROTOCOL", f"the subprotocols are {' and '.join(self._frames)}")
-        frames = self._frames[subprotocol] if subprotocol else self._default
-        now = self._clock.now()
-        try:
-            principal = self._verifier.verify(_token(handshake), now)
-        except Unauthenticated as error:
-            return Accept(subprotocol, partial(Rejected, CloseCode.BAD_TOKEN, str(error)))
-        if principal.service:
-            return Accept(subprotocol, partial(Rejected, CloseCode.FORBIDDEN, "sessions are for users"))
-        if self._users[principal.tenant, principal.subject] >= self.config.connections_per_user:
-            return Accept(subprotocol, partial(Rejected, CloseCode.LIMIT, "this user has too many connections"))
-        began = self.monotonic()
-        # The token's time is the world's, ours only grows: a clock that jumps ends no session.
-        expires = began + principal.expires - now
-        session = Session(principal.tenant, principal.subject, expires, self.config.session, began)
-        return Accept(subprotocol, partial(Connection, self, frames, session, principal.token_id))
+        return going_away() if self.draining else self._admission.decide(handshake, partial(Connection, self))
 
     def joined(self, connection: Connection) -> None:
         """A connection is open."""
-        session = connection.session
         self._connections.add(connection)
-        self._users[session.tenant, session.user] += 1
-        self._addresses[connection.socket.peer[0]] += 1
+        self._admission.entered(connection.session, connection.socket.peer[0])
         self.schedule(connection)
         metrics.CONNECTIONS.inc()
 
     def opened(self, connection: Connection, device: str) -> None:
-        """A connection has said hello."""
+        """A connection has begun a session."""
+        self.holds(connection, new_id(), device)
         session = connection.session
-        connection.session_id = new_id()
-        self._sessions[connection.session_id] = connection
-        self._directory.opened(connection.session_id, session.tenant, session.user, device)
+        self.directory.opened(connection.session_id, session.tenant, session.user, device)
+
+    def holds(self, connection: Connection, session_id: str, device: str) -> None:
+        """A connection has a session, a new one or one that goes on."""
+        connection.session_id, connection.device = session_id, device
+        self.sessions[session_id] = connection
+        self.departures.returned(session_id)
         self.schedule(connection)
         metrics.SESSIONS.inc()
+
+    def resume(self, connection: Connection, frame: Resume) -> None:
+        """A client wants to go on with a session."""
+        self._resumption.resume(connection, frame)
+
+    async def give(self, request: node_pb.TakeOverRequest) -> node_pb.TakeOverResponse:
+        """Gives a session to another node; raises NoSuchSession."""
+        return await self._resumption.give(request)
+
+    def part(self, connection: Connection) -> Departed:
+        """Takes the session from its connection; its pushes are kept from now on."""
+        session = connection.session
+        departed = Departed(
+            connection.session_id,
+            session.tenant,
+            session.user,
+            connection.device,
+            tuple(topic for topic in session.topics or () if self.durable.has(topic)),
+            connection.trail or self.new_trail(),
+        )
+        self.departures.listen(departed)
+        for topic in departed.topics:
+            self.durable.leave(connection, session.tenant, topic)
+        connection.trail = None
+        del self.sessions[connection.session_id]
+        connection.session_id = ""
+        metrics.SESSIONS.dec()
+        return departed
+
+    def depart(self, departed: Departed) -> None:
+        """Keeps a session without a socket for the resume window."""
+        for ended in self.departures.keep(departed, self.monotonic()):
+            self.directory.closed(ended.session_id)
+        metrics.DEPARTED.set(len(self.departures))
 
     def left(self, connection: Connection, code: int) -> None:
         """A connection is gone."""
         session = connection.session
         self._wheel.drop(connection)
         self._connections.discard(connection)
-        _lower(self._users, (session.tenant, session.user))
-        _lower(self._addresses, connection.socket.peer[0])
+        self._admission.left(session, connection.socket.peer[0])
+        if connection.session_id:
+            departed = self.part(connection)
+            if code in _FAREWELLS or code >= _TERMINAL or not self.config.resume.window:
+                self.departures.end(departed)
+                departed.trail.close()
+                self.directory.closed(departed.session_id)
+            else:
+                self.depart(departed)
         if session.topics:
             self.hub.unsubscribe(connection, session.tenant, session.topics)
-        if connection.session_id:
-            del self._sessions[connection.session_id]
-            self._directory.closed(connection.session_id)
-            metrics.SESSIONS.dec()
         metrics.CONNECTIONS.dec()
         metrics.TOPICS.set(len(self.hub))
         metrics.closes[code] += 1
@@ -162,9 +180,15 @@ class Node:
     def fenced(self, session_ids: Iterable[str]) -> None:
         """Later sessions of the same devices have taken over; unknown ids are none of ours any more."""
         for session_id in session_ids:
-            connection = self._sessions.get(session_id)
+            connection = self.sessions.get(session_id)
             if connection is not None:
                 connection.run(connection.session.fenced())
+            else:
+                self.departures.drop(session_id)
+
+    def new_trail(self, seq: int = 0) -> Trail:
+        """For the durable pushes of a session, numbered from the one after `seq`."""
+        return Trail(self.config.resume, self._pool, seq)
 
     def schedule(self, connection: Connection) -> None:
         """Makes sure the connection gets its tick in time."""
@@ -181,7 +205,12 @@ class Node:
                 connection.run(session.tick(now))
             if not session.closed:
                 self.schedule(connection)
+        for departed in self.departures.expire(now):
+            self.directory.closed(departed.session_id)
+        self.durable.expire(now)
         metrics.TOPICS.set(len(self.hub))
+        metrics.DEPARTED.set(len(self.departures))
+        metrics.KEPT.set(self._pool.used)
 
     async def keep_time(self) -> None:
         """Ticks until cancelled."""
@@ -215,7 +244,19 @@ class Node:
                 calls_in_flight=limits.calls_in_flight,
             ),
             server_time_ms=self.wall_ms(),
+            resume_token=self._resume_token(connection),
+            resume_window_seconds=round(self.config.resume.window),
         )
+
+    def pong(self, connection: Connection) -> pb.Pong:
+        """What a client is told when it asks whether anybody is there."""
+        seq = connection.trail.seq if connection.trail is not None else 0
+        return pb.Pong(server_time_ms=self.wall_ms(), seq=seq, resume_token=self._resume_token(connection))
+
+    def _resume_token(self, connection: Connection) -> str:
+        session = connection.session
+        claim = Claim(connection.session_id, self.node_id, connection.device)
+        return self.tokens.seal(session.tenant, session.user, claim)
 
     def goaway(self, goaway: Goaway) -> pb.Goaway:
         """What a client is told on a drain."""
@@ -231,35 +272,4 @@ class Node:
     async def drain(self, grace: float) -> None:
         """Lets nobody in, tells everybody to go, and closes them one after the other within `grace` seconds."""
         self.draining = True
-        began = self.monotonic()
-        # The last quarter is for close frames to be answered. A few clients need no long farewell.
-        deadline = began + grace * 0.75
-        lead = min(grace * 0.25, _LEAD)
-        remaining = list(self._connections)
-        random.shuffle(remaining)
-        for index, connection in enumerate(remaining):
-            close_at = began + min(lead + index * _APART, lead + grace * 0.5 * index / len(remaining))
-            spread = random.uniform(0, self.config.reconnect_spread)
-            connection.run(connection.session.drain(spread, close_at, deadline))
-            if index % self.config.slice == 0:
-                await asyncio.sleep(0)
-        log.info("draining", connections=len(remaining), grace=grace)
-        while self._connections and self.monotonic() < began + grace:
-            now = self.monotonic()
-            remaining = [connection for connection in remaining if not connection.session.closed]
-            for connection in remaining:
-                connection.run(connection.session.tick(now))
-            await asyncio.sleep(min(0.05 + len(remaining) / 100_000, grace / 20))
-
-
-def _token(handshake: Handshake) -> str:
-    scheme, _, token = handshake.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    return next((item.removeprefix(BEARER) for item in handshake.subprotocols if item.startswith(BEARER)), "")
-
-
-def _lower(counter: Counter[str] | Counter[tuple[str, str]], key: str | tuple[str, str]) -> None:
-    counter[key] -= 1  # type: ignore[index]
-    if counter[key] <= 0:  # type: ignore[index]
-        del counter[key]
+        await empty(self, list(self._connections), grace)

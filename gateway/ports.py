@@ -32,12 +32,21 @@ class Calls(Protocol):
         request: bytes,
         *,
         key: str = "",
+        at: str = "",
         tenant: str = "",
         user: str = "",
         unlimited: bool = False,
         timeout: float = 5.0,
     ) -> bytes:
-        """As `submit`, awaited. Raises RemoteError."""
+        """As `submit`, awaited. Raises RemoteError. `at`: on the node of this address."""
+        ...
+
+    def addresses(self, service: str) -> Sequence[str]:
+        """The addresses of the live nodes that host a service."""
+        ...
+
+    def address_of(self, node_id: str) -> str:
+        """The address of a live node; empty: there is none of that id."""
         ...
 
 
@@ -52,11 +61,15 @@ class Directory(Protocol):
         ...
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
-        """A session began."""
+        """A session began, or came here from another node."""
         ...
 
     def closed(self, session_id: str) -> None:
-        """A session ended."""
+        """A session ended, or went to another node."""
+        ...
+
+    def is_attached(self) -> bool:
+        """Whether the others know this node now."""
         ...
 
     def wanted(self, tenant: str, topic: str) -> None:

@@ -22,11 +22,22 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         self, request_iterator: AsyncIterator[pb.DeliverRequest], context: grpc.aio.ServicerContext[object, object]
     ) -> AsyncIterator[pb.DeliverResponse]:
         """Answers each batch when it is in the sockets' queues, which is what slows the sender down."""
-        hub = self._node.hub
-        async for request in request_iterator:
-            sockets = 0
-            for delivery in request.deliveries:
-                sockets += await hub.deliver(delivery)
-            yield pb.DeliverResponse(sockets=sockets)
-            if self._node.draining and not len(self._node):
-                raise Draining("the last socket of this node is gone")
+        hub, durable = self._node.hub, self._node.durable
+        stream = object()
+        try:
+            async for request in request_iterator:
+                durable.stream_goes_on(stream, request.sequence)
+                sockets = 0
+                for delivery in request.deliveries:
+                    sockets += await hub.deliver(stream, delivery)
+                yield pb.DeliverResponse(sockets=sockets)
+                if self._node.draining and self._node.is_empty:
+                    raise Draining("the last session of this node is gone")
+        finally:
+            durable.stream_ended(stream)
+
+    async def TakeOver(
+        self, request: pb.TakeOverRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> pb.TakeOverResponse:
+        """See the contract."""
+        return await self._node.give(request)

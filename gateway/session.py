@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from gateway.config import SessionLimits
-from gateway.frames import Call, Fault, Frame, Hello, Ping, Subscribe, Unreadable, Unsubscribe
+from gateway.frames import Call, Fault, Frame, Hello, Ping, Resume, Subscribe, Unreadable, Unsubscribe
 from kit.bucket import Bucket
 
 
@@ -20,6 +20,7 @@ class CloseCode(IntEnum):
     DRAIN = 4000
     SLOW_CONSUMER = 4001
     SILENT = 4002
+    MOVED = 4004
     BAD_TOKEN = 4500
     FORBIDDEN = 4501
     BAD_FRAME = 4502
@@ -38,9 +39,10 @@ class Open:
 
 @dataclass(slots=True)
 class Pong:
-    """Answer with `pong`."""
+    """Answer with `pong`; the client has seen all durable pushes up to `seq`."""
 
     id: int
+    seq: int = 0
 
 
 @dataclass(slots=True)
@@ -67,8 +69,8 @@ class Close:
     reason: str
 
 
-# Call, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
-Effect = Open | Pong | Refuse | Goaway | Close | Call | Subscribe | Unsubscribe
+# Call, Resume, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
+Effect = Open | Pong | Refuse | Goaway | Close | Call | Resume | Subscribe | Unsubscribe
 
 _NOTHING: Sequence[Effect] = ()
 _TOO_FAST = "frames come too fast"
@@ -88,6 +90,7 @@ class Session:
         "calls",
         "closed",
         "opened",
+        "resuming",
         "tenant",
         "topics",
         "user",
@@ -97,7 +100,9 @@ class Session:
         self.tenant = tenant
         self.user = user
         self.opened = False
-        """Whether hello was said."""
+        """Whether hello was said, or a session goes on."""
+        self.resuming = False
+        """Whether it is being found out if a session can go on."""
         self.calls = 0
         """Calls in flight."""
         self.topics: set[str] | None = None
@@ -129,7 +134,9 @@ class Session:
         return self._receive_other(frame, now)
 
     def _receive_other(self, frame: Frame, now: float) -> Sequence[Effect]:
-        if self.opened or isinstance(frame, Hello):
+        if self.resuming:
+            return self._close(CloseCode.BAD_FRAME, "resumed comes first")
+        if self.opened or isinstance(frame, Hello | Resume):
             # Before hello nothing else counts, or unreadable frames would keep a socket open.
             self._heard = now
         if isinstance(frame, Unreadable):
@@ -139,10 +146,14 @@ class Session:
                 return self._close(CloseCode.BAD_FRAME, "hello was said already")
             self.opened = True
             return (Open(frame.id, frame.device, frame.client),)
+        if isinstance(frame, Resume):
+            if self.opened:
+                return self._close(CloseCode.BAD_FRAME, "there is a session already")
+            return self._resume(frame)
         if not self.opened:
             return self._close(CloseCode.BAD_FRAME, "hello comes first")
         if isinstance(frame, Ping):
-            return (Pong(frame.id),)
+            return (Pong(frame.id, frame.seq),)
         if isinstance(frame, Subscribe):
             return self._subscribe(frame)
         if isinstance(frame, Unsubscribe):
@@ -151,18 +162,35 @@ class Session:
             return (Unsubscribe(frame.id, topics),)
         raise TypeError(type(frame))
 
+    def _resume(self, frame: Resume) -> Sequence[Effect]:
+        fault = self._forbidden([topic for topic, _ in frame.topics])
+        if fault is not None:
+            return (Refuse(frame.id, fault),)
+        self.resuming = True
+        return (frame,)
+
+    def resumed(self, topics: Iterable[str]) -> None:
+        """The answer to `resume` is known: a session is open, with these topics."""
+        self.resuming = False
+        self.opened = True
+        self.topics = set(topics) or None
+
     def _subscribe(self, frame: Subscribe) -> Sequence[Effect]:
+        fault = self._forbidden(frame.topics)
+        if fault is not None:
+            return (Refuse(frame.id, fault),)
+        self.topics = (self.topics or set()).union(frame.topics)
+        return (frame,)
+
+    def _forbidden(self, asked: Sequence[str]) -> Fault | None:
         own = f"users/{self.user}"
-        for index, topic in enumerate(frame.topics):
+        for index, topic in enumerate(asked):
             if topic.startswith("users/") and topic != own:
                 message = "a user's topic is for that user alone"
-                return (Refuse(frame.id, Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, f"topics[{index}]")),)
-        topics = (self.topics or set()).union(frame.topics)
-        if len(topics) > self._limits.topics:
-            message = f"at most {self._limits.topics} topics may be subscribed"
-            return (Refuse(frame.id, _exhausted("TOO_MANY_TOPICS", message, None)),)
-        self.topics = topics
-        return (frame,)
+                return Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, f"topics[{index}]")
+        if len((self.topics or set()).union(asked)) > self._limits.topics:
+            return _exhausted("TOO_MANY_TOPICS", f"at most {self._limits.topics} topics may be subscribed", None)
+        return None
 
     def _too_fast(self, id: int, wait: float, now: float) -> Sequence[Effect]:
         # Not counted as heard: whoever only floods is not alive for us.
@@ -230,6 +258,10 @@ class Session:
     def revoked(self) -> Sequence[Effect]:
         """The token is no longer good."""
         return self._close(CloseCode.BAD_TOKEN, "the token was revoked")
+
+    def moved(self) -> Sequence[Effect]:
+        """The session goes on elsewhere."""
+        return self._close(CloseCode.MOVED, "the session goes on over another socket")
 
     def end(self, code: CloseCode, reason: str) -> Sequence[Effect]:
         """The node ends the session for reasons of its own."""

@@ -72,6 +72,8 @@ class Tables:
     routes: tuple[Route, ...]
     """The most specific template first."""
     pushes: Mapping[str, Descriptor]
+    durable: frozenset[str] = frozenset()
+    """Collections of topics whose pushes are durable."""
 
 
 def installed_contracts() -> FileDescriptorSet:
@@ -99,6 +101,7 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
     frames: dict[str, Rpc] = {}
     routes: list[Route] = []
     pushes: dict[str, Descriptor] = {}
+    durable: set[str] = set()
     for file in files.values():
         for message in file.message_type:
             push = message.options.Extensions[options_pb2.push]
@@ -106,6 +109,7 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
                 descriptor = pool.FindMessageTypeByName(f"{file.package}.{message.name}")
                 _check_names(descriptor)
                 _put(pushes, push, descriptor)
+                durable.add(message.options.Extensions[options_pb2.durable_on])
         for service in file.service:
             for method in service.method:
                 rpc = _read_rpc(f"/{file.package}.{service.name}/{method.name}", method, pool)
@@ -114,7 +118,9 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
                 if rpc.frame:
                     _put(frames, rpc.frame, rpc)
                 routes.extend(_read_routes(rpc, method.options.Extensions[annotations_pb2.http]))
-    return Tables(frames, tuple(sorted(routes, key=lambda route: route.template.rank)), pushes)
+    return Tables(
+        frames, tuple(sorted(routes, key=lambda route: route.template.rank)), pushes, frozenset(durable - {""})
+    )
 
 
 @cache

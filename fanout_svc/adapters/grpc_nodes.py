@@ -10,9 +10,10 @@ from typing import Any
 
 from fanout_svc import codec, metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Node, OwnUpdate, Topic, Update
+from fanout_svc.domain import Hears, Node, OwnUpdate, Topic, Update
 from fanout_svc.errors import NodeSilent
 from fanout_svc.outbox import Entry, Outbox
+from kit.ids import new_id
 from kit.mesh import Mesh
 from kit.tasks import Crew, crew, keep_running
 from plaudit.gateway.v1 import node_service_pb2 as pb
@@ -46,7 +47,7 @@ class GrpcNodes:
         if found is not None:
             found[1].cancel()
 
-    def deliver(self, update: Update | OwnUpdate, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | Hears, node_ids: Collection[str]) -> None:
         """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
         entry: Entry[_Key, pb.Delivery] | None = None
         for node_id in node_ids:
@@ -55,7 +56,8 @@ class GrpcNodes:
                 continue
             if entry is None:
                 state = isinstance(update, Update)
-                entry = Entry((update.topic, update.key), update.version, codec.delivery_to_pb(update), state)
+                item = codec.hears_to_pb(update) if isinstance(update, Hears) else codec.delivery_to_pb(update)
+                entry = Entry((update.topic, update.key), update.version, item, state)
             found[0].put(entry)
 
     def _behind(self, node_id: str, topics: Collection[Topic] | None) -> None:
@@ -76,6 +78,9 @@ class _Stream:
         self._wake = asyncio.Event()
         self._answered = asyncio.Event()
         self._broken = False
+        # The node learns from it whether it has missed something that is not told again.
+        self._sequence = new_id()
+        self._gaps = 0
 
     def put(self, entry: Entry[_Key, pb.Delivery]) -> None:
         """Has an entry sent."""
@@ -109,7 +114,9 @@ class _Stream:
         batch: list[Entry[_Key, pb.Delivery]] = []
         while True:
             self._unanswered.append(batch)
-            await call.write(codec.deliveries_to_pb([entry.item for entry in batch]))
+            if self._outbox.gaps != self._gaps:
+                self._gaps, self._sequence = self._outbox.gaps, new_id()
+            await call.write(codec.deliveries_to_pb([entry.item for entry in batch], self._sequence))
             while len(self._unanswered) >= self._config.batches_in_flight:
                 self._answered.clear()
                 await self._answered.wait()

@@ -108,6 +108,9 @@ class Notes:
     def closed(self, session_id: str) -> None:
         self.told.append(("closed", session_id))
 
+    def is_attached(self) -> bool:
+        return True
+
     def wanted(self, tenant: str, topic: str) -> None:
         self.told.append(("wanted", tenant, topic))
 
@@ -123,6 +126,9 @@ class OneServer:
 
     def addresses(self, service: str) -> tuple[str, ...]:
         return (self.address,)
+
+    def address_of(self, node_id: str) -> str:
+        return ""
 
 
 @dataclass

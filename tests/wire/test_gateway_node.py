@@ -251,4 +251,6 @@ async def test_everything_returns_to_where_it_was_when_all_have_left(tmp_path: P
         node = rig.gateway.node
         await until(lambda: not len(node))
         assert len(node.hub) == 0
-        assert [name for name in ("_sessions", "_users", "_addresses") if getattr(node, name)] == []
+        assert node.is_empty
+        admission = node._admission
+        assert [len(one) for one in (node.sessions, admission.users, admission.addresses)] == [0, 0, 0]

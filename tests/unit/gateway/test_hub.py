@@ -69,6 +69,9 @@ class Nobody:
 
     def closed(self, _: str) -> None: ...
 
+    def is_attached(self) -> bool:
+        return True
+
     def wanted(self, *_: str) -> None: ...
 
     def unwanted(self, *_: str) -> None: ...
@@ -81,7 +84,10 @@ class World:
         self.clock = ManualClock()
         config = Config(slice=1, keys_per_topic=8)
         calls: Any = None
-        self.node = Node("n", config, TABLES, calls, Nobody(), open_keys(folder).verifier(), self.clock)
+        verifier = open_keys(folder).verifier()
+        self.node = Node(
+            "n", config, TABLES, calls, Nobody(), verifier, self.clock, secret=b"s", spawn=asyncio.ensure_future
+        )
         self.connections: list[Connection] = []
         self.sockets: list[Blockable] = []
         self.tasks: list[asyncio.Task[int]] = []
@@ -121,7 +127,7 @@ class World:
                     version=number,
                     key=f"k{who % 2}",
                 )
-                self.tasks.append(asyncio.create_task(self.node.hub.deliver(delivery)))
+                self.tasks.append(asyncio.create_task(self.node.hub.deliver(self, delivery)))
             case "wait":
                 self.clock.advance(number)
         await asyncio.sleep(0)

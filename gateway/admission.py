@@ -1,0 +1,129 @@
+"""Who may open a socket: by token, subprotocol, and how many there are already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Generic, TypeVar
+
+from gateway import metrics
+from gateway.config import Config
+from gateway.frames import Frames
+from gateway.handshake import Accept, Handshake, Refuse, choose_subprotocol
+from gateway.session import CloseCode, Session
+from gateway.socket import Socket, SocketHandler
+from kit.clock import Clock
+from kit.errors import Unauthenticated
+from kit.tokens import Verifier
+
+BEARER = "bearer."
+_RETRY = {"Retry-After": "1"}
+_K = TypeVar("_K")
+
+Make = Callable[[Frames, Session, str], SocketHandler]
+"""Makes the handler of a socket: its frames, its session, the id of its token."""
+
+
+class Rejected:
+    """A client that may not stay, told so by a close code: browsers cannot read the status of a handshake."""
+
+    __slots__ = ("_code", "_reason")
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        self._code = code
+        self._reason = reason
+
+    def on_open(self, socket: Socket) -> None:
+        """See `socket.SocketHandler`."""
+        metrics.closes[self._code] += 1
+        socket.close(self._code, self._reason)
+
+    def on_message(self, is_text: bool, payload: bytes) -> None:
+        """See `socket.SocketHandler`."""
+
+    def on_writable(self) -> None:
+        """See `socket.SocketHandler`."""
+
+    def on_close(self, code: int, reason: str) -> None:
+        """See `socket.SocketHandler`."""
+
+
+class _Tally(Generic[_K]):
+    """How many there are of each; none takes no memory."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[_K] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __getitem__(self, key: _K) -> int:
+        return self._counts[key]
+
+    def add(self, key: _K) -> None:
+        self._counts[key] += 1
+
+    def remove(self, key: _K) -> None:
+        self._counts[key] -= 1
+        if self._counts[key] <= 0:
+            del self._counts[key]
+
+
+class Admission:
+    """Lets clients in, and counts those who are."""
+
+    def __init__(self, config: Config, frames: Mapping[str, Frames], verifier: Verifier, clock: Clock) -> None:
+        """`frames` by subprotocol; the first is for clients that offer none."""
+        self._config = config
+        self._frames = frames
+        self._default = next(iter(frames.values()))
+        self._verifier = verifier
+        self._clock = clock
+        self.users: _Tally[tuple[str, str]] = _Tally()
+        self.addresses: _Tally[str] = _Tally()
+
+    def decide(self, handshake: Handshake, make: Make) -> Accept | Refuse:
+        """Decides about a handshake. See `port.Acceptor`."""
+        if self.addresses[handshake.peer[0]] >= self._config.connections_per_address:
+            return Refuse(429, "TOO_MANY_CONNECTIONS", "this address has too many connections", _RETRY)
+        subprotocol = choose_subprotocol(handshake.subprotocols, self._frames)
+        if handshake.subprotocols and subprotocol is None:
+            return Refuse(400, "NO_SUBPROTOCOL", f"the subprotocols are {' and '.join(self._frames)}")
+        frames = self._frames[subprotocol] if subprotocol else self._default
+        now = self._clock.now()
+        try:
+            principal = self._verifier.verify(_token(handshake), now)
+        except Unauthenticated as error:
+            return Accept(subprotocol, partial(Rejected, CloseCode.BAD_TOKEN, str(error)))
+        if principal.service:
+            return Accept(subprotocol, partial(Rejected, CloseCode.FORBIDDEN, "sessions are for users"))
+        if self.users[principal.tenant, principal.subject] >= self._config.connections_per_user:
+            return Accept(subprotocol, partial(Rejected, CloseCode.LIMIT, "this user has too many connections"))
+        began = self._clock.monotonic()
+        # The token's time is the world's, ours only grows: a clock that jumps ends no session.
+        expires = began + principal.expires - now
+        session = Session(principal.tenant, principal.subject, expires, self._config.session, began)
+        return Accept(subprotocol, partial(make, frames, session, principal.token_id))
+
+    def entered(self, session: Session, address: str) -> None:
+        """Counts a connection."""
+        self.users.add((session.tenant, session.user))
+        self.addresses.add(address)
+
+    def left(self, session: Session, address: str) -> None:
+        """Counts it no longer."""
+        self.users.remove((session.tenant, session.user))
+        self.addresses.remove(address)
+
+
+def going_away() -> Refuse:
+    """What newcomers are told on a drain."""
+    return Refuse(503, "DRAINING", "the node is going away", _RETRY)
+
+
+def _token(handshake: Handshake) -> str:
+    scheme, _, token = handshake.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return next((item.removeprefix(BEARER) for item in handshake.subprotocols if item.startswith(BEARER)), "")
