@@ -22,6 +22,7 @@ import session_registry.app
 from kit.access import ACT_AS, ANY_TENANT
 from kit.adapters.sqlite_file import NewerData
 from kit.attachment import Attachment
+from kit.cursor import cursor_secret
 from kit.engineurl import CannotUse
 from kit.envoynodes import EnvoyNodes
 from kit.ids import new_id
@@ -164,6 +165,7 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment)
         node_id=attachment.node_id,
         is_ready=attachment.is_attached,
         minter=keys.minter(),
+        secret=cursor_secret(settings.data / "keys"),
     )
 
 
@@ -171,7 +173,7 @@ async def _find_each_other(
     stack: AsyncExitStack, settings: Settings, mesh: Mesh, server: Server, registry: str
 ) -> None:
     """From now on the mesh knows who is where: all here, as the registry tells, or some of them as an Envoy does."""
-    if settings.rooms == ROOMS:
+    if settings.rooms == ROOMS and settings.workers == 1:
         mesh.use(StaticNodes(server.address))
         return
     nodes = RegistryNodes()
