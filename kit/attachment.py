@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import structlog
 
 from kit.clock import Clock, SystemClock
 from kit.holdings import Holdings
+from kit.registries import Reach, Registries
 from kit.tasks import keep_running
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
@@ -21,20 +22,9 @@ log = structlog.get_logger()
 OnFenced = Callable[[Sequence[str]], None]
 
 _AT_ONCE = 1_000  # sessions and topics in one request: some 200 KiB, checked in a few milliseconds
-_FIRST_ANSWER = 5.0
+_FIRST_ANSWER = 3.0
+_LEAST_SILENCE = 2.0
 _FAREWELL = 1.0
-
-
-class Reach(Protocol):
-    """Reaches another process: `kit.mesh.Mesh`."""
-
-    def channel(self, address: str) -> grpc.aio.Channel:
-        """The channel to an address."""
-        ...
-
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """This process's token."""
-        ...
 
 
 class Attachment:
@@ -90,14 +80,17 @@ class Attachment:
         await self._attached.wait()
 
     @asynccontextmanager
-    async def running(self, reach: Reach, registry: str, address: str, services: Sequence[str]) -> AsyncIterator[None]:
-        """Is attached to the registry at `registry` for the block, and leaves at its end.
+    async def running(
+        self, reach: Reach, registry: Sequence[str] | str, address: str, services: Sequence[str]
+    ) -> AsyncIterator[None]:
+        """Is attached to whichever leads of the registries at `registry` for the block, and leaves at its end.
 
         `address` is where this process's gRPC server listens, already; `services` are the full names of what it hosts.
         """
         node = session_pb2.Node(node_id=self.node_id, address=address, services=services)
-        stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registry))
-        loop = asyncio.create_task(keep_running("attachment", lambda: self._attempt(stub, reach, node)))
+        registries = Registries(registry)
+        attempt = keep_running("attachment", lambda: self._find(registries, reach, node), ceiling=0.5)
+        loop = asyncio.create_task(attempt)
         try:
             yield
         finally:
@@ -114,6 +107,16 @@ class Attachment:
             except TimeoutError:
                 log.info("registry did not answer the farewell", node=self.node_id)
 
+    async def _find(self, registries: Registries, reach: Reach, node: session_pb2.Node) -> None:
+        for _ in range(len(registries) + 1):
+            stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registries.address()))
+            try:
+                return await self._attempt(stub, reach, node)
+            except Exception as error:
+                if not registries.failed(error):
+                    raise
+        raise ConnectionError(f"no registry of {registries} leads")
+
     async def _attempt(self, stub: Any, reach: Reach, node: session_pb2.Node) -> None:
         self._holdings.restart()
         call = stub.Attach(metadata=reach.metadata())
@@ -126,9 +129,10 @@ class Attachment:
             log.info("attached to the registry", node=self.node_id, epoch=first.epoch)
             self._attached.set()
             writer = asyncio.create_task(self._tell(call, lease / 3))
-            # Every request is answered, so silence for two leases means that the other side is gone.
+            # Every request is answered, and there is one every third of a lease: silence for longer means that the
+            # other side is gone. There is time left to tell another what is held before the lease is over.
             while True:
-                self._hear(await _read(call, 2 * lease))
+                self._hear(await _read(call, max(_LEAST_SILENCE, lease * 2 / 3)))
         except EOFError:
             if not self._leaving:
                 raise
@@ -142,9 +146,13 @@ class Attachment:
                 await asyncio.gather(writer, return_exceptions=True)
 
     async def _tell(self, call: Any, pause: float) -> None:
+        complete = False
         while not self._leaving:
             self._wake.clear()
             request = self._holdings.take(_AT_ONCE)
+            if request is None and not complete:
+                complete = True
+                request = pb.AttachRequest(complete=True)
             if request is None:
                 try:
                     await asyncio.wait_for(self._wake.wait(), pause)
@@ -163,7 +171,8 @@ class Attachment:
 
 
 async def _read(call: Any, timeout: float) -> pb.AttachResponse:
-    response = await asyncio.wait_for(call.read(), timeout)
+    async with asyncio.timeout(timeout):
+        response = await call.read()
     if response is grpc.aio.EOF:
         raise EOFError("the registry has ended the stream")
     assert isinstance(response, pb.AttachResponse)

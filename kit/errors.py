@@ -16,16 +16,24 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 class Problem(Exception):
     """A failure with an answer for the caller: the base of every room's error tree.
 
-    `field` names the request field at fault, `retry_after` is in seconds, `reason` overrides the error table's.
+    `field` names the request field at fault, `retry_after` is in seconds, `reason` overrides the error table's, `about`
+    goes into the metadata of ErrorInfo.
     """
 
     def __init__(
-        self, message: str, *, field: str = "", retry_after: float | None = None, reason: str | None = None
+        self,
+        message: str,
+        *,
+        field: str = "",
+        retry_after: float | None = None,
+        reason: str | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.field = field
         self.retry_after = retry_after
         self.reason = reason
+        self.about = about or {}
 
 
 class Invalid(Problem):
@@ -76,6 +84,7 @@ class RemoteError(Exception):
         self.reason = ""
         self.field = ""
         self.retry_after: float | None = None
+        self.about: Mapping[str, str] = {}
         for detail in status.details:
             self._read(detail)
 
@@ -83,6 +92,7 @@ class RemoteError(Exception):
         info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             self.reason = info.reason
+            self.about = dict(info.metadata)
         elif detail.Unpack(retry):
             self.retry_after = retry.retry_delay.ToNanoseconds() / 1e9
         elif detail.Unpack(bad) and bad.field_violations:
@@ -90,11 +100,17 @@ class RemoteError(Exception):
 
 
 def make_status(
-    code: grpc.StatusCode, reason: str, message: str, *, field: str = "", retry_after: float | None = None
+    code: grpc.StatusCode,
+    reason: str,
+    message: str,
+    *,
+    field: str = "",
+    retry_after: float | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> status_pb2.Status:
     """A status with ErrorInfo, and BadRequest or RetryInfo where there is a field or a time (seconds)."""
     status = status_pb2.Status(code=code.value[0], message=message)
-    status.details.add().Pack(error_details_pb2.ErrorInfo(domain=DOMAIN, reason=reason))
+    status.details.add().Pack(error_details_pb2.ErrorInfo(domain=DOMAIN, reason=reason, metadata=about))
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -118,7 +134,12 @@ def status_of(error: Exception, table: ErrorTable) -> status_pb2.Status:
         code, reason = entry
         if isinstance(error, Problem):
             return make_status(
-                code, error.reason or reason, str(error), field=error.field, retry_after=error.retry_after
+                code,
+                error.reason or reason,
+                str(error),
+                field=error.field,
+                retry_after=error.retry_after,
+                about=error.about,
             )
         return make_status(code, reason, str(error) or reason.lower().replace("_", " "))
     return make_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error")

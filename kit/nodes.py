@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import aclosing, asynccontextmanager
 
-from kit.attachment import Attachment, OnFenced, Reach
+from kit.attachment import Attachment, OnFenced
 from kit.clock import Clock, SystemClock
+from kit.registries import Reach, Registries, watch
 from kit.tasks import keep_running
 from plaudit.session.v1 import session_registry_service_pb2 as pb
-from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 
 __all__ = ["Attachment", "NodeView", "OnFenced", "Reach", "RegistryNodes", "StaticNodes"]
 
@@ -113,23 +112,21 @@ class RegistryNodes:
         await self._synced.wait()
 
     @asynccontextmanager
-    async def running(self, reach: Reach, registry: str) -> AsyncIterator[None]:
-        """Watches the registry at the address `registry` for the block."""
-        stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registry))
-        loop = asyncio.create_task(keep_running("watch of the nodes", lambda: self._attempt(stub, reach)))
+    async def running(self, reach: Reach, registry: Sequence[str] | str) -> AsyncIterator[None]:
+        """Watches whichever leads of the registries at the addresses `registry` for the block."""
+        registries = Registries(registry)
+        attempt = keep_running("watch of the nodes", lambda: self._attempt(reach, registries), ceiling=0.5)
+        loop = asyncio.create_task(attempt)
         try:
             yield
         finally:
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 
-    async def _attempt(self, stub: Any, reach: Reach) -> None:
+    async def _attempt(self, reach: Reach, registries: Registries) -> None:
         self._view.restart()
-        call = stub.Watch(pb.WatchRequest(topics=False), metadata=reach.metadata())
-        try:
-            async for response in call:
+        async with aclosing(watch(reach, registries, topics=False)) as told:
+            async for response in told:
                 self._view.apply(response, self._clock.monotonic())
                 if response.synced:
                     self._synced.set()
-        finally:
-            call.cancel()

@@ -30,6 +30,10 @@ class SessionRegistryServiceStub:
 
     Everything here is derived: a node tells it anew whenever it attaches. What a node told lives as long as the node's
     lease, which its heartbeats keep, one for all of its sessions.
+
+    Of several registries one leads. The others close `Attach` and `Watch` with `UNAVAILABLE`, reason `NOT_LEADER`, and
+    so does a leader that no longer is one; the metadata `leader` of ErrorInfo is the leader's address, if one is known.
+    A new leader knows the nodes of the one before it, and gives each the time of a lease to attach anew.
     """
 
     def __init__(self, channel):
@@ -53,6 +57,11 @@ class SessionRegistryServiceStub:
                 request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/plaudit.session.v1.SessionRegistryService/ListSessions',
+                request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
 
 
 class SessionRegistryServiceServicer:
@@ -60,6 +69,10 @@ class SessionRegistryServiceServicer:
 
     Everything here is derived: a node tells it anew whenever it attaches. What a node told lives as long as the node's
     lease, which its heartbeats keep, one for all of its sessions.
+
+    Of several registries one leads. The others close `Attach` and `Watch` with `UNAVAILABLE`, reason `NOT_LEADER`, and
+    so does a leader that no longer is one; the metadata `leader` of ErrorInfo is the leader's address, if one is known.
+    A new leader knows the nodes of the one before it, and gives each the time of a lease to attach anew.
     """
 
     def Attach(self, request_iterator, context):
@@ -80,6 +93,8 @@ class SessionRegistryServiceServicer:
     def Watch(self, request, context):
         """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
+        Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
+        A new leader lets a watch of topics be `synced` when the nodes have told it their interest, or after 5 seconds.
         The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
         On any error watch again; the first responses are complete again.
         """
@@ -89,6 +104,18 @@ class SessionRegistryServiceServicer:
 
     def GetSessions(self, request, context):
         """Finds the live sessions of a user.
+
+        Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
+        where those cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
+
+        As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +139,11 @@ def add_SessionRegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsRequest.FromString,
                     response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsResponse.SerializeToString,
             ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'plaudit.session.v1.SessionRegistryService', rpc_method_handlers)
@@ -125,6 +157,10 @@ class SessionRegistryService:
 
     Everything here is derived: a node tells it anew whenever it attaches. What a node told lives as long as the node's
     lease, which its heartbeats keep, one for all of its sessions.
+
+    Of several registries one leads. The others close `Attach` and `Watch` with `UNAVAILABLE`, reason `NOT_LEADER`, and
+    so does a leader that no longer is one; the metadata `leader` of ErrorInfo is the leader's address, if one is known.
+    A new leader knows the nodes of the one before it, and gives each the time of a lease to attach anew.
     """
 
     @staticmethod
@@ -198,6 +234,33 @@ class SessionRegistryService:
             '/plaudit.session.v1.SessionRegistryService/GetSessions',
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsRequest.SerializeToString,
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.session.v1.SessionRegistryService/ListSessions',
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.SerializeToString,
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

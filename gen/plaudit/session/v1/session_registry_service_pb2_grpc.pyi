@@ -31,6 +31,10 @@ class SessionRegistryServiceStub:
 
     Everything here is derived: a node tells it anew whenever it attaches. What a node told lives as long as the node's
     lease, which its heartbeats keep, one for all of its sessions.
+
+    Of several registries one leads. The others close `Attach` and `Watch` with `UNAVAILABLE`, reason `NOT_LEADER`, and
+    so does a leader that no longer is one; the metadata `leader` of ErrorInfo is the leader's address, if one is known.
+    A new leader knows the nodes of the one before it, and gives each the time of a lease to attach anew.
     """
 
     @_typing.overload
@@ -51,11 +55,22 @@ class SessionRegistryServiceStub:
     Watch: _grpc.UnaryStreamMultiCallable[_session_registry_service_pb2.WatchRequest, _session_registry_service_pb2.WatchResponse]
     """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
+    Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
+    A new leader lets a watch of topics be `synced` when the nodes have told it their interest, or after 5 seconds.
     The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
     On any error watch again; the first responses are complete again.
     """
     GetSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.GetSessionsRequest, _session_registry_service_pb2.GetSessionsResponse]
-    """Finds the live sessions of a user."""
+    """Finds the live sessions of a user.
+
+    Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
+    where those cannot be read.
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.ListSessionsRequest, _session_registry_service_pb2.ListSessionsResponse]
+    """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
+
+    As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
+    """
 
 @_typing.type_check_only
 class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
@@ -63,6 +78,10 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
 
     Everything here is derived: a node tells it anew whenever it attaches. What a node told lives as long as the node's
     lease, which its heartbeats keep, one for all of its sessions.
+
+    Of several registries one leads. The others close `Attach` and `Watch` with `UNAVAILABLE`, reason `NOT_LEADER`, and
+    so does a leader that no longer is one; the metadata `leader` of ErrorInfo is the leader's address, if one is known.
+    A new leader knows the nodes of the one before it, and gives each the time of a lease to attach anew.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -80,17 +99,32 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
     Watch: _aio.UnaryStreamMultiCallable[_session_registry_service_pb2.WatchRequest, _session_registry_service_pb2.WatchResponse]  # type: ignore[assignment]
     """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
+    Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
+    A new leader lets a watch of topics be `synced` when the nodes have told it their interest, or after 5 seconds.
     The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
     On any error watch again; the first responses are complete again.
     """
     GetSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.GetSessionsRequest, _session_registry_service_pb2.GetSessionsResponse]  # type: ignore[assignment]
-    """Finds the live sessions of a user."""
+    """Finds the live sessions of a user.
+
+    Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
+    where those cannot be read.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.ListSessionsRequest, _session_registry_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
+
+    As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
+    """
 
 class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Knows the live nodes, the sessions they hold and the topics they want.
 
     Everything here is derived: a node tells it anew whenever it attaches. What a node told lives as long as the node's
     lease, which its heartbeats keep, one for all of its sessions.
+
+    Of several registries one leads. The others close `Attach` and `Watch` with `UNAVAILABLE`, reason `NOT_LEADER`, and
+    so does a leader that no longer is one; the metadata `leader` of ErrorInfo is the leader's address, if one is known.
+    A new leader knows the nodes of the one before it, and gives each the time of a lease to attach anew.
     """
 
     @_abc_1.abstractmethod
@@ -118,6 +152,8 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_session_registry_service_pb2.WatchResponse], _abc.AsyncIterator[_session_registry_service_pb2.WatchResponse]]:
         """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
+        Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
+        A new leader lets a watch of topics be `synced` when the nodes have told it their interest, or after 5 seconds.
         The client ends the stream. One that reads too slowly is closed with `RESOURCE_EXHAUSTED`, reason `WATCH_LAGGED`.
         On any error watch again; the first responses are complete again.
         """
@@ -128,6 +164,21 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _session_registry_service_pb2.GetSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_session_registry_service_pb2.GetSessionsResponse, _abc.Awaitable[_session_registry_service_pb2.GetSessionsResponse]]:
-        """Finds the live sessions of a user."""
+        """Finds the live sessions of a user.
+
+        Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
+        where those cannot be read.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _session_registry_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_registry_service_pb2.ListSessionsResponse, _abc.Awaitable[_session_registry_service_pb2.ListSessionsResponse]]:
+        """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
+
+        As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
+        """
 
 def add_SessionRegistryServiceServicer_to_server(servicer: SessionRegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
