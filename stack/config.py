@@ -44,6 +44,7 @@ class Settings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
+    status: str = Field("", description="host:port of /healthz, /readyz and /metrics apart from clients; empty: none.")
     advertise: str = Field("", description="host:port by which other processes reach the gRPC server; empty: as bound.")
     shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
     registry: str = Field(
@@ -81,7 +82,7 @@ class Settings(BaseModel):
             raise ValueError(f"no room is called {unknown[0]!r}; there are {', '.join(ROOMS)}")
         return tuple(room for room in ROOMS if room in rooms) or ROOMS
 
-    @field_validator("http", "grpc", "advertise", "envoy")
+    @field_validator("http", "grpc", "status", "advertise", "envoy")
     @classmethod
     def _host_port(cls, value: str) -> str:
         _check_address(value)

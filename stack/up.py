@@ -35,6 +35,7 @@ from kit.tracing import TracingMissing, tracing
 from stack.config import ROOMS, Settings
 from stack.engines import open_engines, open_redis_of
 from stack.logs import configure
+from stack.status import status_served
 from stack.workers import workers
 
 Announce = Callable[[dict[str, Any]], None]
@@ -95,7 +96,9 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
     keys = open_keys(settings.data / "keys")
     node_id = new_id()
+    serves = asyncio.Event()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(status_served(settings.status, serves.is_set))
         tls = open_tls(settings.tls)
         mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys), tls))
         attachment = Attachment(node_id)
@@ -121,10 +124,12 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         await stack.enter_async_context(attachment.running(mesh, registry, mesh.own_address, server.services))
         await _within(attachment.attached(), f"the session registry at {registry} does not answer")
         await stack.enter_async_context(workers(settings, registry))
+        serves.set()
         try:
             yield _facts(settings, server, keys, node_id)
         finally:
             # Not ready, then the clients, then the rest: each room ends after those who call it.
+            serves.clear()
             await server.not_ready()
             if edge is not None:
                 await edge.drain(settings.grace_seconds)

@@ -68,6 +68,7 @@ def _environment(settings: Settings, registry: str) -> dict[str, str]:
         "PLAUDIT_WORKERS": "1",
         "PLAUDIT_HTTP": settings.http,
         "PLAUDIT_GRPC": f"{settings.grpc.rpartition(':')[0]}:0",
+        "PLAUDIT_STATUS": "",
         "PLAUDIT_REGISTRY": registry,
         "PLAUDIT_DATA": str(settings.data),
         "PLAUDIT_DEMO": str(settings.demo).lower(),

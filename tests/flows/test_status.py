@@ -1,0 +1,51 @@
+"""A process without clients says over HTTP, too, whether it lives and is ready, and its metrics."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.running import Stack, free_port
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """The status and body of an answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_a_process_of_services_says_how_it_is(tmp_path: Path) -> None:
+    port = free_port()
+    with Stack(tmp_path / "data", ROOMS="session_registry,reaction_svc", STATUS=f"127.0.0.1:{port}"):
+        assert get(port, "/healthz") == (200, json.dumps({"status": "ok"}).encode())
+        assert get(port, "/readyz")[0] == 200
+        status, metrics = get(port, "/metrics")
+        assert status == 200
+        assert b"plaudit_registry_nodes 1.0" in metrics
+        assert get(port, "/api/messages/42/reactions")[0] == 404
+    with pytest.raises(urllib.error.URLError):
+        get(port, "/healthz")
+
+
+def test_a_taken_status_port_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
+    with Stack(tmp_path / "one", STATUS=f"127.0.0.1:{free_port()}") as one:
+        other = Stack(tmp_path / "other", STATUS=one.settings["STATUS"])
+        done: subprocess.CompletedProcess[str] = other.run("up")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"plaudit: setting PLAUDIT_STATUS: cannot listen on {one.settings['STATUS']}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_workers_do_not_fight_for_the_status_port(tmp_path: Path) -> None:
+    port = free_port()
+    with Stack(tmp_path / "data", WORKERS="2", STATUS=f"127.0.0.1:{port}"):
+        assert get(port, "/readyz")[0] == 200
