@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.tokens import Minter, open_keys
+from tests.faults.buggy.crashing import POINTS
 from tests.faults.nodes import Node
 
 if TYPE_CHECKING:
@@ -29,6 +31,15 @@ FILES: Layout = (
 )
 """Every room a process, on files."""
 
+# Limits that a load of few people meets too soon, and leases short enough for a test to see their end.
+_SETTINGS = {
+    "REACTION__CHANGES_PER_SECOND": "50",
+    "REACTION__CHANGES_AT_ONCE": "50",
+    "SESSION__LEASE_SECONDS": "2",
+    "GATEWAY__SESSION__SLOW_TIMEOUT": "3",
+    "GATEWAY__RECONNECT_SPREAD": "1",
+}
+
 
 class Cluster:
     """Running nodes by name. Tenants are made up by tokens."""
@@ -36,7 +47,7 @@ class Cluster:
     def __init__(self, folder: Path, layout: Layout, backends: Backends | None, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.backends = backends
-        own = {"DATA": str(folder / "data"), "LOG": "info", "GRACE_SECONDS": "5", **settings}
+        own = {"DATA": str(folder / "data"), "LOG": "info", "GRACE_SECONDS": "5", **_SETTINGS, **settings}
         if backends is not None:
             own |= backends.settings
         self.nodes = {name: Node(name, rooms, folder, own) for name, rooms in layout}
@@ -49,6 +60,11 @@ class Cluster:
     def of(self, room: str) -> list[Node]:
         """The nodes that carry a room."""
         return [node for node in self.nodes.values() if room in node.rooms.split(",")]
+
+    def points(self, room: str) -> list[str]:
+        """The moments at which a node of the room may die."""
+        engine = "files" if self.backends is None else "engines"
+        return [name for name, point in POINTS.items() if point.room == room and engine in point.on]
 
     @property
     def registries(self) -> list[Node]:
@@ -89,21 +105,21 @@ class Cluster:
         return self._minter.mint_service("faults", ("act-as", "tenants"), tenant=tenant)
 
 
-@contextmanager
-def running(
+@asynccontextmanager
+async def running(
     folder: Path,
     layout: Layout,
     backends: Backends | None = None,
     spoil: Mapping[str, str] | None = None,
     **settings: str,
-) -> Iterator[Cluster]:
+) -> AsyncIterator[Cluster]:
     """A cluster for the block; `spoil` breaks nodes by name, "" all of them."""
     cluster = Cluster(folder, layout, backends, settings)
     for name, what in (spoil or {}).items():
         for node in [cluster.nodes[name]] if name else cluster.nodes.values():
             node.spoil = what
     try:
-        cluster.start()
+        await asyncio.to_thread(cluster.start)
         yield cluster
     finally:
-        cluster.end()
+        await asyncio.to_thread(cluster.end)

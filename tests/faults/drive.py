@@ -34,8 +34,12 @@ class Plan:
     during: float = 5.0
     behind: float = 3.0
     seed: int = 1
-    callers: int = 10
+    callers: int = 20
     watchers: int = 4
+    repeated: float = 0.15
+    """How many operations are sent more than once."""
+    spread: float = 0.5
+    """Seconds between the first and the last time."""
 
 
 @dataclass(slots=True)
@@ -91,13 +95,13 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
         journal = Journal(recorder, "load")
         doors = [GrpcDoor(name, channel, tokens, journal) for name, channel in reactions.items()]
         phones, watchers = _people(cluster, plan, recorder)
-        load = Load(doors, phones, plan.rate, plan.seed)
+        load = Load(doors, phones, plan.rate, plan.seed, plan.repeated, plan.spread)
         run = Run(cluster, plan, recorder, load, phones, watchers)
-        await stack.enter_async_context(_background(phone.run() for phone in (*phones, *watchers)))
+        await stack.enter_async_context(background(phone.run() for phone in (*phones, *watchers)))
         await asyncio.wait_for(asyncio.gather(*(phone.ready.wait() for phone in (*phones, *watchers))), 20)
         everyone = [*load.people, *{(phone.tenant, phone.user) for phone in phones}]
-        reading = await stack.enter_async_context(_background([auditor.read_on(everyone, plan.seed)]))
-        offering = await stack.enter_async_context(_background([load.run()]))
+        reading = await stack.enter_async_context(background([auditor.read_on(everyone, plan.seed)]))
+        offering = await stack.enter_async_context(background([load.run()]))
         await _last(plan.before, [*reading, *offering])
         acked = load.tally.acked
         run.mark("fault")
@@ -176,7 +180,8 @@ async def _settled(
 
 
 @asynccontextmanager
-async def _background(works: Iterable[Awaitable[None]]) -> AsyncIterator[list[asyncio.Task[None]]]:
+async def background(works: Iterable[Awaitable[None]]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Works for as long as the block."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         yield tasks

@@ -27,7 +27,6 @@ _BATCH = 12
 # Operations that may be under way before further ones are not offered: an open loop, but not without bound.
 _MOST_IN_FLIGHT = 2_000
 _BACKOFF = (0.05, 1.0)
-_REPEATED = 0.15
 # How many give up where they are told that nothing was done: a refusal has to be one.
 _GIVE_UP = 0.2
 
@@ -47,7 +46,16 @@ class Tally:
 class Load:
     """Operations of people without sockets through the stubs, and of people with phones through these."""
 
-    def __init__(self, doors: Sequence[GrpcDoor], phones: Sequence[Phone], rate: float, seed: int) -> None:
+    def __init__(
+        self,
+        doors: Sequence[GrpcDoor],
+        phones: Sequence[Phone],
+        rate: float,
+        seed: int,
+        repeated: float,
+        spread: float,
+    ) -> None:
+        """`repeated` is the part that is sent several times, over `spread` seconds."""
         self.tally = Tally()
         self.failed: list[BaseException] = []
         """What went wrong in the load itself."""
@@ -58,6 +66,8 @@ class Load:
             self._phones.setdefault((phone.tenant, phone.user), []).append(phone)
         self._callers = list(self._phones)
         self._rate = rate
+        self._repeat = repeated
+        self._spread = spread
         self._random = random.Random(seed)
         self._working: set[asyncio.Task[None]] = set()
         self._until = float("inf")
@@ -103,7 +113,7 @@ class Load:
             by_phone = bool(self._callers) and chance.random() < 0.5
             who = chance.choice(self._callers if by_phone else self.people)
             change = self._change(who, kind)
-            copies = chance.randint(2, 5) if chance.random() < _REPEATED else 1
+            copies = chance.randint(2, 5) if chance.random() < self._repeat else 1
             work = self._repeated(change, copies)
             self.tally.offered += 1
         task = asyncio.create_task(work)
@@ -128,7 +138,7 @@ class Load:
     async def _repeated(self, change: Change, copies: int) -> None:
         if copies > 1:
             # Sent again by someone impatient: at once, or a little later, over whichever way.
-            spread = [self._random.uniform(0, 0.5) for _ in range(copies - 1)]
+            spread = [self._random.uniform(0, self._spread) for _ in range(copies - 1)]
             await asyncio.gather(self._insist(change, 0.0), *(self._insist(change, later) for later in spread))
         else:
             await self._insist(change, 0.0)

@@ -18,6 +18,7 @@ from tests.faults.nodes import Node
 
 _ANSWER_SECONDS = 7.0
 _PING_SECONDS = 3.0
+_REPLACED = 4504
 Frame = dict[str, Any]
 
 
@@ -44,7 +45,8 @@ class Phone:
         self.shown: dict[str, tuple[int, dict[str, int]]] = {}
         """The last counts shown on the present socket, by topic."""
         self.ready = asyncio.Event()
-        self.replaced = False
+        self.over = asyncio.Event()
+        """Set once another session of the device has taken over."""
         self.codes: list[int] = []
         self.latencies: list[tuple[float, float]] = []
         self._token = token
@@ -67,7 +69,7 @@ class Phone:
         """Stays connected until it is cancelled or another session has taken over."""
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"}) as http:
             wait = 0.1
-            while not self.replaced:
+            while not self.over.is_set():
                 gateway = self._gateways[self._at % len(self._gateways)]
                 try:
                     async with asyncio.timeout(3):
@@ -163,7 +165,8 @@ class Phone:
             result = {"code": code, "by_client": by_client}
             self._recorder.write(self.name, "session", "closed", connection=connection, result=result)
             self._before = connection
-            self.replaced = self.replaced or (code == 4504 and bool(self.device))
+            if code == _REPLACED and self.device:
+                self.over.set()
 
     async def _greet(self, gateway: Node, connection: str) -> None:
         who = {"tenant": self.tenant, "user": self.user, "device": self.device, "gateway": gateway.name}

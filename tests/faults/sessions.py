@@ -122,23 +122,25 @@ def _missed(chain: Sequence[Socket], lines: Mapping[Key, Timeline]) -> Iterable[
     since = first.subscribed.get(own)
     if since is None or any("lag" in push.what for one in chain for push in one.pushes):
         return
-    shown = {
-        (str(push.result["target"]), int(push.result["version"]))
-        for one in chain
-        for push in one.pushes
-        if push.what == "own_reaction_update"
-    }
+    # What somebody holds is a state: a later word on the same reaction stands for the earlier ones.
+    shown: dict[tuple[str, str], int] = {}
+    for one in chain:
+        for push in one.pushes:
+            if push.what == "own_reaction_update":
+                for emoji in (push.result.get("added"), push.result.get("removed")):
+                    key = (str(push.result["target"]), str(emoji or ""))
+                    shown[key] = max(shown.get(key, 0), int(push.result["version"]))
     until = (last.closed or float("inf")) - _ON_ITS_WAY
     for (tenant, target), line in lines.items():
         if tenant != first.tenant or not line.exact or first.user not in line.walks:
             continue
         made = {effect.version for effect in line.effects if effect.user == first.user}
-        for one in line.asked:
-            if one.user != first.user or not one.acked or one.invoked < since or one.answered > until:
+        for asked in line.asked:
+            if asked.user != first.user or not asked.acked or asked.invoked < since or asked.answered > until:
                 continue
-            version = one.answers[0].version
-            if version in made and one.action == "toggle" and (target, version) not in shown:
-                yield Violation("I7", last.where, f"was not told of their own {one.action} on {target} at {version}")
+            version = asked.answers[0].version
+            if version in made and asked.action == "toggle" and shown.get((target, asked.emoji), 0) < version:
+                yield Violation("I7", last.where, f"was not told of their own {asked.emoji} on {target} at {version}")
 
 
 def two_owners(found: Mapping[str, Socket], grace: float, killed: Iterable[str] = ()) -> Iterable[Violation]:

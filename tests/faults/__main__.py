@@ -1,0 +1,60 @@
+"""Breaks real servers in every way on the list, and holds the histories against the invariants."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults.running import Result, run_trial
+from tests.faults.trials import FAULTS, PLANTED, Trial
+
+
+async def main() -> int:
+    """Runs what was asked for; 0 where no fault did harm and every planted bug was seen."""
+    options = _options()
+    trials = [trial for trial in (*FAULTS, *PLANTED) if _wanted(trial, options.only)]
+    if options.list:
+        print("\n".join(f"{trial.name:<28} {trial.title}" for trial in trials))
+        return 0
+    if not trials:
+        print(f"there is no fault called {options.only}", file=sys.stderr)
+        return 2
+    folder = Path(options.keep or tempfile.mkdtemp(prefix="plaudit-faults-"))
+    print(f"seed {options.seed}, histories of bad runs in {folder}", flush=True)
+    results: list[Result] = []
+    for number, trial in enumerate(trials):
+        name = f"{number:02}-{trial.name.replace(':', '-')}"
+        result = await run_trial(trial, folder / name, seed=options.seed, seconds=options.seconds)
+        results.append(result)
+        print("\n".join([result.line, *(f"       {one}" for one in result.details())]), flush=True)
+    bad = [result for result in results if not result.good]
+    faults = sum(not result.trial.planted for result in results)
+    print(f"\n{faults} faults, {len(results) - faults} planted bugs, {len(bad)} not as they should be, "
+          f"seed {options.seed}")  # fmt: skip
+    for result in bad:
+        print(f"  {result.line}")
+    return 1 if bad else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults ARGS=…", description=__doc__)
+    parser.add_argument("--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs")
+    parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the load's chance")
+    parser.add_argument("--keep", help="the folder for histories and logs of bad runs")
+    parser.add_argument("--list", action="store_true", help="only say what there is")
+    return parser.parse_args()
+
+
+def _wanted(trial: Trial, only: str) -> bool:
+    names = {name.strip().lower() for name in only.split(",") if name.strip()}
+    group = "bugs" if trial.planted else "faults"
+    return not names or trial.name.lower() in names or group in names
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

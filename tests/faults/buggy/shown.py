@@ -1,0 +1,54 @@
+"""Bugs of what people are shown: updates, sessions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fanout_svc import service as fanout
+from gateway import hub, node
+
+
+def older_push() -> None:
+    """A gateway shows an update again after a newer one."""
+    feed: Any = hub.Feed
+    theirs: Any = hub.Hub
+    deliver = theirs.deliver
+    last: dict[tuple[str, str, str], Any] = {}
+
+    async def again(self: Any, delivery: Any) -> int:
+        sockets: int = await deliver(self, delivery)
+        key = (delivery.tenant, delivery.topic, delivery.key)
+        before, last[key] = last.get(key), delivery
+        if before is not None and random.random() < 0.2:
+            await deliver(self, before)
+        return sockets
+
+    feed.accepts = lambda self, version: True
+    theirs.deliver = again
+
+
+def last_push_dropped() -> None:
+    """Fan-out forgets an update now and then, whether or not another follows."""
+    theirs: Any = fanout.Fanout
+    send = theirs._send
+
+    def forgetful(self: Any, *what: Any) -> None:
+        if random.random() < 0.7:
+            send(self, *what)
+
+    theirs._send = forgetful
+
+
+def not_fenced() -> None:
+    """A gateway does not care that a device has logged in elsewhere."""
+    theirs: Any = node.Node
+    theirs.fenced = lambda self, session_ids: None
+
+
+BUGS: Mapping[str, Callable[[], None]] = {
+    "older-push": older_push,
+    "last-push-dropped": last_push_dropped,
+    "not-fenced": not_fenced,
+}
