@@ -1,0 +1,92 @@
+"""An Envoy of its own for a test, in front of whatever the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from kit.tokens import open_keys
+from stack.envoy.model import Model
+from stack.envoy.render import binary, write
+from tests.running import Stack, free_port
+
+ROOMS = ("reaction_svc", "counter_svc", "fanout_svc")
+SERVICES = (
+    "plaudit.reaction.v1.ReactionService",
+    "plaudit.counter.v1.CounterService",
+    "plaudit.fanout.v1.FanoutService",
+)
+
+
+class Edge:
+    """A running Envoy."""
+
+    def __init__(self, model: Model, process: subprocess.Popen[bytes]) -> None:
+        self.model = model
+        self.url = f"http://{model.http}"
+        self.address = model.http
+        self._process = process
+
+    async def clusters(self) -> str:
+        """What Envoy knows of its nodes."""
+        async with aiohttp.ClientSession() as http, http.get(f"http://{self.model.admin}/clusters") as answer:
+            return await answer.text()
+
+    async def stats(self, name: str) -> int:
+        """A counter of Envoy."""
+        url = f"http://{self.model.admin}/stats?filter=^{name}$&format=json"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            found = (await answer.json())["stats"]
+        return sum(int(one["value"]) for one in found if "value" in one)
+
+    async def healthy(self) -> None:
+        """Waits until every node of every cluster is well."""
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    text = await self.clusters()
+                except OSError:
+                    text = "failed_active_hc"  # it does not listen yet
+                if "failed_active_hc" not in text and "pending_active_hc" not in text:
+                    return
+                assert self._process.poll() is None
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def envoy(folder: Path, **model: Any) -> AsyncIterator[Edge]:
+    """Serves until the block ends."""
+    own = {"http": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
+    whole = Model(**{**own, **model})
+    path = folder / "envoy.yaml"
+    write(whole, path)
+    command = [str(binary()), "-c", str(path), "--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220  it takes no time
+    try:
+        edge = Edge(whole, process)
+        await edge.healthy()
+        yield edge
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 20)
+
+
+@asynccontextmanager
+async def house_behind_envoy(folder: Path, **more: Any) -> AsyncIterator[tuple[Edge, Stack, Stack]]:
+    """Envoy before a gateway and a process with all services: (edge, gateway, services)."""
+    data = folder / "data"
+    services = Stack(data, ROOMS=",".join(("session_registry", *ROOMS)))
+    with services, Stack(data, ROOMS="gateway", REGISTRY=services.grpc_address) as gateway:
+        model = {
+            "gateways": (gateway.http,),
+            "services": dict.fromkeys(SERVICES, (services.grpc_address,)),
+            "keys": open_keys(data / "keys").trusted,
+        }
+        async with envoy(folder, **model, **more) as edge:
+            yield edge, gateway, services
