@@ -10,6 +10,8 @@ import typer
 from stack.clitools import ConfigFile, Json, fail, finish, settings_of, show
 
 operating = typer.Typer()
+envoy = typer.Typer(help="The configuration of Envoy.", no_args_is_help=True)
+operating.add_typer(envoy, name="envoy")
 
 
 @operating.command()
@@ -51,3 +53,76 @@ def certs(
     except (WillNotOverwrite, ValueError, OSError) as error:
         raise fail(str(error)) from None
     show({"files": [str(path) for path in made]}, json_, lambda: "\n".join(map(str, made)))
+
+
+@operating.command()
+def mesh(
+    https: Annotated[str, typer.Option(help="host:port for clients, with TLS; empty: none.")] = "127.0.0.1:8443",
+    http: Annotated[str, typer.Option(help="host:port for clients, without TLS; empty: none.")] = "127.0.0.1:8080",
+    nodes: Annotated[int, typer.Option(help="Processes of each kind.", min=1, max=16)] = 2,
+    engines: Annotated[bool, typer.Option(help="Redis, Cassandra and Kafka, started here where none are set.")] = True,
+    mtls: Annotated[bool, typer.Option(help="Mutual TLS between all processes.")] = False,
+    through_envoy: Annotated[bool, typer.Option(help="Gateways find services through Envoy.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder for all data.", file_okay=False)] = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Start two of everything behind Envoy, on real engines, on this machine."""
+    from stack.config import BadSettings
+    from stack.mesh import run
+    from stack.meshplan import Options
+    from stack.supervise import CannotStart
+
+    options = Options(https=https, http=http, nodes=nodes, engines=engines, mtls=mtls, through_envoy=through_envoy)
+    try:
+        settings = settings_of(config).with_options(data=data or Path("data/mesh"))
+        run(settings, options, announce=(lambda facts: show(facts, True, str)) if json_ else None)
+    except (CannotStart, BadSettings) as error:
+        raise fail(str(error)) from None
+
+
+@envoy.command()
+def render(
+    gateways: Annotated[str, typer.Option(help="host:port of each gateway's HTTP, separated by commas.")],
+    service: Annotated[
+        list[str], typer.Option(help="A service and its nodes: plaudit.reaction.v1.ReactionService=host:port[,…].")
+    ],
+    https: Annotated[str, typer.Option(help="host:port for clients, with TLS.")] = "",
+    http: Annotated[str, typer.Option(help="host:port for clients, without TLS.")] = "",
+    internal: Annotated[str, typer.Option(help="host:port for gateways that find services through Envoy.")] = "",
+    admin: Annotated[str, typer.Option(help="host:port of Envoy's own page, on loopback.")] = "",
+    cert: Annotated[Path | None, typer.Option(help="The edge's certificate, PEM.", dir_okay=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key.", dir_okay=False)] = None,
+    check: Annotated[bool, typer.Option("--check", help="Have Envoy itself look at it.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write the configuration of an Envoy in front of these nodes, from the contracts and the settings."""
+    from kit.engineurl import CannotUse
+    from kit.tls import open_tls
+    from kit.tokens import open_keys
+    from stack.envoy.model import Certificate, Model
+    from stack.envoy.render import BadEnvoy, validate, write
+    from stack.envoy.render import render as text_of
+
+    settings = settings_of(config)
+    try:
+        model = Model(
+            gateways=tuple(filter(None, gateways.split(","))),
+            services={name: tuple(at.split(",")) for name, _, at in (one.partition("=") for one in service)},
+            keys=open_keys(settings.data / "keys").trusted,
+            https=https,
+            http=http,
+            internal=internal,
+            admin=admin,
+            certificate=Certificate(cert, key) if cert is not None and key is not None else None,
+            tls=open_tls(settings.tls),
+        )
+        if output is None:
+            typer.echo(text_of(model))
+            return
+        write(model, output)
+        if check:
+            validate(output)
+    except (BadEnvoy, CannotUse, ValueError, OSError) as error:
+        raise fail(str(error)) from None
