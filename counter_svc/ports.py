@@ -89,6 +89,6 @@ class Peers(Protocol):
     async def rebuild(self, partition: int, keys: Sequence[Key] | None) -> tuple[int, int]:
         """Has these targets of a partition (None: all) counted anew: how many there were, how many had drifted.
 
-        Raises `kit.errors.Unavailable` where the node cannot be reached, or does not fold the partition.
+        Raises `errors.Moved` where the node does not fold the partition, and `kit.errors.Unavailable`.
         """
         ...

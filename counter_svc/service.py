@@ -24,6 +24,7 @@ from kit.eventlog import EventLog
 from kit.target import partition_of
 
 _POLL_SECONDS = 0.02
+_MOVING_SECONDS = 0.1
 _LEAST_ROOM = 2_000
 
 
@@ -178,28 +179,45 @@ class Shards:
     async def rebuild(self, keys: Sequence[Key] | None, partitions: Sequence[int] = ()) -> Rebuilt:
         """Counts these targets anew, None: all, wherever they are folded; with `partitions` only theirs, and here.
 
-        Raises `RecordsUnreachable`, and `Moved` where a partition is not folded here. Repeating it is harmless.
+        Waits for partitions that are about to be folded, as long as the patience is. Raises `RecordsUnreachable`, and
+        `Moved` where a partition is not folded here. Repeating it is harmless.
         """
         by_partition: dict[int, list[Key]] = {}
         for key in keys or ():
             by_partition.setdefault(self._partition(key), []).append(key)
         wanted = partitions or (range(self._partitions) if keys is None else by_partition)
-        away = [partition for partition in wanted if partition not in self._serving]
-        if partitions and away:
-            raise Moved("another node counts this now", retry_after=0.1)
-        here = [self._shards[partition].rebuild for partition in wanted if partition in self._serving]
-        if keys is None:
-            parts = [await rebuild_everything(here, self._records)] if here else []
-        else:
-            parts = [await rebuild.rebuild_own(keys) for rebuild in here]
-        for partition in away:
-            parts.append(Rebuilt(*await self._peers.rebuild(partition, keys and by_partition[partition])))
+        here = [partition for partition in wanted if partition in self._serving]
+        parts: list[Rebuilt] = []
+        if here and keys is None:
+            parts.append(
+                await rebuild_everything([self._shards[partition].rebuild for partition in here], self._records)
+            )
+        for partition in wanted:
+            if partition not in here or keys is not None:
+                own = None if keys is None else by_partition.get(partition, [])
+                parts.append(await self._rebuild_where_it_is(partition, own, here_only=bool(partitions)))
         return Rebuilt(sum(part.targets for part in parts), sum(part.drifted for part in parts))
 
     def drain(self) -> None:
         """Ends all watches with `Draining`."""
         self._draining = True
         self._watchers.wake_all()
+
+    async def _rebuild_where_it_is(self, partition: int, keys: Sequence[Key] | None, *, here_only: bool) -> Rebuilt:
+        until = asyncio.get_running_loop().time() + self._config.patience_seconds
+        while True:
+            try:
+                if partition in self._serving:
+                    rebuild = self._shards[partition].rebuild
+                    return await (rebuild.rebuild_all() if keys is None else rebuild.rebuild(keys))
+                if here_only or partition in self._shards:
+                    raise Moved("another node counts this now", retry_after=0.1)
+                return Rebuilt(*await self._peers.rebuild(partition, keys))
+            except Moved:
+                on_the_way = partition in self._shards or not here_only
+                if not on_the_way or asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(_MOVING_SECONDS)
 
     async def _collect(self, least: Mapping[Key, int]) -> dict[Key, Totals]:
         found: dict[Key, Totals] = {}

@@ -1,0 +1,207 @@
+"""Several counter nodes on one log and the same engines; each may join, leave, or be killed at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cassandra.query import BoundStatement
+
+from counter_svc.app import SERVICE, opened
+from counter_svc.config import Config
+from kit.engines import Engines, Log
+from kit.errors import Unavailable
+from kit.mesh import Mesh, connected
+from kit.server import Hosted, ServerLimits, serving
+from kit.target import partition_of
+from kit.tokens import Keys
+from plaudit.counter.v1 import counter_service_pb2 as pb
+from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from tests.events import Change, payload
+from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, Key
+
+LIMITS = ServerLimits(grace=0.5)
+Counted = tuple[int, dict[str, int]]
+
+
+class PartedCrowd(Crowd):
+    """A crowd whose log has partitions; it remembers what was true at every version."""
+
+    def __init__(self, log: Any, seed: int = 1) -> None:
+        super().__init__(log, seed)
+        self.history: dict[Key, dict[int, dict[str, int]]] = {}
+
+    def toggle(self, key: Key, user: str, emoji: str) -> Change:
+        """See `Crowd`."""
+        change = super().toggle(key, user, emoji)
+        version, counts = self.truth(key)
+        self.history.setdefault(key, {0: {}})[version] = counts
+        return change
+
+    async def append(self, changes: Sequence[Change]) -> int:
+        """Logs events in one record for each of their partitions; returns the last position."""
+        count, position = self.log.partitions(TOPIC), 0
+        parted: dict[int, list[Change]] = {}
+        for change in changes:
+            parted.setdefault(partition_of(change.tenant, change.target, count), []).append(change)
+        for partition, part in parted.items():
+            position = await self.log.append(TOPIC, str(partition), payload(part), partition)
+        return position
+
+    def assert_was_true(self, key: Key, counted: Counted) -> None:
+        """Counts answered at a version must be those of the records at that version."""
+        version, counts = counted
+        assert self.history.get(key, {0: {}}).get(version) == counts, f"{key} at {version}"
+
+
+class _Mortal:
+    """An engine as a process reaches it that may be killed: from then on nothing gets there."""
+
+    def __init__(self, engine: Any, life: Life) -> None:
+        self._engine = engine
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._engine, name)
+        if name == "script":
+            return lambda *args, **options: self._mortal(found(*args, **options))
+        return self._mortal(found) if name in ("read", "bounds", "rows", "write") else found
+
+    def _mortal(self, call: Any) -> Any:
+        async def called(*args: Any, **options: Any) -> Any:
+            self._life.check(args)
+            return await call(*args, **options)
+
+        return called
+
+
+class Life:
+    """Whether a node lives; it may be told to die at its next save, after the counts and before the position."""
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.dies_before_position = False
+
+    def check(self, args: Sequence[Any]) -> None:
+        if self.dies_before_position and args and isinstance(args[0], BoundStatement):
+            self.dead = True
+        if self.dead:
+            raise Unavailable("this process was killed")
+
+
+@dataclass
+class Node:
+    """A counter, and a way to ask exactly this one."""
+
+    address: str
+    mesh: Mesh
+    life: Life
+    channel: grpc.aio.Channel
+
+    async def get(self, keys: Sequence[Key], least: Sequence[int] = (), timeout: float = 8.0) -> dict[Key, Counted]:
+        """Version and counts of each target."""
+        request = pb.GetCountsRequest(
+            targets=[target for _, target in keys], tenants=[tenant for tenant, _ in keys], min_versions=least
+        )
+        stub: Any = pb_grpc.CounterServiceStub(self.channel)
+        answer = await stub.GetCounts(request, metadata=self.mesh.metadata(), timeout=timeout)
+        return {
+            key: (row.version, {one.emoji: one.count for one in row.reactions})
+            for key, row in zip(keys, answer.counts, strict=True)
+        }
+
+    async def rebuild(self, keys: Sequence[Key] = ()) -> tuple[int, int]:
+        """Counts anew; how many targets there were, and how many had drifted."""
+        request = pb.RebuildRequest(tenant="default", targets=[target for _, target in keys])
+        stub: Any = pb_grpc.CounterServiceStub(self.channel)
+        done = await stub.Rebuild(request, metadata=self.mesh.metadata(), timeout=30)
+        return done.targets, done.drifted
+
+
+@dataclass
+class Town:
+    """The nodes, and the records and the log they count."""
+
+    folder: Path
+    keys: Keys
+    crowd: PartedCrowd
+    log: Log
+    config: Config
+    cassandra: Any = None
+    redis: Any = None
+    places: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    _leaving: dict[str, AsyncExitStack] = field(default_factory=dict)
+    _asking: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        """See `kit.mesh.Nodes`."""
+        return self.places.get(service, ())
+
+    def address_of(self, node_id: str) -> str:
+        """See `kit.mesh.Nodes`."""
+        return ""
+
+    async def join(self) -> Node:
+        """One more node."""
+        stack, life = AsyncExitStack(), Life()
+        token = self.keys.minter().mint_service("counter", ("act-as", "tenants"))
+        mesh = await stack.enter_async_context(connected(self, lambda: token))
+        mesh.own_address = "not yet"
+        cassandra: Any = _Mortal(self.cassandra, life) if self.cassandra else None
+        redis: Any = _Mortal(self.redis, life) if self.redis else None
+        log: Any = _Mortal(self.log, life)
+        engines = Engines(self.folder, log, cassandra, redis)
+        hosted = await stack.enter_async_context(opened(self.config, mesh, engines))
+        server = await stack.enter_async_context(serving(hosted, verifier=self.keys.verifier(), limits=LIMITS))
+        mesh.own_address = server.address
+        self.places[SERVICE] = tuple(sorted([*self.addresses(SERVICE), server.address]))
+        # Whoever asks is no part of the node, and stays when it goes.
+        channel = await self._asking.enter_async_context(grpc.aio.insecure_channel(server.address))
+        node = Node(server.address, mesh, life, channel)
+        self.nodes.append(node)
+        self._leaving[server.address] = stack
+        return node
+
+    async def leave(self, node: Node) -> None:
+        """The node goes as one does that is told to: out of sight, then saved and stopped."""
+        self._forget(node)
+        await self._leaving.pop(node.address).aclose()
+
+    async def kill(self, node: Node) -> None:
+        """The node is gone in the middle of whatever it does; the others see it."""
+        node.life.dead = True
+        self._forget(node)
+        await self._leaving.pop(node.address).aclose()
+
+    async def close(self) -> None:
+        """All nodes leave."""
+        for node in list(self.nodes):
+            await self.leave(node)
+        await self._asking.aclose()
+
+    def _forget(self, node: Node) -> None:
+        self.nodes.remove(node)
+        self.places[SERVICE] = tuple(place for place in self.places[SERVICE] if place != node.address)
+
+
+@asynccontextmanager
+async def town(
+    folder: Path, keys: Keys, log: Any, config: Config, cassandra: Any = None, redis: Any = None
+) -> AsyncIterator[Town]:
+    """A town without nodes, in which the records can be counted; all leave in the end."""
+    crowd = PartedCrowd(log)
+    records: Any = CrowdServicer(crowd)
+    peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+    async with serving([peer], verifier=keys.verifier(), limits=LIMITS) as server:
+        here = Town(folder, keys, crowd, log, config, cassandra, redis)
+        here.places["plaudit.reaction.v1.ReactionService"] = (server.address,)
+        try:
+            yield here
+        finally:
+            await here.close()
