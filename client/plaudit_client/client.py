@@ -1,6 +1,6 @@
 """What an application calls."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +19,7 @@ CLIENT_NAME = "plaudit-python/0.1"
 
 @asynccontextmanager
 async def connect(
-    url: str,
+    url: str | Sequence[str],
     token: str | Callable[[], str],
     *,
     device: str = "",
@@ -28,13 +28,17 @@ async def connect(
 ) -> AsyncIterator["Client"]:
     """A client whose session lasts as long as the block, over as many sockets as that takes.
 
-    `url` is `ws://host:port` or `wss://…`; without a path, `/ws/connect`. A callable token is asked before each socket.
+    `url` is `ws://host:port` or `wss://…`, or several of them, tried in turn; without a path, `/ws/connect`. A callable
+    token is asked before each socket.
     A later login of the same `device` ends this client with ABORTED, reason `REPLACED`; without one the device is new.
     Raises PlauditError: UNAVAILABLE, reason `NOT_CONNECTED`, where the server cannot be reached within `timeout`
     seconds, or why it refuses.
     """
     options = options or Options()
-    connection = Connection(_with_path(url), token, {"device": device, "client": CLIENT_NAME}, options)
+    urls = [_with_path(each) for each in ([url] if isinstance(url, str) else url)]
+    if not urls:
+        raise PlauditError("INVALID_ARGUMENT", "INVALID_URL", "there is no URL")
+    connection = Connection(urls, token, {"device": device, "client": CLIENT_NAME}, options)
     try:
         await connection.start(timeout)
         yield Client(connection, options)
@@ -68,8 +72,17 @@ class Client:
 
     @property
     def session(self) -> str:
-        """The id of the present session; another one after each reconnection."""
+        """The id of the session: the same over all sockets, as long as the server can go on with it."""
         return self._connection.welcome.session
+
+    @property
+    def verdict(self) -> str:
+        """What became of the session when the socket was last replaced; empty before that.
+
+        `complete`: nothing was missed. `partial`: our own changes from other devices may have been, what is held was
+        loaded anew (see `Subscription.missed`). `reset`: as `partial`, and the session is a new one.
+        """
+        return self._connection.verdict
 
     async def toggle(
         self, target: str, emoji: str, *, op_id: str = "", timeout: float | None = None, patient: bool = False
@@ -161,7 +174,7 @@ class Client:
         )
 
     def own_updates(self) -> Subscription[OwnUpdate]:
-        """What we change ourselves, on whichever device. After a reconnection, `own` tells what was missed."""
+        """What we change ourselves, on whichever device, each change once and in order; see `Subscription.missed`."""
         return self._connection.subscribe(
             Subscription[OwnUpdate]([f"users/{self.user}"], self._options.max_waiting_updates, self._connection.release)
         )

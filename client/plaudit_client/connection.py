@@ -17,19 +17,22 @@ from plaudit_client.frames import SUBPROTOCOL, Welcome
 from plaudit_client.options import Options
 from plaudit_client.protocol import Protocol
 from plaudit_client.subscription import AnySubscription, Subscription
-from plaudit_client.values import OwnUpdate, Update
+from plaudit_client.values import OwnUpdate, Update, own
 
 U = TypeVar("U", Update, OwnUpdate)
 logger = logging.getLogger("plaudit_client")
 
 CLOSE_TIMEOUT = 1.0
+TARGETS_PER_CALL = 1_000
 
 
 class Connection:
     """Runs between `start` and `close`, on the loop it was made on."""
 
-    def __init__(self, url: str, token: str | Callable[[], str], hello: Mapping[str, Any], options: Options) -> None:
-        self._url = url
+    def __init__(
+        self, urls: Sequence[str], token: str | Callable[[], str], hello: Mapping[str, Any], options: Options
+    ) -> None:
+        self._urls = deque(urls)
         self._token = token
         self._options = options
         self._protocol = Protocol(hello, options, random.random)
@@ -46,7 +49,9 @@ class Connection:
         self._changed = asyncio.Event()
         self._talking = False
         self._loss = Loss(reason="no answer")
+        self._reloads: set[asyncio.Task[None]] = set()
         self.welcome = Welcome()
+        self.verdict = ""
 
     async def start(self, timeout: float) -> None:
         """Returns once the server has welcomed us. Raises PlauditError where it refuses, or is not there in time."""
@@ -65,6 +70,8 @@ class Connection:
         self._perform(self._protocol.close())
         if self._timer is not None:
             self._timer.cancel()
+        for reload in self._reloads:
+            reload.cancel()
         if self._task is not None:
             if self._talking:  # the ended protocol has hung up: let the goodbye go out
                 await asyncio.wait([self._task], timeout=2 * CLOSE_TIMEOUT)
@@ -126,15 +133,35 @@ class Connection:
                 case fx.Hangup(code=code):
                     self._hangup_code = code
                     self._hangup.set()
-                case fx.Ready(welcome=welcome):
+                case fx.Ready(welcome=welcome, verdict=verdict):
                     self.welcome = welcome
+                    self.verdict = verdict
                     self._changed.set()
+                case fx.Reload(targets=targets):
+                    for subscription in list(self._subscriptions):
+                        subscription.miss()
+                    self._start_reload(targets)
                 case fx.Ended(error=error):
                     for subscription in list(self._subscriptions):
                         subscription.end(error)
                     self._changed.set()
                     self._dial.set()
         self._arm()
+
+    def _start_reload(self, targets: Sequence[str]) -> None:
+        for start in range(0, len(targets), TARGETS_PER_CALL):
+            task = asyncio.create_task(self._reload(targets[start : start + TARGETS_PER_CALL]))
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self, targets: Sequence[str]) -> None:
+        fields = {"targets": targets}
+        timeout = self._options.call_timeout
+        try:
+            answer = await self.call("get_own_reactions", fields, timeout=timeout, repeat=True, patient=True)
+            self._perform(self._protocol.reloaded(own(answer)))
+        except PlauditError as error:
+            logger.warning("own reactions could not be loaded: %s", error)
 
     def _offer(self, subscription: AnySubscription, update: Update | OwnUpdate) -> None:
         if update.topic in subscription.topics:
@@ -162,6 +189,8 @@ class Connection:
                     if self._protocol.ended:
                         return
                     self._loss = await self._one_socket(http)
+                    if self._protocol.goes_elsewhere(self._loss):
+                        self._urls.rotate(-1)
                     logger.info("socket lost: %s", self._loss)
                     self._perform(self._protocol.lost(self._loss, self._now()))
         except Exception as error:  # a token callable that fails, or our own mistake: nobody may wait for ever
@@ -173,7 +202,7 @@ class Connection:
         try:
             async with asyncio.timeout(self._options.dial_timeout):
                 socket = await http.ws_connect(
-                    self._url,
+                    self._urls[0],
                     protocols=(SUBPROTOCOL,),
                     headers={"Authorization": f"Bearer {token}"},
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),

@@ -31,9 +31,10 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The server has welcomed us, for the first time or again."""
+    """There is a session, for the first time or again; `verdict` says what became of an earlier one."""
 
     welcome: Welcome
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,17 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """Changes of our own were missed: load what we hold on these targets, then call `reloaded`."""
+
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """Nothing will happen any more; without an error because we closed."""
 
     error: PlauditError | None
 
 
-Effect = Dial | Send | Hangup | Ready | Answered | Failed | Confirmed | TopicsRefused | Deliver | Ended
+Effect = Dial | Send | Hangup | Ready | Answered | Failed | Confirmed | TopicsRefused | Deliver | Reload | Ended

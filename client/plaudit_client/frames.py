@@ -26,11 +26,30 @@ class Welcome:
     message_bytes: int = 0
     topics: int = 0
     calls_in_flight: int = 0
+    resume_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The session goes on, or another one is open: `verdict` is `complete`, `partial` or `reset`."""
+
+    welcome: Welcome
+    verdict: str
+    reload: tuple[str, ...]
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Answers a ping. `seq`: the last durable push that was sent before it."""
+
+    seq: int
+    resume_token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answers the frame `id`: an ack, subscribed, unsubscribed or pong."""
+    """Answers the frame `id`: an ack, subscribed or unsubscribed."""
 
     id: int
     fields: Mapping[str, Any]
@@ -56,9 +75,11 @@ class Pushed:
     """Something happened on a topic."""
 
     update: Update | OwnUpdate
+    seq: int = 0
+    """The number of a durable push within the session; 0: it is not durable."""
 
 
-Frame = Welcome | Answer | Refusal | Goaway | Pushed
+Frame = Welcome | Resumed | Pong | Answer | Refusal | Goaway | Pushed
 
 
 def encode_call(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int) -> str:
@@ -88,16 +109,21 @@ def decode(text: str) -> Frame | None:
     try:
         fields = json.loads(text)
         match fields["type"]:
-            case "ack" | "subscribed" | "unsubscribed" | "pong":
+            case "ack" | "subscribed" | "unsubscribed":
                 return Answer(int(fields["id"]), fields)
             case "error":
                 return Refusal(int(fields.get("id", 0)), _error(fields))
             case "reaction_update":
-                return Pushed(_update(fields))
+                return Pushed(_update(fields), int(fields.get("seq", 0)))
             case "own_reaction_update":
-                return Pushed(_own_update(fields))
+                return Pushed(_own_update(fields), int(fields.get("seq", 0)))
+            case "pong":
+                return Pong(int(fields.get("seq", 0)), str(fields.get("resume_token", "")))
             case "welcome":
                 return _welcome(fields)
+            case "resumed":
+                reload = tuple(map(str, fields.get("reload") or ()))
+                return Resumed(_welcome(fields), str(fields["verdict"]), reload, int(fields.get("seq", 0)))
             case "goaway":
                 return Goaway(int(fields.get("reconnect_after_ms", 0)) / 1000)
             case _:
@@ -148,4 +174,5 @@ def _welcome(fields: Mapping[str, Any]) -> Welcome:
         message_bytes=int(limits.get("message_bytes", 0)),
         topics=int(limits.get("topics", 0)),
         calls_in_flight=int(limits.get("calls_in_flight", 0)),
+        resume_token=str(fields.get("resume_token", "")),
     )

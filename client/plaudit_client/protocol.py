@@ -5,15 +5,18 @@ from enum import Enum, auto
 from typing import Any
 
 from plaudit_client.calls import Call, Calls
-from plaudit_client.effects import Confirmed, Deliver, Dial, Effect, Ended, Hangup, Ready, Send, TopicsRefused
+from plaudit_client.continuity import Continuity
+from plaudit_client.effects import Confirmed, Deliver, Dial, Effect, Ended, Hangup, Ready, Reload, Send, TopicsRefused
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import (
     Answer,
     Frame,
     GarbageError,
     Goaway,
+    Pong,
     Pushed,
     Refusal,
+    Resumed,
     Welcome,
     decode,
     encode,
@@ -21,6 +24,7 @@ from plaudit_client.frames import (
 )
 from plaudit_client.options import Options, full_jitter
 from plaudit_client.topics import Topics
+from plaudit_client.values import OwnReactions, OwnUpdate
 
 
 class Phase(Enum):
@@ -28,10 +32,16 @@ class Phase(Enum):
 
     WAITING = auto()  # for the time to dial
     DIALLING = auto()
-    GREETING = auto()  # hello is out
+    GREETING = auto()  # hello or resume is out
     READY = auto()
     HANGING_UP = auto()
     ENDED = auto()
+
+
+GOING_AWAY = (1001, 1012, 1013, 4000)
+# Before there is a session, messages have at most 4 KiB.
+RESUME_BYTES = 3_000
+MISSED = "something was missed"
 
 
 class Protocol:
@@ -51,6 +61,8 @@ class Protocol:
         self._phase_ends: float | None = None  # WAITING: dial; GREETING: give up; READY: move away
         self._ping_at = self._heard_at = 0.0
         self._ask_again_at: float | None = None
+        self._continuity = Continuity()
+        self._is_moving = False  # the node has said goaway
         self.error: PlauditError | None = None
 
     @property
@@ -69,7 +81,12 @@ class Protocol:
             return []
         self._phase, self._phase_ends = Phase.GREETING, now + self._options.dial_timeout
         self._heard_at = now
-        return [Send(encode("hello", self._next_id(), self._hello))]
+        self._is_moving = False
+        self._continuity.answered()
+        if not self._continuity.token:
+            return [Send(encode("hello", self._next_id(), self._hello))]
+        asked = self._continuity.ask(self._welcome.session, self._topics.positions(RESUME_BYTES))
+        return [Send(encode("resume", self._next_id(), {**self._hello, **asked}))]
 
     def received(self, text: str, now: float) -> list[Effect]:
         """A text message has come."""
@@ -98,6 +115,10 @@ class Protocol:
         self._topics.disconnected()
         return self._calls.disconnected()
 
+    def goes_elsewhere(self, loss: Loss) -> bool:
+        """Whether another address should be tried next: this one is going away, or does not let us in."""
+        return loss.code in GOING_AWAY or self._phase in (Phase.DIALLING, Phase.GREETING) or self._is_moving
+
     def tick(self, now: float) -> list[Effect]:
         """Time has passed."""
         if self._phase is Phase.ENDED:
@@ -107,13 +128,13 @@ class Protocol:
             self._phase_ends = None
             if self._phase is Phase.WAITING:
                 return [*effects, *self.start()]
-            return [*effects, *self._hang_up(1000, "goodbye" if self._phase is Phase.READY else "no welcome")]
+            return [*effects, *self._hang_up(4000, "moving" if self._phase is Phase.READY else "no welcome")]
         if self._phase is Phase.READY:
             if now - self._heard_at >= 2 * self._welcome.heartbeat:
                 return [*effects, *self._hang_up(4002, "no pong")]
             if now >= self._ping_at:
                 self._ping_at = now + self._welcome.heartbeat
-                effects.append(Send(encode("ping", self._next_id(), {"seq": 0})))
+                effects.append(Send(encode("ping", self._next_id(), {"seq": self._continuity.seq})))
             if self._ask_again_at is not None and now >= self._ask_again_at:
                 self._ask_again_at = None
                 effects += self._ask_topics()
@@ -167,18 +188,51 @@ class Protocol:
     def _greeted(self, frame: Frame | None, now: float) -> list[Effect]:
         if isinstance(frame, Refusal):
             if frame.error.code not in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
-                return self._end(frame.error)
+                if not self._continuity.is_asking:
+                    return self._end(frame.error)
+                self._continuity.token = ""  # then a new session
             self._not_before = now + (frame.error.retry_after or 0.0)
-            return self._hang_up(1000, "not welcome")
+            return self._hang_up(4000, "not welcome")
         if isinstance(frame, Goaway):
             self._not_before = now + frame.reconnect_after
-            return self._hang_up(1000, "goodbye")
+            return self._hang_up(4000, "moving")
+        if isinstance(frame, Resumed):
+            return self._resumed(frame, now)
         if not isinstance(frame, Welcome):
             return []
-        self._phase, self._phase_ends, self._welcome = Phase.READY, None, frame
-        self._ping_at = now + frame.heartbeat
-        self._calls.in_flight = frame.calls_in_flight or self._options.max_calls
-        return [Ready(frame), *self._ask_topics(), *self._calls.flush()]
+        verdict = "reset" if self._welcome.session else ""
+        self._begin(frame, 0, now)
+        return [Ready(frame, verdict), *self._ask_topics(), *self._reload(verdict != ""), *self._calls.flush()]
+
+    def _begin(self, welcome: Welcome, seq: int, now: float) -> None:
+        self._phase, self._phase_ends, self._welcome = Phase.READY, None, welcome
+        self._continuity.token, self._continuity.seq = welcome.resume_token, seq
+        self._ping_at = now + welcome.heartbeat
+        self._calls.in_flight = welcome.calls_in_flight or self._options.max_calls
+
+    def _resumed(self, frame: Resumed, now: float) -> list[Effect]:
+        asked = self._continuity.answered()
+        self._begin(frame.welcome, frame.seq, now)
+        effects: list[Effect] = [Ready(frame.welcome, frame.verdict)]
+        if frame.verdict != "reset":
+            effects.append(Confirmed(self._topics.resumed(asked)))
+            if unwanted := self._topics.unwanted(asked):
+                effects.append(Send(encode("unsubscribe", self._next_id(), {"topics": list(unwanted)})))
+        effects += self._ask_topics()
+        effects += self._reload(frame.verdict == "reset" or bool(frame.reload))
+        return [*effects, *self._calls.flush()]
+
+    def _reload(self, missed: bool) -> list[Effect]:
+        return [Reload(self._topics.own_targets())] if missed and self._topics.own_topics() else []
+
+    def reloaded(self, held: Sequence[OwnReactions]) -> list[Effect]:
+        """What we hold on targets was loaded."""
+        return [
+            Deliver(update)
+            for topic in self._topics.own_topics()
+            for one in held
+            if self._topics.accept(update := OwnUpdate(topic, one.target, one.version, held=frozenset(one.emojis)))
+        ]
 
     def _heard(self, frame: Frame | None, now: float) -> list[Effect]:
         match frame:
@@ -191,11 +245,17 @@ class Protocol:
                 if self._topics.is_asking(frame_id):
                     return self._topics_refused(frame_id, error, now)
                 return [*self._calls.refused(frame_id, error, now), *self._calls.flush()]
-            case Pushed(update=update):
-                return [Deliver(update)] if self._topics.accept(update) else []
+            case Pushed(update=update, seq=seq):
+                delivered: list[Effect] = [Deliver(update)] if self._topics.accept(update) else []
+                return [*delivered, *([] if self._continuity.count(seq) else self._hang_up(4000, MISSED))]
+            case Pong(seq=seq, resume_token=token):
+                self._attempt = 0
+                self._continuity.token = token or self._continuity.token
+                return self._hang_up(4000, MISSED) if seq > self._continuity.seq else []
             case Goaway(reconnect_after=after):
                 # Until then the socket answers what it was asked; the rest is asked again elsewhere.
                 self._not_before = self._phase_ends = now + after
+                self._is_moving = True
         return []
 
     def _topics_refused(self, frame_id: int, error: PlauditError, now: float) -> list[Effect]:

@@ -26,6 +26,9 @@ class Subscription(Generic[U]):
         self.topics = tuple(dict.fromkeys(topics))
         self.dropped = 0
         """Own updates lost because more targets waited than the client's options allow: read `own` again."""
+        self.missed = 0
+        """How often own updates were perhaps missed while there was no connection. What is held on targets that updates
+        told of is loaded and comes as updates with `held`; of any other target read `own` again."""
         self._max_waiting = max_waiting
         self._waiting: OrderedDict[str, U] = OrderedDict()
         self._versions: dict[str, int] = {}
@@ -50,6 +53,10 @@ class Subscription(Generic[U]):
             self._waiting.popitem(last=False)
             self.dropped += 1
         self._news.set()
+
+    def miss(self) -> None:
+        """Changes of our own were perhaps missed."""
+        self.missed += 1
 
     def confirm(self, topics: Sequence[str]) -> None:
         """The server pushes these topics."""

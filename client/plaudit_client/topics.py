@@ -7,6 +7,8 @@ from plaudit_client.values import OwnUpdate, Update
 
 MAX_PER_FRAME = 128
 MAX_OWN_TARGETS = 4096
+OWN = "users/"
+POSITION_BYTES = 48  # of a position in JSON, beside the topic
 
 
 class Topics:
@@ -88,6 +90,35 @@ class Topics:
         if len(self._own_versions) > MAX_OWN_TARGETS:
             self._own_versions.popitem(last=False)
         return True
+
+    def positions(self, size: int) -> list[tuple[str, int]]:
+        """The wanted topics with the newest version seen, our own first, as many as fit into so many bytes."""
+        found: list[tuple[str, int]] = []
+        for topic in sorted(self._wanted, key=lambda name: not name.startswith(OWN)):
+            latest = self._latest.get(topic)
+            size -= len(topic) + POSITION_BYTES
+            if size < 0 or len(found) == MAX_PER_FRAME:
+                break
+            found.append((topic, latest.version if latest is not None else 0))
+        return found
+
+    def resumed(self, topics: Sequence[str]) -> tuple[str, ...]:
+        """The server pushes these topics; returns those still wanted."""
+        wanted = tuple(topic for topic in topics if topic in self._wanted)
+        self._confirmed.update(wanted)
+        return wanted
+
+    def unwanted(self, topics: Sequence[str]) -> tuple[str, ...]:
+        """Those that nobody wants any more."""
+        return tuple(topic for topic in topics if topic not in self._wanted)
+
+    def own_targets(self) -> tuple[str, ...]:
+        """The targets of which a change of our own was seen, the latest first."""
+        return tuple(dict.fromkeys(target for _, target in reversed(self._own_versions)))
+
+    def own_topics(self) -> tuple[str, ...]:
+        """The wanted topics that tell of changes of our own."""
+        return tuple(topic for topic in self._wanted if topic.startswith(OWN))
 
     def are_confirmed(self, topics: Sequence[str]) -> tuple[str, ...]:
         """Those the server pushes already."""

@@ -71,13 +71,17 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class OwnUpdate:
-    """What the user holds on a target has changed, on this device or another; `topic` is `users/<id>`."""
+    """What the user holds on a target has changed, on this device or another; `topic` is `users/<id>`.
+
+    Where changes were missed, `held` is all that is held now; otherwise it is None, and `added` and `removed` tell all.
+    """
 
     topic: str
     target: str
     version: int
     added: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
+    held: frozenset[str] | None = None
 
     @property
     def key(self) -> str:
@@ -86,9 +90,12 @@ class OwnUpdate:
 
     def after(self, previous: "OwnUpdate") -> "OwnUpdate":
         """Both changes as one, for a reader who has not seen the previous one."""
+        if self.held is not None:
+            return self
+        held = None if previous.held is None else (previous.held - self.removed) | self.added
         added = (previous.added - self.removed) | self.added
         removed = (previous.removed - self.added) | self.removed
-        return OwnUpdate(self.topic, self.target, self.version, added, removed)
+        return OwnUpdate(self.topic, self.target, self.version, added, removed, held)
 
 
 def _answer(read: Callable[P, T]) -> Callable[P, T]:

@@ -16,6 +16,8 @@ WELCOME = {
     "heartbeat_seconds": 30,
     "limits": {"message_bytes": 65536, "topics": 128, "frames_per_second": 200, "calls_in_flight": 4},
     "server_time_ms": "1",
+    "resume_token": "t1",
+    "resume_window_seconds": 120,
 }
 
 

@@ -39,8 +39,14 @@ class Peer:
         await self._socket.send_bytes(data)
 
     async def greet(self, **limits: int) -> dict[str, Any]:
-        hello = await self.hear("hello")
-        await self.say("welcome", id=hello["id"], **{**WELCOME, "limits": {**WELCOME["limits"], **limits}})  # type: ignore[dict-item]
+        """Answers `hello`; or `resume`, with a verdict that leaves the client to do everything anew."""
+        hello = await self.hear()
+        assert hello["type"] in ("hello", "resume"), hello
+        welcome = {**WELCOME, "limits": {**WELCOME["limits"], **limits}}  # type: ignore[dict-item]
+        if hello["type"] == "hello":
+            await self.say("welcome", id=hello["id"], **welcome)
+        else:
+            await self.say("resumed", id=hello["id"], verdict="reset", reload=[], seq="0", **welcome)
         return hello
 
     async def ack(self, frame: dict[str, Any], on: bool = True, version: int = 1) -> None:

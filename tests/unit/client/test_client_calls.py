@@ -68,7 +68,7 @@ def test_a_call_that_must_not_be_repeated_fails_with_an_unknown_outcome_when_the
     assert len(played.sent()) == 1
     [failed] = played.lose().take(fx.Failed)
     assert (failed.id, failed.error.code, failed.error.reason) == (asked, "UNAVAILABLE", "OUTCOME_UNKNOWN")
-    assert [frame["type"] for frame in played.again().sent()] == ["hello"]
+    assert [frame["type"] for frame in played.again().sent()] == ["resume"]
 
 
 def test_a_call_made_without_a_socket_waits_for_one_even_if_it_must_not_be_repeated() -> None:
