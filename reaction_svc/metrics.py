@@ -14,3 +14,9 @@ OPS_FORGOTTEN = Counter("plaudit_reaction_ops_forgotten", "Operation ids dropped
 LIMITS_LOCAL = Gauge(
     "plaudit_reaction_limits_local", "1 while this node limits users by itself because the common limit is away."
 )
+HOT_TARGETS = Gauge("plaudit_reaction_hot_targets", "Targets whose new records are spread over buckets.")
+OUTBOX_FACTS = Gauge("plaudit_reaction_outbox_facts", "Facts that are not on the event log yet.")
+OUTBOX_AGE = Gauge("plaudit_reaction_outbox_age_seconds", "For how long the oldest of them waits.")
+OUTBOXES_ADOPTED = Counter("plaudit_reaction_outboxes_adopted", "Outboxes of writers that were gone, finished here.")
+CONFLICTS = Counter("plaudit_reaction_conflicts", "Batches decided again because another writer was first.")
+DRIFTED = Counter("plaudit_reaction_drifted", "Targets whose records, counted, differed from the running counts.")

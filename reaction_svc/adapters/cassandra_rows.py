@@ -1,0 +1,298 @@
+"""The statements of the store in Cassandra, and how a batch becomes rows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cassandra.query import BatchStatement, BatchType, PreparedStatement
+
+from kit.adapters.cassandra import Cassandra
+from kit.adapters.cassandra_schema import Schema
+from reaction_svc.adapters.cassandra_batch import (
+    Batch,
+    Entry,
+    Head,
+    OpRow,
+    bucket_of,
+    decode_answers,
+    decode_batch,
+    decode_head,
+    encode_answers,
+    encode_batch,
+    encode_head,
+    records_of,
+    sliced,
+)
+
+Key = tuple[str, str]
+SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
+SLOT = 1_000  # batches of an outbox in one partition
+_KEYS_AT_ONCE = 100
+_USERS_AT_ONCE = 500
+_ROWS_AT_ONCE = 500
+# Batches of several partitions are limited by the server, 50 KiB, and divided by it.
+_PARTITIONS_AT_ONCE, _BYTES_AT_ONCE = 10, 20_000
+_OUTBOX_SECONDS = 86_400
+
+
+class Row(NamedTuple):
+    """A record as it is read."""
+
+    user: str
+    emoji: str
+    held: bool
+    version: int
+    op_id: str
+    action: int
+
+
+class OutboxNode(NamedTuple):
+    """The state of an outbox: see the schema."""
+
+    node: str
+    generation: str
+    published: int
+    cut: int | None
+
+
+_CQL = {
+    "save_head": "INSERT INTO reactions (tenant, target, bucket, head) VALUES (?, ?, 0, ?) USING TIMESTAMP ?",
+    "save_record": "INSERT INTO reactions (tenant, target, bucket, user, emoji, held, version, op_id, action)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    "save_answers": "INSERT INTO operations (tenant, target, slice, part, stamp, answers) VALUES (?, ?, ?, ?, ?, ?)"
+    " USING TIMESTAMP ? AND TTL ?",
+    "save_batch": "INSERT INTO outbox (node, slot, seq, data) VALUES (?, ?, ?, ?) USING TTL ?",
+    "heads": "SELECT DISTINCT target, head FROM reactions WHERE tenant = ? AND target IN ? AND bucket = 0",
+    "head": "SELECT DISTINCT head FROM reactions WHERE tenant = ? AND target = ? AND bucket = 0",
+    "records": "SELECT user, emoji, held, version, op_id, action FROM reactions"
+    " WHERE tenant = ? AND target = ? AND bucket = ? AND user IN ?",
+    "own": "SELECT target, emoji, held, version FROM reactions"
+    " WHERE tenant = ? AND target IN ? AND bucket = ? AND user = ?",
+    "scan": "SELECT user, emoji, held, version FROM reactions WHERE tenant = ? AND target = ? AND bucket = ?",
+    "answers": "SELECT answers FROM operations WHERE tenant = ? AND target = ? AND slice = ? AND part IN ?",
+    "targets": "SELECT DISTINCT tenant, target, bucket, head, token(tenant, target, bucket) FROM reactions"
+    " WHERE token(tenant, target, bucket) > ? LIMIT ?",
+    "batches": "SELECT seq, data FROM outbox WHERE node = ? AND slot = ? AND seq > ? LIMIT ?",
+    "nodes": "SELECT node, generation, published, cut FROM outbox_node",
+    "node": "SELECT node, generation, published, cut FROM outbox_node WHERE node = ?",
+    "save_node": "INSERT INTO outbox_node (node, generation, published) VALUES (?, ?, ?)",
+    "save_published": "UPDATE outbox_node SET published = ? WHERE node = ?",
+    "save_cut": "UPDATE outbox_node SET cut = ? WHERE node = ?",
+    "drop_node": "DELETE FROM outbox_node WHERE node = ?",
+}
+
+
+class Rows:
+    """The tables. Made by `Rows.prepared`. Methods raise `kit.errors.Unavailable`, writing ones OutcomeUnknown too."""
+
+    def __init__(self, cassandra: Cassandra, statements: dict[str, PreparedStatement], op_seconds: float) -> None:
+        self._cassandra = cassandra
+        self._statements = statements
+        self._op_seconds = max(1, round(op_seconds))
+
+    @classmethod
+    async def prepared(cls, cassandra: Cassandra, op_seconds: float) -> Rows:
+        """Prepares the statements."""
+        found = await asyncio.gather(*(cassandra.prepare(cql) for cql in _CQL.values()))
+        for statement in found:
+            statement.is_idempotent = True  # of the writes too: they bring their timestamp, or say all that is to be
+        return cls(cassandra, dict(zip(_CQL, found, strict=True)), op_seconds)
+
+    async def save_batch(self, batch: Batch, blob: bytes, until: float) -> None:
+        """Writes the outbox's row: from then on the batch has happened. `until` is on the monotonic clock."""
+        values = (batch.node, batch.seq // SLOT, batch.seq, blob, _OUTBOX_SECONDS)
+        await self._write(self._statements["save_batch"].bind(values), until)
+
+    async def save_entries(self, entries: Sequence[Entry], until: float) -> None:
+        """Writes all that follows from a batch; again or late, that changes nothing."""
+        statements: list[tuple[int, list[Any]]] = []
+        for entry in entries:
+            statements += self._entry_statements(entry)
+        groups = list(_grouped(statements))
+        await all_of(*(self._write(_batch_statement(group), until) for group in groups))
+
+    def _entry_statements(self, entry: Entry) -> list[tuple[int, list[Any]]]:
+        """What is to be written to each partition, with its size in bytes, roughly."""
+        tenant, target, head = entry.tenant, entry.target, entry.head
+        stamp, buckets = head.stamp, head.buckets
+        save = self._statements["save_record"]
+        text = encode_head(head).decode()
+        first: list[Any] = [(self._statements["save_head"], (tenant, target, text, stamp))]
+        parts: dict[int, list[Any]] = {0: first}
+        for user, emoji, held, version, op_id, action in records_of(entry):
+            bucket = bucket_of(user, buckets)
+            row = (tenant, target, bucket, user, emoji, held, version, op_id, action, stamp)
+            parts.setdefault(bucket, []).append((save, row))
+        found = [(200 * len(part) + len(text), part) for part in parts.values()]
+        by_slice: dict[str, tuple[int, list[Any]]] = {}
+        for (slice_, part), ops in sliced(entry.ops):
+            answers = encode_answers(ops)
+            row_ = (tenant, target, slice_, part, stamp, answers, stamp, self._op_seconds)
+            size, statements = by_slice.get(slice_, (0, []))
+            statements.append((self._statements["save_answers"], row_))
+            by_slice[slice_] = (size + 200 + len(answers), statements)
+        return found + list(by_slice.values())
+
+    async def heads(self, keys: Iterable[Key]) -> dict[Key, Head]:
+        """The heads of those targets that have one."""
+        tenants: dict[str, list[str]] = {}
+        for tenant, target in keys:
+            tenants.setdefault(tenant, []).append(target)
+        asked = [
+            (tenant, targets[at : at + _KEYS_AT_ONCE])
+            for tenant, targets in tenants.items()
+            for at in range(0, len(targets), _KEYS_AT_ONCE)
+        ]
+        pages = await all_of(*(self._rows("heads", *ask) for ask in asked))
+        return {
+            (tenant, target): decode_head(head)
+            for (tenant, _), rows in zip(asked, pages, strict=True)
+            for target, head in rows
+            if head is not None
+        }
+
+    async def records(self, key: Key, spread: int, users: Sequence[str]) -> list[Row]:
+        """All records of these people on a target, also those that are off; the latest where there are several."""
+        places: dict[int, list[str]] = {0: list(users)}
+        if spread > 1:
+            for user in users:
+                bucket = bucket_of(user, spread)
+                if bucket:
+                    places.setdefault(bucket, []).append(user)
+        pages = await all_of(
+            *(
+                self._rows("records", *key, bucket, some[at : at + _USERS_AT_ONCE])
+                for bucket, some in places.items()
+                for at in range(0, len(some), _USERS_AT_ONCE)
+            )
+        )
+        rows = [Row(*row) for page in pages for row in page]
+        return latest(rows) if spread > 1 else rows
+
+    async def own(self, tenant: str, user: str, targets: Sequence[str], bucket: int) -> list[Any]:
+        """(target, emoji, held, version) of one person in one bucket of each target."""
+        parts = [targets[at : at + _KEYS_AT_ONCE] for at in range(0, len(targets), _KEYS_AT_ONCE)]
+        pages = await all_of(*(self._rows("own", tenant, part, bucket, user) for part in parts))
+        return [row for page in pages for row in page]
+
+    async def scan(self, key: Key, spread: int) -> list[Row]:
+        """All records of a target, the latest where there are several."""
+        pages = await all_of(*(self._rows("scan", *key, bucket, timeout=10.0) for bucket in range(spread)))
+        # A partition with nothing but its head answers with one row of nothing.
+        rows = [Row(row[0], row[1], row[2], row[3], "", 0) for page in pages for row in page if row[0] is not None]
+        return latest(rows) if spread > 1 else rows
+
+    async def answers(self, key: Key, places: Iterable[tuple[str, str]]) -> list[OpRow]:
+        """The answers kept in these places of a target; see `cassandra_batch.slice_of`."""
+        slices: dict[str, list[str]] = {}
+        for slice_, part in places:
+            slices.setdefault(slice_, []).append(part)
+        pages = await all_of(
+            *(
+                self._rows("answers", *key, slice_, parts[at : at + _KEYS_AT_ONCE])
+                for slice_, parts in slices.items()
+                for at in range(0, len(parts), _KEYS_AT_ONCE)
+            )
+        )
+        return [op for page in pages for (answers,) in page for op in decode_answers(answers)]
+
+    async def targets(self, after: int, limit: int) -> list[Any]:
+        """(tenant, target, bucket, head, place) of the partitions behind a place, in the order of their places."""
+        return await self._rows("targets", after, limit)
+
+    async def batches(self, node: str, after: int) -> list[tuple[Batch, bytes]]:
+        """The next batches of an outbox without a gap, some hundred at most; empty at its end."""
+        rows = await self._rows("batches", node, (after + 1) // SLOT, after, 200)
+        found: list[tuple[Batch, bytes]] = []
+        for seq, blob in rows:
+            if seq != after + 1:
+                break
+            after = seq
+            found.append((decode_batch(blob), blob))
+        return found
+
+    async def nodes(self) -> list[OutboxNode]:
+        """All outboxes that are not finished."""
+        return [OutboxNode(*row) for row in await self._rows("nodes") if row[1] is not None]
+
+    async def node(self, node: str) -> OutboxNode | None:
+        """One outbox, unless it is finished."""
+        rows = await self._rows("node", node)
+        return OutboxNode(*rows[0]) if rows and rows[0][1] is not None else None
+
+    async def save_node(self, node: str, generation: str) -> None:
+        """Begins an outbox."""
+        await self._execute("save_node", node, generation, 0)
+
+    async def save_published(self, node: str, seq: int) -> None:
+        """Says up to where an outbox is on the log."""
+        await self._execute("save_published", seq, node)
+
+    async def save_cut(self, node: str, seq: int) -> None:
+        """Cuts an outbox off: what is behind has not happened."""
+        await self._execute("save_cut", seq, node)
+
+    async def drop_node(self, node: str) -> None:
+        """Forgets a finished outbox."""
+        await self._execute("drop_node", node)
+
+    async def _rows(self, name: str, *values: Any, timeout: float | None = None) -> list[Any]:
+        return await self._cassandra.rows(self._statements[name], values, timeout=timeout)
+
+    async def _execute(self, name: str, *values: Any) -> None:
+        await self._cassandra.write(self._statements[name].bind(values))
+
+    async def _write(self, statement: Any, until: float) -> None:
+        await self._cassandra.write(statement, timeout=max(0.001, until - time.monotonic()))
+
+
+def latest(rows: Iterable[Row]) -> list[Row]:
+    """One record for each person and emoji: that of the larger version."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        known = found.get((row.user, row.emoji))
+        if known is None or row.version > known.version:
+            found[row.user, row.emoji] = row
+    return list(found.values())
+
+
+def _grouped(parts: Sequence[tuple[int, list[Any]]]) -> Iterable[list[Any]]:
+    """Divides what is to be written: large partitions by themselves, small ones some together."""
+    together: list[Any] = []
+    partitions = size = 0
+    for part_size, part in parts:
+        if part_size > _BYTES_AT_ONCE:
+            yield from (part[at : at + _ROWS_AT_ONCE] for at in range(0, len(part), _ROWS_AT_ONCE))
+            continue
+        if partitions == _PARTITIONS_AT_ONCE or size + part_size > _BYTES_AT_ONCE:
+            yield together
+            together, partitions, size = [], 0, 0
+        together += part
+        partitions += 1
+        size += part_size
+    if together:
+        yield together
+
+
+def _batch_statement(rows: Sequence[tuple[PreparedStatement, tuple[Any, ...]]]) -> BatchStatement:
+    batch = BatchStatement(BatchType.UNLOGGED)
+    for statement, values in rows:
+        batch.add(statement, values)
+    batch.is_idempotent = True
+    return batch
+
+
+async def all_of(*work: Any) -> list[Any]:
+    """Waits for all, also where one fails, so that nothing goes on unseen; raises the first failure."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+__all__ = ["SCHEMA", "Key", "OutboxNode", "Row", "Rows", "encode_batch", "latest"]
