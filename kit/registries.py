@@ -59,7 +59,7 @@ class Registries:
     def use(self, addresses: Sequence[str]) -> None:
         """These are the registries from now on; whom to ask stays, if it is one of them."""
         if tuple(addresses) != self._addresses:
-            asked = self.address()
+            asked = self.address() if self._addresses else ""
             self._addresses = tuple(addresses)
             self._named = ""
             self._index = self._addresses.index(asked) if asked in self._addresses else 0
