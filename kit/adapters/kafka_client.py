@@ -5,32 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-import google_crc32c
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
-from kafka.record.util import calc_crc32c
 
+from kit.adapters import kafka_repairs
 from kit.engineurl import CannotUse, EngineUrl, parse
 from kit.errors import Unavailable
 
 T = TypeVar("T")
+C = TypeVar("C")
 OPTIONS = ("partitions", "replication", "min_insync", "retention_hours")
 OLDEST_VERSION = (3, 3)
 _REQUEST_SECONDS = 2.0
 _BOOTSTRAP_SECONDS = 5.0
 _CONNECT_SECONDS = 2.0
+_STUCK_SECONDS = 8.0
 
-# The library's own checksum is pure Python: five megabytes a second, where everything else goes at hundreds.
-calc_crc32c.__defaults__ = (lambda data: google_crc32c.value(bytes(data)),)
 # The library tells of every failed attempt to connect; what matters is logged here, once.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
+kafka_repairs.apply()
 
 
 def read_url(url: str) -> EngineUrl:
@@ -134,22 +136,63 @@ def describe(error: BaseException) -> str:
     return text[:200] if text else type(error).__name__
 
 
-class Thread:
-    """A thread of its own for calls that block, one after the other."""
+class Client(Generic[C]):
+    """A client of the library in a thread of its own: calls block there, one after the other.
 
-    def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(1, name)
+    The client is made by the first call, and made anew after a call that took far too long: the library has been seen
+    to wait for ever for a broker that went away.
+    """
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns; Kafka's errors come out as Unavailable."""
+    def __init__(self, name: str, make: Callable[[], C], end: Callable[[C], object]) -> None:
+        self._name = name
+        self._make = make
+        self._end = end
+        self._calls: SimpleQueue[tuple[Callable[[C], Any], Future[Any]] | None] | None = None
+
+    async def call(self, work: Callable[[C], T]) -> T:
+        """What `work` returns, given the client; Kafka's errors come out as Unavailable."""
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            threading.Thread(target=self._run, args=(self._calls,), name=self._name, daemon=True).start()
+        calls = self._calls
+        answer: Future[T] = Future()
+        calls.put((work, answer))
         with unavailable():
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            try:
+                async with asyncio.timeout(_STUCK_SECONDS):
+                    return await asyncio.wrap_future(answer)
+            except TimeoutError:
+                if self._calls is calls:
+                    self._leave()
+                raise Unavailable("Kafka does not answer", retry_after=0.5) from None
 
-    async def close(self, work: Callable[[], object]) -> None:
-        """Does the last call, whatever comes of it, and ends the thread."""
-        with suppress(Unavailable, Exception):
-            await asyncio.shield(self.call(work))
-        self._pool.shutdown(wait=False)
+    async def close(self) -> None:
+        """Closes the client after the calls that wait, and ends the thread."""
+        if self._calls is not None:
+            with suppress(Unavailable):
+                await self.call(self._end)
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+    def _run(self, calls: SimpleQueue[tuple[Callable[[C], Any], Future[Any]] | None]) -> None:
+        client: C | None = None
+        while (call := calls.get()) is not None:
+            work, answer = call
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                if client is None:
+                    client = self._make()
+                answer.set_result(work(client))
+            except BaseException as error:
+                answer.set_exception(error)
+        if client is not None:
+            with suppress(Exception):
+                self._end(client)
 
 
 class ToLoop(Generic[T]):

@@ -76,6 +76,10 @@ class Lane:
         self._closed = True
         self._wake.set()
 
+    def runs(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
+
     def join(self) -> None:
         """Blocks until the thread has ended."""
         self._thread.join(_CLOSE_SECONDS)

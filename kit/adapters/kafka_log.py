@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
 
-from kit.adapters.kafka_client import Thread, open_admin, places, read_url
+from kit.adapters.kafka_client import Client, open_admin, places, read_url
 from kit.adapters.kafka_offsets import Offsets
 from kit.adapters.kafka_producer import Producer
 from kit.adapters.kafka_readers import Readers
@@ -20,8 +21,7 @@ from kit.eventlog import Record
 from kit.tasks import background
 
 __all__ = ["KafkaLog", "create_topics", "open_kafka"]
-# The fetcher has what is known to be there within moments; if not, it reads on behind something that is no record.
-_FETCH_SECONDS = 1.0
+_FETCH_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
 
 
@@ -64,8 +64,10 @@ class KafkaLog:
             if window is None:
                 if await self._readers.enter(at, after) is None:
                     return []
-            elif self._offsets.ends.get(at, 0) <= window.high or time.monotonic() > until:
+            elif self._offsets.ends.get(at, 0) <= window.high:
                 return []
+            elif time.monotonic() > until:
+                raise Unavailable("the log is slow to answer", retry_after=0.5)
             else:
                 await window.grown(_FETCH_SECONDS)
 
@@ -125,16 +127,17 @@ async def open_kafka(
     the URL says.
     """
     found = read_url(url)
-    starting = Thread("kafka-start")
-    admin = await starting.call(lambda: open_admin(found))
+    admin: Client[KafkaAdminClient] = Client("kafka-admin", lambda: open_admin(found), KafkaAdminClient.close)
     try:
-        partitions = await starting.call(lambda: partitions_found(admin, found, topics))
-    except BaseException:
-        await starting.close(admin.close)
+        partitions = await admin.call(lambda client: partitions_found(client, found, topics))
+    except BaseException as error:
+        await admin.close()
+        if isinstance(error, Unavailable):
+            raise CannotUse(f"Kafka at {places(found)} does not answer: {error}") from None
         raise
     every = [TopicPartition(full_name(found, topic), n) for topic, count in partitions.items() for n in range(count)]
     offsets = Offsets(found, admin, every)
-    producer = Producer(found, in_flight, in_flight_bytes)
+    producer = Producer(found, {at.topic for at in every}, in_flight, in_flight_bytes)
     readers = Readers(found, offsets)
 
     def turned(down: bool) -> None:
@@ -144,15 +147,10 @@ async def open_kafka(
 
     offsets.on_turn = turned
     try:
-        try:
-            await offsets.connect()
-            await starting.call(lambda: producer.connect({at.topic for at in every}))
-        except Unavailable as error:
-            raise CannotUse(f"Kafka at {places(found)} does not answer: {error}") from None
         async with background(offsets.watch(), readers.sweep()):
             yield KafkaLog(found, partitions, producer, offsets, readers)
     finally:
         with suppress(asyncio.CancelledError):
             await readers.close()
             await offsets.close()
-            await starting.close(producer.close)
+            await asyncio.to_thread(producer.close)

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
 from prometheus_client import Gauge
 
-from kit.adapters.kafka_client import Thread, connected
+from kit.adapters.kafka_client import Client, connected
 from kit.engineurl import EngineUrl
 from kit.errors import Unavailable
 
@@ -42,15 +41,17 @@ class Span(NamedTuple):
 class Offsets:
     """Questions for offsets, asked together. While Kafka does not answer, all of them are refused at once."""
 
-    def __init__(self, url: EngineUrl, admin: KafkaAdminClient, every: Iterable[TopicPartition]) -> None:
+    def __init__(self, url: EngineUrl, admin: Client[Any], every: Iterable[TopicPartition]) -> None:
         self.on_turn: Callable[[bool], None] = lambda down: None
         self.ends: dict[TopicPartition, int] = {}
         self._url = url
         self._admin = admin
         self._every = list(every)
-        self._consumer: Any = None
-        self._asking = Thread("kafka-offsets")
-        self._admitting = Thread("kafka-admin")
+        self._asking: Client[Any] = Client(
+            "kafka-offsets",
+            lambda: connected(KafkaConsumer, url, "offsets", enable_auto_commit=False, metrics_enabled=False),
+            lambda consumer: consumer.close(autocommit=False, timeout_ms=1000),
+        )
         self._asked: dict[TopicPartition, asyncio.Future[Span]] = {}
         self._committing: dict[str, dict[TopicPartition, int]] = {}
         self._commit_turn = asyncio.Lock()
@@ -62,11 +63,6 @@ class Offsets:
         """Raises Unavailable while Kafka does not answer."""
         if self._down:
             raise Unavailable(self._down, retry_after=0.5)
-
-    async def connect(self) -> None:
-        """Has a connection of its own; raises Unavailable."""
-        options = {"enable_auto_commit": False, "metrics_enabled": False}
-        self._consumer = await self._asking.call(lambda: connected(KafkaConsumer, self._url, "offsets", **options))
 
     async def span(self, at: TopicPartition) -> Span:
         """The offsets of a partition, as they are now."""
@@ -100,11 +96,11 @@ class Offsets:
         """The offset a group has committed; None where it never did."""
         self.check()
 
-        def ask() -> int:
-            found = _patiently(lambda: self._admin.list_group_offsets({group: [at]}))[group].get(at)
+        def ask(admin: Any) -> int:
+            found = _patiently(lambda: admin.list_group_offsets({group: [at]}))[group].get(at)
             return -1 if found is None else int(found.offset)
 
-        offset = await self._admitting.call(ask)
+        offset = await self._admin.call(ask)
         return None if offset < 0 else offset
 
     async def commit(self, group: str, at: TopicPartition, offset: int) -> None:
@@ -114,7 +110,7 @@ class Offsets:
         async with self._commit_turn:
             offsets = self._committing.pop(group, {})
             if offsets:
-                await self._admitting.call(lambda: self._commit(group, offsets))
+                await self._admin.call(lambda admin: _commit(admin, group, offsets))
                 self._groups.update({(group, one): offset for one, offset in offsets.items()})
                 self._tell_lag()
 
@@ -126,7 +122,7 @@ class Offsets:
     async def delete_before(self, at: TopicPartition, offset: int) -> None:
         """Forgets the records before an offset."""
         self.check()
-        await self._admitting.call(lambda: self._admin.delete_records({at: offset}, timeout_ms=2_000))
+        await self._admin.call(lambda admin: admin.delete_records({at: offset}, timeout_ms=2_000))
 
     def at_least(self, at: TopicPartition, end: int) -> None:
         """The partition is known to be that long."""
@@ -137,14 +133,13 @@ class Offsets:
         """Ends the threads and connections."""
         for group, at in list(self._groups):
             self.forget(group, at)
-        if self._consumer is not None:
-            await self._asking.close(lambda: self._consumer.close(autocommit=False, timeout_ms=1000))
-        await self._admitting.close(self._admin.close)
+        await self._asking.close()
+        await self._admin.close()
         DOWN.set(0)
 
     async def _answer(self, wanted: list[TopicPartition], asked: dict[TopicPartition, asyncio.Future[Span]]) -> None:
         try:
-            spans = await self._asking.call(lambda: self._ask(wanted))
+            spans = await self._asking.call(lambda consumer: _spans(consumer, wanted))
         except Unavailable as error:
             self._turn(str(error))
             for waiting in asked.values():
@@ -161,18 +156,6 @@ class Offsets:
         for at, waiting in asked.items():
             waiting.set_result(spans[at])
 
-    def _ask(self, wanted: list[TopicPartition]) -> dict[TopicPartition, Span]:
-        until = round(_ANSWER_SECONDS * 1000)
-        begins = self._consumer.beginning_offsets(wanted, timeout_ms=until)
-        ends = self._consumer.end_offsets(wanted, timeout_ms=until)
-        return {at: Span(begins[at], ends[at]) for at in wanted}
-
-    def _commit(self, group: str, offsets: dict[TopicPartition, int]) -> None:
-        told = {at: OffsetAndMetadata(offset, "", -1) for at, offset in offsets.items()}
-        for error in _patiently(lambda: self._admin.alter_group_offsets(group, told)).values():
-            if error is not kafka_errors.NoError:
-                raise error(f"the offset of {group} was not taken")
-
     def _turn(self, down: str) -> None:
         changed = bool(down) != bool(self._down)
         self._down = down
@@ -188,6 +171,20 @@ class Offsets:
 
     def _topic(self, at: TopicPartition) -> str:
         return str(at.topic).removeprefix(f"{self._url.name}.")
+
+
+def _spans(consumer: Any, wanted: list[TopicPartition]) -> dict[TopicPartition, Span]:
+    until = round(_ANSWER_SECONDS * 1000)
+    begins = consumer.beginning_offsets(wanted, timeout_ms=until)
+    ends = consumer.end_offsets(wanted, timeout_ms=until)
+    return {at: Span(begins[at], ends[at]) for at in wanted}
+
+
+def _commit(admin: Any, group: str, offsets: dict[TopicPartition, int]) -> None:
+    told = {at: OffsetAndMetadata(offset, "", -1) for at, offset in offsets.items()}
+    for error in _patiently(lambda: admin.alter_group_offsets(group, told)).values():
+        if error is not kafka_errors.NoError:
+            raise error(f"the offset of {group} was not taken")
 
 
 def _patiently(ask: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:

@@ -22,11 +22,18 @@ from kit.errors import Invalid, OutcomeUnknown, Overloaded, Unavailable
 IN_FLIGHT = Gauge("plaudit_log_appends_in_flight", "Records on their way to the log.")
 APPENDED = Counter("plaudit_log_appends", "Records appended to the log, by what became of them.", ["outcome"])
 _OK, _UNKNOWN, _NOT_DONE = (APPENDED.labels(outcome) for outcome in ("ok", "unknown", "not_done"))
-_LINGER_MS = 2
-_BATCH_BYTES = 256 << 10
-_DELIVERY_SECONDS = 5.0
-_METADATA_SECONDS = 0.5
+_OPTIONS = {
+    "enable_idempotence": True,
+    "acks": "all",
+    "linger_ms": 2,
+    "batch_size": 256 << 10,
+    "delivery_timeout_ms": 5_000,
+    "max_block_ms": 500,
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
 _CLOSE_SECONDS = 3.0
+_ABANDON_SECONDS = 0.2
 
 
 class _NotSent(Exception):
@@ -50,40 +57,27 @@ class _Result(NamedTuple):
 class Producer:
     """Appends records: acks of all replicas, no duplicates within a session, in order within a partition.
 
-    Where a record fails, those behind it that have not left yet are given up too, as surely not written: so nothing
-    overtakes what its caller has to append again.
+    Where the outcome of a record is unknown, or Kafka is away, the session of the library's producer ends: whatever had
+    left is unknown too, whatever had not is surely not written, and nothing overtakes what has to be appended again.
+    The next record begins a new session.
     """
 
-    def __init__(self, url: EngineUrl, records: int, size: int) -> None:
+    def __init__(self, url: EngineUrl, topics: Iterable[str], records: int, size: int) -> None:
         """At most that many `records`, of that `size` in bytes together, are on their way."""
+        self._url = url
+        self._topics = tuple(topics)
         self._most_records = records
         self._most_bytes = size
         self._bytes = 0
-        self._jobs: deque[_Job] = deque()
         self._on_their_way: set[_Job] = set()
+        self._results: ToLoop[_Result] = ToLoop(self._resolve)
+        self._jobs: deque[_Job] = deque()
         self._wake = threading.Event()
         self._closed = False
-        self._given_up: tuple[list[_Job], str] | None = None
-        self._producer: Any = None
-        self._url = url
-        self._results: ToLoop[_Result] = ToLoop(self._resolve)
-        self._thread = threading.Thread(target=self._feed, name="kafka-append", daemon=True)
-
-    def connect(self, topics: Iterable[str]) -> None:
-        """Blocks until a broker answers; raises Kafka's errors."""
-        options = {
-            "enable_idempotence": True,
-            "acks": "all",
-            "linger_ms": _LINGER_MS,
-            "batch_size": _BATCH_BYTES,
-            "delivery_timeout_ms": round(_DELIVERY_SECONDS * 1000),
-            "max_block_ms": round(_METADATA_SECONDS * 1000),
-            "allow_auto_create_topics": False,
-            "metrics_enabled": False,
-        }
-        self._producer = connected(KafkaProducer, self._url, "append", **options)
-        for topic in topics:  # known from now on, so that no append waits for it
-            self._producer.partitions_for(topic)
+        self._broken = ""
+        self._session: Any = None  # of the library; only the thread below makes and ends it
+        self._sent: set[_Job] = set()
+        self._thread = threading.Thread(target=self._run, name="kafka-append", daemon=True)
         self._thread.start()
 
     async def append(self, at: TopicPartition, key: bytes, payload: bytes) -> int:
@@ -104,65 +98,83 @@ class Producer:
         return await job.done
 
     def give_up(self, why: str) -> None:
-        """Kafka does not answer: whoever waits is told now. What has left may still be written: that is unknown."""
-        self._given_up = list(self._on_their_way), why
+        """Kafka is away: whoever waits is told now."""
+        self._broken = why
         self._wake.set()
 
-    def _feed(self) -> None:
-        while True:
+    def close(self) -> None:
+        """Blocks until what is on its way is written or given up."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(2 * _CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closed or self._jobs:
             self._wake.wait()
             self._wake.clear()
-            if self._given_up is not None:
-                (waiting, why), self._given_up = self._given_up, None
-                self._abandon(waiting, why)
-            while self._jobs:
+            if self._broken:
+                self._abandon()
+            while self._jobs and not self._broken:
                 self._send(self._jobs.popleft())
-            if self._closed:
-                return
-
-    def _abandon(self, waiting: list[_Job], why: str) -> None:
-        error = _NotSent(why)
-        while self._jobs:
-            self._results.put(_Result(self._jobs.popleft(), -1, error))
-        self._abort_unsent(error)
-        for job in waiting:  # the first word on each of them counts
-            self._results.put(_Result(job, -1, kafka_errors.KafkaTimeoutError(why)))
-
-    def _abort_unsent(self, error: _NotSent) -> None:
-        with suppress(Exception):
-            self._producer._accumulator.abort_undrained_batches(error)
+        if self._session is not None:
+            with suppress(Exception):
+                self._session.flush(_CLOSE_SECONDS)
+            self._abandon()
 
     def _send(self, job: _Job) -> None:
+        self._sent.add(job)
         try:
-            sent = self._producer.send(job.at.topic, job.payload, job.key, partition=job.at.partition)
-        except kafka_errors.MessageSizeTooLargeError as error:
-            self._results.put(_Result(job, -1, error))
+            if self._session is None:
+                self._session = connected(KafkaProducer, self._url, "append", **_OPTIONS)
+                for topic in self._topics:  # known from now on: no record waits for it
+                    self._session.partitions_for(topic)
+            sent = self._session.send(job.at.topic, job.payload, job.key, partition=job.at.partition)
         except Exception as error:
-            self._results.put(_Result(job, -1, _NotSent(describe(error))))
+            too_large = isinstance(error, kafka_errors.MessageSizeTooLargeError)
+            self._sent.discard(job)
+            self._results.put(_Result(job, -1, error if too_large else _NotSent(describe(error))))
         else:
             sent.add_callback(partial(self._written, job))
-            sent.add_errback(partial(self._failed, job))
+            sent.add_errback(partial(self._failed, job, self._session))
 
     def _written(self, job: _Job, metadata: Any) -> None:
+        self._sent.discard(job)
         self._results.put(_Result(job, metadata.offset, None))
 
-    def _failed(self, job: _Job, error: BaseException) -> None:
-        # In the library's thread, before it sends anything else.
+    def _failed(self, job: _Job, session: Any, error: BaseException) -> None:
+        # In a thread of the library, before it sends anything else.
+        self._sent.discard(job)
         self._results.put(_Result(job, -1, error))
-        if not isinstance(error, _NotSent):
-            self._abort_unsent(_NotSent("a record before it failed"))
+        if not isinstance(error, (_NotSent, kafka_errors.MessageSizeTooLargeError)) and session is self._session:
+            _abort_unsent(session, "a record before it failed")
+            self._broken = describe(error)
+            self._wake.set()
+
+    def _abandon(self) -> None:
+        session, self._session = self._session, None
+        why, self._broken = self._broken, ""
+        while self._jobs:
+            self._results.put(_Result(self._jobs.popleft(), -1, _NotSent(why)))
+        if session is None:
+            return
+        _abort_unsent(session, why)
+        sent, self._sent = self._sent, set()
+        for job in list(sent):
+            self._results.put(_Result(job, -1, kafka_errors.KafkaTimeoutError(why)))
+        # The library's own close waits for brokers that may be gone.
+        session._unregister_cleanup()
+        session._closed = True
+        session._sender.force_close()
+        session._sender.join(_ABANDON_SECONDS)
 
     def _resolve(self, results: list[_Result]) -> None:
         for job, offset, error in results:
             if job not in self._on_their_way:
-                continue
+                continue  # the first word on a record counts
             self._on_their_way.discard(job)
             self._bytes -= len(job.payload) + len(job.key)
             IN_FLIGHT.dec()
-            if error is None:
-                _OK.inc()
-            else:
-                (_NOT_DONE if isinstance(error, _NotSent) else _UNKNOWN).inc()
+            (_OK if error is None else _NOT_DONE if isinstance(error, _NotSent) else _UNKNOWN).inc()
             if job.done.done():
                 continue
             if error is None:
@@ -170,25 +182,15 @@ class Producer:
             else:
                 job.done.set_exception(_problem(error))
 
-    def close(self) -> None:
-        """Blocks until what is on its way is written or given up."""
-        self._closed = True
-        self._wake.set()
-        if self._producer is None:
-            return
-        self._thread.join(_CLOSE_SECONDS)
-        with suppress(Exception):
-            self._producer.flush(_CLOSE_SECONDS)
-        # The library would wait for the brokers once more, and for ever where one is gone.
-        self._producer._unregister_cleanup()
-        self._producer._closed = True
-        self._producer._sender.force_close()
-        self._producer._sender.join(_CLOSE_SECONDS)
+
+def _abort_unsent(session: Any, why: str) -> None:
+    with suppress(Exception):
+        session._accumulator.abort_undrained_batches(_NotSent(why))
 
 
 def _problem(error: BaseException) -> Exception:
     if isinstance(error, _NotSent):
-        return Unavailable(f"the log cannot be written: {error.args[0]}", retry_after=0.5)
+        return Unavailable(f"the log cannot be written: {error}", retry_after=0.5)
     if isinstance(error, kafka_errors.MessageSizeTooLargeError):
         return Invalid("the record is larger than the log takes")
     return OutcomeUnknown(f"the log did not say whether the record was written: {describe(error)}", retry_after=0.5)

@@ -9,7 +9,6 @@ from itertools import count
 
 from kafka import TopicPartition
 
-from kit.adapters.kafka_client import Thread
 from kit.adapters.kafka_consumer import Fetched, Lane
 from kit.adapters.kafka_offsets import Offsets
 from kit.adapters.kafka_window import Window
@@ -39,6 +38,7 @@ class Readers:
         self._url = url
         self._offsets = offsets
         self._lanes: list[Lane] = []
+        self._ended: list[Lane] = []
         self._places: dict[TopicPartition, list[_Place]] = defaultdict(list)
         self._by_ticket: dict[int, _Place] = {}
         self._tickets = count(1)
@@ -84,14 +84,20 @@ class Readers:
             self.taken(at, place.window)
 
     def fail(self, error: Exception) -> None:
-        """Whoever waits gets the error."""
-        for place in self._by_ticket.values():
+        """Kafka is away: whoever waits gets the error, and all begins anew when it is back."""
+        for place in list(self._by_ticket.values()):
             place.window.wake(error)
+            self._leave(place)
+        for lane in self._lanes:
+            lane.close()
+        self._ended += self._lanes
+        self._lanes = []
 
     async def sweep(self) -> None:
         """Closes windows nobody uses any more; never returns."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
+            self._ended = [lane for lane in self._ended if lane.runs()]
             before = time.monotonic() - _IDLE_SECONDS
             for place in list(self._by_ticket.values()):
                 if place.window.used < before and not place.window.is_waited_for:
@@ -101,10 +107,11 @@ class Readers:
         """Ends the threads."""
         for lane in self._lanes:
             lane.close()
-        await Thread("kafka-end").close(self._join)
+        await asyncio.to_thread(self._join, self._lanes + self._ended)
 
-    def _join(self) -> None:
-        for lane in self._lanes:
+    @staticmethod
+    def _join(lanes: list[Lane]) -> None:
+        for lane in lanes:
             lane.join()
 
     def _lane_for(self, at: TopicPartition) -> Lane:
