@@ -19,6 +19,7 @@ import uvloop
 from gateway.app import opened
 from gateway.config import Config, SessionLimits
 from kit import mesh
+from kit.attachment import Standing
 from kit.caller import Caller
 from kit.server import Hosted, serving
 from kit.tokens import open_keys
@@ -57,6 +58,10 @@ class HereOnly:
     def is_attached(self) -> bool:
         """See `gateway.ports.Directory`."""
         return True
+
+    def standing(self) -> Standing:
+        """See `gateway.ports.Directory`."""
+        return Standing(1, 0.0, 0.0, True)
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """See `gateway.ports.Directory`."""

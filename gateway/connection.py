@@ -43,13 +43,13 @@ class Connection:
         "_merged",
         "_node",
         "_out",
-        "_shown",
         "_waiting",
         "device",
         "early",
         "frames",
         "session",
         "session_id",
+        "shown",
         "slot",
         "socket",
         "token_id",
@@ -75,7 +75,8 @@ class Connection:
         self._out = b""
         self._waiting: dict[Feed, None] | None = None
         self._merged = 0
-        self._shown = 0
+        self.shown = 0
+        """The number of the last durable push that was written."""
 
     def on_open(self, socket: Socket) -> None:
         """See `socket.SocketHandler`."""
@@ -121,7 +122,7 @@ class Connection:
                     batch.append(encoded)
                     size += len(encoded)
             self.socket.send(b"".join(batch))
-        if not waiting and (self.trail is None or self._shown == self.trail.seq):
+        if not waiting and (self.trail is None or self.shown == self.trail.seq):
             self._waiting = None
             self.session.caught_up()
 
@@ -148,7 +149,7 @@ class Connection:
         if self.trail is None:
             self.trail = self._node.new_trail()
         self.trail.add(delivery)
-        if self.trail.lost > self._shown:
+        if self.trail.lost > self.shown:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes are waiting to be read"))
         else:
             self._show()
@@ -160,15 +161,15 @@ class Connection:
             return
         if self.trail is None:
             self.trail = self._node.new_trail()
-        all_shown = self._shown == self.trail.seq
+        all_shown = self.shown == self.trail.seq
         self.trail.skip()
         if all_shown:
-            self._shown = self.trail.seq
+            self.shown = self.trail.seq
 
     def go_on(self, trail: Trail, seq: int) -> None:
         """Shows the durable pushes of a session that goes on, those after `seq`."""
         self.trail = trail
-        self._shown = seq
+        self.shown = seq
         early, self.early = self.early, None
         self._show()
         for delivery in early or ():
@@ -179,12 +180,12 @@ class Connection:
         trail = self.trail
         if trail is None:
             return
-        for seq, delivery in trail.after(self._shown):
+        for seq, delivery in trail.after(self.shown):
             if self.socket.buffered:
                 self._wait()
                 return
             self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
-            self._shown = seq
+            self.shown = seq
             metrics.count("deliveries", 1)
 
     def _wait(self) -> dict[Feed, None]:

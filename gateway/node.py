@@ -25,6 +25,7 @@ from gateway.ports import Calls, Directory
 from gateway.resumetoken import Claim, ResumeTokens
 from gateway.resumption import Resumption
 from gateway.session import Goaway
+from gateway.stall import Stall
 from gateway.tables import Tables
 from gateway.trail import Pool, Trail
 from gateway.wheel import Wheel
@@ -70,6 +71,7 @@ class Node:
             directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(_FANOUT))
         )
         self.hub = Hub(directory, self.durable, config, clock.monotonic)
+        self.stall = Stall(directory, clock.monotonic)
         self.departures = Departures(config.resume, self.durable)
         self.sessions: dict[str, Connection] = {}
         self.draining = False
@@ -216,6 +218,7 @@ class Node:
         """Ticks until cancelled."""
         while True:
             await asyncio.sleep(_TICK)
+            self.stall.tick(self.monotonic())
             self.tick()
 
     def flush_later(self, connection: Connection) -> None:
@@ -250,8 +253,8 @@ class Node:
 
     def pong(self, connection: Connection) -> pb.Pong:
         """What a client is told when it asks whether anybody is there."""
-        seq = connection.trail.seq if connection.trail is not None else 0
-        return pb.Pong(server_time_ms=self.wall_ms(), seq=seq, resume_token=self._resume_token(connection))
+        token = self._resume_token(connection)
+        return pb.Pong(server_time_ms=self.wall_ms(), seq=connection.shown, resume_token=token)
 
     def _resume_token(self, connection: Connection) -> str:
         session = connection.session

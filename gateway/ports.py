@@ -7,6 +7,8 @@ from typing import Protocol
 
 from google.rpc import status_pb2
 
+from kit.attachment import Standing
+
 
 class Calls(Protocol):
     """Reaches the services behind the gateway: `kit.mesh.Mesh`."""
@@ -70,6 +72,10 @@ class Directory(Protocol):
 
     def is_attached(self) -> bool:
         """Whether the others know this node now."""
+        ...
+
+    def standing(self) -> Standing:
+        """How this node stands with the registry."""
         ...
 
     def wanted(self, tenant: str, topic: str) -> None:

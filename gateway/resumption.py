@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 _TAKE_OVER = "/plaudit.gateway.v1.NodeService/TakeOver"
-_GET_SESSIONS = "/plaudit.session.v1.SessionRegistryService/GetSessions"
+_REGISTRY = registry_pb.DESCRIPTOR.services_by_name["SessionRegistryService"].full_name
+_GET_SESSIONS = f"/{_REGISTRY}/GetSessions"
 # Nodes asked one after the other for a session that moves while it is looked for.
 _HOPS = 4
 
@@ -177,14 +178,15 @@ class Resumption:
     async def _look_up(self, tenant: str, user: str, session_id: str) -> str:
         """The node that has a session, as the registry knows it."""
         request = registry_pb.GetSessionsRequest(tenant=tenant, user=user)
-        try:
-            answer = await self._node.calls.call(
-                _GET_SESSIONS, request.SerializeToString(), timeout=self._node.config.resume.take_over
-            )
-            found = registry_pb.GetSessionsResponse.FromString(answer).sessions
-        except (RemoteError, DecodeError):
-            return ""
-        return next((one.node_id for one in found if one.session_id == session_id), "")
+        calls, timeout = self._node.calls, self._node.config.resume.take_over
+        for address in calls.addresses(_REGISTRY):  # one of them leads, and answers
+            try:
+                answer = await calls.call(_GET_SESSIONS, request.SerializeToString(), at=address, timeout=timeout)
+                found = registry_pb.GetSessionsResponse.FromString(answer).sessions
+            except (RemoteError, DecodeError):
+                continue
+            return next((one.node_id for one in found if one.session_id == session_id), "")
+        return ""
 
     def _go_on(
         self, connection: Connection, frame: Resume, claim: Claim, held: Held, here: Sequence[pb.Delivery]

@@ -26,6 +26,7 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         stream = object()
         try:
             async for request in request_iterator:
+                await self._node.stall.over()
                 durable.stream_goes_on(stream, request.sequence)
                 sockets = 0
                 for delivery in request.deliveries:

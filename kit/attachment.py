@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -27,6 +28,17 @@ _LEAST_SILENCE = 2.0
 _FAREWELL = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a process stands with the registry. `lease` in seconds, 0 before the first attachment; `heard_at` is when the
+    registry was last heard, on the clock that only grows; `settled`: it has granted or fenced all sessions."""
+
+    epoch: int
+    lease: float
+    heard_at: float
+    settled: bool
+
+
 class Attachment:
     """This process as a node of the system: what it holds is told to the registry, and told again after any break.
 
@@ -38,6 +50,7 @@ class Attachment:
         self.node_id = node_id
         self.epoch = 0
         """The epoch of the last attachment; 0 before the first."""
+        self._lease = self._heard_at = 0.0
         self._on_fenced = on_fenced
         self._clock = clock or SystemClock()
         self._holdings = Holdings()
@@ -74,6 +87,11 @@ class Attachment:
     def is_attached(self) -> bool:
         """Whether the registry has this node now."""
         return self._attached.is_set()
+
+    def standing(self) -> Standing:
+        """How this node stands with the registry."""
+        settled = self.is_attached() and self._holdings.is_settled
+        return Standing(self.epoch, self._lease, self._heard_at, settled)
 
     async def attached(self) -> None:
         """Waits until the registry has this node."""
@@ -124,8 +142,9 @@ class Attachment:
         try:
             await call.write(pb.AttachRequest(node=node))
             first = await _read(call, _FIRST_ANSWER)
-            lease = first.lease_ms / 1000
+            lease = self._lease = first.lease_ms / 1000
             self.epoch = first.epoch
+            self._hear(first)
             log.info("attached to the registry", node=self.node_id, epoch=first.epoch)
             self._attached.set()
             writer = asyncio.create_task(self._tell(call, lease / 3))
@@ -164,6 +183,7 @@ class Attachment:
         await call.done_writing()
 
     def _hear(self, response: pb.AttachResponse) -> None:
+        self._heard_at = self._clock.monotonic()
         fenced = self._holdings.fenced(response.fenced)
         self._holdings.granted(response.granted)
         if fenced and self._on_fenced is not None:

@@ -74,6 +74,11 @@ class Holdings:
         self._changed_sessions = dict.fromkeys(self._sessions)
         self._changed_topics = dict.fromkeys(self._topics)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether every session held was told on this stream, and granted."""
+        return not self._changed_sessions and not self._ungranted
+
     def take(self, limit: int) -> pb.AttachRequest | None:
         """What is to be told next, at most `limit` sessions and topics each; None: all has been told."""
         request = pb.AttachRequest()

@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, opened
 from gateway.config import Config
+from kit.attachment import Standing
 from kit.caller import caller
 from kit.errors import Forbidden, Overloaded
 from kit.mesh import Mesh, connected
@@ -110,6 +111,9 @@ class Notes:
 
     def is_attached(self) -> bool:
         return True
+
+    def standing(self) -> Standing:
+        return Standing(1, 10.0, 0.0, True)
 
     def wanted(self, tenant: str, topic: str) -> None:
         self.told.append(("wanted", tenant, topic))

@@ -20,6 +20,7 @@ from gateway.framesjson import JsonFrames
 from gateway.node import Node
 from gateway.session import Session
 from gateway.tables import read_tables
+from kit.attachment import Standing
 from kit.clock import ManualClock
 from kit.tokens import open_keys
 from plaudit.fanout.v1 import updates_pb2
@@ -71,6 +72,9 @@ class Nobody:
 
     def is_attached(self) -> bool:
         return True
+
+    def standing(self) -> Standing:
+        return Standing(1, 10.0, 0.0, True)
 
     def wanted(self, *_: str) -> None: ...
 
