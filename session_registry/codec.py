@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
-from session_registry.domain import Delta, Node, Session, Told, Topic
+from session_registry.domain import Delta, Found, Node, Session, Told, Topic
 from session_registry.errors import NotAttached
 from session_registry.outbox import Answer
 
@@ -26,6 +26,7 @@ def told_from_pb(request: pb.AttachRequest) -> Told:
         ),
         unwanted=tuple(Topic(one.tenant, one.name) for one in request.unwanted),
         wanted=tuple(Topic(one.tenant, one.name) for one in request.wanted),
+        complete=request.complete,
     )
 
 
@@ -59,18 +60,22 @@ def delta_to_pb(delta: Delta, synced: bool) -> pb.WatchResponse:
     )
 
 
-def sessions_to_pb(sessions: tuple[Session, ...]) -> pb.GetSessionsResponse:
-    """The sessions of a user."""
-    return pb.GetSessionsResponse(
-        sessions=[
-            session_pb2.Session(
-                session_id=one.session_id,
-                tenant=one.tenant,
-                user=one.user,
-                device=one.device,
-                node_id=one.node_id,
-                epoch=one.epoch,
-            )
-            for one in sessions
-        ]
+def found_to_pb(found: Found) -> pb.GetSessionsResponse:
+    """The sessions of a user, for services."""
+    return pb.GetSessionsResponse(sessions=map(_session_to_pb, found.sessions), from_routes=found.from_routes)
+
+
+def list_to_pb(found: Found) -> pb.ListSessionsResponse:
+    """The sessions of a user, for everyone who may ask."""
+    return pb.ListSessionsResponse(sessions=map(_session_to_pb, found.sessions), from_routes=found.from_routes)
+
+
+def _session_to_pb(session: Session) -> session_pb2.Session:
+    return session_pb2.Session(
+        session_id=session.session_id,
+        tenant=session.tenant,
+        user=session.user,
+        device=session.device,
+        node_id=session.node_id,
+        epoch=session.epoch,
     )

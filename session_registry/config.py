@@ -14,6 +14,18 @@ class Config(BaseModel):
     return_seconds: float = Field(
         default=1.0, ge=0, le=60, description="How long a node whose stream broke may take to attach again."
     )
+    leader_seconds: float = Field(
+        default=3.0, ge=0.3, le=60, description="How long a leader that is gone keeps another from leading."
+    )
+    settle_seconds: float = Field(
+        default=5.0, ge=0, le=60, description="How long watches of topics wait for the nodes of the leader before."
+    )
+    life_seconds: float = Field(
+        default=2.0, gt=0, le=2, description="How often a watch without changes says something."
+    )
+    route_seconds: float = Field(
+        default=21_600.0, ge=60, description="How long a route that nobody takes back is kept."
+    )
     sweep_seconds: float = Field(default=0.25, gt=0, le=10, description="How often leases are looked at.")
     max_nodes: int = Field(default=1_000, ge=1, description="Most nodes attached at a time.")
     max_sessions: int = Field(default=500_000, ge=1, description="Most sessions of one node.")

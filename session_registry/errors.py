@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import grpc
 
-from kit.errors import ErrorTable, Problem
+from kit.errors import ErrorTable, Problem, Unavailable
+from kit.registries import LEADER, NOT_LEADER
 
 
 class NotAttached(Problem):
@@ -27,7 +28,17 @@ class WatchLagged(Problem):
     """The watcher read too slowly to be told every change."""
 
 
+class NotLeader(Unavailable):
+    """Another registry leads, or none does at the moment."""
+
+    def __init__(self, leader: str) -> None:
+        """`leader`: its address; "" where none is known."""
+        where = f"the registry at {leader} leads" if leader else "no registry leads at the moment"
+        super().__init__(where, retry_after=None if leader else 0.2, about={LEADER: leader} if leader else None)
+
+
 ERRORS: ErrorTable = {
+    NotLeader: (grpc.StatusCode.UNAVAILABLE, NOT_LEADER),
     NotAttached: (grpc.StatusCode.FAILED_PRECONDITION, "NOT_ATTACHED"),
     LeaseExpired: (grpc.StatusCode.ABORTED, "LEASE_EXPIRED"),
     Replaced: (grpc.StatusCode.ABORTED, "REPLACED"),

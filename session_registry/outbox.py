@@ -106,11 +106,18 @@ class Backlog:
         self._deltas.clear()
         self._wake.set()
 
-    async def next(self) -> Delta | None:
-        """The next changes, several at once where interest alone has changed; waits for them. None: it is over."""
-        while not self._deltas and not self._over:
-            self._wake.clear()
-            await self._wake.wait()
+    async def next(self, patience: float = 3600.0) -> Delta | None:
+        """The next changes, several at once where interest alone has changed; waits for them. None: it is over.
+
+        No changes, where none come within `patience` seconds.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                while not self._deltas and not self._over:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except TimeoutError:
+            return Delta()
         if self._over:
             return None
         delta = self._deltas.popleft()

@@ -7,46 +7,50 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from kit.caller import caller
 from kit.errors import Invalid
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry import codec
 from session_registry.errors import NotAttached
+from session_registry.leading import Leading, whose
 from session_registry.service import Link, Registry
 
 
 class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
     """See the contract."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, leading: Leading) -> None:
+        self._leading = leading
 
     async def Attach(
         self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
     ) -> AsyncIterator[pb.AttachResponse]:
         """See the contract."""
+        registry = self._leading.registry()
         first = await anext(aiter(request_iterator), None)
         if first is None:
             raise NotAttached("the first request must name the node", field="node")
-        link = self._registry.attach(codec.node_from_pb(first), codec.told_from_pb(first))
-        listening = asyncio.create_task(self._listen(request_iterator, link))
+        link = registry.attach(codec.node_from_pb(first), codec.told_from_pb(first))
+        listening = asyncio.create_task(self._listen(registry, request_iterator, link))
         try:
             while (answer := await link.outbox.next()) is not None:
+                registry.check()
                 yield codec.answer_to_pb(answer)
         finally:
             listening.cancel()
-            self._registry.broke(link)  # says nothing of a node that has left
+            registry.broke(link)  # says nothing of a node that has left
 
-    async def _listen(self, requests: AsyncIterator[pb.AttachRequest], link: Link) -> None:
+    async def _listen(self, registry: Registry, requests: AsyncIterator[pb.AttachRequest], link: Link) -> None:
         """Takes in what the node tells until it leaves; a failure ends the answers with it."""
         try:
             async for request in requests:
                 if request.HasField("node"):
                     raise Invalid("only the first request names the node", field="node")
                 if request.leaving:
-                    self._registry.leave(link)
+                    registry.leave(link)
                     return
-                self._registry.tell(link, codec.told_from_pb(request))
+                registry.tell(link, codec.told_from_pb(request))
                 await link.outbox.room()
         except Exception as error:
             link.outbox.close(error)
@@ -55,10 +59,17 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
         """See the contract."""
-        async with aclosing(self._registry.watch(topics=request.topics)) as changes:
+        registry = self._leading.registry()
+        async with aclosing(registry.watch(topics=request.topics)) as changes:
             async for delta, synced in changes:
+                registry.check()
                 yield codec.delta_to_pb(delta, synced)
 
     async def GetSessions(self, request: pb.GetSessionsRequest, context: Any) -> pb.GetSessionsResponse:
         """See the contract."""
-        return codec.sessions_to_pb(self._registry.sessions_of(request.tenant, request.user))
+        return codec.found_to_pb(await self._leading.sessions_of(request.tenant, request.user))
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
+        """See the contract."""
+        tenant, user = whose(caller(), request.user)
+        return codec.list_to_pb(await self._leading.sessions_of(tenant, user))

@@ -10,6 +10,9 @@ NODES = Gauge("plaudit_registry_nodes", "Nodes attached.")
 SESSIONS = Gauge("plaudit_registry_sessions", "Live sessions.")
 TOPICS = Gauge("plaudit_registry_topics", "Topics wanted, each counted per node that wants it.")
 FENCES = Counter("plaudit_registry_fences", "Sessions that a later login has replaced.")
+LEADS = Gauge("plaudit_registry_leads", "1 while this registry leads.")
+TERMS = Counter("plaudit_registry_terms", "Times this registry began to lead.")
+ROUTES_WAITING = Gauge("plaudit_registry_routes_waiting", "Routes that are not written yet.")
 
 
 def show(sizes: Callable[[], tuple[int, int, int]]) -> None:

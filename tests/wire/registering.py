@@ -90,7 +90,7 @@ class Watcher:
 
     def hear(self, response: pb.WatchResponse) -> None:
         """Applies the changes in their order."""
-        self.responses += 1
+        self.responses += bool(response.ByteSize())  # the others are signs of life
         for node_id in response.down:
             del self.nodes[node_id]
             self.interests = {pair for pair in self.interests if pair[0] != node_id}

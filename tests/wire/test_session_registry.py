@@ -19,6 +19,7 @@ from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.config import Config
 from session_registry.domain import Told
+from session_registry.leading import Leading
 from session_registry.service import Link, Registry
 from session_registry.servicer import SessionRegistryServicer
 from tests.wire.registering import (
@@ -129,11 +130,21 @@ class Listening(Registry):
         self.heard += 1
 
 
+class Always(Leading):
+    """Leads without a campaign."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._always = registry
+
+    def registry(self) -> Registry:
+        return self._always
+
+
 async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> None:
     clock = ManualClock()
     room = Listening(Config(lease_seconds=0.6, sweep_seconds=0.01), clock)
     hosted = Hosted(
-        SessionRegistryServicer(room), pb_grpc.add_SessionRegistryServiceServicer_to_server, drain=room.stop
+        SessionRegistryServicer(Always(room)), pb_grpc.add_SessionRegistryServiceServicer_to_server, drain=room.stop
     )
     async with (
         background(room.sweep()),

@@ -18,12 +18,11 @@ from session_registry.domain import (
     Limits,
     Node,
     Session,
-    Table,
     Told,
     Topic,
-    next_epoch,
 )
 from session_registry.errors import LeaseExpired, LimitReached, Replaced
+from session_registry.table import Table, next_epoch
 
 NOON = Instant(1_700_000_000_000_000, 0.0)
 ROOM = Topic("acme", "messages/1")

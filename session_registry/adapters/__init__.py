@@ -1,0 +1,1 @@
+"""Where the lease of the leader and the routes are kept."""

@@ -1,0 +1,140 @@
+"""The promises of `session_registry.ports.Routes`, on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from kit.adapters.redis import Redis, open_redis
+from session_registry.adapters.redis_leader import lease_keys
+from session_registry.adapters.redis_routes import RedisRoutes
+from session_registry.domain import Node, Session, Term
+from session_registry.ports import NodeChange, Route, Written
+from tests.ownredis import OwnRedis, needs_redis, own_redis
+
+pytestmark = needs_redis
+TERM, LATER = Term(100), Term(200)
+N1, N2 = Node("n1", "n1:1", ("a.Service", "b.Service"), 101), Node("n2", "n2:1", (), 102)
+
+
+@pytest.fixture(name="server", scope="module")
+def fixture_server() -> Iterator[OwnRedis]:
+    with own_redis() as server:
+        yield server
+
+
+@pytest.fixture(name="redis")
+async def fixture_redis(server: OwnRedis) -> AsyncIterator[Redis]:
+    server.tell("FLUSHALL")
+    async with open_redis(server.url) as redis:
+        yield redis
+
+
+@pytest.fixture(name="routes")
+async def fixture_routes(redis: Redis) -> RedisRoutes:
+    """With two nodes, in a term that has begun."""
+    await begins(redis, TERM)
+    routes = RedisRoutes(redis, keep=60.0)
+    nodes = [NodeChange(N1, True), NodeChange(N2, True)]
+    assert await routes.write(TERM, nodes, [], begin=True) is Written.DONE
+    return routes
+
+
+async def begins(redis: Redis, term: Term) -> None:
+    """A leader has taken the lease in this term."""
+    await redis.client.execute_command("HSET", lease_keys(redis)[1], "term", term.number)
+
+
+def on(node: Node, session_id: str, epoch: int, device: str = "phone", *, live: bool = True) -> Route:
+    return Route(Session(session_id, "acme", "alice", device, node.node_id, epoch), node.epoch, live)
+
+
+async def found(routes: RedisRoutes) -> list[tuple[str, str, str, int]]:
+    sessions = await routes.sessions_of("acme", "alice")
+    return [(one.node_id, one.session_id, one.device, one.epoch) for one in sessions]
+
+
+async def test_routes_are_read_as_they_were_written_oldest_first(routes: RedisRoutes) -> None:
+    changes = [on(N2, "s2", 120, "laptop"), on(N1, "s1", 110), on(N1, "s3", 130, ""), on(N1, "s4", 140, "")]
+    assert await routes.write(TERM, [], changes) is Written.DONE
+    assert await found(routes) == [
+        ("n1", "s1", "phone", 110),
+        ("n2", "s2", "laptop", 120),
+        ("n1", "s3", "", 130),
+        ("n1", "s4", "", 140),
+    ]
+    assert await routes.sessions_of("other", "alice") == []
+
+
+async def test_of_a_device_the_larger_epoch_stays_in_whatever_order_it_is_told(routes: RedisRoutes) -> None:
+    await routes.write(TERM, [], [on(N2, "s2", 120)])
+    await routes.write(TERM, [], [on(N1, "s1", 110)])
+    assert await found(routes) == [("n2", "s2", "phone", 120)]
+    await routes.write(TERM, [], [on(N1, "s1", 110, live=False)])
+    assert await found(routes) == [("n2", "s2", "phone", 120)], "the fenced one takes nothing away"
+    await routes.write(TERM, [], [on(N2, "s2", 120, live=False)])
+    assert await found(routes) == []
+
+
+async def test_writing_again_changes_nothing(routes: RedisRoutes) -> None:
+    for _ in range(2):
+        assert await routes.write(TERM, [NodeChange(N1, True)], [on(N1, "s1", 110)]) is Written.DONE
+    assert await found(routes) == [("n1", "s1", "phone", 110)]
+
+
+async def test_with_its_node_a_route_is_gone(routes: RedisRoutes) -> None:
+    await routes.write(TERM, [], [on(N1, "s1", 110), on(N2, "s2", 120, "laptop")])
+    await routes.write(TERM, [NodeChange(N1, False)], [])
+    assert await found(routes) == [("n2", "s2", "laptop", 120)]
+
+
+async def test_what_a_node_does_not_tell_again_is_gone(routes: RedisRoutes) -> None:
+    again = Node("n1", "n1:1", (), 150)
+    await routes.write(TERM, [], [on(N1, "s1", 110), on(N1, "s2", 120, "laptop")])
+    await routes.write(TERM, [NodeChange(again, True)], [on(again, "s2", 120, "laptop")])
+    assert await found(routes) == [("n1", "s2", "laptop", 120)]
+
+
+async def test_a_deposed_leader_writes_nothing(routes: RedisRoutes, redis: Redis) -> None:
+    await begins(redis, LATER)
+    late = [on(N1, "s1", 999)]
+    assert await routes.write(TERM, [NodeChange(N1, False)], late) is Written.DEPOSED
+    assert await routes.write(TERM, [], late, begin=True) is Written.DEPOSED
+    assert await found(routes) == []
+    assert {node.node_id for node in await routes.nodes()} == {"n1", "n2"}
+
+
+async def test_the_next_leader_finds_the_nodes_and_the_routes(routes: RedisRoutes, redis: Redis) -> None:
+    await routes.write(TERM, [], [on(N1, "s1", 110)])
+    await begins(redis, LATER)
+    nodes = await routes.nodes()
+    assert sorted(nodes, key=lambda node: node.node_id) == [N1, N2]
+    assert await routes.write(LATER, [], []) is Written.LOST, "it has not begun"
+    await routes.write(LATER, [NodeChange(node, True) for node in nodes], [], begin=True)
+    assert await found(routes) == [("n1", "s1", "phone", 110)]
+
+
+async def test_what_is_lost_is_noticed_and_nothing_is_written_until_all_is(
+    routes: RedisRoutes, redis: Redis, server: OwnRedis
+) -> None:
+    await routes.write(TERM, [], [on(N1, "s1", 110)])
+    server.tell("FLUSHALL")
+    assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
+    await begins(redis, TERM)
+    assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
+    assert await found(routes) == []
+    assert await routes.write(TERM, [NodeChange(N1, True)], [on(N1, "s1", 110)], begin=True) is Written.DONE
+    assert await found(routes) == [("n1", "s1", "phone", 110)]
+
+
+async def test_a_route_nobody_takes_back_is_forgotten_in_the_end(routes: RedisRoutes, redis: Redis) -> None:
+    await routes.write(TERM, [], [on(N1, "s1", 110)])
+    left = await redis.client.execute_command("PTTL", redis.key("route", "acme/alice"))
+    assert 50_000 < left <= 60_000
+
+
+async def test_five_hundred_routes_go_in_one_call(routes: RedisRoutes) -> None:
+    changes = [Route(Session(f"s{i}", "acme", f"u{i}", "", "n1", 110), N1.epoch, True) for i in range(500)]
+    assert await routes.write(TERM, [], changes) is Written.DONE
+    assert len(await routes.sessions_of("acme", "u499")) == 1
