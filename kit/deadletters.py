@@ -1,0 +1,67 @@
+"""Records nobody can read: put aside, as they are, so that those behind them are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from prometheus_client import Counter
+
+from kit.engines import Log
+from kit.eventlog import Record
+from plaudit.event.v1 import dead_letter_pb2 as pb
+
+T = TypeVar("T")
+TOPIC = "dead-letters"
+log = structlog.get_logger()
+BURIED = Counter("plaudit_log_dead_letters", "Records put aside because a reader could not decode them.", ["reader"])
+
+
+class DeadLetters:
+    """The dead letters of one reader, in the topic `dead-letters` of the log it reads."""
+
+    def __init__(self, event_log: Log, reader: str, *, tries: int = 3, kept: int = 10_000) -> None:
+        """`tries`: how often a record is decoded before it is given up; `kept`: how many letters stay, about."""
+        self._log = event_log
+        self._reader = reader
+        self._tries = tries
+        self._kept = kept
+
+    async def decoded(self, topic: str, partition: int, record: Record, decode: Callable[[Record], T]) -> T | None:
+        """What `decode` makes of a record; None for one that it raises an exception on, which is a dead letter then.
+
+        Raises `kit.errors.Unavailable` or `OutcomeUnknown` where the letter could not be written: then the reader stays
+        where it is, so that nothing is skipped that stands nowhere else.
+        """
+        for left in reversed(range(self._tries)):
+            try:
+                return decode(record)
+            except Exception as error:
+                if not left:
+                    await self._bury(topic, partition, record, error)
+        return None
+
+    async def _bury(self, topic: str, partition: int, record: Record, error: Exception) -> None:
+        letter = pb.DeadLetter(
+            topic=topic,
+            partition=partition,
+            position=record.position,
+            reader=self._reader,
+            error=f"{type(error).__name__}: {error}"[:500],
+            key=record.key,
+            payload=record.payload,
+        )
+        position = await self._log.append(TOPIC, self._reader, letter.SerializeToString())
+        BURIED.labels(self._reader).inc()
+        log.error(
+            "log record cannot be read, put aside",
+            topic=topic,
+            partition=partition,
+            position=record.position,
+            letter=position,
+            reader=self._reader,
+        )
+        oldest, last = await self._log.bounds(TOPIC)
+        if last - oldest > self._kept:
+            await self._log.trim(TOPIC, last - self._kept // 2)
