@@ -7,28 +7,37 @@ import asyncio
 import random
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from tests.faults import backends
 from tests.faults.running import Result, run_trial
-from tests.faults.trials import FAULTS, PLANTED, Trial
+from tests.faults.trials import FAULTS, ON_FILES, PLANTED, Trial
 
 
-async def main() -> int:
+def main() -> int:
     """Runs what was asked for; 0 where no fault did harm and every planted bug was seen."""
     options = _options()
-    trials = [trial for trial in (*FAULTS, *PLANTED) if _wanted(trial, options.only)]
+    trials = [trial for trial in (*FAULTS, *ON_FILES, *PLANTED) if _wanted(trial, options.only)]
     if options.list:
         print("\n".join(f"{trial.name:<28} {trial.title}" for trial in trials))
         return 0
     if not trials:
         print(f"there is no fault called {options.only}", file=sys.stderr)
         return 2
+    with backends.running() if any(trial.engines for trial in trials) else nullcontext() as servers:
+        # One event loop for all: further ones of a process confuse gRPC.
+        return asyncio.run(_run(trials, servers, options))
+
+
+async def _run(trials: Sequence[Trial], servers: backends.Servers | None, options: argparse.Namespace) -> int:
     folder = Path(options.keep or tempfile.mkdtemp(prefix="plaudit-faults-"))
     print(f"seed {options.seed}, histories of bad runs in {folder}", flush=True)
     results: list[Result] = []
     for number, trial in enumerate(trials):
         name = f"{number:02}-{trial.name.replace(':', '-')}"
-        result = await run_trial(trial, folder / name, seed=options.seed, seconds=options.seconds)
+        result = await run_trial(trial, folder / name, servers, seed=options.seed, seconds=options.seconds)
         results.append(result)
         print("\n".join([result.line, *(f"       {one}" for one in result.details())]), flush=True)
     bad = [result for result in results if not result.good]
@@ -42,7 +51,7 @@ async def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description=__doc__)
-    parser.add_argument("--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs")
+    parser.add_argument("--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs, files")
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the load's chance")
     parser.add_argument("--keep", help="the folder for histories and logs of bad runs")
@@ -52,9 +61,9 @@ def _options() -> argparse.Namespace:
 
 def _wanted(trial: Trial, only: str) -> bool:
     names = {name.strip().lower() for name in only.split(",") if name.strip()}
-    group = "bugs" if trial.planted else "faults"
-    return not names or trial.name.lower() in names or group in names
+    group = "bugs" if trial.planted else "faults" if trial.engines else "files"
+    return (not names and group != "files") or trial.name.lower() in names or group in names
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(main())

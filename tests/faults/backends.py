@@ -2,17 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+import tempfile
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import engines
+from engines.kafka import Kafka
+from engines.server import Server, free_port
+from engines.toxiproxy import Toxiproxy
+from stack.config import load
+from stack.migrate import migrate
+
+ENGINES = ("redis", "cassandra", "kafka")
+_BYTES = re.compile(r'^toxiproxy_proxy_received_bytes_total\{.*proxy="(\w+)".*\} (\S+)$', re.MULTILINE)
 
 
-@dataclass(slots=True)
+class Meter(Toxiproxy):
+    """See `engines.toxiproxy.Toxiproxy`; it counts what goes through."""
+
+    name: ClassVar[str] = "toxiproxy"
+
+    def command(self) -> list[str]:
+        return [*super().command(), "-proxy-metrics"]
+
+    def through(self, proxy: str) -> int:
+        """Bytes that clients have sent through a proxy."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
+            text = answer.read().decode("utf-8")
+        return sum(int(float(count)) for name, count in _BYTES.findall(text) if name == proxy)
+
+
 class Backends:
-    """Where the engines are, as the nodes are told it."""
+    """Redis, Cassandra and Kafka as one trial has them: with names of its own, through proxies that work."""
 
-    settings: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, servers: Mapping[str, Server], meter: Meter, ports: Mapping[str, int]) -> None:
+        self.servers = servers
+        self._meter = meter
+        name = f"f{uuid.uuid4().hex[:10]}"
+        self._prefix = name
+        self.settings = {
+            "HOT": f"redis://127.0.0.1:{ports['redis']}/0?prefix={name}:",
+            "RECORDS": f"cassandra://127.0.0.1:{ports['cassandra']}/{name}",
+            "EVENTS": f"kafka://127.0.0.1:{ports['kafka']}/{name}",
+        }
+        self._before = {engine: meter.through(engine) for engine in ENGINES}
+
+    async def migrate(self) -> None:
+        """Makes keyspace, tables and topics."""
+        settings = load().model_copy(update={name.lower(): url for name, url in self.settings.items()})
+        await migrate(settings)
+
+    def cut(self, engine: str) -> None:
+        """Connections are reset and refused from now on."""
+        self._meter.enable(engine, False)
+
+    def poison(self, engine: str, kind: str, stream: str = "downstream", toxicity: float = 1.0, **how: int) -> None:
+        """Adds a toxic: see https://github.com/Shopify/toxiproxy#toxics."""
+        body = {"name": f"{kind}-{stream}", "type": kind, "stream": stream, "toxicity": toxicity, "attributes": how}
+        self._meter.ask("POST", f"/proxies/{engine}/toxics", body)
+
+    def heal(self) -> None:
+        """All proxies work again."""
+        self._meter.ask("POST", "/reset")
+
+    def through(self, engine: str) -> int:
+        """Bytes that the nodes of this trial have sent to an engine."""
+        return self._meter.through(engine) - self._before[engine]
+
+    @property
+    def redis_prefix(self) -> str:
+        """Of all keys of this trial."""
+        return f"{self._prefix}:"
 
 
-def started() -> Backends:
-    """The engines of this process, started when they are first needed."""
-    raise NotImplementedError
+@contextmanager
+def running() -> Iterator[Servers]:
+    """All engines and their proxies for the block. Raises `engines.CannotRun`."""
+    with ExitStack() as leaving:
+        folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="plaudit-faults-engines-")))
+        servers = leaving.enter_context(engines.running(ENGINES, folder))
+        meter = Meter(folder / "toxiproxy", free_port())
+        meter.start(tied=True)
+        leaving.callback(meter.stop)
+        ports = {name: free_port() for name in ENGINES}
+        kafka = servers["kafka"]
+        assert isinstance(kafka, Kafka)
+        ports["kafka"] = kafka.advertised_port
+        for name, server in servers.items():
+            meter.proxy(name, ports[name], kafka.behind_port if name == "kafka" else server.port)
+        yield Servers(servers, meter, ports)
+
+
+class Servers:
+    """Running engines, from which each trial gets its own part."""
+
+    def __init__(self, servers: Mapping[str, Server], meter: Meter, ports: Mapping[str, int]) -> None:
+        self._servers = servers
+        self._meter = meter
+        self._ports = ports
+
+    async def backends(self) -> Backends:
+        """For one trial, its schema made."""
+        self._meter.ask("POST", "/reset")
+        made = Backends(self._servers, self._meter, self._ports)
+        await made.migrate()
+        return made

@@ -30,6 +30,18 @@ FILES: Layout = (
     ("gateway-2", "gateway"),
 )
 """Every room a process, on files."""
+ENGINES: Layout = tuple(
+    (f"{name}-{number}", room)
+    for name, room in (
+        ("registry", "session_registry"),
+        ("reaction", "reaction_svc"),
+        ("counter", "counter_svc"),
+        ("fanout", "fanout_svc"),
+        ("gateway", "gateway"),
+    )
+    for number in (1, 2)
+)
+"""Two of every room, on engines."""
 
 # Limits that a load of few people meets too soon, and leases short enough for a test to see their end.
 _SETTINGS = {
@@ -51,10 +63,10 @@ class Cluster:
         if backends is not None:
             own |= backends.settings
         self.nodes = {name: Node(name, rooms, folder, own) for name, rooms in layout}
-        first = self.registries[0]
         for node in self.nodes.values():
-            if node is not first:
-                node.settings["REGISTRY"] = ",".join(one.grpc for one in self.registries)
+            node.settings["REGISTRY"] = ",".join(one.grpc for one in self.registries)
+            if backends is not None:
+                node.settings["DATA"] = str(folder / "data" / node.name)
         self._minter: Minter | None = None
 
     def of(self, room: str) -> list[Node]:
@@ -80,9 +92,16 @@ class Cluster:
         """Starts all nodes, the registry before the others."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         # Whoever is first makes the keys, and they are to be one pair.
-        self._minter = open_keys(self.folder / "data" / "keys").minter()
+        keys = self.folder / "data" / "keys"
+        self._minter = open_keys(keys).minter()
+        if self.backends is not None:
+            for name in self.nodes:
+                (self.folder / "data" / name).mkdir()
+                (self.folder / "data" / name / "keys").symlink_to(keys)
         for node in self.registries:
-            node.start()
+            node.launch()
+        for node in self.registries:
+            node.ready()
         others = [node for node in self.nodes.values() if node not in self.registries]
         for node in others:
             node.launch()

@@ -76,7 +76,8 @@ class Node:
         found, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
         line = self._process.stdout.readline() if found else b""
         if not line:
-            raise RuntimeError(f"{self.name} did not start:\n{self.said}")
+            how = "too slow" if not found else f"ended with {self._process.wait()}"
+            raise RuntimeError(f"{self.name} did not start: {how}\n{self.said}")
         json.loads(line)
 
     def start(self) -> None:

@@ -43,7 +43,7 @@ class Phone:
         self.device = device
         self.connection = ""
         self.shown: dict[str, tuple[int, dict[str, int]]] = {}
-        """The last counts shown on the present socket, by topic."""
+        """The last counts shown in the present session, by topic."""
         self.ready = asyncio.Event()
         self.over = asyncio.Event()
         """Set once another session of the device has taken over."""
@@ -63,7 +63,8 @@ class Phone:
         self._resume: Frame = {}
         self._before = ""
         self._seq = 0
-        self._last_version: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
+        self._leaving: asyncio.Future[bool] | None = None
 
     async def run(self) -> None:
         """Stays connected until it is cancelled or another session has taken over."""
@@ -136,7 +137,6 @@ class Phone:
     async def _one_socket(self, socket: aiohttp.ClientWebSocketResponse, gateway: Node) -> None:
         self.connection = connection = f"{self.name}#{next(self._sockets)}"
         self._socket, self._pushes = socket, 0
-        self.shown = {}
         reader = asyncio.create_task(self._read(socket, connection))
         pinger = asyncio.create_task(self._ping())
         by_client = False
@@ -169,23 +169,34 @@ class Phone:
                 self.over.set()
 
     async def _greet(self, gateway: Node, connection: str) -> None:
-        who = {"tenant": self.tenant, "user": self.user, "device": self.device, "gateway": gateway.name}
-        verdict = ""
+        who: Frame = {"tenant": self.tenant, "user": self.user, "device": self.device, "gateway": gateway.name}
+        verdict, answer = "", Frame()
         if self._resume:
-            answer = await self._ask({"type": "resume", "seq": self._seq, **self._resume})
+            positions = [{"topic": topic, "version": str(self._versions.get(topic, 0))} for topic in self.topics]
+            answer = await self._ask(
+                {"type": "resume", **self._resume, "seq": self._seq, "topics": positions, "device": self.device}
+            )
             if answer["type"] == "resumed":
-                verdict = str(answer.get("verdict", "")).removeprefix("VERDICT_").lower()
-                who["before"] = self._before
-        if not verdict:
-            self._seq = 0
+                verdict = str(answer["verdict"])
+            else:
+                self._resume = {}
+                raise ConnectionError(str(answer))
+        else:
             answer = await self._ask({"type": "hello", "device": self.device})
             if answer["type"] != "welcome":
                 raise ConnectionError(str(answer))
-        if answer.get("resume_token"):
-            self._resume = {"resume_token": answer["resume_token"]}
-        result = {"verdict": verdict, "session": str(answer.get("session", "")), "node": str(answer.get("node", ""))}
-        what = "resumed" if verdict else "welcome"
-        self._recorder.write(self.name, "session", what, connection=connection, args=who, result=result)
+        self._resume = {"session": answer["session"], "resume_token": answer["resume_token"]}
+        result = {"verdict": verdict, "session": answer["session"], "node": answer["node"]}
+        if verdict in ("complete", "partial"):
+            who |= {"before": self._before, "seq": self._seq, "topics": list(self.topics)}
+            self._recorder.write(self.name, "session", "resumed", connection=connection, args=who, result=result)
+            if verdict == "partial":
+                self._seq = int(answer.get("seq") or 0)
+            return
+        self._seq = 0
+        self._versions.clear()
+        self.shown.clear()
+        self._recorder.write(self.name, "session", "welcome", connection=connection, args=who, result=result)
         if self.topics:
             answer = await self._ask({"type": "subscribe", "topics": list(self.topics)})
             if answer["type"] != "subscribed":
@@ -205,21 +216,36 @@ class Phone:
 
     def _shown(self, frame: Frame, connection: str) -> None:
         self._pushes += 1
-        self._seq = max(self._seq, int(frame.get("seq") or 0))
+        seq = int(frame.get("seq") or 0)
+        if seq == self._seq + 1:
+            self._seq = seq
+        elif seq > self._seq:
+            self._lost_something("a gap")
         self._recorder.write(
             self.name, "push", str(frame["type"]),
             args={"tenant": self.tenant}, result=frame, connection=connection, position=self._pushes,
         )  # fmt: skip
         if frame["type"] == "reaction_update":
             counts = {str(one["emoji"]): int(one["count"]) for one in frame.get("reactions") or ()}
-            self.shown[str(frame["topic"])] = (int(frame["version"]), counts)
+            topic, version = str(frame["topic"]), int(frame["version"])
+            self.shown[topic] = (version, counts)
+            self._versions[topic] = max(version, self._versions.get(topic, 0))
+
+    def _lost_something(self, how: str) -> None:
+        """Goes and resumes, as a client does that finds a hole."""
+        if self._socket is not None:
+            self._recorder.write(self.name, "mark", f"hole: {how}", connection=self.connection)
+            self._leaving = asyncio.ensure_future(self._socket.close())
 
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(_PING_SECONDS)
             if self.ready.is_set():
                 with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
-                    await self._ask({"type": "ping", "seq": self._seq})
+                    pong = await self._ask({"type": "ping", "seq": self._seq})
+                    self._resume["resume_token"] = pong.get("resume_token") or self._resume["resume_token"]
+                    if int(pong.get("seq") or 0) > self._seq:
+                        self._lost_something("a pong that knows more")
 
 
 def _reply(frame: Frame) -> Reply:

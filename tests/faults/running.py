@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.faults.backends import Servers
 from tests.faults.cluster import running
 from tests.faults.drive import Plan, Report, drive
 from tests.faults.history import Recorder
@@ -66,17 +67,17 @@ class Result:
         return found[:most] + ([f"… and {len(found) - most} more"] if len(found) > most else [])
 
 
-async def run_trial(trial: Trial, folder: Path, *, seed: int, seconds: float | None = None) -> Result:
+async def run_trial(
+    trial: Trial, folder: Path, servers: Servers | None, *, seed: int, seconds: float | None = None
+) -> Result:
     """Makes the system, runs the trial in it, and ends it. The history and the logs of a bad run stay in `folder`."""
-    from tests.faults.backends import Backends, started
-
     plan = replace(Plan(seed=seed), **trial.plan)
     if seconds is not None and not trial.planted:
         plan = replace(plan, before=seconds, during=seconds)
-    backends: Backends | None = await asyncio.to_thread(started) if trial.engines else None
     await asyncio.to_thread(folder.mkdir, parents=True)
     recorder = Recorder(folder / "history.jsonl")
     try:
+        backends = await servers.backends() if servers is not None and trial.engines else None
         async with running(folder, trial.layout, backends, trial.spoil, **trial.settings) as cluster:
             result = Result(trial, await drive(cluster, plan, trial.fault, recorder))
     except Exception as error:  # whatever it is, the other trials go on

@@ -34,6 +34,7 @@ class Socket:
     by_client: bool = False
     before: str = ""
     verdict: str = ""
+    seq: int = 0
     subscribed: dict[str, float] = field(default_factory=dict)
     pushes: list[Event] = field(default_factory=list)
 
@@ -61,6 +62,8 @@ def _note(one: Socket, event: Event) -> None:
         one.tenant, one.user, one.device = args["tenant"], args["user"], args["device"]
         one.gateway, one.welcomed = args["gateway"], event.time
         one.before, one.verdict = str(args.get("before", "")), str(event.result.get("verdict", ""))
+        one.seq = int(args.get("seq", 0))
+        one.subscribed.update(dict.fromkeys(args.get("topics", ()), event.time))
     elif event.what == "subscribed":
         one.subscribed.update(dict.fromkeys(args["topics"], event.time))
     elif event.what == "closed":
@@ -84,43 +87,55 @@ def going_back(found: Mapping[str, Socket]) -> Iterable[Violation]:
 
 
 def holes(found: Mapping[str, Socket], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
-    """I7: numbered pushes follow each other; a resume called complete misses nothing a person did."""
+    """I7: a session that goes on has no hole that nobody is told of.
+
+    A gap in the numbers of durable pushes tells of one, and so does any verdict but `complete`.
+    """
     for one in found.values():
-        before = found.get(one.before)
-        resumed = one.verdict == "complete" and before is not None
-        last = _last_seq(before) if resumed and before is not None else 0
-        for push in one.pushes:
-            seq = int(push.result.get("seq") or 0)
-            if not seq:
-                continue
-            if last and seq > last + 1:
-                yield Violation("I7", one.where, f"after push {last} came {seq}, and nobody was told of a hole")
-            last = max(last, seq)
-    for chain in _chains(found):
-        yield from _missed(chain, lines)
+        if one.verdict != "complete":
+            continue
+        first = next((seq for push in one.pushes if (seq := _seq(push))), 0)
+        if first > one.seq + 1:
+            yield Violation("I7", one.where, f"resumed as complete behind push {one.seq}, and then came {first}")
+    for chain, told in _chains(found):
+        yield from _missed(chain, told, lines)
 
 
-def _last_seq(one: Socket) -> int:
-    return max((int(push.result.get("seq") or 0) for push in one.pushes), default=0)
+def _seq(push: Event) -> int:
+    return int(push.result.get("seq") or 0)
 
 
-def _chains(found: Mapping[str, Socket]) -> Iterable[list[Socket]]:
-    """Sockets that were resumed one after the other without a hole being admitted."""
-    following = {one.before: one for one in found.values() if one.verdict == "complete" and one.before in found}
+def _chains(found: Mapping[str, Socket]) -> Iterable[tuple[list[Socket], float]]:
+    """Sockets that were resumed as complete one after the other, and until when nobody was told of a hole."""
+    following = {one.before: one for one in found.values() if one.before in found}
     for one in found.values():
         if one.verdict == "complete" and one.before in found:
             continue
         chain = [one]
-        while (after := following.get(chain[-1].connection)) is not None:
+        after = following.get(one.connection)
+        while after is not None and after.verdict == "complete":
             chain.append(after)
-        yield chain
+            after = following.get(after.connection)
+        yield chain, _untold(chain, ended=after is not None)
 
 
-def _missed(chain: Sequence[Socket], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+def _untold(chain: Sequence[Socket], *, ended: bool) -> float:
+    """The time up to which whoever was on these sockets knows of no hole."""
+    seq, time = chain[0].seq, 0.0
+    for push in chain[-1].pushes:
+        number = _seq(push)
+        if number and time and number > seq + 1:
+            return time
+        if number:
+            seq, time = number, push.time
+    return time if ended else chain[-1].closed or float("inf")
+
+
+def _missed(chain: Sequence[Socket], told: float, lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
     first, last = chain[0], chain[-1]
     own = f"users/{first.user}"
     since = first.subscribed.get(own)
-    if since is None or any("lag" in push.what for one in chain for push in one.pushes):
+    if since is None:
         return
     # What somebody holds is a state: a later word on the same reaction stands for the earlier ones.
     shown: dict[tuple[str, str], int] = {}
@@ -130,7 +145,7 @@ def _missed(chain: Sequence[Socket], lines: Mapping[Key, Timeline]) -> Iterable[
                 for emoji in (push.result.get("added"), push.result.get("removed")):
                     key = (str(push.result["target"]), str(emoji or ""))
                     shown[key] = max(shown.get(key, 0), int(push.result["version"]))
-    until = (last.closed or float("inf")) - _ON_ITS_WAY
+    until = told - _ON_ITS_WAY
     for (tenant, target), line in lines.items():
         if tenant != first.tenant or not line.exact or first.user not in line.walks:
             continue

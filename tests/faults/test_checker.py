@@ -196,7 +196,7 @@ def test_a_switch_made_of_two_changes_is_seen() -> None:
 def test_a_resumed_session_without_the_pushes_in_between_has_a_hole() -> None:
     def story(seq: int, verdict: str) -> Story:
         told = Story().welcome("c1").made("1", True, 10).own_push("c1", 10, "A", seq=1).closed("c1", 1006)
-        told.welcome("c2", before="c1", verdict=verdict).made("2", False, 11).made("3", True, 12)
+        told.welcome("c2", before="c1", verdict=verdict, seq=1).made("2", False, 11).made("3", True, 12)
         return told.own_push("c2", 12, "A", seq=seq).records(12, ann="A")
 
     assert story(3, "complete").rules == {"I7"}
@@ -215,6 +215,15 @@ def test_a_person_who_is_not_told_of_their_own_change_has_a_hole() -> None:
 
     assert not story(10, 11).rules
     assert story(10).rules == {"I7"}
+
+
+@pytest.mark.parametrize(("seq", "wrong"), [(2, True), (3, False)])
+def test_a_gap_in_the_numbers_tells_of_a_hole(seq: int, wrong: bool) -> None:
+    told = Story().welcome("c1")
+    told.add("session", "subscribed", connection="c1", args={"topics": ["users/ann"]})
+    told.made("1", True, 10).own_push("c1", 10, "A", seq=1)
+    told.made("2", True, 11, emoji="B").made("3", False, 12).own_push("c1", 12, "", "A", seq=seq)
+    assert told.records(12, ann="B").rules == ({"I7"} if wrong else set())
 
 
 def test_a_socket_that_is_shown_an_older_version_is_seen() -> None:

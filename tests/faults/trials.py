@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import breaking
-from tests.faults.cluster import FILES, SMALL, Layout
+from tests.faults import breaking, stalling, starving
+from tests.faults.cluster import ENGINES, FILES, SMALL, Layout
 from tests.faults.drive import Fault, Run
 
 
@@ -54,29 +54,73 @@ async def failed_over_to_a_slow_clock(run: Run) -> None:
     await nothing(run)
 
 
+def _on_engines(name: str, title: str, fault: Fault, **plan: Any) -> Trial:
+    return Trial(name, title, fault, layout=ENGINES, plan=plan, engines=True)
+
+
+_STOPPED = (
+    ("a gateway", "gateway"),
+    ("a reaction node", "reaction_svc"),
+    ("a counter node", "counter_svc"),
+    ("a fan-out node", "fanout_svc"),
+    ("a registry", "session_registry"),
+)
 FAULTS = (
-    Trial("F1", "gateway killed", breaking.gateway_killed),
-    Trial("F2", "reaction node dies at every step", breaking.crashes("reaction_svc")),
-    Trial("F2", "counter node dies at every step", breaking.crashes("counter_svc")),
-    Trial("F2", "fan-out node dies at every step", breaking.crashes("fanout_svc")),
-    Trial("F2", "registry dies at every step", breaking.crashes("session_registry")),
+    _on_engines("F1", "gateway killed", breaking.gateway_killed),
+    _on_engines("F2", "reaction node dies at every step", breaking.crashes("reaction_svc")),
+    _on_engines("F2", "counter node dies at every step", breaking.crashes("counter_svc")),
+    _on_engines("F2", "fan-out node dies at every step", breaking.crashes("fanout_svc")),
+    _on_engines("F2", "registry dies at every step", breaking.crashes("session_registry")),
+    _on_engines("F3", "FLUSHALL", starving.told_redis(lambda client: client.flushall())),
+    _on_engines("F3", "SCRIPT FLUSH", starving.told_redis(lambda client: client.script_flush())),
+    _on_engines("F3", "Redis restarted empty", starving.restarted("redis")),
+    _on_engines(
+        "F4",
+        "Redis slow",
+        starving.poisoned("redis", ("latency", "downstream", 1.0, {"latency": 150, "jitter": 100})),
+    ),
+    _on_engines(
+        "F4", "replies of Redis lost", starving.poisoned("redis", ("timeout", "downstream", 0.5, {"timeout": 0}))
+    ),
+    _on_engines(
+        "F4",
+        "connections to Redis reset",
+        starving.poisoned("redis", ("reset_peer", "downstream", 0.5, {"timeout": 200})),
+    ),
+    _on_engines("F5", "Kafka down", starving.unreachable("kafka"), during=11.0),
+    _on_engines("F6", "consumers come back from the dead", starving.zombie),
+    _on_engines("F7", "Cassandra down", starving.unreachable("cassandra")),
+    _on_engines("F7", "Cassandra paused", starving.paused("cassandra")),
+    _on_engines(
+        "F8",
+        "Cassandra slow",
+        starving.poisoned("cassandra", ("latency", "downstream", 1.0, {"latency": 300, "jitter": 250})),
+    ),
+    _on_engines(
+        "F8",
+        "answers of Cassandra lost",
+        starving.poisoned("cassandra", ("timeout", "downstream", 1.0, {"timeout": 0})),
+    ),
+    _on_engines("F11", "everything sent again, shuffled", breaking.sent_again, repeated=1.0, spread=6.0, rate=210),
+    _on_engines("F12", "some clients stop reading", stalling.stop_reading, rate=210),
+    *(_on_engines("F15", f"SIGTERM of {what}", breaking.stopping(room)) for what, room in _STOPPED),
+    _on_engines("F17", "two gateways claim a session", breaking.claimed_twice),
+)
+ON_FILES = (
+    Trial("files:F1", "gateway killed", breaking.gateway_killed),
+    *(
+        Trial("files:F2", f"{what} dies at every step", breaking.crashes(room))
+        for what, room in _STOPPED
+        if room != "gateway"
+    ),
     Trial(
-        "F11",
+        "files:F11",
         "everything sent again, shuffled",
         breaking.sent_again,
         plan={"repeated": 1.0, "spread": 6.0, "rate": 210},
     ),
-    *(
-        Trial("F15", f"SIGTERM of {what}", breaking.stopping(room))
-        for what, room in (
-            ("a gateway", "gateway"),
-            ("a reaction node", "reaction_svc"),
-            ("a counter node", "counter_svc"),
-            ("a fan-out node", "fanout_svc"),
-            ("the registry", "session_registry"),
-        )
-    ),
-    Trial("F17", "two gateways claim a session", breaking.claimed_twice),
+    *(Trial("files:F15", f"SIGTERM of {what}", breaking.stopping(room)) for what, room in _STOPPED),
+    Trial("files:F17", "two gateways claim a session", breaking.claimed_twice),
 )
 
 _SHORT = {"before": 2.0, "during": 1.0, "behind": 1.0}

@@ -24,7 +24,16 @@ class Point(NamedTuple):
     on: tuple[str, ...] = ("files", "engines")
 
 
+_STORE = ("reaction_svc.adapters.cassandra", "CassandraReactionStore")
+_ROWS = ("reaction_svc.adapters.cassandra_rows", "Rows")
+_HOT = ("reaction_svc.adapters.redis_hot", "Hot")
+_ENGINES = ("engines",)
 POINTS: Mapping[str, Point] = {
+    "before-cas": Point("reaction_svc", "before", *_HOT, "change", _ENGINES),
+    "after-cas": Point("reaction_svc", "after", *_HOT, "change", _ENGINES),
+    "after-batch": Point("reaction_svc", "after", *_ROWS, "save_batch", _ENGINES),
+    "after-rows": Point("reaction_svc", "after", *_ROWS, "save_entries", _ENGINES),
+    "before-outbox": Point("reaction_svc", "before", *_STORE, "_completed", _ENGINES),
     "before-store": Point(
         "reaction_svc", "before", "reaction_svc.adapters.sqlite", "SqliteReactionStore", "_commit", ("files",)
     ),
@@ -40,6 +49,8 @@ POINTS: Mapping[str, Point] = {
     "after-save": Point("counter_svc", "after", "counter_svc.counts", "Counts", "save"),
     "before-deliver": Point("fanout_svc", "before", "fanout_svc.service", "Fanout", "_send"),
     "after-deliver": Point("fanout_svc", "after", "fanout_svc.service", "Fanout", "_send"),
+    "before-publish": Point("counter_svc", "before", "counter_svc.publisher", "Publisher", "flush", _ENGINES),
+    "after-publish": Point("counter_svc", "after", "counter_svc.publisher", "Publisher", "flush", _ENGINES),
     "before-tell": Point("session_registry", "before", "session_registry.service", "Registry", "_tell"),
     "after-tell": Point("session_registry", "after", "session_registry.service", "Registry", "_tell"),
 }

@@ -1,0 +1,104 @@
+"""Faults of engines and of the network to them; each asserts that the nodes were reached through the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import redis
+
+from tests.faults.backends import Backends
+from tests.faults.drive import Fault, Run
+
+
+def _backends(run: Run) -> Backends:
+    assert run.cluster.backends is not None
+    return run.cluster.backends
+
+
+@asynccontextmanager
+async def _through(run: Run, engine: str) -> AsyncIterator[Backends]:
+    """A fault that only is one where the bytes go through the proxy."""
+    found = _backends(run)
+    before = await asyncio.to_thread(found.through, engine)
+    if not before:
+        run.wrong.append(f"nothing goes through the proxy of {engine}: the fault proves nothing")
+    yield found
+    await asyncio.to_thread(found.heal)
+
+
+def poisoned(engine: str, *toxics: tuple[str, str, float, dict[str, int]]) -> Fault:
+    """The network to an engine is slow, cuts connections, or swallows what it should carry."""
+
+    async def fault(run: Run) -> None:
+        async with _through(run, engine) as found:
+            for kind, stream, toxicity, how in toxics:
+                await asyncio.to_thread(found.poison, engine, kind, stream, toxicity, **how)
+            await asyncio.sleep(run.plan.during)  # the time of the fault
+
+    return fault
+
+
+def unreachable(engine: str) -> Fault:
+    """Connections are reset, and new ones refused."""
+
+    async def fault(run: Run) -> None:
+        async with _through(run, engine) as found:
+            await asyncio.to_thread(found.cut, engine)
+            await asyncio.sleep(run.plan.during)  # the time of the fault
+
+    return fault
+
+
+def paused(engine: str) -> Fault:
+    """The server stands still: connections stay, nothing is answered."""
+
+    async def fault(run: Run) -> None:
+        server = _backends(run).servers[engine]
+        server.pause()
+        try:
+            await asyncio.sleep(run.plan.during)  # the time of the fault
+        finally:
+            server.resume()
+
+    return fault
+
+
+def restarted(engine: str) -> Fault:
+    """The server is killed and starts again after a while; Redis comes back empty."""
+
+    async def fault(run: Run) -> None:
+        server = _backends(run).servers[engine]
+        await asyncio.to_thread(server.kill)
+        await asyncio.sleep(run.plan.during)  # the time of the fault
+        await asyncio.to_thread(server.spawn)
+        await asyncio.to_thread(server.wait_ready)
+
+    return fault
+
+
+def told_redis(*commands: Callable[[redis.Redis], object]) -> Fault:
+    """Somebody runs commands on Redis, three times."""
+
+    async def fault(run: Run) -> None:
+        port = _backends(run).servers["redis"].port
+        with redis.Redis(port=port) as client:
+            for _ in range(3):
+                for command in commands:
+                    await asyncio.to_thread(command, client)
+                await asyncio.sleep(run.plan.during / 3)  # the time of the fault
+
+    return fault
+
+
+async def zombie(run: Run) -> None:
+    """F6: a consumer stands still beyond its lease, its partitions are folded elsewhere, and it comes back."""
+    nodes = [run.cluster.of("counter_svc")[0], run.cluster.of("fanout_svc")[0]]
+    for node in nodes:
+        node.freeze()
+    try:
+        await asyncio.sleep(run.plan.during)  # longer than the lease
+    finally:
+        for node in nodes:
+            node.thaw()
