@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -30,4 +32,37 @@ class Config(BaseModel):
     log_records: int = Field(
         default=100_000, ge=1, description="Records kept on the event log; one may hold 512 changes."
     )
+    retention_seconds: float = Field(
+        default=90 * 86_400.0, ge=60, description="How long Redis keeps what nobody uses; records stay in Cassandra."
+    )
+    write_seconds: float = Field(
+        default=1.0, gt=0, le=30, description="The longest a commit may take, on engines, before it is given up."
+    )
+    grace_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        le=60,
+        description="How long a write may be on its way at most: a commit, and then Cassandra's own time.",
+    )
+    lease_seconds: float = Field(
+        default=10.0, ge=1, le=300, description="A writer not heard of for so long is finished by another."
+    )
+    commits_in_flight: int = Field(default=8, ge=1, le=64, description="Commits on their way to Cassandra at a time.")
+    outbox_in_memory: int = Field(
+        default=200_000, ge=1_000, description="Changes kept in memory while the event log is away; others are re-read."
+    )
+    outbox_changes: int = Field(
+        default=2_000_000, ge=1_000, description="Changes that may wait for the event log; more are refused."
+    )
+    hot_rate: float = Field(default=2_000.0, ge=1, description="Changes a second from which on a target is hot.")
+    hot_seconds: float = Field(default=3.0, ge=0, description="For how long, before its records go to buckets.")
+    cool_seconds: float = Field(
+        default=30.0, ge=0, description="How long below half of that rate, before they go to one place again."
+    )
     housekeeping_seconds: float = Field(default=1.0, gt=0, le=3_600, description="How often old data is looked for.")
+
+    @model_validator(mode="after")
+    def _grace_covers_a_commit(self) -> Self:
+        if self.grace_seconds <= self.write_seconds:
+            raise ValueError("grace_seconds must be more than write_seconds")
+        return self

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Collection, Mapping
 
 from google.rpc import status_pb2
 
 from kit.mesh import Mesh
+from kit.partitions import partition_key
+from kit.target import partition_of
 from reaction_svc import codec
 from reaction_svc.ports import Tally
 
@@ -35,9 +36,10 @@ class MeshCounts:
     What is wanted while two rounds are under way is asked together in the next one.
     """
 
-    def __init__(self, mesh: Mesh, patience: float) -> None:
+    def __init__(self, mesh: Mesh, patience: float, partitions: int) -> None:
         self._mesh = mesh
         self._patience = patience
+        self._partitions = partitions
         self._under_way = 0
         self._next: _Round | None = None
 
@@ -65,10 +67,13 @@ class MeshCounts:
         if asking is None:
             return
         self._under_way += 1
-        keys = iter(asking.versions)
-        parts = list(iter(lambda: list(islice(keys, _AT_ONCE)), []))
+        parts = [
+            (partition, keys[start : start + _AT_ONCE])
+            for partition, keys in self._apart(asking.versions).items()
+            for start in range(0, len(keys), _AT_ONCE)
+        ]
         asking.parts = len(parts)
-        for part in parts:
+        for partition, part in parts:
             request = codec.counts_request_to_bytes(part, [asking.versions[key] for key in part])
 
             def answer(response: bytes | None, status: status_pb2.Status | None, part: list[Key] = part) -> None:
@@ -76,7 +81,16 @@ class MeshCounts:
                     asking.found.update(codec.counts_from_bytes(part, response))
                 self._answered(asking)
 
-            self._mesh.submit(METHOD, request, answer, key=part[0][1], timeout=self._patience)
+            self._mesh.submit(METHOD, request, answer, key=partition_key(partition), timeout=self._patience)
+
+    def _apart(self, wanted: Collection[Key]) -> dict[int, list[Key]]:
+        """The targets by partition: each is asked of the counter node that counts its partition."""
+        if self._partitions == 1:
+            return {0: list(wanted)}
+        apart: dict[int, list[Key]] = {}
+        for key in wanted:
+            apart.setdefault(partition_of(*key, self._partitions), []).append(key)
+        return apart
 
     def _answered(self, asking: _Round) -> None:
         asking.parts -= 1

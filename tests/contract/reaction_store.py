@@ -48,11 +48,15 @@ class Engine(NamedTuple):
     clock: ManualClock
     # Returns once the facts of all acked changes are on the log.
     published: Callable[[], Awaitable[None]] = at_once
+    # Facts may be on the log more than once, after a failure.
+    repeats: bool = False
 
 
 async def facts_of(engine: Engine) -> list[Fact]:
     await engine.published()
-    return [Fact(*change) for record in await engine.log.read(TOPIC, 0, 10_000) for change in read(record.payload)]
+    records = await engine.log.read(TOPIC, 0, 100_000)
+    facts = [Fact(*change) for record in records for change in read(record.payload)]
+    return list(dict.fromkeys(facts)) if engine.repeats else facts
 
 
 class ReactionStoreContract:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import SystemClock
+from kit.ids import new_id
 from reaction_svc.adapters.sqlite import open_sqlite_store
 from reaction_svc.codec import facts_to_bytes
 from reaction_svc.domain import Action, Fact, Op, Outcome
+from reaction_svc.ports import ReactionStore
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -37,27 +39,32 @@ def counts_by_facts(facts: Iterable[Fact]) -> dict[str, int]:
 
 
 async def load(path: Path, name: str, batches: int) -> None:
+    """Opens the store in a file and toggles."""
+    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()) as store:
+        await toggle(store, name, batches)
+
+
+async def toggle(store: ReactionStore, name: str, batches: int) -> None:
     """Toggles 5 users' reactions on 3 targets, five callers at once, in batches of 5."""
     rng = random.Random(name)
-    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()) as store:
-        for i in range(batches):
-            ops = [
-                Op(
-                    "default",
-                    f"messages/{rng.randrange(3)}",
-                    f"u{rng.randrange(5)}",
-                    "👍",
-                    Action.TOGGLE,
-                    f"{name}-{i}-{j}",
-                )
-                for j in range(25)
-            ]
-            answered = await asyncio.gather(*(store.apply(ops[at : at + 5]) for at in range(0, 25, 5)))
-            answers = [answer for some in answered for answer in some]
-            for op, answer in zip(ops, answers, strict=True):
-                assert isinstance(answer, Outcome)
-                print(op.target, op.user, op.op_id, answer.on, answer.version, flush=False)
-            sys.stdout.flush()
+    for i in range(batches):
+        ops = [
+            Op(
+                "default",
+                f"messages/{rng.randrange(3)}",
+                f"u{rng.randrange(5)}",
+                "👍",
+                Action.TOGGLE,
+                f"{name}-{i}-{j}" if j % 2 else new_id(),
+            )
+            for j in range(25)
+        ]
+        answered = await asyncio.gather(*(store.apply(ops[at : at + 5]) for at in range(0, 25, 5)))
+        answers = [answer for some in answered for answer in some]
+        for op, answer in zip(ops, answers, strict=True):
+            assert isinstance(answer, Outcome)
+            print(op.target, op.user, op.op_id, answer.on, answer.version, flush=False)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
