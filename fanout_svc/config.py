@@ -29,6 +29,14 @@ class Config(BaseModel):
         ge=0,
         description="Log records read from before the start, to know what the counts must have in them.",
     )
+    catch_up_records: int = Field(
+        default=10_000,
+        ge=0,
+        description="Log records that whoever takes a partition over tells one by one; further back, only the state.",
+    )
+    commit_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="How often the place in a log partition is saved for who takes it over."
+    )
     versions_kept: int = Field(
         default=200_000, ge=1_000, description="Targets whose last versions are kept, whoever wants them."
     )

@@ -19,7 +19,8 @@ from fanout_svc.versions import Versions
 from fanout_svc.windows import Due, Windows
 from kit.clock import Clock
 from kit.errors import Invalid
-from kit.target import is_id, parse_target
+from kit.partitions import Partitions
+from kit.target import is_id, parse_target, partition_of
 from kit.tasks import crew
 
 log = structlog.get_logger()
@@ -43,12 +44,13 @@ class Fanout:
     """One loop for all windows; every flush asks for the counts of all topics that are due, in one question.
 
     An update that could not be made stays due: the last change of a topic always arrives. A node that begins to want a
-    topic is greeted with its counts at once, so that nobody has to ask.
+    topic is greeted with its counts at once, so that nobody has to ask: by the fan-out that has the topic's partition.
     """
 
-    def __init__(self, counts: Counts, nodes: Nodes, clock: Clock, config: Config) -> None:
+    def __init__(self, counts: Counts, nodes: Nodes, partitions: Partitions, clock: Clock, config: Config) -> None:
         self._counts = counts
         self._nodes = nodes
+        self._partitions = partitions
         self._clock = clock
         self._config = config
         self._interest = Interest()
@@ -107,10 +109,11 @@ class Fanout:
             self._greet_later(node_id, topic)
         self._wake.set()
 
-    def greet_everyone(self) -> None:
-        """Brings every node the current state of all it wants: changes were missed."""
+    def greet_everyone(self, partition: int) -> None:
+        """Brings every node the current state of what it wants of a partition: changes were missed."""
         for node_id, topic in self._interest.pairs():
-            self._greet_later(node_id, topic)
+            if self._partition_of(topic) == partition:
+                self._greet_later(node_id, topic)
         self._wake.set()
 
     def describe(self, topics: Sequence[Topic]) -> list[TopicStatus]:
@@ -202,8 +205,11 @@ class Fanout:
     def _still(self, topic: Topic, node_ids: set[str]) -> set[str]:
         return node_ids.intersection(self._interest.nodes_of(topic))
 
+    def _partition_of(self, topic: Topic) -> int:
+        return partition_of(*topic, self._partitions.count)
+
     def _greet_later(self, node_id: str, topic: Topic) -> None:
-        if has_counts(topic):
+        if self._partitions.is_mine(self._partition_of(topic)) and has_counts(topic):
             self._greet.setdefault(topic, set()).add(node_id)
 
     def _introduce(self, node_id: str, topic: Topic) -> None:

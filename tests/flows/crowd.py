@@ -92,6 +92,22 @@ class DeafLog:
         """See `kit.eventlog.EventLog`."""
         await self._log.trim(topic, before, partition)
 
+    async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
+        """See `kit.eventlog.Appender`."""
+        return await self._log.append(topic, key, payload, partition)
+
+    async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
+        """See `kit.eventlog.Places`."""
+        return await self._log.committed(group, topic, partition)
+
+    async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
+        """See `kit.eventlog.Places`."""
+        await self._log.commit(group, topic, position, partition)
+
+    def leave(self, group: str, topic: str, partition: int = 0) -> None:
+        """See `kit.eventlog.Places`."""
+        self._log.leave(group, topic, partition)
+
 
 class CrowdServicer(pb_grpc.ReactionServiceServicer):
     """Counts a crowd's records, as the reaction service does."""
