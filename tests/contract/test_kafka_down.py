@@ -109,6 +109,7 @@ async def test_while_the_broker_is_down_every_call_says_so_at_once_and_afterward
 ) -> None:
     last = await log.append("reactions", "k", b"before")
     assert len(await log.read("reactions", 0, 10)) == 1
+    threads = threading.active_count()
     waiting = asyncio.create_task(log.wait("reactions", last))
     await asyncio.sleep(0)
     await asyncio.to_thread(broker.stop)
@@ -120,7 +121,6 @@ async def test_while_the_broker_is_down_every_call_says_so_at_once_and_afterward
         await refused(lambda: log.wait("reactions", last))
         await refused(lambda: log.bounds("reactions", 1))
         await refused(lambda: log.commit("g", "reactions", last))
-        threads = threading.active_count()
     finally:
         await asyncio.to_thread(broker.start)
     position = await again(lambda: log.append("reactions", "k", b"after"))
