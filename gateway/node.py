@@ -142,7 +142,7 @@ class Node:
             session.user,
             connection.device,
             tuple(topic for topic in session.topics or () if self.durable.has(topic)),
-            connection.trail or self.new_trail(),
+            self.new_trail() if connection.trail is None else connection.trail,
         )
         self.departures.listen(departed)
         for topic in departed.topics:

@@ -175,11 +175,11 @@ class Rig:
                 await client.hello()
             yield client
 
-    async def deliver(self, *deliveries: node_service_pb2.Delivery) -> int:
+    async def deliver(self, *deliveries: node_service_pb2.Delivery, sequence: str = "") -> int:
         """Pushes as fan-out does; returns the number of sockets they were queued for."""
         stub: Any = node_service_pb2_grpc.NodeServiceStub(self.mesh.channel(self.server.address))
         call = stub.Deliver(metadata=self.mesh.metadata())
-        await call.write(node_service_pb2.DeliverRequest(deliveries=deliveries))
+        await call.write(node_service_pb2.DeliverRequest(deliveries=deliveries, sequence=sequence))
         answer = await asyncio.wait_for(call.read(), PATIENCE)
         await call.done_writing()
         assert answer is not grpc.aio.EOF, await call.details()
