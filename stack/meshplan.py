@@ -131,6 +131,7 @@ def model_of(
         https=options.https,
         http=options.http,
         internal=f"127.0.0.1:{next(ports)}",
+        spread=f"127.0.0.1:{next(ports)}",
         admin=f"127.0.0.1:{next(ports)}",
         certificate=shown,
         tls=tls,

@@ -1,4 +1,10 @@
-"""Where Envoy sends calls: the nodes of each service on a hash ring, the gateways by load."""
+"""Where Envoy sends calls: the nodes of each service on a hash ring, the gateways by load.
+
+Envoy gives each node so many points of the ring that they are about `minimum_ring_size` in all, so that nodes get more
+points when one of them goes, and keys move that need not. Unless one node has a much smaller weight: then a node has as
+many points as its weight is greater. So each ring has a member of weight 1 that never goes: Envoy itself, at its
+listener `spread`, which passes on the few calls that meet it to any node.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,8 @@ from kit.tls import SERVER_NAME, Tls
 from stack.envoy.model import GATEWAY, SOCKETS, Limits, Model, is_ip, split
 from stack.envoy.types import Config, extension, socket_address, typed
 
+# Of a node on the ring: one key in as many is not sent to one node, and nodes' shares differ by a percent.
+_POINTS = 10_000
 _PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -21,18 +29,27 @@ def clusters(model: Model) -> list[Config]:
     return made
 
 
-def assignment(name: str, nodes: Iterable[str]) -> Config:
-    """The nodes of a cluster."""
-    hosts = [{"endpoint": {"address": socket_address(*split(node))}} for node in nodes]
+def assignment(name: str, nodes: Iterable[str], spread: str = "") -> Config:
+    """The nodes of a cluster; with `spread` they are those of a ring."""
+    hosts: list[Config] = []
+    for node in nodes:
+        host: Config = {"endpoint": {"address": socket_address(*split(node))}}
+        hosts.append(host | {"load_balancing_weight": _POINTS} if spread else host)
+    if spread:
+        always = {
+            "address": socket_address(*split(spread)),
+            "health_check_config": {"disable_active_health_check": True},
+        }
+        hosts.append({"endpoint": always, "load_balancing_weight": 1})
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
 
 
 def _service(model: Model, name: str, nodes: tuple[str, ...]) -> Config:
     cluster = {
-        **_common(model, name, nodes),
+        **_common(model, name, nodes, model.spread),
         # Equal keys meet on one node; where one goes or comes, only its own keys move.
         "lb_policy": "RING_HASH",
-        "ring_hash_lb_config": {"minimum_ring_size": 1024, "hash_function": "XX_HASH"},
+        "ring_hash_lb_config": {"minimum_ring_size": 1, "hash_function": "XX_HASH"},
         # With every node unhealthy, a call fails at once instead of at one of them.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
@@ -70,7 +87,7 @@ def _gateways(model: Model, name: str, options: Config) -> Config:
     }
 
 
-def _common(model: Model, name: str, nodes: tuple[str, ...]) -> Config:
+def _common(model: Model, name: str, nodes: tuple[str, ...], spread: str = "") -> Config:
     common: Config = {
         "name": name,
         "connect_timeout": "0.5s",
@@ -83,13 +100,15 @@ def _common(model: Model, name: str, nodes: tuple[str, ...]) -> Config:
         source = {"path": str(path), "watched_directory": {"path": str(model.endpoints)}}
         return common | {
             "type": "EDS",
+            # Who is not in the file has gone, however well; a name that is not in DNS for a moment has not.
+            "ignore_health_on_host_removal": True,
             "eds_cluster_config": {"eds_config": {"resource_api_version": "V3", "path_config_source": source}},
         }
     named = not all(is_ip(split(node)[0]) for node in nodes)
     found: Config = {"dns_refresh_rate": "2s", "respect_dns_ttl": False} if named else {}
     return common | {
         "type": "STRICT_DNS" if named else "STATIC",
-        "load_assignment": assignment(name, nodes),
+        "load_assignment": assignment(name, nodes, spread),
         **found,
     }
 

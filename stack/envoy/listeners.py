@@ -29,9 +29,10 @@ def listeners(model: Model, methods: Sequence[Method], contracts: FileDescriptor
             made.append(_listener("https", model.https, manager, _server_tls(model.certificate)))
         if model.http:
             made.append(_listener("http", model.http, manager))
+    own = _mutual_tls(model.tls) if model.tls is not None else None
     if model.internal:
-        own = _mutual_tls(model.tls) if model.tls is not None else None
-        made.append(_listener("internal", model.internal, _internal(model), own))
+        made.append(_listener("internal", model.internal, _internal(model, "internal", routes.internal(model)), own))
+    made.append(_listener("spread", model.spread, _internal(model, "spread", routes.spread(model)), own))
     return made
 
 
@@ -90,12 +91,12 @@ def _edge(model: Model, methods: Sequence[Method], contracts: FileDescriptorSet 
     )
 
 
-def _internal(model: Model) -> Config:
+def _internal(model: Model, name: str, table: Config) -> Config:
     return _manager(
         model,
-        "internal",
+        name,
         [],
-        route_config=routes.internal(model),
+        route_config=table,
         local_reply_config=local_replies(),
         stream_idle_timeout="0s",
         http2_protocol_options={

@@ -64,6 +64,8 @@ class Model:
     """The same without TLS."""
     internal: str = ""
     """For processes of the system that find nodes through this Envoy."""
+    spread: str = "127.0.0.1:9903"
+    """For Envoy alone, on loopback: see `clusters`."""
     admin: str = ""
     """Envoy's own page; anyone who reaches it can stop Envoy."""
     certificate: Certificate | None = None
@@ -86,15 +88,16 @@ class Model:
             raise ValueError("https needs a certificate")
         if (self.https or self.http) and not (self.gateways and self.keys):
             raise ValueError("the edge needs gateways, and the keys of tokens")
-        if self.admin and not is_loopback(self.admin):
-            raise ValueError(f"the admin page must listen on loopback, not on {self.admin}")
+        for name, address in (("the admin page", self.admin), ("the spread listener", self.spread)):
+            if address and not is_loopback(address):
+                raise ValueError(f"{name} must listen on loopback, not on {address}")
         for address in self.addresses():
             split(address)
 
     def addresses(self) -> list[str]:
         """All addresses of the model."""
         nodes = [address for nodes in self.services.values() for address in nodes]
-        return [*filter(None, (self.https, self.http, self.internal, self.admin)), *self.gateways, *nodes]
+        return [*filter(None, (self.https, self.http, self.internal, self.spread, self.admin)), *self.gateways, *nodes]
 
 
 def split(address: str) -> tuple[str, int]:

@@ -54,14 +54,16 @@ def write(model: Model, path: Path) -> None:
     replace(path, render(model))
     if model.endpoints is not None:
         for name, nodes in {**model.services, GATEWAY: model.gateways, SOCKETS: model.gateways}.items():
-            write_endpoints(model.endpoints, name, nodes)
+            write_endpoints(model, name, nodes)
 
 
-def write_endpoints(folder: Path, cluster: str, nodes: Iterable[str]) -> None:
-    """Tells a running Envoy which nodes a cluster has."""
-    folder.mkdir(parents=True, exist_ok=True)
-    resource = typed("Assignment", **assignment(cluster, nodes))
-    replace(folder / f"{cluster}.yaml", yaml.dump({"resources": [resource]}, sort_keys=False))
+def write_endpoints(model: Model, cluster: str, nodes: Iterable[str]) -> None:
+    """Tells a running Envoy of this model, which has a folder of endpoints, the nodes that a cluster has now."""
+    assert model.endpoints is not None
+    model.endpoints.mkdir(parents=True, exist_ok=True)
+    spread = model.spread if cluster in model.services else ""
+    resource = typed("Assignment", **assignment(cluster, nodes, spread))
+    replace(model.endpoints / f"{cluster}.yaml", yaml.dump({"resources": [resource]}, sort_keys=False))
 
 
 def replace(path: Path, text: str) -> None:

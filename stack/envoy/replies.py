@@ -46,24 +46,23 @@ def _status(status: int, operation: str = "EQ") -> Config:
 
 
 _TOKEN = (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token is missing or not valid")
+_UNREACHED = (
+    grpc.StatusCode.UNAVAILABLE,
+    "NODE_UNREACHABLE",
+    "no node could be reached; nothing was done",
+    0.2,
+)
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _REPLIES = (
     # After these the node may have done it: reset or lost after it was sent, or no answer in time.
     _Reply(
-        _flags("UC", "UR", "UT", "LR", "DT", "UPE", "UMSDR"),
+        _flags("UC", "UR", "UT", "LR", "DT", "UPE", "UMSDR", "SI"),
         503,
         grpc.StatusCode.UNAVAILABLE,
         "OUTCOME_UNKNOWN",
         "no answer came from the node; retry with the same op_id",
     ),
-    _Reply(
-        _flags("UF", "UH", "UO", "NC"),
-        503,
-        grpc.StatusCode.UNAVAILABLE,
-        "NODE_UNREACHABLE",
-        "no node could be reached; nothing was done",
-        0.2,
-    ),
+    _Reply(_flags("UF", "UH", "UO", "NC"), 503, *_UNREACHED),
     _Reply(_status(401), 0, *_TOKEN),
     # A token for another audience.
     _Reply(_status(403), 401, *_TOKEN),
@@ -72,7 +71,7 @@ _REPLIES = (
     _Reply(_status(413), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "BODY_TOO_LARGE", "the body is too large"),
     _Reply(_status(431), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_FIELDS", "the header fields are too large"),
     _Reply(_status(429), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many requests", 1.0),
-    _Reply(_status(500, "GE"), 503, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "not available at the moment", 1.0),
+    _Reply(_status(500, "GE"), 503, *_UNREACHED),
     _Reply(_status(400, "GE"), 0, _INVALID, "INVALID_REQUEST", "the request is not valid"),
 )
 # REST names two of them as the gateways do.
@@ -90,9 +89,12 @@ def local_replies() -> Config:
 def _grpc(reply: _Reply) -> Config:
     status = make_status(reply.code, reply.reason, reply.message, retry_after=reply.retry_after)
     details = b64encode(status.SerializeToString()).rstrip(b"=").decode()
+    headers = [_header("grpc-status", str(status.code)), _header("grpc-status-details-bin", details)]
+    if reply.code is grpc.StatusCode.UNAUTHENTICATED:
+        headers.append(_header("www-authenticate", "Bearer"))
     return {
         "filter": {"and_filter": {"filters": [_IS_GRPC, reply.when]}},
-        "headers_to_add": [_header("grpc-status", str(status.code)), _header("grpc-status-details-bin", details)],
+        "headers_to_add": headers,
         "body_format_override": {"text_format_source": {"inline_string": reply.message}},
     }
 

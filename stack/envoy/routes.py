@@ -17,6 +17,7 @@ SUBJECT = "plaudit-subject"
 """The user of the token, as Envoy read it; only Envoy sets it."""
 ORIGINAL_PATH = "x-envoy-original-path"
 TOKEN = "token"
+_SPREAD = "plaudit-spread"
 _JWT = "envoy.filters.http.jwt_authn"
 _BUFFER = "envoy.filters.http.buffer"
 _EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
@@ -51,6 +52,22 @@ def internal(model: Model) -> Config:
         routes += [{"match": streams, "route": to}, {"match": {"prefix": f"/{service}/"}, "route": to}]
     routes.append(_direct(404, prefix="/"))
     return {"name": "internal", "virtual_hosts": [{"name": "internal", "domains": ["*"], "routes": routes}]}
+
+
+def spread(model: Model) -> Config:
+    """Calls that met Envoy itself on a ring: to any node, once."""
+    again = _direct(503, prefix="/", headers=[{"name": _SPREAD, "present_match": True}])
+    # With the same hash they would meet it again.
+    rewrite = {"pattern": {"regex": ".+"}, "substitution": "\\0 again"}
+    other = {"header": {"header_name": KEY, "regex_rewrite": rewrite}}
+    routes: list[Config] = [again]
+    for service in sorted(model.services):
+        to = {"cluster": service, "timeout": "0s", "idle_timeout": "0s", "hash_policy": [other]}
+        marked = {"route": to, "request_headers_to_add": [_set(_SPREAD, "1")]}
+        streams = {"path": _EXCHANGE, "headers": [_header(SERVICE, exact=service)]}
+        routes += [{"match": streams, **marked}, {"match": {"prefix": f"/{service}/"}, **marked}]
+    routes.append(_direct(404, prefix="/"))
+    return {"name": "spread", "virtual_hosts": [{"name": "spread", "domains": ["*"], "routes": routes}]}
 
 
 def _grpc(method: Method, limits: Limits) -> Config:

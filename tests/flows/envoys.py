@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ SERVICES = (
     "plaudit.counter.v1.CounterService",
     "plaudit.fanout.v1.FanoutService",
 )
+_UNWELL = ("failed_active_hc", "pending_active_hc", "failed_outlier_check")
 
 
 class Edge:
@@ -45,24 +46,26 @@ class Edge:
             found = (await answer.json())["stats"]
         return sum(int(one["value"]) for one in found if "value" in one)
 
-    async def healthy(self) -> None:
-        """Waits until every node of every cluster is well."""
+    async def healthy(self, *clusters: str) -> None:
+        """Waits until every node of these clusters, or of all, is well."""
         async with asyncio.timeout(30):
             while True:
                 try:
                     text = await self.clusters()
                 except OSError:
-                    text = "failed_active_hc"  # it does not listen yet
-                if "failed_active_hc" not in text and "pending_active_hc" not in text:
+                    text = ""  # it does not listen yet
+                chosen = [line for line in text.splitlines() if not clusters or line.startswith(clusters)]
+                bad = [line for line in chosen if any(flag in line for flag in _UNWELL)]
+                if chosen and not bad:
                     return
                 assert self._process.poll() is None
                 await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
-async def envoy(folder: Path, **model: Any) -> AsyncIterator[Edge]:
-    """Serves until the block ends."""
-    own = {"http": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}"}
+async def envoy(folder: Path, *, ready: Sequence[str] = (), **model: Any) -> AsyncIterator[Edge]:
+    """Serves until the block ends, which begins when the nodes of the clusters `ready`, or of all, are well."""
+    own = {name: f"127.0.0.1:{free_port()}" for name in ("http", "admin", "spread")}
     whole = Model(**{**own, **model})
     path = folder / "envoy.yaml"
     write(whole, path)
@@ -70,7 +73,7 @@ async def envoy(folder: Path, **model: Any) -> AsyncIterator[Edge]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220  it takes no time
     try:
         edge = Edge(whole, process)
-        await edge.healthy()
+        await edge.healthy(*ready)
         yield edge
     finally:
         process.terminate()
@@ -83,7 +86,7 @@ async def house_behind_envoy(folder: Path, **more: Any) -> AsyncIterator[tuple[E
     data = folder / "data"
     services = Stack(data, ROOMS=",".join(("session_registry", *ROOMS)))
     with services, Stack(data, ROOMS="gateway", REGISTRY=services.grpc_address) as gateway:
-        model = {
+        model: dict[str, Any] = {
             "gateways": (gateway.http,),
             "services": dict.fromkeys(SERVICES, (services.grpc_address,)),
             "keys": open_keys(data / "keys").trusted,
