@@ -139,7 +139,9 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
     hosted: list[Hosted] = []
     redis = await open_redis_of(stack, settings) if set(settings.rooms) - {"gateway", "fanout_svc"} else None
     if "session_registry" in settings.rooms:
-        hosted += await stack.enter_async_context(session_registry.app.opened(settings.session))
+        hosted += await stack.enter_async_context(
+            session_registry.app.opened(settings.session, redis=redis, address=lambda: mesh.own_address)
+        )
     if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
         return hosted
     engines = await open_engines(stack, settings, redis)
@@ -178,7 +180,7 @@ async def _find_each_other(
     stack: AsyncExitStack, settings: Settings, mesh: Mesh, server: Server, registry: str
 ) -> None:
     """From now on the mesh knows who is where: all here, as the registry tells, or some of them as an Envoy does."""
-    if settings.rooms == ROOMS and settings.workers == 1:
+    if settings.rooms == ROOMS and settings.workers == 1 and not settings.registry:
         mesh.use(StaticNodes(server.address))
         return
     nodes = RegistryNodes()
