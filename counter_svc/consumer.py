@@ -11,7 +11,9 @@ from counter_svc import codec, metrics
 from counter_svc.counts import Counts
 from counter_svc.domain import Batch
 from counter_svc.rebuild import Rebuild
-from kit.eventlog import EventLog, Record
+from kit.deadletters import DeadLetters
+from kit.engines import Log
+from kit.eventlog import Record
 
 log = structlog.get_logger()
 TOPIC = "reactions"
@@ -29,10 +31,9 @@ class Consumer:
     for all targets to be counted anew.
     """
 
-    def __init__(
-        self, event_log: EventLog, partition: int, counts: Counts, rebuild: Rebuild, records_at_once: int
-    ) -> None:
+    def __init__(self, event_log: Log, partition: int, counts: Counts, rebuild: Rebuild, records_at_once: int) -> None:
         self._log = event_log
+        self._dead_letters = DeadLetters(event_log, "counter")
         self._partition = partition
         self._counts = counts
         self._rebuild = rebuild
@@ -71,7 +72,7 @@ class Consumer:
         batches: list[Batch] = []
         size = 0
         for record in records:
-            batches.append(self._decode(record))
+            batches.append(await self._decoded(record))
             size += len(batches[-1][1])
             if size >= _SLICE:
                 await self._absorb(batches)
@@ -119,12 +120,12 @@ class Consumer:
         self._counts.skip_to(go_on_at)
         self._rebuild.need_all()
 
-    def _decode(self, record: Record) -> Batch:
-        try:
-            return codec.batch_from_record(record)
-        except codec.Undecodable:
+    async def _decoded(self, record: Record) -> Batch:
+        batch = await self._dead_letters.decoded(TOPIC, self._partition, record, codec.batch_from_record)
+        if batch is None:
             # One bad record must not stop the rest; the records know what was in it.
-            log.error("log record cannot be read, skipped", partition=self._partition, position=record.position)
             metrics.POISON.inc()
+            self._counts.skip_to(self._counts.position)  # a crash before the end of the rebuild meets it again
             self._rebuild.need_all()
             return record.position, ()
+        return batch

@@ -19,8 +19,8 @@ from counter_svc.publisher import Publisher
 from counter_svc.rebuild import Rebuilt, rebuild_everything
 from counter_svc.shard import Shard, open_shard
 from counter_svc.waiting import Watcher, Watchers
+from kit.engines import Log
 from kit.errors import Overloaded
-from kit.eventlog import EventLog
 from kit.target import partition_of
 
 _POLL_SECONDS = 0.02
@@ -38,7 +38,7 @@ class Shards:
     def __init__(
         self,
         config: Config,
-        event_log: EventLog,
+        event_log: Log,
         stores: CountStores,
         records: Records,
         peers: Peers,

@@ -15,7 +15,7 @@ from counter_svc.counts import Counts
 from counter_svc.domain import Key
 from counter_svc.ports import CountStore, Records
 from counter_svc.rebuild import Rebuild
-from kit.eventlog import EventLog
+from kit.engines import Log
 from kit.target import partition_of
 from kit.tasks import background, keep_running
 
@@ -26,7 +26,7 @@ class Shard:
     """The counts of a partition and all that goes on with them. Made by `open_shard`."""
 
     def __init__(
-        self, partition: int, counts: Counts, records: Records, event_log: EventLog, config: Config, save_seconds: float
+        self, partition: int, counts: Counts, records: Records, event_log: Log, config: Config, save_seconds: float
     ) -> None:
         self.partition = partition
         self.counts = counts
@@ -81,7 +81,7 @@ async def open_shard(
     partition: int,
     store: CountStore,
     records: Records,
-    event_log: EventLog,
+    event_log: Log,
     config: Config,
     save_seconds: float,
     *,

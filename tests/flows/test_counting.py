@@ -19,6 +19,7 @@ from counter_svc.app import opened
 from counter_svc.config import Config
 from counter_svc.domain import Totals
 from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
+from kit.deadletters import TOPIC as DEAD_LETTERS
 from kit.engines import Engines
 from kit.errors import RemoteError
 from kit.mesh import Mesh, connected
@@ -26,6 +27,7 @@ from kit.server import Hosted, ServerLimits, serving
 from kit.tokens import Keys, open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
+from plaudit.event.v1.dead_letter_pb2 import DeadLetter
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, DeafLog, Key, eventually
 
@@ -170,6 +172,36 @@ async def test_what_was_counted_and_not_saved_is_counted_again_and_not_twice(tmp
     async with house(tmp_path / "crashed", crowd) as counter:
         await counter.assert_exact()
         assert await counter.rebuild() == (5, 0)
+
+
+class Slow:
+    """A log that shows that there is more, and does not tell what until it is let go."""
+
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+        self.let_go = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Any:
+        if limit > 1:
+            await self.let_go.wait()
+        return await self._log.read(topic, after, limit, partition)
+
+
+async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd) as counter:
+        await crowd.act(KEYS, 100)
+        await counter.assert_exact()
+    await crowd.act(KEYS, 100)
+    slow = Slow(crowd.log)
+    async with house(tmp_path, crowd, log=slow) as counter:
+        with pytest.raises(RemoteError, match=r"caught up|reached"):
+            await counter.get(KEYS, timeout=0.3)
+        slow.let_go.set()
+        found = await counter.get(KEYS)
+        assert {key: value.version for key, value in found.items()} == {key: crowd.versions[key] for key in KEYS}
 
 
 class Stuttering:
@@ -327,9 +359,11 @@ async def test_a_rebuild_after_a_trim_that_a_crash_interrupts_begins_again(tmp_p
 async def test_a_record_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, crowd: Crowd) -> None:
     async with house(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 10)
-        await crowd.log.append(TOPIC, "0", b"\xff\xff")
+        bad = await crowd.log.append(TOPIC, "0", b"\xff\xff")
         await crowd.act(KEYS, 10)
         await counter.assert_exact()
+        (letter,) = [DeadLetter.FromString(one.payload) for one in await crowd.log.read(DEAD_LETTERS, 0, 10)]
+        assert (letter.reader, letter.topic, letter.position, letter.payload) == ("counter", TOPIC, bad, b"\xff\xff")
 
 
 async def test_a_watch_sends_all_then_what_changes_and_never_an_older_version(tmp_path: Path, crowd: Crowd) -> None:

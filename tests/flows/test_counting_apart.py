@@ -113,7 +113,7 @@ class Load:
             await asyncio.sleep(0)
 
     async def _look(self, node: Node, keys: list[Key]) -> None:
-        least = [max(0, self._here.crowd.versions[key] - 30) for key in keys]
+        least = [self._here.crowd.versions[key] for key in keys]
         try:
             found = await node.get(keys, least)
         except grpc.aio.AioRpcError:
@@ -231,6 +231,7 @@ async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: 
     async with begin(Config(snapshot_seconds=0.05, targets_in_memory=2_000, drift_seconds=0)) as here:
         await here.join()
         await here.crowd.act(COLD, 100)
+        await assert_exact(here, COLD)
         await here.leave(here.nodes[0])  # saved, and in nobody's memory
         await here.join()
         await here.join()
@@ -241,6 +242,7 @@ async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: 
         await lose(redis)
         assert await shared.get(KEYS) == {}
         await eventually(partial(are_shared, shared, here, KEYS), 3)
+        assert await shared.get(COLD) == {}
         await assert_exact(here, COLD)
         # Those a node has read that does not fold them are back too.
         assert await shared.get(COLD)
@@ -314,7 +316,9 @@ async def test_a_watch_hears_of_what_other_nodes_count(begin: Opener) -> None:
             watch.cancel()
 
 
-async def test_any_node_has_targets_counted_anew_wherever_they_are_folded(begin: Opener, redis: Redis) -> None:
+async def test_any_node_has_targets_counted_anew_wherever_they_are_folded(
+    begin: Opener, redis: Redis, cassandra: Cassandra
+) -> None:
     async with begin(NEVER) as here:
         await here.join()
         await here.crowd.act(KEYS, 200)
@@ -330,6 +334,12 @@ async def test_any_node_has_targets_counted_anew_wherever_they_are_folded(begin:
         for node in here.nodes:
             assert await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
         await eventually(partial(are_shared, RedisCounts(redis, 3_600), here, KEYS))
+        for node in list(here.nodes):
+            await here.leave(node)
+        stores = await cassandra_counts.open_cassandra_stores(cassandra, PARTITIONS)
+        for key in KEYS:
+            saved = (await stores.of(partition_of(*key, PARTITIONS)).load([key]))[key]
+            assert (saved.version, dict(saved.reactions)) == here.crowd.truth(key)
 
 
 async def assert_exact_at(here: Town, held: dict[Key, set[tuple[str, str]]]) -> None:
