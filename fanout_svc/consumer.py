@@ -41,15 +41,20 @@ class Consumers:
 
     @asynccontextmanager
     async def of(self, partition: int) -> AsyncIterator[None]:
-        """Follows a partition for the block."""
+        """Follows a partition for the block.
+
+        Where the block breaks, what can be told without the log is told until it is entered again.
+        """
+        await self._fanout.synced()  # or those who want what is read first would not hear of it
         consumer = Consumer(self._log, partition, self._fanout, self._clock, self._config)
         await consumer.start(self._positions.get(partition, 0))
         # Only now: whoever is told the state after the place was taken misses nothing.
-        self._fanout.greet_everyone(partition)
+        self._fanout.follow(partition)
         saving = keep_running(f"fan-out place in {partition}", consumer.keep_committed)
         try:
             async with background(consumer.follow(), saving):
                 yield
+            self._fanout.unfollow(partition)
         finally:
             self._positions[partition] = consumer.position
             self._log.leave(GROUP, TOPIC, partition)

@@ -51,6 +51,8 @@ class Fanout:
         self._counts = counts
         self._nodes = nodes
         self._partitions = partitions
+        self._followed: set[int] = set()
+        self._synced = asyncio.Event()
         self._clock = clock
         self._config = config
         self._interest = Interest()
@@ -81,6 +83,19 @@ class Fanout:
                 self._nodes.deliver(own_update(change), interest.nodes_of(person))
         self._wake.set()
 
+    def follow(self, partition: int) -> None:
+        """The changes of a partition are brought from now on; whoever wants something of it is told its state."""
+        self._followed.add(partition)
+        self.greet_everyone(partition)
+
+    def unfollow(self, partition: int) -> None:
+        """The changes of a partition are brought by another fan-out."""
+        self._followed.discard(partition)
+
+    async def synced(self) -> None:
+        """Waits until it is known for the first time who wants what."""
+        await self._synced.wait()
+
     def restart_interest(self) -> None:
         """What `hear` is told from now on tells everything anew."""
         self._interest.restart()
@@ -101,6 +116,8 @@ class Fanout:
             if not wanted and node_id not in self._interest.nodes_of(topic):
                 self._tell_others(node_id, topic, wanted=False)
         metrics.TOPICS.set(len(self._interest))
+        if news.synced:
+            self._synced.set()
         self._wake.set()
 
     def greet_node(self, node_id: str, topics: Collection[Topic] | None = None) -> None:
@@ -184,13 +201,13 @@ class Fanout:
                 for node_id in node_ids:
                     self._greet_later(node_id, topic)
                 self._greet_after = retry_at
-            else:
+            elif self._is_mine(topic):
                 self._welcome(topic, totals, self._still(topic, node_ids))
 
     def _send(self, due: Due, totals: Totals) -> None:
         node_ids = self._interest.nodes_of(due.topic)
-        if not node_ids:
-            return
+        if not node_ids or not self._is_mine(due.topic):
+            return  # whoever has the partition now tells it again
         storm = self._windows.is_storm(due)
         metrics.updated(storm)
         self._sent[due.topic] = (totals.version, storm)
@@ -208,8 +225,12 @@ class Fanout:
     def _partition_of(self, topic: Topic) -> int:
         return partition_of(*topic, self._partitions.count)
 
+    def _is_mine(self, topic: Topic) -> bool:
+        partition = self._partition_of(topic)
+        return partition in self._followed and self._partitions.is_mine(partition)
+
     def _greet_later(self, node_id: str, topic: Topic) -> None:
-        if self._partitions.is_mine(self._partition_of(topic)) and has_counts(topic):
+        if self._is_mine(topic) and has_counts(topic):
             self._greet.setdefault(topic, set()).add(node_id)
 
     def _introduce(self, node_id: str, topic: Topic) -> None:
