@@ -26,6 +26,8 @@ from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
 
 PREFIX = "PLAUDIT_"
+# The settings file itself; where `python -m engines` keeps what it downloads.
+_NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
 # The scheme of the URL that each of these settings takes.
 ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
 ROOMS = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
@@ -138,7 +140,7 @@ def load(file: Path | None = None) -> Settings:
         except (OSError, ValueError) as error:
             raise BadSettings(f"cannot read the settings file {chosen}: {error}") from None
     for name, text in sorted(os.environ.items()):
-        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG":
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             _place(values, name, text)
     return _checked(values)
 

@@ -81,6 +81,26 @@ def mesh(
         raise fail(str(error)) from None
 
 
+@operating.command()
+def plan(
+    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=NUMBER, an input of your own.")] = None,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="Show what it reckons with, and where that comes from.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Reckon what a load takes in processes, Redis, Cassandra and Kafka; by default 2 M connections."""
+    from stack.plan import BadInput, Inputs, as_json, as_table, inputs_as_table
+    from stack.plan import plan as reckoned
+
+    try:
+        given = Inputs().changed(dict(pair.partition("=")[::2] for pair in set_ or ()))
+    except BadInput as error:
+        raise fail(str(error)) from None
+    lines = reckoned(given)
+    show(as_json(given, lines), json_, lambda: inputs_as_table(given) if inputs else as_table(lines))
+
+
 @envoy.command()
 def render(
     gateways: Annotated[str, typer.Option(help="host:port of each gateway's HTTP, separated by commas.")],

@@ -88,7 +88,7 @@ class Inputs:
         names = {one.name for one in dataclasses.fields(self)}
         for name, text in changes.items():
             if name not in names:
-                raise BadInput(f"there is no input {name!r}; see the inputs with --json")
+                raise BadInput(f"there is no input {name!r}; --inputs shows them")
             try:
                 numbers[name] = float(text)
             except ValueError:

@@ -11,6 +11,7 @@ import pytest
 from engines import Missing
 from engines import get as getting
 from engines.kafka import VERSION
+from stack.config import load
 
 
 @pytest.fixture(name="bare", autouse=True)
@@ -98,3 +99,8 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PLAUDIT_ENGINES", str(tmp_path / "file" / "cache"))
     with pytest.raises(Missing, match="PLAUDIT_ENGINES"):
         getting.jars("kafka", VERSION)
+
+
+def test_the_folder_of_downloads_is_no_setting_that_plaudit_refuses(tmp_path: Path) -> None:
+    assert os.environ["PLAUDIT_ENGINES"] == str(tmp_path / "cache")
+    load()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -125,3 +127,22 @@ def test_the_page_says_what_the_command_says() -> None:
     text = PAGE.read_text("utf-8")
     assert as_table(plan()) in text, "docs/capacity.md: put the output of `plaudit plan` there anew"
     assert inputs_as_table(Inputs()) in text, "docs/capacity.md: put the output of `plaudit plan --inputs` there anew"
+
+
+def plaudit_plan(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command."""
+    command = [sys.executable, "-m", "stack.cli", "plan", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_shows_table_inputs_and_json() -> None:
+    assert plaudit_plan().stdout == as_table(plan()) + "\n"
+    assert plaudit_plan("--inputs").stdout == inputs_as_table(Inputs()) + "\n"
+    changed = json.loads(plaudit_plan("--json", "--set", "connections=1e6", "--set", "headroom=0.4").stdout)
+    assert changed == as_json(Inputs(connections=1e6, headroom=0.4), plan(Inputs(connections=1e6, headroom=0.4)))
+
+
+def test_the_command_names_a_bad_input_in_one_line() -> None:
+    done = plaudit_plan("--set", "headroom")
+    assert done.returncode == 1
+    assert done.stderr == "plaudit: headroom: '' is not a number\n"
