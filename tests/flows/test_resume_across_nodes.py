@@ -1,0 +1,267 @@
+"""Sessions that move between gateways, killed, drained, paused, or just for fun: every change once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from plaudit_client import Client, Options, OwnUpdate, PlauditError, Subscription, connect
+from tests.flows.people import person, target
+from tests.running import Stack
+
+SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
+QUICK = Options(backoff_ceiling=0.3)
+PATIENCE = 30.0
+LEASE = 3.0
+
+
+@pytest.fixture(name="gateways")
+def fixture_gateways(tmp_path: Path) -> Iterator[tuple[Stack, Stack, Stack]]:
+    """Three gateways before one process with all services; leases are short, so that nobody waits for long."""
+    data = tmp_path / "data"
+    with Stack(data, ROOMS=SERVICES, SESSION__LEASE_SECONDS=str(LEASE)) as services, contextlib.ExitStack() as opened:
+        settings = {"ROOMS": "gateway", "REGISTRY": services.grpc_address, "GATEWAY__RECONNECT_SPREAD": "1"}
+        one, two, three = (opened.enter_context(Stack(data, **settings)) for _ in range(3))
+        yield one, two, three
+
+
+@dataclass
+class Device:
+    """A device of a person: what it was told of the person's changes, and how often the session came back how."""
+
+    client: Client
+    changes: Subscription[OwnUpdate]
+    seen: list[OwnUpdate] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    listening: asyncio.Task[None] | None = None
+
+    async def listen(self) -> None:
+        async for change in self.changes:
+            self.seen.append(change)
+            self.news.set()
+
+    async def sees(self, holds: Callable[[], bool]) -> None:
+        """Returns when what was seen satisfies a condition."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                self.news.clear()
+                await self.news.wait()
+
+    async def has_seen(self, number: int) -> None:
+        await self.sees(lambda: len(self.seen) >= number)
+
+    async def is_replaced(self) -> None:
+        """Returns when the session was ended in favour of another."""
+        assert self.listening is not None
+        with pytest.raises(PlauditError, match="REPLACED"):
+            await asyncio.wait_for(asyncio.shield(self.listening), PATIENCE)
+
+
+@asynccontextmanager
+async def device(stack: Stack, user: str, *gateways: Stack) -> AsyncIterator[Device]:
+    """A device that hears of the person's changes and knows these gateways, the first of them first."""
+    urls = [gateway.ws_url for gateway in gateways]
+    async with connect(urls, stack.token(user), device="laptop", options=QUICK) as client:
+        made = Device(client, client.own_updates())
+        await made.changes.confirmed()
+        made.listening = asyncio.create_task(made.listen())
+        try:
+            yield made
+        finally:
+            made.listening.cancel()
+            await asyncio.gather(made.listening, return_exceptions=True)
+
+
+async def heard(one: Device, other: Client) -> int:
+    """Waits until changes made elsewhere are heard; returns how many it took."""
+    for number in range(1, 200):
+        await other.set(target(), "👍", patient=True)
+        try:
+            async with asyncio.timeout(0.2):
+                await one.has_seen(1)
+            return number
+        except TimeoutError:
+            continue
+    raise AssertionError("nothing is heard")
+
+
+@dataclass
+class Tapping:
+    """Changes made on another device of the person, each on a target of its own."""
+
+    client: Client
+    made: list[tuple[str, int]] = field(default_factory=list)
+    running: bool = True
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        while self.running:
+            where = target()
+            outcome = await self.client.set(where, "👍", patient=True, timeout=PATIENCE)
+            self.made.append((where, outcome.version))
+            self.news.set()
+
+    async def more(self, number: int) -> None:
+        """Returns when so many more were made."""
+        enough = len(self.made) + number
+        async with asyncio.timeout(PATIENCE):
+            while len(self.made) < enough:
+                self.news.clear()
+                await self.news.wait()
+
+
+@asynccontextmanager
+async def tapping(stack: Stack, user: str, gateway: Stack) -> AsyncIterator[Tapping]:
+    async with connect(gateway.ws_url, stack.token(user), device="phone", options=QUICK) as phone:
+        made = Tapping(phone)
+        task = asyncio.create_task(made.run())
+        try:
+            yield made
+        finally:
+            made.running = False
+            await asyncio.wait_for(task, PATIENCE)
+
+
+async def cut(client: Client, *, onward: bool) -> None:
+    """The client's network breaks; `onward`: the next gateway is nearer now. Returns when the session goes on."""
+    connection = client._connection
+    if onward:
+        connection._urls.rotate(-1)
+    connection._changed.clear()
+    connection._hangup_code = 4000
+    connection._hangup.set()
+    async with asyncio.timeout(PATIENCE):
+        await connection._changed.wait()
+
+
+async def test_a_session_moved_back_and_forth_under_load_hears_every_change_once_and_in_order(
+    gateways: tuple[Stack, Stack, Stack],
+) -> None:
+    one, two, three = gateways
+    alice = person("alice")
+    async with device(one, alice, one, two) as laptop, connect(three.ws_url, one.token(alice)) as warm:
+        before = await heard(laptop, warm)
+        await laptop.has_seen(1)
+        first_session, verdicts, nodes = laptop.client.session, [], set()
+        known = len(laptop.seen)
+        async with tapping(one, alice, three) as phone:
+            for _ in range(12):
+                await phone.more(4)
+                await cut(laptop.client, onward=True)
+                verdicts.append(laptop.client.verdict)
+                nodes.add(laptop.client.node)
+            for _ in range(3):
+                await phone.more(4)
+                await cut(laptop.client, onward=False)
+                verdicts.append(laptop.client.verdict)
+        assert before >= 1
+        assert verdicts == ["complete"] * 15
+        assert len(nodes) == 2
+        assert laptop.client.session == first_session
+        assert laptop.changes.missed == 0
+        await laptop.has_seen(known + len(phone.made))
+        assert [(change.target, change.version) for change in laptop.seen[known:]] == phone.made
+        assert all(change.added == {"👍"} for change in laptop.seen[known:])
+
+
+async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Stack, Stack, Stack]) -> None:
+    one, two, three = gateways
+    alice = person("alice")
+    async with device(one, alice, one, two) as laptop, connect(three.ws_url, one.token(alice)) as warm:
+        await heard(laptop, warm)
+        known = target()
+        await warm.set(known, "🎉", patient=True)
+        await laptop.sees(lambda: any(change.target == known for change in laptop.seen))
+        session, connection = laptop.client.session, laptop.client._connection
+        connection._changed.clear()
+        one.kill()
+        # Made while nobody listens for the laptop: no push will ever tell of it.
+        missed = await warm.set(known, "👍", patient=True)
+        async with asyncio.timeout(PATIENCE):
+            await connection._changed.wait()
+        await laptop.sees(lambda: any(one.held and one.version >= missed.version for one in laptop.seen))
+        assert laptop.client.verdict == "partial"
+        assert laptop.client.session == session
+        assert laptop.changes.missed == 1
+        [held] = [change.held for change in laptop.seen if change.held and change.target == known]
+        assert held == frozenset({"🎉", "👍"})
+        later = await warm.set(known, "❤", patient=True)
+        await laptop.sees(lambda: laptop.seen[-1].version >= later.version)
+        versions = [change.version for change in laptop.seen if change.target == known]
+        assert versions == sorted(set(versions))
+
+
+async def test_a_drained_gateway_hands_every_session_over_and_no_operation_fails(
+    gateways: tuple[Stack, Stack, Stack],
+) -> None:
+    one, two, three = gateways
+    people = [person(f"p{number}") for number in range(6)]
+    async with contextlib.AsyncExitStack() as opened:
+        laptops = [await opened.enter_async_context(device(one, each, one, two)) for each in people]
+        warm = [await opened.enter_async_context(connect(three.ws_url, one.token(each))) for each in people]
+        await asyncio.gather(*(heard(laptop, phone) for laptop, phone in zip(laptops, warm, strict=True)))
+        known = [len(laptop.seen) for laptop in laptops]
+        sessions = [laptop.client.session for laptop in laptops]
+        phones = [await opened.enter_async_context(tapping(one, each, three)) for each in people]
+        # The people tap on their laptops as well: what is in flight at the drain must be answered, or done again.
+        own = [Tapping(laptop.client) for laptop in laptops]
+        working = [asyncio.create_task(each.run()) for each in own]
+        await asyncio.gather(*(phone.more(3) for phone in phones))
+        assert await asyncio.to_thread(one.stop) == 0
+        await asyncio.gather(*(phone.more(3) for phone in phones))
+        for each in (*own, *phones):
+            each.running = False
+        await asyncio.wait_for(asyncio.gather(*working), PATIENCE)
+        for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
+            await laptop.has_seen(before + len(phone.made) + len(mine.made))
+        assert [laptop.client.verdict for laptop in laptops] == ["complete"] * len(laptops)
+        assert [laptop.client.session for laptop in laptops] == sessions
+        assert len({laptop.client.node for laptop in laptops}) == 1
+        for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
+            found = [(change.target, change.version) for change in laptop.seen[before:]]
+            assert [change for change in found if change in set(phone.made)] == phone.made
+            assert sorted(found) == sorted([*phone.made, *mine.made])
+
+
+async def test_a_second_login_of_a_device_closes_the_first_at_another_gateway(
+    gateways: tuple[Stack, Stack, Stack],
+) -> None:
+    one, two, _ = gateways
+    alice = person("alice")
+    async with device(one, alice, one) as first, device(one, alice, two) as second:
+        await first.is_replaced()
+        assert (await second.client.set(target(), "👍")).on
+
+
+async def test_a_gateway_that_stood_still_for_longer_than_its_lease_closes_what_went_elsewhere(
+    gateways: tuple[Stack, Stack, Stack],
+) -> None:
+    one, two, three = gateways
+    alice = person("alice")
+    async with contextlib.AsyncExitStack() as opened:
+        stale = await opened.enter_async_context(device(one, alice, one))
+        warm = await opened.enter_async_context(connect(three.ws_url, one.token(alice)))
+        await heard(stale, warm)
+        known = len(stale.seen)
+        os.kill(one.pid, signal.SIGSTOP)
+        try:
+            fresh = await opened.enter_async_context(device(one, alice, two))
+            await heard(fresh, warm)
+            async with tapping(one, alice, three) as phone:
+                began = time.monotonic()
+                while time.monotonic() < began + 2 * LEASE:
+                    await phone.more(5)
+        finally:
+            os.kill(one.pid, signal.SIGCONT)
+        await stale.is_replaced()
+        assert stale.seen[known:] == []
+        assert (await fresh.client.set(target(), "👍", patient=True)).on
