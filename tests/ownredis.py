@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,10 +11,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import pytest
+from engines import Missing
+from engines.redis import Redis as RedisServer
+from tests.engines import unavailable
 
-SERVER = shutil.which("redis-server")
-needs_redis = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 _PATIENCE = 10.0
 
 
@@ -46,9 +45,12 @@ class OwnRedis:
 
     def start(self) -> None:
         """Returns once it answers."""
-        assert SERVER is not None
+        try:
+            program = RedisServer.get()
+        except Missing as error:
+            unavailable(str(error))
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options]
-        self._process = subprocess.Popen([SERVER, *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
         give_up = time.monotonic() + _PATIENCE
         while not self.tell("PING").startswith(self._ready):
             assert time.monotonic() < give_up, "redis-server does not answer"

@@ -6,5 +6,5 @@ if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
 end
 redis.call('DEL', KEYS[1])
 -- Nothing was given beyond it, so that epochs need not run ahead of the clock.
-redis.call('HSET', KEYS[2], 'epoch', ARGV[2])
+redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'until', 0)
 return 1

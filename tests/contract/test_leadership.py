@@ -18,7 +18,7 @@ from session_registry.adapters.alone import Alone
 from session_registry.adapters.redis_leader import RedisLeader
 from session_registry.domain import Term
 from session_registry.ports import Leadership
-from tests.ownredis import OwnRedis, Wire, needs_redis, own_redis, wire_to
+from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
 
 LEASE = 0.5
 PATIENCE = 10.0
@@ -108,7 +108,6 @@ class TestAlone(LeadershipContract):
         yield Alone(SystemClock())
 
 
-@needs_redis
 class TestRedis(LeadershipContract):
     @asynccontextmanager
     async def opened(

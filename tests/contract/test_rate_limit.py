@@ -17,7 +17,7 @@ from reaction_svc.adapters.memory_limits import MemoryRateLimit
 from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.metrics import LIMITS_LOCAL
 from reaction_svc.ports import Person, RateLimit
-from tests.ownredis import OwnRedis, needs_redis, own_redis, wire_to
+from tests.ownredis import OwnRedis, own_redis, wire_to
 
 ALICE, BOB = ("acme", "alice"), ("acme", "bob")
 
@@ -90,7 +90,6 @@ class TestMemory(RateLimitContract):
         yield MemoryRateLimit(SystemClock(), per_second, at_once, 1_000)
 
 
-@needs_redis
 class TestRedis(RateLimitContract):
     @asynccontextmanager
     async def opened(self, request: Any, per_second: float, at_once: int) -> AsyncIterator[RateLimit]:
@@ -127,7 +126,6 @@ class NoLocal:
         raise AssertionError("Redis was there")
 
 
-@needs_redis
 async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afterwards(server: OwnRedis) -> None:
     server.tell("FLUSHALL")
     local = MemoryRateLimit(ManualClock(), per_second=1.0, at_once=1, max_users=10)
@@ -148,7 +146,6 @@ async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afte
         assert [wait > 0 for wait in waits] == [False, False, True, True, True], "the call without an answer counts"
 
 
-@needs_redis
 async def test_a_caller_that_gives_up_leaves_the_others_their_answers(server: OwnRedis) -> None:
     server.tell("FLUSHALL")
     async with (

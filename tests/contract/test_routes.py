@@ -11,9 +11,8 @@ from session_registry.adapters.redis_leader import lease_keys
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.domain import Node, Session, Term
 from session_registry.ports import NodeChange, Route, Written
-from tests.ownredis import OwnRedis, needs_redis, own_redis
+from tests.ownredis import OwnRedis, own_redis
 
-pytestmark = needs_redis
 TERM, LATER = Term(100), Term(200)
 N1, N2 = Node("n1", "n1:1", ("a.Service", "b.Service"), 101), Node("n2", "n2:1", (), 102)
 

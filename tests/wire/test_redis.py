@@ -17,9 +17,8 @@ from kit.adapters.redis import Redis, Script, open_redis
 from kit.adapters.redis_client import Known
 from kit.engineurl import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
-from tests.ownredis import OwnRedis, Wire, free_port, needs_redis, own_redis, wire_to
+from tests.ownredis import OwnRedis, Wire, free_port, own_redis, wire_to
 
-pytestmark = needs_redis
 _PATIENCE = 10.0
 
 

@@ -1,0 +1,110 @@
+"""A session registry, or a node with one session, in a process of its own that can be paused and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import structlog
+
+from kit.adapters.redis import open_redis
+from kit.attachment import Attachment
+from kit.mesh import connected
+from kit.nodes import StaticNodes
+from kit.server import Server, ServerLimits, serving
+from kit.tokens import Keys, open_keys
+from session_registry.app import opened
+from session_registry.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+LEASE = 2.0
+QUICK = Config(lease_seconds=LEASE, leader_seconds=0.6, sweep_seconds=0.02, life_seconds=0.5)
+
+
+@asynccontextmanager
+async def registry(
+    keys: Keys, redis_url: str, listen: str = "127.0.0.1:0", config: Config = QUICK
+) -> AsyncIterator[Server]:
+    """One of several registries, whose grace is long enough that a stop which hangs is noticed."""
+    where = ""
+    async with (
+        open_redis(redis_url, timeout=0.2) as redis,
+        opened(config, redis=redis, address=lambda: where) as hosted,
+        serving(hosted, verifier=keys.verifier(), listen=listen, limits=ServerLimits(grace=30.0)) as server,
+    ):
+        where = server.address
+        yield server
+
+
+class Process:
+    """This module in a process: `registry KEYS REDIS LISTEN` or `node KEYS REGISTRIES NAME TENANT USER DEVICE`."""
+
+    def __init__(self, *arguments: str) -> None:
+        path = os.pathsep.join(str(ROOT / folder) for folder in ("", "gen", "client"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.registryprocess", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.said = self.line()
+        """Its first line, which it says when it runs."""
+
+    def line(self) -> str:
+        """The next line it says; waits for it."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        """Kills it, also where it is paused."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[Process]:
+    """See `Process`; it ends with the block."""
+    running = Process(*arguments)
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+async def _registry(keys: str, redis_url: str, listen: str) -> None:
+    async with registry(open_keys(Path(keys)), redis_url, listen) as server:
+        print(server.address, flush=True)
+        await asyncio.Event().wait()
+
+
+async def _node(keys: str, registries: str, name: str, tenant: str, user: str, device: str) -> None:
+    token = open_keys(Path(keys)).minter().mint_service(name)
+    node = Attachment(name)
+    node.on_fenced(lambda ids: print("fenced", *ids, flush=True))
+    async with (
+        connected(StaticNodes(), lambda: token) as mesh,
+        node.running(mesh, registries, f"{name}:1", ["plaudit.echo.v1.EchoService"]),
+    ):
+        await node.attached()
+        node.opened(f"s-{name}", tenant, user, device)
+        print("attached", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    kind, *rest = sys.argv[1:]
+    asyncio.run(_registry(*rest) if kind == "registry" else _node(*rest))
