@@ -18,6 +18,7 @@ from kit.errors import OutcomeUnknown, Unavailable
 from kit.eventlog import Record
 from tests.engines import unavailable
 
+pytestmark = pytest.mark.timeout(300)  # a broker takes its time to start where others start theirs
 TOPICS = {"reactions": 2}
 # A second by design; the machine may be busy.
 AT_ONCE = 2.5
