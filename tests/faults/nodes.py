@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.running import ROOT, free_port
 
-START_SECONDS = 40.0
+START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 

@@ -38,7 +38,7 @@ class Result:
         """One line: what was done and what came of it."""
         head = f"{self.trial.name:<4} {self.trial.title:<34}"
         if self.report is None:
-            return f"{head} could not be run: {self.broke}"
+            return f"{head} could not be run: {self.broke.splitlines()[0]}"
         verdict = self.report.verdict
         seen = verdict.seen
         if self.trial.planted:
@@ -61,7 +61,9 @@ class Result:
 
     def details(self, most: int = 12) -> list[str]:
         """What was wrong, in words."""
-        if self.report is None or (self.trial.planted and self.good):
+        if self.report is None:
+            return self.broke.splitlines()[-most:]
+        if self.trial.planted and self.good:
             return []
         found = [*self.report.wrong, *map(str, self.report.verdict.violations)]
         return found[:most] + ([f"… and {len(found) - most} more"] if len(found) > most else [])

@@ -51,8 +51,9 @@ def sockets(events: Iterable[Event]) -> dict[str, Socket]:
         if event.kind == "session":
             one = found.setdefault(event.connection, Socket(event.connection))
             _note(one, event)
-        elif event.kind == "push" and event.connection in found:
-            found[event.connection].pushes.append(event)
+        elif event.kind == "push":
+            # What follows a resume may be there before its answer is written down.
+            found.setdefault(event.connection, Socket(event.connection)).pushes.append(event)
     return {name: one for name, one in found.items() if one.welcomed}
 
 
