@@ -63,7 +63,7 @@ class Leading:
     @asynccontextmanager
     async def lead(self, term: Term) -> AsyncIterator[None]:
         """A term."""
-        log.warning("registry leads", term=term.number)
+        log.info("registry leads", term=term.number)
         writer = RouteWriter(self._routes, term, self._config.route_seconds / 3) if self._routes is not None else None
         registry = self._registry = Registry(
             self._config,
@@ -86,7 +86,7 @@ class Leading:
             async with background(*loops):
                 yield
         finally:
-            log.warning("registry leads no longer", term=term.number)
+            log.info("registry leads no longer", term=term.number)
             self._highest = self.highest_epoch()
             self._registry = None
             telemetry.LEADS.set(0)

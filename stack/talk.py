@@ -28,7 +28,10 @@ class Failed(Exception):
 
 
 @asynccontextmanager
-async def _channel(settings: Settings, user: str = "") -> AsyncIterator[tuple[grpc.aio.Channel, list[tuple[str, str]]]]:
+async def channel_to(
+    settings: Settings, user: str = ""
+) -> AsyncIterator[tuple[grpc.aio.Channel, list[tuple[str, str]]]]:
+    """A channel to the system and what to send with each call, for the user if one is named; errors raise Failed."""
     token = open_keys(settings.data / "keys").minter().mint_service("cli", ("act-as", "tenants"), ttl=600)
     metadata = [("authorization", f"Bearer {token}")]
     if user:
@@ -57,7 +60,7 @@ def _reactions(reactions: Sequence[counts_pb2.ReactionCount]) -> list[dict[str, 
 
 async def react(settings: Settings, target: str, emoji: str, user: str) -> dict[str, Any]:
     """Toggles; {"on", "version", "reactions"}."""
-    async with _channel(settings, user) as (channel, metadata):
+    async with channel_to(settings, user) as (channel, metadata):
         stub: Any = reaction_grpc.ReactionServiceStub(channel)
         request = reaction_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=new_id())
         answer = await stub.ToggleReaction(request, metadata=metadata, timeout=10)
@@ -66,7 +69,7 @@ async def react(settings: Settings, target: str, emoji: str, user: str) -> dict[
 
 async def counts(settings: Settings, targets: Sequence[str]) -> list[dict[str, Any]]:
     """One {"target", "version", "reactions"} per target."""
-    async with _channel(settings) as (channel, metadata):
+    async with channel_to(settings) as (channel, metadata):
         stub: Any = counter_grpc.CounterServiceStub(channel)
         answer = await stub.GetCounts(counter_pb.GetCountsRequest(targets=targets), metadata=metadata, timeout=10)
     return [
@@ -78,7 +81,7 @@ async def check(settings: Settings) -> dict[str, Any]:
     """Every tally of the records against the counts: {"targets", "reactions", "wrong": [...]}."""
     wrong: list[dict[str, Any]] = []
     targets = reactions = 0
-    async with _channel(settings) as (channel, metadata):
+    async with channel_to(settings) as (channel, metadata):
         tallies: Any = reaction_grpc.ReactionServiceStub(channel)
         folds: Any = counter_grpc.CounterServiceStub(channel)
         page = reaction_pb.TallyReactionsRequest()

@@ -1,0 +1,69 @@
+"""Where a user is connected: asked by themself, by services, on the command line, and by nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from plaudit_client import connect
+from stack.config import Settings
+from stack.sessions import sessions
+from tests.flows.people import person
+from tests.running import Stack
+
+
+async def listed(stack: Stack, token: str, user: str) -> tuple[int, Any]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{stack.http_url}/api/v1/users/{user}/sessions", headers=headers) as response,
+    ):
+        return response.status, await response.json()
+
+
+async def told(stack: Stack, token: str, user: str, count: int) -> list[dict[str, Any]]:
+    """The sessions, once there are so many: the registry hears of them a moment later."""
+    async with asyncio.timeout(10):
+        while True:
+            status, body = await listed(stack, token, user)
+            assert status == 200
+            found: list[dict[str, Any]] = body.get("sessions", [])
+            if len(found) == count:
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def test_a_user_sees_their_own_sessions_and_nobody_elses(shared_stack: Stack) -> None:
+    alice, bob = person("alice"), person("bob")
+    token = shared_stack.token(alice)
+    assert await listed(shared_stack, token, alice) == (200, {"sessions": [], "from_routes": False})
+    async with connect(shared_stack.ws_url, token):
+        [session] = await told(shared_stack, token, alice, 1)
+        assert (session["user"], session["tenant"]) == (alice, "default")
+        assert session["node_id"]
+        status, body = await listed(shared_stack, shared_stack.token(bob), alice)
+        assert status == 403
+        assert body["details"][0]["reason"] == "ACCESS_DENIED"
+        assert await listed(shared_stack, shared_stack.token(alice, "acme"), alice) == (
+            200,
+            {"sessions": [], "from_routes": False},
+        )
+    await told(shared_stack, token, alice, 0)
+
+
+async def test_the_command_line_tells_where_a_user_is(shared_stack: Stack) -> None:
+    alice = person("alice")
+    token = shared_stack.token(alice)
+    settings = Settings.model_validate({"data": shared_stack.data, "grpc": shared_stack.grpc_address})
+    assert await sessions(settings, alice) == {"sessions": [], "from_routes": False}
+    async with connect(shared_stack.ws_url, token):
+        [seen] = await told(shared_stack, token, alice, 1)
+        [line] = (await sessions(settings, alice))["sessions"]
+        assert (line["session"], line["node"], str(line["epoch"])) == (
+            seen["session_id"],
+            seen["node_id"],
+            seen["epoch"],
+        )
+        assert line["since"].startswith("20")
