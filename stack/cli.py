@@ -131,6 +131,24 @@ def tail(
 
 
 @app.command()
+def sessions(
+    user: Annotated[str, typer.Argument(help="Whose.")],
+    tenant: Annotated[str, typer.Option(help="The user's tenant.")] = "default",
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Show where a user is connected: the node of each device."""
+    from stack.sessions import sessions as work
+
+    def lines(found: dict[str, Any]) -> str:
+        rows = [f"{one['node']}  {one['device'] or '-'}  since {one['since']}" for one in found["sessions"]]
+        return "\n".join(rows) or "not connected"
+
+    found = finish(work(settings_of(config), user, tenant))
+    show(found, json_, lambda: lines(found))
+
+
+@app.command()
 def check(config: ConfigFile = None, json_: Json = False) -> None:
     """Compare every count with the records; exit code 1 where they differ."""
     from stack.talk import check as work
