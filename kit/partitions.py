@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import lru_cache
 
 import structlog
 from prometheus_client import Gauge
@@ -59,6 +60,13 @@ def owns(nodes: tuple[str, ...], own: str, partition: int) -> bool:
     if not nodes:
         return own == ""
     return own in nodes and pick(partition_key(partition), nodes) == own
+
+
+@lru_cache(maxsize=64)
+def together(nodes: tuple[str, ...], count: int) -> tuple[int, ...]:
+    """For each of `count` partitions the first one that has the same owner: those can be asked about in one call."""
+    owners = [pick(partition_key(partition), nodes) if nodes else "" for partition in range(count)]
+    return tuple(map(owners.index, owners))
 
 
 class _Held:

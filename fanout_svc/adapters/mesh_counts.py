@@ -12,10 +12,11 @@ from fanout_svc.domain import Topic, Totals
 from fanout_svc.errors import CountsUnreachable
 from kit.errors import RemoteError
 from kit.mesh import Mesh
-from kit.partitions import partition_key
+from kit.partitions import partition_key, together
 from kit.target import partition_of
 
-METHOD = "/plaudit.counter.v1.CounterService/GetCounts"
+SERVICE = "plaudit.counter.v1.CounterService"
+METHOD = f"/{SERVICE}/GetCounts"
 _LATE = {"NOT_CAUGHT_UP", "DEADLINE_EXCEEDED"}
 
 
@@ -29,18 +30,21 @@ class MeshCounts:
 
     async def get(self, wanted: Mapping[Topic, int]) -> Mapping[Topic, Totals]:
         """See `ports.Counts`. Each target is asked of the counter node that counts its partition."""
-        if self._partitions == 1:
+        firsts = together(self._mesh.addresses(SERVICE), self._partitions)
+        if not any(firsts):
             return await self._get(0, wanted)
         apart: dict[int, dict[Topic, int]] = {}
         for topic, version in wanted.items():
-            apart.setdefault(partition_of(*topic, self._partitions), {})[topic] = version
+            apart.setdefault(firsts[partition_of(*topic, self._partitions)], {})[topic] = version
         answers = await asyncio.gather(*[self._get(*part) for part in apart.items()], return_exceptions=True)
         found: dict[Topic, Totals] = {}
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        for error in failed:
+            if len(failed) == len(answers) or not isinstance(error, CountsUnreachable):
+                raise error
         for answer in answers:
-            if isinstance(answer, dict):
+            if not isinstance(answer, BaseException):
                 found.update(answer)
-            elif not isinstance(answer, CountsUnreachable) or len(answers) == 1:
-                raise answer
         return found
 
     async def _get(self, partition: int, wanted: Mapping[Topic, int]) -> dict[Topic, Totals]:

@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping
 from google.rpc import status_pb2
 
 from kit.mesh import Mesh
-from kit.partitions import partition_key
+from kit.partitions import partition_key, together
 from kit.target import partition_of
 from reaction_svc import codec
 from reaction_svc.ports import Tally
 
-METHOD = "/plaudit.counter.v1.CounterService/GetCounts"
+SERVICE = "plaudit.counter.v1.CounterService"
+METHOD = f"/{SERVICE}/GetCounts"
 _AT_ONCE = 1_000  # targets in one call, by the contract
 _ROUNDS = 2
 
@@ -84,12 +85,13 @@ class MeshCounts:
             self._mesh.submit(METHOD, request, answer, key=partition_key(partition), timeout=self._patience)
 
     def _apart(self, wanted: Collection[Key]) -> dict[int, list[Key]]:
-        """The targets by partition: each is asked of the counter node that counts its partition."""
-        if self._partitions == 1:
+        """The targets by the first partition of the counter node that counts theirs."""
+        firsts = together(self._mesh.addresses(SERVICE), self._partitions)
+        if not any(firsts):
             return {0: list(wanted)}
         apart: dict[int, list[Key]] = {}
         for key in wanted:
-            apart.setdefault(partition_of(*key, self._partitions), []).append(key)
+            apart.setdefault(firsts[partition_of(*key, self._partitions)], []).append(key)
         return apart
 
     def _answered(self, asking: _Round) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.partitions import Partitions, keep_divided, partition_key
+from kit.partitions import Partitions, keep_divided, partition_key, together
 from kit.rendezvous import pick
 from kit.tasks import background
 
@@ -57,6 +57,15 @@ def test_of_a_node_that_leaves_only_its_own_partitions_move(nodes: list[str], da
         before, after = View(*nodes, own=own).partitions(64).mine(), View(*left, own=own).partitions(64).mine()
         assert before <= after
         assert after - before <= View(*nodes, own=gone).partitions(64).mine()
+
+
+@given(NODES, st.integers(1, 64))
+def test_what_can_be_asked_together_has_one_owner_and_what_cannot_has_another(nodes: list[str], count: int) -> None:
+    firsts = together(tuple(nodes), count)
+    owners = [pick(partition_key(p), tuple(nodes)) for p in range(count)]
+    assert [owners[first] for first in firsts] == owners
+    assert len(set(firsts)) == len(set(owners))
+    assert together((), count) == (0,) * count
 
 
 def test_a_node_that_does_not_serve_yet_or_that_nobody_sees_owns_nothing() -> None:

@@ -1,0 +1,120 @@
+"""Counts are asked of the counter node that counts the target's partition: two real counters' doors, real gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from fanout_svc.adapters.mesh_counts import MeshCounts as FanoutCounts
+from fanout_svc.errors import CountsUnreachable
+from kit.errors import Problem
+from kit.mesh import Mesh, connected
+from kit.nodes import StaticNodes
+from kit.partitions import partition_key
+from kit.rendezvous import pick
+from kit.server import Hosted, ServerLimits, serving
+from kit.target import partition_of
+from kit.tokens import open_keys
+from plaudit.counter.v1 import counter_service_pb2 as pb
+from plaudit.counter.v1 import counter_service_pb2_grpc
+from reaction_svc.adapters.mesh_counts import MeshCounts as ReactionCounts
+
+COUNTER = "plaudit.counter.v1.CounterService"
+PARTITIONS = 16
+KEYS = [("default", f"messages/{n}") for n in range(400)]
+
+
+class Tired(Problem):
+    """The counter has a bad day."""
+
+
+class Door(counter_service_pb2_grpc.CounterServiceServicer):
+    """Answers every question with the version asked for, and remembers which targets it was asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[tuple[str, str]]] = []
+        self.tired = False
+
+    async def GetCounts(self, request: pb.GetCountsRequest, context: Any) -> pb.GetCountsResponse:
+        """See the contract."""
+        if self.tired:
+            raise Tired("not now")
+        self.asked.append(list(zip(request.tenants, request.targets, strict=True)))
+        answer = pb.GetCountsResponse()
+        for target, version in zip(request.targets, request.min_versions, strict=True):
+            answer.counts.add(target=target, version=version)
+        return answer
+
+
+@dataclass
+class Counters:
+    """Two counters, and a mesh that knows them."""
+
+    mesh: Mesh
+    doors: dict[str, Door] = field(default_factory=dict)
+
+    def assert_each_was_asked_about_its_own(self, partitions: int) -> None:
+        nodes = tuple(sorted(self.doors))
+        for address, door in self.doors.items():
+            for question in door.asked:
+                found = {partition_of(*key, partitions) for key in question}
+                assert {pick(partition_key(partition), nodes) for partition in found} == {address}
+        assert sorted(key for door in self.doors.values() for part in door.asked for key in part) == sorted(KEYS)
+
+
+@pytest.fixture(name="counters")
+async def fixture_counters(tmp_path: Path) -> AsyncIterator[Counters]:
+    keys = open_keys(tmp_path / "keys")
+    token = keys.minter().mint_service("test", ("act-as", "tenants"))
+    add = counter_service_pb2_grpc.add_CounterServiceServicer_to_server
+    async with AsyncExitStack() as stack:
+        doors: dict[str, Door] = {}
+        for _ in range(2):
+            door = Door()
+            hosted = Hosted(door, add, {Tired: (grpc.StatusCode.UNAVAILABLE, "TIRED")})
+            limits = ServerLimits(grace=0.1)
+            server = await stack.enter_async_context(serving([hosted], verifier=keys.verifier(), limits=limits))
+            doors[server.address] = door
+        nodes = StaticNodes(services={COUNTER: sorted(doors)})
+        yield Counters(await stack.enter_async_context(connected(nodes, lambda: token)), doors)
+
+
+async def test_fan_out_asks_each_counter_about_its_partitions(counters: Counters) -> None:
+    wanted = {key: n for n, key in enumerate(KEYS)}
+    found = await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(wanted)
+    assert {key: totals.version for key, totals in found.items()} == wanted
+    counters.assert_each_was_asked_about_its_own(PARTITIONS)
+    assert [len(door.asked) for door in counters.doors.values()] == [1, 1]
+
+
+async def test_the_reaction_service_asks_each_counter_about_its_partitions(counters: Counters) -> None:
+    wanted = {key: n + 1 for n, key in enumerate(KEYS)}
+    found = await ReactionCounts(counters.mesh, 5.0, PARTITIONS).at_least(wanted)
+    assert {key: tally.version for key, tally in found.items()} == wanted
+    counters.assert_each_was_asked_about_its_own(PARTITIONS)
+    assert [len(door.asked) for door in counters.doors.values()] == [1, 1]
+
+
+async def test_with_one_partition_there_is_one_question(counters: Counters) -> None:
+    await FanoutCounts(counters.mesh, 5.0, 1).get(dict.fromkeys(KEYS, 1))
+    counters.assert_each_was_asked_about_its_own(1)
+    assert [len(door.asked) for door in counters.doors.values() if door.asked] == [1]
+
+
+async def test_a_counter_that_does_not_answer_keeps_nothing_of_the_others_back(counters: Counters) -> None:
+    tired = next(iter(counters.doors))
+    counters.doors[tired].tired = True
+    nodes = tuple(sorted(counters.doors))
+    others = {key for key in KEYS if pick(partition_key(partition_of(*key, PARTITIONS)), nodes) != tired}
+    assert set(await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(dict.fromkeys(KEYS, 1))) == others
+    assert set(await ReactionCounts(counters.mesh, 5.0, PARTITIONS).at_least(dict.fromkeys(KEYS, 1))) == others
+    for door in counters.doors.values():
+        door.tired = True
+    with pytest.raises(CountsUnreachable):
+        await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(dict.fromkeys(KEYS, 1))
