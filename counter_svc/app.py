@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from counter_svc.adapters.mesh_peers import MeshPeers
+from counter_svc.adapters.mesh_peers import SERVICE, MeshPeers
 from counter_svc.adapters.mesh_records import MeshRecords
 from counter_svc.adapters.sqlite import opened_sqlite_stores
 from counter_svc.config import Config
@@ -22,8 +22,6 @@ from kit.partitions import Partitions, keep_divided
 from kit.server import Hosted
 from kit.tasks import background, keep_running
 from plaudit.counter.v1 import counter_service_pb2_grpc
-
-SERVICE = "plaudit.counter.v1.CounterService"
 
 
 @asynccontextmanager
@@ -49,7 +47,9 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
             from counter_svc.adapters.redis_counts import RedisCounts
 
             shared = RedisCounts(engines.redis, config.hot_seconds)
-        shards = Shards(config, engines.log, stores, MeshRecords(mesh), MeshPeers(mesh), shared, save_seconds)
+        shards = Shards(
+            config, engines.log, stores, MeshRecords(mesh), MeshPeers(mesh, partitions), shared, save_seconds
+        )
         division = Partitions(mesh.addresses, SERVICE, lambda: mesh.own_address, partitions)
         yield await stack.enter_async_context(running(shards, division))
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
 
-from counter_svc.domain import Batch, Change, Key, Totals, totals
-from counter_svc.rebuild import Rebuilt
+from counter_svc.domain import Batch, Change, Key, Rebuilt, Totals, totals
 from kit.access import ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
@@ -103,16 +102,16 @@ def rebuilt_to_pb(done: Rebuilt) -> pb.RebuildResponse:
     return pb.RebuildResponse(targets=done.targets, drifted=done.drifted)
 
 
-def rebuild_to_pb(partition: int, keys: Sequence[Key] | None) -> list[bytes]:
-    """Requests to count targets of a partition anew, by tenant and not too many at once; None: all, in one request."""
+def rebuild_to_pb(partitions: Sequence[int], keys: Sequence[Key] | None) -> list[bytes]:
+    """Requests to count targets of some partitions anew, by tenant, not too many at once; None: all, in one request."""
     if keys is None:
-        return [pb.RebuildRequest(partitions=[partition]).SerializeToString()]
+        return [pb.RebuildRequest(partitions=partitions).SerializeToString()]
     by_tenant: dict[str, list[str]] = {}
     for tenant, target in dict.fromkeys(keys):
         by_tenant.setdefault(tenant, []).append(target)
     return [
         pb.RebuildRequest(
-            tenant=tenant, targets=targets[start : start + MAX_TARGETS], partitions=[partition]
+            tenant=tenant, targets=targets[start : start + MAX_TARGETS], partitions=partitions
         ).SerializeToString()
         for tenant, targets in by_tenant.items()
         for start in range(0, len(targets), MAX_TARGETS)

@@ -47,6 +47,14 @@ class Folded:
     corrected: set[Key] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Targets counted anew, and how many of them had been wrong."""
+
+    targets: int
+    drifted: int
+
+
 class Tally:
     """The running counts of one target.
 

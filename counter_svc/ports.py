@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from counter_svc.domain import Key, Totals
+from counter_svc.domain import Key, Rebuilt, Totals
 
 
 class CountStore(Protocol):
@@ -86,9 +86,9 @@ class Records(Protocol):
 class Peers(Protocol):
     """The nodes of this room that fold the other partitions."""
 
-    async def rebuild(self, partition: int, keys: Sequence[Key] | None) -> tuple[int, int]:
-        """Has these targets of a partition (None: all) counted anew: how many there were, how many had drifted.
+    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> tuple[Collection[int], Rebuilt]:
+        """Has these targets of some partitions (None: all) counted anew; returns the partitions this was done for.
 
-        Raises `errors.Moved` where the node does not fold the partition, and `kit.errors.Unavailable`.
+        The others are changing hands. Raises `kit.errors.Unavailable`.
         """
         ...

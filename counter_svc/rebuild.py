@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from counter_svc import metrics
 from counter_svc.counts import Counts
-from counter_svc.domain import Key, Totals
+from counter_svc.domain import Key, Rebuilt, Totals
 from counter_svc.ports import Records
 
 log = structlog.get_logger()
@@ -23,14 +22,6 @@ _PATIENCE = 5.0
 _GRACE = 1.0
 _SUSPECTS = 100_000
 _RECENT = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """Targets counted anew, and how many of them had been wrong."""
-
-    targets: int
-    drifted: int
 
 
 class Rebuild:

@@ -11,12 +11,12 @@ from counter_svc import metrics
 from counter_svc.config import Config
 from counter_svc.consumer import TOPIC
 from counter_svc.counts import Counts
-from counter_svc.domain import Key, Totals
+from counter_svc.domain import Key, Rebuilt, Totals
 from counter_svc.elsewhere import Elsewhere
 from counter_svc.errors import Draining, Moved, NotCaughtUp
+from counter_svc.everywhere import Everywhere
 from counter_svc.ports import CountStores, Peers, Records, SharedCounts
 from counter_svc.publisher import Publisher
-from counter_svc.rebuild import Rebuilt, rebuild_everything
 from counter_svc.shard import Shard, open_shard
 from counter_svc.waiting import Watcher, Watchers
 from kit.engines import Log
@@ -24,7 +24,6 @@ from kit.errors import Overloaded
 from kit.target import partition_of
 
 _POLL_SECONDS = 0.02
-_MOVING_SECONDS = 0.1
 _LEAST_ROOM = 2_000
 
 
@@ -50,7 +49,6 @@ class Shards:
         self._log = event_log
         self._stores = stores
         self._records = records
-        self._peers = peers
         self._save_seconds = save_seconds or config.save_seconds
         self._partitions = event_log.partitions(TOPIC)
         self._shards: dict[int, Shard] = {}
@@ -59,6 +57,7 @@ class Shards:
         self._only: Counts | None = None
         self._watchers = Watchers()
         self._elsewhere = Elsewhere(stores, shared, self._partition)
+        self._everywhere = Everywhere(self._shards, records, peers, self._partition)
         self._publisher: Publisher | None = None
         if shared is not None:
             self._publisher = Publisher(shared, config.flush_seconds, max(1_000_000, 4 * config.targets_in_memory))
@@ -182,42 +181,14 @@ class Shards:
         Waits for partitions that are about to be folded, as long as the patience is. Raises `RecordsUnreachable`, and
         `Moved` where a partition is not folded here. Repeating it is harmless.
         """
-        by_partition: dict[int, list[Key]] = {}
-        for key in keys or ():
-            by_partition.setdefault(self._partition(key), []).append(key)
-        wanted = partitions or (range(self._partitions) if keys is None else by_partition)
-        here = [partition for partition in wanted if partition in self._serving]
-        parts: list[Rebuilt] = []
-        if here and keys is None:
-            parts.append(
-                await rebuild_everything([self._shards[partition].rebuild for partition in here], self._records)
-            )
-        for partition in wanted:
-            if partition not in here or keys is not None:
-                own = None if keys is None else by_partition.get(partition, [])
-                parts.append(await self._rebuild_where_it_is(partition, own, here_only=bool(partitions)))
-        return Rebuilt(sum(part.targets for part in parts), sum(part.drifted for part in parts))
+        patience = self._config.patience_seconds
+        wanted = partitions or range(self._partitions)
+        return await self._everywhere.rebuild(keys, wanted, patience, here_only=bool(partitions))
 
     def drain(self) -> None:
         """Ends all watches with `Draining`."""
         self._draining = True
         self._watchers.wake_all()
-
-    async def _rebuild_where_it_is(self, partition: int, keys: Sequence[Key] | None, *, here_only: bool) -> Rebuilt:
-        until = asyncio.get_running_loop().time() + self._config.patience_seconds
-        while True:
-            try:
-                if partition in self._serving:
-                    rebuild = self._shards[partition].rebuild
-                    return await (rebuild.rebuild_all() if keys is None else rebuild.rebuild(keys))
-                if here_only or partition in self._shards:
-                    raise Moved("another node counts this now", retry_after=0.1)
-                return Rebuilt(*await self._peers.rebuild(partition, keys))
-            except Moved:
-                on_the_way = partition in self._shards or not here_only
-                if not on_the_way or asyncio.get_running_loop().time() > until:
-                    raise
-            await asyncio.sleep(_MOVING_SECONDS)
 
     async def _collect(self, least: Mapping[Key, int]) -> dict[Key, Totals]:
         found: dict[Key, Totals] = {}

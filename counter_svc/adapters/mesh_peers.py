@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from counter_svc import codec
-from counter_svc.domain import Key
-from counter_svc.errors import Moved
+from counter_svc.domain import Key, Rebuilt
 from kit.errors import RemoteError, Unavailable
 from kit.mesh import Mesh
 from kit.partitions import partition_key
+from kit.rendezvous import pick
+from kit.target import partition_of
 
+SERVICE = "plaudit.counter.v1.CounterService"
 # The node it was is not there any longer, or not the one.
 _ELSEWHERE = {"PARTITION_MOVED", "NO_NODE"}
-METHOD = "/plaudit.counter.v1.CounterService/Rebuild"
 
 
 class MeshPeers:
-    """See `ports.Peers`."""
+    """See `ports.Peers`. `count` is the number of partitions; a rebuild may take `timeout` seconds."""
 
-    def __init__(self, mesh: Mesh, timeout: float = 600.0) -> None:
+    def __init__(self, mesh: Mesh, count: int, timeout: float = 600.0) -> None:
         self._mesh = mesh
+        self._count = count
         self._timeout = timeout
 
-    async def rebuild(self, partition: int, keys: Sequence[Key] | None) -> tuple[int, int]:
-        """See `ports.Peers`."""
+    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> tuple[Collection[int], Rebuilt]:
+        """See `ports.Peers`. Each node is asked for all of its partitions at once."""
+        by_node: dict[str, list[int]] = {}
+        nodes = self._mesh.addresses(SERVICE)
+        for partition in partitions if nodes else ():
+            by_node.setdefault(pick(partition_key(partition), nodes), []).append(partition)
+        answered: list[int] = []
         targets = drifted = 0
-        for request in codec.rebuild_to_pb(partition, keys):
+        for node, own in by_node.items():
+            if node == self._mesh.own_address:
+                continue  # about to come here
+            wanted = keys and [key for key in keys if partition_of(*key, self._count) in own]
             try:
-                answer = await self._mesh.call(METHOD, request, key=partition_key(partition), timeout=self._timeout)
+                for request in codec.rebuild_to_pb(own, wanted):
+                    answer = await self._mesh.call(f"/{SERVICE}/Rebuild", request, at=node, timeout=self._timeout)
+                    done = codec.rebuilt_from_pb(answer)
+                    targets += done.targets
+                    drifted += done.drifted
             except RemoteError as error:
-                kind = Moved if error.reason in _ELSEWHERE else Unavailable
-                why = f"partition {partition} was not counted anew: {error.message}"
-                raise kind(why, retry_after=0.5) from None
-            done = codec.rebuilt_from_pb(answer)
-            targets += done.targets
-            drifted += done.drifted
-        return targets, drifted
+                if error.reason not in _ELSEWHERE:
+                    raise Unavailable(f"{node} did not count anew: {error.message}", retry_after=0.5) from None
+            else:
+                answered += own
+        return answered, Rebuilt(targets, drifted)
