@@ -323,3 +323,87 @@ def test_a_line_names_two_people_and_counts_the_rest(page: Page, names: list[str
         [names, total],
     )
     assert line == text
+
+
+CONTINUITY = """
+const { Continuity } = await import("/js/net/continuity.js");
+const one = new Continuity();
+const welcome = { session: "s1", resume_token: "t1" };
+const own = (seq) => ({ type: "own_reaction_update", topic: "users/me", target: "posts/1", version: "7", seq });
+const state = (version) => ({ type: "reaction_update", topic: "posts/1", version });
+"""
+
+
+def continuity(page: Page, script: str) -> Any:
+    """Runs a script with a `Continuity` at hand and returns what it returns."""
+    return page.evaluate(f"async () => {{ {CONTINUITY} {script} }}")
+
+
+def test_without_a_session_there_is_nothing_to_go_on_with(page: Page) -> None:
+    asked = continuity(page, 'return [one.ask(["posts/1"]), one.opened(welcome), (one.forget(), one.ask([]))];')
+    assert asked == [None, [], None]
+
+
+def test_a_session_goes_on_from_what_was_seen(page: Page) -> None:
+    asked, known = continuity(
+        page,
+        """
+        one.opened(welcome);
+        one.pushed(state("9007199254740995"));
+        one.pushed(state("9007199254740993"));
+        one.pushed(own(1));
+        one.ponged({ seq: "1", resume_token: "t2" });
+        const asked = one.ask(["posts/1", "posts/2", "users/me"]);
+        return [asked, one.opened({ ...welcome, verdict: "partial", seq: "1" })];
+        """,
+    )
+    assert asked == {
+        "session": "s1",
+        "resume_token": "t2",
+        "seq": "1",
+        "topics": [
+            {"topic": "users/me", "version": "0"},
+            {"topic": "posts/1", "version": "9007199254740995"},
+            {"topic": "posts/2", "version": "0"},
+        ],
+    }
+    assert known == ["users/me", "posts/1", "posts/2"]
+
+
+def test_a_reset_session_has_no_topics_and_begins_to_count_anew(page: Page) -> None:
+    known, seq = continuity(
+        page,
+        """
+        one.opened(welcome);
+        one.pushed(own(1));
+        one.ask(["posts/1"]);
+        return [one.opened({ session: "s2", resume_token: "t9", verdict: "reset", seq: "0" }), String(one.seq)];
+        """,
+    )
+    assert (known, seq) == ([], "0")
+
+
+def test_a_gap_in_the_numbers_is_noticed_by_the_next_push_or_pong(page: Page) -> None:
+    noticed = continuity(
+        page,
+        """
+        one.opened(welcome);
+        const heard = [one.pushed(own(1)), one.pushed(own(2)), one.pushed(own(2)), one.pushed(own(4))];
+        return [heard, one.ponged({ seq: "2" }), one.ponged({ seq: "3" }), String(one.seq)];
+        """,
+    )
+    assert noticed == [[True, True, True, False], True, False, "2"]
+
+
+def test_a_resume_fits_into_the_first_message(page: Page) -> None:
+    size, topics = continuity(
+        page,
+        """
+        one.opened({ session: "s".repeat(64), resume_token: "t".repeat(300) });
+        const asked = one.ask(Array.from({ length: 128 }, (_, n) => `messages/${"x".repeat(60)}${n}`));
+        const frame = { type: "resume", id: 1, device: "d".repeat(64), client: "c", ...asked };
+        return [JSON.stringify(frame).length, asked.topics.length];
+        """,
+    )
+    assert size < 4096
+    assert topics > 20

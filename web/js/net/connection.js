@@ -1,16 +1,19 @@
 // One session with the gateway: opens the socket, keeps it alive, and finds its way back after whatever happens.
 //
-// Events: "state" {state, …}, "welcome" {frame}, "push" {frame}, "pong" {ms}, "lag" {merged}.
-// States: connecting, live, waiting {retryAt}, moving {retryAt}, ended {code, reason}.
+// Events: "state" {state, …}, "welcome" {frame, complete}, "push" {frame}, "pong" {ms}, "lag" {merged}.
+// A welcome is `complete` where the session went on and nothing was missed.
+// States: connecting, live, waiting {retryAt, attempt}, moving {retryAt}, ended {code, reason}.
 
 import { delay } from "./backoff.js";
 import { Calls } from "./calls.js";
+import { Continuity } from "./continuity.js";
 
 const SUBPROTOCOL = "plaudit.v1.json";
 const CLIENT = "plaudit-web/0.1";
 const SHOWN_PING_MS = 4_000;
 const NO_PONG_MS = 10_000;
 const TOPICS_PER_FRAME = 128;
+const COMES_BACK = 4000;
 const REPLACED = 4504;
 const BAD_TOKEN = 4500;
 const isTerminal = (code) => code >= 4500 && code < 5000;
@@ -27,6 +30,7 @@ export class Connection extends EventTarget {
   #heartbeat = 30_000;
   #pinged = null;
   #badTokens = 0;
+  #continuity = new Continuity();
   #calls = new Calls((frame) => this.#send(frame));
 
   /** `tokens(fresh)` resolves with a token, a new one where `fresh`; `device` as in `Hello`. */
@@ -87,18 +91,25 @@ export class Connection extends EventTarget {
     if (this.#state.state !== "connecting") return;
     const socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
     this.#socket = socket;
-    socket.onopen = () => this.#send({ type: "hello", id: this.#calls.nextId(), device: this.#device, client: CLIENT });
+    socket.onopen = () => this.#greet();
     socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
     this.#after("silence", NO_PONG_MS, () => this.#lost(4002, "no answer"));
   }
 
+  #greet() {
+    const resume = this.#continuity.ask(this.#topics);
+    const type = resume ? "resume" : "hello";
+    this.#send({ type, id: this.#calls.nextId(), device: this.#device, client: CLIENT, ...resume });
+  }
+
   #receive(frame) {
     switch (frame.type) {
       case "welcome":
+      case "resumed":
         return this.#welcome(frame);
       case "pong":
-        return this.#pong();
+        return this.#pong(frame);
       case "goaway":
         return this.#moving(frame.reconnect_after_ms);
       case "lag":
@@ -106,14 +117,33 @@ export class Connection extends EventTarget {
       case "ack":
         return this.#calls.answer(frame);
       case "error":
-        if (!this.#calls.answer(frame)) console.warn("plaudit:", frame.code, frame.reason, frame.message);
-        return undefined;
+        if (this.#calls.answer(frame)) return undefined;
+        console.warn("plaudit:", frame.code, frame.reason, frame.message);
+        return this.#state.state === "connecting" ? this.#unwelcome(frame) : undefined;
       case "subscribed":
       case "unsubscribed":
         return undefined;
       default:
-        return frame.topic && this.#emit("push", { frame });
+        return frame.topic && this.#pushed(frame);
     }
+  }
+
+  #pushed(frame) {
+    const complete = this.#continuity.pushed(frame);
+    this.#emit("push", { frame });
+    if (!complete) this.#again();
+  }
+
+  // Something on its way to us was lost: going on with the session says what.
+  #again() {
+    this.#drop();
+    this.#later(0);
+  }
+
+  #unwelcome(frame) {
+    this.#continuity.forget();
+    this.#drop();
+    this.#later(frame.retry_after_ms ?? 0);
   }
 
   #welcome(frame) {
@@ -121,9 +151,10 @@ export class Connection extends EventTarget {
     this.#badTokens = 0;
     this.#heartbeat = (frame.heartbeat_seconds || 30) * 1000;
     this.#cancel("silence");
+    const known = new Set(this.#continuity.opened(frame));
     this.#enter({ state: "live" });
-    this.#emit("welcome", { frame });
-    this.#subscribe([...this.#topics]);
+    this.#emit("welcome", { frame, complete: frame.verdict === "complete" });
+    this.#subscribe([...this.#topics].filter((topic) => !known.has(topic)));
     this.#calls.opened(frame.limits?.calls_in_flight);
     this.#ping();
   }
@@ -138,17 +169,19 @@ export class Connection extends EventTarget {
   #ping() {
     if (this.#pinged !== null) return;
     this.#pinged = performance.now();
-    this.#send({ type: "ping", id: this.#calls.nextId() });
+    this.#send({ type: "ping", id: this.#calls.nextId(), seq: String(this.#continuity.seq) });
     this.#after("silence", NO_PONG_MS, () => this.#lost(4002, "no pong"));
   }
 
-  #pong() {
+  #pong(frame) {
     const ms = performance.now() - this.#pinged;
     this.#pinged = null;
     this.#cancel("silence");
     this.#emit("pong", { ms });
+    if (!this.#continuity.ponged(frame)) return this.#again();
     // Often where somebody looks at the figure; as rarely as the server allows where nobody does.
     this.#after("ping", document.hidden ? this.#heartbeat : Math.min(SHOWN_PING_MS, this.#heartbeat), () => this.#ping());
+    return undefined;
   }
 
   #moving(afterMs) {
@@ -169,23 +202,25 @@ export class Connection extends EventTarget {
   }
 
   #later(atLeast) {
-    const wait = delay(this.#attempt++, { atLeast });
-    this.#enter({ state: "waiting", retryAt: performance.now() + wait });
+    const attempt = this.#attempt++;
+    const wait = delay(attempt, { atLeast });
+    this.#enter({ state: "waiting", retryAt: performance.now() + wait, attempt });
     this.#after("retry", wait, () => this.#connect());
   }
 
-  #drop() {
+  // A goodbye would end the session; any other code keeps it for when we come back.
+  #drop(code = COMES_BACK) {
     const socket = this.#socket;
     this.#socket = null;
     this.#pinged = null;
     this.#cancel("ping");
     this.#cancel("silence");
     this.#calls.closed();
-    socket?.close(1000);
+    socket?.close(code);
   }
 
   #end(code, reason) {
-    this.#drop();
+    this.#drop(1000);
     this.#clear();
     this.#enter({ state: "ended", code, reason, replaced: code === REPLACED });
     this.#calls.fail({ code: "CANCELLED", reason: "CONNECTION_ENDED", message: reason });

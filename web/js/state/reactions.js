@@ -24,7 +24,7 @@ export class Reactions extends EventTarget {
     for (const target of targets) {
       this.#ledgers.set(target, new Ledger({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
     }
-    connection.addEventListener("welcome", ({ detail }) => this.#welcome(detail.frame.user));
+    connection.addEventListener("welcome", ({ detail }) => this.#welcome(detail.frame.user, detail.complete));
     connection.addEventListener("push", ({ detail }) => this.#push(detail.frame));
   }
 
@@ -73,9 +73,9 @@ export class Reactions extends EventTarget {
     }
   }
 
-  #welcome(user) {
+  #welcome(user, complete) {
     this.#connection.subscribe([...this.targets, `users/${user}`]);
-    this.#loadOwn();
+    if (!complete) this.#loadOwn();
   }
 
   async #loadOwn() {

@@ -22,6 +22,7 @@ export function bindStatus(connection, { rejoin }) {
     if (detail.state !== "live") pill.querySelector(".pill-figure").textContent = "";
     const bad = text !== "" && (seenLive || detail.state !== "connecting");
     banner.hidden = !bad;
+    banner.classList.toggle("calm", isCalm(detail) || (detail.state === "connecting" && banner.classList.contains("calm")));
     if (bad) {
       const line = h("span", {}, text);
       banner.replaceChildren(line,
@@ -29,7 +30,7 @@ export function bindStatus(connection, { rejoin }) {
       if (detail.retryAt) ticking = setInterval(() => (line.textContent = words(detail)[1]), 500);
     }
     if (detail.state === "live") say(seenLive ? "Connected again." : "Connected.");
-    else if (detail.state === "waiting" && seenLive) say("The connection is lost. Taps are kept.");
+    else if (detail.state === "waiting" && seenLive && detail.attempt === 1) say("The connection is lost. Taps are kept.");
     seenLive ||= detail.state === "live";
   });
 
@@ -42,8 +43,9 @@ export function bindStatus(connection, { rejoin }) {
       case "connecting":
         return ["Connecting", "Connecting. Your taps are kept.", null];
       case "moving":
-        return ["Moving", `The server asked us to move. Reconnecting ${soon}.`, null];
+        return ["Moving", "Changing seats. Your taps are kept.", null];
       case "waiting":
+        if (isCalm(detail)) return ["Connecting", "Reconnecting. Your taps are kept.", null];
         return ["Offline", `The server is away. Your taps are kept; trying again ${soon}.`, ["Try now", () => connection.wake()]];
       default:
         if (detail.replaced) return ["Paused", "This session went on elsewhere.", ["Continue here", () => rejoin(true)]];
@@ -51,6 +53,9 @@ export function bindStatus(connection, { rejoin }) {
     }
   }
 }
+
+// What most often is over before it is read, and nothing is lost by: no reason to raise one's voice.
+const isCalm = ({ state, attempt }) => state === "moving" || (state === "waiting" && attempt === 0);
 
 /** Says that something did not work, for a while. */
 export function toast(text) {
