@@ -26,7 +26,7 @@ from reaction_svc.adapters.sqlite import Limits, open_sqlite_store
 from reaction_svc.config import Config
 from reaction_svc.errors import ERRORS
 from reaction_svc.heat import HeatRule
-from reaction_svc.housekeeping import keep_house
+from reaction_svc.housekeeping import TOPIC, keep_house
 from reaction_svc.ports import RateLimit, ReactionStore
 from reaction_svc.service import Reactions
 from reaction_svc.servicer import ReactionServicer
