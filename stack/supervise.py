@@ -33,14 +33,14 @@ async def prints_a_line(process: Process) -> None:
 
 @dataclass(frozen=True)
 class Program:
-    """What is run. `ready` returns when it serves; `log` takes what it says on standard error."""
+    """What is run. `ready` returns when it serves; `log` takes what it says."""
 
     name: str
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[Process], Awaitable[None]] = prints_a_line
-    start_seconds: float = 60.0
+    start_seconds: float = 120.0
     stop_seconds: float = 15.0
 
 
@@ -57,7 +57,7 @@ class Process:
                 [*tied, *program.command],
                 env=os.environ | dict(program.environment),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.PIPE if program.ready is prints_a_line else log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the supervisor, which stops them in its order
             )
@@ -95,13 +95,19 @@ class Process:
                     async with asyncio.timeout(seconds):
                         await self._gone.wait()
         finally:
-            if self._child.poll() is None:
-                self._child.kill()
-                self._child.wait()
+            self._free()
+
+    def _free(self) -> None:
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+        self._gone.set()
+        if self._handle >= 0:
             asyncio.get_running_loop().remove_reader(self._handle)
             os.close(self._handle)
-            if self._child.stdout is not None:
-                self._child.stdout.close()
+            self._handle = -1
+        if self._child.stdout is not None:
+            self._child.stdout.close()
 
 
 class Supervised:
