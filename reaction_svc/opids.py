@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # A UUID of version 7 in its canonical text: such texts sort by their time.
 _TIMED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -34,6 +34,15 @@ class Floor:
     def surely_new(self, op_id: str) -> bool:
         """Whether no id noted here can have been this one."""
         return op_id > self.highest and op_id not in self.ahead and is_timed(op_id) is not None
+
+    def note_all(self, op_ids: Sequence[str], now: int) -> None:
+        """Remembers ids used at `now`, as `note` does."""
+        highest = max(op_ids, default="")
+        if is_timed(highest) and millis(highest) <= now // 1000 + _AHEAD_MILLIS:
+            self.note(highest, now)  # none of the others is above it
+            return
+        for op_id in op_ids:
+            self.note(op_id, now)
 
     def note(self, op_id: str, now: int) -> None:
         """Remembers that an id was used at `now` (microseconds since 1970). Ids that are not timed are never new."""

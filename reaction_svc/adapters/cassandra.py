@@ -37,6 +37,8 @@ _CONFIRM_SECONDS = 0.01
 _HELP_PAUSE_SECONDS = 0.004
 _RETRY_SECONDS = 0.05
 _DRAIN_SECONDS = 2.0
+# The part of the time a batch has, after which none is sent behind it.
+_PATIENCE = 0.25
 log = structlog.get_logger()
 
 
@@ -82,7 +84,7 @@ class _Flight:
     batch: Batch
     blob: bytes
     group: Sequence[_Asked]
-    answers: Sequence[Outcome | Refusal]
+    decided: Decided
     until: float
     durable: asyncio.Future[bool]
     done: asyncio.Future[bool]
@@ -162,6 +164,7 @@ class CassandraReactionStore(Reads):
                 await self._wanted.wait()
             await self._gather()
             await self._room.acquire()
+            await self._keep_up()
             flying = False
             group, ops = self._take()
             COMMIT_OPS.observe(len(ops))
@@ -180,6 +183,15 @@ class CassandraReactionStore(Reads):
         busy = self._flights or asyncio.get_running_loop().time() - self._ended_at < 0.0007
         if busy and self._ops_waiting < _FEW_OPS:
             await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _keep_up(self) -> None:
+        """Sends nothing more after a batch that is slow: what waits in Cassandra's queue runs out of time together."""
+        while self._flights:
+            oldest = next(iter(self._flights))
+            late = time.monotonic() - (oldest.until - self._limits.write_seconds * (1 - _PATIENCE))
+            if late < 0:
+                return
+            await asyncio.wait([oldest.done])
 
     def _take(self) -> tuple[list[_Asked], list[Op]]:
         waiting = self._waiting
@@ -263,7 +275,7 @@ class CassandraReactionStore(Reads):
         loop = asyncio.get_running_loop()
         until = time.monotonic() + self._limits.write_seconds
         return _Flight(
-            home, home.attempt, batch, blob, group, decided.answers, until, loop.create_future(), loop.create_future()
+            home, home.attempt, batch, blob, group, decided, until, loop.create_future(), loop.create_future()
         )
 
     async def _was_taken(self, flight: _Flight) -> bool:
@@ -301,7 +313,7 @@ class CassandraReactionStore(Reads):
             if before is not None and not await before.done:
                 raise OutcomeUnknown("nobody can tell whether an earlier change was saved")
             if time.monotonic() > flight.until:
-                raise OutcomeUnknown("the change took too long to be saved")
+                await self._verify(flight.home)
             ok = True
         except Exception as error:
             if not isinstance(error, Problem):
@@ -318,8 +330,16 @@ class CassandraReactionStore(Reads):
             self._room.release()
         if ok:
             COMMIT_SECONDS.observe(time.monotonic() - began)
-            _answer(flight.group, flight.answers)
+            _answer(flight.group, flight.decided.answers)
             self._completed(flight)
+
+    async def _verify(self, home: Home) -> None:
+        """What was saved late counts only if nobody has begun to recover meanwhile."""
+        try:
+            await self._hot.touch(home.generation, home.node, home.node, self._outbox.published)
+        except (Lost, Fenced):
+            self._lose(home)
+            raise OutcomeUnknown("the change took too long to be saved") from None
 
     async def _store(self, flight: _Flight, before: _Flight | None) -> None:
         if flight.blob:
@@ -328,13 +348,13 @@ class CassandraReactionStore(Reads):
             raise OutcomeUnknown("nobody can tell whether an earlier change was saved")
         flight.durable.set_result(True)
         if flight.blob:
-            await self._rows.save_entries(flight.batch.entries, flight.until)
+            await self._rows.save_entries(flight.batch.entries, flight.until, flight.decided.records)
 
     def _completed(self, flight: _Flight) -> None:
         if flight.blob:
             self._confirmed.append(flight.batch.seq)
             self._to_confirm.set()
-            self._outbox.add(flight.batch)
+            self._outbox.add(flight.batch, flight.decided.facts)
 
     def _land_unsaved(self, flight: _Flight, error: Exception) -> None:
         """Nobody can tell whether this batch is saved: it will be, or is found to be lost, before anything new is."""

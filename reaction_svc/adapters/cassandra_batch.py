@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from itertools import groupby
-from typing import NamedTuple
 
 import msgspec
 
@@ -51,16 +49,10 @@ class Batch(msgspec.Struct, array_like=True):
     entries: list[Entry]
 
 
-class Record(NamedTuple):
-    """The state a batch leaves one person's one reaction in, and the operation that did it, "" where it has no id."""
-
-    user: str
-    emoji: str
-    held: bool
-    version: int
-    op_id: str
-    action: int
-
+# (user, emoji, held, version, op_id, action): the state a batch leaves one person's one reaction in, and the operation
+# that did it, "" where it has no id.
+Record = tuple[str, str, bool, int, str, int]
+_CLEAR = Action.CLEAR
 
 encode_batch = msgspec.msgpack.Encoder().encode
 decode_batch = msgspec.msgpack.Decoder(Batch).decode
@@ -72,28 +64,28 @@ decode_answers = msgspec.msgpack.Decoder(list[OpRow]).decode
 
 def records_of(entry: Entry) -> list[Record]:
     """The last state of each reaction the batch changes."""
-    by: dict[tuple[str, int], tuple[str, int, str]] = {}
-    for user, emoji, action, _, version, op_id in entry.ops:
-        by.setdefault((user, version), (emoji, action, op_id))  # the first one made the change, later ones none
+    # The first operation with a version made the change; those with the same one after it changed nothing.
+    by = {op[4]: op for op in reversed(entry.ops)}
     last: dict[tuple[str, str], Record] = {}
-    nobody = ("", 0, "")
     for user, added, removed, version in entry.facts:
-        emoji, action, op_id = by.get((user, version), nobody)
-        for changed, held in ((removed, False), (added, True)):
-            if changed:
-                # A switch takes the other emoji back too, but is an operation of the one it adds.
-                own = changed == emoji or action == Action.CLEAR
-                last[user, changed] = Record(user, changed, held, version, op_id if own else "", action if own else 0)
+        op = by.get(version)
+        if op is None or op[0] != user:
+            emoji, action, op_id = "", 0, ""
+        else:
+            _, emoji, action, _, _, op_id = op
+        # A switch takes the other emoji back too, but is an operation of the one it adds.
+        if removed:
+            own = removed == emoji or action == _CLEAR
+            last[user, removed] = (user, removed, False, version, op_id if own else "", action if own else 0)
+        if added:
+            own = added == emoji
+            last[user, added] = (user, added, True, version, op_id if own else "", action if own else 0)
     return list(last.values())
 
 
-def facts_of(batch: Batch) -> list[Fact]:
-    """The facts of a batch, in order for each target."""
-    return [
-        Fact(entry.tenant, entry.target, user, added, removed, version)
-        for entry in batch.entries
-        for user, added, removed, version in entry.facts
-    ]
+def facts_of(batch: Batch) -> list[list[Fact]]:
+    """The facts of a batch, target by target, each target's in order."""
+    return [[Fact(entry.tenant, entry.target, *row) for row in entry.facts] for entry in batch.entries if entry.facts]
 
 
 def slice_of(op_id: str) -> tuple[str, str]:
@@ -102,10 +94,12 @@ def slice_of(op_id: str) -> tuple[str, str]:
     return (op_id[:8], op_id[9:11]) if is_timed(op_id) else ("", op_id)
 
 
-def sliced(ops: Sequence[OpRow]) -> list[tuple[tuple[str, str], list[OpRow]]]:
+def sliced(ops: Sequence[OpRow]) -> dict[tuple[str, str], list[OpRow]]:
     """The operations by where their answers are kept."""
-    placed = sorted(((slice_of(op[5]), op) for op in ops), key=lambda pair: pair[0])
-    return [(place, [op for _, op in pairs]) for place, pairs in groupby(placed, key=lambda pair: pair[0])]
+    found: dict[tuple[str, str], list[OpRow]] = {}
+    for op in ops:
+        found.setdefault(slice_of(op[5]), []).append(op)
+    return found
 
 
 def done_of(row: OpRow) -> Done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -28,9 +28,10 @@ log = structlog.get_logger()
 
 class _Waiting(NamedTuple):
     seq: int
-    batch: Batch | None
-    """None: to be read from the outbox again."""
-    facts: int
+    facts: Sequence[Sequence[Fact]] | None
+    """Target by target; None: to be read from the outbox again."""
+    size: int
+    after: Sequence[tuple[str, int]]
     since: float
 
 
@@ -41,12 +42,12 @@ class Publisher:
         self._log = log_
         self._encode = encode
 
-    async def publish(self, facts: Sequence[Fact]) -> None:
-        """Returns once all facts are on the log; tries until they are. Those of one target stay in order."""
+    async def publish(self, facts: Iterable[Sequence[Fact]]) -> None:
+        """Returns once all facts are on the log, given target by target; tries until they are. The order stays."""
         partitions = self._log.partitions(TOPIC)
         parts: dict[int, list[Fact]] = {}
-        for fact in facts:
-            parts.setdefault(partition_of(fact[0], fact[1], partitions), []).append(fact)
+        for some in facts:
+            parts.setdefault(partition_of(some[0][0], some[0][1], partitions), []).extend(some)
         await asyncio.gather(*(self._append(partition, part) for partition, part in parts.items()))
 
     async def _append(self, partition: int, facts: Sequence[Fact]) -> None:
@@ -102,15 +103,15 @@ class Outbox:
         self._facts = self._held = 0
         self._empty.set()
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: Batch, facts: Sequence[Sequence[Fact]]) -> None:
         """Takes the next completed batch; one of another outbox than the present is left to who adopts that."""
         if batch.node != self.node:
             return
-        facts = sum(len(entry.facts) for entry in batch.entries)
-        keep = self._held + facts <= self._in_memory
-        self._waiting.append(_Waiting(batch.seq, batch if keep else None, facts, time.monotonic()))
-        self._facts += facts
-        self._held += facts if keep else 0
+        size = sum(map(len, facts))
+        keep = self._held + size <= self._in_memory
+        self._waiting.append(_Waiting(batch.seq, facts if keep else None, size, batch.after, time.monotonic()))
+        self._facts += size
+        self._held += size if keep else 0
         self._empty.clear()
         self._grown.set()
 
@@ -126,19 +127,20 @@ class Outbox:
                 self._grown.clear()
                 await self._grown.wait()
             node, some = self.node, self._next()
-            batches = [each.batch or await self._read(node, each.seq) for each in some]
-            for batch in batches:
-                for other, seq in batch.after:
+            for each in some:
+                for other, seq in each.after:
                     await self._come_after(other, seq)
-            facts = [fact for batch in batches for fact in facts_of(batch)]
+            facts: list[Sequence[Fact]] = []
+            for each in some:
+                facts += await self._read(node, each.seq) if each.facts is None else each.facts
             if facts:
                 await self._publisher.publish(facts)
             if node != self.node:
                 continue  # it went on as another meanwhile
             for each in some:
                 self._waiting.popleft()
-                self._facts -= each.facts
-                self._held -= each.facts if each.batch else 0
+                self._facts -= each.size
+                self._held -= 0 if each.facts is None else each.size
             self.published = some[-1].seq
 
     def measure(self) -> None:
@@ -151,20 +153,20 @@ class Outbox:
         facts = 0
         for each in self._waiting:
             # What comes after another's facts may have to wait for them, and others not with it.
-            if some and (facts + each.facts > _FACTS_AT_ONCE or (each.batch and each.batch.after)):
+            if some and (facts + each.size > _FACTS_AT_ONCE or each.after):
                 break
             some.append(each)
-            facts += each.facts
+            facts += each.size
         return some
 
-    async def _read(self, node: str, seq: int) -> Batch:
+    async def _read(self, node: str, seq: int) -> list[list[Fact]]:
         failures = 0
         while True:
             try:
                 for batch, _ in await self._rows.batches(node, seq - 1):
-                    return batch
+                    return facts_of(batch)
                 log.error("a batch has gone from the outbox", node=node, seq=seq)
-                return Batch(node, seq, [], [])
+                return []
             except Problem:
                 await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1

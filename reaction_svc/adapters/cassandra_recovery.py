@@ -123,7 +123,7 @@ class Recovery:
                 await self.complete({seq: (decode_batch(blob), blob) for seq, blob in pending.items()})
             while batches := await self._rows.batches(name, last):
                 done = [batch for batch, _ in batches if self._happened(home, node, batch)]
-                await self._publisher.publish([fact for batch in done for fact in facts_of(batch)])
+                await self._publisher.publish([facts for batch in done for facts in facts_of(batch)])
                 if len(done) < len(batches):
                     break
                 last = done[-1].seq

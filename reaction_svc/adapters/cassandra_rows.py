@@ -8,21 +8,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cassandra.query import BatchStatement, BatchType, PreparedStatement
+from cassandra.query import BatchStatement, PreparedStatement
 
 from kit.adapters.cassandra import Cassandra
+from kit.adapters.cassandra_raw import (
+    RawRow,
+    bigint,
+    boolean,
+    int32,
+    raw_batch,
+    raw_row,
+    routing_key,
+    smallint,
+    tinyint,
+)
 from kit.adapters.cassandra_schema import Schema
 from reaction_svc.adapters.cassandra_batch import (
     Batch,
     Entry,
     Head,
     OpRow,
+    Record,
     bucket_of,
     decode_answers,
     decode_batch,
     decode_head,
     encode_answers,
-    encode_batch,
     encode_head,
     records_of,
     sliced,
@@ -48,6 +59,14 @@ class Row(NamedTuple):
     version: int
     op_id: str
     action: int
+
+
+class _Part(NamedTuple):
+    """Rows of one partition, its routing key, and their size in bytes, roughly."""
+
+    key: bytes
+    rows: list[RawRow]
+    size: int
 
 
 class OutboxNode(NamedTuple):
@@ -107,35 +126,53 @@ class Rows:
         values = (batch.node, batch.seq // SLOT, batch.seq, blob, _OUTBOX_SECONDS)
         await self._write(self._statements["save_batch"].bind(values), until)
 
-    async def save_entries(self, entries: Sequence[Entry], until: float) -> None:
-        """Writes all that follows from a batch; again or late, that changes nothing."""
-        statements: list[tuple[int, list[Any]]] = []
-        for entry in entries:
-            statements += self._entry_statements(entry)
-        groups = list(_grouped(statements))
-        await all_of(*(self._write(_batch_statement(group), until) for group in groups))
+    async def save_entries(
+        self, entries: Sequence[Entry], until: float, records: Sequence[Sequence[Record]] | None = None
+    ) -> None:
+        """Writes all that follows from a batch; again or late, that changes nothing. `records`: of each entry."""
+        parts: list[_Part] = []
+        for at, entry in enumerate(entries):
+            parts += self._parts(entry, records[at] if records else records_of(entry))
+        await all_of(*(self._write(batch, until) for batch in _batches(parts)))
 
-    def _entry_statements(self, entry: Entry) -> list[tuple[int, list[Any]]]:
-        """What is to be written to each partition, with its size in bytes, roughly."""
-        tenant, target, head = entry.tenant, entry.target, entry.head
-        stamp, buckets = head.stamp, head.buckets
-        save = self._statements["save_record"]
-        text = encode_head(head).decode()
-        first: list[Any] = [(self._statements["save_head"], (tenant, target, text, stamp))]
-        parts: dict[int, list[Any]] = {0: first}
-        for user, emoji, held, version, op_id, action in records_of(entry):
-            bucket = bucket_of(user, buckets)
-            row = (tenant, target, bucket, user, emoji, held, version, op_id, action, stamp)
-            parts.setdefault(bucket, []).append((save, row))
-        found = [(200 * len(part) + len(text), part) for part in parts.values()]
-        by_slice: dict[str, tuple[int, list[Any]]] = {}
-        for (slice_, part), ops in sliced(entry.ops):
-            answers = encode_answers(ops)
-            row_ = (tenant, target, slice_, part, stamp, answers, stamp, self._op_seconds)
-            size, statements = by_slice.get(slice_, (0, []))
-            statements.append((self._statements["save_answers"], row_))
-            by_slice[slice_] = (size + 200 + len(answers), statements)
-        return found + list(by_slice.values())
+    def _parts(self, entry: Entry, records: Sequence[Record]) -> list[_Part]:
+        """What is to be written to each partition."""
+        tenant, target, head = entry.tenant.encode(), entry.target.encode(), entry.head
+        buckets, stamp = head.buckets, bigint(head.stamp)
+        text = encode_head(head)
+        first = [raw_row(self._statements["save_head"], (tenant, target, text, stamp))]
+        size = len(text) + (200 * len(records) if buckets == 1 else 0)
+        found = [_Part(routing_key(tenant, target, smallint(0)), first, size)]
+        by_bucket = {0: first}
+        save = self._statements["save_record"].query_id
+        numbers = [smallint(bucket) for bucket in range(buckets)]
+        place, rows = numbers[0], first
+        for user, emoji, held, version, op_id, action in records:
+            if buckets > 1:
+                bucket = bucket_of(user, buckets)
+                place = numbers[bucket]
+                if bucket not in by_bucket:
+                    by_bucket[bucket] = []
+                    found.append(_Part(routing_key(tenant, target, place), by_bucket[bucket], _BYTES_AT_ONCE))
+                rows = by_bucket[bucket]
+            values = (
+                tenant, target, place, user.encode(), emoji.encode(), boolean[held], bigint(version), op_id.encode(),
+                tinyint(action), stamp,
+            )  # fmt: skip
+            rows.append((True, save, values))
+        return found + self._answer_parts(tenant, target, stamp, entry.ops)
+
+    def _answer_parts(self, tenant: bytes, target: bytes, stamp: bytes, ops: Sequence[OpRow]) -> list[_Part]:
+        found: dict[str, _Part] = {}
+        save = self._statements["save_answers"]
+        seconds = int32(self._op_seconds)
+        for (slice_, part), some in sliced(ops).items():
+            blob = encode_answers(some)
+            name = slice_.encode()
+            known = found.get(slice_) or _Part(routing_key(tenant, target, name), [], 0)
+            known.rows.append(raw_row(save, (tenant, target, name, part.encode(), stamp, blob, stamp, seconds)))
+            found[slice_] = known._replace(size=known.size + 200 + len(blob))
+        return list(found.values())
 
     async def heads(self, keys: Iterable[Key]) -> dict[Key, Head]:
         """The heads of those targets that have one."""
@@ -260,30 +297,25 @@ def latest(rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _grouped(parts: Sequence[tuple[int, list[Any]]]) -> Iterable[list[Any]]:
+def _batches(parts: Sequence[_Part]) -> Iterable[BatchStatement]:
     """Divides what is to be written: large partitions by themselves, small ones some together."""
-    together: list[Any] = []
+    together: list[RawRow] = []
+    key = b""
     partitions = size = 0
-    for part_size, part in parts:
-        if part_size > _BYTES_AT_ONCE:
-            yield from (part[at : at + _ROWS_AT_ONCE] for at in range(0, len(part), _ROWS_AT_ONCE))
+    for part in parts:
+        if part.size >= _BYTES_AT_ONCE:
+            for at in range(0, len(part.rows), _ROWS_AT_ONCE):
+                yield raw_batch(part.rows[at : at + _ROWS_AT_ONCE], part.key)
             continue
-        if partitions == _PARTITIONS_AT_ONCE or size + part_size > _BYTES_AT_ONCE:
-            yield together
+        if together and (partitions == _PARTITIONS_AT_ONCE or size + part.size > _BYTES_AT_ONCE):
+            yield raw_batch(together, key)
             together, partitions, size = [], 0, 0
-        together += part
+        key = key if together else part.key
+        together += part.rows
         partitions += 1
-        size += part_size
+        size += part.size
     if together:
-        yield together
-
-
-def _batch_statement(rows: Sequence[tuple[PreparedStatement, tuple[Any, ...]]]) -> BatchStatement:
-    batch = BatchStatement(BatchType.UNLOGGED)
-    for statement, values in rows:
-        batch.add(statement, values)
-    batch.is_idempotent = True
-    return batch
+        yield raw_batch(together, key)
 
 
 async def all_of(*work: Any) -> list[Any]:
@@ -295,4 +327,4 @@ async def all_of(*work: Any) -> list[Any]:
     return results
 
 
-__all__ = ["SCHEMA", "Key", "OutboxNode", "Row", "Rows", "encode_batch", "latest"]
+__all__ = ["SCHEMA", "Key", "OutboxNode", "Row", "Rows", "latest"]

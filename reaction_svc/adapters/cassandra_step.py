@@ -59,12 +59,19 @@ class Decided:
     """A batch as it was decided: the answers, and what is to become of each target."""
 
     def __init__(
-        self, rows: Sequence[Kept], answers: list[Outcome | Refusal], entries: list[Entry], changes: list[TargetChange]
+        self,
+        rows: Sequence[Kept],
+        answers: list[Outcome | Refusal],
+        entries: list[Entry],
+        records: list[list[Record]],
+        changes: list[TargetChange],
     ) -> None:
         self.rows = rows
         self.answers = answers
         self.entries = entries
+        self.records = records
         self.changes = changes
+        self.facts = [row.facts for row in rows if row.facts]
         self.after = [row.after for row in rows if row.after is not None]
 
 
@@ -97,6 +104,7 @@ class Step:
         answers = [row.decide(op, now, max_emoji) for row, op in zip(chosen, ops, strict=True)]
         rows = list(dict.fromkeys(chosen))
         entries: list[Entry] = []
+        records: list[list[Record]] = []
         changes: list[TargetChange] = []
         monotonic = self._monotonic()
         for row in rows:
@@ -106,8 +114,9 @@ class Step:
                 continue
             entry = self._entry(row, now, monotonic)
             entries.append(entry)
-            changes.append(TargetChange(key, row.token, str(row.stamp), _base(entry, row), _lists(records_of(entry))))
-        return Decided(rows, answers, entries, changes)
+            records.append(records_of(entry))
+            changes.append(TargetChange(key, row.token, str(row.stamp), _base(entry, row), _lists(records[-1])))
+        return Decided(rows, answers, entries, records, changes)
 
     def taken(self, decided: Decided) -> None:
         """Redis has taken the batch: what was decided is what is known."""
@@ -232,8 +241,7 @@ class Step:
     def _entry(self, row: Kept, now: int, monotonic: float) -> Entry:
         """What is to be saved of a target; moves its stamp on."""
         used = row.used
-        for op_id in row.new_ops:
-            used.note(op_id, now)
+        used.note_all(row.new_ops, now)
         self._heat(row, len(row.facts), monotonic)
         row.stamp = max(now, row.stamp + 1, row.version)
         head = Head(
@@ -259,14 +267,16 @@ def _base(entry: Entry, row: Kept) -> int:
 
 
 def _lists(records: Sequence[Record]) -> list[ListChange]:
-    emojis: dict[str, tuple[list[tuple[int, str]], list[str]]] = {}
-    for record in records:
-        added, dropped = emojis.setdefault(record.emoji, ([], []))
-        if record.held:
-            added.append((record.version, record.user))
+    emojis: dict[str, ListChange] = {}
+    for user, emoji, held, version, _, _ in records:
+        change = emojis.get(emoji)
+        if change is None:
+            change = emojis[emoji] = (emoji, [], [])
+        if held:
+            change[1].extend((version, user))
         else:
-            dropped.append(record.user)
-    return [(emoji, added, dropped) for emoji, (added, dropped) in emojis.items()]
+            change[2].append(user)
+    return list(emojis.values())
 
 
 def _forget_answers(row: Kept) -> None:

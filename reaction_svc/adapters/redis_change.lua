@@ -1,9 +1,9 @@
 -- Takes one batch, whole or not at all: if every target stands where it stood when the batch was decided.
 -- KEYS: generation, writer, pending, targets…
 -- ARGV: generation, writer, attempt, batch number, batch ('': nothing changes), lease ms, published, retention ms,
---   number of confirmed batches, these, for each target the token it must have ('': none), and then for each target:
---   new token ('': unchanged), version below which its lists are not complete, beginning of the keys of its lists,
---   number of lists, and for each: emoji, number of pairs, version, user, …, number of users to drop, user, …
+--   number of confirmed batches, these, for each target the token it must have ('': none), and then, in MessagePack,
+--   for each target: new token ('': unchanged), version down to which its lists are not complete, beginning of the keys
+--   of its lists, and for each list: emoji, {version, user, …} added, {user, …} dropped
 -- Returns ok, lost, fenced, stale, or conflict with the places of the targets that have moved on.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local found = redis.call('HMGET', KEYS[1], 'id', 'run')
@@ -56,10 +56,10 @@ local function lists(hot)
   return emojis
 end
 
+local changes = cmsgpack.unpack(ARGV[at])
 for i = 4, #KEYS do
-  local key, token, base, list = KEYS[i], ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local groups = tonumber(ARGV[at + 3])
-  at = at + 4
+  local key = KEYS[i]
+  local token, base, list, emojis = unpack(changes[i - 3])
   if token ~= '' then
     if standing[i] == '' then
       for _, emoji in ipairs(lists(key)) do
@@ -70,29 +70,24 @@ for i = 4, #KEYS do
     end
     redis.call('HSET', key, 't', token, 'n', ARGV[2], 's', ARGV[4])
   end
-  for _ = 1, groups do
-    local emoji, adds = ARGV[at], tonumber(ARGV[at + 1])
+  for _, change in ipairs(emojis) do
+    local emoji, added, dropped = unpack(change)
     local name = list .. emoji
-    at = at + 2
     if redis.call('HSETNX', key, 'z:' .. emoji, '0') == 1 then
       redis.call('DEL', name)
     end
-    for first = at, at + 2 * adds - 1, MOST do
-      redis.call('ZADD', name, unpack(ARGV, first, math.min(first + MOST, at + 2 * adds) - 1))
+    for first = 1, #added, MOST do
+      redis.call('ZADD', name, unpack(added, first, math.min(first + MOST - 1, #added)))
     end
-    at = at + 2 * adds
-    local drops = tonumber(ARGV[at])
-    at = at + 1
-    for first = at, at + drops - 1, MOST do
-      redis.call('ZREM', name, unpack(ARGV, first, math.min(first + MOST, at + drops) - 1))
+    for first = 1, #dropped, MOST do
+      redis.call('ZREM', name, unpack(dropped, first, math.min(first + MOST - 1, #dropped)))
     end
-    at = at + drops
     local length = redis.call('ZCARD', name)
     if length > LIST then
       redis.call('HSET', key, 'z:' .. emoji, redis.call('ZREVRANGE', name, LIST, LIST, 'WITHSCORES')[2])
       redis.call('ZREMRANGEBYRANK', name, 0, length - LIST - 1)
     end
-    if adds > 0 then
+    if #added > 0 then
       redis.call('PEXPIRE', name, ttl)
     end
   end

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from kit.adapters.redis import Redis
 from kit.ids import new_id
 
 Key = tuple[str, str]
 _FOLDER = Path(__file__).parent
-# An emoji's latest holders after a batch: the emoji, (version, user) of those added, users dropped.
-ListChange = tuple[str, Sequence[tuple[int, str]], Sequence[str]]
+# What a batch does to the latest holders of an emoji: the emoji; version, user, … of those added; users dropped.
+ListChange = tuple[str, list[int | str], list[str]]
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Lost(Exception):
@@ -160,13 +163,9 @@ class Hot:
         keys += [self._hot(change.key) for change in changes]
         args += [change.expected for change in changes]
         if batch:
-            for change in changes:
-                args += [change.token, str(change.base), self._lists(change.key), str(len(change.lists))]
-                for emoji, added, dropped in change.lists:
-                    args += [emoji, str(len(added))]
-                    for version, user in added:
-                        args += [str(version), user]
-                    args += [str(len(dropped)), *dropped]
+            args.append(
+                _encode([(change.token, change.base, self._lists(change.key), change.lists) for change in changes])
+            )
         answer = await self._change(keys, args)
         what = answer[0]
         if what == b"conflict":

@@ -38,7 +38,8 @@ class Place:
     async def store(self, limits: Limits = LIMITS, *, redis: str = "", cassandra: str = "") -> CassandraReactionStore:
         """Another store, as in another process, ready for changes."""
         enter = self._leaving.enter_async_context
-        session = await enter(open_cassandra(cassandra or self.cassandra, check=[SCHEMA]))
+        timeout = max(1.0, limits.write_seconds)
+        session = await enter(open_cassandra(cassandra or self.cassandra, timeout=timeout, check=[SCHEMA]))
         client = await enter(open_redis(redis or self.redis))
         store = await enter(open_cassandra_store(session, client, self.log, facts_to_bytes, self.clock, limits))
         await store.ready()
