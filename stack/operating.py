@@ -146,21 +146,3 @@ def render(
             validate(output)
     except (BadEnvoy, CannotUse, ValueError, OSError) as error:
         raise fail(str(error)) from None
-
-
-@operating.command()
-def plan(
-    set_: Annotated[list[str] | None, typer.Option("--set", help="An input of your own: name=value.")] = None,
-    inputs: Annotated[bool, typer.Option("--inputs", help="Show the inputs, and where they come from.")] = False,
-    json_: Json = False,
-) -> None:
-    """Show what a load takes in processes, brokers, nodes and disks."""
-    from stack.plan import BadInput, Inputs, as_json, as_table, inputs_as_table
-    from stack.plan import plan as lines_of
-
-    try:
-        chosen = Inputs().changed({name: value for name, _, value in (one.partition("=") for one in set_ or ())})
-        lines = lines_of(chosen)
-    except BadInput as error:
-        raise fail(str(error)) from None
-    show(as_json(chosen, lines), json_, lambda: inputs_as_table(chosen) if inputs else as_table(lines))
