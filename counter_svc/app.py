@@ -50,7 +50,7 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
         shards = Shards(
             config, engines.log, stores, MeshRecords(mesh), MeshPeers(mesh, partitions), shared, save_seconds
         )
-        division = Partitions(mesh.addresses, SERVICE, lambda: mesh.own_address, partitions)
+        division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, partitions)
         yield await stack.enter_async_context(running(shards, division))
 
 

@@ -135,7 +135,8 @@ class Counts:
         """Waits until the fold is at a log position; raises TimeoutError after `timeout` seconds."""
         if self._fold.position < position:
             self.wanted.set()
-            await asyncio.wait_for(self._waiters.for_position(position), timeout)
+            async with asyncio.timeout(timeout):
+                await self._waiters.for_position(position)
 
     async def save(self) -> int:
         """Saves what has changed, and then the position it belongs to; returns how many targets were saved."""
