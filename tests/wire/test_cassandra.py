@@ -1,0 +1,167 @@
+"""Cassandra by URL: what cannot be used, schemas and their migrations, and what failures say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kit.adapters.cassandra import Cassandra, open_cassandra
+from kit.adapters.cassandra_schema import Schema, migrate, statements
+from kit.engineurl import CannotUse
+from kit.errors import OutcomeUnknown, Problem, Unavailable
+from tests.engines import Engines
+from tests.ownredis import free_port, wire_to
+
+TABLE = "-- things\nCREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY, name text); -- and no more\n"
+
+
+@pytest.fixture(name="schema")
+def fixture_schema(tmp_path: Path) -> Schema:
+    (tmp_path / "0001_thing.cql").write_text(TABLE)
+    return Schema("things", tmp_path)
+
+
+@pytest.fixture(name="url")
+async def fixture_url(engines: Engines, schema: Schema) -> AsyncIterator[str]:
+    url = engines.cassandra()
+    await migrate(url, [schema])
+    yield url
+    async with open_cassandra(url) as session:
+        await session.execute(f"DROP KEYSPACE {session.keyspace}")
+
+
+async def refusal(url: str, *schemas: Schema) -> str:
+    with pytest.raises(CannotUse) as refused:
+        async with open_cassandra(url, check=schemas):
+            pass
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+async def add(session: Cassandra, id_: int, *, repeatable: bool = True) -> None:
+    statement = (await session.prepare("INSERT INTO thing (id, name) VALUES (?, ?)")).bind((id_, "x"))
+    statement.is_idempotent = repeatable
+    await session.write(statement)
+
+
+async def ids(session: Cassandra) -> set[int]:
+    return {id_ for (id_,) in await session.rows(await session.prepare("SELECT id FROM thing"), page_size=3)}
+
+
+async def insisting(session: Cassandra, id_: int) -> None:
+    while True:
+        try:
+            return await add(session, id_)
+        except Problem:
+            await asyncio.sleep(0.02)
+
+
+async def add_until_refused(session: Cassandra) -> None:
+    while True:
+        with contextlib.suppress(OutcomeUnknown):
+            await add(session, 2)
+
+
+class TestUrls:
+    """What cannot be used is said in one line."""
+
+    async def test_a_server_that_is_not_there(self) -> None:
+        assert "no Cassandra answers" in await refusal(f"cassandra://127.0.0.1:{free_port()}/k")
+
+    @pytest.mark.parametrize("url", ["redis://h/k", "cassandra://h", "cassandra://h/Upper", "cassandra://h/k?size=3"])
+    async def test_a_url_that_says_nothing_useful(self, url: str) -> None:
+        await refusal(url)
+
+    async def test_a_keyspace_or_schema_that_is_not_there_yet(self, engines: Engines, url: str, schema: Schema) -> None:
+        assert "run plaudit migrate" in await refusal(engines.cassandra())
+        (schema.folder / "0002_more.cql").write_text(TABLE)
+        assert "lacks things/0002_more.cql: run plaudit migrate" in await refusal(url, schema)
+
+
+class TestSchemas:
+    """Files are applied once each."""
+
+    async def test_a_migration_is_named_first_and_then_applied_once(self, url: str, schema: Schema) -> None:
+        assert await migrate(url, [schema]) == []
+        (schema.folder / "0002_more.cql").write_text("CREATE TABLE IF NOT EXISTS more (id int PRIMARY KEY)")
+        assert await migrate(url, [schema], check=True) == ["things/0002_more.cql"]
+        assert await migrate(url, [schema], check=True) == ["things/0002_more.cql"]
+        assert await migrate(url, [schema]) == ["things/0002_more.cql"]
+        assert await migrate(url, [schema]) == []
+        async with open_cassandra(url, check=[schema]) as session:
+            assert await session.rows(await session.prepare("SELECT id FROM more")) == []
+
+    async def test_a_keyspace_that_is_not_there_misses_everything(self, engines: Engines, schema: Schema) -> None:
+        url = engines.cassandra()
+        name = url.rpartition("/")[2]
+        assert await migrate(url, [schema], check=True) == [f"keyspace {name}", "things/0001_thing.cql"]
+
+    async def test_a_schema_newer_than_the_program_is_refused(self, url: str, schema: Schema) -> None:
+        more = schema.folder / "0002_more.cql"
+        more.write_text("CREATE TABLE IF NOT EXISTS more (id int PRIMARY KEY)")
+        await migrate(url, [schema])
+        more.unlink()
+        assert "start the newer program" in await refusal(url, schema)
+        with pytest.raises(CannotUse, match="this program knows 1"):
+            await migrate(url, [schema])
+
+    def test_a_gap_in_the_numbers_is_a_mistake(self, schema: Schema) -> None:
+        (schema.folder / "0003_more.cql").write_text(TABLE)
+        with pytest.raises(ValueError, match="0002_what"):
+            schema.files()
+
+    def test_statements_come_without_comments(self) -> None:
+        assert statements(TABLE) == ["CREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY, name text)"]
+
+
+class TestFailures:
+    """Whether anything was done."""
+
+    async def test_all_pages_are_read(self, url: str) -> None:
+        async with open_cassandra(url) as session:
+            await asyncio.gather(*(add(session, i) for i in range(20)))
+            assert await ids(session) == set(range(20))
+
+    async def test_a_write_without_an_answer_is_unknown_and_refusals_follow_at_once(
+        self, url: str, engines: Engines
+    ) -> None:
+        port = str(engines.port("cassandra"))
+        async with (
+            wire_to(int(port)) as wire,
+            open_cassandra(url.replace(port, str(wire.port)), timeout=0.5) as session,
+        ):
+            await add(session, 1)
+            wire.answers.clear()
+            with pytest.raises(OutcomeUnknown):
+                await add(session, 2)
+            with pytest.raises(OutcomeUnknown):
+                await add(session, 3, repeatable=False)
+            with pytest.raises(Unavailable):
+                await add_until_refused(session)
+            wire.answers.set()
+            wire.cut()
+            await insisting(session, 4)
+            assert {1, 4} <= await ids(session)
+
+    async def test_a_server_that_goes_away_is_unavailable_and_found_again_by_itself(
+        self, url: str, engines: Engines
+    ) -> None:
+        port = str(engines.port("cassandra"))
+        async with (
+            wire_to(int(port)) as wire,
+            open_cassandra(url.replace(port, str(wire.port)), timeout=0.5) as session,
+        ):
+            await add(session, 1)
+            wire.cut_after_request = True
+            wire.cut()
+            with pytest.raises(Unavailable):
+                await add_until_refused(session)
+            with pytest.raises(Unavailable):
+                await ids(session)
+            wire.cut_after_request = False
+            await insisting(session, 3)
+            assert {1, 3} <= await ids(session)
