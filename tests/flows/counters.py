@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,8 +51,15 @@ class PartedCrowd(Crowd):
         for change in changes:
             parted.setdefault(partition_of(change.tenant, change.target, count), []).append(change)
         for partition, part in parted.items():
-            position = await self.log.append(TOPIC, str(partition), payload(part), partition)
+            position = await self._append(partition, payload(part))
         return position
+
+    async def _append(self, partition: int, record: bytes) -> int:
+        while True:
+            try:
+                return int(await self.log.append(TOPIC, str(partition), record, partition))
+            except Unavailable:  # nothing was done: a busy machine
+                await asyncio.sleep(0.1)
 
     def assert_was_true(self, key: Key, counted: Counted) -> None:
         """Counts answered at a version must be those of the records at that version."""
@@ -152,7 +160,7 @@ class Town:
         stack, life = AsyncExitStack(), Life()
         token = self.keys.minter().mint_service("counter", ("act-as", "tenants"))
         mesh = await stack.enter_async_context(connected(self, lambda: token))
-        mesh.own_address = "not yet"
+        mesh.shares_work = True
         cassandra: Any = _Mortal(self.cassandra, life) if self.cassandra else None
         redis: Any = _Mortal(self.redis, life) if self.redis else None
         log: Any = _Mortal(self.log, life)
