@@ -154,10 +154,13 @@ class Crowd:
             async def tap(where: str, op_id: str) -> bool:
                 body = {"target": where, "emoji": "👍", "op_id": op_id}
                 headers = {"Authorization": f"Bearer {self._mesh.token(op_id)}"}
-                async with http.post("/api/v1/reactions", json=body, headers=headers) as answer:
-                    told = await answer.json()
-                    assert answer.status in (200, 503), told
-                    return bool(told.get("on"))
+                try:
+                    async with http.post("/api/v1/reactions", json=body, headers=headers) as answer:
+                        told = await answer.json()
+                        assert answer.status in (200, 503), told
+                        return bool(told.get("on"))
+                except aiohttp.ClientConnectionError:  # nobody there, or not any more
+                    return False
 
             await self._go_on(tap)
 
