@@ -49,7 +49,8 @@ async def test_a_stop_and_a_start_fail_no_tap_of_anybody(stack: Stack) -> None:
         finishing.set()
         await asyncio.wait_for(asyncio.gather(*working), 30)
 
-        assert first_sessions.isdisjoint(client.session for client in clients)
+        assert {client.session for client in clients} == first_sessions
+        assert {client.verdict for client in clients} == {"complete"}
         taps = [tap for one in tappers for tap in one.taps]
         expected = {name: dict(counts) for name, counts in after(taps).items()}
         newest = {
