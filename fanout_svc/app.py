@@ -37,7 +37,7 @@ async def opened(
     clock = clock or SystemClock()
     async with opened_nodes(mesh, config) as nodes:
         count = engines.log.partitions(TOPIC)
-        partitions = Partitions(mesh.addresses, SERVICE, lambda: mesh.own_address, count)
+        partitions = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, count)
         counts = MeshCounts(mesh, config.counts_seconds, count)
         fanout = Fanout(counts, nodes, partitions, clock, config)
         consumers = Consumers(engines.log, fanout, clock, config)

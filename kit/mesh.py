@@ -79,7 +79,7 @@ class Mesh:
     """Calls to other processes. Made by `connected`."""
 
     def __init__(self, nodes: Nodes, token: Callable[[], str], tasks: Crew, tls: Tls | None = None) -> None:
-        self._nodes = nodes
+        self._nodes = self._hosts = nodes
         self._token = token
         self._crew = tasks
         self._tls = tls
@@ -89,7 +89,14 @@ class Mesh:
         self._lent: set[str] = set()  # channels that others hold too
         self.own_address = ""
         """Where this process serves, as the others see it; "" as long as it does not serve."""
+        self.shares_work = False
+        """Whether other nodes may host the same services as this one."""
         CALLS_WAITING.set_function(lambda: sum(len(held.stream) for held in self._streams.values()))
+
+    @property
+    def worker(self) -> str:
+        """Who this process is where work is divided: nobody before it serves, unless it is alone: then ""."""
+        return self.own_address or ("not yet" if self.shares_work else "")
 
     def addresses(self, service: str) -> tuple[str, ...]:
         """The live nodes that host a service, by its full name."""
@@ -99,9 +106,14 @@ class Mesh:
         """Where a live node is; empty: there is none of that id."""
         return self._nodes.address_of(node_id)
 
-    def use(self, nodes: Nodes) -> None:
-        """Looks nodes up in `nodes` from now on."""
+    def hosts(self, service: str) -> tuple[str, ...]:
+        """The nodes themselves, also where calls to them go another way: those that divide the work of a service."""
+        return self._hosts.addresses(service)
+
+    def use(self, nodes: Nodes, hosts: Nodes | None = None) -> None:
+        """Looks nodes up in `nodes` from now on, and in `hosts`, where given, those that divide work."""
         self._nodes = nodes
+        self._hosts = hosts or nodes
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What this process identifies itself with, for streaming stubs."""

@@ -101,6 +101,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         await stack.enter_async_context(status_served(settings.status, serves.is_set))
         tls = open_tls(settings.tls)
         mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys), tls))
+        mesh.shares_work = not _is_alone(settings)
         attachment = Attachment(node_id)
         hosted = await _open_services(stack, settings, mesh)
         edge = None
@@ -180,13 +181,17 @@ async def _find_each_other(
     stack: AsyncExitStack, settings: Settings, mesh: Mesh, server: Server, registry: str
 ) -> None:
     """From now on the mesh knows who is where: all here, as the registry tells, or some of them as an Envoy does."""
-    if settings.rooms == ROOMS and settings.workers == 1 and not settings.registry:
+    if _is_alone(settings):
         mesh.use(StaticNodes(server.address))
         return
     nodes = RegistryNodes()
     await stack.enter_async_context(nodes.running(mesh, registry))
     await _within(nodes.synced(), f"the session registry at {registry} does not answer")
-    mesh.use(EnvoyNodes(settings.envoy, _THROUGH_ENVOY, nodes) if settings.envoy else nodes)
+    mesh.use(EnvoyNodes(settings.envoy, _THROUGH_ENVOY, nodes) if settings.envoy else nodes, hosts=nodes)
+
+
+def _is_alone(settings: Settings) -> bool:
+    return settings.rooms == ROOMS and settings.workers == 1 and not settings.registry
 
 
 async def _within(answer: Any, otherwise: str) -> None:

@@ -70,7 +70,7 @@ class Apart:
     async def join(self) -> Teller:
         stack, log = AsyncExitStack(), MortalLog(self.log)
         mesh = await self.city.mesh(stack)
-        mesh.own_address = "not yet"
+        mesh.shares_work = True
         told: Any = log
         room = fanout_svc.app.opened(HASTY, mesh, Engines(self.city.folder, told))
         hosted = await stack.enter_async_context(room)
