@@ -28,7 +28,7 @@ class MeshPeers:
     async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> tuple[Collection[int], Rebuilt]:
         """See `ports.Peers`. Each node is asked for all of its partitions at once."""
         by_node: dict[str, list[int]] = {}
-        nodes = self._mesh.addresses(SERVICE)
+        nodes = self._mesh.hosts(SERVICE)
         for partition in partitions if nodes else ():
             by_node.setdefault(pick(partition_key(partition), nodes), []).append(partition)
         answered: list[int] = []

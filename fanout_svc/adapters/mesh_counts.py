@@ -30,7 +30,7 @@ class MeshCounts:
 
     async def get(self, wanted: Mapping[Topic, int]) -> Mapping[Topic, Totals]:
         """See `ports.Counts`. Each target is asked of the counter node that counts its partition."""
-        firsts = together(self._mesh.addresses(SERVICE), self._partitions)
+        firsts = together(self._mesh.hosts(SERVICE), self._partitions)
         if not any(firsts):
             return await self._get(0, wanted)
         apart: dict[int, dict[Topic, int]] = {}

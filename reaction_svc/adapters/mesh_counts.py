@@ -86,7 +86,7 @@ class MeshCounts:
 
     def _apart(self, wanted: Collection[Key]) -> dict[int, list[Key]]:
         """The targets by the first partition of the counter node that counts theirs."""
-        firsts = together(self._mesh.addresses(SERVICE), self._partitions)
+        firsts = together(self._mesh.hosts(SERVICE), self._partitions)
         if not any(firsts):
             return {0: list(wanted)}
         apart: dict[int, list[Key]] = {}
