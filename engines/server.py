@@ -32,7 +32,7 @@ class Server(ABC):
 
     name: ClassVar[str]
     default_port: ClassVar[int]
-    ready_seconds: ClassVar[float] = 90
+    ready_seconds: ClassVar[float] = 180  # a machine that does much else is slow, not broken
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 30
 

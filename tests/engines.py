@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ class Engines:
             unavailable(self._missing[name])
         if name not in self._servers:
             try:
-                self._servers |= self._leaving.enter_context(running([name], self._folder))
+                with _untimed():
+                    self._servers |= self._leaving.enter_context(running([name], self._folder))
             except engines.Missing as error:
                 self._missing[name] = str(error)
                 unavailable(str(error))
@@ -63,6 +65,16 @@ def unavailable(reason: str) -> None:
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"an engine is missing: {reason}", pytrace=False)
     pytest.skip(f"an engine is missing: {reason}")
+
+
+@contextmanager
+def _untimed() -> Iterator[None]:
+    """Getting and starting a server, which has its own limits, is not held against the test that came first."""
+    left, every = signal.setitimer(signal.ITIMER_REAL, 0)  # that of pytest-timeout
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left, every)
 
 
 def _fresh() -> str:
