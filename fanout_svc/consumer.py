@@ -90,6 +90,8 @@ class Consumer:
         place = max(self._committed, known)
         if (committed is None and not known) or not 0 <= last - place <= self._config.catch_up_records:
             place = max(0, last - self._config.look_back_records)
+            if committed is not None or known:
+                self._fanout.missed(self._partition)
         self.position = place
 
     async def follow(self) -> None:
@@ -160,13 +162,13 @@ class Consumer:
             position=self.position,
         )
         metrics.GAPS.inc()
-        self._fanout.greet_everyone(self._partition)
+        self._fanout.missed(self._partition)
 
     async def _decode(self, record: Record) -> list[Change]:
         changes = await self._letters.decoded(TOPIC, self._partition, record, codec.changes_from_record)
         if changes is None:
             # Whatever was in it, everyone is told the current state.
-            self._fanout.greet_everyone(self._partition)
+            self._fanout.missed(self._partition)
             return []
         return changes
 

@@ -43,6 +43,10 @@ class Nodes(Protocol):
         """Delivers to this node from now on."""
         ...
 
+    def missed(self) -> None:
+        """Changes were missed that nobody can tell any more: every node learns that it may lack some."""
+        ...
+
     def leave(self, node_id: str) -> None:
         """Forgets the node and all that waits for it."""
         ...

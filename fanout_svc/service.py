@@ -126,8 +126,13 @@ class Fanout:
             self._greet_later(node_id, topic)
         self._wake.set()
 
+    def missed(self, partition: int) -> None:
+        """Changes of a partition were missed: every node is told the state, and that there were changes besides."""
+        self._nodes.missed()
+        self.greet_everyone(partition)
+
     def greet_everyone(self, partition: int) -> None:
-        """Brings every node the current state of what it wants of a partition: changes were missed."""
+        """Brings every node the current state of what it wants of a partition."""
         for node_id, topic in self._interest.pairs():
             if self._partition_of(topic) == partition:
                 self._greet_later(node_id, topic)

@@ -47,6 +47,11 @@ class GrpcNodes:
         if found is not None:
             found[1].cancel()
 
+    def missed(self) -> None:
+        """See `ports.Nodes`."""
+        for stream, _ in self._streams.values():
+            stream.miss()
+
     def deliver(self, update: Update | OwnUpdate | Hears, node_ids: Collection[str]) -> None:
         """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
         entry: Entry[_Key, pb.Delivery] | None = None
@@ -79,7 +84,7 @@ class _Stream:
         self._answered = asyncio.Event()
         self._broken = False
         # The node learns from it whether it has missed something that is not told again.
-        self._sequence = new_id()
+        self._sequence = self._told_sequence = new_id()
         self._gaps = 0
 
     def put(self, entry: Entry[_Key, pb.Delivery]) -> None:
@@ -87,6 +92,11 @@ class _Stream:
         metrics.DELIVERIES.inc()
         if self._outbox.put(entry):
             metrics.MERGED.inc()
+        self._wake.set()
+
+    def miss(self) -> None:
+        """Has the node told that it may lack something."""
+        self._sequence = new_id()
         self._wake.set()
 
     async def attempt(self) -> None:
@@ -116,11 +126,12 @@ class _Stream:
             self._unanswered.append(batch)
             if self._outbox.gaps != self._gaps:
                 self._gaps, self._sequence = self._outbox.gaps, new_id()
+            self._told_sequence = self._sequence
             await call.write(codec.deliveries_to_pb([entry.item for entry in batch], self._sequence))
             while len(self._unanswered) >= self._config.batches_in_flight:
                 self._answered.clear()
                 await self._answered.wait()
-            while not (batch := self._outbox.take(AT_ONCE)):
+            while not (batch := self._outbox.take(AT_ONCE)) and self._sequence == self._told_sequence:
                 self._wake.clear()
                 await self._wake.wait()
 
