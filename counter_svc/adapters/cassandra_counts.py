@@ -21,13 +21,6 @@ SLOTS = 64
 _ROWS = 100  # in one batch: some ten kilobytes
 _AT_ONCE = 32  # statements of one save or load
 
-_OF_SLOT = "WHERE partitions = ? AND partition = ? AND slot = ?"
-_LOAD = f"SELECT tenant, target, version, reactions, writetime(version) FROM counter_counts {_OF_SLOT}"
-_PUT = (
-    "INSERT INTO counter_counts (partitions, partition, slot, tenant, target, version, reactions)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
-)
-
 
 def slot_of(key: Key) -> int:
     """Which part of its partition a target is in: the bits of its hash that `partition_of` uses least."""
@@ -146,17 +139,23 @@ class CassandraCountStores:
 
 async def open_cassandra_stores(cassandra: Cassandra, partitions: int) -> CassandraCountStores:
     """The snapshots of a log with so many partitions. Raises Unavailable."""
-    keys = f"SELECT tenant, target FROM counter_counts {_OF_SLOT}"
+    counts, positions = f"{cassandra.keyspace}.counter_counts", f"{cassandra.keyspace}.counter_position"
+    of_slot = "WHERE partitions = ? AND partition = ? AND slot = ?"
+    load = f"SELECT tenant, target, version, reactions, writetime(version) FROM {counts} {of_slot}"
+    keys = f"SELECT tenant, target FROM {counts} {of_slot}"
     statements = _Statements(
-        load=await cassandra.prepare(f"{_LOAD} AND (tenant, target) IN ?"),
-        put=await cassandra.prepare(_PUT),
+        load=await cassandra.prepare(f"{load} AND (tenant, target) IN ?"),
+        put=await cassandra.prepare(
+            f"INSERT INTO {counts} (partitions, partition, slot, tenant, target, version, reactions)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+        ),
         first_keys=await cassandra.prepare(f"{keys} LIMIT ?"),
         keys=await cassandra.prepare(f"{keys} AND (tenant, target) > (?, ?) LIMIT ?"),
         position=await cassandra.prepare(
-            "SELECT position, writetime(position) FROM counter_position WHERE partitions = ? AND partition = ?"
+            f"SELECT position, writetime(position) FROM {positions} WHERE partitions = ? AND partition = ?"
         ),
         put_position=await cassandra.prepare(
-            "INSERT INTO counter_position (partitions, partition, position) VALUES (?, ?, ?) USING TIMESTAMP ?"
+            f"INSERT INTO {positions} (partitions, partition, position) VALUES (?, ?, ?) USING TIMESTAMP ?"
         ),
     )
     return CassandraCountStores(cassandra, statements, partitions)

@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 from cassandra.query import BoundStatement
 
-from counter_svc.app import SERVICE, opened
+from counter_svc.adapters.mesh_peers import SERVICE
+from counter_svc.app import opened
 from counter_svc.config import Config
 from kit.engines import Engines, Log
 from kit.errors import Unavailable
@@ -160,6 +161,7 @@ class Town:
         stack, life = AsyncExitStack(), Life()
         token = self.keys.minter().mint_service("counter", ("act-as", "tenants"))
         mesh = await stack.enter_async_context(connected(self, lambda: token))
+        mesh.shares_work = True
         mesh.shares_work = True
         cassandra: Any = _Mortal(self.cassandra, life) if self.cassandra else None
         redis: Any = _Mortal(self.redis, life) if self.redis else None
