@@ -101,3 +101,13 @@ def test_a_switch_is_never_replaced_by_a_word_on_one_of_its_emoji() -> None:
     assert switch == OwnUpdate(("default", "users/alice"), "posts/1", "❤", "👍", 7)
     assert off.key == on.key
     assert switch.key != off.key
+
+
+def test_dropping_what_is_no_state_is_a_gap_that_nobody_can_ask_for() -> None:
+    outbox: Outbox[str, str] = Outbox(2)
+    outbox.put(Entry("counts", 1, "state"))
+    outbox.put(Entry("alice 1", 1, "own", state=False))
+    outbox.put(Entry("alice 2", 2, "own", state=False))
+    assert (outbox.gaps, outbox.lost) == (0, 1)
+    outbox.put(Entry("alice 3", 3, "own", state=False))
+    assert (outbox.gaps, outbox.lost) == (1, 1)
