@@ -63,6 +63,11 @@ class Counts:
         return len(self._fold)
 
     @property
+    def saved_position(self) -> int:
+        """The log position of the last save."""
+        return self._saved_position
+
+    @property
     def age(self) -> float:
         """Seconds since everything was saved."""
         return asyncio.get_running_loop().time() - self._saved_at

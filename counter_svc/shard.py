@@ -19,6 +19,7 @@ from kit.engines import Log
 from kit.target import partition_of
 from kit.tasks import background, keep_running
 
+GROUP = "counter"
 _LOOK_SECONDS = 1.0
 
 
@@ -33,6 +34,7 @@ class Shard:
         self._log = event_log
         self._config = config
         self._save_seconds = save_seconds
+        self._told_place = 0
         self.rebuild = Rebuild(counts, records, self._last_position, self._is_own)
         self._consumer = Consumer(event_log, partition, counts, self.rebuild, config.records_at_once)
 
@@ -54,6 +56,7 @@ class Shard:
                 yield
         finally:
             metrics.gone(self.partition)
+            self._log.leave(GROUP, TOPIC, self.partition)
 
     async def save(self) -> None:
         """Saves what has changed."""
@@ -68,7 +71,15 @@ class Shard:
         while True:
             metrics.BEHIND.labels(self.partition).set(max(0, await self._last_position() - self.counts.position))
             metrics.SNAPSHOT_AGE.labels(self.partition).set(self.counts.age)
+            await self._tell_place()
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _tell_place(self) -> None:
+        # The place that counts is saved with the counts; this one is for those who watch the log.
+        if self.counts.saved_position > self._told_place:
+            place = self.counts.saved_position
+            await self._log.commit(GROUP, TOPIC, place, self.partition)
+            self._told_place = place
 
     async def _last_position(self) -> int:
         return (await self._log.bounds(TOPIC, self.partition))[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
@@ -101,7 +102,12 @@ class Offsets:
             return -1 if found is None else int(found.offset)
 
         offset = await self._admin.call(ask)
-        return None if offset < 0 else offset
+        if offset < 0:
+            return None
+        # Whoever asks goes on from there: its lag is known before it has got anywhere.
+        self._groups.setdefault((group, at), offset)
+        self._tell_lag()
+        return offset
 
     async def commit(self, group: str, at: TopicPartition, offset: int) -> None:
         """Commits for a group; commits of several partitions at a time go together."""
@@ -117,7 +123,8 @@ class Offsets:
     def forget(self, group: str, at: TopicPartition) -> None:
         """The group no longer reads that partition from here: its lag is told elsewhere."""
         if self._groups.pop((group, at), None) is not None:
-            LAG.remove(self._topic(at), str(at.partition), group)
+            with suppress(KeyError):
+                LAG.remove(self._topic(at), str(at.partition), group)
 
     async def delete_before(self, at: TopicPartition, offset: int) -> None:
         """Forgets the records before an offset."""
