@@ -210,19 +210,13 @@ class Stuttering:
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
 
-    def partitions(self, topic: str) -> int:
-        return self._log.partitions(topic)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> list[Any]:
         fresh = list(await self._log.read(topic, after, limit))
         earlier = list(await self._log.read(topic, max(0, after - 3), 3)) if fresh else []
         return [*reversed(fresh), *earlier, *fresh]
-
-    async def wait(self, topic: str, after: int, partition: int = 0) -> None:
-        await self._log.wait(topic, after)
-
-    async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
-        return await self._log.bounds(topic)
 
 
 async def test_records_that_come_twice_and_out_of_order_count_once(tmp_path: Path, crowd: Crowd) -> None:
