@@ -82,7 +82,9 @@ def _edge(model: Model, methods: Sequence[Method], contracts: FileDescriptorSet 
         use_remote_address=True,
         internal_address_config={"cidr_ranges": []},
         http2_protocol_options={
-            "allow_connect": True,  # WebSockets over HTTP/2, RFC 8441
+            # No WebSockets over HTTP/2 (RFC 8441): Envoy does not make up the key that HTTP/1.1 needs. Browsers that
+            # are not offered them open a connection of their own.
+            "allow_connect": False,
             "max_concurrent_streams": 1024,
             "initial_stream_window_size": 256 << 10,
             "initial_connection_window_size": 1 << 20,

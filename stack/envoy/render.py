@@ -89,7 +89,7 @@ def validate(path: Path) -> None:
         raise BadEnvoy(f"{path}: {(done.stderr or done.stdout).strip()}")
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Without references: what stands twice is written twice."""
 
     def ignore_aliases(self, data: object) -> bool:

@@ -117,7 +117,9 @@ def test_what_is_no_envoy_is_refused(make: Make, more: dict[str, Any], why: str)
 
 def test_the_same_model_gives_the_same_file(make: Make) -> None:
     assert render(make(http="127.0.0.1:8080")) == render(make(http="127.0.0.1:8080"))
-    assert yaml.safe_load(render(make(http="127.0.0.1:8080"))) == config(make(http="127.0.0.1:8080"))
+    # Without the contracts in it, which make it long.
+    short = make(http="127.0.0.1:8080", rest="gateways")
+    assert yaml.safe_load(render(short)) == config(short)
 
 
 def routes_of(model: Model, listener: str) -> list[dict[str, Any]]:
