@@ -23,8 +23,8 @@ from session_registry.app import opened
 from session_registry.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
-LEASE = 2.0
-QUICK = Config(lease_seconds=LEASE, leader_seconds=0.6, sweep_seconds=0.02, life_seconds=0.5)
+LEASE = 4.0
+QUICK = Config(lease_seconds=LEASE, leader_seconds=1.2, sweep_seconds=0.02, life_seconds=0.5)
 
 
 @asynccontextmanager
@@ -56,6 +56,7 @@ class Process:
         )
         self.said = self.line()
         """Its first line, which it says when it runs."""
+        assert self.said, "the process has ended; what it said stands above"
 
     def line(self) -> str:
         """The next line it says; waits for it."""

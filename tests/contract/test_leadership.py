@@ -20,7 +20,7 @@ from session_registry.domain import Term
 from session_registry.ports import Leadership
 from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
 
-LEASE = 0.5
+LEASE = 1.2
 PATIENCE = 10.0
 
 

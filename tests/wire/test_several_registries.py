@@ -267,10 +267,11 @@ async def test_a_leader_that_goes_is_followed_and_nothing_is_lost(
             if how == "paused":
                 assert first is not None
                 first.send(signal.SIGCONT)
-                failure = await refusal(reach, address)
-                while not failure.about:  # it has not asked yet who leads instead
-                    assert failure.reason == "NOT_LEADER"
+                async with asyncio.timeout(20.0):
                     failure = await refusal(reach, address)
+                    while not failure.about:  # it has not asked yet who leads instead
+                        assert failure.reason == "NOT_LEADER"
+                        failure = await refusal(reach, address)
                 assert (failure.reason, failure.about) == ("NOT_LEADER", {"leader": here})
                 await agree(reach, addresses, "alice", ("n2", "s4"))
         assert seen.seen == {("n1:1", "n2:1")}, "no process ever lost sight of the nodes"
