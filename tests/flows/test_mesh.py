@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
+from playwright.sync_api import expect
 
 from kit.ids import new_id
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
@@ -21,6 +23,7 @@ from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import connect
+from tests.browsing import chromium
 from tests.engines import Engines
 from tests.flows.meshes import RunningMesh
 from tests.flows.people import person, target, until
@@ -91,6 +94,37 @@ def test_the_python_client_speaks_wss(mesh: RunningMesh) -> None:
     command = [sys.executable, "-c", program, f"wss://{mesh.https}", mesh.token(person("alice"))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout.strip(), done.stderr) == ("True", "")
+
+
+@pytest.mark.browser
+def test_people_meet_on_the_page(mesh: RunningMesh) -> None:
+    with chromium() as browser:
+        seats = []
+        for name in (person("ann"), person("ben")):
+            page = browser.new_context(ignore_https_errors=True).new_page()  # the authority is our own
+            page.goto(f"https://{mesh.https}/")
+            page.get_by_label("Your name", exact=True).fill(name)
+            page.get_by_role("button", name="Take a seat").click()
+            expect(page.get_by_text("Live", exact=True)).to_be_visible()
+            seats.append(page)
+        ann, ben = (
+            page.get_by_role("group", name=re.compile("^React to ")).first.get_by_role("button").first for page in seats
+        )
+        before = ben.inner_text()
+        ann.click()
+        expect(ben).not_to_have_text(before)
+
+
+async def test_a_page_of_another_site_opens_no_socket(mesh: RunningMesh) -> None:
+    url = f"wss://{mesh.https}/ws/connect"
+    headers = {"Authorization": f"Bearer {mesh.token('alice')}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        own = http.ws_connect(url, ssl=mesh.trust, origin=f"https://{mesh.https}", protocols=("plaudit.v1.json",))
+        async with own as socket:
+            assert socket.protocol == "plaudit.v1.json"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await http.ws_connect(url, ssl=mesh.trust, origin="https://elsewhere.example")
+        assert caught.value.status == 403
 
 
 class Crowd:
