@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _FREE = (20_000, 32_000)
 """Linux gives outgoing connections ports from 32,768 on."""
+_given: set[int] = set()
 _STATE = "server.json"
 
 
@@ -94,6 +95,8 @@ class Server(ABC):
 
     def spawn(self, *, tied: bool = False) -> None:
         """Starts the process; `tied` to the thread that calls, it ends with it however that ends."""
+        if other := self.running():
+            raise CannotStart(f"{self.name}: the data in {self.folder} is in use by process {other.pid}")
         for port in self.ports:
             self._check_free(port)
         setpriv = shutil.which("setpriv") if tied else None
@@ -228,8 +231,11 @@ def free_port() -> int:
     """A port nobody listens on, and that no outgoing connection is given: a server may take it seconds later."""
     while True:
         port = random.randrange(*_FREE)
+        if port in _given:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
+            _given.add(port)
             return port
 
 

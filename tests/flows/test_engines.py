@@ -120,6 +120,18 @@ def test_a_mistake_is_one_clear_line(data: Path, arguments: list[str], said: str
     assert done.stderr.count("\n") == 1
 
 
+def test_data_that_is_in_use_is_left_to_who_uses_it(data: Path) -> None:
+    server = Redis(data / "redis", free_port())
+    server.start()
+    process = server.running()
+    assert process is not None
+    with pytest.raises(CannotStart, match=rf"the data in {data}/redis is in use by process {process.pid}"):
+        Redis(data / "redis", free_port()).start()
+    assert server.running() == process
+    assert server.answers()
+    server.stop()
+
+
 def test_get_says_where_things_are(data: Path) -> None:
     done = engines_command(data, "get", "redis")
     assert done.returncode == 0
