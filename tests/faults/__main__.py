@@ -37,7 +37,9 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
     results: list[Result] = []
     for number, trial in enumerate(trials):
         name = f"{number:02}-{trial.name.replace(':', '-')}"
-        result = await run_trial(trial, folder / name, servers, seed=options.seed, seconds=options.seconds)
+        result = await run_trial(
+            trial, folder / name, servers, seed=options.seed, seconds=options.seconds, patience=options.patience
+        )
         results.append(result)
         print("\n".join([result.line, *(f"       {one}" for one in result.details())]), flush=True)
     bad = [result for result in results if not result.good]
@@ -53,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description=__doc__)
     parser.add_argument("--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs, files")
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
+    parser.add_argument("--patience", type=float, help="for the dust to settle (10); more where the machine is busy")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the load's chance")
     parser.add_argument("--keep", help="the folder for histories and logs of bad runs")
     parser.add_argument("--list", action="store_true", help="only say what there is")

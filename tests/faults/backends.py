@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import urllib.request
@@ -17,6 +18,7 @@ from engines.server import Server, free_port
 from engines.toxiproxy import Toxiproxy
 from stack.config import load
 from stack.migrate import migrate
+from tests.engines import RUNNING
 
 ENGINES = ("redis", "cassandra", "kafka")
 _BYTES = re.compile(r'^toxiproxy_proxy_received_bytes_total\{.*proxy="(\w+)".*\} (\S+)$', re.MULTILINE)
@@ -82,19 +84,25 @@ class Backends:
 
 @contextmanager
 def running() -> Iterator[Servers]:
-    """All engines and their proxies for the block. Raises `engines.CannotRun`."""
+    """All engines and their proxies for the block. Raises `engines.CannotRun`.
+
+    Those named in the variable `TEST_ENGINES` run already, and are only used through their proxies.
+    """
+    given = dict(pair.split("=", 1) for pair in os.environ.get(RUNNING, "").split())
     with ExitStack() as leaving:
         folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="plaudit-faults-engines-")))
-        servers = leaving.enter_context(engines.running(ENGINES, folder))
+        servers = leaving.enter_context(engines.running([name for name in ENGINES if name not in given], folder))
         meter = Meter(folder / "toxiproxy", free_port())
         meter.start(tied=True)
         leaving.callback(meter.stop)
         ports = {name: free_port() for name in ENGINES}
+        behind = {name: server.port for name, server in servers.items()} | {name: int(given[name]) for name in given}
+        # Kafka tells its clients where to go on, and that has to be the proxy.
         kafka = servers["kafka"]
         assert isinstance(kafka, Kafka)
-        ports["kafka"] = kafka.advertised_port
-        for name, server in servers.items():
-            meter.proxy(name, ports[name], kafka.behind_port if name == "kafka" else server.port)
+        ports["kafka"], behind["kafka"] = kafka.advertised_port, kafka.behind_port
+        for name in ENGINES:
+            meter.proxy(name, ports[name], behind[name])
         yield Servers(servers, meter, ports)
 
 

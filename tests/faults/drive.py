@@ -21,8 +21,7 @@ from tests.faults.phone import Phone
 from tests.faults.readings import Readings, drift
 from tests.faults.verdict import Verdict
 
-_QUIET_SECONDS = 10.0
-_PATIENCE = 10.0
+_MOST_UNKNOWN = 0.01
 
 
 @dataclass(slots=True)
@@ -38,6 +37,8 @@ class Plan:
     watchers: int = 4
     repeated: float = 0.15
     """How many operations are sent more than once."""
+    patience: float = 10.0
+    """Seconds in which everything must have its answer, and all counts must agree, once there is peace."""
     spread: float = 0.5
     """Seconds between the first and the last time."""
 
@@ -108,18 +109,21 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
         await fault(run)
         run.mark("healed")
         await _last(plan.behind, [*reading, *offering])
-        await load.finish(_PATIENCE)
+        await load.finish(plan.patience)
         for task in reading:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
         run.mark("quiet")
         began = time.monotonic()
-        readings = await _settled(auditor, everyone, [*phones, *watchers], began + _QUIET_SECONDS)
+        readings = await _settled(auditor, everyone, [*phones, *watchers], began + plan.patience)
         quiet = time.monotonic() - began
     if load.failed:
         raise load.failed[0]
     verdict = check(recorder.events, readings, killed=run.killed)
     run.wrong += [f"answered {times} times: {what}" for what, times in load.tally.ugly.items()]
+    unknown, asked = verdict.seen["unknown"], verdict.seen["operations"]
+    if unknown > _MOST_UNKNOWN * asked:
+        run.wrong.append(f"{unknown} of {asked} operations never had an answer; their targets cannot be checked")
     if acked < 200 * plan.before * 0.8:
         run.wrong.append(f"too little load before the fault to prove anything: {acked} answered in {plan.before} s")
     events = recorder.events

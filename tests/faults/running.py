@@ -70,13 +70,21 @@ class Result:
 
 
 async def run_trial(
-    trial: Trial, folder: Path, servers: Servers | None, *, seed: int, seconds: float | None = None
+    trial: Trial,
+    folder: Path,
+    servers: Servers | None,
+    *,
+    seed: int,
+    seconds: float | None = None,
+    patience: float | None = None,
 ) -> Result:
     """Makes the system, runs the trial in it, and ends it. The history and the logs of a bad run stay in `folder`."""
     plan = replace(Plan(seed=seed), **trial.plan)
     if seconds is not None and not trial.planted:
         plan = replace(plan, before=seconds, during=seconds)
     await asyncio.to_thread(folder.mkdir, parents=True)
+    if patience is not None:
+        plan = replace(plan, patience=patience)
     recorder = Recorder(folder / "history.jsonl")
     try:
         backends = await servers.backends() if servers is not None and trial.engines else None
