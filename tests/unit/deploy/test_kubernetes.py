@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -189,6 +190,14 @@ def test_mutual_tls_is_set_whole_and_asks_for_health_without_a_certificate(
     for probe in ("startupProbe", "readinessProbe"):
         [value] = [step["value"] for step in steps if step["path"].endswith(probe)]
         assert value["httpGet"] == {"path": "/readyz", "port": "status"}
+
+
+def test_the_envoy_of_the_readme_finds_the_services_that_are_there(manifests: list[Manifest]) -> None:
+    command = (FOLDER / "README.md").read_text("utf-8").partition("plaudit envoy render")[2].partition("```")[0]
+    addresses = re.findall(r"(?:--gateways |=)([\w-]+):(\d+)", command)
+    assert len(addresses) == 3
+    for host, port in addresses:
+        assert int(port) in {one["port"] for one in named(manifests, "Service")[host]["spec"]["ports"]}
 
 
 def test_kustomize_builds_both_kinds(tmp_path: Path) -> None:
