@@ -15,7 +15,9 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
+import websockets
 from playwright.sync_api import expect
+from websockets.typing import Origin, Subprotocol
 
 from kit.ids import new_id
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
@@ -118,13 +120,18 @@ def test_people_meet_on_the_page(mesh: RunningMesh) -> None:
 async def test_a_page_of_another_site_opens_no_socket(mesh: RunningMesh) -> None:
     url = f"wss://{mesh.https}/ws/connect"
     headers = {"Authorization": f"Bearer {mesh.token('alice')}"}
-    async with aiohttp.ClientSession(headers=headers) as http:
-        own = http.ws_connect(url, ssl=mesh.trust, origin=f"https://{mesh.https}", protocols=("plaudit.v1.json",))
-        async with own as socket:
-            assert socket.protocol == "plaudit.v1.json"
-        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await http.ws_connect(url, ssl=mesh.trust, origin="https://elsewhere.example")
-        assert caught.value.status == 403
+    offered = [Subprotocol("plaudit.v1.json")]
+
+    def opening(origin: str) -> Any:
+        return websockets.connect(
+            url, ssl=mesh.trust, origin=Origin(origin), subprotocols=offered, additional_headers=headers
+        )
+
+    async with opening(f"https://{mesh.https}") as socket:
+        assert socket.subprotocol == "plaudit.v1.json"
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await opening("https://elsewhere.example")
+    assert caught.value.response.status_code == 403
 
 
 class Crowd:
