@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,6 +12,7 @@ from gateway import metrics
 from gateway.config import Config
 from gateway.frames import Frames
 from gateway.handshake import Accept, Handshake, Refuse, choose_subprotocol
+from gateway.limits import Rate
 from gateway.session import CloseCode, Session
 from gateway.socket import Socket, SocketHandler
 from kit.clock import Clock
@@ -19,6 +21,7 @@ from kit.tokens import Verifier
 
 BEARER = "bearer."
 _RETRY = {"Retry-After": "1"}
+_SPREAD = 5
 _K = TypeVar("_K")
 
 Make = Callable[[Frames, Session, str], SocketHandler]
@@ -80,11 +83,19 @@ class Admission:
         self._default = next(iter(frames.values()))
         self._verifier = verifier
         self._clock = clock
+        self._rate = Rate(config.handshakes_per_second, config.handshakes_burst)
+        self._due = 0.0
         self.users: _Tally[tuple[str, str]] = _Tally()
         self.addresses: _Tally[str] = _Tally()
 
     def decide(self, handshake: Handshake, make: Make) -> Accept | Refuse:
         """Decides about a handshake. See `port.Acceptor`."""
+        due = self._rate.spend(self._due, self._clock.monotonic())
+        if due is None:
+            # A crowd that comes back in step would come back in step again.
+            wait = {"Retry-After": str(random.randint(1, _SPREAD))}
+            return Refuse(503, "TOO_BUSY", "too many clients come at once", wait)
+        self._due = due
         if self.addresses[handshake.peer[0]] >= self._config.connections_per_address:
             return Refuse(429, "TOO_MANY_CONNECTIONS", "this address has too many connections", _RETRY)
         subprotocol = choose_subprotocol(handshake.subprotocols, self._frames)

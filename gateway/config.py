@@ -86,6 +86,12 @@ class Config(BaseModel):
         ge=1,
         description="Open WebSockets of one address, above a whole crowd behind one proxy; then 429.",
     )
+    handshakes_per_second: float = Field(
+        default=1000.0,
+        gt=0,
+        description="WebSockets opened over time; more get 503 and are told when to come again.",
+    )
+    handshakes_burst: int = Field(default=5000, ge=1, description="WebSockets opened at once.")
     call_timeout: float = Field(default=5.0, gt=0, description="How long a call of a client may take.")
     reply_buffer: int = Field(
         default=256 * 1024,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway import metrics
 from gateway.config import Config, SessionLimits
 from gateway.limits import SocketLimits
+from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.gateway.v1.node_service_pb2 import Delivery
@@ -254,3 +256,19 @@ async def test_everything_returns_to_where_it_was_when_all_have_left(tmp_path: P
         assert node.is_empty
         admission = node._admission
         assert [len(one) for one in (node.sessions, admission.users, admission.addresses)] == [0, 0, 0]
+
+
+async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Path) -> None:
+    clock = ManualClock(time.time())
+    config = Config(handshakes_per_second=2, handshakes_burst=3)
+    async with running(tmp_path, config=config, clock=clock) as rig, AsyncExitStack() as stack:
+        for n in range(3):
+            await stack.enter_async_context(rig.socket(f"u{n}"))
+        with pytest.raises(InvalidStatus) as caught:
+            async with rig.socket("late"):
+                pass
+        assert caught.value.response.status_code == 503
+        assert 1 <= int(caught.value.response.headers["Retry-After"]) <= 5
+        clock.advance(0.5)
+        await stack.enter_async_context(rig.socket("late"))
+        assert len(rig.gateway.node) == 4
