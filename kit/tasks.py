@@ -7,11 +7,12 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
+_Result = TypeVar("_Result")
 
 
 async def keep_running(
@@ -33,6 +34,21 @@ async def keep_running(
         pause = random.uniform(floor, min(ceiling, floor * 2 ** min(failures, 16)))
         log.info("loop will run again", loop=name, after=reason, pause_ms=round(pause * 1000), failures=failures)
         await asyncio.sleep(pause)
+
+
+async def heeding(work: Awaitable[_Result]) -> _Result:
+    """What `work` returns; a cancellation that came meanwhile is raised, also where `work` has swallowed it.
+
+    `asyncio.wait_for` does that, before Python 3.12, where its work ends just then; and a loop that is not cancelled
+    when it is told to never ends.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return await work
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _short(error: Exception) -> str:

@@ -15,6 +15,7 @@ from redis.asyncio.connection import BlockingConnectionPool
 
 from kit.breaker import Breaker
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.tasks import heeding
 from kit.telemetry import SECONDS
 
 log = structlog.get_logger()
@@ -44,6 +45,8 @@ _CANNOT_SERVE = (
     refused.AuthenticationError,
 )
 _REFUSED = ("BUSY ", "MISCONF ", "NOREPLICAS ", "NOPERM ")
+# A connection that breaks while it is written to: uvloop says so by a RuntimeError, which redis-py lets through.
+_BROKEN = (OSError, RuntimeError)
 _Answer = TypeVar("_Answer")
 
 
@@ -87,6 +90,9 @@ class Client(redis.asyncio.Redis):
 
     async def ask(self, call: str, *args: Any, reads: bool, **options: Any) -> Any:
         """One command, measured under the name `call`; `reads`: it changes nothing."""
+        return await heeding(self._ask(call, args, options, reads))
+
+    async def _ask(self, call: str, args: tuple[Any, ...], options: dict[str, Any], reads: bool) -> Any:
         connection = await self.connected()
         try:
             return await self.answered(call, connection, self._exchange(connection, args, options), reads=reads)
@@ -106,7 +112,7 @@ class Client(redis.asyncio.Redis):
         self.breaker.check()
         try:
             return await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-        except (refused.RedisError, OSError) as error:
+        except (refused.RedisError, *_BROKEN) as error:
             if isinstance(error.__cause__, TimeoutError):
                 # All are in use, and those who use them tell the breaker.
                 raise Unavailable("all connections to Redis are in use; nothing was done", retry_after=0.1) from None
@@ -132,7 +138,7 @@ class Client(redis.asyncio.Redis):
         except refused.ResponseError as error:
             self.breaker.ok()
             raise _refusal(call, error, reads, one) from None
-        except (refused.RedisError, OSError) as error:
+        except (refused.RedisError, *_BROKEN) as error:
             self.breaker.failed()
             raise (Unavailable if reads else OutcomeUnknown)(f"Redis did not answer: {error}") from None
         self.breaker.ok()
@@ -149,6 +155,9 @@ class _Pipeline(Pipeline):
         """See `redis.asyncio.client.Pipeline`."""
         if not self.command_stack:
             return []
+        return await heeding(self._execute(raise_on_error))
+
+    async def _execute(self, raise_on_error: bool) -> list[Any]:
         connection = self.connection = await self._client.connected()
         # It releases the connection itself.
         return await self._client.answered("pipeline", connection, super().execute(raise_on_error), one=False)

@@ -23,6 +23,7 @@ TOPIC = "reactions"
 _FACTS_AT_ONCE = 4_000
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5)
 _AFTER_SECONDS, _AFTER_PAUSE = 15.0, 0.005
+_OLDER_SECONDS, _OLDER_PAUSE = 60.0, 0.05
 log = structlog.get_logger()
 
 
@@ -87,6 +88,7 @@ class Outbox:
         self._grown = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._older: set[str] = set()
         self.node = ""
         self.published = 0
 
@@ -95,9 +97,13 @@ class Outbox:
         """Whether so much waits that nothing should be added."""
         return self._facts >= self._most
 
-    def begin(self, node: str) -> None:
-        """Goes on with a new outbox, without what is left in the old one: whoever adopts that publishes it."""
+    def begin(self, node: str, older: Iterable[str] = ()) -> None:
+        """Goes on with a new outbox, without what is left in the old one: whoever adopts that publishes it.
+
+        `older` outboxes have facts that belong before all of this one's.
+        """
         self.node = node
+        self._older = set(older)
         self.published = 0
         self._waiting.clear()
         self._facts = self._held = 0
@@ -126,6 +132,8 @@ class Outbox:
                 self._empty.set()
                 self._grown.clear()
                 await self._grown.wait()
+            if self._older:
+                await self._come_after_older()
             node, some = self.node, self._next()
             for each in some:
                 for other, seq in each.after:
@@ -170,6 +178,19 @@ class Outbox:
             except Problem:
                 await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
+
+    async def _come_after_older(self) -> None:
+        until = time.monotonic() + _OLDER_SECONDS
+        while self._older and time.monotonic() < until:
+            try:
+                self._older &= {node.node for node in await self._rows.nodes()}
+            except Problem as problem:
+                log.info("older outboxes are looked for again", error=str(problem))
+            if self._older:
+                await asyncio.sleep(_OLDER_PAUSE)
+        if self._older:
+            log.warning("facts of older outboxes are late", outboxes=len(self._older))
+            self._older.clear()
 
     async def _come_after(self, other: str, seq: int) -> None:
         """Waits until another writer's facts are on the log; not for ever: counters notice what comes out of order."""

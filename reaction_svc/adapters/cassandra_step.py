@@ -11,7 +11,7 @@ import structlog
 from kit.errors import Unavailable
 from reaction_svc.adapters.cassandra_batch import BUCKETS, Entry, Head, Record, done_of, records_of, slice_of
 from reaction_svc.adapters.cassandra_rows import Key, Rows, all_of
-from reaction_svc.adapters.redis_hot import Hot, ListChange, Standing, TargetChange
+from reaction_svc.adapters.redis_hot import Held, Hot, ListChange, Standing, TargetChange
 from reaction_svc.domain import Action, Done, Draft, Op, Outcome, Refusal
 from reaction_svc.heat import Heat, HeatRule
 from reaction_svc.metrics import HOT_TARGETS
@@ -72,6 +72,11 @@ class Decided:
         self.records = records
         self.changes = changes
         self.facts = [row.facts for row in rows if row.facts]
+        self.held: list[Held] = [
+            ((row.tenant, row.target), [(user, bool(row.held.get(user))) for user in {fact[2] for fact in row.facts}])
+            for row in rows
+            if row.facts
+        ]
         self.after = [row.after for row in rows if row.after is not None]
 
 

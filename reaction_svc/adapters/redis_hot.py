@@ -16,6 +16,8 @@ Key = tuple[str, str]
 _FOLDER = Path(__file__).parent
 # What a batch does to the latest holders of an emoji: the emoji; version, user, … of those added; users dropped.
 ListChange = tuple[str, list[int | str], list[str]]
+# Of a target: people whose reactions have changed, and whether they still hold any.
+Held = tuple[Key, Sequence[tuple[str, bool]]]
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -77,6 +79,7 @@ class Hot:
         self._write = redis.script(_FOLDER / "redis_writer.lua")
         self._load = redis.script(_FOLDER / "redis_load.lua", reads=True)
         self._change = redis.script(_FOLDER / "redis_change.lua")
+        self._people = redis.script(_FOLDER / "redis_people.lua")
         self._page = redis.script(_FOLDER / "redis_page.lua", reads=True)
 
     async def generation(self) -> Generation:
@@ -171,6 +174,17 @@ class Hot:
         if what == b"conflict":
             raise Moved([int(place) - 1 for place in answer[1:]])
         _refuse(what)
+
+    async def remember(self, held: Iterable[Held]) -> None:
+        """Keeps the targets on which people hold something, by conversation: best effort, the records know better."""
+        rows: list[str | bool] = []
+        for (tenant, target), people in held:
+            # Until there are conversations, a collection is one.
+            collection = target.partition("/")[0]
+            start = f"{self._redis.prefix}user_reactions:{{{quote(tenant, safe='')}/"
+            for user, any_ in people:
+                rows += (f"{start}{user}}}:{collection}", target, any_)
+        await self._people([], [self._retention, _encode(rows)])
 
     async def page(
         self, generation: str, key: Key, emoji: str, before: int, limit: int

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kit.adapters.redis import Redis, open_redis
 from kit.engines import Log
 from kit.errors import Overloaded, Unavailable
 from kit.ids import new_id
@@ -158,6 +159,22 @@ class TestLists:
 
         store._rows.scan = refuse  # type: ignore[method-assign,assignment]
         assert len(await store.reactors(*KEY, "👍", 0, 100)) == 100
+
+
+async def test_redis_knows_on_what_a_person_holds_a_reaction(place: Place) -> None:
+    engine = await place.engine()
+    names = ["messages/1", "messages/2", "posts/7"]
+    await engine.store.apply([op(target=name, user=user) for name in names for user in ("alice", "bob")])
+    await engine.store.apply([op(target="messages/2"), op("❤", target="posts/7")])
+
+    async def until(redis: Redis, key: str, held: set[bytes]) -> None:
+        while await redis.client.execute_command("SMEMBERS", f"{redis.prefix}{key}") != held:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    async with open_redis(place.redis) as redis:
+        await until(redis, "user_reactions:{default/alice}:messages", {b"messages/1"})
+        await until(redis, "user_reactions:{default/alice}:posts", {b"posts/7"})
+        await until(redis, "user_reactions:{default/bob}:messages", {b"messages/1", b"messages/2"})
 
 
 class Absent:

@@ -1,0 +1,78 @@
+"""Batches on their way, those who wait for their answers, and what the store takes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from reaction_svc.adapters.cassandra_batch import Batch
+from reaction_svc.adapters.cassandra_recovery import Home
+from reaction_svc.adapters.cassandra_step import Decided
+from reaction_svc.domain import Op, Outcome, Refusal
+from reaction_svc.heat import HeatRule
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the store takes on, and how long it waits."""
+
+    # Distinct emoji of one target.
+    max_emoji: int = 20
+    # Operations of one batch; a larger one of a call is not divided. Operations that may wait; more are refused.
+    ops_per_commit: int = 1_024
+    ops_waiting: int = 32_768
+    # How long operation ids are known at least, and how long Redis keeps what is not used, seconds.
+    op_seconds: float = 86_400.0
+    retention_seconds: float = 90 * 86_400.0
+    # The longest a batch may take from Redis to its ack, and the longest anything of it may still be under way.
+    write_seconds: float = 1.0
+    grace_seconds: float = 3.0
+    # After so long without a sign of life, others take over what a process has left undone.
+    lease_seconds: float = 10.0
+    # Batches that are being written at a time; times one is decided again where others keep being first.
+    in_flight: int = 8
+    rounds: int = 20
+    # Facts not yet on the log: kept in memory, and at all.
+    outbox_in_memory: int = 200_000
+    outbox_facts: int = 2_000_000
+    heat: HeatRule = field(default_factory=HeatRule)
+
+
+class Asked(NamedTuple):
+    """One call of `apply`, waiting."""
+
+    ops: Sequence[Op]
+    answered: asyncio.Future[Sequence[Outcome | Refusal]]
+
+
+@dataclass(eq=False)
+class Flight:
+    """A batch that Redis has taken, or may have taken, on its way into Cassandra."""
+
+    home: Home
+    attempt: int
+    batch: Batch
+    blob: bytes
+    group: Sequence[Asked]
+    decided: Decided
+    until: float
+    durable: asyncio.Future[bool]
+    done: asyncio.Future[bool]
+
+
+def answer(group: Sequence[Asked], answers: Sequence[Outcome | Refusal]) -> None:
+    """Answers all who asked for this batch."""
+    at = 0
+    for ops, answered in group:
+        if not answered.done():  # otherwise whoever asked has gone; what was asked is done all the same
+            answered.set_result(answers[at : at + len(ops)])
+        at += len(ops)
+
+
+def fail(group: Sequence[Asked], error: Exception) -> None:
+    """Tells all who asked for this batch that it failed."""
+    for asked in group:
+        if not asked.answered.done():
+            asked.answered.set_exception(error)

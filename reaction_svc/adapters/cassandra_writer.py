@@ -1,0 +1,327 @@
+"""The writing half of the store: what waits is decided, offered to Redis, written, and acked in order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from kit.clock import Clock
+from kit.engines import Log
+from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
+from kit.tasks import Crew
+from reaction_svc.adapters.cassandra_batch import Batch, encode_batch
+from reaction_svc.adapters.cassandra_flight import Asked, Flight, Limits, answer, fail
+from reaction_svc.adapters.cassandra_outbox import Outbox, Publisher
+from reaction_svc.adapters.cassandra_reads import Reads
+from reaction_svc.adapters.cassandra_recovery import Home, Recovery
+from reaction_svc.adapters.cassandra_rows import Key, Rows
+from reaction_svc.adapters.cassandra_step import Decided, Step
+from reaction_svc.adapters.redis_hot import Fenced, Held, Hot, Lost, Moved
+from reaction_svc.domain import Op, Outcome, Refusal
+from reaction_svc.metrics import COMMIT_OPS, COMMIT_SECONDS, CONFLICTS
+from reaction_svc.ports import FactCodec
+
+_FEW_OPS = 32
+_GATHER_SECONDS = 0.004
+_HELP_PAUSE_SECONDS = 0.004
+_RETRY_SECONDS = 0.05
+_HELD_BATCHES = 256
+# The part of the time a batch has, after which none is sent behind it.
+_PATIENCE = 0.25
+log = structlog.get_logger()
+
+
+class Writer(Reads):
+    """Each batch goes through these steps: decided on targets as they are known; taken by Redis, whole, if all of them
+    still stand there; written to the outbox, from when on it has happened; written to its tables; acked, in order. A
+    step that cannot be finished is finished later, by this process or another, before anyone decides on its targets.
+    """
+
+    def __init__(
+        self, cassandra: Rows, hot: Hot, log_: Log, encode: FactCodec, clock: Clock, limits: Limits, tasks: Crew
+    ) -> None:
+        super().__init__(cassandra, hot)
+        publisher = Publisher(log_, encode)
+        self._recovery = Recovery(
+            cassandra, hot, publisher, write_seconds=limits.write_seconds, grace_seconds=limits.grace_seconds
+        )
+        self._outbox = Outbox(cassandra, publisher, limits.outbox_in_memory, limits.outbox_facts, self._published_by)
+        self._step = Step(cassandra, hot, limits.max_emoji, limits.heat, clock.monotonic, self._help)
+        self._clock = clock
+        self._limits = limits
+        self._tasks = tasks
+        self._waiting: deque[Asked] = deque()
+        self._ops_waiting = 0
+        self._wanted = asyncio.Event()
+        self._room = asyncio.Semaphore(limits.in_flight)
+        self._flights: dict[Flight, None] = {}
+        self._landed = asyncio.Event()
+        self._landed.set()
+        # Batches nobody can tell the outcome of; while there are any, nothing new is decided.
+        self._doubtful: list[Flight] = []
+        self._confirmed: list[int] = []
+        self._to_confirm = asyncio.Event()
+        self._attention = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._held: deque[list[Held]] = deque(maxlen=_HELD_BATCHES)
+        self._to_remember = asyncio.Event()
+        self._ended_at = 0.0
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
+        """See `ports.ReactionStore`."""
+        if not ops:
+            return ()
+        if self._ops_waiting >= self._limits.ops_waiting:
+            raise Overloaded("too many changes wait to be saved; nothing was done", retry_after=0.2)
+        answered: asyncio.Future[Sequence[Outcome | Refusal]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Asked(ops, answered))
+        self._ops_waiting += len(ops)
+        self._wanted.set()
+        return await answered
+
+    async def _write(self) -> None:
+        """Decides what waits, group by group, and sends it on its way; never returns."""
+        while True:
+            if not self._waiting:
+                self._wanted.clear()
+                await self._wanted.wait()
+            await self._gather()
+            await self._room.acquire()
+            await self._keep_up()
+            flying = False
+            group, ops = self._take()
+            COMMIT_OPS.observe(len(ops))
+            try:
+                flying = await self._commit(group, ops)
+            except Exception as error:
+                if not isinstance(error, Problem):
+                    log.exception("a batch could not be decided")
+                fail(group, error)
+            finally:
+                if not flying:
+                    self._room.release()
+
+    async def _gather(self) -> None:
+        """Where a batch has only just been sent and few operations wait, gives more of them the time to come."""
+        busy = self._flights or asyncio.get_running_loop().time() - self._ended_at < 0.0007
+        if busy and self._ops_waiting < _FEW_OPS:
+            await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _keep_up(self) -> None:
+        """Sends nothing more after a batch that is slow: what waits in Cassandra's queue runs out of time together."""
+        while self._flights:
+            oldest = next(iter(self._flights))
+            late = time.monotonic() - (oldest.until - self._limits.write_seconds * (1 - _PATIENCE))
+            if late < 0:
+                return
+            await asyncio.wait([oldest.done])
+
+    def _take(self) -> tuple[list[Asked], list[Op]]:
+        waiting = self._waiting
+        group = [waiting.popleft()]
+        ops = list(group[0].ops)
+        while waiting and len(ops) + len(waiting[0].ops) <= self._limits.ops_per_commit:
+            group.append(waiting.popleft())
+            ops += group[-1].ops
+        self._ops_waiting -= len(ops)
+        return group, ops
+
+    async def _commit(self, group: Sequence[Asked], ops: Sequence[Op]) -> bool:
+        """Has the operations decided and taken; whether they are on their way then."""
+        for _ in range(self._limits.rounds):
+            home = self._usable_home()
+            try:
+                decided = await self._step.decide(home.generation, home.node, ops, int(self._clock.now() * 1_000_000))
+            except Lost:
+                self._lose(home)
+                continue
+            batch = Batch(home.node, home.seq + 1, decided.after, decided.entries)
+            blob = encode_batch(batch) if decided.entries else b""
+            taken = await self._offer(home, batch, blob, decided, group)
+            if taken:
+                return taken == "flying"
+            await self._landed.wait()
+            await asyncio.sleep(random.uniform(0, _HELP_PAUSE_SECONDS))
+        raise Unavailable("others change the same targets all the time; nothing was done", retry_after=0.2)
+
+    def _usable_home(self) -> Home:
+        home = self._home
+        if home is None or self._doubtful:
+            self._attention.set()
+            raise Unavailable("the store recovers from a failure; nothing was done", retry_after=0.5)
+        if self._outbox.is_full:
+            raise Overloaded("too many changes wait for the event log; nothing was done", retry_after=1.0)
+        return home
+
+    async def _offer(self, home: Home, batch: Batch, blob: bytes, decided: Decided, group: Sequence[Asked]) -> str:
+        """Offers the batch to Redis. "flying": taken. "answered": nothing had to change. "": refused."""
+        home.attempt += 1
+        confirmed = self._confirmed[:]
+        flight = self._new_flight(home, batch, blob, decided, group)
+        keys = [change.key for change in decided.changes]
+        try:
+            await self._hot.change(
+                home.generation, home.node, home.attempt, batch.seq, blob, decided.changes, self._outbox.published,
+                confirmed,
+            )  # fmt: skip
+        except Moved:
+            CONFLICTS.inc()
+            self._step.drop(keys)
+            del self._confirmed[: len(confirmed)]
+            return ""
+        except (Lost, Fenced):
+            self._lose(home)
+            return ""
+        except OutcomeUnknown:
+            self._step.drop(keys)
+            if not blob or not await self._was_taken(flight):
+                return ""
+        except BaseException:
+            self._step.drop(keys)
+            raise
+        else:
+            self._step.taken(decided)
+            del self._confirmed[: len(confirmed)]
+        if not blob:
+            # The answers rest on batches that may still be on their way.
+            before = next(reversed(self._flights), None)
+            if before is None:
+                answer(group, decided.answers)
+                return "answered"
+            flight.until = time.monotonic() + self._limits.write_seconds
+        else:
+            home.seq = batch.seq
+        self._send(flight)
+        return "flying"
+
+    def _new_flight(self, home: Home, batch: Batch, blob: bytes, decided: Decided, group: Sequence[Asked]) -> Flight:
+        loop = asyncio.get_running_loop()
+        until = time.monotonic() + self._limits.write_seconds
+        return Flight(
+            home, home.attempt, batch, blob, group, decided, until, loop.create_future(), loop.create_future()
+        )
+
+    async def _was_taken(self, flight: Flight) -> bool:
+        """Finds out about a batch whose offer was not answered; from then on it cannot be taken any more."""
+        home = flight.home
+        until = time.monotonic() + self._limits.write_seconds
+        while time.monotonic() < until:
+            try:
+                last = await self._hot.settle(home.generation, home.node, flight.attempt)
+            except (Lost, Fenced):
+                self._lose(home)
+                break  # others find out
+            except Problem:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            flight.until = time.monotonic() + self._limits.write_seconds
+            return last >= flight.batch.seq
+        else:
+            self._doubtful.append(flight)
+            self._attention.set()
+        raise OutcomeUnknown("nobody can tell whether the change was made: Redis did not answer")
+
+    def _send(self, flight: Flight) -> None:
+        before = next(reversed(self._flights), None)
+        self._flights[flight] = None
+        self._landed.clear()
+        self._tasks.start(self._carry(flight, before))
+
+    async def _carry(self, flight: Flight, before: Flight | None) -> None:
+        """Writes a batch, acks it after those before it, and has it published."""
+        ok = False
+        began = time.monotonic()
+        try:
+            await self._store(flight, before)
+            if before is not None and not await before.done:
+                raise OutcomeUnknown("nobody can tell whether an earlier change was saved")
+            if time.monotonic() > flight.until:
+                await self._verify(flight.home)
+            ok = True
+        except Exception as error:
+            if not isinstance(error, Problem):
+                log.exception("a batch could not be saved")
+            self._land_unsaved(flight, error)
+        finally:
+            if not flight.durable.done():
+                flight.durable.set_result(False)
+            flight.done.set_result(ok)
+            del self._flights[flight]
+            if not self._flights:
+                self._landed.set()
+                self._ended_at = asyncio.get_running_loop().time()
+            self._room.release()
+        if ok:
+            COMMIT_SECONDS.observe(time.monotonic() - began)
+            answer(flight.group, flight.decided.answers)
+            self._completed(flight)
+
+    async def _verify(self, home: Home) -> None:
+        """What was saved late counts only if nobody has begun to recover meanwhile."""
+        try:
+            await self._hot.touch(home.generation, home.node, home.node, self._outbox.published)
+        except (Lost, Fenced):
+            self._lose(home)
+            raise OutcomeUnknown("the change took too long to be saved") from None
+
+    async def _store(self, flight: Flight, before: Flight | None) -> None:
+        if flight.blob:
+            await self._rows.save_batch(flight.batch, flight.blob, flight.until)
+        if before is not None and not await before.durable:
+            raise OutcomeUnknown("nobody can tell whether an earlier change was saved")
+        flight.durable.set_result(True)
+        if flight.blob:
+            await self._rows.save_entries(flight.batch.entries, flight.until, flight.decided.records)
+
+    def _completed(self, flight: Flight) -> None:
+        if flight.blob:
+            self._confirmed.append(flight.batch.seq)
+            self._to_confirm.set()
+            self._outbox.add(flight.batch, flight.decided.facts)
+            self._held.append(flight.decided.held)
+            self._to_remember.set()
+
+    def _land_unsaved(self, flight: Flight, error: Exception) -> None:
+        """Nobody can tell whether this batch is saved: it will be, or is found to be lost, before anything new is."""
+        log.warning("a batch is not known to be saved", seq=flight.batch.seq, error=str(error))
+        if flight.blob and flight.home is self._home:
+            self._doubtful.append(flight)
+        self._step.forget()
+        self._attention.set()
+        fail(flight.group, OutcomeUnknown(f"nobody can tell whether the change was saved: {error}"))
+
+    def _lose(self, home: Home) -> None:
+        """This writer may not go on: another finishes what it has left, and a new one begins."""
+        if self._home is home:
+            self._home = None
+            self._ready.clear()
+            log.warning("redis has lost its memory, or others have taken over", outbox=home.node)
+        self._step.forget()
+        self._attention.set()
+
+    def _busy(self) -> Mapping[Key, set[str]]:
+        busy: dict[Key, set[str]] = {}
+        for flight in self._flights:
+            for entry in flight.batch.entries:
+                busy.setdefault((entry.tenant, entry.target), set()).update(fact[0] for fact in entry.facts)
+        return busy
+
+    async def _help(self, writers: Mapping[str, int], may_wait: bool) -> None:
+        if may_wait:  # most often they are just about to finish themselves
+            await asyncio.sleep(_HELP_PAUSE_SECONDS)
+            return
+        home = self._usable_home()
+        await self._recovery.help(home.generation, writers)
+
+    async def _published_by(self, node: str) -> int | None:
+        """Up to where another writer has published; None where it has nothing left."""
+        found = await self._hot.published(node)
+        if found is None and await self._rows.node(node) is not None:
+            return 0  # somebody has yet to adopt it
+        return found

@@ -1,0 +1,50 @@
+"""A cancellation that the work awaited has swallowed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kit.tasks import heeding
+
+
+async def swallowing(begun: asyncio.Event) -> str:
+    begun.set()
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return "as if nothing had happened"
+    return ""
+
+
+async def test_a_loop_ends_though_what_it_awaits_swallows_its_cancellation() -> None:
+    begun = asyncio.Event()
+
+    async def loop() -> None:
+        while True:
+            await heeding(swallowing(begun))
+
+    task = asyncio.create_task(loop())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_what_a_cancelled_task_awaits_afterwards_is_not_disturbed() -> None:
+    begun = asyncio.Event()
+
+    async def answer() -> str:
+        return "tidied up"
+
+    async def tidy() -> str:
+        try:
+            return await swallowing(begun)
+        finally:
+            assert await heeding(answer()) == "tidied up"
+
+    task = asyncio.create_task(tidy())
+    await begun.wait()
+    task.cancel()
+    assert await task == "as if nothing had happened"
