@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict
@@ -40,6 +41,7 @@ class Server(ABC):
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder.absolute()
         self.port = port or self.default_port
+        self.tied = False
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,18 +89,22 @@ class Server(ABC):
             raise CannotStart(f"{self.name}: cannot use the folder {self.folder}: {error.strerror}") from None
         self.configure()
 
-    def start(self, *, tied: bool = False) -> None:
-        """Prepares, spawns and waits until it serves."""
+    def start(self, *, tied: bool | None = None) -> None:
+        """Prepares, spawns and waits until it serves; `tied` as in `spawn`, None: as before."""
+        if tied is not None:
+            self.tied = tied
         self.prepare()
-        self.spawn(tied=tied)
+        self.spawn()
         self.wait_ready()
 
-    def spawn(self, *, tied: bool = False) -> None:
-        """Starts the process; `tied` to the thread that calls, it ends with it however that ends."""
+    def spawn(self) -> None:
+        """Starts the process. A tied one ends with ours, however that ends."""
         if other := self.running():
             raise CannotStart(f"{self.name}: the data in {self.folder} is in use by process {other.pid}")
         for port in self.ports:
             self._check_free(port)
+        # Linux ties a process to the thread that started it: one that is started elsewhere would end with its thread.
+        tied = self.tied and threading.current_thread() is threading.main_thread()
         setpriv = shutil.which("setpriv") if tied else None
         command = [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *self.command()]
         with open(self.log, "ab") as log:

@@ -41,15 +41,14 @@ def free_ports(name: str) -> dict[str, int]:
     return {setting: free_port() for setting in ("port", *further.get(name, ()))}
 
 
-def start(servers: Sequence[Server], *, tied: bool = False) -> None:
+def start(servers: Sequence[Server]) -> None:
     """Starts them side by side; where one cannot, none stays. Raises CannotRun."""
     begun: list[Server] = []
     try:
         with ThreadPoolExecutor(max_workers=max(1, len(servers))) as pool:
             list(pool.map(lambda server: server.prepare(), servers))
-        # In the thread that calls: a tied server ends with the thread that started it.
         for server in servers:
-            server.spawn(tied=tied)
+            server.spawn()
             begun.append(server)
         for server in servers:
             server.wait_ready()
@@ -81,7 +80,9 @@ def running(
         given = settings or {}
         servers = {name: make(name, folder, **{**free_ports(name), **given.get(name, {})}) for name in names}
         leaving.callback(stop, list(servers.values()))
-        start(list(servers.values()), tied=True)
+        for server in servers.values():
+            server.tied = True
+        start(list(servers.values()))
         yield servers
 
 

@@ -154,6 +154,8 @@ def test_servers_of_a_test_end_with_the_process_that_runs_it(tmp_path: Path, eng
     script = f"""if True:
         import engines, pathlib, sys
         with engines.running(["redis"], pathlib.Path({str(tmp_path)!r})) as servers:
+            servers["redis"].kill()
+            servers["redis"].start()
             print(servers["redis"].log.parent / "server.json", flush=True)
             sys.stdin.read()
     """
@@ -171,6 +173,6 @@ def test_postgresql_keeps_its_data_over_a_restart(engines: Engines) -> None:
     psql = ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", server.url, "-c"]
     subprocess.run([*psql, "create table kept (n int); insert into kept values (7)"], check=True, capture_output=True)
     assert server.stop()
-    server.start(tied=True)
+    server.start()
     done = subprocess.run([*psql, "select n from kept"], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "7"
