@@ -106,7 +106,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         hosted = await _open_services(stack, settings, mesh)
         edge = None
         if "gateway" in settings.rooms:
-            edge = await stack.enter_async_context(_gateway(settings, mesh, keys, attachment))
+            edge = await stack.enter_async_context(_gateway(settings, mesh, keys, attachment, serves.is_set))
             hosted += edge.hosted
         interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
         server = await stack.enter_async_context(
@@ -155,7 +155,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
     return hosted
 
 
-def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment) -> Any:
+def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment, is_ready: Callable[[], bool]) -> Any:
     host, _, port = settings.http.rpartition(":")
     own = {
         "host": host,
@@ -171,7 +171,8 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment)
         keys.verifier(),
         attachment,
         node_id=attachment.node_id,
-        is_ready=attachment.is_attached,
+        # Not whether the registry answers: without it sessions still go on, and all gateways would be unready at once.
+        is_ready=is_ready,
         minter=keys.minter(),
         secret=cursor_secret(settings.data / "keys"),
     )
