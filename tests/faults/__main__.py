@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tests.faults import backends
 from tests.faults.running import Result, run_trial
-from tests.faults.trials import FAULTS, ON_FILES, PLANTED, Trial
+from tests.faults.trials import FAULTS, ON_FILES, PLANTED, QUICK, Trial
 
 
 def main() -> int:
     """Runs what was asked for; 0 where no fault did harm and every planted bug was seen."""
     options = _options()
-    trials = [trial for trial in (*FAULTS, *ON_FILES, *PLANTED) if _wanted(trial, options.only)]
+    trials = [trial for trial in (*FAULTS, *ON_FILES, *QUICK, *PLANTED) if _wanted(trial, options.only)]
     if options.list:
         print("\n".join(f"{trial.name:<28} {trial.title}" for trial in trials))
         return 0
@@ -53,7 +53,9 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description=__doc__)
-    parser.add_argument("--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs, files")
+    parser.add_argument(
+        "--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs, files, quick"
+    )
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
     parser.add_argument("--patience", type=float, help="for the dust to settle (10); more where the machine is busy")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the load's chance")
@@ -64,8 +66,8 @@ def _options() -> argparse.Namespace:
 
 def _wanted(trial: Trial, only: str) -> bool:
     names = {name.strip().lower() for name in only.split(",") if name.strip()}
-    group = "bugs" if trial.planted else "faults" if trial.engines else "files"
-    return (not names and group != "files") or trial.name.lower() in names or group in names
+    group = "bugs" if trial.planted else "faults" if trial.engines else trial.name.partition(":")[0]
+    return (not names and group in ("bugs", "faults")) or trial.name.lower() in names or group in names
 
 
 if __name__ == "__main__":

@@ -113,6 +113,13 @@ async def claimed_twice(run: Run) -> None:
                     run.wrong.append(f"{one.name}, who came last, was closed with {one.codes}")
 
 
+async def sockets_lost(run: Run) -> None:
+    """All sockets of those who tap are lost, again and again; they resume."""
+    for _ in range(3):
+        await asyncio.gather(*(phone.hang_up() for phone in run.phones))
+        await asyncio.sleep(run.plan.during / 3)  # the time of the fault
+
+
 async def logged_in_again(run: Run) -> None:
     """A device logs in at another gateway while its first session is alive."""
     first, other = run.cluster.gateways[:2]

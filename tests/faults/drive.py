@@ -37,6 +37,8 @@ class Plan:
     watchers: int = 4
     repeated: float = 0.15
     """How many operations are sent more than once."""
+    least: float = 160.0
+    """Answers a second before the fault, without which it proves nothing."""
     patience: float = 10.0
     """Seconds in which everything must have its answer, and all counts must agree, once there is peace."""
     spread: float = 0.5
@@ -124,7 +126,7 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
     unknown, asked = verdict.seen["unknown"], verdict.seen["operations"]
     if unknown > _MOST_UNKNOWN * asked:
         run.wrong.append(f"{unknown} of {asked} operations never had an answer; their targets cannot be checked")
-    if acked < 200 * plan.before * 0.8:
+    if acked < plan.least * plan.before:
         run.wrong.append(f"too little load before the fault to prove anything: {acked} answered in {plan.before} s")
     events = recorder.events
     return Report(

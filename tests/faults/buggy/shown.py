@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fanout_svc import service as fanout
-from gateway import hub, node
+from gateway import hub, node, trail
 
 
 def older_push() -> None:
@@ -47,8 +47,22 @@ def not_fenced() -> None:
     theirs.fenced = lambda self, session_ids: None
 
 
+def resume_swallows_a_push() -> None:
+    """A session that is resumed misses the first of what came meanwhile."""
+    theirs: Any = trail.Trail
+    after = theirs.after
+
+    def less(self: Any, seq: int) -> Any:
+        missed = after(self, seq)
+        next(missed, None)
+        return missed
+
+    theirs.after = less
+
+
 BUGS: Mapping[str, Callable[[], None]] = {
     "older-push": older_push,
     "last-push-dropped": last_push_dropped,
     "not-fenced": not_fenced,
+    "resume-swallows-a-push": resume_swallows_a_push,
 }
