@@ -174,7 +174,8 @@ class Attachment:
                 request = pb.AttachRequest(complete=True)
             if request is None:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
                     continue
                 except TimeoutError:
                     request = pb.AttachRequest()  # the heartbeat

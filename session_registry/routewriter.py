@@ -77,11 +77,10 @@ class RouteWriter:
         while await self._write():
             if not self._changed and not self._changed_nodes:
                 self._wake.clear()
-                try:
-                    # A look now and then, to see whether what was written is still there.
-                    await asyncio.wait_for(self._wake.wait(), _LOOK)
-                except TimeoutError:
-                    continue
+                # A look now and then, to see whether what was written is still there.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK):
+                        await self._wake.wait()
         await asyncio.Event().wait()
 
     async def _write(self) -> bool:
@@ -112,7 +111,8 @@ class RouteWriter:
         """Notes all there is, at first, whenever what was written is lost, and before it is forgotten; for ever."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._tell_all.wait(), self._refresh)
+                async with asyncio.timeout(self._refresh):
+                    await self._tell_all.wait()
             self._tell_all.clear()
             for effects in everything():
                 self.note(effects)

@@ -194,7 +194,8 @@ class Registry:
         left = self._settle_by - self._clock.monotonic()
         if left > 0 and not self._settled.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), min(left, self._config.life_seconds))
+                async with asyncio.timeout(min(left, self._config.life_seconds)):
+                    await self._settled.wait()
             self.check()
         return self._settled.is_set() or self._clock.monotonic() >= self._settle_by
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -134,10 +135,10 @@ class RedisLeader:
             log.info("the lease could not be given up; it ends by itself", reason=str(error))
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._resigned.wait(), seconds)
-        except TimeoutError:
-            return
+        # Not `wait_for`, which loses a cancellation that comes with what it waits for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._resigned.wait()
 
 
 def lease_keys(redis: Redis) -> list[str]:

@@ -193,6 +193,43 @@ def test_what_goes_beyond_a_limit_changes_nothing() -> None:
     assert table.sizes() == (1, 0, 0)
 
 
+def test_a_node_of_the_leader_before_has_a_lease_to_attach_anew_and_holds_nothing(table: Table) -> None:
+    before = Node("n1", "n1:1", (), epoch=NOON.micros + 50)
+    assert table.expect(before, 0.0).delta == Delta(up=(before,))
+    assert table.expect(before, 0.0) == Effects()
+    with pytest.raises(Replaced):
+        table.tell("n1", NOON.micros, Told(), NOON)
+    found, effects = table.attach(node("n1"), after(9))
+    assert effects.delta == Delta(down=("n1",), up=(found,))
+    assert found.epoch > before.epoch
+    table.expect(Node("n2", "n2:1", (), 1), 0.0)
+    assert table.expire(10.0).delta.down == ("n2",)
+
+
+def test_epochs_begin_above_the_term() -> None:
+    table = Table(lease=10.0, epoch=NOON.micros + 10**9)
+    assert attached(table, "n1") == NOON.micros + 10**9 + 1
+
+
+def test_an_epoch_that_no_leader_can_have_given_counts_as_given_now(table: Table) -> None:
+    epoch = attached(table, "n1")
+    now = Instant(NOON.micros, 0.0, NOON.micros + 3_000_000)
+    guess = NOON.micros + 60_000_000
+    (told,) = table.tell("n1", epoch, Told(opened=(login("s1", epoch=guess),)), now).granted
+    assert epoch < told.epoch <= now.ceiling
+    (later,) = table.tell("n1", epoch, Told(opened=(login("s2"),)), now).granted
+    assert told.epoch < later.epoch <= now.ceiling
+    assert table.highest_epoch() <= now.ceiling
+
+
+def test_effects_tell_which_owners_ended_and_closing_twice_is_closing_once(table: Table) -> None:
+    epoch = attached(table, "n1")
+    table.tell("n1", epoch, Told(opened=(login("s1"), login("s2", "laptop"), login("s3", ""))), NOON)
+    assert ids(table.tell("n1", epoch, Told(closed=("s1", "s1", "s9")), NOON).ended) == [("n1", "s1")]
+    assert ids(table.tell("n1", epoch, Told(opened=(login("s2", "tablet"),)), NOON).ended) == [("n1", "s2")]
+    assert set(ids(table.leave("n1", epoch).ended)) == {("n1", "s2"), ("n1", "s3")}
+
+
 NAMES = st.sampled_from(["n1", "n2", "n3"])
 TOPICS = st.sampled_from([Topic("acme", f"messages/{i}") for i in range(4)])
 DEVICES = st.sampled_from(["", "phone", "laptop"])
@@ -241,6 +278,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.micros = NOON.micros
         self.holders: dict[str, Holder] = {}
         self.view = View()
+        self.routes: dict[tuple[str, DeviceKey], Session] = {}
         self.next_id = 0
 
     def now(self) -> Instant:
@@ -252,6 +290,12 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def carry_out(self, effects: Effects) -> None:
         self.view.apply(effects.delta)
+        for session in (*effects.ended, *effects.fenced):
+            if self.routes.get((session.user, session.device_key)) == session:
+                del self.routes[session.user, session.device_key]
+        for session in effects.granted:
+            if session not in effects.fenced:
+                self.routes[session.user, session.device_key] = session
         for session in effects.granted:
             self.holders[session.node_id].sessions[session.session_id] = session
         for session in effects.fenced:
@@ -364,7 +408,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def the_registry_restarts_and_all_tell_it_anew(self, order: list[str]) -> None:
         before = self.owners()
         wanted = {(name, topic) for name, holder in self.holders.items() for topic in holder.topics}
-        self.table, self.view = Table(lease=10.0), View()
+        self.table, self.view, self.routes = Table(lease=10.0), View(), {}
         for name in order:
             if name in self.holders:
                 holder = self.holders[name]
@@ -388,6 +432,10 @@ class RegistryMachine(RuleBasedStateMachine):
         }
         held = {(n, s.session_id, s.epoch) for n, holder in self.holders.items() for s in holder.sessions.values()}
         assert owned == held, "who is not an owner has been fenced, and no owner has"
+
+    @invariant()
+    def what_effects_say_of_owners_is_what_is(self) -> None:
+        assert self.routes == self.owners()
 
     @invariant()
     def what_watchers_were_told_is_what_is(self) -> None:
