@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -18,7 +18,7 @@ from kit.tasks import Crew, crew
 from reaction_svc.adapters.cassandra_flight import Limits
 from reaction_svc.adapters.cassandra_outbox import TOPIC
 from reaction_svc.adapters.cassandra_recovery import Home
-from reaction_svc.adapters.cassandra_rows import SCHEMA, Rows
+from reaction_svc.adapters.cassandra_rows import SCHEMA, Key, Rows
 from reaction_svc.adapters.cassandra_writer import Writer
 from reaction_svc.adapters.redis_hot import Fenced, Hot, Lost
 from reaction_svc.ports import FactCodec
@@ -119,6 +119,13 @@ class CassandraReactionStore(Writer):
         self._doubtful.clear()
         log.info("doubtful batches are settled", saved=len(taken), lost=len(doubtful) - len(taken))
 
+    def _busy(self) -> Mapping[Key, set[str]]:
+        busy: dict[Key, set[str]] = {}
+        for flight in self._flights:
+            for entry in flight.batch.entries:
+                busy.setdefault((entry.tenant, entry.target), set()).update(fact[0] for fact in entry.facts)
+        return busy
+
     async def _confirm(self) -> None:
         """Tells Redis what is saved where no batch does so soon; never returns."""
         while True:
@@ -170,7 +177,7 @@ class CassandraReactionStore(Writer):
         """Finishes what is under way, as far as that goes quickly, and leaves the rest to others."""
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                while self._waiting or self._flights:
+                while self._queue.ops or self._flights:
                     await self._landed.wait()
                     await asyncio.sleep(0)
                 home = self._home
@@ -198,8 +205,7 @@ class CassandraReactionStore(Writer):
 
     def close(self) -> None:
         """Tells those who still wait."""
-        for asked in self._waiting:
-            asked.answered.cancel()
+        self._queue.close()
 
 
 @asynccontextmanager

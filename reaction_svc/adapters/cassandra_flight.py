@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kit.errors import Overloaded
 from reaction_svc.adapters.cassandra_batch import Batch
 from reaction_svc.adapters.cassandra_recovery import Home
 from reaction_svc.adapters.cassandra_step import Decided
@@ -60,6 +63,59 @@ class Flight:
     until: float
     durable: asyncio.Future[bool]
     done: asyncio.Future[bool]
+
+
+class Queue:
+    """Calls of `apply` that wait for a batch."""
+
+    def __init__(self, most: int, at_once: int) -> None:
+        """At most so many operations wait, and so many are taken at once, unless one call brings more."""
+        self._most = most
+        self._at_once = at_once
+        self._waiting: deque[Asked] = deque()
+        self._wanted = asyncio.Event()
+        self.ops = 0
+
+    def add(self, ops: Sequence[Op]) -> asyncio.Future[Sequence[Outcome | Refusal]]:
+        """Waits with the others; raises Overloaded."""
+        if self.ops >= self._most:
+            raise Overloaded("too many changes wait to be saved; nothing was done", retry_after=0.2)
+        answered: asyncio.Future[Sequence[Outcome | Refusal]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Asked(ops, answered))
+        self.ops += len(ops)
+        self._wanted.set()
+        return answered
+
+    async def grown(self) -> None:
+        """Returns once something waits."""
+        while not self._waiting:
+            self._wanted.clear()
+            await self._wanted.wait()
+
+    def take(self) -> tuple[list[Asked], list[Op]]:
+        """The calls of the next batch, and all their operations."""
+        waiting = self._waiting
+        group = [waiting.popleft()]
+        ops = list(group[0].ops)
+        while waiting and len(ops) + len(waiting[0].ops) <= self._at_once:
+            group.append(waiting.popleft())
+            ops += group[-1].ops
+        self.ops -= len(ops)
+        return group, ops
+
+    def close(self) -> None:
+        """Tells those who still wait."""
+        for asked in self._waiting:
+            asked.answered.cancel()
+
+
+def new_flight(
+    home: Home, batch: Batch, blob: bytes, group: Sequence[Asked], decided: Decided, seconds: float
+) -> Flight:
+    """A batch about to be offered to Redis, which has so many seconds from now."""
+    loop = asyncio.get_running_loop()
+    until = time.monotonic() + seconds
+    return Flight(home, home.attempt, batch, blob, group, decided, until, loop.create_future(), loop.create_future())
 
 
 def answer(group: Sequence[Asked], answers: Sequence[Outcome | Refusal]) -> None:

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cassandra.query import BatchStatement, PreparedStatement
+from cassandra.query import PreparedStatement
 
 from kit.adapters.cassandra import Cassandra
 from kit.adapters.cassandra_raw import (
-    RawRow,
     bigint,
     boolean,
     int32,
-    raw_batch,
     raw_row,
     routing_key,
     smallint,
@@ -38,15 +36,14 @@ from reaction_svc.adapters.cassandra_batch import (
     records_of,
     sliced,
 )
+from reaction_svc.adapters.cassandra_parts import LARGE, Part, divided
+from reaction_svc.adapters.cassandra_statements import CQL
 
 Key = tuple[str, str]
 SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
 SLOT = 1_000  # batches of an outbox in one partition
 _KEYS_AT_ONCE = 100
 _USERS_AT_ONCE = 500
-_ROWS_AT_ONCE = 500
-# Batches of several partitions are limited by the server, 50 KiB, and divided by it.
-_PARTITIONS_AT_ONCE, _BYTES_AT_ONCE = 10, 20_000
 _OUTBOX_SECONDS = 86_400
 
 
@@ -61,14 +58,6 @@ class Row(NamedTuple):
     action: int
 
 
-class _Part(NamedTuple):
-    """Rows of one partition, its routing key, and their size in bytes, roughly."""
-
-    key: bytes
-    rows: list[RawRow]
-    size: int
-
-
 class OutboxNode(NamedTuple):
     """The state of an outbox: see the schema."""
 
@@ -76,33 +65,6 @@ class OutboxNode(NamedTuple):
     generation: str
     published: int
     cut: int | None
-
-
-_CQL = {
-    "save_head": "INSERT INTO reactions (tenant, target, bucket, head) VALUES (?, ?, 0, ?) USING TIMESTAMP ?",
-    "save_record": "INSERT INTO reactions (tenant, target, bucket, user, emoji, held, version, op_id, action)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
-    "save_answers": "INSERT INTO operations (tenant, target, slice, part, stamp, answers) VALUES (?, ?, ?, ?, ?, ?)"
-    " USING TIMESTAMP ? AND TTL ?",
-    "save_batch": "INSERT INTO outbox (node, slot, seq, data) VALUES (?, ?, ?, ?) USING TTL ?",
-    "heads": "SELECT DISTINCT target, head FROM reactions WHERE tenant = ? AND target IN ? AND bucket = 0",
-    "head": "SELECT DISTINCT head FROM reactions WHERE tenant = ? AND target = ? AND bucket = 0",
-    "records": "SELECT user, emoji, held, version, op_id, action FROM reactions"
-    " WHERE tenant = ? AND target = ? AND bucket = ? AND user IN ?",
-    "own": "SELECT target, emoji, held, version FROM reactions"
-    " WHERE tenant = ? AND target IN ? AND bucket = ? AND user = ?",
-    "scan": "SELECT user, emoji, held, version FROM reactions WHERE tenant = ? AND target = ? AND bucket = ?",
-    "answers": "SELECT answers FROM operations WHERE tenant = ? AND target = ? AND slice = ? AND part IN ?",
-    "targets": "SELECT DISTINCT tenant, target, bucket, head, token(tenant, target, bucket) FROM reactions"
-    " WHERE token(tenant, target, bucket) > ? LIMIT ?",
-    "batches": "SELECT seq, data FROM outbox WHERE node = ? AND slot = ? AND seq > ? LIMIT ?",
-    "nodes": "SELECT node, generation, published, cut FROM outbox_node",
-    "node": "SELECT node, generation, published, cut FROM outbox_node WHERE node = ?",
-    "save_node": "INSERT INTO outbox_node (node, generation, published) VALUES (?, ?, ?)",
-    "save_published": "UPDATE outbox_node SET published = ? WHERE node = ?",
-    "save_cut": "UPDATE outbox_node SET cut = ? WHERE node = ?",
-    "drop_node": "DELETE FROM outbox_node WHERE node = ?",
-}
 
 
 class Rows:
@@ -116,10 +78,10 @@ class Rows:
     @classmethod
     async def prepared(cls, cassandra: Cassandra, op_seconds: float) -> Rows:
         """Prepares the statements."""
-        found = await asyncio.gather(*(cassandra.prepare(cql) for cql in _CQL.values()))
+        found = await asyncio.gather(*(cassandra.prepare(cql) for cql in CQL.values()))
         for statement in found:
             statement.is_idempotent = True  # of the writes too: they bring their timestamp, or say all that is to be
-        return cls(cassandra, dict(zip(_CQL, found, strict=True)), op_seconds)
+        return cls(cassandra, dict(zip(CQL, found, strict=True)), op_seconds)
 
     async def save_batch(self, batch: Batch, blob: bytes, until: float) -> None:
         """Writes the outbox's row: from then on the batch has happened. `until` is on the monotonic clock."""
@@ -130,19 +92,19 @@ class Rows:
         self, entries: Sequence[Entry], until: float, records: Sequence[Sequence[Record]] | None = None
     ) -> None:
         """Writes all that follows from a batch; again or late, that changes nothing. `records`: of each entry."""
-        parts: list[_Part] = []
+        parts: list[Part] = []
         for at, entry in enumerate(entries):
             parts += self._parts(entry, records[at] if records else records_of(entry))
-        await all_of(*(self._write(batch, until) for batch in _batches(parts)))
+        await all_of(*(self._write(batch, until) for batch in divided(parts)))
 
-    def _parts(self, entry: Entry, records: Sequence[Record]) -> list[_Part]:
+    def _parts(self, entry: Entry, records: Sequence[Record]) -> list[Part]:
         """What is to be written to each partition."""
         tenant, target, head = entry.tenant.encode(), entry.target.encode(), entry.head
         buckets, stamp = head.buckets, bigint(head.stamp)
         text = encode_head(head)
         first = [raw_row(self._statements["save_head"], (tenant, target, text, stamp))]
         size = len(text) + (200 * len(records) if buckets == 1 else 0)
-        found = [_Part(routing_key(tenant, target, smallint(0)), first, size)]
+        found = [Part(routing_key(tenant, target, smallint(0)), first, size)]
         by_bucket = {0: first}
         save = self._statements["save_record"].query_id
         numbers = [smallint(bucket) for bucket in range(buckets)]
@@ -153,7 +115,7 @@ class Rows:
                 place = numbers[bucket]
                 if bucket not in by_bucket:
                     by_bucket[bucket] = []
-                    found.append(_Part(routing_key(tenant, target, place), by_bucket[bucket], _BYTES_AT_ONCE))
+                    found.append(Part(routing_key(tenant, target, place), by_bucket[bucket], LARGE))
                 rows = by_bucket[bucket]
             values = (
                 tenant, target, place, user.encode(), emoji.encode(), boolean[held], bigint(version), op_id.encode(),
@@ -162,14 +124,14 @@ class Rows:
             rows.append((True, save, values))
         return found + self._answer_parts(tenant, target, stamp, entry.ops)
 
-    def _answer_parts(self, tenant: bytes, target: bytes, stamp: bytes, ops: Sequence[OpRow]) -> list[_Part]:
-        found: dict[str, _Part] = {}
+    def _answer_parts(self, tenant: bytes, target: bytes, stamp: bytes, ops: Sequence[OpRow]) -> list[Part]:
+        found: dict[str, Part] = {}
         save = self._statements["save_answers"]
         seconds = int32(self._op_seconds)
         for (slice_, part), some in sliced(ops).items():
             blob = encode_answers(some)
             name = slice_.encode()
-            known = found.get(slice_) or _Part(routing_key(tenant, target, name), [], 0)
+            known = found.get(slice_) or Part(routing_key(tenant, target, name), [], 0)
             known.rows.append(raw_row(save, (tenant, target, name, part.encode(), stamp, blob, stamp, seconds)))
             found[slice_] = known._replace(size=known.size + 200 + len(blob))
         return list(found.values())
@@ -295,27 +257,6 @@ def latest(rows: Iterable[Row]) -> list[Row]:
         if known is None or row.version > known.version:
             found[row.user, row.emoji] = row
     return list(found.values())
-
-
-def _batches(parts: Sequence[_Part]) -> Iterable[BatchStatement]:
-    """Divides what is to be written: large partitions by themselves, small ones some together."""
-    together: list[RawRow] = []
-    key = b""
-    partitions = size = 0
-    for part in parts:
-        if part.size >= _BYTES_AT_ONCE:
-            for at in range(0, len(part.rows), _ROWS_AT_ONCE):
-                yield raw_batch(part.rows[at : at + _ROWS_AT_ONCE], part.key)
-            continue
-        if together and (partitions == _PARTITIONS_AT_ONCE or size + part.size > _BYTES_AT_ONCE):
-            yield raw_batch(together, key)
-            together, partitions, size = [], 0, 0
-        key = key if together else part.key
-        together += part.rows
-        partitions += 1
-        size += part.size
-    if together:
-        yield raw_batch(together, key)
 
 
 async def all_of(*work: Any) -> list[Any]:

@@ -15,11 +15,11 @@ from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
 from kit.tasks import Crew
 from reaction_svc.adapters.cassandra_batch import Batch, encode_batch
-from reaction_svc.adapters.cassandra_flight import Asked, Flight, Limits, answer, fail
+from reaction_svc.adapters.cassandra_flight import Asked, Flight, Limits, Queue, answer, fail, new_flight
 from reaction_svc.adapters.cassandra_outbox import Outbox, Publisher
 from reaction_svc.adapters.cassandra_reads import Reads
 from reaction_svc.adapters.cassandra_recovery import Home, Recovery
-from reaction_svc.adapters.cassandra_rows import Key, Rows
+from reaction_svc.adapters.cassandra_rows import Rows
 from reaction_svc.adapters.cassandra_step import Decided, Step
 from reaction_svc.adapters.redis_hot import Fenced, Held, Hot, Lost, Moved
 from reaction_svc.domain import Op, Outcome, Refusal
@@ -55,9 +55,7 @@ class Writer(Reads):
         self._clock = clock
         self._limits = limits
         self._tasks = tasks
-        self._waiting: deque[Asked] = deque()
-        self._ops_waiting = 0
-        self._wanted = asyncio.Event()
+        self._queue = Queue(limits.ops_waiting, limits.ops_per_commit)
         self._room = asyncio.Semaphore(limits.in_flight)
         self._flights: dict[Flight, None] = {}
         self._landed = asyncio.Event()
@@ -77,25 +75,17 @@ class Writer(Reads):
         """See `ports.ReactionStore`."""
         if not ops:
             return ()
-        if self._ops_waiting >= self._limits.ops_waiting:
-            raise Overloaded("too many changes wait to be saved; nothing was done", retry_after=0.2)
-        answered: asyncio.Future[Sequence[Outcome | Refusal]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Asked(ops, answered))
-        self._ops_waiting += len(ops)
-        self._wanted.set()
-        return await answered
+        return await self._queue.add(ops)
 
     async def _write(self) -> None:
         """Decides what waits, group by group, and sends it on its way; never returns."""
         while True:
-            if not self._waiting:
-                self._wanted.clear()
-                await self._wanted.wait()
+            await self._queue.grown()
             await self._gather()
             await self._room.acquire()
             await self._keep_up()
             flying = False
-            group, ops = self._take()
+            group, ops = self._queue.take()
             COMMIT_OPS.observe(len(ops))
             try:
                 flying = await self._commit(group, ops)
@@ -110,7 +100,7 @@ class Writer(Reads):
     async def _gather(self) -> None:
         """Where a batch has only just been sent and few operations wait, gives more of them the time to come."""
         busy = self._flights or asyncio.get_running_loop().time() - self._ended_at < 0.0007
-        if busy and self._ops_waiting < _FEW_OPS:
+        if busy and self._queue.ops < _FEW_OPS:
             await asyncio.sleep(_GATHER_SECONDS)
 
     async def _keep_up(self) -> None:
@@ -121,16 +111,6 @@ class Writer(Reads):
             if late < 0:
                 return
             await asyncio.wait([oldest.done])
-
-    def _take(self) -> tuple[list[Asked], list[Op]]:
-        waiting = self._waiting
-        group = [waiting.popleft()]
-        ops = list(group[0].ops)
-        while waiting and len(ops) + len(waiting[0].ops) <= self._limits.ops_per_commit:
-            group.append(waiting.popleft())
-            ops += group[-1].ops
-        self._ops_waiting -= len(ops)
-        return group, ops
 
     async def _commit(self, group: Sequence[Asked], ops: Sequence[Op]) -> bool:
         """Has the operations decided and taken; whether they are on their way then."""
@@ -163,7 +143,7 @@ class Writer(Reads):
         """Offers the batch to Redis. "flying": taken. "answered": nothing had to change. "": refused."""
         home.attempt += 1
         confirmed = self._confirmed[:]
-        flight = self._new_flight(home, batch, blob, decided, group)
+        flight = new_flight(home, batch, blob, group, decided, self._limits.write_seconds)
         keys = [change.key for change in decided.changes]
         try:
             await self._hot.change(
@@ -199,13 +179,6 @@ class Writer(Reads):
             home.seq = batch.seq
         self._send(flight)
         return "flying"
-
-    def _new_flight(self, home: Home, batch: Batch, blob: bytes, decided: Decided, group: Sequence[Asked]) -> Flight:
-        loop = asyncio.get_running_loop()
-        until = time.monotonic() + self._limits.write_seconds
-        return Flight(
-            home, home.attempt, batch, blob, group, decided, until, loop.create_future(), loop.create_future()
-        )
 
     async def _was_taken(self, flight: Flight) -> bool:
         """Finds out about a batch whose offer was not answered; from then on it cannot be taken any more."""
@@ -304,13 +277,6 @@ class Writer(Reads):
             log.warning("redis has lost its memory, or others have taken over", outbox=home.node)
         self._step.forget()
         self._attention.set()
-
-    def _busy(self) -> Mapping[Key, set[str]]:
-        busy: dict[Key, set[str]] = {}
-        for flight in self._flights:
-            for entry in flight.batch.entries:
-                busy.setdefault((entry.tenant, entry.target), set()).update(fact[0] for fact in entry.facts)
-        return busy
 
     async def _help(self, writers: Mapping[str, int], may_wait: bool) -> None:
         if may_wait:  # most often they are just about to finish themselves

@@ -10,16 +10,16 @@ import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import SystemClock
 from kit.ids import new_id
 from reaction_svc.adapters.sqlite import open_sqlite_store
 from reaction_svc.codec import facts_to_bytes
-from reaction_svc.domain import Action, Fact, Op, Outcome
-from reaction_svc.ports import ReactionStore
+from reaction_svc.domain import Action, Fact, Op, Outcome, Refusal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -44,7 +44,15 @@ async def load(path: Path, name: str, batches: int) -> None:
         await toggle(store, name, batches)
 
 
-async def toggle(store: ReactionStore, name: str, batches: int) -> None:
+class Applies(Protocol):
+    """The half of a store that is loaded."""
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
+        """See `ports.ReactionStore`."""
+        ...
+
+
+async def toggle(store: Applies, name: str, batches: int) -> None:
     """Toggles 5 users' reactions on 3 targets, five callers at once, in batches of 5."""
     rng = random.Random(name)
     for i in range(batches):

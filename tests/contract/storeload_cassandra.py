@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -12,11 +13,29 @@ from kit.adapters.cassandra import open_cassandra
 from kit.adapters.redis import open_redis
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import SystemClock
+from kit.errors import OutcomeUnknown, Unavailable
 from reaction_svc.adapters.cassandra import Limits, open_cassandra_store
 from reaction_svc.codec import facts_to_bytes
+from reaction_svc.domain import Op, Outcome, Refusal
+from reaction_svc.ports import ReactionStore
 from tests.contract.storeload import toggle
 
 LIMITS = Limits(grace_seconds=0.3, write_seconds=10.0, lease_seconds=2.0, rounds=1_000)
+
+
+class Insisting:
+    """Asks until there is an answer, as a client does: its operations have ids."""
+
+    def __init__(self, store: ReactionStore) -> None:
+        self._store = store
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
+        """See `ports.ReactionStore`."""
+        while True:
+            try:
+                return await self._store.apply(ops)
+            except (Unavailable, OutcomeUnknown):
+                await asyncio.sleep(0.05)
 
 
 async def load(redis: str, cassandra: str, log: Path, name: str, batches: int) -> None:
@@ -28,7 +47,7 @@ async def load(redis: str, cassandra: str, log: Path, name: str, batches: int) -
         open_cassandra_store(session, client, events, facts_to_bytes, SystemClock(), LIMITS) as store,
     ):
         await store.ready()
-        await toggle(store, name, batches)
+        await toggle(Insisting(store), name, batches)
 
 
 if __name__ == "__main__":
