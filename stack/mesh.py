@@ -110,11 +110,8 @@ def _engines(settings: Settings, options: Options, say: Callable[[str], None]) -
     if not options.engines or settings.records or settings.hot or settings.events:
         yield settings
         return
-    try:
-        import engines
-    except ImportError:
-        where = "name others with PLAUDIT_RECORDS, PLAUDIT_HOT and PLAUDIT_EVENTS"
-        raise CannotStart(f"the engines come with the source tree; {where}") from None
+    import engines
+
     say(f"starting {', '.join(_ENGINES)}")
     with ExitStack() as stack:
         try:
