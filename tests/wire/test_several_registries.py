@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ async def agree(reach: Mesh, addresses: Sequence[str], user: str, *expected: tup
 async def refusal(reach: Mesh, address: str) -> RemoteError:
     """How a registry that does not lead refuses a node."""
     node = RawNode(reach, address)
-    await node.call.write(pb.AttachRequest())
+    with suppress(grpc.aio.AioRpcError):  # it may be refused before it has said anything
+        await node.call.write(pb.AttachRequest())
     return await node.failure()
 
 
