@@ -38,7 +38,13 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
     for number, trial in enumerate(trials):
         name = f"{number:02}-{trial.name.replace(':', '-')}"
         result = await run_trial(
-            trial, folder / name, servers, seed=options.seed, seconds=options.seconds, patience=options.patience
+            trial,
+            folder / name,
+            servers,
+            seed=options.seed,
+            seconds=options.seconds,
+            patience=options.patience,
+            rate=options.rate,
         )
         results.append(result)
         print("\n".join([result.line, *(f"       {one}" for one in result.details())]), flush=True)
@@ -57,6 +63,7 @@ def _options() -> argparse.Namespace:
         "--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs, files, quick"
     )
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
+    parser.add_argument("--rate", type=float, help="operations a second (260); below 200 a run proves little")
     parser.add_argument("--patience", type=float, help="for the dust to settle (10); more where the machine is busy")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the load's chance")
     parser.add_argument("--keep", help="the folder for histories and logs of bad runs")

@@ -77,12 +77,15 @@ async def run_trial(
     seed: int,
     seconds: float | None = None,
     patience: float | None = None,
+    rate: float | None = None,
 ) -> Result:
     """Makes the system, runs the trial in it, and ends it. The history and the logs of a bad run stay in `folder`."""
     plan = replace(Plan(seed=seed), **trial.plan)
     if seconds is not None and not trial.planted:
         plan = replace(plan, before=seconds, during=seconds)
     await asyncio.to_thread(folder.mkdir, parents=True)
+    if rate is not None:
+        plan = replace(plan, rate=rate, least=0.6 * rate)
     if patience is not None:
         plan = replace(plan, patience=patience)
     recorder = Recorder(folder / "history.jsonl")
