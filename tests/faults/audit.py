@@ -14,6 +14,7 @@ from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from tests.faults.backends import Backends
 from tests.faults.doors import status_of
 from tests.faults.history import Recorder
 from tests.faults.load import TARGETS, TENANTS
@@ -33,7 +34,9 @@ class Auditor:
         counters: Mapping[str, grpc.aio.Channel],
         tokens: Mapping[str, str],
         recorder: Recorder,
+        backends: Backends | None,
     ) -> None:
+        self._backends = backends
         self._reactions: dict[str, Any] = {
             name: pb_grpc.ReactionServiceStub(channel) for name, channel in reactions.items()
         }
@@ -60,8 +63,11 @@ class Auditor:
                 known[tenant, target] = max(version, known.get((tenant, target), 0))
             await asyncio.sleep(pause)  # the pace of the readers
 
-    async def final(self, people: Sequence[tuple[str, str]], phones: Sequence[Phone]) -> Readings:
-        """What everyone has now; raises grpc.aio.AioRpcError where somebody does not answer."""
+    async def final(self, people: Sequence[tuple[str, str]], phones: Sequence[Phone], *, late: bool) -> Readings:
+        """What everyone has now; raises grpc.aio.AioRpcError where somebody does not answer.
+
+        `late`: counts are taken as they are, however far behind the records.
+        """
         readings = Readings()
         for name in self._reactions:
             found = await self._tally(name)
@@ -77,7 +83,9 @@ class Auditor:
         for tenant, target in readings.tallies:
             readings.reactors[tenant, target] = await self._reactors(stub, tenant, target)
         for name in self._counters:
-            readings.counts[name] = await self._final_counts(name, readings.tallies)
+            readings.counts[name] = await self._final_counts(name, readings.tallies, late)
+        if self._backends is not None:
+            readings.counts["redis"] = await asyncio.to_thread(self._backends.counts, list(readings.tallies))
         for phone in phones:
             readings.counts[f"last push to {phone.name}"] = {
                 (phone.tenant, topic): phone.shown.get(topic, (0, {}))
@@ -108,13 +116,14 @@ class Auditor:
                 return frozenset(found)
             page.page_token = answer.next_page_token
 
-    async def _final_counts(self, name: str, tallies: Mapping[Key, Counted]) -> dict[Key, Counted]:
+    async def _final_counts(self, name: str, tallies: Mapping[Key, Counted], late: bool) -> dict[Key, Counted]:
         found: dict[Key, Counted] = {}
         for tenant in TENANTS:
             least = {key[1]: version for key, (version, _) in tallies.items() if key[0] == tenant}
             if not least:
                 continue
-            request = counter_pb.GetCountsRequest(targets=list(least), min_versions=list(least.values()))
+            versions = [] if late else list(least.values())
+            request = counter_pb.GetCountsRequest(targets=list(least), min_versions=versions)
             answer = await self._counters[name].GetCounts(
                 request, metadata=self._who(tenant, "auditor"), timeout=_SECONDS
             )

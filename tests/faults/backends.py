@@ -7,10 +7,12 @@ import re
 import tempfile
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import redis
 
 import engines
 from engines.kafka import Kafka
@@ -19,6 +21,8 @@ from engines.toxiproxy import Toxiproxy
 from stack.config import load
 from stack.migrate import migrate
 from tests.engines import RUNNING
+from tests.faults.model import Key
+from tests.faults.readings import Counted
 
 ENGINES = ("redis", "cassandra", "kafka")
 _BYTES = re.compile(r'^toxiproxy_proxy_received_bytes_total\{.*proxy="(\w+)".*\} (\S+)$', re.MULTILINE)
@@ -76,10 +80,15 @@ class Backends:
         """Bytes that the nodes of this trial have sent to an engine."""
         return self._meter.through(engine) - self._before[engine]
 
-    @property
-    def redis_prefix(self) -> str:
-        """Of all keys of this trial."""
-        return f"{self._prefix}:"
+    def counts(self, keys: Sequence[Key]) -> dict[Key, Counted]:
+        """The counts in Redis as anyone may read them; none where there is no hash."""
+        found: dict[Key, Counted] = {}
+        with redis.Redis(port=self.servers["redis"].port, decode_responses=True) as client:
+            for key in keys:
+                row: Any = client.hgetall(f"{self._prefix}:reaction_counts:{key[0]}:{key[1]}")
+                version = int(row.pop("version", -1))
+                found[key] = (version, {emoji: int(count) for emoji, count in row.items()})
+        return found
 
 
 @contextmanager

@@ -94,7 +94,7 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
         channels = {name: await _channel(stack, cluster.nodes[name].grpc) for name in _grpc_nodes(cluster)}
         reactions = {node.name: channels[node.name] for node in cluster.of("reaction_svc")}
         counters = {node.name: channels[node.name] for node in cluster.of("counter_svc")}
-        auditor = Auditor(reactions, counters, tokens, recorder)
+        auditor = Auditor(reactions, counters, tokens, recorder, cluster.backends)
         journal = Journal(recorder, "load")
         doors = [GrpcDoor(name, channel, tokens, journal) for name, channel in reactions.items()]
         phones, watchers = _people(cluster, plan, recorder)
@@ -175,7 +175,7 @@ async def _settled(
     while True:
         late = time.monotonic() > until
         try:
-            readings = await auditor.final(people, phones)
+            readings = await auditor.final(people, phones, late=late)
         except grpc.aio.AioRpcError:
             if late:
                 raise

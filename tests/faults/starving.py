@@ -92,6 +92,12 @@ def told_redis(*commands: Callable[[redis.Redis], object]) -> Fault:
     return fault
 
 
+async def flushed_at_rest(run: Run) -> None:
+    """Redis loses everything when nothing changes any more: only a rebuild brings it back."""
+    await run.load.finish(run.plan.patience)
+    await told_redis(lambda client: client.flushall())(run)
+
+
 async def zombie(run: Run) -> None:
     """F6: a consumer stands still beyond its lease, its partitions are folded elsewhere, and it comes back."""
     nodes = [run.cluster.of("counter_svc")[0], run.cluster.of("fanout_svc")[0]]

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from counter_svc import counts, domain, service
+from counter_svc import counts, domain, publisher, service
 from counter_svc.adapters import sqlite
 
 
@@ -58,8 +58,20 @@ def min_version_ignored() -> None:
     shards.get = lambda self, keys, min_versions=(), *more, **named: get(self, keys, (), *more, **named)
 
 
+def counts_not_rebuilt() -> None:
+    """What Redis has lost stays lost until it changes again."""
+    theirs: Any = publisher.Publisher
+
+    async def put(self: Any, values: Any, corrected: Any) -> bool:
+        await self._shared.put(values, [key for key in values if key in corrected])
+        return False
+
+    theirs._put = put
+
+
 BUGS: Mapping[str, Callable[[], None]] = {
     "counted-twice": counted_twice,
     "position-before-effect": position_before_effect,
+    "counts-not-rebuilt": counts_not_rebuilt,
     "min-version-ignored": min_version_ignored,
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from kit.clock import SystemClock
-from kit.errors import Unavailable
+from kit.errors import OutcomeUnknown, Unavailable
 from reaction_svc import app, domain
 from reaction_svc.adapters import sqlite, sqlite_step
 
@@ -128,6 +129,35 @@ def refused_but_made() -> None:
     store._commit = denying
 
 
+def outbox_dropped() -> None:
+    """Facts that the log does not take at once are forgotten."""
+    from reaction_svc.adapters import cassandra_outbox
+
+    theirs: Any = cassandra_outbox.Publisher
+    append = theirs._append
+
+    async def once(self: Any, *what: Any) -> None:
+        self._log = _Forgetful(self._log)
+        await append(self, *what)
+
+    theirs._append = once
+
+
+class _Forgetful:
+    """A log that takes everything."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = getattr(log, "_log", log)
+
+    async def append(self, *what: Any) -> int:
+        with suppress(Unavailable, OutcomeUnknown):
+            return int(await self._log.append(*what))
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
 BUGS: Mapping[str, Callable[[], None]] = {
     "ack-before-commit": ack_before_commit,
     "op-id-not-stored": op_id_not_stored,
@@ -136,4 +166,5 @@ BUGS: Mapping[str, Callable[[], None]] = {
     "versions-by-the-clock": versions_by_the_clock,
     "clock-behind": clock_behind,
     "refused-but-made": refused_but_made,
+    "outbox-dropped": outbox_dropped,
 }
