@@ -56,7 +56,7 @@ class ResumeLimits(BaseModel):
         default=16_384, ge=0, description="Sessions without a socket; above, those left first are forgotten: `reset`."
     )
     take_over: float = Field(
-        default=2.0, gt=0, description="How long another node may take to give a session away; then `partial`."
+        default=4.0, gt=0, description="How long another node may take to give a session away; then `partial`."
     )
     linger: float = Field(
         default=10.0, ge=0, description="A durable topic is wanted for so long after nobody hears it any more."

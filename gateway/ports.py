@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import grpc
 from google.rpc import status_pb2
 
 from kit.attachment import Standing
@@ -49,6 +50,14 @@ class Calls(Protocol):
 
     def address_of(self, node_id: str) -> str:
         """The address of a live node; empty: there is none of that id."""
+        ...
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        """The channel to an address."""
+        ...
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """This process's token."""
         ...
 
 

@@ -18,7 +18,7 @@ from gateway.handover import COMPLETE, NOTHING, PARTIAL, RESET, Held
 from gateway.resumetoken import Claim
 from gateway.trail import Trail
 from kit.errors import RemoteError
-from plaudit.gateway.v1 import frames_pb2
+from plaudit.gateway.v1 import frames_pb2, node_service_pb2_grpc
 from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2 as registry_pb
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.node import Node
 
 log = structlog.get_logger()
-_TAKE_OVER = "/plaudit.gateway.v1.NodeService/TakeOver"
 _REGISTRY = registry_pb.DESCRIPTOR.services_by_name["SessionRegistryService"].full_name
 _GET_SESSIONS = f"/{_REGISTRY}/GetSessions"
 # Nodes asked one after the other for a session that moves while it is looked for.
@@ -159,16 +158,15 @@ class Resumption:
             request = pb.TakeOverRequest(
                 tenant=session.tenant, user=session.user, session_id=claim.session_id, node_id=node.node_id
             )
+            # Not over the call stream, which would wait for a node to come back that may be dead.
+            stub: Any = node_service_pb2_grpc.NodeServiceStub(node.calls.channel(address))
             try:
-                answer = await node.calls.call(
-                    _TAKE_OVER, request.SerializeToString(), at=address, timeout=node.config.resume.take_over
+                response = await stub.TakeOver(
+                    request, metadata=node.calls.metadata(), timeout=node.config.resume.take_over
                 )
-                response = pb.TakeOverResponse.FromString(answer)
-            except RemoteError as error:
-                log.info("session was not given", session=claim.session_id, node=next_one, reason=error.reason)
-                gone = gone and error.code is not grpc.StatusCode.NOT_FOUND
-            except DecodeError:
-                log.error("response cannot be read", method=_TAKE_OVER)
+            except grpc.aio.AioRpcError as error:
+                log.info("session was not given", session=claim.session_id, node=next_one, code=error.code().name)
+                gone = gone and error.code() is not grpc.StatusCode.NOT_FOUND
             else:
                 if not response.moved_to:
                     return handover.from_pb(response, session.tenant)
@@ -209,7 +207,10 @@ class Resumption:
         connection.resumed(frame.id, resumed, dict(frame.topics))
         connection.go_on(trail, frame.seq)
         metrics.resumes[verdict] += 1
-        log.debug("session goes on", session=claim.session_id, verdict=verdict, client=frame.client)
+        say = log.info if reload else log.debug
+        say(
+            "session goes on", session=claim.session_id, verdict=verdict, client=frame.client, known=held is not NOTHING
+        )
 
     def _announce(self, connection: Connection, claim: Claim) -> None:
         """From now on this node has the session, as far as the others know."""

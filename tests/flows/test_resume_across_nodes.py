@@ -19,7 +19,7 @@ from tests.flows.people import person, target
 from tests.running import Stack
 
 SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
-QUICK = Options(backoff_ceiling=0.3)
+QUICK = Options(backoff_ceiling=0.3, dial_timeout=20.0)
 PATIENCE = 60.0
 LEASE = 3.0
 
@@ -29,7 +29,9 @@ def fixture_gateways(tmp_path: Path) -> Iterator[tuple[Stack, Stack, Stack]]:
     """Three gateways before one process with all services; leases are short, so that nobody waits for long."""
     data = tmp_path / "data"
     with Stack(data, ROOMS=SERVICES, SESSION__LEASE_SECONDS=str(LEASE)) as services, contextlib.ExitStack() as opened:
-        settings = {"ROOMS": "gateway", "REGISTRY": services.grpc_address, "GATEWAY__RECONNECT_SPREAD": "1"}
+        # A busy machine is slow, not wrong: time enough to fetch a session, and to drain.
+        settings = {"GATEWAY__RECONNECT_SPREAD": "1", "GATEWAY__RESUME__TAKE_OVER": "16", "GRACE_SECONDS": "15"}
+        settings |= {"ROOMS": "gateway", "REGISTRY": services.grpc_address, "LOG": "info"}
         one, two, three = (opened.enter_context(Stack(data, **settings)) for _ in range(3))
         yield one, two, three
 
@@ -223,9 +225,9 @@ async def test_a_drained_gateway_hands_every_session_over_and_no_operation_fails
         for each in (*own, *phones):
             each.running = False
         await asyncio.wait_for(asyncio.gather(*working), PATIENCE)
+        assert [laptop.client.verdict for laptop in laptops] == ["complete"] * len(laptops)
         for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
             await laptop.has_seen(before + len(phone.made) + len(mine.made))
-        assert [laptop.client.verdict for laptop in laptops] == ["complete"] * len(laptops)
         assert [laptop.client.session for laptop in laptops] == sessions
         assert len({laptop.client.node for laptop in laptops}) == 1
         for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
