@@ -205,6 +205,7 @@ class Connection:
                     self._urls[0],
                     protocols=(SUBPROTOCOL,),
                     headers={"Authorization": f"Bearer {token}"},
+                    ssl=self._options.tls or True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
                 )
         except aiohttp.WSServerHandshakeError as error:

@@ -1,5 +1,6 @@
 """What can be tuned, with its bounds, and how long to wait before trying again."""
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class Options:
     """Calls unanswered at a time; one more fails with reason `TOO_MANY_CALLS`."""
     max_waiting_updates: int = 4096
     """Updates a subscription holds for a slow reader; beyond, the oldest go (see `Subscription.dropped`)."""
+    tls: ssl.SSLContext | None = None
+    """Whom `wss://` trusts; None: the authorities this machine trusts."""
 
 
 def full_jitter(options: Options, attempt: int, random: Callable[[], float]) -> float:
