@@ -56,6 +56,8 @@ class Run:
     phones: list[Phone]
     watchers: list[Phone]
     killed: set[str] = field(default_factory=set)
+    proxied: set[str] = field(default_factory=set)
+    """Engines whose network was to fail."""
     wrong: list[str] = field(default_factory=list)
     """What a fault itself finds wrong."""
     notes: list[str] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Report:
     wrong: list[str]
     notes: list[str]
     rate_before: float
+    proxied: set[str]
 
     @property
     def good(self) -> bool:
@@ -130,7 +133,15 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
         run.wrong.append(f"too little load before the fault to prove anything: {acked} answered in {plan.before} s")
     events = recorder.events
     return Report(
-        verdict, events, longest_gap(events), quiet, load, run.wrong, run.notes, acked / max(plan.before, 0.001)
+        verdict,
+        events,
+        longest_gap(events),
+        quiet,
+        load,
+        run.wrong,
+        run.notes,
+        acked / max(plan.before, 0.001),
+        run.proxied,
     )
 
 

@@ -24,6 +24,8 @@ class Trial:
     settings: Mapping[str, str] = field(default_factory=dict)
     spoil: Mapping[str, str] = field(default_factory=dict)
     rules: frozenset[str] = frozenset()
+    where: str = ""
+    """What the place of such a finding must have in it."""
     engines: bool = False
 
     @property
@@ -163,6 +165,7 @@ PLANTED = (
         plan=_SHORT,
         spoil={"counter-1": "counts-not-rebuilt", "counter-2": "counts-not-rebuilt"},
         rules=frozenset({"I2"}),
+        where="at redis",
     ),
     Trial(
         "bug:outbox-dropped",
