@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,10 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """CPU time of all its threads, user and system, to the nanosecond where the kernel tells it."""
-        ran = [task.read_text().split()[0] for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        ran = []
+        for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end just now
+                ran.append(task.read_text().split()[0])
         if ran:
             return sum(map(int, ran)) / 1e9
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -36,10 +36,10 @@ class Config(BaseModel):
         default=90 * 86_400.0, ge=60, description="How long Redis keeps what nobody uses; records stay in Cassandra."
     )
     write_seconds: float = Field(
-        default=1.0, gt=0, le=30, description="The longest a commit may take, on engines, before it is given up."
+        default=2.0, gt=0, le=30, description="The longest a commit may take, on engines, before it is given up."
     )
     grace_seconds: float = Field(
-        default=3.0,
+        default=4.5,
         gt=0,
         le=60,
         description="How long a write may be on its way at most: a commit, and then Cassandra's own time.",

@@ -137,7 +137,7 @@ class Outbox:
             node, some = self.node, self._next()
             for each in some:
                 for other, seq in each.after:
-                    await self._come_after(other, seq)
+                    await self.come_after(other, seq)
             facts: list[Sequence[Fact]] = []
             for each in some:
                 facts += await self._read(node, each.seq) if each.facts is None else each.facts
@@ -192,7 +192,7 @@ class Outbox:
             log.warning("facts of older outboxes are late", outboxes=len(self._older))
             self._older.clear()
 
-    async def _come_after(self, other: str, seq: int) -> None:
+    async def come_after(self, other: str, seq: int) -> None:
         """Waits until another writer's facts are on the log; not for ever: counters notice what comes out of order."""
         until = time.monotonic() + _AFTER_SECONDS
         while time.monotonic() < until:

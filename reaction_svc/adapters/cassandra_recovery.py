@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -36,11 +36,20 @@ class Recovery:
     """Begins writers, and finishes those of others."""
 
     def __init__(
-        self, rows: Rows, hot: Hot, publisher: Publisher, *, write_seconds: float, grace_seconds: float
+        self,
+        rows: Rows,
+        hot: Hot,
+        publisher: Publisher,
+        come_after: Callable[[str, int], Awaitable[None]],
+        *,
+        write_seconds: float,
+        grace_seconds: float,
     ) -> None:
+        """`come_after` waits until another writer's facts are on the log, up to a batch."""
         self._rows = rows
         self._hot = hot
         self._publisher = publisher
+        self._come_after = come_after
         self._write_seconds = write_seconds
         self._grace_seconds = grace_seconds
 
@@ -81,23 +90,31 @@ class Recovery:
             await self._complete(batch, blob, until)
 
     async def adopt(self, home: Home) -> int:
-        """Finishes the outboxes whose writers are gone, as far as nobody else does; returns how many. Raises Lost."""
-        adopted = 0
+        """Finishes the outboxes whose writers are gone, as far as nobody else does; returns how many. Raises Lost.
+
+        Side by side: facts of one may have to wait for those of another.
+        """
+        found: list[str] = []
         for node in await self._rows.nodes():
-            if node.node == home.node:
-                continue
-            try:
-                await self._hot.enter(home.generation, node.node, home.node)
-            except Fenced:
-                continue  # its writer lives, or another has adopted it
-            try:
-                await self._finish(home, node.node)
-            except BaseException:
-                await self._give_back(home, node.node)
-                raise
-            adopted += 1
-            OUTBOXES_ADOPTED.inc()
-        return adopted
+            if node.node != home.node:
+                try:
+                    await self._hot.enter(home.generation, node.node, home.node)
+                except Fenced:
+                    continue  # its writer lives, or another has adopted it
+                found.append(node.node)
+        failures = await asyncio.gather(*(self._adopt(home, name) for name in found), return_exceptions=True)
+        for failure in failures:
+            if failure is not None:
+                raise failure
+        return len(found)
+
+    async def _adopt(self, home: Home, name: str) -> None:
+        try:
+            await self._finish(home, name)
+        except BaseException:
+            await self._give_back(home, name)
+            raise
+        OUTBOXES_ADOPTED.inc()
 
     async def _recover(self, generation: str) -> None:
         """Redoes what is in the outboxes of older generations, and cuts them off behind it."""
@@ -123,11 +140,14 @@ class Recovery:
                 await self.complete({seq: (decode_batch(blob), blob) for seq, blob in pending.items()})
             while batches := await self._rows.batches(name, last):
                 done = [batch for batch, _ in batches if self._happened(home, node, batch)]
-                await self._publisher.publish([facts for batch in done for facts in facts_of(batch)])
+                for some in _in_order(done):
+                    for other, seq in some[0].after:
+                        await self._come_after(other, seq)
+                    await self._publisher.publish([facts for batch in some for facts in facts_of(batch)])
+                    last = some[-1].seq
+                    await self._hot.touch(home.generation, name, home.node, last)
                 if len(done) < len(batches):
                     break
-                last = done[-1].seq
-                await self._hot.touch(home.generation, name, home.node, last)
             await self._rows.drop_node(name)
             log.info("outbox adopted", node=name, published=last)
         await self._hot.finish(home.generation, name, home.node)
@@ -145,3 +165,13 @@ class Recovery:
     async def _complete(self, batch: Batch, blob: bytes, until: float) -> None:
         await self._rows.save_batch(batch, blob, until)
         await self._rows.save_entries(batch.entries, until)
+
+
+def _in_order(batches: Sequence[Batch]) -> list[list[Batch]]:
+    """The same batches, divided before each that comes after another writer's."""
+    parts: list[list[Batch]] = []
+    for batch in batches:
+        if not parts or batch.after:
+            parts.append([])
+        parts[-1].append(batch)
+    return parts

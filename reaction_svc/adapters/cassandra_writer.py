@@ -26,10 +26,9 @@ from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.metrics import COMMIT_OPS, COMMIT_SECONDS, CONFLICTS
 from reaction_svc.ports import FactCodec
 
-_FEW_OPS = 32
+_FEW_OPS, _FEW_FLIGHTS = 32, 2
 _GATHER_SECONDS = 0.004
-_HELP_PAUSE_SECONDS = 0.004
-_RETRY_SECONDS = 0.05
+_HELP_PAUSE_SECONDS, _RETRY_SECONDS = 0.004, 0.05
 _HELD_BATCHES = 256
 # The part of the time a batch has, after which none is sent behind it.
 _PATIENCE = 0.25
@@ -47,10 +46,15 @@ class Writer(Reads):
     ) -> None:
         super().__init__(cassandra, hot)
         publisher = Publisher(log_, encode)
-        self._recovery = Recovery(
-            cassandra, hot, publisher, write_seconds=limits.write_seconds, grace_seconds=limits.grace_seconds
-        )
         self._outbox = Outbox(cassandra, publisher, limits.outbox_in_memory, limits.outbox_facts, self._published_by)
+        self._recovery = Recovery(
+            cassandra,
+            hot,
+            publisher,
+            self._outbox.come_after,
+            write_seconds=limits.write_seconds,
+            grace_seconds=limits.grace_seconds,
+        )
         self._step = Step(cassandra, hot, limits.max_emoji, limits.heat, clock.monotonic, self._help)
         self._clock = clock
         self._limits = limits
@@ -98,9 +102,12 @@ class Writer(Reads):
                     self._room.release()
 
     async def _gather(self) -> None:
-        """Where a batch has only just been sent and few operations wait, gives more of them the time to come."""
-        busy = self._flights or asyncio.get_running_loop().time() - self._ended_at < 0.0007
-        if busy and self._queue.ops < _FEW_OPS:
+        """Has few operations wait for others while batches are under way: each costs the same, whatever it carries."""
+        if self._queue.ops >= _FEW_OPS:
+            return
+        if len(self._flights) >= _FEW_FLIGHTS:
+            await asyncio.wait([next(iter(self._flights)).done])
+        elif self._flights or asyncio.get_running_loop().time() - self._ended_at < 0.0007:
             await asyncio.sleep(_GATHER_SECONDS)
 
     async def _keep_up(self) -> None:
