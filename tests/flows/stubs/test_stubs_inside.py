@@ -87,6 +87,15 @@ class TestSessionRegistryService:
         error = failure(lambda: registry.GetSessions(nameless, metadata=as_service, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "user")
 
+    def test_people_see_their_own_sessions_and_nobody_elses(
+        self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, alice: str
+    ) -> None:
+        own = session.ListSessionsRequest(user=alice)
+        assert list(registry.ListSessions(own, metadata=as_alice, timeout=5).sessions) == []
+        others = session.ListSessionsRequest(user="somebody-else")
+        error = failure(lambda: registry.ListSessions(others, metadata=as_alice, timeout=5))
+        assert kind(error)[0] == "PERMISSION_DENIED"
+
 
 class TestFanoutService:
     def test_a_topic_nobody_wants_is_described_as_such(
@@ -120,6 +129,16 @@ class TestNodeService:
         answers = list(stub.Deliver(iter(requests), metadata=as_service, timeout=5))
         assert [answer.sockets for answer in answers] == [0, 0]
         error = failure(lambda: list(stub.Deliver(iter(requests), metadata=as_alice, timeout=5)))
+        assert kind(error) == NO_SERVICE
+
+    def test_a_session_that_was_never_here_is_given_to_nobody(
+        self, grpc_channel: grpc.Channel, as_service: Metadata, as_alice: Metadata, alice: str
+    ) -> None:
+        stub = node_grpc.NodeServiceStub(grpc_channel)
+        request = node.TakeOverRequest(tenant="default", user=alice, session_id=str(uuid.uuid4()), node_id="another")
+        error = failure(lambda: stub.TakeOver(request, metadata=as_service, timeout=5))
+        assert kind(error) == ("NOT_FOUND", "NO_SUCH_SESSION")
+        error = failure(lambda: stub.TakeOver(request, metadata=as_alice, timeout=5))
         assert kind(error) == NO_SERVICE
 
 
