@@ -74,7 +74,14 @@ class _Held:
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
+        self.entered = False
         self.task: asyncio.Task[None] | None = None
+
+    def leave(self) -> None:
+        """Ends it; what is still being entered may wait for what never comes."""
+        self.gone.set()
+        if self.task is not None and not self.entered:
+            self.task.cancel()
 
 
 async def keep_divided(
@@ -99,7 +106,7 @@ async def keep_divided(
         finally:
             owned.set(0)
             for one in held.values():
-                one.gone.set()
+                one.leave()
             await asyncio.gather(*[one.task for one in held.values() if one.task], return_exceptions=True)
 
 
@@ -114,22 +121,24 @@ def _arrange(
             del held[partition]
         elif partition not in mine and not one.gone.is_set():
             log.info("partition goes", partition=partition)
-            one.gone.set()
+            one.leave()
     for partition in mine - held.keys():
         log.info("partition comes", partition=partition)
         one = held[partition] = _Held()
-        one.task = tasks.start(_hold(partition, one.gone, run))
+        one.task = tasks.start(_hold(partition, one, run))
 
 
-async def _hold(partition: int, gone: asyncio.Event, run: Callable[[int], AbstractAsyncContextManager[None]]) -> None:
+async def _hold(partition: int, one: _Held, run: Callable[[int], AbstractAsyncContextManager[None]]) -> None:
     floor, ceiling = _PAUSE_SECONDS
-    failures = 0
+    failures, gone = 0, one.gone
     while not gone.is_set():
         began = asyncio.get_running_loop().time()
         try:
             async with run(partition):
+                one.entered = True
                 await gone.wait()
         except Exception as error:
+            one.entered = False
             failures = 1 if asyncio.get_running_loop().time() - began > ceiling else failures + 1
             reason = f"{type(error).__name__}: {error}"[:200]
             log.warning("a partition is entered again", partition=partition, after=reason, failures=failures)
