@@ -74,6 +74,7 @@ async def rig(folder: Path, config: Config = FREE, counting: bool = True) -> Asy
         ) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
+        mesh.own_address = server.address
         mesh.use(StaticNodes(server.address))
         yield Rig(pb_grpc.ReactionServiceStub(channel), mesh, keys, reactions, clock)
 
