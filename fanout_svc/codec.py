@@ -84,11 +84,6 @@ def counts_from_pb(wanted: Mapping[Topic, int], response: bytes) -> dict[Topic, 
     }
 
 
-def watch_to_pb() -> session_pb.WatchRequest:
-    """A request for nodes and interest."""
-    return session_pb.WatchRequest(topics=True)
-
-
 def news_from_pb(response: session_pb.WatchResponse, hosting: str) -> News:
     """What the registry says of nodes that host a service, and of interest."""
     return News(
