@@ -31,14 +31,15 @@ class Publisher:
         self._most = most
         self._sources: list[Counts] = []
         self._waiting: dict[Key, Counts | Totals] = {}
+        self._going: dict[Key, Counts | Totals] = {}
         self._corrected: set[Key] = set()
         self._sweeps: dict[Counts, None] = {}
         self._generation = ""
         self._one_at_a_time = asyncio.Lock()
 
     def __len__(self) -> int:
-        """How many targets wait."""
-        return len(self._waiting)
+        """How many targets wait, those on their way included."""
+        return len(self._waiting.keys() | self._going.keys())
 
     def add(self, counts: Counts) -> None:
         """Publishes these counts from now on; what they start with was published by whoever saved it."""
@@ -97,7 +98,8 @@ class Publisher:
 
     async def _flush(self) -> bool:
         """Returns whether everything was lost, and waits again."""
-        going, self._waiting = self._waiting, {}
+        going = self._going = self._waiting
+        self._waiting = {}
         corrected, self._corrected = self._corrected, set()
         lost = False
         try:
@@ -111,6 +113,7 @@ class Publisher:
                     return lost
         finally:
             self._waiting = going | self._waiting
+            self._going = {}
             self._corrected |= corrected
 
     async def _sweep(self, counts: Counts) -> bool:

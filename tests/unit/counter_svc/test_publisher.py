@@ -70,6 +70,23 @@ async def test_changed_targets_go_some_hundred_at_a_time_and_only_once(tmp_path:
         assert board.sizes == [CHUNK, CHUNK, 7, 0]
 
 
+async def test_what_is_on_its_way_counts_as_waiting(tmp_path: Path) -> None:
+    async with opened_sqlite_stores(tmp_path, 1) as stores:
+        waiting: list[int] = []
+
+        class Watched(Board):
+            async def put(self, totals: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> str:
+                waiting.append(len(publisher))
+                return await super().put(totals, corrected)
+
+        publisher = Publisher(Watched(), 0.1)
+        counts = await counts_of(stores.of(0), publisher)
+        await react(counts, 1)
+        await publisher.flush()
+        assert waiting == [CHUNK * 2 + 7, CHUNK + 7, 7]
+        assert len(publisher) == 0
+
+
 async def test_what_could_not_go_waits_and_the_position_with_it(tmp_path: Path) -> None:
     async with opened_sqlite_stores(tmp_path, 1) as stores:
         board = Board()
