@@ -15,8 +15,9 @@ import aiohttp
 from kit.engineurl import CannotUse
 from kit.tokens import open_keys
 from stack import certs
+from stack.addresses import is_loopback
 from stack.config import Settings
-from stack.envoy.model import Model, is_loopback
+from stack.envoy.model import Model
 from stack.envoy.render import BadEnvoy, binary, validate, write
 from stack.meshplan import Options, certificates, check_free, environment, free_ports, model_of, plan, program
 from stack.migrate import migrate

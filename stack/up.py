@@ -32,6 +32,7 @@ from kit.server import Hosted, Server, ServerLimits, serving
 from kit.tls import open_tls
 from kit.tokens import Keys, open_keys
 from kit.tracing import TracingMissing, tracing
+from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
 from stack.engines import open_engines, open_redis_of
 from stack.logs import configure
@@ -92,7 +93,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     """All rooms of this process for the block; yields what a user needs to know to reach them."""
     if "session_registry" not in settings.rooms and not settings.registry:
         raise CannotStart("without the room session_registry, --registry must say where it is")
-    if settings.demo and not _is_loopback(settings.http):
+    if settings.demo and not is_loopback(settings.http):
         raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
     keys = open_keys(settings.data / "keys")
     node_id = new_id()
@@ -216,11 +217,6 @@ def _own_token(keys: Keys) -> Callable[[], str]:
         return held[0]
 
     return token
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict[str, Any]:

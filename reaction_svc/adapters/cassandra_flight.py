@@ -30,8 +30,8 @@ class Limits:
     op_seconds: float = 86_400.0
     retention_seconds: float = 90 * 86_400.0
     # The longest a batch may take from Redis to its ack, and the longest anything of it may still be under way.
-    write_seconds: float = 1.0
-    grace_seconds: float = 3.0
+    write_seconds: float = 2.0
+    grace_seconds: float = 4.5
     # After so long without a sign of life, others take over what a process has left undone.
     lease_seconds: float = 10.0
     # Batches that are being written at a time; times one is decided again where others keep being first.

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from kit.tls import SERVER_NAME, Tls
-from stack.envoy.model import GATEWAY, SOCKETS, Limits, Model, is_ip, split
+from stack.addresses import is_ip, split
+from stack.envoy.model import GATEWAY, SOCKETS, Limits, Model
 from stack.envoy.types import Config, extension, socket_address, typed
 
 # Of a node on the ring: one key in as many is not sent to one node, and nodes' shares differ by a percent.

@@ -10,10 +10,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from kit.tls import SERVER_NAME, Tls
 from kit.tokens import AUDIENCE, ISSUER, LEEWAY
+from stack.addresses import split
 from stack.envoy import routes
 from stack.envoy.clusters import certificate
 from stack.envoy.contracts import Method, with_details
-from stack.envoy.model import Certificate, Model, key_set, split
+from stack.envoy.model import Certificate, Model, key_set
 from stack.envoy.replies import local_replies
 from stack.envoy.types import Config, extension, seconds, socket_address, typed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kit.tls import Tls
+from stack.addresses import is_loopback, split
 
 GATEWAY = "gateway"
 SOCKETS = "gateway-sockets"
@@ -98,29 +98,6 @@ class Model:
         """All addresses of the model."""
         nodes = [address for nodes in self.services.values() for address in nodes]
         return [*filter(None, (self.https, self.http, self.internal, self.spread, self.admin)), *self.gateways, *nodes]
-
-
-def split(address: str) -> tuple[str, int]:
-    """The host and port of an address; raises ValueError."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{address!r} is not host:port")
-    return host.strip("[]"), int(port)
-
-
-def is_ip(host: str) -> bool:
-    """Whether a host is an address, not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address."""
-    host, _ = split(address)
-    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def key_set(keys: Mapping[str, Ed25519PublicKey]) -> str:

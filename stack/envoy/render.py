@@ -11,10 +11,11 @@ from pathlib import Path
 import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from stack.addresses import split
 from stack.envoy.clusters import assignment, clusters
 from stack.envoy.contracts import read_methods
 from stack.envoy.listeners import listeners
-from stack.envoy.model import GATEWAY, SOCKETS, Model, split
+from stack.envoy.model import GATEWAY, SOCKETS, Model
 from stack.envoy.types import Config, extension, socket_address, typed
 
 _VALIDATION_SECONDS = 60

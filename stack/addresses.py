@@ -1,0 +1,28 @@
+"""Addresses as `host:port`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def split(address: str) -> tuple[str, int]:
+    """The host and port of an address; raises ValueError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address."""
+    host = address.rpartition(":")[0].strip("[]")
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
