@@ -43,7 +43,7 @@ def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
     """What a gateway node is sent."""
     tenant, name = update.topic
     message = _update(update) if isinstance(update, Update) else _own_update(update)
-    kind = "reaction_update" if isinstance(update, Update) else "own_reaction_update"
+    kind, order_key = ("reaction_update", "") if isinstance(update, Update) else ("own_reaction_update", update.target)
     return node_pb.Delivery(
         tenant=tenant,
         topic=name,
@@ -51,6 +51,7 @@ def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
         payload=message.SerializeToString(),
         version=update.version,
         key=update.key,
+        order_key=order_key,
     )
 
 

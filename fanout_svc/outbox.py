@@ -81,6 +81,8 @@ class Outbox(Generic[K, T]):
             waiting = self._entries.get(entry.key)
             if waiting is None or waiting.version < entry.version:
                 self._entries[entry.key] = entry
+            elif not entry.state:
+                continue  # the newer one stays behind what came before it
             self._entries.move_to_end(entry.key, last=False)
         self._drop()
 

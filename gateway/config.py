@@ -61,7 +61,16 @@ class ResumeLimits(BaseModel):
     linger: float = Field(
         default=10.0, ge=0, description="A durable topic is wanted for so long after nobody hears it any more."
     )
-    recent: int = Field(default=64, ge=1, description="Pushes of a durable topic that are known when they come again.")
+    recent: int = Field(
+        default=64,
+        ge=1,
+        description="Last pushes of a durable topic kept for who comes from another node, one per key.",
+    )
+    order_keys: int = Field(
+        default=256,
+        ge=1,
+        description="Order keys of a durable topic whose last version is known, so that what comes again is dropped.",
+    )
 
 
 class Config(BaseModel):

@@ -19,6 +19,7 @@ from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 log = structlog.get_logger()
 _Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 TopicName = tuple[str, str]
 """Tenant and topic."""
 # Seconds for a sender whose stream broke to go on with its sequence.
@@ -40,7 +41,7 @@ class Listener(Protocol):
 
 
 class _Topic:
-    __slots__ = ("joined", "listeners", "recent", "unsure_until", "waiting")
+    __slots__ = ("joined", "listeners", "recent", "unsure_until", "versions", "waiting")
 
     def __init__(self, unsure_until: float) -> None:
         self.listeners: list[Listener] = []
@@ -48,6 +49,7 @@ class _Topic:
         """Until then who delivers here may not have heard that the topic is wanted again."""
         # The rest is made when there is something to remember: most topics are quiet.
         self.recent: OrderedDict[str, tuple[float, Delivery]] | None = None
+        self.versions: OrderedDict[str, int] | None = None
         self.joined: dict[str, set[object]] | None = None
         self.waiting: list[asyncio.Event] | None = None
 
@@ -117,18 +119,13 @@ class DurableTopics:
         if not delivery.type:
             self._mark(stream, topic, delivery)
             return 0
-        recent = topic.recent
-        if recent is None:
-            recent = topic.recent = OrderedDict()
-        known = recent.get(delivery.key)
-        if known is not None and known[1].version >= delivery.version:
+        if topic.recent is None or topic.versions is None:
+            topic.recent, topic.versions = OrderedDict(), OrderedDict()
+        recent, versions, order_key = topic.recent, topic.versions, order_key_of(delivery)
+        if versions.get(order_key, NO_LONGER) >= delivery.version or not self._is_readable(delivery):
             return 0
-        if not self._is_readable(delivery):
-            return 0
-        recent[delivery.key] = (self._monotonic(), delivery)
-        recent.move_to_end(delivery.key)
-        if len(recent) > self._limits.recent:
-            recent.popitem(last=False)
+        _put(versions, order_key, delivery.version, self._limits.order_keys)
+        _put(recent, delivery.key, (self._monotonic(), delivery), self._limits.recent)
         listeners = list(topic.listeners)
         for listener in listeners:
             listener.tell(delivery)
@@ -195,7 +192,6 @@ class DurableTopics:
     def _skip(self) -> None:
         log.info("durable pushes were perhaps missed: clients are told", topics=len(self))
         for topic in self._topics.values():
-            topic.recent = None
             for listener in topic.listeners:
                 listener.skip()
 
@@ -224,6 +220,18 @@ class DurableTopics:
             log.warning("push dropped: its message cannot be read", type=delivery.type)
             return False
         return True
+
+
+def order_key_of(delivery: Delivery) -> str:
+    """Of the deliveries with one topic and this, what is not newer than another comes again."""
+    return delivery.order_key or delivery.key
+
+
+def _put(known: OrderedDict[str, _Value], key: str, value: _Value, most: int) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > most:
+        known.popitem(last=False)
 
 
 def _until(times: Mapping[_Key, float], moment: float) -> list[_Key]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
+from gateway.durable import order_key_of
 from gateway.trail import Trail
 from plaudit.gateway.v1 import node_service_pb2 as pb
 
@@ -51,11 +53,11 @@ def renumbered(held: Held, wanted: Sequence[str], seq: int, trail: Trail) -> Non
 def unknown_there(held: Held, here: Sequence[pb.Delivery | None]) -> list[pb.Delivery | None]:
     """What came here, without what came to the node that held the session as well; None stands for what is missing."""
     there = {
-        (topic, delivery.key): delivery.version
+        (topic, order_key_of(delivery)): delivery.version
         for topic, received in held.topics.items()
-        for delivery in received or ()
+        for delivery in sorted(received or (), key=attrgetter("version"))
     }
-    return [one for one in here if one is None or there.get((one.topic, one.key), -1) < one.version]
+    return [one for one in here if one is None or there.get((one.topic, order_key_of(one)), -1) < one.version]
 
 
 def to_pb(held: Held) -> pb.TakeOverResponse:
@@ -68,7 +70,10 @@ def to_pb(held: Held) -> pb.TakeOverResponse:
             pb.KeptTopic(
                 topic=topic,
                 complete=received is not None,
-                received=[pb.Delivery(type=one.type, version=one.version, key=one.key) for one in received or ()],
+                received=[
+                    pb.Delivery(type=one.type, version=one.version, key=one.key, order_key=one.order_key)
+                    for one in received or ()
+                ],
             )
             for topic, received in held.topics.items()
         ],
@@ -97,4 +102,5 @@ def _without_tenant(delivery: pb.Delivery) -> pb.Delivery:
         payload=delivery.payload,
         version=delivery.version,
         key=delivery.key,
+        order_key=delivery.order_key,
     )

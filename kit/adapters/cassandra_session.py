@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import Any
 
@@ -23,6 +24,8 @@ from kit.engineurl import CannotUse, EngineUrl, parse
 OPTIONS = ("dc", "replication")
 _CONNECT_SECONDS = 5.0
 _RECONNECT_SECONDS = 0.3
+# Servers warn of every batch of several partitions above 5 KiB; ours are idempotent, and kept below what is refused.
+logging.getLogger("cassandra.protocol").addFilter(lambda record: "Batch for [" not in record.getMessage())
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 

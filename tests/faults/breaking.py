@@ -13,9 +13,9 @@ from tests.faults.load import TARGETS
 from tests.faults.nodes import Node
 from tests.faults.phone import Phone
 
-_CRASH_SECONDS = 10.0
+_CRASH_SECONDS = 30.0  # batches are few where they are large
 _NOTICE_SECONDS = 8.0
-_CRASH_AT = {"reaction_svc": 40, "counter_svc": 20, "fanout_svc": 15, "session_registry": 8}
+_CRASH_AT = {"reaction_svc": 25, "counter_svc": 12, "fanout_svc": 15, "session_registry": 3}
 STOP_SECONDS = 8.0
 """The grace of a node, and what a busy machine takes to end a process."""
 

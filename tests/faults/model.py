@@ -186,12 +186,19 @@ def _in_order(asked: Sequence[Asked], single: bool) -> list[Asked]:
     held: Held = ()
     for version in sorted(groups):
         group = sorted(groups[version], key=lambda one: (one.action != "toggle", one.invoked))
-        first = next((one for one in group if step(single, held, one.action, one.emoji)[1]), group[0])
+        makers = [one for one in group if step(single, held, one.action, one.emoji)[1]]
+        first = next((one for one in makers if _rest(single, held, one, group)), makers[0] if makers else group[0])
         group.remove(first)
         for one in (first, *group):
             held = after(held, step(single, held, one.action, one.emoji)[1])
             ordered.append(one)
     return ordered
+
+
+def _rest(single: bool, held: Held, first: Asked, group: Sequence[Asked]) -> bool:
+    """Whether after one operation none of the others changes anything."""
+    then = after(held, step(single, held, first.action, first.emoji)[1])
+    return not any(step(single, then, one.action, one.emoji)[1] for one in group if one is not first)
 
 
 def _anywhere(

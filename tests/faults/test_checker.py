@@ -103,6 +103,13 @@ def test_a_history_in_which_all_is_right_passes() -> None:
     assert longest_gap(story.events) == 5.0
 
 
+def test_of_several_operations_at_one_version_the_one_that_explains_the_others_made_it() -> None:
+    story = Story().made("1", True, 10).made("2", True, 11, emoji="B").ask("3", action="remove")
+    story.made("4", False, 13, action="clear", emoji="").ok("3", False, 13)
+    assert not story.records(13).rules
+    assert story.records(13, ann="B").rules == {"I1"}
+
+
 def test_an_answered_change_that_is_gone_is_lost() -> None:
     assert Story().made("1", True, 10).records(0).rules == {"I1"}
     assert Story().made("1", True, 10).made("2", True, 11, user="bob").records(11, ann="A").rules == {"I1"}

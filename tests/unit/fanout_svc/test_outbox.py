@@ -54,6 +54,16 @@ def test_what_was_not_received_goes_first_unless_a_newer_one_waits() -> None:
     assert taken(outbox) == ["a1", "b2", "c1", "d1"]
 
 
+def test_what_was_not_received_does_not_bring_a_newer_one_before_its_time() -> None:
+    outbox: Outbox[str, str] = Outbox(10)
+    for key, version in (("a", 1), ("b", 2)):
+        outbox.put(entry(key, version, state=False))
+    lost = outbox.take(2)
+    outbox.put(entry("a", 3, state=False))
+    outbox.give_back(lost)
+    assert taken(outbox) == ["b2", "a3"]
+
+
 def test_above_the_limit_the_oldest_goes_and_lost_states_can_be_asked_for_again() -> None:
     outbox: Outbox[str, str] = Outbox(2)
     outbox.put(entry("own", 1, state=False))

@@ -87,6 +87,21 @@ def test_repetitions_are_dropped_and_the_order_stays() -> None:
     assert topics.ear.heard == [1, 2, 3, 4]
 
 
+def in_order(version: int, key: str) -> Delivery:
+    delivery = own(version, key)
+    delivery.order_key = "messages/1"
+    return delivery
+
+
+def test_what_comes_again_is_dropped_whatever_it_replaces_and_also_after_a_gap() -> None:
+    topics = Topics()
+    again = [in_order(version, f"k{version % 100}") for version in range(1, 200)]
+    topics.say(*again)
+    topics.durable.stream_goes_on(topics.streams[1], "another sequence")
+    topics.say(*again, in_order(200, "k0"), own(7, "another target"), stream=1)
+    assert topics.ear.heard == [*range(1, 200), 0, 200, 7]
+
+
 def test_what_cannot_be_read_is_dropped_before_it_has_a_number() -> None:
     topics = Topics()
     wrong = own(2)

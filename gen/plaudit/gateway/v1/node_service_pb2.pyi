@@ -221,6 +221,7 @@ class Delivery(_message.Message):
     PAYLOAD_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    ORDER_KEY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant of the topic."""
     topic: _builtins.str
@@ -234,9 +235,13 @@ class Delivery(_message.Message):
     payload: _builtins.bytes
     """The message, serialized."""
     version: _builtins.int
-    """Grows with each delivery of the same topic and key; older ones are dropped."""
+    """Grows with each delivery of the same topic and key, and of the same topic and order key; older ones are dropped."""
     key: _builtins.str
     """Within a topic, what this push replaces: a waiting push of the same key is overtaken by a newer one. Empty: the topic."""
+    order_key: _builtins.str
+    """Within a topic, what this push comes in order with: for example the target that a person's own changes are about.
+    What is not newer than the last of its order key comes again, and is dropped. Empty: `key`.
+    """
     def __init__(
         self,
         *,
@@ -246,10 +251,11 @@ class Delivery(_message.Message):
         payload: _builtins.bytes = ...,
         version: _builtins.int = ...,
         key: _builtins.str = ...,
+        order_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "payload", b"payload", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_key", b"order_key", "payload", b"payload", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
