@@ -45,7 +45,7 @@ class Config(BaseModel):
         description="How long a write may be on its way at most: a commit, and then Cassandra's own time.",
     )
     lease_seconds: float = Field(
-        default=10.0, ge=1, le=300, description="A writer not heard of for so long is finished by another."
+        default=5.0, ge=1, le=300, description="A writer not heard of for so long is finished by another."
     )
     commits_in_flight: int = Field(default=8, ge=1, le=64, description="Commits on their way to Cassandra at a time.")
     outbox_in_memory: int = Field(

@@ -158,7 +158,7 @@ class CassandraReactionStore(Writer):
                 except (Problem, Fenced) as error:
                     log.info("outboxes are looked for again", error=str(error))
             try:
-                async with asyncio.timeout(self._limits.lease_seconds / 2):
+                async with asyncio.timeout(self._limits.lease_seconds / 4):
                     await self._begun.wait()
             except TimeoutError:
                 continue

@@ -33,7 +33,7 @@ class Limits:
     write_seconds: float = 2.0
     grace_seconds: float = 4.5
     # After so long without a sign of life, others take over what a process has left undone.
-    lease_seconds: float = 10.0
+    lease_seconds: float = 5.0
     # Batches that are being written at a time; times one is decided again where others keep being first.
     in_flight: int = 8
     rounds: int = 20

@@ -135,6 +135,8 @@ class Recovery:
         node = await self._rows.node(name)
         if node is not None:
             last = node.published
+            # Others may be waiting for what is on the log already, and this for them.
+            await self._hot.touch(home.generation, name, home.node, last)
             if node.generation == home.generation:
                 pending = await self._hot.pending(home.generation, name)
                 await self.complete({seq: (decode_batch(blob), blob) for seq, blob in pending.items()})

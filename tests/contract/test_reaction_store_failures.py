@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from kit.clock import ManualClock
 from kit.errors import OutcomeUnknown, Unavailable
@@ -201,6 +202,27 @@ class TestProcesses:
         while len(await store._rows.nodes()) > 1:  # noqa: ASYNC110 - its own is left
             await asyncio.sleep(0.05)
         await check_acked(engine, acked)
+
+    async def test_outboxes_that_belong_in_between_each_other_are_adopted_together(self, place: Place) -> None:
+        writers = [await place.store(), await place.store()]
+        ops = [op(op_id=f"o{i}") for i in range(10)]
+        for i, each in enumerate(ops):  # each batch comes after one of the other writer
+            await apply(writers[i % 2], [each])
+        await place.published()
+        homes = {store: store._home for store in writers}
+        with capture_logs() as said:
+            for store, home in homes.items():
+                assert home is not None
+                await store._rows.save_published(home.node, 2)
+                await store._hot.leave(home.generation, home.node, home.node)
+            engine = await place.engine()
+            left = {home.node for home in homes.values() if home is not None}
+            while left & {node.node for node in await writers[0]._rows.nodes()}:
+                await asyncio.sleep(0.02)
+        assert not [line for line in said if line["event"] == "facts of another writer are late"]
+        versions = [fact.version for fact in await facts_of(engine)]
+        assert versions == sorted(versions)
+        assert len(set(versions)) == 10
 
 
 def _load(place: Place, folder: Path, name: str, batches: int) -> subprocess.Popen[str]:
