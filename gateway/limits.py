@@ -60,3 +60,5 @@ class SocketLimits:
     """What each WebSocket holds for reading while idle; it grows with the messages it meets."""
     receive_buffer: int = 64 * 1024
     """SO_RCVBUF of a WebSocket: bounds what a fast sender can make us read, and hold, at once."""
+    send_buffer: int = 128 * 1024
+    """SO_SNDBUF of a WebSocket: what the kernel holds, some megabytes otherwise, for a peer that does not read."""

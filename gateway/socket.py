@@ -108,6 +108,7 @@ class Socket:
         self._raw = sockets.socket(theirs.family, theirs.type, theirs.proto, fileno=theirs.fileno())
         self._raw.setblocking(False)
         self._raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, limits.receive_buffer)
+        self._raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, limits.send_buffer)
         self._write = self._raw.send
         self.direct = True
         """Open, and nothing is buffered: frames go straight to the kernel."""

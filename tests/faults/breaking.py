@@ -35,6 +35,11 @@ async def crash(run: Run, node: Node, point: str) -> None:
     await asyncio.to_thread(node.kill)
     node.spoil = f"crash:{point}:{_CRASH_AT[POINTS[point].room]}"
     await asyncio.to_thread(node.start)
+    if POINTS[point].room == "session_registry":  # only one that leads comes by
+        for other in run.cluster.of("session_registry"):
+            if other is not node:
+                await asyncio.to_thread(other.kill)
+                await asyncio.to_thread(other.start)
     run.mark(f"{node.name} dies {point}")
     try:
         code = await asyncio.to_thread(node.wait, _CRASH_SECONDS)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -126,6 +127,12 @@ class Node:
         """Bytes of memory."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def metric(self, sample: str) -> float:
+        """A sample of what a gateway tells of itself, by name and labels; 0 where it has nothing to tell."""
+        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10) as answer:
+            lines = answer.read().decode("utf-8").splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample)), 0.0)
 
     def end(self) -> None:
         """Ends it whatever its state."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from socket import SO_RCVBUF, SOL_SOCKET
 
 import pytest
 import uvloop
@@ -237,6 +238,20 @@ async def test_a_peer_that_never_reads_is_dropped_with_its_buffer() -> None:
             wire.handler.socket.send(encode_frame(BINARY, bytes(50_000)))
         wire.handler.socket.close(4001, "slow consumer")
         assert await wire.handler.closed.get() == (4001, "slow consumer")
+
+
+async def test_the_kernel_holds_little_for_a_peer_that_does_not_read() -> None:
+    async with wired() as wire:
+        peer = wire.writer.get_extra_info("socket")
+        peer.setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sent = 0
+        while not wire.handler.socket.buffered:
+            wire.handler.socket.send(encode_frame(BINARY, bytes(1_000)))
+            sent += 1
+            await asyncio.sleep(0)
+        assert sent < 600
+        wire.handler.socket.abort()
 
 
 async def test_a_paused_socket_lets_tcp_hold_the_peer_back() -> None:
