@@ -95,10 +95,11 @@ class CassandraReactionStore(Writer):
             self._ready.set()
             self._begun.set()
             log.info("the reaction store is ready", generation=home.generation, outbox=home.node)
-        if self._doubtful:
-            await self._settle(self._home)
         home = self._home
+        # Before anything of Cassandra, which may take longer than the lease.
         await self._hot.touch(home.generation, home.node, home.node, self._outbox.published)
+        if self._doubtful:
+            await self._settle(home)
         await self._rows.save_published(home.node, self._outbox.published)
         self._outbox.measure()
         self._step.cool()

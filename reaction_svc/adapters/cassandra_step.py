@@ -127,7 +127,8 @@ class Step:
         """Redis has taken the batch: what was decided is what is known."""
         known = self._known
         for row, change in zip(decided.rows, decided.changes, strict=True):
-            row.after = None
+            if decided.entries:
+                row.after = None  # the batch says so now, of all its targets
             row.begin()
             if change.token:
                 row.token = change.token
@@ -285,13 +286,12 @@ def _lists(records: Sequence[Record]) -> list[ListChange]:
 
 
 def _forget_answers(row: Kept) -> None:
-    """Keeps the answers of the newest half of a target's op_ids, where there are too many."""
+    """Keeps the newest answers to a target's op_ids, half of what may be kept, where there are too many."""
     if len(row.done) <= _MAX_ANSWERS:
         return
     row.complete = False
-    for op_id in list(islice(row.done, _MAX_ANSWERS // 2)):
-        del row.done[op_id]
-        if op_id in row.used.ahead:
-            row.unsure.ahead.add(op_id)
-        else:
-            row.unsure.note(op_id, _ANY_TIME)
+    gone = list(islice(row.done, len(row.done) - _MAX_ANSWERS // 2))
+    row.done = dict(islice(row.done.items(), len(gone), None))
+    ahead = row.used.ahead.intersection(gone)
+    row.unsure.ahead |= ahead
+    row.unsure.note_all([op_id for op_id in gone if op_id not in ahead] if ahead else gone, _ANY_TIME)

@@ -203,6 +203,17 @@ class TestProcesses:
             await asyncio.sleep(0.05)
         await check_acked(engine, acked)
 
+    async def test_what_follows_another_writer_comes_after_it_also_behind_a_repetition(self, place: Place) -> None:
+        first, second = await place.store(), await place.store()
+        homes = first._home, second._home
+        assert homes[0] is not None
+        assert homes[1] is not None
+        answers = await apply(first, [op(op_id="a")])
+        assert await apply(second, [op(op_id="a")]) == answers  # nothing to be done: no batch
+        await apply(second, [op("❤", op_id="b")])
+        ((batch, _),) = await second._rows.batches(homes[1].node, 0)
+        assert batch.after == [(homes[0].node, 1)]
+
     async def test_outboxes_that_belong_in_between_each_other_are_adopted_together(self, place: Place) -> None:
         writers = [await place.store(), await place.store()]
         ops = [op(op_id=f"o{i}") for i in range(10)]
