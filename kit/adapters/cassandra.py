@@ -122,11 +122,9 @@ class Cassandra:
             answered: asyncio.Future[Any] = self._loop.create_future()
             try:
                 asked = self._session.execute_async(statement, parameters, timeout=timeout, paging_state=paging)
-                asked.add_callbacks(
-                    callback=lambda rows: self._answered(answered, (rows, asked._paging_state), None),
-                    errback=lambda error: self._answered(answered, None, error),
-                )
-                answer: tuple[Any, Any] = await answered
+                # The callbacks do not know of `asked`: what goes in circles waits for the garbage collector.
+                asked.add_callbacks(self._done, self._failed, (answered,), errback_args=(answered,))
+                answer = await answered, asked._paging_state
             except (RequestExecutionException, InvalidRequest) as error:
                 # The server answered; it is one request that cannot be done now.
                 if isinstance(error, TooFewReplicas):
@@ -139,6 +137,12 @@ class Cassandra:
                 raise
             self._breaker.ok()
             return answer
+
+    def _done(self, rows: Any, future: asyncio.Future[Any]) -> None:
+        self._answered(future, rows, None)
+
+    def _failed(self, error: BaseException, future: asyncio.Future[Any]) -> None:
+        self._answered(future, None, error)
 
     def _answered(self, future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
         """Called in the driver's thread."""
