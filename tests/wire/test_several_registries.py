@@ -106,6 +106,13 @@ async def leader_of(reach: Mesh, addresses: Sequence[str]) -> str:
 
 
 @asynccontextmanager
+async def two_registries(keys: Keys, server: OwnRedis) -> AsyncIterator[tuple[Mesh, tuple[str, str]]]:
+    """A way to others, and two registries, of which one leads or soon will."""
+    async with registry(keys, server.url) as a, registry(keys, server.url) as b, mesh(keys) as reach:
+        yield reach, (a.address, b.address)
+
+
+@asynccontextmanager
 async def two_gateways(reach: Mesh, addresses: Sequence[str]) -> AsyncIterator[tuple[Gateway, Gateway]]:
     """Two nodes that look for the leader among all registries, from either end."""
     async with (
@@ -151,12 +158,7 @@ async def interest_of(reach: Mesh, addresses: Sequence[str]) -> AsyncIterator[Wa
 
 
 async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: Keys, server: OwnRedis) -> None:
-    async with (
-        registry(keys, server.url) as a,
-        registry(keys, server.url) as b,
-        mesh(keys) as reach,
-    ):
-        addresses = (a.address, b.address)
+    async with two_registries(keys, server) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         [standby] = set(addresses) - {leader}
         async with two_gateways(reach, addresses) as (one, two):
@@ -171,12 +173,7 @@ async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: K
 
 
 async def test_any_registry_says_where_a_user_is_and_how_it_knows(keys: Keys, server: OwnRedis) -> None:
-    async with (
-        registry(keys, server.url) as a,
-        registry(keys, server.url) as b,
-        mesh(keys) as reach,
-    ):
-        addresses = (a.address, b.address)
+    async with two_registries(keys, server) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two):
             one.attachment.opened("s1", "acme", "alice", "phone")
@@ -331,12 +328,7 @@ async def test_of_two_nodes_that_claim_one_session_across_a_change_of_leader_one
 
 
 async def test_redis_flushed_is_filled_again_and_nobody_notices(keys: Keys, server: OwnRedis) -> None:
-    async with (
-        registry(keys, server.url) as a,
-        registry(keys, server.url) as b,
-        mesh(keys) as reach,
-    ):
-        addresses = (a.address, b.address)
+    async with two_registries(keys, server) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
             one.attachment.opened("s1", "acme", "alice", "phone")
@@ -352,12 +344,7 @@ async def test_redis_flushed_is_filled_again_and_nobody_notices(keys: Keys, serv
 
 
 async def test_while_redis_is_away_nobody_leads_and_afterwards_all_is_there_again(keys: Keys, server: OwnRedis) -> None:
-    async with (
-        registry(keys, server.url) as a,
-        registry(keys, server.url) as b,
-        mesh(keys) as reach,
-    ):
-        addresses = (a.address, b.address)
+    async with two_registries(keys, server) as (reach, addresses):
         await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
             one.attachment.opened("s1", "acme", "alice", "phone")
