@@ -17,12 +17,12 @@ def older_push() -> None:
     deliver = theirs.deliver
     last: dict[tuple[str, str, str], Any] = {}
 
-    async def again(self: Any, delivery: Any) -> int:
-        sockets: int = await deliver(self, delivery)
+    async def again(self: Any, stream: object, delivery: Any) -> int:
+        sockets: int = await deliver(self, stream, delivery)
         key = (delivery.tenant, delivery.topic, delivery.key)
         before, last[key] = last.get(key), delivery
         if before is not None and random.random() < 0.2:
-            await deliver(self, before)
+            await deliver(self, stream, before)
         return sockets
 
     feed.accepts = lambda self, version: True
