@@ -35,6 +35,8 @@ class Socket:
     before: str = ""
     verdict: str = ""
     seq: int = 0
+    hole: float = 0.0
+    """When its client found a hole; 0: it did not."""
     subscribed: dict[str, float] = field(default_factory=dict)
     pushes: list[Event] = field(default_factory=list)
 
@@ -51,6 +53,8 @@ def sockets(events: Iterable[Event]) -> dict[str, Socket]:
         if event.kind == "session":
             one = found.setdefault(event.connection, Socket(event.connection))
             _note(one, event)
+        elif event.kind == "mark" and event.what.startswith("hole") and event.connection in found:
+            found[event.connection].hole = found[event.connection].hole or event.time
         elif event.kind == "push":
             # What follows a resume may be there before its answer is written down.
             found.setdefault(event.connection, Socket(event.connection)).pushes.append(event)
@@ -122,13 +126,18 @@ def _chains(found: Mapping[str, Socket]) -> Iterable[tuple[list[Socket], float]]
 
 def _untold(chain: Sequence[Socket], *, ended: bool) -> float:
     """The time up to which whoever was on these sockets knows of no hole."""
-    seq, time = chain[0].seq, 0.0
-    for push in chain[-1].pushes:
-        number = _seq(push)
-        if number and time and number > seq + 1:
+    first = chain[0]
+    # A session begins with number 1; one that is partial goes on with its numbers.
+    seq, time = (first.seq if first.verdict == "partial" else 0), first.welcomed
+    for one in chain:
+        for push in one.pushes:
+            number = _seq(push)
+            if number > seq + 1 or 0 < one.hole < push.time:
+                return time
+            if number:
+                seq, time = number, push.time
+        if one.hole:
             return time
-        if number:
-            seq, time = number, push.time
     return time if ended else chain[-1].closed or float("inf")
 
 

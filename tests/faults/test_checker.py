@@ -233,6 +233,19 @@ def test_a_gap_in_the_numbers_tells_of_a_hole(seq: int, wrong: bool) -> None:
     assert told.records(12, ann="B").rules == ({"I7"} if wrong else set())
 
 
+@pytest.mark.parametrize("finds", ["nothing", "a first number that is not 1", "a pong that knows more"])
+def test_a_client_that_finds_a_hole_was_told_of_it(finds: str) -> None:
+    told = Story().welcome("c1", verdict="reset", seq=24)
+    told.add("session", "subscribed", connection="c1", args={"topics": ["users/ann"]})
+    told.made("1", True, 10).made("2", True, 11, emoji="B")
+    if finds == "a pong that knows more":
+        told.add("mark", f"hole: {finds}", connection="c1")
+    else:
+        told.own_push("c1", 11, "B", seq=1 if finds == "nothing" else 3)
+    told.closed("c1", 1006).records(11, ann="AB")
+    assert told.rules == ({"I7"} if finds == "nothing" else set())
+
+
 def test_a_socket_that_is_shown_an_older_version_is_seen() -> None:
     story = Story().welcome("c1").made("1", True, 10).made("2", True, 11, user="bob")
     assert story.push("c1", 11, A=2).push("c1", 10, A=1).records(11, ann="A", bob="A").rules == {"I8"}
