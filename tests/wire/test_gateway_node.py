@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
 import pytest
@@ -159,6 +160,12 @@ async def fill_up(rig: Rig, client: Client, count: int = 4000) -> None:
     pytest.fail("the socket took everything")
 
 
+def stop_reading(client: Client) -> None:
+    """The client reads no more, and its kernel takes next to nothing for it."""
+    client.socket.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
+    client.socket.transport.pause_reading()
+
+
 async def test_who_reads_slowly_gets_the_newest_only_and_is_told_so(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as slow, rig.socket("bob") as quick:
         await subscribed(slow)
@@ -186,7 +193,7 @@ async def test_who_does_not_read_at_all_is_closed_with_4001(tmp_path: Path) -> N
     config = Config(session=SessionLimits(slow_timeout=0.3), socket=SocketLimits(close_timeout=0.2))
     async with running(tmp_path, config=config) as rig, rig.socket() as stuck:
         await subscribed(stuck)
-        stuck.socket.transport.pause_reading()
+        stop_reading(stuck)
         before = metrics.closes[4001]
         await fill_up(rig, stuck)
         await until(lambda: metrics.closes[4001] == before + 1)
@@ -197,7 +204,7 @@ async def test_answers_that_nobody_reads_close_with_4001(tmp_path: Path) -> None
     limits = SessionLimits(frames_per_second=1e6, frames_burst=10**6)
     config = Config(session=limits, reply_buffer=10_000, socket=SocketLimits(close_timeout=0.2))
     async with running(tmp_path, config=config) as rig, rig.socket() as stuck:
-        stuck.socket.transport.pause_reading()
+        stop_reading(stuck)
         before = metrics.closes[4001]
         # Each is answered with all its names.
         names = [f"messages/{n:060}" for n in range(100)]
