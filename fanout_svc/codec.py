@@ -42,8 +42,11 @@ def changes_from_record(record: Record) -> list[Change]:
 def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
     """What a gateway node is sent."""
     tenant, name = update.topic
-    message = _update(update) if isinstance(update, Update) else _own_update(update)
-    kind, order_key = ("reaction_update", "") if isinstance(update, Update) else ("own_reaction_update", update.target)
+    message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
+    if isinstance(update, Update):
+        message, kind, order_key = _update(update), "reaction_update", ""
+    else:
+        message, kind, order_key = _own_update(update), "own_reaction_update", update.target
     return node_pb.Delivery(
         tenant=tenant,
         topic=name,

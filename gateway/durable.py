@@ -122,7 +122,7 @@ class DurableTopics:
         if topic.recent is None or topic.versions is None:
             topic.recent, topic.versions = OrderedDict(), OrderedDict()
         recent, versions, order_key = topic.recent, topic.versions, order_key_of(delivery)
-        if versions.get(order_key, NO_LONGER) >= delivery.version or not self._is_readable(delivery):
+        if versions.get(order_key, -1) >= delivery.version or not self._is_readable(delivery):
             return 0
         _put(versions, order_key, delivery.version, self._limits.order_keys)
         _put(recent, delivery.key, (self._monotonic(), delivery), self._limits.recent)
