@@ -101,7 +101,7 @@ def own_redis(*options: str, ready: bytes = b"+PONG") -> Iterator[OwnRedis]:
 
 
 class Wire:
-    """A way to a server that can lose answers, or break."""
+    """A way to a server that can be long, lose answers, or break."""
 
     def __init__(self, port: int) -> None:
         self.port = 0
@@ -112,6 +112,8 @@ class Wire:
         self.answers = asyncio.Event()
         self.answers.set()
         self.cut_after_request = False
+        self.delay = 0.0
+        """Seconds by which answers are later."""
         self._to = port
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -141,6 +143,7 @@ class Wire:
                     if self.cut_after_request:
                         break
                     await self.answers.wait()
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
         writer.close()

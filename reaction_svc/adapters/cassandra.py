@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
@@ -18,7 +18,7 @@ from kit.tasks import Crew, crew
 from reaction_svc.adapters.cassandra_flight import Limits
 from reaction_svc.adapters.cassandra_outbox import TOPIC
 from reaction_svc.adapters.cassandra_recovery import Home
-from reaction_svc.adapters.cassandra_rows import SCHEMA, Key, Rows
+from reaction_svc.adapters.cassandra_rows import SCHEMA, Rows
 from reaction_svc.adapters.cassandra_writer import Writer
 from reaction_svc.adapters.redis_hot import Fenced, Hot, Lost
 from reaction_svc.ports import FactCodec
@@ -54,7 +54,7 @@ class CassandraReactionStore(Writer):
 
     async def published(self) -> None:
         """Returns once the facts of all acked changes of this process are on the log."""
-        await self._landed.wait()
+        await self._flights.landed.wait()
         await self._outbox.drained()
 
     async def _keep(self) -> None:
@@ -84,9 +84,9 @@ class CassandraReactionStore(Writer):
         if self._closing:
             return
         if self._home is None:
-            await self._landed.wait()
+            await self._flights.landed.wait()
             home = await self._recovery.begin()
-            self._step.forget()
+            self._known.forget()
             self._doubtful.clear()
             self._confirmed.clear()
             older = [node.node for node in await self._rows.nodes() if node.generation != home.generation]
@@ -102,12 +102,12 @@ class CassandraReactionStore(Writer):
             await self._settle(home)
         await self._rows.save_published(home.node, self._outbox.published)
         self._outbox.measure()
-        self._step.cool()
-        self._step.evict(self._busy())
+        self._known.cool()
+        self._crowded = True
 
     async def _settle(self, home: Home) -> None:
         """Finds out about all doubtful batches: those that Redis has taken are saved now, the others never were."""
-        await self._landed.wait()
+        await self._flights.landed.wait()
         doubtful = {flight.batch.seq: flight for flight in self._doubtful if flight.home is home}
         attempt = max((flight.attempt for flight in doubtful.values()), default=0)
         last = await self._hot.settle(home.generation, home.node, attempt) if doubtful else 0
@@ -116,16 +116,9 @@ class CassandraReactionStore(Writer):
         for _, flight in sorted(taken.items()):
             self._completed(flight)
         home.seq = max(home.seq, last)
-        self._step.forget()
+        self._known.forget()
         self._doubtful.clear()
         log.info("doubtful batches are settled", saved=len(taken), lost=len(doubtful) - len(taken))
-
-    def _busy(self) -> Mapping[Key, set[str]]:
-        busy: dict[Key, set[str]] = {}
-        for flight in self._flights:
-            for entry in flight.batch.entries:
-                busy.setdefault((entry.tenant, entry.target), set()).update(fact[0] for fact in entry.facts)
-        return busy
 
     async def _confirm(self) -> None:
         """Tells Redis what is saved where no batch does so soon; never returns."""
@@ -178,8 +171,8 @@ class CassandraReactionStore(Writer):
         """Finishes what is under way, as far as that goes quickly, and leaves the rest to others."""
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                while self._queue.ops or self._flights:
-                    await self._landed.wait()
+                while self._queue.ops or self._flights.last:
+                    await self._flights.landed.wait()
                     await asyncio.sleep(0)
                 home = self._home
                 if home is None:

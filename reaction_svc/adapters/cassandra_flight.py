@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit.errors import Overloaded
 from reaction_svc.adapters.cassandra_batch import Batch
 from reaction_svc.adapters.cassandra_recovery import Home
+from reaction_svc.adapters.cassandra_rows import Key
 from reaction_svc.adapters.cassandra_step import Decided
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.heat import HeatRule
+
+_FEW_OPS, _FEW_FLIGHTS = 32, 2
+_GATHER_SECONDS, _JUST_NOW_SECONDS = 0.004, 0.0007
+# The part of the time a batch has, after which none is sent behind it.
+_PATIENCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,64 @@ class Queue:
         """Tells those who still wait."""
         for asked in self._waiting:
             asked.answered.cancel()
+
+
+class Flights:
+    """The batches on their way, in order."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Flight, None] = {}
+        self._ended_at = 0.0
+        self.landed = asyncio.Event()
+        """None is on its way."""
+        self.landed.set()
+
+    @property
+    def last(self) -> Flight | None:
+        """The one behind all others."""
+        return next(reversed(self._flights), None)
+
+    @property
+    def changes(self) -> Mapping[Key, set[str]]:
+        """The targets and people they change."""
+        found: dict[Key, set[str]] = {}
+        for flight in self._flights:
+            for entry in flight.batch.entries:
+                found.setdefault((entry.tenant, entry.target), set()).update(fact[0] for fact in entry.facts)
+        return found
+
+    def begin(self, flight: Flight) -> None:
+        """One is on its way."""
+        self._flights[flight] = None
+        self.landed.clear()
+
+    def end(self, flight: Flight) -> None:
+        """It is where it was to go, or nobody can tell."""
+        del self._flights[flight]
+        if not self._flights:
+            self.landed.set()
+            self._ended_at = asyncio.get_running_loop().time()
+
+    async def gather(self, ops: int) -> None:
+        """Has few operations wait for others while batches are under way: each costs the same, whatever it carries."""
+        if ops >= _FEW_OPS:
+            return
+        if len(self._flights) >= _FEW_FLIGHTS:
+            await asyncio.wait([next(iter(self._flights)).done])
+        elif self._flights or asyncio.get_running_loop().time() - self._ended_at < _JUST_NOW_SECONDS:
+            await asyncio.sleep(_GATHER_SECONDS)
+
+    async def keep_up(self, seconds: float) -> None:
+        """Sends nothing more after a batch that is slow: what waits in Cassandra's queue runs out of time together.
+
+        `seconds`: what a batch has.
+        """
+        while self._flights:
+            oldest = next(iter(self._flights))
+            late = time.monotonic() - (oldest.until - seconds * (1 - _PATIENCE))
+            if late < 0:
+                return
+            await asyncio.wait([oldest.done])
 
 
 def new_flight(

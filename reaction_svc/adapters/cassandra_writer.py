@@ -15,7 +15,8 @@ from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
 from kit.tasks import Crew
 from reaction_svc.adapters.cassandra_batch import Batch, encode_batch
-from reaction_svc.adapters.cassandra_flight import Asked, Flight, Limits, Queue, answer, fail, new_flight
+from reaction_svc.adapters.cassandra_flight import Asked, Flight, Flights, Limits, Queue, answer, fail, new_flight
+from reaction_svc.adapters.cassandra_known import Known
 from reaction_svc.adapters.cassandra_outbox import Outbox, Publisher
 from reaction_svc.adapters.cassandra_reads import Reads
 from reaction_svc.adapters.cassandra_recovery import Home, Recovery
@@ -26,12 +27,10 @@ from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.metrics import COMMIT_OPS, COMMIT_SECONDS, CONFLICTS
 from reaction_svc.ports import FactCodec
 
-_FEW_OPS, _FEW_FLIGHTS = 32, 2
-_GATHER_SECONDS = 0.004
-_HELP_PAUSE_SECONDS, _RETRY_SECONDS = 0.004, 0.05
+_AGAIN_SECONDS, _RETRY_SECONDS = 0.004, 0.05
+# At the earliest and at the latest, and in between after twice the time a batch of its own took.
+_HELP_AFTER_SECONDS = 0.016, 0.5
 _HELD_BATCHES = 256
-# The part of the time a batch has, after which none is sent behind it.
-_PATIENCE = 0.25
 log = structlog.get_logger()
 
 
@@ -55,15 +54,14 @@ class Writer(Reads):
             write_seconds=limits.write_seconds,
             grace_seconds=limits.grace_seconds,
         )
-        self._step = Step(cassandra, hot, limits.max_emoji, limits.heat, clock.monotonic, self._help)
+        self._known = Known(cassandra, hot, limits.heat, clock.monotonic, self._help)
+        self._step = Step(cassandra, self._known, limits.max_emoji, clock.monotonic)
         self._clock = clock
         self._limits = limits
         self._tasks = tasks
         self._queue = Queue(limits.ops_waiting, limits.ops_per_commit)
         self._room = asyncio.Semaphore(limits.in_flight)
-        self._flights: dict[Flight, None] = {}
-        self._landed = asyncio.Event()
-        self._landed.set()
+        self._flights = Flights()
         # Batches nobody can tell the outcome of; while there are any, nothing new is decided.
         self._doubtful: list[Flight] = []
         self._confirmed: list[int] = []
@@ -73,7 +71,9 @@ class Writer(Reads):
         self._begun = asyncio.Event()
         self._held: deque[list[Held]] = deque(maxlen=_HELD_BATCHES)
         self._to_remember = asyncio.Event()
-        self._ended_at = 0.0
+        self._took = 0.0
+        # Time to look whether too much is kept in mind.
+        self._crowded = False
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
         """See `ports.ReactionStore`."""
@@ -85,9 +85,12 @@ class Writer(Reads):
         """Decides what waits, group by group, and sends it on its way; never returns."""
         while True:
             await self._queue.grown()
-            await self._gather()
+            await self._flights.gather(self._queue.ops)
             await self._room.acquire()
-            await self._keep_up()
+            await self._flights.keep_up(self._limits.write_seconds)
+            if self._crowded:  # at this moment no batch is being decided
+                self._known.evict(self._flights.changes)
+                self._crowded = False
             flying = False
             group, ops = self._queue.take()
             COMMIT_OPS.observe(len(ops))
@@ -101,30 +104,13 @@ class Writer(Reads):
                 if not flying:
                     self._room.release()
 
-    async def _gather(self) -> None:
-        """Has few operations wait for others while batches are under way: each costs the same, whatever it carries."""
-        if self._queue.ops >= _FEW_OPS:
-            return
-        if len(self._flights) >= _FEW_FLIGHTS:
-            await asyncio.wait([next(iter(self._flights)).done])
-        elif self._flights or asyncio.get_running_loop().time() - self._ended_at < 0.0007:
-            await asyncio.sleep(_GATHER_SECONDS)
-
-    async def _keep_up(self) -> None:
-        """Sends nothing more after a batch that is slow: what waits in Cassandra's queue runs out of time together."""
-        while self._flights:
-            oldest = next(iter(self._flights))
-            late = time.monotonic() - (oldest.until - self._limits.write_seconds * (1 - _PATIENCE))
-            if late < 0:
-                return
-            await asyncio.wait([oldest.done])
-
     async def _commit(self, group: Sequence[Asked], ops: Sequence[Op]) -> bool:
         """Has the operations decided and taken; whether they are on their way then."""
-        for _ in range(self._limits.rounds):
+        for i in range(self._limits.rounds):
             home = self._usable_home()
+            now = int(self._clock.now() * 1_000_000)
             try:
-                decided = await self._step.decide(home.generation, home.node, ops, int(self._clock.now() * 1_000_000))
+                decided = await self._step.decide(home.generation, home.node, ops, now, again=i > 0)
             except Lost:
                 self._lose(home)
                 continue
@@ -133,8 +119,8 @@ class Writer(Reads):
             taken = await self._offer(home, batch, blob, decided, group)
             if taken:
                 return taken == "flying"
-            await self._landed.wait()
-            await asyncio.sleep(random.uniform(0, _HELP_PAUSE_SECONDS))
+            await self._flights.landed.wait()
+            await asyncio.sleep(random.uniform(0, _AGAIN_SECONDS))
         raise Unavailable("others change the same targets all the time; nothing was done", retry_after=0.2)
 
     def _usable_home(self) -> Home:
@@ -159,25 +145,25 @@ class Writer(Reads):
             )  # fmt: skip
         except Moved:
             CONFLICTS.inc()
-            self._step.drop(keys)
+            self._known.drop(keys)
             del self._confirmed[: len(confirmed)]
             return ""
         except (Lost, Fenced):
             self._lose(home)
             return ""
         except OutcomeUnknown:
-            self._step.drop(keys)
+            self._known.drop(keys)
             if not blob or not await self._was_taken(flight):
                 return ""
         except BaseException:
-            self._step.drop(keys)
+            self._known.drop(keys)
             raise
         else:
             self._step.taken(decided)
             del self._confirmed[: len(confirmed)]
         if not blob:
             # The answers rest on batches that may still be on their way.
-            before = next(reversed(self._flights), None)
+            before = self._flights.last
             if before is None:
                 answer(group, decided.answers)
                 return "answered"
@@ -208,9 +194,8 @@ class Writer(Reads):
         raise OutcomeUnknown("nobody can tell whether the change was made: Redis did not answer")
 
     def _send(self, flight: Flight) -> None:
-        before = next(reversed(self._flights), None)
-        self._flights[flight] = None
-        self._landed.clear()
+        before = self._flights.last
+        self._flights.begin(flight)
         self._tasks.start(self._carry(flight, before))
 
     async def _carry(self, flight: Flight, before: Flight | None) -> None:
@@ -232,13 +217,11 @@ class Writer(Reads):
             if not flight.durable.done():
                 flight.durable.set_result(False)
             flight.done.set_result(ok)
-            del self._flights[flight]
-            if not self._flights:
-                self._landed.set()
-                self._ended_at = asyncio.get_running_loop().time()
+            self._flights.end(flight)
             self._room.release()
         if ok:
-            COMMIT_SECONDS.observe(time.monotonic() - began)
+            self._took = time.monotonic() - began
+            COMMIT_SECONDS.observe(self._took)
             answer(flight.group, flight.decided.answers)
             self._completed(flight)
 
@@ -272,7 +255,7 @@ class Writer(Reads):
         log.warning("a batch is not known to be saved", seq=flight.batch.seq, error=str(error))
         if flight.blob and flight.home is self._home:
             self._doubtful.append(flight)
-        self._step.forget()
+        self._known.forget()
         self._attention.set()
         fail(flight.group, OutcomeUnknown(f"nobody can tell whether the change was saved: {error}"))
 
@@ -282,13 +265,12 @@ class Writer(Reads):
             self._home = None
             self._ready.clear()
             log.warning("redis has lost its memory, or others have taken over", outbox=home.node)
-        self._step.forget()
+        self._known.forget()
         self._attention.set()
 
-    async def _help(self, writers: Mapping[str, int], may_wait: bool) -> None:
-        if may_wait:  # most often they are just about to finish themselves
-            await asyncio.sleep(_HELP_PAUSE_SECONDS)
-            return
+    async def _help(self, writers: Mapping[str, int], waited: float) -> None:
+        if waited < min(max(_HELP_AFTER_SECONDS[0], 2 * self._took), _HELP_AFTER_SECONDS[1]):
+            return  # most often they are about to finish themselves, and twice the work takes no less
         home = self._usable_home()
         await self._recovery.help(home.generation, writers)
 

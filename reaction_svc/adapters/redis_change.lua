@@ -4,7 +4,8 @@
 --   number of confirmed batches, these, for each target the token it must have ('': none), and then, in MessagePack,
 --   for each target: new token ('': unchanged), version down to which its lists are not complete, beginning of the keys
 --   of its lists, and for each list: emoji, {version, user, …} added, {user, …} dropped
--- Returns ok, lost, fenced, stale, or conflict with the places of the targets that have moved on.
+-- Returns ok, lost, fenced, stale, or conflict with the places of the targets that have moved on, or that another
+-- writer has claimed; its own claims are over.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local found = redis.call('HMGET', KEYS[1], 'id', 'run')
 if found[1] ~= ARGV[1] or found[2] ~= run then
@@ -25,17 +26,29 @@ for i = 1, tonumber(ARGV[9]) do
   at = at + 1
 end
 
-local standing, moved = {}, {}
+local function lasts(till)
+  local time = redis.call('TIME')
+  return tonumber(till) > time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local standing, moved, claimed = {}, {}, {}
 for i = 4, #KEYS do
-  local hot = redis.call('HMGET', KEYS[i], 'g', 't')
+  local hot = redis.call('HMGET', KEYS[i], 'g', 't', 'c', 'u')
   standing[i] = hot[1] == ARGV[1] and hot[2] or ''
-  if standing[i] ~= ARGV[at] then
+  if hot[3] == ARGV[2] then
+    claimed[#claimed + 1] = KEYS[i]
+  end
+  local others = ARGV[5] ~= '' and hot[3] and hot[3] ~= ARGV[2] and lasts(hot[4])
+  if others or standing[i] ~= ARGV[at] then
     moved[#moved + 1] = i - 3
   end
   at = at + 1
 end
 if #moved > 0 then
   return {'conflict', unpack(moved)}
+end
+for _, key in ipairs(claimed) do
+  redis.call('HDEL', key, 'c', 'u')
 end
 if ARGV[5] == '' then
   return {'ok'}

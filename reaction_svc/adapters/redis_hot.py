@@ -30,7 +30,7 @@ class Fenced(Exception):
 
 
 class Moved(Exception):
-    """Targets have moved on since the batch was decided: nothing was done."""
+    """Targets have moved on since the batch was decided, or another writer is to be next there: nothing was done."""
 
     def __init__(self, places: Sequence[int]) -> None:
         super().__init__(f"{len(places)} targets have moved on")
@@ -78,6 +78,7 @@ class Hot:
         self._begin = redis.script(_FOLDER / "redis_generation.lua")
         self._write = redis.script(_FOLDER / "redis_writer.lua")
         self._load = redis.script(_FOLDER / "redis_load.lua", reads=True)
+        self._claim = redis.script(_FOLDER / "redis_claim.lua")
         self._change = redis.script(_FOLDER / "redis_change.lua")
         self._people = redis.script(_FOLDER / "redis_people.lua")
         self._page = redis.script(_FOLDER / "redis_page.lua", reads=True)
@@ -143,6 +144,17 @@ class Hot:
         rows = answer[2]
         writers = {node.decode(): [int(seq) for seq in seqs] for node, seqs in zip(rows[::2], rows[1::2], strict=True)}
         return standing, writers
+
+    async def claim(self, generation: str, node: str, keys: Sequence[Key], seconds: float) -> bool:
+        """Makes the writer the next on all of these targets, for so long at most; False where another is on one.
+
+        Then, and with 0 seconds, it lets go of them. Targets unknown to Redis are nobody's. Raises Lost.
+        """
+        keys_ = [self._generation_key, *map(self._hot, keys)]
+        (answer,) = await self._claim(keys_, [generation, node, round(seconds * 1000)])
+        if answer == b"lost":
+            raise Lost
+        return bool(answer == b"ok")
 
     async def change(
         self,

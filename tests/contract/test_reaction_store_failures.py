@@ -47,6 +47,12 @@ async def tapping(store: ReactionStore, name: str, rounds: int) -> list[tuple[Op
     return acked
 
 
+async def changing(store: ReactionStore, user: str) -> None:
+    """Toggles one person's reactions on four targets again and again; never returns."""
+    while True:
+        await store.apply([op(user=user, target=f"messages/{i}", op_id=new_id()) for i in range(4)])
+
+
 async def check(engine: Engine, acked: list[tuple[Op, Outcome]]) -> None:
     lines = [[each.target, each.user, each.op_id, str(answer.on), str(answer.version)] for each, answer in acked]
     await check_acked(engine, lines)
@@ -155,6 +161,24 @@ class TestCassandra:
                 ("❤", ""),
                 ("", "❤"),
             ]
+
+    async def test_who_is_far_from_cassandra_has_its_turn_on_targets_that_another_changes_all_the_time(
+        self, place: Place, engines: Engines
+    ) -> None:
+        async with wire_to(engines.port("cassandra")) as wire:
+            near = await place.engine()
+            far = await place.store(cassandra=place.cassandra.replace(str(engines.port("cassandra")), str(wire.port)))
+            wire.delay = 0.03
+            turns = [asyncio.create_task(changing(near.store, f"u{i}")) for i in range(8)]
+            try:
+                for i in range(5):
+                    assert on(await far.apply([op(target=f"messages/{j}", op_id=f"far-{i}-{j}") for j in range(4)]))
+                    assert on(await near.store.apply([op(user="bob", op_id=f"near-{i}")]))
+            finally:
+                for turn in turns:
+                    turn.cancel()
+                await asyncio.gather(*turns, return_exceptions=True)
+            assert all(turn.cancelled() for turn in turns)  # none of them was refused
 
     async def test_late_and_repeated_writes_change_nothing(self, place: Place) -> None:
         engine = await place.engine()

@@ -13,6 +13,7 @@ from kit.adapters.redis import Redis, open_redis
 from kit.engines import Log
 from kit.errors import Overloaded, Unavailable
 from kit.ids import new_id
+from reaction_svc.adapters import cassandra_known
 from reaction_svc.adapters.cassandra import CassandraReactionStore, Limits
 from reaction_svc.adapters.cassandra_batch import BUCKETS
 from reaction_svc.domain import Action, Op
@@ -21,6 +22,8 @@ from reaction_svc.metrics import HOT_TARGETS
 from tests.contract.cassandra_place import LIMITS, Place, fixture_keyspace, fixture_place
 from tests.contract.reaction_store import Engine, facts_of, on, op
 from tests.contract.storeload import counts_by_facts
+from tests.engines import Engines
+from tests.ownredis import wire_to
 
 __all__ = ["fixture_keyspace", "fixture_place"]
 RULE = HeatRule(rate=50, hot_after=2, cool_after=5)
@@ -35,6 +38,33 @@ async def buckets(store: CassandraReactionStore) -> dict[int, int]:
     """How many records each bucket of the target holds."""
     counted = [(bucket, len(await store._rows._rows("scan", *KEY, bucket))) for bucket in range(BUCKETS)]
     return {bucket: count for bucket, count in counted if count}
+
+
+class TestMemory:
+    """A target that more people react on than are kept in mind."""
+
+    async def test_nobody_is_let_go_of_while_one_decides_about_them(
+        self, place: Place, engines: Engines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cassandra_known, "_MAX_PEOPLE", 60)
+        async with wire_to(engines.port("cassandra")) as wire:
+            url = place.cassandra.replace(str(engines.port("cassandra")), str(wire.port))
+            store = await place.store(Limits(**(vars(LIMITS) | {"ops_per_commit": 4})), cassandra=url)
+            rng = random.Random(7)
+            wire.delay = 0.01
+
+            async def toggle(name: str) -> None:
+                held: set[str] = set()
+                for i in range(60):
+                    user = f"{name}{rng.randrange(6)}"
+                    held ^= {user}
+                    new = op(user=f"{name}-{i}", target="messages/2", op_id=new_id())  # whom one has to read about
+                    assert on(await store.apply([op(user=user, op_id=new_id()), new])) == [user in held, True]
+
+            toggling = asyncio.gather(*map(toggle, "abcdefgh"))
+            while not toggling.done():
+                await store._keep_once()
+            await toggling
 
 
 class TestHotTargets:
@@ -114,7 +144,7 @@ class TestHotTargets:
         assert hot_targets() == before + 1
         for _ in range(8):
             engine.clock.advance(1)
-            store._step.cool()
+            store._known.cool()
         assert hot_targets() == before
 
 
