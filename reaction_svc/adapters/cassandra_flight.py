@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from kit.errors import Overloaded
 from reaction_svc.adapters.cassandra_batch import Batch
 from reaction_svc.adapters.cassandra_recovery import Home
 from reaction_svc.adapters.cassandra_rows import Key
 from reaction_svc.adapters.cassandra_step import Decided
-from reaction_svc.domain import Op, Outcome, Refusal
+from reaction_svc.adapters.waiting import Asked
 from reaction_svc.heat import HeatRule
 
 _FEW_OPS, _FEW_FLIGHTS = 32, 2
@@ -49,13 +46,6 @@ class Limits:
     heat: HeatRule = field(default_factory=HeatRule)
 
 
-class Asked(NamedTuple):
-    """One call of `apply`, waiting."""
-
-    ops: Sequence[Op]
-    answered: asyncio.Future[Sequence[Outcome | Refusal]]
-
-
 @dataclass(eq=False)
 class Flight:
     """A batch that Redis has taken, or may have taken, on its way into Cassandra."""
@@ -69,50 +59,6 @@ class Flight:
     until: float
     durable: asyncio.Future[bool]
     done: asyncio.Future[bool]
-
-
-class Queue:
-    """Calls of `apply` that wait for a batch."""
-
-    def __init__(self, most: int, at_once: int) -> None:
-        """At most so many operations wait, and so many are taken at once, unless one call brings more."""
-        self._most = most
-        self._at_once = at_once
-        self._waiting: deque[Asked] = deque()
-        self._wanted = asyncio.Event()
-        self.ops = 0
-
-    def add(self, ops: Sequence[Op]) -> asyncio.Future[Sequence[Outcome | Refusal]]:
-        """Waits with the others; raises Overloaded."""
-        if self.ops >= self._most:
-            raise Overloaded("too many changes wait to be saved; nothing was done", retry_after=0.2)
-        answered: asyncio.Future[Sequence[Outcome | Refusal]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Asked(ops, answered))
-        self.ops += len(ops)
-        self._wanted.set()
-        return answered
-
-    async def grown(self) -> None:
-        """Returns once something waits."""
-        while not self._waiting:
-            self._wanted.clear()
-            await self._wanted.wait()
-
-    def take(self) -> tuple[list[Asked], list[Op]]:
-        """The calls of the next batch, and all their operations."""
-        waiting = self._waiting
-        group = [waiting.popleft()]
-        ops = list(group[0].ops)
-        while waiting and len(ops) + len(waiting[0].ops) <= self._at_once:
-            group.append(waiting.popleft())
-            ops += group[-1].ops
-        self.ops -= len(ops)
-        return group, ops
-
-    def close(self) -> None:
-        """Tells those who still wait."""
-        for asked in self._waiting:
-            asked.answered.cancel()
 
 
 class Flights:
@@ -180,19 +126,3 @@ def new_flight(
     loop = asyncio.get_running_loop()
     until = time.monotonic() + seconds
     return Flight(home, home.attempt, batch, blob, group, decided, until, loop.create_future(), loop.create_future())
-
-
-def answer(group: Sequence[Asked], answers: Sequence[Outcome | Refusal]) -> None:
-    """Answers all who asked for this batch."""
-    at = 0
-    for ops, answered in group:
-        if not answered.done():  # otherwise whoever asked has gone; what was asked is done all the same
-            answered.set_result(answers[at : at + len(ops)])
-        at += len(ops)
-
-
-def fail(group: Sequence[Asked], error: Exception) -> None:
-    """Tells all who asked for this batch that it failed."""
-    for asked in group:
-        if not asked.answered.done():
-            asked.answered.set_exception(error)

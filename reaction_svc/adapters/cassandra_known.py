@@ -25,7 +25,7 @@ _MAX_ANSWERS = 40_000  # of one target
 _ANY_TIME = 1 << 62
 _PAUSE_SECONDS = 0.004
 # How long targets may take to be still, and how long others are held off so that they are.
-_LOAD_SECONDS, _CLAIM_SECONDS = 3.0, 1.0
+_LOAD_SECONDS, _CLAIM_SECONDS = 3.0, 2.0
 log = structlog.get_logger()
 
 
@@ -105,26 +105,24 @@ class Known:
         Raises Lost, and Unavailable where others never let go of them.
         """
         kept = self._kept
+        targets = list(dict.fromkeys(keys))
         self._claimed = ()
+        free, place = True, ""
         time = asyncio.get_running_loop().time
         give_up, first = time() + _LOAD_SECONDS, 0.0
-        # Again after loading: meanwhile others may have been let go of.
-        while missing := [key for key in dict.fromkeys(keys) if key not in kept]:
-            if not hold_off or await self._hold_off(generation, node, keys):
+        while hold_off or not all(key in kept for key in targets):
+            if hold_off:
+                free, place = await self._hot.claim(generation, node, targets, _CLAIM_SECONDS, place)
+                self._claimed = targets if free else ()
+            if free:
                 first = first or time()
-                if await self._load(generation, node, missing, time() - first):
-                    continue
+                if await self._load(generation, node, targets, time() - first):
+                    break
             if time() > give_up:
                 raise Unavailable("others change the same targets all the time; nothing was done", retry_after=0.2)
             await asyncio.sleep(random.uniform(0, 2 * _PAUSE_SECONDS))
             hold_off = True
         return [kept[key] for key in keys]
-
-    async def _hold_off(self, generation: str, node: str, keys: Sequence[Key]) -> bool:
-        """Has batches of others refused on these targets until this one is taken; False where another has done so."""
-        targets = list(dict.fromkeys(keys))
-        self._claimed = targets if await self._hot.claim(generation, node, targets, _CLAIM_SECONDS) else ()
-        return bool(self._claimed)
 
     async def let_go(self, generation: str, node: str) -> None:
         """Lets others change what they were held off from."""
@@ -133,32 +131,34 @@ class Known:
             with suppress(Problem, Lost):
                 await self._hot.claim(generation, node, claimed, 0)
 
-    async def _load(self, generation: str, node: str, missing: Sequence[Key], waited: float) -> bool:
-        """Loads targets; False where they are not still: others have changed them just now."""
-        standing, unconfirmed = await self._hot.load(generation, missing)
+    async def _load(self, generation: str, node: str, targets: Sequence[Key], waited: float) -> bool:
+        """Sees to it that all of these are known as they stand; False where others have changed them just now."""
+        kept = self._kept
+        standing, unconfirmed = await self._hot.load(generation, targets)
+        at = dict(zip(targets, standing, strict=True))
+        self.drop([key for key in targets if key in kept and kept[key].token != at[key].token])
+        missing = [key for key in targets if key not in kept]
         unfinished: dict[str, int] = {}
-        for each in standing:
+        for key in missing:
+            each = at[key]
             if each.writer != node and any(seq <= each.seq for seq in unconfirmed.get(each.writer, ())):
                 unfinished[each.writer] = max(unfinished.get(each.writer, 0), each.seq)
         if unfinished:
             await self._help(unfinished, waited)
             return False
-        heads = await self._rows.heads(missing)
-        if any(
-            each.token and (key not in heads or heads[key].stamp != int(each.token))
-            for key, each in zip(missing, standing, strict=True)
-        ):
+        heads = await self._rows.heads(missing) if missing else {}
+        if any(at[key].token and (key not in heads or heads[key].stamp != int(at[key].token)) for key in missing):
             return False
         now = self._monotonic()
-        for key, each in zip(missing, standing, strict=True):
-            head = heads.get(key)
+        for key in missing:
+            each, head = at[key], heads.get(key)
             row = Kept(key, each, head, Heat(self._rule, now, hot=head is not None and head.buckets > 1))
             if row.heat.hot:
                 HOT_TARGETS.inc()
             if each.writer and each.writer != node:
                 row.after = (each.writer, each.seq)
-            self._kept[key] = row
-        return True
+            kept[key] = row
+        return all(key in kept for key in targets)  # some may have been let go of meanwhile
 
     def keep(self, key: Key, row: Kept) -> None:
         """It stands as it is here."""

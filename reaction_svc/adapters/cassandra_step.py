@@ -46,14 +46,14 @@ class Step:
         self._max_emoji = max_emoji
         self._monotonic = monotonic
 
-    async def decide(self, generation: str, node: str, ops: Sequence[Op], now: int, *, again: bool) -> Decided:
+    async def decide(self, generation: str, node: str, ops: Sequence[Op], now: int, *, hold_off: bool) -> Decided:
         """Decides the operations at `now`, microseconds; raises Lost and Unavailable, and then nothing has changed.
 
-        `again`: others were first before; they are held off now until this batch is taken.
+        `hold_off`: no other writer changes the targets until this batch is taken.
         """
         keys = [(op[0], op[1]) for op in ops]
         try:
-            chosen = await self._known.find(generation, node, keys, hold_off=again)
+            chosen = await self._known.find(generation, node, keys, hold_off=hold_off)
             await self._tell(chosen, ops)
         except Problem:
             await self._known.let_go(generation, node)

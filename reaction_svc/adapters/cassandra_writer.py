@@ -15,7 +15,7 @@ from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
 from kit.tasks import Crew
 from reaction_svc.adapters.cassandra_batch import Batch, encode_batch
-from reaction_svc.adapters.cassandra_flight import Asked, Flight, Flights, Limits, Queue, answer, fail, new_flight
+from reaction_svc.adapters.cassandra_flight import Flight, Flights, Limits, new_flight
 from reaction_svc.adapters.cassandra_known import Known
 from reaction_svc.adapters.cassandra_outbox import Outbox, Publisher
 from reaction_svc.adapters.cassandra_reads import Reads
@@ -23,6 +23,7 @@ from reaction_svc.adapters.cassandra_recovery import Home, Recovery
 from reaction_svc.adapters.cassandra_rows import Rows
 from reaction_svc.adapters.cassandra_step import Decided, Step
 from reaction_svc.adapters.redis_hot import Fenced, Held, Hot, Lost, Moved
+from reaction_svc.adapters.waiting import Asked, Queue, answer, fail, ops_of, still_asked
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.metrics import COMMIT_OPS, COMMIT_SECONDS, CONFLICTS
 from reaction_svc.ports import FactCodec
@@ -30,6 +31,7 @@ from reaction_svc.ports import FactCodec
 _AGAIN_SECONDS, _RETRY_SECONDS = 0.004, 0.05
 # At the earliest and at the latest, and in between after twice the time a batch of its own took.
 _HELP_AFTER_SECONDS = 0.016, 0.5
+_CONTESTED_SECONDS = 2.0
 _HELD_BATCHES = 256
 log = structlog.get_logger()
 
@@ -72,6 +74,8 @@ class Writer(Reads):
         self._held: deque[list[Held]] = deque(maxlen=_HELD_BATCHES)
         self._to_remember = asyncio.Event()
         self._took = 0.0
+        # Until then, on the loop's clock, others may be changing the same targets: they are held off.
+        self._contested_until = 0.0
         # Time to look whether too much is kept in mind.
         self._crowded = False
 
@@ -91,11 +95,10 @@ class Writer(Reads):
             if self._crowded:  # at this moment no batch is being decided
                 self._known.evict(self._flights.changes)
                 self._crowded = False
+            group = self._queue.take()
             flying = False
-            group, ops = self._queue.take()
-            COMMIT_OPS.observe(len(ops))
             try:
-                flying = await self._commit(group, ops)
+                flying = await self._commit(group)
             except Exception as error:
                 if not isinstance(error, Problem):
                     log.exception("a batch could not be decided")
@@ -104,13 +107,17 @@ class Writer(Reads):
                 if not flying:
                     self._room.release()
 
-    async def _commit(self, group: Sequence[Asked], ops: Sequence[Op]) -> bool:
+    async def _commit(self, group: Sequence[Asked]) -> bool:
         """Has the operations decided and taken; whether they are on their way then."""
-        for i in range(self._limits.rounds):
+        for _ in range(self._limits.rounds):
+            group = still_asked(group)
+            if not group:
+                return False
             home = self._usable_home()
             now = int(self._clock.now() * 1_000_000)
+            hold_off = asyncio.get_running_loop().time() < self._contested_until
             try:
-                decided = await self._step.decide(home.generation, home.node, ops, now, again=i > 0)
+                decided = await self._step.decide(home.generation, home.node, ops_of(group), now, hold_off=hold_off)
             except Lost:
                 self._lose(home)
                 continue
@@ -145,6 +152,7 @@ class Writer(Reads):
             )  # fmt: skip
         except Moved:
             CONFLICTS.inc()
+            self._contested_until = asyncio.get_running_loop().time() + _CONTESTED_SECONDS
             self._known.drop(keys)
             del self._confirmed[: len(confirmed)]
             return ""
@@ -195,6 +203,7 @@ class Writer(Reads):
 
     def _send(self, flight: Flight) -> None:
         before = self._flights.last
+        COMMIT_OPS.observe(len(flight.decided.answers))
         self._flights.begin(flight)
         self._tasks.start(self._carry(flight, before))
 

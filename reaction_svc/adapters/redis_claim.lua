@@ -1,7 +1,9 @@
--- Lets one writer be the next on targets that others change all the time: until its batch is taken, or its time is
--- over, batches of others are refused there. All of the targets or none, so that no two writers wait for each other.
--- KEYS: generation, targets…. ARGV: generation, writer, for how many ms (0: no longer).
--- Returns ok, lost, or busy: one of them is another's; then the writer has none of them any more.
+-- Lets one writer be the next on targets that others change, too: until its batch is taken, or its time is over, batches
+-- of others are refused there. All of the targets or none, so that no two writers wait for each other; and in turn: who
+-- is refused waits in the order of its first attempt.
+-- KEYS: generation, targets…. ARGV: generation, writer, for how many ms (0: no longer), for how many ms it waits, its
+--   place in the order ('' at the first attempt).
+-- Returns lost; or ok, or busy, and its place. Where it is busy the writer has none of the targets any more.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local found = redis.call('HMGET', KEYS[1], 'id', 'run')
 if found[1] ~= ARGV[1] or found[2] ~= run then
@@ -9,22 +11,33 @@ if found[1] ~= ARGV[1] or found[2] ~= run then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local wanted = tonumber(ARGV[3])
-local free, mine = true, {}
+local wanted, place = tonumber(ARGV[3]), ARGV[5]
+if place == '' then
+  place = string.format('%s.%06d %s', time[1], time[2], ARGV[2])
+end
+local free, kept, behind = true, {}, {}
 for i = 2, #KEYS do
-  local claim = redis.call('HMGET', KEYS[i], 'c', 'u')
-  mine[i] = claim[1] == ARGV[2]
-  if claim[1] and not mine[i] and tonumber(claim[2]) > now then
+  local hot = redis.call('HMGET', KEYS[i], 't', 'c', 'u', 'w', 'v')
+  kept[i] = hot[1] -- without a token, nobody has changed it
+  behind[i] = hot[4] and hot[4] < place and tonumber(hot[5]) > now
+  if behind[i] or hot[2] and hot[2] ~= ARGV[2] and tonumber(hot[3]) > now then
     free = false
   end
-end
-for i = 2, #KEYS do
-  if not free or wanted == 0 then
-    if mine[i] then
-      redis.call('HDEL', KEYS[i], 'c', 'u')
-    end
-  elseif redis.call('EXISTS', KEYS[i]) == 1 then -- otherwise nobody has changed it
-    redis.call('HSET', KEYS[i], 'c', ARGV[2], 'u', string.format('%.0f', now + wanted))
+  if hot[2] == ARGV[2] then
+    redis.call('HDEL', KEYS[i], 'c', 'u')
+  end
+  if hot[4] == place then
+    redis.call('HDEL', KEYS[i], 'w', 'v')
   end
 end
-return {free and 'ok' or 'busy'}
+if wanted == 0 then
+  return {'ok', ''}
+end
+for i = 2, #KEYS do
+  if kept[i] and free then
+    redis.call('HSET', KEYS[i], 'c', ARGV[2], 'u', string.format('%.0f', now + wanted))
+  elseif kept[i] and not behind[i] then
+    redis.call('HSET', KEYS[i], 'w', place, 'v', string.format('%.0f', now + tonumber(ARGV[4])))
+  end
+end
+return {free and 'ok' or 'busy', place}

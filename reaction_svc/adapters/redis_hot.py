@@ -13,6 +13,7 @@ from kit.adapters.redis import Redis
 from kit.ids import new_id
 
 Key = tuple[str, str]
+_WAIT_MS = 250  # who waits for a claim is forgotten unless it asks again in this time
 _FOLDER = Path(__file__).parent
 # What a batch does to the latest holders of an emoji: the emoji; version, user, … of those added; users dropped.
 ListChange = tuple[str, list[int | str], list[str]]
@@ -145,16 +146,19 @@ class Hot:
         writers = {node.decode(): [int(seq) for seq in seqs] for node, seqs in zip(rows[::2], rows[1::2], strict=True)}
         return standing, writers
 
-    async def claim(self, generation: str, node: str, keys: Sequence[Key], seconds: float) -> bool:
-        """Makes the writer the next on all of these targets, for so long at most; False where another is on one.
+    async def claim(
+        self, generation: str, node: str, keys: Sequence[Key], seconds: float, place: str = ""
+    ) -> tuple[bool, str]:
+        """Makes the writer the next on all of these targets, for so long at most: whether it is, and its place.
 
-        Then, and with 0 seconds, it lets go of them. Targets unknown to Redis are nobody's. Raises Lost.
+        Who is not, and asks again soon with its place, is before those who came later. With 0 seconds it lets go of
+        them. Targets unknown to Redis are nobody's. Raises Lost.
         """
         keys_ = [self._generation_key, *map(self._hot, keys)]
-        (answer,) = await self._claim(keys_, [generation, node, round(seconds * 1000)])
-        if answer == b"lost":
+        what, *more = await self._claim(keys_, [generation, node, round(seconds * 1000), _WAIT_MS, place])
+        if what == b"lost":
             raise Lost
-        return bool(answer == b"ok")
+        return what == b"ok", more[0].decode()
 
     async def change(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,11 +16,12 @@ import structlog
 from kit.adapters.sqlite_file import adopt_schema, connect
 from kit.adapters.sqlite_log import SqliteLog
 from kit.clock import Clock
-from kit.errors import OutcomeUnknown, Overloaded, Unavailable
+from kit.errors import OutcomeUnknown, Unavailable
 from kit.tasks import background
 from reaction_svc.adapters.sqlite_reads import Reads
 from reaction_svc.adapters.sqlite_step import Step
 from reaction_svc.adapters.sqlite_sweep import Sweep
+from reaction_svc.adapters.waiting import Asked, Queue, answer, fail, ops_of
 from reaction_svc.domain import Fact, Op, Outcome, Refusal
 from reaction_svc.metrics import COMMIT_OPS, COMMIT_SECONDS
 from reaction_svc.ports import FactCodec
@@ -75,9 +75,7 @@ class SqliteReactionStore(Reads):
         self._clock = clock
         self._limits = limits
         self._step = Step(writing, limits.max_emoji)
-        self._waiting: deque[tuple[Sequence[Op], asyncio.Future[list[Outcome | Refusal]]]] = deque()
-        self._ops_waiting = 0
-        self._wanted = asyncio.Event()
+        self._queue = Queue(limits.ops_waiting, limits.ops_per_commit)
         self._turn = asyncio.Lock()
         self._committed_at = 0.0  # on the loop's clock
         self._thread = ThreadPoolExecutor(1, "reaction-store")
@@ -87,43 +85,28 @@ class SqliteReactionStore(Reads):
         """See `ports.ReactionStore`."""
         if not ops:
             return ()
-        if self._ops_waiting >= self._limits.ops_waiting:
-            raise Overloaded("too many changes wait to be saved; nothing was done", retry_after=0.2)
-        answered: asyncio.Future[list[Outcome | Refusal]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ops, answered))
-        self._ops_waiting += len(ops)
-        self._wanted.set()
-        return await answered
+        return await self._queue.add(ops)
 
     async def write(self) -> None:
         """Commits what waits, group by group; never returns."""
         while True:
-            if not self._waiting:
-                self._wanted.clear()
-                await self._wanted.wait()
+            await self._queue.grown()
             await self._gather()
-            group, ops = self._take()
-            COMMIT_OPS.observe(len(ops))
-            failure: Exception | None = None
-            answers: list[Outcome | Refusal] = []
-            try:
-                async with self._turn:
-                    answers = await self._commit(lambda ops=ops: self._apply(ops))  # type: ignore[misc]
-            except Exception as error:
-                failure = error
-            else:
-                self._step.committed()
-                self._log.notify()
-            self._committed_at = asyncio.get_running_loop().time()
-            at = 0
-            for asked, answered in group:
-                if answered.done():
-                    pass  # whoever asked has gone; what was asked is done all the same
-                elif failure is not None:
-                    answered.set_exception(failure)
-                else:
-                    answered.set_result(answers[at : at + len(asked)])
-                at += len(asked)
+            if group := self._queue.take():
+                await self._write(group, ops_of(group))
+
+    async def _write(self, group: Sequence[Asked], ops: Sequence[Op]) -> None:
+        COMMIT_OPS.observe(len(ops))
+        try:
+            async with self._turn:
+                answers = await self._commit(lambda: self._apply(ops))
+        except Exception as error:
+            fail(group, error)
+        else:
+            self._step.committed()
+            self._log.notify()
+            answer(group, answers)
+        self._committed_at = asyncio.get_running_loop().time()
 
     async def forget(self, before: int) -> int:
         """See `ports.ReactionStore`. Looks at a slice at a time, from the start again when it has seen all."""
@@ -133,8 +116,7 @@ class SqliteReactionStore(Reads):
     def close(self) -> None:
         """Closes the file; nothing may be under way any more."""
         self._thread.shutdown()
-        for _, answered in self._waiting:
-            answered.cancel()
+        self._queue.close()
         self._writing.close()
         super().close()
 
@@ -145,19 +127,8 @@ class SqliteReactionStore(Reads):
         process as much as one of thirty. Who reacts alone, one change after the other, never meets this.
         """
         just_ended = asyncio.get_running_loop().time() - self._committed_at < _JUST_ENDED_SECONDS
-        if just_ended and self._ops_waiting < _FEW_OPS:
+        if just_ended and self._queue.ops < _FEW_OPS:
             await asyncio.sleep(_GATHER_SECONDS)
-
-    def _take(self) -> tuple[list[tuple[Sequence[Op], asyncio.Future[list[Outcome | Refusal]]]], list[Op]]:
-        waiting = self._waiting
-        group = [waiting.popleft()]
-        ops = list(group[0][0])
-        most = self._limits.ops_per_commit
-        while waiting and len(ops) + len(waiting[0][0]) <= most:
-            group.append(waiting.popleft())
-            ops += group[-1][0]
-        self._ops_waiting -= len(ops)
-        return group, ops
 
     def _apply(self, ops: Sequence[Op]) -> list[Outcome | Refusal]:
         return self._step.run(ops, int(self._clock.now() * 1_000_000), self._append)

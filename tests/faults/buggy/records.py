@@ -12,6 +12,7 @@ from kit.clock import SystemClock
 from kit.errors import OutcomeUnknown, Unavailable
 from reaction_svc import app, domain
 from reaction_svc.adapters import sqlite, sqlite_step
+from reaction_svc.adapters.waiting import ops_of
 
 _LONG_COMMIT = 0.6  # longer than an answer waits for its counts
 _BEHIND = 60.0
@@ -28,10 +29,9 @@ def ack_before_commit() -> None:
 
     async def write(self: Any) -> None:
         while True:
-            if not self._waiting:
-                self._wanted.clear()
-                await self._wanted.wait()
-            group, ops = self._take()
+            await self._queue.grown()
+            group = self._queue.take()
+            ops = ops_of(group)
 
             def work(group: Any = group, ops: Any = ops) -> None:
                 answers, at = self._apply(ops), 0
