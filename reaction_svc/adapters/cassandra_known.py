@@ -26,6 +26,8 @@ _ANY_TIME = 1 << 62
 _PAUSE_SECONDS = 0.004
 # How long targets may take to be still, and how long others are held off so that they are.
 _LOAD_SECONDS, _CLAIM_SECONDS = 3.0, 2.0
+# How long others that were met are expected to be there still.
+_CONTESTED_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -98,18 +100,21 @@ class Known:
         self._help = help_others
         self._kept: dict[Key, Kept] = {}
         self._claimed: Sequence[Key] = ()
+        self._contested_until = 0.0
 
-    async def find(self, generation: str, node: str, keys: Sequence[Key], *, hold_off: bool) -> list[Kept]:
-        """The targets, one for each key; with `hold_off` no other writer changes them until this one's batch is taken.
+    async def find(self, generation: str, node: str, keys: Sequence[Key]) -> list[Kept]:
+        """The targets, one for each key. Raises Lost, and Unavailable where others never let go of them.
 
-        Raises Lost, and Unavailable where others never let go of them.
+        Where others have lately changed the same targets, they are held off until this one's batch is taken: to read
+        what they change meanwhile would be in vain.
         """
         kept = self._kept
         targets = list(dict.fromkeys(keys))
         self._claimed = ()
         free, place = True, ""
         time = asyncio.get_running_loop().time
-        give_up, first = time() + _LOAD_SECONDS, 0.0
+        began, first = time(), 0.0
+        hold_off = began < self._contested_until
         while hold_off or not all(key in kept for key in targets):
             if hold_off:
                 free, place = await self._hot.claim(generation, node, targets, _CLAIM_SECONDS, place)
@@ -118,11 +123,17 @@ class Known:
                 first = first or time()
                 if await self._load(generation, node, targets, time() - first):
                     break
-            if time() > give_up:
+            hold_off = True
+            self._contested_until = time() + _CONTESTED_SECONDS
+            if time() > began + _LOAD_SECONDS:
                 raise Unavailable("others change the same targets all the time; nothing was done", retry_after=0.2)
             await asyncio.sleep(random.uniform(0, 2 * _PAUSE_SECONDS))
-            hold_off = True
         return [kept[key] for key in keys]
+
+    def moved(self, keys: Collection[Key]) -> None:
+        """Others have changed some of these."""
+        self.drop(keys)
+        self._contested_until = asyncio.get_running_loop().time() + _CONTESTED_SECONDS
 
     async def let_go(self, generation: str, node: str) -> None:
         """Lets others change what they were held off from."""

@@ -46,14 +46,11 @@ class Step:
         self._max_emoji = max_emoji
         self._monotonic = monotonic
 
-    async def decide(self, generation: str, node: str, ops: Sequence[Op], now: int, *, hold_off: bool) -> Decided:
-        """Decides the operations at `now`, microseconds; raises Lost and Unavailable, and then nothing has changed.
-
-        `hold_off`: no other writer changes the targets until this batch is taken.
-        """
+    async def decide(self, generation: str, node: str, ops: Sequence[Op], now: int) -> Decided:
+        """Decides the operations at `now`, microseconds; raises Lost and Unavailable, and then nothing has changed."""
         keys = [(op[0], op[1]) for op in ops]
         try:
-            chosen = await self._known.find(generation, node, keys, hold_off=hold_off)
+            chosen = await self._known.find(generation, node, keys)
             await self._tell(chosen, ops)
         except Problem:
             await self._known.let_go(generation, node)

@@ -31,7 +31,6 @@ from reaction_svc.ports import FactCodec
 _AGAIN_SECONDS, _RETRY_SECONDS = 0.004, 0.05
 # At the earliest and at the latest, and in between after twice the time a batch of its own took.
 _HELP_AFTER_SECONDS = 0.016, 0.5
-_CONTESTED_SECONDS = 2.0
 _HELD_BATCHES = 256
 log = structlog.get_logger()
 
@@ -74,8 +73,6 @@ class Writer(Reads):
         self._held: deque[list[Held]] = deque(maxlen=_HELD_BATCHES)
         self._to_remember = asyncio.Event()
         self._took = 0.0
-        # Until then, on the loop's clock, others may be changing the same targets: they are held off.
-        self._contested_until = 0.0
         # Time to look whether too much is kept in mind.
         self._crowded = False
 
@@ -115,9 +112,8 @@ class Writer(Reads):
                 return False
             home = self._usable_home()
             now = int(self._clock.now() * 1_000_000)
-            hold_off = asyncio.get_running_loop().time() < self._contested_until
             try:
-                decided = await self._step.decide(home.generation, home.node, ops_of(group), now, hold_off=hold_off)
+                decided = await self._step.decide(home.generation, home.node, ops_of(group), now)
             except Lost:
                 self._lose(home)
                 continue
@@ -152,8 +148,7 @@ class Writer(Reads):
             )  # fmt: skip
         except Moved:
             CONFLICTS.inc()
-            self._contested_until = asyncio.get_running_loop().time() + _CONTESTED_SECONDS
-            self._known.drop(keys)
+            self._known.moved(keys)
             del self._confirmed[: len(confirmed)]
             return ""
         except (Lost, Fenced):
