@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from tests.faults import backends
 from tests.faults.running import Result, run_trial
-from tests.faults.trials import FAULTS, ON_FILES, PLANTED, QUICK, Trial
+from tests.faults.trials import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, Trial
 
 
 def main() -> int:
@@ -34,6 +35,9 @@ def main() -> int:
 async def _run(trials: Sequence[Trial], servers: backends.Servers | None, options: argparse.Namespace) -> int:
     folder = Path(options.keep or tempfile.mkdtemp(prefix="plaudit-faults-"))
     print(f"seed {options.seed}, histories of bad runs in {folder}", flush=True)
+    if servers is not None:
+        await run_trial(WARM_UP, folder / WARM_UP.name, servers, seed=options.seed)
+        await asyncio.to_thread(shutil.rmtree, folder / WARM_UP.name, ignore_errors=True)
     results: list[Result] = []
     for number, trial in enumerate(trials):
         name = f"{number:02}-{trial.name.replace(':', '-')}"

@@ -24,9 +24,6 @@ from tests.faults.verdict import Verdict
 _MOST_UNKNOWN = 0.01
 # Times that the load before a fault may take to reach its rate: engines that have just started are slow.
 _WARM_UPS = 4
-# The part of the load that they get first, until they keep up with it: no more under way than comes in so many seconds,
-# so many times in a row; at the longest, in seconds.
-_GENTLY, _KEPT_UP_SECONDS, _KEPT_UP, _GENTLE_SECONDS = 0.25, 0.25, 3, 40
 
 
 @dataclass(slots=True)
@@ -113,7 +110,6 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
         everyone = [*load.people, *{(phone.tenant, phone.user) for phone in phones}]
         reading = await stack.enter_async_context(background([auditor.read_on(everyone, plan.seed)]))
         offering = await stack.enter_async_context(background([load.run()]))
-        await _wake(load, [*reading, *offering])
         acked = 0
         for _ in range(_WARM_UPS):
             so_far = load.tally.acked
@@ -181,18 +177,6 @@ def _grpc_nodes(cluster: Cluster) -> list[str]:
 
 async def _channel(stack: AsyncExitStack, address: str) -> grpc.aio.Channel:
     return await stack.enter_async_context(grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS))
-
-
-async def _wake(load: Load, tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Offers little until the engines keep up: who is asked for all at once of what it never did is slow for long."""
-    full, load.rate = load.rate, load.rate * _GENTLY
-    kept_up = 0
-    for _ in range(_GENTLE_SECONDS):
-        await _last(1.0, tasks)
-        kept_up = kept_up + 1 if load.in_flight <= load.rate * _KEPT_UP_SECONDS else 0
-        if kept_up == _KEPT_UP:
-            break
-    load.rate = full
 
 
 async def _last(seconds: float, tasks: Sequence[asyncio.Task[None]]) -> None:

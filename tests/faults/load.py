@@ -65,8 +65,7 @@ class Load:
         for phone in phones:
             self._phones.setdefault((phone.tenant, phone.user), []).append(phone)
         self._callers = list(self._phones)
-        self.rate = rate
-        """Operations a second."""
+        self._rate = rate
         self._repeat = repeated
         self._spread = spread
         self._random = random.Random(seed)
@@ -83,7 +82,7 @@ class Load:
         """Offers operations until `finish`."""
         due = time.monotonic()
         while not self._done.is_set():
-            due += self._random.expovariate(self.rate)
+            due += self._random.expovariate(self._rate)
             if (wait := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait)  # the pace of the load
             self._offer()

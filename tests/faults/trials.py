@@ -109,6 +109,8 @@ FAULTS = (
     *(_on_engines("F15", f"SIGTERM of {what}", breaking.stopping(room)) for what, room in _STOPPED),
     _on_engines("F17", "two gateways claim a session", breaking.claimed_twice),
 )
+# Engines that have just started are slow at what they never did: a run at a slow pace, from which nothing follows.
+WARM_UP = _on_engines("warm-up", "nothing is broken", nothing, rate=80.0, before=20.0, during=15.0, least=0.0)
 ON_FILES = (
     Trial("files:F1", "gateway killed", breaking.gateway_killed),
     *(
