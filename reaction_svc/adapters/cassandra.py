@@ -23,7 +23,7 @@ from reaction_svc.adapters.cassandra_writer import Writer
 from reaction_svc.adapters.redis_hot import Fenced, Hot, Lost
 from reaction_svc.ports import FactCodec
 
-_CONFIRM_SECONDS = 0.01
+_TELL_SECONDS = 0.01
 _RETRY_SECONDS = 0.05
 _DRAIN_SECONDS = 2.0
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class CassandraReactionStore(Writer):
         self._closing = False
         tasks.start(self._write())
         tasks.start(self._keep())
-        tasks.start(self._confirm())
+        tasks.start(self._tell())
         tasks.start(self._adopt())
         tasks.start(self._remember())
         tasks.start(self._outbox.run())
@@ -89,6 +89,7 @@ class CassandraReactionStore(Writer):
             self._known.forget()
             self._doubtful.clear()
             self._confirmed.clear()
+            self._told = 0
             older = [node.node for node in await self._rows.nodes() if node.generation != home.generation]
             self._outbox.begin(home.node, older)
             self._home = home
@@ -120,22 +121,26 @@ class CassandraReactionStore(Writer):
         self._doubtful.clear()
         log.info("doubtful batches are settled", saved=len(taken), lost=len(doubtful) - len(taken))
 
-    async def _confirm(self) -> None:
-        """Tells Redis what is saved where no batch does so soon; never returns."""
+    async def _tell(self) -> None:
+        """Tells Redis what is saved and what is published, where no batch does so soon; never returns.
+
+        Others may be waiting for it, each for the other in turn.
+        """
         while True:
-            self._to_confirm.clear()
-            await self._to_confirm.wait()
-            await asyncio.sleep(_CONFIRM_SECONDS)
-            home, confirmed = self._home, self._confirmed[:]
-            if home is None or not confirmed:
+            self._to_tell.clear()
+            await self._to_tell.wait()
+            await asyncio.sleep(_TELL_SECONDS)
+            home, confirmed, published = self._home, self._confirmed[:], self._outbox.published
+            if home is None or (not confirmed and published == self._told):
                 continue
             try:
-                await self._hot.touch(home.generation, home.node, home.node, self._outbox.published, confirmed)
+                await self._hot.touch(home.generation, home.node, home.node, published, confirmed)
             except (Lost, Fenced):
                 self._lose(home)
             except Problem:
-                self._to_confirm.set()
+                self._to_tell.set()
             else:
+                self._told = published
                 self._confirmed = [seq for seq in self._confirmed if seq not in set(confirmed)]
 
     async def _adopt(self) -> None:

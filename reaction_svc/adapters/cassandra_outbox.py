@@ -75,13 +75,18 @@ class Outbox:
         in_memory: int,
         most: int,
         others: Callable[[str], Awaitable[int | None]],
+        published_more: asyncio.Event,
     ) -> None:
-        """`others` says up to where another writer has published; None where it has nothing left."""
+        """`others` says up to where another writer has published; None where it has nothing left.
+
+        `published_more` is set whenever this one has published more.
+        """
         self._rows = rows
         self._publisher = publisher
         self._in_memory = in_memory
         self._most = most
         self._others = others
+        self._published_more = published_more
         self._waiting: deque[_Waiting] = deque()
         self._facts = 0
         self._held = 0
@@ -150,6 +155,7 @@ class Outbox:
                 self._facts -= each.size
                 self._held -= 0 if each.facts is None else each.size
             self.published = some[-1].seq
+            self._published_more.set()
 
     def measure(self) -> None:
         """Tells the metrics."""

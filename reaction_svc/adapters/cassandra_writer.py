@@ -46,7 +46,13 @@ class Writer(Reads):
     ) -> None:
         super().__init__(cassandra, hot)
         publisher = Publisher(log_, encode)
-        self._outbox = Outbox(cassandra, publisher, limits.outbox_in_memory, limits.outbox_facts, self._published_by)
+        # Batches that are saved, how far this one's facts are on the log, and what of it Redis has been told.
+        self._confirmed: list[int] = []
+        self._told = 0
+        self._to_tell = asyncio.Event()
+        self._outbox = Outbox(
+            cassandra, publisher, limits.outbox_in_memory, limits.outbox_facts, self._published_by, self._to_tell
+        )
         self._recovery = Recovery(
             cassandra,
             hot,
@@ -65,8 +71,6 @@ class Writer(Reads):
         self._flights = Flights()
         # Batches nobody can tell the outcome of; while there are any, nothing new is decided.
         self._doubtful: list[Flight] = []
-        self._confirmed: list[int] = []
-        self._to_confirm = asyncio.Event()
         self._attention = asyncio.Event()
         self._ready = asyncio.Event()
         self._begun = asyncio.Event()
@@ -138,14 +142,13 @@ class Writer(Reads):
     async def _offer(self, home: Home, batch: Batch, blob: bytes, decided: Decided, group: Sequence[Asked]) -> str:
         """Offers the batch to Redis. "flying": taken. "answered": nothing had to change. "": refused."""
         home.attempt += 1
-        confirmed = self._confirmed[:]
+        confirmed, published = self._confirmed[:], self._outbox.published
         flight = new_flight(home, batch, blob, group, decided, self._limits.write_seconds)
         keys = [change.key for change in decided.changes]
         try:
             await self._hot.change(
-                home.generation, home.node, home.attempt, batch.seq, blob, decided.changes, self._outbox.published,
-                confirmed,
-            )  # fmt: skip
+                home.generation, home.node, home.attempt, batch.seq, blob, decided.changes, published, confirmed
+            )
         except Moved:
             CONFLICTS.inc()
             self._known.moved(keys)
@@ -163,6 +166,7 @@ class Writer(Reads):
             raise
         else:
             self._step.taken(decided)
+            self._told = published
             del self._confirmed[: len(confirmed)]
         if not blob:
             # The answers rest on batches that may still be on their way.
@@ -249,7 +253,7 @@ class Writer(Reads):
     def _completed(self, flight: Flight) -> None:
         if flight.blob:
             self._confirmed.append(flight.batch.seq)
-            self._to_confirm.set()
+            self._to_tell.set()
             self._outbox.add(flight.batch, flight.decided.facts)
             self._held.append(flight.decided.held)
             self._to_remember.set()

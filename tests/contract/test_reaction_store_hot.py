@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kit.adapters.redis import Redis, open_redis
 from kit.engines import Log
@@ -227,6 +228,29 @@ class Absent:
 
 class TestLogAway:
     """Facts wait in the outbox."""
+
+    async def test_outboxes_that_wait_for_each_other_again_and_again_say_at_once_what_is_on_the_log(
+        self, place: Place
+    ) -> None:
+        log = Absent(place.log)
+        place.log = log
+        limits = Limits(**(vars(LIMITS) | {"lease_seconds": 600.0}))
+        engine = await place.engine(limits)
+        stores = [engine.store, await place.store(limits)]
+        log.is_away = True
+        for i in range(20):  # each change comes after one of the other writer
+            await stores[i % 2].apply([op(op_id=f"o{i}")])
+        for store in stores:
+            assert isinstance(store, CassandraReactionStore)
+            store._closing = True  # nothing is said in passing, once a second
+        with capture_logs() as said:
+            log.is_away = False
+            await asyncio.wait_for(place.published(), 60)
+        for store in stores:
+            assert isinstance(store, CassandraReactionStore)
+            store._closing = False
+        assert not [line for line in said if line["event"] == "facts of another writer are late"]
+        assert len({fact.version for fact in await facts_of(engine)}) == 20
 
     async def test_acks_go_on_while_the_log_is_away_and_its_facts_follow_in_order(self, place: Place) -> None:
         log = Absent(place.log)
