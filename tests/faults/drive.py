@@ -37,6 +37,8 @@ class Plan:
     seed: int = 1
     callers: int = 20
     watchers: int = 4
+    direct: bool = True
+    """Whether internal callers change things, too, each at any node: so several nodes write the same targets."""
     repeated: float = 0.15
     """How many operations are sent more than once."""
     least: float = 160.0
@@ -101,7 +103,7 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
         counters = {node.name: channels[node.name] for node in cluster.of("counter_svc")}
         auditor = Auditor(reactions, counters, tokens, recorder, cluster.backends)
         journal = Journal(recorder, "load")
-        doors = [GrpcDoor(name, channel, tokens, journal) for name, channel in reactions.items()]
+        doors = [GrpcDoor(name, channel, tokens, journal) for name, channel in reactions.items() if plan.direct]
         phones, watchers = _people(cluster, plan, recorder)
         load = Load(doors, phones, plan.rate, plan.seed, plan.repeated, plan.spread)
         run = Run(cluster, plan, recorder, load, phones, watchers)

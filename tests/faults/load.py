@@ -103,6 +103,8 @@ class Load:
             return
         chance = self._random
         kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+        if kind == "batch" and not self._doors:
+            kind = "toggle"
         if kind == "batch":
             tenant = chance.choice(TENANTS)
             people = [one for one in self.people if one[0] == tenant]
@@ -110,7 +112,7 @@ class Load:
             work = self._batch([self._change(chance.choice(people), "toggle") for _ in range(size)])
             self.tally.offered += size
         else:
-            by_phone = bool(self._callers) and chance.random() < 0.5
+            by_phone = bool(self._callers) and (not self._doors or chance.random() < 0.5)
             who = chance.choice(self._callers if by_phone else self.people)
             change = self._change(who, kind)
             copies = chance.randint(2, 5) if chance.random() < self._repeat else 1

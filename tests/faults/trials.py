@@ -105,7 +105,7 @@ FAULTS = (
         starving.poisoned("cassandra", ("timeout", "downstream", 1.0, {"timeout": 0})),
     ),
     _on_engines("F11", "everything sent again, shuffled", breaking.sent_again, repeated=1.0, spread=6.0, rate=210),
-    _on_engines("F12", "some clients stop reading", stalling.stop_reading, rate=120, least=80),
+    _on_engines("F12", "some clients stop reading", stalling.stop_reading, rate=80, least=60, direct=False),
     *(_on_engines("F15", f"SIGTERM of {what}", breaking.stopping(room)) for what, room in _STOPPED),
     _on_engines("F17", "two gateways claim a session", breaking.claimed_twice),
 )
