@@ -84,6 +84,5 @@ def answer(group: Sequence[Asked], answers: Sequence[Outcome | Refusal]) -> None
 
 def fail(group: Sequence[Asked], error: Exception) -> None:
     """Tells all who asked for this batch that it failed."""
-    for asked in group:
-        if not asked.answered.done():
-            asked.answered.set_exception(error)
+    for asked in still_asked(group):
+        asked.answered.set_exception(error)

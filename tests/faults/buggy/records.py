@@ -12,7 +12,7 @@ from kit.clock import SystemClock
 from kit.errors import OutcomeUnknown, Unavailable
 from reaction_svc import app, domain
 from reaction_svc.adapters import sqlite, sqlite_step
-from reaction_svc.adapters.waiting import ops_of
+from reaction_svc.adapters.waiting import answer, ops_of
 
 _LONG_COMMIT = 0.6  # longer than an answer waits for its counts
 _BEHIND = 60.0
@@ -31,14 +31,9 @@ def ack_before_commit() -> None:
         while True:
             await self._queue.grown()
             group = self._queue.take()
-            ops = ops_of(group)
 
-            def work(group: Any = group, ops: Any = ops) -> None:
-                answers, at = self._apply(ops), 0
-                for asked, answered in group:
-                    if not answered.done():
-                        answered.set_result(answers[at : at + len(asked)])
-                    at += len(asked)
+            def work(group: Any = group) -> None:
+                answer(group, self._apply(ops_of(group)))
 
             async with self._turn:
                 await commit(self, work)
