@@ -20,14 +20,19 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReactionsChanged(_message.Message):
-    """A record of the log's topic `reactions`: people's reactions have changed.
+    """A record of the log's topic `reactions`: one entry of a shard of the ledger of reactions.
 
-    The record's key is the partition of its targets, so all changes of one target are read in order.
+    The partition of the record is the shard, and its key is `incarnation/shard/position`. The entries of a shard are
+    appended in the order of their positions, without a gap and at least once: drop what is not newer than what you have.
+    Positions of different incarnations cannot be compared; a new one means that the ledger was restored from a backup.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGETS_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """Which version of this message the rows need to be understood. A reader that knows only lower ones stops reading."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetChanged]:
         """The changes of each target. A target stands here once."""
@@ -36,10 +41,11 @@ class ReactionsChanged(_message.Message):
         self,
         *,
         targets: _abc.Iterable[Global___TargetChanged] | None = ...,
+        format: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -47,9 +53,10 @@ Global___ReactionsChanged: _TypeAlias = ReactionsChanged  # noqa: Y015
 
 @_typing.final
 class TargetChanged(_message.Message):
-    """The changes of one target in the order they were made, in columns: row `i` of all columns is one change.
+    """What became of one target: the operations in the order they were decided, in columns, and the state after them.
 
-    Columns, because hundreds of changes of one target come together and every reader reads them all.
+    Row `i` of all columns is one operation, or one change of an operation that made several (a clear; its last row has
+    the operation's id). Columns, because hundreds of operations of one target come together and every reader reads them all.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -61,10 +68,18 @@ class TargetChanged(_message.Message):
     ADDED_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    OP_IDS_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the target belongs to."""
     target: _builtins.str
     """The target, for example `messages/42`."""
+    version: _builtins.int
+    """The target's version after all rows."""
     @_builtins.property
     def emojis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The emoji that the columns below name by their place, counted from 1."""
@@ -75,15 +90,37 @@ class TargetChanged(_message.Message):
 
     @_builtins.property
     def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The emoji the user now holds and did not before; 0 where one was only taken back."""
+        """The emoji the user now holds and did not before; 0 where none was added."""
 
     @_builtins.property
     def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The emoji the user held and no longer does; 0 where one was only added. A switch fills both."""
+        """The emoji the user held and no longer does; 0 where none was removed. A switch fills both columns, an operation
+        that changed nothing neither.
+        """
 
     @_builtins.property
     def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The target's version after the change; grows with every change of the target."""
+        """The version answered: the target's version after the change."""
+
+    @_builtins.property
+    def op_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The operation's id; empty where it has none, and in the rows of a clear before its last."""
+
+    @_builtins.property
+    def asked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The emoji that the operation named; 0 for a clear."""
+
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What the operation asked for, a number of `plaudit.reaction.v1.Action`, or 4 for a clear; 0 where the row has no id."""
+
+    @_builtins.property
+    def on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Whether the user held the emoji that was named, after the operation."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many people hold each of `emojis` after all rows, in the same order; 0 where nobody does any more."""
 
     def __init__(
         self,
@@ -95,10 +132,16 @@ class TargetChanged(_message.Message):
         added: _abc.Iterable[_builtins.int] | None = ...,
         removed: _abc.Iterable[_builtins.int] | None = ...,
         versions: _abc.Iterable[_builtins.int] | None = ...,
+        op_ids: _abc.Iterable[_builtins.str] | None = ...,
+        asked: _abc.Iterable[_builtins.int] | None = ...,
+        actions: _abc.Iterable[_builtins.int] | None = ...,
+        on: _abc.Iterable[_builtins.bool] | None = ...,
+        version: _builtins.int = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "emojis", b"emojis", "removed", b"removed", "target", b"target", "tenant", b"tenant", "users", b"users", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "added", b"added", "asked", b"asked", "counts", b"counts", "emojis", b"emojis", "on", b"on", "op_ids", b"op_ids", "removed", b"removed", "target", b"target", "tenant", b"tenant", "users", b"users", "version", b"version", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
