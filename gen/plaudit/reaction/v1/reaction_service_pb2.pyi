@@ -421,6 +421,60 @@ class ListReactorsResponse(_message.Message):
 Global___ListReactorsResponse: _TypeAlias = ListReactorsResponse  # noqa: Y015
 
 @_typing.final
+class BatchGetTargetCountsRequest(_message.Message):
+    """Request for `BatchGetTargetCounts`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGETS_FIELD_NUMBER: _builtins.int
+    TENANTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """From 1 to 1,000 targets."""
+
+    @_builtins.property
+    def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Empty, or one per target in the same order: the tenants, for a service that asks in its own name."""
+
+    def __init__(
+        self,
+        *,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+        tenants: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["targets", b"targets", "tenants", b"tenants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetTargetCountsRequest: _TypeAlias = BatchGetTargetCountsRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetTargetCountsResponse(_message.Message):
+    """Response for `BatchGetTargetCounts`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.TargetCounts]:
+        """One per target, in request order."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[_counts_pb2.TargetCounts] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetTargetCountsResponse: _TypeAlias = BatchGetTargetCountsResponse  # noqa: Y015
+
+@_typing.final
 class TallyReactionsRequest(_message.Message):
     """Request for `TallyReactions`."""
 

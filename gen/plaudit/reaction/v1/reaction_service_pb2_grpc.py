@@ -81,6 +81,11 @@ class ReactionServiceStub:
                 request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ListReactorsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ListReactorsResponse.FromString,
                 _registered_method=True)
+        self.BatchGetTargetCounts = channel.unary_unary(
+                '/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts',
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsResponse.FromString,
+                _registered_method=True)
         self.TallyReactions = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/TallyReactions',
                 request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.SerializeToString,
@@ -166,6 +171,15 @@ class ReactionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetTargetCounts(self, request, context):
+        """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
+
+        For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TallyReactions(self, request, context):
         """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
@@ -212,6 +226,11 @@ def add_ReactionServiceServicer_to_server(servicer, server):
                     servicer.ListReactors,
                     request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ListReactorsRequest.FromString,
                     response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ListReactorsResponse.SerializeToString,
+            ),
+            'BatchGetTargetCounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetTargetCounts,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsResponse.SerializeToString,
             ),
             'TallyReactions': grpc.unary_unary_rpc_method_handler(
                     servicer.TallyReactions,
@@ -420,6 +439,33 @@ class ReactionService:
             '/plaudit.reaction.v1.ReactionService/ListReactors',
             plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ListReactorsRequest.SerializeToString,
             plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ListReactorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetTargetCounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts',
+            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

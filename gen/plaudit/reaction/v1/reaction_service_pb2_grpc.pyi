@@ -79,6 +79,11 @@ class ReactionServiceStub:
     The page token is bound to the query and the caller; an edited or expired one, or one of another query, fails with
     `INVALID_ARGUMENT`, reason `INVALID_CURSOR`.
     """
+    BatchGetTargetCounts: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchGetTargetCountsRequest, _reaction_service_pb2.BatchGetTargetCountsResponse]
+    """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
+
+    For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
+    """
     TallyReactions: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.TallyReactionsRequest, _reaction_service_pb2.TallyReactionsResponse]
     """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
@@ -135,6 +140,11 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
 
     The page token is bound to the query and the caller; an edited or expired one, or one of another query, fails with
     `INVALID_ARGUMENT`, reason `INVALID_CURSOR`.
+    """
+    BatchGetTargetCounts: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchGetTargetCountsRequest, _reaction_service_pb2.BatchGetTargetCountsResponse]  # type: ignore[assignment]
+    """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
+
+    For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
     """
     TallyReactions: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.TallyReactionsRequest, _reaction_service_pb2.TallyReactionsResponse]  # type: ignore[assignment]
     """Counts the records themselves, for checks and rebuilds of what is derived from them.
@@ -231,6 +241,17 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The page token is bound to the query and the caller; an edited or expired one, or one of another query, fails with
         `INVALID_ARGUMENT`, reason `INVALID_CURSOR`.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetTargetCounts(
+        self,
+        request: _reaction_service_pb2.BatchGetTargetCountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reaction_service_pb2.BatchGetTargetCountsResponse, _abc.Awaitable[_reaction_service_pb2.BatchGetTargetCountsResponse]]:
+        """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
+
+        For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
         """
 
     @_abc_1.abstractmethod
