@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from kit.access import ACT_AS, ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid, Problem, status_of
-from kit.target import is_id
-from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from kit.ledger.errors import CorruptEntry, NewerFormat
+from kit.target import is_id, target_names
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
-from reaction_svc.domain import Action, Fact, Op, Outcome
+from reaction_svc.domain import Action, Head, Key, Op, Outcome, Row, TargetChange
 from reaction_svc.errors import ERRORS
 from reaction_svc.ports import Own, Reactor, Tally
-from reaction_svc.service import Answered, Key, make_op
+from reaction_svc.service import Answered, make_op
+
+FORMAT = 1
+"""The newest format of entries that this program reads and writes."""
 
 _ACTIONS = {
     pb.ACTION_TOGGLE: Action.TOGGLE,
@@ -117,6 +122,25 @@ def tallied_tenant(request: service_pb.TallyReactionsRequest, who: Caller) -> st
     return tenant
 
 
+def counted_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller) -> list[Key]:
+    """The targets whose counts are asked for; raises Invalid, and Forbidden for a tenant of others."""
+    names = target_names(request.targets)
+    tenants = request.tenants or [who.tenant] * len(names)
+    if len(tenants) != len(names):
+        raise Invalid("give one tenant per target, or none", field="tenants")
+    for tenant in set(tenants):
+        if tenant != who.tenant and ANY_TENANT not in who.scopes:
+            raise Forbidden("this service may not ask in that tenant", reason="ACCESS_DENIED")
+        if not is_id(tenant):
+            raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenants")
+    return list(zip(tenants, names, strict=True))
+
+
+def heads_to_pb(found: Iterable[Tally]) -> service_pb.BatchGetTargetCountsResponse:
+    """Counts as the last answered change left them."""
+    return service_pb.BatchGetTargetCountsResponse(counts=_target_counts(found))
+
+
 def tallies_to_pb(found: Sequence[Tally], next_page_token: str) -> service_pb.TallyReactionsResponse:
     """Records, counted."""
     return service_pb.TallyReactionsResponse(
@@ -136,40 +160,58 @@ def reactions_to_pb(counts: Tally | None) -> list[counts_pb.ReactionCount]:
     return [counts_pb.ReactionCount(emoji=emoji, count=count) for emoji, count in ordered]
 
 
-def counts_request_to_bytes(keys: Sequence[Key], versions: Sequence[int]) -> bytes:
-    """Asks the counter for counts of (tenant, target)s at these versions or later."""
-    tenants, targets = zip(*keys, strict=True)
-    return counter_pb.GetCountsRequest(targets=targets, min_versions=versions, tenants=tenants).SerializeToString()
+class EventCodec:
+    """See `model.EntryCodec`: entries as `plaudit.event.v1.ReactionsChanged`."""
+
+    def encode(self, changes: Sequence[TargetChange]) -> bytes:
+        """See `model.EntryCodec`."""
+        entry = events_pb.ReactionsChanged(format=FORMAT)
+        for (tenant, target), rows, head in changes:
+            users, added, removed, versions, op_ids, asked, actions, on = zip(*rows, strict=True)
+            emojis = dict.fromkeys(added) | dict.fromkeys(removed) | dict.fromkeys(asked) | dict.fromkeys(head.counts)
+            emojis.pop("", None)
+            place = {"": 0} | {emoji: number for number, emoji in enumerate(emojis, start=1)}
+            entry.targets.add(
+                tenant=tenant,
+                target=target,
+                emojis=emojis,
+                users=users,
+                added=[place[emoji] for emoji in added],
+                removed=[place[emoji] for emoji in removed],
+                versions=versions,
+                op_ids=op_ids,
+                asked=[place[emoji] for emoji in asked],
+                actions=actions,
+                on=on,
+                version=head.version,
+                counts=[head.counts.get(emoji, 0) for emoji in emojis],
+                highest_op_id=head.highest,
+                op_ids_ahead=head.ahead,
+            )
+        return entry.SerializeToString()
+
+    def decode(self, payload: bytes, stamp: int) -> Sequence[TargetChange]:
+        """See `model.EntryCodec`."""
+        try:
+            entry = events_pb.ReactionsChanged.FromString(payload)
+            if entry.format > FORMAT:
+                raise NewerFormat(f"an entry has format {entry.format}, this program knows {FORMAT}")
+            return [_change(row, stamp) for row in entry.targets]
+        except (DecodeError, IndexError, ValueError) as error:
+            raise CorruptEntry(f"an entry cannot be read: {error}") from None
 
 
-def counts_from_bytes(keys: Sequence[Key], answer: bytes) -> Mapping[Key, Tally]:
-    """The counter's answer to `counts_request_to_bytes`."""
-    rows = counter_pb.GetCountsResponse.FromString(answer).counts
-    return {
-        key: Tally(*key, row.version, {reaction.emoji: reaction.count for reaction in row.reactions})
-        for key, row in zip(keys, rows, strict=True)
-    }
-
-
-def facts_to_bytes(facts: Sequence[Fact]) -> bytes:
-    """One record of the log's topic `reactions`. See `ports.FactCodec`."""
-    targets: dict[Key, list[Fact]] = {}
-    for fact in facts:
-        targets.setdefault(fact[:2], []).append(fact)
-    record = events_pb.ReactionsChanged()
-    for (tenant, name), rows in targets.items():
-        _, _, users, added, removed, versions = zip(*rows, strict=True)
-        places = {emoji: place for place, emoji in enumerate({"": 0} | dict.fromkeys(added) | dict.fromkeys(removed))}
-        record.targets.add(
-            tenant=tenant,
-            target=name,
-            emojis=list(places)[1:],
-            users=users,
-            added=[places[emoji] for emoji in added],
-            removed=[places[emoji] for emoji in removed],
-            versions=versions,
+def _change(row: events_pb.TargetChanged, stamp: int) -> TargetChange:
+    emojis = ["", *row.emojis]
+    rows = [
+        Row(user, emojis[added], emojis[removed], version, op_id, emojis[asked], action, on)
+        for user, added, removed, version, op_id, asked, action, on in zip(
+            row.users, row.added, row.removed, row.versions, row.op_ids, row.asked, row.actions, row.on, strict=True
         )
-    return record.SerializeToString()
+    ]
+    counts = {emoji: people for emoji, people in zip(row.emojis, row.counts, strict=True) if people}
+    head = Head(row.version, stamp, counts, row.highest_op_id, tuple(row.op_ids_ahead))
+    return TargetChange((row.tenant, row.target), rows, head)
 
 
 def _add_outcomes(rows: Any, outcomes: Sequence[Outcome | Problem]) -> None:

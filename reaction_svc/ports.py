@@ -1,11 +1,12 @@
-"""What the room needs from outside: a store of records, the counts, and a limit for each person."""
+"""What the service needs from outside: the ledger, reads of its tables, and a limit for each person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from reaction_svc.domain import Fact, Op, Outcome, Refusal
+from kit.errors import Problem
+from reaction_svc.domain import Head, Key, Op, Outcome, Refusal
 
 Person = tuple[str, str]
 """A tenant and a user of it."""
@@ -36,60 +37,48 @@ class Tally(NamedTuple):
     counts: Mapping[str, int]
 
 
-class ReactionStore(Protocol):
-    """Keeps who reacted to what, durably.
+class Applied(NamedTuple):
+    """One answer per operation, in order, and the counts of their targets at these versions or later ones."""
 
-    All methods raise `kit.errors.Unavailable` where the engine cannot be used: then nothing was done.
-    """
+    answers: Sequence[Outcome | Refusal | Problem]
+    counts: Mapping[Key, Tally]
 
-    async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
-        """Decides the operations in order, each by `domain.Draft.decide`, and returns one answer each, in order.
 
-        What it returns is durable, and the facts of it are on the log's topic `reactions`, in one atomic step: records,
-        op_ids, versions and facts are all there or none of them. Applying a batch again, here or in any other process,
-        gives the same answers and changes nothing, as long as its operations have op_ids. Operations of other calls may
-        come between those of two targets. Raises `kit.errors.OutcomeUnknown` where it cannot tell whether the step was
-        taken, and `kit.errors.Overloaded` where too much waits already.
+class ReactionLedger(Protocol):
+    """Decides operations, durably and in order."""
+
+    async def apply(self, ops: Sequence[Op]) -> Applied:
+        """Decides the operations of each target in order, each by `domain.Draft.decide`.
+
+        What it returns is durable and seen by every later read, and the entry of it comes on the log's topic
+        `reactions`. Applying a batch again, here or in any other process, gives the same answers and changes nothing, as
+        long as its operations have op_ids. Never raises: a failure is the answer to each operation it concerns,
+        `kit.errors.OutcomeUnknown` where nobody can tell whether it was made.
         """
         ...
 
+
+class ReactionReads(Protocol):
+    """Reads the tables: who reacted to what. All methods raise `kit.errors.Unavailable`."""
+
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
-        """What the person holds on each target, in order; sees every answered `apply`."""
+        """What the person holds on each target, in order; sees every answered change."""
         ...
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
         """Up to `limit` holders of `emoji`, "" for any, with versions below `before` (0: any), latest first."""
         ...
 
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
+        """The heads of those targets that have one; sees every answered change."""
+        ...
+
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
-        """Counts the records of each target, in order; sees every answered `apply`."""
+        """Counts the records of each target, in order; sees every answered change."""
         ...
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
         """Counts the records of the next `limit` targets of any tenant, and says where to go on; 0 starts and ends."""
-        ...
-
-    async def forget(self, before: int) -> int:
-        """Forgets op_ids of versions below `before`, but never the last of a record; says how many."""
-        ...
-
-
-class FactCodec(Protocol):
-    """How facts are written on the log."""
-
-    def __call__(self, facts: Sequence[Fact]) -> bytes:
-        """The payload of one record, with at least one fact."""
-        ...
-
-
-class Counts(Protocol):
-    """Knows how many people reacted."""
-
-    async def at_least(self, versions: Mapping[tuple[str, str], int]) -> Mapping[tuple[str, str], Tally]:
-        """Counts of (tenant, target)s at those versions or later; without those that are not ready in time.
-
-        Never raises: a change must not fail with its counts.
-        """
         ...
 
 

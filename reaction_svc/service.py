@@ -1,4 +1,4 @@
-"""What can be asked of the room: changes, who reacted, and the records counted."""
+"""What can be asked of the service: changes, who reacted, and the records counted."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import NamedTuple
 
 from kit.cursor import Cursors
 from kit.errors import Invalid, Problem
+from kit.ids import new_id
+from kit.ledger.errors import OpIdExpired
 from kit.target import ID_PATTERN, is_id, parse_target, target_names
-from reaction_svc.domain import Action, Op, Outcome, Refusal
+from reaction_svc.domain import Action, Key, Op, Outcome, Refusal
 from reaction_svc.emoji import forms
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.metrics import CHANGE_BATCH, CHANGES
-from reaction_svc.ports import Counts, Own, RateLimit, ReactionStore, Reactor, Tally
+from reaction_svc.ports import Own, RateLimit, ReactionLedger, ReactionReads, Reactor, Tally
 
 _PAGE, _MAX_PAGE = 20, 100
 _MAX_TALLIES = 1_000
 
-Key = tuple[str, str]
 _USER_AND_OP = re.compile(f"{ID_PATTERN}/(?:{ID_PATTERN})?")
 
 
 class Answered(NamedTuple):
-    """One answer per change, in order, and the counts of the changed targets that were ready in time."""
+    """One answer per change, in order, and the counts of their targets at these versions or later ones."""
 
     outcomes: Sequence[Outcome | Problem]
     counts: Mapping[Key, Tally]
@@ -54,9 +55,9 @@ def one_emoji(text: str) -> str:
 class Reactions:
     """Who reacted to what."""
 
-    def __init__(self, store: ReactionStore, counts: Counts, limit: RateLimit, cursors: Cursors) -> None:
-        self._store = store
-        self._counts = counts
+    def __init__(self, ledger: ReactionLedger, reads: ReactionReads, limit: RateLimit, cursors: Cursors) -> None:
+        self._ledger = ledger
+        self._reads = reads
         self._limit = limit
         self._cursors = cursors
 
@@ -68,18 +69,13 @@ class Reactions:
         """
         outcomes = await self._limited(asks, unlimited)
         ops = [outcome for outcome in outcomes if isinstance(outcome, Op)]
-        answers = await self._apply(ops)
-        versions: dict[Key, int] = {}
-        for op, answer in zip(ops, answers, strict=True):
-            if answer.__class__ is Outcome:
-                key, version = (op[0], op[1]), answer[1]
-                if version > versions.get(key, 0):
-                    versions[key] = version
+        answers, counts = await self._ledger.apply([op if op[5] else _named(op) for op in ops]) if ops else ((), {})
+        answers = [_problem(answer) if answer.__class__ is Refusal else answer for answer in answers]  # type: ignore[arg-type]
         if len(ops) < len(outcomes):
             made = iter(answers)
             answers = [next(made) if isinstance(outcome, Op) else outcome for outcome in outcomes]
         _measure(answers)
-        return Answered(answers, await self._counts.at_least(versions) if versions else {})
+        return Answered(answers, counts)
 
     async def _limited(self, asks: Sequence[Op | Problem], unlimited: Sequence[bool]) -> Sequence[Op | Problem]:
         if all(unlimited):
@@ -95,20 +91,11 @@ class Reactions:
                 passed[index] = RateLimited("too many changes in a second", retry_after=wait)
         return passed
 
-    async def _apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Problem]:
-        if not ops:
-            return ()
-        try:
-            answers = await self._store.apply(ops)
-        except Problem as problem:
-            return [problem] * len(ops)
-        return [_problem(answer) if answer.__class__ is Refusal else answer for answer in answers]  # type: ignore[misc]
-
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
         """What the user holds on each target, in order; raises Invalid."""
         if not user:
             raise Invalid("say for whom you ask", field="user")
-        return await self._store.own(tenant, user, target_names(targets))
+        return await self._reads.own(tenant, user, target_names(targets))
 
     async def reactors(
         self, tenant: str, who: str, target: str, emoji: str, size: int, token: str
@@ -119,25 +106,37 @@ class Reactions:
         scope = ("reactors", tenant, who, target, key)
         before = int(self._cursors.open(scope, token)) if token else 0
         size = min(size, _MAX_PAGE) if size > 0 else _PAGE
-        found = await self._store.reactors(tenant, target, key, before, size + 1)
+        found = await self._reads.reactors(tenant, target, key, before, size + 1)
         page = found[:size]
         return page, self._cursors.seal(scope, str(page[-1].version)) if len(found) > size else ""
 
+    async def heads(self, keys: Sequence[Key]) -> Sequence[Tally]:
+        """The counts of targets as the last answered change left them, in order."""
+        heads = await self._reads.heads(list(dict.fromkeys(keys)))
+        return [Tally(*key, heads[key].version, heads[key].counts) if key in heads else Tally(*key, 0, {}) for key in keys]
+
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
         """The records of some targets, counted, in order; raises Invalid."""
-        return await self._store.tally(tenant, target_names(targets))
+        return await self._reads.tally(tenant, target_names(targets))
 
     async def tally_all(self, who: str, size: int, token: str) -> tuple[Sequence[Tally], str]:
         """A page of all targets of all tenants, and the token of the next one; raises InvalidCursor."""
         scope = ("tally", who)
         after = int(self._cursors.open(scope, token)) if token else 0
-        found, end = await self._store.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)
+        found, end = await self._reads.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)
         return found, self._cursors.seal(scope, str(end)) if end else ""
+
+
+def _named(op: Op) -> Op:
+    # Whichever node decides it, and however often it is tried: it is one operation.
+    return op._replace(op_id=new_id())
 
 
 def _problem(refusal: Refusal) -> Problem:
     if refusal is Refusal.OP_CONFLICT:
         return OpConflict("this op_id belongs to another change of the target", field="op_id")
+    if refusal is Refusal.OP_EXPIRED:
+        return OpIdExpired("this op_id is older than answers are kept: was the change made long ago?", field="op_id")
     return TooManyEmoji("the target has as many different emoji as it may have", field="emoji")
 
 

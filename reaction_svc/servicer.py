@@ -97,6 +97,12 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         )
         return codec.reactors_to_pb(page, token)
 
+    async def BatchGetTargetCounts(
+        self, request: pb.BatchGetTargetCountsRequest, context: Context | None
+    ) -> pb.BatchGetTargetCountsResponse:
+        """See the contract."""
+        return codec.heads_to_pb(await self._reactions.heads(codec.counted_from_pb(request, caller())))
+
     async def TallyReactions(
         self, request: pb.TallyReactionsRequest, context: Context | None
     ) -> pb.TallyReactionsResponse:

@@ -74,12 +74,16 @@ class TargetChanged(_message.Message):
     ON_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    HIGHEST_OP_ID_FIELD_NUMBER: _builtins.int
+    OP_IDS_AHEAD_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the target belongs to."""
     target: _builtins.str
     """The target, for example `messages/42`."""
     version: _builtins.int
     """The target's version after all rows."""
+    highest_op_id: _builtins.str
+    """The largest operation id used on the target so far that tells its time, after all rows; larger ones are surely new."""
     @_builtins.property
     def emojis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The emoji that the columns below name by their place, counted from 1."""
@@ -122,6 +126,10 @@ class TargetChanged(_message.Message):
     def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """How many people hold each of `emojis` after all rows, in the same order; 0 where nobody does any more."""
 
+    @_builtins.property
+    def op_ids_ahead(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Operation ids used on the target that are larger, because they come from the future."""
+
     def __init__(
         self,
         *,
@@ -138,10 +146,12 @@ class TargetChanged(_message.Message):
         on: _abc.Iterable[_builtins.bool] | None = ...,
         version: _builtins.int = ...,
         counts: _abc.Iterable[_builtins.int] | None = ...,
+        highest_op_id: _builtins.str = ...,
+        op_ids_ahead: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "added", b"added", "asked", b"asked", "counts", b"counts", "emojis", b"emojis", "on", b"on", "op_ids", b"op_ids", "removed", b"removed", "target", b"target", "tenant", b"tenant", "users", b"users", "version", b"version", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "added", b"added", "asked", b"asked", "counts", b"counts", "emojis", b"emojis", "highest_op_id", b"highest_op_id", "on", b"on", "op_ids", b"op_ids", "op_ids_ahead", b"op_ids_ahead", "removed", b"removed", "target", b"target", "tenant", b"tenant", "users", b"users", "version", b"version", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,29 @@
+"""How a ledger fails."""
+
+from __future__ import annotations
+
+import grpc
+
+from kit.errors import ErrorTable, Problem
+
+
+class ShardNotServed(Problem):
+    """This node does not serve the shard; nothing was done, another node can."""
+
+
+class OpIdExpired(Problem):
+    """The operation's id is older than the answers that are kept, so a repetition could not be told: nothing was done."""
+
+
+class NewerFormat(Exception):
+    """An entry was written by a newer version of this program."""
+
+
+class CorruptEntry(Exception):
+    """An entry or the order of entries is not what it must be."""
+
+
+LEDGER_ERRORS: ErrorTable = {
+    ShardNotServed: (grpc.StatusCode.UNAVAILABLE, "SHARD_NOT_SERVED"),
+    OpIdExpired: (grpc.StatusCode.FAILED_PRECONDITION, "OP_ID_EXPIRED"),
+}

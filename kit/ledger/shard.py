@@ -1,0 +1,341 @@
+"""One shard of a ledger on one node: what is read, decided, written and published next. No I/O, no clock.
+
+The shard says what it wants done (`poll`) and is told the results (`done`, `failed`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from kit.errors import OutcomeUnknown, Unavailable
+from kit.ledger.calls import CallQueue, PendingCall, fail_all
+from kit.ledger.deciding import PAGE, Answered, Batch, Deciding, Event, Landed, StartOver, check_order
+from kit.ledger.effects import Effect, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
+from kit.ledger.errors import CorruptEntry, NewerFormat, ShardNotServed
+from kit.ledger.lanes import Backoff, FeedLane, MarkLane, TableLane
+from kit.ledger.limits import ShardLimits
+from kit.ledger.ports import Model, Page, Watermarks
+
+_NEVER = float("inf")
+_SOON = 0.02
+_REPLAYS = 3  # attempts to find where to begin, while another node trims
+
+
+class State(Enum):
+    """What a node does with a shard."""
+
+    # Nothing: its state is not in memory.
+    IDLE = "idle"
+    # It reads what it has to know.
+    REPLAYING = "replaying"
+    # It decides.
+    SERVING = "serving"
+    # It finishes what it has accepted, and accepts nothing more.
+    DRAINING = "draining"
+    # What it read must not be, or is of a newer version: it touches nothing more.
+    STOPPED = "stopped"
+
+
+class Shard:
+    """See the module. `new_id` makes append ids; `rng` only spreads pauses."""
+
+    def __init__(
+        self,
+        number: int,
+        model: Model,
+        limits: ShardLimits,
+        *,
+        is_atomic: bool,
+        new_id: Callable[[], str],
+        rng: random.Random,
+    ) -> None:
+        self.number = number
+        self.state = State.IDLE
+        self.is_owner = False
+        self.reason = ""
+        """Why it is stopped."""
+        self.away_since: float | None = None
+        """Since when the store has not answered; None: it does."""
+        self._model = model
+        self._limits = limits
+        self._is_atomic = is_atomic
+        self._new_id = new_id
+        self._rng = rng
+        self._queue: CallQueue = CallQueue(limits.commands_waiting)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._model.clear()
+        self._deciding = Deciding(
+            self._model, self._queue, self._limits, is_atomic=self._is_atomic, new_id=self._new_id, rng=self._rng
+        )
+        # Batches that are answered once the tables are written up to a position.
+        self._acks: deque[tuple[int, Batch]] = deque()
+        self._tables = TableLane(self._model, self._rng)
+        self._feed = FeedLane(self._rng, self._limits.feed)
+        self._marks = MarkLane(self._rng, self._limits.marks)
+        self._looking: Tail | None = None
+        self._looked_at = 0.0
+        self._replaying: Effect | None = None
+        self._found: Watermarks | None = None
+        self._replays = 0
+        self._backoff = Backoff(self._rng)
+
+    @property
+    def position(self) -> int:
+        """The last entry that is part of the state."""
+        return self._deciding.position
+
+    def begin(self, now: float, *, is_owner: bool) -> None:
+        """Serves the shard from now on, as its owner or because the owner cannot be reached."""
+        if is_owner and not self.is_owner:
+            self.is_owner = True
+            self._feed.hurry()
+        self._deciding.worked_at = now
+        if self.state is State.IDLE:
+            self._reset()
+            self.state = State.REPLAYING
+        elif self.state is State.DRAINING:
+            self.state = State.SERVING
+
+    def disown(self, now: float) -> None:
+        """Another node owns the shard: it is left when nothing more comes and all is finished."""
+        self.is_owner = False
+        self._deciding.worked_at = now
+
+    def drain(self) -> None:
+        """Accepts nothing more and finishes what it has accepted."""
+        self.is_owner = False
+        if self.state is State.SERVING:
+            self.state = State.DRAINING
+            self._marks.hurry()
+            self._feed.hurry()
+        elif self.state is State.REPLAYING:
+            fail_all(self._queue.drain(), ShardNotServed("this node is about to stop", retry_after=0.1))
+            self._leave()
+
+    def submit(self, call: PendingCall) -> None:
+        """Has commands decided; raises ShardNotServed or Overloaded, with nothing done."""
+        if self.state not in (State.REPLAYING, State.SERVING):
+            raise ShardNotServed(self.reason or "this node does not serve the shard", retry_after=0.1)
+        self._queue.add(call)
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Commands that wait, entries without their tables, entries not published."""
+        return self._queue.commands, self.position - self._tables.applied, self.position - self._feed.published
+
+    def poll(self, now: float, micros: int) -> list[Effect]:
+        """What is to be done now. `now` only grows (seconds), `micros` are since 1970."""
+        if self.state in (State.IDLE, State.STOPPED):
+            return []
+        if self.state is State.REPLAYING:
+            return self._poll_replay(now)
+        applied, position = self._tables.applied, self.position
+        wanted, answered = self._deciding.poll(now, micros, applied, position - self._feed.published)
+        if answered:
+            self._acks.extend((position, batch) for batch in answered)
+            self._release()
+        if not self._is_atomic:
+            others = (
+                self._tables.poll(position, now),
+                self._feed.poll(position, now),
+                self._marks.poll(self._watermarks(), position, now, is_owner=self.is_owner),
+                self._look(now),
+            )
+            wanted += [effect for effect in others if effect is not None]
+        if not wanted and self._may_leave(now):
+            self._leave()
+        return wanted
+
+    def next_at(self, now: float) -> float:
+        """When to poll again even if nothing happens; infinity: not before something does."""
+        if self.state in (State.IDLE, State.STOPPED):
+            return _NEVER
+        if self.state is State.REPLAYING:
+            return _NEVER if self._replaying is not None else self._backoff.until
+        times = [self._deciding.next_at()]
+        if not self._is_atomic:
+            times.append(self._tables.next_at(self.position))
+            times.append(self._feed.next_at(self.position))
+            times.append(self._marks.next_at(self._watermarks(), is_owner=self.is_owner))
+            if self._may_look():
+                times.append(self._look_at())
+        if not self.is_owner:
+            leaves = self._deciding.worked_at + self._limits.leave_seconds
+            times.append(max(now + _SOON, leaves if self.state is State.SERVING else 0.0))
+        return min(times)
+
+    def done(self, effect: Effect, result: Any, now: float) -> None:
+        """An effect has succeeded, with its result."""
+        if self.state in (State.IDLE, State.STOPPED):
+            return
+        if not isinstance(effect, Publish):
+            self.away_since = None
+        try:
+            self._take(effect, result, now)
+        except (CorruptEntry, NewerFormat) as error:
+            self._stop(str(error))
+
+    def failed(self, effect: Effect, error: Exception, now: float) -> None:
+        """An effect has failed with Unavailable or OutcomeUnknown."""
+        if self.state in (State.IDLE, State.STOPPED):
+            return
+        if self.away_since is None and not isinstance(effect, Publish):
+            self.away_since = now
+        if effect is self._replaying:
+            self._replaying = None
+            self._backoff.failed(now)
+            # Whoever waits is answered at once, with nothing done.
+            fail_all(self._queue.drain(), Unavailable(str(error), retry_after=0.5))
+        elif effect is self._looking:
+            self._looking, self._looked_at = None, now
+        elif isinstance(effect, WriteTables):
+            self._tables.failed(effect, now)
+        elif isinstance(effect, SaveMarks | Trim):
+            self._marks.failed(effect, now)
+        else:
+            self._feed.failed(effect, now)
+            self._deciding.failed(effect, error, now)
+
+    def _take(self, effect: Effect, result: Any, now: float) -> None:
+        if effect is self._replaying:
+            self._replaying = None
+            self._backoff.succeeded()
+            if isinstance(effect, ReadMarks):
+                self._found = result
+            else:
+                self._replayed(result, now)
+        elif effect is self._looking:
+            self._looking, self._looked_at = None, now
+            self._deciding.fall_behind(result)
+        elif isinstance(effect, WriteTables):
+            self._tables.done(effect)
+            self._release()
+        elif isinstance(effect, SaveMarks | Trim):
+            self._marks.done(effect, now)
+        elif isinstance(effect, Publish | ReadMarks) or (isinstance(effect, Read) and effect.why == "feed"):
+            self._feed.done(effect, result, now)
+        else:
+            self._follow(self._deciding.done(effect, result, now), now)
+
+    def _follow(self, event: Event | None, now: float) -> None:
+        """What follows from what was decided or found."""
+        match event:
+            case Landed(entries, batch):
+                if self._is_atomic:
+                    self._tables.applied = self._feed.published = self.position
+                else:
+                    for entry in entries:
+                        self._feed.committed(entry, is_owner=self.is_owner, now=now)
+                if batch is not None:
+                    self._acks.append((self.position, batch))
+            case Answered(batch):
+                self._acks.append((self.position, batch))
+            case StartOver():
+                self._start_over()
+                return
+        self._release()
+
+    def _release(self) -> None:
+        """Answers what the tables have, and lets the model forget entries that no load can miss any more."""
+        applied = self._tables.applied
+        while self._acks and self._acks[0][0] <= applied:
+            self._acks.popleft()[1].acknowledge()
+        loading = self._deciding.loading
+        self._model.release(applied if loading is None else min(loading.base, applied))
+
+    def _poll_replay(self, now: float) -> list[Effect]:
+        if self._replaying is not None or now < self._backoff.until:
+            return []
+        if self._found is None:
+            self._replaying = ReadMarks("replay")
+        else:
+            # From the one before: its stamp is needed, and it is never trimmed.
+            self._replaying = Read(self.position or max(0, min(self._found) - 1), PAGE, "replay")
+        return [self._replaying]
+
+    def _replayed(self, page: Page, now: float) -> None:
+        found, deciding = self._found or Watermarks(), self._deciding
+        first = deciding.position + 1 if deciding.position else max(1, min(found))
+        is_there = page.entries and page.entries[0].position == first
+        if page.tail >= first and not is_there and self._replays < _REPLAYS:
+            # Another node has trimmed since the watermarks were read.
+            replays = self._replays + 1
+            self._reset()
+            self._replays = replays
+            return
+        if page.tail < max(found) or (page.tail >= first and not is_there):
+            raise CorruptEntry(f"entry {first} is missing, the last one is {page.tail}")
+        check_order(page.entries, first, deciding.last_stamp)
+        for entry in page.entries:
+            deciding.position, deciding.last_stamp = entry.position, entry.stamp
+            if entry.position > found.applied:
+                self._model.replay(entry)
+            if entry.position > found.published:
+                self._feed.committed(entry, is_owner=self.is_owner, now=now)
+        if deciding.position >= page.tail:
+            self._serve(found, now)
+
+    def _serve(self, found: Watermarks, now: float) -> None:
+        self._tables.applied = self.position if self._is_atomic else found.applied
+        self._feed.published = self.position if self._is_atomic else found.published
+        self._marks.start(found, now)
+        self._looked_at = now
+        self._deciding.serve(self.position, self._deciding.last_stamp, now)
+        self.state = State.SERVING
+
+    def _watermarks(self) -> Watermarks:
+        return Watermarks(self._tables.applied, self._feed.published)
+
+    def _look(self, now: float) -> Tail | None:
+        """Whether another node has appended to a shard that is quiet here."""
+        if not self._may_look() or now < self._look_at():
+            return None
+        self._looking = Tail(confirm=False)
+        return self._looking
+
+    def _may_look(self) -> bool:
+        return self.is_owner and self._looking is None and self._deciding.is_idle
+
+    def _look_at(self) -> float:
+        return max(self._deciding.worked_at, self._looked_at) + self._limits.look_seconds
+
+    def _start_over(self) -> None:
+        """Begins as after a take-over; those who wait go on waiting."""
+        unknown = OutcomeUnknown("the answer was lost; retry with the same op_id")
+        for _, batch in self._acks:
+            fail_all(batch.calls, unknown)
+        decided, waiting = self._deciding.abandon()
+        fail_all(decided, unknown)
+        self._queue.put_back(waiting)
+        self._reset()
+        self.state = State.REPLAYING
+
+    def _may_leave(self, now: float) -> bool:
+        if self.is_owner or not self._deciding.is_idle or self._acks:
+            return False
+        if self.state is State.SERVING and now < self._deciding.worked_at + self._limits.leave_seconds:
+            return False
+        if self._is_atomic:
+            return True
+        self._marks.hurry()
+        is_done = self._tables.applied == self.position == self._feed.published
+        return is_done and self._marks.is_saved(self._watermarks())
+
+    def _leave(self) -> None:
+        self._reset()
+        self.state = State.IDLE
+
+    def _stop(self, reason: str) -> None:
+        self.reason = reason
+        decided, waiting = self._deciding.abandon()
+        for _, batch in self._acks:
+            decided += batch.calls
+        fail_all(decided, OutcomeUnknown("this node stopped serving the shard; retry with the same op_id"))
+        fail_all([*waiting, *self._queue.drain()], ShardNotServed(reason, retry_after=0.5))
+        self._reset()
+        self.state = State.STOPPED

@@ -1,0 +1,64 @@
+"""What a shard of reactions reads from its tables, and what it writes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from reaction_svc.domain import Done, Head, Key
+
+RECORDS_AT_ONCE = 500
+"""Records of a target that are read with its head; of a target with more, those of single people are read."""
+
+
+class Need(NamedTuple):
+    """What is to be read. A target stands in `targets` or in `users`, never in both."""
+
+    targets: Sequence[Key]
+    users: Mapping[Key, Sequence[str]]
+    op_ids: Sequence[tuple[Key, str]]
+
+
+class TargetFound(NamedTuple):
+    """A target: `records` are user to emoji to version, of what is held; `complete`: these are all there are."""
+
+    head: Head | None
+    records: Mapping[str, dict[str, int]]
+    complete: bool
+
+
+class Found(NamedTuple):
+    """What was read; people who hold nothing, and operations without an answer, may be left out."""
+
+    targets: Mapping[Key, TargetFound]
+    users: Mapping[Key, Mapping[str, dict[str, int]]]
+    answers: Mapping[tuple[Key, str], Done]
+
+
+class TargetWrites(NamedTuple):
+    """What is to be written of a target; `records` are (user, emoji, held, version), each reaction once."""
+
+    key: Key
+    stamp: int
+    head: Head
+    records: Sequence[tuple[str, str, bool, int]]
+
+
+# (tenant, target, op_id, user, emoji, action, on, version)
+AnswerRow = tuple[str, str, str, str, str, int, bool, int]
+
+
+class Answers(NamedTuple):
+    """Answers of one entry that are kept at one place: see `kit.ledger.opids.place_of`."""
+
+    stamp: int
+    slice: int
+    part: int
+    rows: Sequence[AnswerRow]
+
+
+class Writes(NamedTuple):
+    """All that follows from some entries. Of a target records go before its head."""
+
+    targets: Sequence[TargetWrites]
+    answers: Sequence[Answers]
