@@ -29,12 +29,12 @@ _PATIENCE = 0.25
 _OVERLOADED = make_status(
     grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many calls are waiting for this node", retry_after=0.2
 )
-_BROKEN = make_status(
+BROKEN = make_status(
     grpc.StatusCode.UNAVAILABLE,
     "OUTCOME_UNKNOWN",
     "the connection broke before the answer came; retry with the same op_id",
 )
-_LATE = make_status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN", "no answer came in time; retry with the same op_id")
+LATE = make_status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN", "no answer came in time; retry with the same op_id")
 _UNREACHED = make_status(
     grpc.StatusCode.UNAVAILABLE, "NODE_UNREACHABLE", "the node could not be reached; nothing was done", retry_after=0.2
 )
@@ -61,6 +61,8 @@ class CallStream:
         self._pending: list[pb.Call] = []
         self._waiting: dict[int, _Waiting] = {}
         self._wake = asyncio.Event()
+        self.heard_at = 0.0
+        """When the node was last heard, on the loop's clock."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -103,13 +105,14 @@ class CallStream:
             await keep_running(f"call stream to {name}", self._attempt)
         finally:
             sweeper.cancel()
-            self._fail(lambda waiting: _BROKEN if waiting.sent else _UNREACHED)
+            self._fail(lambda waiting: BROKEN if waiting.sent else _UNREACHED)
 
     async def _attempt(self) -> None:
         call = self._stub.Exchange(metadata=self._metadata())
         writer = asyncio.create_task(self._write(call))
         try:
             async for response in call:
+                self.heard_at = asyncio.get_running_loop().time()
                 waiting = self._waiting
                 for reply in response.replies:
                     found = waiting.pop(reply.id, None)
@@ -122,7 +125,7 @@ class CallStream:
         finally:
             writer.cancel()
             call.cancel()
-            self._fail(lambda waiting: _BROKEN if waiting.sent else None)
+            self._fail(lambda waiting: BROKEN if waiting.sent else None)
 
     async def _write(self, call: Any) -> None:
         await call.wait_for_connection()  # until then nothing can have been done
@@ -152,7 +155,7 @@ class CallStream:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = time.monotonic() - _PATIENCE
             self._fail(
-                lambda waiting: None if waiting.deadline > now else _LATE if waiting.sent else _UNREACHED  # noqa: B023
+                lambda waiting: None if waiting.deadline > now else LATE if waiting.sent else _UNREACHED  # noqa: B023
             )
 
     def _fail(self, verdict: Callable[[_Waiting], status_pb2.Status | None]) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import grpc
 from google.rpc import status_pb2
 
-from kit.callstream import CallStream, OnReply
+from kit.callstream import BROKEN, LATE, CallStream, OnReply
 from kit.errors import make_status, remote_error
 from kit.rendezvous import pick
 from kit.tasks import Crew, crew
@@ -160,6 +160,17 @@ class Mesh:
             held = self._open(address)
         held.used = True
         held.stream.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
+
+    def silent_since(self, address: str, asked: float) -> float:
+        """For how many seconds nothing came from an address, counted from `asked` (the loop's clock) at the earliest."""
+        held = self._streams.get(address)
+        heard = held.stream.heard_at if held is not None else 0.0
+        return asyncio.get_running_loop().time() - max(asked, heard)
+
+    @staticmethod
+    def is_broken(status: status_pb2.Status) -> bool:
+        """Whether a status says that no answer came: the call may or may not have been executed."""
+        return status is BROKEN or status is LATE
 
     async def call(
         self,

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import NamedTuple
 
-import structlog
-
+from kit.adapters.sqlite_ledger import open_sqlite_ledger
 from kit.adapters.sqlite_log import SqliteLog
 from kit.clock import Clock, SystemClock
 from kit.cursor import Cursors, cursor_secret
 from kit.engines import Engines, Log
 from kit.engineurl import CannotUse
+from kit.ledger.limits import ShardLimits
+from kit.ledger.node import running_node
+from kit.ledger.ports import Feed, LedgerStore, Tables
+from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
 from kit.mesh import Mesh
+from kit.partitions import Partitions
 from kit.server import Hosted
 from kit.tasks import background, keep_running
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec, emoji
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
-from reaction_svc.adapters.mesh_counts import MeshCounts
 from reaction_svc.adapters.redis_limits import RedisRateLimit
-from reaction_svc.adapters.sqlite import Limits, open_sqlite_store
+from reaction_svc.adapters.sqlite_reads import SqliteReads
+from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.config import Config
 from reaction_svc.errors import ERRORS
-from reaction_svc.heat import HeatRule
-from reaction_svc.housekeeping import TOPIC, keep_house
-from reaction_svc.ports import RateLimit, ReactionStore
+from reaction_svc.ledger import ShardedReactions
+from reaction_svc.model import ReactionModel, Rules
+from reaction_svc.ports import RateLimit, ReactionReads
+from reaction_svc.retention import LEDGER, run_retention
 from reaction_svc.service import Reactions
 from reaction_svc.servicer import ReactionServicer
 
-_READY_SECONDS = 5.0
-log = structlog.get_logger()
+SERVICE = "plaudit.reaction.v1.ReactionService"
+
+
+class _Store(NamedTuple):
+    """What keeps reactions: the ledger, the tables behind it, reads of these, and the event log where it is apart."""
+
+    ledger: LedgerStore
+    tables: Tables
+    reads: ReactionReads
+    feed: Feed | None
 
 
 @asynccontextmanager
@@ -41,18 +54,34 @@ async def opened(
 ) -> AsyncIterator[list[Hosted]]:
     """Everything but the server; without engines records are in the log's file. The key of page tokens is in `keys`.
 
-    Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote the file.
+    Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote the file, and CannotUse where
+    the store has another number of shards.
     """
     clock = clock or SystemClock()
     emoji.forms()
     limit = _rate_limit(config, clock, engines)
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
-    partitions = engines.log.partitions(TOPIC)
-    async with _store(config, clock, engines) as store:
-        servicer = ReactionServicer(
-            Reactions(store, MeshCounts(mesh, config.counts_seconds, partitions), limit, cursors),
-            config.batches_in_flight,
-        )
+    shards = engines.log.partitions(LEDGER)
+    division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, shards)
+    rules = Rules(config.max_emoji, config.op_seconds, config.people_in_memory, config.people_in_memory // 2)
+    async with (
+        _store(config, clock, engines) as store,
+        running_node(
+            LEDGER,
+            shards,
+            store.ledger,
+            store.tables,
+            store.feed,
+            lambda: ReactionModel(codec.EventCodec(), rules),
+            clock,
+            _limits(config),
+            division.is_mine,
+        ) as node,
+    ):
+        op_codec = codec.OpCodec()
+        router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds)
+        reactions = Reactions(ShardedReactions(shards, router.execute), store.reads, limit, cursors)
+        servicer = ReactionServicer(reactions, config.batches_in_flight)
         yield [
             Hosted(
                 servicer,
@@ -60,55 +89,47 @@ async def opened(
                 ERRORS,
                 servicer.batches,
                 servicer.drain,
-            )
+            ),
+            hosted(LedgerServicer([(node, op_codec)], config.write_seconds)),
         ]
 
 
-def _store(config: Config, clock: Clock, engines: Engines) -> AbstractAsyncContextManager[ReactionStore]:
+def _limits(config: Config) -> ShardLimits:
+    return ShardLimits(
+        commands_at_once=config.ops_per_commit,
+        commands_waiting=config.ops_waiting,
+        unpublished=config.unpublished_entries,
+    )
+
+
+def _store(config: Config, clock: Clock, engines: Engines) -> AbstractAsyncContextManager[_Store]:
     return _on_engines(config, clock, engines) if engines.cassandra else _in_a_file(config, clock, engines.log)
 
 
 @asynccontextmanager
-async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncIterator[ReactionStore]:
+async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncIterator[_Store]:
     assert isinstance(event_log, SqliteLog)
-    limits = Limits(config.max_emoji, config.ops_per_commit, config.ops_waiting, config.busy_seconds)
-    async with (
-        open_sqlite_store(event_log, codec.facts_to_bytes, clock, limits) as store,
-        background(keep_running("reaction housekeeping", partial(keep_house, store, event_log, clock, config))),
-    ):
-        yield store
+    tables = SqliteTables(event_log.path)
+    reads = SqliteReads(event_log.path)
+    try:
+        async with open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as ledger:
+
+            async def forget(before: int) -> int:
+                return await ledger.transact(lambda: tables.forget(ledger.connection, before))
+
+            retention = partial(run_retention, forget, event_log, clock, config)
+            async with background(keep_running("reaction retention", retention)):
+                yield _Store(ledger, tables, reads, None)
+    finally:
+        reads.close()
+        tables.close()
 
 
 @asynccontextmanager
-async def _on_engines(config: Config, clock: Clock, engines: Engines) -> AsyncIterator[ReactionStore]:
+async def _on_engines(config: Config, clock: Clock, engines: Engines) -> AsyncIterator[_Store]:
     # The driver takes a third of a second to import: only who uses it pays for that.
-    from reaction_svc.adapters import cassandra
-
-    if engines.cassandra is None or engines.redis is None:
-        raise CannotUse("records in Cassandra need Redis too")
-    limits = cassandra.Limits(
-        max_emoji=config.max_emoji,
-        ops_per_commit=config.ops_per_commit,
-        ops_waiting=config.ops_waiting,
-        op_seconds=config.op_seconds,
-        retention_seconds=config.retention_seconds,
-        write_seconds=config.write_seconds,
-        grace_seconds=config.grace_seconds,
-        lease_seconds=config.lease_seconds,
-        in_flight=config.commits_in_flight,
-        outbox_in_memory=config.outbox_in_memory,
-        outbox_facts=config.outbox_changes,
-        heat=HeatRule(config.hot_rate, config.hot_seconds, config.cool_seconds),
-    )
-    async with cassandra.open_cassandra_store(
-        engines.cassandra, engines.redis, engines.log, codec.facts_to_bytes, clock, limits
-    ) as store:
-        try:
-            async with asyncio.timeout(config.grace_seconds + _READY_SECONDS):
-                await store.ready()
-        except TimeoutError:
-            log.warning("the reaction store is not ready yet, changes are refused until it is")
-        yield store
+    raise CannotUse("not yet")
+    yield
 
 
 def _rate_limit(config: Config, clock: Clock, engines: Engines) -> RateLimit:

@@ -11,16 +11,24 @@ from kit.access import ACT_AS, ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
+from kit.ledger.node import Executed
 from kit.target import is_id, target_names
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
+from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
-from reaction_svc.domain import Action, Head, Key, Op, Outcome, Row, TargetChange
+from reaction_svc.domain import Action, Head, Key, Op, Outcome, Refusal, Row, TargetChange
 from reaction_svc.errors import ERRORS
 from reaction_svc.ports import Own, Reactor, Tally
 from reaction_svc.service import Answered, make_op
 
+_REFUSALS = {
+    Refusal.OP_CONFLICT: forwarded_pb.FORWARDED_REFUSAL_OP_CONFLICT,
+    Refusal.OP_EXPIRED: forwarded_pb.FORWARDED_REFUSAL_OP_EXPIRED,
+    Refusal.TOO_MANY_EMOJI: forwarded_pb.FORWARDED_REFUSAL_TOO_MANY_EMOJI,
+}
+_REFUSED = {number: refusal for refusal, number in _REFUSALS.items()}
 FORMAT = 1
 """The newest format of entries that this program reads and writes."""
 
@@ -199,6 +207,58 @@ class EventCodec:
             return [_change(row, stamp) for row in entry.targets]
         except (DecodeError, IndexError, ValueError) as error:
             raise CorruptEntry(f"an entry cannot be read: {error}") from None
+
+
+class OpCodec:
+    """See `kit.ledger.router.CommandCodec`: operations as `plaudit.reaction.v1.ForwardedOperations`."""
+
+    def encode_commands(self, commands: Sequence[Op]) -> bytes:
+        """See `CommandCodec`."""
+        tenants, targets, users, emojis, actions, op_ids = zip(*commands, strict=True)
+        return forwarded_pb.ForwardedOperations(
+            tenants=tenants, targets=targets, users=users, emojis=emojis, actions=actions, op_ids=op_ids
+        ).SerializeToString()
+
+    def decode_commands(self, data: bytes) -> list[Op]:
+        """See `CommandCodec`."""
+        try:
+            rows = forwarded_pb.ForwardedOperations.FromString(data)
+            return [
+                Op(tenant, target, user, emoji, Action(action), op_id)
+                for tenant, target, user, emoji, action, op_id in zip(
+                    rows.tenants, rows.targets, rows.users, rows.emojis, rows.actions, rows.op_ids, strict=True
+                )
+            ]
+        except (DecodeError, ValueError) as error:
+            raise Invalid(f"the operations cannot be read: {error}", field="commands") from None
+
+    def encode_executed(self, executed: Executed) -> bytes:
+        """See `CommandCodec`."""
+        message = forwarded_pb.ForwardedAnswers()
+        for answer in executed.answers:
+            refused = isinstance(answer, Refusal)
+            message.refusals.append(_REFUSALS[answer] if refused else forwarded_pb.FORWARDED_REFUSAL_UNSPECIFIED)
+            message.on.append(not refused and answer.on)
+            message.versions.append(0 if refused else answer.version)
+        tallies: Mapping[Key, Tally] = executed.view
+        message.tenants.extend(tenant for tenant, _ in tallies)
+        message.counts.extend(_target_counts(tallies.values()))
+        return message.SerializeToString()
+
+    def decode_executed(self, data: bytes) -> Executed:
+        """See `CommandCodec`."""
+        message = forwarded_pb.ForwardedAnswers.FromString(data)
+        answers = [
+            Outcome(on, version) if refusal == forwarded_pb.FORWARDED_REFUSAL_UNSPECIFIED else _REFUSED[refusal]
+            for on, version, refusal in zip(message.on, message.versions, message.refusals, strict=True)
+        ]
+        view = {
+            (tenant, row.target): Tally(
+                tenant, row.target, row.version, {one.emoji: one.count for one in row.reactions}
+            )
+            for tenant, row in zip(message.tenants, message.counts, strict=True)
+        }
+        return Executed(answers, view)
 
 
 def _change(row: events_pb.TargetChanged, stamp: int) -> TargetChange:

@@ -50,10 +50,10 @@ class ReactionLedger(Protocol):
     async def apply(self, ops: Sequence[Op]) -> Applied:
         """Decides the operations of each target in order, each by `domain.Draft.decide`.
 
-        What it returns is durable and seen by every later read, and the entry of it comes on the log's topic
-        `reactions`. Applying a batch again, here or in any other process, gives the same answers and changes nothing, as
-        long as its operations have op_ids. Never raises: a failure is the answer to each operation it concerns,
-        `kit.errors.OutcomeUnknown` where nobody can tell whether it was made.
+        What it returns is durable and seen by every later read, and its entry comes on the log's topic `reactions`.
+        Applying a batch again, here or in any other process, gives the same answers and changes nothing, as long as its
+        operations have op_ids. Never raises: a failure is the answer to each operation it concerns,
+        `kit.errors.OutcomeUnknown` where it cannot be said whether it was made.
         """
         ...
 

@@ -69,11 +69,14 @@ class Reactions:
         """
         outcomes = await self._limited(asks, unlimited)
         ops = [outcome for outcome in outcomes if isinstance(outcome, Op)]
-        answers, counts = await self._ledger.apply([op if op[5] else _named(op) for op in ops]) if ops else ((), {})
-        answers = [_problem(answer) if answer.__class__ is Refusal else answer for answer in answers]  # type: ignore[arg-type]
+        if not ops:
+            _measure(outcomes)  # type: ignore[arg-type]
+            return Answered(outcomes, {})  # type: ignore[arg-type]  # there are only problems
+        made, counts = await self._ledger.apply([op if op[5] else _named(op) for op in ops])
+        answers = [_problem(answer) if isinstance(answer, Refusal) else answer for answer in made]
         if len(ops) < len(outcomes):
-            made = iter(answers)
-            answers = [next(made) if isinstance(outcome, Op) else outcome for outcome in outcomes]
+            rest = iter(answers)
+            answers = [next(rest) if isinstance(outcome, Op) else outcome for outcome in outcomes]
         _measure(answers)
         return Answered(answers, counts)
 
@@ -113,7 +116,9 @@ class Reactions:
     async def heads(self, keys: Sequence[Key]) -> Sequence[Tally]:
         """The counts of targets as the last answered change left them, in order."""
         heads = await self._reads.heads(list(dict.fromkeys(keys)))
-        return [Tally(*key, heads[key].version, heads[key].counts) if key in heads else Tally(*key, 0, {}) for key in keys]
+        return [
+            Tally(*key, heads[key].version, heads[key].counts) if key in heads else Tally(*key, 0, {}) for key in keys
+        ]
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
         """The records of some targets, counted, in order; raises Invalid."""

@@ -48,7 +48,9 @@ async def open_engines(stack: AsyncExitStack, settings: Settings, redis: Redis |
 
 async def _log(stack: AsyncExitStack, settings: Settings) -> Log:
     if not settings.events:
-        return await stack.enter_async_context(open_sqlite_log(settings.data / "reactions.db"))
+        return await stack.enter_async_context(
+            open_sqlite_log(settings.data / "reactions.db", ledgers=() if settings.records else ("reactions",))
+        )
     from kit.adapters.kafka_log import open_kafka
 
     with naming("EVENTS"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -47,10 +47,17 @@ def _become_wal(connection: apsw.Connection, busy_seconds: float) -> None:
             time.sleep(0.005)
 
 
-def adopt_schema(connection: apsw.Connection, component: str, version: int, script: Path) -> None:
-    """Makes the component's tables where the file has none, in one transaction.
+def adopt_schema(
+    connection: apsw.Connection,
+    component: str,
+    version: int,
+    script: Path,
+    upgrades: Mapping[int, Callable[[apsw.Connection], None]] | None = None,
+) -> None:
+    """Makes the component's tables where the file has none, or upgrades older ones, in one transaction.
 
-    Several components may share a file. Raises NewerData where the file has a later version of this component.
+    `upgrades[n]` makes version n + 1 of version n. Several components may share a file. Raises NewerData where the file
+    has a later version of this component.
     """
     sql = script.read_text(encoding="utf-8")
     with immediate(connection):
@@ -67,6 +74,10 @@ def adopt_schema(connection: apsw.Connection, component: str, version: int, scri
         if found is None:
             connection.execute(sql)
             connection.execute("INSERT INTO plaudit_schema VALUES (?, ?)", (component, version))
+        elif found[0] < version:
+            for older in range(found[0], version):
+                (upgrades or {})[older](connection)
+            connection.execute("UPDATE plaudit_schema SET version = ? WHERE component = ?", (version, component))
 
 
 @contextmanager

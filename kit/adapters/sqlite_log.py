@@ -1,4 +1,4 @@
-"""The event log in a SQLite file, so that a room can save state and facts in one transaction."""
+"""The event log in a SQLite file. The topic of a ledger is the ledger itself, so that state and event are one step."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import apsw
 from kit.adapters.sqlite_file import adopt_schema, connect, immediate, scalar
 from kit.errors import Unavailable
 from kit.eventlog import Record
+from kit.ids import new_id
+from kit.ledger.entry import EntryName
 from kit.tasks import background
 
 SCHEMA_VERSION = 1
@@ -26,16 +28,28 @@ _TRIM = (
     "DELETE FROM event_log WHERE position IN"
     " (SELECT position FROM event_log WHERE topic = ?1 AND position < ?2 ORDER BY position LIMIT ?3)"
 )
+_LEDGER_SCHEMA = Path(__file__).with_name("sqlite_ledger.sql")
+_LEDGER_READ = "SELECT position, payload FROM ledger_entry WHERE ledger = ? AND shard = 0 AND position > ? ORDER BY position LIMIT ?"
+_LEDGER_LAST = "SELECT max(position) FROM ledger_entry WHERE ledger = ? AND shard = 0"
+_LEDGER_OLDEST = "SELECT min(position) FROM ledger_entry WHERE ledger = ? AND shard = 0"
+_LEDGER_TRIM = (
+    "DELETE FROM ledger_entry WHERE rowid IN (SELECT rowid FROM ledger_entry"
+    " WHERE ledger = ?1 AND shard = 0 AND position < ?2 ORDER BY position LIMIT ?3)"
+)
+_META = "INSERT OR IGNORE INTO ledger_meta VALUES (?, 1, ?)"
+_INCARNATION = "SELECT incarnation FROM ledger_meta WHERE ledger = ?"
 _TRIM_SLICE = 64  # records; between slices other writers have their turn
 
 
 class SqliteLog:
     """See `kit.eventlog`: `EventLog`, `Appender`, `Places`. Made by `open_sqlite_log`; one serves a whole process."""
 
-    def __init__(self, path: Path, poll_seconds: float) -> None:
+    def __init__(self, path: Path, poll_seconds: float, ledgers: Sequence[str]) -> None:
         self.path = path
         self._writing = connect(path)
         adopt_schema(self._writing, "event_log", SCHEMA_VERSION, _SCHEMA)
+        adopt_schema(self._writing, "ledger", SCHEMA_VERSION, _LEDGER_SCHEMA)
+        self._incarnations = {ledger: self._adopt(ledger) for ledger in ledgers}
         self._reading = connect(path)
         self._poll_seconds = poll_seconds
         self._waiting: set[asyncio.Future[None]] = set()
@@ -43,10 +57,9 @@ class SqliteLog:
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "event-log")
 
-    @staticmethod
-    def append_within(connection: apsw.Connection, topic: str, key: str, payload: bytes) -> None:
-        """Appends a record in a transaction of the caller's, on the log's file. Call `notify` once it is committed."""
-        connection.execute(_APPEND, (topic, key, payload))
+    def incarnation(self, ledger: str) -> str:
+        """The incarnation of a ledger that the log was opened with."""
+        return self._incarnations[ledger]
 
     def notify(self) -> None:
         """Wakes this process's readers: something was committed."""
@@ -73,9 +86,13 @@ class SqliteLog:
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """See `EventLog`."""
+        incarnation = self._incarnations.get(topic)
         with _reachable():
-            rows: list[Any] = self._reading.execute(_READ, (topic, after, limit)).fetchall()
-        return [Record(*row) for row in rows]
+            statement = _READ if incarnation is None else _LEDGER_READ
+            rows: list[Any] = self._reading.execute(statement, (topic, after, limit)).fetchall()
+        if incarnation is None:
+            return [Record(*row) for row in rows]
+        return [Record(position, str(EntryName(incarnation, 0, position)), payload) for position, payload in rows]
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
         """See `EventLog`. What other processes commit is seen within the poll interval."""
@@ -91,14 +108,16 @@ class SqliteLog:
     async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """See `EventLog`."""
         with _reachable():
-            return scalar(self._reading, _OLDEST, (topic,)) or 0, self._last(topic)
+            oldest = _LEDGER_OLDEST if topic in self._incarnations else _OLDEST
+            return scalar(self._reading, oldest, (topic,)) or 0, self._last(topic)
 
     async def trim(self, topic: str, before: int, partition: int = 0) -> None:
         """See `EventLog`. Done in slices, so that nobody waits long for their turn to write."""
 
         def slice_() -> int:
             with immediate(self._writing):
-                self._writing.execute(_TRIM, (topic, min(before, self._last(topic, self._writing)), _TRIM_SLICE))
+                trim = _LEDGER_TRIM if topic in self._incarnations else _TRIM
+                self._writing.execute(trim, (topic, min(before, self._last(topic, self._writing)), _TRIM_SLICE))
                 return self._writing.changes()
 
         while await self._in_thread(slice_) == _TRIM_SLICE:
@@ -135,7 +154,13 @@ class SqliteLog:
 
     def _last(self, topic: str, connection: apsw.Connection | None = None) -> int:
         with _reachable():
-            return scalar(connection or self._reading, _LAST, (topic,)) or 0
+            last = _LEDGER_LAST if topic in self._incarnations else _LAST
+            return scalar(connection or self._reading, last, (topic,)) or 0
+
+    def _adopt(self, ledger: str) -> str:
+        with immediate(self._writing):
+            self._writing.execute(_META, (ledger, new_id()))
+            return str(scalar(self._writing, _INCARNATION, (ledger,)))
 
     def _data_version(self) -> int:
         try:
@@ -158,9 +183,14 @@ def _reachable() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_sqlite_log(path: Path, *, poll_seconds: float = 0.01) -> AsyncIterator[SqliteLog]:
-    """Opens the log in a file; raises `NewerData` where a newer version of this program wrote it."""
-    log = SqliteLog(path, poll_seconds)
+async def open_sqlite_log(
+    path: Path, *, poll_seconds: float = 0.01, ledgers: Sequence[str] = ()
+) -> AsyncIterator[SqliteLog]:
+    """Opens the log in a file; raises `NewerData` where a newer version of this program wrote it.
+
+    The topics in `ledgers` are not appended to: a `kit.adapters.sqlite_ledger` in the same file is what is read.
+    """
+    log = SqliteLog(path, poll_seconds, ledgers)
     try:
         async with background(log.poll()):
             yield log

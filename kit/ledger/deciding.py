@@ -268,7 +268,8 @@ class Deciding:
 
     def _append(self) -> None:
         batch = self._current
-        assert batch is not None and batch.entry is not None
+        assert batch is not None
+        assert batch.entry is not None
         self._want(Append(batch.entry, self._model.writes_of(batch.decision) if self._is_atomic else None))
 
     def _want(self, effect: Effect) -> None:
@@ -277,7 +278,9 @@ class Deciding:
 
     def _landed(self) -> Landed:
         batch, self._current = self._current, None
-        assert batch is not None and batch.entry is not None and batch.decision is not None
+        assert batch is not None
+        assert batch.entry is not None
+        assert batch.decision is not None
         self._is_settling = False
         self.position, self.last_stamp = batch.entry.position, batch.entry.stamp
         self._version += 1
@@ -286,7 +289,8 @@ class Deciding:
 
     def _settled(self, page: Page, now: float) -> Event | None:
         batch = self._current
-        assert batch is not None and batch.entry is not None
+        assert batch is not None
+        assert batch.entry is not None
         self._is_settling = False
         wanted = batch.entry.position
         row = page.entries[0] if page.entries and page.entries[0].position == wanted else None

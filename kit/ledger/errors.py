@@ -12,7 +12,7 @@ class ShardNotServed(Problem):
 
 
 class OpIdExpired(Problem):
-    """The operation's id is older than the answers that are kept, so a repetition could not be told: nothing was done."""
+    """The operation's id is older than the answers that are kept: a retry could not be recognised; nothing was done."""
 
 
 class NewerFormat(Exception):

@@ -15,7 +15,7 @@ class ShardLimits(NamedTuple):
     # Entries without their tables, and entries not published: above, nothing more is decided.
     unapplied: int = 64
     unpublished: int = 1_000_000
-    # Where an append ended less than `quiet_seconds` ago and fewer than `few` commands wait, more may come for `linger`.
+    # Where an append ended less than `quiet_seconds` ago, fewer than `few` commands wait `linger_seconds` for more.
     few: int = 32
     quiet_seconds: float = 0.0007
     linger_seconds: float = 0.002

@@ -1,4 +1,4 @@
-"""What a ledger needs from outside: a store of entries, tables behind them, the event log; and what a service brings."""
+"""What a ledger needs: a store of entries, tables behind them, the event log; and the rules of its service."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Model(Protocol):
         ...
 
     def writes(self, after: int, through: int) -> Any:
-        """What the entries behind `after` up to `through` lead to in the tables, merged to the last state of each row."""
+        """What the entries behind `after` up to `through` lead to in the tables: the last state of each row."""
         ...
 
     def writes_of(self, decision: Any) -> Any:
@@ -160,6 +160,10 @@ class Model(Protocol):
 
     def release(self, through: int) -> None:
         """The entries up to this position need no longer be kept: whatever is loaded from now on has them."""
+        ...
+
+    def view(self, commands: Sequence[Any]) -> Any:
+        """What callers are told beside the answers to their commands, as of the moment they are given."""
         ...
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
--- Records of reactions, the operations that made them, and what is known of each target.
+-- Records of reactions, the answers given to operations, and what is known of each target.
 
 CREATE TABLE target (
   id INTEGER PRIMARY KEY,
@@ -6,10 +6,13 @@ CREATE TABLE target (
   name TEXT NOT NULL,
   version INTEGER NOT NULL,
   counts TEXT NOT NULL,              -- JSON: people per emoji, without zeros
+  stamp INTEGER NOT NULL DEFAULT 0,  -- of its last entry
+  highest TEXT NOT NULL DEFAULT '',  -- the largest operation id used on it that tells its time
+  ahead TEXT NOT NULL DEFAULT '',    -- larger ones from the future, separated by spaces
   UNIQUE (tenant, name)
 );
 
--- A reaction taken back stays as a row with held = 0: its version tells its last operation from older ones.
+-- A reaction taken back stays as a row with held = 0.
 CREATE TABLE record (
   target INTEGER NOT NULL,
   user TEXT NOT NULL,
@@ -21,14 +24,13 @@ CREATE TABLE record (
 
 CREATE INDEX record_held ON record (target, emoji, version) WHERE held;
 
--- The op_id comes first in the key: as UUIDv7s they grow, whatever the target, so new rows go to the same few pages.
-CREATE TABLE op (
-  target INTEGER NOT NULL,
-  op_id TEXT NOT NULL,
-  user TEXT NOT NULL,
-  emoji TEXT NOT NULL,
-  action INTEGER NOT NULL,
-  held INTEGER NOT NULL,             -- the answer given
-  version INTEGER NOT NULL,          -- the answer given; about the time in microseconds
-  PRIMARY KEY (op_id, target)
+-- Answers of one entry, packed; see `place_of`. Slices grow with the time, so old answers stand together.
+CREATE TABLE answer (
+  slice INTEGER NOT NULL,
+  part INTEGER NOT NULL,
+  stamp INTEGER NOT NULL,
+  rows BLOB NOT NULL,                -- MessagePack
+  PRIMARY KEY (slice, part, stamp)
 ) WITHOUT ROWID;
+
+CREATE INDEX answer_untimed ON answer (stamp) WHERE slice < 0;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from heapq import merge
@@ -15,14 +15,15 @@ import apsw
 
 from kit.adapters.sqlite_file import connect, in_bulk
 from kit.errors import Unavailable
-from reaction_svc.adapters.sqlite_step import SQL, decode_counts
+from reaction_svc.adapters.sqlite_tables import SQL, decode_counts
+from reaction_svc.domain import Head, Key
 from reaction_svc.ports import Own, Reactor, Tally
 
 _NEWEST = (1 << 63) - 1
 
 
-class Reads:
-    """The reading half of `ports.ReactionStore`. Short questions are answered on the loop, counting runs beside it."""
+class SqliteReads:
+    """See `ports.ReactionReads`. Short questions are answered on the loop, counting runs beside it."""
 
     def __init__(self, path: Path) -> None:
         self._reading = connect(path)
@@ -30,7 +31,7 @@ class Reads:
         self._counter = ThreadPoolExecutor(1, "reaction-tally")
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
-        """See `ports.ReactionStore`."""
+        """See `ports.ReactionReads`."""
         found: dict[str, list[tuple[int, str]]] = {}
         versions: dict[str, int] = {}
         asked = list(dict.fromkeys(targets))
@@ -46,7 +47,7 @@ class Reads:
         ]
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
-        """See `ports.ReactionStore`."""
+        """See `ports.ReactionReads`."""
         with _usable():
             row: Any = self._reading.execute(SQL["find_target"], (tenant, target)).fetchone()
             if row is None:
@@ -60,8 +61,17 @@ class Reads:
         latest = merge(*holders, key=lambda holder: -holder[2])
         return [Reactor(*holder) for holder in islice(latest, limit)]
 
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
+        """See `ports.ReactionReads`."""
+        with _usable():
+            rows = in_bulk(self._reading, SQL["find_targets"], 2, [part for key in keys for part in key])
+        return {
+            (tenant, name): Head(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
+            for _, tenant, name, version, counts, stamp, highest, ahead in rows
+        }
+
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
-        """See `ports.ReactionStore`."""
+        """See `ports.ReactionReads`."""
 
         def count() -> list[Tally]:
             return [
@@ -73,7 +83,7 @@ class Reads:
             return await asyncio.get_running_loop().run_in_executor(self._counter, count)
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
-        """See `ports.ReactionStore`."""
+        """See `ports.ReactionReads`."""
 
         def count() -> tuple[Sequence[Tally], int]:
             found = list(self._tallies(SQL["tally_all"], (after, limit)))

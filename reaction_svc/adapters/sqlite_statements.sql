@@ -1,32 +1,38 @@
 -- name: find_targets
 WITH ask (tenant, name) AS (VALUES :rows)
-SELECT target.id, target.tenant, target.name, target.version, target.counts
+SELECT target.id, target.tenant, target.name, target.version, target.counts, target.stamp, target.highest, target.ahead
 FROM ask CROSS JOIN target ON target.tenant = ask.tenant AND target.name = ask.name
 
--- name: find_ops
-WITH ask (op_id, target) AS (VALUES :rows)
-SELECT op.op_id, op.target, op.user, op.emoji, op.action, op.held, op.version
-FROM ask CROSS JOIN op ON op.op_id = ask.op_id AND op.target = ask.target
+-- name: find_ids
+WITH ask (tenant, name) AS (VALUES :rows)
+SELECT target.tenant, target.name, target.id
+FROM ask CROSS JOIN target ON target.tenant = ask.tenant AND target.name = ask.name
 
 -- name: find_held
-WITH ask (target, user) AS (VALUES :rows)
-SELECT record.target, record.user, record.emoji, record.version
-FROM ask CROSS JOIN record ON record.target = ask.target AND record.user = ask.user
+WITH ask (tenant, name, user) AS (VALUES :rows)
+SELECT ask.tenant, ask.name, record.user, record.emoji, record.version
+FROM ask CROSS JOIN target ON target.tenant = ask.tenant AND target.name = ask.name
+CROSS JOIN record ON record.target = target.id AND record.user = ask.user
 WHERE record.held
 
+-- name: find_answers
+WITH ask (slice, part) AS (VALUES :rows)
+SELECT answer.rows FROM ask CROSS JOIN answer ON answer.slice = ask.slice AND answer.part = ask.part
+
+-- name: records
+SELECT user, emoji, version FROM record INDEXED BY record_held WHERE target = ? AND held LIMIT ?
+
 -- name: save_targets
-INSERT INTO target (id, tenant, name, version, counts) VALUES :rows
-ON CONFLICT (id) DO UPDATE SET version = excluded.version, counts = excluded.counts
+INSERT INTO target (id, tenant, name, version, counts, stamp, highest, ahead) VALUES :rows
+ON CONFLICT (id) DO UPDATE SET version = excluded.version, counts = excluded.counts, stamp = excluded.stamp,
+  highest = excluded.highest, ahead = excluded.ahead
 
 -- name: save_records
 INSERT INTO record (target, user, emoji, held, version) VALUES :rows
 ON CONFLICT (target, user, emoji) DO UPDATE SET held = excluded.held, version = excluded.version
 
--- name: save_ops
-INSERT OR IGNORE INTO op (op_id, target, user, emoji, action, held, version) VALUES :rows
-
--- name: save_late
-INSERT OR IGNORE INTO op_late (op_id, target, made) VALUES :rows
+-- name: save_answers
+INSERT OR REPLACE INTO answer (slice, part, stamp, rows) VALUES :rows
 
 -- name: own
 WITH ask (tenant, name, user) AS (VALUES :rows)
@@ -54,22 +60,9 @@ SELECT page.id, page.tenant, page.name, page.version, record.emoji, count(record
 FROM page LEFT JOIN record INDEXED BY record_held ON record.target = page.id AND record.held
 GROUP BY page.id, record.emoji
 
--- name: ops_behind
-SELECT op_id, target FROM op WHERE (op_id, target) > (?, ?) ORDER BY op_id, target LIMIT 1 OFFSET ?
+-- name: forget_timed
+DELETE FROM answer WHERE (slice, part, stamp) IN (SELECT slice, part, stamp FROM answer WHERE slice >= 0 AND slice < ? LIMIT ?)
 
--- name: forget_ops
--- The last operation of a record has the record's version; a clear has that of one of the records it took back.
-DELETE FROM op
-WHERE (op_id, target) > (:op_id, :target) AND (op_id, target) <= (:last_op_id, :last_target) AND version < :before
-AND NOT EXISTS (
-  SELECT 1 FROM record
-  WHERE record.target = op.target AND record.user = op.user AND record.version = op.version
-  AND (record.emoji = op.emoji OR op.emoji = '')
-)
-AND NOT EXISTS (
-  SELECT 1 FROM op_late WHERE op_late.op_id = op.op_id AND op_late.target = op.target AND op_late.made >= :before
-)
-
--- name: forget_late
-DELETE FROM op_late
-WHERE (op_id, target) > (:op_id, :target) AND (op_id, target) <= (:last_op_id, :last_target) AND made < :before
+-- name: forget_untimed
+DELETE FROM answer WHERE (slice, part, stamp) IN
+  (SELECT slice, part, stamp FROM answer INDEXED BY answer_untimed WHERE slice < 0 AND stamp < ? LIMIT ?)

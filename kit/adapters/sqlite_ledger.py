@@ -1,0 +1,190 @@
+"""The ledger in a SQLite file: an entry and all that follows from it in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
+
+import apsw
+import structlog
+from prometheus_client import Histogram
+
+from kit.adapters.sqlite_file import connect, scalar
+from kit.adapters.sqlite_log import SqliteLog
+from kit.errors import OutcomeUnknown, Unavailable
+from kit.ledger.entry import Entry
+from kit.ledger.ports import Page, Watermarks
+from kit.telemetry import SECONDS
+
+COMMIT_SECONDS = Histogram("plaudit_ledger_commit_seconds", "Time of one COMMIT of the file.", buckets=SECONDS)
+# A page that many commits change is copied into the file once in so many pages: 32 MB of log.
+_CHECKPOINT_PAGES = 8_000
+_TAIL = "SELECT max(position) FROM ledger_entry WHERE ledger = ? AND shard = ?"
+_INSERT = "INSERT INTO ledger_entry VALUES (?, ?, ?, ?, ?, ?)"
+_READ = (
+    "SELECT position, append_id, stamp, payload FROM ledger_entry"
+    " WHERE ledger = ? AND shard = ? AND position > ? ORDER BY position LIMIT ?"
+)
+_TRIM = "DELETE FROM ledger_entry WHERE ledger = ? AND shard = ? AND position < ?"
+_Result = TypeVar("_Result")
+log = structlog.get_logger()
+
+
+class TransactionalTables(Protocol):
+    """The tables of a service in the same file."""
+
+    def write_within(self, connection: apsw.Connection, writes: Any) -> None:
+        """Writes what follows from an entry, in a transaction that is open."""
+        ...
+
+    def taken_back(self) -> None:
+        """The last transaction is not committed, or that cannot be said."""
+        ...
+
+
+class SqliteLedger:
+    """See `kit.ledger.ports.LedgerStore`. Made by `open_sqlite_ledger`.
+
+    Statements run on the event loop's thread, in few large steps, and only BEGIN, where it must wait, and COMMIT run
+    beside it: a thread that works in small steps loses the interpreter lock at each of them and, while the loop is
+    busy, gets it back no sooner than a switch interval later.
+    """
+
+    is_atomic = True
+
+    def __init__(self, log_: SqliteLog, ledger: str, tables: TransactionalTables, busy_seconds: float) -> None:
+        self.incarnation = log_.incarnation(ledger)
+        self._log = log_
+        self._ledger = ledger
+        self._tables = tables
+        self._busy_seconds = busy_seconds
+        self._writing = connect(log_.path)
+        self._writing.set_busy_timeout(0)  # the loop's thread never waits for a lock
+        self._writing.wal_autocheckpoint(_CHECKPOINT_PAGES)
+        self._reading = connect(log_.path)
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "ledger-commit")
+
+    async def commit(self, shard: int, entry: Entry, writes: Any) -> bool:
+        """See `LedgerStore`."""
+
+        def append() -> bool:
+            connection = self._writing
+            if (scalar(connection, _TAIL, (self._ledger, shard)) or 0) != entry.position - 1:
+                return False
+            connection.execute(_INSERT, (self._ledger, shard, *entry))
+            self._tables.write_within(connection, writes)
+            return True
+
+        is_committed = await self.transact(append)
+        self._log.notify()
+        return is_committed
+
+    async def read(self, shard: int, after: int, limit: int) -> Page:
+        """See `LedgerStore`."""
+        try:
+            with self._reading:  # one transaction: the last position is of the same moment
+                rows: list[Any] = self._reading.execute(_READ, (self._ledger, shard, after, limit)).fetchall()
+                tail = scalar(self._reading, _TAIL, (self._ledger, shard)) or 0
+        except apsw.Error as error:
+            raise Unavailable(f"the ledger cannot be read: {error}", retry_after=0.5) from error
+        return Page([Entry(*row) for row in rows], tail)
+
+    async def tail(self, shard: int, *, confirm: bool) -> int:
+        """See `LedgerStore`."""
+        try:
+            return scalar(self._reading, _TAIL, (self._ledger, shard)) or 0
+        except apsw.Error as error:
+            raise Unavailable(f"the ledger cannot be read: {error}", retry_after=0.5) from error
+
+    async def watermarks(self, shard: int) -> Watermarks:
+        """See `LedgerStore`. What is committed is in the tables and on the log."""
+        tail = await self.tail(shard, confirm=True)
+        return Watermarks(tail, tail)
+
+    async def save_watermarks(self, shard: int, marks: Watermarks) -> None:
+        """See `LedgerStore`."""
+
+    async def trim(self, shard: int, before: int) -> None:
+        """See `LedgerStore`."""
+        await self.transact(lambda: self._writing.execute(_TRIM, (self._ledger, shard, before)))
+
+    async def transact(self, work: Callable[[], _Result]) -> _Result:
+        """Does the work in a transaction of its own. Raises Unavailable, or OutcomeUnknown from the commit itself."""
+        async with self._turn:
+            return await self._transact(work)
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """The connection of `transact`."""
+        return self._writing
+
+    def close(self) -> None:
+        """Closes the file; nothing may be under way any more."""
+        self._thread.shutdown()
+        self._reading.close()
+        self._writing.close()
+
+    async def _transact(self, work: Callable[[], _Result]) -> _Result:
+        connection = self._writing
+        try:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                await self._beside(self._begin_patiently)
+            result = work()
+        except apsw.Error as error:
+            self._take_back()
+            raise Unavailable(f"the store cannot be used, nothing was done: {error}", retry_after=0.5) from error
+        except BaseException:
+            self._take_back()
+            raise
+        with COMMIT_SECONDS.time():
+            try:
+                await self._beside(lambda: connection.execute("COMMIT"))
+            except (apsw.FullError, apsw.BusyError) as error:
+                self._take_back()
+                raise Unavailable(f"the change could not be saved: {error}", retry_after=1.0) from error
+            except apsw.Error as error:
+                self._take_back()
+                raise OutcomeUnknown(f"nobody can tell whether the change was saved: {error}") from error
+        return result
+
+    def _begin_patiently(self) -> None:
+        self._writing.set_busy_timeout(round(self._busy_seconds * 1000))
+        try:
+            self._writing.execute("BEGIN IMMEDIATE")
+        finally:
+            self._writing.set_busy_timeout(0)
+
+    async def _beside(self, work: Callable[[], object]) -> None:
+        """Does the work on the ledger's thread; even when cancelled, ends no sooner than the work."""
+        working = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])
+            raise
+
+    def _take_back(self) -> None:
+        self._tables.taken_back()
+        try:
+            if self._writing.in_transaction:
+                self._writing.execute("ROLLBACK")
+        except apsw.Error as error:
+            log.error("rollback failed", error=str(error))
+
+
+@asynccontextmanager
+async def open_sqlite_ledger(
+    log_: SqliteLog, ledger: str, tables: TransactionalTables, *, busy_seconds: float = 5.0
+) -> AsyncIterator[SqliteLedger]:
+    """Opens the ledger in the log's file, which was opened with it."""
+    store = SqliteLedger(log_, ledger, tables, busy_seconds)
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,20 @@
+"""What can be measured of ledgers from outside."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from kit.telemetry import SECONDS, SIZES
+
+ENTRY_COMMANDS = Histogram("plaudit_ledger_entry_commands", "Commands in one entry.", buckets=SIZES)
+APPEND_SECONDS = Histogram("plaudit_ledger_append_seconds", "Time of one append.", buckets=SECONDS)
+TABLES_SECONDS = Histogram("plaudit_ledger_tables_seconds", "Time of one round of table writes.", buckets=SECONDS)
+APPENDS = Counter("plaudit_ledger_appends", "Appends, by what became of them.", ["outcome"])
+FORWARDED = Counter(
+    "plaudit_ledger_forwarded_calls", "Calls for shards of other nodes, by where they ended.", ["where"]
+)
+UNAPPLIED = Gauge("plaudit_ledger_unapplied_entries", "Entries whose tables are not written yet.", ["ledger"])
+UNPUBLISHED = Gauge("plaudit_ledger_unpublished_entries", "Entries that are not on the event log yet.", ["ledger"])
+WAITING = Gauge("plaudit_ledger_waiting_commands", "Commands that wait to be decided.", ["ledger"])
+OWNED = Gauge("plaudit_ledger_owned_shards", "Shards this process owns.", ["ledger"])
+STOPPED = Gauge("plaudit_ledger_stopped_shards", "Shards this process touches no more: see its log.", ["ledger"])

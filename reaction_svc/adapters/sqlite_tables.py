@@ -1,0 +1,142 @@
+"""The tables of reactions in the ledger's SQLite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from kit.adapters.sqlite_file import adopt_schema, connect, in_bulk, scalar, statements
+from kit.errors import Unavailable
+from kit.ledger.opids import place_of, slice_at
+from reaction_svc.adapters.sqlite_upgrade import answers_of_operations
+from reaction_svc.domain import Done, Head, Key
+from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Found, Need, TargetFound, Writes
+
+SCHEMA_VERSION = 2
+SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
+_SCHEMA = Path(__file__).with_name("sqlite.sql")
+_SLICE = 256  # rows forgotten in one transaction: some milliseconds
+_MAX_IDS = 50_000
+_encode_counts = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[AnswerRow]).decode
+decode_counts = msgspec.json.Decoder(dict[str, int]).decode
+
+
+class SqliteTables:
+    """See `kit.ledger.ports.Tables`; written by the ledger, within its transactions."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `kit.adapters.sqlite_file.NewerData`; tables of an older version are upgraded."""
+        connection = connect(path)
+        try:
+            adopt_schema(connection, "reaction_svc", SCHEMA_VERSION, _SCHEMA, {1: answers_of_operations})
+        except BaseException:
+            connection.close()
+            raise
+        self._reading = connection
+        # Rows of targets lately written, true for as long as no other connection has written.
+        self._ids: dict[Key, int] = {}
+        self._data_version = -1
+
+    async def load(self, shard: int, need: Need) -> Found:
+        """See `Tables`."""
+        try:
+            with self._reading:  # one transaction: all of one moment
+                found = Found(self._targets(need), self._users(need), self._answers(need))
+        except apsw.Error as error:
+            raise Unavailable(f"the store cannot be read: {error}", retry_after=0.5) from error
+        return found
+
+    async def write(self, shard: int, writes: Writes) -> None:
+        """See `Tables`. The ledger does it, with the entry."""
+        raise NotImplementedError("entries and tables are written in one transaction")
+
+    def write_within(self, connection: apsw.Connection, writes: Writes) -> None:
+        """See `kit.adapters.sqlite_ledger.TransactionalTables`."""
+        ids = self._ids_of(connection, [target.key for target in writes.targets])
+        targets: list[Any] = []
+        records: list[Any] = []
+        for key, stamp, head, rows in writes.targets:
+            id_ = ids[key]
+            counts = _encode_counts(head.counts).decode()
+            targets += (id_, *key, head.version, counts, stamp, head.highest, " ".join(head.ahead))
+            for user, emoji, held, version in rows:
+                records += (id_, user, emoji, held, version)
+        answers: list[Any] = []
+        for stamp, slice_, part, packed in writes.answers:
+            answers += (slice_, part, stamp, _pack(packed))
+        in_bulk(connection, SQL["save_targets"], 8, targets)
+        in_bulk(connection, SQL["save_records"], 5, records)
+        in_bulk(connection, SQL["save_answers"], 4, answers)
+
+    def taken_back(self) -> None:
+        """See `kit.adapters.sqlite_ledger.TransactionalTables`."""
+        self._ids.clear()
+
+    def forget(self, connection: apsw.Connection, before: int) -> int:
+        """Forgets answers from before that time (microseconds), not too many at once; says how many rows it were."""
+        connection.execute(SQL["forget_timed"], (slice_at(before // 1000), _SLICE))
+        forgotten = connection.changes()
+        connection.execute(SQL["forget_untimed"], (before, _SLICE))
+        return forgotten + connection.changes()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._reading.close()
+
+    def _targets(self, need: Need) -> dict[Key, TargetFound]:
+        found = {key: TargetFound(None, {}, True) for key in need.targets}
+        asked = [part for key in need.targets for part in key]
+        for id_, tenant, name, version, counts, stamp, highest, ahead in in_bulk(
+            self._reading, SQL["find_targets"], 2, asked
+        ):
+            head = Head(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
+            rows: list[Any] = self._reading.execute(SQL["records"], (id_, RECORDS_AT_ONCE + 1)).fetchall()
+            complete = len(rows) <= RECORDS_AT_ONCE
+            found[tenant, name] = TargetFound(head, _held(rows) if complete else {}, complete)
+        return found
+
+    def _users(self, need: Need) -> dict[Key, dict[str, dict[str, int]]]:
+        asked = [value for key, users in need.users.items() for user in users for value in (*key, user)]
+        rows: dict[Key, list[Any]] = {}
+        for tenant, name, *record in dict.fromkeys(in_bulk(self._reading, SQL["find_held"], 3, asked)):
+            rows.setdefault((tenant, name), []).append(record)
+        return {key: _held(records) for key, records in rows.items()}
+
+    def _answers(self, need: Need) -> dict[tuple[Key, str], Done]:
+        wanted = set(need.op_ids)
+        places = dict.fromkeys(place_of(op_id) for _, op_id in need.op_ids)
+        found: dict[tuple[Key, str], Done] = {}
+        for (packed,) in in_bulk(self._reading, SQL["find_answers"], 2, [part for place in places for part in place]):
+            for tenant, target, op_id, user, emoji, action, on, version in _unpack(packed):
+                if ((tenant, target), op_id) in wanted:
+                    found[(tenant, target), op_id] = Done(user, emoji, action, on, version)
+        return found
+
+    def _ids_of(self, connection: apsw.Connection, keys: list[Key]) -> dict[Key, int]:
+        data_version = scalar(connection, "PRAGMA data_version")
+        if data_version != self._data_version or len(self._ids) > _MAX_IDS:
+            self._ids.clear()
+            self._data_version = data_version
+        ids = self._ids
+        missing = [key for key in keys if key not in ids]
+        if missing:
+            rows = in_bulk(connection, SQL["find_ids"], 2, [part for key in missing for part in key])
+            ids.update(((tenant, name), id_) for tenant, name, id_ in rows)
+            new = [key for key in missing if key not in ids]
+            if new:
+                last = scalar(connection, "SELECT max(id) FROM target") or 0
+                ids.update((key, id_) for id_, key in enumerate(new, start=last + 1))
+        return ids
+
+
+def _held(rows: list[Any]) -> dict[str, dict[str, int]]:
+    """User to emoji to version, oldest first, of (user, emoji, version)."""
+    held: dict[str, dict[str, int]] = {}
+    for user, emoji, version in sorted(rows, key=lambda row: row[2]):
+        held.setdefault(user, {})[emoji] = version
+    return held

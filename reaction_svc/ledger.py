@@ -1,0 +1,63 @@
+"""Operations to the shards of the ledger they belong to, and their answers back in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc
+
+from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavailable
+from kit.ledger.node import Executed
+from kit.ledger.routing import shard_of
+from reaction_svc.domain import Key, Op, Outcome, Refusal
+from reaction_svc.ports import Applied, Tally
+
+Execute = Callable[[int, Sequence[Op]], Awaitable[Executed]]
+
+
+class ShardedReactions:
+    """See `ports.ReactionLedger`. `execute` has operations of one shard decided, wherever that is."""
+
+    def __init__(self, shards: int, execute: Execute) -> None:
+        self._shards = shards
+        self._execute = execute
+
+    async def apply(self, ops: Sequence[Op]) -> Applied:
+        """See `ports.ReactionLedger`."""
+        parts: dict[int, list[int]] = {}
+        shard, target, tenant = 0, "", ""
+        for place, op in enumerate(ops):
+            if self._shards > 1 and (op[1] != target or op[0] != tenant):
+                tenant, target = op[:2]
+                shard = shard_of(tenant, target, self._shards)
+            parts.setdefault(shard, []).append(place)
+        if len(parts) == 1:
+            return await self._apply(shard, ops)
+        applied = await asyncio.gather(
+            *(self._apply(shard, [ops[place] for place in places]) for shard, places in parts.items())
+        )
+        answers: list[Outcome | Refusal | Problem] = [Outcome(False, 0)] * len(ops)
+        counts: dict[Key, Tally] = {}
+        for places, part in zip(parts.values(), applied, strict=True):
+            counts.update(part.counts)
+            for place, answer in zip(places, part.answers, strict=True):
+                answers[place] = answer
+        return Applied(answers, counts)
+
+    async def _apply(self, shard: int, ops: Sequence[Op]) -> Applied:
+        try:
+            return Applied(*await self._execute(shard, ops))
+        except RemoteError as error:
+            return Applied([_problem(error)] * len(ops), {})
+        except Problem as problem:
+            return Applied([problem] * len(ops), {})
+
+
+def _problem(error: RemoteError) -> Problem:
+    kind: type[Problem] = Unavailable
+    if error.reason == "OUTCOME_UNKNOWN" or error.code is not grpc.StatusCode.UNAVAILABLE:
+        kind = OutcomeUnknown
+    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        kind = Overloaded
+    return kind(error.message, retry_after=error.retry_after)
