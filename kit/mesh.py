@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 
 from kit.callstream import BROKEN, LATE, CallStream, OnReply
 from kit.errors import make_status, remote_error
+from kit.ledger.routing import routed_key
 from kit.rendezvous import pick
 from kit.tasks import Crew, crew
 from kit.telemetry import CALLS_WAITING
@@ -91,6 +92,8 @@ class Mesh:
         """Where this process serves, as the others see it; "" as long as it does not serve."""
         self.shares_work = False
         """Whether other nodes may host the same services as this one."""
+        self.sharded: Mapping[str, int] = {}
+        """Into how many shards services divide their keys: calls of a key go to the node that owns its shard."""
         CALLS_WAITING.set_function(lambda: sum(len(held.stream) for held in self._streams.values()))
 
     @property
@@ -147,11 +150,12 @@ class Mesh:
 
         `on_reply(response bytes, None)` or `on_reply(None, status)` is called exactly once, from the loop.
         """
-        found = (at,) if at else self._nodes.addresses(method[1 : method.index("/", 1)])
+        service = method[1 : method.index("/", 1)]
+        found = (at,) if at else self._nodes.addresses(service)
         if len(found) == 1:
             address = found[0]
         elif found:
-            address = pick(key, found)
+            address = pick(routed_key(self.sharded, service, tenant, key), found)
         else:
             asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
             return
@@ -162,7 +166,7 @@ class Mesh:
         held.stream.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
 
     def silent_since(self, address: str, asked: float) -> float:
-        """For how many seconds nothing came from an address, counted from `asked` (the loop's clock) at the earliest."""
+        """For how many seconds nothing came from an address, at most since `asked`, a time of the loop's clock."""
         held = self._streams.get(address)
         heard = held.stream.heard_at if held is not None else 0.0
         return asyncio.get_running_loop().time() - max(asked, heard)

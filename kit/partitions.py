@@ -25,6 +25,11 @@ def partition_key(partition: int) -> str:
     return f"partition/{partition}"
 
 
+def is_partition_key(key: str) -> bool:
+    """Whether a key is one of `partition_key`; no target and no user is called so."""
+    return key.startswith("partition/")
+
+
 class Partitions:
     """The division as this node sees it. Two nodes may see it differently for a moment: both may then do the work.
 

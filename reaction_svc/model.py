@@ -13,6 +13,7 @@ from reaction_svc.ports import Tally
 from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
 
 _MICROS = 1_000_000
+OnChange = Callable[[Mapping[Key, int], Sequence[TargetChange]], None]
 
 
 class EntryCodec(Protocol):
@@ -60,12 +61,11 @@ class _Kept(NamedTuple):
 class ReactionModel:
     """See `kit.ledger.ports.Model`: commands are `Op`s, answers are `Outcome`s and `Refusal`s.
 
-    `on_change` is called with the changes of each entry that was decided here, once it is durable.
+    `on_change` is called for each entry that was decided here, once it is durable: with the versions of its targets
+    before it, and its changes.
     """
 
-    def __init__(
-        self, codec: EntryCodec, rules: Rules, on_change: Callable[[Sequence[TargetChange]], None] | None = None
-    ) -> None:
+    def __init__(self, codec: EntryCodec, rules: Rules, on_change: OnChange | None = None) -> None:
         self._codec = codec
         self._rules = rules
         self._on_change = on_change
@@ -154,6 +154,8 @@ class ReactionModel:
 
     def committed(self, position: int, decision: Decided) -> None:
         """See `Model`."""
+        if self._on_change is not None:
+            self._on_change({state.key: state.version for state, _ in decision.drafts}, decision.changes)
         for (state, draft), change in zip(decision.drafts, decision.changes, strict=True):
             before = state.weight
             state.advance(change.head, draft.held, draft.answers)
@@ -165,8 +167,6 @@ class ReactionModel:
         # Only here, where nothing is under way that rests on what is known.
         while self._weight > self._rules.weight and len(self._states) > 1:
             self._weight -= self._states.pop(next(iter(self._states))).weight
-        if self._on_change is not None:
-            self._on_change(decision.changes)
 
     def replay(self, entry: Entry) -> None:
         """See `Model`."""

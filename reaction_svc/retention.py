@@ -16,7 +16,7 @@ _HASTE = 20  # while there is something to forget, it is looked for this many ti
 
 
 async def run_retention(forget: Callable[[int], Awaitable[int]], log: EventLog, clock: Clock, config: Config) -> None:
-    """Forgets old answers and entries; never returns. `forget` takes a time in microseconds and says how much it was."""
+    """Forgets old answers and entries; never returns. `forget` takes a time, microseconds, and says how much it was."""
     while True:
         forgotten = await forget(int((clock.now() - config.op_seconds) * 1_000_000))
         ANSWERS_FORGOTTEN.inc(forgotten)

@@ -29,7 +29,10 @@ _TRIM = (
     " (SELECT position FROM event_log WHERE topic = ?1 AND position < ?2 ORDER BY position LIMIT ?3)"
 )
 _LEDGER_SCHEMA = Path(__file__).with_name("sqlite_ledger.sql")
-_LEDGER_READ = "SELECT position, payload FROM ledger_entry WHERE ledger = ? AND shard = 0 AND position > ? ORDER BY position LIMIT ?"
+_LEDGER_READ = (
+    "SELECT position, payload FROM ledger_entry WHERE ledger = ? AND shard = 0 AND position > ?"
+    " ORDER BY position LIMIT ?"
+)
 _LEDGER_LAST = "SELECT max(position) FROM ledger_entry WHERE ledger = ? AND shard = 0"
 _LEDGER_OLDEST = "SELECT min(position) FROM ledger_entry WHERE ledger = ? AND shard = 0"
 _LEDGER_TRIM = (

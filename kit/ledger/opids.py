@@ -22,7 +22,7 @@ def millis(op_id: str) -> int:
 
 
 class Place(NamedTuple):
-    """Where an answer is kept: by the id's own time, and within it by chance; an id without a time has its own place."""
+    """Where an answer is kept: by the id's own time, then by chance; an id without a time has a place of its own."""
 
     slice: int
     part: int

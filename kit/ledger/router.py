@@ -45,7 +45,7 @@ class CommandCodec(Protocol):
 
 
 class LedgerRouter:
-    """Executes commands on whichever node owns their shard. `service` names the service whose nodes divide the shards."""
+    """Executes commands on the node that owns their shard. `service`: whose nodes divide the shards."""
 
     def __init__(self, node: LedgerNode, codec: CommandCodec, mesh: Mesh, service: str, timeout: float) -> None:
         """`timeout` in seconds is what a call may take."""

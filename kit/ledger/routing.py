@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kit.partitions import partition_key
+from kit.partitions import is_partition_key, partition_key
 from kit.rendezvous import pick
 from kit.target import partition_of
 
@@ -42,7 +42,9 @@ def is_executed_here(reason: str, *, is_broken: bool) -> bool:
     return is_broken or reason in _NOT_THERE
 
 
-def route_keys(sharded: Mapping[str, int], service: str, tenant: str, key: str) -> str:
-    """The key that routes a call to a node: of a sharded service that of the shard, otherwise the key itself."""
+def routed_key(sharded: Mapping[str, int], service: str, tenant: str, key: str) -> str:
+    """The key that routes a call to a node: of a sharded service that of the key's shard, otherwise the key itself."""
     shards = sharded.get(service)
-    return partition_key(shard_of(tenant, key, shards)) if shards else key
+    if not shards or is_partition_key(key):
+        return key
+    return partition_key(shard_of(tenant, key, shards))

@@ -25,8 +25,8 @@ def answers_of_operations(connection: apsw.Connection) -> None:
     ):
         connection.execute(f"ALTER TABLE target ADD COLUMN {column}")
     connection.execute(
-        "CREATE TABLE answer (slice INTEGER NOT NULL, part INTEGER NOT NULL, stamp INTEGER NOT NULL, rows BLOB NOT NULL,"
-        " PRIMARY KEY (slice, part, stamp)) WITHOUT ROWID"
+        "CREATE TABLE answer (slice INTEGER NOT NULL, part INTEGER NOT NULL, stamp INTEGER NOT NULL,"
+        " rows BLOB NOT NULL, PRIMARY KEY (slice, part, stamp)) WITHOUT ROWID"
     )
     connection.execute("CREATE INDEX answer_untimed ON answer (stamp) WHERE slice < 0")
     found: list[Any] = connection.execute(

@@ -1,0 +1,30 @@
+"""Entries to the event log: a shard's go to the partition of its number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from kit.eventlog import Appender
+from kit.ledger.entry import Entry, EntryName
+
+
+class LogFeed:
+    """See `kit.ledger.ports.Feed`."""
+
+    def __init__(self, log: Appender, topic: str, incarnation: str) -> None:
+        self._log = log
+        self._topic = topic
+        self._incarnation = incarnation
+
+    async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
+        """See `Feed`. They are on their way together; the log keeps their order, and none overtakes one that failed."""
+        appending = [
+            self._log.append(
+                self._topic, str(EntryName(self._incarnation, shard, entry.position)), entry.payload, shard
+            )
+            for entry in entries
+        ]
+        for outcome in await asyncio.gather(*appending, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
