@@ -5,12 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kit.engineurl import parse
+
 if TYPE_CHECKING:
     from kit.adapters.cassandra_schema import Schema
 
 _ROOT = Path(__file__).parent.parent
-# Partitions of each topic of the event log where it is made: the most processes that can share the work on it.
-TOPICS = {"reactions": 16, "dead-letters": 1}
+# Partitions of each topic of the event log where it is made. Those of a ledger's topic are its shards: few, because an
+# append carries all that came meanwhile, and each is one at a time.
+TOPICS = {"reactions": 8, "dead-letters": 1}
+# The services whose calls go to the node that owns the shard of their key, and the topic of their ledger.
+SHARDED = {
+    "plaudit.reaction.v1.ReactionService": "reactions",
+    "plaudit.counter.v1.CounterService": "reactions",
+}
+
+
+def sharded(events: str) -> dict[str, int]:
+    """Into how many shards each service divides its keys, with the event log at the URL `events`; "": in a file."""
+    if not events:
+        return dict.fromkeys(SHARDED, 1)
+    return {service: parse(events, "kafka").whole("partitions", TOPICS[topic]) for service, topic in SHARDED.items()}
 
 
 def schemas() -> tuple[Schema, ...]:

@@ -36,6 +36,7 @@ from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
 from stack.engines import open_engines, open_redis_of
 from stack.logs import configure
+from stack.schemas import sharded
 from stack.status import status_served
 from stack.workers import workers
 
@@ -103,6 +104,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         tls = open_tls(settings.tls)
         mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys), tls))
         mesh.shares_work = not _is_alone(settings)
+        mesh.sharded = sharded(settings.events)
         attachment = Attachment(node_id)
         hosted = await _open_services(stack, settings, mesh)
         edge = None
