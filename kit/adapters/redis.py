@@ -14,7 +14,7 @@ from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from kit.adapters.redis_client import Client, Known
+from kit.adapters.redis_client import Client, Known, refusal
 from kit.breaker import watched
 from kit.engineurl import CannotUse, EngineUrl, parse
 from kit.errors import OutcomeUnknown, Unavailable
@@ -67,6 +67,25 @@ class Script:
             return await self._ask("EVALSHA", self._sha, keys, args)
         except refused.NoScriptError:
             return await self._ask("EVAL", self._text, keys, args)  # and the server remembers it from now on
+
+    async def each(self, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int | float]]]) -> list[Any]:
+        """Runs it once for each (keys, args), in order and in one round trip, and returns the answers.
+
+        Each run is atomic, all together are not; so raises OutcomeUnknown also where only some failed, or Unavailable.
+        """
+        commands = [("EVALSHA", self._sha, len(keys), *keys, *args) for keys, args in calls]
+        answers = await self._client.many(self._name, commands, reads=self._reads)
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, refused.NoScriptError)]
+        if unknown:
+            again = [("EVAL", self._text, *commands[index][2:]) for index in unknown]
+            for index, answer in zip(
+                unknown, await self._client.many(self._name, again, reads=self._reads), strict=True
+            ):
+                answers[index] = answer
+        for answer in answers:
+            if isinstance(answer, refused.ResponseError):
+                raise refusal(self._name, answer, self._reads, len(answers) == 1) from None
+        return answers
 
     async def _ask(self, how: str, which: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
         return await self._client.ask(self._name, how, which, len(keys), *keys, *args, reads=self._reads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ _CANNOT_SERVE = (
     refused.ClusterDownError,  # MASTERDOWN is one
     refused.AuthenticationError,
 )
+_REFUSALS = (refused.OutOfMemoryError, refused.NoPermissionError)
 _REFUSED = ("BUSY ", "MISCONF ", "NOREPLICAS ", "NOPERM ")
 # A connection that breaks while it is written to: uvloop says so by a RuntimeError, which redis-py lets through.
 _BROKEN = (OSError, RuntimeError)
@@ -103,6 +104,34 @@ class Client(redis.asyncio.Redis):
         await connection.send_command(*args)
         return await self.parse_response(connection, args[0], **options)
 
+    async def many(self, call: str, commands: Sequence[tuple[Any, ...]], *, reads: bool) -> list[Any]:
+        """Commands in one round trip, each on its own; the answer to one that the server refused is the exception.
+
+        Raises for all of them where the connection failed.
+        """
+        return await heeding(self._many(call, commands, reads)) if commands else []
+
+    async def _many(self, call: str, commands: Sequence[tuple[Any, ...]], reads: bool) -> list[Any]:
+        connection = await self.connected()
+        try:
+            exchange = self._exchange_many(connection, commands)
+            return await self.answered(call, connection, exchange, reads=reads, one=False)
+        finally:
+            await self.connection_pool.release(connection)
+
+    async def _exchange_many(self, connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        await connection.send_packed_command(connection.pack_commands(commands))
+        answers: list[Any] = []
+        for command in commands:
+            try:
+                answers.append(await self.parse_response(connection, command[0]))
+            except (refused.ResponseError, *_CANNOT_SERVE) as error:
+                answers.append(error)
+        for answer in answers:
+            if isinstance(answer, _CANNOT_SERVE):
+                raise answer
+        return answers
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """See `redis.asyncio.Redis`. Where one command of it is refused, the outcome of all is unknown."""
         return _Pipeline(self, transaction)
@@ -137,7 +166,7 @@ class Client(redis.asyncio.Redis):
             raise (Unavailable if one or reads else OutcomeUnknown)(f"Redis cannot serve: {error}") from None
         except refused.ResponseError as error:
             self.breaker.ok()
-            raise _refusal(call, error, reads, one) from None
+            raise refusal(call, error, reads, one) from None
         except (refused.RedisError, *_BROKEN) as error:
             self.breaker.failed()
             raise (Unavailable if reads else OutcomeUnknown)(f"Redis did not answer: {error}") from None
@@ -163,14 +192,13 @@ class _Pipeline(Pipeline):
         return await self._client.answered("pipeline", connection, super().execute(raise_on_error), one=False)
 
 
-def _refusal(call: str, error: refused.ResponseError, reads: bool, one: bool) -> Exception:
+def refusal(call: str, error: refused.ResponseError, reads: bool, one: bool) -> Exception:
+    """What to raise where the server refused a call; `one`: it was one command, so that nothing else was done."""
     text = str(error)
     aborted = isinstance(error, refused.ExecAbortError) or isinstance(error.__cause__, refused.ExecAbortError)
-    refused_first = isinstance(error, (refused.OutOfMemoryError, refused.NoPermissionError)) or text.startswith(
-        _REFUSED
-    )
-    if not refused_first:
+    refused_before = isinstance(error, (*_REFUSALS, *_CANNOT_SERVE)) or text.startswith(_REFUSED)
+    if not refused_before:
         log.error("redis refused a call", call=call, error=text)
     # Any other failure of a script may have come half-way.
-    nothing_done = aborted or (one and (refused_first or not call.endswith(".lua")))
+    nothing_done = aborted or (one and (refused_before or not call.endswith(".lua")))
     return (Unavailable if nothing_done or reads else OutcomeUnknown)(f"Redis refused {call}: {text}")

@@ -1,4 +1,4 @@
-"""The promises of `session_registry.ports.Leadership`, kept by a registry alone and by a lease in Redis."""
+"""The promises of `session_registry.ports.Leadership`: a registry alone, and leases in Cassandra and in Redis."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from kit.adapters.cassandra import Cassandra, open_cassandra
+from kit.adapters.cassandra_schema import migrate
 from kit.adapters.redis import open_redis
 from kit.clock import SystemClock
+from kit.errors import OutcomeUnknown
 from kit.tasks import background
 from session_registry.adapters.alone import Alone
-from session_registry.adapters.redis_leader import RedisLeader
+from session_registry.adapters.cassandra_lease import SCHEMA, CassandraLease
+from session_registry.adapters.redis_lease import RedisLease
 from session_registry.domain import Term
-from session_registry.ports import Leadership
+from session_registry.election import LeaseLeadership
+from session_registry.lease import Lease
+from session_registry.ports import Leadership, LeaseStore
+from tests.engines import Engines
 from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
 
-LEASE = 1.2
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 class FastClock(SystemClock):
@@ -35,6 +41,13 @@ class FastClock(SystemClock):
 def fixture_server() -> Iterator[OwnRedis]:
     with own_redis() as server:
         yield server
+
+
+@pytest.fixture(name="keyspace", scope="module")
+def fixture_keyspace(engines: Engines) -> str:
+    url = engines.cassandra()
+    asyncio.run(migrate(url, [SCHEMA]))
+    return url
 
 
 @dataclass
@@ -108,17 +121,38 @@ class TestAlone(LeadershipContract):
         yield Alone(SystemClock())
 
 
-class TestRedis(LeadershipContract):
+class LeaseContract(LeadershipContract):
+    """Several registries and one lease."""
+
+    lease: ClassVar[float]
+
+    def port(self, request: Any) -> int:
+        """Where the server of the lease listens."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        """The lease, by a connection of its own to a port that leads to the server."""
+        raise NotImplementedError
+        yield
+
+    async def lose(self, request: Any) -> None:
+        """The server loses the lease."""
+        raise NotImplementedError
+
     @asynccontextmanager
     async def opened(
         self, request: Any, name: str = "one", clock: SystemClock | None = None, wire: Wire | None = None
-    ) -> AsyncIterator[Leadership]:
-        server: OwnRedis = request.getfixturevalue("server")
+    ) -> AsyncIterator[LeaseLeadership]:
         if name == "one":
-            server.tell("FLUSHALL")
-        port = server.port if wire is None else wire.port
-        async with open_redis(f"redis://127.0.0.1:{port}/0?prefix=t:", timeout=0.2) as redis:
-            yield RedisLeader(redis, clock or SystemClock(), name=name, address=lambda: f"{name}:1", lease=LEASE)
+            await self.lose(request)
+        async with self.store(request, self.port(request) if wire is None else wire.port) as store:
+            yield self.candidate(store, name, clock)
+
+    def candidate(self, store: LeaseStore, name: str, clock: SystemClock | None = None) -> LeaseLeadership:
+        return LeaseLeadership(
+            store, clock or SystemClock(), name=name, address=lambda: f"{name}:1", seconds=self.lease
+        )
 
     async def test_of_two_one_leads_and_both_know_which(self, request: pytest.FixtureRequest) -> None:
         async with (
@@ -136,7 +170,7 @@ class TestRedis(LeadershipContract):
         async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
             await until(lambda: one.leading)
             async with campaigning(second) as two:
-                ends = time.monotonic() + 3 * LEASE
+                ends = time.monotonic() + 3 * self.lease
                 while time.monotonic() < ends:
                     one.give_epoch()
                     await asyncio.sleep(0.001)
@@ -155,14 +189,13 @@ class TestRedis(LeadershipContract):
                 began = time.monotonic()
                 first.resign()
                 await until(lambda: two.leading)
-                assert time.monotonic() - began < LEASE / 2, "nobody waited for the lease to end"
+                assert time.monotonic() - began < self.lease / 2, "nobody waited for the lease to end"
                 assert two.terms[0] > max(given)
                 assert two.give_epoch() > two.terms[0]
 
     async def test_a_leader_cut_off_steps_down_before_another_begins(self, request: pytest.FixtureRequest) -> None:
-        server: OwnRedis = request.getfixturevalue("server")
         async with (
-            wire_to(server.port) as wire,
+            wire_to(self.port(request)) as wire,
             self.opened(request, wire=wire) as first,
             self.opened(request, "two") as second,
             campaigning(first) as one,
@@ -186,21 +219,50 @@ class TestRedis(LeadershipContract):
     async def test_a_leader_whose_time_stood_still_does_not_lead(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
             await until(lambda: one.leading)
-            time.sleep(LEASE)  # noqa: ASYNC251 - the whole process is paused
+            time.sleep(self.lease)  # noqa: ASYNC251 - the whole process is paused
             assert not first.leads(), "seen before anything else runs"
             async with campaigning(second):
                 await until(lambda: not one.leading or first.leads())
 
-    async def test_a_lease_that_redis_has_lost_goes_on_in_the_same_term(self, request: pytest.FixtureRequest) -> None:
-        server: OwnRedis = request.getfixturevalue("server")
-        async with self.opened(request) as first, campaigning(first) as one:
+    async def test_a_lease_that_was_lost_goes_on_in_the_same_term(self, request: pytest.FixtureRequest) -> None:
+        async with (
+            self.opened(request) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+            self.store(request, self.port(request)) as store,
+        ):
             await until(lambda: one.leading)
-            server.tell("FLUSHALL")
-            await until(lambda: server.tell("EXISTS", "t:registry:lease") == b":1\r\n")
-            assert (one.leading, len(one.terms)) == (True, 1)
+            async with campaigning(second) as two:
+                await self.lose(request)
+                while (await store.read())[0] is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
 
-    async def test_terms_grow_also_where_redis_has_lost_the_last_one(self, request: pytest.FixtureRequest) -> None:
-        server: OwnRedis = request.getfixturevalue("server")
+    async def test_a_lease_that_was_restored_from_the_past_goes_on_in_the_same_term(
+        self, request: pytest.FixtureRequest
+    ) -> None:
+        async with (
+            self.opened(request) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+            self.store(request, self.port(request)) as store,
+        ):
+            await until(lambda: one.leading)
+            last, _ = await store.read()
+            assert last is not None
+            past = Lease("zero", "zero:1", last.term - 9_000_000, 7, last.term - 5_000_000, last.micros)
+            async with campaigning(second) as two:
+                while not await store.replace(last, past):
+                    last, _ = await store.read()
+                while (await store.read())[0] == past:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
+                now, _ = await store.read()
+                assert now is not None
+                assert (now.holder, now.term) == ("one", one.terms[0])
+                assert now.ceiling >= last.ceiling
+
+    async def test_terms_grow_also_where_the_last_one_was_lost(self, request: pytest.FixtureRequest) -> None:
         terms: list[int] = []
         for _ in range(3):
             async with AsyncExitStack() as stack:
@@ -208,7 +270,7 @@ class TestRedis(LeadershipContract):
                 one = await stack.enter_async_context(campaigning(leadership))
                 await until(lambda one=one: one.leading)  # type: ignore[misc]
                 terms += one.terms
-            server.tell("FLUSHALL")
+            await self.lose(request)
         assert terms == sorted(set(terms))
 
     async def test_what_a_node_was_told_by_a_fast_clock_is_below_the_next_term(
@@ -223,16 +285,75 @@ class TestRedis(LeadershipContract):
             await until(lambda: two.leading)
             assert two.terms[0] > ahead
 
-    async def test_who_does_not_serve_yet_does_not_stand(
-        self, request: pytest.FixtureRequest, server: OwnRedis
-    ) -> None:
-        server.tell("FLUSHALL")
+    async def test_who_does_not_serve_yet_does_not_stand(self, request: pytest.FixtureRequest) -> None:
+        await self.lose(request)
         where = ""
-        async with open_redis(server.url) as redis:
-            leadership = RedisLeader(redis, SystemClock(), name="one", address=lambda: where, lease=LEASE)
+        async with self.store(request, self.port(request)) as store:
+            leadership = LeaseLeadership(store, SystemClock(), name="one", address=lambda: where, seconds=self.lease)
             async with campaigning(leadership) as one:
-                ends = time.monotonic() + LEASE / 4
+                ends = time.monotonic() + self.lease / 4
                 await until(lambda: time.monotonic() > ends)
                 assert one.terms == []
                 where = "one:1"
                 await until(lambda: one.leading)
+
+    async def test_of_replacements_of_one_lease_one_is_done(self, request: pytest.FixtureRequest) -> None:
+        await self.lose(request)
+        async with AsyncExitStack() as stack:
+            stores = [await stack.enter_async_context(self.store(request, self.port(request))) for _ in range(2)]
+            last: Lease | None = None
+            for renewal in range(1, 20):
+                wanted = [Lease(f"r{i}", "", 5, renewal, 1 << 53, 1) for i in range(len(stores))]
+                done = await asyncio.gather(
+                    *(self.settled(store, last, new) for store, new in zip(stores, wanted, strict=True))
+                )
+                assert sorted(done) == [False, True]
+                last, _ = await stores[0].read(decided=True)
+                assert last == wanted[done.index(True)], "all of it, and as it was written"
+            assert not await self.settled(stores[0], None, wanted[0])
+
+    async def settled(self, store: LeaseStore, last: Lease | None, new: Lease) -> bool:
+        """Whether the replacement was done, also where the answer says nothing."""
+        try:
+            return await store.replace(last, new)
+        except OutcomeUnknown:
+            return (await store.read(decided=True))[0] == new
+
+
+class TestRedis(LeaseContract):
+    lease = 1.2
+
+    def port(self, request: Any) -> int:
+        server: OwnRedis = request.getfixturevalue("server")
+        return server.port
+
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        async with open_redis(f"redis://127.0.0.1:{port}/0?prefix=t:", timeout=0.2) as redis:
+            yield RedisLease(redis)
+
+    async def lose(self, request: Any) -> None:
+        request.getfixturevalue("server").tell("FLUSHALL")
+
+
+@pytest.mark.usefixtures("keyspace")
+class TestCassandra(LeaseContract):
+    lease = 2.4
+
+    def port(self, request: Any) -> int:
+        return int(request.getfixturevalue("engines").port("cassandra"))
+
+    @asynccontextmanager
+    async def session(self, request: Any, port: int) -> AsyncIterator[Cassandra]:
+        keyspace = request.getfixturevalue("keyspace").rpartition("/")[2]
+        async with open_cassandra(f"cassandra://127.0.0.1:{port}/{keyspace}", check=[SCHEMA]) as cassandra:
+            yield cassandra
+
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        async with self.session(request, port) as cassandra:
+            yield CassandraLease(cassandra, timeout=self.lease / 4)
+
+    async def lose(self, request: Any) -> None:
+        async with self.session(request, self.port(request)) as cassandra:
+            await cassandra.execute("DELETE FROM registry_lease WHERE name = 'leader' IF EXISTS")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from kit.adapters.redis import Redis, open_redis
-from session_registry.adapters.redis_leader import lease_keys
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.domain import Node, Session, Term
 from session_registry.ports import NodeChange, Route, Written
@@ -33,16 +32,17 @@ async def fixture_redis(server: OwnRedis) -> AsyncIterator[Redis]:
 @pytest.fixture(name="routes")
 async def fixture_routes(redis: Redis) -> RedisRoutes:
     """With two nodes, in a term that has begun."""
-    await begins(redis, TERM)
     routes = RedisRoutes(redis, keep=60.0)
     nodes = [NodeChange(N1, True), NodeChange(N2, True)]
     assert await routes.write(TERM, nodes, [], begin=True) is Written.DONE
     return routes
 
 
-async def begins(redis: Redis, term: Term) -> None:
-    """A leader has taken the lease in this term."""
-    await redis.client.execute_command("HSET", lease_keys(redis)[1], "term", term.number)
+async def begins(redis: Redis, term: Term, *nodes: Node) -> RedisRoutes:
+    """Another leader has begun to write."""
+    routes = RedisRoutes(redis, keep=60.0)
+    assert await routes.write(term, [NodeChange(node, True) for node in nodes], [], begin=True) is Written.DONE
+    return routes
 
 
 def on(node: Node, session_id: str, epoch: int, device: str = "phone", *, live: bool = True) -> Route:
@@ -96,7 +96,7 @@ async def test_what_a_node_does_not_tell_again_is_gone(routes: RedisRoutes) -> N
 
 
 async def test_a_deposed_leader_writes_nothing(routes: RedisRoutes, redis: Redis) -> None:
-    await begins(redis, LATER)
+    await begins(redis, LATER, N1, N2)
     late = [on(N1, "s1", 999)]
     assert await routes.write(TERM, [NodeChange(N1, False)], late) is Written.DEPOSED
     assert await routes.write(TERM, [], late, begin=True) is Written.DEPOSED
@@ -106,7 +106,6 @@ async def test_a_deposed_leader_writes_nothing(routes: RedisRoutes, redis: Redis
 
 async def test_the_next_leader_finds_the_nodes_and_the_routes(routes: RedisRoutes, redis: Redis) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110)])
-    await begins(redis, LATER)
     nodes = await routes.nodes()
     assert sorted(nodes, key=lambda node: node.node_id) == [N1, N2]
     assert await routes.write(LATER, [], []) is Written.LOST, "it has not begun"
@@ -114,13 +113,23 @@ async def test_the_next_leader_finds_the_nodes_and_the_routes(routes: RedisRoute
     assert await found(routes) == [("n1", "s1", "phone", 110)]
 
 
+async def test_a_deposed_leader_changes_no_routes_of_a_user_that_a_later_one_wrote(
+    routes: RedisRoutes, redis: Redis, server: OwnRedis
+) -> None:
+    again = Node("n1", "n1:1", (), 210)
+    later = await begins(redis, LATER, again)
+    await later.write(LATER, [], [on(again, "s1", 110)])
+    server.tell("DEL", redis.key("registry", "nodes"))  # so that nothing says of the nodes that it is deposed
+    assert await routes.write(TERM, [], [on(N1, "s1", 110, live=False)], begin=True) is Written.DEPOSED
+    await begins(redis, LATER, again)
+    assert await found(later) == [("n1", "s1", "phone", 110)]
+
+
 async def test_what_is_lost_is_noticed_and_nothing_is_written_until_all_is(
     routes: RedisRoutes, redis: Redis, server: OwnRedis
 ) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110)])
     server.tell("FLUSHALL")
-    assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
-    await begins(redis, TERM)
     assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
     assert await found(routes) == []
     assert await routes.write(TERM, [NodeChange(N1, True)], [on(N1, "s1", 110)], begin=True) is Written.DONE
