@@ -15,6 +15,7 @@ from cassandra.cluster import NoHostAvailable, Session
 from cassandra.connection import ConnectionException
 from cassandra.query import PreparedStatement
 
+from kit.adapters.cassandra_replication import check_one_data_centre
 from kit.adapters.cassandra_schema import Schema, check_schemas
 from kit.adapters.cassandra_session import connect, line, parse_cassandra
 from kit.breaker import watched
@@ -206,13 +207,14 @@ async def open_cassandra(
 ) -> AsyncIterator[Cassandra]:
     """Opens a session; requests beyond `in_flight` wait for their turn.
 
-    Raises CannotUse where nobody answers, where there is no keyspace, and where a schema of `check` is older or newer
-    than its files.
+    Raises CannotUse where nobody answers, where there is no keyspace or one in several data centres, and where a schema
+    of `check` is older or newer than its files.
     """
     parsed = parse_cassandra(url)
     cluster, session = await connect(parsed, timeout, parsed.name)
     try:
         cassandra = Cassandra(session, parsed.name, timeout, in_flight)
+        await check_one_data_centre(cassandra.execute, parsed.name)
         await check_schemas(cassandra.execute, parsed.name, check)
         yield cassandra
     finally:

@@ -248,19 +248,19 @@ class LeaseContract(LeadershipContract):
             self.store(request, self.port(request)) as store,
         ):
             await until(lambda: one.leading)
-            last, _ = await store.read()
-            assert last is not None
-            past = Lease("zero", "zero:1", last.term - 9_000_000, 7, last.term - 5_000_000, last.micros)
+            before, _ = await store.read()
+            assert before is not None
+            past = Lease("zero", "zero:1", before.term - 9_000_000, 7, before.term - 5_000_000, before.micros)
             async with campaigning(second) as two:
-                while not await store.replace(last, past):
-                    last, _ = await store.read()
+                while not await store.replace((await store.read())[0], past):
+                    pass
                 while (await store.read())[0] == past:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
                 now, _ = await store.read()
                 assert now is not None
                 assert (now.holder, now.term) == ("one", one.terms[0])
-                assert now.ceiling >= last.ceiling
+                assert now.ceiling >= before.ceiling
 
     async def test_terms_grow_also_where_the_last_one_was_lost(self, request: pytest.FixtureRequest) -> None:
         terms: list[int] = []
