@@ -11,7 +11,7 @@ import redis.exceptions as refused
 import structlog
 from prometheus_client import Histogram
 from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import BlockingConnectionPool
+from redis.asyncio.connection import ConnectionPool
 
 from kit.breaker import Breaker
 from kit.errors import OutcomeUnknown, Unavailable
@@ -21,7 +21,7 @@ from kit.telemetry import SECONDS
 log = structlog.get_logger()
 REDIS_SECONDS = Histogram("plaudit_redis_seconds", "Time of one call of Redis.", ["call"], buckets=SECONDS)
 
-_READS = {
+READS = {
     *("EXISTS", "GET", "HGET", "HGETALL", "HLEN", "HMGET", "INFO", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCAN"),
     *(
         "SCARD",
@@ -44,7 +44,12 @@ _CANNOT_SERVE = (
     refused.ClusterDownError,  # MASTERDOWN is one
     refused.AuthenticationError,
 )
-_REFUSALS = (refused.OutOfMemoryError, refused.NoPermissionError)
+_REFUSALS = (
+    refused.OutOfMemoryError,
+    refused.NoPermissionError,
+    refused.TryAgainError,
+    refused.ClusterCrossSlotError,
+)
 _REFUSED = ("BUSY ", "MISCONF ", "NOREPLICAS ", "NOPERM ")
 # A connection that breaks while it is written to: uvloop says so by a RuntimeError, which redis-py lets through.
 _BROKEN = (OSError, RuntimeError)
@@ -80,28 +85,37 @@ class Client(redis.asyncio.Redis):
     Answers are bytes. Nothing is retried: who asked decides. Calls are refused while the breaker is open.
     """
 
-    def __init__(self, pool: BlockingConnectionPool, breaker: Breaker) -> None:
+    def __init__(self, pool: ConnectionPool, breaker: Breaker) -> None:
         super().__init__(connection_pool=pool)
         self.breaker = breaker
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """See `redis.asyncio.Redis`. Of a command that only reads nothing is ever unknown."""
         name = str(args[0])
-        return await self.ask(name, *args, reads=name in _READS, **options)
+        return await self.ask(name, *args, reads=name in READS, **options)
 
-    async def ask(self, call: str, *args: Any, reads: bool, **options: Any) -> Any:
-        """One command, measured under the name `call`; `reads`: it changes nothing."""
-        return await heeding(self._ask(call, args, options, reads))
+    async def ask(self, call: str, *args: Any, reads: bool, asking: bool = False, **options: Any) -> Any:
+        """One command, measured under the name `call`; `reads`: it changes nothing.
 
-    async def _ask(self, call: str, args: tuple[Any, ...], options: dict[str, Any], reads: bool) -> Any:
+        `asking`: another node of a cluster says that this one takes the command, though the slot is not its own yet. A
+        node to which the command does not belong answers with redis-py's AskError, and nothing was done.
+        """
+        return await heeding(self._ask(call, args, options, reads, asking))
+
+    async def _ask(self, call: str, args: tuple[Any, ...], options: dict[str, Any], reads: bool, asking: bool) -> Any:
         connection = await self.connected()
         try:
-            return await self.answered(call, connection, self._exchange(connection, args, options), reads=reads)
+            exchange = self._exchange(connection, args, options, asking)
+            return await self.answered(call, connection, exchange, reads=reads)
         finally:
             await self.connection_pool.release(connection)
 
-    async def _exchange(self, connection: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        await connection.send_command(*args)
+    async def _exchange(self, connection: Any, args: tuple[Any, ...], options: dict[str, Any], asking: bool) -> Any:
+        if asking:
+            await connection.send_packed_command(connection.pack_commands([("ASKING",), args]))
+            await self.parse_response(connection, "ASKING")
+        else:
+            await connection.send_command(*args)
         return await self.parse_response(connection, args[0], **options)
 
     async def many(self, call: str, commands: Sequence[tuple[Any, ...]], *, reads: bool) -> list[Any]:
@@ -155,7 +169,7 @@ class Client(redis.asyncio.Redis):
         began = perf_counter()
         try:
             answer = await exchange
-        except refused.NoScriptError:
+        except (refused.NoScriptError, refused.AskError):
             self.breaker.ok()
             raise
         except refused.DataError:

@@ -193,29 +193,6 @@ class LeaseContract(LeadershipContract):
                 assert two.terms[0] > max(given)
                 assert two.give_epoch() > two.terms[0]
 
-    async def test_a_leader_cut_off_steps_down_before_another_begins(self, request: pytest.FixtureRequest) -> None:
-        async with (
-            wire_to(self.port(request)) as wire,
-            self.opened(request, wire=wire) as first,
-            self.opened(request, "two") as second,
-            campaigning(first) as one,
-        ):
-            await until(lambda: one.leading)
-            async with campaigning(second) as two:
-                wire.answers.clear()
-                given = 0
-                while not second.leads():
-                    if first.leads():
-                        given = one.give_epoch()
-                    await asyncio.sleep(0)
-                assert not first.leads(), "never two"
-                await until(lambda: two.leading)
-                assert two.terms[0] > given
-                await until(lambda: not one.leading)
-                wire.answers.set()
-                await until(lambda: first.leader() == "two:1")
-                assert len(one.terms) == 1
-
     async def test_a_leader_whose_time_stood_still_does_not_lead(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
             await until(lambda: one.leading)
@@ -320,7 +297,34 @@ class LeaseContract(LeadershipContract):
             return (await store.read(decided=True))[0] == new
 
 
-class TestRedis(LeaseContract):
+class WireContract(LeaseContract):
+    """The lease is on one server, to which a wire can be cut."""
+
+    async def test_a_leader_cut_off_steps_down_before_another_begins(self, request: pytest.FixtureRequest) -> None:
+        async with (
+            wire_to(self.port(request)) as wire,
+            self.opened(request, wire=wire) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+        ):
+            await until(lambda: one.leading)
+            async with campaigning(second) as two:
+                wire.answers.clear()
+                given = 0
+                while not second.leads():
+                    if first.leads():
+                        given = one.give_epoch()
+                    await asyncio.sleep(0)
+                assert not first.leads(), "never two"
+                await until(lambda: two.leading)
+                assert two.terms[0] > given
+                await until(lambda: not one.leading)
+                wire.answers.set()
+                await until(lambda: first.leader() == "two:1")
+                assert len(one.terms) == 1
+
+
+class TestRedis(WireContract):
     lease = 1.2
 
     def port(self, request: Any) -> int:
@@ -336,8 +340,24 @@ class TestRedis(LeaseContract):
         request.getfixturevalue("server").tell("FLUSHALL")
 
 
+class TestRedisCluster(LeaseContract):
+    lease = 1.2
+
+    def port(self, request: Any) -> int:
+        return int(request.getfixturevalue("engines").redis_nodes().nodes[0].port)
+
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        async with open_redis(f"redis://127.0.0.1:{port}/0?prefix=lease:", timeout=0.2) as redis:
+            yield RedisLease(redis)
+
+    async def lose(self, request: Any) -> None:
+        async with open_redis(f"redis://127.0.0.1:{self.port(request)}/0?prefix=lease:") as redis:
+            await redis.client.delete(redis.key("registry", "lease"))
+
+
 @pytest.mark.usefixtures("keyspace")
-class TestCassandra(LeaseContract):
+class TestCassandra(WireContract):
     lease = 2.4
 
     def port(self, request: Any) -> int:
