@@ -141,8 +141,6 @@ async def open_redis(url: str, *, timeout: float = 0.5, connections: int = 8) ->
             await node.client.connection_pool.disconnect()
         return
     await node.client.connection_pool.disconnect()
-    if _database(where) != 0:
-        raise CannotUse(f"{where} is a cluster, which has the database 0 only")
     cluster = ClusterClient(address, connect)
     try:
         with _cannot_use(where):
@@ -167,6 +165,8 @@ async def _first_reached(
         except (Unavailable, OutcomeUnknown) as error:
             reason = reason or error
             await node.client.connection_pool.disconnect()
+            if "not allowed in cluster mode" in str(error):
+                raise CannotUse(f"{where} is a cluster, which has the database 0 only") from None
     raise CannotUse(f"{where}: {reason}")
 
 
