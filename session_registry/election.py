@@ -82,7 +82,9 @@ class LeaseLeadership:
         """See `ports.Leadership`."""
         try:
             while not self._resigned.is_set():
-                if self._address() and await self._acquire(highest()) and self._held is not None:
+                acquired = bool(self._address()) and await self._acquire(highest())
+                # The answer may have come when the lease was over already.
+                if acquired and self._held is not None and self.leads():
                     async with lead(Term(self._held.record.term)):
                         await self._keep(highest)
                 else:
@@ -120,7 +122,7 @@ class LeaseLeadership:
 
     def _may_acquire(self, now: float) -> bool:
         record, since = self._record, self._record_since
-        if record is not None and record.holder in ("", self._name):
+        if record is not None and not record.holder:
             return True
         lasts = max(self._seconds, record.micros / 1e6 if record is not None else 0.0)
         return since is not None and now - since >= lasts
