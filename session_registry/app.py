@@ -13,35 +13,51 @@ from kit.tasks import background
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry import telemetry
 from session_registry.adapters.alone import Alone
-from session_registry.adapters.redis_leader import RedisLeader
+from session_registry.adapters.cassandra_lease import CassandraLease
+from session_registry.adapters.redis_lease import RedisLease
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.config import Config
+from session_registry.election import LeaseLeadership
 from session_registry.errors import ERRORS
 from session_registry.leading import Leading
+from session_registry.ports import Leadership, LeaseStore
 from session_registry.servicer import SessionRegistryServicer
 
 if TYPE_CHECKING:
+    from kit.adapters.cassandra import Cassandra
     from kit.adapters.redis import Redis
 
 
 @asynccontextmanager
 async def opened(
-    config: Config, clock: Clock | None = None, *, redis: Redis | None = None, address: Callable[[], str] = str
+    config: Config,
+    clock: Clock | None = None,
+    *,
+    cassandra: Cassandra | None = None,
+    redis: Redis | None = None,
+    address: Callable[[], str] = str,
 ) -> AsyncIterator[list[Hosted]]:
     """The registry, to be hosted until the block ends; it keeps nothing on disk.
 
-    With `redis` it is one of several that elect a leader there, as soon as `address` says where it serves; without,
-    it is alone.
+    With an engine it is one of several that elect a leader, in Cassandra where there is one, as soon as `address` says
+    where it serves; without, it is alone. Routes are in Redis, and without it nowhere.
     """
     clock = clock or SystemClock()
-    if redis is None:
-        leading = Leading(config, clock, Alone(clock), None)
-    else:
-        leader = RedisLeader(redis, clock, name=new_id(), address=address, lease=config.leader_seconds)
-        leading = Leading(config, clock, leader, RedisRoutes(redis, config.route_seconds))
+    leadership: Leadership = Alone(clock)
+    seconds = config.leader_seconds
+    store: LeaseStore | None = None
+    if cassandra is not None:
+        # A third of the lease is between two renewals, and one that fails is to be tried again in time.
+        store = CassandraLease(cassandra, timeout=seconds / 4)
+    elif redis is not None:
+        store = RedisLease(redis)
+    if store is not None:
+        leadership = LeaseLeadership(store, clock, name=new_id(), address=address, seconds=seconds)
+    routes = RedisRoutes(redis, config.route_seconds) if redis is not None else None
+    leading = Leading(config, clock, leadership, routes)
     telemetry.show(leading.sizes)
     add = pb_grpc.add_SessionRegistryServiceServicer_to_server
     async with background(leading.campaign()):
-        if redis is None:
+        if store is None:
             await leading.began.wait()
         yield [Hosted(SessionRegistryServicer(leading), add, ERRORS, drain=leading.stop)]

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from session_registry.domain import Node, Session, Term
+from session_registry.lease import Lease
 
 Lead = Callable[[Term], AbstractAsyncContextManager[None]]
 
@@ -50,6 +51,25 @@ class Leadership(Protocol):
         ...
 
 
+class LeaseStore(Protocol):
+    """Keeps the lease. `read` raises `kit.errors.Unavailable`, `replace` also `OutcomeUnknown`."""
+
+    async def read(self, *, decided: bool = False) -> tuple[Lease | None, int]:
+        """The lease that is stored, and the time of the store: microseconds since 1970, close to the real time.
+
+        `decided`: never one from before a replacement that was asked for earlier and was done; else the answer may be
+        some moments old.
+        """
+        ...
+
+    async def replace(self, last: Lease | None, new: Lease) -> bool:
+        """Stores `new` if what is stored has the term and the renewal of `last`, or is nothing where `last` is None.
+
+        One atomic step. Where the outcome is unknown it may also happen later, as long as `last` is stored.
+        """
+        ...
+
+
 class Route(NamedTuple):
     """A session that owns its device, or no longer does; `node_epoch` is of the attachment that holds it."""
 
@@ -66,7 +86,7 @@ class NodeChange(NamedTuple):
 
 
 class Written(Enum):
-    """What became of changes. Only those that are `DONE` were applied."""
+    """What became of changes. Where it is not `DONE`, some may have been applied."""
 
     DONE = "done"
     LOST = "lost"
@@ -86,8 +106,9 @@ class Routes(Protocol):
     async def write(
         self, term: Term, nodes: Sequence[NodeChange], routes: Sequence[Route], *, begin: bool = False
     ) -> Written:
-        """Applies the changes, or none of them. Of the routes of a device the one with the larger epoch stays, and a
-        session that ended takes away no newer one. `begin`: what was written in this term before is lost, or nothing
+        """Applies the changes, each user's routes in one step of their own; nothing that a later term wrote is changed.
+        Of the routes of a device the one with the larger epoch stays, and a session that ended takes away no newer one.
+        `begin`: what was written in this term before is lost, or nothing
         was."""
         ...
 

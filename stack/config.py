@@ -58,7 +58,10 @@ class Settings(BaseModel):
     records: str = Field(
         "", description="cassandra://host:port[,…]/keyspace for records; empty: a file in the data folder."
     )
-    hot: str = Field("", description="redis://host:port/db for hot records, counts, leases and limits; empty: none.")
+    hot: str = Field(
+        "",
+        description="redis://host:port[,…]/db for hot records, counts, routes and limits, a cluster too; empty: none.",
+    )
     events: str = Field(
         "", description="kafka://host:port[,…]/prefix for the event log; empty: a file in the data folder."
     )

@@ -13,6 +13,7 @@ from stack.config import PREFIX, Settings
 from stack.schemas import TOPICS, schemas
 
 if TYPE_CHECKING:
+    from kit.adapters.cassandra import Cassandra
     from kit.adapters.redis import Redis
 
 
@@ -35,14 +36,20 @@ async def open_redis_of(stack: AsyncExitStack, settings: Settings) -> Redis | No
         return await stack.enter_async_context(open_redis(settings.hot))
 
 
-async def open_engines(stack: AsyncExitStack, settings: Settings, redis: Redis | None) -> Engines:
-    """What rooms keep their data in, for as long as the stack; raises CannotUse, and NewerData for files."""
-    cassandra = None
-    if settings.records and {"reaction_svc", "counter_svc"} & set(settings.rooms):
-        from kit.adapters.cassandra import open_cassandra
+async def open_cassandra_of(stack: AsyncExitStack, settings: Settings) -> Cassandra | None:
+    """Cassandra, for as long as the stack; None where none is set. Raises CannotUse."""
+    if not settings.records:
+        return None
+    from kit.adapters.cassandra import open_cassandra
 
-        with naming("RECORDS"):
-            cassandra = await stack.enter_async_context(open_cassandra(settings.records, check=schemas()))
+    with naming("RECORDS"):
+        return await stack.enter_async_context(open_cassandra(settings.records, check=schemas()))
+
+
+async def open_engines(
+    stack: AsyncExitStack, settings: Settings, cassandra: Cassandra | None, redis: Redis | None
+) -> Engines:
+    """What rooms keep their data in, for as long as the stack; raises CannotUse, and NewerData for files."""
     return Engines(settings.data, await _log(stack, settings), cassandra, redis)
 
 

@@ -32,4 +32,5 @@ def schemas() -> tuple[Schema, ...]:
     """The tables in Cassandra, room by room."""
     from kit.adapters.cassandra_schema import Schema
 
-    return tuple(Schema(room, _ROOT / room / "adapters" / "cassandra") for room in ("reaction_svc", "counter_svc"))
+    rooms = ("reaction_svc", "counter_svc", "session_registry")
+    return tuple(Schema(room, _ROOT / room / "adapters" / "cassandra") for room in rooms)

@@ -34,7 +34,7 @@ from kit.tokens import Keys, open_keys
 from kit.tracing import TracingMissing, tracing
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
-from stack.engines import open_engines, open_redis_of
+from stack.engines import open_cassandra_of, open_engines, open_redis_of
 from stack.logs import configure
 from stack.schemas import sharded
 from stack.status import status_served
@@ -141,14 +141,18 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
 
 async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) -> list[Hosted]:
     hosted: list[Hosted] = []
-    redis = await open_redis_of(stack, settings) if set(settings.rooms) - {"gateway", "fanout_svc"} else None
+    stores = set(settings.rooms) - {"gateway", "fanout_svc"}
+    redis = await open_redis_of(stack, settings) if stores else None
+    cassandra = await open_cassandra_of(stack, settings) if stores else None
     if "session_registry" in settings.rooms:
         hosted += await stack.enter_async_context(
-            session_registry.app.opened(settings.session, redis=redis, address=lambda: mesh.own_address)
+            session_registry.app.opened(
+                settings.session, cassandra=cassandra, redis=redis, address=lambda: mesh.own_address
+            )
         )
     if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
         return hosted
-    engines = await open_engines(stack, settings, redis)
+    engines = await open_engines(stack, settings, cassandra, redis)
     if "reaction_svc" in settings.rooms:
         hosted += await stack.enter_async_context(reaction_svc.app.opened(settings.reaction, mesh, engines))
     if "counter_svc" in settings.rooms:

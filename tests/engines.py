@@ -14,6 +14,7 @@ import pytest
 
 import engines
 from engines import Server
+from engines.redis_cluster import RedisCluster, redis_cluster
 from engines.together import running
 
 RUNNING = "TEST_ENGINES"
@@ -28,11 +29,27 @@ class Engines:
         self._leaving = leaving
         self._servers: dict[str, Server] = {}
         self._missing: dict[str, str] = {}
+        self._cluster: RedisCluster | None = None
         self._given = dict(pair.split("=", 1) for pair in os.environ.get(RUNNING, "").split())
 
     def redis(self, *, port: int | None = None) -> str:
-        """redis://… with a key prefix of its own; `port` is that of a proxy in between."""
+        """redis://… of one server, with a key prefix of its own; `port` is that of a proxy in between."""
         return f"redis://127.0.0.1:{port or self.port('redis')}/0?prefix={_fresh()}:"
+
+    def redis_cluster(self) -> str:
+        """redis://… of a cluster of three primaries, with a key prefix of its own."""
+        return f"{self.redis_nodes().url}?prefix={_fresh()}:"
+
+    def redis_nodes(self) -> RedisCluster:
+        """The shared Redis Cluster. Faults are for a cluster of your own: `redis_cluster()`."""
+        if self._cluster is None:
+            try:
+                with _untimed():
+                    self._cluster = self._leaving.enter_context(redis_cluster(self._folder / "redis-cluster"))
+            except engines.Missing as error:
+                unavailable(str(error))
+        assert self._cluster is not None
+        return self._cluster
 
     def cassandra(self, *, port: int | None = None) -> str:
         """cassandra://… with the name of a keyspace that is not there yet."""

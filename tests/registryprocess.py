@@ -8,42 +8,55 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
 
+from kit.adapters.cassandra import open_cassandra
 from kit.adapters.redis import open_redis
 from kit.attachment import Attachment
 from kit.mesh import connected
 from kit.nodes import StaticNodes
 from kit.server import Server, ServerLimits, serving
 from kit.tokens import Keys, open_keys
+from session_registry.adapters.cassandra_lease import SCHEMA
 from session_registry.app import opened
 from session_registry.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
-LEASE = 4.0
-QUICK = Config(lease_seconds=LEASE, leader_seconds=1.2, sweep_seconds=0.02, life_seconds=0.5)
+LEASE = 6.5
+QUICK = Config(lease_seconds=LEASE, leader_seconds=2.0, sweep_seconds=0.02, life_seconds=0.5)
 
 
 @asynccontextmanager
 async def registry(
-    keys: Keys, redis_url: str, listen: str = "127.0.0.1:0", config: Config = QUICK
+    keys: Keys, engines: str, listen: str = "127.0.0.1:0", config: Config = QUICK
 ) -> AsyncIterator[Server]:
-    """One of several registries, whose grace is long enough that a stop which hangs is noticed."""
+    """One of several registries, whose grace is long enough that a stop which hangs is noticed.
+
+    `engines`: the URL of Redis, and after a blank that of Cassandra where the lease is there.
+    """
     where = ""
-    async with (
-        open_redis(redis_url, timeout=0.2) as redis,
-        opened(config, redis=redis, address=lambda: where) as hosted,
-        serving(hosted, verifier=keys.verifier(), listen=listen, limits=ServerLimits(grace=30.0)) as server,
-    ):
+    redis_url, _, cassandra_url = engines.partition(" ")
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis(redis_url, timeout=0.2))
+        cassandra = None
+        if cassandra_url:
+            cassandra = await stack.enter_async_context(open_cassandra(cassandra_url, check=[SCHEMA]))
+        hosted = await stack.enter_async_context(
+            opened(config, cassandra=cassandra, redis=redis, address=lambda: where)
+        )
+        limits = ServerLimits(grace=30.0)
+        server = await stack.enter_async_context(
+            serving(hosted, verifier=keys.verifier(), listen=listen, limits=limits)
+        )
         where = server.address
         yield server
 
 
 class Process:
-    """This module in a process: `registry KEYS REDIS LISTEN` or `node KEYS REGISTRIES NAME TENANT USER DEVICE`."""
+    """This module in a process: `registry KEYS ENGINES LISTEN` or `node KEYS REGISTRIES NAME TENANT USER DEVICE`."""
 
     def __init__(self, *arguments: str) -> None:
         path = os.pathsep.join(str(ROOT / folder) for folder in ("", "gen", "client"))
@@ -85,8 +98,8 @@ def process(*arguments: str) -> Iterator[Process]:
         running.end()
 
 
-async def _registry(keys: str, redis_url: str, listen: str) -> None:
-    async with registry(open_keys(Path(keys)), redis_url, listen) as server:
+async def _registry(keys: str, engines: str, listen: str) -> None:
+    async with registry(open_keys(Path(keys)), engines, listen) as server:
         print(server.address, flush=True)
         await asyncio.Event().wait()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from kit.adapters.redis_client import Client, Known
+from kit.adapters.redis_client import Client, Known, refusal
+from kit.adapters.redis_cluster import ClusterClient, ClusterNode
 from kit.breaker import watched
 from kit.engineurl import CannotUse, EngineUrl, parse
 from kit.errors import OutcomeUnknown, Unavailable
@@ -25,20 +26,26 @@ _SPECIAL = re.compile(r"[%:{}]")
 
 
 class Redis:
-    """A Redis server, and the namespace in it that is ours. Made by `open_redis`."""
+    """A Redis server or cluster, and the namespace in it that is ours. Made by `open_redis`."""
 
-    def __init__(self, client: Client, known: Known, prefix: str) -> None:
+    def __init__(self, client: Client, nodes: Callable[[], Sequence[ClusterNode]], prefix: str) -> None:
         self.client = client
         """redis-py's client; its answers are bytes, its errors Unavailable and OutcomeUnknown."""
         self.prefix = prefix
-        self._known = known
+        self._nodes = nodes
 
     def run_id(self) -> str:
-        """Which run of which server answered the newest connection: another id means that what was kept may be gone.
+        """Which runs of which servers answered the newest connections: another id means that keys may be lost.
 
         A restart breaks every connection, so the id is new before the first command the new server hears.
         """
-        return self._known.run_id
+        return " ".join(node.known.run_id for node in self._nodes())
+
+    async def reach(self) -> str:
+        """Asks every server, and returns `run_id()` as it is now; raises Unavailable where one does not answer."""
+        for node in self._nodes():
+            await node.client.execute_command("PING")
+        return self.run_id()
 
     def key(self, first: str, *more: str) -> str:
         """The key of a name in parts, in our namespace; no two names have the same key."""
@@ -52,7 +59,7 @@ class Redis:
 
 
 class Script:
-    """A script of the server: one atomic step."""
+    """A script of the server: one atomic step. On a cluster all its keys must be in one slot."""
 
     def __init__(self, client: Client, name: str, text: str, *, reads: bool = False) -> None:
         self._client = client
@@ -68,66 +75,121 @@ class Script:
         except refused.NoScriptError:
             return await self._ask("EVAL", self._text, keys, args)  # and the server remembers it from now on
 
+    async def each(self, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int | float]]]) -> list[Any]:
+        """Runs it once for each (keys, args), in order and in one round trip, and returns the answers.
+
+        Each run is atomic, all together are not; so raises OutcomeUnknown also where only some failed, or Unavailable.
+        """
+        commands = [("EVALSHA", self._sha, len(keys), *keys, *args) for keys, args in calls]
+        answers = await self._client.many(self._name, commands, reads=self._reads)
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, refused.NoScriptError)]
+        if unknown:
+            again = [("EVAL", self._text, *commands[index][2:]) for index in unknown]
+            for index, answer in zip(
+                unknown, await self._client.many(self._name, again, reads=self._reads), strict=True
+            ):
+                answers[index] = answer
+        for answer in answers:
+            if isinstance(answer, refused.ResponseError):
+                raise refusal(self._name, answer, self._reads, len(answers) == 1) from None
+        return answers
+
     async def _ask(self, how: str, which: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
         return await self._client.ask(self._name, how, which, len(keys), *keys, *args, reads=self._reads)
 
 
 @asynccontextmanager
 async def open_redis(url: str, *, timeout: float = 0.5, connections: int = 8) -> AsyncIterator[Redis]:
-    """Redis at `redis://[user:password@]host:port/db?prefix=x`; `timeout` (seconds) holds for every step of a call.
+    """Redis at `redis://[user:password@]host:port[,host:port…]/db?prefix=x`; several hosts are of one Redis Cluster.
 
-    Raises CannotUse where the URL is wrong, or the server cannot be reached, is no primary, is older than 6.2, is a
-    cluster, or may forget keys when memory is short.
+    `timeout` (seconds) holds for every step of a call; `connections` are to each server at most. Raises CannotUse where
+    the URL is wrong, or a server cannot be reached, is no primary, is older than 6.2, or may forget keys when memory is
+    short.
     """
     where = parse(url, "redis", known={"prefix"})
     prefix = where.options.get("prefix", "")
     if not _PREFIX.fullmatch(prefix):
         raise CannotUse(f"the prefix in the URL has at most 64 letters, digits or _.:-, not {prefix!r}")
-    known = Known()
-    pool = BlockingConnectionPool(
-        max_connections=connections,
-        timeout=timeout,
-        host=_only_host(where)[0],
-        port=_only_host(where)[1],
-        db=_database(where),
-        username=where.user or None,
-        password=where.password or None,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        redis_connect_func=known.learn,
-        driver_info=None,
-    )
-    client = Client(pool, watched("redis"))
+
+    def connect(address: tuple[str, int], engine: str = "") -> ClusterNode:
+        known = Known()
+        pool = BlockingConnectionPool(
+            max_connections=connections,
+            timeout=timeout,
+            host=address[0],
+            port=address[1],
+            db=_database(where),
+            username=where.user or None,
+            password=where.password or None,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=known.learn,
+            driver_info=None,
+        )
+        return ClusterNode(Client(pool, watched(engine or f"redis {address[0]}:{address[1]}")), known)
+
+    address, node = await _first_reached(where, lambda address: connect(address, "redis"))
+    if node.known.mode != "cluster":
+        try:
+            if len(where.hosts) > 1:
+                raise CannotUse(f"{where} names several servers, which must be nodes of a Redis Cluster")
+            await _check(node, where)
+            yield Redis(node.client, lambda: [node], prefix)
+        finally:
+            await node.client.connection_pool.disconnect()
+        return
+    await node.client.connection_pool.disconnect()
+    cluster = ClusterClient(address, connect)
     try:
-        await _check(client, known, where)
-        yield Redis(client, known, prefix)
+        with _cannot_use(where):
+            await cluster.refresh()
+        for node in cluster.nodes():
+            await _check(node, where)
+        yield Redis(cluster, cluster.nodes, prefix)
     finally:
-        await pool.disconnect()
+        await cluster.close_nodes()
 
 
-async def _check(client: Client, known: Known, where: EngineUrl) -> None:
+async def _first_reached(
+    where: EngineUrl, connect: Callable[[tuple[str, int]], ClusterNode]
+) -> tuple[tuple[str, int], ClusterNode]:
+    """The first host of the URL that answers."""
+    reason: Exception | None = None
+    for address in where.hosts:
+        node = connect(address)
+        try:
+            await node.client.execute_command("PING")
+            return address, node
+        except (Unavailable, OutcomeUnknown) as error:
+            reason = reason or error
+            await node.client.connection_pool.disconnect()
+            if "not allowed in cluster mode" in str(error):
+                raise CannotUse(f"{where} is a cluster, which has the database 0 only") from None
+    raise CannotUse(f"{where}: {reason}")
+
+
+@contextmanager
+def _cannot_use(where: EngineUrl) -> Iterator[None]:
     try:
-        memory = await client.info("memory")
+        yield
     except (Unavailable, OutcomeUnknown) as error:
         raise CannotUse(f"{where}: {error}") from None
+
+
+async def _check(node: ClusterNode, where: EngineUrl) -> None:
+    with _cannot_use(where):
+        memory = await node.client.info("memory")
+    known = node.known
     if known.version < _OLDEST:
         version = ".".join(map(str, known.version))
         raise CannotUse(f"{where} is Redis {version}; it takes {'.'.join(map(str, _OLDEST))} or newer")
-    if known.mode == "cluster":
-        raise CannotUse(f"{where} is a cluster; it takes a single primary, with or without replicas")
     if known.role != "master":
         raise CannotUse(f"{where} is a replica; name the primary")
     policy = memory.get("maxmemory_policy")
     if policy != "noeviction":
         raise CannotUse(f"{where} has the maxmemory-policy {policy} and would forget keys; set it to noeviction")
-
-
-def _only_host(where: EngineUrl) -> tuple[str, int]:
-    if len(where.hosts) != 1:
-        raise CannotUse("the URL of Redis names one server")
-    return where.hosts[0]
 
 
 def _database(where: EngineUrl) -> int:

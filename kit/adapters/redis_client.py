@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import redis.exceptions as refused
 import structlog
 from prometheus_client import Histogram
 from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import BlockingConnectionPool
+from redis.asyncio.connection import ConnectionPool
 
 from kit.breaker import Breaker
 from kit.errors import OutcomeUnknown, Unavailable
@@ -21,7 +21,7 @@ from kit.telemetry import SECONDS
 log = structlog.get_logger()
 REDIS_SECONDS = Histogram("plaudit_redis_seconds", "Time of one call of Redis.", ["call"], buckets=SECONDS)
 
-_READS = {
+READS = {
     *("EXISTS", "GET", "HGET", "HGETALL", "HLEN", "HMGET", "INFO", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCAN"),
     *(
         "SCARD",
@@ -43,6 +43,12 @@ _CANNOT_SERVE = (
     refused.ReadOnlyError,
     refused.ClusterDownError,  # MASTERDOWN is one
     refused.AuthenticationError,
+)
+_REFUSALS = (
+    refused.OutOfMemoryError,
+    refused.NoPermissionError,
+    refused.TryAgainError,
+    refused.ClusterCrossSlotError,
 )
 _REFUSED = ("BUSY ", "MISCONF ", "NOREPLICAS ", "NOPERM ")
 # A connection that breaks while it is written to: uvloop says so by a RuntimeError, which redis-py lets through.
@@ -79,29 +85,66 @@ class Client(redis.asyncio.Redis):
     Answers are bytes. Nothing is retried: who asked decides. Calls are refused while the breaker is open.
     """
 
-    def __init__(self, pool: BlockingConnectionPool, breaker: Breaker) -> None:
+    def __init__(self, pool: ConnectionPool, breaker: Breaker) -> None:
         super().__init__(connection_pool=pool)
         self.breaker = breaker
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """See `redis.asyncio.Redis`. Of a command that only reads nothing is ever unknown."""
         name = str(args[0])
-        return await self.ask(name, *args, reads=name in _READS, **options)
+        return await self.ask(name, *args, reads=name in READS, **options)
 
-    async def ask(self, call: str, *args: Any, reads: bool, **options: Any) -> Any:
-        """One command, measured under the name `call`; `reads`: it changes nothing."""
-        return await heeding(self._ask(call, args, options, reads))
+    async def ask(self, call: str, *args: Any, reads: bool, asking: bool = False, **options: Any) -> Any:
+        """One command, measured under the name `call`; `reads`: it changes nothing.
 
-    async def _ask(self, call: str, args: tuple[Any, ...], options: dict[str, Any], reads: bool) -> Any:
+        `asking`: another node of a cluster says that this one takes the command, though the slot is not its own yet. A
+        node to which the command does not belong answers with redis-py's AskError, and nothing was done.
+        """
+        return await heeding(self._ask(call, args, options, reads, asking))
+
+    async def _ask(self, call: str, args: tuple[Any, ...], options: dict[str, Any], reads: bool, asking: bool) -> Any:
         connection = await self.connected()
         try:
-            return await self.answered(call, connection, self._exchange(connection, args, options), reads=reads)
+            exchange = self._exchange(connection, args, options, asking)
+            return await self.answered(call, connection, exchange, reads=reads)
         finally:
             await self.connection_pool.release(connection)
 
-    async def _exchange(self, connection: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        await connection.send_command(*args)
+    async def _exchange(self, connection: Any, args: tuple[Any, ...], options: dict[str, Any], asking: bool) -> Any:
+        if asking:
+            await connection.send_packed_command(connection.pack_commands([("ASKING",), args]))
+            await self.parse_response(connection, "ASKING")
+        else:
+            await connection.send_command(*args)
         return await self.parse_response(connection, args[0], **options)
+
+    async def many(self, call: str, commands: Sequence[tuple[Any, ...]], *, reads: bool) -> list[Any]:
+        """Commands in one round trip, each on its own; the answer to one that the server refused is the exception.
+
+        Raises for all of them where the connection failed.
+        """
+        return await heeding(self._many(call, commands, reads)) if commands else []
+
+    async def _many(self, call: str, commands: Sequence[tuple[Any, ...]], reads: bool) -> list[Any]:
+        connection = await self.connected()
+        try:
+            exchange = self._exchange_many(connection, commands)
+            return await self.answered(call, connection, exchange, reads=reads, one=False)
+        finally:
+            await self.connection_pool.release(connection)
+
+    async def _exchange_many(self, connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        await connection.send_packed_command(connection.pack_commands(commands))
+        answers: list[Any] = []
+        for command in commands:
+            try:
+                answers.append(await self.parse_response(connection, command[0]))
+            except (refused.ResponseError, *_CANNOT_SERVE) as error:
+                answers.append(error)
+        for answer in answers:
+            if isinstance(answer, _CANNOT_SERVE):
+                raise answer
+        return answers
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """See `redis.asyncio.Redis`. Where one command of it is refused, the outcome of all is unknown."""
@@ -126,7 +169,7 @@ class Client(redis.asyncio.Redis):
         began = perf_counter()
         try:
             answer = await exchange
-        except refused.NoScriptError:
+        except (refused.NoScriptError, refused.AskError):
             self.breaker.ok()
             raise
         except refused.DataError:
@@ -137,7 +180,7 @@ class Client(redis.asyncio.Redis):
             raise (Unavailable if one or reads else OutcomeUnknown)(f"Redis cannot serve: {error}") from None
         except refused.ResponseError as error:
             self.breaker.ok()
-            raise _refusal(call, error, reads, one) from None
+            raise refusal(call, error, reads, one) from None
         except (refused.RedisError, *_BROKEN) as error:
             self.breaker.failed()
             raise (Unavailable if reads else OutcomeUnknown)(f"Redis did not answer: {error}") from None
@@ -163,14 +206,13 @@ class _Pipeline(Pipeline):
         return await self._client.answered("pipeline", connection, super().execute(raise_on_error), one=False)
 
 
-def _refusal(call: str, error: refused.ResponseError, reads: bool, one: bool) -> Exception:
+def refusal(call: str, error: refused.ResponseError, reads: bool, one: bool) -> Exception:
+    """What to raise where the server refused a call; `one`: it was one command, so that nothing else was done."""
     text = str(error)
     aborted = isinstance(error, refused.ExecAbortError) or isinstance(error.__cause__, refused.ExecAbortError)
-    refused_first = isinstance(error, (refused.OutOfMemoryError, refused.NoPermissionError)) or text.startswith(
-        _REFUSED
-    )
-    if not refused_first:
+    refused_before = isinstance(error, (*_REFUSALS, *_CANNOT_SERVE)) or text.startswith(_REFUSED)
+    if not refused_before:
         log.error("redis refused a call", call=call, error=text)
     # Any other failure of a script may have come half-way.
-    nothing_done = aborted or (one and (refused_first or not call.endswith(".lua")))
+    nothing_done = aborted or (one and (refused_before or not call.endswith(".lua")))
     return (Unavailable if nothing_done or reads else OutcomeUnknown)(f"Redis refused {call}: {text}")

@@ -25,8 +25,8 @@ _MICROS = 1_000_000
 class RedisRateLimit:
     """See `ports.RateLimit`. While Redis cannot be used, `local` decides: an outage opens the limit, but not wide.
 
-    One call of Redis is under way at a time, and what was asked for meanwhile goes together with the next: so changes
-    keep the order in which they came.
+    One round trip to Redis is under way at a time, and what was asked for meanwhile goes together with the next: so
+    changes keep the order in which they came.
     """
 
     def __init__(self, redis: Redis, per_second: float, at_once: int, local: RateLimit) -> None:
@@ -59,15 +59,18 @@ class RedisRateLimit:
 
     async def _decide(self, persons: Sequence[Person]) -> Sequence[float]:
         wanted = Counter(persons)
-        names = [self._redis.key("rate", f"{tenant}/{user}") for tenant, user in wanted]
+        calls = [
+            ([self._redis.key("rate", f"{tenant}/{user}")], [*self._bucket, tokens])
+            for (tenant, user), tokens in wanted.items()
+        ]
         try:
-            found = await self._script(names, [*self._bucket, *wanted.values()])
+            found = await self._script.each(calls)
         except (Unavailable, OutcomeUnknown) as error:
             self._is_away(True, str(error))
             return await self._local.take(persons)
         self._is_away(False, "")
-        left = dict(zip(wanted, found, strict=False))
-        wait = dict(zip(wanted, found[len(wanted) :], strict=True))
+        left = {person: taken for person, (taken, _) in zip(wanted, found, strict=True)}
+        wait = {person: micros for person, (_, micros) in zip(wanted, found, strict=True)}
         waits: list[float] = []
         for person in persons:
             left[person] -= 1

@@ -1,34 +1,25 @@
-"""The promises of `session_registry.ports.Leadership`, kept by a registry alone and by a lease in Redis."""
+"""The promises of `session_registry.ports.Leadership`: a registry alone, and leases in Cassandra and in Redis."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from kit.adapters.cassandra import Cassandra, open_cassandra
+from kit.adapters.cassandra_schema import migrate
 from kit.adapters.redis import open_redis
 from kit.clock import SystemClock
-from kit.tasks import background
 from session_registry.adapters.alone import Alone
-from session_registry.adapters.redis_leader import RedisLeader
-from session_registry.domain import Term
-from session_registry.ports import Leadership
-from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
-
-LEASE = 1.2
-PATIENCE = 10.0
-
-
-class FastClock(SystemClock):
-    """An hour ahead, and a second faster every minute."""
-
-    def now(self) -> float:
-        return super().now() + 3_600
+from session_registry.adapters.cassandra_lease import SCHEMA, CassandraLease
+from session_registry.adapters.redis_lease import RedisLease
+from session_registry.ports import Leadership, LeaseStore
+from tests.contract.leadership import LeadershipContract, LeaseContract, WireContract
+from tests.engines import Engines
+from tests.ownredis import OwnRedis, own_redis
 
 
 @pytest.fixture(name="server", scope="module")
@@ -37,69 +28,11 @@ def fixture_server() -> Iterator[OwnRedis]:
         yield server
 
 
-@dataclass
-class Candidate:
-    """A registry in a campaign, and what it lived through."""
-
-    leadership: Leadership
-    terms: list[int] = field(default_factory=list)
-    leading: bool = False
-    highest: int = 0
-
-    @asynccontextmanager
-    async def lead(self, term: Term) -> AsyncIterator[None]:
-        self.terms.append(term.number)
-        self.highest = max(self.highest, term.number)
-        self.leading = True
-        try:
-            yield
-        finally:
-            self.leading = False
-
-    def give_epoch(self) -> int:
-        """As the registry does for a login."""
-        assert self.leadership.leads()
-        self.highest = max(self.highest + 1, self.leadership.micros())
-        assert self.highest <= self.leadership.ceiling()
-        return self.highest
-
-
-@asynccontextmanager
-async def campaigning(leadership: Leadership) -> AsyncIterator[Candidate]:
-    candidate = Candidate(leadership)
-    async with background(leadership.campaign(candidate.lead, lambda: candidate.highest)):
-        yield candidate
-
-
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110 - what is waited for is any condition at all
-            await asyncio.sleep(0.002)
-
-
-class LeadershipContract:
-    @asynccontextmanager
-    async def opened(self, request: Any) -> AsyncIterator[Leadership]:
-        """A registry with no other beside it."""
-        raise NotImplementedError
-        yield
-
-    async def test_who_has_no_other_beside_it_leads(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request) as leadership, campaigning(leadership) as one:
-            await until(lambda: one.leading)
-            assert leadership.leads()
-            assert one.terms[0] <= one.give_epoch() <= leadership.ceiling()
-
-    async def test_epochs_follow_the_clock(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request) as leadership, campaigning(leadership) as one:
-            await until(lambda: one.leading)
-            assert abs(leadership.micros() / 1e6 - time.time()) < 1.0
-
-    async def test_who_resigns_leads_no_longer(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request) as leadership, campaigning(leadership) as one:
-            await until(lambda: one.leading)
-            leadership.resign()
-            assert not leadership.leads()
+@pytest.fixture(name="keyspace", scope="module")
+def fixture_keyspace(engines: Engines) -> str:
+    url = engines.cassandra()
+    asyncio.run(migrate(url, [SCHEMA]))
+    return url
 
 
 class TestAlone(LeadershipContract):
@@ -108,131 +41,56 @@ class TestAlone(LeadershipContract):
         yield Alone(SystemClock())
 
 
-class TestRedis(LeadershipContract):
+class TestRedis(WireContract):
+    lease = 1.2
+
+    def port(self, request: Any) -> int:
+        server: OwnRedis = request.getfixturevalue("server")
+        return server.port
+
     @asynccontextmanager
-    async def opened(
-        self, request: Any, name: str = "one", clock: SystemClock | None = None, wire: Wire | None = None
-    ) -> AsyncIterator[Leadership]:
-        server: OwnRedis = request.getfixturevalue("server")
-        if name == "one":
-            server.tell("FLUSHALL")
-        port = server.port if wire is None else wire.port
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
         async with open_redis(f"redis://127.0.0.1:{port}/0?prefix=t:", timeout=0.2) as redis:
-            yield RedisLeader(redis, clock or SystemClock(), name=name, address=lambda: f"{name}:1", lease=LEASE)
+            yield RedisLease(redis)
 
-    async def test_of_two_one_leads_and_both_know_which(self, request: pytest.FixtureRequest) -> None:
-        async with (
-            self.opened(request) as first,
-            self.opened(request, "two") as second,
-            campaigning(first) as one,
-            campaigning(second) as two,
-        ):
-            await until(lambda: one.leading or two.leading)
-            await until(lambda: first.leader() == second.leader() != "")
-            assert one.leading != two.leading
-            assert first.leader() == ("one:1" if one.leading else "two:1")
+    async def lose(self, request: Any) -> None:
+        request.getfixturevalue("server").tell("FLUSHALL")
 
-    async def test_a_lease_is_renewed_for_as_long_as_it_is_wanted(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
-            await until(lambda: one.leading)
-            async with campaigning(second) as two:
-                ends = time.monotonic() + 3 * LEASE
-                while time.monotonic() < ends:
-                    one.give_epoch()
-                    await asyncio.sleep(0.001)
-                assert (len(one.terms), two.terms) == (1, [])
 
-    async def test_who_resigns_is_followed_at_once_by_a_later_term(self, request: pytest.FixtureRequest) -> None:
-        async with (
-            self.opened(request) as first,
-            self.opened(request, "two", FastClock()) as second,
-            campaigning(first) as one,
-        ):
-            await until(lambda: one.leading)
-            async with campaigning(second) as two:
-                await until(lambda: second.leader() == "one:1")
-                given = [one.give_epoch() for _ in range(1_000)]
-                began = time.monotonic()
-                first.resign()
-                await until(lambda: two.leading)
-                assert time.monotonic() - began < LEASE / 2, "nobody waited for the lease to end"
-                assert two.terms[0] > max(given)
-                assert two.give_epoch() > two.terms[0]
+class TestRedisCluster(LeaseContract):
+    lease = 1.2
 
-    async def test_a_leader_cut_off_steps_down_before_another_begins(self, request: pytest.FixtureRequest) -> None:
-        server: OwnRedis = request.getfixturevalue("server")
-        async with (
-            wire_to(server.port) as wire,
-            self.opened(request, wire=wire) as first,
-            self.opened(request, "two") as second,
-            campaigning(first) as one,
-        ):
-            await until(lambda: one.leading)
-            async with campaigning(second) as two:
-                wire.answers.clear()
-                given = 0
-                while not second.leads():
-                    if first.leads():
-                        given = one.give_epoch()
-                    await asyncio.sleep(0)
-                assert not first.leads(), "never two"
-                await until(lambda: two.leading)
-                assert two.terms[0] > given
-                await until(lambda: not one.leading)
-                wire.answers.set()
-                await until(lambda: first.leader() == "two:1")
-                assert len(one.terms) == 1
+    def port(self, request: Any) -> int:
+        return int(request.getfixturevalue("engines").redis_nodes().nodes[0].port)
 
-    async def test_a_leader_whose_time_stood_still_does_not_lead(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
-            await until(lambda: one.leading)
-            time.sleep(LEASE)  # noqa: ASYNC251 - the whole process is paused
-            assert not first.leads(), "seen before anything else runs"
-            async with campaigning(second):
-                await until(lambda: not one.leading or first.leads())
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        async with open_redis(f"redis://127.0.0.1:{port}/0?prefix=lease:", timeout=0.2) as redis:
+            yield RedisLease(redis)
 
-    async def test_a_lease_that_redis_has_lost_goes_on_in_the_same_term(self, request: pytest.FixtureRequest) -> None:
-        server: OwnRedis = request.getfixturevalue("server")
-        async with self.opened(request) as first, campaigning(first) as one:
-            await until(lambda: one.leading)
-            server.tell("FLUSHALL")
-            await until(lambda: server.tell("EXISTS", "t:registry:lease") == b":1\r\n")
-            assert (one.leading, len(one.terms)) == (True, 1)
+    async def lose(self, request: Any) -> None:
+        async with open_redis(f"redis://127.0.0.1:{self.port(request)}/0?prefix=lease:") as redis:
+            await redis.client.delete(redis.key("registry", "lease"))
 
-    async def test_terms_grow_also_where_redis_has_lost_the_last_one(self, request: pytest.FixtureRequest) -> None:
-        server: OwnRedis = request.getfixturevalue("server")
-        terms: list[int] = []
-        for _ in range(3):
-            async with AsyncExitStack() as stack:
-                leadership = await stack.enter_async_context(self.opened(request, "again"))
-                one = await stack.enter_async_context(campaigning(leadership))
-                await until(lambda one=one: one.leading)  # type: ignore[misc]
-                terms += one.terms
-            server.tell("FLUSHALL")
-        assert terms == sorted(set(terms))
 
-    async def test_what_a_node_was_told_by_a_fast_clock_is_below_the_next_term(
-        self, request: pytest.FixtureRequest
-    ) -> None:
-        async with self.opened(request) as first, campaigning(first) as one:
-            await until(lambda: one.leading)
-            one.highest += 3_600_000_000
-            ahead = one.highest
-            await until(lambda: first.ceiling() > ahead)
-        async with self.opened(request, "two") as second, campaigning(second) as two:
-            await until(lambda: two.leading)
-            assert two.terms[0] > ahead
+@pytest.mark.usefixtures("keyspace")
+class TestCassandra(WireContract):
+    lease = 2.4
 
-    async def test_who_does_not_serve_yet_does_not_stand(
-        self, request: pytest.FixtureRequest, server: OwnRedis
-    ) -> None:
-        server.tell("FLUSHALL")
-        where = ""
-        async with open_redis(server.url) as redis:
-            leadership = RedisLeader(redis, SystemClock(), name="one", address=lambda: where, lease=LEASE)
-            async with campaigning(leadership) as one:
-                ends = time.monotonic() + LEASE / 4
-                await until(lambda: time.monotonic() > ends)
-                assert one.terms == []
-                where = "one:1"
-                await until(lambda: one.leading)
+    def port(self, request: Any) -> int:
+        return int(request.getfixturevalue("engines").port("cassandra"))
+
+    @asynccontextmanager
+    async def session(self, request: Any, port: int) -> AsyncIterator[Cassandra]:
+        keyspace = request.getfixturevalue("keyspace").rpartition("/")[2]
+        async with open_cassandra(f"cassandra://127.0.0.1:{port}/{keyspace}", check=[SCHEMA]) as cassandra:
+            yield cassandra
+
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        async with self.session(request, port) as cassandra:
+            yield CassandraLease(cassandra, timeout=self.lease / 4)
+
+    async def lose(self, request: Any) -> None:
+        async with self.session(request, self.port(request)) as cassandra:
+            await cassandra.execute("DELETE FROM registry_lease WHERE name = 'leader' IF EXISTS")

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from engines.redis_cluster import RedisCluster
 from kit.adapters.redis import open_redis
 from kit.clock import ManualClock, SystemClock
 from reaction_svc.adapters.memory_limits import MemoryRateLimit
 from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.metrics import LIMITS_LOCAL
 from reaction_svc.ports import Person, RateLimit
+from tests.engines import Engines
 from tests.ownredis import OwnRedis, own_redis, wire_to
 
 ALICE, BOB = ("acme", "alice"), ("acme", "bob")
@@ -26,6 +28,11 @@ ALICE, BOB = ("acme", "alice"), ("acme", "bob")
 def fixture_server() -> Iterator[OwnRedis]:
     with own_redis() as server:
         yield server
+
+
+@pytest.fixture(name="cluster", scope="module")
+def fixture_cluster(engines: Engines) -> RedisCluster:
+    return engines.redis_nodes()
 
 
 class RateLimitContract:
@@ -91,24 +98,28 @@ class TestMemory(RateLimitContract):
 
 
 class TestRedis(RateLimitContract):
+    def url(self, request: Any) -> str:
+        """Where the buckets are."""
+        server: OwnRedis = request.getfixturevalue("server")
+        return server.url
+
     @asynccontextmanager
     async def opened(self, request: Any, per_second: float, at_once: int) -> AsyncIterator[RateLimit]:
-        server: OwnRedis = request.getfixturevalue("server")
-        server.tell("FLUSHALL")
-        async with open_redis(server.url, timeout=10.0) as redis:
+        async with open_redis(self.url(request), timeout=10.0) as redis:
+            await redis.client.flushall()
             yield RedisRateLimit(redis, per_second, at_once, NoLocal())
 
     async def test_two_nodes_share_one_rate(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request, 0.01, 5) as one, open_redis(request.getfixturevalue("server").url) as redis:
+        async with self.opened(request, 0.01, 5) as one, open_redis(self.url(request)) as redis:
             two = RedisRateLimit(redis, 0.01, 5, NoLocal())
             batches = await asyncio.gather(*[limit.take([ALICE]) for limit in (one, two) for _ in range(10)])
             assert Counter(wait == 0 for batch in batches for wait in batch) == {True: 5, False: 15}
 
-    async def test_a_full_bucket_leaves_no_key_behind(self, request: pytest.FixtureRequest, server: OwnRedis) -> None:
-        async with self.opened(request, 100.0, 2) as limit:
+    async def test_a_full_bucket_leaves_no_key_behind(self, request: pytest.FixtureRequest) -> None:
+        async with self.opened(request, 100.0, 2) as limit, open_redis(self.url(request)) as redis:
             await limit.take([ALICE, BOB])
             began = time.monotonic()
-            while server.tell("DBSIZE") != b":0\r\n":
+            while [name async for name in redis.client.scan_iter()]:
                 assert time.monotonic() - began < 10
 
     async def test_as_many_as_a_large_batch_has_are_decided_in_one_call(self, request: pytest.FixtureRequest) -> None:
@@ -116,6 +127,12 @@ class TestRedis(RateLimitContract):
             persons = [("acme", f"u{index}") for index in range(9_000)]
             assert not any(await limit.take(persons))
             assert all(await limit.take(persons))
+
+
+class TestRedisCluster(TestRedis):
+    def url(self, request: Any) -> str:
+        cluster: RedisCluster = request.getfixturevalue("cluster")
+        return f"{cluster.url}?prefix=t:"
 
 
 class NoLocal:

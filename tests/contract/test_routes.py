@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+from redis.crc import key_slot
 
+from engines.redis_cluster import SLOTS, redis_cluster
 from kit.adapters.redis import Redis, open_redis
-from session_registry.adapters.redis_leader import lease_keys
+from kit.errors import OutcomeUnknown, Unavailable
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.domain import Node, Session, Term
 from session_registry.ports import NodeChange, Route, Written
-from tests.ownredis import OwnRedis, own_redis
+from tests.engines import Engines
 
 TERM, LATER = Term(100), Term(200)
 N1, N2 = Node("n1", "n1:1", ("a.Service", "b.Service"), 101), Node("n2", "n2:1", (), 102)
 
 
-@pytest.fixture(name="server", scope="module")
-def fixture_server() -> Iterator[OwnRedis]:
-    with own_redis() as server:
-        yield server
-
-
-@pytest.fixture(name="redis")
-async def fixture_redis(server: OwnRedis) -> AsyncIterator[Redis]:
-    server.tell("FLUSHALL")
-    async with open_redis(server.url) as redis:
+@pytest.fixture(name="redis", params=["one server", "a cluster"])
+async def fixture_redis(request: pytest.FixtureRequest, engines: Engines) -> AsyncIterator[Redis]:
+    url = engines.redis() if request.param == "one server" else engines.redis_cluster()
+    async with open_redis(url) as redis:
         yield redis
+        await forget_all(redis)
+
+
+async def forget_all(redis: Redis) -> None:
+    """The keys of this test are lost."""
+    async for name in redis.client.scan_iter(match=redis.prefix + "*", count=1_000):
+        await redis.client.delete(name)
 
 
 @pytest.fixture(name="routes")
 async def fixture_routes(redis: Redis) -> RedisRoutes:
     """With two nodes, in a term that has begun."""
-    await begins(redis, TERM)
     routes = RedisRoutes(redis, keep=60.0)
     nodes = [NodeChange(N1, True), NodeChange(N2, True)]
     assert await routes.write(TERM, nodes, [], begin=True) is Written.DONE
     return routes
 
 
-async def begins(redis: Redis, term: Term) -> None:
-    """A leader has taken the lease in this term."""
-    await redis.client.execute_command("HSET", lease_keys(redis)[1], "term", term.number)
+async def begins(redis: Redis, term: Term, *nodes: Node) -> RedisRoutes:
+    """Another leader has begun to write."""
+    routes = RedisRoutes(redis, keep=60.0)
+    assert await routes.write(term, [NodeChange(node, True) for node in nodes], [], begin=True) is Written.DONE
+    return routes
 
 
 def on(node: Node, session_id: str, epoch: int, device: str = "phone", *, live: bool = True) -> Route:
@@ -96,7 +101,7 @@ async def test_what_a_node_does_not_tell_again_is_gone(routes: RedisRoutes) -> N
 
 
 async def test_a_deposed_leader_writes_nothing(routes: RedisRoutes, redis: Redis) -> None:
-    await begins(redis, LATER)
+    await begins(redis, LATER, N1, N2)
     late = [on(N1, "s1", 999)]
     assert await routes.write(TERM, [NodeChange(N1, False)], late) is Written.DEPOSED
     assert await routes.write(TERM, [], late, begin=True) is Written.DEPOSED
@@ -106,7 +111,6 @@ async def test_a_deposed_leader_writes_nothing(routes: RedisRoutes, redis: Redis
 
 async def test_the_next_leader_finds_the_nodes_and_the_routes(routes: RedisRoutes, redis: Redis) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110)])
-    await begins(redis, LATER)
     nodes = await routes.nodes()
     assert sorted(nodes, key=lambda node: node.node_id) == [N1, N2]
     assert await routes.write(LATER, [], []) is Written.LOST, "it has not begun"
@@ -114,13 +118,21 @@ async def test_the_next_leader_finds_the_nodes_and_the_routes(routes: RedisRoute
     assert await found(routes) == [("n1", "s1", "phone", 110)]
 
 
-async def test_what_is_lost_is_noticed_and_nothing_is_written_until_all_is(
-    routes: RedisRoutes, redis: Redis, server: OwnRedis
+async def test_a_deposed_leader_changes_no_routes_of_a_user_that_a_later_one_wrote(
+    routes: RedisRoutes, redis: Redis
 ) -> None:
+    again = Node("n1", "n1:1", (), 210)
+    later = await begins(redis, LATER, again)
+    await later.write(LATER, [], [on(again, "s1", 110)])
+    await redis.client.delete(redis.key("registry", "nodes"))  # so that nothing says of the nodes that it is deposed
+    assert await routes.write(TERM, [], [on(N1, "s1", 110, live=False)], begin=True) is Written.DEPOSED
+    await begins(redis, LATER, again)
+    assert await found(later) == [("n1", "s1", "phone", 110)]
+
+
+async def test_what_is_lost_is_noticed_and_nothing_is_written_until_all_is(routes: RedisRoutes, redis: Redis) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110)])
-    server.tell("FLUSHALL")
-    assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
-    await begins(redis, TERM)
+    await forget_all(redis)
     assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
     assert await found(routes) == []
     assert await routes.write(TERM, [NodeChange(N1, True)], [on(N1, "s1", 110)], begin=True) is Written.DONE
@@ -137,3 +149,29 @@ async def test_five_hundred_routes_go_in_one_call(routes: RedisRoutes) -> None:
     changes = [Route(Session(f"s{i}", "acme", f"u{i}", "", "n1", 110), N1.epoch, True) for i in range(500)]
     assert await routes.write(TERM, [], changes) is Written.DONE
     assert len(await routes.sessions_of("acme", "u499")) == 1
+
+
+async def test_of_a_cluster_one_server_that_was_restarted_is_noticed() -> None:
+    with redis_cluster() as cluster:
+        async with open_redis(cluster.url) as redis:
+            routes = RedisRoutes(redis, keep=60.0)
+            changes = [Route(Session(f"s{i}", "acme", f"u{i}", "", "n1", 110), N1.epoch, True) for i in range(30)]
+            await routes.write(TERM, [NodeChange(N1, True)], changes, begin=True)
+            has_nodes = key_slot(redis.key("registry", "nodes").encode()) * len(cluster.nodes) // SLOTS
+            await asyncio.to_thread(cluster.restart, (has_nodes + 1) % len(cluster.nodes))
+            async with asyncio.timeout(20):
+                while await write_again(routes) is not Written.LOST:
+                    pass
+                while await write_again(routes, *changes, begin=True) is not Written.DONE:
+                    pass
+            for i in range(30):
+                assert [one.session_id for one in await routes.sessions_of("acme", f"u{i}")] == [f"s{i}"]
+
+
+async def write_again(routes: RedisRoutes, *changes: Route, begin: bool = False) -> Written | None:
+    """What became of changes; None where a node cannot be reached."""
+    try:
+        return await routes.write(TERM, [NodeChange(N1, True)] if begin else [], changes, begin=begin)
+    except (Unavailable, OutcomeUnknown):
+        await asyncio.sleep(0.01)
+        return None

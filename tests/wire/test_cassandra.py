@@ -11,10 +11,10 @@ import pytest
 
 from kit.adapters.cassandra import Cassandra, open_cassandra
 from kit.adapters.cassandra_schema import Schema, migrate, statements
-from kit.engineurl import CannotUse
+from kit.engineurl import CannotUse, parse
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from tests.engines import Engines
-from tests.ownredis import free_port, wire_to
+from tests.ownredis import Wire, free_port, wire_to
 
 TABLE = "-- things\nCREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY, name text); -- and no more\n"
 
@@ -64,6 +64,91 @@ async def add_until_refused(session: Cassandra) -> None:
     while True:
         with contextlib.suppress(OutcomeUnknown):
             await add(session, 2)
+
+
+def through(url: str, wire: Wire) -> str:
+    """The URL of the same keyspace, by a wire."""
+    return url.replace(str(parse(url, "cassandra").hosts[0][1]), str(wire.port))
+
+
+async def claim(session: Cassandra, id_: int, name: str) -> bool:
+    """Whether the row is made: it is, where there is none."""
+    statement = await session.prepare("INSERT INTO thing (id, name) VALUES (?, ?) IF NOT EXISTS")
+    [answer] = await session.conditional(statement.bind((id_, name)))
+    return bool(answer[0])
+
+
+async def name_of(session: Cassandra, id_: int) -> str | None:
+    """What conditional writes have decided."""
+    found = await session.rows(await session.prepare("SELECT name FROM thing WHERE id = ?"), (id_,), serial=True)
+    return str(found[0][0]) if found else None
+
+
+class TestConditionalWrites:
+    """One attempt each, and a read that settles what is unknown."""
+
+    async def test_of_writers_that_meet_one_is_applied(self, url: str) -> None:
+        async with open_cassandra(url, timeout=10.0) as session:
+            names = [f"w{number}" for number in range(5)]
+            applied = await asyncio.gather(*(claim(session, 1, name) for name in names))
+            assert sorted(applied) == [False] * 4 + [True]
+            assert await name_of(session, 1) == names[applied.index(True)]
+
+    async def test_one_without_an_answer_is_unknown_and_a_serial_read_settles_it(self, url: str) -> None:
+        async with (
+            wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
+            open_cassandra(through(url, wire), timeout=0.5) as session,
+            open_cassandra(url) as other,
+        ):
+            assert await claim(session, 1, "first")
+            wire.answers.clear()
+            with pytest.raises(OutcomeUnknown):
+                await claim(session, 2, "second")
+            async with asyncio.timeout(10):
+                while await name_of(other, 2) is None:
+                    pass
+            assert await name_of(other, 2) == "second"
+
+    async def test_one_without_an_answer_is_not_sent_again(self, url: str) -> None:
+        async with (
+            wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
+            open_cassandra(through(url, wire), timeout=0.3) as session,
+            open_cassandra(url) as other,
+        ):
+            first = (await session.prepare("UPDATE thing SET name = 'b' WHERE id = 1 IF name = 'a'")).bind(())
+            first.is_idempotent = True  # as far as the driver knows
+            await claim(other, 1, "a")
+            await session.execute("SELECT now() FROM system.local")
+            wire.answers.clear()
+            with pytest.raises(OutcomeUnknown):
+                await session.conditional(first)
+            async with asyncio.timeout(10):
+                while await name_of(other, 1) != "b":
+                    pass
+            back = (await other.prepare("UPDATE thing SET name = 'a' WHERE id = 1 IF name = 'b'")).bind(())
+            assert (await other.conditional(back))[0][0]
+            wire.answers.set()
+            for _ in range(20):
+                assert await name_of(other, 1) == "a"
+
+    async def test_one_that_is_not_sent_is_surely_not_applied(self, url: str) -> None:
+        async with (
+            wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
+            open_cassandra(through(url, wire), timeout=0.5) as session,
+            open_cassandra(url) as other,
+        ):
+            await claim(session, 0, "x")
+            wire.answers.clear()
+            wire.cut()
+            for id_ in range(1, 100):
+                try:
+                    await claim(session, id_, "x")
+                except OutcomeUnknown:
+                    continue
+                except Unavailable:
+                    break
+            assert id_ < 99
+            assert await name_of(other, id_) is None
 
 
 class TestUrls:

@@ -1,0 +1,298 @@
+"""The promises of `session_registry.ports.Leadership`, of a registry alone and of several with one lease."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from kit.clock import SystemClock
+from kit.errors import OutcomeUnknown
+from kit.tasks import background
+from session_registry.domain import Term
+from session_registry.election import LeaseLeadership
+from session_registry.lease import Lease
+from session_registry.ports import Leadership, LeaseStore
+from tests.ownredis import Wire, wire_to
+
+PATIENCE = 20.0
+
+
+class FastClock(SystemClock):
+    """An hour ahead, and a second faster every minute."""
+
+    def now(self) -> float:
+        return super().now() + 3_600
+
+
+@dataclass
+class Candidate:
+    """A registry in a campaign, and what it lived through."""
+
+    leadership: Leadership
+    terms: list[int] = field(default_factory=list)
+    leading: bool = False
+    highest: int = 0
+
+    @asynccontextmanager
+    async def lead(self, term: Term) -> AsyncIterator[None]:
+        self.terms.append(term.number)
+        self.highest = max(self.highest, term.number)
+        self.leading = True
+        try:
+            yield
+        finally:
+            self.leading = False
+
+    def give_epoch(self) -> int:
+        """As the registry does for a login."""
+        assert self.leadership.leads()
+        self.highest = max(self.highest + 1, self.leadership.micros())
+        assert self.highest <= self.leadership.ceiling()
+        return self.highest
+
+
+@asynccontextmanager
+async def campaigning(leadership: Leadership) -> AsyncIterator[Candidate]:
+    candidate = Candidate(leadership)
+    async with background(leadership.campaign(candidate.lead, lambda: candidate.highest)):
+        yield candidate
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 - what is waited for is any condition at all
+            await asyncio.sleep(0.002)
+
+
+class LeadershipContract:
+    @asynccontextmanager
+    async def opened(self, request: Any) -> AsyncIterator[Leadership]:
+        """A registry with no other beside it."""
+        raise NotImplementedError
+        yield
+
+    async def test_who_has_no_other_beside_it_leads(self, request: pytest.FixtureRequest) -> None:
+        async with self.opened(request) as leadership, campaigning(leadership) as one:
+            await until(lambda: one.leading)
+            assert leadership.leads()
+            assert one.terms[0] <= one.give_epoch() <= leadership.ceiling()
+
+    async def test_epochs_follow_the_clock(self, request: pytest.FixtureRequest) -> None:
+        async with self.opened(request) as leadership, campaigning(leadership) as one:
+            await until(lambda: one.leading)
+            assert abs(leadership.micros() / 1e6 - time.time()) < 1.0
+
+    async def test_who_resigns_leads_no_longer(self, request: pytest.FixtureRequest) -> None:
+        async with self.opened(request) as leadership, campaigning(leadership) as one:
+            await until(lambda: one.leading)
+            leadership.resign()
+            assert not leadership.leads()
+
+
+class LeaseContract(LeadershipContract):
+    """Several registries and one lease."""
+
+    lease: ClassVar[float]
+
+    def port(self, request: Any) -> int:
+        """Where the server of the lease listens."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def store(self, request: Any, port: int) -> AsyncIterator[LeaseStore]:
+        """The lease, by a connection of its own to a port that leads to the server."""
+        raise NotImplementedError
+        yield
+
+    async def lose(self, request: Any) -> None:
+        """The server loses the lease."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def opened(
+        self, request: Any, name: str = "one", clock: SystemClock | None = None, wire: Wire | None = None
+    ) -> AsyncIterator[LeaseLeadership]:
+        if name == "one":
+            await self.lose(request)
+        async with self.store(request, self.port(request) if wire is None else wire.port) as store:
+            yield self.candidate(store, name, clock)
+
+    def candidate(self, store: LeaseStore, name: str, clock: SystemClock | None = None) -> LeaseLeadership:
+        return LeaseLeadership(
+            store, clock or SystemClock(), name=name, address=lambda: f"{name}:1", seconds=self.lease
+        )
+
+    async def test_of_two_one_leads_and_both_know_which(self, request: pytest.FixtureRequest) -> None:
+        async with (
+            self.opened(request) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+            campaigning(second) as two,
+        ):
+            await until(lambda: one.leading or two.leading)
+            await until(lambda: first.leader() == second.leader() != "")
+            assert one.leading != two.leading
+            assert first.leader() == ("one:1" if one.leading else "two:1")
+
+    async def test_a_lease_is_renewed_for_as_long_as_it_is_wanted(self, request: pytest.FixtureRequest) -> None:
+        async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
+            await until(lambda: one.leading)
+            async with campaigning(second) as two:
+                ends = time.monotonic() + 3 * self.lease
+                while time.monotonic() < ends:
+                    one.give_epoch()
+                    await asyncio.sleep(0.001)
+                assert (len(one.terms), two.terms) == (1, [])
+
+    async def test_who_resigns_is_followed_at_once_by_a_later_term(self, request: pytest.FixtureRequest) -> None:
+        async with (
+            self.opened(request) as first,
+            self.opened(request, "two", FastClock()) as second,
+            campaigning(first) as one,
+        ):
+            await until(lambda: one.leading)
+            async with campaigning(second) as two:
+                await until(lambda: second.leader() == "one:1")
+                given = [one.give_epoch() for _ in range(1_000)]
+                began = time.monotonic()
+                first.resign()
+                await until(lambda: two.leading)
+                assert time.monotonic() - began < self.lease / 2, "nobody waited for the lease to end"
+                assert two.terms[0] > max(given)
+                assert two.give_epoch() > two.terms[0]
+
+    async def test_a_leader_whose_time_stood_still_does_not_lead(self, request: pytest.FixtureRequest) -> None:
+        async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
+            await until(lambda: one.leading)
+            time.sleep(self.lease)  # noqa: ASYNC251 - the whole process is paused
+            assert not first.leads(), "seen before anything else runs"
+            async with campaigning(second):
+                await until(lambda: not one.leading or first.leads())
+
+    async def test_a_lease_that_was_lost_goes_on_in_the_same_term(self, request: pytest.FixtureRequest) -> None:
+        async with (
+            self.opened(request) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+            self.store(request, self.port(request)) as store,
+        ):
+            await until(lambda: one.leading)
+            async with campaigning(second) as two:
+                await self.lose(request)
+                while (await store.read())[0] is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
+
+    async def test_a_lease_that_was_restored_from_the_past_goes_on_in_the_same_term(
+        self, request: pytest.FixtureRequest
+    ) -> None:
+        async with (
+            self.opened(request) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+            self.store(request, self.port(request)) as store,
+        ):
+            await until(lambda: one.leading)
+            before, _ = await store.read()
+            assert before is not None
+            past = Lease("zero", "zero:1", before.term - 9_000_000, 7, before.term - 5_000_000, before.micros)
+            async with campaigning(second) as two:
+                while not await store.replace((await store.read())[0], past):
+                    pass
+                while (await store.read())[0] == past:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
+                now, _ = await store.read()
+                assert now is not None
+                assert (now.holder, now.term) == ("one", one.terms[0])
+                assert now.ceiling >= before.ceiling
+
+    async def test_terms_grow_also_where_the_last_one_was_lost(self, request: pytest.FixtureRequest) -> None:
+        terms: list[int] = []
+        for _ in range(3):
+            async with AsyncExitStack() as stack:
+                leadership = await stack.enter_async_context(self.opened(request, "again"))
+                one = await stack.enter_async_context(campaigning(leadership))
+                await until(lambda one=one: one.leading)  # type: ignore[misc]
+                terms += one.terms
+            await self.lose(request)
+        assert terms == sorted(set(terms))
+
+    async def test_what_a_node_was_told_by_a_fast_clock_is_below_the_next_term(
+        self, request: pytest.FixtureRequest
+    ) -> None:
+        async with self.opened(request) as first, campaigning(first) as one:
+            await until(lambda: one.leading)
+            one.highest += 3_600_000_000
+            ahead = one.highest
+            await until(lambda: first.ceiling() > ahead)
+        async with self.opened(request, "two") as second, campaigning(second) as two:
+            await until(lambda: two.leading)
+            assert two.terms[0] > ahead
+
+    async def test_who_does_not_serve_yet_does_not_stand(self, request: pytest.FixtureRequest) -> None:
+        await self.lose(request)
+        where = ""
+        async with self.store(request, self.port(request)) as store:
+            leadership = LeaseLeadership(store, SystemClock(), name="one", address=lambda: where, seconds=self.lease)
+            async with campaigning(leadership) as one:
+                ends = time.monotonic() + self.lease / 4
+                await until(lambda: time.monotonic() > ends)
+                assert one.terms == []
+                where = "one:1"
+                await until(lambda: one.leading)
+
+    async def test_of_replacements_of_one_lease_one_is_done(self, request: pytest.FixtureRequest) -> None:
+        await self.lose(request)
+        async with AsyncExitStack() as stack:
+            stores = [await stack.enter_async_context(self.store(request, self.port(request))) for _ in range(2)]
+            last: Lease | None = None
+            for renewal in range(1, 20):
+                wanted = [Lease(f"r{i}", "", 5, renewal, 1 << 53, 1) for i in range(len(stores))]
+                done = await asyncio.gather(
+                    *(self.settled(store, last, new) for store, new in zip(stores, wanted, strict=True))
+                )
+                assert sorted(done) == [False, True]
+                last, _ = await stores[0].read(decided=True)
+                assert last == wanted[done.index(True)], "all of it, and as it was written"
+            assert not await self.settled(stores[0], None, wanted[0])
+
+    async def settled(self, store: LeaseStore, last: Lease | None, new: Lease) -> bool:
+        """Whether the replacement was done, also where the answer says nothing."""
+        try:
+            return await store.replace(last, new)
+        except OutcomeUnknown:
+            return (await store.read(decided=True))[0] == new
+
+
+class WireContract(LeaseContract):
+    """The lease is on one server, to which a wire can be cut."""
+
+    async def test_a_leader_cut_off_steps_down_before_another_begins(self, request: pytest.FixtureRequest) -> None:
+        async with (
+            wire_to(self.port(request)) as wire,
+            self.opened(request, wire=wire) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+        ):
+            await until(lambda: one.leading)
+            async with campaigning(second) as two:
+                wire.answers.clear()
+                given = 0
+                while not second.leads():
+                    if first.leads():
+                        given = one.give_epoch()
+                    await asyncio.sleep(0)
+                assert not first.leads(), "never two"
+                await until(lambda: two.leading)
+                assert two.terms[0] > given
+                await until(lambda: not one.leading)
+                wire.answers.set()
+                await until(lambda: first.leader() == "two:1")
+                assert len(one.terms) == 1

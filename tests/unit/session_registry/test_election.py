@@ -1,0 +1,176 @@
+"""Registries and one lease whose store is late, loses answers and does things afterwards: never two lead at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from kit.clock import SystemClock
+from kit.errors import OutcomeUnknown, Unavailable
+from kit.tasks import background
+from session_registry.domain import Term
+from session_registry.election import LeaseLeadership
+from session_registry.lease import Lease
+
+LEASE = 0.15
+SECONDS = 2.5
+
+
+class Store:
+    """One record, reached by a bad network; see `ports.LeaseStore`."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.record: Lease | None = None
+        self.past: list[tuple[float, Lease]] = []
+        self.next_mishap = 0.0
+        self.loses = seed % 2 == 0
+        """Whether the record is lost and restored, else the nodes of the store disagree about the time."""
+
+    def store(self, last: Lease | None, new: Lease) -> bool:
+        """The atomic step."""
+        if not same(self.record, last):
+            return False
+        self.record = new
+        self.past.append((time.monotonic(), new))
+        return True
+
+    async def read(self, *, decided: bool = False) -> tuple[Lease | None, int]:
+        """Late, or not at all."""
+        await self.travel()
+        found = self.record
+        await self.travel()
+        if self.random.random() < 0.05:
+            raise Unavailable("nobody answers")
+        skew = 0 if self.loses else self.random.randrange(-3_000_000, 3_000_000)
+        return found, int(time.time() * 1_000_000) + skew
+
+    async def replace(self, last: Lease | None, new: Lease) -> bool:
+        """Late, not at all, without an answer, or long after its caller has given up."""
+        await self.travel()
+        fate = self.random.random()
+        if fate < 0.05:
+            raise Unavailable("it was not sent")
+        if fate < 0.15:
+            later = self.random.choice((0.0, 0.3, 1.5)) * LEASE
+            asyncio.get_running_loop().call_later(later, self.store, last, new)
+            await self.travel()
+            raise OutcomeUnknown("no answer")
+        done = self.store(last, new)
+        await self.travel()
+        if fate < 0.25:
+            raise OutcomeUnknown("the answer is lost")
+        return done
+
+    async def travel(self) -> None:
+        """Some calls take half a lease."""
+        await asyncio.sleep(LEASE * self.random.choice((0.0, 0.01, 0.01, 0.02, 0.05, 0.5)))
+
+    def mishap(self) -> None:
+        """What an operator does to it, now and then: all is gone, or is what it was long ago."""
+        now = time.monotonic()
+        if self.loses and now >= self.next_mishap:
+            self.next_mishap = now + 4 * LEASE
+            self.record = self.random.choice(
+                [None, *(record for moment, record in self.past if moment < now - 4 * LEASE)]
+            )
+
+
+def same(one: Lease | None, other: Lease | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.term, one.renewal) == (other.term, other.renewal)
+
+
+class Unconditional(Store):
+    """Replaces whatever is there."""
+
+    def store(self, last: Lease | None, new: Lease) -> bool:
+        self.record = new
+        return True
+
+
+class Boasting(Store):
+    """Says that it was done also where it was not."""
+
+    async def replace(self, last: Lease | None, new: Lease) -> bool:
+        await super().replace(last, new)
+        return True
+
+
+class RacingClock(SystemClock):
+    """Three seconds in one: a lease of another is over too soon."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 3
+
+
+class Trial:
+    """Three registries, and everything that must never be."""
+
+    def __init__(self, store: Store, clocks: tuple[SystemClock, ...]) -> None:
+        self.store = store
+        self.wrong: list[str] = []
+        self.terms: list[int] = []
+        self.epoch = 0
+        self._registries = [
+            LeaseLeadership(store, clock, name=f"r{i}", address=lambda i=i: f"r{i}:1", seconds=LEASE)  # type: ignore[misc]
+            for i, clock in enumerate(clocks)
+        ]
+
+    @asynccontextmanager
+    async def lead(self, term: Term) -> AsyncIterator[None]:
+        """A term begins."""
+        if term.number <= max([self.epoch, *self.terms]):
+            self.wrong.append("a term is not above all before")
+        self.terms.append(term.number)
+        yield
+
+    def look(self) -> None:
+        """The one that leads gives an epoch."""
+        leading = [registry for registry in self._registries if registry.leads()]
+        if len(leading) > 1:
+            self.wrong.append("two lead")
+        for registry in leading:
+            epoch = max(self.epoch + 1, registry.micros())
+            if epoch <= registry.ceiling():
+                self.epoch = epoch
+
+    async def run(self) -> Trial:
+        """Some time of it."""
+        async with AsyncExitStack() as stack:
+            for registry in self._registries:
+                await stack.enter_async_context(background(registry.campaign(self.lead, lambda: 0)))
+            ends = time.monotonic() + SECONDS
+            while time.monotonic() < ends:
+                self.look()
+                self.store.mishap()
+                await asyncio.sleep(0.001)
+        return self
+
+
+async def trials(store: type[Store], *clocks: SystemClock, count: int = 12) -> list[Trial]:
+    """Several side by side, each with a seed of its own."""
+    chosen = clocks or (SystemClock(), SystemClock(), SystemClock())
+    return await asyncio.gather(*(Trial(store(seed), chosen).run() for seed in range(count)))
+
+
+async def test_never_two_lead_and_terms_are_above_all_before_whatever_the_store_does() -> None:
+    done = await trials(Store)
+    assert [trial.wrong for trial in done] == [[] for _ in done]
+    assert sum(len(trial.terms) for trial in done) >= len(done), "there was always somebody in the end"
+    assert all(trial.epoch for trial in done)
+
+
+@pytest.mark.parametrize("store", [Unconditional, Boasting])
+async def test_a_store_that_breaks_its_promise_is_noticed(store: type[Store]) -> None:
+    assert any(trial.wrong for trial in await trials(store))
+
+
+async def test_a_clock_whose_seconds_are_too_short_is_noticed() -> None:
+    assert any(trial.wrong for trial in await trials(Store, SystemClock(), RacingClock(), SystemClock()))
