@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
 Topic = tuple[str, str]
-# (tenant, target, user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
-Change = tuple[str, str, str, str, str, int]
+# (user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
+Change = tuple[str, str, str, int]
 
 USERS = "users/"
 
@@ -27,6 +29,30 @@ class Totals:
 
     version: int = 0
     reactions: tuple[tuple[str, int], ...] = ()
+
+
+class Head(NamedTuple):
+    """The newest state of a target, as an entry of the ledger holds it: `counts` are parallel to `emojis`."""
+
+    version: int
+    emojis: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+
+    def totals(self) -> Totals:
+        """The same, without emoji that no one holds, the largest first and of equal ones in their own order."""
+        held = [pair for pair in zip(self.emojis, self.counts, strict=True) if pair[1] > 0]
+        return Totals(self.version, tuple(sorted(held, key=lambda pair: (-pair[1], pair[0]))))
+
+
+class TargetChange(NamedTuple):
+    """What an entry says of one target: its state, and its changes where anyone subscribes to what they are about.
+
+    `changes` never holds rows that changed nothing.
+    """
+
+    topic: Topic
+    head: Head
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +115,23 @@ class Hears:
         return f" {self.node_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class TopicStatus:
+    """What fan-out knows of a topic; `sent_version` 0: nothing was sent since somebody wants it."""
+
+    topic: Topic
+    node_ids: tuple[str, ...]
+    sent_version: int
+    storm: bool
+
+
 def own_topic(tenant: str, user: str) -> Topic:
     """The topic of one person."""
     return tenant, USERS + user
 
 
-def own_update(change: Change) -> OwnUpdate:
-    """What a change means to the person who made it."""
-    tenant, target, user, added, removed, version = change
-    return OwnUpdate(own_topic(tenant, user), target, added, removed, version)
+def own_update(target: Topic, change: Change) -> OwnUpdate:
+    """What a change of a target means to the person who made it."""
+    tenant, name = target
+    user, added, removed, version = change
+    return OwnUpdate(own_topic(tenant, user), name, added, removed, version)
