@@ -8,7 +8,7 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import Change, Head, Hears, Node, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
+from fanout_svc.domain import Change, Hears, Node, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
 from fanout_svc.interest import Interest, News
 from kit.caller import Caller
 from kit.errors import Invalid
@@ -42,30 +42,34 @@ def entry_from_record(record: Record, interest: Interest) -> Entry:
         entry = event_pb.ReactionsChanged.FromString(record.payload)
         if entry.format > FORMAT:
             return Entry(entry.format)
-        return Entry(entry.format, [_target(row, interest) for row in entry.targets])
+        watched = interest if len(interest) else None
+        return Entry(entry.format, [_target(row, watched) for row in entry.targets])
     except (DecodeError, IndexError, ValueError) as error:
         raise Undecodable(str(error)) from None
 
 
-def _target(row: event_pb.TargetChanged, interest: Interest) -> TargetChange:
-    tenant = row.tenant
-    topic, emojis, counts = (tenant, row.target), tuple(map(intern, row.emojis)), tuple(row.counts)
+def _target(row: event_pb.TargetChanged, interest: Interest | None) -> TargetChange:
+    # A slice is read several times faster than the column itself.
+    emojis, counts = tuple(map(intern, row.emojis[:])), tuple(row.counts[:])
     if len(emojis) != len(counts):
         raise Undecodable("a target has other counts than emoji")
-    head = Head(row.version, emojis, counts)
-    # The columns are long: they are read only where someone subscribes to what they tell.
+    tenant = row.tenant
+    topic, head = (tenant, row.target), (row.version, emojis, counts)
+    # The columns of rows are long: they are read only where someone subscribes to what they tell.
+    if interest is None:
+        return topic, head, ()
     if topic in interest:
-        return TargetChange(topic, head, _changes(row, emojis, None))
+        return topic, head, _changes(row, emojis, None)
     people = interest.people_of(tenant)
-    if people and not people.isdisjoint(row.users):
-        return TargetChange(topic, head, _changes(row, emojis, people))
-    return TargetChange(topic, head)
+    if people and not people.isdisjoint(row.users[:]):
+        return topic, head, _changes(row, emojis, people)
+    return topic, head, ()
 
 
 def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], people: Set[str] | None) -> list[Change]:
     """The rows that changed something, of these people or of everyone."""
     named = ("", *emojis)
-    rows = zip(row.users, row.added, row.removed, row.versions, strict=True)
+    rows = zip(row.users[:], row.added[:], row.removed[:], row.versions[:], strict=True)
     return [
         (user, named[added], named[removed], version)
         for user, added, removed, version in rows

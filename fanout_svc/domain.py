@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
 Topic = tuple[str, str]
 # (user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
 Change = tuple[str, str, str, int]
+# (version, emojis, counts): the newest state of a target as an entry of the ledger holds it, each count the one of the
+# emoji at its place. A plain tuple, because many are kept, and the garbage collector does not look into plain ones.
+Head = tuple[int, tuple[str, ...], tuple[int, ...]]
+# What an entry says of one target: its state, and its changes where someone subscribes to what they are about. Rows
+# that changed nothing are left out.
+TargetChange = tuple[Topic, Head, Sequence[Change]]
 
 USERS = "users/"
 
@@ -29,30 +34,6 @@ class Totals:
 
     version: int = 0
     reactions: tuple[tuple[str, int], ...] = ()
-
-
-class Head(NamedTuple):
-    """The newest state of a target, as an entry of the ledger holds it: `counts` are parallel to `emojis`."""
-
-    version: int
-    emojis: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()
-
-    def totals(self) -> Totals:
-        """The same, without emoji that no one holds, the largest first and of equal ones in their own order."""
-        held = [pair for pair in zip(self.emojis, self.counts, strict=True) if pair[1] > 0]
-        return Totals(self.version, tuple(sorted(held, key=lambda pair: (-pair[1], pair[0]))))
-
-
-class TargetChange(NamedTuple):
-    """What an entry says of one target: its state, and its changes where anyone subscribes to what they are about.
-
-    `changes` never holds rows that changed nothing.
-    """
-
-    topic: Topic
-    head: Head
-    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +104,13 @@ class TopicStatus:
     node_ids: tuple[str, ...]
     sent_version: int
     storm: bool
+
+
+def totals_of(head: Head) -> Totals:
+    """The counts of a state, without emoji that no one holds, the largest first, equal ones in the order of emoji."""
+    version, emojis, counts = head
+    held = [pair for pair in zip(emojis, counts, strict=True) if pair[1] > 0]
+    return Totals(version, tuple(sorted(held, key=lambda pair: (-pair[1], pair[0]))))
 
 
 def own_topic(tenant: str, user: str) -> Topic:

@@ -29,8 +29,8 @@ class Heads:
         """A version that the target has reached for certain; 0 where nothing is known."""
         found = self.of(topic)
         if found is not None:
-            return found.version
-        return max((heads[topic].version for heads in self._distrusted if topic in heads), default=0)
+            return found[0]
+        return max((heads[topic][0] for heads in self._distrusted if topic in heads), default=0)
 
     def distrust(self) -> None:
         """Changes were missed: what is known of a target is that it had reached a version, not its state."""

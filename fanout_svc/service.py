@@ -9,7 +9,7 @@ import structlog
 
 from fanout_svc import metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Head, TargetChange, Topic, TopicStatus, Totals, Update, own_update
+from fanout_svc.domain import Head, TargetChange, Topic, TopicStatus, Totals, Update, own_update, totals_of
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.greetings import Greetings
 from fanout_svc.heads import Heads
@@ -237,9 +237,9 @@ class Fanout:
     def _greet_from_memory(self, topic: Topic, node_ids: set[str]) -> bool:
         """Greets with what the ledger said last; False where that is not known, or older than what was sent."""
         head = self._known(topic)
-        if head is None or head.version < self._sent.get(topic, _NOTHING)[0]:
+        if head is None or head[0] < self._sent.get(topic, _NOTHING)[0]:
             return False
-        self._welcome(topic, head.totals(), node_ids)
+        self._welcome(topic, totals_of(head), node_ids)
         return True
 
     def _welcome(self, topic: Topic, totals: Totals, node_ids: set[str]) -> None:
@@ -253,12 +253,12 @@ class Fanout:
         node_ids = self.interest.nodes_of(due.topic)
         if not node_ids or not self._is_mine(due.topic):
             return  # the fan-out that has the partition now tells it again
-        if due.head.version < self._sent.get(due.topic, _NOTHING)[0]:
+        if due.head[0] < self._sent.get(due.topic, _NOTHING)[0]:
             return  # a greeting was ahead of the log: what it told comes on the log as well
         storm = self._windows.is_storm(due)
         metrics.updated(storm)
-        self._sent[due.topic] = (due.head.version, storm)
-        self._nodes.deliver(Update(due.topic, due.head.totals(), storm, () if storm else due.recent()), node_ids)
+        self._sent[due.topic] = (due.head[0], storm)
+        self._nodes.deliver(Update(due.topic, totals_of(due.head), storm, () if storm else due.recent()), node_ids)
 
     def _known(self, topic: Topic) -> Head | None:
         return self._heads_of(self._partition_of(topic)).of(topic)
