@@ -225,10 +225,8 @@ class Fanout:
         return not late
 
     def _answered(self, topic: Topic, found: Mapping[Topic, Totals], node_ids: set[str]) -> bool:
-        # While the question was under way the topic may have changed, and that may have been sent.
-        if self._greet_from_memory(topic, node_ids):
-            return True
         totals = found.get(topic)
+        # While the question was under way the topic may have changed, and that may have been sent.
         if totals is None or totals.version < self._least_version(topic):
             return False
         self._welcome(topic, totals, node_ids)

@@ -143,6 +143,19 @@ async def test_a_greeting_after_missed_changes_is_asked_for_at_the_known_version
         assert stage.nodes.gaps == 1
 
 
+async def test_missed_changes_do_not_make_one_forget_what_version_a_target_had() -> None:
+    async with staged() as stage:
+        stage.changes(A, 7)  # nobody subscribes to it yet
+        stage.fanout.missed(0)
+        stage.counter.totals[A] = counts(6)
+        stage.wants("n1", A)
+        await stage.until(lambda: len(stage.counter.asked) > 2)
+        assert stage.counter.asked[0] == {A: 7}
+        assert not stage.told("n1", A)
+        stage.counter.totals[A] = counts(7)
+        await stage.until(lambda: stage.told("n1", A) == [7])
+
+
 async def test_a_greeting_is_never_older_than_what_was_sent() -> None:
     async with staged() as stage:
         stage.changes(A, 7)
