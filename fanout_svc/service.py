@@ -76,7 +76,8 @@ class Fanout:
                 if change[0] in people:
                     own = own_update(topic, change)
                     self._nodes.deliver(own, interest.nodes_of(own.topic))
-        self._wake.set()
+        if windows.are_ready:
+            self._wake.set()
 
     def remember(self, partition: int, targets: Iterable[TargetChange]) -> None:
         """Takes in an entry whose changes were told before: greetings must have them in."""

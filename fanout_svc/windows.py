@@ -53,6 +53,11 @@ class Windows:
     def __len__(self) -> int:
         return len(self._windows)
 
+    @property
+    def are_ready(self) -> bool:
+        """Whether `due` has something to take whatever the time."""
+        return bool(self._ready)
+
     def is_storm(self, due: Due) -> bool:
         """Whether the window had more changes than people can follow."""
         return due.changes > self._storm_above

@@ -137,6 +137,18 @@ async def test_entries_trimmed_before_the_saved_place_are_no_gap_and_those_behin
         assert gaps() == before + 1
 
 
+async def test_entries_trimmed_before_they_were_read_are_noticed_once(tmp_path: Path) -> None:
+    async with following(tmp_path) as on:
+        before = gaps()
+        await on.append(1, 2)
+        consumer = await on.started()
+        await on.read_all(consumer)
+        await on.append(3, 4, 5, 6)
+        await on.log.trim(TOPIC, 5)
+        await on.read_all(consumer)
+        assert (gaps(), on.stage.own_versions("n1")) == (before + 1, [1, 2, 5, 6])
+
+
 async def test_far_behind_the_changes_are_not_told_and_the_nodes_know_it(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(*range(1, 9))
