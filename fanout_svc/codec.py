@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from sys import intern
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import Change, Hears, Node, OwnUpdate, Topic, Totals, Update
-from fanout_svc.interest import News
-from fanout_svc.service import TopicStatus
+from fanout_svc.domain import Change, Hears, Node, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
+from fanout_svc.interest import Interest, News
 from kit.caller import Caller
 from kit.errors import Invalid
 from kit.eventlog import Record
@@ -19,24 +20,61 @@ from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import node_service_pb2 as node_pb
 from plaudit.session.v1 import session_registry_service_pb2 as session_pb
 
+# The highest version of the message that this reader understands.
+FORMAT = 1
+
 
 class Undecodable(Exception):
     """A log record that is not what it should be."""
 
 
-def changes_from_record(record: Record) -> list[Change]:
-    """The changes of a log record; raises `Undecodable`."""
-    changes: list[Change] = []
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the ledger; one of a format above `FORMAT` is not looked into."""
+
+    format: int
+    targets: Sequence[TargetChange] = ()
+
+
+def entry_from_record(record: Record, interest: Interest) -> Entry:
+    """The entry in a log record, with the changes in which `interest` is; raises `Undecodable`."""
     try:
-        for row in event_pb.ReactionsChanged.FromString(record.payload).targets:
-            tenant, target, emojis = row.tenant, row.target, ["", *row.emojis]
-            changes += [
-                (tenant, target, user, emojis[added], emojis[removed], version)
-                for user, added, removed, version in zip(row.users, row.added, row.removed, row.versions, strict=True)
-            ]
+        entry = event_pb.ReactionsChanged.FromString(record.payload)
+        if entry.format > FORMAT:
+            return Entry(entry.format)
+        watched = interest if len(interest) else None
+        return Entry(entry.format, [_target(row, watched) for row in entry.targets])
     except (DecodeError, IndexError, ValueError) as error:
         raise Undecodable(str(error)) from None
-    return changes
+
+
+def _target(row: event_pb.TargetChanged, interest: Interest | None) -> TargetChange:
+    # A slice is read several times faster than the column itself.
+    emojis, counts = tuple(map(intern, row.emojis[:])), tuple(row.counts[:])
+    if len(emojis) != len(counts):
+        raise Undecodable("a target has other counts than emoji")
+    tenant = row.tenant
+    topic, head = (tenant, row.target), (row.version, emojis, counts)
+    # The columns of rows are long: they are read only where someone subscribes to what they tell.
+    if interest is None:
+        return topic, head, ()
+    if topic in interest:
+        return topic, head, _changes(row, emojis, None)
+    people = interest.people_of(tenant)
+    if people and not people.isdisjoint(row.users[:]):
+        return topic, head, _changes(row, emojis, people)
+    return topic, head, ()
+
+
+def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], people: Set[str] | None) -> list[Change]:
+    """The rows that changed something, of these people or of everyone."""
+    named = ("", *emojis)
+    rows = zip(row.users[:], row.added[:], row.removed[:], row.versions[:], strict=True)
+    return [
+        (user, named[added], named[removed], version)
+        for user, added, removed, version in rows
+        if (added or removed) and (people is None or user in people)
+    ]
 
 
 def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:

@@ -17,17 +17,14 @@ class Config(BaseModel):
         default=100, ge=0, description="More changes than this in a window are a storm: counts only."
     )
     counts_seconds: float = Field(
-        default=0.25, gt=0, le=10, description="How long one question for counts may take before it is asked again."
+        default=0.25, gt=0, le=10, description="How long a question for the counts of a greeting may take."
     )
-    counts_in_flight: int = Field(default=4, ge=1, le=64, description="Questions for counts under way at a time.")
     retry_seconds: float = Field(
-        default=0.05, gt=0, le=10, description="How soon an update is tried again whose counts could not be had."
+        default=0.05, gt=0, le=10, description="How soon a greeting is tried again whose counts could not be had."
     )
     records_at_once: int = Field(default=32, ge=1, le=10_000, description="Log records read at a time.")
     look_back_records: int = Field(
-        default=100,
-        ge=0,
-        description="Log records read from before the start, to know what the counts must have in them.",
+        default=100, ge=0, description="Log records read from before the start, to know the state they left."
     )
     catch_up_records: int = Field(
         default=10_000,
@@ -37,8 +34,8 @@ class Config(BaseModel):
     commit_seconds: float = Field(
         default=1.0, gt=0, le=60, description="How often the place in a log partition is saved for who takes it over."
     )
-    versions_kept: int = Field(
-        default=200_000, ge=1_000, description="Targets whose last versions are kept, whoever wants them."
+    heads_kept: int = Field(
+        default=100_000, ge=1_000, description="Lately changed targets whose newest counts are kept in memory."
     )
     outbox_deliveries: int = Field(
         default=100_000, ge=512, description="Deliveries that may wait for one node; above, it is told all anew."

@@ -11,20 +11,21 @@ import structlog
 
 from fanout_svc import codec, metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Change
+from fanout_svc.errors import NewerFormat
 from fanout_svc.ports import Watch
 from fanout_svc.service import Fanout
 from kit.clock import Clock
 from kit.deadletters import DeadLetters
 from kit.engines import Log
 from kit.eventlog import Record
+from kit.ledger.entry import Arrival, EntryName, Sequence, parse_name
 from kit.tasks import background, keep_running
 
 log = structlog.get_logger()
 TOPIC = "reactions"
 GROUP = "fanout"
-# Changes taken in before other work of the process gets its turn; about a millisecond.
-_SLICE = 1_000
+# Bytes of records taken in before other work of the process gets its turn; about a millisecond.
+_SLICE = 50_000
 # How often it is looked whether the log is still the one that was read.
 _CHECK_SECONDS = 1.0
 
@@ -48,7 +49,7 @@ class Consumers:
         await self._fanout.synced()  # or those who want what is read first would not hear of it
         consumer = Consumer(self._log, partition, self._fanout, self._clock, self._config)
         await consumer.start(self._positions.get(partition, 0))
-        # Only now: whoever is told the state after the place was taken misses nothing.
+        # Only now: a node that is told the state after the place was taken misses nothing.
         self._fanout.follow(partition)
         saving = keep_running(f"fan-out place in {partition}", consumer.keep_committed)
         try:
@@ -61,9 +62,10 @@ class Consumers:
 
 
 class Consumer:
-    """Follows a partition. What was there before the start is only looked at for its versions.
+    """Follows a partition. Of what was there before its place only the state is remembered, not the changes.
 
-    A change before the start reaches its viewers by the greeting they get; the greeting's counts must have it in them.
+    A change before the place reaches its viewers by the greeting they get, which must have the change in it. The
+    entries before the place also show which of those behind it are repetitions.
     """
 
     def __init__(self, event_log: Log, partition: int, fanout: Fanout, clock: Clock, config: Config) -> None:
@@ -74,6 +76,9 @@ class Consumer:
         self._clock = clock
         self._config = config
         self._letters = DeadLetters(event_log, GROUP)
+        self._sequence = Sequence()
+        # The changes of records up to here were told before.
+        self._told = 0
         # (when, position): the effect of what was taken in is on its way a window later.
         self._absorbed: deque[tuple[float, int]] = deque()
         self._committed = 0
@@ -82,17 +87,27 @@ class Consumer:
     async def start(self, known: int) -> None:
         """Takes its place: where the group was, or this node itself (`known`); a little before the end otherwise.
 
-        Who is too far behind to tell every change tells everyone the current state instead.
+        Where that is too far back to tell every change, everyone is told the current state instead.
         """
-        _, last = await self._log.bounds(TOPIC, self._partition)
+        self._fanout.prepare(self._partition)
+        oldest, last = await self._log.bounds(TOPIC, self._partition)
         committed = await self._log.committed(GROUP, TOPIC, self._partition)
         self._committed = committed or 0
         place = max(self._committed, known)
-        if (committed is None and not known) or not 0 <= last - place <= self._config.catch_up_records:
-            place = max(0, last - self._config.look_back_records)
-            if committed is not None or known:
+        is_known = committed is not None or known > 0
+        if is_known and 0 <= last - place <= self._config.catch_up_records:
+            self._told = place
+            self.position = min(place, self._look_back(place, oldest))
+            while self.position < place and await self.advance():
+                pass
+            self.position = max(self.position, place)
+        else:
+            self.position = self._look_back(last, oldest)
+            if is_known:
                 self._fanout.missed(self._partition)
-        self.position = place
+
+    def _look_back(self, place: int, oldest: int) -> int:
+        return max(0, place - self._config.look_back_records, oldest - 1)
 
     async def follow(self) -> None:
         """Reads until it is cancelled."""
@@ -107,22 +122,50 @@ class Consumer:
         if not records:
             await self._check_end(position)
             return 0
-        if records[0].position > position + 1:
+        if not self._sequence.incarnation and records[0].position > position + 1:
+            # Entries that come show themselves what is missing between them, but not what is before the first.
             oldest, _ = await self._log.bounds(TOPIC, self._partition)
             if oldest > position + 1:
                 self._gap()
         taken = 0
         for record in records:
-            changes = await self._decode(record)
-            self._fanout.absorb(changes)
+            await self._take(record)
             self.position = record.position
-            metrics.CHANGES.inc(len(changes))
-            taken += len(changes)
+            taken += len(record.payload)
             if taken >= _SLICE:
                 taken = 0
                 await asyncio.sleep(0)
         self._absorbed.append((self._clock.monotonic(), self.position))
         return len(records)
+
+    async def _take(self, record: Record) -> None:
+        name = parse_name(record.key)
+        if name is None or name.shard != self._partition:
+            await self._letters.decoded(TOPIC, self._partition, record, _refuse_name)
+            self._fanout.missed(self._partition)
+            return
+        arrival = self._sequence.arrived(name)
+        if arrival is Arrival.OLD:
+            metrics.REPEATED.inc()
+            return
+        if arrival is Arrival.RESET:
+            self._restored(name)
+        elif arrival is Arrival.GAP:
+            self._gap()
+        entry = await self._letters.decoded(TOPIC, self._partition, record, self._decode)
+        if entry is None:
+            # Whatever was in it, everyone is told the current state.
+            self._fanout.missed(self._partition)
+        elif entry.format > codec.FORMAT:
+            raise NewerFormat(f"entry {name} has format {entry.format}, and this version knows {codec.FORMAT}")
+        elif record.position > self._told:
+            metrics.ENTRIES.inc()
+            self._fanout.absorb(self._partition, entry.targets)
+        else:
+            self._fanout.remember(self._partition, entry.targets)
+
+    def _decode(self, record: Record) -> codec.Entry:
+        return codec.entry_from_record(record, self._fanout.interest)
 
     async def keep_committed(self) -> None:
         """Commits what was taken in at least a window ago, about once a second, until it is cancelled."""
@@ -164,13 +207,14 @@ class Consumer:
         metrics.GAPS.inc()
         self._fanout.missed(self._partition)
 
-    async def _decode(self, record: Record) -> list[Change]:
-        changes = await self._letters.decoded(TOPIC, self._partition, record, codec.changes_from_record)
-        if changes is None:
-            # Whatever was in it, everyone is told the current state.
-            self._fanout.missed(self._partition)
-            return []
-        return changes
+    def _restored(self, name: EntryName) -> None:
+        log.warning("the ledger is another one, everyone is told the current state", entry=str(name))
+        metrics.GAPS.inc()
+        self._fanout.restored(self._partition)
+
+
+def _refuse_name(record: Record) -> None:
+    raise codec.Undecodable(f"{record.key[:100]!r} is not the name of an entry of this partition")
 
 
 async def follow_interest(watch: Watch, fanout: Fanout) -> None:

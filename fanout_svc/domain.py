@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
 Topic = tuple[str, str]
-# (tenant, target, user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
-Change = tuple[str, str, str, str, str, int]
+# (user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
+Change = tuple[str, str, str, int]
+# (version, emojis, counts): the newest state of a target as an entry of the ledger holds it, each count the one of the
+# emoji at its place. A plain tuple, because many are kept, and the garbage collector does not look into plain ones.
+Head = tuple[int, tuple[str, ...], tuple[int, ...]]
+# What an entry says of one target: its state, and its changes where someone subscribes to what they are about. Rows
+# that changed nothing are left out.
+TargetChange = tuple[Topic, Head, Sequence[Change]]
 
 USERS = "users/"
 
@@ -89,12 +96,30 @@ class Hears:
         return f" {self.node_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class TopicStatus:
+    """What fan-out knows of a topic; `sent_version` 0: nothing was sent since somebody wants it."""
+
+    topic: Topic
+    node_ids: tuple[str, ...]
+    sent_version: int
+    storm: bool
+
+
+def totals_of(head: Head) -> Totals:
+    """The counts of a state, without emoji that no one holds, the largest first, equal ones in the order of emoji."""
+    version, emojis, counts = head
+    held = [pair for pair in zip(emojis, counts, strict=True) if pair[1] > 0]
+    return Totals(version, tuple(sorted(held, key=lambda pair: (-pair[1], pair[0]))))
+
+
 def own_topic(tenant: str, user: str) -> Topic:
     """The topic of one person."""
     return tenant, USERS + user
 
 
-def own_update(change: Change) -> OwnUpdate:
-    """What a change means to the person who made it."""
-    tenant, target, user, added, removed, version = change
-    return OwnUpdate(own_topic(tenant, user), target, added, removed, version)
+def own_update(target: Topic, change: Change) -> OwnUpdate:
+    """What a change of a target means to the person who made it."""
+    tenant, name = target
+    user, added, removed, version = change
+    return OwnUpdate(own_topic(tenant, user), name, added, removed, version)

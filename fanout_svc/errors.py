@@ -17,4 +17,8 @@ class NodeSilent(Unavailable):
     """A gateway node took too long to answer, or ended the stream."""
 
 
+class NewerFormat(Exception):
+    """An entry of the ledger was written by a newer version, and nothing behind it is read before this one is."""
+
+
 ERRORS: ErrorTable = {}

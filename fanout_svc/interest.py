@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from fanout_svc.domain import Node, Topic
+from fanout_svc.domain import USERS, Node, Topic
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -41,6 +41,8 @@ class _View:
         self.nodes: dict[str, Node] = {}
         self.topics: dict[Topic, set[str]] = {}
         self.wanted: dict[str, set[Topic]] = {}
+        # By tenant, the users whose own topics are among `topics`.
+        self.people: dict[str, set[str]] = {}
 
     def apply(self, news: News) -> Effects:
         joined: dict[str, Node] = {}
@@ -56,7 +58,7 @@ class _View:
             self.nodes[node.node_id] = joined[node.node_id] = node
         for node_id, topic, wanted in news.interests:
             if wanted:
-                self.topics.setdefault(topic, set()).add(node_id)
+                self._want(node_id, topic)
                 self.wanted.setdefault(node_id, set()).add(topic)
                 greet[node_id, topic] = None
                 ended.pop(topic, None)
@@ -71,6 +73,12 @@ class _View:
         for topic in self.wanted.pop(node_id, ()):
             self._unwant(node_id, topic, ended)
 
+    def _want(self, node_id: str, topic: Topic) -> None:
+        self.topics.setdefault(topic, set()).add(node_id)
+        tenant, name = topic
+        if name.startswith(USERS):
+            self.people.setdefault(tenant, set()).add(name[len(USERS) :])
+
     def _unwant(self, node_id: str, topic: Topic, ended: dict[Topic, None]) -> None:
         nodes = self.topics.get(topic)
         if nodes is not None:
@@ -78,6 +86,9 @@ class _View:
             if not nodes:
                 del self.topics[topic]
                 ended[topic] = None
+                tenant, name = topic
+                if name.startswith(USERS):
+                    self.people[tenant].discard(name[len(USERS) :])
 
 
 class Interest:
@@ -100,6 +111,10 @@ class Interest:
     def topics_of(self, node_id: str) -> Collection[Topic]:
         """The topics a node wants."""
         return self._view.wanted.get(node_id, ())
+
+    def people_of(self, tenant: str) -> Set[str]:
+        """The users of a tenant whose own topics some node wants."""
+        return self._view.people.get(tenant, _NOBODY)
 
     def pairs(self) -> Iterator[tuple[str, Topic]]:
         """All (node id, topic)."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc
 import pytest
-from prometheus_client import REGISTRY as REGISTRY_OF_METRICS
 
 import counter_svc.app
 import fanout_svc.app
@@ -26,6 +25,7 @@ from kit.errors import Problem
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
 from kit.tokens import Keys, open_keys
+from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import node_service_pb2 as node_pb
@@ -39,6 +39,7 @@ REGISTRY = "plaudit.session.v1.SessionRegistryService"
 COUNTER = "plaudit.counter.v1.CounterService"
 FANOUT = "plaudit.fanout.v1.FanoutService"
 REACTION = "plaudit.reaction.v1.ReactionService"
+REBUILD = f"/{COUNTER}/Rebuild"
 DESCRIBE = f"/{FANOUT}/DescribeTopics"
 GATEWAY = "plaudit.gateway.v1.NodeService"
 HOT: Key = ("default", "messages/hot")
@@ -318,46 +319,40 @@ async def test_a_node_that_stands_still_holds_up_nobody_and_gets_the_newest_only
         assert len(lively.receiver.got) == (1 + 8) * len(keys)
 
 
-async def test_changes_while_the_counter_is_down_arrive_when_it_is_back(city: City) -> None:
+async def test_updates_need_no_counter(city: City) -> None:
     async with city.registry(), city.fanout():
         node = await city.node("n1")
         async with city.counter():
             node.want(HOT)
             await node.update(HOT, 0)
-            await city.crowd.act([HOT], 10)
-            await node.assert_exact(city.crowd, HOT)
         for _ in range(3):
-            late = topics_late()
             await city.crowd.act([HOT], 10)
-            await tried_in_vain(late)
-        async with city.counter():
             await node.assert_exact(city.crowd, HOT)
 
 
-def topics_late() -> float:
-    return REGISTRY_OF_METRICS.get_sample_value("plaudit_fanout_late_topics_total") or 0
-
-
-async def tried_in_vain(before: float) -> None:
-    async def late() -> bool:
-        return topics_late() > before
-
-    await eventually(late)
+async def test_a_greeting_waits_for_a_counter_that_is_down_and_for_nothing_else(city: City) -> None:
+    async with city.registry(), city.fanout():
+        node = await city.node("n1")
+        node.want(HOT, QUIET)
+        await city.crowd.act([HOT], 10)
+        await node.assert_exact(city.crowd, HOT)
+        assert not node.updates(QUIET)
+        async with city.counter():
+            assert (await node.update(QUIET, 0)).version == 0
 
 
 async def test_a_greeting_has_the_changes_in_it_that_the_counter_has_not_counted_yet(city: City) -> None:
-    slow = DeafLog(city.log)
-    async with city.registry(), city.counter(slow), city.fanout():
+    deaf = DeafLog(city.log)
+    async with city.registry(), city.counter(deaf), city.fanout():
+        one, two = await city.node("n1"), await city.node("n2")
+        one.want(HOT)
+        await one.update(HOT, 0)
+        await city.crowd.act([QUIET], 10)  # nobody watches it
         await city.crowd.act([HOT], 10)
-        late = topics_late()
-        node = await city.node("n1")
-        node.want(HOT, QUIET)
-        await node.update(QUIET, 0)  # whose counts are ready is not kept waiting
-        await tried_in_vain(late)
-        assert not node.updates(HOT)
-        slow.listening.set()
-        await node.assert_exact(city.crowd, HOT)
-        assert len(node.updates(HOT)) == 1
+        await one.assert_exact(city.crowd, HOT)
+        two.want(HOT, QUIET)
+        await two.assert_exact(city.crowd, HOT, QUIET)
+        assert (len(two.updates(HOT)), len(two.updates(QUIET))) == (1, 1)
 
 
 async def test_what_was_on_its_way_when_the_stream_broke_is_sent_again(whole: City) -> None:
@@ -470,6 +465,46 @@ async def test_where_the_log_was_trimmed_beyond_us_everyone_is_told_the_current_
         await city.log.trim("reactions", last)
         deaf.listening.set()
         await node.assert_exact(city.crowd, HOT, QUIET)
+
+
+async def test_entries_that_come_again_are_told_once(whole: City) -> None:
+    node = await whole.node("n1")
+    node.want(("default", "users/alice"), QUIET)
+    await node.update(QUIET, 0)
+    crowd = whole.crowd
+    entries = [(crowd.next_name(), crowd.entry([crowd.toggle(HOT, "alice", emoji)])) for emoji in "👍❤😆"]
+    for name, entry in (*entries, *entries[1:]):
+        await whole.log.append("reactions", name, entry)
+    await crowd.append([crowd.toggle(QUIET, "alice", "👍")])
+    await node.assert_exact(crowd, QUIET)
+    own = [(one.key, one.version) for _, one in node.receiver.got if one.type == "own_reaction_update"]
+    assert [version for _, version in own] == [1, 2, 3, 1]
+
+
+async def test_where_an_entry_is_missing_everyone_is_told_the_current_state(city: City) -> None:
+    async with city.registry(), city.counter(), city.fanout():
+        node = await city.node("n1")
+        node.want(HOT)
+        await city.crowd.act([HOT], 10)
+        await node.assert_exact(city.crowd, HOT)
+        city.crowd.some([HOT], 10)
+        city.crowd.next_name()  # the entry with them never comes
+        request = counter_pb.RebuildRequest(tenant="default", targets=[HOT[1]]).SerializeToString()
+        await (await city.mesh()).call(REBUILD, request, timeout=20)
+        await city.crowd.act([QUIET], 1)
+        await node.assert_exact(city.crowd, HOT)
+
+
+async def test_a_restored_ledger_is_followed_from_its_first_entry(whole: City) -> None:
+    node = await whole.node("n1")
+    node.want(HOT, QUIET)
+    await node.update(HOT, 0)
+    for _ in range(3):
+        await whole.crowd.act([HOT, QUIET], 10)
+    await node.assert_exact(whole.crowd, HOT, QUIET)
+    whole.crowd.restore()
+    await whole.crowd.act([HOT, QUIET], 10)
+    await node.assert_exact(whole.crowd, HOT, QUIET)
 
 
 async def test_one_can_see_who_is_told_what(whole: City) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_svc import codec
-from fanout_svc.domain import Change, Node, OwnUpdate, Topic, Totals, Update
-from fanout_svc.interest import News
+from fanout_svc.domain import Node, OwnUpdate, TargetChange, Topic, Totals, Update, totals_of
+from fanout_svc.interest import Interest, News
 from fanout_svc.service import has_counts
 from kit.caller import Caller
 from kit.errors import Invalid
 from kit.eventlog import Record
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as session_pb
@@ -24,12 +27,65 @@ versions = st.integers(0, 2**62)
 pairs = st.lists(st.tuples(texts, st.integers(1, 2**62)), max_size=20).map(tuple)
 
 
-@given(st.lists(st.tuples(texts, texts, texts, texts, texts, versions), max_size=5))
-def test_a_log_record_comes_back_as_its_changes(given: list[Change]) -> None:
-    changes = [events.Change(*change) for change in given]
-    assert codec.changes_from_record(Record(1, "0", events.payload(changes))) == events.by_target(changes)
+A: Topic = ("default", "messages/a")
+CHANGES = [
+    events.Change(*A, "alice", "👍", "", 1),
+    events.Change(*A, "bob", "", "", 1),
+    events.Change(*A, "bob", "❤", "👍", 2),
+]
+COUNTS = {A: {"👍": 1, "❤": 5, "😆": 5}}
+
+
+def interest_in(*topics: Topic) -> Interest:
+    interest = Interest()
+    interest.apply(News(up=[Node("n1", "127.0.0.1:1", 1)], interests=[("n1", topic, True) for topic in topics]))
+    return interest
+
+
+def decoded(payload: bytes, *topics: Topic) -> Sequence[TargetChange]:
+    return codec.entry_from_record(Record(1, "one/0/1", payload), interest_in(*topics)).targets
+
+
+@given(st.lists(st.builds(events.Change, texts, texts, texts, texts, texts, versions), max_size=5))
+def test_an_entry_comes_back_as_the_states_and_the_changes_of_its_targets(given: list[events.Change]) -> None:
+    wanted = {(change.tenant, change.target) for change in given}
+    found = decoded(events.payload(given), *wanted)
+    changes = [(*topic, *change) for topic, _, changes in found for change in changes]
+    assert changes == [change for change in events.by_target(given) if change.added or change.removed]
+    assert {topic: head[0] for topic, head, _ in found} == {(one.tenant, one.target): one.version for one in given}
+
+
+def test_changes_are_read_only_where_someone_is_interested() -> None:
+    entry = events.payload(CHANGES, COUNTS)
+    ((topic, head, nobodys),) = decoded(entry)
+    assert (topic, head[0], totals_of(head)) == (A, 2, Totals(2, (("❤", 5), ("😆", 5), ("👍", 1))))
+    ((_, _, bobs),) = decoded(entry, ("default", "users/bob"), ("acme", "users/alice"))
+    ((_, _, everyones),) = decoded(entry, A)
+    assert list(nobodys) == []
+    assert bobs == [("bob", "❤", "👍", 2)]
+    assert everyones == [("alice", "👍", "", 1), ("bob", "❤", "👍", 2)]
+
+
+def test_emoji_that_nobody_holds_any_more_are_not_told() -> None:
+    ((_, head, _),) = decoded(events.payload([events.Change(*A, "alice", "", "👍", 3)]))
+    assert totals_of(head) == Totals(3, ())
+
+
+@pytest.mark.parametrize("column", ["counts", "users", "versions", "emojis"])
+def test_an_entry_whose_columns_do_not_fit_is_undecodable(column: str) -> None:
+    entry = event_pb.ReactionsChanged.FromString(events.payload(CHANGES, COUNTS))
+    del getattr(entry.targets[0], column)[-1]
     with pytest.raises(codec.Undecodable):
-        codec.changes_from_record(Record(1, "0", b"\xff\xff\xff"))
+        decoded(entry.SerializeToString(), A)
+    with pytest.raises(codec.Undecodable):
+        decoded(b"\xff\xff\xff")
+
+
+def test_an_entry_of_a_newer_format_is_not_looked_into() -> None:
+    entry = event_pb.ReactionsChanged.FromString(events.payload(CHANGES))
+    entry.format = codec.FORMAT + 1
+    found = codec.entry_from_record(Record(1, "one/0/1", entry.SerializeToString()), interest_in(A))
+    assert found == codec.Entry(codec.FORMAT + 1, ())
 
 
 @given(versions, pairs, st.booleans(), st.lists(texts, max_size=5).map(tuple))

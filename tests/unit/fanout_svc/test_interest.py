@@ -83,6 +83,16 @@ def test_a_watch_that_breaks_before_it_is_synced_leaves_no_trace() -> None:
     assert interest.apply(News(up=[N1], interests=[("n1", A, True)], synced=True)) == Effects()
 
 
+def test_one_knows_the_people_whose_own_topics_are_wanted() -> None:
+    alice, bob = ("default", "users/alice"), ("acme", "users/bob")
+    interest = synced(News(up=[N1, N2], interests=[("n1", alice, True), ("n2", alice, True), ("n1", bob, True)]))
+    assert (interest.people_of("default"), interest.people_of("acme")) == ({"alice"}, {"bob"})
+    interest.apply(News(interests=[("n1", alice, False), ("n1", bob, False), ("n1", A, True)]))
+    assert (interest.people_of("default"), interest.people_of("acme")) == ({"alice"}, set())
+    interest.apply(News(down=["n2"]))
+    assert not interest.people_of("default")
+
+
 @given(st.integers(0, 100_000))
 def test_effects_keep_a_follower_right_whatever_happens(seed: int) -> None:
     """Who follows the effects alone has joined exactly the nodes there are, and greeted all they want."""

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from fanout_svc.domain import OwnUpdate, own_update
 from fanout_svc.outbox import Entry, Outbox
 
+POST = ("default", "posts/1")
+
 
 def entry(key: str, version: int, state: bool = True) -> Entry[str, str]:
     return Entry(key, version, f"{key}{version}", state)
@@ -105,9 +107,9 @@ def test_a_receiver_ends_with_the_newest_of_every_key_whatever_breaks(seed: int)
 
 
 def test_a_switch_is_never_replaced_by_a_word_on_one_of_its_emoji() -> None:
-    switch = own_update(("default", "posts/1", "alice", "❤", "👍", 7))
-    off = own_update(("default", "posts/1", "alice", "", "❤", 8))
-    on = own_update(("default", "posts/1", "alice", "❤", "", 9))
+    switch = own_update(POST, ("alice", "❤", "👍", 7))
+    off = own_update(POST, ("alice", "", "❤", 8))
+    on = own_update(POST, ("alice", "❤", "", 9))
     assert switch == OwnUpdate(("default", "users/alice"), "posts/1", "❤", "👍", 7)
     assert off.key == on.key
     assert switch.key != off.key

@@ -1,0 +1,153 @@
+"""What fan-out tells whom, and what it asks the counter for."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanout_svc.domain import OwnUpdate, Topic
+from fanout_svc.interest import News
+from tests.unit.fanout_svc.stage import counts, staged
+
+A: Topic = ("default", "messages/a")
+B: Topic = ("default", "messages/b")
+ALICE: Topic = ("default", "users/alice")
+
+
+async def test_an_update_is_told_without_a_question() -> None:
+    async with staged() as stage:
+        stage.counter.totals[A] = counts(0)
+        stage.wants("n1", A, ALICE)
+        await stage.until(lambda: stage.told("n1", A) == [0])
+        stage.changes(A, 1)
+        await stage.until(lambda: stage.told("n1", A) == [0, 1])
+        stage.changes(A, 2)
+        await stage.until(lambda: stage.told("n1", A) == [0, 1, 2])
+        assert stage.counter.asked == [{A: 0}]
+        own = [one for one in stage.nodes.got["n1"] if isinstance(one, OwnUpdate)]
+        assert [(one.topic, one.target, one.added, one.version) for one in own] == [
+            (ALICE, A[1], "👍", 1),
+            (ALICE, A[1], "👍", 2),
+        ]
+
+
+async def test_a_node_is_greeted_from_memory_where_the_target_was_changed_lately() -> None:
+    async with staged() as stage:
+        stage.changes(A, 7)  # nobody subscribes to it yet
+        stage.wants("n1", A)
+        await stage.until(lambda: stage.told("n1", A) == [7])
+        assert not stage.counter.asked
+
+
+async def test_a_greeting_after_missed_changes_is_asked_for_at_the_known_version() -> None:
+    async with staged() as stage:
+        stage.changes(A, 7)
+        stage.wants("n1", A)
+        await stage.until(lambda: stage.told("n1", A) == [7])
+        stage.counter.totals[A] = counts(9)
+        stage.fanout.missed(0)
+        await stage.until(lambda: stage.told("n1", A) == [7, 9])
+        assert stage.counter.asked == [{A: 7}]
+        assert stage.nodes.gaps == 1
+
+
+async def test_missed_changes_do_not_make_one_forget_what_version_a_target_had() -> None:
+    async with staged() as stage:
+        stage.changes(A, 7)  # nobody subscribes to it yet
+        stage.fanout.missed(0)
+        stage.counter.totals[A] = counts(6)
+        stage.wants("n1", A)
+        await stage.until(lambda: len(stage.counter.asked) > 2)
+        assert stage.counter.asked[0] == {A: 7}
+        assert not stage.told("n1", A)
+        stage.counter.totals[A] = counts(7)
+        await stage.until(lambda: stage.told("n1", A) == [7])
+
+
+async def test_a_greeting_is_never_older_than_what_was_sent() -> None:
+    async with staged() as stage:
+        stage.changes(A, 7)
+        stage.wants("n1", A)
+        await stage.until(lambda: stage.told("n1", A) == [7])
+        stage.counter.totals[A] = counts(6)
+        stage.fanout.missed(0)
+        await stage.until(lambda: len(stage.counter.asked) > 2)
+        assert stage.told("n1", A) == [7]
+        stage.counter.totals[A] = counts(8)
+        await stage.until(lambda: stage.told("n1", A) == [7, 8])
+
+
+async def test_a_change_while_a_greeting_is_asked_for_is_told_at_once_and_outdates_the_answer() -> None:
+    async with staged() as stage:
+        stage.counter.may_answer.clear()
+        stage.counter.totals[A] = counts(3)
+        stage.wants("n1", A)
+        await stage.until(lambda: len(stage.counter.asked) == 1)
+        stage.changes(A, 4)
+        await stage.until(lambda: stage.told("n1", A) == [4])
+        stage.counter.may_answer.set()
+        stage.counter.totals[B] = counts(0)
+        stage.wants("n1", B)
+        await stage.until(lambda: stage.told("n1", B) == [0])
+        assert set(stage.told("n1", A)) == {4}
+
+
+async def test_an_update_that_a_greeting_has_overtaken_is_not_told() -> None:
+    async with staged() as stage:
+        stage.counter.totals[A] = counts(5)  # the counter is ahead of the log
+        stage.counter.totals[B] = counts(0)
+        stage.wants("n1", A, B)
+        await stage.until(lambda: stage.told("n1", A) == [5] and stage.told("n1", B) == [0])
+        stage.changes(A, 4)
+        stage.changes(B, 1)
+        await stage.until(lambda: stage.told("n1", B) == [0, 1])
+        assert stage.told("n1", A) == [5]
+        stage.changes(A, 6)
+        await stage.until(lambda: stage.told("n1", A) == [5, 6])
+
+
+async def test_a_greeting_waits_for_a_counter_that_is_down() -> None:
+    async with staged() as stage:
+        stage.counter.down = True
+        stage.wants("n1", A)
+        await stage.until(lambda: len(stage.counter.asked) > 2)
+        stage.counter.down = False
+        stage.counter.totals[A] = counts(2)
+        await stage.until(lambda: stage.told("n1", A) == [2])
+
+
+async def test_a_topic_that_nobody_wants_any_more_is_not_asked_for_again() -> None:
+    async with staged() as stage:
+        stage.counter.down = True
+        stage.wants("n1", A)
+        await stage.until(lambda: len(stage.counter.asked) > 2)
+        stage.fanout.hear(News(interests=[("n1", A, False)]))
+        stage.counter.totals[B] = counts(0)
+        stage.counter.asked.clear()
+        stage.counter.down = False
+        stage.wants("n1", B)
+        await stage.until(lambda: stage.told("n1", B) == [0])
+        assert all(set(asked) == {B} for asked in stage.counter.asked[1:])
+        assert not stage.told("n1", A)
+
+
+async def test_after_a_restore_lower_versions_are_told() -> None:
+    async with staged() as stage:
+        stage.changes(A, 7)
+        stage.wants("n1", A)
+        await stage.until(lambda: stage.told("n1", A) == [7])
+        stage.counter.totals[A] = counts(5)
+        stage.fanout.restored(0)
+        await stage.until(lambda: stage.told("n1", A) == [7, 5])
+
+
+@pytest.mark.parametrize("many", [1, 450])
+async def test_everyone_is_told_the_state_when_a_partition_is_taken_over(many: int) -> None:
+    async with staged() as stage:
+        topics = [("default", f"messages/{n}") for n in range(many)]
+        stage.fanout.unfollow(0)
+        stage.wants("n1", *topics)
+        stage.fanout.prepare(0)
+        stage.fanout.remember(0, [(topic, (3, ("👍",), (3,)), ()) for topic in topics])
+        stage.fanout.follow(0)
+        await stage.until(lambda: all(stage.told("n1", topic) == [3] for topic in topics))
+        assert not stage.counter.asked
