@@ -1,4 +1,4 @@
-"""The rpcs of the counter: decode, ask, encode."""
+"""The rpcs of the counter: decode, call, encode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import grpc
 
 from counter_svc import codec
 from counter_svc.domain import Key
-from counter_svc.service import Shards
+from counter_svc.service import Counters
 from kit.caller import Caller, caller
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
@@ -22,7 +22,7 @@ _HASTE = 0.02
 class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
     """See the contract."""
 
-    def __init__(self, counts: Shards) -> None:
+    def __init__(self, counts: Counters) -> None:
         self._counts = counts
 
     async def GetReactionCounts(
@@ -41,8 +41,8 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
         self, request: pb.WatchCountsRequest, context: Context
     ) -> AsyncIterator[pb.WatchCountsResponse]:
         """See the contract."""
-        async for news in self._counts.watch(codec.watched_from_pb(request, caller())):
-            yield codec.news_to_pb(news)
+        async for changes in self._counts.watch(codec.watched_from_pb(request, caller())):
+            yield codec.changes_to_pb(changes)
 
     async def Rebuild(self, request: pb.RebuildRequest, context: Context | None) -> pb.RebuildResponse:
         """See the contract."""

@@ -1,11 +1,11 @@
-"""The other nodes of the room, over the mesh."""
+"""The other counters, over the mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from counter_svc import codec
-from counter_svc.domain import Key, Rebuilt
+from counter_svc.domain import Key, Recounted
 from kit.errors import RemoteError, Unavailable
 from kit.mesh import Mesh
 from kit.partitions import partition_key
@@ -25,7 +25,9 @@ class MeshPeers:
         self._count = count
         self._timeout = timeout
 
-    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> tuple[Collection[int], Rebuilt]:
+    async def rebuild(
+        self, partitions: Collection[int], keys: Sequence[Key] | None
+    ) -> tuple[Collection[int], Recounted]:
         """See `ports.Peers`. Each node is asked for all of its partitions at once."""
         by_node: dict[str, list[int]] = {}
         nodes = self._mesh.hosts(SERVICE)
@@ -45,7 +47,7 @@ class MeshPeers:
                     drifted += done.drifted
             except RemoteError as error:
                 if error.reason not in _ELSEWHERE:
-                    raise Unavailable(f"{node} did not count anew: {error.message}", retry_after=0.5) from None
+                    raise Unavailable(f"{node} did not recount: {error.message}", retry_after=0.5) from None
             else:
                 answered += own
-        return answered, Rebuilt(targets, drifted)
+        return answered, Recounted(targets, drifted)

@@ -68,6 +68,30 @@ class Script:
         except refused.NoScriptError:
             return await self._ask("EVAL", self._text, keys, args)  # and the server remembers it from now on
 
+    async def each(self, calls: Sequence[tuple[str, Sequence[str | bytes | int | float]]]) -> list[Any]:
+        """Runs it once for each of these keys with its arguments, in one round trip, and returns the answers.
+
+        The calls are independent of each other. Raises as a pipeline does: where one fails, others may be done.
+        """
+        answers = await self._pipelined("EVALSHA", self._sha, calls)
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, refused.NoScriptError)]
+        if unknown:
+            again = await self._pipelined("EVAL", self._text, [calls[at] for at in unknown])
+            for at, answer in zip(unknown, again, strict=True):
+                answers[at] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise OutcomeUnknown(f"Redis refused {self._name}: {answer}") from None
+        return answers
+
+    async def _pipelined(
+        self, how: str, which: str, calls: Sequence[tuple[str, Sequence[str | bytes | int | float]]]
+    ) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for key, args in calls:
+            pipeline.execute_command(how, which, 1, key, *args)
+        return await pipeline.execute(raise_on_error=False)
+
     async def _ask(self, how: str, which: str, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
         return await self._client.ask(self._name, how, which, len(keys), *keys, *args, reads=self._reads)
 
