@@ -20,12 +20,16 @@ from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.type.v1 import counts_pb2 as type_pb
 
 
+# The newest format of entries that is understood here.
+FORMAT = 1
+
+
 class Undecodable(Exception):
     """A log record that is not what it should be."""
 
 
 class Entry(NamedTuple):
-    """What is read of an entry of the ledger; of a newer format, `rows` may mean something else."""
+    """What is read of an entry of the ledger; nothing of one whose format is above `FORMAT`."""
 
     name: EntryName
     format: int
@@ -39,6 +43,9 @@ def entry_from_record(record: Record) -> Entry:
         raise Undecodable(f"{record.key[:50]!r} is not the name of an entry")
     try:
         message = event_pb.ReactionsChanged.FromString(record.payload)
+        if message.format > FORMAT:
+            return Entry(name, message.format, ())
+        # The columns of the changes are long, and stay as they are.
         rows = [
             ((row.tenant, row.target), row.version, dict(zip(row.emojis, row.counts, strict=True)))
             for row in message.targets

@@ -19,8 +19,6 @@ from kit.ledger.entry import Sequence as LedgerSequence
 log = structlog.get_logger()
 TOPIC = "reactions"
 GROUP = "counter"
-# The newest format of entries that is understood here.
-_FORMAT = 1
 # Records before the start that are read once more: the entries of a shard may be on the log twice, and an entry that is
 # there may be a moment ahead of its tables.
 _LOOK_BACK = 64
@@ -130,8 +128,8 @@ class Consumer:
                 self._entries.arrived(name)
             self._missed("a record cannot be read")
             return 0
-        if entry.format > _FORMAT:
-            raise NewerFormat(f"an entry has the format {entry.format}; this version reads up to {_FORMAT}")
+        if entry.format > codec.FORMAT:
+            raise NewerFormat(f"an entry has the format {entry.format}; this version reads up to {codec.FORMAT}")
         arrival = self._entries.arrived(entry.name)
         metrics.ENTRIES.labels(arrival.value).inc()
         if arrival is Arrival.OLD:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from plaudit.event.v1 import reaction_events_pb2 as pb
@@ -27,8 +27,8 @@ def by_target(changes: Iterable[Change]) -> list[Change]:
     return [change for rows in found.values() for change in rows]
 
 
-def payload(changes: Iterable[Change]) -> bytes:
-    """One record of these changes."""
+def payload(changes: Iterable[Change], counts: Mapping[tuple[str, str], Mapping[str, int]] | None = None) -> bytes:
+    """One record of these changes; `counts`: of each target after its last change, 0 where they are not given."""
     record = pb.ReactionsChanged()
     targets: dict[tuple[str, str], pb.TargetChanged] = {}
     for tenant, target, user, added, removed, version in changes:
@@ -43,6 +43,11 @@ def payload(changes: Iterable[Change]) -> bytes:
         columns.added.append(places.index(added))
         columns.removed.append(places.index(removed))
         columns.versions.append(version)
+        columns.version = version
+    for key, columns in targets.items():
+        held = (counts or {}).get(key, {})
+        columns.emojis.extend(emoji for emoji in held if emoji not in columns.emojis)
+        columns.counts.extend(held.get(emoji, 0) for emoji in columns.emojis)
     return record.SerializeToString()
 
 

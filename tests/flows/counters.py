@@ -24,7 +24,7 @@ from kit.tokens import Keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
-from tests.events import Change, payload
+from tests.events import Change
 from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, Key
 
 LIMITS = ServerLimits(grace=0.5)
@@ -52,13 +52,14 @@ class PartedCrowd(Crowd):
         for change in changes:
             parted.setdefault(partition_of(change.tenant, change.target, count), []).append(change)
         for partition, part in parted.items():
-            position = await self._append(partition, payload(part))
+            position = await self._append(partition, self.entry(part))
         return position
 
     async def _append(self, partition: int, record: bytes) -> int:
+        name = self.next_name(partition)
         while True:
             try:
-                return int(await self.log.append(TOPIC, str(partition), record, partition))
+                return int(await self.log.append(TOPIC, name, record, partition))
             except Unavailable:  # nothing was done: a busy machine
                 await asyncio.sleep(0.1)
 

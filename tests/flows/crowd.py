@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from kit.adapters.sqlite_log import SqliteLog
 from kit.eventlog import Record
+from kit.ledger.entry import EntryName
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.events import Change, payload
@@ -31,6 +32,10 @@ class Crowd:
         self.log = log
         self.versions: Counter[Key] = Counter()
         self.held: dict[Key, set[tuple[str, str]]] = {}
+        self.incarnation = "one"
+        self._positions: Counter[int] = Counter()
+        self._counts: dict[Key, Counter[str]] = {}
+        self._counts_at: dict[tuple[Key, int], dict[str, int]] = {}
         self._random = random.Random(seed)
 
     def toggle(self, key: Key, user: str, emoji: str) -> Change:
@@ -39,11 +44,32 @@ class Crowd:
         on = (user, emoji) not in held
         held ^= {(user, emoji)}
         self.versions[key] += 1
+        counts = self._counts.setdefault(key, Counter())
+        counts[emoji] += 1 if on else -1
+        self._counts_at[key, self.versions[key]] = dict(counts)
         return Change(*key, user, emoji if on else "", "" if on else emoji, self.versions[key])
 
     async def append(self, changes: Sequence[Change]) -> int:
-        """Logs events in one record."""
-        return await self.log.append(TOPIC, "0", payload(changes))
+        """Logs events in one entry."""
+        return await self.log.append(TOPIC, self.next_name(), self.entry(changes))
+
+    def restore(self) -> None:
+        """The ledger is another one from now on, as after a restore from a backup."""
+        self.incarnation += "'"
+        self._positions.clear()
+
+    def next_name(self, shard: int = 0) -> str:
+        """The name of the next entry of a shard; every call takes one."""
+        self._positions[shard] += 1
+        return str(EntryName(self.incarnation, shard, self._positions[shard]))
+
+    def entry(self, changes: Sequence[Change]) -> bytes:
+        """An entry with the counts as the last of these changes left them."""
+        counts: dict[Key, dict[str, int]] = {}
+        for change in changes:
+            key = (change.tenant, change.target)
+            counts[key] = self._counts_at.pop((key, change.version), {})
+        return payload(changes, counts)
 
     def some(self, keys: Sequence[Key], count: int, users: int = 50) -> list[Change]:
         """Toggles of random people on random targets."""
@@ -110,7 +136,7 @@ class DeafLog:
 
 
 class CrowdServicer(pb_grpc.ReactionServiceServicer):
-    """Counts a crowd's records, as the reaction service does."""
+    """Knows a crowd's heads and counts its records, as the reaction service does."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -128,6 +154,18 @@ class CrowdServicer(pb_grpc.ReactionServiceServicer):
             self._add(response, keys[at])
         if at + 1 < len(keys):
             response.next_page_token = str(at + 1)
+        return response
+
+    async def BatchGetTargetCounts(
+        self, request: pb.BatchGetTargetCountsRequest, context: object
+    ) -> pb.BatchGetTargetCountsResponse:
+        """See the contract."""
+        response = pb.BatchGetTargetCountsResponse()
+        for key in zip(request.tenants, request.targets, strict=True):
+            version, counts = self._crowd.truth(key)
+            row = response.counts.add(target=key[1], version=version)
+            for emoji, count in counts.items():
+                row.reactions.add(emoji=emoji, count=count)
         return response
 
     def _add(self, response: pb.TallyReactionsResponse, key: Key) -> None:
