@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -49,11 +48,15 @@ class Audit:
         self._shared = shared
         self._partitions = partitions
 
-    async def recount(self, part: Audited, keys: Sequence[Key]) -> Recounted:
+    async def recount(self, part: Audited, keys: Sequence[Key], found_by: str = "rebuild") -> Recounted:
         """Compares these targets of a partition. Raises `RecordsUnreachable`; then repeating is harmless."""
         unique = list(dict.fromkeys(keys))
-        drifted = await self._compare(part, unique, adopt_newer=True)
-        metrics.drifted("rebuild", drifted)
+        drifted = 0
+        for start in range(0, len(unique), _AT_ONCE):
+            drifted += await self._compare(part, unique[start : start + _AT_ONCE])
+        metrics.drifted(found_by, drifted)
+        if drifted:
+            log.error("counts had drifted from the records", targets=len(unique), drifted=drifted, found_by=found_by)
         return Recounted(len(unique), drifted)
 
     async def recount_all(self, parts: Sequence[Audited]) -> Recounted:
@@ -76,42 +79,28 @@ class Audit:
             drifted += (await self.recount(by_number[number], list(rest))).drifted
         return Recounted(targets, drifted)
 
-    async def sample(self, part: Audited, recent: Sequence[Key], size: int) -> Recounted:
-        """Compares some of the lately changed targets."""
-        keys = random.sample(recent, min(size, len(recent)))
-        done = Recounted(len(keys), await self._compare(part, keys, adopt_newer=False))
-        metrics.CHECKED.inc(done.targets)
-        metrics.drifted("sample", done.drifted)
-        if done.drifted:
-            log.error("counts had drifted from the records", targets=done.targets, drifted=done.drifted)
-        return done
-
-    async def _compare(self, part: Audited, keys: Sequence[Key], *, adopt_newer: bool) -> int:
+    async def _compare(self, part: Audited, left: Sequence[Key]) -> int:
         drifted = 0
-        for start in range(0, len(keys), _AT_ONCE):
-            left = keys[start : start + _AT_ONCE]
-            for attempt in range(_ATTEMPTS):
-                seen = {key: part.counts.peek(key) for key in left}
-                shared = await self._read_shared(left)
-                truths = await self._records.tally(left)
-                again: list[Key] = []
-                for key in left:
-                    truth = truths[key]
-                    claims = [value for value in (seen[key], shared.get(key)) if value is not None]
-                    newest = max((value.version for value in claims), default=0)
-                    if newest > truth.version and attempt + 1 < _ATTEMPTS:
-                        again.append(key)
-                    elif newest > truth.version or any(
-                        value.version == truth.version and value != truth for value in claims
-                    ):
-                        drifted += 1
-                        part.correct(key, truth, seen[key])
-                    elif adopt_newer and claims and any(value.version < truth.version for value in claims):
-                        part.behind(key, truth)
-                left = again
-                if not left:
-                    break
-                await asyncio.sleep(_PAUSE)
+        for attempt in range(_ATTEMPTS):
+            seen = {key: part.counts.peek(key) for key in left}
+            shared = await self._read_shared(left)
+            truths = await self._records.tally(left)
+            again: list[Key] = []
+            for key in left:
+                truth = truths[key]
+                claims = [value for value in (seen[key], shared.get(key)) if value is not None]
+                ahead = any(value.version > truth.version for value in claims)
+                if ahead and attempt + 1 < _ATTEMPTS:
+                    again.append(key)
+                elif ahead or any(value.version == truth.version and value != truth for value in claims):
+                    drifted += 1
+                    part.correct(key, truth, seen[key])
+                elif any(value.version < truth.version for value in claims):
+                    part.behind(key, truth)
+            left = again
+            if not left:
+                break
+            await asyncio.sleep(_PAUSE)
         return drifted
 
     async def _read_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:

@@ -19,7 +19,6 @@ from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.type.v1 import counts_pb2 as type_pb
 
-
 # The newest format of entries that is understood here.
 FORMAT = 1
 
@@ -121,7 +120,7 @@ def rebuilt_to_pb(done: Recounted) -> pb.RebuildResponse:
 
 
 def rebuild_to_pb(partitions: Sequence[int], keys: Sequence[Key] | None) -> list[bytes]:
-    """Requests to recount targets of some partitions, by tenant, not too many at once; None: all, in one request."""
+    """Requests to recount targets of some partitions, by tenant; None: all, in one request."""
     if keys is None:
         return [pb.RebuildRequest(partitions=partitions).SerializeToString()]
     return [
@@ -173,11 +172,7 @@ def _by_tenant(keys: Sequence[Key]) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for tenant, target in dict.fromkeys(keys):
         found.setdefault(tenant, []).append(target)
-    return [
-        (tenant, targets[start : start + MAX_TARGETS])
-        for tenant, targets in found.items()
-        for start in range(0, len(targets), MAX_TARGETS)
-    ]
+    return list(found.items())
 
 
 def _totals(row: type_pb.TargetCounts) -> Totals:

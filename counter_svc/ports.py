@@ -50,11 +50,10 @@ class Records(Protocol):
 class Peers(Protocol):
     """The other counters, which follow the other partitions."""
 
-    async def rebuild(
-        self, partitions: Collection[int], keys: Sequence[Key] | None
-    ) -> tuple[Collection[int], Recounted]:
-        """Has these targets of some partitions (None: all) recounted; returns the partitions this was done for.
+    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> Recounted:
+        """Has those of these targets recounted that are in some partitions (None: all).
 
-        The others are changing hands. Raises `kit.errors.Unavailable`.
+        Raises `errors.Moved` where a node does not answer, or does not follow a partition any more; then it may be done
+        in part.
         """
         ...

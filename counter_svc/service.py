@@ -16,7 +16,7 @@ from counter_svc.errors import Draining, Moved, NotCaughtUp, RecordsUnreachable
 from counter_svc.partition import FollowedPartition
 from counter_svc.ports import Peers, Records, SharedCounts
 from counter_svc.publisher import Publisher
-from counter_svc.waiting import Waiters, Watcher, Watchers
+from counter_svc.waiting import Watchers
 from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.target import partition_of
@@ -24,7 +24,6 @@ from kit.target import partition_of
 # How long the log may take to bring a version before the head is read.
 _LOG_SECONDS = 0.05
 _PAUSE_SECONDS = 0.05
-_MOVING_SECONDS = 0.1
 _LEAST_CAPACITY = 2_000
 
 
@@ -47,8 +46,8 @@ class Counters:
         self._partitions = event_log.partitions(TOPIC)
         self._followed: dict[int, FollowedPartition] = {}
         self._serving: dict[int, FollowedPartition] = {}
-        self._waiters = Waiters()
         self._watchers = Watchers()
+        self._watches = 0
         self._audit = Audit(records, shared, self._partitions)
         self._publisher: Publisher | None = None
         if shared is not None:
@@ -149,58 +148,48 @@ class Counters:
         Has at most one pending entry per target. Raises `Overloaded` above the configured number of watchers and
         `Draining` when the service stops.
         """
-        if len(self._watchers) >= self._config.max_watchers:
+        if self._watches >= self._config.max_watchers:
             raise Overloaded("too many watchers", retry_after=1.0)
+        self._watches += 1
         sent: dict[Key, int] = {}
-        with self._watchers.added(keys) as watcher:
-            while True:
-                pending = await watcher.pending()
-                if self._draining:
-                    raise Draining("counts are not served here any longer", retry_after=0.1)
-                now = await self.get(pending)
-                # A correction may lower a version; what a watcher has seen stays.
-                changes = [
-                    (key, value) for key, value in zip(pending, now, strict=True) if value.version > sent.get(key, -1)
-                ]
-                if changes:
-                    sent.update((key, value.version) for key, value in changes)
-                    yield changes
-                    await self._pause(watcher)
+        try:
+            with self._watchers.added(keys) as watcher:
+                while True:
+                    pending = await watcher.pending()
+                    if self._draining:
+                        raise Draining("counts are not served here any longer", retry_after=0.1)
+                    now = zip(pending, await self.get(pending), strict=True)
+                    # A correction may lower a version; what a watcher has seen stays.
+                    changes = [(key, value) for key, value in now if value.version > sent.get(key, -1)]
+                    if changes:
+                        sent.update((key, value.version) for key, value in changes)
+                        yield changes
+                        # More changes meet in one answer; the drain does not wait.
+                        await watcher.rest(self._config.watch_seconds)
+        finally:
+            self._watches -= 1
 
     async def rebuild(self, keys: Sequence[Key] | None, partitions: Sequence[int] = ()) -> Recounted:
-        """Compares these targets with their records, None: all, on the nodes that have them; with `partitions` only
-        theirs, and here. Repeating it is harmless.
+        """Compares these targets with their records, None: all, on the nodes that follow their partitions.
 
-        Waits for partitions that change hands, as long as the patience is. Raises `RecordsUnreachable`, and `Moved`
-        where a partition is not followed here.
+        With `partitions` only theirs, and here. Raises `RecordsUnreachable`, and `Moved` where a partition is changing
+        hands. Repeating it is harmless.
         """
-        by_partition: dict[int, list[Key]] = {}
-        for key in keys or ():
-            by_partition.setdefault(self._partition(key), []).append(key)
         wanted = set(partitions or range(self._partitions))
-        left = wanted if keys is None else wanted & by_partition.keys()
-        until = asyncio.get_running_loop().time() + self._config.patience_seconds
-        done: list[Recounted] = []
-        while True:
-            here = [part for number, part in self._followed.items() if number in left]
-            away = sorted(left - self._followed.keys())
-            if away and partitions:
-                raise Moved("another node follows this partition now", retry_after=0.1)
-            if keys is None:
-                done += [await self._audit.recount_all(here)] if here else []
-            else:
-                done += [await self._audit.recount(part, by_partition[part.number]) for part in here]
-            left = left - {part.number for part in here}
-            if away:
-                asked = None if keys is None else [key for number in away for key in by_partition[number]]
-                answered, found = await self._peers.rebuild(away, asked)
-                done.append(found)
-                left = left.difference(answered)
-            if not left:
-                return Recounted(sum(one.targets for one in done), sum(one.drifted for one in done))
-            if asyncio.get_running_loop().time() > until:
-                raise Moved("no node follows this partition now", retry_after=0.5)
-            await asyncio.sleep(_MOVING_SECONDS)
+        if keys is not None:
+            wanted &= {self._partition(key) for key in keys}
+        here = [part for number, part in self._followed.items() if number in wanted]
+        away = wanted - self._followed.keys()
+        if away and partitions:
+            raise Moved("another node follows this partition now", retry_after=0.5)
+        done = [await self._peers.rebuild(away, keys)] if away else []
+        if keys is None:
+            done += [await self._audit.recount_all(here)] if here else []
+        else:
+            for part in here:
+                own = [key for key in keys if self._partition(key) == part.number]
+                done.append(await self._audit.recount(part, own))
+        return Recounted(sum(one.targets for one in done), sum(one.drifted for one in done))
 
     def drain(self) -> None:
         """Ends all watches with `Draining`."""
@@ -209,39 +198,31 @@ class Counters:
 
     async def _look(self, least: Mapping[Key, int], found: dict[Key, Totals]) -> None:
         """Looks for the targets that are not found yet, in every place once. Raises `RecordsUnreachable`."""
-        left = await self._look_in_memory({key: least[key] for key in least.keys() - found.keys()}, found)
-        away = [key for key in left if self._partition(key) not in self._serving]
-        if away and self._shared is not None:
-            shared = await self._look_in_shared(away)
-            found.update((key, value) for key, value in shared.items() if value.version >= least[key])
-            left = {key: version for key, version in left.items() if key not in found}
-        if left:
-            heads = await self._read_heads(list(left))
-            found.update((key, value) for key, value in heads.items() if value.version >= least[key])
+        await self._look_in_memory(least, found)
+        places = (self._look_in_shared, self._read_heads)
+        for look in places:
+            left = [key for key in least if key not in found]
+            if left:
+                values = await look(left)
+                found.update((key, value) for key, value in values.items() if value.version >= least[key])
 
-    async def _look_in_memory(self, least: Mapping[Key, int], found: dict[Key, Totals]) -> dict[Key, int]:
-        """Waits a moment for what the log is about to bring; returns what was not there."""
-        behind: dict[Key, int] = {}
-        for key, version in least.items():
-            value = self._peek(key)
-            if value is not None and value.version >= version:
-                found[key] = value
-            elif value is not None:
-                behind[key] = version
-        if behind:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOG_SECONDS):
-                    await self._waiters.for_versions(behind)
-            for key, version in behind.items():
-                value = self._peek(key)
-                if value is not None and value.version >= version:
-                    found[key] = value
-        return {key: version for key, version in least.items() if key not in found}
+    async def _look_in_memory(self, least: Mapping[Key, int], found: dict[Key, Totals]) -> None:
+        """Waits a moment for what the log is about to bring of targets that are in memory."""
+        left = [key for key in least if key not in found and self._peek(key) is not None]
+        with suppress(TimeoutError), self._watchers.added(left) as watcher:
+            async with asyncio.timeout(_LOG_SECONDS):
+                while left:
+                    await watcher.pending()
+                    values = [(key, self._peek(key) or Totals()) for key in left]
+                    found.update((key, value) for key, value in values if value.version >= least[key])
+                    left = [key for key in left if key not in found]
 
     async def _look_in_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
-        if self._shared is not None:
+        """Those of other nodes' targets that are in the shared counts."""
+        away = [key for key in keys if self._partition(key) not in self._serving]
+        if away and self._shared is not None:
             with suppress(Unavailable, OutcomeUnknown):
-                return await self._shared.get(keys)
+                return await self._shared.get(away)
         return {}
 
     async def _read_heads(self, keys: Sequence[Key]) -> dict[Key, Totals]:
@@ -271,18 +252,13 @@ class Counters:
         while True:
             await asyncio.sleep(self._config.flush_seconds)
             away = [key for key in self._watchers.watched() if self._partition(key) not in self._serving]
-            found = dict(await self._look_in_shared(away)) if away else {}
+            found = dict(await self._look_in_shared(away))
             missing = [key for key in away if key not in found]
             if missing:
                 with suppress(RecordsUnreachable):
                     found.update(await self._read_heads(missing))
             self._watchers.changed(key for key, value in found.items() if value.version != seen.get(key))
             seen = {key: value.version for key, value in found.items()}
-
-    async def _pause(self, watcher: Watcher) -> None:
-        # More changes meet in one answer; the drain does not wait.
-        if self._config.watch_seconds and not self._draining:
-            await watcher.rest(self._config.watch_seconds)
 
     def _peek(self, key: Key) -> Totals | None:
         part = self._serving.get(self._partition(key))
@@ -313,5 +289,4 @@ class Counters:
             self._watchers.changed(key for key in self._watchers.watched() if self._partition(key) in turned)
 
     def _changed(self, values: Sequence[tuple[Key, Totals]]) -> None:
-        self._waiters.changed(values)
         self._watchers.changed(key for key, _ in values)

@@ -1,53 +1,12 @@
-"""Waits for versions and for changes. No wait lasts longer than its caller."""
+"""Waits for changes. No wait lasts longer than its caller."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from counter_svc.domain import Key, Totals
-
-
-class _Waiter:
-    __slots__ = ("future", "unmet")
-
-    def __init__(self, unmet: dict[Key, int]) -> None:
-        self.unmet = unmet
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
-class Waiters:
-    """Futures that end when targets have reached versions."""
-
-    def __init__(self) -> None:
-        self._by_key: dict[Key, list[_Waiter]] = {}
-
-    async def for_versions(self, unmet: Mapping[Key, int]) -> None:
-        """Waits until every target has reached its version."""
-        waiter = _Waiter(dict(unmet))
-        for key in unmet:
-            self._by_key.setdefault(key, []).append(waiter)
-        try:
-            await waiter.future
-        finally:
-            for key in unmet:
-                others = self._by_key[key]
-                others.remove(waiter)
-                if not others:
-                    del self._by_key[key]
-
-    def changed(self, values: Iterable[tuple[Key, Totals]]) -> None:
-        """Ends the waits for these versions."""
-        by_key = self._by_key
-        if not by_key:
-            return
-        for key, value in values:
-            for waiter in by_key.get(key, ()):
-                if value.version >= waiter.unmet.get(key, 0):
-                    waiter.unmet.pop(key, None)
-                    if not waiter.unmet and not waiter.future.done():
-                        waiter.future.set_result(None)
+from counter_svc.domain import Key
 
 
 class Watcher:
@@ -93,9 +52,6 @@ class Watchers:
     def __init__(self) -> None:
         self._by_key: dict[Key, set[Watcher]] = {}
         self._all: set[Watcher] = set()
-
-    def __len__(self) -> int:
-        return len(self._all)
 
     @contextmanager
     def added(self, keys: Sequence[Key]) -> Iterator[Watcher]:
