@@ -31,6 +31,10 @@ class Audited(Protocol):
         """Takes the counts of the records, unless memory has changed since `seen`, and replaces what is shared."""
         ...
 
+    async def share(self) -> None:
+        """Shares what was corrected, where that can be done now."""
+        ...
+
     def behind(self, key: Key, truth: Totals) -> None:
         """Takes newer counts that the records have, and shares them."""
         ...
@@ -54,6 +58,8 @@ class Audit:
         drifted = 0
         for start in range(0, len(unique), _AT_ONCE):
             drifted += await self._compare(part, unique[start : start + _AT_ONCE])
+        if drifted:
+            await part.share()
         metrics.drifted(found_by, drifted)
         if drifted:
             log.error("counts had drifted from the records", targets=len(unique), drifted=drifted, found_by=found_by)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -19,6 +19,7 @@ from counter_svc.domain import Key, PartitionCounts, Row, Totals
 from counter_svc.ports import Records
 from counter_svc.publisher import Publisher
 from kit.engines import Log
+from kit.errors import OutcomeUnknown, Unavailable
 from kit.tasks import background, keep_running
 
 log = structlog.get_logger()
@@ -110,6 +111,12 @@ class FollowedPartition:
         self._on_changed([(key, value)])
         if self._publisher is not None:
             self._publisher.add([(key, value)], corrected=True)
+
+    async def share(self) -> None:
+        """Shares what has changed, where that can be done now."""
+        if self._publisher is not None:
+            with suppress(Unavailable, OutcomeUnknown):
+                await self._publisher.flush()
 
     def behind(self, key: Key, truth: Totals) -> None:
         """Takes newer counts that the records have, and shares them."""
