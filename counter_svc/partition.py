@@ -80,7 +80,7 @@ class FollowedPartition:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follows the log for the block."""
+        """Follows the log for the block, and leaves everything shared and its place on the log saved."""
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "log": self._follow,
             "place": self._keep_committed,
@@ -94,6 +94,8 @@ class FollowedPartition:
             ):
                 yield
         finally:
+            with suppress(Unavailable, OutcomeUnknown):
+                await self.commit()
             metrics.left(self.number)
             self._log.leave(GROUP, TOPIC, self.number)
 

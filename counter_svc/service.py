@@ -84,8 +84,6 @@ class Counters:
         finally:
             del self._followed[partition]
             self._arrange()
-            with suppress(Unavailable, OutcomeUnknown):
-                await part.commit()
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run beside the partitions."""
@@ -172,23 +170,32 @@ class Counters:
     async def rebuild(self, keys: Sequence[Key] | None, partitions: Sequence[int] = ()) -> Recounted:
         """Compares these targets with their records, None: all, on the nodes that follow their partitions.
 
-        With `partitions` only theirs, and here. Raises `RecordsUnreachable`, and `Moved` where a partition is changing
-        hands. Repeating it is harmless.
+        Waits for partitions that change hands, as long as the patience is. With `partitions` only theirs, and here.
+        Raises `RecordsUnreachable`, and `Moved` where a partition is not followed. Repeating it is harmless.
         """
         wanted = set(partitions or range(self._partitions))
         if keys is not None:
             wanted &= {self._partition(key) for key in keys}
-        here = [part for number, part in self._followed.items() if number in wanted]
+        until = asyncio.get_running_loop().time() + self._config.patience_seconds
+        while True:
+            try:
+                return await self._rebuild(keys, wanted, here_only=bool(partitions))
+            except Moved:
+                if partitions or asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _rebuild(self, keys: Sequence[Key] | None, wanted: set[int], *, here_only: bool) -> Recounted:
         away = wanted - self._followed.keys()
-        if away and partitions:
+        if away and here_only:
             raise Moved("another node follows this partition now", retry_after=0.5)
         done = [await self._peers.rebuild(away, keys)] if away else []
-        if keys is None:
-            done += [await self._audit.recount_all(here)] if here else []
-        else:
-            for part in here:
-                own = [key for key in keys if self._partition(key) == part.number]
-                done.append(await self._audit.recount(part, own))
+        here = [part for number, part in self._followed.items() if number in wanted]
+        if keys is None and here:
+            done.append(await self._audit.recount_all(here))
+        for part in here if keys is not None else ():
+            own = [key for key in keys or () if self._partition(key) == part.number]
+            done.append(await self._audit.recount(part, own))
         return Recounted(sum(one.targets for one in done), sum(one.drifted for one in done))
 
     def drain(self) -> None:

@@ -38,7 +38,7 @@ async def open_redis_of(stack: AsyncExitStack, settings: Settings) -> Redis | No
 async def open_engines(stack: AsyncExitStack, settings: Settings, redis: Redis | None) -> Engines:
     """What rooms keep their data in, for as long as the stack; raises CannotUse, and NewerData for files."""
     cassandra = None
-    if settings.records and {"reaction_svc", "counter_svc"} & set(settings.rooms):
+    if settings.records and "reaction_svc" in settings.rooms:
         from kit.adapters.cassandra import open_cassandra
 
         with naming("RECORDS"):
