@@ -15,7 +15,7 @@ from counter_svc.adapters.mesh_peers import SERVICE
 from counter_svc.app import opened
 from counter_svc.config import Config
 from kit.engines import Engines, Log
-from kit.errors import Unavailable
+from kit.errors import OutcomeUnknown, Unavailable
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
@@ -59,7 +59,7 @@ class PartedCrowd(Crowd):
         while True:
             try:
                 return int(await self.log.append(TOPIC, name, record, partition))
-            except Unavailable:  # nothing was done: a busy machine
+            except (Unavailable, OutcomeUnknown):  # a busy machine; an entry may be there twice
                 await asyncio.sleep(0.1)
 
     def assert_was_true(self, key: Key, counted: Counted) -> None:
