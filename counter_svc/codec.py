@@ -1,40 +1,57 @@
-"""Between protobuf messages and the values of the room."""
+"""Between protobuf messages and the values of the service."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from counter_svc.domain import Batch, Change, Key, Rebuilt, Totals, totals
+from counter_svc.domain import Key, Recounted, Row, Totals, totals
 from kit.access import ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
+from kit.ledger.entry import EntryName, parse_name
 from kit.target import MAX_TARGETS, is_id, parse_target, target_names
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.type.v1 import counts_pb2 as type_pb
 
+# The newest format of entries that is understood here.
+FORMAT = 1
+
 
 class Undecodable(Exception):
     """A log record that is not what it should be."""
 
 
-def batch_from_record(record: Record) -> Batch:
-    """A log record's position and changes; raises `Undecodable`."""
-    changes: list[Change] = []
+class Entry(NamedTuple):
+    """What is read of an entry of the ledger; nothing of one whose format is above `FORMAT`."""
+
+    name: EntryName
+    format: int
+    rows: Sequence[Row]
+
+
+def entry_from_record(record: Record) -> Entry:
+    """A log record's name and the counts after it; raises `Undecodable`."""
+    name = parse_name(record.key)
+    if name is None:
+        raise Undecodable(f"{record.key[:50]!r} is not the name of an entry")
     try:
-        for row in event_pb.ReactionsChanged.FromString(record.payload).targets:
-            tenant, target, emojis = row.tenant, row.target, ["", *row.emojis]
-            changes += [
-                (tenant, target, emojis[added], emojis[removed], version)
-                for added, removed, version in zip(row.added, row.removed, row.versions, strict=True)
-            ]
-    except (DecodeError, IndexError, ValueError) as error:
+        message = event_pb.ReactionsChanged.FromString(record.payload)
+        if message.format > FORMAT:
+            return Entry(name, message.format, ())
+        # The columns of the changes are long, and stay as they are.
+        rows = [
+            ((row.tenant, row.target), row.version, dict(zip(row.emojis, row.counts, strict=True)))
+            for row in message.targets
+        ]
+    except (DecodeError, ValueError) as error:
         raise Undecodable(str(error)) from None
-    return record.position, changes
+    return Entry(name, message.format, rows)
 
 
 def key_from_pb(request: pb.GetReactionCountsRequest, who: Caller) -> Key:
@@ -72,10 +89,10 @@ def watched_from_pb(request: pb.WatchCountsRequest, who: Caller) -> list[Key]:
 
 
 def rebuilt_keys_from_pb(request: pb.RebuildRequest, who: Caller) -> list[Key] | None:
-    """The targets to count anew; None: all. Raises `Invalid`."""
+    """The targets to recount; None: all. Raises `Invalid`."""
     if not request.targets:
         if ANY_TENANT not in who.scopes:
-            raise Forbidden("this service may not count all tenants anew", reason="ACCESS_DENIED")
+            raise Forbidden("this service may not recount all tenants", reason="ACCESS_DENIED")
         return None
     tenant = request.tenant or who.tenant
     _check_tenant(tenant, who)
@@ -92,56 +109,74 @@ def counts_to_pb(keys: Sequence[Key], values: Sequence[Totals]) -> pb.GetCountsR
     return pb.GetCountsResponse(counts=[_target(key, value) for key, value in zip(keys, values, strict=True)])
 
 
-def news_to_pb(news: Sequence[tuple[Key, Totals]]) -> pb.WatchCountsResponse:
+def changes_to_pb(changes: Sequence[tuple[Key, Totals]]) -> pb.WatchCountsResponse:
     """What has changed."""
-    return pb.WatchCountsResponse(counts=[_target(key, value) for key, value in news])
+    return pb.WatchCountsResponse(counts=[_target(key, value) for key, value in changes])
 
 
-def rebuilt_to_pb(done: Rebuilt) -> pb.RebuildResponse:
-    """What a rebuild did."""
+def rebuilt_to_pb(done: Recounted) -> pb.RebuildResponse:
+    """What a recount found."""
     return pb.RebuildResponse(targets=done.targets, drifted=done.drifted)
 
 
 def rebuild_to_pb(partitions: Sequence[int], keys: Sequence[Key] | None) -> list[bytes]:
-    """Requests to count targets of some partitions anew, by tenant, not too many at once; None: all, in one request."""
+    """Requests to recount targets of some partitions, by tenant; None: all, in one request."""
     if keys is None:
         return [pb.RebuildRequest(partitions=partitions).SerializeToString()]
-    by_tenant: dict[str, list[str]] = {}
-    for tenant, target in dict.fromkeys(keys):
-        by_tenant.setdefault(tenant, []).append(target)
     return [
-        pb.RebuildRequest(
-            tenant=tenant, targets=targets[start : start + MAX_TARGETS], partitions=partitions
-        ).SerializeToString()
-        for tenant, targets in by_tenant.items()
-        for start in range(0, len(targets), MAX_TARGETS)
+        pb.RebuildRequest(tenant=tenant, targets=targets, partitions=partitions).SerializeToString()
+        for tenant, targets in _by_tenant(keys)
     ]
 
 
-def rebuilt_from_pb(response: bytes) -> Rebuilt:
-    """What a rebuild did elsewhere."""
+def rebuilt_from_pb(response: bytes) -> Recounted:
+    """What a recount found elsewhere."""
     message = pb.RebuildResponse.FromString(response)
-    return Rebuilt(message.targets, message.drifted)
+    return Recounted(message.targets, message.drifted)
 
 
-def tally_to_pb(tenant: str, targets: Sequence[str]) -> bytes:
-    """A request to count the records of some targets of one tenant."""
-    return reaction_pb.TallyReactionsRequest(tenant=tenant, targets=targets).SerializeToString()
+def heads_to_pb(keys: Sequence[Key]) -> bytes:
+    """A request for the heads of up to 1,000 targets."""
+    return reaction_pb.BatchGetTargetCountsRequest(
+        targets=[target for _, target in keys], tenants=[tenant for tenant, _ in keys]
+    ).SerializeToString()
+
+
+def heads_from_pb(keys: Sequence[Key], response: bytes) -> dict[Key, Totals]:
+    """The heads of the targets that were asked for."""
+    rows = reaction_pb.BatchGetTargetCountsResponse.FromString(response).counts
+    return {key: _totals(row) for key, row in zip(keys, rows, strict=True)}
+
+
+def tallies_to_pb(keys: Sequence[Key]) -> list[bytes]:
+    """Requests to count the records of some targets, by tenant."""
+    return [
+        reaction_pb.TallyReactionsRequest(tenant=tenant, targets=targets).SerializeToString()
+        for tenant, targets in _by_tenant(keys)
+    ]
 
 
 def tally_all_to_pb(page_token: str) -> bytes:
     """A request to count the records of all targets, a page at a time."""
-    return reaction_pb.TallyReactionsRequest(page_size=1_000, page_token=page_token).SerializeToString()
+    return reaction_pb.TallyReactionsRequest(page_size=MAX_TARGETS, page_token=page_token).SerializeToString()
 
 
-def tallies_from_pb(response: bytes) -> tuple[list[tuple[Key, Totals]], str]:
+def tallies_from_pb(response: bytes) -> tuple[dict[Key, Totals], str]:
     """The records of targets, counted, and the token of the next page."""
     message = reaction_pb.TallyReactionsResponse.FromString(response)
-    found = []
-    for tally in message.tallies:
-        counts = {row.emoji: row.count for row in tally.counts.reactions}
-        found.append(((tally.tenant, tally.counts.target), totals(tally.counts.version, counts)))
+    found = {(tally.tenant, tally.counts.target): _totals(tally.counts) for tally in message.tallies}
     return found, message.next_page_token
+
+
+def _by_tenant(keys: Sequence[Key]) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for tenant, target in dict.fromkeys(keys):
+        found.setdefault(tenant, []).append(target)
+    return list(found.items())
+
+
+def _totals(row: type_pb.TargetCounts) -> Totals:
+    return totals(row.version, {one.emoji: one.count for one in row.reactions})
 
 
 def _check_tenant(tenant: str, who: Caller) -> None:

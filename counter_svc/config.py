@@ -10,18 +10,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    targets_in_memory: int = Field(
-        default=200_000, ge=2_000, description="Targets kept in memory beside those that wait to be saved; ~1 KB each."
-    )
-    save_seconds: float = Field(
-        default=0.2,
-        gt=0,
-        le=60,
-        description="How often changed counts are saved; a crash costs folding that much again.",
-    )
-    snapshot_seconds: float = Field(
-        default=5.0, gt=0, le=600, description="As save_seconds, where counts are saved in Cassandra."
-    )
+    targets_in_memory: int = Field(default=200_000, ge=2_000, description="Targets kept in memory; ~1 KB each.")
     flush_seconds: float = Field(
         default=0.1, gt=0, le=10, description="How often changed counts are shared with the other nodes by Redis."
     )

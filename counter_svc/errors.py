@@ -8,19 +8,19 @@ from kit.errors import ErrorTable, Problem, Unavailable
 
 
 class NotCaughtUp(Problem):
-    """The fold has not reached a version asked for in time; it will."""
+    """No place has reached the version asked for in time."""
 
 
 class Draining(Unavailable):
-    """The room is stopping; watch again, elsewhere or later."""
+    """The service is stopping; watch again, elsewhere or later."""
 
 
 class Moved(Unavailable):
-    """Another node folds this partition of the log, or is about to."""
+    """Another node follows this partition of the log, or is about to."""
 
 
 class RecordsUnreachable(Unavailable):
-    """The records could not be counted: the reaction service did not answer."""
+    """The reaction service, which keeps the records, did not answer."""
 
 
 ERRORS: ErrorTable = {
@@ -28,6 +28,6 @@ ERRORS: ErrorTable = {
     Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     Moved: (grpc.StatusCode.UNAVAILABLE, "PARTITION_MOVED"),
     RecordsUnreachable: (grpc.StatusCode.UNAVAILABLE, "RECORDS_UNREACHABLE"),
-    # Where the caller's deadline ends a wait before ours does: nothing here waits for anything but the fold.
+    # Where the caller's deadline ends a wait before ours does: nothing here waits for anything but a version.
     TimeoutError: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),
 }

@@ -1,4 +1,4 @@
-"""What can be measured of counting."""
+"""What can be measured of the counter."""
 
 from __future__ import annotations
 
@@ -6,47 +6,44 @@ from contextlib import suppress
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from counter_svc.domain import Folded
 from kit.telemetry import SECONDS, SIZES
 
-CHANGES = Counter("plaudit_counter_changes", "Changes folded.", ["outcome"])
-SAVED = Counter("plaudit_counter_saved_targets", "Targets saved.")
+ENTRIES = Counter("plaudit_counter_entries", "Entries read from the log: next, old, gap or reset.", ["arrival"])
+ROWS = Counter(
+    "plaudit_counter_rows", "Targets in these entries: with a newer version, or with one known before.", ["outcome"]
+)
+HEADS = Counter("plaudit_counter_heads_read", "Targets that were asked of the reaction service.")
 IN_MEMORY = Gauge("plaudit_counter_targets_in_memory", "Targets in memory.")
-GAPS = Counter("plaudit_counter_log_gaps", "Times the log no longer had what came next.")
+GAPS = Counter("plaudit_counter_log_gaps", "Times entries were missing on the log, or it was another log.")
 POISON = Counter("plaudit_counter_unreadable_records", "Log records that could not be read.")
 CHECKED = Counter("plaudit_counter_checked_targets", "Targets sampled and compared with their records.")
-SUSPECTS = Counter("plaudit_counter_suspect_targets", "Targets that the log itself showed to be wrong.")
 DRIFTED = Counter(
     "plaudit_counter_drift_targets", "Targets whose counts differed from their records at one version.", ["found_by"]
 )
-SHARDS = Gauge("plaudit_counter_shards", "Partitions of the log that are folded here.")
-BEHIND = Gauge("plaudit_counter_behind_records", "Log records that are not folded yet.", ["partition"])
-SNAPSHOT_AGE = Gauge("plaudit_counter_snapshot_age_seconds", "Time since all counts were saved.", ["partition"])
+PARTITIONS = Gauge("plaudit_counter_partitions", "Partitions of the log that this node follows.")
+LAG = Gauge("plaudit_counter_lag_records", "Log records that are not read yet.", ["partition"])
 FLUSH_SIZE = Histogram("plaudit_counter_flush_size", "Targets in one call to the shared counts.", buckets=(0, *SIZES))
 FLUSH_SECONDS = Histogram("plaudit_counter_flush_seconds", "Time to share what had changed.", buckets=SECONDS)
 FLUSH_FAILURES = Counter("plaudit_counter_flush_failures", "Times what had changed could not be shared.")
-FLUSH_WAITING = Gauge("plaudit_counter_flush_waiting", "Targets that wait to be shared.")
-SHARED_LOST = Counter("plaudit_counter_shared_lost", "Times the shared counts were found to be lost.")
-_COUNTED = CHANGES.labels("counted")
-_REPEATED = CHANGES.labels("repeated")
+PENDING = Gauge("plaudit_counter_pending_targets", "Targets that wait to be shared.")
+SHARED_LOST = Counter("plaudit_counter_shared_lost", "Times shared counts were found to be lost, in part or all.")
+_APPLIED = ROWS.labels("applied")
+_OUTDATED = ROWS.labels("outdated")
 
 
-def folded(done: Folded) -> None:
-    """Takes note of a fold."""
-    _COUNTED.inc(done.counted)
-    if done.repeated:
-        _REPEATED.inc(done.repeated)
-    if done.suspect:
-        SUSPECTS.inc(len(done.suspect))
+def applied(rows: int, changed: int) -> None:
+    """Counts the rows of an entry, and those of them that changed a target."""
+    _APPLIED.inc(changed)
+    if rows > changed:
+        _OUTDATED.inc(rows - changed)
 
 
 def drifted(found_by: str, targets: int) -> None:
-    """Takes note of targets that were wrong, found by `fold`, `sample` or `rebuild`."""
+    """Counts targets that were wrong, found by `sample` or `rebuild`."""
     DRIFTED.labels(found_by).inc(targets)
 
 
-def gone(partition: int) -> None:
-    """Takes note that a partition is not folded here any longer."""
-    for gauge in (BEHIND, SNAPSHOT_AGE):
-        with suppress(KeyError):
-            gauge.remove(str(partition))
+def left(partition: int) -> None:
+    """Drops the series of a partition that this node does not follow any longer."""
+    with suppress(KeyError):
+        LAG.remove(str(partition))

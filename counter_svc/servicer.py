@@ -1,15 +1,15 @@
-"""The rpcs of the counter: decode, ask, encode."""
+"""The rpcs of the counter: decode, call, encode."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
 
 from counter_svc import codec
 from counter_svc.domain import Key
-from counter_svc.service import Shards
+from counter_svc.service import Counters
 from kit.caller import Caller, caller
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
@@ -22,7 +22,7 @@ _HASTE = 0.02
 class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
     """See the contract."""
 
-    def __init__(self, counts: Shards) -> None:
+    def __init__(self, counts: Counters) -> None:
         self._counts = counts
 
     async def GetReactionCounts(
@@ -41,8 +41,8 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
         self, request: pb.WatchCountsRequest, context: Context
     ) -> AsyncIterator[pb.WatchCountsResponse]:
         """See the contract."""
-        async for news in self._counts.watch(codec.watched_from_pb(request, caller())):
-            yield codec.news_to_pb(news)
+        async for changes in self._counts.watch(codec.watched_from_pb(request, caller())):
+            yield codec.changes_to_pb(changes)
 
     async def Rebuild(self, request: pb.RebuildRequest, context: Context | None) -> pb.RebuildResponse:
         """See the contract."""
@@ -53,33 +53,25 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
         self, calls: Sequence[tuple[pb.GetReactionCountsRequest, Caller]]
     ) -> Sequence[pb.GetReactionCountsResponse | Exception | Awaitable[pb.GetReactionCountsResponse]]:
         """Many calls of `GetReactionCounts` at once; those that have to wait are waited for apart."""
-        answers: list[Any] = []
-        for request, who in calls:
-            try:
-                key = codec.key_from_pb(request, who)
-            except Exception as error:
-                answers.append(error)
-                continue
+
+        def answer(request: pb.GetReactionCountsRequest, who: Caller) -> Any:
+            key = codec.key_from_pb(request, who)
             ready = self._counts.ready([key], [request.min_version])
-            answers.append(
-                codec.reaction_counts_to_pb(ready[0]) if ready else self._one(key, request.min_version, None)
-            )
-        return answers
+            return codec.reaction_counts_to_pb(ready[0]) if ready else self._one(key, request.min_version, None)
+
+        return [_attempted(answer, *call) for call in calls]
 
     async def many_counts(
         self, calls: Sequence[tuple[pb.GetCountsRequest, Caller]]
     ) -> Sequence[pb.GetCountsResponse | Exception | Awaitable[pb.GetCountsResponse]]:
         """Many calls of `GetCounts` at once; those that have to wait are waited for apart."""
-        answers: list[Any] = []
-        for request, who in calls:
-            try:
-                keys, least = codec.keys_from_pb(request, who)
-            except Exception as error:
-                answers.append(error)
-                continue
+
+        def answer(request: pb.GetCountsRequest, who: Caller) -> Any:
+            keys, least = codec.keys_from_pb(request, who)
             ready = self._counts.ready(keys, least)
-            answers.append(codec.counts_to_pb(keys, ready) if ready else self._many(keys, least, None))
-        return answers
+            return codec.counts_to_pb(keys, ready) if ready else self._many(keys, least, None)
+
+        return [_attempted(answer, *call) for call in calls]
 
     async def _one(self, key: Key, least: int, time_left: float | None) -> pb.GetReactionCountsResponse:
         (value,) = await self._counts.get([key], [least], time_left)
@@ -87,6 +79,13 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
 
     async def _many(self, keys: Sequence[Key], least: Sequence[int], time_left: float | None) -> pb.GetCountsResponse:
         return codec.counts_to_pb(keys, await self._counts.get(keys, least, time_left))
+
+
+def _attempted(answer: Callable[..., Any], request: Any, who: Caller) -> Any:
+    try:
+        return answer(request, who)
+    except Exception as error:
+        return error
 
 
 def _time_left(context: Context | None) -> float | None:

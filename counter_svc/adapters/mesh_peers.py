@@ -1,20 +1,19 @@
-"""The other nodes of the room, over the mesh."""
+"""The other counters, over the mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from counter_svc import codec
-from counter_svc.domain import Key, Rebuilt
-from kit.errors import RemoteError, Unavailable
+from counter_svc.domain import Key, Recounted
+from counter_svc.errors import Moved
+from kit.errors import RemoteError
 from kit.mesh import Mesh
 from kit.partitions import partition_key
 from kit.rendezvous import pick
 from kit.target import partition_of
 
 SERVICE = "plaudit.counter.v1.CounterService"
-# The node it was is not there any longer, or not the one.
-_ELSEWHERE = {"PARTITION_MOVED", "NO_NODE"}
 
 
 class MeshPeers:
@@ -25,27 +24,22 @@ class MeshPeers:
         self._count = count
         self._timeout = timeout
 
-    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> tuple[Collection[int], Rebuilt]:
+    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> Recounted:
         """See `ports.Peers`. Each node is asked for all of its partitions at once."""
         by_node: dict[str, list[int]] = {}
         nodes = self._mesh.hosts(SERVICE)
-        for partition in partitions if nodes else ():
-            by_node.setdefault(pick(partition_key(partition), nodes), []).append(partition)
-        answered: list[int] = []
+        for partition in partitions:
+            by_node.setdefault(pick(partition_key(partition), nodes) if nodes else "", []).append(partition)
+        if by_node.keys() & {"", self._mesh.own_address}:
+            raise Moved("a partition is about to come here", retry_after=0.5)
         targets = drifted = 0
         for node, own in by_node.items():
-            if node == self._mesh.own_address:
-                continue  # about to come here
             wanted = keys and [key for key in keys if partition_of(*key, self._count) in own]
-            try:
-                for request in codec.rebuild_to_pb(own, wanted):
+            for request in codec.rebuild_to_pb(own, wanted):
+                try:
                     answer = await self._mesh.call(f"/{SERVICE}/Rebuild", request, at=node, timeout=self._timeout)
-                    done = codec.rebuilt_from_pb(answer)
-                    targets += done.targets
-                    drifted += done.drifted
-            except RemoteError as error:
-                if error.reason not in _ELSEWHERE:
-                    raise Unavailable(f"{node} did not count anew: {error.message}", retry_after=0.5) from None
-            else:
-                answered += own
-        return answered, Rebuilt(targets, drifted)
+                except RemoteError as error:
+                    raise Moved(f"{node} did not recount: {error.message}", retry_after=0.5) from None
+                done = codec.rebuilt_from_pb(answer)
+                targets, drifted = targets + done.targets, drifted + done.drifted
+        return Recounted(targets, drifted)

@@ -1,43 +1,74 @@
-"""The records, counted by the reaction service over the mesh."""
+"""The reaction service, over the mesh."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
-from counter_svc import codec
+from counter_svc import codec, metrics
 from counter_svc.domain import Key, Totals
 from counter_svc.errors import RecordsUnreachable
 from kit.errors import RemoteError
 from kit.mesh import Mesh
+from kit.partitions import partition_key, together
+from kit.target import MAX_TARGETS, partition_of
 
-METHOD = "/plaudit.reaction.v1.ReactionService/TallyReactions"
+SERVICE = "plaudit.reaction.v1.ReactionService"
+HEADS = f"/{SERVICE}/BatchGetTargetCounts"
+TALLY = f"/{SERVICE}/TallyReactions"
+# A node that does not answer is not waited for as long as a caller may wait.
+_HEADS_SECONDS = 1.0
+_TALLY_SECONDS = 10.0
 
 
 class MeshRecords:
-    """See `ports.Records`."""
+    """See `ports.Records`. Each node is asked for the heads of the targets that it decides: `partitions` as the log."""
 
-    def __init__(self, mesh: Mesh, timeout: float = 10.0) -> None:
+    def __init__(self, mesh: Mesh, partitions: int) -> None:
         self._mesh = mesh
-        self._timeout = timeout
+        self._partitions = partitions
 
-    async def tally(self, keys: Sequence[Key]) -> Sequence[Totals]:
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
         """See `ports.Records`."""
-        by_tenant: dict[str, list[str]] = {}
-        for tenant, target in keys:
-            by_tenant.setdefault(tenant, []).append(target)
+        parts = [
+            (partition, own[start : start + MAX_TARGETS])
+            for partition, own in self._by_owner(keys).items()
+            for start in range(0, len(own), MAX_TARGETS)
+        ]
+        metrics.HEADS.inc(len(keys))
         found: dict[Key, Totals] = {}
-        for tenant, targets in by_tenant.items():
-            tallies, _ = codec.tallies_from_pb(await self._call(codec.tally_to_pb(tenant, targets), targets[0]))
-            found.update(((tenant, key[1]), value) for key, value in tallies)
-        missing = Totals()
-        return [found.get(key, missing) for key in keys]
+        for answer in await asyncio.gather(*[self._heads_of(*part) for part in parts]):
+            found.update(answer)
+        return found
 
-    async def tally_all(self, page_token: str) -> tuple[Sequence[tuple[Key, Totals]], str]:
+    async def tally(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
         """See `ports.Records`."""
-        return codec.tallies_from_pb(await self._call(codec.tally_all_to_pb(page_token), ""))
+        found = dict.fromkeys(keys, Totals())
+        for request in codec.tallies_to_pb(keys):
+            answer = await self._call(TALLY, request, keys[0][1], _TALLY_SECONDS)
+            found.update(codec.tallies_from_pb(answer)[0])
+        return found
 
-    async def _call(self, request: bytes, key: str) -> bytes:
+    async def tally_all(self, page_token: str) -> tuple[Sequence[Key], str]:
+        """See `ports.Records`."""
+        request = codec.tally_all_to_pb(page_token)
+        found, token = codec.tallies_from_pb(await self._call(TALLY, request, "", _TALLY_SECONDS))
+        return list(found), token
+
+    async def _heads_of(self, partition: int, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+        answer = await self._call(HEADS, codec.heads_to_pb(keys), partition_key(partition), _HEADS_SECONDS)
+        return codec.heads_from_pb(keys, answer)
+
+    def _by_owner(self, keys: Sequence[Key]) -> dict[int, list[Key]]:
+        """The targets by the first partition of the node that decides them."""
+        firsts = together(self._mesh.hosts(SERVICE), self._partitions)
+        found: dict[int, list[Key]] = {}
+        for key in keys:
+            found.setdefault(firsts[partition_of(*key, self._partitions)], []).append(key)
+        return found
+
+    async def _call(self, method: str, request: bytes, key: str, timeout: float) -> bytes:
         try:
-            return await self._mesh.call(METHOD, request, key=key, timeout=self._timeout)
+            return await self._mesh.call(method, request, key=key, timeout=timeout)
         except RemoteError as error:
             raise RecordsUnreachable(f"the reaction service did not count: {error.message}", retry_after=1.0) from error

@@ -85,7 +85,7 @@ class Backends:
         found: dict[Key, Counted] = {}
         with redis.Redis(port=self.servers["redis"].port, decode_responses=True) as client:
             for key in keys:
-                row: Any = client.hgetall(f"{self._prefix}:reaction_counts:{key[0]}:{key[1]}")
+                row: Any = client.hgetall(f"{self._prefix}:reaction_counts:{{{key[0]}/{key[1]}}}")
                 version = int(row.pop("version", -1))
                 found[key] = (version, {emoji: int(count) for emoji, count in row.items()})
         return found

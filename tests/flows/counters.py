@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from cassandra.query import BoundStatement
 
 from counter_svc.adapters.mesh_peers import SERVICE
 from counter_svc.app import opened
 from counter_svc.config import Config
 from kit.engines import Engines, Log
-from kit.errors import Unavailable
+from kit.errors import OutcomeUnknown, Unavailable
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
@@ -60,7 +59,7 @@ class PartedCrowd(Crowd):
         while True:
             try:
                 return int(await self.log.append(TOPIC, name, record, partition))
-            except Unavailable:  # nothing was done: a busy machine
+            except (Unavailable, OutcomeUnknown):  # a busy machine; an entry may be there twice
                 await asyncio.sleep(0.1)
 
     def assert_was_true(self, key: Key, counted: Counted) -> None:
@@ -70,7 +69,7 @@ class PartedCrowd(Crowd):
 
 
 class _Mortal:
-    """An engine as a process reaches it that may be killed: from then on nothing gets there."""
+    """An engine as a process reaches it that may be killed: from then on no call gets there."""
 
     def __init__(self, engine: Any, life: Life) -> None:
         self._engine = engine
@@ -79,27 +78,25 @@ class _Mortal:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._engine, name)
         if name == "script":
-            return lambda *args, **options: self._mortal(found(*args, **options))
-        return self._mortal(found) if name in ("read", "bounds", "rows", "write") else found
+            return lambda *args, **options: _Mortal(found(*args, **options), self._life)
+        return self._mortal(found) if name in ("read", "bounds", "commit", "each") else found
 
     def _mortal(self, call: Any) -> Any:
         async def called(*args: Any, **options: Any) -> Any:
-            self._life.check(args)
+            self._life.check()
             return await call(*args, **options)
 
         return called
 
 
 class Life:
-    """Whether a node lives; it may be told to die at its next save, after the counts and before the position."""
+    """Whether a node lives."""
 
     def __init__(self) -> None:
         self.dead = False
-        self.dies_before_position = False
 
-    def check(self, args: Sequence[Any]) -> None:
-        if self.dies_before_position and args and isinstance(args[0], BoundStatement):
-            self.dead = True
+    def check(self) -> None:
+        """Raises Unavailable where it does not."""
         if self.dead:
             raise Unavailable("this process was killed")
 
@@ -142,7 +139,6 @@ class Town:
     crowd: PartedCrowd
     log: Log
     config: Config
-    cassandra: Any = None
     redis: Any = None
     places: dict[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
@@ -163,11 +159,9 @@ class Town:
         token = self.keys.minter().mint_service("counter", ("act-as", "tenants"))
         mesh = await stack.enter_async_context(connected(self, lambda: token))
         mesh.shares_work = True
-        mesh.shares_work = True
-        cassandra: Any = _Mortal(self.cassandra, life) if self.cassandra else None
         redis: Any = _Mortal(self.redis, life) if self.redis else None
         log: Any = _Mortal(self.log, life)
-        engines = Engines(self.folder, log, cassandra, redis)
+        engines = Engines(self.folder, log, redis=redis)
         hosted = await stack.enter_async_context(opened(self.config, mesh, engines))
         server = await stack.enter_async_context(serving(hosted, verifier=self.keys.verifier(), limits=LIMITS))
         mesh.own_address = server.address
@@ -202,15 +196,13 @@ class Town:
 
 
 @asynccontextmanager
-async def town(
-    folder: Path, keys: Keys, log: Any, config: Config, cassandra: Any = None, redis: Any = None
-) -> AsyncIterator[Town]:
+async def town(folder: Path, keys: Keys, log: Any, config: Config, redis: Any = None) -> AsyncIterator[Town]:
     """A town without nodes, in which the records can be counted; all leave in the end."""
     crowd = PartedCrowd(log)
     records: Any = CrowdServicer(crowd)
     peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     async with serving([peer], verifier=keys.verifier(), limits=LIMITS) as server:
-        here = Town(folder, keys, crowd, log, config, cassandra, redis)
+        here = Town(folder, keys, crowd, log, config, redis)
         here.places["plaudit.reaction.v1.ReactionService"] = (server.address,)
         try:
             yield here

@@ -136,7 +136,7 @@ class DeafLog:
 
 
 class CrowdServicer(pb_grpc.ReactionServiceServicer):
-    """Counts a crowd's records, as the reaction service does."""
+    """Knows a crowd's heads and counts its records, as the reaction service does."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -154,6 +154,18 @@ class CrowdServicer(pb_grpc.ReactionServiceServicer):
             self._add(response, keys[at])
         if at + 1 < len(keys):
             response.next_page_token = str(at + 1)
+        return response
+
+    async def BatchGetTargetCounts(
+        self, request: pb.BatchGetTargetCountsRequest, context: object
+    ) -> pb.BatchGetTargetCountsResponse:
+        """See the contract."""
+        response = pb.BatchGetTargetCountsResponse()
+        for key in zip(request.tenants, request.targets, strict=True):
+            version, counts = self._crowd.truth(key)
+            row = response.counts.add(target=key[1], version=version)
+            for emoji, count in counts.items():
+                row.reactions.add(emoji=emoji, count=count)
         return response
 
     def _add(self, response: pb.TallyReactionsResponse, key: Key) -> None:

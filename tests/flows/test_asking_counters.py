@@ -1,4 +1,4 @@
-"""Counts are asked of the counter node that counts the target's partition: two real counters' doors, real gRPC."""
+"""Counts are asked of the counter node that follows the target's partition: two real gRPC servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from kit.target import partition_of
 from kit.tokens import open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
-from reaction_svc.adapters.mesh_counts import MeshCounts as ReactionCounts
 
 COUNTER = "plaudit.counter.v1.CounterService"
 PARTITIONS = 16
@@ -93,14 +92,6 @@ async def test_fan_out_asks_each_counter_about_its_partitions(counters: Counters
     assert [len(door.asked) for door in counters.doors.values()] == [1, 1]
 
 
-async def test_the_reaction_service_asks_each_counter_about_its_partitions(counters: Counters) -> None:
-    wanted = {key: n + 1 for n, key in enumerate(KEYS)}
-    found = await ReactionCounts(counters.mesh, 5.0, PARTITIONS).at_least(wanted)
-    assert {key: tally.version for key, tally in found.items()} == wanted
-    counters.assert_each_was_asked_about_its_own(PARTITIONS)
-    assert [len(door.asked) for door in counters.doors.values()] == [1, 1]
-
-
 async def test_with_one_partition_there_is_one_question(counters: Counters) -> None:
     await FanoutCounts(counters.mesh, 5.0, 1).get(dict.fromkeys(KEYS, 1))
     counters.assert_each_was_asked_about_its_own(1)
@@ -113,7 +104,6 @@ async def test_a_counter_that_does_not_answer_keeps_nothing_of_the_others_back(c
     nodes = tuple(sorted(counters.doors))
     others = {key for key in KEYS if pick(partition_key(partition_of(*key, PARTITIONS)), nodes) != tired}
     assert set(await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(dict.fromkeys(KEYS, 1))) == others
-    assert set(await ReactionCounts(counters.mesh, 5.0, PARTITIONS).at_least(dict.fromkeys(KEYS, 1))) == others
     for door in counters.doors.values():
         door.tired = True
     with pytest.raises(CountsUnreachable):

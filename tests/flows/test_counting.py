@@ -1,4 +1,4 @@
-"""From the reaction log to exact counts: a real log, a real store, real gRPC between the rooms."""
+"""From the log of entries to exact counts: a real log, real gRPC between the services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from counter_svc.adapters.sqlite import opened_sqlite_stores
+from counter_svc import codec
 from counter_svc.app import opened
 from counter_svc.config import Config
 from counter_svc.domain import Totals
@@ -27,15 +27,19 @@ from kit.server import Hosted, ServerLimits, serving
 from kit.tokens import Keys, open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.event.v1.dead_letter_pb2 import DeadLetter
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from tests.events import payload
 from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, DeafLog, Key, eventually
 
 GET = "/plaudit.counter.v1.CounterService/GetCounts"
 GET_ONE = "/plaudit.counter.v1.CounterService/GetReactionCounts"
 REBUILD = "/plaudit.counter.v1.CounterService/Rebuild"
 KEYS: list[Key] = [("default", f"messages/{n}") for n in range(5)]
-QUICK = Config(save_seconds=0.01, drift_seconds=0.05, watch_seconds=0.001)
+OTHER: Key = ("default", "posts/other")
+QUICK = Config(drift_seconds=0.05, watch_seconds=0.001)
+UNCHECKED = Config(drift_seconds=0)
 
 
 class Addresses:
@@ -89,19 +93,18 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, crowd: Crowd, config: Config = QUICK, log: Any = None, truthful: bool = True
+    folder: Path, crowd: Crowd, config: Config = QUICK, log: Any = None, records: Any = None
 ) -> AsyncIterator[House]:
-    """A counter on the folder's data, serving; ends like a crash would not: saved and closed."""
+    """A counter beside a reaction service, serving; `records` answers for the reaction service, where not the crowd."""
     keys = open_keys(folder / "keys")
     token = keys.minter().mint_service("test", ("act-as", "tenants"))
     places = Addresses()
-    records: Any = CrowdServicer(crowd)
-    peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+    peer = Hosted(records or CrowdServicer(crowd), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     limits = ServerLimits(grace=0.5)
     async with (
         connected(places, lambda: token) as mesh,
         opened(config, mesh, Engines(folder, log or crowd.log)) as hosted,
-        serving([*hosted, *([peer] if truthful else [])], verifier=keys.verifier(), limits=limits) as server,
+        serving([*hosted, peer], verifier=keys.verifier(), limits=limits) as server,
     ):
         mesh.own_address, places.found = server.address, (server.address,)
         yield House(crowd, mesh, keys, server.address)
@@ -125,13 +128,68 @@ async def test_one_reads_ones_own_writes(tmp_path: Path, crowd: Crowd) -> None:
             await counter.assert_exact()
 
 
-async def test_who_asks_for_a_version_does_not_wait_until_somebody_tells_of_new_records(
-    tmp_path: Path, crowd: Crowd
-) -> None:
-    async with house(tmp_path, crowd, log=DeafLog(crowd.log, listening=True, told=False)) as counter:
+async def test_a_version_that_the_log_does_not_bring_is_read_from_the_head(tmp_path: Path, crowd: Crowd) -> None:
+    deaf = DeafLog(crowd.log, listening=True)
+    async with house(tmp_path, crowd, UNCHECKED, log=deaf) as counter:
+        await crowd.act(KEYS, 50)
+        await counter.assert_exact()
+        deaf.listening.clear()
+        before = heads_read()
         for _ in range(5):
+            await crowd.act(KEYS, 50)
+            await counter.assert_exact()
+        assert heads_read() > before
+
+
+def heads_read() -> float:
+    return REGISTRY.get_sample_value("plaudit_counter_heads_read_total") or 0
+
+
+async def test_what_the_log_brings_is_answered_without_asking_for_the_head(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await crowd.act(KEYS, 50)
+        await counter.assert_exact()
+        before = heads_read()
+        for _ in range(20):
             await crowd.act(KEYS, 10)
             await counter.assert_exact()
+        assert heads_read() == before
+
+
+async def test_a_head_that_was_read_does_not_hold_back_what_the_log_brings(tmp_path: Path, crowd: Crowd) -> None:
+    slow = Slow(CrowdServicer(crowd))
+    async with house(tmp_path, crowd, UNCHECKED, records=slow) as counter:
+        await counter.get([OTHER])
+        await crowd.append([crowd.toggle(KEYS[0], "alice", "👍")])
+        slow.let_go.clear()
+        cold = asyncio.create_task(counter.get([KEYS[1]]))
+        await slow.asked.wait()
+        changes = [crowd.toggle(KEYS[1], user, "❤") for user in ("alice", "bob")]
+        await crowd.append(changes)
+        assert (await counter.get([KEYS[1]], [2]))[KEYS[1]] == Totals(2, (("❤", 2),))
+        slow.let_go.set()
+        assert (await cold)[KEYS[1]].version in (0, 2)
+        # What was read before the changes does not take their place.
+        assert (await counter.get([KEYS[1]]))[KEYS[1]] == Totals(2, (("❤", 2),))
+
+
+class Slow:
+    """A reaction service that reads heads at once, and answers once it is let go."""
+
+    def __init__(self, servicer: CrowdServicer) -> None:
+        self._servicer = servicer
+        self.asked = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.let_go.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._servicer, name)
+
+    async def BatchGetTargetCounts(self, request: Any, context: object) -> Any:
+        answer = await self._servicer.BatchGetTargetCounts(request, context)
+        self.asked.set()
+        await self.let_go.wait()
+        return answer
 
 
 async def test_a_target_nobody_reacted_to_has_version_0(tmp_path: Path, crowd: Crowd) -> None:
@@ -156,118 +214,167 @@ async def test_a_version_that_does_not_come_is_refused_in_time(tmp_path: Path, c
         assert direct.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_what_was_counted_and_not_saved_is_counted_again_and_not_twice(tmp_path: Path, crowd: Crowd) -> None:
-    """A counter dies between the fold and the save, and another one goes on with its file."""
-    never = Config(save_seconds=60, drift_seconds=0)
-    (tmp_path / "crashed").mkdir()
-    async with house(tmp_path, crowd) as counter:
-        await crowd.act(KEYS, 100)
-        await counter.assert_exact()
-    async with house(tmp_path, crowd, never) as counter:
-        await crowd.act(KEYS, 100)
-        await counter.assert_exact()
-        for name in ("counts.db", "counts.db-wal"):  # the files as a kill would leave them
-            (tmp_path / "crashed" / name).write_bytes((tmp_path / name).read_bytes())
-    await crowd.act(KEYS, 100)
-    async with house(tmp_path / "crashed", crowd) as counter:
-        await counter.assert_exact()
-        assert await counter.rebuild() == (5, 0)
-
-
-class Slow:
-    """A log that shows that there is more, and does not tell what until it is let go."""
-
-    def __init__(self, log: SqliteLog) -> None:
-        self._log = log
-        self.let_go = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
-
-    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Any:
-        if limit > 1:
-            await self.let_go.wait()
-        return await self._log.read(topic, after, limit, partition)
-
-
 async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp_path: Path, crowd: Crowd) -> None:
     async with house(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 100)
         await counter.assert_exact()
     await crowd.act(KEYS, 100)
-    slow = Slow(crowd.log)
-    async with house(tmp_path, crowd, log=slow) as counter:
-        with pytest.raises(RemoteError, match=r"caught up|reached"):
-            await counter.get(KEYS, timeout=0.3)
-        slow.let_go.set()
-        found = await counter.get(KEYS)
-        assert {key: value.version for key, value in found.items()} == {key: crowd.versions[key] for key in KEYS}
+    deaf = DeafLog(crowd.log)
+    async with house(tmp_path, crowd, log=deaf) as counter:
+        for _ in range(2):  # behind the log, and having read it
+            found = await counter.get(KEYS)
+            assert {key: value.version for key, value in found.items()} == {key: crowd.versions[key] for key in KEYS}
+            deaf.listening.set()
+            await crowd.act([OTHER], 1)
+            await counter.get([OTHER], [crowd.versions[OTHER]])
 
 
-class Stuttering:
-    """A log that delivers what it has delivered before, and out of order, as a rebalanced consumer group may."""
-
-    def __init__(self, log: SqliteLog) -> None:
-        self._log = log
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
-
-    async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> list[Any]:
-        fresh = list(await self._log.read(topic, after, limit))
-        earlier = list(await self._log.read(topic, max(0, after - 3), 3)) if fresh else []
-        return [*reversed(fresh), *earlier, *fresh]
+async def test_without_the_reaction_service_only_what_is_known_is_answered(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(
+        tmp_path, crowd, UNCHECKED, records=reaction_service_pb2_grpc.ReactionServiceServicer()
+    ) as counter:
+        await crowd.act(KEYS, 50)
+        await eventually(partial(knows, counter, KEYS))
+        await counter.assert_exact()
+        with pytest.raises(RemoteError) as caught:
+            await counter.get([OTHER], timeout=0.3)
+        assert caught.value.code == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_records_that_come_twice_and_out_of_order_count_once(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, log=Stuttering(crowd.log)) as counter:
-        for _ in range(30):
-            await crowd.act(KEYS, 7)
+async def knows(counter: House, keys: Sequence[Key]) -> bool:
+    try:
+        found = await counter.get(keys, timeout=0.2)
+    except RemoteError:
+        return False
+    return all(found[key].version == counter.crowd.versions[key] for key in keys)
+
+
+async def test_entries_that_come_twice_change_nothing(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        gaps = missed()
+        entries = [(crowd.next_name(), crowd.entry(crowd.some(KEYS, 7))) for _ in range(30)]
+        for at, (name, entry) in enumerate(entries):
+            await crowd.log.append(TOPIC, name, entry)
+            for again in entries[max(0, at - 3) : at]:  # as a publisher does that has taken over
+                await crowd.log.append(TOPIC, *again)
         await counter.assert_exact()
         assert await counter.rebuild(KEYS) == (5, 0)
+        assert missed() == gaps
+
+
+def missed() -> float:
+    return REGISTRY.get_sample_value("plaudit_counter_log_gaps_total") or 0
+
+
+async def test_where_an_entry_is_missing_what_is_known_is_read_again(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await crowd.act(KEYS, 50)
+        await counter.assert_exact()
+        crowd.some(KEYS, 50)
+        crowd.next_name()  # the entry with them never comes
+        assert not await counter.is_exact()
+        before = missed()
+        await crowd.act([OTHER], 1)
+        await eventually(counter.is_exact)
+        assert missed() == before + 1
+
+
+async def test_a_watch_is_sent_what_a_missing_entry_has_changed(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter, grpc.aio.insecure_channel(counter.address) as channel:
+        await crowd.act(KEYS[:1], 5)
+        bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
+        stub: Any = pb_grpc.CounterServiceStub(channel)
+        watch = stub.WatchCounts(pb.WatchCountsRequest(targets=[KEYS[0][1]]), metadata=bearer, timeout=20)
+        while (await watch.read()).counts[0].version < crowd.versions[KEYS[0]]:
+            pass
+        crowd.some(KEYS[:1], 5)
+        crowd.next_name()
+        await crowd.act([OTHER], 1)
+        assert (await watch.read()).counts[0].version == crowd.versions[KEYS[0]]
+        watch.cancel()
+
+
+async def test_after_a_restore_from_a_backup_lower_versions_are_answered(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await crowd.act(KEYS, 200)
+        await counter.assert_exact()
+        crowd.restore()
+        crowd.held.clear()
+        crowd.versions.clear()
+        await crowd.append([crowd.toggle(OTHER, "alice", "👍")])
+        await eventually(partial(knows, counter, [*KEYS, OTHER]))
+        assert (await counter.get([OTHER, KEYS[0]])) == {OTHER: Totals(1, (("👍", 1),)), KEYS[0]: Totals()}
+
+
+async def test_entries_of_a_newer_format_are_not_guessed_at(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await crowd.act(KEYS, 50)
+        await counter.assert_exact()
+        changes = crowd.some(KEYS, 50)
+        newer = event_pb.ReactionsChanged(format=codec.FORMAT + 1)
+        await crowd.log.append(TOPIC, crowd.next_name(), newer.SerializeToString())
+        # Heads know what those entries say.
+        await eventually(counter.is_exact)
+        assert changes
+        assert not await crowd.log.read(DEAD_LETTERS, 0, 10)
 
 
 def drift_found() -> float:
-    names = ("fold", "sample", "rebuild")
+    names = ("sample", "rebuild")
     found = [REGISTRY.get_sample_value("plaudit_counter_drift_targets_total", {"found_by": name}) for name in names]
     return sum(value or 0 for value in found)
 
 
-async def plant(folder: Path, wrong: dict[Key, Totals]) -> None:
-    """Wrong counts at the versions that are saved, as a bug would leave them."""
-    async with opened_sqlite_stores(folder, 1) as stores:
-        store = stores.of(0)
-        await store.save(wrong, await store.position())
+async def plant(crowd: Crowd, keys: Sequence[Key]) -> None:
+    """An entry with wrong counts at the right versions, as a bug would make it."""
+    changes = [crowd.toggle(key, "newcomer", "👍") for key in keys]
+    crowd.entry(changes)
+    wrong = payload(changes, {key: {"🐛": 7} for key in keys})
+    await crowd.log.append(TOPIC, crowd.next_name(), wrong)
 
 
-async def wrong_counts(folder: Path, crowd: Crowd) -> None:
-    async with house(folder, crowd) as counter:
-        await crowd.act(KEYS, 200)
-        await counter.assert_exact()
-    await plant(folder, {key: Totals(crowd.versions[key], (("🐛", 7),)) for key in KEYS[:3]})
+async def with_wrong_counts(counter: House) -> None:
+    await counter.crowd.act(KEYS, 200)
+    await counter.assert_exact()
+    await plant(counter.crowd, KEYS[:3])
+    await counter.get(KEYS, [counter.crowd.versions[key] for key in KEYS])
 
 
 async def test_a_rebuild_finds_what_is_wrong_and_makes_it_right(tmp_path: Path, crowd: Crowd) -> None:
-    await wrong_counts(tmp_path, crowd)
-    async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await with_wrong_counts(counter)
         assert (await counter.get(KEYS[:1]))[KEYS[0]].reactions == (("🐛", 7),)
         assert await counter.rebuild(KEYS) == (5, 3)
         await counter.assert_exact()
         assert await counter.rebuild() == (5, 0)
 
 
+async def test_a_rebuild_lowers_a_version_that_the_records_do_not_have(tmp_path: Path, crowd: Crowd) -> None:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await crowd.act(KEYS, 50)
+        await plant(crowd, KEYS[:1])
+        await counter.get(KEYS[:1], [crowd.versions[KEYS[0]]])
+        crowd.toggle(KEYS[0], "newcomer", "👍")
+        crowd.versions[KEYS[0]] -= 2  # the records never had it
+        assert await counter.rebuild(KEYS) == (5, 1)
+        assert await counter.is_exact()
+
+
 async def test_a_rebuild_of_everything_also_finds_counts_without_records(tmp_path: Path, crowd: Crowd) -> None:
-    await wrong_counts(tmp_path, crowd)
-    ghost: Key = ("default", "messages/ghost")
-    await plant(tmp_path, {ghost: Totals(9, (("👻", 1),))})
-    async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await with_wrong_counts(counter)
+        ghost: Key = ("default", "messages/ghost")
+        await plant(crowd, [ghost])
+        await counter.get([ghost], [1])
+        crowd.held.pop(ghost)
+        crowd.versions.pop(ghost)
         assert await counter.rebuild() == (5, 4)
         await counter.assert_exact([*KEYS, ghost])
 
 
 async def test_a_rebuild_while_everybody_reacts_ends_exact(tmp_path: Path, crowd: Crowd) -> None:
-    await wrong_counts(tmp_path, crowd)
-    async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
+    async with house(tmp_path, crowd, UNCHECKED) as counter:
+        await with_wrong_counts(counter)
         done = asyncio.Event()
         found_before = drift_found()
 
@@ -282,17 +389,17 @@ async def test_a_rebuild_while_everybody_reacts_ends_exact(tmp_path: Path, crowd
             await counter.rebuild(KEYS)
             again = [await counter.rebuild() for _ in range(5)]
             done.set()
-        # Some are found by the fold itself, where a count would go below zero; none is found twice.
-        assert drift_found() - found_before == 3
+        # What changed again before it was compared is right by itself; none is found twice.
+        assert drift_found() - found_before <= 3
         assert again == [(5, 0)] * 5
         await counter.assert_exact()
 
 
 async def test_drift_is_found_by_sampling_what_changes(tmp_path: Path, crowd: Crowd) -> None:
-    await wrong_counts(tmp_path, crowd)
     before = drift_found()
     async with house(tmp_path, crowd) as counter:
-        await crowd.append([crowd.toggle(key, "newcomer", "👍") for key in KEYS])
+        await crowd.act(KEYS, 200)
+        await plant(crowd, KEYS[:3])
 
         async def found() -> bool:
             return drift_found() - before >= 3
@@ -302,58 +409,28 @@ async def test_drift_is_found_by_sampling_what_changes(tmp_path: Path, crowd: Cr
         assert drift_found() - before == 3
 
 
-async def test_a_count_that_would_go_below_zero_is_counted_anew(tmp_path: Path, crowd: Crowd) -> None:
-    await crowd.act(KEYS, 100)
-    async with house(tmp_path, crowd) as counter:
-        await counter.assert_exact()
-    await plant(tmp_path, {key: Totals(crowd.versions[key], ()) for key in KEYS})
-    async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
-        user, emoji = next(iter(crowd.held[KEYS[0]]))
-        await crowd.append([crowd.toggle(KEYS[0], user, emoji)])
-        await eventually(partial(counter.is_exact, KEYS[:1]))
-
-
-async def test_where_the_log_has_been_trimmed_everything_is_counted_anew(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
-        await crowd.act(KEYS, 50)
-        await counter.assert_exact()
-    for _ in range(5):
-        last = await crowd.act(KEYS, 50)
-    await crowd.log.trim(TOPIC, last)
-    async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
-        await eventually(counter.is_exact)
-
-
-async def test_where_the_log_is_trimmed_beyond_a_slow_counter_everything_is_counted_anew(
+async def test_where_the_log_is_trimmed_beyond_a_slow_counter_what_is_known_is_read_again(
     tmp_path: Path, crowd: Crowd
 ) -> None:
-    slow = DeafLog(crowd.log)
-    async with house(tmp_path, crowd, Config(drift_seconds=0), log=slow) as counter:
-        assert (await counter.get(KEYS[:1]))[KEYS[0]].version == 0
-        for _ in range(5):
-            last = await crowd.act(KEYS, 50)
-        await crowd.log.trim(TOPIC, last)
-        slow.listening.set()
-        await eventually(counter.is_exact)
-
-
-async def test_a_rebuild_after_a_trim_that_a_crash_interrupts_begins_again(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    slow = DeafLog(crowd.log, listening=True)
+    async with house(tmp_path, crowd, UNCHECKED, log=slow) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
-    for _ in range(5):
-        last = await crowd.act(KEYS, 50)
-    await crowd.log.trim(TOPIC, last)
-    async with house(tmp_path, crowd, Config(drift_seconds=0), truthful=False) as counter:  # nobody can count
-        await counter.get(KEYS[:1], [crowd.versions[KEYS[0]]])
-    async with house(tmp_path, crowd, Config(drift_seconds=0)) as counter:
+        slow.listening.clear()
+        for _ in range(5):
+            last = await crowd.act(KEYS, 50)
+        await crowd.act([OTHER], 1)
+        await crowd.log.trim(TOPIC, last + 1)
+        slow.listening.set()
         await eventually(counter.is_exact)
 
 
 async def test_a_record_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, crowd: Crowd) -> None:
     async with house(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 10)
-        bad = await crowd.log.append(TOPIC, "0", b"\xff\xff")
+        crowd.some(KEYS, 10)
+        bad = await crowd.log.append(TOPIC, crowd.next_name(), b"\xff\xff")
+        await eventually(counter.is_exact)  # what was in it is read from the heads
         await crowd.act(KEYS, 10)
         await counter.assert_exact()
         (letter,) = [DeadLetter.FromString(one.payload) for one in await crowd.log.read(DEAD_LETTERS, 0, 10)]
@@ -385,7 +462,7 @@ async def test_a_watch_sends_all_then_what_changes_and_never_an_older_version(tm
         watch.cancel()
 
 
-async def test_a_watch_ends_with_unavailable_when_the_room_drains(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_watch_ends_with_unavailable_when_the_counter_drains(tmp_path: Path, crowd: Crowd) -> None:
     async with house(tmp_path, crowd) as counter:
         channel = grpc.aio.insecure_channel(counter.address)
         bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
@@ -478,7 +555,7 @@ async def test_a_service_without_the_scope_asks_in_its_own_tenant_only(tmp_path:
 
 
 async def test_memory_holds_no_more_targets_than_it_may(tmp_path: Path, crowd: Crowd) -> None:
-    small = Config(targets_in_memory=2_000, save_seconds=0.01, drift_seconds=0)
+    small = Config(targets_in_memory=2_000, drift_seconds=0)
     many: list[Key] = [("default", f"posts/{n}") for n in range(6_000)]
     async with house(tmp_path, crowd, small) as counter:
         for start in range(0, len(many), 500):

@@ -1,4 +1,4 @@
-"""Counters on several nodes: partitions that change hands, counts shared in Redis, snapshots in Cassandra."""
+"""Counters on several nodes: partitions that change hands, counts shared in Redis, places kept in Kafka."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from counter_svc.adapters import cassandra_counts
 from counter_svc.adapters.redis_counts import RedisCounts
 from counter_svc.config import Config
+from counter_svc.consumer import GROUP
 from engines import Server, running
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_schema import migrate
 from kit.adapters.kafka_log import open_kafka
 from kit.adapters.redis import Redis, open_redis
 from kit.errors import OutcomeUnknown, Unavailable
@@ -35,18 +33,8 @@ from tests.topics import topics
 PARTITIONS = 8
 KEYS: list[Key] = [("default", f"messages/{n}") for n in range(40)]
 COLD: list[Key] = [("default", f"posts/{n}") for n in range(20)]
-QUICK = Config(snapshot_seconds=0.3, drift_seconds=0, watch_seconds=0.001)
-NEVER = Config(snapshot_seconds=600, drift_seconds=0)
+QUICK = Config(drift_seconds=0, watch_seconds=0.001)
 Opener = Callable[..., AbstractAsyncContextManager[Town]]
-
-
-@pytest.fixture(name="cassandra")
-async def fixture_cassandra(engines: Engines) -> AsyncIterator[Cassandra]:
-    url = engines.cassandra()
-    await migrate(url, [cassandra_counts.SCHEMA])
-    async with open_cassandra(url, timeout=10.0, check=[cassandra_counts.SCHEMA]) as cassandra:
-        yield cassandra
-        await cassandra.execute(f"DROP KEYSPACE {cassandra.keyspace}")
 
 
 @pytest.fixture(name="redis")
@@ -57,14 +45,14 @@ async def fixture_redis(engines: Engines) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(name="begin")
-def fixture_begin(tmp_path: Path, engines: Engines, cassandra: Cassandra, redis: Redis) -> Opener:
+def fixture_begin(tmp_path: Path, engines: Engines, redis: Redis) -> Opener:
     @asynccontextmanager
     async def begun(config: Config, hot: Redis = redis) -> AsyncIterator[Town]:
         wanted = {TOPIC: PARTITIONS}
         async with (
             topics(engines.kafka(), wanted) as url,
             open_kafka(url, wanted) as log,
-            town(tmp_path, open_keys(tmp_path / "keys"), log, config, cassandra, hot) as here,
+            town(tmp_path, open_keys(tmp_path / "keys"), log, config, hot) as here,
         ):
             yield here
 
@@ -139,7 +127,7 @@ class Load:
 @pytest.mark.timeout(180)
 async def test_counts_are_exact_while_nodes_join_leave_and_are_killed(begin: Opener) -> None:
     async with begin(QUICK) as here:
-        repeated = metric("suspect_targets_total")
+        gaps, drift = metric("log_gaps_total"), metric("drift_targets_total", found_by="rebuild")
         await here.join()
         load = Load(here)
         async with asyncio.TaskGroup() as group:
@@ -161,40 +149,26 @@ async def test_counts_are_exact_while_nodes_join_leave_and_are_killed(begin: Ope
         await assert_exact(here)
         for node in here.nodes:
             assert await node.rebuild() == (len(KEYS), 0)
-        assert metric("suspect_targets_total") == repeated
+        assert (metric("log_gaps_total"), metric("drift_targets_total", found_by="rebuild")) == (gaps, drift)
 
 
-async def saved_but_for_the_position(here: Town) -> None:
-    """A node that died after its counts were saved and before the position was."""
-    node = await here.join()
-    await here.crowd.act(KEYS, 200)
-    await assert_exact(here)
-    node.life.dies_before_position = True
-    await here.leave(node)
-    assert node.life.dead
-
-
-async def test_what_was_saved_without_its_position_counts_once(begin: Opener, cassandra: Cassandra) -> None:
-    async with begin(NEVER) as here:
-        await saved_but_for_the_position(here)
-        stores = await cassandra_counts.open_cassandra_stores(cassandra, PARTITIONS)
-        saved = [await stores.of(partition).load(KEYS) for partition in range(PARTITIONS)]
-        positions = [await stores.of(partition).position() for partition in range(PARTITIONS)]
-        assert any(saved)
-        assert 0 in positions
-        suspects, counted = metric("suspect_targets_total"), metric("changes_total", outcome="repeated")
-        await here.join()
-        await here.crowd.act(KEYS, 100)
+async def test_what_a_node_could_not_share_before_it_died_is_shared_by_the_next(begin: Opener, redis: Redis) -> None:
+    async with begin(Config(drift_seconds=0, flush_seconds=10)) as here:
+        node = await here.join()
+        await here.crowd.act(KEYS, 200)
         await assert_exact(here)
-        assert metric("changes_total", outcome="repeated") > counted
-        assert metric("suspect_targets_total") == suspects
+        await here.kill(node)
+        shared = RedisCounts(redis, 3_600)
+        # The next one has read none of it from the log before.
+        await here.join()
+        await eventually(partial(are_shared, shared, here, KEYS))
         assert await here.nodes[0].rebuild() == (len(KEYS), 0)
 
 
-async def test_a_node_that_still_folds_what_it_has_lost_does_no_harm(begin: Opener, cassandra: Cassandra) -> None:
+async def test_two_nodes_that_follow_the_same_partitions_do_no_harm(begin: Opener, redis: Redis) -> None:
     async with begin(QUICK) as here:
         lost, owner = await here.join(), await here.join()
-        # Each believes to be alone: both fold and save everything.
+        # Each believes to be alone: both read and share everything.
         lost.mesh.use(Alone(here, lost.address))
         owner.mesh.use(Alone(here, owner.address))
         for _ in range(30):
@@ -202,11 +176,9 @@ async def test_a_node_that_still_folds_what_it_has_lost_does_no_harm(begin: Open
             await assert_exact(here)
         await here.kill(owner)
         await here.crowd.act(KEYS, 20)
+        await assert_exact(here)
         await here.leave(lost)
-        stores = await cassandra_counts.open_cassandra_stores(cassandra, PARTITIONS)
-        for partition in range(PARTITIONS):
-            position = await stores.of(partition).position()
-            assert position <= (await here.log.bounds(TOPIC, partition))[1]
+        assert await are_shared(RedisCounts(redis, 3_600), here, KEYS)
         await here.join()
         await assert_exact(here)
         assert await here.nodes[0].rebuild() == (len(KEYS), 0)
@@ -228,13 +200,12 @@ class Alone:
 
 
 async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: Redis) -> None:
-    async with begin(Config(snapshot_seconds=0.05, targets_in_memory=2_000, drift_seconds=0)) as here:
+    async with begin(QUICK) as here:
         await here.join()
         await here.crowd.act(COLD, 100)
         await assert_exact(here, COLD)
-        await here.leave(here.nodes[0])  # saved, and in nobody's memory
-        await here.join()
-        await here.join()
+        await here.leave(here.nodes[0])  # then they are in no node's memory
+        nodes = [await here.join(), await here.join()]
         await here.crowd.act(KEYS, 200)
         await assert_exact(here)
         shared = RedisCounts(redis, 3_600)
@@ -242,12 +213,53 @@ async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: 
         await lose(redis)
         assert await shared.get(KEYS) == {}
         await eventually(partial(are_shared, shared, here, KEYS), 3)
-        assert await shared.get(COLD) == {}
-        await assert_exact(here, COLD)
-        # Those a node has read that does not fold them are back too.
-        assert await shared.get(COLD)
+        # Cold targets are answered from their heads, and are shared again by that.
+        for node in nodes:
+            assert await node.get(COLD) == {key: here.crowd.truth(key) for key in COLD}
+        await eventually(partial(are_shared, shared, here, COLD))
         await here.crowd.act([*KEYS, *COLD], 200)
         await assert_exact(here, [*KEYS, *COLD])
+
+
+async def test_a_node_answers_what_it_does_not_follow_from_the_shared_counts(begin: Opener) -> None:
+    async with begin(QUICK) as here:
+        nodes = [await here.join(), await here.join()]
+        await here.crowd.act(KEYS, 200)
+        await assert_exact(here)
+        for node in nodes:  # what was restored by the questions above is shared for good now
+            await eventually(partial(is_exact, here, node))
+        before = metric("heads_read_total")
+        for node in nodes:
+            assert await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
+        assert metric("heads_read_total") == before
+
+
+async def is_exact(here: Town, node: Node) -> bool:
+    return await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
+
+
+async def is_committed(here: Town) -> bool:
+    """Whether the places of the group on the log are its ends."""
+    places = [await here.log.committed(GROUP, TOPIC, partition) for partition in range(PARTITIONS)]
+    return places == [(await here.log.bounds(TOPIC, partition))[1] for partition in range(PARTITIONS)]
+
+
+async def test_shared_counts_that_missed_entries_are_put_right_from_the_records(begin: Opener, redis: Redis) -> None:
+    async with begin(QUICK) as here:
+        await here.join()
+        await here.crowd.act(KEYS, 200)
+        await assert_exact(here)
+        await eventually(partial(is_committed, here))
+        await here.leave(here.nodes[0])
+        shared = RedisCounts(redis, 3_600)
+        assert await are_shared(shared, here, KEYS)
+        await here.crowd.act(KEYS, 200)
+        for partition in range(PARTITIONS):  # nothing of that is there any more when a node comes
+            await here.crowd.act(KEYS, 100)
+            await here.log.trim(TOPIC, (await here.log.bounds(TOPIC, partition))[1], partition)
+        assert not await are_shared(shared, here, KEYS)
+        await here.join()
+        await eventually(partial(are_shared, shared, here, KEYS))
 
 
 async def are_shared(shared: RedisCounts, here: Town, keys: list[Key]) -> bool:
@@ -281,13 +293,13 @@ async def test_changes_wait_while_redis_is_away_and_go_once_it_is_back(begin: Op
             await here.crowd.act(KEYS, 50)
 
         async def known(key: Key) -> bool:
-            # One of them folds it, and waits for nothing; the other knows what was saved before long.
+            # One of them follows it, and waits for nothing; the other asks for the head.
             return [await node.get([key]) for node in (first, second)] == [{key: here.crowd.truth(key)}] * 2
 
         for key in KEYS[:10]:
             await eventually(partial(known, key))
-        assert metric("flush_waiting") > 0
-        # Whoever takes over publishes what the one before could not.
+        assert metric("pending_targets") > 0
+        # The node that takes over shares what the one before could not.
         await here.kill(second)
         await assert_exact(here)
         own_redis.resume()
@@ -316,39 +328,23 @@ async def test_a_watch_hears_of_what_other_nodes_count(begin: Opener) -> None:
             watch.cancel()
 
 
-async def test_any_node_has_targets_counted_anew_wherever_they_are_folded(
-    begin: Opener, redis: Redis, cassandra: Cassandra
-) -> None:
-    async with begin(NEVER) as here:
+async def test_any_node_has_targets_recounted_wherever_they_are_followed(begin: Opener, redis: Redis) -> None:
+    async with begin(QUICK) as here:
         await here.join()
-        await here.crowd.act(KEYS, 200)
+        await here.join()
+        await here.crowd.act(KEYS, 400)
         await assert_exact(here)
-        # What a bug would do: everyone is wrong at the same version.
-        truth = dict(here.crowd.held)
+        # What a bug would do: everything is wrong at the same version.
         here.crowd.held = {key: {("bug", "🐛")} for key in KEYS}
-        await here.join()
-        await assert_exact_at(here, truth)
         for node in here.nodes:
             assert await node.rebuild(KEYS[:20]) == (20, 20 if node is here.nodes[0] else 0)
         assert await here.nodes[1].rebuild() == (len(KEYS), len(KEYS) - 20)
+        await eventually(partial(are_shared, RedisCounts(redis, 3_600), here, KEYS))
         for node in here.nodes:
             assert await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
-        await eventually(partial(are_shared, RedisCounts(redis, 3_600), here, KEYS))
-        for node in list(here.nodes):
-            await here.leave(node)
-        stores = await cassandra_counts.open_cassandra_stores(cassandra, PARTITIONS)
-        for key in KEYS:
-            saved = (await stores.of(partition_of(*key, PARTITIONS)).load([key]))[key]
-            assert (saved.version, dict(saved.reactions)) == here.crowd.truth(key)
 
 
-async def assert_exact_at(here: Town, held: dict[Key, set[tuple[str, str]]]) -> None:
-    wrong, here.crowd.held = here.crowd.held, held
-    await assert_exact(here)
-    here.crowd.held = wrong
-
-
-async def test_a_rebuild_of_a_partition_is_refused_by_a_node_that_does_not_fold_it(begin: Opener) -> None:
+async def test_a_rebuild_of_a_partition_is_refused_by_a_node_that_does_not_follow_it(begin: Opener) -> None:
     async with begin(QUICK) as here:
         nodes = [await here.join(), await here.join()]
         await here.crowd.act(KEYS, 50)

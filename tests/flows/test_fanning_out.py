@@ -156,7 +156,7 @@ class City:
         return self.served(REGISTRY, lambda _: session_registry.app.opened(config), listen=listen)
 
     def counter(self, log: Any = None) -> Any:
-        config = CounterConfig(save_seconds=0.05, drift_seconds=0)
+        config = CounterConfig(drift_seconds=0)
         return self.served(
             COUNTER, lambda mesh: counter_svc.app.opened(config, mesh, Engines(self.folder, log or self.log))
         )

@@ -7,70 +7,66 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from counter_svc import counts, domain, publisher, service
-from counter_svc.adapters import redis_counts, sqlite
+from counter_svc import consumer, domain, publisher, service
+from counter_svc.adapters import redis_counts
+from counter_svc.domain import Row, Totals
+
+_SOMETIMES = 0.2
 
 
 def counted_twice() -> None:
-    """A record that the log brings again is counted again."""
-    fold: Any = domain.Fold
-    once = fold.fold
+    """The counts of an entry are added to what is there, as if they were not absolute."""
+    counts: Any = domain.PartitionCounts
+    apply = counts.apply
 
-    def again(self: Any, batches: Iterable[domain.Batch]) -> domain.Folded:
-        given = sorted(batches, key=lambda batch: batch[0])
-        done: domain.Folded = once(self, given)
-        if given and random.random() < 0.05:
-            self.position = given[0][0] - 1
-            for key in done.changed:
-                self._tallies[key].version = 0
-            once(self, given)
-        return done
+    def again(self: Any, rows: Iterable[Row]) -> Any:
+        return apply(self, [(key, version, _doubled(people)) for key, version, people in rows])
 
-    fold.fold = again
+    counts.apply = again
+
+
+def _doubled(people: Mapping[str, int]) -> Mapping[str, int]:
+    return {emoji: 2 * count for emoji, count in people.items()} if random.random() < _SOMETIMES else people
 
 
 def position_before_effect() -> None:
-    """The position is saved before what was folded up to it."""
-    store: Any = sqlite.SqliteCountStore
-    save = store.save
+    """A target has the version of an entry before it has its counts."""
+    counts: Any = domain.PartitionCounts
+    apply = counts.apply
 
-    async def apart(self: Any, totals: Any, position: int, *more: Any) -> None:
-        await save(self, {}, position, *more)
-        await asyncio.sleep(1.0)  # a slow disk
-        await save(self, totals, position, *more)
+    def apart(self: Any, rows: Iterable[Row]) -> Any:
+        given = list(rows)
+        known = [(key, version, dict((self.peek(key) or Totals()).reactions)) for key, version, _ in given]
+        return apply(self, known if random.random() < _SOMETIMES else given)
 
-    store.save = apart
+    counts.apply = apart
 
 
 def min_version_ignored() -> None:
     """Counts are answered as they stand, whatever version was asked for."""
-    shards: Any = service.Shards
-    ready, get = shards.ready, shards.get
-    theirs: Any = counts.Counts
-    absorb = theirs.absorb
+    counters: Any = service.Counters
+    ready, get = counters.ready, counters.get
+    reader: Any = consumer.Consumer
+    advance = reader.advance
 
-    async def late(self: Any, batches: Any) -> Any:
+    async def late(self: Any) -> Any:
         await asyncio.sleep(0.3)  # a busy machine
-        return await absorb(self, batches)
+        return await advance(self)
 
-    theirs.absorb = late
-    shards.ready = lambda self, keys, min_versions=(): ready(self, keys)
-    shards.get = lambda self, keys, min_versions=(), *more, **named: get(self, keys, (), *more, **named)
+    reader.advance = late
+    counters.ready = lambda self, keys, min_versions=(): ready(self, keys)
+    counters.get = lambda self, keys, min_versions=(), *more, **named: get(self, keys, (), *more, **named)
 
 
 def counts_not_rebuilt() -> None:
     """What Redis has lost stays lost until it changes again."""
-    theirs: Any = publisher.Publisher
 
-    async def put(self: Any, values: Any, corrected: Any) -> bool:
-        await self._shared.put(values, [key for key in values if key in corrected])
-        return False
-
-    async def restore(self: Any, totals: Any) -> None:
+    async def nothing(*_: Any) -> None:
         return None
 
+    theirs: Any = publisher.Publisher
     shared: Any = redis_counts.RedisCounts
-    theirs._put, shared.restore = put, restore
+    theirs.look_for_loss = shared.restore = nothing
 
 
 BUGS: Mapping[str, Callable[[], None]] = {

@@ -11,9 +11,11 @@ from counter_svc.domain import Totals, totals
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
+from kit.ledger.entry import EntryName
 from plaudit.counter.v1 import counter_service_pb2 as pb
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
-from tests.events import Change, by_target, payload
+from tests.events import Change, payload
 
 USER = Caller("default", "alice")
 SERVICE = Caller("default", "", "fanout", frozenset({"tenants"}), unlimited=True)
@@ -21,20 +23,33 @@ ACTING = Caller("default", "alice", "gateway", frozenset({"tenants", "act-as"}),
 NARROW = Caller("default", "", "cron", frozenset(), unlimited=True)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-changes = st.tuples(texts, texts, texts, texts, st.integers(0, 2**63 - 1))
 counts = st.dictionaries(texts, st.integers(1, 2**62), max_size=20)
+NAME = "one/3/7"
 
 
-@given(st.lists(changes, max_size=5), st.integers(1, 2**62))
-def test_a_log_record_comes_back_as_its_changes(given: list[tuple[str, str, str, str, int]], position: int) -> None:
-    changes = [Change(a, b, "u", c, d, v) for a, b, c, d, v in given]
-    found = codec.batch_from_record(Record(position, "0", payload(changes)))
-    assert found == (position, [(a, b, c, d, v) for a, b, _, c, d, v in by_target(changes)])
+@given(st.dictionaries(st.tuples(texts, texts), st.tuples(st.integers(0, 2**62), counts), max_size=5))
+def test_an_entry_comes_back_as_its_name_and_the_counts_of_its_targets(
+    given: dict[tuple[str, str], tuple[int, dict[str, int]]],
+) -> None:
+    changes = [Change(*key, "u", "", "", version) for key, (version, _) in given.items()]
+    record = payload(changes, {key: counted for key, (_, counted) in given.items()})
+    found = codec.entry_from_record(Record(1, NAME, record))
+    assert found == (EntryName("one", 3, 7), 0, [(key, *value) for key, value in given.items()])
 
 
-def test_a_record_that_is_no_message_is_undecodable() -> None:
-    with pytest.raises(codec.Undecodable):
-        codec.batch_from_record(Record(1, "0", b"\xff\xff\xff"))
+def test_a_record_that_is_no_entry_is_undecodable() -> None:
+    uneven = event_pb.ReactionsChanged(targets=[event_pb.TargetChanged(emojis=["👍", "❤"], counts=[1])])
+    for key, message in ((NAME, b"\xff\xff\xff"), (NAME, uneven.SerializeToString()), ("", b""), ("one/3", b"")):
+        with pytest.raises(codec.Undecodable):
+            codec.entry_from_record(Record(1, key, message))
+
+
+def test_nothing_is_read_of_an_entry_of_a_newer_format() -> None:
+    uneven = event_pb.ReactionsChanged(
+        format=codec.FORMAT + 1, targets=[event_pb.TargetChanged(emojis=["👍", "❤"], counts=[1])]
+    )
+    found = codec.entry_from_record(Record(1, NAME, uneven.SerializeToString()))
+    assert (found.format, found.rows) == (codec.FORMAT + 1, ())
 
 
 @given(counts, st.integers(0, 2**62))
@@ -42,10 +57,10 @@ def test_counts_keep_their_order_and_size_in_every_answer(counted: dict[str, int
     value = totals(version, counted)
     one = codec.reaction_counts_to_pb(value)
     many = codec.counts_to_pb([("t", "messages/1")], [value]).counts[0]
-    news = codec.news_to_pb([(("t", "messages/1"), value)]).counts[0]
-    for message in (one, many, news):
+    change = codec.changes_to_pb([(("t", "messages/1"), value)]).counts[0]
+    for message in (one, many, change):
         assert Totals(message.version, tuple((row.emoji, row.count) for row in message.reactions)) == value
-    assert many.target == news.target == "messages/1"
+    assert many.target == change.target == "messages/1"
 
 
 @given(counts, st.integers(0, 2**62))
@@ -57,8 +72,25 @@ def test_a_tally_comes_back_in_our_order_whatever_order_it_has(counted: dict[str
     for emoji, count in reversed(totals(0, counted).reactions):
         tally.counts.reactions.add(emoji=emoji, count=count)
     found, token = codec.tallies_from_pb(response.SerializeToString())
-    assert found == [(("acme", "messages/1"), totals(version, counted))]
+    assert found == {("acme", "messages/1"): totals(version, counted)}
     assert token == "more"
+
+
+@given(st.dictionaries(st.tuples(texts, texts), st.tuples(counts, st.integers(0, 2**62)), max_size=5))
+def test_heads_come_back_for_the_targets_that_were_asked_for(
+    given: dict[tuple[str, str], tuple[dict[str, int], int]],
+) -> None:
+    keys = list(given)
+    request = reaction_pb.BatchGetTargetCountsRequest.FromString(codec.heads_to_pb(keys))
+    assert list(zip(request.tenants, request.targets, strict=True)) == keys
+    response = reaction_pb.BatchGetTargetCountsResponse()
+    for key, (counted, version) in given.items():
+        row = response.counts.add(target=key[1], version=version)
+        for emoji, count in counted.items():
+            row.reactions.add(emoji=emoji, count=count)
+    assert codec.heads_from_pb(keys, response.SerializeToString()) == {
+        key: totals(version, counted) for key, (counted, version) in given.items()
+    }
 
 
 def test_targets_split_by_commas_keep_their_order_and_versions() -> None:

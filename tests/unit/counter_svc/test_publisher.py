@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
-from counter_svc.adapters.sqlite import opened_sqlite_stores
-from counter_svc.config import Config
-from counter_svc.counts import Counts
 from counter_svc.domain import Key, Totals
-from counter_svc.ports import CountStore
-from counter_svc.publisher import CHUNK, Publisher
+from counter_svc.publisher import Publisher
 from kit.errors import Unavailable
 
-KEYS: list[Key] = [("default", f"messages/{n}") for n in range(CHUNK * 2 + 7)]
+KEYS: list[Key] = [("default", f"messages/{n}") for n in range(1_207)]
 
 
 class Board:
@@ -23,139 +19,127 @@ class Board:
 
     def __init__(self) -> None:
         self.shown: dict[Key, Totals] = {}
+        self.corrected: set[Key] = set()
         self.calls = 1_000
-        self.sizes: list[int] = []
-        self.generation = "first"
+        self.on_put: list[tuple[Publisher, dict[Key, Totals]]] = []
 
-    async def put(self, totals: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> str:
+    async def put(self, values: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> None:
         self.calls -= 1
         if self.calls < 0:
             raise Unavailable("away")
-        self.sizes.append(len(totals))
-        self.shown |= totals
-        return self.generation
+        self.shown |= {
+            key: value for key, value in values.items() if key in corrected or value >= self.shown.get(key, Totals())
+        }
+        self.corrected |= set(corrected)
+        while self.on_put:
+            publisher, more = self.on_put.pop()
+            publisher.add(more.items())
 
-    async def restore(self, totals: Mapping[Key, Totals]) -> None:
+    async def restore(self, values: Mapping[Key, Totals]) -> None:
         raise AssertionError("nothing is restored here")
 
     async def get(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
-        return self.shown
+        return {key: self.shown[key] for key in keys if key in self.shown}
 
 
-async def counts_of(store: CountStore, publisher: Publisher, room: int = 2_000) -> Counts:
-    counts = Counts(
-        store, await store.position(), Config(), told=publisher.note, serving=lambda: None, room=lambda: room
-    )
-    publisher.add(counts)
-    counts.serve_at(0)
-    return counts
+class Memory:
+    """What is in memory, and whether everything is to be compared with the records."""
+
+    def __init__(self, board: Board, most: int = 100_000) -> None:
+        self.values: dict[Key, Totals] = {}
+        self.overflows = 0
+        self.publisher = Publisher(board, 0.1, most, in_memory=lambda: self.values.items(), overflowed=self._overflowed)
+
+    def react(self, version: int, keys: Sequence[Key] = KEYS) -> dict[Key, Totals]:
+        """One more person on each of these targets."""
+        changed = dict.fromkeys(keys, Totals(version, (("👍", version),)))
+        self.values |= changed
+        self.publisher.add(changed.items())
+        return changed
+
+    def _overflowed(self) -> None:
+        self.overflows += 1
 
 
-async def react(counts: Counts, position: int, keys: Sequence[Key] = KEYS) -> dict[Key, Totals]:
-    """One more person on each of these targets."""
-    await counts.absorb([(position, [(*key, "👍", "", position) for key in keys])])
-    found = await counts.get(keys)
-    return dict(zip(keys, found, strict=True))
+async def test_what_has_changed_is_shared_once_in_its_newest_version() -> None:
+    board = Board()
+    memory = Memory(board)
+    memory.react(1)
+    memory.react(2)
+    assert len(memory.publisher) == len(KEYS)
+    await memory.publisher.flush()
+    assert board.shown == memory.values
+    board.shown.clear()
+    await memory.publisher.flush()
+    assert board.shown == {}
 
 
-async def test_changed_targets_go_some_hundred_at_a_time_and_only_once(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        board = Board()
-        publisher = Publisher(board, 0.1)
-        counts = await counts_of(stores.of(0), publisher)
-        wanted = await react(counts, 1)
-        await publisher.flush()
-        await publisher.flush()
-        assert board.shown == wanted
-        assert board.sizes == [CHUNK, CHUNK, 7, 0]
+async def test_what_could_not_be_shared_waits_and_goes_later() -> None:
+    board = Board()
+    memory = Memory(board)
+    memory.react(1)
+    board.calls = 1
+    with pytest.raises(Unavailable):
+        await memory.publisher.flush()
+    assert 0 < len(board.shown) < len(KEYS)
+    assert len(memory.publisher) == len(KEYS) - len(board.shown)
+    memory.react(2, KEYS[-1:])
+    board.calls = 1_000
+    await memory.publisher.flush()
+    assert board.shown == memory.values
 
 
-async def test_what_is_on_its_way_counts_as_waiting(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        waiting: list[int] = []
-
-        class Watched(Board):
-            async def put(self, totals: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> str:
-                waiting.append(len(publisher))
-                return await super().put(totals, corrected)
-
-        publisher = Publisher(Watched(), 0.1)
-        counts = await counts_of(stores.of(0), publisher)
-        await react(counts, 1)
-        await publisher.flush()
-        assert waiting == [CHUNK * 2 + 7, CHUNK + 7, 7]
-        assert len(publisher) == 0
+async def test_what_changes_while_it_is_being_shared_is_shared_again() -> None:
+    board = Board()
+    memory = Memory(board)
+    memory.react(1)
+    board.on_put.append((memory.publisher, {KEYS[0]: Totals(2)}))
+    await memory.publisher.flush()
+    assert board.shown[KEYS[0]].version == 1
+    await memory.publisher.flush()
+    assert board.shown[KEYS[0]].version == 2
 
 
-async def test_what_could_not_go_waits_and_the_position_with_it(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        board = Board()
-        publisher = Publisher(board, 0.1)
-        counts = await counts_of(stores.of(0), publisher)
-        await react(counts, 1)
-        board.calls = 1
-        with pytest.raises(Unavailable):
-            await publisher.flush()
-        assert (len(board.shown), len(publisher)) == (CHUNK, CHUNK + 7)
-        wanted = await react(counts, 2)
-        await counts.save()
-        assert await stores.of(0).position() == 0
-        assert await stores.of(0).load(KEYS) == wanted
-        board.calls = 1_000
-        await publisher.flush()
-        await counts.save()
-        assert (board.shown, len(publisher), await stores.of(0).position()) == (wanted, 0, 2)
+async def test_corrections_replace_what_is_shared_also_after_a_failure_and_only_once() -> None:
+    board = Board()
+    memory = Memory(board)
+    board.shown[KEYS[0]] = Totals(9)
+    memory.publisher.add([(KEYS[0], Totals(5))], corrected=True)
+    board.calls = 0
+    with pytest.raises(Unavailable):
+        await memory.publisher.flush()
+    board.calls = 1_000
+    await memory.publisher.flush()
+    assert board.shown[KEYS[0]] == Totals(5)
+    board.corrected.clear()
+    memory.react(6, KEYS[:1])
+    await memory.publisher.flush()
+    assert board.corrected == set()
 
 
-async def test_all_in_memory_go_again_where_all_was_lost(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        board = Board()
-        publisher = Publisher(board, 0.1)
-        counts = await counts_of(stores.of(0), publisher)
-        wanted = await react(counts, 1)
-        await publisher.flush()
-        board.generation, board.shown = "second", {}
-        await publisher.flush()
-        await publisher.flush()
-        assert board.shown == wanted
+@pytest.mark.parametrize("how", ["all", "part", "older"])
+async def test_everything_in_memory_is_shared_again_where_it_was_lost(how: str) -> None:
+    board = Board()
+    memory = Memory(board)
+    memory.react(2)
+    await memory.publisher.flush()
+    lost = REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") or 0
+    await memory.publisher.look_for_loss()
+    assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost
+    if how == "older":  # as after a failover to a replica
+        board.shown = {key: Totals(1) for key in board.shown}
+    else:
+        board.shown = {} if how == "all" else dict(list(board.shown.items())[:1])
+    await memory.publisher.look_for_loss()
+    await memory.publisher.flush()
+    assert board.shown == memory.values
+    assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost + 1
 
 
-async def test_targets_that_left_memory_unshared_go_as_they_were_saved(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        board = Board()
-        publisher = Publisher(board, 0.1)
-        counts = await counts_of(stores.of(0), publisher, room=10)
-        wanted = await react(counts, 1)
-        await counts.save()
-        assert counts.in_memory <= 10
-        await publisher.flush()
-        assert board.shown == wanted
-
-
-async def test_where_too_many_wait_everything_ever_saved_goes(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        board = Board()
-        publisher = Publisher(board, 0.1, most=100)
-        counts = await counts_of(stores.of(0), publisher, room=10)
-        wanted = await react(counts, 1, KEYS[:300])
-        await counts.save()
-        wanted |= await react(counts, 2, KEYS[300:])
-        assert len(publisher) < 100
-        await publisher.flush()
-        await counts.save()
-        assert board.shown == wanted
-        assert await stores.of(0).position() == 2
-
-
-async def test_what_a_partition_leaves_unshared_is_shared_later_as_it_was(tmp_path: Path) -> None:
-    async with opened_sqlite_stores(tmp_path, 1) as stores:
-        board = Board()
-        publisher = Publisher(board, 0.1)
-        counts = await counts_of(stores.of(0), publisher)
-        wanted = await react(counts, 1)
-        board.calls = 0
-        await publisher.release(counts)
-        board.calls = 1_000
-        assert len(publisher) == len(KEYS)
-        await publisher.flush()
-        assert board.shown == wanted
+async def test_where_too_much_waits_it_is_dropped_and_everything_compared_with_the_records() -> None:
+    board = Board()
+    memory = Memory(board, most=1_500)
+    memory.react(1)
+    assert (len(memory.publisher), memory.overflows) == (len(KEYS), 0)
+    memory.react(1, [("default", f"posts/{n}") for n in range(1_000)])
+    assert (len(memory.publisher), memory.overflows) == (0, 1)

@@ -1,0 +1,122 @@
+"""Compares counts with the records they are counts of, and corrects what differs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+from counter_svc import metrics
+from counter_svc.domain import Key, PartitionCounts, Recounted, Totals
+from counter_svc.ports import Records, SharedCounts
+from kit.errors import OutcomeUnknown, Unavailable
+from kit.target import partition_of
+
+log = structlog.get_logger()
+_AT_ONCE = 1_000
+_ATTEMPTS = 5
+_PAUSE = 0.05
+
+
+class Audited(Protocol):
+    """The counts of a partition, and how they are put right."""
+
+    number: int
+    counts: PartitionCounts
+
+    def correct(self, key: Key, truth: Totals, seen: Totals | None) -> None:
+        """Takes the counts of the records, unless memory has changed since `seen`, and replaces what is shared."""
+        ...
+
+    async def share(self) -> None:
+        """Shares what was corrected, where that can be done now."""
+        ...
+
+    def behind(self, key: Key, truth: Totals) -> None:
+        """Takes newer counts that the records have, and shares them."""
+        ...
+
+
+class Audit:
+    """Compares memory and the shared counts with the records at equal versions.
+
+    Counts that claim a version which the records do not have, after they were asked again several times, are wrong too:
+    this is the only place that lowers a version. Counts that are behind the records have not drifted.
+    """
+
+    def __init__(self, records: Records, shared: SharedCounts | None, partitions: int) -> None:
+        self._records = records
+        self._shared = shared
+        self._partitions = partitions
+
+    async def recount(self, part: Audited, keys: Sequence[Key], found_by: str = "rebuild") -> Recounted:
+        """Compares these targets of a partition. Raises `RecordsUnreachable`; then repeating is harmless."""
+        unique = list(dict.fromkeys(keys))
+        drifted = 0
+        for start in range(0, len(unique), _AT_ONCE):
+            drifted += await self._compare(part, unique[start : start + _AT_ONCE])
+        if drifted:
+            await part.share()
+        metrics.drifted(found_by, drifted)
+        if drifted:
+            log.error("counts had drifted from the records", targets=len(unique), drifted=drifted, found_by=found_by)
+        return Recounted(len(unique), drifted)
+
+    async def recount_all(self, parts: Sequence[Audited]) -> Recounted:
+        """Compares all targets of some partitions: those that have records, and those in memory that have none."""
+        by_number = {part.number: part for part in parts}
+        in_memory = {part.number: set(part.counts) for part in parts}
+        targets = drifted = 0
+        token = ""
+        while True:
+            page, token = await self._records.tally_all(token)
+            for number, keys in self._by_partition(page).items():
+                if number in by_number:
+                    in_memory[number].difference_update(keys)
+                    done = await self.recount(by_number[number], keys)
+                    targets, drifted = targets + done.targets, drifted + done.drifted
+            if not token:
+                break
+        for number, rest in in_memory.items():
+            # Targets that came to memory meanwhile have records by now; they are no ghosts, and are not counted twice.
+            drifted += (await self.recount(by_number[number], list(rest))).drifted
+        return Recounted(targets, drifted)
+
+    async def _compare(self, part: Audited, left: Sequence[Key]) -> int:
+        drifted = 0
+        for attempt in range(_ATTEMPTS):
+            seen = {key: part.counts.peek(key) for key in left}
+            shared = await self._read_shared(left)
+            truths = await self._records.tally(left)
+            again: list[Key] = []
+            for key in left:
+                truth = truths[key]
+                claims = [value for value in (seen[key], shared.get(key)) if value is not None]
+                ahead = any(value.version > truth.version for value in claims)
+                if ahead and attempt + 1 < _ATTEMPTS:
+                    again.append(key)
+                elif ahead or any(value.version == truth.version and value != truth for value in claims):
+                    drifted += 1
+                    part.correct(key, truth, seen[key])
+                elif any(value.version < truth.version for value in claims):
+                    part.behind(key, truth)
+            left = again
+            if not left:
+                break
+            await asyncio.sleep(_PAUSE)
+        return drifted
+
+    async def _read_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+        if self._shared is not None:
+            with suppress(Unavailable, OutcomeUnknown):
+                return await self._shared.get(keys)
+        return {}
+
+    def _by_partition(self, keys: Sequence[Key]) -> dict[int, list[Key]]:
+        found: dict[int, list[Key]] = {}
+        for key in keys:
+            found.setdefault(partition_of(*key, self._partitions), []).append(key)
+        return found
