@@ -252,7 +252,8 @@ class Draft:
                 done = state.answer_of(op_id)
             if done is not None:
                 if done.user == user and done.emoji == emoji and done.action == action:
-                    return _new(Outcome, (done.on, done.version)), known
+                    # One of an entry that is not part of the state yet may have been read while it was being written.
+                    return _new(Outcome, (done.on, done.version)), known and done.version <= state.version
                 return Refusal.OP_CONFLICT, known
             if op_id < oldest_op_id and is_timed(op_id):
                 return Refusal.OP_EXPIRED, True
