@@ -17,7 +17,7 @@ Key = tuple[str, str]
 Held = Mapping[str, dict[str, int]]
 _NOTHING: dict[str, int] = {}
 # Answers kept in memory per target: two generations of so many, of which the older is forgotten.
-_ANSWERS_KEPT = 2_000
+ANSWERS_KEPT = 2_000
 
 
 class Action(IntEnum):
@@ -217,7 +217,7 @@ class TargetState:
         self.version, self.stamp, self.counts = head.version, head.stamp, head.counts
         self.watermark = Watermark(head.highest, head.ahead)
         self._young.update(answers)
-        if len(self._young) > _ANSWERS_KEPT:
+        if len(self._young) > ANSWERS_KEPT:
             self._old, self._young = self._young, {}
             self.low, self._began = self._began, self.watermark
 
@@ -252,7 +252,8 @@ class Draft:
                 done = state.answer_of(op_id)
             if done is not None:
                 if done.user == user and done.emoji == emoji and done.action == action:
-                    return _new(Outcome, (done.on, done.version)), known
+                    # One of an entry that is not part of the state yet may have been read while it was being written.
+                    return _new(Outcome, (done.on, done.version)), known and done.version <= state.version
                 return Refusal.OP_CONFLICT, known
             if op_id < oldest_op_id and is_timed(op_id):
                 return Refusal.OP_EXPIRED, True

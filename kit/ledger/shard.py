@@ -323,7 +323,8 @@ class Shard:
         if self._is_atomic:
             return True
         self._marks.hurry()
-        is_done = self._tables.applied == self.position == self._feed.published
+        # Another node may have published more than this one knows of.
+        is_done = self._tables.applied == self.position <= self._feed.published
         return is_done and self._marks.is_saved(self._watermarks())
 
     def _leave(self) -> None:

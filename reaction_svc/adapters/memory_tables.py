@@ -1,0 +1,87 @@
+"""The tables of reactions in memory, for tests: an older timestamp never overwrites a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from reaction_svc.domain import Done, Head, Key
+from reaction_svc.state import RECORDS_AT_ONCE, Answers, Found, Need, TargetFound, TargetWrites, Writes
+
+
+class Record(NamedTuple):
+    """What was last written of one person and one emoji."""
+
+    stamp: int
+    held: bool
+    version: int
+
+
+class MemoryTables:
+    """See `kit.ledger.ports.Tables`. Of a target with more than `records_at_once` records a load finds only the head."""
+
+    def __init__(self, records_at_once: int = RECORDS_AT_ONCE) -> None:
+        self.heads: dict[Key, Head] = {}
+        self.records: dict[Key, dict[tuple[str, str], Record]] = {}
+        self.answers: dict[tuple[Key, str], Done] = {}
+        self._records_at_once = records_at_once
+
+    async def load(self, shard: int, need: Need) -> Found:
+        """See `kit.ledger.ports.Tables`."""
+        return self.find(need)
+
+    async def write(self, shard: int, writes: Writes) -> None:
+        """See `kit.ledger.ports.Tables`."""
+        for step in self.steps(writes):
+            step()
+
+    def find(self, need: Need) -> Found:
+        """What is asked for, as it stands now."""
+        return Found(
+            {key: self._target(key) for key in need.targets},
+            {key: {user: self.held(key, user) for user in users} for key, users in need.users.items()},
+            {asked: self.answers[asked] for asked in need.op_ids if asked in self.answers},
+        )
+
+    def steps(self, writes: Writes) -> Sequence[Callable[[], None]]:
+        """The writes one by one, in the order in which they are made: records, then heads, then answers."""
+        return [
+            *(partial(self._write_records, target) for target in writes.targets),
+            *(partial(self._write_head, target) for target in writes.targets),
+            *(partial(self._write_answers, answers) for answers in writes.answers),
+        ]
+
+    def held(self, key: Key, user: str) -> dict[str, int]:
+        """What one person holds, oldest first."""
+        return self.holders(key).get(user, {})
+
+    def holders(self, key: Key) -> dict[str, dict[str, int]]:
+        """What each person holds who holds something, oldest first."""
+        found: dict[str, dict[str, int]] = {}
+        rows = sorted(self.records.get(key, {}).items(), key=lambda row: row[1].version)
+        for (user, emoji), record in rows:
+            if record.held:
+                found.setdefault(user, {})[emoji] = record.version
+        return found
+
+    def _target(self, key: Key) -> TargetFound:
+        holders = self.holders(key)
+        complete = sum(map(len, holders.values())) <= self._records_at_once
+        return TargetFound(self.heads.get(key), holders if complete else {}, complete)
+
+    def _write_records(self, target: TargetWrites) -> None:
+        rows = self.records.setdefault(target.key, {})
+        for user, emoji, held, version in target.records:
+            known = rows.get((user, emoji))
+            if known is None or known.stamp <= target.stamp:
+                rows[user, emoji] = Record(target.stamp, held, version)
+
+    def _write_head(self, target: TargetWrites) -> None:
+        known = self.heads.get(target.key)
+        if known is None or known.stamp <= target.stamp:
+            self.heads[target.key] = target.head
+
+    def _write_answers(self, answers: Answers) -> None:
+        for tenant, target, op_id, user, emoji, action, on, version in answers.rows:
+            self.answers.setdefault(((tenant, target), op_id), Done(user, emoji, action, on, version))

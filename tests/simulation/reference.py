@@ -1,0 +1,134 @@
+"""What the entries of a ledger say, row by row, in the order of their positions: it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kit.ledger.entry import Entry
+from reaction_svc.domain import Action, Key, Op, Outcome, Row, TargetChange
+from reaction_svc.policy import Policy, policy_of
+from tests.simulation.world import Violation
+
+
+class Moment(NamedTuple):
+    """A version of a target, the position of the entry that made it, and the emoji held by anyone then."""
+
+    version: int
+    position: int
+    emojis: frozenset[str]
+
+
+class TargetReference:
+    """One target: everything that was ever true of it."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.version = 0
+        self.stamp = 0
+        self.counts: dict[str, int] = {}
+        self.held: dict[str, dict[str, int]] = {}
+        self.answers: dict[str, Row] = {}
+        self.moments: list[Moment] = [Moment(0, 0, frozenset())]
+        self.changes: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+        self.counts_at: dict[int, dict[str, int]] = {0: {}}
+        self.rows_of: dict[str, int] = {}
+
+    def apply(self, change: TargetChange, position: int, stamp: int) -> None:
+        """Applies an entry; raises Violation where it contradicts what is there."""
+        before: dict[str, set[str]] = {}
+        for row in change.rows:
+            before.setdefault(row.user, set(self.held.get(row.user, ())))
+            self._apply_row(row, position)
+            if row.op_id or row.action:
+                self._check_action(row, before.pop(row.user))
+        _require(change.head.version == self.version, "the head has another version than the last row", change)
+        _require(dict(change.head.counts) == self.counts, "the head has other counts than the rows", self.counts, change)
+        _require(stamp > self.stamp, "the stamp of a target does not grow", change)
+        self.stamp = stamp
+        self.counts_at[self.version] = dict(self.counts)
+
+    def was_true(self, op: Op, outcome: Outcome, after: int, through: int) -> bool:
+        """Whether an outcome was true at some moment from the end of entry `after` to that of entry `through`."""
+        return any(
+            moment.version == outcome.version and self._was_on(op, moment.version) is outcome.on
+            for moment in self.between(after, through)
+        )
+
+    def between(self, after: int, through: int) -> Sequence[Moment]:
+        """The moments in the life of the target between the ends of two entries."""
+        ends = [moment.position for moment in self.moments[1:]] + [through + 1]
+        return [
+            moment for moment, end in zip(self.moments, ends, strict=True) if moment.position <= through and end > after
+        ]
+
+    def _was_on(self, op: Op, version: int) -> bool:
+        on = False
+        for changed, now_on in self.changes.get((op.user, op.emoji), ()):
+            if changed <= version:
+                on = now_on
+        return on
+
+    def _apply_row(self, row: Row, position: int) -> None:
+        held = self.held.setdefault(row.user, {})
+        if row.added or row.removed:
+            _require(row.version > self.version, "the version of a target does not grow", row)
+            self.rows_of[row.user] = self.rows_of.get(row.user, 0) + 1
+            self.version = row.version
+        else:
+            _require(row.version == self.version, "an answer that changed nothing has another version", row)
+        if row.removed:
+            _require(row.removed in held, "what is taken back was not held", row)
+            del held[row.removed]
+            self._count(row.removed, -1)
+            self.changes.setdefault((row.user, row.removed), []).append((row.version, False))
+        if row.added:
+            _require(row.added not in held, "what is added was held already", row)
+            held[row.added] = row.version
+            self._count(row.added, 1)
+            self.changes.setdefault((row.user, row.added), []).append((row.version, True))
+        if row.added or row.removed:
+            self.moments.append(Moment(row.version, position, frozenset(self.counts)))
+        if row.op_id:
+            _require(row.op_id not in self.answers, "an operation is applied twice", row, self.answers.get(row.op_id))
+            self.answers[row.op_id] = row
+
+    def _check_action(self, row: Row, before: set[str]) -> None:
+        held = self.held[row.user]
+        is_held = row.asked in held
+        if row.action == Action.TOGGLE:
+            _require(is_held is (row.asked not in before), "a toggle did not toggle", row, before)
+        elif row.action == Action.CLEAR:
+            _require(not held, "something is held after a clear", row, held)
+        else:
+            _require(is_held is (row.action == Action.ADD), "an operation did not do what it asks for", row)
+        _require(row.on is is_held, "the answer is not what is true after the operation", row)
+        single = policy_of(self.key[1]) is Policy.SINGLE_CHOICE
+        _require(not single or len(held) <= 1, "more than one choice is held", row)
+
+    def _count(self, emoji: str, by: int) -> None:
+        people = self.counts.get(emoji, 0) + by
+        if people:
+            self.counts[emoji] = people
+        else:
+            del self.counts[emoji]
+
+
+class ShardReference:
+    """All entries of one shard."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.stamp = 0
+
+    def append(self, entry: Entry) -> None:
+        """Adds an entry; raises Violation unless it follows the last one."""
+        _require(entry.position == len(self.entries) + 1, "a position is left out or taken twice", entry)
+        _require(entry.stamp > self.stamp, "the stamps of a shard do not grow", entry)
+        self.entries.append(entry)
+        self.stamp = entry.stamp
+
+
+def _require(is_so: bool, otherwise: str, *details: object) -> None:
+    if not is_so:
+        raise Violation(f"{otherwise}: {' | '.join(map(repr, details))}")
