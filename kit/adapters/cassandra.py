@@ -48,16 +48,26 @@ class Cassandra:
         return await asyncio.shield(task)
 
     async def rows(
-        self, statement: Any, parameters: Sequence[Any] = (), *, page_size: int = 5_000, timeout: float | None = None
+        self,
+        statement: Any,
+        parameters: Sequence[Any] = (),
+        *,
+        page_size: int = 5_000,
+        timeout: float | None = None,
+        serial: bool = False,
     ) -> list[Any]:
         """All rows, page after page, each within `timeout` seconds. `statement` is prepared, bound or simple.
 
-        Raises Unavailable.
+        `serial` reads at LOCAL_SERIAL: every conditional write to the partition that was decided before is visible,
+        and one that was in progress is completed or discarded first. It costs a round of consensus for each page, and
+        `statement` must name one partition. Raises Unavailable.
         """
         if isinstance(statement, PreparedStatement):
             statement = statement.bind(parameters)
             parameters = ()
         statement.fetch_size = page_size
+        if serial:
+            statement.consistency_level = ConsistencyLevel.LOCAL_SERIAL
         found: list[Any] = []
         paging: Any = None
         while True:
@@ -97,6 +107,24 @@ class Cassandra:
             if not statement.is_idempotent:
                 break
         raise OutcomeUnknown(f"nobody can tell whether Cassandra saved it: {line(unknown)}") from unknown
+
+    async def conditional(self, statement: Any, *, timeout: float | None = None) -> list[Any]:
+        """Executes a bound statement or a batch with an IF condition once, at LOCAL_SERIAL, within `timeout` seconds.
+
+        The first column of the first row says whether it was applied. Raises Unavailable where the statement was not
+        sent, OutcomeUnknown for every error after that: it may have been applied, or may be applied later, until a
+        read with `serial` settles it.
+        """
+        statement.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
+        statement.is_idempotent = False
+        try:
+            answer, _ = await self._ask(statement, None, timeout or self._timeout, None)
+        except (NoHostAvailable, Unavailable) as error:
+            raise _unavailable(error) from error
+        except Exception as error:
+            # Too few replicas, too: replicas can be lost between the acceptance of a proposal and its commit.
+            raise OutcomeUnknown(f"Cassandra may have applied a conditional write: {line(error)}") from error
+        return list(answer or ())
 
     async def execute(self, cql: str) -> list[Any]:
         """Executes a statement given as text, such as one that changes the schema. Raises Unavailable."""
