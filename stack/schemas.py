@@ -14,7 +14,8 @@ TOPICS = {"reactions": 16, "dead-letters": 1}
 
 
 def schemas() -> tuple[Schema, ...]:
-    """The tables in Cassandra, room by room."""
+    """The tables in Cassandra: the ledger's, then each service's."""
     from kit.adapters.cassandra_schema import Schema
 
-    return tuple(Schema(room, _ROOT / room / "adapters" / "cassandra") for room in ("reaction_svc", "counter_svc"))
+    services = (Schema(name, _ROOT / name / "adapters" / "cassandra") for name in ("reaction_svc", "counter_svc"))
+    return (Schema("ledger", _ROOT / "kit" / "adapters" / "cassandra_ledger"), *services)
