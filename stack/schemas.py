@@ -29,8 +29,8 @@ def sharded(events: str) -> dict[str, int]:
 
 
 def schemas() -> tuple[Schema, ...]:
-    """The tables in Cassandra, service by service. Those of a service that has none any more are left as they are."""
+    """The tables in Cassandra: the ledger's, then each service's. Tables of before that nothing uses stay as they are."""
     from kit.adapters.cassandra_schema import Schema
 
-    services = ("reaction_svc", "session_registry")
-    return tuple(Schema(service, _ROOT / service / "adapters" / "cassandra") for service in services)
+    services = [Schema(name, _ROOT / name / "adapters" / "cassandra") for name in ("reaction_svc", "session_registry")]
+    return (Schema("ledger", _ROOT / "kit" / "adapters" / "cassandra_ledger"), *services)

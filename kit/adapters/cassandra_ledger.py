@@ -1,0 +1,168 @@
+"""The entries of a ledger in Cassandra: one conditional batch in the shard's partition for each append."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cassandra.query import BatchStatement, BatchType, PreparedStatement
+
+from kit.adapters.cassandra import Cassandra
+from kit.adapters.cassandra_schema import Schema
+from kit.engineurl import CannotUse
+from kit.errors import OutcomeUnknown, Problem
+from kit.ids import new_id
+from kit.ledger.entry import Entry
+from kit.ledger.ports import Page, Watermarks
+
+SCHEMA = Schema("ledger", Path(__file__).with_name("cassandra_ledger"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    advance: PreparedStatement
+    insert: PreparedStatement
+    read: PreparedStatement
+    tail: PreparedStatement
+    marks: PreparedStatement
+    save_applied: PreparedStatement
+    save_published: PreparedStatement
+    trim: PreparedStatement
+
+
+_SHARD = "WHERE ledger = ? AND shard = ?"
+
+
+async def _prepare(cassandra: Cassandra) -> _Statements:
+    prepare = cassandra.prepare
+    return _Statements(
+        advance=await prepare(f"UPDATE ledger_entry SET tail = ? {_SHARD} IF tail = ?"),
+        insert=await prepare(
+            "INSERT INTO ledger_entry (ledger, shard, position, append_id, stamp, payload) VALUES (?, ?, ?, ?, ?, ?)"
+        ),
+        read=await prepare(
+            f"SELECT position, append_id, stamp, payload, tail FROM ledger_entry {_SHARD} AND position >= ? LIMIT ?"
+        ),
+        tail=await prepare(f"SELECT DISTINCT tail FROM ledger_entry {_SHARD}"),
+        marks=await prepare(f"SELECT applied, published FROM ledger_mark {_SHARD}"),
+        save_applied=await prepare(f"UPDATE ledger_mark USING TIMESTAMP ? SET applied = ? {_SHARD}"),
+        save_published=await prepare(f"UPDATE ledger_mark USING TIMESTAMP ? SET published = ? {_SHARD}"),
+        trim=await prepare(f"DELETE FROM ledger_entry {_SHARD} AND position < ?"),
+    )
+
+
+class CassandraLedger:
+    """See `kit.ledger.ports.LedgerStore`. Made by `open_cassandra_ledger`."""
+
+    is_atomic = False
+
+    def __init__(self, cassandra: Cassandra, statements: _Statements, name: str, incarnation: str) -> None:
+        self.incarnation = incarnation
+        self._cassandra = cassandra
+        self._statements = statements
+        self._name = name
+
+    async def commit(self, shard: int, entry: Entry, writes: Any = None) -> bool:
+        """See `LedgerStore`. Sent once: neither the driver nor this class repeats it."""
+        place = (self._name, shard)
+        position = entry.position
+        # Both rows are in one partition, so the condition on the first holds for the whole batch.
+        batch = BatchStatement(BatchType.UNLOGGED)
+        batch.add(self._statements.advance.bind((position, *place, position - 1 or None)))
+        batch.add(self._statements.insert.bind((*place, position, entry.append_id, entry.stamp, entry.payload)))
+        rows = await self._cassandra.conditional(batch)
+        return bool(rows[0][0])
+
+    async def read(self, shard: int, after: int, limit: int) -> Page:
+        """See `LedgerStore`."""
+        # The last position comes with every row, and the last row is never trimmed. So the row at `after` is read too:
+        # where nothing is behind it, it is the one that says so, at the same moment.
+        bound = self._statements.read.bind((self._name, shard, max(after, 1), limit + 1))
+        rows = await self._cassandra.rows(bound, page_size=limit + 2, serial=True)
+        if not rows:
+            return Page((), await self.tail(shard, confirm=True) if after else 0)
+        entries = [Entry(*row[:4]) for row in rows if row[0] > after]
+        return Page(entries[:limit], rows[0][4])
+
+    async def tail(self, shard: int, *, confirm: bool) -> int:
+        """See `LedgerStore`."""
+        rows = await self._cassandra.rows(self._statements.tail.bind((self._name, shard)), serial=confirm)
+        return int(rows[0][0]) if rows and rows[0][0] is not None else 0
+
+    async def watermarks(self, shard: int) -> Watermarks:
+        """See `LedgerStore`."""
+        rows = await self._cassandra.rows(self._statements.marks, (self._name, shard))
+        return Watermarks(rows[0][0] or 0, rows[0][1] or 0) if rows else Watermarks()
+
+    async def save_watermarks(self, shard: int, marks: Watermarks) -> None:
+        """See `LedgerStore`."""
+        place = (self._name, shard)
+        batch = BatchStatement(BatchType.UNLOGGED)
+        # The position as the timestamp: of two values, the larger one stays, in whatever order they are written.
+        batch.add(self._statements.save_applied.bind((marks.applied, marks.applied, *place)))
+        batch.add(self._statements.save_published.bind((marks.published, marks.published, *place)))
+        await self._cassandra.write(batch)
+
+    async def trim(self, shard: int, before: int) -> None:
+        """See `LedgerStore`."""
+        await self._cassandra.write(self._statements.trim.bind((self._name, shard, before)))
+
+
+async def open_cassandra_ledger(cassandra: Cassandra, name: str, shards: int) -> CassandraLedger:
+    """Opens the ledger of that name, and makes it with so many shards where there is none.
+
+    Raises CannotUse where it has another number of shards, where its keyspace is replicated to several data centres,
+    and where Cassandra does not answer.
+    """
+    try:
+        await _check_replication(cassandra)
+        found_shards, incarnation = await _meta(cassandra, name, shards)
+        if found_shards != shards:
+            raise CannotUse(
+                f"the ledger {name} in the keyspace {cassandra.keyspace} was made with {found_shards} shards,"
+                f" it cannot be opened with {shards}"
+            )
+        return CassandraLedger(cassandra, await _prepare(cassandra), name, incarnation)
+    except Problem as problem:
+        raise CannotUse(f"the ledger {name} cannot be opened: {problem}") from problem
+
+
+async def _meta(cassandra: Cassandra, name: str, shards: int) -> tuple[int, str]:
+    """The number of shards and the incarnation, as the first process that opened the ledger wrote them."""
+    read = await cassandra.prepare("SELECT shards, incarnation FROM ledger_meta WHERE ledger = ?")
+    make = await cassandra.prepare(
+        "INSERT INTO ledger_meta (ledger, shards, incarnation) VALUES (?, ?, ?) IF NOT EXISTS"
+    )
+    rows = await cassandra.rows(read, (name,), serial=True)
+    if not rows:
+        # If the outcome is unknown, the serial read below settles it.
+        with suppress(OutcomeUnknown):
+            await cassandra.conditional(make.bind((name, shards, new_id())))
+        rows = await cassandra.rows(read, (name,), serial=True)
+    if not rows:
+        raise CannotUse(f"the ledger {name} could not be made, try again")
+    return int(rows[0][0]), str(rows[0][1])
+
+
+async def _check_replication(cassandra: Cassandra) -> None:
+    """Raises CannotUse unless all replicas of the keyspace are in one data centre.
+
+    Conditional writes are decided among the replicas of the local data centre: two would decide for themselves.
+    """
+    statement = await cassandra.prepare("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?")
+    rows = await cassandra.rows(statement, (cassandra.keyspace,))
+    options = dict(rows[0][0]) if rows else {}
+    kind = options.pop("class", "").rpartition(".")[2]
+    if kind == "NetworkTopologyStrategy":
+        places = {place for place, copies in options.items() if place != "replication_factor" and copies != "0"}
+    else:
+        found = await cassandra.execute("SELECT data_center FROM system.local")
+        found += await cassandra.execute("SELECT data_center FROM system.peers")
+        places = {str(place) for (place,) in found if place is not None}
+    if len(places) > 1:
+        names = ", ".join(sorted(places))
+        raise CannotUse(
+            f"the keyspace {cassandra.keyspace} has replicas in the data centres {names}: a ledger needs one only"
+        )

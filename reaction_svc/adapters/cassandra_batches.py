@@ -1,0 +1,61 @@
+"""What is to be written to Cassandra, divided into batches it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from cassandra.query import BatchStatement
+
+from kit.adapters.cassandra_raw import RawRow, raw_batch
+
+_ROWS_AT_ONCE = 500
+# Batches of several partitions are limited by the server, 50 KiB, and divided by it.
+_PARTITIONS_AT_ONCE, _LARGE = 10, 20_000
+
+
+class Part(NamedTuple):
+    """Rows of one partition, the head last; its routing key; and their size in bytes, roughly."""
+
+    key: bytes
+    rows: list[RawRow]
+    size: int
+
+
+def divided(parts: Sequence[Part]) -> tuple[list[BatchStatement], list[BatchStatement]]:
+    """The batches to be written first, and those to be written once the first are.
+
+    Small partitions share a batch, in which each is still written as a whole. A partition with very many rows needs
+    several batches: the one with its head is the last.
+    """
+    first: list[BatchStatement] = []
+    then: list[BatchStatement] = []
+    shared: list[RawRow] = []
+    key = b""
+    partitions = size = 0
+    for part in parts:
+        if part.size >= _LARGE:
+            chunks = [part.rows[at : at + _ROWS_AT_ONCE] for at in range(0, len(part.rows), _ROWS_AT_ONCE)]
+            first += (raw_batch(chunk, part.key) for chunk in chunks[:-1])
+            then.append(raw_batch(chunks[-1], part.key))
+            continue
+        if shared and (partitions == _PARTITIONS_AT_ONCE or size + part.size > _LARGE):
+            then.append(raw_batch(shared, key))
+            shared, partitions, size = [], 0, 0
+        key = key if shared else part.key
+        shared += part.rows
+        partitions += 1
+        size += part.size
+    if shared:
+        then.append(raw_batch(shared, key))
+    return first, then
+
+
+async def all_of(work: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Waits for all, also where one fails, so that nothing goes on unseen; raises the first failure."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return list(results)

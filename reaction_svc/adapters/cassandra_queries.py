@@ -1,0 +1,174 @@
+"""The questions the service asks the tables of reactions in Cassandra."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+from cassandra.query import PreparedStatement
+
+from kit.adapters.cassandra import Cassandra
+from kit.ledger.errors import CorruptEntry
+from reaction_svc.adapters.cassandra_batches import all_of
+from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
+from reaction_svc.metrics import DRIFTED
+from reaction_svc.ports import Own, Reactor, Tally
+from reaction_svc.state import Head, Key
+
+_ROUNDS = 5
+_PAUSE_SECONDS = 0.01
+_SCAN_SECONDS = 10.0
+# Tokens of partitions are 64-bit numbers with a sign; as cursors they are above 0.
+_SHIFT = 1 << 63
+_TALLIES_AT_ONCE = 16
+_KEYS_AT_ONCE = 20
+_CQL = {
+    "own": "SELECT target, emoji, held, version FROM reaction_record WHERE tenant = ? AND target IN ? AND user = ?",
+    "scan": "SELECT user, emoji, held, version, WRITETIME(held) FROM reaction_record WHERE tenant = ? AND target = ?",
+    "targets": "SELECT DISTINCT tenant, target, head, token(tenant, target) FROM reaction_record"
+    " WHERE token(tenant, target) > ? LIMIT ?",
+}
+log = structlog.get_logger()
+
+
+class Latest(Protocol):
+    """Knows the latest reactors of targets without a scan; derived, and possibly behind or incomplete."""
+
+    async def page(self, key: Key, version: int, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+        """The page that `ReactionStore.reactors` asks for; None where it is not known as of `version` or later.
+
+        Never raises.
+        """
+        ...
+
+
+class CassandraQueries:
+    """The reading half of `ports.ReactionStore`. Made by `open_cassandra_queries`."""
+
+    def __init__(
+        self,
+        cassandra: Cassandra,
+        tables: CassandraTables,
+        statements: Mapping[str, PreparedStatement],
+        latest: Latest | None,
+    ) -> None:
+        self._cassandra = cassandra
+        self._tables = tables
+        self._statements = statements
+        self._latest = latest
+        self._tallies = asyncio.Semaphore(_TALLIES_AT_ONCE)
+
+    async def heads(self, keys: Iterable[Key]) -> Mapping[Key, Head]:
+        """The heads of those targets that have one; sees every acked change."""
+        return await self._tables.heads(dict.fromkeys(keys))
+
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+        """See `ports.ReactionStore`."""
+        # Heads first: the reactions are then at least as new as the version that is answered with them.
+        heads = await self.heads((tenant, target) for target in targets)
+        names = [target for _, target in heads]
+        pages = await all_of(
+            self._rows("own", tenant, names[at : at + _KEYS_AT_ONCE], user)
+            for at in range(0, len(names), _KEYS_AT_ONCE)
+        )
+        held = held_of(row for page in pages for row in page)
+        return [
+            Own(name, tuple(held.get(name, ())), head.version if (head := heads.get((tenant, name))) else 0)
+            for name in targets
+        ]
+
+    async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
+        """See `ports.ReactionStore`. What `Latest` does not know is looked for in all records of the target."""
+        key = (tenant, target)
+        head = (await self.heads([key])).get(key)
+        if head is None:
+            return ()
+        if self._latest is not None:
+            page = await self._latest.page(key, head.version, emoji, before, limit)
+            if page is not None:
+                return page
+        holders = (
+            Reactor(user, name, version)
+            for user, name, held, version, _ in await self._scan(key)
+            if held and (not emoji or name == emoji) and (not before or version < before)
+        )
+        return heapq.nlargest(limit, holders, key=lambda holder: holder.version)
+
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+        """See `ports.ReactionStore`."""
+        names = list(dict.fromkeys(targets))
+        found = dict(zip(names, await all_of(self._tally((tenant, name)) for name in names), strict=True))
+        return [found[name] for name in targets]
+
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+        """See `ports.ReactionStore`. Targets come in the order of their partitions."""
+        rows = await self._rows("targets", after - _SHIFT, limit)
+        # A partition without a head has records of a round that is under way: it is counted next time.
+        keys = [(tenant, target) for tenant, target, head, _ in rows if head is not None]
+        found = [tally for tally in await all_of(self._legible_tally(key) for key in keys) if tally is not None]
+        return found, rows[-1][3] + _SHIFT if len(rows) == limit else 0
+
+    async def _legible_tally(self, key: Key) -> Tally | None:
+        """None where the head is corrupt: one such target must not keep all others from being audited."""
+        try:
+            return await self._tally(key)
+        except CorruptEntry as error:
+            DRIFTED.inc()
+            log.error("a target cannot be counted", tenant=key[0], target=key[1], error=str(error))
+            return None
+
+    async def _tally(self, key: Key) -> Tally:
+        """Counts records between two reads of the head that are equal."""
+        async with self._tallies:
+            head = (await self.heads([key])).get(key)
+            counts: dict[str, int] | None = None
+            for attempt in range(_ROUNDS):
+                if head is None:
+                    return Tally(*key, 0, {})
+                if attempt:
+                    await asyncio.sleep(_PAUSE_SECONDS * attempt)
+                before, counts = head, await self._count(key, head.stamp)
+                head = (await self.heads([key])).get(key)
+                if head != before:
+                    counts = None
+                elif counts == before.counts:
+                    break
+            if head is None:
+                return Tally(*key, 0, {})
+            if counts is None:
+                # It changes all the time, so its records cannot be counted as of one moment.
+                return Tally(*key, head.version, head.counts)
+            if counts != head.counts:
+                DRIFTED.inc()
+                log.error("records and counts differ", tenant=key[0], target=key[1])
+            return Tally(*key, head.version, counts)
+
+    async def _count(self, key: Key, stamp: int) -> dict[str, int] | None:
+        """People per emoji; None where a record is newer than `stamp`, so that the head is still to be written."""
+        counts: dict[str, int] = {}
+        for _, emoji, held, _, written in await self._scan(key):
+            if written > stamp:
+                return None
+            if held:
+                counts[emoji] = counts.get(emoji, 0) + 1
+        return counts
+
+    async def _scan(self, key: Key) -> list[Any]:
+        """All records of a target: (user, emoji, held, version, stamp)."""
+        rows = await self._rows("scan", *key, timeout=_SCAN_SECONDS)
+        # A partition with nothing but its head answers with one row of nothing.
+        return [row for row in rows if row[0] is not None]
+
+    async def _rows(self, name: str, *values: Any, timeout: float | None = None) -> list[Any]:
+        return await self._cassandra.rows(self._statements[name], values, timeout=timeout)
+
+
+async def open_cassandra_queries(
+    cassandra: Cassandra, tables: CassandraTables, latest: Latest | None = None
+) -> CassandraQueries:
+    """Prepares the statements. Raises Unavailable."""
+    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
+    return CassandraQueries(cassandra, tables, dict(zip(_CQL, prepared, strict=True)), latest)
