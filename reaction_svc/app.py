@@ -12,7 +12,7 @@ from kit.adapters.sqlite_log import SqliteLog
 from kit.clock import Clock, SystemClock
 from kit.cursor import Cursors, cursor_secret
 from kit.engines import Engines, Log
-from kit.engineurl import CannotUse
+from kit.ledger.feed import LogFeed
 from kit.ledger.limits import ShardLimits
 from kit.ledger.node import running_node
 from kit.ledger.ports import Feed, LedgerStore, Tables
@@ -30,7 +30,7 @@ from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.config import Config
 from reaction_svc.errors import ERRORS
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import ReactionModel, Rules
+from reaction_svc.model import OnChange, ReactionModel, Rules
 from reaction_svc.ports import RateLimit, ReactionReads
 from reaction_svc.retention import LEDGER, run_retention
 from reaction_svc.service import Reactions
@@ -46,6 +46,7 @@ class _Store(NamedTuple):
     tables: Tables
     reads: ReactionReads
     feed: Feed | None
+    on_change: OnChange | None = None
 
 
 @asynccontextmanager
@@ -72,7 +73,7 @@ async def opened(
             store.ledger,
             store.tables,
             store.feed,
-            lambda: ReactionModel(codec.EventCodec(), rules),
+            lambda: ReactionModel(codec.EventCodec(), rules, store.on_change),
             clock,
             _limits(config),
             division.is_mine,
@@ -103,7 +104,7 @@ def _limits(config: Config) -> ShardLimits:
 
 
 def _store(config: Config, clock: Clock, engines: Engines) -> AbstractAsyncContextManager[_Store]:
-    return _on_engines(config, clock, engines) if engines.cassandra else _in_a_file(config, clock, engines.log)
+    return _on_engines(config, engines) if engines.cassandra else _in_a_file(config, clock, engines.log)
 
 
 @asynccontextmanager
@@ -126,10 +127,25 @@ async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncItera
 
 
 @asynccontextmanager
-async def _on_engines(config: Config, clock: Clock, engines: Engines) -> AsyncIterator[_Store]:
+async def _on_engines(config: Config, engines: Engines) -> AsyncIterator[_Store]:
     # The driver takes a third of a second to import: only who uses it pays for that.
-    raise CannotUse("not yet")
-    yield
+    from kit.adapters.cassandra_ledger import open_cassandra_ledger
+    from reaction_svc.adapters.cassandra_queries import open_cassandra_queries
+    from reaction_svc.adapters.cassandra_tables import open_cassandra_tables
+
+    assert engines.cassandra is not None
+    ledger = await open_cassandra_ledger(engines.cassandra, LEDGER, engines.log.partitions(LEDGER))
+    tables = await open_cassandra_tables(engines.cassandra, config.op_seconds)
+    feed = LogFeed(engines.log, LEDGER, ledger.incarnation)
+    if engines.redis is None:
+        yield _Store(ledger, tables, await open_cassandra_queries(engines.cassandra, tables), feed)
+        return
+    from reaction_svc.adapters.redis_latest import RedisLatest
+
+    latest = RedisLatest(engines.redis, config.retention_seconds)
+    queries = await open_cassandra_queries(engines.cassandra, tables, latest)
+    async with background(keep_running("latest reactors", latest.run)):
+        yield _Store(ledger, tables, queries, feed, latest.note)
 
 
 def _rate_limit(config: Config, clock: Clock, engines: Engines) -> RateLimit:

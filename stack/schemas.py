@@ -29,7 +29,7 @@ def sharded(events: str) -> dict[str, int]:
 
 
 def schemas() -> tuple[Schema, ...]:
-    """The tables in Cassandra: the ledger's, then each service's. Tables of before that nothing uses stay as they are."""
+    """The tables in Cassandra: the ledger's, then each service's. Older tables that nothing uses stay as they are."""
     from kit.adapters.cassandra_schema import Schema
 
     services = [Schema(name, _ROOT / name / "adapters" / "cassandra") for name in ("reaction_svc", "session_registry")]

@@ -12,7 +12,7 @@ from kit.adapters.redis import Redis
 VERSION = "version"
 _AT_ONCE = 500
 _RESTORED_SECONDS = 60.0
-_SCRIPT = Path(__file__).with_name("redis_put.lua")
+_HERE = Path(__file__)
 
 
 class RedisCounts:
@@ -24,7 +24,8 @@ class RedisCounts:
     def __init__(self, redis: Redis, seconds: float) -> None:
         self._redis = redis
         self._seconds = seconds
-        self._put = redis.script(_SCRIPT)
+        self._put = redis.script(_HERE.with_name("redis_put.lua"))
+        self._get = redis.script(_HERE.with_name("redis_get.lua"), reads=True)
 
     async def put(self, values: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> None:
         """See `ports.SharedCounts`."""

@@ -80,7 +80,10 @@ class _Driven:
 
 
 class LedgerNode:
-    """Executes commands on shards of this node. Made by `running_node`."""
+    """Executes commands on shards of this node. Made by `running_node`.
+
+    `clock` makes stamps and versions; pauses are measured by the loop's time, which its timers go by.
+    """
 
     def __init__(
         self,
@@ -120,7 +123,7 @@ class LedgerNode:
         Raises ShardNotServed, Overloaded and Unavailable with nothing done, and OutcomeUnknown.
         """
         driven = self._shards[shard]
-        now = self._clock.monotonic()
+        now = self._loop.time()
         if driven.shard.state is State.IDLE:
             driven.shard.begin(now, is_owner=False)
         call = _Call(commands, driven.model, self._loop.create_future())
@@ -135,12 +138,12 @@ class LedgerNode:
     def is_away(self, shard: int) -> bool:
         """Whether the store has not answered for a while: another node may reach it."""
         since = self._shards[shard].shard.away_since
-        return since is not None and self._clock.monotonic() - since > _AWAY_SECONDS
+        return since is not None and self._loop.time() - since > _AWAY_SECONDS
 
     async def divide(self, is_mine: Callable[[int], bool]) -> None:
         """Begins and leaves shards as their owner changes, until it is cancelled."""
         while True:
-            now = self._clock.monotonic()
+            now = self._loop.time()
             for driven in self._shards:
                 shard = driven.shard
                 owns = is_mine(shard.number)
@@ -178,7 +181,7 @@ class LedgerNode:
         if driven.timer is not None:
             driven.timer.cancel()
             driven.timer = None
-        shard, now = driven.shard, self._clock.monotonic()
+        shard, now = driven.shard, self._loop.time()
         for effect in shard.poll(now, int(self._clock.now() * _MICROS)):
             self._tasks.start(self._carry_out(driven, effect))
         if shard.state is not driven.state:
@@ -194,12 +197,12 @@ class LedgerNode:
         try:
             result = await self._result(shard.number, effect)
         except Problem as error:
-            shard.failed(effect, error, self._clock.monotonic())
+            shard.failed(effect, error, self._loop.time())
         except Exception as error:
             log.exception("the ledger's store failed", ledger=self.name, shard=shard.number)
-            shard.failed(effect, OutcomeUnknown(str(error)), self._clock.monotonic())
+            shard.failed(effect, OutcomeUnknown(str(error)), self._loop.time())
         else:
-            shard.done(effect, result, self._clock.monotonic())
+            shard.done(effect, result, self._loop.time())
         self._pump(driven)
 
     async def _result(self, shard: int, effect: Effect) -> Any:

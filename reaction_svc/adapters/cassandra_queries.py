@@ -14,9 +14,10 @@ from kit.adapters.cassandra import Cassandra
 from kit.ledger.errors import CorruptEntry
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
+from reaction_svc.domain import Head, Key
 from reaction_svc.metrics import DRIFTED
 from reaction_svc.ports import Own, Reactor, Tally
-from reaction_svc.state import Head, Key
+from reaction_svc.state import RECORDS_AT_ONCE
 
 _ROUNDS = 5
 _PAUSE_SECONDS = 0.01
@@ -37,16 +38,20 @@ log = structlog.get_logger()
 class Latest(Protocol):
     """Knows the latest reactors of targets without a scan; derived, and possibly behind or incomplete."""
 
-    async def page(self, key: Key, version: int, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
-        """The page that `ReactionStore.reactors` asks for; None where it is not known as of `version` or later.
+    async def page(self, key: Key, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+        """The page that `ReactionReads.reactors` asks for; None where it is not known as of the head or later.
 
         Never raises.
         """
         ...
 
+    async def fill(self, key: Key, head: Head, holders: Sequence[Reactor]) -> None:
+        """Takes all holders of a target, latest first, read when it was at the head or later. Never raises."""
+        ...
+
 
 class CassandraQueries:
-    """The reading half of `ports.ReactionStore`. Made by `open_cassandra_queries`."""
+    """See `ports.ReactionReads`. Made by `open_cassandra_queries`."""
 
     def __init__(
         self,
@@ -66,7 +71,7 @@ class CassandraQueries:
         return await self._tables.heads(dict.fromkeys(keys))
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
-        """See `ports.ReactionStore`."""
+        """See `ports.ReactionReads`."""
         # Heads first: the reactions are then at least as new as the version that is answered with them.
         heads = await self.heads((tenant, target) for target in targets)
         names = [target for _, target in heads]
@@ -81,30 +86,35 @@ class CassandraQueries:
         ]
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
-        """See `ports.ReactionStore`. What `Latest` does not know is looked for in all records of the target."""
+        """See `ports.ReactionReads`. What `Latest` does not know is looked for in all records of the target."""
         key = (tenant, target)
         head = (await self.heads([key])).get(key)
         if head is None:
             return ()
         if self._latest is not None:
-            page = await self._latest.page(key, head.version, emoji, before, limit)
+            page = await self._latest.page(key, head, emoji, before, limit)
             if page is not None:
                 return page
-        holders = (
+        rows = await self._scan(key)
+        if self._latest is not None and len(rows) > RECORDS_AT_ONCE and all(row[4] <= head.stamp for row in rows):
+            holders = [Reactor(user, name, version) for user, name, held, version, _ in rows if held]
+            holders.sort(key=lambda holder: -holder.version)
+            await self._latest.fill(key, head, holders)
+        wanted = (
             Reactor(user, name, version)
-            for user, name, held, version, _ in await self._scan(key)
+            for user, name, held, version, _ in rows
             if held and (not emoji or name == emoji) and (not before or version < before)
         )
-        return heapq.nlargest(limit, holders, key=lambda holder: holder.version)
+        return heapq.nlargest(limit, wanted, key=lambda holder: holder.version)
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
-        """See `ports.ReactionStore`."""
+        """See `ports.ReactionReads`."""
         names = list(dict.fromkeys(targets))
         found = dict(zip(names, await all_of(self._tally((tenant, name)) for name in names), strict=True))
         return [found[name] for name in targets]
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
-        """See `ports.ReactionStore`. Targets come in the order of their partitions."""
+        """See `ports.ReactionReads`. Targets come in the order of their partitions."""
         rows = await self._rows("targets", after - _SHIFT, limit)
         # A partition without a head has records of a round that is under way: it is counted next time.
         keys = [(tenant, target) for tenant, target, head, _ in rows if head is not None]

@@ -15,8 +15,8 @@ from kit.adapters.cassandra_schema import Schema
 from kit.ledger.errors import CorruptEntry
 from kit.ledger.opids import place_of
 from reaction_svc.adapters.cassandra_batches import Part, all_of, divided
-from reaction_svc.domain import Done
-from reaction_svc.state import RECORDS_AT_ONCE, Answers, Found, Head, Key, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import Done, Head, Key
+from reaction_svc.state import RECORDS_AT_ONCE, Answers, Found, Need, TargetFound, TargetWrites, Writes
 
 SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
 _KEYS_AT_ONCE, _USERS_AT_ONCE = 20, 100

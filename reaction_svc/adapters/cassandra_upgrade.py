@@ -15,7 +15,8 @@ from kit.ledger.opids import place_of
 from kit.target import partition_of
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from reaction_svc.state import Answers, Head, TargetWrites, Writes
+from reaction_svc.domain import Head
+from reaction_svc.state import Answers, TargetWrites, Writes
 
 _PAGE = 50
 _FIRST_TOKEN = -(1 << 63)

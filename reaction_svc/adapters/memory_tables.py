@@ -19,7 +19,7 @@ class Record(NamedTuple):
 
 
 class MemoryTables:
-    """See `kit.ledger.ports.Tables`. Of a target with more than `records_at_once` records a load finds only the head."""
+    """See `kit.ledger.ports.Tables`. A load finds only the head of a target with more records than that."""
 
     def __init__(self, records_at_once: int = RECORDS_AT_ONCE) -> None:
         self.heads: dict[Key, Head] = {}

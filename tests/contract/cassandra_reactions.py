@@ -13,7 +13,8 @@ from kit.adapters.cassandra_schema import migrate
 from kit.ids import new_id
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
-from reaction_svc.state import Head, Key, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import Head, Key
+from reaction_svc.state import Need, TargetFound, TargetWrites, Writes
 from tests.engines import Engines
 
 Record = tuple[str, str, bool, int]

@@ -31,7 +31,16 @@ class Chaos:
         self._network.loss, self._network.slow = rng.choice(_LEVELS), rng.choice(_LEVELS)
         for node in self._nodes:
             self._start(node)
-        menu = [self._crash, self._pause, self._pause, self._leave, self._cut, self._outage, self._log_outage, self._lie]
+        menu = [
+            self._crash,
+            self._pause,
+            self._pause,
+            self._leave,
+            self._cut,
+            self._outage,
+            self._log_outage,
+            self._lie,
+        ]
         chosen = rng.sample(menu, rng.randint(1, len(menu)))
         self._again(chosen, rng.uniform(0.15, 0.6))
 

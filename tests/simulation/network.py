@@ -21,7 +21,7 @@ _REASONS: dict[type[Exception], str] = {
 
 
 class Call(NamedTuple):
-    """Operations of one shard. `hops`: how often they were forwarded; `invoked`: the last position when they were asked."""
+    """Operations of one shard. `hops`: how often forwarded; `invoked`: the last position when they were asked."""
 
     ops: Sequence[Op]
     deadline: float
@@ -99,7 +99,7 @@ class _Forwarding:
     def start(self) -> None:
         """Sends it."""
         world, peer = self._network.world, self._peer
-        if peer is None or not peer.is_listening and world.chance(0.5):
+        if peer is None or (not peer.is_listening and world.chance(0.5)):
             world.after(0.001, partial(self._origin.deliver, partial(self._failed, "NODE_UNREACHABLE")))
             return
         world.note(self._origin.name, "forwards", peer.name, *(op.op_id for op in self._call.ops))

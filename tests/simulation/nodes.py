@@ -259,5 +259,3 @@ def _finish(change: Coroutine[None, Applied, Answered], call: Call, answers: lis
         change.send(Applied(answers, {}))
     except StopIteration as stop:
         call.answer(list(stop.value.outcomes))
-
-

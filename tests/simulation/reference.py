@@ -43,7 +43,9 @@ class TargetReference:
             if row.op_id or row.action:
                 self._check_action(row, before.pop(row.user))
         _require(change.head.version == self.version, "the head has another version than the last row", change)
-        _require(dict(change.head.counts) == self.counts, "the head has other counts than the rows", self.counts, change)
+        _require(
+            dict(change.head.counts) == self.counts, "the head has other counts than the rows", self.counts, change
+        )
         _require(stamp > self.stamp, "the stamp of a target does not grow", change)
         self.stamp = stamp
         self.counts_at[self.version] = dict(self.counts)
