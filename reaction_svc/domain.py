@@ -17,7 +17,7 @@ Key = tuple[str, str]
 Held = Mapping[str, dict[str, int]]
 _NOTHING: dict[str, int] = {}
 # Answers kept in memory per target: two generations of so many, of which the older is forgotten.
-ANSWERS_KEPT = 2_000
+ANSWERS_KEPT = 10_000
 
 
 class Action(IntEnum):
@@ -138,7 +138,7 @@ class TargetState:
     of operations lately made are kept; ids above `low` that are not among them are surely new.
     """
 
-    __slots__ = ("_began", "_old", "_young", "complete", "counts", "held", "key", "looked_up", "low", "policy", "stamp",
+    __slots__ = ("_began", "_knows_all", "_old", "_young", "complete", "counts", "held", "key", "looked_up", "low", "policy", "stamp",
                  "version", "watermark")  # fmt: skip
 
     def __init__(self, key: Key, head: Head | None, held: Held, *, complete: bool) -> None:
@@ -151,6 +151,8 @@ class TargetState:
         self.watermark = self._began = self.low = Watermark(highest, ahead)
         self._young: dict[str, Done] = {}
         self._old: dict[str, Done] = {}
+        # Of a target that began here every id is known until the first are forgotten.
+        self._knows_all = head is None
         # Answers that were asked of the tables for the operations to be decided next; None: there is none.
         self.looked_up: dict[str, Done | None] = {}
 
@@ -167,6 +169,7 @@ class TargetState:
         """Whether it is known if an operation id was used, and with which answer."""
         return (
             op_id in self._young
+            or self._knows_all
             or self.low.definitely_new(op_id)
             or op_id in self._old
             or op_id in self.looked_up
@@ -218,6 +221,7 @@ class TargetState:
         self.watermark = Watermark(head.highest, head.ahead)
         self._young.update(answers)
         if len(self._young) > ANSWERS_KEPT:
+            self._knows_all = self._knows_all and not self._old
             self._old, self._young = self._young, {}
             self.low, self._began = self._began, self.watermark
 

@@ -247,7 +247,7 @@ def _answers_of(entry: _Kept) -> list[Answers]:
         for user, _, _, version, op_id, asked, action, on in change.rows:
             if op_id:
                 row = (tenant, target, op_id, user, asked, int(action), on, version)
-                places.setdefault(place_of(op_id), []).append(row)
+                places.setdefault(place_of((tenant, target), op_id), []).append(row)
     return [Answers(entry.stamp, slice_, part, rows) for (slice_, part), rows in places.items()]
 
 

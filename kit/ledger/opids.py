@@ -22,17 +22,18 @@ def millis(op_id: str) -> int:
 
 
 class Place(NamedTuple):
-    """Where an answer is kept: by the id's own time, then by chance; an id without a time has a place of its own."""
+    """Where an answer is kept: by the time of its id, or where that tells none by its key; `part` is by chance."""
 
     slice: int
     part: int
 
 
-def place_of(op_id: str) -> Place:
-    """Where the answer to an operation is kept. Slices of timed ids grow with the time; the others' are below 0."""
+def place_of(key: tuple[str, str], op_id: str) -> Place:
+    """Where the answer to an operation on a key is kept. Slices of timed ids grow with the time, others are below 0."""
     if len(op_id) == 36 and is_timed(op_id) is not None:
         return tuple.__new__(Place, (millis(op_id) >> _SLICE_BITS, int(op_id[-1], 16)))
-    return Place(-1 - zlib.crc32(op_id.encode()), 0)
+    # Those of one key are looked for together. As numbers of 32 bits with a sign.
+    return Place(-1 - zlib.crc32("/".join(key).encode()), zlib.crc32(op_id.encode()) - (1 << 31))
 
 
 def timed_at(millis_: int) -> str:

@@ -107,10 +107,10 @@ class CassandraTables:
 
     async def _answers(self, shard: int, asked: Sequence[tuple[Key, str]]) -> dict[tuple[Key, str], Done]:
         parts: dict[int, set[int]] = {}
-        for _, op_id in asked:
-            slice_, part = place_of(op_id)
+        for key, op_id in asked:
+            slice_, part = place_of(key, op_id)
             parts.setdefault(slice_, set()).add(part)
-        # Slices of which the same parts are asked for are read together: ids without a time have one each.
+        # Slices of which the same parts are asked for are read together.
         slices: dict[tuple[int, ...], list[int]] = {}
         for slice_, some in parts.items():
             slices.setdefault(tuple(sorted(some)), []).append(slice_)

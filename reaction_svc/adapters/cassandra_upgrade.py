@@ -116,7 +116,7 @@ async def _copy_answers(
         places: dict[tuple[int, int], list[Any]] = {}
         for user, emoji, action, on, version, op_id in _decode_answers(blob):
             row = (tenant, target, op_id, user, emoji, action, on, version)
-            places.setdefault(place_of(op_id), []).append(row)
+            places.setdefault(place_of((tenant, target), op_id), []).append(row)
         # Targets of one batch had the same stamp, but here no two may share a row. So a number instead that is the
         # same each time, and less than the stamps of all entries.
         name = blake2b(f"{tenant}/{target}/{slice_}/{part}/{stamp}".encode(), digest_size=6)

@@ -109,7 +109,7 @@ class SqliteTables:
 
     def _answers(self, need: Need) -> dict[tuple[Key, str], Done]:
         wanted = set(need.op_ids)
-        places = dict.fromkeys(place_of(op_id) for _, op_id in need.op_ids)
+        places = dict.fromkeys(place_of(*asked) for asked in need.op_ids)
         found: dict[tuple[Key, str], Done] = {}
         for (packed,) in in_bulk(self._reading, SQL["find_answers"], 2, [part for place in places for part in place]):
             for tenant, target, op_id, user, emoji, action, on, version in _unpack(packed):

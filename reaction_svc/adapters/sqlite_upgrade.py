@@ -37,8 +37,8 @@ def answers_of_operations(connection: apsw.Connection) -> None:
         " FROM op JOIN target ON target.id = op.target LEFT JOIN op_late USING (target, op_id)"
     ).fetchall()
     rows = [((*row[:6], bool(row[6]), row[7]), row[8]) for row in found]
-    rows.sort(key=lambda row: place_of(row[0][2]))
-    for (slice_, part), group in groupby(rows, key=lambda row: place_of(row[0][2])):
+    rows.sort(key=lambda row: place_of(row[0][:2], row[0][2]))
+    for (slice_, part), group in groupby(rows, key=lambda row: place_of(row[0][:2], row[0][2])):
         some = list(group)
         # Timed ids tell their age themselves; no entry has the stamp 0, so none replaces what stands here.
         stamp = 0 if slice_ >= 0 else max(made for _, made in some)

@@ -130,7 +130,7 @@ class TestAnswers:
         """The answers of one entry."""
         places: dict[tuple[int, int], list[tuple[str, str, str, str, str, int, bool, int]]] = {}
         for op_id in op_ids:
-            places.setdefault(place_of(op_id), []).append((*key, op_id, user, "like", 1, True, stamp))
+            places.setdefault(place_of(key, op_id), []).append((*key, op_id, user, "like", 1, True, stamp))
         return [Answers(stamp, *place, rows) for place, rows in places.items()]
 
     async def test_answers_are_found_by_their_operations(self, tables: CassandraTables, key: Key, shard: int) -> None:
