@@ -138,8 +138,8 @@ class TargetState:
     of operations lately made are kept; ids above `low` that are not among them are surely new.
     """
 
-    __slots__ = ("_began", "_knows_all", "_old", "_young", "complete", "counts", "held", "key", "looked_up", "low", "policy", "stamp",
-                 "version", "watermark")  # fmt: skip
+    __slots__ = ("_began", "_knows_all", "_old", "_young", "complete", "counts", "held", "key", "looked_up", "low",
+                 "policy", "stamp", "version", "watermark")  # fmt: skip
 
     def __init__(self, key: Key, head: Head | None, held: Held, *, complete: bool) -> None:
         self.key = key
