@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -102,13 +102,9 @@ class TargetChange(NamedTuple):
     rows: Sequence[Row]
     head: Head
 
-    def answers(self) -> dict[str, Done]:
-        """The answers of the operations that have an id."""
-        return {
-            op_id: _new(Done, (user, asked, action, on, version))
-            for user, _, _, version, op_id, asked, action, on in self.rows
-            if op_id
-        }
+    def answers(self) -> dict[str, Row]:
+        """The operations that have an id, with their answers."""
+        return {row[4]: row for row in self.rows if row[4]}
 
 
 # What one operation does to what one person holds: (on, added, removed). Nothing added, nothing removed: no change.
@@ -138,8 +134,8 @@ class TargetState:
     of operations lately made are kept; ids above `low` that are not among them are surely new.
     """
 
-    __slots__ = ("_began", "_knows_all", "_old", "_young", "complete", "counts", "held", "key", "looked_up", "low",
-                 "policy", "stamp", "version", "watermark")  # fmt: skip
+    __slots__ = ("_began", "complete", "counts", "held", "key", "knows_all", "looked_up", "low", "old", "policy",
+                 "stamp", "version", "watermark", "young")  # fmt: skip
 
     def __init__(self, key: Key, head: Head | None, held: Held, *, complete: bool) -> None:
         self.key = key
@@ -149,17 +145,17 @@ class TargetState:
         self.held: dict[str, dict[str, int]] = dict(held)
         self.complete = complete
         self.watermark = self._began = self.low = Watermark(highest, ahead)
-        self._young: dict[str, Done] = {}
-        self._old: dict[str, Done] = {}
+        self.young: dict[str, Row] = {}
+        self.old: dict[str, Row] = {}
         # Of a target that began here every id is known until the first are forgotten.
-        self._knows_all = head is None
-        # Answers that were asked of the tables for the operations to be decided next; None: there is none.
-        self.looked_up: dict[str, Done | None] = {}
+        self.knows_all = head is None
+        # Operations that were asked of the tables for the batch to be decided next; None: the id was not used.
+        self.looked_up: dict[str, Row | None] = {}
 
     @property
     def weight(self) -> int:
         """What it takes in memory, in people and answers."""
-        return 1 + len(self.held) + len(self._young) + len(self._old)
+        return 1 + len(self.held) + len(self.young) + len(self.old)
 
     def knows(self, user: str) -> bool:
         """Whether it is known what a person holds."""
@@ -168,18 +164,18 @@ class TargetState:
     def knows_op(self, op_id: str) -> bool:
         """Whether it is known if an operation id was used, and with which answer."""
         return (
-            op_id in self._young
-            or self._knows_all
+            self.knows_all
+            or op_id in self.young
             or self.low.definitely_new(op_id)
-            or op_id in self._old
+            or op_id in self.old
             or op_id in self.looked_up
-        )  # fmt: skip
+        )
 
-    def answer_of(self, op_id: str) -> Done | None:
-        """The stored answer of an operation; None where its id was not used."""
-        return self._young.get(op_id) or self._old.get(op_id) or self.looked_up.get(op_id)
+    def answer_of(self, op_id: str) -> Row | None:
+        """The operation of that id with its answer; None where it was not used."""
+        return self.young.get(op_id) or self.old.get(op_id) or self.looked_up.get(op_id)
 
-    def advance(self, head: Head, held: Held, answers: Mapping[str, Done]) -> None:
+    def advance(self, head: Head, held: Held, answers: Mapping[str, Row]) -> None:
         """A decision made here is durable: `held` is all that the people whose reactions changed hold now."""
         self.held.update(held)
         if self.complete:
@@ -198,7 +194,7 @@ class TargetState:
 
     def apply_rows(self, rows: Sequence[Row], users: Collection[str] | None) -> None:
         """Applies changes to what these people hold; None: to all whose state is known."""
-        for user, added, removed, version, *_ in rows:
+        for user, added, removed, version, _, _, _, _ in rows:
             if (users is None or user in users) and (added or removed) and self.knows(user):
                 held = dict(self.held.get(user, _NOTHING))
                 if removed:
@@ -216,67 +212,101 @@ class TargetState:
         self.held = {}
         self.complete = False
 
-    def _become(self, head: Head, answers: Mapping[str, Done]) -> None:
+    def _become(self, head: Head, answers: Mapping[str, Row]) -> None:
         self.version, self.stamp, self.counts = head.version, head.stamp, head.counts
         self.watermark = Watermark(head.highest, head.ahead)
-        self._young.update(answers)
-        if len(self._young) > ANSWERS_KEPT:
-            self._knows_all = self._knows_all and not self._old
-            self._old, self._young = self._young, {}
+        self.young.update(answers)
+        if len(self.young) > ANSWERS_KEPT:
+            self.knows_all = self.knows_all and not self.old
+            self.old, self.young = self.young, {}
             self.low, self._began = self._began, self.watermark
 
 
 class Draft:
     """One target while a batch of operations is decided on it, one after the other. Its state stays as it is."""
 
-    __slots__ = ("_counts", "_is_copied", "_state", "answers", "held", "rows", "version")
+    __slots__ = ("_counts", "_state", "answers", "held", "rows", "version")
 
     def __init__(self, state: TargetState) -> None:
         self._state = state
         self.version = state.version
-        self._counts = state.counts
-        self._is_copied = False
+        self._counts = dict(state.counts)
         self.held: dict[str, dict[str, int]] = {}
         """All that each person holds whose reactions have changed."""
         self.rows: list[Row] = []
-        self.answers: dict[str, Done] = {}
+        self.answers: dict[str, Row] = {}
 
     def decide(self, op: Op, now: int, max_emoji: int, oldest_op_id: str) -> tuple[Outcome | Refusal, bool]:
-        """The answer to one operation at `now` (microseconds since 1970), and whether it was stored already.
+        """As `decide_all`, for one operation."""
+        answers: list[Outcome | Refusal] = []
+        is_stored = self.decide_all((op,), now, max_emoji, oldest_op_id, answers)
+        return answers[0], is_stored
+
+    def decide_all(
+        self, ops: Iterable[Op], now: int, max_emoji: int, oldest_op_id: str, answers: list[Outcome | Refusal]
+    ) -> bool:
+        """Appends the answers to operations at `now` (microseconds since 1970); whether all were stored already.
 
         An operation that is refused changes nothing. A target has at most `max_emoji` distinct emoji. Timed ids below
         `oldest_op_id` whose answer is not known any more are refused.
         """
-        _, _, user, emoji, action, op_id = op
-        state = self._state
-        if op_id:
-            done = self.answers.get(op_id)
-            known = done is None
-            if known:
-                done = state.answer_of(op_id)
-            if done is not None:
-                if done.user == user and done.emoji == emoji and done.action == action:
+        # Written out in one loop: it is run for every operation there is.
+        state, counts, rows, made, held_now = self._state, self._counts, self.rows, self.answers, self.held
+        young, old, looked_up, held_before = state.young, state.old, state.looked_up, state.held
+        is_single = state.policy is Policy.SINGLE_CHOICE
+        are_stored = True
+        for _, _, user, emoji, action, op_id in ops:
+            if op_id:
+                row = made.get(op_id)
+                if row is None:
+                    row = young.get(op_id) or old.get(op_id) or looked_up.get(op_id)
                     # One of an entry that is not part of the state yet may have been read while it was being written.
-                    return _new(Outcome, (done.on, done.version)), known and done.version <= state.version
-                return Refusal.OP_CONFLICT, known
-            if op_id < oldest_op_id and is_timed(op_id):
-                return Refusal.OP_EXPIRED, True
-        held = self.held.get(user)
-        if held is None:
-            held = state.held.get(user, _NOTHING)
-        on, added, removed = transition(state.policy, held, action, emoji)
-        if added:
-            if added not in self._counts and not self._has_room(removed, max_emoji):
-                return Refusal.TOO_MANY_EMOJI, False
-            self._add(user, held, added, removed, now, op_id, action)
-        elif removed:
-            self._remove(user, held, removed, now, op_id, emoji, action)
-        elif op_id:
-            self.rows.append(_new(Row, (user, "", "", self.version, op_id, emoji, action, on)))
-        version = self.version
-        if op_id:
-            self.answers[op_id] = _new(Done, (user, emoji, action, on, version))
-        return _new(Outcome, (on, version)), False
+                    are_stored &= row is not None and row[3] <= state.version
+                else:
+                    are_stored = False
+                if row is not None:
+                    is_same = row[0] == user and row[5] == emoji and row[6] == action
+                    answers.append(_new(Outcome, (row[7], row[3])) if is_same else Refusal.OP_CONFLICT)
+                    continue
+                if op_id < oldest_op_id and is_timed(op_id):
+                    answers.append(Refusal.OP_EXPIRED)
+                    continue
+            else:
+                are_stored = False
+            held = held_now.get(user)
+            if held is None:
+                held = held_before.get(user, _NOTHING)
+            was_on = emoji in held
+            on = not was_on if action is _TOGGLE else action is _ADD
+            if action is _CLEAR or (on and not was_on and is_single and held):
+                if not on or emoji in counts or self._has_room(held, max_emoji):
+                    self._replace(user, held, emoji if on else "", now, op_id, action)
+                else:
+                    answers.append(Refusal.TOO_MANY_EMOJI)
+                    continue
+            elif on is was_on:
+                if op_id:
+                    rows.append(_new(Row, (user, "", "", self.version, op_id, emoji, action, on)))
+            elif on:
+                people = counts.get(emoji, 0)
+                if not people and len(counts) >= max_emoji:
+                    answers.append(Refusal.TOO_MANY_EMOJI)
+                    continue
+                counts[emoji] = people + 1
+                self.version = version = now if now > self.version else self.version + 1
+                held_now[user] = {**held, emoji: version}
+                rows.append(_new(Row, (user, emoji, "", version, op_id, emoji, action if op_id else 0, True)))
+            else:
+                self.version = version = now if now > self.version else self.version + 1
+                held = held.copy()
+                del held[emoji]
+                held_now[user] = held
+                self._take_one(emoji)
+                rows.append(_new(Row, (user, "", emoji, version, op_id, emoji, action if op_id else 0, False)))
+            if op_id:
+                made[op_id] = rows[-1]
+            answers.append(_new(Outcome, (on, self.version)))
+        return are_stored
 
     def change(self, stamp: int) -> TargetChange:
         """What the entry with this stamp does to the target."""
@@ -285,61 +315,37 @@ class Draft:
         head = Head(self.version, stamp, self._counts, watermark.highest, tuple(sorted(watermark.ahead)))
         return TargetChange(state.key, self.rows, head)
 
-    def _has_room(self, removed: Collection[str], max_emoji: int) -> bool:
-        freed = sum(1 for emoji in removed if self._counts.get(emoji) == 1)
-        return len(self._counts) - freed < max_emoji
+    def _has_room(self, freed: Collection[str], max_emoji: int) -> bool:
+        return len(self._counts) - sum(1 for emoji in freed if self._counts.get(emoji) == 1) < max_emoji
 
-    def _add(
-        self,
-        user: str,
-        held: dict[str, int],
-        added: str,
-        removed: tuple[str, ...],
-        now: int,
-        op_id: str,
-        action: int,
-    ) -> None:
-        switched = ""
-        if removed:
-            *others, switched = removed
-            if others:
-                self._remove(user, held, others, now, "", "", 0)
-                held = self.held[user]
-        version = self.version = now if now > self.version else self.version + 1
-        held = {**held, added: version}
-        if switched:
-            # A switch is one row at one version: nobody ever sees both reactions, or neither.
-            del held[switched]
-            self._count(switched, -1)
-        self.held[user] = held
-        self._count(added, 1)
-        self.rows.append(_new(Row, (user, added, switched, version, op_id, added, action if op_id else 0, True)))
-
-    def _remove(
-        self, user: str, held: dict[str, int], removed: Sequence[str], now: int, op_id: str, asked: str, action: int
-    ) -> None:
-        held = dict(held)
-        *others, last = removed
+    def _replace(self, user: str, held: dict[str, int], added: str, now: int, op_id: str, action: int) -> None:
+        """Takes back all that a person holds, and adds an emoji where one is given."""
+        *others, last = held or ("",)
+        if not last:
+            if op_id:
+                self.rows.append(_new(Row, (user, "", "", self.version, op_id, "", action, False)))
+            return
         for emoji in others:
-            self._take_back(user, held, emoji, now, "", "", 0)
-        self._take_back(user, held, last, now, op_id, asked, action)
-        self.held[user] = held
+            self._take_back(user, emoji, now)
+        version = self._next(now)
+        self._take_one(last)
+        self.held[user] = {added: version} if added else {}
+        if added:
+            # A switch is one row at one version: nobody ever sees both reactions, or neither.
+            self._counts[added] = self._counts.get(added, 0) + 1
+        self.rows.append(_new(Row, (user, added, last, version, op_id, added, action if op_id else 0, bool(added))))
 
-    def _take_back(
-        self, user: str, held: dict[str, int], emoji: str, now: int, op_id: str, asked: str, action: int
-    ) -> None:
-        version = self.version = now if now > self.version else self.version + 1
-        del held[emoji]
-        self._count(emoji, -1)
-        self.rows.append(_new(Row, (user, "", emoji, version, op_id, asked, action if op_id else 0, False)))
+    def _take_back(self, user: str, emoji: str, now: int) -> None:
+        self._take_one(emoji)
+        self.rows.append(_new(Row, (user, "", emoji, self._next(now), "", "", 0, False)))
 
-    def _count(self, emoji: str, by: int) -> None:
-        if not self._is_copied:
-            self._counts = dict(self._counts)
-            self._is_copied = True
-        counts: dict[str, int] = self._counts  # type: ignore[assignment]  # a copy of our own
-        people = counts.get(emoji, 0) + by
+    def _next(self, now: int) -> int:
+        self.version = now if now > self.version else self.version + 1
+        return self.version
+
+    def _take_one(self, emoji: str) -> None:
+        people = self._counts.get(emoji, 0) - 1
         if people > 0:
-            counts[emoji] = people
+            self._counts[emoji] = people
         else:
-            counts.pop(emoji, None)
+            self._counts.pop(emoji, None)

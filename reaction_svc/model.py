@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
-from kit.ledger.opids import place_of, timed_at
-from reaction_svc.domain import Draft, Head, Key, Op, Outcome, Refusal, TargetChange, TargetState
+from kit.ledger.opids import Place, places_of, timed_at
+from reaction_svc.domain import Done, Draft, Head, Key, Op, Outcome, Refusal, Row, TargetChange, TargetState
 from reaction_svc.ports import Tally
 from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
 
@@ -79,19 +79,19 @@ class ReactionModel:
         targets: dict[Key, None] = {}
         users: dict[Key, dict[str, None]] = {}
         op_ids: dict[tuple[Key, str], None] = {}
-        key: Key = ("", "")
-        state: TargetState | None = None
-        for tenant, target, user, _, _, op_id in commands:
-            if target != key[1] or tenant != key[0]:
-                key = (tenant, target)
-                state = states.get(key)
+        for key, ops in _runs(commands):
+            state = states.get(key)
             if state is None:
                 targets[key] = None
                 continue
-            if not state.complete and user not in state.held:
-                users.setdefault(key, {})[user] = None
-            if op_id and not state.knows_op(op_id):
-                op_ids[key, op_id] = None
+            if not state.complete:
+                held = state.held
+                unknown = dict.fromkeys(op[2] for op in ops if op[2] not in held)
+                if unknown:
+                    users.setdefault(key, {}).update(unknown)
+            if not state.knows_all:
+                knows_op = state.knows_op
+                op_ids.update(((key, op[5]), None) for op in ops if op[5] and not knows_op(op[5]))
         if not (targets or users or op_ids):
             return None
         return Need(list(targets), {key: list(found) for key, found in users.items()}, list(op_ids))
@@ -121,7 +121,9 @@ class ReactionModel:
             asked = self._states.get(key)
             if asked is not None:
                 answers = (change.answers().get(op_id) for change in self._kept_of(key))
-                asked.looked_up[op_id] = next(filter(None, answers), None) or found.answers.get((key, op_id))
+                asked.looked_up[op_id] = next(filter(None, answers), None) or _row(
+                    op_id, found.answers.get((key, op_id))
+                )
 
     def decide(self, commands: Sequence[Op], now: int, last_stamp: int) -> Decided:
         """See `Model`."""
@@ -131,19 +133,12 @@ class ReactionModel:
         drafts: dict[Key, tuple[TargetState, Draft]] = {}
         answers: list[Outcome | Refusal] = []
         certain = True
-        key: Key = ("", "")
-        draft: Draft | None = None
-        for op in commands:
-            if draft is None or op[1] != key[1] or op[0] != key[0]:
-                key = op[:2]
-                if key not in drafts:
-                    # The last to be forgotten.
-                    state = states[key] = states.pop(key)
-                    drafts[key] = (state, Draft(state))
-                draft = drafts[key][1]
-            answer, is_stored = draft.decide(op, now, max_emoji, oldest)
-            certain &= is_stored
-            answers.append(answer)
+        for key, ops in _runs(commands):
+            if key not in drafts:
+                # The last to be forgotten.
+                state = states[key] = states.pop(key)
+                drafts[key] = (state, Draft(state))
+            certain &= drafts[key][1].decide_all(ops, now, max_emoji, oldest, answers)
         for state, _ in drafts.values():
             state.looked_up = {}
         changed = [pair for pair in drafts.values() if pair[1].rows]
@@ -216,39 +211,52 @@ class ReactionModel:
 
 def writes_of(entries: Sequence[_Kept]) -> Writes:
     """What entries lead to in the tables; of several that touch a target the last state of each row."""
-    records: dict[Key, dict[tuple[str, str], tuple[bool, int]]] = {}
+    rows: dict[Key, list[Row]] = {}
     heads: dict[Key, Head] = {}
     answers: list[Answers] = []
     for entry in entries:
         for key, change in entry.changes.items():
-            states = records.setdefault(key, {})
-            for user, added, removed, version, *_ in change.rows:
-                if removed:
-                    states[user, removed] = (False, version)
-                if added:
-                    states[user, added] = (True, version)
+            rows.setdefault(key, []).extend(change.rows)
             heads[key] = change.head
         answers += _answers_of(entry)
-    targets = [
-        TargetWrites(
-            key,
-            head.stamp,
-            head,
-            [(user, emoji, on, version) for (user, emoji), (on, version) in records[key].items()],
-        )
-        for key, head in heads.items()
-    ]
-    return Writes(targets, answers)
+    return Writes([TargetWrites(key, head.stamp, head, _records(rows[key])) for key, head in heads.items()], answers)
+
+
+def _records(rows: Iterable[Row]) -> list[tuple[str, str, bool, int]]:
+    last: dict[tuple[str, str], tuple[str, str, bool, int]] = {}
+    for user, added, removed, version, _, _, _, _ in rows:
+        if removed:
+            last[user, removed] = (user, removed, False, version)
+        if added:
+            last[user, added] = (user, added, True, version)
+    return list(last.values())
 
 
 def _answers_of(entry: _Kept) -> list[Answers]:
-    places: dict[tuple[int, int], list[AnswerRow]] = {}
-    for (tenant, target), change in entry.changes.items():
-        for user, _, _, version, op_id, asked, action, on in change.rows:
-            if op_id:
-                row = (tenant, target, op_id, user, asked, int(action), on, version)
-                places.setdefault(place_of((tenant, target), op_id), []).append(row)
-    return [Answers(entry.stamp, slice_, part, rows) for (slice_, part), rows in places.items()]
+    places: dict[Place, list[AnswerRow]] = {}
+    for key, change in entry.changes.items():
+        rows = [row for row in change.rows if row[4]]
+        for place, indexes in places_of(key, [row[4] for row in rows]).items():
+            chosen = rows if len(indexes) == len(rows) else [rows[index] for index in indexes]
+            places.setdefault(place, []).append((*key, chosen))
+    return [Answers(entry.stamp, *place, found) for place, found in places.items()]
+
+
+def _runs(commands: Sequence[Op]) -> Iterator[tuple[Key, Sequence[Op]]]:
+    """The commands in order, those that follow each other on one target together."""
+    start = 0
+    tenant, target = "", ""
+    for place, op in enumerate(commands):
+        if op[1] != target or op[0] != tenant:
+            if place:
+                yield (tenant, target), commands[start:place]
+            start, (tenant, target) = place, op[:2]
+    if commands:
+        yield (tenant, target), commands[start:] if start else commands
+
+
+def _row(op_id: str, done: Done | None) -> Row | None:
+    return Row(done.user, "", "", done.version, op_id, done.emoji, done.action, done.on) if done is not None else None
 
 
 __all__ = ["Decided", "EntryCodec", "ReactionModel", "Rules"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from reaction_svc.domain import Done, Head, Key
+from reaction_svc.domain import Done, Head, Key, Row
 
 RECORDS_AT_ONCE = 500
 """Records of a target that are read with its head; of a target with more, those of single people are read."""
@@ -44,8 +44,8 @@ class TargetWrites(NamedTuple):
     records: Sequence[tuple[str, str, bool, int]]
 
 
-# (tenant, target, op_id, user, emoji, action, on, version)
-AnswerRow = tuple[str, str, str, str, str, int, bool, int]
+# (tenant, target, operations that have an id)
+AnswerRow = tuple[str, str, Sequence[Row]]
 
 
 class Answers(NamedTuple):

@@ -7,22 +7,28 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-# A UUID of version 7 in its canonical text: such texts sort by their time.
-_TIMED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+# A UUID of version 7 in its canonical text: such texts sort by their time, of which ten digits are looked at.
+_TIMED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}..-7.{21}", re.DOTALL)
 _AHEAD_MILLIS = 60_000
 _MOST_AHEAD = 16
 _SLICE_BITS = 8  # a quarter of a second
+_PARTS = 16
 
 is_timed = _TIMED.fullmatch
 
 
 def millis(op_id: str) -> int:
-    """The time of a timed id, milliseconds since 1970."""
-    return int(op_id[:8] + op_id[9:13], 16)
+    """The time of a timed id, milliseconds since 1970, to a quarter of a second."""
+    return slice_of(op_id) << _SLICE_BITS
+
+
+def slice_of(op_id: str) -> int:
+    """The slice of a timed id: ids that begin alike, as far as the time goes, have the same."""
+    return int(op_id[:8] + op_id[9:11], 16)
 
 
 class Place(NamedTuple):
-    """Where an answer is kept: by the time of its id, or where that tells none by its key; `part` is by chance."""
+    """Where an answer is kept: by the time of its id, or where that tells none by its key."""
 
     slice: int
     part: int
@@ -30,10 +36,25 @@ class Place(NamedTuple):
 
 def place_of(key: tuple[str, str], op_id: str) -> Place:
     """Where the answer to an operation on a key is kept. Slices of timed ids grow with the time, others are below 0."""
-    if len(op_id) == 36 and is_timed(op_id) is not None:
-        return tuple.__new__(Place, (millis(op_id) >> _SLICE_BITS, int(op_id[-1], 16)))
-    # Those of one key are looked for together. As numbers of 32 bits with a sign.
-    return Place(-1 - zlib.crc32("/".join(key).encode()), zlib.crc32(op_id.encode()) - (1 << 31))
+    mark = zlib.crc32("/".join(key).encode())
+    if is_timed(op_id) is not None:
+        return Place(slice_of(op_id), mark % _PARTS)
+    # Those of one key are looked for together. As a number of 32 bits with a sign.
+    return Place(-1 - mark, zlib.crc32(op_id.encode()) - (1 << 31))
+
+
+def places_of(key: tuple[str, str], op_ids: Sequence[str]) -> dict[Place, Sequence[int]]:
+    """Where the answers to operations on a key are kept: to each place the indexes of its ids."""
+    if op_ids and all(map(is_timed, op_ids)):
+        # Texts between two that begin alike begin like them.
+        lowest = min(op_ids)
+        if lowest[:11] == max(op_ids)[:11]:
+            return {place_of(key, lowest): range(len(op_ids))}
+    found: dict[Place, Sequence[int]] = {}
+    for index, op_id in enumerate(op_ids):
+        place = place_of(key, op_id)
+        found[place] = (*found.get(place, ()), index)
+    return found
 
 
 def timed_at(millis_: int) -> str:

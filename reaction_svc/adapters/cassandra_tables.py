@@ -16,7 +16,7 @@ from kit.ledger.errors import CorruptEntry
 from kit.ledger.opids import place_of
 from reaction_svc.adapters.cassandra_batches import Part, all_of, divided
 from reaction_svc.domain import Done, Head, Key
-from reaction_svc.state import RECORDS_AT_ONCE, Answers, Found, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Answers, Found, Need, TargetFound, TargetWrites, Writes
 
 SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
 _KEYS_AT_ONCE, _USERS_AT_ONCE = 20, 100
@@ -34,11 +34,10 @@ _CQL = {
     "users": "SELECT user, emoji, held, version FROM reaction_record WHERE tenant = ? AND target = ? AND user IN ?",
     "answers": "SELECT answers FROM reaction_answer WHERE shard = ? AND slice IN ? AND part IN ?",
 }
-_AnswerRow = tuple[str, str, str, str, str, int, bool, int]
 _encode_head = msgspec.json.Encoder().encode
 _decode_head = msgspec.json.Decoder(Head).decode
 _encode_answers = msgspec.msgpack.Encoder().encode
-_decode_answers = msgspec.msgpack.Decoder(list[_AnswerRow]).decode
+_decode_answers = msgspec.msgpack.Decoder(list[AnswerRow]).decode
 Held = dict[str, dict[str, int]]
 """What users hold: emoji to version, oldest first."""
 
@@ -125,11 +124,12 @@ class CassandraTables:
         found: dict[tuple[Key, str], Done] = {}
         for page in pages:
             for (blob,) in page:
-                for row in _answers_of(blob):
-                    name = ((row[0], row[1]), row[2])
-                    if name in wanted:
-                        # Rows come in the order of their entries: the first answer is the one that counts.
-                        found.setdefault(name, Done(*row[3:]))
+                for tenant, target, operations in _answers_of(blob):
+                    for user, _, _, version, op_id, emoji, action, on in operations:
+                        name = ((tenant, target), op_id)
+                        if name in wanted:
+                            # Rows come in the order of their entries: the first answer is the one that counts.
+                            found.setdefault(name, Done(user, emoji, action, on, version))
         return found
 
     def _target_part(self, writes: TargetWrites) -> Part:
@@ -183,7 +183,7 @@ def held_of(rows: Iterable[Sequence[Any]]) -> Held:
     return found
 
 
-def _answers_of(blob: bytes) -> list[_AnswerRow]:
+def _answers_of(blob: bytes) -> list[AnswerRow]:
     try:
         return _decode_answers(blob)
     except msgspec.MsgspecError as error:

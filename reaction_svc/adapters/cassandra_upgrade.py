@@ -15,7 +15,7 @@ from kit.ledger.opids import place_of
 from kit.target import partition_of
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Head
+from reaction_svc.domain import Head, Row
 from reaction_svc.state import Answers, TargetWrites, Writes
 
 _PAGE = 50
@@ -115,11 +115,11 @@ async def _copy_answers(
     for part, stamp, blob in await cassandra.rows(statement, (tenant, target, slice_)):
         places: dict[tuple[int, int], list[Any]] = {}
         for user, emoji, action, on, version, op_id in _decode_answers(blob):
-            row = (tenant, target, op_id, user, emoji, action, on, version)
+            row = Row(user, "", "", version, op_id, emoji, action, on)
             places.setdefault(place_of((tenant, target), op_id), []).append(row)
         # Targets of one batch had the same stamp, but here no two may share a row. So a number instead that is the
         # same each time, and less than the stamps of all entries.
         name = blake2b(f"{tenant}/{target}/{slice_}/{part}/{stamp}".encode(), digest_size=6)
         number = int.from_bytes(name.digest(), "big")
-        found += (Answers(number, *place, rows) for place, rows in places.items())
+        found += (Answers(number, *place, [(tenant, target, rows)]) for place, rows in places.items())
     await tables.write(partition_of(tenant, target, shards), Writes([], found))

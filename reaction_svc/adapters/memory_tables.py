@@ -83,5 +83,6 @@ class MemoryTables:
             self.heads[target.key] = target.head
 
     def _write_answers(self, answers: Answers) -> None:
-        for tenant, target, op_id, user, emoji, action, on, version in answers.rows:
-            self.answers.setdefault(((tenant, target), op_id), Done(user, emoji, action, on, version))
+        for tenant, target, operations in answers.rows:
+            for user, _, _, version, op_id, emoji, action, on in operations:
+                self.answers.setdefault(((tenant, target), op_id), Done(user, emoji, action, on, version))

@@ -112,9 +112,10 @@ class SqliteTables:
         places = dict.fromkeys(place_of(*asked) for asked in need.op_ids)
         found: dict[tuple[Key, str], Done] = {}
         for (packed,) in in_bulk(self._reading, SQL["find_answers"], 2, [part for place in places for part in place]):
-            for tenant, target, op_id, user, emoji, action, on, version in _unpack(packed):
-                if ((tenant, target), op_id) in wanted:
-                    found[(tenant, target), op_id] = Done(user, emoji, action, on, version)
+            for tenant, target, operations in _unpack(packed):
+                for user, _, _, version, op_id, emoji, action, on in operations:
+                    if ((tenant, target), op_id) in wanted:
+                        found[(tenant, target), op_id] = Done(user, emoji, action, on, version)
         return found
 
     def _ids_of(self, connection: apsw.Connection, keys: list[Key]) -> dict[Key, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any
 
 import apsw
 import msgspec
 
-from kit.ledger.opids import Watermark, place_of
+from kit.ledger.opids import Place, Watermark, place_of
+from reaction_svc.domain import Row
 
 _pack = msgspec.msgpack.Encoder().encode
 # When operations that changed nothing were made: the version they were answered with is older than they are.
@@ -36,17 +36,20 @@ def answers_of_operations(connection: apsw.Connection) -> None:
         "SELECT target.tenant, target.name, op_id, user, emoji, action, held, op.version, coalesce(made, op.version)"
         " FROM op JOIN target ON target.id = op.target LEFT JOIN op_late USING (target, op_id)"
     ).fetchall()
-    rows = [((*row[:6], bool(row[6]), row[7]), row[8]) for row in found]
-    rows.sort(key=lambda row: place_of(row[0][:2], row[0][2]))
-    for (slice_, part), group in groupby(rows, key=lambda row: place_of(row[0][:2], row[0][2])):
-        some = list(group)
-        # Timed ids tell their age themselves; no entry has the stamp 0, so none replaces what stands here.
-        stamp = 0 if slice_ >= 0 else max(made for _, made in some)
-        packed = _pack([row for row, _ in some])
-        connection.execute("INSERT INTO answer VALUES (?, ?, ?, ?)", (slice_, part, stamp, packed))
+    places: dict[Place, list[tuple[str, str, Row]]] = {}
+    stamps: dict[Place, int] = {}
     used: dict[tuple[str, str], Watermark] = {}
-    for (tenant, name, op_id, *_), made in rows:
+    for tenant, name, op_id, user, emoji, action, held, version, made in found:
+        place = place_of((tenant, name), op_id)
+        places.setdefault(place, []).append(
+            (tenant, name, Row(user, "", "", version, op_id, emoji, action, bool(held)))
+        )
+        # Timed ids tell their age themselves; no entry has the stamp 0, so none replaces what stands here.
+        stamps[place] = 0 if place.slice >= 0 else max(made, stamps.get(place, 0))
         used[tenant, name] = used.get((tenant, name), Watermark()).with_all([op_id], made)
+    for place, rows in places.items():
+        packed = _pack([(tenant, name, [row]) for tenant, name, row in rows])
+        connection.execute("INSERT INTO answer VALUES (?, ?, ?, ?)", (*place, stamps[place], packed))
     for key, mark in used.items():
         connection.execute(
             "UPDATE target SET highest = ?, ahead = ? WHERE tenant = ? AND name = ?",

@@ -12,10 +12,10 @@ from kit.adapters.cassandra import Cassandra, open_cassandra
 from kit.errors import OutcomeUnknown, Problem
 from kit.ids import new_id
 from kit.ledger.errors import CorruptEntry
-from kit.ledger.opids import place_of
+from kit.ledger.opids import Place, place_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Done
-from reaction_svc.state import RECORDS_AT_ONCE, Answers, Head, Key, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import Done, Head, Key, Row
+from reaction_svc.state import RECORDS_AT_ONCE, Answers, Need, TargetFound, TargetWrites, Writes
 from tests.contract.cassandra_reactions import (
     OP_SECONDS,
     Record,
@@ -128,10 +128,10 @@ class TestAnswers:
     @staticmethod
     def packed(stamp: int, key: Key, op_ids: Iterable[str], user: str = "ann") -> list[Answers]:
         """The answers of one entry."""
-        places: dict[tuple[int, int], list[tuple[str, str, str, str, str, int, bool, int]]] = {}
+        places: dict[Place, list[Row]] = {}
         for op_id in op_ids:
-            places.setdefault(place_of(key, op_id), []).append((*key, op_id, user, "like", 1, True, stamp))
-        return [Answers(stamp, *place, rows) for place, rows in places.items()]
+            places.setdefault(place_of(key, op_id), []).append(Row(user, "like", "", stamp, op_id, "like", 1, True))
+        return [Answers(stamp, *place, [(*key, rows)]) for place, rows in places.items()]
 
     async def test_answers_are_found_by_their_operations(self, tables: CassandraTables, key: Key, shard: int) -> None:
         op_ids = [new_id() for _ in range(300)] + [f"own-{i}" for i in range(50)]
