@@ -69,6 +69,10 @@ class Done(NamedTuple):
     version: int
 
 
+REFUSED = -1
+"""The version in the row of an operation that was refused because the target had too many emoji."""
+
+
 class Row(NamedTuple):
     """One operation of an entry, or one change of an operation that made several: see `plaudit.event.v1`."""
 
@@ -222,6 +226,13 @@ class TargetState:
             self.low, self._began = self._began, self.watermark
 
 
+def _answer_again(row: Row, op: Op) -> Outcome | Refusal:
+    """The answer to an operation whose id was used for the operation of that row."""
+    if row.user != op.user or row.asked != op.emoji or row.action != op.action:
+        return Refusal.OP_CONFLICT
+    return Refusal.TOO_MANY_EMOJI if row.version == REFUSED else Outcome(row.on, row.version)
+
+
 class Draft:
     """One target while a batch of operations is decided on it, one after the other. Its state stays as it is."""
 
@@ -247,15 +258,16 @@ class Draft:
     ) -> bool:
         """Appends the answers to operations at `now` (microseconds since 1970); whether all were stored already.
 
-        An operation that is refused changes nothing. A target has at most `max_emoji` distinct emoji. Timed ids below
-        `oldest_op_id` whose answer is not known any more are refused.
+        An operation that is refused changes nothing but what is known of its id. A target has at most `max_emoji`
+        distinct emoji. Timed ids below `oldest_op_id` whose answer is not known any more are refused.
         """
         # Written out in one loop: it is run for every operation there is.
         state, counts, rows, made, held_now = self._state, self._counts, self.rows, self.answers, self.held
         young, old, looked_up, held_before = state.young, state.old, state.looked_up, state.held
         is_single = state.policy is Policy.SINGLE_CHOICE
         are_stored = True
-        for _, _, user, emoji, action, op_id in ops:
+        for op in ops:
+            _, _, user, emoji, action, op_id = op
             if op_id:
                 row = made.get(op_id)
                 if row is None:
@@ -265,8 +277,7 @@ class Draft:
                 else:
                     are_stored = False
                 if row is not None:
-                    is_same = row[0] == user and row[5] == emoji and row[6] == action
-                    answers.append(_new(Outcome, (row[7], row[3])) if is_same else Refusal.OP_CONFLICT)
+                    answers.append(_answer_again(row, op))
                     continue
                 if op_id < oldest_op_id and is_timed(op_id):
                     answers.append(Refusal.OP_EXPIRED)
@@ -282,7 +293,7 @@ class Draft:
                 if not on or emoji in counts or self._has_room(held, max_emoji):
                     self._replace(user, held, emoji if on else "", now, op_id, action)
                 else:
-                    answers.append(Refusal.TOO_MANY_EMOJI)
+                    answers.append(self._refuse(op))
                     continue
             elif on is was_on:
                 if op_id:
@@ -290,7 +301,7 @@ class Draft:
             elif on:
                 people = counts.get(emoji, 0)
                 if not people and len(counts) >= max_emoji:
-                    answers.append(Refusal.TOO_MANY_EMOJI)
+                    answers.append(self._refuse(op))
                     continue
                 counts[emoji] = people + 1
                 self.version = version = now if now > self.version else self.version + 1
@@ -314,6 +325,14 @@ class Draft:
         watermark = state.watermark.with_all(list(self.answers), stamp)
         head = Head(self.version, stamp, self._counts, watermark.highest, tuple(sorted(watermark.ahead)))
         return TargetChange(state.key, self.rows, head)
+
+    def _refuse(self, op: Op) -> Refusal:
+        """Refuses one emoji too many, also whenever the operation comes again: an attempt may still be on its way."""
+        if op.op_id:
+            row = Row(op.user, "", "", REFUSED, op.op_id, op.emoji, op.action, False)
+            self.rows.append(row)
+            self.answers[op.op_id] = row
+        return Refusal.TOO_MANY_EMOJI
 
     def _has_room(self, freed: Collection[str], max_emoji: int) -> bool:
         return len(self._counts) - sum(1 for emoji in freed if self._counts.get(emoji) == 1) < max_emoji

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -55,7 +55,16 @@ def one_emoji(text: str) -> str:
 class Reactions:
     """Who reacted to what."""
 
-    def __init__(self, ledger: ReactionLedger, reads: ReactionReads, limit: RateLimit, cursors: Cursors) -> None:
+    def __init__(
+        self,
+        ledger: ReactionLedger,
+        reads: ReactionReads,
+        limit: RateLimit,
+        cursors: Cursors,
+        name_op: Callable[[], str] = new_id,
+    ) -> None:
+        """`name_op` makes ids for operations that have none."""
+        self._name_op = name_op
         self._ledger = ledger
         self._reads = reads
         self._limit = limit
@@ -72,13 +81,17 @@ class Reactions:
         if not ops:
             _measure(outcomes)  # type: ignore[arg-type]
             return Answered(outcomes, {})  # type: ignore[arg-type]  # there are only problems
-        made, counts = await self._ledger.apply([op if op[5] else _named(op) for op in ops])
+        made, counts = await self._ledger.apply([op if op[5] else self._named(op) for op in ops])
         answers = [_problem(answer) if isinstance(answer, Refusal) else answer for answer in made]
         if len(ops) < len(outcomes):
             rest = iter(answers)
             answers = [next(rest) if isinstance(outcome, Op) else outcome for outcome in outcomes]
         _measure(answers)
         return Answered(answers, counts)
+
+    def _named(self, op: Op) -> Op:
+        # Whichever node decides it, and however often it is tried: it is one operation.
+        return op._replace(op_id=self._name_op())
 
     async def _limited(self, asks: Sequence[Op | Problem], unlimited: Sequence[bool]) -> Sequence[Op | Problem]:
         if all(unlimited):
@@ -130,11 +143,6 @@ class Reactions:
         after = int(self._cursors.open(scope, token)) if token else 0
         found, end = await self._reads.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)
         return found, self._cursors.seal(scope, str(end)) if end else ""
-
-
-def _named(op: Op) -> Op:
-    # Whichever node decides it, and however often it is tried: it is one operation.
-    return op._replace(op_id=new_id())
 
 
 def _problem(refusal: Refusal) -> Problem:

@@ -10,7 +10,7 @@ from google.rpc import status_pb2
 
 from kit.access import ANY_TENANT
 from kit.caller import caller
-from kit.errors import Forbidden, Invalid, remote_error
+from kit.errors import Forbidden, Invalid, OutcomeUnknown, Overloaded, Unavailable, remote_error
 from kit.ledger import metrics
 from kit.ledger.errors import LEDGER_ERRORS, ShardNotServed
 from kit.ledger.node import Executed, LedgerNode
@@ -61,14 +61,22 @@ class LedgerRouter:
         Raises Overloaded and Unavailable with nothing done, OutcomeUnknown, and RemoteError for these from elsewhere.
         """
         there = destination(shard, self._mesh.hosts(self._service), self._mesh.worker, is_forwarded=False)
-        if there:
-            answered = await self._forward(there, shard, commands)
-            if answered is not None:
-                return answered
-        return await self._node.execute(shard, commands, self._timeout)
+        if not there:
+            return await self._node.execute(shard, commands, self._timeout)
+        answered = await self._forward(there, shard, commands)
+        if isinstance(answered, Executed):
+            return answered
+        try:
+            return await self._node.execute(shard, commands, self._timeout)
+        except (Unavailable, Overloaded) as problem:
+            if not answered:
+                raise
+            # What the other node does with them is not known.
+            raise OutcomeUnknown(f"{problem}; retry with the same op_id") from problem
 
-    async def _forward(self, there: str, shard: int, commands: Sequence[Any]) -> Executed | None:
-        """The answers of the node at that address; None where the commands are to be executed here."""
+    async def _forward(self, there: str, shard: int, commands: Sequence[Any]) -> Executed | bool:
+        """The answers of the node at that address; or whether it may still execute the commands, which are to be
+        executed here."""
         request = pb.ExecuteRequest(
             ledger=self._node.name,
             shard=shard,
@@ -90,15 +98,16 @@ class LedgerRouter:
             if not answered.done() and self._mesh.silent_since(there, asked) > SILENCE_SECONDS:
                 answered.cancel()
                 metrics.FORWARDED.labels("silent").inc()
-                return None
+                return True
         reply = answered.result()
         if isinstance(reply, bytes):
             metrics.FORWARDED.labels("there").inc()
             return self._codec.decode_executed(pb.ExecuteResponse.FromString(reply).answers)
         error = remote_error(reply)
-        if is_executed_here(error.reason, is_broken=self._mesh.is_broken(reply)):
+        is_broken = self._mesh.is_broken(reply)
+        if is_executed_here(error.reason, is_broken=is_broken):
             metrics.FORWARDED.labels("here").inc()
-            return None
+            return is_broken
         raise error
 
 

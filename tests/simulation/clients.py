@@ -32,7 +32,7 @@ class Ask:
         self.invoked = invoked
         self.is_direct = is_direct
         self.is_patient = is_patient
-        self.attempts = 0
+        self.attempts = self.open = 0
         self.is_answered = False
         self.may_be_made = False
         """Whether some attempt has not said for sure that nothing was done."""
@@ -112,6 +112,7 @@ class Clients:
     def _attempt(self, ask: Ask) -> None:
         world, rng = self._world, self._world.rng
         ask.attempts += 1
+        ask.open += 1
         nodes = [node for node in self._nodes if node.is_up] or list(self._nodes)
         node = rng.choice(nodes)
         deadline = world.now + _DEADLINE
@@ -134,6 +135,7 @@ class Clients:
         if is_over:
             return
         is_over.append(True)
+        ask.open -= 1
         world = self._world
         failures = [each for each in answers if isinstance(each, Problem) and not isinstance(each, _FINAL)]
         if not failures:

@@ -8,7 +8,7 @@ from kit.errors import Problem
 from kit.ledger.entry import Arrival, Sequence
 from kit.target import partition_of
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import Done, Key, Refusal
+from reaction_svc.domain import REFUSED, Done, Key, Refusal
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients
 from tests.simulation.store import VirtualStore
@@ -66,9 +66,13 @@ def _check_clients(checker: Checker, clients: Clients) -> None:
         for number, op in enumerate(ask.ops):
             target = checker.target(op[:2])
             answer = ask.answers[number] if ask.answers else None
-            is_refused = isinstance(answer, Problem | Refusal) or (not ask.is_answered and not ask.may_be_made)
+            is_refused = isinstance(answer, Problem | Refusal) or not (ask.is_answered or ask.may_be_made or ask.open)
             row = target.answers.get(op.op_id) if op.op_id else None
-            is_made = row is not None and (row.user, row.asked, row.action) == (op.user, op.emoji, op.action)
+            is_made = (
+                row is not None
+                and row.version != REFUSED
+                and (row.user, row.asked, row.action) == (op.user, op.emoji, op.action)
+            )
             if op.op_id and is_refused and is_made and not _asked_elsewhere(clients, ask, op.op_id):
                 raise Violation(f"{op} was refused and is made nevertheless: {answer!r} {row}")
             if op.user.startswith("once"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -99,6 +99,7 @@ class Node:
         self.is_up = False
         self.is_leaving = False
         self.view: tuple[str, ...] = ()
+        self.new_op_id: Callable[[], str] = str
         self.skew = world.rng.uniform(-0.2, 0.2)
         self.shards: list[Shard] = []
         self._models: list[ReactionModel] = []
@@ -185,7 +186,9 @@ class Node:
     def receive(self, call: Call) -> None:
         """Takes a call of a client, as the first node."""
         ledger = _OneCall()
-        service = Reactions(ledger, cast(ReactionReads, None), cast(RateLimit, None), cast(Cursors, None))
+        service = Reactions(
+            ledger, cast(ReactionReads, None), cast(RateLimit, None), cast(Cursors, None), self.new_op_id
+        )
         change = service.change(list(call.ops), [True] * len(call.ops))
         change.send(None)
         self.route(call._replace(ops=ledger.ops, answer=partial(_finish, change, call)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kit.ledger.entry import Entry
-from reaction_svc.domain import Action, Key, Op, Outcome, Row, TargetChange
+from reaction_svc.domain import REFUSED, Action, Key, Op, Outcome, Row, TargetChange
 from reaction_svc.policy import Policy, policy_of
 from tests.simulation.world import Violation
 
@@ -38,10 +38,13 @@ class TargetReference:
         """Applies an entry; raises Violation where it contradicts what is there."""
         before: dict[str, set[str]] = {}
         for row in change.rows:
-            before.setdefault(row.user, set(self.held.get(row.user, ())))
+            just_before = set(self.held.get(row.user, ()))
+            before.setdefault(row.user, just_before)
             self._apply_row(row, position)
-            if row.op_id or row.action:
-                self._check_action(row, before.pop(row.user))
+            if row.op_id or row.asked:
+                # Only a clear has rows before its last; of an operation without an id nothing tells its end.
+                started = before.pop(row.user)
+                self._check_action(row, started if row.action == Action.CLEAR else just_before)
         _require(change.head.version == self.version, "the head has another version than the last row", change)
         _require(
             dict(change.head.counts) == self.counts, "the head has other counts than the rows", self.counts, change
@@ -78,7 +81,7 @@ class TargetReference:
             self.rows_of[row.user] = self.rows_of.get(row.user, 0) + 1
             self.version = row.version
         else:
-            _require(row.version == self.version, "an answer that changed nothing has another version", row)
+            _require(row.version in (self.version, REFUSED), "an answer that changed nothing has another version", row)
         if row.removed:
             _require(row.removed in held, "what is taken back was not held", row)
             del held[row.removed]
@@ -98,6 +101,11 @@ class TargetReference:
     def _check_action(self, row: Row, before: set[str]) -> None:
         held = self.held[row.user]
         is_held = row.asked in held
+        if not row.op_id:
+            return  # what it asked for is not kept
+        if row.version == REFUSED:
+            _require(held.keys() == before and not row.on, "an operation was refused and made", row)
+            return
         if row.action == Action.TOGGLE:
             _require(is_held is (row.asked not in before), "a toggle did not toggle", row, before)
         elif row.action == Action.CLEAR:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from kit.ledger.shard import State
-from reaction_svc import domain, service
+from reaction_svc import domain
 from tests.simulation.chaos import Chaos
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients
@@ -62,17 +62,19 @@ class Simulation:
         names = ("n1", "n2", "n3", "n4")[: rng.choice((2, 3, 3, 4))]
         self.nodes = [Node(world, name, self.checker, self.store, self.network) for name in names]
         self.clients = Clients(world, self.checker, self.network, self.nodes)
+        for node in self.nodes:
+            node.new_op_id = self.clients.new_id
         self.chaos = Chaos(world, self.nodes, self.store, self.network)
 
     @contextmanager
     def settings(self) -> Iterator[None]:
-        """Ids come from the run, and few answers are kept in memory, as long as the block runs."""
-        before = service.new_id, domain.ANSWERS_KEPT
-        service.new_id, domain.ANSWERS_KEPT = self.clients.new_id, _ANSWERS_KEPT
+        """Few answers are kept in memory, as long as the block runs."""
+        before = domain.ANSWERS_KEPT
+        domain.ANSWERS_KEPT = _ANSWERS_KEPT
         try:
             yield
         finally:
-            service.new_id, domain.ANSWERS_KEPT = before
+            domain.ANSWERS_KEPT = before
 
     def run(self) -> None:
         """Raises Violation at the first broken promise."""

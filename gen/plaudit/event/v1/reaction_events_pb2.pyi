@@ -104,7 +104,9 @@ class TargetChanged(_message.Message):
 
     @_builtins.property
     def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The version answered: the target's version after the change."""
+        """The version answered: the target's version after the change; -1 where the operation was refused because the target had
+        too many emoji.
+        """
 
     @_builtins.property
     def op_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

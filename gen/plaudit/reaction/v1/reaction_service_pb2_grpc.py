@@ -35,7 +35,9 @@ class ReactionServiceStub:
 
     All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
     target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
-    with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), with
+    with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), which a retry
+    with the same `op_id` gets again, with `FAILED_PRECONDITION`, reason `OP_ID_EXPIRED`, where an `op_id` that tells its time
+    is older than the answers that are kept (24 h), with
     `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
     """
@@ -103,7 +105,9 @@ class ReactionServiceServicer:
 
     All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
     target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
-    with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), with
+    with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), which a retry
+    with the same `op_id` gets again, with `FAILED_PRECONDITION`, reason `OP_ID_EXPIRED`, where an `op_id` that tells its time
+    is older than the answers that are kept (24 h), with
     `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
     """
@@ -255,7 +259,9 @@ class ReactionService:
 
     All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
     target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
-    with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), with
+    with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), which a retry
+    with the same `op_id` gets again, with `FAILED_PRECONDITION`, reason `OP_ID_EXPIRED`, where an `op_id` that tells its time
+    is older than the answers that are kept (24 h), with
     `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
     """
