@@ -8,29 +8,76 @@ from hypothesis import strategies as st
 
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid, remote_error
-from plaudit.counter.v1 import counter_service_pb2 as counter_pb
+from kit.ledger.errors import CorruptEntry, NewerFormat
+from kit.ledger.node import Executed
+from plaudit.event.v1 import reaction_events_pb2 as event_pb
+from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
-from plaudit.type.v1 import counts_pb2
 from reaction_svc import codec
-from reaction_svc.domain import Action, Fact, Op, Outcome
+from reaction_svc.domain import Action, Head, Op, Outcome, Refusal, Row, TargetChange
 from reaction_svc.errors import RateLimited
 from reaction_svc.ports import Tally
 from reaction_svc.service import Answered
-from tests.events import Change, by_target, read
 
 ALICE = Caller("default", "alice")
 NODE = Caller("default", "", "node", frozenset({"act-as"}), unlimited=True)
 
 ids = st.from_regex(r"[A-Za-z0-9_.~-]{1,64}", fullmatch=True)
 emoji = st.sampled_from(["", "👍", "❤", "👩‍❤‍👨"])
-facts = st.builds(Fact, ids, ids, ids, emoji, emoji, st.integers(0, 2**63 - 1))
+rows = st.builds(
+    Row,
+    ids,
+    emoji,
+    emoji,
+    st.integers(-1, 2**63 - 1),
+    st.one_of(st.just(""), ids),
+    emoji,
+    st.integers(0, 4),
+    st.booleans(),
+)
+heads = st.builds(
+    Head,
+    st.integers(0, 2**63 - 1),
+    st.just(7),
+    st.dictionaries(emoji.filter(bool), st.integers(1, 2**40), max_size=3),
+    st.one_of(st.just(""), ids),
+    st.lists(ids, max_size=2).map(tuple),
+)
+changes = st.builds(TargetChange, st.tuples(ids, ids), st.lists(rows, min_size=1, max_size=5), heads)
 
 
-@given(st.lists(facts, min_size=1, max_size=20))
-def test_facts_come_back_from_the_log_as_they_went(written: list[Fact]) -> None:
-    # Target by target; within one, as they went.
-    assert read(codec.facts_to_bytes(written)) == by_target([Change(*fact) for fact in written])
+@given(st.lists(changes, min_size=1, max_size=5))
+def test_an_entry_is_read_as_it_was_written(written: list[TargetChange]) -> None:
+    assert codec.EventCodec().decode(codec.EventCodec().encode(written), 7) == written
+
+
+def test_an_entry_of_a_newer_format_and_one_that_is_none_are_told_apart() -> None:
+    newer = event_pb.ReactionsChanged(format=codec.FORMAT + 1).SerializeToString()
+    with pytest.raises(NewerFormat, match="format 2"):
+        codec.EventCodec().decode(newer, 1)
+    ragged = event_pb.ReactionsChanged(targets=[event_pb.TargetChanged(users=["alice"])]).SerializeToString()
+    for payload in (b"\xff\xff", ragged):
+        with pytest.raises(CorruptEntry):
+            codec.EventCodec().decode(payload, 1)
+
+
+ops = st.builds(Op, ids, ids, ids, emoji, st.sampled_from(Action), ids)
+answers = st.one_of(st.sampled_from(Refusal), st.builds(Outcome, st.booleans(), st.integers(0, 2**63 - 1)))
+
+
+@given(st.lists(ops, min_size=1, max_size=5), st.lists(answers, max_size=5))
+def test_what_is_forwarded_and_its_answers_come_as_they_went(asked: list[Op], given: list[Outcome | Refusal]) -> None:
+    forwarded = codec.OpCodec()
+    assert forwarded.decode_commands(forwarded.encode_commands(asked)) == asked
+    view = {("acme", "messages/1"): Tally("acme", "messages/1", 5, {"👍": 2})}
+    assert forwarded.decode_executed(forwarded.encode_executed(Executed(given, view))) == Executed(given, view)
+
+
+def test_commands_that_cannot_be_read_are_invalid() -> None:
+    for data in (b"\xff", forwarded_pb.ForwardedOperations(users=["alice"]).SerializeToString()):
+        with pytest.raises(Invalid):
+            codec.OpCodec().decode_commands(data)
 
 
 @given(ids, ids, ids, st.sampled_from([1, 2, 3]))
@@ -85,23 +132,3 @@ def test_a_batch_is_answered_with_outcomes_errors_and_ordered_counts() -> None:
         (counts,) = response.counts
         assert (counts.target, counts.version) == ("messages/1", 18)
         assert [(row.emoji, row.count) for row in counts.reactions] == [("👍", 3), ("❤", 2), ("😆", 2)]
-
-
-def test_counts_are_asked_for_by_tenant_and_read_back_in_order() -> None:
-    keys = [("default", "messages/1"), ("acme", "messages/1")]
-    asked = counter_pb.GetCountsRequest.FromString(codec.counts_request_to_bytes(keys, [18, 19]))
-    assert list(zip(asked.tenants, asked.targets, asked.min_versions, strict=True)) == [
-        ("default", "messages/1", 18),
-        ("acme", "messages/1", 19),
-    ]
-    rows = [
-        counts_pb2.TargetCounts(
-            target="messages/1", version=v, reactions=[counts_pb2.ReactionCount(emoji="👍", count=v)]
-        )
-        for v in (18, 20)
-    ]
-    answer = counter_pb.GetCountsResponse(counts=rows).SerializeToString()
-    assert codec.counts_from_bytes(keys, answer) == {
-        keys[0]: Tally("default", "messages/1", 18, {"👍": 18}),
-        keys[1]: Tally("acme", "messages/1", 20, {"👍": 20}),
-    }

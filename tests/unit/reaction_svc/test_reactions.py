@@ -1,4 +1,4 @@
-"""The service where its store, its counts or a person's patience give out."""
+"""The service, and what it does where its ledger or a person's patience gives out."""
 
 from __future__ import annotations
 
@@ -9,26 +9,35 @@ import pytest
 from kit.clock import ManualClock
 from kit.cursor import Cursors
 from kit.errors import OutcomeUnknown, Problem, Unavailable
+from kit.ledger.opids import is_timed
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
-from reaction_svc.domain import Action, Draft, Op, Outcome, Refusal
+from reaction_svc.domain import Action, Draft, Head, Key, Op, Outcome, TargetState
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
-from reaction_svc.ports import Own, RateLimit, Reactor, Tally
-from reaction_svc.service import Key, Reactions
+from reaction_svc.ports import Applied, Own, RateLimit, Reactor, Tally
+from reaction_svc.service import Reactions
+
+KEY = ("default", "messages/1")
 
 
 class OneTarget:
-    """A store of one target in memory, that can be told to fail."""
+    """A ledger of one target in memory, that can be told to fail."""
 
     def __init__(self) -> None:
-        self.draft = Draft("default", "messages/1")
+        self.draft = Draft(TargetState(("default", "messages/1"), None, {}, complete=True))
         self.failure: Problem | None = None
         self.applied: list[Op] = []
 
-    async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
+    async def apply(self, ops: Sequence[Op]) -> Applied:
         if self.failure:
-            raise self.failure
+            return Applied([self.failure] * len(ops), {})
         self.applied += ops
-        return [self.draft.decide(op, 1_000, 1) for op in ops]
+        answers = [self.draft.decide(op, 1_000, 1, "")[0] for op in ops]
+        head = self.draft.change(1).head
+        return Applied(answers, {("default", "messages/1"): Tally("default", "messages/1", head.version, head.counts)})
+
+
+class NoReads:
+    """Reads nobody is to make."""
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
         return [Own(target, (), 0) for target in targets]
@@ -36,56 +45,50 @@ class OneTarget:
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
         return ()
 
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
+        return {("acme", "posts/7"): Head(9, 9, {"👍": 2})}
+
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
         return ()
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
         return (), 0
 
-    async def forget(self, before: int) -> int:
-        return 0
 
-
-class Asked:
-    """Counts that remember what they were asked for."""
-
-    def __init__(self) -> None:
-        self.versions: list[Mapping[Key, int]] = []
-
-    async def at_least(self, versions: Mapping[Key, int]) -> Mapping[Key, Tally]:
-        self.versions.append(versions)
-        return {}
-
-
-@pytest.fixture(name="store")
-def fixture_store() -> OneTarget:
+@pytest.fixture(name="ledger")
+def fixture_ledger() -> OneTarget:
     return OneTarget()
 
 
-@pytest.fixture(name="counts")
-def fixture_counts() -> Asked:
-    return Asked()
-
-
-def reactions(store: OneTarget, counts: Asked, limit: RateLimit | None = None) -> Reactions:
-    return Reactions(store, counts, limit or NoRateLimit(), Cursors(b"k", ManualClock(), 60))
+def reactions(ledger: OneTarget, limit: RateLimit | None = None) -> Reactions:
+    return Reactions(ledger, NoReads(), limit or NoRateLimit(), Cursors(b"k", ManualClock(), 60))
 
 
 def tap(user: str = "alice", emoji: str = "👍", op_id: str = "") -> Op:
     return Op("default", "messages/1", user, emoji, Action.TOGGLE, op_id)
 
 
-async def test_counts_are_asked_for_once_at_the_last_version(store: OneTarget, counts: Asked) -> None:
-    answered = await reactions(store, counts).change([tap(), tap("bob"), tap("carol")], [True] * 3)
+async def test_answers_come_with_the_counts_of_their_targets(ledger: OneTarget) -> None:
+    answered = await reactions(ledger).change([tap(), tap("bob"), tap("carol")], [True] * 3)
     assert [outcome.version for outcome in answered.outcomes if isinstance(outcome, Outcome)] == [1_000, 1_001, 1_002]
-    assert counts.versions == [{("default", "messages/1"): 1_002}]
+    assert answered.counts[KEY] == Tally(*KEY, 1_002, {"👍": 3})
 
 
-async def test_what_was_refused_on_the_way_in_leaves_the_others_in_their_places(
-    store: OneTarget, counts: Asked
-) -> None:
+async def test_an_operation_without_an_id_gets_one_and_one_with_an_id_keeps_it(ledger: OneTarget) -> None:
+    await reactions(ledger).change([tap(), tap("bob", op_id="b")], [True] * 2)
+    first, second = ledger.applied
+    assert is_timed(first.op_id)
+    assert second.op_id == "b"
+
+
+async def test_a_target_without_a_head_has_no_counts_and_version_zero(ledger: OneTarget) -> None:
+    found = await reactions(ledger).heads([("acme", "posts/7"), ("acme", "posts/8")])
+    assert found == [Tally("acme", "posts/7", 9, {"👍": 2}), Tally("acme", "posts/8", 0, {})]
+
+
+async def test_what_was_refused_on_the_way_in_leaves_the_others_in_their_places(ledger: OneTarget) -> None:
     bad = InvalidEmoji("no emoji")
-    answered = await reactions(store, counts).change(
+    answered = await reactions(ledger).change(
         [bad, tap(op_id="a"), bad, tap("bob", op_id="a"), tap(emoji="❤")], [True] * 5
     )
     kinds = [type(outcome) for outcome in answered.outcomes]
@@ -93,29 +96,24 @@ async def test_what_was_refused_on_the_way_in_leaves_the_others_in_their_places(
 
 
 @pytest.mark.parametrize("failure", [Unavailable("no disk"), OutcomeUnknown("who knows")])
-async def test_a_failure_of_the_store_is_the_answer_to_each_change(
-    store: OneTarget, counts: Asked, failure: Problem
-) -> None:
-    store.failure = failure
-    answered = await reactions(store, counts).change([tap(), InvalidEmoji("no emoji"), tap("bob")], [True] * 3)
+async def test_a_failure_of_the_store_is_the_answer_to_each_change(ledger: OneTarget, failure: Problem) -> None:
+    ledger.failure = failure
+    answered = await reactions(ledger).change([tap(), InvalidEmoji("no emoji"), tap("bob")], [True] * 3)
     assert [type(outcome) for outcome in answered.outcomes] == [type(failure), InvalidEmoji, type(failure)]
-    assert counts.versions == []
 
 
-async def test_only_those_held_to_the_rate_are_and_what_is_over_it_never_reaches_the_store(
-    store: OneTarget, counts: Asked
-) -> None:
+async def test_only_those_held_to_the_rate_are_and_what_is_over_it_never_reaches_the_store(ledger: OneTarget) -> None:
     clock = ManualClock()
-    service = reactions(store, counts, MemoryRateLimit(clock, per_second=10, at_once=2, max_users=10))
+    service = reactions(ledger, MemoryRateLimit(clock, per_second=10, at_once=2, max_users=10))
     answered = await service.change([tap(), tap(), tap(), tap("bob"), tap()], [False, False, False, False, True])
     kinds = [type(outcome) for outcome in answered.outcomes]
     assert kinds == [Outcome, Outcome, RateLimited, Outcome, Outcome]
-    assert len(store.applied) == 4
+    assert len(ledger.applied) == 4
     refused = answered.outcomes[2]
     assert isinstance(refused, RateLimited)
     assert refused.retry_after == pytest.approx(0.1)
 
 
-async def test_nothing_to_make_asks_nobody(store: OneTarget, counts: Asked) -> None:
-    answered = await reactions(store, counts).change([InvalidEmoji("no")], [False])
-    assert (store.applied, counts.versions, dict(answered.counts)) == ([], [], {})
+async def test_nothing_to_make_asks_nobody(ledger: OneTarget) -> None:
+    answered = await reactions(ledger).change([InvalidEmoji("no")], [False])
+    assert (ledger.applied, dict(answered.counts)) == ([], {})
