@@ -14,12 +14,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import SystemClock
 from kit.ids import new_id
-from reaction_svc.adapters.sqlite import open_sqlite_store
-from reaction_svc.codec import facts_to_bytes
-from reaction_svc.domain import Action, Fact, Op, Outcome, Refusal
+from reaction_svc.domain import Action, Op, Outcome, Refusal
+from tests.contract.reaction_engine import LEDGER, opened_in_file
+from tests.events import Change
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -29,7 +31,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen")])}
 
 
-def counts_by_facts(facts: Iterable[Fact]) -> dict[str, int]:
+def counts_by_facts(facts: Iterable[Change]) -> dict[str, int]:
     """The counts that facts add up to, without zeros; negative ones stay."""
     counts: Counter[str] = Counter()
     for fact in facts:
@@ -40,7 +42,8 @@ def counts_by_facts(facts: Iterable[Fact]) -> dict[str, int]:
 
 async def load(path: Path, name: str, batches: int) -> None:
     """Opens the store in a file and toggles."""
-    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()) as store:
+    clock = SystemClock()
+    async with open_sqlite_log(path, ledgers=[LEDGER]) as log, opened_in_file(log, path, clock) as store:
         await toggle(store, name, batches)
 
 
@@ -48,7 +51,7 @@ class Applies(Protocol):
     """The half of a store that is loaded."""
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
-        """See `ports.ReactionStore`."""
+        """See `reaction_engine.Store`."""
         ...
 
 
@@ -76,4 +79,5 @@ async def toggle(store: Applies, name: str, batches: int) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(load(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

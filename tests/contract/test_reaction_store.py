@@ -15,10 +15,11 @@ from kit.adapters.sqlite_file import NewerData, connect, scalar
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.errors import Overloaded, Unavailable
-from reaction_svc.adapters.sqlite import Limits, SqliteReactionStore, open_sqlite_store
-from reaction_svc.codec import facts_to_bytes
-from reaction_svc.domain import Action
-from reaction_svc.ports import ReactionStore
+from kit.ledger.limits import ShardLimits
+from kit.ledger.opids import timed_at
+from reaction_svc.domain import Refusal
+from reaction_svc.model import Rules
+from tests.contract.reaction_engine import LEDGER, Store, opened_in_file
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, check_acked, facts_of, on, op
 from tests.contract.storeload import ROOT, counts_by_facts, environment
 
@@ -32,44 +33,37 @@ class TestSqliteReactionStore(ReactionStoreContract):
             yield engine
 
     @pytest.fixture(name="other")
-    async def fixture_other(self, engine: Engine, tmp_path: Path) -> AsyncIterator[ReactionStore]:
+    async def fixture_other(self, engine: Engine, tmp_path: Path) -> AsyncIterator[Store]:
         async with sqlite_engine(tmp_path / "reactions.db", engine.clock) as other:
             yield other.store
 
-    async def test_old_op_ids_are_forgotten_but_never_the_last_of_a_record(self, engine: Engine) -> None:
-        old = [op(op_id="on"), op(op_id="off"), op(op_id="on again"), op("❤", op_id="add", action=Action.ADD)]
-        await engine.store.apply(old)
-        await engine.store.apply([op("😆", user="bob"), op("", user="bob", action=Action.CLEAR, op_id="clear")])
+    async def test_answers_are_forgotten_by_their_age_and_late_retries_of_timed_ones_are_refused(
+        self, engine: Engine
+    ) -> None:
+        at = int(engine.clock.now() * 1_000)
+        old = [op(op_id=timed(at)), op("❤", op_id=timed(at, 1)), op("❤", op_id="untimed")]
+        first = await engine.store.apply(old)
+        assert engine.store.file is not None
         engine.clock.advance(100_000)
-        young = op("😆", user="carol", op_id="young")
-        await engine.store.apply([young, op("😆", user="carol", op_id="young too")])
-        assert await engine.store.forget(int((engine.clock.now() - 86_400) * 1_000_000)) == 2
-        kept = [old[2], old[3], op("", user="bob", action=Action.CLEAR, op_id="clear"), young]
-        before = await engine.store.tally("default", ["messages/1"])
-        assert on(await engine.store.apply(kept)) == [True, True, False, True]
-        assert await engine.store.tally("default", ["messages/1"]) == before
-
-    async def test_an_operation_that_changed_nothing_is_not_forgotten_sooner_than_others(self, engine: Engine) -> None:
-        clear = op("", action=Action.CLEAR, op_id="clear nothing")
-        await engine.store.apply([op("😆", user="bob", op_id="old")])
-        engine.clock.advance(100_000)
-        first = await engine.store.apply([clear])
-        untouched = await engine.store.apply([clear._replace(target="messages/untouched")])
+        young = op("😆", user="carol", op_id=timed(int(engine.clock.now() * 1_000)))
+        answer = await engine.store.apply([young, op("😆", user="carol", op_id="young")])
+        assert await engine.store.apply(old) == first
         before = int((engine.clock.now() - 86_400) * 1_000_000)
-        await engine.store.forget(before)
-        await engine.store.apply([op(op_id="on"), op(op_id="on there", target="messages/untouched")])
-        assert await engine.store.apply([clear]) == first
-        assert await engine.store.apply([clear._replace(target="messages/untouched")]) == untouched
-        engine.clock.advance(100_000)
-        assert await engine.store.forget(int((engine.clock.now() - 86_400) * 1_000_000)) in (0, 2)
+        assert await engine.store.file.forget(before) == 2
+        assert await engine.store.file.forget(before) == 0
+        async with sqlite_engine(engine.path, engine.clock) as later:
+            tally = await later.store.tally("default", ["messages/1"])
+            assert await later.store.apply(old[:2]) == [Refusal.OP_EXPIRED] * 2
+            assert await later.store.tally("default", ["messages/1"]) == tally
+            assert await later.store.apply([young, op("😆", user="carol", op_id="young")]) == answer
 
-    async def test_forgetting_goes_on_slice_by_slice_until_all_is_seen(self, engine: Engine) -> None:
-        for batch in range(5):
-            await engine.store.apply([op(op_id=f"{batch}-{i}") for i in range(500)])
+    async def test_forgetting_goes_on_row_by_row_until_all_is_seen(self, engine: Engine) -> None:
+        for batch in range(6):
+            await engine.store.apply([op(op_id=f"{batch}-{i}") for i in range(100)])
         engine.clock.advance(100_000)
         before = int(engine.clock.now() * 1_000_000)
-        assert sum([await engine.store.forget(before) for _ in range(4)]) == 2_499
-        assert [await engine.store.forget(before) for _ in range(3)] == [0, 0, 0]
+        assert engine.store.file is not None
+        assert [await engine.store.file.forget(before) for _ in range(4)] == [256, 256, 88, 0]
 
     async def test_what_was_answered_is_there_after_a_restart(self, tmp_path: Path) -> None:
         tap = op(op_id="a")
@@ -93,9 +87,9 @@ class TestSqliteReactionStore(ReactionStoreContract):
     async def test_a_full_disk_refuses_changes_acks_none_and_is_survived(self, tmp_path: Path) -> None:
         async with sqlite_engine(tmp_path / "r.db") as engine:
             store = engine.store
-            assert isinstance(store, SqliteReactionStore)
+            assert store.file is not None
             await store.apply([op(op_id="before")])
-            connection = store._writing  # the limit belongs to a connection
+            connection = store.file.ledger.connection  # the limit belongs to a connection
             pages = scalar(connection, "PRAGMA max_page_count")
             scalar(connection, "PRAGMA max_page_count = 1")
 
@@ -112,7 +106,7 @@ class TestSqliteReactionStore(ReactionStoreContract):
             assert on(await store.apply([op(op_id="before"), op("❤")])) == [True, True]
 
     async def test_what_waits_beyond_the_bound_is_refused(self, tmp_path: Path) -> None:
-        async with sqlite_engine(tmp_path / "r.db", limits=Limits(ops_waiting=10)) as engine:
+        async with sqlite_engine(tmp_path / "r.db", limits=ShardLimits(commands_waiting=10)) as engine:
             results = await asyncio.gather(
                 *(engine.store.apply([op(user=f"u{i}")]) for i in range(50)), return_exceptions=True
             )
@@ -154,13 +148,17 @@ def _load(folder: Path, name: str, batches: int) -> subprocess.Popen[str]:
     )
 
 
+def timed(millis: int, number: int = 0) -> str:
+    return timed_at(millis)[:-12] + f"{number:012x}"
+
+
 @asynccontextmanager
 async def sqlite_engine(
-    path: Path, clock: ManualClock | None = None, limits: Limits | None = None
+    path: Path, clock: ManualClock | None = None, limits: ShardLimits | None = None
 ) -> AsyncIterator[Engine]:
     clock = clock or ManualClock()
     async with (
-        open_sqlite_log(path) as log,
-        open_sqlite_store(log, facts_to_bytes, clock, limits or Limits(max_emoji=MOST)) as store,
+        open_sqlite_log(path, ledgers=[LEDGER]) as log,
+        opened_in_file(log, path, clock, rules=Rules(max_emoji=MOST), limits=limits) as store,
     ):
-        yield Engine(store, log, clock)
+        yield Engine(store, log, clock, path=path)
