@@ -8,13 +8,16 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar
 
+import apsw
 import pytest
 
 from kit.adapters.kafka_log import KafkaLog, open_kafka
-from kit.adapters.sqlite_file import NewerData, connect, immediate
+from kit.adapters.sqlite_file import NewerData, connect
+from kit.adapters.sqlite_ledger import open_sqlite_ledger
 from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
 from kit.engines import Log
 from kit.errors import Unavailable
+from kit.ledger.entry import Entry, EntryName, parse_name
 from tests.engines import Engines
 from tests.topics import topics
 
@@ -120,6 +123,20 @@ class TestKafkaLog(EventLogContract):
             yield other
 
 
+class NoTables:
+    """Tables that keep nothing, or cannot be written."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self._failure = failure
+
+    def write_within(self, connection: apsw.Connection, writes: object) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def taken_back(self) -> None:
+        """There is nothing."""
+
+
 class TestSqliteLog(EventLogContract):
     """In a SQLite file."""
 
@@ -142,29 +159,33 @@ class TestSqliteLog(EventLogContract):
         async with open_sqlite_log(tmp_path / "log.db") as log:
             assert await log.bounds("t") == (last, last)
 
-    async def test_a_record_of_a_transaction_is_read_once_it_is_committed(self, log: SqliteLog) -> None:
-        connection = connect(log.path)
-        with immediate(connection):
-            log.append_within(connection, "t", "k", b"x")
-            assert await log.read("t", 0, 10) == []
-        waiting = asyncio.create_task(log.wait("t", 0))
-        log.notify()
-        async with asyncio.timeout(1):
-            await waiting
-        connection.close()
+    async def test_the_topic_of_a_ledger_has_its_entries_named_by_shard_and_position(self, tmp_path: Path) -> None:
+        async with open_sqlite_log(tmp_path / "log.db", ledgers=["l"]) as log:
+            async with open_sqlite_ledger(log, "l", NoTables()) as ledger:
+                waiting = asyncio.create_task(log.wait("l", 0))
+                assert await ledger.commit(0, Entry(1, "a", 10, b"first"), None)
+                async with asyncio.timeout(1):
+                    await waiting
+                assert not await ledger.commit(0, Entry(1, "b", 11, b"other"), None)
+                assert await ledger.commit(0, Entry(2, "c", 12, b"second"), None)
+            records = await log.read("l", 0, 10)
+            assert [record.payload for record in records] == [b"first", b"second"]
+            assert [parse_name(record.key) for record in records] == [
+                EntryName(log.incarnation("l"), 0, position) for position in (1, 2)
+            ]
+            assert await log.bounds("l") == (1, 2)
+            await log.trim("l", 2)
+            assert await log.bounds("l") == (2, 2)
 
-    async def test_a_record_of_a_transaction_taken_back_is_never_read(self, log: SqliteLog) -> None:
-        connection = connect(log.path)
-
-        def append_and_fail() -> None:
-            with immediate(connection):
-                log.append_within(connection, "t", "k", b"x")
-                raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            append_and_fail()
-        connection.close()
-        assert await log.bounds("t") == (0, 0)
+    async def test_an_entry_whose_tables_cannot_be_written_is_never_read(self, tmp_path: Path) -> None:
+        async with (
+            open_sqlite_log(tmp_path / "log.db", ledgers=["l"]) as log,
+            open_sqlite_ledger(log, "l", NoTables(ZeroDivisionError())) as ledger,
+        ):
+            with pytest.raises(ZeroDivisionError):
+                await ledger.commit(0, Entry(1, "a", 10, b"first"), None)
+            assert await log.bounds("l") == (0, 0)
+            assert await ledger.tail(0, confirm=True) == 0
 
     async def test_data_of_a_newer_version_is_refused_in_one_line(self, tmp_path: Path) -> None:
         async with open_sqlite_log(tmp_path / "log.db"):

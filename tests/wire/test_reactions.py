@@ -31,7 +31,7 @@ from reaction_svc.config import Config
 
 SERVICE = "/plaudit.reaction.v1.ReactionService"
 TOGGLE = f"{SERVICE}/ToggleReaction"
-FREE = Config(changes_per_second=0, counts_seconds=2.0)
+FREE = Config(changes_per_second=0)
 
 
 @dataclass
@@ -65,7 +65,7 @@ async def rig(folder: Path, config: Config = FREE, counting: bool = True) -> Asy
     token = keys.minter().mint_service("node", ("act-as", "tenants"))
     clock = ManualClock()
     async with (
-        open_sqlite_log(folder / "reactions.db") as log,
+        open_sqlite_log(folder / "reactions.db", ledgers=["reactions"]) as log,
         connected(StaticNodes(), lambda: token) as mesh,
         reaction_svc.app.opened(config, mesh, Engines(folder, log), clock) as reactions,
         counter_svc.app.opened(counter_svc.config.Config(drift_seconds=0), mesh, Engines(folder, log)) as counts,
@@ -174,7 +174,7 @@ async def test_the_emoji_of_a_target_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_a_user_is_held_to_the_rate_and_told_when_to_come_back(tmp_path: Path) -> None:
-    config = Config(changes_per_second=10, changes_at_once=10, counts_seconds=0)
+    config = Config(changes_per_second=10, changes_at_once=10)
     async with rig(tmp_path, config) as limited:
         for i in range(10):
             await limited.toggle(target=f"messages/{i}")
@@ -372,11 +372,10 @@ async def test_records_are_counted_for_services_in_their_tenants_only(rig: Rig) 
         assert (await refused(rig.stub.TallyReactions(request, metadata=metadata))).code.name == "PERMISSION_DENIED"
 
 
-async def test_without_counts_in_time_the_answer_goes_out_without_them(tmp_path: Path) -> None:
-    async with rig(tmp_path, Config(counts_seconds=0.2), counting=False) as alone:
-        answer = await alone.toggle()
-        assert answer.on
-        assert counts_of(answer.reactions) == []
+async def test_answers_have_counts_also_where_no_counter_runs(tmp_path: Path) -> None:
+    async with rig(tmp_path, FREE, counting=False) as alone:
+        await alone.toggle()
+        assert counts_of((await alone.toggle(user="bob")).reactions) == [("👍", 2)]
 
 
 async def test_another_tenant_sees_nothing(rig: Rig) -> None:
