@@ -1,4 +1,4 @@
-"""Durable toggles in this process: by the store, or by bare sqlite3 writing the same rows; one line of JSON."""
+"""Durable toggles in this process: by the ledger, or by bare sqlite3 writing the same rows; one line of JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from kit.adapters.sqlite_ledger import open_sqlite_ledger
 from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import SystemClock
-from reaction_svc.adapters.sqlite import open_sqlite_store
-from reaction_svc.codec import facts_to_bytes
-from reaction_svc.domain import Action, Fact, Op, Outcome
+from kit.ids import new_id
+from kit.ledger.limits import ShardLimits
+from kit.ledger.node import running_node
+from reaction_svc.adapters.sqlite_reads import SqliteReads
+from reaction_svc.adapters.sqlite_tables import SqliteTables
+from reaction_svc.codec import EventCodec
+from reaction_svc.domain import Action, Head, Op, Outcome, Row, TargetChange
+from reaction_svc.model import ReactionModel, Rules
 
+LEDGER = "reactions"
 TENANT, TARGET, THUMB = "default", "messages/embedded", "👍"
 USERS = 20_000
 
@@ -37,21 +44,38 @@ class Spent(NamedTuple):
         return Spent(self.wall - before.wall, self.cpu - before.cpu)
 
 
-async def by_store(path: Path, total: int, batch: int) -> Spent:
-    """What `store.apply` takes; two batches wait at a time, so that the next is there when one is done."""
-    ops = [Op(TENANT, TARGET, f"u{n % USERS}", THUMB, Action.TOGGLE, f"op-{n}") for n in range(total)]
-    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()) as store:
+async def by_ledger(path: Path, total: int, batch: int) -> Spent:
+    """What the ledger takes; two batches wait at a time, so that the next is there when one is done."""
+    ops = [Op(TENANT, TARGET, f"u{n % USERS}", THUMB, Action.TOGGLE, new_id()) for n in range(total)]
+    tables, reads = SqliteTables(path), SqliteReads(path)
+    async with (
+        open_sqlite_log(path, ledgers=[LEDGER]) as log,
+        open_sqlite_ledger(log, LEDGER, tables) as ledger,
+        running_node(
+            LEDGER,
+            1,
+            ledger,
+            tables,
+            None,
+            lambda: ReactionModel(EventCodec(), Rules()),
+            SystemClock(),
+            ShardLimits(),
+            lambda shard: True,
+        ) as node,
+    ):
         batches = iter([ops[first : first + batch] for first in range(0, total, batch)])
         answers: list[object] = []
         began = Spent.until_now()
 
         async def feed() -> None:
             for one in batches:
-                answers.extend(await store.apply(one))
+                answers.extend((await node.execute(0, one, 60.0)).answers)
 
         await asyncio.gather(feed(), feed())
         took = Spent.until_now().since(began)
-        (tally,) = await store.tally(TENANT, [TARGET])
+        (tally,) = await reads.tally(TENANT, [TARGET])
+    reads.close()
+    tables.close()
     held = sum((total + USERS - 1 - user) // USERS % 2 for user in range(USERS))
     made = sum(isinstance(answer, Outcome) for answer in answers)
     if made != total or tally.counts.get(THUMB, 0) != held:
@@ -59,26 +83,26 @@ async def by_store(path: Path, total: int, batch: int) -> Spent:
     return took
 
 
-async def _schema(path: Path) -> None:
-    async with open_sqlite_log(path) as log, open_sqlite_store(log, facts_to_bytes, SystemClock()):
-        pass
-
-
 def by_sqlite(path: Path, total: int, batch: int) -> Spent:
-    """What bare `executemany` into the same tables takes: nothing is read, decided or checked."""
-    asyncio.run(_schema(path))
+    """What bare `executemany` takes into tables made for it: records, operations and events.
+
+    Nothing is read, decided or checked.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.executescript(Path(__file__).with_name("embedded_toggles.sql").read_text("utf-8"))
     connection.execute("INSERT INTO target VALUES (1, ?, ?, 0, '{}')", (TENANT, TARGET))
     now = int(time.time() * 1e6)
     rows = []
     for first in range(0, total, batch):
         numbers = range(first, min(first + batch, total))
-        facts = [Fact(TENANT, TARGET, f"u{n % USERS}", THUMB, "", now + n) for n in numbers]
+        changes = [Row(f"u{n % USERS}", THUMB, "", now + n, f"op-{n}", THUMB, 1, True) for n in numbers]
+        head = Head(now + numbers[-1], now + numbers[-1], {THUMB: 1})
+        payload = EventCodec().encode([TargetChange((TENANT, TARGET), changes, head)])
         records = [(1, f"u{n % USERS}", THUMB, n // USERS % 2 == 0, now + n) for n in numbers]
         ops = [(1, f"op-{n}", f"u{n % USERS}", THUMB, 1, n // USERS % 2 == 0, now + n) for n in numbers]
-        rows.append((records, ops, facts_to_bytes(facts), now + numbers[-1]))
+        rows.append((records, ops, payload, now + numbers[-1]))
     began = Spent.until_now()
     for records, ops, payload, version in rows:
         connection.execute("BEGIN IMMEDIATE")
@@ -99,14 +123,14 @@ def by_sqlite(path: Path, total: int, batch: int) -> Spent:
 def main() -> None:
     """The process's entry."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("way", choices=["store", "sqlite"])
+    parser.add_argument("way", choices=["ledger", "sqlite"])
     parser.add_argument("--total", type=int, default=200_000)
     parser.add_argument("--batch", type=int, default=500)
     chosen = parser.parse_args()
     with TemporaryDirectory(prefix="plaudit-bench-") as folder:
         path = Path(folder) / "reactions.db"
-        if chosen.way == "store":
-            took = asyncio.run(by_store(path, chosen.total, chosen.batch))
+        if chosen.way == "ledger":
+            took = asyncio.run(by_ledger(path, chosen.total, chosen.batch))
         else:
             took = by_sqlite(path, chosen.total, chosen.batch)
         print(json.dumps({"rate": chosen.total / took.wall, "cpu_seconds": took.cpu}), flush=True)

@@ -110,6 +110,7 @@ class LedgerNode:
             shard = Shard(number, model, limits, is_atomic=store.is_atomic, new_id=new_id, rng=random.Random())
             self._shards.append(_Driven(shard, model))
         self._idle = asyncio.Event()
+        self._is_closed = False
         self._show()
 
     @property
@@ -170,14 +171,23 @@ class LedgerNode:
         except TimeoutError:
             log.info("the ledger is left unfinished; another node goes on", ledger=self.name)
 
+    def close(self) -> None:
+        """Does nothing from now on."""
+        self._is_closed = True
+        for driven in self._shards:
+            if driven.timer is not None:
+                driven.timer.cancel()
+
     def _schedule(self, driven: _Driven) -> None:
         # What comes in one turn of the loop is decided together.
-        if not driven.is_scheduled:
+        if not driven.is_scheduled and not self._is_closed:
             driven.is_scheduled = True
             self._loop.call_soon(self._pump, driven)
 
     def _pump(self, driven: _Driven) -> None:
         driven.is_scheduled = False
+        if self._is_closed:
+            return
         if driven.timer is not None:
             driven.timer.cancel()
             driven.timer = None
@@ -282,4 +292,7 @@ async def running_node(
             yield node
         finally:
             dividing.cancel()
-            await node.drain(grace_seconds)
+            try:
+                await node.drain(grace_seconds)
+            finally:
+                node.close()

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from kit.adapters.cassandra import Cassandra
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import CassandraTables
+from reaction_svc.domain import Head, Key
 from reaction_svc.ports import Own, Reactor, Tally
-from reaction_svc.state import Key
 from tests.contract.cassandra_reactions import (
     Record,
     change,
@@ -66,11 +66,12 @@ class TestQueries:
         page = [Reactor("projected", "a", 1)]
 
         class Projection:
-            async def page(
-                self, key: Key, version: int, emoji: str, before: int, limit: int
-            ) -> Sequence[Reactor] | None:
-                asked.append((key, version, emoji, before, limit))
+            async def page(self, key: Key, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+                asked.append((key, head.version, emoji, before, limit))
                 return page if emoji == "a" else None
+
+            async def fill(self, key: Key, head: Head, holders: Sequence[Reactor]) -> None:
+                raise AssertionError("so few are not put there")
 
         queries = await open_cassandra_queries(session, tables, Projection())
         await tables.write(0, change(key, [("ann", "b", True, 5)], head(5, b=1)))

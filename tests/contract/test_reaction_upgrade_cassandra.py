@@ -17,8 +17,8 @@ from kit.ids import new_id
 from kit.target import partition_of
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
 from reaction_svc.adapters.cassandra_upgrade import needs_upgrade, upgrade
-from reaction_svc.domain import Done
-from reaction_svc.state import Head, Key, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import Done, Head, Key
+from reaction_svc.state import Need, TargetFound, TargetWrites, Writes
 from tests.engines import Engines
 
 SHARDS = 8

@@ -169,16 +169,6 @@ PLANTED = (
         rules=frozenset({"I2"}),
         where="at redis",
     ),
-    Trial(
-        "bug:outbox-dropped",
-        "outbox dropped",
-        starving.unreachable("kafka"),
-        layout=ENGINES,
-        engines=True,
-        plan=_SHORT,
-        spoil={"reaction-1": "outbox-dropped", "reaction-2": "outbox-dropped"},
-        rules=frozenset({"I2"}),
-    ),
     _planted("resume-swallows-a-push", "I7", where="gateway-1,gateway-2", fault=breaking.sockets_lost, during=3.0),
     _planted("not-fenced", "I9", where="gateway-1", fault=breaking.logged_in_again, during=3.0),
 )

@@ -24,23 +24,22 @@ class Point(NamedTuple):
     on: tuple[str, ...] = ("files", "engines")
 
 
-_STORE = ("reaction_svc.adapters.cassandra", "CassandraReactionStore")
-_ROWS = ("reaction_svc.adapters.cassandra_rows", "Rows")
-_HOT = ("reaction_svc.adapters.redis_hot", "Hot")
-_ENGINES = ("engines",)
+_FILE = ("kit.adapters.sqlite_ledger", "SqliteLedger")
+_TABLES_IN_FILE = ("reaction_svc.adapters.sqlite_tables", "SqliteTables")
+_LEDGER = ("kit.adapters.cassandra_ledger", "CassandraLedger")
+_TABLES = ("reaction_svc.adapters.cassandra_tables", "CassandraTables")
+_FEED = ("kit.ledger.feed", "LogFeed")
+_FILES, _ENGINES = ("files",), ("engines",)
 POINTS: Mapping[str, Point] = {
-    "before-cas": Point("reaction_svc", "before", *_HOT, "change", _ENGINES),
-    "after-cas": Point("reaction_svc", "after", *_HOT, "change", _ENGINES),
-    "after-batch": Point("reaction_svc", "after", *_ROWS, "save_batch", _ENGINES),
-    "after-rows": Point("reaction_svc", "after", *_ROWS, "save_entries", _ENGINES),
-    "before-outbox": Point("reaction_svc", "before", *_STORE, "_completed", _ENGINES),
-    "before-store": Point(
-        "reaction_svc", "before", "reaction_svc.adapters.sqlite", "SqliteReactionStore", "_commit", ("files",)
-    ),
-    "in-store": Point("reaction_svc", "after", "reaction_svc.adapters.sqlite_step", "Step", "run", ("files",)),
-    "after-store": Point(
-        "reaction_svc", "after", "reaction_svc.adapters.sqlite", "SqliteReactionStore", "_commit", ("files",)
-    ),
+    "before-append": Point("reaction_svc", "before", *_LEDGER, "commit", _ENGINES),
+    "after-append": Point("reaction_svc", "after", *_LEDGER, "commit", _ENGINES),
+    "before-tables": Point("reaction_svc", "before", *_TABLES, "write", _ENGINES),
+    "after-tables": Point("reaction_svc", "after", *_TABLES, "write", _ENGINES),
+    "before-feed": Point("reaction_svc", "before", *_FEED, "publish", _ENGINES),
+    "after-feed": Point("reaction_svc", "after", *_FEED, "publish", _ENGINES),
+    "before-store": Point("reaction_svc", "before", *_FILE, "commit", _FILES),
+    "in-store": Point("reaction_svc", "after", *_TABLES_IN_FILE, "write_within", _FILES),
+    "after-store": Point("reaction_svc", "after", *_FILE, "commit", _FILES),
     "before-ack": Point("reaction_svc", "after", "reaction_svc.service", "Reactions", "change"),
     "after-ack": Point("reaction_svc", "later", "reaction_svc.service", "Reactions", "change"),
     "before-apply": Point("counter_svc", "before", "counter_svc.domain", "PartitionCounts", "apply"),

@@ -4,98 +4,93 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from kit.adapters import sqlite_ledger
 from kit.clock import SystemClock
-from kit.errors import OutcomeUnknown, Unavailable
-from reaction_svc import app, domain
-from reaction_svc.adapters import sqlite, sqlite_step
-from reaction_svc.adapters.waiting import answer, ops_of
+from kit.errors import Unavailable
+from reaction_svc import app, domain, model
+from reaction_svc.domain import Op, Outcome, Row
 
-_LONG_COMMIT = 0.6  # longer than an answer waits for its counts
+_LONG_COMMIT = 0.6
 _BEHIND = 60.0
 
 
 def ack_before_commit() -> None:
     """Answers are given while the commit is still under way."""
-    store: Any = sqlite.SqliteReactionStore
-    commit, beside = store._commit, store._beside
+    ledger: Any = sqlite_ledger.SqliteLedger
+    commit = ledger.commit
+    under_way: set[asyncio.Task[Any]] = set()
 
-    async def slowly(self: Any, work: Callable[[], object]) -> None:
+    async def slowly(self: Any, *what: Any) -> None:
         await asyncio.sleep(_LONG_COMMIT)  # a slow disk
-        await beside(self, work)
+        await commit(self, *what)
 
-    async def write(self: Any) -> None:
-        while True:
-            await self._queue.grown()
-            group = self._queue.take()
+    async def at_once(self: Any, *what: Any) -> bool:
+        task = asyncio.create_task(slowly(self, *what))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        return True
 
-            def work(group: Any = group) -> None:
-                answer(group, self._apply(ops_of(group)))
-
-            async with self._turn:
-                await commit(self, work)
-            self._step.committed()
-            self._log.notify()
-
-    store._beside, store.write = slowly, write
+    ledger.commit = at_once
 
 
 def op_id_not_stored() -> None:
     """An operation is made, but its id is not remembered."""
-    step: Any = sqlite_step.Step
-    save = step._save
+    state: Any = domain.TargetState
+    advance = state.advance
+    theirs: Any = model
 
-    def forgetful(self: Any, rows: Mapping[Any, Any], *more: Any) -> Any:
-        for row in rows.values():
-            row.new_ops = []
-        return save(self, rows, *more)
+    def forgetful(self: Any, head: Any, held: Any, answers: Any) -> None:
+        advance(self, head, held, {})
 
-    step._save = forgetful
+    state.advance = forgetful
+    theirs._answers_of = lambda entry: []
 
 
 def op_id_without_answer() -> None:
     """An operation is known to have been made, but not what was answered."""
-    draft: Any = domain.Draft
-    decide = draft.decide
+    theirs: Any = domain
+    again = theirs._answer_again
 
-    def guessing(self: Any, op: domain.Op, now: int, max_emoji: int) -> Any:
-        if op.op_id and op.op_id in self.done:
-            return domain.Outcome(op.emoji in self.held.get(op.user, {}), self.version)
-        return decide(self, op, now, max_emoji)
+    def guessing(row: Row, op: Op) -> Any:
+        answer = again(row, op)
+        return Outcome(True, answer.version) if isinstance(answer, Outcome) else answer
 
-    draft.decide = guessing
+    theirs._answer_again = guessing
 
 
 def switch_as_two() -> None:
     """A switch takes one reaction back and then adds the other."""
     draft: Any = domain.Draft
-    add = draft._add
+    replace = draft._replace
 
-    def in_steps(self: Any, user: str, held: Any, added: str, removed: tuple[str, ...], now: int) -> None:
-        self._remove(user, held, removed, now)
-        add(self, user, held, added, (), now)
+    def in_steps(self: Any, user: str, held: Any, added: str, now: int, op_id: str, action: int) -> None:
+        if not added:
+            replace(self, user, held, added, now, op_id, action)
+            return
+        for emoji in held:
+            self._take_back(user, emoji, now)
+        version = self._next(now)
+        self._counts[added] = self._counts.get(added, 0) + 1
+        self.held[user] = {added: version}
+        self.rows.append(Row(user, added, "", version, op_id, added, action, True))
 
-    draft._add = in_steps
+    draft._replace = in_steps
 
 
 def versions_by_the_clock() -> None:
     """A version is what the clock says, not more than the one before."""
-
     draft: Any = domain.Draft
-    add, remove = draft._add, draft._remove
+    decide = draft.decide_all
 
-    def with_clock(made: Any) -> Any:
-        def change(self: Any, user: str, held: Any, *what: Any) -> None:
-            if self.version > what[-1] + 1_000_000:
-                self.version = what[-1] - 1
-            made(self, user, held, *what)
+    def by_the_clock(self: Any, ops: Iterable[Op], now: int, *more: Any) -> Any:
+        if self.version > now + 1_000_000:
+            self.version = now - 1
+        return decide(self, ops, now, *more)
 
-        return change
-
-    draft._add, draft._remove = with_clock(add), with_clock(remove)
+    draft.decide_all = by_the_clock
 
 
 def clock_behind() -> None:
@@ -111,46 +106,16 @@ def clock_behind() -> None:
 
 def refused_but_made() -> None:
     """Now and then what was saved is answered as not done."""
-    store: Any = sqlite.SqliteReactionStore
-    commit = store._commit
+    ledger: Any = sqlite_ledger.SqliteLedger
+    commit = ledger.commit
 
-    async def denying(self: Any, work: Callable[[], object]) -> Any:
-        done = await commit(self, work)
+    async def denying(self: Any, *what: Any) -> Any:
+        done = await commit(self, *what)
         if random.random() < 0.05:
-            self._step.taken_back()
             raise Unavailable("nothing was done")
         return done
 
-    store._commit = denying
-
-
-def outbox_dropped() -> None:
-    """Facts that the log does not take at once are forgotten."""
-    from reaction_svc.adapters import cassandra_outbox
-
-    theirs: Any = cassandra_outbox.Publisher
-    append = theirs._append
-
-    async def once(self: Any, *what: Any) -> None:
-        self._log = _Forgetful(self._log)
-        await append(self, *what)
-
-    theirs._append = once
-
-
-class _Forgetful:
-    """A log that takes everything."""
-
-    def __init__(self, log: Any) -> None:
-        self._log = getattr(log, "_log", log)
-
-    async def append(self, *what: Any) -> int:
-        with suppress(Unavailable, OutcomeUnknown):
-            return int(await self._log.append(*what))
-        return 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
+    ledger.commit = denying
 
 
 BUGS: Mapping[str, Callable[[], None]] = {
@@ -161,5 +126,4 @@ BUGS: Mapping[str, Callable[[], None]] = {
     "versions-by-the-clock": versions_by_the_clock,
     "clock-behind": clock_behind,
     "refused-but-made": refused_but_made,
-    "outbox-dropped": outbox_dropped,
 }

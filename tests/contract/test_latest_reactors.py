@@ -1,0 +1,118 @@
+"""The latest reactors in Redis, one server and a cluster: never older than asked for, never half known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from kit.adapters.redis import Redis, open_redis
+from kit.ids import new_id
+from kit.tasks import background
+from reaction_svc.adapters.redis_latest import RedisLatest
+from reaction_svc.domain import Head, Key, Row, TargetChange
+from reaction_svc.ports import Reactor
+from tests.engines import Engines
+
+
+@pytest.fixture(name="redis", params=["one server", "cluster"])
+async def fixture_redis(engines: Engines, request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
+    url = engines.redis() if request.param == "one server" else engines.redis_cluster()
+    async with open_redis(url) as redis:
+        yield redis
+
+
+@pytest.fixture(name="latest")
+async def fixture_latest(redis: Redis) -> AsyncIterator[RedisLatest]:
+    latest = RedisLatest(redis, 60.0)
+    async with background(latest.run()):
+        yield latest
+
+
+@pytest.fixture(name="key")
+def fixture_key() -> Key:
+    return new_id(), "messages/1"
+
+
+def change(key: Key, version: int, rows: Sequence[tuple[str, str, str]], **counts: int) -> TargetChange:
+    """Rows are (user, added, removed), one version after the other up to `version`."""
+    first = version - len(rows) + 1
+    made = [
+        Row(user, added, removed, first + n, "", added, 0, bool(added)) for n, (user, added, removed) in enumerate(rows)
+    ]
+    return TargetChange(key, made, Head(version, version, counts))
+
+
+async def page(
+    latest: RedisLatest, key: Key, version: int, emoji: str = "", before: int = 0, limit: int = 10, **counts: int
+) -> list[tuple[str, str]] | None:
+    """What is known at the version, waited for as long as it may be on its way."""
+    head = Head(version, version, counts)
+    for _ in range(50):
+        found = await latest.page(key, head, emoji, before, limit)
+        if found is not None:
+            return [(reactor.user, reactor.emoji) for reactor in found]
+    return None
+
+
+async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: RedisLatest, key: Key) -> None:
+    latest.note({key: 0}, [change(key, 1_002, [("ann", "a", ""), ("bob", "b", ""), ("cem", "a", "")], a=2, b=1)])
+    assert await page(latest, key, 1_002, a=2, b=1) == [("cem", "a"), ("bob", "b"), ("ann", "a")]
+    latest.note({key: 1_002}, [change(key, 1_004, [("ann", "", "a"), ("bob", "a", "b")], a=2)])
+    assert await page(latest, key, 1_004, a=2) == [("bob", "a"), ("cem", "a")]
+    assert await page(latest, key, 1_004, "a", before=1_004, a=2) == [("cem", "a")]
+    assert await page(latest, key, 1_004, "b", a=2) == []
+
+
+async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, key: Key) -> None:
+    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
+    assert await latest.page(key, Head(1_001, 1_001, {"a": 1}), "", 0, 10) is None
+
+
+async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_is_filled(
+    latest: RedisLatest, key: Key
+) -> None:
+    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
+    latest.note({key: 1_005}, [change(key, 1_006, [("cem", "a", "")], a=3)])
+    head = Head(1_006, 1_006, {"a": 3})
+    async with asyncio.timeout(5):
+        while await latest.page(key, Head(1_000, 1_000, {"a": 1}), "", 0, 10) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert await latest.page(key, head, "", 0, 10) is None
+    holders = [Reactor("cem", "a", 1_006), Reactor("bob", "a", 1_005), Reactor("ann", "a", 1_000)]
+    await latest.fill(key, head, holders)
+    assert await latest.page(key, head, "", 0, 10) == holders
+    latest.note({key: 1_006}, [change(key, 1_007, [("bob", "", "a")], a=2)])
+    assert await page(latest, key, 1_007, a=2) == [("cem", "a"), ("ann", "a")]
+
+
+async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: RedisLatest, key: Key) -> None:
+    latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
+    assert await page(latest, key, 1_001, a=2) == [("bob", "a"), ("ann", "a")]
+    await latest.fill(key, Head(1_000, 1_000, {"a": 1}), [Reactor("ann", "a", 1_000)])
+    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    latest.note({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
+    # The late repetition did not follow what was known here, so it is dropped, and lists stay whole or unknown.
+    assert await page(latest, key, 1_002, a=3) in ([("cem", "a"), ("bob", "a"), ("ann", "a")], None)
+
+
+async def test_of_more_than_a_thousand_the_latest_are_known_and_older_pages_are_not(
+    latest: RedisLatest, key: Key
+) -> None:
+    rows = [(f"u{n}", "a", "") for n in range(1_200)]
+    latest.note({key: 0}, [change(key, 3_000, rows, a=1_200)])
+    first = await page(latest, key, 3_000, limit=3, a=1_200)
+    assert first == [("u1199", "a"), ("u1198", "a"), ("u1197", "a")]
+    assert await latest.page(key, Head(3_000, 3_000, {"a": 1_200}), "a", 1_900, 200) is None
+
+
+async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: RedisLatest, key: Key) -> None:
+    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
+    await redis.client.execute_command("DEL", f"{redis.prefix}reactions:{{{key[0]}/{key[1]}}}")
+    assert await latest.page(key, Head(1_000, 1_000, {"a": 1}), "", 0, 10) is None
+    latest.note({key: 1_000}, [change(key, 1_001, [("bob", "a", "")], a=2)])
+    assert await page(latest, key, 1_001, a=2) is None
