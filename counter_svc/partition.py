@@ -24,7 +24,7 @@ from kit.tasks import background, keep_running
 
 log = structlog.get_logger()
 _AT_ONCE = 1_000
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
 _RECENT = 10_000
 
 

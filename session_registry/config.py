@@ -14,6 +14,9 @@ class Config(BaseModel):
     return_seconds: float = Field(
         default=1.0, ge=0, le=60, description="How long a node whose stream broke may take to attach again."
     )
+    idle_return_seconds: float = Field(
+        default=0.2, ge=0, le=60, description="The same for a node without sessions and topics, such as a service."
+    )
     leader_seconds: float = Field(
         default=3.0, ge=0.3, le=60, description="How long a leader that is gone keeps another from leading."
     )
@@ -26,7 +29,7 @@ class Config(BaseModel):
     route_seconds: float = Field(
         default=21_600.0, ge=60, description="How long a route that nobody takes back is kept."
     )
-    sweep_seconds: float = Field(default=0.25, gt=0, le=10, description="How often leases are looked at.")
+    sweep_seconds: float = Field(default=0.1, gt=0, le=10, description="How often leases are looked at.")
     max_nodes: int = Field(default=1_000, ge=1, description="Most nodes attached at a time.")
     max_sessions: int = Field(default=500_000, ge=1, description="Most sessions of one node.")
     max_topics: int = Field(default=1_000_000, ge=1, description="Most topics one node wants at a time.")

@@ -114,8 +114,11 @@ class Registry:
 
     def broke(self, link: Link) -> None:
         """The node's stream is gone without a word: it has a moment to attach again."""
-        deadline = self._clock.monotonic() + self._config.return_seconds
-        self._table.shorten(link.node.node_id, link.node.epoch, deadline)
+        # A node that holds nothing of clients loses nothing by being given up: others take over its work sooner.
+        node_id, config = link.node.node_id, self._config
+        is_short = not self._table.is_used(node_id)
+        patience = min(config.return_seconds, config.idle_return_seconds) if is_short else config.return_seconds
+        self._table.shorten(node_id, link.node.epoch, self._clock.monotonic() + patience)
         link.outbox.close()
 
     async def watch(self, *, topics: bool) -> AsyncGenerator[tuple[Delta, bool], None]:

@@ -134,6 +134,11 @@ class Table:
         """Whether a session still owns its device, on the same node."""
         return self._users.get((session.tenant, session.user), {}).get(session.device_key) == session
 
+    def is_used(self, node_id: str) -> bool:
+        """Whether a node holds sessions or topics."""
+        attached = self._nodes.get(node_id)
+        return attached is not None and bool(attached.sessions or attached.topics)
+
     def nodes(self) -> tuple[Node, ...]:
         """The nodes that are attached."""
         return tuple(attached.node for attached in self._nodes.values())
