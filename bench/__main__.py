@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.lines import embedded, fanout, frames, memory, streams, unary, viewers
+from bench.lines import embedded, fanout, frames, memory, mesh, streams, unary, viewers
 from bench.processes import DRIVER_CPU, BenchError, Skipped
 from bench.report import Line, print_lines, save
 from bench.setup import Length, Setup
@@ -29,6 +29,8 @@ LINES: Mapping[str, Callable[[Setup], list[Line]]] = {
     "P9": memory.idle,
     "P10": frames.low_load,
     "P11": embedded.beside_sqlite,
+    "P12": mesh.through_envoy,
+    "P14": mesh.contended,
 }
 
 

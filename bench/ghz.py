@@ -38,16 +38,17 @@ def program() -> Path:
 
 
 def command(address: str, *options: str, pinned: bool = True) -> list[str]:
-    """The command line of a run against `host:port`; the options are ghz's own."""
+    """The command line of a run against `host:port`; the options are ghz's own. Without TLS, unless they name a CA."""
     pin = ["taskset", "-c", str(DRIVER_CPU)] if pinned and shutil.which("taskset") else []
-    return [*pin, str(program()), "--insecure", "--duration-stop=wait", *options, address]
+    plain = [] if any(option.startswith("--cacert") for option in options) else ["--insecure"]
+    return [*pin, str(program()), *plain, "--duration-stop=wait", *options, address]
 
 
-def run(address: str, options: Sequence[str], timeout: float = 120.0) -> dict[str, Any]:
+def run(address: str, options: Sequence[str], timeout: float = 120.0, *, pinned: bool = True) -> dict[str, Any]:
     """A run's report as ghz writes it in JSON, with `cpu_share`: how much of a core ghz itself used."""
     before = os.times()
     done = subprocess.run(
-        command(address, "--format=json", *options),
+        command(address, "--format=json", *options, pinned=pinned),
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -32,7 +32,9 @@ class Skipped(Exception):
 class Process:
     """A child process that speaks lines of JSON on its standard output and takes commands on its standard input."""
 
-    def __init__(self, name: str, arguments: Sequence[str], cpu: int, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], cpu: int | None, env: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self._lines = b""
         self._stderr = (BIN / f"{name}.log").open("w+b")
@@ -45,7 +47,7 @@ class Process:
             stderr=self._stderr,
         )
         # At once, so that its threads inherit the core; code between fork and exec would meet gRPC's threads.
-        os.sched_setaffinity(self._child.pid, {cpu})
+        os.sched_setaffinity(self._child.pid, range(os.cpu_count() or 1) if cpu is None else {cpu})
 
     @property
     def pid(self) -> int:
@@ -122,9 +124,9 @@ class Process:
 
 @contextmanager
 def running(
-    name: str, arguments: Sequence[str], *, cpu: int = SERVER_CPU, env: Mapping[str, str] | None = None
+    name: str, arguments: Sequence[str], *, cpu: int | None = SERVER_CPU, env: Mapping[str, str] | None = None
 ) -> Iterator[Process]:
-    """A process for the length of the block."""
+    """A process for the length of the block, on one core; None: on all of them, and so are those it starts."""
     BIN.mkdir(exist_ok=True)
     process = Process(name, arguments, cpu, env)
     try:

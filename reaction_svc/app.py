@@ -81,7 +81,8 @@ async def opened(
     ):
         op_codec = codec.OpCodec()
         router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds)
-        reactions = Reactions(ShardedReactions(shards, router.execute), store.reads, limit, cursors)
+        execute = router.execute if config.forward else partial(node.execute, timeout=config.write_seconds)
+        reactions = Reactions(ShardedReactions(shards, execute), store.reads, limit, cursors)
         servicer = ReactionServicer(reactions, config.batches_in_flight)
         yield [
             Hosted(

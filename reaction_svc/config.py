@@ -33,6 +33,10 @@ class Config(BaseModel):
     write_seconds: float = Field(
         default=5.0, gt=0, le=30, description="The longest a change may take before its outcome is given up as unknown."
     )
+    forward: bool = Field(
+        default=True,
+        description="Calls go to the node that owns their shard; false: each node decides what it is asked.",
+    )
     people_in_memory: int = Field(
         default=400_000, ge=1_000, description="People and answers kept in memory, per shard; some 300 bytes each."
     )

@@ -42,7 +42,7 @@ def beside_echo(setup: Setup) -> list[Line]:
     what = (
         f"durable unary toggle ({IN_FLIGHT} in flight, auth, deadline, validation, metrics) ÷ bare grpc.aio unary echo"
     )
-    return [Line("P8", what, "calls/s", mine, theirs, Goal(0.6, 0.85), notes=noted(notes), cpu_seconds=cpu)]
+    return [Line("P8", what, "calls/s", mine, theirs, Goal(0.75, 0.85), notes=noted(notes), cpu_seconds=cpu)]
 
 
 def _options(seconds: float, token: str, prefix: str) -> list[str]:
