@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from kit.telemetry import SECONDS, SIZES
+from kit.telemetry import SECONDS
 
-ENTRY_COMMANDS = Histogram("plaudit_ledger_entry_commands", "Commands in one entry.", buckets=SIZES)
+_BYTES = tuple(100 * 4**power for power in range(8))
+
+ENTRY_BYTES = Histogram("plaudit_ledger_entry_bytes", "Size of one entry.", buckets=_BYTES)
 APPEND_SECONDS = Histogram("plaudit_ledger_append_seconds", "Time of one append.", buckets=SECONDS)
 TABLES_SECONDS = Histogram("plaudit_ledger_tables_seconds", "Time of one round of table writes.", buckets=SECONDS)
 APPENDS = Counter("plaudit_ledger_appends", "Appends, by what became of them.", ["outcome"])

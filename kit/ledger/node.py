@@ -221,6 +221,7 @@ class LedgerNode:
                 began = perf_counter()
                 committed = await self._store.commit(shard, entry, writes)
                 metrics.APPEND_SECONDS.observe(perf_counter() - began)
+                metrics.ENTRY_BYTES.observe(len(entry.payload))
                 metrics.APPENDS.labels("committed" if committed else "not_committed").inc()
                 return committed
             case WriteTables(writes, _):

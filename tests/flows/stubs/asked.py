@@ -22,6 +22,7 @@ SERVICES = (
     "plaudit.session.v1.SessionRegistryService",
     "plaudit.gateway.v1.NodeService",
     "plaudit.edge.v1.CallService",
+    "plaudit.edge.v1.LedgerService",
 )
 NO_SERVICE = ("PERMISSION_DENIED", "ACCESS_DENIED")
 

@@ -12,6 +12,8 @@ import grpc
 from kit.errors import remote_error
 from plaudit.edge.v1 import call_service_pb2 as edge
 from plaudit.edge.v1 import call_service_pb2_grpc as edge_grpc
+from plaudit.edge.v1 import ledger_service_pb2 as ledger
+from plaudit.edge.v1 import ledger_service_pb2_grpc as ledger_grpc
 from plaudit.fanout.v1 import fanout_service_pb2 as fanout
 from plaudit.fanout.v1 import fanout_service_pb2_grpc as fanout_grpc
 from plaudit.fanout.v1 import updates_pb2
@@ -21,8 +23,11 @@ from plaudit.reaction.v1 import reaction_service_pb2 as reaction
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as session
 from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
+from reaction_svc.codec import OpCodec
+from reaction_svc.domain import Action, Op, Outcome
 from tests.flows.people import target
 from tests.flows.stubs.asked import NO_SERVICE, SERVICES, Metadata, failure, kind, toggle
+from tests.running import Stack
 
 
 class TestSessionRegistryService:
@@ -167,3 +172,30 @@ class TestCallService:
         requests = iter([edge.ExchangeRequest()])
         error = failure(lambda: list(stub.Exchange(requests, metadata=as_alice, timeout=5)))
         assert kind(error) == NO_SERVICE
+
+
+class TestLedgerService:
+    def test_a_node_has_operations_of_a_shard_executed_here(
+        self, grpc_channel: grpc.Channel, shared_stack: Stack, as_alice: Metadata, alice: str
+    ) -> None:
+        stub = ledger_grpc.LedgerServiceStub(grpc_channel)
+        node_token = shared_stack.service_token()
+        as_node = (("authorization", f"Bearer {node_token}"),)
+        message = target()
+        ops = [Op("default", message, alice, "👍", Action.TOGGLE, str(uuid.uuid4()))] * 2
+        request = ledger.ExecuteRequest(ledger="reactions", shard=0, shards=1, commands=OpCodec().encode_commands(ops))
+        executed = OpCodec().decode_executed(stub.Execute(request, metadata=as_node, timeout=5).answers)
+        first, again = executed.answers
+        assert first == again == Outcome(True, first.version)
+        assert dict(executed.view["default", message].counts) == {"👍": 1}
+        for wrong, reason in (
+            (ledger.ExecuteRequest(ledger="reactions", shard=0, shards=8), ("UNAVAILABLE", "SHARD_NOT_SERVED")),
+            (ledger.ExecuteRequest(ledger="nothing", shard=0, shards=1), ("UNAVAILABLE", "SHARD_NOT_SERVED")),
+            (ledger.ExecuteRequest(ledger="reactions", shard=1, shards=1), ("INVALID_ARGUMENT", "INVALID_REQUEST")),
+        ):
+            error = failure(lambda wrong=wrong: stub.Execute(wrong, metadata=as_node, timeout=5))  # type: ignore[misc]
+            assert kind(error) == reason
+        one_tenant = (("authorization", f"Bearer {shared_stack.service_token(scopes=('act-as',))}"),)
+        for metadata in (as_alice, one_tenant):
+            error = failure(lambda metadata=metadata: stub.Execute(request, metadata=metadata, timeout=5))  # type: ignore[misc]
+            assert kind(error) == NO_SERVICE

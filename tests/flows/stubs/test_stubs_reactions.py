@@ -186,3 +186,15 @@ class TestReactionService:
         assert counted(tally.counts.reactions) == {"👍": 1}
         error = failure(lambda: grpc_stub.TallyReactions(request, metadata=as_alice, timeout=5))
         assert kind(error) == NO_SERVICE
+
+    def test_the_counts_of_targets_are_told_as_the_last_change_left_them(
+        self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata
+    ) -> None:
+        message, nothing = target(), target()
+        version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
+        request = reaction.BatchGetTargetCountsRequest(targets=[nothing, message])
+        none, one = grpc_stub.BatchGetTargetCounts(request, metadata=as_service, timeout=5).counts
+        assert (none.target, none.version, counted(none.reactions)) == (nothing, 0, {})
+        assert (one.target, one.version, counted(one.reactions)) == (message, version, {"👍": 1})
+        error = failure(lambda: grpc_stub.BatchGetTargetCounts(request, metadata=as_alice, timeout=5))
+        assert kind(error) == NO_SERVICE
