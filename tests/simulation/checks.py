@@ -8,7 +8,7 @@ from kit.ledger.entry import Entry
 from kit.target import partition_of
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import Action, Key, Op, Outcome, Refusal
+from reaction_svc.domain import REFUSED, Action, Key, Op, Outcome, Refusal
 from reaction_svc.policy import Policy, policy_of
 from reaction_svc.ports import Tally
 from tests.simulation.reference import ShardReference, TargetReference
@@ -61,7 +61,8 @@ class Checker:
             _require(row is not None and not same, "an operation conflicts with nothing", op)
         elif answer is Refusal.TOO_MANY_EMOJI and policy_of(op.target) is Policy.ONE_PER_EMOJI:
             full = (m for m in target.between(invoked, tail) if len(m.emojis) >= MAX_EMOJI and op.emoji not in m.emojis)
-            _require(any(full), "there was room for another emoji all the time", op)
+            was_refused = row is not None and row.version == REFUSED
+            _require(was_refused or any(full), "there was room for another emoji all the time", op)
 
     def showed(self, counts: Mapping[Key, Tally], answers: Mapping[Key, int]) -> None:
         """Counts went along with answers, of which these are the versions."""

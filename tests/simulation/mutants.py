@@ -1,0 +1,196 @@
+"""Bugs that exist only here: each takes something out of the ledger that the simulation must then miss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from kit.errors import Unavailable
+from kit.ledger import routing
+from kit.ledger.deciding import Batch, Deciding, Event, Landed
+from kit.ledger.effects import Append, Effect, Publish
+from kit.ledger.entry import Entry
+from kit.ledger.lanes import FeedLane
+from kit.ledger.ports import Page
+from kit.ledger.shard import Shard
+from reaction_svc.domain import Draft, Op, Refusal
+from reaction_svc.model import Decided, ReactionModel
+from reaction_svc.service import Reactions
+
+Patches = Sequence[tuple[Any, str, Callable[..., Any]]]
+_NEVER = float("inf")
+
+
+def ack_before_append() -> Patches:
+    """Callers are answered when an entry is decided."""
+    decide: Any = Deciding._decide
+
+    def at_once(self: Any, batch: Batch, *more: Any) -> Any:
+        is_over = decide(self, batch, *more)
+        if batch.entry is not None:
+            batch.acknowledge()
+        return is_over
+
+    return [(Deciding, "_decide", at_once)]
+
+
+def replay_skips_one() -> Patches:
+    """Now and then an entry of another node is not applied."""
+    replay = ReactionModel.replay
+
+    def some(self: ReactionModel, entry: Entry) -> None:
+        if entry.position % 4:
+            replay(self, entry)
+
+    return [(ReactionModel, "replay", some)]
+
+
+def watermark_over_a_foreign_entry() -> Patches:
+    """The tables of another node's entries are taken for written."""
+    follow: Any = Shard._follow
+
+    def trusting(self: Any, event: Event | None, now: float) -> None:
+        follow(self, event, now)
+        if isinstance(event, Landed) and event.batch is None:
+            self._tables.applied = self.position
+
+    return [(Shard, "_follow", trusting)]
+
+
+def load_without_overlay() -> Patches:
+    """What is loaded lacks the entries whose tables are not written yet."""
+    return [(ReactionModel, "_kept_of", lambda self, key: [])]
+
+
+def a_no_op_without_confirmation() -> Patches:
+    """What changes nothing is answered from memory alone."""
+    decide = ReactionModel.decide
+
+    def certain(self: ReactionModel, *what: Any) -> Decided:
+        decided = decide(self, *what)
+        return decided if decided.payload is not None else decided._replace(is_certain=True)
+
+    return [(ReactionModel, "decide", certain)]
+
+
+def a_gap_after_a_trim_applied() -> Patches:
+    """Where entries are missing, those behind them are applied to what is in memory."""
+    caught_up: Any = Deciding._caught_up
+
+    def jumping(self: Any, page: Page, now: float) -> Any:
+        if page.entries and page.entries[0].position > self.position + 1:
+            self.position = page.entries[0].position - 1
+        return caught_up(self, page, now)
+
+    return [(Deciding, "_caught_up", jumping)]
+
+
+def an_own_entry_taken_for_anothers() -> Patches:
+    """An append that landed without an answer is not known again."""
+    settled: Any = Deciding._settled
+
+    def strange(self: Any, page: Page, now: float) -> Any:
+        entries = [entry._replace(append_id="strange") for entry in page.entries]
+        return settled(self, page._replace(entries=entries), now)
+
+    return [(Deciding, "_settled", strange)]
+
+
+def an_orphan_entry() -> Patches:
+    """An entry of a node that does not own the shard is published neither by it nor by the owner."""
+    committed = FeedLane.committed
+
+    def never(self: Any, entry: Entry, *, is_owner: bool, now: float) -> None:
+        committed(self, entry, is_owner=is_owner, now=now)
+        if not is_owner:
+            self._not_before = _NEVER
+
+    return [(FeedLane, "committed", never), (Shard, "_look", lambda self, now: None)]
+
+
+def equal_stamps() -> Patches:
+    """Two entries have the same stamp."""
+    decide = ReactionModel.decide
+
+    def stuck(self: ReactionModel, commands: Sequence[Op], now: int, last_stamp: int) -> Decided:
+        return decide(self, commands, min(now, last_stamp), last_stamp - 1)
+
+    return [(ReactionModel, "decide", stuck)]
+
+
+def a_failed_record_skipped() -> Patches:
+    """What the event log did not take is taken for published."""
+    failed: Any = FeedLane.failed
+
+    def going_on(self: Any, effect: Effect, now: float) -> None:
+        if effect is self._under_way and isinstance(effect, Publish):
+            self.published = effect.entries[-1].position
+        failed(self, effect, now)
+
+    return [(FeedLane, "failed", going_on)]
+
+
+def forward_without_op_id() -> Patches:
+    """An operation that came without an id is forwarded without one."""
+    return [(Reactions, "_named", lambda self, op: op)]
+
+
+def unknown_taken_for_failed() -> Patches:
+    """An append without an answer is taken for not done."""
+    failed = Deciding.failed
+
+    def sure(self: Deciding, effect: Effect, error: Exception, now: float) -> None:
+        failed(self, effect, Unavailable(str(error)) if isinstance(effect, Append) else error, now)
+
+    return [(Deciding, "failed", sure)]
+
+
+def a_forwarding_loop() -> Patches:
+    """A call that was forwarded is forwarded again."""
+    destination = routing.destination
+
+    def again(shard: int, nodes: tuple[str, ...], own: str, *, is_forwarded: bool) -> str:
+        return destination(shard, nodes, own, is_forwarded=False)
+
+    return [(routing, "destination", again)]
+
+
+def a_refusal_forgotten() -> Patches:
+    """That an operation was refused is not stored with its id."""
+    return [(Draft, "_refuse", lambda self, op: Refusal.TOO_MANY_EMOJI)]
+
+
+MUTANTS: Mapping[str, Callable[[], Patches]] = {
+    make.__name__: make
+    for make in (
+        ack_before_append,
+        replay_skips_one,
+        watermark_over_a_foreign_entry,
+        load_without_overlay,
+        a_no_op_without_confirmation,
+        a_gap_after_a_trim_applied,
+        an_own_entry_taken_for_anothers,
+        an_orphan_entry,
+        equal_stamps,
+        a_failed_record_skipped,
+        forward_without_op_id,
+        unknown_taken_for_failed,
+        a_forwarding_loop,
+        a_refusal_forgotten,
+    )
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The bug of that name for the block."""
+    patches = [patch.object(owner, attribute, new) for owner, attribute, new in MUTANTS[name]()]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()

@@ -1,0 +1,25 @@
+"""A thousand runs of the ledger under chaos keep all promises; with a bug planted, one of them does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, planted
+from tests.simulation.simulation import run
+
+SEEDS = 1_000
+
+
+@pytest.mark.timeout(300)
+def test_a_thousand_seeds_keep_all_promises() -> None:
+    for seed in range(SEEDS):
+        found = run(seed)
+        assert not found.violation, f"python -m tests.simulation --seed {seed}: {found.violation}"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_bug_that_is_planted_is_found(name: str) -> None:
+    with planted(name):
+        found = next((found for seed in range(SEEDS) if (found := run(seed)).violation), None)
+    assert found is not None, f"{name} was not seen in {SEEDS} seeds"
