@@ -19,7 +19,7 @@ from stack.addresses import is_loopback
 from stack.config import Settings
 from stack.envoy.model import Model
 from stack.envoy.render import BadEnvoy, binary, validate, write
-from stack.meshplan import Options, certificates, check_free, environment, free_ports, model_of, plan, program
+from stack.meshplan import Node, Options, certificates, check_free, environment, free_ports, model_of, plan, program
 from stack.migrate import migrate
 from stack.supervise import CannotStart, Process, Program, Supervised, supervised
 
@@ -102,7 +102,7 @@ async def running(settings: Settings, options: Options, say: Callable[[str], Non
         await start("gateway", PLAUDIT_DEMO=demo, **through)
         await _reachable(model)
         stack.push_async_callback(_drained, model.admin)
-        yield Mesh(_facts(settings, options, keys, model), processes)
+        yield Mesh(_facts(settings, options, keys, model, nodes), processes)
 
 
 @contextmanager
@@ -183,13 +183,14 @@ async def _drained(admin: str) -> None:
         return  # it is gone already
 
 
-def _facts(settings: Settings, options: Options, keys: Any, model: Model) -> dict[str, Any]:
+def _facts(settings: Settings, options: Options, keys: Any, model: Model, nodes: list[Node]) -> dict[str, Any]:
     minter = keys.minter()
     facts: dict[str, Any] = {
         "token": minter.mint_user("demo"),
         "service_token": minter.mint_service("mesh"),
         "admin": f"http://{model.admin}/",
         "logs": str(settings.data / "logs"),
+        "nodes": {node.name: node.grpc for node in nodes},
     }
     if options.https:
         facts |= {

@@ -71,8 +71,12 @@ def mesh(**settings: str) -> Iterator[Mesh]:
         with running("mesh", python(*command), cpu=None, env={**SETTINGS, **settings}) as process:
             facts = process.answer(_START_SECONDS)
             token = open_keys(Path(folder) / "keys").minter().mint_service("bench", ("act-as", "tenants"))
-            with grpc.insecure_channel(http) as channel:
-                yield Mesh(https, facts["ca"], token, Questions(channel, token), process.pid)
+            nodes = facts["nodes"]
+            with (
+                grpc.insecure_channel(nodes["reaction_svc-1"]) as reactions,
+                grpc.insecure_channel(nodes["counter_svc-1"]) as counters,
+            ):
+                yield Mesh(https, facts["ca"], token, Questions(reactions, token, counters), process.pid)
 
 
 def through_envoy(setup: Setup) -> list[Line]:
