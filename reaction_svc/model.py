@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
 from kit.ledger.opids import Place, places_of, timed_at
-from reaction_svc.domain import Done, Draft, Head, Key, Op, Outcome, Refusal, Row, TargetChange, TargetState
+from reaction_svc.domain import Done, Head, Key, Op, Outcome, Refusal, Row, TargetChange
 from reaction_svc.ports import Tally
 from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
+from reaction_svc.target import Draft, TargetState
 
 _MICROS = 1_000_000
 OnChange = Callable[[Mapping[Key, int], Sequence[TargetChange]], None]

@@ -48,7 +48,7 @@ class ReactionLedger(Protocol):
     """Decides operations, durably and in order."""
 
     async def apply(self, ops: Sequence[Op]) -> Applied:
-        """Decides the operations of each target in order, each by `domain.Draft.decide`.
+        """Decides the operations of each target in order, each by `target.Draft.decide`.
 
         What it returns is durable and seen by every later read, and its entry comes on the log's topic `reactions`.
         Applying a batch again, here or in any other process, gives the same answers and changes nothing, as long as its

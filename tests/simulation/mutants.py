@@ -15,9 +15,10 @@ from kit.ledger.entry import Entry
 from kit.ledger.lanes import FeedLane
 from kit.ledger.ports import Page
 from kit.ledger.shard import Shard
-from reaction_svc.domain import Draft, Op, Refusal
+from reaction_svc.domain import Op, Refusal
 from reaction_svc.model import Decided, ReactionModel
 from reaction_svc.service import Reactions
+from reaction_svc.target import Draft
 
 Patches = Sequence[tuple[Any, str, Callable[..., Any]]]
 _NEVER = float("inf")

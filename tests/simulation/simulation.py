@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from kit.ledger.shard import State
-from reaction_svc import domain
+from reaction_svc import target
 from tests.simulation.chaos import Chaos
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients
@@ -69,12 +69,12 @@ class Simulation:
     @contextmanager
     def settings(self) -> Iterator[None]:
         """Few answers are kept in memory, as long as the block runs."""
-        before = domain.ANSWERS_KEPT
-        domain.ANSWERS_KEPT = _ANSWERS_KEPT
+        before = target.ANSWERS_KEPT
+        target.ANSWERS_KEPT = _ANSWERS_KEPT
         try:
             yield
         finally:
-            domain.ANSWERS_KEPT = before
+            target.ANSWERS_KEPT = before
 
     def run(self) -> None:
         """Raises Violation at the first broken promise."""

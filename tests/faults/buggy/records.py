@@ -10,7 +10,7 @@ from typing import Any
 from kit.adapters import sqlite_ledger
 from kit.clock import SystemClock
 from kit.errors import Unavailable
-from reaction_svc import app, domain, model
+from reaction_svc import app, model, target
 from reaction_svc.domain import Op, Outcome, Row
 
 _LONG_COMMIT = 0.6
@@ -38,7 +38,7 @@ def ack_before_commit() -> None:
 
 def op_id_not_stored() -> None:
     """An operation is made, but its id is not remembered."""
-    state: Any = domain.TargetState
+    state: Any = target.TargetState
     advance = state.advance
     theirs: Any = model
 
@@ -51,7 +51,7 @@ def op_id_not_stored() -> None:
 
 def op_id_without_answer() -> None:
     """An operation is known to have been made, but not what was answered."""
-    theirs: Any = domain
+    theirs: Any = target
     again = theirs._answer_again
 
     def guessing(row: Row, op: Op) -> Any:
@@ -63,7 +63,7 @@ def op_id_without_answer() -> None:
 
 def switch_as_two() -> None:
     """A switch takes one reaction back and then adds the other."""
-    draft: Any = domain.Draft
+    draft: Any = target.Draft
     replace = draft._replace
 
     def in_steps(self: Any, user: str, held: Any, added: str, now: int, op_id: str, action: int) -> None:
@@ -82,7 +82,7 @@ def switch_as_two() -> None:
 
 def versions_by_the_clock() -> None:
     """A version is what the clock says, not more than the one before."""
-    draft: Any = domain.Draft
+    draft: Any = target.Draft
     decide = draft.decide_all
 
     def by_the_clock(self: Any, ops: Iterable[Op], now: int, *more: Any) -> Any:

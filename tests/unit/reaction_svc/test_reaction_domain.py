@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 
 from reaction_svc.domain import (
     Action,
-    Draft,
     Head,
     Op,
     Outcome,
     Refusal,
     Row,
-    TargetState,
     Transition,
     transition,
 )
 from reaction_svc.policy import POLICIES, Policy, policy_of
+from reaction_svc.target import Draft, TargetState
 
 NOW = 1_700_000_000_000_000
 MULTI, SINGLE = Policy.ONE_PER_EMOJI, Policy.SINGLE_CHOICE

@@ -11,10 +11,11 @@ from kit.cursor import Cursors
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ledger.opids import is_timed
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
-from reaction_svc.domain import Action, Draft, Head, Key, Op, Outcome, TargetState
+from reaction_svc.domain import Action, Head, Key, Op, Outcome
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.ports import Applied, Own, RateLimit, Reactor, Tally
 from reaction_svc.service import Reactions
+from reaction_svc.target import Draft, TargetState
 
 KEY = ("default", "messages/1")
 
