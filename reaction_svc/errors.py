@@ -6,6 +6,7 @@ import grpc
 
 from kit.cursor import InvalidCursor
 from kit.errors import ErrorTable, Invalid, Problem
+from kit.ledger.errors import LEDGER_ERRORS
 
 
 class InvalidEmoji(Invalid):
@@ -25,6 +26,7 @@ class RateLimited(Problem):
 
 
 ERRORS: ErrorTable = {
+    **LEDGER_ERRORS,
     InvalidEmoji: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_EMOJI"),
     TooManyEmoji: (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_EMOJI"),
     OpConflict: (grpc.StatusCode.ABORTED, "OP_CONFLICT"),

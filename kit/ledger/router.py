@@ -12,7 +12,7 @@ from kit.access import ANY_TENANT
 from kit.caller import caller
 from kit.errors import Forbidden, Invalid, OutcomeUnknown, Overloaded, Unavailable, remote_error
 from kit.ledger import metrics
-from kit.ledger.errors import LEDGER_ERRORS, ShardNotServed
+from kit.ledger.errors import FORWARDING_ERRORS, ShardNotServed
 from kit.ledger.node import Executed, LedgerNode
 from kit.ledger.routing import SILENCE_SECONDS, destination, is_executed_here
 from kit.mesh import Mesh
@@ -137,4 +137,4 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
 
 def hosted(servicer: LedgerServicer) -> Hosted:
     """The servicer, for a server."""
-    return Hosted(servicer, ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, LEDGER_ERRORS)
+    return Hosted(servicer, ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, FORWARDING_ERRORS)
