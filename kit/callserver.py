@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 
 from kit.access import ACT_AS, ANY_TENANT, Rule, allows, forwarded, rule_of
 from kit.caller import CURRENT, Caller, caller
+from kit.deadline import answer_within
 from kit.errors import Forbidden, Invalid, make_status, status_of
 from kit.guard import Guard, validate
 from kit.telemetry import CALL_BATCH
@@ -176,12 +177,12 @@ class _Stream:
         good: list[tuple[Any, Caller]] = []
         ids: list[int] = []
         replies: list[pb.Reply] = []
-        timeouts: dict[int, int] = {}
+        timeouts: dict[int, float] = {}
         for call in calls:
             try:
                 good.append(self._decode(method, call))
                 ids.append(call.id)
-                timeouts[call.id] = call.timeout_ms
+                timeouts[call.id] = _timeout(call)
             except Exception as error:
                 replies.append(self._failed(method, call.id, error))
         if replies:
@@ -189,8 +190,10 @@ class _Stream:
         if not good:
             return
         results: Sequence[Any]
+        seconds = max(timeouts.values())
+        answer_within(seconds)
         try:
-            async with asyncio.timeout(max(timeouts.values()) / 1000 or DEFAULT_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 results = await method.batch(good)
         except Exception as error:
             results = [error] * len(good)
@@ -205,9 +208,9 @@ class _Stream:
                 ready.append(pb.Reply(id=id_, response=result.SerializeToString()))
         self._answer(ready)
 
-    async def _serve_late(self, method: _Method, id_: int, result: Awaitable[Any], timeout_ms: int) -> None:
+    async def _serve_late(self, method: _Method, id_: int, result: Awaitable[Any], timeout: float) -> None:
         try:
-            async with asyncio.timeout(timeout_ms / 1000 or DEFAULT_TIMEOUT):
+            async with asyncio.timeout(timeout):
                 reply = pb.Reply(id=id_, response=(await result).SerializeToString())
         except Exception as error:
             reply = self._failed(method, id_, error)
@@ -217,7 +220,9 @@ class _Stream:
         try:
             request, who = self._decode(method, call)
             CURRENT.set(who)
-            async with asyncio.timeout(call.timeout_ms / 1000 or DEFAULT_TIMEOUT):
+            seconds = _timeout(call)
+            answer_within(seconds)
+            async with asyncio.timeout(seconds):
                 response = await method.unary(request, None)
             reply = pb.Reply(id=call.id, response=response.SerializeToString())
         except Exception as error:
@@ -229,3 +234,8 @@ class _Stream:
         if status.code == _INTERNAL:
             log.error("call failed", method=method.rule.full_name, exc_info=error)
         return pb.Reply(id=id_, error=status)
+
+
+def _timeout(call: pb.Call) -> float:
+    """How long the caller waits, seconds."""
+    return call.timeout_ms / 1000 or DEFAULT_TIMEOUT

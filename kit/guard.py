@@ -12,6 +12,7 @@ import structlog
 
 from kit.access import Gate, Rule, rule_of
 from kit.caller import CURRENT
+from kit.deadline import answer_within
 from kit.errors import ErrorTable, Invalid, Overloaded, status_of
 from kit.telemetry import RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
 
@@ -88,6 +89,7 @@ class Guard:
                 if self._unary > self._unary_limit:
                     raise Overloaded("the server is at its limit of calls in flight", retry_after=0.1)
                 CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
+                _note_deadline(context)
                 if isinstance(request, BadBytes):
                     raise Invalid("the request is not a message of this method")
                 validate(request)
@@ -113,6 +115,7 @@ class Guard:
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
+                _note_deadline(context)
                 if many:
                     request = _validated(request)
                 else:
@@ -135,6 +138,12 @@ class Guard:
             await fail(context, failure, method, table)
 
         return guarded
+
+
+def _note_deadline(context: Any) -> None:
+    seconds = context.time_remaining()
+    if seconds is not None:
+        answer_within(seconds)
 
 
 class BadBytes:

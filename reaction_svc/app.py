@@ -80,9 +80,8 @@ async def opened(
         ) as node,
     ):
         op_codec = codec.OpCodec()
-        router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds)
-        execute = router.execute if config.forward else partial(node.execute, timeout=config.write_seconds)
-        reactions = Reactions(ShardedReactions(shards, execute), store.reads, limit, cursors)
+        router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds, is_forwarding=config.forward)
+        reactions = Reactions(ShardedReactions(shards, router.execute), store.reads, limit, cursors)
         servicer = ReactionServicer(reactions, config.batches_in_flight)
         yield [
             Hosted(

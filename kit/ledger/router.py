@@ -1,4 +1,8 @@
-"""Commands to the nodes that own their shards: executed here, or forwarded once."""
+"""Commands to the nodes that own their shards: executed here, or forwarded once.
+
+What is forwarded was checked by the node that forwards it, and says in each command for whom it is. So no identity of a
+caller travels with it: only nodes may forward.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from google.rpc import status_pb2
 
 from kit.access import ANY_TENANT
 from kit.caller import caller
-from kit.errors import Forbidden, Invalid, OutcomeUnknown, Overloaded, Unavailable, remote_error
+from kit.deadline import remaining
+from kit.errors import Forbidden, Invalid, OutcomeUnknown, Problem, remote_error
 from kit.ledger import metrics
 from kit.ledger.errors import FORWARDING_ERRORS, ShardNotServed
 from kit.ledger.node import Executed, LedgerNode
@@ -47,34 +52,50 @@ class CommandCodec(Protocol):
 class LedgerRouter:
     """Executes commands on the node that owns their shard. `service`: whose nodes divide the shards."""
 
-    def __init__(self, node: LedgerNode, codec: CommandCodec, mesh: Mesh, service: str, timeout: float) -> None:
-        """`timeout` in seconds is what a call may take."""
+    def __init__(
+        self,
+        node: LedgerNode,
+        codec: CommandCodec,
+        mesh: Mesh,
+        service: str,
+        timeout: float,
+        *,
+        is_forwarding: bool = True,
+    ) -> None:
+        """`timeout` in seconds is what a call may take, wherever it is executed and however often it is tried.
+
+        `is_forwarding`: whether calls go to the node that owns their shard; if not, all are executed here.
+        """
         self._node = node
         self._codec = codec
         self._mesh = mesh
         self._service = service
         self._timeout = timeout
+        self._is_forwarding = is_forwarding
 
     async def execute(self, shard: int, commands: Sequence[Any]) -> Executed:
         """The answers to commands of one shard, in order. Every command has an operation id.
 
         Raises Overloaded and Unavailable with nothing done, OutcomeUnknown, and RemoteError for these from elsewhere.
         """
-        there = destination(shard, self._mesh.hosts(self._service), self._mesh.worker, is_forwarded=False)
+        deadline = asyncio.get_running_loop().time() + remaining(self._timeout)
+        there = self._is_forwarding and destination(
+            shard, self._mesh.hosts(self._service), self._mesh.worker, is_forwarded=False
+        )
         if not there:
-            return await self._node.execute(shard, commands, self._timeout)
-        answered = await self._forward(there, shard, commands)
+            return await self._node.execute(shard, commands, _left(deadline))
+        answered = await self._forward(there, shard, commands, deadline)
         if isinstance(answered, Executed):
             return answered
         try:
-            return await self._node.execute(shard, commands, self._timeout)
-        except (Unavailable, Overloaded) as problem:
-            if not answered:
+            return await self._node.execute(shard, commands, _left(deadline))
+        except Problem as problem:
+            if not answered or isinstance(problem, OutcomeUnknown):
                 raise
-            # What the other node does with them is not known.
-            raise OutcomeUnknown(f"{problem}; retry with the same op_id") from problem
+            # That nothing was done here does not say so of the other node.
+            raise OutcomeUnknown(f"{problem}; retry with the same op_id", retry_after=problem.retry_after) from problem
 
-    async def _forward(self, there: str, shard: int, commands: Sequence[Any]) -> Executed | bool:
+    async def _forward(self, there: str, shard: int, commands: Sequence[Any], deadline: float) -> Executed | bool:
         """The answers of the node at that address; or whether it may still execute the commands, which are to be
         executed here."""
         request = pb.ExecuteRequest(
@@ -90,12 +111,18 @@ class LedgerRouter:
                 answered.set_result(response if response is not None else status or status_pb2.Status())
 
         self._mesh.submit(
-            METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=self._timeout
+            METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=_left(deadline)
         )
         asked = asyncio.get_running_loop().time()
         while not answered.done():
-            await asyncio.wait([answered], timeout=_CHECK_SECONDS)
-            if not answered.done() and self._mesh.silent_since(there, asked) > SILENCE_SECONDS:
+            await asyncio.wait([answered], timeout=min(_CHECK_SECONDS, _left(deadline)))
+            if answered.done():
+                break
+            if not _left(deadline):
+                answered.cancel()
+                metrics.FORWARDED.labels("late").inc()
+                raise OutcomeUnknown("no answer came in time; retry with the same op_id")
+            if self._mesh.silent_since(there, asked) > SILENCE_SECONDS:
                 answered.cancel()
                 metrics.FORWARDED.labels("silent").inc()
                 return True
@@ -109,6 +136,11 @@ class LedgerRouter:
             metrics.FORWARDED.labels("here").inc()
             return is_broken
         raise error
+
+
+def _left(deadline: float) -> float:
+    """The seconds until a time of the loop's clock."""
+    return max(0.0, deadline - asyncio.get_running_loop().time())
 
 
 class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
@@ -131,7 +163,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         if node.is_away(request.shard):
             raise ShardNotServed("this node does not reach its store", retry_after=0.5)
         commands = codec.decode_commands(request.commands)
-        executed = await node.execute(request.shard, commands, self._timeout)
+        executed = await node.execute(request.shard, commands, remaining(self._timeout))
         return pb.ExecuteResponse(answers=codec.encode_executed(executed))
 
 

@@ -1,0 +1,87 @@
+"""A handler knows how long its caller waits, whichever way the call has come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from kit.caller import Caller
+from kit.deadline import remaining
+from kit.mesh import Mesh, connected
+from kit.nodes import StaticNodes
+from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import open_keys
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+
+SERVICE = "/plaudit.reaction.v1.ReactionService"
+REQUEST = pb.ToggleReactionRequest(target="messages/1", emoji="👍")
+CLEAR = pb.ClearReactionsRequest(target="messages/1")
+MOST = 60.0
+
+
+class Asking(pb_grpc.ReactionServiceServicer):
+    """Answers with the milliseconds that are left."""
+
+    async def ToggleReaction(self, request: pb.ToggleReactionRequest, context: Any) -> pb.ToggleReactionResponse:
+        return pb.ToggleReactionResponse(version=round(remaining(MOST) * 1000))
+
+    async def ClearReactions(self, request: pb.ClearReactionsRequest, context: Any) -> pb.ClearReactionsResponse:
+        return pb.ClearReactionsResponse(version=round(remaining(MOST) * 1000))
+
+    async def StreamReactions(
+        self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Any
+    ) -> AsyncIterator[pb.StreamReactionsResponse]:
+        async for _ in request_iterator:
+            response = pb.StreamReactionsResponse()
+            response.outcomes.add(version=round(remaining(MOST) * 1000))
+            yield response
+
+    async def toggles(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> list[Any]:
+        return [pb.ToggleReactionResponse(version=round(remaining(MOST) * 1000)) for _ in calls]
+
+
+@pytest.fixture(name="ways")
+async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
+    keys = open_keys(tmp_path / "keys")
+    token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
+    servicer = Asking()
+    hosted = Hosted(
+        servicer, pb_grpc.add_ReactionServiceServicer_to_server, batches={"ToggleReaction": servicer.toggles}
+    )
+    async with (
+        serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server,
+        connected(StaticNodes(server.address), lambda: token) as mesh,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        yield pb_grpc.ReactionServiceStub(channel), mesh
+
+
+async def test_a_unary_call_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) -> None:
+    stub, mesh = ways
+    answer = await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(), timeout=3)
+    assert 1_000 < answer.version <= 3_000
+    assert (await stub.ToggleReaction(REQUEST, metadata=mesh.metadata())).version == MOST * 1000
+
+
+async def test_a_stream_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) -> None:
+    stub, mesh = ways
+    request = pb.StreamReactionsRequest()
+    request.changes.add(target="messages/1")
+    call = stub.StreamReactions(iter([request]), metadata=mesh.metadata(), timeout=3)
+    versions = [response.outcomes[0].version async for response in call]
+    assert [1_000 < version <= 3_000 for version in versions] == [True]
+
+
+@pytest.mark.parametrize(("method", "request_"), [("ToggleReaction", REQUEST), ("ClearReactions", CLEAR)])
+async def test_a_call_of_a_call_stream_has_the_time_its_caller_gave_it(
+    ways: tuple[Any, Mesh], method: str, request_: Any
+) -> None:
+    _, mesh = ways
+    answer = await mesh.call(f"{SERVICE}/{method}", request_.SerializeToString(), user="alice", timeout=3)
+    response = pb.ToggleReactionResponse if method == "ToggleReaction" else pb.ClearReactionsResponse
+    assert 1_000 < response.FromString(answer).version <= 3_000
