@@ -121,6 +121,10 @@ class LedgerStoreContract:
         assert (list(page.entries), page.tail) == ([], 3)
         assert await self.commit(store, entry(4)) == [True]
 
+
+class WatermarksContract(LedgerStoreContract):
+    """A store whose tables are written apart from its entries, and whose event log is another one."""
+
     async def test_watermarks_are_0_before_they_are_saved(self, store: LedgerStore) -> None:
         assert await store.watermarks(0) == Watermarks(0, 0)
 

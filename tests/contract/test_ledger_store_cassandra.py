@@ -15,7 +15,7 @@ from kit.adapters.cassandra_schema import migrate
 from kit.engineurl import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.ids import new_id
-from tests.contract.ledger_store import LedgerStoreContract, entry
+from tests.contract.ledger_store import WatermarksContract, entry
 from tests.engines import Engines
 from tests.ownredis import Wire, wire_to
 
@@ -59,7 +59,7 @@ async def fixture_store(session: Cassandra, name: str) -> CassandraLedger:
     return await open_cassandra_ledger(session, name, SHARDS)
 
 
-class TestCassandraLedger(LedgerStoreContract):
+class TestCassandraLedger(WatermarksContract):
     """On Cassandra."""
 
     @pytest.fixture(name="store")
