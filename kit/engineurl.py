@@ -21,6 +21,10 @@ class CannotUse(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class CannotReach(CannotUse):
+    """No server of an engine answers at the moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineUrl:
     """A URL's parts. `name` is the path without its slash: a database, keyspace or prefix."""

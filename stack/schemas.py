@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from kit.engineurl import parse
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra_schema import Schema
 
 _ROOT = Path(__file__).parent.parent
-# Partitions of each topic of the event log where it is made. Those of a ledger's topic are its shards: few, because an
-# append carries all that came meanwhile, and each is one at a time.
+# Partitions of each topic of the event log where it is made and its URL does not say. Those of a ledger's topic are its
+# shards: few, because an append carries all that came meanwhile, and each is one at a time.
 TOPICS = {"reactions": 8, "dead-letters": 1}
 # The services whose calls go to the node that owns the shard of their key, and the topic of their ledger.
 SHARDED = {
@@ -21,11 +20,9 @@ SHARDED = {
 }
 
 
-def sharded(events: str) -> dict[str, int]:
-    """Into how many shards each service divides its keys, with the event log at the URL `events`; "": in a file."""
-    if not events:
-        return dict.fromkeys(SHARDED, 1)
-    return {service: parse(events, "kafka").whole("partitions", TOPICS[topic]) for service, topic in SHARDED.items()}
+def sharded(partitions: Callable[[str], int]) -> dict[str, int]:
+    """Into how many shards each service divides its keys: as many as its topic really has `partitions`."""
+    return {service: partitions(topic) for service, topic in SHARDED.items()}
 
 
 def schemas() -> tuple[Schema, ...]:

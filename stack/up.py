@@ -34,7 +34,7 @@ from kit.tokens import Keys, open_keys
 from kit.tracing import TracingMissing, tracing
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
-from stack.engines import open_cassandra_of, open_engines, open_redis_of
+from stack.engines import expected_partitions, open_cassandra_of, open_engines, open_redis_of
 from stack.logs import configure
 from stack.schemas import sharded
 from stack.status import status_served
@@ -104,7 +104,6 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         tls = open_tls(settings.tls)
         mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys), tls))
         mesh.shares_work = not _is_alone(settings)
-        mesh.sharded = sharded(settings.events)
         attachment = Attachment(node_id)
         hosted = await _open_services(stack, settings, mesh)
         edge = None
@@ -151,8 +150,11 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
             )
         )
     if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
+        if "gateway" in settings.rooms:
+            mesh.sharded = sharded(await expected_partitions(settings))
         return hosted
     engines = await open_engines(stack, settings, cassandra, redis)
+    mesh.sharded = sharded(engines.log.partitions)
     if "reaction_svc" in settings.rooms:
         hosted += await stack.enter_async_context(reaction_svc.app.opened(settings.reaction, mesh, engines))
     if "counter_svc" in settings.rooms:

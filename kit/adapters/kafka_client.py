@@ -18,7 +18,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 
 from kit.adapters import kafka_repairs
-from kit.engineurl import CannotUse, EngineUrl, parse
+from kit.engineurl import CannotReach, CannotUse, EngineUrl, parse
 from kit.errors import Unavailable
 
 T = TypeVar("T")
@@ -94,11 +94,11 @@ def _reach(url: EngineUrl) -> None:
 
 
 def open_admin(url: EngineUrl) -> KafkaAdminClient:
-    """Blocks until a broker has answered; raises CannotUse where none does, or an older one than is known to work."""
+    """Blocks until a broker has answered; raises CannotReach where none does, CannotUse where it is too old."""
     try:
         admin = connected(KafkaAdminClient, url, "admin")
     except (kafka_errors.KafkaError, OSError) as error:
-        raise CannotUse(f"Kafka at {places(url)} does not answer: {describe(error)}") from None
+        raise CannotReach(f"Kafka at {places(url)} does not answer: {describe(error)}") from None
     try:
         check_version(admin._manager.broker_version)
     except CannotUse:

@@ -40,9 +40,22 @@ async def create_topics(url: str, topics: Mapping[str, int], *, check: bool = Fa
     return await asyncio.get_running_loop().run_in_executor(None, _create, read_url(url), topics, check)
 
 
+async def read_partitions(url: str, topics: Mapping[str, int]) -> dict[str, int]:
+    """As `partitions_found`, of Kafka at a URL; raises CannotReach, too."""
+    return await asyncio.get_running_loop().run_in_executor(None, _read, read_url(url), topics)
+
+
 def wanted_partitions(url: EngineUrl, count: int) -> int:
     """How many partitions a topic is made with."""
     return url.whole("partitions", count) if count > 1 else count
+
+
+def _read(url: EngineUrl, topics: Mapping[str, int]) -> dict[str, int]:
+    admin = open_admin(url)
+    try:
+        return partitions_found(admin, url, topics)
+    finally:
+        admin.close()
 
 
 def _create(url: EngineUrl, topics: Mapping[str, int], check: bool) -> list[str]:

@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 from prometheus_client import REGISTRY
 
 from kit.adapters.kafka_client import check_version, read_url, settings
-from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka
+from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka, read_partitions
 from kit.adapters.kafka_readers import MOST_LANES
 from kit.engineurl import CannotUse
 from kit.errors import Invalid, Overloaded, Unavailable
@@ -162,6 +162,7 @@ async def test_topics_are_made_once_and_as_the_url_says(engines: Engines) -> Non
         assert await create_topics(url, TOPICS) == []
         async with open_kafka(url, TOPICS) as log, open_kafka(plain, TOPICS) as same:
             assert log.partitions("reactions") == same.partitions("reactions") == 5
+        assert await read_partitions(plain, TOPICS) == {"reactions": 5, "dead-letters": 1}
         with pytest.raises(CannotUse, match="has 5 partitions, the URL says 6: their number cannot be changed"):
             await create_topics(f"{plain}?partitions=6", TOPICS)
 
