@@ -1,0 +1,290 @@
+"""What goes on behind the appends: tables, event log, watermarks and trim, each repeated until it succeeds."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kit.ledger.effects import Publish, Read, ReadMarks, SaveMarks, Trim, WriteTables
+from kit.ledger.lanes import Backoff, FeedLane, FeedLimits, MarkLane, MarkLimits, TableLane
+from kit.ledger.ports import Page, Watermarks
+from tests.unit.kit.shardstage import Texts, entry
+
+SOON = 1.0  # later than any pause after a failure
+
+
+def positions(effect: Publish | Read | ReadMarks | None) -> list[int]:
+    assert isinstance(effect, Publish)
+    return [each.position for each in effect.entries]
+
+
+class TestBackoff:
+    """Pauses between attempts."""
+
+    def test_pauses_grow_to_half_a_second_and_end_with_a_success(self) -> None:
+        backoff = Backoff(random.Random(1))
+        pauses = []
+        for _ in range(200):
+            backoff.failed(0.0)
+            pauses.append(backoff.until)
+        assert min(pauses) >= 0.02
+        assert max(pauses[:1]) <= 0.04
+        assert 0.4 < max(pauses) <= 0.5
+        backoff.succeeded()
+        assert backoff.until == 0.0
+        backoff.failed(0.0)
+        assert backoff.until <= 0.04
+
+
+class TestTables:
+    """Rounds of table writes."""
+
+    @pytest.fixture(name="model")
+    def fixture_model(self) -> Texts:
+        model = Texts()
+        for position, text in enumerate("abcd", start=1):
+            model.replay(entry(position, text.encode()))
+        return model
+
+    @pytest.fixture(name="lane")
+    def fixture_lane(self, model: Texts) -> TableLane:
+        return TableLane(model, random.Random(1))
+
+    def test_a_round_has_all_that_was_committed_and_only_one_is_under_way(self, lane: TableLane) -> None:
+        round_ = lane.poll(2, 0.0)
+        assert round_ == WriteTables(["a", "b"], 2)
+        assert lane.poll(3, 9.0) is None
+        assert lane.applied == 0
+        assert round_ is not None
+        lane.done(round_)
+        assert lane.applied == 2
+        assert lane.poll(4, 9.0) == (["c", "d"], 4)
+
+    def test_a_round_that_failed_is_repeated_with_what_was_committed_meanwhile(self, lane: TableLane) -> None:
+        round_ = lane.poll(1, 0.0)
+        assert round_ is not None
+        lane.failed(round_, 0.0)
+        assert lane.applied == 0
+        assert lane.poll(3, 0.0) is None, "there is a pause first"
+        assert 0.0 < lane.next_at(3) < SOON
+        assert lane.poll(3, SOON) == (["a", "b", "c"], 3)
+
+    def test_a_round_of_before_does_not_count(self, lane: TableLane, model: Texts) -> None:
+        before = lane.poll(2, 0.0)
+        assert before is not None
+        later = TableLane(model, random.Random(1))
+        current = later.poll(1, 0.0)
+        later.done(before)
+        assert later.applied == 0
+        later.failed(before, 0.0)
+        assert later.poll(2, SOON) is None, "its own round is still under way"
+        assert current is not None
+        later.done(current)
+        assert later.applied == 1
+
+    def test_without_anything_to_write_it_waits(self, lane: TableLane) -> None:
+        assert lane.poll(0, 0.0) is None
+        assert lane.next_at(0) == float("inf")
+
+
+class TestFeed:
+    """Entries to the event log."""
+
+    @pytest.fixture(name="lane")
+    def fixture_lane(self) -> FeedLane:
+        return FeedLane(random.Random(1), FeedLimits(at_once=2, kept=3, patience_seconds=1.0))
+
+    def committed(self, lane: FeedLane, *wanted: int, is_owner: bool = True) -> None:
+        for position in wanted:
+            lane.committed(entry(position), is_owner=is_owner, now=0.0)
+
+    def test_entries_go_in_order_some_at_once(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, 3)
+        first = lane.poll(3, 0.0)
+        assert positions(first) == [1, 2]
+        assert lane.poll(3, 9.0) is None, "one step at a time"
+        assert first is not None
+        lane.done(first, None, 0.0)
+        assert lane.published == 2
+        assert positions(lane.poll(3, 0.0)) == [3]
+
+    def test_nothing_goes_past_an_entry_that_failed(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, 3)
+        for at in (0.0, SOON, 2 * SOON):
+            step = lane.poll(3, at)
+            assert positions(step) == [1, 2]
+            assert step is not None
+            lane.failed(step, at)
+            assert lane.published == 0
+            assert lane.poll(3, at) is None, "there is a pause first"
+
+    def test_what_is_not_kept_is_read_again(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, 3, 4, 5)
+        assert lane.poll(5, 0.0) == Read(0, 2, "feed")
+        read = Read(0, 2, "feed")
+        lane.done(read, Page([entry(1)], 5), 0.0)
+        assert lane.poll(5, 0.0) is None, "an answer to a question of before does not count"
+
+    def test_what_was_read_again_is_published_and_then_what_follows(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, 3, 4, 5)
+        published: list[int] = []
+        while lane.published < 5:
+            step = lane.poll(5, 0.0)
+            assert step is not None
+            if isinstance(step, Read):
+                rows = [entry(position) for position in range(step.after + 1, step.after + 1 + step.limit)]
+                lane.done(step, Page([row for row in rows if row.position <= 5], 5), 0.0)
+            else:
+                published += positions(step)
+                lane.done(step, None, 0.0)
+        assert published == [1, 2, 3, 4, 5]
+        assert lane.poll(5, 0.0) is None
+
+    def test_a_node_that_is_not_the_owner_waits_and_asks_what_is_published(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, is_owner=False)
+        assert lane.poll(2, 0.9) is None
+        assert lane.next_at(2) == 1.0
+        asked = lane.poll(2, 1.0)
+        assert asked == ReadMarks("feed")
+        assert asked is not None
+        lane.done(asked, Watermarks(0, 1), 1.0)
+        assert positions(lane.poll(2, 1.0)) == [2]
+
+    def test_what_the_owner_has_published_is_not_published_again(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, is_owner=False)
+        asked = lane.poll(2, 1.0)
+        assert asked is not None
+        lane.done(asked, Watermarks(0, 2), 1.0)
+        assert lane.poll(2, 9.0) is None
+        assert lane.next_at(2) == float("inf")
+
+    def test_a_node_that_becomes_the_owner_waits_no_longer_but_asks_first(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, is_owner=False)
+        assert lane.poll(1, 0.0) is None
+        lane.hurry()
+        assert lane.poll(1, 0.0) == ReadMarks("feed")
+
+    def test_what_was_trimmed_was_published_by_another_who_is_asked(self, lane: FeedLane) -> None:
+        self.committed(lane, 1, 2, 3, 4, 5)
+        read = lane.poll(5, 0.0)
+        assert read is not None
+        lane.done(read, Page([entry(4), entry(5)], 5), 0.0)
+        assert lane.published == 0
+        asked = lane.poll(5, SOON)
+        assert asked == ReadMarks("feed")
+        assert asked is not None
+        lane.done(asked, Watermarks(5, 4), SOON)
+        assert positions(lane.poll(5, SOON)) == [5]
+
+    def test_marks_that_are_older_take_nothing_back(self, lane: FeedLane) -> None:
+        self.committed(lane, 1)
+        step = lane.poll(1, 0.0)
+        assert step is not None
+        lane.done(step, None, 0.0)
+        self.committed(lane, 2, is_owner=False)
+        asked = lane.poll(2, 1.0)
+        assert asked is not None
+        lane.done(asked, Watermarks(0, 0), 1.0)
+        assert positions(lane.poll(2, 1.0)) == [2]
+
+
+class TestMarks:
+    """Watermarks and trim."""
+
+    @pytest.fixture(name="lane")
+    def fixture_lane(self) -> MarkLane:
+        lane = MarkLane(random.Random(1), MarkLimits(save_seconds=0.5, trim_seconds=10.0, keep_seconds=60.0))
+        lane.start(Watermarks(0, 0), 0.0)
+        return lane
+
+    def save(self, lane: MarkLane, applied: int, published: int, now: float) -> None:
+        step = lane.poll(Watermarks(applied, published), applied, now, is_owner=False)
+        assert step == SaveMarks(Watermarks(applied, published))
+        assert isinstance(step, SaveMarks)
+        lane.done(step, now)
+
+    def trims(self, lane: MarkLane, marks: Watermarks, position: int, seconds: range) -> list[tuple[int, int]]:
+        """When it trims below which position; what it trims is trimmed at once."""
+        found: list[tuple[int, int]] = []
+        for now in seconds:
+            step = lane.poll(marks, position, float(now), is_owner=True)
+            if isinstance(step, Trim):
+                found.append((now, step.before))
+            if step is not None:
+                lane.done(step, float(now))
+        return found
+
+    def test_watermarks_are_saved_now_and_then_where_they_have_changed(self, lane: MarkLane) -> None:
+        marks = Watermarks(3, 2)
+        assert lane.poll(marks, 3, 0.4, is_owner=True) is None
+        self.save(lane, 3, 2, 0.5)
+        assert lane.is_saved(marks)
+        assert lane.poll(marks, 3, 5.0, is_owner=True) is None
+        assert lane.poll(Watermarks(4, 2), 4, 0.9, is_owner=True) is None
+        self.save(lane, 4, 2, 1.0)
+
+    def test_a_save_that_failed_is_repeated_with_what_is_true_then(self, lane: MarkLane) -> None:
+        step = lane.poll(Watermarks(1, 1), 1, 0.5, is_owner=True)
+        assert isinstance(step, SaveMarks)
+        lane.failed(step, 0.5)
+        assert not lane.is_saved(Watermarks(1, 1))
+        assert lane.poll(Watermarks(1, 1), 1, 0.5, is_owner=True) is None, "there is a pause first"
+        self.save(lane, 2, 2, 0.5 + SOON)
+
+    def test_one_who_leaves_saves_at_once(self, lane: MarkLane) -> None:
+        lane.hurry()
+        self.save(lane, 1, 1, 0.0)
+
+    @pytest.mark.parametrize("marks", [Watermarks(9, 5), Watermarks(5, 9)])
+    def test_entries_below_both_saved_watermarks_are_trimmed_when_they_are_a_minute_old(
+        self, lane: MarkLane, marks: Watermarks
+    ) -> None:
+        self.save(lane, *marks, 1.0)
+        # That position 9 is reached is noticed after 10 seconds, and a minute later it is old enough.
+        assert self.trims(lane, marks, 9, range(2, 70)) == []
+        assert self.trims(lane, marks, 9, range(70, 300)) == [(70, 5)]
+
+    def test_entries_of_the_last_minute_stay(self, lane: MarkLane) -> None:
+        kept: list[int] = []
+        for now in range(1, 200):
+            # One entry a second, applied and published at once.
+            while step := lane.poll(Watermarks(now, now), now, float(now), is_owner=True):
+                if isinstance(step, Trim):
+                    kept.append(now - step.before)
+                lane.done(step, float(now))
+        assert len(kept) > 5
+        assert min(kept) >= 60
+        assert max(kept) <= 80
+
+    def test_what_is_not_saved_yet_is_not_trimmed(self, lane: MarkLane) -> None:
+        for now in range(1, 200):
+            step = lane.poll(Watermarks(9, 9), 9, float(now), is_owner=True)
+            assert not isinstance(step, Trim)
+            if isinstance(step, SaveMarks):
+                lane.failed(step, float(now))
+
+    def test_only_the_owner_trims(self, lane: MarkLane) -> None:
+        self.save(lane, 9, 9, 1.0)
+        for now in range(2, 200):
+            assert lane.poll(Watermarks(9, 9), 9, float(now), is_owner=False) is None
+        assert lane.next_at(Watermarks(9, 9), is_owner=False) == float("inf")
+
+    def test_a_trim_that_failed_is_done_again(self, lane: MarkLane) -> None:
+        self.save(lane, 9, 9, 1.0)
+        found: list[tuple[int, int]] = []
+        for now in range(2, 200):
+            step = lane.poll(Watermarks(9, 9), 9, float(now), is_owner=True)
+            if isinstance(step, Trim):
+                found.append((now, step.before))
+                if len(found) == 1:
+                    lane.failed(step, float(now))
+                else:
+                    lane.done(step, float(now))
+        assert found == [(70, 9), (80, 9)]
+
+    def test_what_was_old_enough_but_not_published_is_trimmed_as_soon_as_it_is(self, lane: MarkLane) -> None:
+        self.save(lane, 9, 0, 1.0)
+        assert self.trims(lane, Watermarks(9, 0), 9, range(2, 100)) == []
+        self.save(lane, 9, 9, 100.0)
+        assert self.trims(lane, Watermarks(9, 9), 9, range(101, 112))[0][1] == 9
