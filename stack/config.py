@@ -112,9 +112,16 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _engines_fit(self) -> Settings:
-        if self.records and not self.hot:
-            raise ValueError("PLAUDIT_RECORDS names Cassandra, which needs Redis beside it: set PLAUDIT_HOT")
+        if "reaction_svc" in self.rooms and self.events and not self.records:
+            raise ValueError(
+                "PLAUDIT_EVENTS names Kafka, but a ledger in a file is its own event log: set PLAUDIT_RECORDS, too"
+            )
         return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several nodes may host the same service: records and event log are in none of their files."""
+        return bool(self.records and self.events)
 
     @property
     def registries(self) -> tuple[str, ...]:

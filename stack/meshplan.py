@@ -60,10 +60,9 @@ def certificates(settings: Settings, options: Options) -> tuple[Certificate, Tls
 
 def plan(settings: Settings, options: Options, ports: Iterator[int]) -> list[Node]:
     """Two of every kind; but files in one folder are for one process of each service alone."""
-    shared = bool(settings.hot)
     nodes = []
     for room in ROOMS:
-        for number in range(1, (options.nodes if shared or room == "gateway" else 1) + 1):
+        for number in range(1, (options.nodes if settings.is_shared or room == "gateway" else 1) + 1):
             http = f"127.0.0.1:{next(ports)}" if room == "gateway" else ""
             nodes.append(Node(f"{room}-{number}", room, f"127.0.0.1:{next(ports)}", http))
     return nodes
@@ -105,7 +104,7 @@ def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> P
 
 def _folder(settings: Settings, node: Node) -> Path:
     """On engines each node has a folder of its own, with the keys of all; without, they share their files."""
-    if not settings.hot:
+    if not settings.is_shared:
         return settings.data
     folder = settings.data / node.name
     folder.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,7 @@ def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
         ("PLAUDIT_REGISTRY", "127.0.0.1:1,nowhere", "PLAUDIT_REGISTRY: 'nowhere' is not host:port"),
         ("PLAUDIT_HOT", "http://127.0.0.1:1", "PLAUDIT_HOT: this is not a URL of the form redis://"),
         ("PLAUDIT_EVENTS", "kafka://127.0.0.1:99999/x", "PLAUDIT_EVENTS: the URL has no port from 1 to 65535"),
-        ("PLAUDIT_RECORDS", "cassandra://127.0.0.1/x", "PLAUDIT_RECORDS names Cassandra, which needs Redis"),
+        ("PLAUDIT_EVENTS", "kafka://127.0.0.1/x", "a ledger in a file is its own event log: set PLAUDIT_RECORDS, too"),
     ],
 )
 def test_a_mistake_is_named(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +64,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for file in (broken, tmp_path / "missing.toml"):
         with pytest.raises(BadSettings, match=str(file)):
             load(file)
+
+
+@pytest.mark.parametrize(
+    ("named", "is_shared"),
+    [((), False), (("hot",), False), (("records",), False), (("records", "hot"), False), (("records", "events"), True)],
+)
+def test_redis_is_never_needed_and_nodes_share_their_work_where_nothing_is_in_their_files(
+    named: tuple[str, ...], is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = {"records": "cassandra://c1/x", "hot": "redis://r1/0", "events": "kafka://k1/x"}
+    for name in named:
+        monkeypatch.setenv(f"PLAUDIT_{name.upper()}", urls[name])
+    assert load().is_shared is is_shared
+
+
+def test_a_process_that_only_reads_the_event_log_needs_no_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAUDIT_EVENTS", "kafka://k1/x")
+    monkeypatch.setenv("PLAUDIT_ROOMS", "fanout_svc,gateway")
+    assert load().events

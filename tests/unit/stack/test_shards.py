@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -47,7 +47,7 @@ def fixture_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 
 @pytest.fixture(name="copied")
-def fixture_copied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def fixture_copied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """With how many shards the records of a Cassandra of the version before were copied."""
     copied: list[int] = []
 
