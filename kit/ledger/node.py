@@ -15,18 +15,7 @@ from kit.clock import Clock
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ids import new_id
 from kit.ledger import metrics
-from kit.ledger.effects import (
-    Append,
-    Effect,
-    Load,
-    Publish,
-    Read,
-    ReadMarks,
-    SaveMarks,
-    Tail,
-    Trim,
-    WriteTables,
-)
+from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
 from kit.ledger.limits import ShardLimits
 from kit.ledger.ports import Feed, LedgerStore, Model, Tables
 from kit.ledger.shard import Shard, State
@@ -110,7 +99,7 @@ class LedgerNode:
             shard = Shard(number, model, limits, is_atomic=store.is_atomic, new_id=new_id, rng=random.Random())
             self._shards.append(_Driven(shard, model))
         self._idle = asyncio.Event()
-        self._is_closed = False
+        self._is_draining = self._is_closed = False
         self._show()
 
     @property
@@ -125,7 +114,7 @@ class LedgerNode:
         """
         driven = self._shards[shard]
         now = self._loop.time()
-        if driven.shard.state is State.IDLE:
+        if driven.shard.state is State.IDLE and not self._is_draining:
             driven.shard.begin(now, is_owner=False)
         call = _Call(commands, driven.model, self._loop.create_future())
         driven.shard.submit(call)
@@ -160,6 +149,7 @@ class LedgerNode:
 
     async def drain(self, patience: float) -> None:
         """Finishes what is accepted, within `patience` seconds; nothing is accepted from now on."""
+        self._is_draining = True
         for driven in self._shards:
             driven.shard.drain()
             self._schedule(driven)

@@ -1,0 +1,253 @@
+"""The reactions of one shard in memory: what is loaded, overlaid with entries, given up and written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from kit.ledger.entry import Entry
+from reaction_svc.adapters.memory_tables import MemoryTables
+from reaction_svc.codec import EventCodec
+from reaction_svc.domain import Action, Key, Op, Outcome
+from reaction_svc.model import Decided, ReactionModel, Rules
+from reaction_svc.state import Found, Need
+
+NOW = 1_700_000_000_000_000
+ONE, TWO = ("default", "messages/1"), ("default", "messages/2")
+
+
+def tap(user: str, emoji: str = "👍", op_id: str = "", key: Key = ONE, action: Action = Action.TOGGLE) -> Op:
+    return Op(*key, user, emoji, action, op_id)
+
+
+class Shard:
+    """A model, with tables that are written when a test says so."""
+
+    def __init__(self, rules: Rules | None = None, tables: MemoryTables | None = None) -> None:
+        self.model = ReactionModel(EventCodec(), rules or Rules())
+        self.tables = tables or MemoryTables()
+        self.position = self.stamp = self.applied = 0
+
+    def read(self, need: Need | None) -> tuple[Need, Found]:
+        """What the tables have now of what is needed."""
+        assert need is not None
+        return need, asyncio.run(self.tables.load(0, need))
+
+    def decide(self, *ops: Op) -> Decided:
+        """The decision, after all that it needs was loaded; nothing has changed yet."""
+        while (need := self.model.need(ops)) is not None:
+            self.model.loaded(*self.read(need))
+        self.stamp += 1
+        return self.model.decide(ops, NOW + self.stamp, NOW + self.stamp - 1)
+
+    def commit(self, decided: Decided) -> Entry:
+        """The decision is the next entry."""
+        assert decided.payload is not None
+        self.position += 1
+        self.model.committed(self.position, decided)
+        return Entry(self.position, "a", decided.stamp, decided.payload)
+
+    def change(self, *ops: Op) -> Entry:
+        """Decides and commits."""
+        return self.commit(self.decide(*ops))
+
+    def write(self) -> None:
+        """The tables catch up, and no entry is needed any more."""
+        asyncio.run(self.tables.write(0, self.model.writes(self.applied, self.position)))
+        self.applied = self.position
+        self.model.release(self.applied)
+
+    def counts(self, key: Key = ONE) -> dict[str, int]:
+        """What callers are told."""
+        return dict(self.model.view([tap("any", key=key)])[key].counts)
+
+
+@pytest.fixture(name="shard")
+def fixture_shard() -> Shard:
+    return Shard()
+
+
+def fresh(entries: Sequence[Entry]) -> Shard:
+    """Another node, which has read these entries."""
+    other = Shard()
+    for entry in entries:
+        other.position = entry.position
+        other.model.replay(entry)
+    return other
+
+
+def outcome_of(decided: Decided, place: int = 0) -> Outcome:
+    answer = decided.answers[place]
+    assert isinstance(answer, Outcome)
+    return answer
+
+
+def test_a_decision_changes_nothing_until_it_is_committed(shard: Shard) -> None:
+    shard.change(tap("alice", op_id="a"))
+    dropped = shard.decide(tap("bob", op_id="b"))
+    assert shard.counts() == {"👍": 1}
+    again = shard.decide(tap("bob", op_id="b"))
+    assert (outcome_of(dropped).on, outcome_of(again).on) == (True, True)
+    shard.commit(again)
+    assert shard.counts() == {"👍": 2}
+
+
+def test_stamps_are_above_the_last_one_and_the_clock_and_those_of_the_targets(shard: Shard) -> None:
+    shard.model.loaded(*shard.read(shard.model.need([tap("alice")])))
+    assert shard.model.decide([tap("alice")], NOW, NOW + 50).stamp == NOW + 51
+    assert shard.model.decide([tap("alice")], NOW, 0).stamp == NOW
+    shard.model.committed(1, shard.model.decide([tap("alice")], NOW + 900, 0))
+    assert shard.model.decide([tap("bob")], NOW, 0).stamp == NOW + 901
+
+
+def test_an_entry_that_comes_while_a_target_is_loaded_is_part_of_what_is_loaded(shard: Shard) -> None:
+    writer = Shard(tables=shard.tables)
+    writer.change(tap("alice", op_id="a"))
+    writer.write()
+    loading = shard.read(shard.model.need([tap("bob")]))
+    shard.model.replay(writer.change(tap("alice", op_id="off"), tap("bob", op_id="b"), tap("bob", "❤", "c")))
+    shard.model.loaded(*loading)
+    decided = shard.decide(tap("bob"), tap("alice", op_id="off"), tap("bob", "❤", "c"))
+    assert [outcome_of(decided, place).on for place in range(3)] == [False, False, True]
+    assert shard.counts() == {"👍": 1, "❤": 1}
+
+
+def test_an_entry_that_is_in_the_tables_already_changes_nothing_when_it_is_overlaid(shard: Shard) -> None:
+    writer = Shard(tables=shard.tables)
+    entries = [
+        writer.change(tap("alice", op_id="on")),
+        writer.change(tap("alice", op_id="off")),
+        writer.change(tap("bob")),
+    ]
+    for entry in entries:
+        shard.model.replay(entry)
+    writer.write()
+    decided = shard.decide(tap("alice", op_id="on"), tap("alice", op_id="off"), tap("alice", op_id="new"))
+    assert [outcome_of(decided, place).on for place in range(3)] == [True, False, True]
+    assert shard.counts() == {"👍": 1}
+
+
+def test_an_entry_that_comes_while_people_are_loaded_is_part_of_what_is_known_of_them() -> None:
+    tables = MemoryTables(records_at_once=2)
+    writer = Shard(tables=tables)
+    writer.change(*(tap(f"user{n}") for n in range(5)))
+    writer.write()
+    shard = Shard(tables=tables)
+    shard.model.loaded(*shard.read(shard.model.need([tap("user1")])))
+    need = shard.model.need([tap("user1"), tap("user2")])
+    assert need is not None
+    assert need.users == {ONE: ["user1", "user2"]}, "a target with many records is loaded without them"
+    loading = shard.read(need)
+    shard.model.replay(writer.change(tap("user1")))
+    shard.model.loaded(*loading)
+    decided = shard.decide(tap("user1"), tap("user2"))
+    assert [outcome_of(decided, place).on for place in range(2)] == [True, False]
+    assert shard.counts() == {"👍": 4}
+
+
+def test_an_operation_whose_entry_comes_while_its_id_is_looked_up_is_known(shard: Shard) -> None:
+    writer = Shard(tables=shard.tables)
+    writer.change(tap("alice", op_id="first"))
+    writer.write()
+    shard.decide(tap("bob", op_id="other"))  # the target is in memory, its earlier ids are not
+    need = shard.model.need([tap("carol", op_id="late")])
+    assert need is not None
+    assert need.op_ids == [(ONE, "late")]
+    loading = shard.read(need)
+    shard.model.replay(writer.change(tap("carol", op_id="late")))
+    shard.model.loaded(*loading)
+    decided = shard.decide(tap("carol", op_id="late"))
+    assert outcome_of(decided).on
+    assert (decided.payload, decided.is_certain) == (None, True)
+
+
+def test_a_stored_answer_is_certain_and_one_of_the_same_batch_is_not(shard: Shard) -> None:
+    shard.change(tap("alice", op_id="a"))
+    known = shard.decide(tap("alice", op_id="a"))
+    assert (known.payload, known.is_certain) == (None, True)
+    twice = shard.decide(tap("bob", op_id="b"), tap("bob", op_id="b"))
+    assert twice.answers[0] == twice.answers[1]
+    assert twice.payload is not None
+    nothing = shard.decide(tap("alice", action=Action.ADD))
+    assert (nothing.payload, nothing.is_certain) == (None, False)
+
+
+@pytest.mark.parametrize("write", [Shard.write, lambda shard: None], ids=["written", "not written"])
+def test_a_target_that_was_given_up_is_loaded_as_it_was(write: Callable[[Shard], None]) -> None:
+    shard = Shard(Rules(weight=4))
+    shard.change(tap("alice", op_id="a"), tap("bob", "❤", "b"))
+    write(shard)
+    shard.change(tap("alice", op_id="other", key=TWO))
+    need = shard.model.need([tap("alice")])
+    assert need is not None
+    assert need.targets == [ONE], "there is no room for both"
+    decided = shard.decide(tap("alice", op_id="a"), tap("bob", "❤"), tap("alice", action=Action.ADD))
+    assert [outcome_of(decided, place).on for place in range(3)] == [True, False, True]
+    assert shard.counts() == {"👍": 1, "❤": 1}
+
+
+def test_the_target_used_last_stays_however_large_it_is() -> None:
+    shard = Shard(Rules(weight=1))
+    shard.change(*(tap(f"user{n}", op_id=f"{n}") for n in range(10)))
+    assert shard.model.need([tap("user3", op_id="3")]) is None
+
+
+def test_the_target_used_longest_ago_is_given_up_first() -> None:
+    shard = Shard(Rules(weight=6))
+    three = ("default", "messages/3")
+    for key in (ONE, TWO):
+        shard.change(tap("alice", key=key))
+    shard.decide(tap("bob", key=ONE))
+    for user in ("alice", "bob", "carol"):
+        shard.change(tap(user, key=three))
+    assert [shard.model.need([tap("alice", key=key)]) is None for key in (ONE, TWO, three)] == [True, False, True]
+
+
+def test_of_a_target_with_many_people_those_are_forgotten_and_read_again() -> None:
+    shard = Shard(Rules(people=3), MemoryTables(records_at_once=2))
+    shard.change(*(tap(f"user{n}") for n in range(4)))
+    need = shard.model.need([tap("user1"), tap("new")])
+    assert need is not None
+    assert (need.targets, need.users) == ([], {ONE: ["user1", "new"]})
+    decided = shard.decide(tap("user1"), tap("new"))
+    assert [outcome_of(decided, place).on for place in range(2)] == [False, True]
+
+
+def test_writes_have_the_last_state_of_each_row_and_the_answers_of_every_entry(shard: Shard) -> None:
+    shard.change(tap("alice", op_id="a"), tap("bob", op_id="b"))
+    last = shard.change(tap("alice", op_id="c"))
+    writes = shard.model.writes(0, 2)
+    (target,) = writes.targets
+    assert (target.key, target.stamp, target.head.counts) == (ONE, last.stamp, {"👍": 1})
+    held = {(user, emoji): on for user, emoji, on, _ in target.records}
+    assert held == {("alice", "👍"): False, ("bob", "👍"): True}
+    assert sorted(row[4] for answers in writes.answers for _, _, rows in answers.rows for row in rows) == [
+        "a",
+        "b",
+        "c",
+    ]
+    assert shard.model.writes(1, 2).targets[0].records == [("alice", "👍", False, target.head.version)]
+
+
+def test_a_replayed_entry_leads_to_the_same_writes_and_answers_as_where_it_was_decided(shard: Shard) -> None:
+    entries = [
+        shard.change(tap("alice", op_id="a"), tap("bob", "❤", "b")),
+        shard.change(tap("alice", op_id="c"), tap("carol", op_id="d", key=TWO)),
+    ]
+    other = fresh(entries)
+    assert other.model.writes(0, 2) == shard.model.writes(0, 2)
+    for op in (tap("alice", op_id="a"), tap("bob", "❤", "b"), tap("alice", op_id="c")):
+        assert other.decide(op).answers == shard.decide(op).answers
+    assert other.counts() == shard.counts()
+
+
+def test_what_is_cleared_is_loaded_again(shard: Shard) -> None:
+    shard.change(tap("alice", op_id="a"))
+    shard.write()
+    shard.model.clear()
+    need = shard.model.need([tap("alice")])
+    assert need is not None
+    assert need.targets == [ONE]
+    assert outcome_of(shard.decide(tap("alice", op_id="a"))).on
