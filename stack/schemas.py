@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parent.parent
 # Partitions of each topic of the event log where it is made and its URL does not say. Those of a ledger's topic are its
 # shards: few, because an append carries all that came meanwhile, and each is one at a time.
-TOPICS = {"reactions": 8, "dead-letters": 1}
+TOPICS = {"reactions": 4, "dead-letters": 1}
 # The services whose calls go to the node that owns the shard of their key, and the topic of their ledger.
 SHARDED = {
     "plaudit.reaction.v1.ReactionService": "reactions",

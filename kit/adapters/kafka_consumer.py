@@ -19,7 +19,7 @@ log = structlog.get_logger()
 FETCH_BYTES = 1 << 20
 _POLL_MS = 150
 # How long a broker may hold a fetch back while there is nothing new; a partition that is added waits that long at most.
-_HELD_MS = 150
+_HELD_MS = 300
 _RECORDS_AT_ONCE = 500
 _PAUSE_SECONDS = 0.2
 _CLOSE_SECONDS = 3.0

@@ -21,7 +21,7 @@ from kit.errors import Unavailable
 log = structlog.get_logger()
 LAG = Gauge("plaudit_log_lag_records", "Records a group has not worked off yet.", ["topic", "partition", "group"])
 DOWN = Gauge("plaudit_log_down", "1 while the log's engine does not answer.")
-_PROBE_SECONDS = 0.5
+_PROBE_SECONDS = 1.0
 _ANSWER_SECONDS = 0.7
 _COORDINATOR_SECONDS = 5.0
 _COORDINATOR_PAUSE = 0.1

@@ -36,6 +36,11 @@ class Batch:
         self.is_resent = False
         """Whether an earlier attempt of its append may have landed."""
 
+    def extend(self, calls: Sequence[PendingCall]) -> None:
+        """More calls are decided with it."""
+        self.calls += calls
+        self.commands += commands_of(calls)
+
     def acknowledge(self) -> None:
         """Gives each call its answers."""
         assert self.decision is not None
@@ -94,6 +99,7 @@ class Deciding:
         self._answered: list[Batch] = []
         self._is_settling = False
         self._is_behind = False
+        self._is_waiting = False  # for earlier answers, so that a small batch grows
         self._backoff = Backoff(rng)
         self._contended_until = self._linger_until = self._ended_at = 0.0
 
@@ -120,16 +126,17 @@ class Deciding:
         `applied`: up to where tables are written; `unpublished`: so many entries are not on the event log.
         """
         self._wanted, self._answered = [], []
+        self._is_waiting = False
         if self._under_way is None and now >= self._backoff.until:
             self._proceed(now, micros, applied, unpublished)
-        if self._under_way is not None and not self._is_atomic:
+        if not self._is_atomic and (self._under_way is not None or self._is_waiting):
             self._prepare(applied)
         return self._wanted, self._answered
 
     def next_at(self) -> float:
         """When `poll` may have something to do; infinity: not before something happens."""
         waits = self._queue or self._next or self._current or self._is_behind
-        if not waits or self._under_way is not None or self.loading is not None:
+        if not waits or self._is_waiting or self._under_way is not None or self.loading is not None:
             return _NEVER
         return max(self._backoff.until, self._contended_until, self._linger_until)
 
@@ -204,16 +211,21 @@ class Deciding:
             self._append()  # the same once more
         elif self._is_behind:
             self._want(Read(self.position, PAGE, "catch up"))
-        elif now >= self._contended_until and not self._lingers(now):
+        elif now >= self._contended_until and not self._lingers(now, applied):
             while (batch := self._prepare(applied)) is not None:
                 self._next = None
                 if not self._decide(batch, now, micros, applied, unpublished):
                     return
 
-    def _lingers(self, now: float) -> bool:
-        if self._next is not None or not self._queue or self._queue.commands >= self._limits.few:
+    def _lingers(self, now: float, applied: int) -> bool:
+        """Whether few commands wait for more: those whose answers are on their way soon bring the next."""
+        waiting = self._queue.commands + (len(self._next.commands) if self._next is not None else 0)
+        if not waiting or waiting >= self._limits.few:
             self._linger_until = 0.0
             return False
+        if applied < self.position and not self._is_atomic:
+            self._is_waiting = True
+            return True
         if not self._linger_until and now - self._ended_at < self._limits.quiet_seconds:
             self._linger_until = now + self._limits.linger_seconds
         if now < self._linger_until:
@@ -223,10 +235,11 @@ class Deciding:
 
     def _prepare(self, applied: int) -> Batch | None:
         """The next batch once all it needs is in memory; asks for what is missing."""
-        if self._next is None and self._queue and (calls := self._queue.take(self._limits.commands_at_once)):
-            self._next = Batch(calls)
+        if self.loading is not None:
+            return None
+        self._fill()
         batch = self._next
-        if batch is None or self.loading is not None:
+        if batch is None:
             return None
         if batch.seen != self._version:
             need = self._model.need(batch.commands)
@@ -236,6 +249,22 @@ class Deciding:
                 return None
             batch.seen = self._version
         return batch
+
+    def _fill(self) -> None:
+        """Takes what has come meanwhile into the next batch, but nothing it would have to be held up for."""
+        batch = self._next
+        room = self._limits.commands_at_once - (len(batch.commands) if batch is not None else 0)
+        if not self._queue or room <= 0 or not (calls := self._queue.take(room)):
+            return
+        if batch is None:
+            self._next = Batch(calls)
+        elif batch.seen != self._version or self._model.need(commands_of(calls)) is None:
+            batch.extend(calls)
+        elif self._under_way is None:
+            self._queue.put_back(calls)
+        else:
+            batch.extend(calls)
+            batch.seen = -1
 
     def _decide(self, batch: Batch, now: float, micros: int, applied: int, unpublished: int) -> bool:
         """Decides a batch; True where nothing has to be done for it and the next may be decided."""

@@ -78,6 +78,8 @@ class FeedLimits(NamedTuple):
     # Entries in one step, and entries kept in memory for it; others are read from the store again.
     at_once: int = 64
     kept: int = 256
+    # A busy shard publishes at most once in so long: the event log and all who read it work by batches.
+    pace_seconds: float = 0.05
     # A node that does not own the shard leaves publishing to the owner for so long.
     patience_seconds: float = 1.0
 
@@ -90,7 +92,7 @@ class FeedLane:
         self._backoff = Backoff(rng)
         self._kept: deque[Entry] = deque()
         self._under_way: Publish | Read | ReadMarks | None = None
-        self._not_before = 0.0
+        self._not_before = self._paced_until = 0.0
         self._asks_first = False
         self.published = 0
 
@@ -117,6 +119,8 @@ class FeedLane:
             self._under_way = ReadMarks("feed")
         elif self._kept and self._kept[0].position == self.published + 1:
             self._under_way = Publish(list(self._kept)[: self._limits.at_once])
+            # At the same moments for all shards of a node.
+            self._paced_until = (now // self._limits.pace_seconds + 1) * self._limits.pace_seconds
         else:
             self._under_way = Read(self.published, self._limits.at_once, "feed")
         return self._under_way
@@ -153,7 +157,7 @@ class FeedLane:
         return position > self.published
 
     def _start(self) -> float:
-        return max(self._not_before, self._backoff.until)
+        return max(self._not_before, self._backoff.until, self._paced_until)
 
 
 class MarkLimits(NamedTuple):

@@ -23,7 +23,7 @@ from kit.tasks import Crew, crew
 
 log = structlog.get_logger()
 _AWAY_SECONDS = 1.0
-_DIVIDE_SECONDS = 0.05
+_DIVIDE_SECONDS = 0.1
 _MICROS = 1_000_000
 
 

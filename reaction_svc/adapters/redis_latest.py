@@ -1,4 +1,4 @@
-"""The latest reactors of each target in Redis: derived, a moment behind, and never believed when it is older."""
+"""The latest reactors of large targets in Redis: derived, a moment behind, and never believed when it is older."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kit.adapters.redis import Redis
 from kit.errors import Problem
 from reaction_svc.domain import Head, Key, TargetChange
 from reaction_svc.ports import Reactor
+from reaction_svc.state import RECORDS_AT_ONCE
 
 log = structlog.get_logger()
 _HERE = Path(__file__)
@@ -21,7 +22,9 @@ _MOST = 1_000
 """Reactors kept per emoji."""
 _PENDING = 20_000  # targets; beyond, what waits is dropped, and their lists are found out of date
 _AT_ONCE = 64
-_CATCH_UP_SECONDS = (0.005, 0.015, 0.03)
+_PACE_SECONDS = 0.03
+"""Between two flushes: what happens meanwhile to one target is one call. Below what readers wait."""
+_CATCH_UP_SECONDS = (0.005, 0.015, 0.03, 0.03)
 
 
 class _Pending:
@@ -50,9 +53,11 @@ class _Pending:
 class RedisLatest:
     """Keeps lists up to date in the background, and reads them. Made with `run` beside it."""
 
-    def __init__(self, redis: Redis, seconds: float) -> None:
-        """Lists are kept for `seconds` after their last change."""
+    def __init__(self, redis: Redis, seconds: float, above: int = RECORDS_AT_ONCE) -> None:
+        """Lists are kept for `seconds` after their last change, of targets with more than `above` reactions: of others
+        the tables tell in one read."""
         self._redis = redis
+        self._above = above
         self._ttl = round(seconds * 1_000)
         self._apply = redis.script(_HERE.with_name("redis_latest_apply.lua"))
         self._fill = redis.script(_HERE.with_name("redis_latest_fill.lua"))
@@ -66,6 +71,8 @@ class RedisLatest:
         if len(pending) > _PENDING:
             pending.clear()
         for change in changes:
+            if not self._keeps(change.head):
+                continue
             known = pending.get(change.key)
             if known is None:
                 known = pending[change.key] = _Pending(before[change.key])
@@ -83,9 +90,12 @@ class RedisLatest:
                 failed = [e for e in await asyncio.gather(*work, return_exceptions=True) if isinstance(e, Exception)]
                 if failed:
                     log.info("latest reactors are not up to date in Redis", reason=str(failed[0]))
+                await asyncio.sleep(_PACE_SECONDS)
 
     async def page(self, key: Key, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
         """The page as Redis knows it, where it knows the target at the head's version or a later one; else None."""
+        if not self._keeps(head):
+            return None
         emojis = [emoji] if emoji else list(head.counts)
         keys = [self._head(key), *(self._list(key, each) for each in emojis)]
         for pause in (*_CATCH_UP_SECONDS, None):
@@ -126,6 +136,9 @@ class RedisLatest:
             for user, version in rows:
                 args += [version, user]
         await self._apply([self._head(key), *(self._list(key, emoji) for emoji in lists)], args)
+
+    def _keeps(self, head: Head) -> bool:
+        return sum(head.counts.values()) > self._above
 
     def _head(self, key: Key) -> str:
         return f"{self._redis.prefix}reactions:{{{_tag(key)}}}"

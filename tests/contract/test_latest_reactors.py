@@ -25,7 +25,7 @@ async def fixture_redis(engines: Engines, request: pytest.FixtureRequest) -> Asy
 
 @pytest.fixture(name="latest")
 async def fixture_latest(redis: Redis) -> AsyncIterator[RedisLatest]:
-    latest = RedisLatest(redis, 60.0)
+    latest = RedisLatest(redis, 60.0, above=0)
     async with background(latest.run()):
         yield latest
 
@@ -116,3 +116,20 @@ async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: Redi
     assert await latest.page(key, Head(1_000, 1_000, {"a": 1}), "", 0, 10) is None
     latest.note({key: 1_000}, [change(key, 1_001, [("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) is None
+
+
+async def test_of_a_small_target_nothing_is_kept_and_of_one_that_grew_all_that_was_filled(
+    redis: Redis, key: Key
+) -> None:
+    latest = RedisLatest(redis, 60.0, above=2)
+    async with background(latest.run()):
+        latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
+        assert await latest.page(key, Head(1_001, 1_001, {"a": 2}), "", 0, 10) is None
+        # The first one it is told of does not follow on anything: nothing of it is believed.
+        latest.note({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
+        assert await latest.page(key, Head(1_002, 1_002, {"a": 3}), "", 0, 10) is None
+        holders = [Reactor("cem", "a", 1_002), Reactor("bob", "a", 1_001), Reactor("ann", "a", 1_000)]
+        await latest.fill(key, Head(1_002, 1_002, {"a": 3}), holders)
+        latest.note({key: 1_002}, [change(key, 1_003, [("dia", "a", "")], a=4)])
+        expected = [("dia", "a"), ("cem", "a"), ("bob", "a"), ("ann", "a")]
+        assert await page(latest, key, 1_003, a=4) == expected

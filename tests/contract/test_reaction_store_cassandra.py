@@ -53,7 +53,7 @@ class Place:
         enter = self._leaving.enter_async_context
         log = await enter(open_sqlite_log(self._folder / "log.db"))
         session = await enter(open_cassandra(cassandra or self._keyspace, timeout=timeout))
-        latest = RedisLatest(await enter(open_redis(self.redis)), 60.0)
+        latest = RedisLatest(await enter(open_redis(self.redis)), 60.0, above=0)
         await enter(background(latest.run()))
         ledger = await open_cassandra_ledger(session, self._name, 1)
         tables = await open_cassandra_tables(session, 3_600.0)
