@@ -81,7 +81,7 @@ async def opened(
     ):
         op_codec = codec.OpCodec()
         router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds, is_forwarding=config.forward)
-        reactions = Reactions(ShardedReactions(shards, router.execute), store.reads, limit, cursors)
+        reactions = Reactions(ShardedReactions(shards, router.execute, config.max_emoji), store.reads, limit, cursors)
         servicer = ReactionServicer(reactions, config.batches_in_flight)
         yield [
             Hosted(

@@ -12,14 +12,19 @@ from kit.ledger.node import Executed
 from kit.ledger.routing import shard_of
 from reaction_svc.domain import Key, Op, Outcome, Refusal
 from reaction_svc.ports import Applied, Tally
+from reaction_svc.sizes import parts_of
 
 Execute = Callable[[int, Sequence[Op]], Awaitable[Executed]]
 
 
 class ShardedReactions:
-    """See `ports.ReactionLedger`. `execute` has operations of one shard decided, wherever that is."""
+    """See `ports.ReactionLedger`. `execute` has operations of one shard decided, wherever that is.
 
-    def __init__(self, shards: int, execute: Execute) -> None:
+    What does not fit into one entry is executed in parts: a target has at most `max_emoji` distinct emoji.
+    """
+
+    def __init__(self, shards: int, execute: Execute, max_emoji: int = 20) -> None:
+        self._max_emoji = max_emoji
         self._shards = shards
         self._execute = execute
 
@@ -46,6 +51,16 @@ class ShardedReactions:
         return Applied(answers, counts)
 
     async def _apply(self, shard: int, ops: Sequence[Op]) -> Applied:
+        # One after the other, so that the operations of a target stay in order.
+        applied = [await self._apply_part(shard, part) for part in parts_of(ops, self._max_emoji)]
+        if len(applied) == 1:
+            return applied[0]
+        counts: dict[Key, Tally] = {}
+        for part in applied:
+            counts.update(part.counts)
+        return Applied([answer for part in applied for answer in part.answers], counts)
+
+    async def _apply_part(self, shard: int, ops: Sequence[Op]) -> Applied:
         try:
             return Applied(*await self._execute(shard, ops))
         except RemoteError as error:

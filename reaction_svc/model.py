@@ -10,6 +10,7 @@ from kit.ledger.entry import Entry
 from kit.ledger.opids import Place, places_of, timed_at
 from reaction_svc.domain import Done, Head, Key, Op, Outcome, Refusal, Row, TargetChange
 from reaction_svc.ports import Tally
+from reaction_svc.sizes import EntrySizer
 from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
 from reaction_svc.target import Draft, TargetState
 
@@ -147,6 +148,10 @@ class ReactionModel:
         changes = [made.change(stamp) for _, made in changed]
         payload = self._codec.encode(changes) if changes else None
         return Decided(answers, payload, stamp, certain, changes, changed)
+
+    def sizer(self) -> EntrySizer:
+        """See `Model`."""
+        return EntrySizer(self._rules.max_emoji)
 
     def committed(self, position: int, decision: Decided) -> None:
         """See `Model`."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from kit.errors import Overloaded
+
+ENTRY_BYTES = 1_000_000
+"""What an entry may take at most: its record on the event log stays below the limit of Kafka, 1 MiB."""
 
 
 class PendingCall(Protocol):
@@ -29,12 +32,21 @@ class PendingCall(Protocol):
         ...
 
 
+class Sizer(Protocol):
+    """How large one entry can become."""
+
+    def add(self, commands: Sequence[Any]) -> int:
+        """The bytes that it takes at most with these commands behind those that were added before."""
+        ...
+
+
 class CallQueue:
     """Calls in the order they came."""
 
-    def __init__(self, most: int) -> None:
-        """At most so many commands wait."""
+    def __init__(self, most: int, sizer: Callable[[], Sizer] | None = None) -> None:
+        """At most so many commands wait. `sizer` makes one for each batch; None: entries may have any size."""
         self._most = most
+        self._sizer = sizer
         self._calls: deque[PendingCall] = deque()
         self.commands = 0
 
@@ -49,15 +61,20 @@ class CallQueue:
         self.commands += len(call.commands)
 
     def take(self, limit: int) -> list[PendingCall]:
-        """The live calls of the next batch, of `limit` commands at most unless one call brings more."""
+        """The live calls of the next batch: `limit` commands and ENTRY_BYTES at most unless one call brings more."""
         batch: list[PendingCall] = []
         size = 0
-        while self._calls and (not batch or size + len(self._calls[0].commands) <= limit):
-            call = self._calls.popleft()
-            self.commands -= len(call.commands)
+        sizer = self._sizer() if self._sizer is not None else None
+        while self._calls:
+            call = self._calls[0]
             if call.is_live():
-                batch.append(call)
                 size += len(call.commands)
+                is_full = size > limit or (sizer is not None and sizer.add(call.commands) > ENTRY_BYTES)
+                if is_full and batch:
+                    break
+                batch.append(call)
+            self._calls.popleft()
+            self.commands -= len(call.commands)
         return batch
 
     def put_back(self, calls: Sequence[PendingCall]) -> None:

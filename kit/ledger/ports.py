@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from kit.ledger.calls import Sizer
 from kit.ledger.entry import Entry
 
 
@@ -137,6 +138,10 @@ class Model(Protocol):
 
     def decide(self, commands: Sequence[Any], now: int, last_stamp: int) -> Decision:
         """Decides the commands in order, at `now` (microseconds), behind an entry with `last_stamp`."""
+        ...
+
+    def sizer(self) -> Sizer:
+        """Bounds the size of an entry before its commands are decided."""
         ...
 
     def committed(self, position: int, decision: Any) -> None:

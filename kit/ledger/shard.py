@@ -65,7 +65,8 @@ class Shard:
         self._is_atomic = is_atomic
         self._new_id = new_id
         self._rng = rng
-        self._queue: CallQueue = CallQueue(limits.commands_waiting)
+        # Entries of an atomic store go to no other event log, whose records have a limit.
+        self._queue: CallQueue = CallQueue(limits.commands_waiting, None if is_atomic else model.sizer)
         self._reset()
 
     def _reset(self) -> None:

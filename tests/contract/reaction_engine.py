@@ -92,11 +92,12 @@ async def opened_store(
     on_change: OnChange | None = None,
 ) -> AsyncIterator[Store]:
     """A node that owns all shards, as far as it knows."""
-    make_model = partial(ReactionModel, EventCodec(), rules or Rules(), on_change)
+    rules = rules or Rules()
+    make_model = partial(ReactionModel, EventCodec(), rules, on_change)
     async with running_node(
         LEDGER, shards, store, tables, feed, make_model, clock, limits or ShardLimits(), lambda shard: True
     ) as node:
-        yield Store(ShardedReactions(shards, partial(node.execute, timeout=SECONDS)), reads)
+        yield Store(ShardedReactions(shards, partial(node.execute, timeout=SECONDS), rules.max_emoji), reads)
 
 
 @asynccontextmanager

@@ -65,6 +65,9 @@ class Texts:
         payload = "|".join(new).encode() if new else None
         return Decided(answers, payload, max(last_stamp + 1, now), all(command[0] == "=" for command in commands))
 
+    def sizer(self) -> Lengths:
+        return Lengths()
+
     def committed(self, position: int, decision: Decided) -> None:
         assert decision.payload is not None
         self._apply(position, decision.payload)
@@ -95,6 +98,17 @@ class Texts:
         texts = payload.decode().split("|")
         self.texts += texts
         self._kept[position] = texts
+
+
+class Lengths:
+    """See `kit.ledger.calls.Sizer`: texts are as long as they are."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, commands: Sequence[str]) -> int:
+        self._bytes += sum(map(len, commands))
+        return self._bytes
 
 
 class Call:

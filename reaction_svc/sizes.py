@@ -1,0 +1,58 @@
+"""How large an entry can become: an upper bound from its operations, before anything of their targets is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kit.ledger.calls import ENTRY_BYTES
+from reaction_svc.domain import Action, Key, Op
+
+EMOJI_BYTES = 32
+"""Of the longest emoji in its canonical form."""
+_ID_BYTES = 64
+_CLEAR = Action.CLEAR
+# Tenant and target, the highest operation id and up to 16 from the future, the version, each with its tag and length.
+_TARGET_BYTES = 900
+# A distinct emoji, and how many people hold it.
+_COUNT_BYTES = EMOJI_BYTES + 8
+# A row of the columns without user and operation id, and the emoji that it names.
+_ROW_BYTES = EMOJI_BYTES + 28
+
+
+class EntrySizer:
+    """See `kit.ledger.calls.Sizer`. A target has at most `max_emoji` distinct emoji."""
+
+    def __init__(self, max_emoji: int) -> None:
+        self._max_emoji = max_emoji
+        self._bytes = 0
+        self._targets: set[Key] = set()
+
+    def add(self, commands: Sequence[Op]) -> int:
+        """See `Sizer`."""
+        size, targets = self._bytes, self._targets
+        for tenant, target, user, _, action, op_id in commands:
+            size += _ROW_BYTES + len(user) + len(op_id)
+            if action is _CLEAR:
+                # A row for each emoji that the person holds.
+                size += self._max_emoji * (_ROW_BYTES + len(user))
+            if (tenant, target) not in targets:
+                targets.add((tenant, target))
+                size += _TARGET_BYTES + self._max_emoji * _COUNT_BYTES
+        self._bytes = size
+        return size
+
+
+def parts_of(ops: Sequence[Op], max_emoji: int) -> Iterator[Sequence[Op]]:
+    """Operations in order, in parts that fit into an entry each."""
+    row = _ROW_BYTES + 2 * _ID_BYTES
+    if len(ops) * (_TARGET_BYTES + row + max_emoji * (row + _COUNT_BYTES)) <= ENTRY_BYTES:
+        yield ops
+        return
+    start, sizer = 0, EntrySizer(max_emoji)
+    for place in range(len(ops)):
+        op = ops[place : place + 1]
+        if sizer.add(op) > ENTRY_BYTES and place > start:
+            yield ops[start:place]
+            start, sizer = place, EntrySizer(max_emoji)
+            sizer.add(op)
+    yield ops[start:] if start else ops
