@@ -42,12 +42,13 @@ class Publisher:
         self._in_memory = in_memory
         self._overflowed = overflowed
         self._pending: dict[Key, Totals] = {}
+        self._going: dict[Key, Totals] = {}  # what is being put just now
         self._corrected: set[Key] = set()
         self._put_lately: OrderedDict[Key, int] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending.keys() | self._going.keys())
 
     def add(self, values: Iterable[tuple[Key, Totals]], *, corrected: bool = False) -> None:
         """Targets have new counts; `corrected`: they replace what is shared whatever its version."""
@@ -78,7 +79,8 @@ class Publisher:
         async with self._one_at_a_time:
             if not self._pending:
                 return
-            going, self._pending = self._pending, {}
+            going = self._going = self._pending
+            self._pending = {}
             corrected, self._corrected = self._corrected, set()
             try:
                 with metrics.FLUSH_SECONDS.time():
@@ -94,6 +96,7 @@ class Publisher:
                 if going:
                     self._pending = going | self._pending
                     self._corrected |= corrected
+                    self._going = {}
 
     async def look_for_loss(self) -> None:
         """Reads back some of what was put lately; where it is not there, everything in memory is put again."""
