@@ -113,11 +113,10 @@ class CassandraLedger:
 async def open_cassandra_ledger(cassandra: Cassandra, name: str, shards: int) -> CassandraLedger:
     """Opens the ledger of that name, and makes it with so many shards where there is none.
 
-    Raises CannotUse where it has another number of shards, where its keyspace is replicated to several data centres,
-    and where Cassandra does not answer.
+    Raises CannotUse where it has another number of shards, and where Cassandra does not answer. That the keyspace is in
+    one data centre was checked when it was opened.
     """
     try:
-        await _check_replication(cassandra)
         found_shards, incarnation = await _meta(cassandra, name, shards)
         if found_shards != shards:
             raise CannotUse(
@@ -144,25 +143,3 @@ async def _meta(cassandra: Cassandra, name: str, shards: int) -> tuple[int, str]
     if not rows:
         raise CannotUse(f"the ledger {name} could not be made, try again")
     return int(rows[0][0]), str(rows[0][1])
-
-
-async def _check_replication(cassandra: Cassandra) -> None:
-    """Raises CannotUse unless all replicas of the keyspace are in one data centre.
-
-    Conditional writes are decided among the replicas of the local data centre: two would decide for themselves.
-    """
-    statement = await cassandra.prepare("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?")
-    rows = await cassandra.rows(statement, (cassandra.keyspace,))
-    options = dict(rows[0][0]) if rows else {}
-    kind = options.pop("class", "").rpartition(".")[2]
-    if kind == "NetworkTopologyStrategy":
-        places = {place for place, copies in options.items() if place != "replication_factor" and copies != "0"}
-    else:
-        found = await cassandra.execute("SELECT data_center FROM system.local")
-        found += await cassandra.execute("SELECT data_center FROM system.peers")
-        places = {str(place) for (place,) in found if place is not None}
-    if len(places) > 1:
-        names = ", ".join(sorted(places))
-        raise CannotUse(
-            f"the keyspace {cassandra.keyspace} has replicas in the data centres {names}: a ledger needs one only"
-        )
