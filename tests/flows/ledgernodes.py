@@ -1,0 +1,145 @@
+"""Two nodes that divide a ledger of reactions, in one process: real servers and call streams, a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+from kit.clock import SystemClock
+from kit.ledger.entry import Entry
+from kit.ledger.limits import ShardLimits
+from kit.ledger.memory import MemoryLedgerStore
+from kit.ledger.node import LedgerNode, running_node
+from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
+from kit.ledger.routing import owner_of, shard_of
+from kit.mesh import Mesh, connected
+from kit.partitions import Partitions
+from kit.server import ServerLimits, serving
+from kit.tokens import Keys
+from reaction_svc.adapters.memory_tables import MemoryTables
+from reaction_svc.codec import EventCodec, OpCodec
+from reaction_svc.domain import Action, Key, Op, Outcome, TargetChange
+from reaction_svc.model import ReactionModel, Rules
+from tests.ownredis import Wire, wire_to
+
+SERVICE = "plaudit.reaction.v1.ReactionService"
+SHARDS = 32  # so that neither node owns none of them, whatever their ports are
+TENANT = "default"
+
+
+class Membership:
+    """The nodes as both see them: see `kit.mesh.Nodes`."""
+
+    def __init__(self) -> None:
+        self.nodes: tuple[str, ...] = ()
+
+    def addresses(self, service: str) -> tuple[str, ...]:
+        return self.nodes
+
+    def address_of(self, node_id: str) -> str:
+        return ""
+
+
+class Shared:
+    """What both nodes have in common: entries, tables, and an event log that keeps positions."""
+
+    def __init__(self) -> None:
+        self.membership = Membership()
+        self.entries = MemoryLedgerStore()
+        self.tables = MemoryTables()
+        self.published: list[tuple[int, int]] = []
+
+    async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
+        """See `kit.ledger.ports.Feed`."""
+        self.published += [(shard, entry.position) for entry in entries]
+
+    def counts(self, target: str) -> dict[str, int]:
+        """What the tables say of a target."""
+        head = self.tables.heads.get((TENANT, target))
+        return dict(head.counts) if head is not None else {}
+
+
+class Codec(OpCodec):
+    """Notes that commands were received from the other node."""
+
+    def __init__(self) -> None:
+        self.received = asyncio.Event()
+
+    def decode_commands(self, data: bytes) -> list[Op]:
+        self.received.set()
+        return super().decode_commands(data)
+
+
+class Member(NamedTuple):
+    """A node. `decided`: how many operations it decided of each user; `leaving`: ends its server, then the rest."""
+
+    node: LedgerNode
+    mesh: Mesh
+    router: LedgerRouter
+    wire: Wire
+    codec: Codec
+    decided: Counter[str]
+    leaving: AsyncExitStack
+
+    @property
+    def address(self) -> str:
+        """By which the other reaches it, through a wire that can be cut."""
+        return f"127.0.0.1:{self.wire.port}"
+
+    async def tap(self, user: str, target: str, op_id: str) -> tuple[Outcome, Mapping[str, int]]:
+        """A toggle of 👍, asked of this node, and the counts after it; raises where it fails."""
+        op = Op(TENANT, target, user, "👍", Action.TOGGLE, op_id)
+        executed = await self.router.execute(shard_of(TENANT, target, SHARDS), [op])
+        (answer,) = executed.answers
+        assert isinstance(answer, Outcome)
+        return answer, executed.view[TENANT, target].counts
+
+    async def has_decided(self, user: str) -> None:
+        """Waits until this node has made a change of the user durable."""
+        async with asyncio.timeout(10):
+            while not self.decided[user]:  # noqa: ASYNC110  the model tells nobody
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
+    """A node that serves; it owns nothing as long as the membership does not name it."""
+    decided: Counter[str] = Counter()
+    token = keys.minter().mint_service("reactions", ("act-as", "tenants"))
+
+    def note(before: Mapping[Key, int], changes: Sequence[TargetChange]) -> None:
+        decided.update(row.user for change in changes for row in change.rows)
+
+    def make_model() -> ReactionModel:
+        return ReactionModel(EventCodec(), Rules(), note)
+
+    async with AsyncExitStack() as stack:
+        mesh = await stack.enter_async_context(connected(shared.membership, lambda: token))
+        mesh.shares_work = True
+        division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, SHARDS)
+        running = running_node(
+            "reactions", SHARDS, shared.entries, shared.tables, shared, make_model, SystemClock(), ShardLimits(),
+            division.is_mine, grace_seconds=1.0,
+        )  # fmt: skip
+        node = await stack.enter_async_context(running)
+        codec = Codec()
+        servicer = LedgerServicer([(node, codec)], 5.0)
+        server = await stack.enter_async_context(
+            serving([hosted(servicer)], verifier=keys.verifier(), limits=ServerLimits(grace=0.1))
+        )
+        wire = await stack.enter_async_context(wire_to(int(server.address.rpartition(":")[2])))
+        mesh.own_address = f"127.0.0.1:{wire.port}"
+        router = LedgerRouter(node, codec, mesh, SERVICE, 5.0)
+        yield Member(node, mesh, router, wire, codec, decided, stack)
+
+
+def target_of(owner: Member, nodes: tuple[str, ...]) -> str:
+    """A target whose shard belongs to that node."""
+    return next(
+        target
+        for target in (f"messages/{number}" for number in range(1_000))
+        if owner_of(shard_of(TENANT, target, SHARDS), nodes) == owner.address
+    )
