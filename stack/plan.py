@@ -67,6 +67,12 @@ def _processes(i: Inputs, load: Mapping[str, Line]) -> dict[str, Line]:
     gateways = max(_up(cores / _usable(i)), _up(i.connections / i.connections_per_gateway))
     each = i.connections / gateways
     memory = each * i.kib_per_connection / 1024 + i.gateway_base_mib
+    pools = {
+        "reaction_svc": _pool("reaction_svc", peak, i.reactions_per_core, i),
+        "counter_svc": _pool("counter_svc", peak, i.counted_per_core, i),
+        "fanout_svc": _pool("fanout_svc", peak, i.fanouts_per_core, i),
+    }
+    largest = max(pools.values(), key=lambda line: line.amount)
     lines = [
         Line(
             "processes",
@@ -83,9 +89,15 @@ def _processes(i: Inputs, load: Mapping[str, Line]) -> dict[str, Line]:
             "MiB",
             f"{_n(each)} × {_n(i.kib_per_connection)} KiB + {_n(i.gateway_base_mib)} MiB",
         ),
-        _pool("reaction_svc", peak, i.reactions_per_core, i),
-        _pool("counter_svc", peak, i.folds_per_core, i),
-        _pool("fanout_svc", peak, i.fanouts_per_core, i),
+        *pools.values(),
+        # A process without a shard or a partition has nothing to do.
+        Line(
+            "processes",
+            "ledgers",
+            _up(largest.amount / i.shards),
+            "installations",
+            f"{_n(largest.amount)} of {largest.what} ÷ {_n(i.shards)} shards; tenants are divided among them",
+        ),
         _pool("message_svc", i.messages_per_second, i.messages_per_core, i),
         Line("processes", "session_registry", i.registries, "processes", "one leads, the others stand by"),
         Line(
@@ -105,8 +117,7 @@ def _processes(i: Inputs, load: Mapping[str, Line]) -> dict[str, Line]:
 
 def _kafka(i: Inputs, load: Mapping[str, Line], processes: Mapping[str, Line]) -> Iterable[Line]:
     peak, mean = load["reactions, peak"].amount, load["reactions, mean"].amount
-    readers = max(processes[name].amount for name in ("counter_svc", "fanout_svc"))
-    partitions = 1 << _up(readers * i.partitions_per_process - 1).bit_length()
+    ledgers = processes["ledgers"].amount
     written = peak * i.reaction_event_bytes + i.messages_per_second * i.message_event_bytes
     # Every byte comes in once a copy, and goes out to the other copies and to two groups of readers.
     moved = written * (i.replication + (i.replication - 1) + 2)
@@ -122,9 +133,9 @@ def _kafka(i: Inputs, load: Mapping[str, Line], processes: Mapping[str, Line]) -
         Line(
             "Kafka",
             "partitions",
-            partitions,
+            ledgers * i.shards,
             "partitions",
-            f"{_n(readers)} readers × {_n(i.partitions_per_process)}, up to a power of two",
+            f"{_n(ledgers)} ledgers × {_n(i.shards)} shards",
         ),
         Line(
             "Kafka",
@@ -190,12 +201,12 @@ def _cassandra(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
 
 def _redis(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
     peak = load["reactions, peak"].amount
-    by_speed = peak / i.changes_per_redis / _usable(i)
+    by_speed = peak * i.calls_per_change / i.redis_calls / _usable(i)
     targets = i.reactions_per_day / i.reactions_per_target * i.hot_hours / 24
     memory = targets * i.hot_target_bytes
     by_memory = memory / _GIBI / i.redis_gib / _usable(i)
     primaries = max(_up(by_speed), _up(by_memory))
-    alone = i.changes_per_redis * _usable(i) / i.reaction_peak * _DAY
+    alone = i.redis_calls / i.calls_per_change * _usable(i) / i.reaction_peak * _DAY
     return (
         Line(
             "Redis",
@@ -216,7 +227,7 @@ def _redis(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
             "what one primary carries",
             alone,
             "reactions a day",
-            f"{_n(i.changes_per_redis)} × {_n(_usable(i))} ÷ {_n(i.reaction_peak)} × {_n(_DAY)} s",
+            f"{_n(i.redis_calls)} ÷ {_n(i.calls_per_change)} × {_n(_usable(i))} ÷ {_n(i.reaction_peak)} × {_n(_DAY)} s",
         ),
     )
 

@@ -52,8 +52,9 @@ class Inputs:
     reactions_per_core: float = _assumed(
         20_000, "changes a second in reaction_svc on engines", "P5 over targets: 51 k on SQLite"
     )
-    folds_per_core: float = _assumed(100_000, "changes a second folded by counter_svc", "a fifth of P7's 12 µs")
+    counted_per_core: float = _assumed(100_000, "changes a second read by counter_svc", "a fifth of P7's 12 µs")
     fanouts_per_core: float = _assumed(100_000, "changes a second read by fanout_svc", "the same")
+    shards: float = _assumed(16, "shards of one ledger, which are the partitions of its topic", "few: large batches")
     messages_per_core: float = _assumed(5_000, "messages a second in message_svc", "a durable call, P8")
     session_bytes: float = _assumed(1_000, "bytes of a session in the registry")
     registries: float = _assumed(3, "session registries", "one leads")
@@ -64,9 +65,8 @@ class Inputs:
     log_days: float = _assumed(7, "days that the log is kept", "the default of `retention_hours`")
     broker_bytes_per_second: float = _assumed(200_000_000, "bytes a second in and out of a broker")
     broker_disk_tib: float = _assumed(8, "TiB of disk of a broker")
-    partitions_per_process: float = _assumed(2, "partitions for each process that reads")
 
-    rows_per_reaction: float = _assumed(1.1, "rows written for a change", "operations and outbox are packed")
+    rows_per_reaction: float = _assumed(1.1, "rows written for a change", "answers are packed, changes share a head")
     rows_per_message: float = _assumed(1.2, "rows written for a message")
     new_share: float = _assumed(0.7, "share of changes that are a new record", "others switch or take back")
     record_bytes: float = _assumed(80, "bytes of a record on disk, compressed")
@@ -76,7 +76,10 @@ class Inputs:
     cassandra_cores: float = _assumed(16, "cores of a Cassandra node")
     cassandra_disk_tib: float = _assumed(8, "TiB of disk of a Cassandra node")
 
-    changes_per_redis: float = _assumed(260_000, "changes a second of one Redis", "one script call for 100 of them")
+    redis_calls: float = _assumed(100_000, "script calls a second of one Redis")
+    calls_per_change: float = _assumed(
+        1.2, "script calls for a change", "one for its user's rate; lists and counts for 10 at a time"
+    )
     reactions_per_target: float = _assumed(10, "reactions of a target")
     hot_hours: float = _assumed(24, "hours that Redis keeps a target", "`retention_seconds` of 86,400")
     hot_target_bytes: float = _assumed(700, "bytes of a target in Redis, with its counts and holders")

@@ -66,12 +66,20 @@ def test_little_load_still_takes_as_many_nodes_as_there_are_copies() -> None:
     assert found["Redis", "primaries"] == 1
 
 
-def test_partitions_are_enough_for_all_readers() -> None:
+@pytest.mark.parametrize("shards", [4, 16])
+def test_no_ledger_has_more_processes_of_a_service_than_shards(shards: int) -> None:
     for day in (1e6, 1e9, 5e9, 2e10):
-        found = amounts(Inputs(reactions_per_day=day))
-        readers = max(found["processes", "counter_svc"], found["processes", "fanout_svc"])
-        assert found["Kafka", "partitions"] >= 2 * readers
-        assert found["Kafka", "partitions"] < 4 * readers
+        found = amounts(Inputs(reactions_per_day=day, shards=shards))
+        most = max(found["processes", name] for name in ("reaction_svc", "counter_svc", "fanout_svc"))
+        ledgers = found["processes", "ledgers"]
+        assert (ledgers - 1) * shards < most <= ledgers * shards
+        assert found["Kafka", "partitions"] == ledgers * shards
+
+
+def test_a_ledger_is_no_process_of_its_own() -> None:
+    found = amounts(Inputs(cores=1))
+    names = ("gateway", "reaction_svc", "counter_svc", "fanout_svc", "message_svc", "session_registry")
+    assert found["processes", "machines"] == sum(found["processes", name] for name in names)
 
 
 def test_what_one_redis_carries_fits_one_redis() -> None:
