@@ -1,1 +1,1 @@
-"""Counts: how many people hold each reaction, folded from the reaction log."""
+"""Counts: how many people hold each reaction, read from the reaction log."""

@@ -24,6 +24,6 @@ class Engines:
     data: Path
     log: Log
     cassandra: Cassandra | None = None
-    """Records and snapshots."""
+    """The ledger, the tables behind it, and the lease of the leading session registry."""
     redis: Redis | None = None
-    """Hot records, counts, leases, routes, limits."""
+    """Derived things: latest reactors, counts, routes, rate limits; without Cassandra that lease, too. Or nothing."""

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CounterServiceStub:
-    """Answers how many people reacted: a fold of the reaction log, exact once the log is read.
+    """Answers how many people reacted: the newest counts of each target that the reaction log has brought.
     """
 
     def __init__(self, channel):
@@ -58,13 +58,14 @@ class CounterServiceStub:
 
 
 class CounterServiceServicer:
-    """Answers how many people reacted: a fold of the reaction log, exact once the log is read.
+    """Answers how many people reacted: the newest counts of each target that the reaction log has brought.
     """
 
     def GetReactionCounts(self, request, context):
         """Gets the reaction counts of one target.
 
-        Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where the fold does not reach `min_version` before the deadline.
+        Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where no count of at least `min_version` is found before the
+        deadline.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,9 +74,9 @@ class CounterServiceServicer:
     def GetCounts(self, request, context):
         """Gets the counts of up to 1,000 targets, in request order.
 
-        A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until the fold has
-        reached each of them, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where
-        that does not happen before the deadline.
+        A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until each of
+        them is reached, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where that
+        does not happen before the deadline.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,7 +93,7 @@ class CounterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Rebuild(self, request, context):
-        """Counts targets anew from the records, and answers how far the fold had drifted.
+        """Counts targets anew from the records, and answers how many were wrong.
 
         Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
         `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
@@ -133,7 +134,7 @@ def add_CounterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CounterService:
-    """Answers how many people reacted: a fold of the reaction log, exact once the log is read.
+    """Answers how many people reacted: the newest counts of each target that the reaction log has brought.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CounterServiceStub:
-    """Answers how many people reacted: a fold of the reaction log, exact once the log is read."""
+    """Answers how many people reacted: the newest counts of each target that the reaction log has brought."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,14 +36,15 @@ class CounterServiceStub:
     GetReactionCounts: _grpc.UnaryUnaryMultiCallable[_counter_service_pb2.GetReactionCountsRequest, _counter_service_pb2.GetReactionCountsResponse]
     """Gets the reaction counts of one target.
 
-    Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where the fold does not reach `min_version` before the deadline.
+    Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where no count of at least `min_version` is found before the
+    deadline.
     """
     GetCounts: _grpc.UnaryUnaryMultiCallable[_counter_service_pb2.GetCountsRequest, _counter_service_pb2.GetCountsResponse]
     """Gets the counts of up to 1,000 targets, in request order.
 
-    A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until the fold has
-    reached each of them, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where
-    that does not happen before the deadline.
+    A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until each of
+    them is reached, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where that
+    does not happen before the deadline.
     """
     WatchCounts: _grpc.UnaryStreamMultiCallable[_counter_service_pb2.WatchCountsRequest, _counter_service_pb2.WatchCountsResponse]
     """Sends the counts of up to 1,000 targets, now and whenever they have changed.
@@ -52,7 +53,7 @@ class CounterServiceStub:
     server closes it with `UNAVAILABLE`: watch again, the first answers are complete.
     """
     Rebuild: _grpc.UnaryUnaryMultiCallable[_counter_service_pb2.RebuildRequest, _counter_service_pb2.RebuildResponse]
-    """Counts targets anew from the records, and answers how far the fold had drifted.
+    """Counts targets anew from the records, and answers how many were wrong.
 
     Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
     `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
@@ -60,20 +61,21 @@ class CounterServiceStub:
 
 @_typing.type_check_only
 class CounterServiceAsyncStub(CounterServiceStub):
-    """Answers how many people reacted: a fold of the reaction log, exact once the log is read."""
+    """Answers how many people reacted: the newest counts of each target that the reaction log has brought."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetReactionCounts: _aio.UnaryUnaryMultiCallable[_counter_service_pb2.GetReactionCountsRequest, _counter_service_pb2.GetReactionCountsResponse]  # type: ignore[assignment]
     """Gets the reaction counts of one target.
 
-    Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where the fold does not reach `min_version` before the deadline.
+    Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where no count of at least `min_version` is found before the
+    deadline.
     """
     GetCounts: _aio.UnaryUnaryMultiCallable[_counter_service_pb2.GetCountsRequest, _counter_service_pb2.GetCountsResponse]  # type: ignore[assignment]
     """Gets the counts of up to 1,000 targets, in request order.
 
-    A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until the fold has
-    reached each of them, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where
-    that does not happen before the deadline.
+    A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until each of
+    them is reached, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where that
+    does not happen before the deadline.
     """
     WatchCounts: _aio.UnaryStreamMultiCallable[_counter_service_pb2.WatchCountsRequest, _counter_service_pb2.WatchCountsResponse]  # type: ignore[assignment]
     """Sends the counts of up to 1,000 targets, now and whenever they have changed.
@@ -82,14 +84,14 @@ class CounterServiceAsyncStub(CounterServiceStub):
     server closes it with `UNAVAILABLE`: watch again, the first answers are complete.
     """
     Rebuild: _aio.UnaryUnaryMultiCallable[_counter_service_pb2.RebuildRequest, _counter_service_pb2.RebuildResponse]  # type: ignore[assignment]
-    """Counts targets anew from the records, and answers how far the fold had drifted.
+    """Counts targets anew from the records, and answers how many were wrong.
 
     Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
     `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.
     """
 
 class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers how many people reacted: a fold of the reaction log, exact once the log is read."""
+    """Answers how many people reacted: the newest counts of each target that the reaction log has brought."""
 
     @_abc_1.abstractmethod
     def GetReactionCounts(
@@ -99,7 +101,8 @@ class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_counter_service_pb2.GetReactionCountsResponse, _abc.Awaitable[_counter_service_pb2.GetReactionCountsResponse]]:
         """Gets the reaction counts of one target.
 
-        Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where the fold does not reach `min_version` before the deadline.
+        Fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where no count of at least `min_version` is found before the
+        deadline.
         """
 
     @_abc_1.abstractmethod
@@ -110,9 +113,9 @@ class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_counter_service_pb2.GetCountsResponse, _abc.Awaitable[_counter_service_pb2.GetCountsResponse]]:
         """Gets the counts of up to 1,000 targets, in request order.
 
-        A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until the fold has
-        reached each of them, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where
-        that does not happen before the deadline.
+        A target nobody reacted to has version 0 and no reactions. Where `min_versions` are given, waits until each of
+        them is reached, so that a caller reads its own writes; fails with `UNAVAILABLE`, reason `NOT_CAUGHT_UP`, where that
+        does not happen before the deadline.
         """
 
     @_abc_1.abstractmethod
@@ -133,7 +136,7 @@ class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _counter_service_pb2.RebuildRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_counter_service_pb2.RebuildResponse, _abc.Awaitable[_counter_service_pb2.RebuildResponse]]:
-        """Counts targets anew from the records, and answers how far the fold had drifted.
+        """Counts targets anew from the records, and answers how many were wrong.
 
         Without targets: all of them. Counting goes on meanwhile. Repeating it is harmless. Fails with `UNAVAILABLE`, reason
         `PARTITION_MOVED`, where a partition that is named is not counted by the node that is asked.

@@ -65,7 +65,7 @@ class ToggleReactionResponse(_message.Message):
     """The target's version after the change."""
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.ReactionCount]:
-        """The target's counts at this version or a later one; empty where they were not ready in time."""
+        """The target's counts at this version or a later one; empty also where the node has just forgotten the target."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class SetReactionResponse(_message.Message):
     """The target's version after the change."""
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.ReactionCount]:
-        """The target's counts at this version or a later one; empty where they were not ready in time."""
+        """The target's counts at this version or a later one; empty also where the node has just forgotten the target."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class ClearReactionsResponse(_message.Message):
     """The target's version after the change."""
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.ReactionCount]:
-        """The target's counts at this version or a later one; empty where they were not ready in time."""
+        """The target's counts at this version or a later one; empty also where the node has just forgotten the target."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class BatchChangeReactionsResponse(_message.Message):
 
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.TargetCounts]:
-        """The counts of the targets that were changed; a target whose counts were not ready in time is left out."""
+        """The counts of the targets that were changed; one that the node has just forgotten is left out."""
 
     def __init__(
         self,
@@ -294,7 +294,7 @@ class StreamReactionsResponse(_message.Message):
 
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.TargetCounts]:
-        """The counts of the targets that were changed; a target whose counts were not ready in time is left out."""
+        """The counts of the targets that were changed; one that the node has just forgotten is left out."""
 
     def __init__(
         self,

@@ -115,7 +115,7 @@ class ReactionServiceServicer:
     def ToggleReaction(self, request, context):
         """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
-        `reactions` in the answer are the target's counts with this change in them; absent where they were not ready in time.
+        `reactions` in the answer are the target's counts with this change in them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,7 @@ class ReactionServiceStub:
     ToggleReaction: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.ToggleReactionRequest, _reaction_service_pb2.ToggleReactionResponse]
     """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
-    `reactions` in the answer are the target's counts with this change in them; absent where they were not ready in time.
+    `reactions` in the answer are the target's counts with this change in them.
     """
     SetReaction: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.SetReactionRequest, _reaction_service_pb2.SetReactionResponse]
     """Makes the caller's reaction present or absent, whatever it was before.
@@ -114,7 +114,7 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     ToggleReaction: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.ToggleReactionRequest, _reaction_service_pb2.ToggleReactionResponse]  # type: ignore[assignment]
     """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
-    `reactions` in the answer are the target's counts with this change in them; absent where they were not ready in time.
+    `reactions` in the answer are the target's counts with this change in them.
     """
     SetReaction: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.SetReactionRequest, _reaction_service_pb2.SetReactionResponse]  # type: ignore[assignment]
     """Makes the caller's reaction present or absent, whatever it was before.
@@ -181,7 +181,7 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_reaction_service_pb2.ToggleReactionResponse, _abc.Awaitable[_reaction_service_pb2.ToggleReactionResponse]]:
         """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
-        `reactions` in the answer are the target's counts with this change in them; absent where they were not ready in time.
+        `reactions` in the answer are the target's counts with this change in them.
         """
 
     @_abc_1.abstractmethod
