@@ -1,4 +1,4 @@
-"""What goes on behind the appends: tables, event log, watermarks and trim, each repeated until it succeeds."""
+"""What goes on behind the appends: tables and event log, each repeated until it succeeds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from kit.ledger.effects import Publish, Read, ReadMarks, SaveMarks, Trim, WriteTables
-from kit.ledger.lanes import Backoff, FeedLane, FeedLimits, MarkLane, MarkLimits, TableLane
+from kit.ledger.effects import Publish, Read, ReadMarks, WriteTables
+from kit.ledger.lanes import Backoff, FeedLane, FeedLimits, TableLane
 from kit.ledger.ports import Page, Watermarks
 from tests.unit.kit.shardstage import Texts, entry
 
@@ -93,7 +93,7 @@ class TestFeed:
 
     @pytest.fixture(name="lane")
     def fixture_lane(self) -> FeedLane:
-        return FeedLane(random.Random(1), FeedLimits(at_once=2, kept=3, patience_seconds=1.0))
+        return FeedLane(random.Random(1), FeedLimits(at_once=2, kept=3, pace_seconds=0.05, patience_seconds=1.0))
 
     def committed(self, lane: FeedLane, *wanted: int, is_owner: bool = True) -> None:
         for position in wanted:
@@ -107,7 +107,17 @@ class TestFeed:
         assert first is not None
         lane.done(first, None, 0.0)
         assert lane.published == 2
-        assert positions(lane.poll(3, 0.0)) == [3]
+        assert positions(lane.poll(3, SOON)) == [3]
+
+    def test_a_busy_shard_publishes_once_in_a_while(self, lane: FeedLane) -> None:
+        self.committed(lane, 1)
+        first = lane.poll(1, 10.02)
+        assert first is not None
+        lane.done(first, None, 10.021)
+        self.committed(lane, 2)
+        assert lane.poll(2, 10.04) is None
+        assert lane.next_at(2) == pytest.approx(10.05)
+        assert positions(lane.poll(2, 10.0501)) == [2]
 
     def test_nothing_goes_past_an_entry_that_failed(self, lane: FeedLane) -> None:
         self.committed(lane, 1, 2, 3)
@@ -129,17 +139,19 @@ class TestFeed:
     def test_what_was_read_again_is_published_and_then_what_follows(self, lane: FeedLane) -> None:
         self.committed(lane, 1, 2, 3, 4, 5)
         published: list[int] = []
+        now = 0.0
         while lane.published < 5:
-            step = lane.poll(5, 0.0)
+            now += SOON
+            step = lane.poll(5, now)
             assert step is not None
             if isinstance(step, Read):
                 rows = [entry(position) for position in range(step.after + 1, step.after + 1 + step.limit)]
-                lane.done(step, Page([row for row in rows if row.position <= 5], 5), 0.0)
+                lane.done(step, Page([row for row in rows if row.position <= 5], 5), now)
             else:
                 published += positions(step)
-                lane.done(step, None, 0.0)
+                lane.done(step, None, now)
         assert published == [1, 2, 3, 4, 5]
-        assert lane.poll(5, 0.0) is None
+        assert lane.poll(5, now + SOON) is None
 
     def test_a_node_that_is_not_the_owner_waits_and_asks_what_is_published(self, lane: FeedLane) -> None:
         self.committed(lane, 1, 2, is_owner=False)
@@ -187,104 +199,3 @@ class TestFeed:
         assert asked is not None
         lane.done(asked, Watermarks(0, 0), 1.0)
         assert positions(lane.poll(2, 1.0)) == [2]
-
-
-class TestMarks:
-    """Watermarks and trim."""
-
-    @pytest.fixture(name="lane")
-    def fixture_lane(self) -> MarkLane:
-        lane = MarkLane(random.Random(1), MarkLimits(save_seconds=0.5, trim_seconds=10.0, keep_seconds=60.0))
-        lane.start(Watermarks(0, 0), 0.0)
-        return lane
-
-    def save(self, lane: MarkLane, applied: int, published: int, now: float) -> None:
-        step = lane.poll(Watermarks(applied, published), applied, now, is_owner=False)
-        assert step == SaveMarks(Watermarks(applied, published))
-        assert isinstance(step, SaveMarks)
-        lane.done(step, now)
-
-    def trims(self, lane: MarkLane, marks: Watermarks, position: int, seconds: range) -> list[tuple[int, int]]:
-        """When it trims below which position; what it trims is trimmed at once."""
-        found: list[tuple[int, int]] = []
-        for now in seconds:
-            step = lane.poll(marks, position, float(now), is_owner=True)
-            if isinstance(step, Trim):
-                found.append((now, step.before))
-            if step is not None:
-                lane.done(step, float(now))
-        return found
-
-    def test_watermarks_are_saved_now_and_then_where_they_have_changed(self, lane: MarkLane) -> None:
-        marks = Watermarks(3, 2)
-        assert lane.poll(marks, 3, 0.4, is_owner=True) is None
-        self.save(lane, 3, 2, 0.5)
-        assert lane.is_saved(marks)
-        assert lane.poll(marks, 3, 5.0, is_owner=True) is None
-        assert lane.poll(Watermarks(4, 2), 4, 0.9, is_owner=True) is None
-        self.save(lane, 4, 2, 1.0)
-
-    def test_a_save_that_failed_is_repeated_with_what_is_true_then(self, lane: MarkLane) -> None:
-        step = lane.poll(Watermarks(1, 1), 1, 0.5, is_owner=True)
-        assert isinstance(step, SaveMarks)
-        lane.failed(step, 0.5)
-        assert not lane.is_saved(Watermarks(1, 1))
-        assert lane.poll(Watermarks(1, 1), 1, 0.5, is_owner=True) is None, "there is a pause first"
-        self.save(lane, 2, 2, 0.5 + SOON)
-
-    def test_one_who_leaves_saves_at_once(self, lane: MarkLane) -> None:
-        lane.hurry()
-        self.save(lane, 1, 1, 0.0)
-
-    @pytest.mark.parametrize("marks", [Watermarks(9, 5), Watermarks(5, 9)])
-    def test_entries_below_both_saved_watermarks_are_trimmed_when_they_are_a_minute_old(
-        self, lane: MarkLane, marks: Watermarks
-    ) -> None:
-        self.save(lane, *marks, 1.0)
-        # That position 9 is reached is noticed after 10 seconds, and a minute later it is old enough.
-        assert self.trims(lane, marks, 9, range(2, 70)) == []
-        assert self.trims(lane, marks, 9, range(70, 300)) == [(70, 5)]
-
-    def test_entries_of_the_last_minute_stay(self, lane: MarkLane) -> None:
-        kept: list[int] = []
-        for now in range(1, 200):
-            # One entry a second, applied and published at once.
-            while step := lane.poll(Watermarks(now, now), now, float(now), is_owner=True):
-                if isinstance(step, Trim):
-                    kept.append(now - step.before)
-                lane.done(step, float(now))
-        assert len(kept) > 5
-        assert min(kept) >= 60
-        assert max(kept) <= 80
-
-    def test_what_is_not_saved_yet_is_not_trimmed(self, lane: MarkLane) -> None:
-        for now in range(1, 200):
-            step = lane.poll(Watermarks(9, 9), 9, float(now), is_owner=True)
-            assert not isinstance(step, Trim)
-            if isinstance(step, SaveMarks):
-                lane.failed(step, float(now))
-
-    def test_only_the_owner_trims(self, lane: MarkLane) -> None:
-        self.save(lane, 9, 9, 1.0)
-        for now in range(2, 200):
-            assert lane.poll(Watermarks(9, 9), 9, float(now), is_owner=False) is None
-        assert lane.next_at(Watermarks(9, 9), is_owner=False) == float("inf")
-
-    def test_a_trim_that_failed_is_done_again(self, lane: MarkLane) -> None:
-        self.save(lane, 9, 9, 1.0)
-        found: list[tuple[int, int]] = []
-        for now in range(2, 200):
-            step = lane.poll(Watermarks(9, 9), 9, float(now), is_owner=True)
-            if isinstance(step, Trim):
-                found.append((now, step.before))
-                if len(found) == 1:
-                    lane.failed(step, float(now))
-                else:
-                    lane.done(step, float(now))
-        assert found == [(70, 9), (80, 9)]
-
-    def test_what_was_old_enough_but_not_published_is_trimmed_as_soon_as_it_is(self, lane: MarkLane) -> None:
-        self.save(lane, 9, 0, 1.0)
-        assert self.trims(lane, Watermarks(9, 0), 9, range(2, 100)) == []
-        self.save(lane, 9, 9, 100.0)
-        assert self.trims(lane, Watermarks(9, 9), 9, range(101, 112))[0][1] == 9
