@@ -41,13 +41,15 @@ class Sizer(Protocol):
 
 
 class CallQueue:
-    """Calls in the order they came."""
+    """Calls in the order they came, and which of them are in the batch that is to be decided next."""
 
     def __init__(self, most: int, sizer: Callable[[], Sizer] | None = None) -> None:
         """At most so many commands wait. `sizer` makes one for each batch; None: entries may have any size."""
         self._most = most
-        self._sizer = sizer
+        self._make_sizer = sizer
         self._calls: deque[PendingCall] = deque()
+        self._taken: list[PendingCall] = []
+        self._sizer = sizer() if sizer is not None else None
         self.commands = 0
 
     def __bool__(self) -> bool:
@@ -61,26 +63,34 @@ class CallQueue:
         self.commands += len(call.commands)
 
     def take(self, limit: int) -> list[PendingCall]:
-        """The live calls of the next batch: `limit` commands and ENTRY_BYTES at most unless one call brings more."""
-        batch: list[PendingCall] = []
+        """Live calls for the next batch, of `limit` commands at most; with those that were taken before ENTRY_BYTES.
+
+        Calls that were taken and are neither decided nor answered count as part of the batch. A call that is larger
+        comes into a batch of its own.
+        """
+        if not any(map(_is_undecided, self._taken)):
+            self._begin([])
+        calls: list[PendingCall] = []
         size = 0
-        sizer = self._sizer() if self._sizer is not None else None
         while self._calls:
             call = self._calls[0]
             if call.is_live():
                 size += len(call.commands)
-                is_full = size > limit or (sizer is not None and sizer.add(call.commands) > ENTRY_BYTES)
-                if is_full and batch:
+                is_full = size > limit or not self._fits(call)
+                if is_full and self._taken:
                     break
-                batch.append(call)
+                self._taken.append(call)
+                calls.append(call)
             self._calls.popleft()
             self.commands -= len(call.commands)
-        return batch
+        return calls
 
     def put_back(self, calls: Sequence[PendingCall]) -> None:
         """Puts calls that were taken in front of the others again."""
         self._calls.extendleft(reversed(calls))
         self.commands += sum(len(call.commands) for call in calls)
+        back = set(map(id, calls))
+        self._taken = [call for call in self._taken if id(call) not in back]
 
     def drain(self) -> list[PendingCall]:
         """All calls; none is left."""
@@ -88,6 +98,27 @@ class CallQueue:
         self._calls.clear()
         self.commands = 0
         return calls
+
+    def _fits(self, call: PendingCall) -> bool:
+        if self._sizer is None or self._sizer.add(call.commands) <= ENTRY_BYTES:
+            return True
+        left = list(filter(_is_undecided, self._taken))
+        if len(left) == len(self._taken):
+            return False
+        # Some of what was counted is not in the batch: it was answered meanwhile.
+        self._begin(left)
+        return self._sizer.add(call.commands) <= ENTRY_BYTES
+
+    def _begin(self, calls: list[PendingCall]) -> None:
+        self._taken = calls
+        if self._make_sizer is not None:
+            self._sizer = self._make_sizer()
+            for call in calls:
+                self._sizer.add(call.commands)
+
+
+def _is_undecided(call: PendingCall) -> bool:
+    return call.is_live() and not call.is_decided
 
 
 def commands_of(calls: Iterable[PendingCall]) -> list[Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from kit.errors import Overloaded
@@ -18,11 +21,19 @@ def queue_of(*calls: Call, is_sized: bool = True) -> CallQueue:
     return queue
 
 
+def decide(calls: Sequence[Any]) -> None:
+    """The batch with these calls is decided, and the next one begins."""
+    for call in calls:
+        call.is_decided = True
+
+
 def taken(queue: CallQueue, limit: int = 10) -> list[list[int]]:
     """The lengths of the commands of each call of each batch, until nothing is left."""
     batches = []
     while queue:
-        batches.append([sum(map(len, call.commands)) for call in queue.take(limit)])
+        calls = queue.take(limit)
+        batches.append([sum(map(len, call.commands)) for call in calls])
+        decide(calls)
     assert queue.commands == 0
     return batches
 
@@ -46,6 +57,7 @@ def test_a_batch_has_at_most_so_many_commands_unless_one_call_brings_more(limit:
     queue = queue_of(*[Call("a", "b", "c") for _ in range(4)], Call("a"))
     while queue:
         batch = queue.take(limit)
+        decide(batch)
         assert sum(len(call.commands) for call in batch) <= limit or len(batch) == 1
 
 
@@ -55,6 +67,34 @@ def test_calls_that_nobody_waits_for_are_left_out_and_take_no_room() -> None:
     gone.has_expired = large.has_expired = True
     assert len(queue.take(10)) == 2
     assert (bool(queue), queue.commands) == (False, 0)
+
+
+def test_a_batch_that_is_filled_little_by_little_has_one_bound() -> None:
+    queue = queue_of(Call(HALF))
+    first = queue.take(10)
+    for _ in range(2):
+        queue.add(Call(HALF))
+    second = queue.take(9)
+    assert (len(second), queue.take(8)) == (1, [])
+    decide([*first, *second])
+    assert len(queue.take(10)) == 1
+
+
+def test_a_call_with_more_commands_than_there_is_room_for_waits_for_the_next_batch() -> None:
+    queue = queue_of(Call("a"), Call("b", "c", "d"))
+    first = queue.take(2)
+    assert (len(first), queue.take(1)) == (1, [])
+    decide(first)
+    assert len(queue.take(2)) == 1
+
+
+def test_calls_that_were_put_back_or_answered_are_in_the_batch_no_more() -> None:
+    queue = queue_of(Call(HALF), Call(HALF), Call(HALF))
+    queue.put_back(queue.take(10))
+    answered, waiting = queue.take(10)
+    answered.answer(["done"])
+    assert len(queue.take(10)) == 1
+    assert waiting.is_live()
 
 
 def test_more_commands_than_may_wait_are_refused() -> None:
