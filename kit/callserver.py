@@ -26,7 +26,7 @@ _REPLIES_AT_ONCE = 512
 _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 
 
-class _Method:
+class Method:
     """One unary rpc that can be called through the stream."""
 
     __slots__ = ("batch", "parse", "rule", "table", "unary")
@@ -45,26 +45,28 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
     def __init__(self, guard: Guard, in_flight: int) -> None:
         self._guard = guard
         self._in_flight = in_flight
-        self._methods: dict[str, _Method] = {}
-        self._draining = asyncio.Event()
+        self.methods: dict[str, Method] = {}
+        """By full name."""
+        self.draining = asyncio.Event()
+        """Set once nothing more is accepted."""
 
     def host(self, service: str, handlers: Mapping[str, Any], batches: Mapping[str, Any]) -> None:
         """Makes the unary rpcs of a service callable; `batches` as in `kit.server.Hosted`."""
         for name, handler in handlers.items():
             if handler.unary_unary:
                 method = f"/{service}/{name}"
-                self._methods[method] = _Method(rule_of(method), handler, batches.get(name), self._guard.table(method))
+                self.methods[method] = Method(rule_of(method), handler, batches.get(name), self._guard.table(method))
 
     def drain(self) -> None:
         """Ends every stream once what it has accepted is answered."""
-        self._draining.set()
+        self.draining.set()
 
     async def Exchange(
         self, request_iterator: AsyncIterator[pb.ExchangeRequest], context: Any
     ) -> AsyncIterator[pb.ExchangeResponse]:
         """See the contract."""
         await context.send_initial_metadata(())  # the client writes nothing before it knows that someone reads
-        stream = _Stream(self._methods, caller(), self._in_flight)
+        stream = _Stream(self.methods, caller(), self._in_flight)
         reader = asyncio.create_task(stream.read(request_iterator))
         drainer = asyncio.create_task(self._drained(reader))
         try:
@@ -76,53 +78,21 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
             stream.abandon()
 
     async def _drained(self, reader: asyncio.Task[None]) -> None:
-        await self._draining.wait()
+        await self.draining.wait()
         reader.cancel()
 
 
-class _Stream:
-    """One stream: calls accepted, replies ready."""
+class Accepted:
+    """Calls that were accepted and are served; each is answered once, through `_answer`."""
 
-    def __init__(self, methods: Mapping[str, _Method], service: Caller, limit: int) -> None:
+    def __init__(self, methods: Mapping[str, Method], service: Caller) -> None:
         self._methods = methods
         self._service = service
-        self._limit = limit
-        self._accepted = 0
-        self._ended = False
-        self._ready: list[pb.Reply] = []
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def read(self, requests: AsyncIterator[pb.ExchangeRequest]) -> None:
-        """Accepts calls until the client ends the stream or the server drains it."""
-        try:
-            async for request in requests:
-                self._accept(request.calls)
-                while self._accepted > self._limit:
-                    self._room.clear()
-                    await self._room.wait()
-        finally:
-            self._ended = True
-            self._wake.set()
-
-    async def replies(self) -> list[pb.Reply] | None:
-        """What is ready, at most 512; waits for it. None once the stream has ended and all is answered."""
-        while not self._ready:
-            if self._ended and not self._accepted:
-                return None
-            self._wake.clear()
-            await self._wake.wait()
-        taken, self._ready = self._ready[:_REPLIES_AT_ONCE], self._ready[_REPLIES_AT_ONCE:]
-        return taken
-
-    def abandon(self) -> None:
-        """The stream is gone: what still runs has nobody to answer to. Changes under way are not cancelled."""
-        self._ready.clear()
-
-    def _accept(self, calls: Sequence[pb.Call]) -> None:
+    def accept(self, calls: Sequence[pb.Call]) -> None:
+        """Serves calls, those of one method together where it takes them so."""
         CALL_BATCH.labels("server").observe(len(calls))
-        self._accepted += len(calls)
         by_method: dict[str, list[pb.Call]] = {}
         for call in calls:
             by_method.setdefault(call.method, []).append(call)
@@ -130,25 +100,23 @@ class _Stream:
             method = self._methods.get(name)
             if method is None:
                 missing = make_status(grpc.StatusCode.UNIMPLEMENTED, "NO_SUCH_METHOD", "no such method here")
-                self._answer([pb.Reply(id=call.id, error=missing) for call in group])
+                for call in group:
+                    self._answer(call.id, None, missing)
             elif method.batch is not None:
                 self._start(self._serve_batch(method, group))
             else:
                 for call in group:
                     self._start(self._serve_one(method, call))
 
+    def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
+        raise NotImplementedError
+
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _answer(self, replies: list[pb.Reply]) -> None:
-        self._ready.extend(replies)
-        self._accepted -= len(replies)
-        self._wake.set()
-        self._room.set()
-
-    def _caller(self, method: _Method, call: pb.Call) -> Caller:
+    def _caller(self, method: Method, call: pb.Call) -> Caller:
         service = self._service
         tenant = call.tenant or service.tenant
         if tenant != service.tenant and ANY_TENANT not in service.scopes:
@@ -164,7 +132,7 @@ class _Stream:
             raise Forbidden("this caller may not call this method", reason="ACCESS_DENIED")
         return who
 
-    def _decode(self, method: _Method, call: pb.Call) -> tuple[Any, Caller]:
+    def _decode(self, method: Method, call: pb.Call) -> tuple[Any, Caller]:
         who = self._caller(method, call)
         try:
             request = method.parse(call.request)
@@ -173,67 +141,109 @@ class _Stream:
         validate(request)
         return request, who
 
-    async def _serve_batch(self, method: _Method, calls: Sequence[pb.Call]) -> None:
+    async def _serve_batch(self, method: Method, calls: Sequence[pb.Call]) -> None:
         good: list[tuple[Any, Caller]] = []
-        ids: list[int] = []
-        replies: list[pb.Reply] = []
-        timeouts: dict[int, float] = {}
+        taken: list[pb.Call] = []
         for call in calls:
             try:
                 good.append(self._decode(method, call))
-                ids.append(call.id)
-                timeouts[call.id] = _timeout(call)
+                taken.append(call)
             except Exception as error:
-                replies.append(self._failed(method, call.id, error))
-        if replies:
-            self._answer(replies)
+                self._fail(method, call.id, error)
         if not good:
             return
         results: Sequence[Any]
-        seconds = max(timeouts.values())
+        seconds = max(map(_timeout, taken))
         answer_within(seconds)
         try:
             async with asyncio.timeout(seconds):
                 results = await method.batch(good)
         except Exception as error:
             results = [error] * len(good)
-        ready: list[pb.Reply] = []
-        for id_, result in zip(ids, results, strict=True):
+        for call, result in zip(taken, results, strict=True):
             if isinstance(result, Exception):
-                ready.append(self._failed(method, id_, result))
+                self._fail(method, call.id, result)
             elif isawaitable(result):
                 # One call that has to wait must not hold up the others of its batch.
-                self._start(self._serve_late(method, id_, result, timeouts[id_]))
+                self._start(self._serve_late(method, call, result))
             else:
-                ready.append(pb.Reply(id=id_, response=result.SerializeToString()))
-        self._answer(ready)
+                self._answer(call.id, result.SerializeToString(), None)
 
-    async def _serve_late(self, method: _Method, id_: int, result: Awaitable[Any], timeout: float) -> None:
+    async def _serve_late(self, method: Method, call: pb.Call, result: Awaitable[Any]) -> None:
         try:
-            async with asyncio.timeout(timeout):
-                reply = pb.Reply(id=id_, response=(await result).SerializeToString())
+            async with asyncio.timeout(_timeout(call)):
+                response = (await result).SerializeToString()
         except Exception as error:
-            reply = self._failed(method, id_, error)
-        self._answer([reply])
+            self._fail(method, call.id, error)
+        else:
+            self._answer(call.id, response, None)
 
-    async def _serve_one(self, method: _Method, call: pb.Call) -> None:
+    async def _serve_one(self, method: Method, call: pb.Call) -> None:
         try:
             request, who = self._decode(method, call)
             CURRENT.set(who)
             seconds = _timeout(call)
             answer_within(seconds)
             async with asyncio.timeout(seconds):
-                response = await method.unary(request, None)
-            reply = pb.Reply(id=call.id, response=response.SerializeToString())
+                response = (await method.unary(request, None)).SerializeToString()
         except Exception as error:
-            reply = self._failed(method, call.id, error)
-        self._answer([reply])
+            self._fail(method, call.id, error)
+        else:
+            self._answer(call.id, response, None)
 
-    def _failed(self, method: _Method, id_: int, error: Exception) -> pb.Reply:
+    def _fail(self, method: Method, id_: int, error: Exception) -> None:
         status: status_pb2.Status = status_of(error, method.table)
         if status.code == _INTERNAL:
             log.error("call failed", method=method.rule.full_name, exc_info=error)
-        return pb.Reply(id=id_, error=status)
+        self._answer(id_, None, status)
+
+
+class _Stream(Accepted):
+    """One stream: calls accepted, replies ready."""
+
+    def __init__(self, methods: Mapping[str, Method], service: Caller, limit: int) -> None:
+        super().__init__(methods, service)
+        self._limit = limit
+        self._unanswered = 0
+        self._ended = False
+        self._ready: list[pb.Reply] = []
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+
+    async def read(self, requests: AsyncIterator[pb.ExchangeRequest]) -> None:
+        """Accepts calls until the client ends the stream or the server drains it."""
+        try:
+            async for request in requests:
+                self._unanswered += len(request.calls)
+                self.accept(request.calls)
+                while self._unanswered > self._limit:
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            self._ended = True
+            self._wake.set()
+
+    async def replies(self) -> list[pb.Reply] | None:
+        """What is ready, at most 512; waits for it. None once the stream has ended and all is answered."""
+        while not self._ready:
+            if self._ended and not self._unanswered:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        taken, self._ready = self._ready[:_REPLIES_AT_ONCE], self._ready[_REPLIES_AT_ONCE:]
+        return taken
+
+    def abandon(self) -> None:
+        """The stream is gone: what still runs has nobody to answer to. Changes under way are not cancelled."""
+        self._ready.clear()
+
+    def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
+        self._ready.append(
+            pb.Reply(id=id_, response=response or b"") if error is None else pb.Reply(id=id_, error=error)
+        )
+        self._unanswered -= 1
+        self._wake.set()
+        self._room.set()
 
 
 def _timeout(call: pb.Call) -> float:

@@ -21,12 +21,12 @@ log = structlog.get_logger()
 OnReply = Callable[[bytes | None, status_pb2.Status | None], None]
 
 _CALLS_AT_ONCE = 512
-_WAITING_LIMIT = 32_768
+WAITING_LIMIT = 32_768
 _SWEEP_SECONDS = 0.1
 # Kept for callers whose deadline is over on both sides: the server answers first, the client gives up a little later.
 _PATIENCE = 0.25
 
-_OVERLOADED = make_status(
+OVERLOADED = make_status(
     grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many calls are waiting for this node", retry_after=0.2
 )
 BROKEN = make_status(
@@ -35,7 +35,7 @@ BROKEN = make_status(
     "the connection broke before the answer came; retry with the same op_id",
 )
 LATE = make_status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN", "no answer came in time; retry with the same op_id")
-_UNREACHED = make_status(
+UNREACHED = make_status(
     grpc.StatusCode.UNAVAILABLE, "NODE_UNREACHABLE", "the node could not be reached; nothing was done", retry_after=0.2
 )
 
@@ -79,8 +79,8 @@ class CallStream:
         timeout: float = 5.0,
     ) -> None:
         """Sends a call with the next batch; `on_reply` is called once, on the loop, never from within `submit`."""
-        if len(self._waiting) >= _WAITING_LIMIT:
-            asyncio.get_running_loop().call_soon(on_reply, None, _OVERLOADED)
+        if len(self._waiting) >= WAITING_LIMIT:
+            asyncio.get_running_loop().call_soon(on_reply, None, OVERLOADED)
             return
         self._next_id = id_ = self._next_id + 1
         self._waiting[id_] = _Waiting(on_reply, time.monotonic() + timeout)
@@ -105,7 +105,7 @@ class CallStream:
             await keep_running(f"call stream to {name}", self._attempt)
         finally:
             sweeper.cancel()
-            self._fail(lambda waiting: BROKEN if waiting.sent else _UNREACHED)
+            self._fail(lambda waiting: BROKEN if waiting.sent else UNREACHED)
 
     async def _attempt(self) -> None:
         call = self._stub.Exchange(metadata=self._metadata())
@@ -155,7 +155,7 @@ class CallStream:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = time.monotonic() - _PATIENCE
             self._fail(
-                lambda waiting: None if waiting.deadline > now else LATE if waiting.sent else _UNREACHED  # noqa: B023
+                lambda waiting: None if waiting.deadline > now else LATE if waiting.sent else UNREACHED  # noqa: B023
             )
 
     def _fail(self, verdict: Callable[[_Waiting], status_pb2.Status | None]) -> None:

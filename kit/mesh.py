@@ -63,6 +63,28 @@ def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(address, tls.channel_credentials(), options=[*CHANNEL_OPTIONS, *TLS_OPTIONS])
 
 
+class Calls(Protocol):
+    """Where calls to one node go."""
+
+    def __len__(self) -> int:
+        """How many wait for their replies."""
+        ...
+
+    def submit(
+        self,
+        method: str,
+        request: bytes,
+        on_reply: OnReply,
+        *,
+        tenant: str = "",
+        user: str = "",
+        unlimited: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        """See `kit.callstream.CallStream`."""
+        ...
+
+
 class _Held:
     """A call stream, and when it was opened. `used`: since the last time somebody looked; `renewed`: now and then."""
 
@@ -90,11 +112,13 @@ class Mesh:
         self._lent: set[str] = set()  # channels that others hold too
         self.own_address = ""
         """Where this process serves, as the others see it; "" as long as it does not serve."""
+        self.own_calls: Calls | None = None
+        """Where calls to that address go, if not over the wire."""
         self.shares_work = False
         """Whether other nodes may host the same services as this one."""
         self.sharded: Mapping[str, int] = {}
         """Into how many shards services divide their keys: calls of a key go to the node that owns its shard."""
-        CALLS_WAITING.set_function(lambda: sum(len(held.stream) for held in self._streams.values()))
+        CALLS_WAITING.set_function(self._waiting)
 
     @property
     def worker(self) -> str:
@@ -159,11 +183,8 @@ class Mesh:
         else:
             asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
             return
-        held = self._streams.get(address)
-        if held is None:
-            held = self._open(address)
-        held.used = True
-        held.stream.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
+        calls = self.own_calls if address == self.own_address and self.own_calls is not None else self._stream(address)
+        calls.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
 
     def silent_since(self, address: str, asked: float) -> float:
         """For how many seconds nothing came from an address, at most since `asked`, a time of the loop's clock."""
@@ -203,6 +224,13 @@ class Mesh:
         self.submit(method, request, done, key=key, at=at, unlimited=unlimited, timeout=timeout, **who)
         return await future
 
+    def _stream(self, address: str) -> CallStream:
+        held = self._streams.get(address)
+        if held is None:
+            held = self._open(address)
+        held.used = True
+        return held.stream
+
     def _open(self, address: str) -> _Held:
         place, *slot = address.split("#")
         # What an Envoy routes by, see `kit.envoynodes`.
@@ -211,6 +239,9 @@ class Mesh:
         held = _Held(stream, self._crew.start(stream.run(address)), time.monotonic(), renewed=bool(slot))
         self._streams[address] = held
         return held
+
+    def _waiting(self) -> int:
+        return len(self.own_calls or ()) + sum(len(held.stream) for held in self._streams.values())
 
     async def keep_tidy(self) -> None:
         """Ends streams that nothing has used for a while, such as those to nodes that are gone; for ever."""

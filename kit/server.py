@@ -14,17 +14,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from kit.access import Gate
+from kit.access import Gate, rule_of
 from kit.caller import Caller
 from kit.callserver import CallServicer
 from kit.clock import Clock, SystemClock
 from kit.errors import ErrorTable
 from kit.guard import Guard
+from kit.localcalls import LocalCalls
 from kit.reflection import MethodAwarePool
 from kit.tls import Tls
 from kit.tokens import Verifier
 from plaudit.edge.v1 import call_service_pb2_grpc
 
+_EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 BatchHandler = Callable[[Sequence[tuple[Any, Caller]]], Awaitable[Sequence[Any]]]
 
 
@@ -68,6 +70,12 @@ class Server:
     address: str
     services: tuple[str, ...]
     health: HealthServicer
+    _calls: CallServicer
+    _gate: Gate
+
+    def local_calls(self, metadata: Sequence[tuple[str, str]]) -> LocalCalls:
+        """Calls of this process to itself, as whoever the metadata says; raises Unauthenticated or Forbidden."""
+        return LocalCalls(self._calls, self._gate.admit(rule_of(_EXCHANGE), metadata))
 
     async def not_ready(self) -> None:
         """Answers health checks with NOT_SERVING from now on."""
@@ -127,7 +135,7 @@ async def serving(
     for name in ["", *names]:
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield Server(address, tuple(names), health)
+        yield Server(address, tuple(names), health, calls, guard.gate)
     finally:
         await health.enter_graceful_shutdown()
         calls.drain()

@@ -122,6 +122,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
             )
         )
         mesh.own_address = settings.advertise or server.address
+        mesh.own_calls = server.local_calls(mesh.metadata())
         registry = settings.registry or server.address
         await _find_each_other(stack, settings, mesh, server, registry)
         await stack.enter_async_context(attachment.running(mesh, registry, mesh.own_address, server.services))

@@ -120,7 +120,8 @@ class FeedLane:
         elif self._kept and self._kept[0].position == self.published + 1:
             self._under_way = Publish(list(self._kept)[: self._limits.at_once])
             # At the same moments for all shards of a node.
-            self._paced_until = (now // self._limits.pace_seconds + 1) * self._limits.pace_seconds
+            pace = self._limits.pace_seconds
+            self._paced_until = (now // pace + 1) * pace if pace else now
         else:
             self._under_way = Read(self.published, self._limits.at_once, "feed")
         return self._under_way

@@ -1,0 +1,70 @@
+"""Calls of a process to itself: the same checks and the same batches as on a call stream, without a wire."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+
+from google.rpc import status_pb2
+
+from kit.caller import CURRENT, Caller
+from kit.callserver import Accepted, CallServicer
+from kit.callstream import OVERLOADED, UNREACHED, WAITING_LIMIT, OnReply
+from plaudit.edge.v1 import call_service_pb2 as pb
+
+
+class LocalCalls(Accepted):
+    """Stands for a `CallStream` to the process itself; `service` is who calls. Made by `kit.server.Server`."""
+
+    def __init__(self, servicer: CallServicer, service: Caller) -> None:
+        super().__init__(servicer.methods, service)
+        self._draining = servicer.draining
+        self._loop = asyncio.get_running_loop()
+        # Handlers see the service as the caller, and nothing of whoever happened to submit first.
+        self._context = copy_context()
+        self._context.run(CURRENT.set, service)
+        self._next_id = 0
+        self._pending: list[pb.Call] = []
+        self._waiting: dict[int, OnReply] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def submit(
+        self,
+        method: str,
+        request: bytes,
+        on_reply: OnReply,
+        *,
+        tenant: str = "",
+        user: str = "",
+        unlimited: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        """See `CallStream.submit`: what comes in one turn of the loop is one batch."""
+        refused = OVERLOADED if len(self._waiting) >= WAITING_LIMIT else UNREACHED if self._draining.is_set() else None
+        if refused is not None:
+            self._loop.call_soon(on_reply, None, refused)
+            return
+        self._next_id = id_ = self._next_id + 1
+        self._waiting[id_] = on_reply
+        if not self._pending:
+            self._loop.call_soon(self._flush, context=self._context)
+        self._pending.append(
+            pb.Call(
+                id=id_,
+                method=method,
+                request=request,
+                user=user,
+                tenant=tenant,
+                timeout_ms=int(timeout * 1000),
+                unlimited=unlimited,
+            )
+        )
+
+    def _flush(self) -> None:
+        calls, self._pending = self._pending, []
+        self.accept(calls)
+
+    def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
+        self._waiting.pop(id_)(response, error)

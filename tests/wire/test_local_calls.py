@@ -1,0 +1,133 @@
+"""Calls of a process to itself: the checks and answers of a call stream, without a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.caller import Caller
+from kit.errors import Problem, RemoteError, Unauthenticated, Unavailable
+from kit.mesh import Mesh, connected
+from kit.nodes import StaticNodes
+from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import Keys, open_keys
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+
+SERVICE = "plaudit.reaction.v1.ReactionService"
+TOGGLE = f"/{SERVICE}/ToggleReaction"
+REQUEST = pb.ToggleReactionRequest(target="messages/1", emoji="👍").SerializeToString()
+
+
+class Batches(pb_grpc.ReactionServiceServicer):
+    """Takes toggles by batches and keeps who called."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[Caller]] = []
+        self.answer: Problem | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def many(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> Sequence[Any]:
+        self.seen.append([who for _, who in calls])
+        await self.gate.wait()
+        return [self.answer or pb.ToggleReactionResponse(on=True) for _ in calls]
+
+
+@pytest.fixture(name="keys")
+def fixture_keys(tmp_path: Path) -> Keys:
+    return open_keys(tmp_path / "keys")
+
+
+@asynccontextmanager
+async def rig(keys: Keys, scopes: Sequence[str] = ("act-as", "tenants")) -> AsyncIterator[tuple[Mesh, Batches]]:
+    """A process that serves and calls itself; over a wire there would be nobody."""
+    servicer = Batches()
+    hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server, batches={"ToggleReaction": servicer.many})
+    token = keys.minter().mint_service("gateway", tuple(scopes))
+    async with (
+        connected(StaticNodes("localhost:1"), lambda: token) as mesh,
+        serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server,
+    ):
+        mesh.own_address = "localhost:1"
+        mesh.own_calls = server.local_calls(mesh.metadata())
+        yield mesh, servicer
+
+
+async def toggle(mesh: Mesh, user: str = "alice", request: bytes = REQUEST, timeout: float = 5.0) -> bool:
+    answer = await mesh.call(TOGGLE, request, user=user, tenant="default", timeout=timeout)
+    return pb.ToggleReactionResponse.FromString(answer).on
+
+
+async def test_calls_of_one_turn_are_one_batch_and_each_has_its_caller(keys: Keys) -> None:
+    async with rig(keys) as (mesh, servicer):
+        assert await asyncio.gather(*(toggle(mesh, f"user{n}") for n in range(3))) == [True] * 3
+        assert [[who.user for who in batch] for batch in servicer.seen] == [["user0", "user1", "user2"]]
+        # The user's own call, with nothing of the service's rights.
+        assert servicer.seen[0][0] == Caller("default", "user0")
+
+
+async def test_the_reply_never_comes_from_within_submit(keys: Keys) -> None:
+    async with rig(keys) as (mesh, _):
+        heard: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        mesh.submit(TOGGLE, REQUEST, lambda response, _: heard.set_result(response), user="alice", tenant="default")
+        assert not heard.done()
+        assert await heard
+
+
+@pytest.mark.parametrize(
+    ("scopes", "request_", "reason"),
+    [
+        (("tenants",), REQUEST, "ACT_AS_REQUIRED"),
+        (("act-as", "tenants"), b"\xff\xff", "INVALID_REQUEST"),
+        (("act-as", "tenants"), pb.ToggleReactionRequest(target="").SerializeToString(), "INVALID_REQUEST"),
+    ],
+)
+async def test_what_a_stream_refuses_is_refused(
+    keys: Keys, scopes: Sequence[str], request_: bytes, reason: str
+) -> None:
+    async with rig(keys, scopes) as (mesh, servicer):
+        with pytest.raises(RemoteError) as caught:
+            await toggle(mesh, request=request_)
+        assert caught.value.reason == reason
+        assert not servicer.seen
+
+
+async def test_who_has_no_token_gets_no_local_calls(keys: Keys) -> None:
+    async with serving([], verifier=keys.verifier()) as server:
+        with pytest.raises(Unauthenticated):
+            server.local_calls(())
+
+
+async def test_a_failure_of_the_handler_is_its_own_answer(keys: Keys) -> None:
+    async with rig(keys) as (mesh, servicer):
+        servicer.answer = Unavailable("not now", retry_after=0.5)
+        with pytest.raises(RemoteError) as caught:
+            await toggle(mesh)
+        assert (caught.value.message, caught.value.retry_after) == ("not now", 0.5)
+
+
+async def test_a_call_that_takes_too_long_ends_in_time(keys: Keys) -> None:
+    async with rig(keys) as (mesh, servicer):
+        servicer.gate.clear()
+        with pytest.raises(RemoteError):
+            await toggle(mesh, timeout=0.05)
+
+
+async def test_a_server_that_stops_takes_no_more_and_says_that_nothing_was_done(keys: Keys) -> None:
+    async with connected(StaticNodes("localhost:1"), lambda: "") as mesh:
+        servicer = Batches()
+        hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server)
+        token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
+        async with serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server:
+            mesh.own_address = "localhost:1"
+            mesh.own_calls = server.local_calls((("authorization", f"Bearer {token}"),))
+        with pytest.raises(RemoteError) as caught:
+            await toggle(mesh)
+        assert caught.value.reason == "NODE_UNREACHABLE"
+        assert len(mesh.own_calls) == 0
