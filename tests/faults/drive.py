@@ -119,6 +119,7 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
             acked = load.tally.acked - so_far
             if acked >= plan.least * plan.before:
                 break
+        load.is_warm()
         run.mark("fault")
         await fault(run)
         run.mark("healed")

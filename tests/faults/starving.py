@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,8 @@ import redis
 
 from tests.faults.backends import Backends
 from tests.faults.drive import Fault, Run
+
+_REFUSED = {"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
 
 
 def _backends(run: Run) -> Backends:
@@ -88,6 +91,20 @@ def told_redis(*commands: Callable[[redis.Redis], object]) -> Fault:
                 await asyncio.sleep(run.plan.during / 3)  # the time of the fault
 
     return fault
+
+
+def refusing_nothing(fault: Fault) -> Fault:
+    """A fault of something derived: while it lasts, no change is refused, and none has an unknown outcome."""
+
+    async def watched(run: Run) -> None:
+        before = Counter(run.load.tally.reasons)
+        await fault(run)
+        refused = run.load.tally.reasons - before
+        run.wrong += [
+            f"{times} changes were answered {what}" for what, times in refused.items() if _REFUSED & {*what.split()}
+        ]
+
+    return watched
 
 
 async def flushed_at_rest(run: Run) -> None:

@@ -73,10 +73,16 @@ FAULTS = (
     _on_engines("F2", "counter node dies at every step", breaking.crashes("counter_svc")),
     _on_engines("F2", "fan-out node dies at every step", breaking.crashes("fanout_svc")),
     _on_engines("F2", "registry dies at every step", breaking.crashes("session_registry")),
-    _on_engines("F3", "FLUSHALL", starving.told_redis(lambda client: client.flushall())),
+    *(
+        # At a rate that the machine has time for, so that what is refused is refused for want of Redis.
+        _on_engines("F3", what, starving.refusing_nothing(fault), rate=140, least=90)
+        for what, fault in (
+            ("FLUSHALL", starving.told_redis(lambda client: client.flushall())),
+            ("SCRIPT FLUSH", starving.told_redis(lambda client: client.script_flush())),
+            ("Redis restarted empty", starving.restarted("redis")),
+        )
+    ),
     _on_engines("F3", "FLUSHALL at rest", starving.flushed_at_rest),
-    _on_engines("F3", "SCRIPT FLUSH", starving.told_redis(lambda client: client.script_flush())),
-    _on_engines("F3", "Redis restarted empty", starving.restarted("redis")),
     _on_engines(
         "F4",
         "Redis slow",
