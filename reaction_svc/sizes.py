@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kit.ledger.calls import ENTRY_BYTES
+from kit.ledger.batching import ENTRY_BYTES
 from reaction_svc.domain import Action, Key, Op
 
 EMOJI_BYTES = 32
@@ -20,7 +20,7 @@ _ROW_BYTES = EMOJI_BYTES + 28
 
 
 class EntrySizer:
-    """See `kit.ledger.calls.Sizer`. A target has at most `max_emoji` distinct emoji."""
+    """See `kit.ledger.ports.Sizer`. A target has at most `max_emoji` distinct emoji."""
 
     def __init__(self, max_emoji: int) -> None:
         self._max_emoji = max_emoji

@@ -7,64 +7,22 @@ before its entry is durable.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
-from kit.ledger.calls import CallQueue, PendingCall, answer_all, commands_of, fail_all
+from kit.ledger.batching import Batch, Batcher
+from kit.ledger.calls import CallQueue, PendingCall, fail_all
 from kit.ledger.effects import Append, Effect, Load, Read, Tail
 from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry
+from kit.ledger.events import Answered, Event, Landed, StartOver
 from kit.ledger.lanes import Backoff
 from kit.ledger.limits import ShardLimits
-from kit.ledger.ports import Decision, Model, Page
+from kit.ledger.ports import Model, Page
+from kit.ledger.replay import PAGE, check_order
 
-PAGE = 64
 _NEVER = float("inf")
-
-
-class Batch:
-    """Calls that are decided together."""
-
-    def __init__(self, calls: list[PendingCall]) -> None:
-        self.calls = calls
-        self.commands: list[Any] = commands_of(calls)
-        self.seen = -1
-        """The version of the state for which nothing has to be loaded."""
-        self.decision: Decision | None = None
-        self.entry: Entry | None = None
-        self.is_resent = False
-        """Whether an earlier attempt of its append may have landed."""
-
-    def extend(self, calls: Sequence[PendingCall]) -> None:
-        """More calls are decided with it."""
-        self.calls += calls
-        self.commands += commands_of(calls)
-
-    def acknowledge(self) -> None:
-        """Gives each call its answers."""
-        assert self.decision is not None
-        answer_all(self.calls, self.decision.answers)
-
-
-class Landed(NamedTuple):
-    """Entries are part of the state now. `batch`: of this node's own append; None for those of other nodes."""
-
-    entries: Sequence[Entry]
-    batch: Batch | None = None
-
-
-class Answered(NamedTuple):
-    """The answers of a batch are true as of the current position, and need no entry."""
-
-    batch: Batch
-
-
-class StartOver(NamedTuple):
-    """What is in memory is too old: entries behind it were trimmed."""
-
-
-Event = Landed | Answered | StartOver
 
 
 class Deciding:
@@ -83,31 +41,32 @@ class Deciding:
         self.position = 0
         """The last entry that is part of the state."""
         self.last_stamp = 0
-        self.loading: Load | None = None
         self.worked_at = 0.0
         self._model = model
-        self._queue = queue
+        self._batcher = Batcher(model, queue, limits, None if is_atomic else model.sizer)
         self._limits = limits
         self._is_atomic = is_atomic
         self._new_id = new_id
         self._rng = rng
         self._version = 0  # grows with every change of the state in memory
-        self._next: Batch | None = None
         self._current: Batch | None = None
         self._under_way: Effect | None = None
         self._wanted: list[Effect] = []
         self._answered: list[Batch] = []
         self._is_settling = False
         self._is_behind = False
-        self._is_waiting = False  # for earlier answers, so that a small batch grows
         self._backoff = Backoff(rng)
-        self._contended_until = self._linger_until = self._ended_at = 0.0
+        self._contended_until = self._ended_at = 0.0
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
-        busy = self._under_way or self._next or self._current or self._is_behind or self.loading or self._queue
-        return not busy
+        return not (self._under_way or self._current or self._is_behind or self._batcher or self.loading)
+
+    @property
+    def loading(self) -> Load | None:
+        """What is being read for the next batch."""
+        return self._batcher.loading
 
     def serve(self, position: int, last_stamp: int, now: float) -> None:
         """Begins behind an entry."""
@@ -126,25 +85,24 @@ class Deciding:
         `applied`: up to where tables are written; `unpublished`: so many entries are not on the event log.
         """
         self._wanted, self._answered = [], []
-        self._is_waiting = False
+        self._batcher.is_waiting = False
         if self._under_way is None and now >= self._backoff.until:
             self._proceed(now, micros, applied, unpublished)
-        if not self._is_atomic and (self._under_way is not None or self._is_waiting):
+        if not self._is_atomic and (self._under_way is not None or self._batcher.is_waiting):
             self._prepare(applied)
         return self._wanted, self._answered
 
     def next_at(self) -> float:
         """When `poll` may have something to do; infinity: not before something happens."""
-        waits = self._queue or self._next or self._current or self._is_behind
-        if not waits or self._is_waiting or self._under_way is not None or self.loading is not None:
+        waits = self._batcher or self._current or self._is_behind
+        if not waits or self._batcher.is_waiting or self._under_way is not None or self.loading is not None:
             return _NEVER
-        return max(self._backoff.until, self._contended_until, self._linger_until)
+        return max(self._backoff.until, self._contended_until, self._batcher.linger_until)
 
     def done(self, effect: Effect, result: Any, now: float) -> Event | None:
         """An effect has succeeded; says what follows from it. Raises CorruptEntry, NewerFormat."""
-        if effect is self.loading and isinstance(effect, Load):
-            self.loading = None
-            self._model.loaded(effect.need, result)
+        if effect is self.loading:
+            self._batcher.loaded(result)
             self._version += 1
             return None
         if effect is not self._under_way:
@@ -170,11 +128,8 @@ class Deciding:
     def failed(self, effect: Effect, error: Exception, now: float) -> None:
         """An effect has failed with Unavailable or OutcomeUnknown."""
         if effect is self.loading:
-            self.loading = None
-            batch, self._next = self._next, None
+            self._batcher.load_failed(_nothing_done(error))
             self._backoff.failed(now)
-            if batch is not None:
-                fail_all(batch.calls, _nothing_done(error))
             return
         if effect is not self._under_way:
             return
@@ -198,10 +153,8 @@ class Deciding:
         waiting: list[PendingCall] = []
         if self._current is not None:
             (decided if self._current.entry is not None else waiting).extend(self._current.calls)
-        if self._next is not None:
-            waiting.extend(self._next.calls)
-        self._current = self._next = None
-        return decided, waiting
+        self._current = None
+        return decided, [*waiting, *self._batcher.abandon()]
 
     def _proceed(self, now: float, micros: int, applied: int, unpublished: int) -> None:
         entry = self._current.entry if self._current is not None else None
@@ -211,68 +164,25 @@ class Deciding:
             self._append()  # the same once more
         elif self._is_behind:
             self._want(Read(self.position, PAGE, "catch up"))
-        elif now >= self._contended_until and not self._lingers(now, applied):
+        elif now >= self._contended_until and not self._batcher.lingers(
+            now, self._ended_at, are_answers_due=applied < self.position and not self._is_atomic
+        ):
             while (batch := self._prepare(applied)) is not None:
-                self._next = None
+                self._batcher.take()
                 if not self._decide(batch, now, micros, applied, unpublished):
                     return
 
-    def _lingers(self, now: float, applied: int) -> bool:
-        """Whether few commands wait for more: those whose answers are on their way soon bring the next."""
-        waiting = self._queue.commands + (len(self._next.commands) if self._next is not None else 0)
-        if not waiting or waiting >= self._limits.few:
-            self._linger_until = 0.0
-            return False
-        if applied < self.position and not self._is_atomic:
-            self._is_waiting = True
-            return True
-        if not self._linger_until and now - self._ended_at < self._limits.quiet_seconds:
-            self._linger_until = now + self._limits.linger_seconds
-        if now < self._linger_until:
-            return True
-        self._linger_until = 0.0
-        return False
-
     def _prepare(self, applied: int) -> Batch | None:
-        """The next batch once all it needs is in memory; asks for what is missing."""
-        if self.loading is not None:
+        ready = self._batcher.prepare(self._version, applied, is_busy=self._under_way is not None)
+        if isinstance(ready, Load):
+            self._wanted.append(ready)
             return None
-        self._fill()
-        batch = self._next
-        if batch is None:
-            return None
-        if batch.seen != self._version:
-            need = self._model.need(batch.commands)
-            if need is not None:
-                self.loading = Load(need, applied)
-                self._wanted.append(self.loading)
-                return None
-            batch.seen = self._version
-        return batch
-
-    def _fill(self) -> None:
-        """Takes what has come meanwhile into the next batch, but nothing it would have to be held up for."""
-        batch = self._next
-        room = self._limits.commands_at_once - (len(batch.commands) if batch is not None else 0)
-        if not self._queue or room <= 0 or not (calls := self._queue.take(room)):
-            return
-        if batch is None:
-            self._next = Batch(calls)
-        elif batch.seen != self._version or self._model.need(commands_of(calls)) is None:
-            batch.extend(calls)
-        elif self._under_way is None:
-            self._queue.put_back(calls)
-        else:
-            batch.extend(calls)
-            batch.seen = -1
+        return ready
 
     def _decide(self, batch: Batch, now: float, micros: int, applied: int, unpublished: int) -> bool:
         """Decides a batch; True where nothing has to be done for it and the next may be decided."""
-        live = [call for call in batch.calls if call.is_live()]
-        if len(live) < len(batch.calls):
-            batch.calls, batch.commands = live, commands_of(live)
-            if not live:
-                return True
+        if not batch.forget_dead():
+            return True
         if self.position - applied >= self._limits.unapplied:
             fail_all(batch.calls, Overloaded("the tables cannot keep up; nothing was done", retry_after=0.2))
             return True
@@ -369,25 +279,16 @@ class Deciding:
 
     def _undo(self) -> None:
         """The current batch was not appended: it is decided again, and with it what came behind it."""
-        decided, waiting = self.abandon()
-        for call in decided:
+        batch, self._current = self._current, None
+        assert batch is not None
+        for call in batch.calls:
             call.is_decided = False
-        self._queue.put_back([*decided, *waiting])
+        self._batcher.put_back(batch.calls)
 
     def _fail_current(self, error: Exception) -> None:
         batch, self._current = self._current, None
         if batch is not None:
             fail_all(batch.calls, error)
-
-
-def check_order(entries: Sequence[Entry], first: int, last_stamp: int) -> None:
-    """Raises CorruptEntry unless positions begin at `first` without a gap and stamps grow."""
-    for place, entry in enumerate(entries, start=first):
-        if entry.position != place:
-            raise CorruptEntry(f"entry {place} is missing")
-        if entry.stamp <= last_stamp:
-            raise CorruptEntry(f"the stamp of entry {place} is not above the one before")
-        last_stamp = entry.stamp
 
 
 def _nothing_done(error: Exception) -> Problem:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from kit.ledger.calls import Sizer
 from kit.ledger.entry import Entry
 
 
@@ -93,6 +92,14 @@ class Feed(Protocol):
 
     async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
         """Appends entries in order; returns when all are durable there. Raises Unavailable or OutcomeUnknown."""
+        ...
+
+
+class Sizer(Protocol):
+    """How large one entry can become."""
+
+    def add(self, commands: Sequence[Any]) -> int:
+        """The bytes that it takes at most with these commands behind those that were added before."""
         ...
 
 

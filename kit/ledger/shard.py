@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.ledger.batching import Batch
 from kit.ledger.calls import CallQueue, PendingCall, fail_all
-from kit.ledger.deciding import PAGE, Answered, Batch, Deciding, Event, Landed, StartOver, check_order
+from kit.ledger.deciding import Deciding
 from kit.ledger.effects import Effect, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
+from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry, NewerFormat, ShardNotServed
-from kit.ledger.lanes import Backoff, FeedLane, MarkLane, TableLane
+from kit.ledger.events import Answered, Event, Landed, StartOver
+from kit.ledger.lanes import FeedLane, MarkLane, TableLane
 from kit.ledger.limits import ShardLimits
-from kit.ledger.ports import Model, Page, Watermarks
+from kit.ledger.ports import Model, Watermarks
+from kit.ledger.replay import Replay
 
 _NEVER = float("inf")
 _SOON = 0.02
-_REPLAYS = 3  # attempts to find where to begin, while another node trims
 
 
 class State(Enum):
@@ -66,7 +69,7 @@ class Shard:
         self._new_id = new_id
         self._rng = rng
         # Entries of an atomic store go to no other event log, whose records have a limit.
-        self._queue: CallQueue = CallQueue(limits.commands_waiting, None if is_atomic else model.sizer)
+        self._queue: CallQueue = CallQueue(limits.commands_waiting)
         self._reset()
 
     def _reset(self) -> None:
@@ -81,10 +84,7 @@ class Shard:
         self._marks = MarkLane(self._rng, self._limits.marks)
         self._looking: Tail | None = None
         self._looked_at = 0.0
-        self._replaying: Effect | None = None
-        self._found: Watermarks | None = None
-        self._replays = 0
-        self._backoff = Backoff(self._rng)
+        self._replay = Replay(self._rng)
 
     @property
     def position(self) -> int:
@@ -134,7 +134,7 @@ class Shard:
         if self.state in (State.IDLE, State.STOPPED):
             return []
         if self.state is State.REPLAYING:
-            return self._poll_replay(now)
+            return self._replay.poll(now)
         applied, position = self._tables.applied, self.position
         wanted, answered = self._deciding.poll(now, micros, applied, position - self._feed.published)
         if answered:
@@ -157,7 +157,7 @@ class Shard:
         if self.state in (State.IDLE, State.STOPPED):
             return _NEVER
         if self.state is State.REPLAYING:
-            return _NEVER if self._replaying is not None else self._backoff.until
+            return self._replay.next_at()
         times = [self._deciding.next_at()]
         if not self._is_atomic:
             times.append(self._tables.next_at(self.position))
@@ -187,9 +187,8 @@ class Shard:
             return
         if self.away_since is None and not isinstance(effect, Publish):
             self.away_since = now
-        if effect is self._replaying:
-            self._replaying = None
-            self._backoff.failed(now)
+        if self._replay.is_reading(effect):
+            self._replay.failed(now)
             # Whoever waits is answered at once, with nothing done.
             fail_all(self._queue.drain(), Unavailable(str(error), retry_after=0.5))
         elif effect is self._looking:
@@ -203,13 +202,8 @@ class Shard:
             self._deciding.failed(effect, error, now)
 
     def _take(self, effect: Effect, result: Any, now: float) -> None:
-        if effect is self._replaying:
-            self._replaying = None
-            self._backoff.succeeded()
-            if isinstance(effect, ReadMarks):
-                self._found = result
-            else:
-                self._replayed(result, now)
+        if self._replay.is_reading(effect):
+            self._replayed(self._replay.done(result), now)
         elif effect is self._looking:
             self._looking, self._looked_at = None, now
             self._deciding.fall_behind(result)
@@ -249,44 +243,29 @@ class Shard:
         loading = self._deciding.loading
         self._model.release(applied if loading is None else min(loading.base, applied))
 
-    def _poll_replay(self, now: float) -> list[Effect]:
-        if self._replaying is not None or now < self._backoff.until:
-            return []
-        if self._found is None:
-            self._replaying = ReadMarks("replay")
-        else:
-            # From the one before: its stamp is needed, and it is never trimmed.
-            self._replaying = Read(self.position or max(0, min(self._found) - 1), PAGE, "replay")
-        return [self._replaying]
-
-    def _replayed(self, page: Page, now: float) -> None:
-        found, deciding = self._found or Watermarks(), self._deciding
-        first = deciding.position + 1 if deciding.position else max(1, min(found))
-        is_there = page.entries and page.entries[0].position == first
-        if page.tail >= first and not is_there and self._replays < _REPLAYS:
-            # Another node has trimmed since the watermarks were read.
-            replays = self._replays + 1
+    def _replayed(self, entries: Sequence[Entry] | None, now: float) -> None:
+        replay = self._replay
+        if entries is None:
             self._reset()
-            self._replays = replays
+            self._replay = replay
             return
-        if page.tail < max(found) or (page.tail >= first and not is_there):
-            raise CorruptEntry(f"entry {first} is missing, the last one is {page.tail}")
-        check_order(page.entries, first, deciding.last_stamp)
-        for entry in page.entries:
-            deciding.position, deciding.last_stamp = entry.position, entry.stamp
+        found = replay.found or Watermarks()
+        for entry in entries:
+            self._deciding.position = entry.position
             if entry.position > found.applied:
                 self._model.replay(entry)
             if entry.position > found.published:
                 self._feed.committed(entry, is_owner=self.is_owner, now=now)
-        if deciding.position >= page.tail:
+        if replay.is_complete:
             self._serve(found, now)
 
     def _serve(self, found: Watermarks, now: float) -> None:
-        self._tables.applied = self.position if self._is_atomic else found.applied
-        self._feed.published = self.position if self._is_atomic else found.published
+        position = self._replay.position
+        self._tables.applied = position if self._is_atomic else found.applied
+        self._feed.published = position if self._is_atomic else found.published
         self._marks.start(found, now)
         self._looked_at = now
-        self._deciding.serve(self.position, self._deciding.last_stamp, now)
+        self._deciding.serve(position, self._replay.last_stamp, now)
         self.state = State.SERVING
 
     def _watermarks(self) -> Watermarks:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kit.clock import ManualClock
 from kit.eventlog import EventLog
 from kit.ids import new_id
-from kit.ledger.calls import ENTRY_BYTES
+from kit.ledger.batching import ENTRY_BYTES
 from reaction_svc.domain import Action, Op, Outcome, Refusal
 from reaction_svc.ports import Own, Tally
 from tests.contract.reaction_engine import Store

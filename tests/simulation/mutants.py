@@ -9,9 +9,11 @@ from unittest.mock import patch
 
 from kit.errors import Unavailable
 from kit.ledger import routing
-from kit.ledger.deciding import Batch, Deciding, Event, Landed
+from kit.ledger.batching import Batch
+from kit.ledger.deciding import Deciding
 from kit.ledger.effects import Append, Effect, Publish
 from kit.ledger.entry import Entry
+from kit.ledger.events import Event, Landed
 from kit.ledger.lanes import FeedLane
 from kit.ledger.ports import Page
 from kit.ledger.shard import Shard

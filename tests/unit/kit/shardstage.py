@@ -101,7 +101,7 @@ class Texts:
 
 
 class Lengths:
-    """See `kit.ledger.calls.Sizer`: texts are as long as they are."""
+    """See `kit.ledger.ports.Sizer`: texts are as long as they are."""
 
     def __init__(self) -> None:
         self._bytes = 0

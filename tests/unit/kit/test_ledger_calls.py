@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 
 from kit.errors import Overloaded
-from kit.ledger.calls import ENTRY_BYTES, CallQueue
+from kit.ledger.batching import ENTRY_BYTES, Batch
+from kit.ledger.calls import CallQueue
 from tests.unit.kit.shardstage import Call, Lengths
 
 HALF = "a" * (ENTRY_BYTES // 2)
 
 
-def queue_of(*calls: Call, is_sized: bool = True) -> CallQueue:
-    queue = CallQueue(100, Lengths if is_sized else None)
+def queue_of(*calls: Call) -> CallQueue:
+    queue = CallQueue(100)
     for call in calls:
         queue.add(call)
     return queue
 
 
-def decide(calls: Sequence[Any]) -> None:
-    """The batch with these calls is decided, and the next one begins."""
-    for call in calls:
-        call.is_decided = True
+def sized() -> Batch:
+    return Batch(Lengths())
 
 
-def taken(queue: CallQueue, limit: int = 10) -> list[list[int]]:
+def fill(batch: Batch, queue: CallQueue, limit: int = 10) -> int:
+    """As a shard does it: how many calls were taken."""
+    room = limit - len(batch.commands)
+    calls = queue.take(room, batch.fits, at_least_one=not batch.calls) if room > 0 else []
+    batch.extend(calls)
+    return len(calls)
+
+
+def taken(queue: CallQueue, limit: int = 10, *, is_sized: bool = True) -> list[list[int]]:
     """The lengths of the commands of each call of each batch, until nothing is left."""
     batches = []
     while queue:
-        calls = queue.take(limit)
-        batches.append([sum(map(len, call.commands)) for call in calls])
-        decide(calls)
+        batch = sized() if is_sized else Batch(None)
+        fill(batch, queue, limit)
+        batches.append([sum(map(len, call.commands)) for call in batch.calls])
     assert queue.commands == 0
     return batches
 
@@ -48,7 +52,7 @@ def test_a_call_that_is_too_large_alone_is_decided_alone() -> None:
 
 
 def test_without_a_sizer_only_commands_are_counted() -> None:
-    batches = taken(queue_of(*[Call(HALF) for _ in range(5)], is_sized=False), limit=4)
+    batches = taken(queue_of(*[Call(HALF) for _ in range(5)]), limit=4, is_sized=False)
     assert [len(batch) for batch in batches] == [4, 1]
 
 
@@ -56,45 +60,43 @@ def test_without_a_sizer_only_commands_are_counted() -> None:
 def test_a_batch_has_at_most_so_many_commands_unless_one_call_brings_more(limit: int) -> None:
     queue = queue_of(*[Call("a", "b", "c") for _ in range(4)], Call("a"))
     while queue:
-        batch = queue.take(limit)
-        decide(batch)
-        assert sum(len(call.commands) for call in batch) <= limit or len(batch) == 1
+        batch = sized()
+        fill(batch, queue, limit)
+        assert len(batch.commands) <= limit or len(batch.calls) == 1
 
 
 def test_calls_that_nobody_waits_for_are_left_out_and_take_no_room() -> None:
     gone, large = Call("a", "b"), Call(HALF, HALF)
     queue = queue_of(gone, large, Call(HALF), Call(HALF))
     gone.has_expired = large.has_expired = True
-    assert len(queue.take(10)) == 2
+    assert fill(sized(), queue) == 2
     assert (bool(queue), queue.commands) == (False, 0)
 
 
 def test_a_batch_that_is_filled_little_by_little_has_one_bound() -> None:
-    queue = queue_of(Call(HALF))
-    first = queue.take(10)
+    queue, batch = queue_of(Call(HALF)), sized()
+    fill(batch, queue)
     for _ in range(2):
         queue.add(Call(HALF))
-    second = queue.take(9)
-    assert (len(second), queue.take(8)) == (1, [])
-    decide([*first, *second])
-    assert len(queue.take(10)) == 1
+    assert [fill(batch, queue), fill(batch, queue)] == [1, 0]
+    assert fill(sized(), queue) == 1
 
 
 def test_a_call_with_more_commands_than_there_is_room_for_waits_for_the_next_batch() -> None:
-    queue = queue_of(Call("a"), Call("b", "c", "d"))
-    first = queue.take(2)
-    assert (len(first), queue.take(1)) == (1, [])
-    decide(first)
-    assert len(queue.take(2)) == 1
+    queue, batch = queue_of(Call("a"), Call("b", "c", "d")), sized()
+    assert [fill(batch, queue, 2), fill(batch, queue, 2)] == [1, 0]
+    assert fill(sized(), queue, 2) == 1
 
 
-def test_calls_that_were_put_back_or_answered_are_in_the_batch_no_more() -> None:
-    queue = queue_of(Call(HALF), Call(HALF), Call(HALF))
-    queue.put_back(queue.take(10))
-    answered, waiting = queue.take(10)
-    answered.answer(["done"])
-    assert len(queue.take(10)) == 1
-    assert waiting.is_live()
+def test_calls_that_were_put_back_come_first_again() -> None:
+    first, second = Call("a"), Call("b")
+    queue, batch = queue_of(first), sized()
+    fill(batch, queue)
+    queue.add(second)
+    queue.put_back(batch.calls)
+    again = sized()
+    fill(again, queue)
+    assert (again.calls, again.commands, queue.commands) == ([first, second], ["a", "b"], 0)
 
 
 def test_more_commands_than_may_wait_are_refused() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kit.ledger.calls import ENTRY_BYTES
+from kit.ledger.batching import ENTRY_BYTES
 from kit.ledger.node import Executed
 from kit.ledger.opids import timed_at
 from reaction_svc.codec import EventCodec

@@ -1,0 +1,154 @@
+"""Calls gathered for one entry: the next batch fills until it is decided. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kit.errors import Problem
+from kit.ledger.calls import CallQueue, PendingCall, answer_all, commands_of, fail_all
+from kit.ledger.effects import Load
+from kit.ledger.entry import Entry
+from kit.ledger.limits import ShardLimits
+from kit.ledger.ports import Decision, Model, Sizer
+
+ENTRY_BYTES = 1_000_000
+"""What an entry may take at most: its record on the event log stays below the limit of Kafka, 1 MiB."""
+
+
+class Batch:
+    """Calls that are decided together."""
+
+    def __init__(self, sizer: Sizer | None) -> None:
+        """None: the entry may have any size."""
+        self.calls: list[PendingCall] = []
+        self.commands: list[Any] = []
+        self.seen = -1
+        """The version of the state for which nothing has to be loaded."""
+        self.decision: Decision | None = None
+        self.entry: Entry | None = None
+        self.is_resent = False
+        """Whether an earlier attempt of its append may have landed."""
+        self._sizer = sizer
+        self._is_full = False
+
+    def fits(self, commands: Sequence[Any]) -> bool:
+        """Whether an entry has room for these, too; asked once for what is then added."""
+        if self._sizer is not None and not self._is_full:
+            self._is_full = self._sizer.add(commands) > ENTRY_BYTES
+        return not self._is_full
+
+    def extend(self, calls: Sequence[PendingCall]) -> None:
+        """More calls are decided with it."""
+        self.calls += calls
+        self.commands += commands_of(calls)
+
+    def forget_dead(self) -> bool:
+        """Leaves out the calls that nobody waits for any more; False: none is left."""
+        live = [call for call in self.calls if call.is_live()]
+        if len(live) < len(self.calls):
+            self.calls, self.commands = live, commands_of(live)
+        return bool(live)
+
+    def acknowledge(self) -> None:
+        """Gives each call its answers."""
+        assert self.decision is not None
+        answer_all(self.calls, self.decision.answers)
+
+
+class Batcher:
+    """Makes the batch that is decided next of the calls that wait. `sizer` makes one for each batch."""
+
+    def __init__(
+        self, model: Model, queue: CallQueue, limits: ShardLimits, sizer: Callable[[], Sizer] | None = None
+    ) -> None:
+        self.loading: Load | None = None
+        self.is_waiting = False
+        """Whether few commands wait for earlier answers: those who get them soon bring the next."""
+        self.linger_until = 0.0
+        self._model = model
+        self._queue = queue
+        self._limits = limits
+        self._make_sizer = sizer
+        self._next: Batch | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._queue) or self._next is not None
+
+    def lingers(self, now: float, ended_at: float, *, are_answers_due: bool) -> bool:
+        """Whether the next batch, which is small, waits for more. The last append ended at `ended_at`."""
+        waiting = self._queue.commands + (len(self._next.commands) if self._next is not None else 0)
+        self.is_waiting = 0 < waiting < self._limits.few and are_answers_due
+        if self.is_waiting:
+            return True
+        if not waiting or waiting >= self._limits.few:
+            self.linger_until = 0.0
+            return False
+        if not self.linger_until and now - ended_at < self._limits.quiet_seconds:
+            self.linger_until = now + self._limits.linger_seconds
+        if now < self.linger_until:
+            return True
+        self.linger_until = 0.0
+        return False
+
+    def prepare(self, version: int, applied: int, *, is_busy: bool) -> Batch | Load | None:
+        """The next batch once all it needs is in memory; a load where that has just been asked for.
+
+        `version` is that of the state, `applied` up to where its tables are written. As long as the shard `is_busy`
+        with an earlier batch, this one may be held up for what its calls need.
+        """
+        if self.loading is not None:
+            return None
+        self._fill(version, is_busy)
+        batch = self._next
+        if batch is None:
+            return None
+        if batch.seen != version:
+            need = self._model.need(batch.commands)
+            if need is not None:
+                self.loading = Load(need, applied)
+                return self.loading
+            batch.seen = version
+        return batch
+
+    def take(self) -> None:
+        """The batch is about to be decided: what comes now is for another."""
+        self._next = None
+
+    def loaded(self, found: Any) -> None:
+        """What was asked for is there."""
+        assert self.loading is not None
+        self._model.loaded(self.loading.need, found)
+        self.loading = None
+
+    def load_failed(self, problem: Problem) -> None:
+        """It could not be read: those who wait for it are told, with nothing done."""
+        self.loading = None
+        fail_all(self.abandon(), problem)
+
+    def put_back(self, calls: Sequence[PendingCall]) -> None:
+        """Calls that were taken are decided later, and what was behind them behind them."""
+        self._queue.put_back([*calls, *self.abandon()])
+
+    def abandon(self) -> list[PendingCall]:
+        """Gives up the next batch; its calls."""
+        batch, self._next = self._next, None
+        return batch.calls if batch is not None else []
+
+    def _fill(self, version: int, is_busy: bool) -> None:
+        """Takes what has come meanwhile, but nothing for which a batch that could go now would have to wait."""
+        if not self._queue:
+            return
+        batch = self._next or Batch(self._make_sizer() if self._make_sizer is not None else None)
+        room = self._limits.commands_at_once - len(batch.commands)
+        calls = self._queue.take(room, batch.fits, at_least_one=not batch.calls) if room > 0 else []
+        if not calls:
+            return
+        if self._next is None or batch.seen != version or self._model.need(commands_of(calls)) is None:
+            batch.extend(calls)
+        elif is_busy:
+            batch.extend(calls)
+            batch.seen = -1
+        else:
+            self._queue.put_back(calls)
+        self._next = batch
