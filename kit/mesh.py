@@ -13,8 +13,7 @@ from google.rpc import status_pb2
 
 from kit.callstream import BROKEN, LATE, CallStream, OnReply
 from kit.errors import make_status, remote_error
-from kit.ledger.routing import routed_key
-from kit.rendezvous import pick
+from kit.ledger.routing import node_of
 from kit.tasks import Crew, crew
 from kit.telemetry import CALLS_WAITING
 from kit.tls import CHANNEL_OPTIONS as TLS_OPTIONS
@@ -179,7 +178,7 @@ class Mesh:
         if len(found) == 1:
             address = found[0]
         elif found:
-            address = pick(routed_key(self.sharded, service, tenant, key), found)
+            address = node_of(self.sharded, service, tenant, key, found)
         else:
             asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
             return

@@ -1,4 +1,4 @@
-"""Which partitions of a topic are this node's: divided among the live nodes of a service by rendezvous hashing."""
+"""Which partitions of a topic are this node's: divided evenly among the live nodes of a service."""
 
 from __future__ import annotations
 
@@ -30,6 +30,29 @@ def is_partition_key(key: str) -> bool:
     return key.startswith("partition/")
 
 
+def partition_in(key: str) -> int:
+    """The partition that a key of `partition_key` names."""
+    return int(key.rpartition("/")[2])
+
+
+@lru_cache(maxsize=256)
+def owners(nodes: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The owner of each of `count` partitions, the same in every process; "" where there are no nodes.
+
+    By rendezvous hashing, but none gets more than its even share: partitions are few, and chance would often give one
+    node all of them. Where a node leaves or comes, most partitions stay where they are.
+    """
+    if not nodes:
+        return ("",) * count
+    room = dict.fromkeys(nodes, -(-count // len(nodes)))
+    found = []
+    for partition in range(count):
+        owner = pick(partition_key(partition), tuple(node for node in nodes if room[node]))
+        room[owner] -= 1
+        found.append(owner)
+    return tuple(found)
+
+
 class Partitions:
     """The division as this node sees it. Two nodes may see it differently for a moment: both may then do the work.
 
@@ -52,26 +75,24 @@ class Partitions:
         seen = self._addresses(self.service), self._own()
         if seen != self._seen:
             self._seen = seen
-            self._mine = frozenset(p for p in range(self.count) if owns(*seen, p))
+            self._mine = self._divided(*seen)
         return self._mine
+
+    def _divided(self, nodes: tuple[str, ...], own: str) -> frozenset[int]:
+        if own and own not in nodes:
+            return frozenset()
+        return frozenset(p for p, owner in enumerate(owners(nodes, self.count)) if owner == own)
 
     def is_mine(self, partition: int) -> bool:
         """Whether a partition is this node's, now."""
         return partition in self.mine()
 
 
-def owns(nodes: tuple[str, ...], own: str, partition: int) -> bool:
-    """Whether the node with the address `own` takes care of a partition, where these nodes are alive."""
-    if not nodes:
-        return own == ""
-    return own in nodes and pick(partition_key(partition), nodes) == own
-
-
 @lru_cache(maxsize=64)
 def together(nodes: tuple[str, ...], count: int) -> tuple[int, ...]:
     """For each of `count` partitions the first one that has the same owner: those can be asked about in one call."""
-    owners = [pick(partition_key(partition), nodes) if nodes else "" for partition in range(count)]
-    return tuple(map(owners.index, owners))
+    found = owners(nodes, count)
+    return tuple(map(found.index, found))
 
 
 class _Held:

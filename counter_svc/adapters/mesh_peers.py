@@ -9,8 +9,7 @@ from counter_svc.domain import Key, Recounted
 from counter_svc.errors import Moved
 from kit.errors import RemoteError
 from kit.mesh import Mesh
-from kit.partitions import partition_key
-from kit.rendezvous import pick
+from kit.partitions import owners
 from kit.target import partition_of
 
 SERVICE = "plaudit.counter.v1.CounterService"
@@ -27,9 +26,9 @@ class MeshPeers:
     async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> Recounted:
         """See `ports.Peers`. Each node is asked for all of its partitions at once."""
         by_node: dict[str, list[int]] = {}
-        nodes = self._mesh.hosts(SERVICE)
+        nodes = owners(self._mesh.hosts(SERVICE), self._count)
         for partition in partitions:
-            by_node.setdefault(pick(partition_key(partition), nodes) if nodes else "", []).append(partition)
+            by_node.setdefault(nodes[partition], []).append(partition)
         if by_node.keys() & {"", self._mesh.own_address}:
             raise Moved("a partition is about to come here", retry_after=0.5)
         targets = drifted = 0

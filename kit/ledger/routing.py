@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kit.partitions import is_partition_key, partition_key
+from kit.partitions import is_partition_key, owners, partition_in
 from kit.rendezvous import pick
 from kit.target import partition_of
 
@@ -23,14 +23,9 @@ def shard_of(tenant: str, key: str, shards: int) -> int:
     return partition_of(tenant, key, shards)
 
 
-def owner_of(shard: int, nodes: tuple[str, ...]) -> str:
-    """The node that owns a shard, by rendezvous hashing; "" where there is none."""
-    return pick(partition_key(shard), nodes) if nodes else ""
-
-
-def destination(shard: int, nodes: tuple[str, ...], own: str, *, is_forwarded: bool) -> str:
+def destination(shard: int, shards: int, nodes: tuple[str, ...], own: str, *, is_forwarded: bool) -> str:
     """The node to forward to; "": it is executed here."""
-    owner = owner_of(shard, nodes)
+    owner = owners(nodes, shards)[shard]
     return "" if is_forwarded or owner == own else owner
 
 
@@ -42,9 +37,13 @@ def is_executed_here(reason: str, *, is_broken: bool) -> bool:
     return is_broken or reason in _NOT_THERE
 
 
-def routed_key(sharded: Mapping[str, int], service: str, tenant: str, key: str) -> str:
-    """The key that routes a call to a node: of a sharded service that of the key's shard, otherwise the key itself."""
+def node_of(sharded: Mapping[str, int], service: str, tenant: str, key: str, nodes: tuple[str, ...]) -> str:
+    """The node that a call with that key goes to: of a sharded service the owner of the key's shard.
+
+    Raises LookupError where there are no nodes.
+    """
     shards = sharded.get(service)
-    if not shards or is_partition_key(key):
-        return key
-    return partition_key(shard_of(tenant, key, shards))
+    if not shards or not nodes:
+        return pick(key, nodes)
+    shard = partition_in(key) if is_partition_key(key) else shard_of(tenant, key, shards)
+    return owners(nodes, shards)[shard]

@@ -14,9 +14,9 @@ from kit.ledger.limits import ShardLimits
 from kit.ledger.memory import MemoryLedgerStore
 from kit.ledger.node import LedgerNode, running_node
 from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
-from kit.ledger.routing import owner_of, shard_of
+from kit.ledger.routing import shard_of
 from kit.mesh import Mesh, connected
-from kit.partitions import Partitions
+from kit.partitions import Partitions, owners
 from kit.server import ServerLimits, serving
 from kit.tokens import Keys
 from reaction_svc.adapters.memory_tables import MemoryTables
@@ -141,5 +141,5 @@ def target_of(owner: Member, nodes: tuple[str, ...]) -> str:
     return next(
         target
         for target in (f"messages/{number}" for number in range(1_000))
-        if owner_of(shard_of(TENANT, target, SHARDS), nodes) == owner.address
+        if owners(nodes, SHARDS)[shard_of(TENANT, target, SHARDS)] == owner.address
     )

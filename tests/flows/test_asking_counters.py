@@ -16,8 +16,7 @@ from fanout_svc.errors import CountsUnreachable
 from kit.errors import Problem
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
-from kit.partitions import partition_key
-from kit.rendezvous import pick
+from kit.partitions import owners
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
 from kit.tokens import open_keys
@@ -63,7 +62,7 @@ class Counters:
         for address, door in self.doors.items():
             for question in door.asked:
                 found = {partition_of(*key, partitions) for key in question}
-                assert {pick(partition_key(partition), nodes) for partition in found} == {address}
+                assert {owners(nodes, PARTITIONS)[partition] for partition in found} == {address}
         assert sorted(key for door in self.doors.values() for part in door.asked for key in part) == sorted(KEYS)
 
 
@@ -102,7 +101,7 @@ async def test_a_counter_that_does_not_answer_keeps_nothing_of_the_others_back(c
     tired = next(iter(counters.doors))
     counters.doors[tired].tired = True
     nodes = tuple(sorted(counters.doors))
-    others = {key for key in KEYS if pick(partition_key(partition_of(*key, PARTITIONS)), nodes) != tired}
+    others = {key for key in KEYS if owners(nodes, PARTITIONS)[partition_of(*key, PARTITIONS)] != tired}
     assert set(await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(dict.fromkeys(KEYS, 1))) == others
     for door in counters.doors.values():
         door.tired = True

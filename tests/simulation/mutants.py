@@ -154,8 +154,8 @@ def a_forwarding_loop() -> Patches:
     """A call that was forwarded is forwarded again."""
     destination = routing.destination
 
-    def again(shard: int, nodes: tuple[str, ...], own: str, *, is_forwarded: bool) -> str:
-        return destination(shard, nodes, own, is_forwarded=False)
+    def again(shard: int, shards: int, nodes: tuple[str, ...], own: str, *, is_forwarded: bool) -> str:
+        return destination(shard, shards, nodes, own, is_forwarded=False)
 
     return [(routing, "destination", again)]
 

@@ -14,6 +14,7 @@ from kit.ledger.effects import Effect
 from kit.ledger.lanes import FeedLimits, MarkLimits
 from kit.ledger.limits import ShardLimits
 from kit.ledger.shard import Shard, State
+from kit.partitions import owners
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.model import ReactionModel, Rules
@@ -171,9 +172,9 @@ class Node:
     def see(self, nodes: tuple[str, ...]) -> None:
         """Learns which nodes are alive."""
         self.view = nodes
+        divided = owners(nodes, len(self.shards))
         for shard in self.shards:
-            owner = routing.owner_of(shard.number, nodes)
-            if owner == self.name and not self.is_leaving:
+            if divided[shard.number] == self.name and not self.is_leaving:
                 shard.begin(self.world.now, is_owner=True)
             elif shard.is_owner:
                 shard.disown(self.world.now)
@@ -196,7 +197,7 @@ class Node:
     def route(self, call: Call) -> None:
         """See `network.Peer`."""
         shard = routing.shard_of(*call.ops[0][:2], len(self.shards))
-        name = routing.destination(shard, self.view, self.name, is_forwarded=call.hops > 0)
+        name = routing.destination(shard, len(self.shards), self.view, self.name, is_forwarded=call.hops > 0)
         if name:
             self._network.forward(self, name, call)
         else:
