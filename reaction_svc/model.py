@@ -166,8 +166,8 @@ class ReactionModel:
         changes = {change.key: change for change in decision.changes}
         self._kept.append(_Kept(position, decision.stamp, changes))
         # Only here, where nothing is under way that rests on what is known.
-        while self._weight > self._rules.weight and len(self._states) > 1:
-            self._weight -= self._states.pop(next(iter(self._states))).weight
+        if self._weight > self._rules.weight:
+            self._forget_targets()
 
     def replay(self, entry: Entry) -> None:
         """See `Model`."""
@@ -210,6 +210,19 @@ class ReactionModel:
                 if state is not None:
                     found[key] = Tally(*key, state.version, state.counts)
         return found
+
+    def _forget_targets(self) -> None:
+        """The least lately used, but none whose entries are kept: those who wait for these are told its counts."""
+        kept = {key for entry in self._kept for key in entry.changes}
+        excess, forgotten = self._weight - self._rules.weight, []
+        for key, state in self._states.items():
+            if excess <= 0:
+                break
+            if key not in kept:
+                forgotten.append(key)
+                excess -= state.weight
+        for key in forgotten:
+            self._weight -= self._states.pop(key).weight
 
     def _kept_of(self, key: Key) -> list[TargetChange]:
         return [kept.changes[key] for kept in self._kept if key in kept.changes]

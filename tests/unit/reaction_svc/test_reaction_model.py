@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -174,11 +174,18 @@ def test_a_stored_answer_is_certain_and_one_of_the_same_batch_is_not(shard: Shar
     assert (nothing.payload, nothing.is_certain) == (None, False)
 
 
-@pytest.mark.parametrize("write", [Shard.write, lambda shard: None], ids=["written", "not written"])
-def test_a_target_that_was_given_up_is_loaded_as_it_was(write: Callable[[Shard], None]) -> None:
+def test_a_target_is_not_given_up_before_its_tables_are_written() -> None:
+    shard = Shard(Rules(weight=4))
+    shard.change(tap("alice"), tap("bob", "❤"))
+    shard.change(tap("alice", key=TWO))
+    counts = {key: tally.counts for key, tally in shard.model.view([tap("alice"), tap("alice", key=TWO)]).items()}
+    assert counts == {ONE: {"👍": 1, "❤": 1}, TWO: {"👍": 1}}
+
+
+def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
     shard = Shard(Rules(weight=4))
     shard.change(tap("alice", op_id="a"), tap("bob", "❤", "b"))
-    write(shard)
+    shard.write()
     shard.change(tap("alice", op_id="other", key=TWO))
     need = shard.model.need([tap("alice")])
     assert need is not None
@@ -199,6 +206,7 @@ def test_the_target_used_longest_ago_is_given_up_first() -> None:
     three = ("default", "messages/3")
     for key in (ONE, TWO):
         shard.change(tap("alice", key=key))
+    shard.write()
     shard.decide(tap("bob", key=ONE))
     for user in ("alice", "bob", "carol"):
         shard.change(tap(user, key=three))
