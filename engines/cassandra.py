@@ -1,4 +1,4 @@
-"""Cassandra from its Maven Central jars: one node."""
+"""Cassandra from its Maven Central jars: one node, alone or one of several."""
 
 from __future__ import annotations
 
@@ -41,6 +41,24 @@ class Cassandra(Server):
     def settings(self) -> dict[str, Any]:
         return {"port": self.port, "storage_port": self.storage_port}
 
+    def values(self) -> dict[str, Any]:
+        """What the files of `engines/settings` leave open; times in ms, sizes in MiB."""
+        return {
+            "folder": self.folder,
+            "host": self.host,
+            "port": self.port,
+            "storage_port": self.storage_port,
+            "seeds": f"{self.host}:{self.storage_port}",
+            "token": 0,
+            "ring_delay_ms": 1,
+            "hints": "false",
+            "paxos_variant": "v2",
+            "write_ms": 2_000,
+            "heap": 1024,
+            "heap_at_first": 768,
+            "memtable": 256,
+        }
+
     @classmethod
     def get(cls) -> Path:
         java()
@@ -49,17 +67,15 @@ class Cassandra(Server):
     def configure(self) -> None:
         conf = self.folder / "conf"
         conf.mkdir(exist_ok=True)
-        template = Template((SETTINGS / "cassandra.yaml").read_text("utf-8"))
-        (conf / "cassandra.yaml").write_text(template.substitute(folder=self.folder, **self.settings()), "utf-8")
+        (conf / "cassandra.yaml").write_text(self._filled("cassandra.yaml"), "utf-8")
         shutil.copy(SETTINGS / "cassandra.logback.xml", conf / "logback.xml")
 
     def command(self) -> list[str]:
         lib = self.get()
         conf = self.folder / "conf"
-        written = (SETTINGS / "cassandra.options").read_text("utf-8").splitlines()
         return [
             str(java()),
-            *[line for line in written if line.startswith("-")],
+            *[line for line in self._filled("cassandra.options").splitlines() if line.startswith("-")],
             f"-Dcassandra.config={(conf / 'cassandra.yaml').as_uri()}",
             f"-Dcassandra.storagedir={self.folder / 'data'}",
             f"-javaagent:{next(lib.glob('jamm-*.jar'))}",
@@ -69,4 +85,7 @@ class Cassandra(Server):
         ]
 
     def answers(self) -> bool:
-        return ask(self.port, _OPTIONS, len(_SUPPORTED)) == _SUPPORTED
+        return ask(self.port, _OPTIONS, len(_SUPPORTED), host=self.host) == _SUPPORTED
+
+    def _filled(self, name: str) -> str:
+        return Template((SETTINGS / name).read_text("utf-8")).substitute(self.values())

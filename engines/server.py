@@ -37,6 +37,8 @@ class Server(ABC):
     ready_seconds: ClassVar[float] = 180  # a machine that does much else is slow, not broken
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 30
+    host: str = HOST
+    """The address of loopback it listens on."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder.absolute()
@@ -195,7 +197,7 @@ class Server(ABC):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what only lingers is not in the way
             try:
-                probe.bind((HOST, port))
+                probe.bind((self.host, port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise CannotStart(f"{self.name}: cannot listen on port {port}: {error.strerror}") from None
@@ -245,9 +247,9 @@ def free_port() -> int:
             return port
 
 
-def ask(port: int, question: bytes, length: int, seconds: float = 1) -> bytes:
+def ask(port: int, question: bytes, length: int, seconds: float = 1, host: str = HOST) -> bytes:
     """Sends bytes to a server and reads the first `length` of its answer; raises OSError."""
-    with socket.create_connection((HOST, port), timeout=seconds) as connection:
+    with socket.create_connection((host, port), timeout=seconds) as connection:
         connection.sendall(question)
         answer = b""
         while len(answer) < length and (more := connection.recv(length - len(answer))):

@@ -14,11 +14,15 @@ import pytest
 
 import engines
 from engines import Server
+from engines.cassandra_cluster import cassandra_cluster, cluster_url
 from engines.redis_cluster import RedisCluster, redis_cluster
 from engines.together import running
 
 RUNNING = "TEST_ENGINES"
-"""A variable with servers that run already, such as `redis=6390 kafka=9190 cassandra=9140`: ports on 127.0.0.1."""
+"""A variable with servers that run already, such as `redis=6390 kafka=9190 cassandra=9140`: ports on 127.0.0.1, and for
+`cassandra-cluster` on the addresses of its nodes."""
+
+_CLUSTER = "cassandra-cluster"
 
 
 class Engines:
@@ -54,6 +58,17 @@ class Engines:
     def cassandra(self, *, port: int | None = None) -> str:
         """cassandra://… with the name of a keyspace that is not there yet."""
         return f"cassandra://127.0.0.1:{port or self.port('cassandra')}/{_fresh()}"
+
+    def cassandra_cluster(self) -> str:
+        """cassandra://… of three nodes, with the name of a keyspace that is not there yet and will be on all three."""
+        if _CLUSTER not in self._given:
+            try:
+                with _untimed():
+                    started = self._leaving.enter_context(cassandra_cluster(self._folder / _CLUSTER))
+            except engines.Missing as error:
+                unavailable(str(error))
+            self._given[_CLUSTER] = str(started.nodes[0].port)
+        return cluster_url(int(self._given[_CLUSTER]), _fresh())
 
     def kafka(self, *, port: int | None = None) -> str:
         """kafka://… with a topic prefix of its own."""

@@ -1,0 +1,180 @@
+"""A Cassandra cluster on loopback: three nodes on 127.0.0.1 to 127.0.0.3, each with a third of the ring."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from engines.cassandra import Cassandra
+from engines.errors import CannotStart
+from engines.server import free_port
+from engines.together import start
+
+NODES = 3
+HEAP_MIB = 512
+PAXOS_VARIANTS = ("v1", "v2")
+_READY_SECONDS = 180.0
+_POLL_SECONDS = 0.1
+_STARTUP, _READY, _QUERY, _RESULT = 1, 2, 7, 8
+_ALL = 5
+# A row of the one keyspace that has three replicas by itself. That there is no such row does not matter.
+_READ_ALL = (
+    b"SELECT parent_id FROM system_distributed.parent_repair_history"
+    b" WHERE parent_id = 00000000-0000-1000-8000-000000000000"
+)
+
+
+class CassandraNode(Cassandra):
+    """One node of a cluster. See `Server`. Ports are the same on every address; `number` counts from 0."""
+
+    name: ClassVar[str] = "cassandra-node"
+
+    def __init__(
+        self, folder: Path, port: int = 0, storage_port: int = 0, *, number: int = 0, paxos_variant: str = "v2"
+    ) -> None:
+        super().__init__(folder, port, storage_port)
+        self.number = number
+        self.host = address(number)
+        self.paxos_variant = paxos_variant
+
+    @property
+    def url(self) -> str:
+        return f"cassandra://{self.host}:{self.port}/plaudit"
+
+    @property
+    def data(self) -> Path:
+        """The folder of its tables: `<keyspace>/<table>-<id>/`."""
+        return self.folder / "data" / "data"
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "number": self.number, "paxos_variant": self.paxos_variant}
+
+    def values(self) -> dict[str, Any]:
+        return {
+            **super().values(),
+            # Seeds do not bootstrap, so all of them may start at once; each knows its part of the ring.
+            "seeds": ",".join(f"{address(number)}:{self.storage_port}" for number in range(NODES)),
+            "token": -(2**63) + (2 * self.number + 1) * 2**64 // (2 * NODES),
+            "ring_delay_ms": 1_000,
+            "hints": "true",
+            "paxos_variant": self.paxos_variant,
+            "write_ms": 5_000,
+            "heap": HEAP_MIB,
+            "heap_at_first": HEAP_MIB // 2,
+            "memtable": HEAP_MIB // 8,
+        }
+
+    def why_alone(self) -> str:
+        """Why a read through this node is not answered by every node of the ring; "" where it is."""
+        query = struct.pack(">i", len(_READ_ALL)) + _READ_ALL + struct.pack(">HB", _ALL, 0)
+        version = b"\x00\x01" + _string(b"CQL_VERSION") + _string(b"3.0.0")
+        try:
+            with socket.create_connection((self.host, self.port), timeout=2) as connection:
+                for opcode, body, expected in ((_STARTUP, version, _READY), (_QUERY, query, _RESULT)):
+                    answered, answer = _told(connection, opcode, body)
+                    if answered != expected:
+                        return answer[6:].decode("utf-8", "replace")  # behind the code and the length
+        except OSError as error:
+            return str(error)
+        return ""
+
+
+class CassandraCluster:
+    """The nodes of a cluster, by their numbers from 0. All have the same data."""
+
+    def __init__(self, nodes: list[CassandraNode]) -> None:
+        self.nodes = nodes
+
+    def url(self, keyspace: str) -> str:
+        """Where clients find it; a keyspace that is made with this URL has a replica on every node."""
+        return cluster_url(self.nodes[0].port, keyspace)
+
+    def wait_ok(self) -> None:
+        """Returns when every node reaches all nodes; raises CannotStart."""
+        end = time.monotonic() + _READY_SECONDS
+        while why := next(filter(None, (node.why_alone() for node in self.nodes)), ""):
+            if time.monotonic() > end:
+                raise CannotStart(f"the Cassandra nodes did not find each other within {_READY_SECONDS:.0f} s: {why}")
+            time.sleep(_POLL_SECONDS)
+
+    def kill(self, number: int) -> None:
+        """SIGKILL for a node; the others go on, and keep hints of what it misses."""
+        self.nodes[number].kill()
+
+    def restart(self, number: int) -> None:
+        """Starts a node that was killed, on its data; returns when all nodes reach each other. Raises CannotStart."""
+        self.nodes[number].start()
+        self.wait_ok()
+
+
+def address(number: int) -> str:
+    """Of a node, by its number from 0."""
+    return f"127.0.0.{number + 1}"
+
+
+def cluster_url(port: int, keyspace: str) -> str:
+    """cassandra://… of a cluster that listens on this port. It names all nodes: each may be the one that is away."""
+    hosts = ",".join(f"{address(number)}:{port}" for number in range(NODES))
+    return f"cassandra://{hosts}/{keyspace}?replication={NODES}"
+
+
+def _string(text: bytes) -> bytes:
+    return struct.pack(">H", len(text)) + text
+
+
+def _told(connection: socket.socket, opcode: int, body: bytes) -> tuple[int, bytes]:
+    """Sends a frame of the native protocol 4, without flags, on stream 0; opcode and body of the answer."""
+    connection.sendall(struct.pack(">BBHBI", 4, 0, 0, opcode, len(body)) + body)
+    _, _, _, answered, length = struct.unpack(">BBHBI", _exactly(connection, 9))
+    return answered, _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    found = b""
+    while len(found) < length:
+        more = connection.recv(length - len(found))
+        if not more:
+            raise ConnectionError("the connection was closed")
+        found += more
+    return found
+
+
+@contextmanager
+def cassandra_cluster(folder: Path | None = None, *, paxos_variant: str = "v2") -> Iterator[CassandraCluster]:
+    """A cluster on free ports until the block ends; without a folder its data goes with it. Raises CannotRun.
+
+    The nodes are killed at the end: a clean stop takes some 10 s, and what was answered is on disk anyhow.
+    """
+    with contextlib.ExitStack() as leaving:
+        if folder is None:
+            folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="cassandra-cluster-")))
+        port, storage_port = free_port(), free_port()
+        nodes = [
+            CassandraNode(folder / f"node-{number + 1}", port, storage_port, number=number, paxos_variant=paxos_variant)
+            for number in range(NODES)
+        ]
+        for node in nodes:
+            node.tied = True
+            leaving.callback(node.kill)
+        start(nodes)
+        cluster = CassandraCluster(nodes)
+        cluster.wait_ok()
+        yield cluster
+
+
+__all__ = [
+    "HEAP_MIB",
+    "NODES",
+    "PAXOS_VARIANTS",
+    "CassandraCluster",
+    "CassandraNode",
+    "cassandra_cluster",
+    "cluster_url",
+]
