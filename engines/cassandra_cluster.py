@@ -37,12 +37,20 @@ class CassandraNode(Cassandra):
     name: ClassVar[str] = "cassandra-node"
 
     def __init__(
-        self, folder: Path, port: int = 0, storage_port: int = 0, *, number: int = 0, paxos_variant: str = "v2"
+        self,
+        folder: Path,
+        port: int = 0,
+        storage_port: int = 0,
+        *,
+        number: int = 0,
+        paxos_variant: str = "v2",
+        short_lived: bool = True,
     ) -> None:
         super().__init__(folder, port, storage_port)
         self.number = number
         self.host = address(number)
         self.paxos_variant = paxos_variant
+        self.short_lived = short_lived
 
     @property
     def url(self) -> str:
@@ -54,7 +62,8 @@ class CassandraNode(Cassandra):
         return self.folder / "data" / "data"
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "number": self.number, "paxos_variant": self.paxos_variant}
+        more = {"number": self.number, "paxos_variant": self.paxos_variant, "short_lived": self.short_lived}
+        return {**super().settings(), **more}
 
     def values(self) -> dict[str, Any]:
         return {
@@ -70,6 +79,11 @@ class CassandraNode(Cassandra):
             "heap_at_first": HEAP_MIB // 2,
             "memtable": HEAP_MIB // 8,
         }
+
+    def command(self) -> list[str]:
+        java, *options = super().command()
+        # Three virtual machines that optimize what they have just begun to run leave little of two cores to others.
+        return [java, *(["-XX:TieredStopAtLevel=1"] if self.short_lived else []), *options]
 
     def why_alone(self) -> str:
         """Why a read through this node is not answered by every node of the ring; "" where it is."""
@@ -147,9 +161,12 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 
 @contextmanager
-def cassandra_cluster(folder: Path | None = None, *, paxos_variant: str = "v2") -> Iterator[CassandraCluster]:
+def cassandra_cluster(
+    folder: Path | None = None, *, paxos_variant: str = "v2", short_lived: bool = True
+) -> Iterator[CassandraCluster]:
     """A cluster on free ports until the block ends; without a folder its data goes with it. Raises CannotRun.
 
+    One that is `short_lived` is fast at once, but not as fast as it could become within minutes.
     The nodes are killed at the end: a clean stop takes some 10 s, and what was answered is on disk anyhow.
     """
     with contextlib.ExitStack() as leaving:
@@ -157,7 +174,14 @@ def cassandra_cluster(folder: Path | None = None, *, paxos_variant: str = "v2") 
             folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="cassandra-cluster-")))
         port, storage_port = free_port(), free_port()
         nodes = [
-            CassandraNode(folder / f"node-{number + 1}", port, storage_port, number=number, paxos_variant=paxos_variant)
+            CassandraNode(
+                folder / f"node-{number + 1}",
+                port,
+                storage_port,
+                number=number,
+                paxos_variant=paxos_variant,
+                short_lived=short_lived,
+            )
             for number in range(NODES)
         ]
         for node in nodes:
