@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help run engines mesh test faults simulate gen check fix bench load clean
+.PHONY: help run engines mesh test faults soak simulate gen check fix bench load clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(VENV)/dev ## install what tests need and run the whole suite
 
 faults: $(VENV)/dev ## break real servers in every way on the list, then check the histories
 	$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(VENV)/dev ## load a shard on three Cassandra nodes for long, and see what grows; ARGS="--minutes 30 --paxos v1"
+	$(BIN)/python -m tests.soak $(ARGS)
 
 simulate: $(VENV)/dev ## try the ledger under random faults in virtual time; ARGS="--seeds 100000"
 	$(BIN)/python -m tests.simulation $(ARGS)
