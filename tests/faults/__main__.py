@@ -12,35 +12,49 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from tests.faults import backends
+from tests.faults import backends, contracts
 from tests.faults.running import Result, run_trial
-from tests.faults.trials import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, Trial
+from tests.faults.trials import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, WARM_UP_ON_THREE, Trial
 
 
 def main() -> int:
     """Runs what was asked for; 0 where no fault did harm and every planted bug was seen."""
     options = _options()
     trials = [trial for trial in (*FAULTS, *ON_FILES, *QUICK, *PLANTED) if _wanted(trial, options.only)]
+    names = _names(options.only)
+    with_contract = not names or bool(names & {contracts.NAME, "faults"})
     if options.list:
-        print("\n".join(f"{trial.name:<28} {trial.title}" for trial in trials))
+        titles = [(trial.name, trial.title) for trial in trials]
+        titles += [(contracts.NAME, contracts.TITLE)] if with_contract else []
+        print("\n".join(f"{name:<28} {title}" for name, title in titles))
         return 0
-    if not trials:
+    if not trials and not with_contract:
         print(f"there is no fault called {options.only}", file=sys.stderr)
         return 2
-    with backends.running() if any(trial.engines for trial in trials) else nullcontext() as servers:
+    on_engines = [trial.three_nodes for trial in trials if trial.engines]
+    three_nodes = with_contract or any(on_engines)
+    needed = backends.running(one_node=not all(on_engines), three_nodes=three_nodes)
+    with needed if on_engines or three_nodes else nullcontext() as servers:
+        broken = contracts.run(servers.cluster) if with_contract and servers and servers.cluster else []
         # One event loop for all: further ones of a process confuse gRPC.
-        return asyncio.run(_run(trials, servers, options))
+        return asyncio.run(_run(trials, servers, options)) or int(bool(broken))
 
 
 async def _run(trials: Sequence[Trial], servers: backends.Servers | None, options: argparse.Namespace) -> int:
     folder = Path(options.keep or tempfile.mkdtemp(prefix="plaudit-faults-"))
     print(f"seed {options.seed}, histories of bad runs in {folder}", flush=True)
-    if servers is not None:
-        await run_trial(WARM_UP, folder / WARM_UP.name, servers, seed=options.seed)
-        await asyncio.to_thread(shutil.rmtree, folder / WARM_UP.name, ignore_errors=True)
     results: list[Result] = []
-    for number, trial in enumerate(trials):
-        name = f"{number:02}-{trial.name.replace(':', '-')}"
+    warm: set[bool] = set()
+    # Those on three nodes first: idle, the nodes would only be in the way of the others.
+    for trial in sorted(trials, key=lambda trial: not trial.three_nodes):
+        if servers is not None and not trial.three_nodes:
+            await asyncio.to_thread(servers.end_cluster)
+        if trial.engines and trial.three_nodes not in warm:
+            warm.add(trial.three_nodes)
+            warm_up = WARM_UP_ON_THREE if trial.three_nodes else WARM_UP
+            await run_trial(warm_up, folder / warm_up.name, servers, seed=options.seed)
+            await asyncio.to_thread(shutil.rmtree, folder / warm_up.name, ignore_errors=True)
+        name = f"{len(results):02}-{trial.name.replace(':', '-')}"
         result = await run_trial(
             trial,
             folder / name,
@@ -64,7 +78,7 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description=__doc__)
     parser.add_argument(
-        "--only", default="", help="names, comma-separated: F3, bug:not-fenced, faults, bugs, files, quick"
+        "--only", default="", help="names, comma-separated: F3, bug:not-fenced, contract, faults, bugs, files, quick"
     )
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
     parser.add_argument("--rate", type=float, help="operations a second (260); below 200 a run proves little")
@@ -75,8 +89,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _names(only: str) -> set[str]:
+    return {name.strip().lower() for name in only.split(",") if name.strip()}
+
+
 def _wanted(trial: Trial, only: str) -> bool:
-    names = {name.strip().lower() for name in only.split(",") if name.strip()}
+    names = _names(only)
     group = "bugs" if trial.planted else "faults" if trial.engines else trial.name.partition(":")[0]
     return (not names and group in ("bugs", "faults")) or trial.name.lower() in names or group in names
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import redis
 
 import engines
+from engines.cassandra_cluster import CassandraCluster, cassandra_cluster
 from engines.kafka import Kafka
 from engines.server import Server, free_port
 from engines.toxiproxy import Toxiproxy
@@ -44,19 +45,29 @@ class Meter(Toxiproxy):
 
 
 class Backends:
-    """Redis, Cassandra and Kafka as one trial has them: with names of its own, through proxies that work."""
+    """Redis, Cassandra and Kafka as one trial has them: with names of its own, through proxies that work.
 
-    def __init__(self, servers: Mapping[str, Server], meter: Meter, ports: Mapping[str, int]) -> None:
+    Where Cassandra is a cluster, there is no proxy before it.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, Server],
+        meter: Meter,
+        ports: Mapping[str, int],
+        cluster: CassandraCluster | None = None,
+    ) -> None:
         self.servers = servers
+        self.cluster = cluster
         self._meter = meter
         name = f"f{uuid.uuid4().hex[:10]}"
         self._prefix = name
         self.settings = {
             "HOT": f"redis://127.0.0.1:{ports['redis']}/0?prefix={name}:",
-            "RECORDS": f"cassandra://127.0.0.1:{ports['cassandra']}/{name}",
+            "RECORDS": cluster.url(name) if cluster else f"cassandra://127.0.0.1:{ports['cassandra']}/{name}",
             "EVENTS": f"kafka://127.0.0.1:{ports['kafka']}/{name}",
         }
-        self._before = {engine: meter.through(engine) for engine in ENGINES}
+        self._before = {engine: meter.through(engine) for engine in ports}
 
     async def migrate(self) -> None:
         """Makes keyspace, tables and topics."""
@@ -92,40 +103,54 @@ class Backends:
 
 
 @contextmanager
-def running() -> Iterator[Servers]:
-    """All engines and their proxies for the block. Raises `engines.CannotRun`.
+def running(*, one_node: bool = True, three_nodes: bool = False) -> Iterator[Servers]:
+    """All engines and their proxies for the block, and Cassandra as one node or three. Raises `engines.CannotRun`.
 
     Those named in the variable `TEST_ENGINES` run already, and are only used through their proxies.
     """
     given = dict(pair.split("=", 1) for pair in os.environ.get(RUNNING, "").split())
     with ExitStack() as leaving:
         folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="plaudit-faults-engines-")))
-        servers = leaving.enter_context(engines.running([name for name in ENGINES if name not in given], folder))
+        names = [name for name in ENGINES if one_node or name != "cassandra"]
+        servers = leaving.enter_context(engines.running([name for name in names if name not in given], folder))
+        cluster = leaving.enter_context(cassandra_cluster(folder / "cassandra-cluster")) if three_nodes else None
         meter = Meter(folder / "toxiproxy", free_port())
         meter.start(tied=True)
         leaving.callback(meter.stop)
-        ports = {name: free_port() for name in ENGINES}
+        ports = {name: free_port() for name in names}
         behind = {name: server.port for name, server in servers.items()} | {name: int(given[name]) for name in given}
         # Kafka tells its clients where to go on, and that has to be the proxy.
         kafka = servers["kafka"]
         assert isinstance(kafka, Kafka)
         ports["kafka"], behind["kafka"] = kafka.advertised_port, kafka.behind_port
-        for name in ENGINES:
+        for name in names:
             meter.proxy(name, ports[name], behind[name])
-        yield Servers(servers, meter, ports)
+        yield Servers(servers, meter, ports, cluster)
 
 
 class Servers:
     """Running engines, from which each trial gets its own part."""
 
-    def __init__(self, servers: Mapping[str, Server], meter: Meter, ports: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        servers: Mapping[str, Server],
+        meter: Meter,
+        ports: Mapping[str, int],
+        cluster: CassandraCluster | None = None,
+    ) -> None:
         self._servers = servers
         self._meter = meter
         self._ports = ports
+        self.cluster = cluster
 
-    async def backends(self) -> Backends:
-        """For one trial, its schema made."""
+    def end_cluster(self) -> None:
+        """Ends the Cassandra cluster, if there is one."""
+        for node in self.cluster.nodes if self.cluster else ():
+            node.kill()
+
+    async def backends(self, *, three_nodes: bool = False) -> Backends:
+        """For one trial, its schema made; `three_nodes`: on the Cassandra cluster."""
         self._meter.ask("POST", "/reset")
-        made = Backends(self._servers, self._meter, self._ports)
+        made = Backends(self._servers, self._meter, self._ports, self.cluster if three_nodes else None)
         await made.migrate()
         return made

@@ -20,6 +20,13 @@ Layout = Sequence[tuple[str, str]]  # names and rooms, the registry first
 SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
 SMALL: Layout = (("services", SERVICES), ("gateway-1", "gateway"), ("gateway-2", "gateway"))
 """Three processes on files: enough where no service node has to fail alone."""
+FEW: Layout = (
+    ("services", SERVICES),
+    ("reaction-2", "reaction_svc"),
+    ("gateway-1", "gateway"),
+    ("gateway-2", "gateway"),
+)
+"""Two who write the ledger, and no more: where the engines need the cores."""
 FILES: Layout = (
     ("registry-1", "session_registry"),
     ("reaction-1", "reaction_svc"),

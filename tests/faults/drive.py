@@ -47,6 +47,8 @@ class Plan:
     """Seconds in which everything must have its answer, and all counts must agree, once there is peace."""
     spread: float = 0.5
     """Seconds between the first and the last time."""
+    most_gap: float = float("inf")
+    """Seconds without an answered change that are too long."""
 
 
 @dataclass(slots=True)
@@ -142,10 +144,13 @@ async def drive(cluster: Cluster, plan: Plan, fault: Fault, recorder: Recorder) 
     if acked < plan.least * plan.before:
         run.wrong.append(f"too little load before the fault to prove anything: {acked} answered in {plan.before} s")
     events = recorder.events
+    gap = longest_gap(events)
+    if gap > plan.most_gap:
+        run.wrong.append(f"no change was answered for {gap:.1f} s; {plan.most_gap:.1f} s are allowed")
     return Report(
         verdict,
         events,
-        longest_gap(events),
+        gap,
         quiet,
         load,
         run.wrong,

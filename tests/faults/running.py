@@ -91,7 +91,9 @@ async def run_trial(
         plan = replace(plan, patience=patience)
     recorder = Recorder(folder / "history.jsonl")
     try:
-        backends = await servers.backends() if servers is not None and trial.engines else None
+        backends = (
+            await servers.backends(three_nodes=trial.three_nodes) if servers is not None and trial.engines else None
+        )
         async with running(folder, trial.layout, backends, trial.spoil, **trial.settings) as cluster:
             report = await drive(cluster, plan, trial.fault, recorder)
         result = Result(trial, report)

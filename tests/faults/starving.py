@@ -79,6 +79,44 @@ def restarted(engine: str) -> Fault:
     return fault
 
 
+async def node_lost(run: Run) -> None:
+    """F7b: one of the three nodes of Cassandra is killed, and starts again on its data after a while.
+
+    It is the first: clients begin there, and learn from it which nodes there are.
+    """
+    cluster = _backends(run).cluster
+    assert cluster is not None
+    node = cluster.nodes[0]
+    await asyncio.to_thread(node.kill)
+    run.mark("killed a node of Cassandra")
+    before = run.load.tally.acked
+    await asyncio.sleep(run.plan.during)  # the time of the fault
+    rate = (run.load.tally.acked - before) / run.plan.during
+    run.notes.append(f"{rate:.0f} acked a second without it")
+    # Not in a thread: the process would end with that.
+    node.spawn()
+    await asyncio.to_thread(node.wait_ready)
+    await asyncio.to_thread(cluster.wait_ok)
+    run.mark("it is back")
+
+
+async def outage_of_kafka(run: Run) -> None:
+    """F5: Kafka is away for long. Changes are acked at the usual rate; what was held back is there soon after.
+
+    The load ends before Kafka comes back, so the time to agree is that of the entries which have waited.
+    """
+    async with _through(run, "kafka") as found:
+        await asyncio.to_thread(found.cut, "kafka")
+        before = run.load.tally.acked
+        await asyncio.sleep(run.plan.during)  # the time of the fault
+        acked = run.load.tally.acked - before
+        await run.load.finish(run.plan.patience)
+    rate = acked / run.plan.during
+    run.notes.append(f"{rate:.0f} acked a second without it")
+    if rate < run.plan.least:
+        run.wrong.append(f"{rate:.0f} changes were acked a second while Kafka was away, {run.plan.least:.0f} are usual")
+
+
 def told_redis(*commands: Callable[[redis.Redis], object]) -> Fault:
     """Somebody runs commands on Redis, three times."""
 
