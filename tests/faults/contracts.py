@@ -41,4 +41,6 @@ def _run(what: str, cluster: CassandraCluster) -> str:
     head = f"{NAME} {what:<25}"
     if done.returncode == 0:
         return f"{head} {said[-1]}"
-    return f"{head} {said[-1]}   WRONG\n" + "\n".join(f"       {line}" for line in said if line.startswith("FAILED"))
+    return f"{head} {said[-1]}   WRONG\n" + "\n".join(
+        f"       {line}" for line in said if line.startswith(("FAILED", "ERROR"))
+    )
