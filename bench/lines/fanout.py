@@ -55,14 +55,14 @@ def _beside(
 def bare(setup: Setup) -> list[Line]:
     """P1: beside `os.write` of a ready frame to the same number of sockets."""
     what = f"fan-out to {VIEWERS:,} sockets ÷ bare os.write"
-    return _beside(setup, RATE, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.8, 0.9))])
+    return _beside(setup, RATE, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.85, 0.92))])
 
 
 def go(setup: Setup) -> list[Line]:
     """P2: beside prepared messages of gorilla/websocket on one core."""
     program = go_broadcaster()
     what = "fan-out ÷ Go gorilla/websocket PreparedMessage, GOMAXPROCS=1"
-    return _beside(setup, RATE, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(0.95, 1.1))])
+    return _beside(setup, RATE, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(1.2, 1.4))])
 
 
 def python(setup: Setup) -> list[Line]:
@@ -71,7 +71,7 @@ def python(setup: Setup) -> list[Line]:
     fastapi = python_peer("fastapi", "fastapi_room.py", VIEWERS)
     socketio = python_peer("socketio", "socketio_room.py", VIEWERS, *SOCKETIO)
     return [
-        *_beside(setup, RATE, [("P3", "fan-out ÷ websockets.broadcast", websockets, Goal(1.6, 1.9))]),
-        *_beside(setup, FASTAPI_RATE, [("P3", "fan-out ÷ a FastAPI loop", fastapi, Goal(2.3, 2.8))]),
-        *_beside(setup, SOCKETIO_RATE, [("P3", "fan-out ÷ a python-socketio room", socketio, Goal(6, 9))]),
+        *_beside(setup, RATE, [("P3", "fan-out ÷ websockets.broadcast", websockets, Goal(1.6, 1.75))]),
+        *_beside(setup, FASTAPI_RATE, [("P3", "fan-out ÷ a FastAPI loop", fastapi, Goal(2.0, 2.3))]),
+        *_beside(setup, SOCKETIO_RATE, [("P3", "fan-out ÷ a python-socketio room", socketio, Goal(8, 10))]),
     ]

@@ -94,7 +94,7 @@ def low_load(setup: Setup) -> list[Line]:
             "frame to ack, p50 at 100 toggles/s (open loop, from due time)",
             "ms",
             [waits["p50"]],
-            goal=Goal(5, 2, at_most=True),
+            goal=Goal(1.5, 1, at_most=True),
             notes=noted([f"p99 {waits['p99']}, p99.9 {waits['p999']}, max {waits['max']} ms"], few.notes),
             cpu_seconds=few.meter.cpu,
         )

@@ -30,7 +30,7 @@ def idle(setup: Setup) -> list[Line]:
             f"memory per idle authenticated connection, {connections:,} of them",
             "KiB",
             [grown],
-            goal=Goal(20, 10, at_most=True),
+            goal=Goal(10, 6, at_most=True),
             notes=[f"{before >> 20} MiB before, {after >> 20} MiB after"],
         )
     ]
