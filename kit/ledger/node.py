@@ -131,8 +131,8 @@ class LedgerNode:
         return since is not None and self._loop.time() - since > _AWAY_SECONDS
 
     async def divide(self, is_mine: Callable[[int], bool]) -> None:
-        """Begins and leaves shards as their owner changes, until it is cancelled."""
-        while True:
+        """Begins and leaves shards as their owner changes, until the node drains."""
+        while not self._is_draining:
             now = self._loop.time()
             for driven in self._shards:
                 shard = driven.shard

@@ -104,29 +104,41 @@ class LedgerRouter:
             shards=self._node.shards,
             commands=self._codec.encode_commands(commands),
         )
-        answered: asyncio.Future[bytes | status_pb2.Status] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[bytes | status_pb2.Status | None] = loop.create_future()
+        asked = loop.time()
+        timer: asyncio.TimerHandle | None = None
 
         def on_reply(response: bytes | None, status: status_pb2.Status | None) -> None:
             if not answered.done():
                 answered.set_result(response if response is not None else status or status_pb2.Status())
 
+        def look() -> None:
+            nonlocal timer
+            timer = None
+            if answered.done():
+                return
+            left = _left(deadline)
+            if not left or self._mesh.silent_since(there, asked) > SILENCE_SECONDS:
+                answered.set_result(None)
+            else:
+                timer = loop.call_later(min(_CHECK_SECONDS, left), look)
+
         self._mesh.submit(
             METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=_left(deadline)
         )
-        asked = asyncio.get_running_loop().time()
-        while not answered.done():
-            await asyncio.wait([answered], timeout=min(_CHECK_SECONDS, _left(deadline)))
-            if answered.done():
-                break
-            if not _left(deadline):
-                answered.cancel()
-                metrics.FORWARDED.labels("late").inc()
+        look()
+        try:
+            reply = await answered
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if reply is None:
+            is_late = not _left(deadline)
+            metrics.FORWARDED.labels("late" if is_late else "silent").inc()
+            if is_late:
                 raise OutcomeUnknown("no answer came in time; retry with the same op_id")
-            if self._mesh.silent_since(there, asked) > SILENCE_SECONDS:
-                answered.cancel()
-                metrics.FORWARDED.labels("silent").inc()
-                return True
-        reply = answered.result()
+            return True
         if isinstance(reply, bytes):
             metrics.FORWARDED.labels("there").inc()
             return self._codec.decode_executed(pb.ExecuteResponse.FromString(reply).answers)
