@@ -119,13 +119,14 @@ def contended(setup: Setup) -> list[Line]:
 
 def _warm_up(running_mesh: Mesh, setup: Setup) -> None:
     """Engines that have just started are slow at what they never did: loads them until they get no faster."""
-    best = 0.0
-    for _ in range(int(setup.pick(2, 8, 12))):
+    best, level = 0.0, 0
+    for _ in range(int(setup.pick(2, 10, 15))):
         name = f"messages/warm{time.monotonic_ns()}"
         rate = running_mesh.toggles(setup.pick(3, 10, 20), name, 50, 50)["rps"]
-        if rate < 1.05 * best:
+        level = level + 1 if rate < 1.05 * best else 0
+        if level == 3:
             return
-        best = rate
+        best = max(best, rate)
 
 
 def _bare_echo(setup: Setup) -> str:

@@ -71,22 +71,31 @@ class Batcher:
         self._limits = limits
         self._make_sizer = sizer
         self._next: Batch | None = None
+        self._last = 0  # commands of the batch before
+        self._began = self._came = 0.0  # when the first and the last command came that lingers
+        self._waiting = 0
 
     def __bool__(self) -> bool:
         return bool(self._queue) or self._next is not None
 
     def lingers(self, now: float, ended_at: float, *, are_answers_due: bool) -> bool:
-        """Whether the next batch, which is small, waits for more. The last append ended at `ended_at`."""
+        """Whether the next batch, which is small, waits for more. The last append ended at `ended_at`.
+
+        As long as commands come one after the other; who calls alone never waits.
+        """
         waiting = self._queue.commands + (len(self._next.commands) if self._next is not None else 0)
         self.is_waiting = 0 < waiting < self._limits.few and are_answers_due
         if self.is_waiting:
             return True
-        if not waiting or waiting >= self._limits.few:
-            self.linger_until = 0.0
+        if not self.linger_until and self._last > 1 and now - ended_at < self._limits.quiet_seconds:
+            self._began, self._waiting = now, 0
+        elif not self.linger_until:
             return False
-        if not self.linger_until and now - ended_at < self._limits.quiet_seconds:
-            self.linger_until = now + self._limits.linger_seconds
-        if now < self.linger_until:
+        if waiting != self._waiting:
+            self._waiting, self._came = waiting, now
+        limits = self._limits
+        self.linger_until = min(self._began + limits.linger_seconds, self._came + limits.gap_seconds)
+        if 0 < waiting < limits.few and now < self.linger_until:
             return True
         self.linger_until = 0.0
         return False
@@ -113,6 +122,8 @@ class Batcher:
 
     def take(self) -> None:
         """The batch is about to be decided: what comes now is for another."""
+        assert self._next is not None
+        self._last = len(self._next.commands)
         self._next = None
 
     def loaded(self, found: Any) -> None:

@@ -15,10 +15,12 @@ class ShardLimits(NamedTuple):
     # Entries without their tables, and entries not published: above, nothing more is decided.
     unapplied: int = 64
     unpublished: int = 1_000_000
-    # Where an append ended less than `quiet_seconds` ago, fewer than `few` commands wait `linger_seconds` for more.
+    # Where an append of several commands ended less than `quiet_seconds` ago, fewer than `few` wait for more: until
+    # none has come for `gap_seconds`, and `linger_seconds` at most.
     few: int = 32
-    quiet_seconds: float = 0.0007
-    linger_seconds: float = 0.002
+    quiet_seconds: float = 0.003
+    gap_seconds: float = 0.001
+    linger_seconds: float = 0.005
     # Another node was first: a pause up to this before the next attempt, so that both get their turn.
     contention_seconds: float = 0.008
     # How often the owner looks at a shard without work, and when another node leaves one.

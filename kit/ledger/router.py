@@ -127,7 +127,7 @@ class LedgerRouter:
         self._mesh.submit(
             METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=_left(deadline)
         )
-        look()
+        timer = loop.call_later(min(_CHECK_SECONDS, _left(deadline)), look)
         try:
             reply = await answered
         finally:
