@@ -10,7 +10,7 @@ import random
 from collections import deque
 from typing import Any, NamedTuple
 
-from kit.ledger.effects import Effect, Publish, Read, ReadMarks, SaveMarks, Trim, WriteTables
+from kit.ledger.effects import Effect, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
 from kit.ledger.entry import Entry
 from kit.ledger.ports import Model, Watermarks
 
@@ -245,3 +245,32 @@ class MarkLane:
             # What could not be trimmed yet is old enough also the next time.
             self._aged.appendleft((now - self._limits.keep_seconds, found))
         return before
+
+
+class TailLane:
+    """Looks now and then whether another node has appended to a shard at rest."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._under_way: Tail | None = None
+        self._looked_at = 0.0
+
+    def poll(self, rests_since: float | None, now: float) -> Tail | None:
+        """The question, where the shard has rested for long enough; None: it is not at rest."""
+        if now < self.next_at(rests_since):
+            return None
+        self._under_way = Tail(confirm=False)
+        return self._under_way
+
+    def ended(self, effect: Effect, now: float) -> bool:
+        """Whether that was its question, which is answered now, or could not be."""
+        if effect is not self._under_way:
+            return False
+        self._under_way, self._looked_at = None, now
+        return True
+
+    def next_at(self, rests_since: float | None) -> float:
+        """When `poll` may have something to do; infinity: not before something happens."""
+        if rests_since is None or self._under_way is not None:
+            return _NEVER
+        return max(rests_since, self._looked_at) + self._seconds

@@ -18,7 +18,8 @@ from kit.ledger import metrics
 from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
 from kit.ledger.limits import ShardLimits
 from kit.ledger.ports import Feed, LedgerStore, Model, Tables
-from kit.ledger.shard import Shard, State
+from kit.ledger.shard import Shard
+from kit.ledger.state import State
 from kit.tasks import Crew, crew
 
 log = structlog.get_logger()

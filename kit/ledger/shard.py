@@ -8,39 +8,24 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any
 
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.ledger.batching import Batch
 from kit.ledger.calls import CallQueue, PendingCall, fail_all
 from kit.ledger.deciding import Deciding
-from kit.ledger.effects import Effect, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
+from kit.ledger.effects import Effect, Publish, Read, ReadMarks, SaveMarks, Trim, WriteTables
 from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry, NewerFormat, ShardNotServed
 from kit.ledger.events import Answered, Event, Landed, StartOver
-from kit.ledger.lanes import FeedLane, MarkLane, TableLane
+from kit.ledger.lanes import FeedLane, MarkLane, TableLane, TailLane
 from kit.ledger.limits import ShardLimits
 from kit.ledger.ports import Model, Watermarks
 from kit.ledger.replay import Replay
+from kit.ledger.state import State
 
 _NEVER = float("inf")
 _SOON = 0.02
-
-
-class State(Enum):
-    """What a node does with a shard."""
-
-    # Nothing: its state is not in memory.
-    IDLE = "idle"
-    # It reads what it has to know.
-    REPLAYING = "replaying"
-    # It decides.
-    SERVING = "serving"
-    # It finishes what it has accepted, and accepts nothing more.
-    DRAINING = "draining"
-    # What it read must not be, or is of a newer version: it touches nothing more.
-    STOPPED = "stopped"
 
 
 class Shard:
@@ -82,8 +67,7 @@ class Shard:
         self._tables = TableLane(self._model, self._rng)
         self._feed = FeedLane(self._rng, self._limits.feed)
         self._marks = MarkLane(self._rng, self._limits.marks)
-        self._looking: Tail | None = None
-        self._looked_at = 0.0
+        self._looks = TailLane(self._limits.look_seconds)
         self._replay = Replay(self._rng)
 
     @property
@@ -145,7 +129,7 @@ class Shard:
                 self._tables.poll(position, now),
                 self._feed.poll(position, now),
                 self._marks.poll(self._watermarks(), position, now, is_owner=self.is_owner),
-                self._look(now),
+                self._looks.poll(self._rests_since(), now),
             )
             wanted += [effect for effect in others if effect is not None]
         if not wanted and self._may_leave(now):
@@ -163,8 +147,7 @@ class Shard:
             times.append(self._tables.next_at(self.position))
             times.append(self._feed.next_at(self.position))
             times.append(self._marks.next_at(self._watermarks(), is_owner=self.is_owner))
-            if self._may_look():
-                times.append(self._look_at())
+            times.append(self._looks.next_at(self._rests_since()))
         if not self.is_owner:
             leaves = self._deciding.worked_at + self._limits.leave_seconds
             times.append(max(now + _SOON, leaves if self.state is State.SERVING else 0.0))
@@ -191,8 +174,8 @@ class Shard:
             self._replay.failed(now)
             # Whoever waits is answered at once, with nothing done.
             fail_all(self._queue.drain(), Unavailable(str(error), retry_after=0.5))
-        elif effect is self._looking:
-            self._looking, self._looked_at = None, now
+        elif self._looks.ended(effect, now):
+            pass
         elif isinstance(effect, WriteTables):
             self._tables.failed(effect, now)
         elif isinstance(effect, SaveMarks | Trim):
@@ -204,8 +187,7 @@ class Shard:
     def _take(self, effect: Effect, result: Any, now: float) -> None:
         if self._replay.is_reading(effect):
             self._replayed(self._replay.done(result), now)
-        elif effect is self._looking:
-            self._looking, self._looked_at = None, now
+        elif self._looks.ended(effect, now):
             self._deciding.fall_behind(result)
         elif isinstance(effect, WriteTables):
             self._tables.done(effect)
@@ -264,25 +246,15 @@ class Shard:
         self._tables.applied = position if self._is_atomic else found.applied
         self._feed.published = position if self._is_atomic else found.published
         self._marks.start(found, now)
-        self._looked_at = now
         self._deciding.serve(position, self._replay.last_stamp, now)
         self.state = State.SERVING
 
     def _watermarks(self) -> Watermarks:
         return Watermarks(self._tables.applied, self._feed.published)
 
-    def _look(self, now: float) -> Tail | None:
-        """Whether another node has appended to a shard that is quiet here."""
-        if not self._may_look() or now < self._look_at():
-            return None
-        self._looking = Tail(confirm=False)
-        return self._looking
-
-    def _may_look(self) -> bool:
-        return self.is_owner and self._looking is None and self._deciding.is_idle
-
-    def _look_at(self) -> float:
-        return max(self._deciding.worked_at, self._looked_at) + self._limits.look_seconds
+    def _rests_since(self) -> float | None:
+        """Since when its owner has nothing to do here; None: it has, or is not the owner."""
+        return self._deciding.worked_at if self.is_owner and self._deciding.is_idle else None
 
     def _start_over(self) -> None:
         """Begins as after a take-over; those who wait go on waiting."""

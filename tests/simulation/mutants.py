@@ -14,7 +14,7 @@ from kit.ledger.deciding import Deciding
 from kit.ledger.effects import Append, Effect, Publish
 from kit.ledger.entry import Entry
 from kit.ledger.events import Event, Landed
-from kit.ledger.lanes import FeedLane
+from kit.ledger.lanes import FeedLane, TailLane
 from kit.ledger.ports import Page
 from kit.ledger.shard import Shard
 from reaction_svc.domain import Op, Refusal
@@ -110,7 +110,7 @@ def an_orphan_entry() -> Patches:
         if not is_owner:
             self._not_before = _NEVER
 
-    return [(FeedLane, "committed", never), (Shard, "_look", lambda self, now: None)]
+    return [(FeedLane, "committed", never), (TailLane, "poll", lambda self, rests_since, now: None)]
 
 
 def equal_stamps() -> Patches:

@@ -13,7 +13,8 @@ from kit.ledger import routing
 from kit.ledger.effects import Effect
 from kit.ledger.lanes import FeedLimits, MarkLimits
 from kit.ledger.limits import ShardLimits
-from kit.ledger.shard import Shard, State
+from kit.ledger.shard import Shard
+from kit.ledger.state import State
 from kit.partitions import owners
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome

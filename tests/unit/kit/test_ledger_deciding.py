@@ -6,7 +6,7 @@ import pytest
 
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.ledger.effects import Append, Load, Publish, Read, Tail, WriteTables
-from kit.ledger.shard import State
+from kit.ledger.state import State
 from tests.unit.kit.shardstage import AWAY, LIMITS, LOST, Call, Stage, entry
 
 

@@ -10,7 +10,7 @@ from kit.ledger.entry import Entry
 from kit.ledger.errors import ShardNotServed
 from kit.ledger.memory import MemoryShard
 from kit.ledger.ports import Page, Watermarks
-from kit.ledger.shard import State
+from kit.ledger.state import State
 from tests.unit.kit.shardstage import AWAY, BROKEN, NEWER, Call, Rows, Stage, entry
 
 
