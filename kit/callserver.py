@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any
@@ -82,7 +83,7 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         reader.cancel()
 
 
-class Accepted:
+class Accepted(ABC):
     """Calls that were accepted and are served; each is answered once, through `_answer`."""
 
     def __init__(self, methods: Mapping[str, Method], service: Caller) -> None:
@@ -108,8 +109,9 @@ class Accepted:
                 for call in group:
                     self._start(self._serve_one(method, call))
 
+    @abstractmethod
     def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
-        raise NotImplementedError
+        """The call of that id is answered: with a response, or with an error."""
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
