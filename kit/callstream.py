@@ -67,34 +67,17 @@ class CallStream:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def submit(
-        self,
-        method: str,
-        request: bytes,
-        on_reply: OnReply,
-        *,
-        tenant: str = "",
-        user: str = "",
-        unlimited: bool = False,
-        timeout: float = 5.0,
-    ) -> None:
-        """Sends a call with the next batch; `on_reply` is called once, on the loop, never from within `submit`."""
+    def submit(self, call: pb.Call, on_reply: OnReply) -> None:
+        """Gives a call its id and sends it with the next batch.
+
+        `on_reply` is called once, on the loop, never from within `submit`.
+        """
         if len(self._waiting) >= WAITING_LIMIT:
             asyncio.get_running_loop().call_soon(on_reply, None, OVERLOADED)
             return
-        self._next_id = id_ = self._next_id + 1
-        self._waiting[id_] = _Waiting(on_reply, time.monotonic() + timeout)
-        self._pending.append(
-            pb.Call(
-                id=id_,
-                method=method,
-                request=request,
-                user=user,
-                tenant=tenant,
-                timeout_ms=int(timeout * 1000),
-                unlimited=unlimited,
-            )
-        )
+        call.id = self._next_id = self._next_id + 1
+        self._waiting[call.id] = _Waiting(on_reply, time.monotonic() + call.timeout_ms / 1000)
+        self._pending.append(call)
         if not self._wake.is_set():
             self._wake.set()
 

@@ -30,37 +30,17 @@ class LocalCalls(Accepted):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def submit(
-        self,
-        method: str,
-        request: bytes,
-        on_reply: OnReply,
-        *,
-        tenant: str = "",
-        user: str = "",
-        unlimited: bool = False,
-        timeout: float = 5.0,
-    ) -> None:
+    def submit(self, call: pb.Call, on_reply: OnReply) -> None:
         """See `CallStream.submit`: what comes in one turn of the loop is one batch."""
         refused = OVERLOADED if len(self._waiting) >= WAITING_LIMIT else UNREACHED if self._draining.is_set() else None
         if refused is not None:
             self._loop.call_soon(on_reply, None, refused)
             return
-        self._next_id = id_ = self._next_id + 1
-        self._waiting[id_] = on_reply
+        call.id = self._next_id = self._next_id + 1
+        self._waiting[call.id] = on_reply
         if not self._pending:
             self._loop.call_soon(self._flush, context=self._context)
-        self._pending.append(
-            pb.Call(
-                id=id_,
-                method=method,
-                request=request,
-                user=user,
-                tenant=tenant,
-                timeout_ms=int(timeout * 1000),
-                unlimited=unlimited,
-            )
-        )
+        self._pending.append(call)
 
     def _flush(self) -> None:
         calls, self._pending = self._pending, []

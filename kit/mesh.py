@@ -18,6 +18,7 @@ from kit.tasks import Crew, crew
 from kit.telemetry import CALLS_WAITING
 from kit.tls import CHANNEL_OPTIONS as TLS_OPTIONS
 from kit.tls import Tls
+from plaudit.edge.v1 import call_service_pb2 as pb
 
 _NO_NODE = make_status(
     grpc.StatusCode.UNAVAILABLE, "NO_NODE", "no live node serves this method; nothing was done", retry_after=0.5
@@ -69,17 +70,7 @@ class Calls(Protocol):
         """How many wait for their replies."""
         ...
 
-    def submit(
-        self,
-        method: str,
-        request: bytes,
-        on_reply: OnReply,
-        *,
-        tenant: str = "",
-        user: str = "",
-        unlimited: bool = False,
-        timeout: float = 5.0,
-    ) -> None:
+    def submit(self, call: pb.Call, on_reply: OnReply) -> None:
         """See `kit.callstream.CallStream`."""
         ...
 
@@ -183,7 +174,15 @@ class Mesh:
             asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
             return
         calls = self.own_calls if address == self.own_address and self.own_calls is not None else self._stream(address)
-        calls.submit(method, request, on_reply, tenant=tenant, user=user, unlimited=unlimited, timeout=timeout)
+        call = pb.Call(
+            method=method,
+            request=request,
+            tenant=tenant,
+            user=user,
+            unlimited=unlimited,
+            timeout_ms=max(1, int(timeout * 1000)),  # 0 would be the default of the other side
+        )
+        calls.submit(call, on_reply)
 
     def silent_since(self, address: str, asked: float) -> float:
         """For how many seconds nothing came from an address, at most since `asked`, a time of the loop's clock."""
