@@ -78,7 +78,9 @@ def test_kafka_is_set_the_same(services: dict[str, dict[str, Any]]) -> None:
 
 
 def test_cassandra_and_redis_are_set_the_same(services: dict[str, dict[str, Any]]) -> None:
-    native = yaml.safe_load((SETTINGS / "cassandra.yaml").read_text("utf-8"))
+    values = cassandra.Cassandra(Path("/data")).values()
+    text = string.Template((SETTINGS / "cassandra.yaml").read_text("utf-8"))
+    native = yaml.safe_load(text.substitute(values))
     command = services["cassandra"]["command"][-1]
     for key in ("commitlog_sync", "read_request_timeout", "write_request_timeout"):
         assert f"{key}: {native[key]}/" in command, key
