@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 
@@ -90,19 +89,6 @@ class TestOpening:
         assert await store.commit(0, entry(1))
         assert another.incarnation != store.incarnation
         assert await another.tail(0, confirm=True) == 0
-
-    async def test_a_keyspace_in_two_data_centres_is_refused(self) -> None:
-        class TwoCentres:
-            keyspace = "both"
-
-            async def prepare(self, cql: str) -> str:
-                return cql
-
-            async def rows(self, statement: str, parameters: Any) -> list[Any]:
-                return [({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "east": "3", "west": "3"},)]
-
-        with pytest.raises(CannotUse, match="east, west"):
-            await open_cassandra_ledger(TwoCentres(), "x", SHARDS)  # type: ignore[arg-type]
 
 
 class TestUnknown:
