@@ -236,7 +236,7 @@ class _Stream(Accepted):
         return taken
 
     def abandon(self) -> None:
-        """The stream is gone: what still runs has nobody to answer to. Changes under way are not cancelled."""
+        """The stream is gone: replies that are ready are dropped. Changes under way are not cancelled."""
         self._ready.clear()
 
     def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:

@@ -61,7 +61,7 @@ async def read_partitions(settings: Settings) -> Mapping[str, int]:
     """How many partitions each topic has, without opening the event log. Raises CannotReach and CannotUse."""
     if not settings.events:
         return dict.fromkeys(TOPICS, 1)
-    from kit.adapters.kafka_log import read_partitions as read_in_kafka
+    from kit.adapters.kafka_topics import read_partitions as read_in_kafka
 
     with naming("EVENTS"):
         return await read_in_kafka(settings.events, TOPICS)

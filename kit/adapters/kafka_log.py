@@ -14,13 +14,13 @@ from kit.adapters.kafka_client import Client, open_admin, places, read_url
 from kit.adapters.kafka_offsets import Offsets
 from kit.adapters.kafka_producer import Producer
 from kit.adapters.kafka_readers import Readers
-from kit.adapters.kafka_topics import create_topics, full_name, partitions_found, read_partitions
+from kit.adapters.kafka_topics import create_topics, full_name, partitions_found
 from kit.engineurl import CannotUse, EngineUrl
 from kit.errors import Unavailable
 from kit.eventlog import Record
 from kit.tasks import background
 
-__all__ = ["KafkaLog", "create_topics", "open_kafka", "read_partitions"]
+__all__ = ["KafkaLog", "create_topics", "open_kafka"]
 _FETCH_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
 

@@ -44,7 +44,7 @@ class Batch:
         self.commands += commands_of(calls)
 
     def forget_dead(self) -> bool:
-        """Leaves out the calls that nobody waits for any more; False: none is left."""
+        """Leaves out the calls whose callers have given up; False: none is left."""
         live = [call for call in self.calls if call.is_live()]
         if len(live) < len(self.calls):
             self.calls, self.commands = live, commands_of(live)
@@ -133,7 +133,7 @@ class Batcher:
         self.loading = None
 
     def load_failed(self, problem: Problem) -> None:
-        """It could not be read: those who wait for it are told, with nothing done."""
+        """The read failed: the calls that need it fail, with nothing done."""
         self.loading = None
         fail_all(self.abandon(), problem)
 

@@ -43,6 +43,7 @@ class Deciding:
         self.last_stamp = 0
         self.worked_at = 0.0
         self._model = model
+        # Entries of an atomic store go to no other event log, whose records have a limit.
         self._batcher = Batcher(model, queue, limits, None if is_atomic else model.sizer)
         self._limits = limits
         self._is_atomic = is_atomic

@@ -53,7 +53,6 @@ class Shard:
         self._is_atomic = is_atomic
         self._new_id = new_id
         self._rng = rng
-        # Entries of an atomic store go to no other event log, whose records have a limit.
         self._queue: CallQueue = CallQueue(limits.commands_waiting)
         self._reset()
 
@@ -233,7 +232,6 @@ class Shard:
             return
         found = replay.found or Watermarks()
         for entry in entries:
-            self._deciding.position = entry.position
             if entry.position > found.applied:
                 self._model.replay(entry)
             if entry.position > found.published:

@@ -10,8 +10,9 @@ from kafka import KafkaProducer
 from prometheus_client import REGISTRY
 
 from kit.adapters.kafka_client import check_version, read_url, settings
-from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka, read_partitions
+from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka
 from kit.adapters.kafka_readers import MOST_LANES
+from kit.adapters.kafka_topics import read_partitions
 from kit.engineurl import CannotUse
 from kit.errors import Invalid, Overloaded, Unavailable
 from kit.eventlog import Record
