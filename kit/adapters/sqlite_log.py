@@ -12,10 +12,11 @@ from typing import Any
 import apsw
 
 from kit.adapters.sqlite_file import adopt_schema, connect, immediate, scalar
+from kit.adapters.sqlite_recent import RecentRecords
 from kit.errors import Unavailable
 from kit.eventlog import Record
 from kit.ids import new_id
-from kit.ledger.entry import EntryName
+from kit.ledger.entry import Entry, EntryName
 from kit.tasks import background
 
 SCHEMA_VERSION = 1
@@ -41,6 +42,7 @@ _LEDGER_TRIM = (
 )
 _META = "INSERT OR IGNORE INTO ledger_meta VALUES (?, 1, ?)"
 _INCARNATION = "SELECT incarnation FROM ledger_meta WHERE ledger = ?"
+_SHARD = 0  # of a ledger in a file
 _TRIM_SLICE = 64  # records; between slices other writers have their turn
 
 
@@ -53,8 +55,10 @@ class SqliteLog:
         adopt_schema(self._writing, "event_log", SCHEMA_VERSION, _SCHEMA)
         adopt_schema(self._writing, "ledger", SCHEMA_VERSION, _LEDGER_SCHEMA)
         self._incarnations = {ledger: self._adopt(ledger) for ledger in ledgers}
+        self._recent = {ledger: RecentRecords() for ledger in ledgers}
         self._reading = connect(path)
         self._poll_seconds = poll_seconds
+        self._changes = 0  # grows when another connection has committed
         self._waiting: set[asyncio.Future[None]] = set()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -64,12 +68,12 @@ class SqliteLog:
         """The incarnation of a ledger that the log was opened with."""
         return self._incarnations[ledger]
 
-    def notify(self) -> None:
-        """Wakes this process's readers: something was committed."""
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
-        self._waiting.clear()
+    def committed_entry(self, ledger: str, shard: int, entry: Entry) -> None:
+        """Tells this process's readers of an entry that it has committed."""
+        if shard == _SHARD:
+            name = EntryName(self._incarnations[ledger], shard, entry.position)
+            self._recent[ledger].add(Record(entry.position, str(name), entry.payload))
+        self._wake()
 
     def partitions(self, topic: str) -> int:
         """See `EventLog`. A file has one writer at a time, so one partition is enough."""
@@ -84,22 +88,27 @@ class SqliteLog:
                 return self._writing.last_insert_rowid()
 
         position = await self._in_thread(write)
-        self.notify()
+        self._wake()
         return position
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """See `EventLog`."""
         incarnation = self._incarnations.get(topic)
+        if incarnation is not None:
+            if not self._is_there(topic, after):
+                return []
+            if recent := self._recent[topic].after(after, limit):
+                return recent
         with _reachable():
             statement = _READ if incarnation is None else _LEDGER_READ
             rows: list[Any] = self._reading.execute(statement, (topic, after, limit)).fetchall()
         if incarnation is None:
             return [Record(*row) for row in rows]
-        return [Record(position, str(EntryName(incarnation, 0, position)), payload) for position, payload in rows]
+        return [Record(position, str(EntryName(incarnation, _SHARD, position)), payload) for position, payload in rows]
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
         """See `EventLog`. What other processes commit is seen within the poll interval."""
-        while self._last(topic) <= after:
+        while not self._is_there(topic, after):
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.add(waiting)
             self._wanted.set()
@@ -112,7 +121,10 @@ class SqliteLog:
         """See `EventLog`."""
         with _reachable():
             oldest = _LEDGER_OLDEST if topic in self._incarnations else _OLDEST
-            return scalar(self._reading, oldest, (topic,)) or 0, self._last(topic)
+            first, last = scalar(self._reading, oldest, (topic,)) or 0, self._last(topic)
+        if topic in self._recent:
+            self._recent[topic].found(last)
+        return first, last
 
     async def trim(self, topic: str, before: int, partition: int = 0) -> None:
         """See `EventLog`. Done in slices, so that nobody waits long for their turn to write."""
@@ -123,6 +135,8 @@ class SqliteLog:
                 self._writing.execute(trim, (topic, min(before, self._last(topic, self._writing)), _TRIM_SLICE))
                 return self._writing.changes()
 
+        if topic in self._recent:
+            self._recent[topic].clear()
         while await self._in_thread(slice_) == _TRIM_SLICE:
             pass
 
@@ -147,13 +161,29 @@ class SqliteLog:
             found = self._data_version()
             if found != seen:
                 seen = found
-                self.notify()
+                self._changes += 1
+                self._wake()
 
     def close(self) -> None:
         """Closes the file; nothing may be under way any more."""
         self._thread.shutdown()
         self._reading.close()
         self._writing.close()
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._waiting.clear()
+
+    def _is_there(self, topic: str, after: int) -> bool:
+        recent = self._recent.get(topic)
+        if recent is None:
+            return self._last(topic) > after
+        if recent.last <= after and recent.asked_at != self._changes:
+            recent.asked_at = self._changes
+            recent.found(self._last(topic))
+        return recent.last > after
 
     def _last(self, topic: str, connection: apsw.Connection | None = None) -> int:
         with _reachable():

@@ -72,8 +72,10 @@ class Batcher:
         self._make_sizer = sizer
         self._next: Batch | None = None
         self._last = 0  # commands of the batch before
+        self._ended_at = 0.0  # when the append before ended
         self._began = self._came = 0.0  # when the first and the last command came that lingers
-        self._waiting = 0
+        self._waiting = 0  # commands when that was looked at last
+        self._expected = 0
 
     def __bool__(self) -> bool:
         return bool(self._queue) or self._next is not None
@@ -81,24 +83,33 @@ class Batcher:
     def lingers(self, now: float, ended_at: float, *, are_answers_due: bool) -> bool:
         """Whether the next batch, which is small, waits for more. The last append ended at `ended_at`.
 
-        As long as commands come one after the other; who calls alone never waits.
+        Until as many wait as were answered and waited then, for they soon bring the next; as long as commands come one
+        after the other; who calls alone never waits.
         """
-        waiting = self._queue.commands + (len(self._next.commands) if self._next is not None else 0)
+        waiting = self._commands()
         self.is_waiting = 0 < waiting < self._limits.few and are_answers_due
         if self.is_waiting:
             return True
-        if not self.linger_until and self._last > 1 and now - ended_at < self._limits.quiet_seconds:
+        limits = self._limits
+        if ended_at != self._ended_at:
+            self._ended_at = ended_at
+            self._expected = min(limits.few, max(waiting + self._last, self._expected * 7 // 8))
+        if not self.linger_until:
+            if self._last <= 1 or now - ended_at >= limits.quiet_seconds:
+                return False
             self._began, self._waiting = now, 0
-        elif not self.linger_until:
-            return False
         if waiting != self._waiting:
             self._waiting, self._came = waiting, now
-        limits = self._limits
         self.linger_until = min(self._began + limits.linger_seconds, self._came + limits.gap_seconds)
-        if 0 < waiting < limits.few and now < self.linger_until:
+        if 0 < waiting < self._expected and now < self.linger_until:
             return True
         self.linger_until = 0.0
         return False
+
+    @property
+    def gathers(self) -> bool:
+        """Whether what comes now only joins what lingers."""
+        return bool(self.linger_until) and self._commands() < self._expected
 
     def prepare(self, version: int, applied: int, *, is_busy: bool) -> Batch | Load | None:
         """The next batch once all it needs is in memory; a load where that has just been asked for.
@@ -145,6 +156,10 @@ class Batcher:
         """Gives up the next batch; its calls."""
         batch, self._next = self._next, None
         return batch.calls if batch is not None else []
+
+    def _commands(self) -> int:
+        """How many commands wait."""
+        return self._queue.commands + (len(self._next.commands) if self._next is not None else 0)
 
     def _fill(self, version: int, is_busy: bool) -> None:
         """Takes what has come meanwhile, but nothing for which a batch that could go now would have to wait."""

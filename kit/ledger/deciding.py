@@ -69,6 +69,11 @@ class Deciding:
         """What is being read for the next batch."""
         return self._batcher.loading
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether a command that comes now is decided later, without a poll for it."""
+        return self._is_atomic and (self._under_way is not None or self._batcher.gathers)
+
     def serve(self, position: int, last_stamp: int, now: float) -> None:
         """Begins behind an entry."""
         self.position, self.last_stamp = position, last_stamp

@@ -18,9 +18,9 @@ class ShardLimits(NamedTuple):
     # Where an append of several commands ended less than `quiet_seconds` ago, fewer than `few` wait for more: until
     # none has come for `gap_seconds`, and `linger_seconds` at most.
     few: int = 32
-    quiet_seconds: float = 0.003
-    gap_seconds: float = 0.001
-    linger_seconds: float = 0.005
+    quiet_seconds: float = 0.005
+    gap_seconds: float = 0.003
+    linger_seconds: float = 0.015
     # Another node was first: a pause up to this before the next attempt, so that both get their turn.
     contention_seconds: float = 0.008
     # How often the owner looks at a shard without work, and when another node leaves one.

@@ -118,8 +118,8 @@ class LedgerNode:
         if driven.shard.state is State.IDLE and not self._is_draining:
             driven.shard.begin(now, is_owner=False)
         call = _Call(commands, driven.model, self._loop.create_future())
-        driven.shard.submit(call)
-        self._schedule(driven)
+        if driven.shard.submit(call):
+            self._schedule(driven)
         deadline = self._loop.call_later(timeout, _expire, call)
         try:
             return await call.executed

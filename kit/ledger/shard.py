@@ -102,11 +102,15 @@ class Shard:
             fail_all(self._queue.drain(), ShardNotServed("this node is about to stop", retry_after=0.1))
             self._leave()
 
-    def submit(self, call: PendingCall) -> None:
-        """Has commands decided; raises ShardNotServed or Overloaded, with nothing done."""
+    def submit(self, call: PendingCall) -> bool:
+        """Has commands decided; raises ShardNotServed or Overloaded, with nothing done.
+
+        Says whether there may be something to do for them before what is under way ends, or before `next_at`.
+        """
         if self.state not in (State.REPLAYING, State.SERVING):
             raise ShardNotServed(self.reason or "this node does not serve the shard", retry_after=0.1)
         self._queue.add(call)
+        return not self._deciding.takes_more
 
     def sizes(self) -> tuple[int, int, int]:
         """Commands that wait, entries without their tables, entries not published."""
