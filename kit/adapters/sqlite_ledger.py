@@ -23,10 +23,7 @@ COMMIT_SECONDS = Histogram("plaudit_ledger_commit_seconds", "Time of one COMMIT 
 # A page that many commits change is copied into the file once in so many pages: 32 MB of log.
 _CHECKPOINT_PAGES = 8_000
 _TAIL = "SELECT max(position) FROM ledger_entry WHERE ledger = ? AND shard = ?"
-_APPEND = (
-    "INSERT INTO ledger_entry SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?3 - 1 ="
-    " (SELECT coalesce(max(position), 0) FROM ledger_entry WHERE ledger = ?1 AND shard = ?2)"
-)
+_INSERT = "INSERT INTO ledger_entry VALUES (?, ?, ?, ?, ?, ?)"
 _READ = (
     "SELECT position, append_id, stamp, payload FROM ledger_entry"
     " WHERE ledger = ? AND shard = ? AND position > ? ORDER BY position LIMIT ?"
@@ -76,9 +73,9 @@ class SqliteLedger:
 
         def append() -> bool:
             connection = self._writing
-            connection.execute(_APPEND, (self._ledger, shard, *entry))
-            if not connection.changes():
+            if (scalar(connection, _TAIL, (self._ledger, shard)) or 0) != entry.position - 1:
                 return False
+            connection.execute(_INSERT, (self._ledger, shard, *entry))
             self._tables.write_within(connection, writes)
             return True
 
