@@ -30,10 +30,12 @@ class ShardedReactions:
 
     async def apply(self, ops: Sequence[Op]) -> Applied:
         """See `ports.ReactionLedger`."""
+        if self._shards == 1:
+            return await self._apply(0, ops)
         parts: dict[int, list[int]] = {}
         shard, target, tenant = 0, "", ""
         for place, op in enumerate(ops):
-            if self._shards > 1 and (op[1] != target or op[0] != tenant):
+            if op[1] != target or op[0] != tenant:
                 tenant, target = op[:2]
                 shard = shard_of(tenant, target, self._shards)
             parts.setdefault(shard, []).append(place)
@@ -51,10 +53,11 @@ class ShardedReactions:
         return Applied(answers, counts)
 
     async def _apply(self, shard: int, ops: Sequence[Op]) -> Applied:
+        parts = list(parts_of(ops, self._max_emoji))
+        if len(parts) == 1:
+            return await self._apply_part(shard, ops)
         # One after the other, so that the operations of a target stay in order.
-        applied = [await self._apply_part(shard, part) for part in parts_of(ops, self._max_emoji)]
-        if len(applied) == 1:
-            return applied[0]
+        applied = [await self._apply_part(shard, part) for part in parts]
         counts: dict[Key, Tally] = {}
         for part in applied:
             counts.update(part.counts)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import compress
 from typing import NamedTuple
+
+import prometheus_client
 
 from kit.cursor import Cursors
 from kit.errors import Invalid, Problem
@@ -156,4 +159,9 @@ def _problem(refusal: Refusal) -> Problem:
 def _measure(outcomes: Sequence[Outcome | Problem]) -> None:
     CHANGE_BATCH.observe(len(outcomes))
     for kind, times in Counter(map(type, outcomes)).items():
-        CHANGES.labels("ok" if kind is Outcome else kind.__name__).inc(times)
+        _changes_of(kind).inc(times)
+
+
+@cache
+def _changes_of(kind: type[Outcome | Problem]) -> prometheus_client.Counter:
+    return CHANGES.labels("ok" if kind is Outcome else kind.__name__)

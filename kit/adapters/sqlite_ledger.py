@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +13,7 @@ from prometheus_client import Histogram
 
 from kit.adapters.sqlite_file import connect, scalar
 from kit.adapters.sqlite_log import SqliteLog
+from kit.adapters.worker import Worker
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.ledger.entry import Entry
 from kit.ledger.ports import Page, Watermarks
@@ -66,7 +66,7 @@ class SqliteLedger:
         self._writing.wal_autocheckpoint(_CHECKPOINT_PAGES)
         self._reading = connect(log_.path)
         self._turn = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, "ledger-commit")
+        self._worker = Worker("ledger-commit")
 
     async def commit(self, shard: int, entry: Entry, writes: Any) -> bool:
         """See `LedgerStore`."""
@@ -125,7 +125,7 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Closes the file; nothing may be under way any more."""
-        self._thread.shutdown()
+        self._worker.close()
         self._reading.close()
         self._writing.close()
 
@@ -135,7 +135,7 @@ class SqliteLedger:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
-                await self._beside(self._begin_patiently)
+                await self._worker.run(self._begin_patiently)
             result = work()
         except apsw.Error as error:
             self._take_back()
@@ -145,7 +145,7 @@ class SqliteLedger:
             raise
         with COMMIT_SECONDS.time():
             try:
-                await self._beside(lambda: connection.execute("COMMIT"))
+                await self._worker.run(lambda: connection.execute("COMMIT"))
             except (apsw.FullError, apsw.BusyError) as error:
                 self._take_back()
                 raise Unavailable(f"the change could not be saved: {error}", retry_after=1.0) from error
@@ -160,15 +160,6 @@ class SqliteLedger:
             self._writing.execute("BEGIN IMMEDIATE")
         finally:
             self._writing.set_busy_timeout(0)
-
-    async def _beside(self, work: Callable[[], object]) -> None:
-        """Does the work on the ledger's thread; even when cancelled, ends no sooner than the work."""
-        working = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        try:
-            await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.wait([working])
-            raise
 
     def _take_back(self) -> None:
         self._tables.taken_back()

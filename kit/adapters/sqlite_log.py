@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import apsw
 
 from kit.adapters.sqlite_file import adopt_schema, connect, immediate, scalar
 from kit.adapters.sqlite_recent import RecentRecords
+from kit.adapters.worker import Worker
 from kit.errors import Unavailable
 from kit.eventlog import Record
 from kit.ids import new_id
@@ -62,7 +62,7 @@ class SqliteLog:
         self._waiting: set[asyncio.Future[None]] = set()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, "event-log")
+        self._worker = Worker("event-log")
 
     def incarnation(self, ledger: str) -> str:
         """The incarnation of a ledger that the log was opened with."""
@@ -166,7 +166,7 @@ class SqliteLog:
 
     def close(self) -> None:
         """Closes the file; nothing may be under way any more."""
-        self._thread.shutdown()
+        self._worker.close()
         self._reading.close()
         self._writing.close()
 
@@ -204,7 +204,7 @@ class SqliteLog:
     async def _in_thread(self, work: Callable[[], int]) -> int:
         async with self._turn:
             with _reachable():
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+                return await self._worker.run(work)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Batcher:
         self._make_sizer = sizer
         self._next: Batch | None = None
         self._last = 0  # commands of the batch before
-        self._ended_at = 0.0  # when the append before ended
+        self._answered_at = 0.0
         self._began = self._came = 0.0  # when the first and the last command came that lingers
         self._waiting = 0  # commands when that was looked at last
         self._expected = 0
@@ -80,8 +80,8 @@ class Batcher:
     def __bool__(self) -> bool:
         return bool(self._queue) or self._next is not None
 
-    def lingers(self, now: float, ended_at: float, *, are_answers_due: bool) -> bool:
-        """Whether the next batch, which is small, waits for more. The last append ended at `ended_at`.
+    def lingers(self, now: float, answered_at: float, *, are_answers_due: bool) -> bool:
+        """Whether the next batch, which is small, waits for more. Callers got answers at `answered_at`.
 
         Until as many wait as were answered and waited then, for they soon bring the next; as long as commands come one
         after the other; who calls alone never waits.
@@ -91,17 +91,17 @@ class Batcher:
         if self.is_waiting:
             return True
         limits = self._limits
-        if ended_at != self._ended_at:
-            self._ended_at = ended_at
+        if answered_at != self._answered_at:
+            self._answered_at = answered_at
             self._expected = min(limits.few, max(waiting + self._last, self._expected * 7 // 8))
         if not self.linger_until:
-            if self._last <= 1 or now - ended_at >= limits.quiet_seconds:
+            if not waiting or self._last <= 1 or now - answered_at >= limits.quiet_seconds:
                 return False
             self._began, self._waiting = now, 0
         if waiting != self._waiting:
             self._waiting, self._came = waiting, now
         self.linger_until = min(self._began + limits.linger_seconds, self._came + limits.gap_seconds)
-        if 0 < waiting < self._expected and now < self.linger_until:
+        if waiting < self._expected and now < self.linger_until:
             return True
         self.linger_until = 0.0
         return False

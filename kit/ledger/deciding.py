@@ -57,7 +57,9 @@ class Deciding:
         self._is_settling = False
         self._is_behind = False
         self._backoff = Backoff(rng)
-        self._contended_until = self._ended_at = 0.0
+        self._contended_until = 0.0
+        self._answered_at = 0.0  # when who called last got an answer
+        self._are_answers_due = False
 
     @property
     def is_idle(self) -> bool:
@@ -92,6 +94,8 @@ class Deciding:
         """
         self._wanted, self._answered = [], []
         self._batcher.is_waiting = False
+        if self._are_answers_due and applied >= self.position:
+            self._are_answers_due, self._answered_at = False, now
         if self._under_way is None and now >= self._backoff.until:
             self._proceed(now, micros, applied, unpublished)
         if not self._is_atomic and (self._under_way is not None or self._batcher.is_waiting):
@@ -116,7 +120,7 @@ class Deciding:
         self._under_way = None
         match effect:
             case Append():
-                self._ended_at = now
+                self._answered_at = now
                 if result:
                     self._backoff.succeeded()
                     return self._landed()
@@ -141,7 +145,7 @@ class Deciding:
             return
         self._under_way = None
         if isinstance(effect, Append):
-            self._ended_at = now
+            self._answered_at = now
             batch = self._current
             if not isinstance(error, Unavailable) or (batch is not None and batch.is_resent):
                 self._is_settling = True
@@ -171,7 +175,7 @@ class Deciding:
         elif self._is_behind:
             self._want(Read(self.position, PAGE, "catch up"))
         elif now >= self._contended_until and not self._batcher.lingers(
-            now, self._ended_at, are_answers_due=applied < self.position and not self._is_atomic
+            now, self._answered_at, are_answers_due=self._are_answers_due
         ):
             while (batch := self._prepare(applied)) is not None:
                 self._batcher.take()
@@ -227,6 +231,7 @@ class Deciding:
         assert batch.entry is not None
         assert batch.decision is not None
         self._is_settling = False
+        self._are_answers_due = not self._is_atomic
         self.position, self.last_stamp = batch.entry.position, batch.entry.stamp
         self._version += 1
         self._model.committed(self.position, batch.decision)

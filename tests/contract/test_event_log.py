@@ -177,6 +177,43 @@ class TestSqliteLog(EventLogContract):
             await log.trim("l", 2)
             assert await log.bounds("l") == (2, 2)
 
+    async def test_entries_of_processes_that_take_turns_are_read_in_order_by_each(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.db"
+        async with (
+            open_sqlite_log(path, ledgers=["l"]) as log,
+            open_sqlite_log(path, ledgers=["l"]) as other,
+            open_sqlite_ledger(log, "l", NoTables()) as ledger,
+            open_sqlite_ledger(other, "l", NoTables()) as theirs,
+        ):
+            read: list[bytes] = []
+            for position, store in enumerate([ledger, ledger, theirs, ledger, theirs, theirs, ledger], start=1):
+                waiting = asyncio.create_task(log.wait("l", len(read)))
+                await asyncio.sleep(0)
+                assert await store.commit(0, Entry(position, f"{position}", position, b"%d" % position), None)
+                async with asyncio.timeout(1):
+                    await waiting
+                read += [record.payload for record in await log.read("l", len(read), 10)]
+            assert read == [b"1", b"2", b"3", b"4", b"5", b"6", b"7"]
+            assert [record.payload for record in await log.read("l", 4, 2)] == [b"5", b"6"]
+            assert await other.bounds("l") == (1, 7)
+            assert [record.position for record in await other.read("l", 3, 10)] == [4, 5, 6, 7]
+
+    async def test_what_this_process_committed_is_read_without_the_file_until_it_is_trimmed(
+        self, tmp_path: Path
+    ) -> None:
+        async with (
+            open_sqlite_log(tmp_path / "log.db", ledgers=["l"]) as log,
+            open_sqlite_ledger(log, "l", NoTables()) as ledger,
+        ):
+            for position in (1, 2, 3):
+                assert await ledger.commit(0, Entry(position, f"{position}", position, b"x"), None)
+            connection = connect(log.path)
+            connection.execute("DELETE FROM ledger_entry WHERE position < 3")
+            connection.close()
+            assert [record.position for record in await log.read("l", 0, 10)] == [1, 2, 3]
+            await log.trim("l", 3)
+            assert [record.position for record in await log.read("l", 0, 10)] == [3]
+
     async def test_an_entry_whose_tables_cannot_be_written_is_never_read(self, tmp_path: Path) -> None:
         async with (
             open_sqlite_log(tmp_path / "log.db", ledgers=["l"]) as log,

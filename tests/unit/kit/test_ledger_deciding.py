@@ -6,6 +6,7 @@ import pytest
 
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.ledger.effects import Append, Load, Publish, Read, Tail, WriteTables
+from kit.ledger.limits import ShardLimits
 from kit.ledger.state import State
 from tests.unit.kit.shardstage import AWAY, LIMITS, LOST, Call, Stage, entry
 
@@ -228,3 +229,82 @@ def test_commands_that_wait_are_bounded() -> None:
         stage.submit("e")
     stage.settle()
     assert stage.model.texts == ["a", "b", "c", "d"]
+
+
+def gathering(*, few: int = 32) -> Stage:
+    """A shard of a file that serves and has just answered three calls."""
+    stage = Stage(limits=ShardLimits(few=few), is_atomic=True).serve()
+    for text in "abc":
+        stage.queue(text)
+    stage.poll()
+    stage.do(stage.the(Append))
+    return stage
+
+
+def test_who_was_answered_together_is_expected_together_again() -> None:
+    stage = gathering()
+    for text in "de":
+        stage.submit(text)
+        assert not stage.all(Append)
+    stage.submit("f")
+    assert stage.the(Append).entry.payload == b"d|e|f"
+
+
+def test_who_waited_when_the_others_were_answered_is_expected_with_them() -> None:
+    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
+    stage.queue("a")
+    stage.submit("b")
+    stage.queue("c")  # during the append
+    stage.do(stage.the(Append))
+    stage.submit("d")
+    assert not stage.all(Append)
+    stage.submit("e")
+    assert stage.the(Append).entry.payload == b"c|d|e"
+
+
+def test_few_are_enough_and_nobody_waits_for_ever() -> None:
+    stage = gathering(few=2)
+    stage.queue("d")
+    stage.submit("e")
+    assert stage.the(Append).entry.payload == b"d|e"
+
+    stage = gathering()
+    stage.submit("d")
+    stage.wait(LIMITS.gap_seconds * 0.9)
+    assert not stage.all(Append)
+    stage.submit("e")  # as long as they come one after the other
+    stage.wait(LIMITS.gap_seconds * 0.9)
+    assert not stage.all(Append)
+    stage.wait(LIMITS.gap_seconds)
+    assert stage.the(Append).entry.payload == b"d|e"
+
+    stage = gathering(few=1_000)
+    for number in range(3, 100):
+        stage.submit(str(number))
+        stage.wait(LIMITS.gap_seconds / 2)
+        if stage.all(Append):
+            break
+    assert 2 <= len(stage.the(Append).entry.payload.split(b"|")) < 100
+
+
+def test_who_comes_alone_or_late_does_not_wait() -> None:
+    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
+    for text in "ab":
+        stage.submit(text)
+        stage.do(stage.the(Append))
+    stage = gathering()
+    stage.wait(LIMITS.quiet_seconds * 1.1)
+    stage.submit("d")
+    assert stage.the(Append).entry.payload == b"d"
+
+
+def test_a_call_that_only_joins_others_needs_no_look_at_the_shard() -> None:
+    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
+    assert stage.shard.submit(Call("a"))
+    assert stage.shard.submit(Call("b"))
+    stage.poll()
+    assert not stage.shard.submit(Call("c")), "the append that is under way ends, and then it is looked at"
+    stage.do(stage.the(Append))
+    assert stage.shard.next_at(stage.now) < stage.now + 1.0
+    assert not stage.shard.submit(Call("d")), "it is looked at when the time is over"
+    assert stage.shard.submit(Call("e")), "they are complete"
