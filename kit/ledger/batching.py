@@ -65,7 +65,7 @@ class Batcher:
         self.loading: Load | None = None
         self.is_waiting = False
         """Whether few commands wait for earlier answers: those who get them soon bring the next."""
-        self.linger_until = 0.0
+        self.gather_until = 0.0
         self._model = model
         self._queue = queue
         self._limits = limits
@@ -73,43 +73,43 @@ class Batcher:
         self._next: Batch | None = None
         self._last = 0  # commands of the batch before
         self._answered_at = 0.0
-        self._began = self._came = 0.0  # when the first and the last command came that lingers
+        self._began = self._came = 0.0  # when the first and the last of those came that wait
         self._waiting = 0  # commands when that was looked at last
         self._expected = 0
 
     def __bool__(self) -> bool:
         return bool(self._queue) or self._next is not None
 
-    def lingers(self, now: float, answered_at: float, *, are_answers_due: bool) -> bool:
+    def gathers(self, now: float, answered_at: float, *, are_answers_due: bool) -> bool:
         """Whether the next batch, which is small, waits for more. Callers got answers at `answered_at`.
 
         Until as many wait as were answered and waited then, for they soon bring the next; as long as commands come one
         after the other; who calls alone never waits.
         """
         waiting = self._commands()
-        self.is_waiting = 0 < waiting < self._limits.few and are_answers_due
+        self.is_waiting = 0 < waiting < self._limits.gather.few and are_answers_due
         if self.is_waiting:
             return True
-        limits = self._limits
+        limits = self._limits.gather
         if answered_at != self._answered_at:
             self._answered_at = answered_at
             self._expected = min(limits.few, max(waiting + self._last, self._expected * 7 // 8))
-        if not self.linger_until:
+        if not self.gather_until:
             if not waiting or self._last <= 1 or now - answered_at >= limits.quiet_seconds:
                 return False
             self._began, self._waiting = now, 0
         if waiting != self._waiting:
             self._waiting, self._came = waiting, now
-        self.linger_until = min(self._began + limits.linger_seconds, self._came + limits.gap_seconds)
-        if waiting < self._expected and now < self.linger_until:
+        self.gather_until = min(self._began + limits.longest_seconds, self._came + limits.gap_seconds)
+        if waiting < self._expected and now < self.gather_until:
             return True
-        self.linger_until = 0.0
+        self.gather_until = 0.0
         return False
 
     @property
-    def gathers(self) -> bool:
-        """Whether what comes now only joins what lingers."""
-        return bool(self.linger_until) and self._commands() < self._expected
+    def is_gathering(self) -> bool:
+        """Whether what comes now only joins others that wait."""
+        return bool(self.gather_until) and self._commands() < self._expected
 
     def prepare(self, version: int, applied: int, *, is_busy: bool) -> Batch | Load | None:
         """The next batch once all it needs is in memory; a load where that has just been asked for.

@@ -74,7 +74,7 @@ class Deciding:
     @property
     def takes_more(self) -> bool:
         """Whether a command that comes now is decided later, without a poll for it."""
-        return self._is_atomic and (self._under_way is not None or self._batcher.gathers)
+        return self._is_atomic and (self._under_way is not None or self._batcher.is_gathering)
 
     def serve(self, position: int, last_stamp: int, now: float) -> None:
         """Begins behind an entry."""
@@ -107,7 +107,7 @@ class Deciding:
         waits = self._batcher or self._current or self._is_behind
         if not waits or self._batcher.is_waiting or self._under_way is not None or self.loading is not None:
             return _NEVER
-        return max(self._backoff.until, self._contended_until, self._batcher.linger_until)
+        return max(self._backoff.until, self._contended_until, self._batcher.gather_until)
 
     def done(self, effect: Effect, result: Any, now: float) -> Event | None:
         """An effect has succeeded; says what follows from it. Raises CorruptEntry, NewerFormat."""
@@ -174,7 +174,7 @@ class Deciding:
             self._append()  # the same once more
         elif self._is_behind:
             self._want(Read(self.position, PAGE, "catch up"))
-        elif now >= self._contended_until and not self._batcher.lingers(
+        elif now >= self._contended_until and not self._batcher.gathers(
             now, self._answered_at, are_answers_due=self._are_answers_due
         ):
             while (batch := self._prepare(applied)) is not None:

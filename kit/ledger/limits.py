@@ -7,6 +7,18 @@ from typing import NamedTuple
 from kit.ledger.lanes import FeedLimits, MarkLimits
 
 
+class GatherLimits(NamedTuple):
+    """How long commands wait for company where several were just answered, who soon bring the next."""
+
+    # So many do not wait.
+    few: int = 32
+    # An answer of longer ago brings nobody any more.
+    quiet_seconds: float = 0.005
+    # Until none has come for so long, and for so long at most.
+    gap_seconds: float = 0.003
+    longest_seconds: float = 0.015
+
+
 class ShardLimits(NamedTuple):
     """Times in seconds."""
 
@@ -15,12 +27,7 @@ class ShardLimits(NamedTuple):
     # Entries without their tables, and entries not published: above, nothing more is decided.
     unapplied: int = 64
     unpublished: int = 1_000_000
-    # Where an append of several commands ended less than `quiet_seconds` ago, fewer than `few` wait for more: until
-    # none has come for `gap_seconds`, and `linger_seconds` at most.
-    few: int = 32
-    quiet_seconds: float = 0.005
-    gap_seconds: float = 0.003
-    linger_seconds: float = 0.015
+    gather: GatherLimits = GatherLimits()
     # Another node was first: a pause up to this before the next attempt, so that both get their turn.
     contention_seconds: float = 0.008
     # How often the owner looks at a shard without work, and when another node leaves one.

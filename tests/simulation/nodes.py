@@ -12,7 +12,7 @@ from kit.errors import Problem
 from kit.ledger import routing
 from kit.ledger.effects import Effect
 from kit.ledger.lanes import FeedLimits, MarkLimits
-from kit.ledger.limits import ShardLimits
+from kit.ledger.limits import GatherLimits, ShardLimits
 from kit.ledger.shard import Shard
 from kit.ledger.state import State
 from kit.partitions import owners
@@ -32,7 +32,7 @@ LIMITS = ShardLimits(
     commands_waiting=30,
     unapplied=4,
     unpublished=60,
-    few=3,
+    gather=GatherLimits(few=3),
     look_seconds=0.3,
     leave_seconds=0.6,
     feed=FeedLimits(at_once=3, kept=5, patience_seconds=0.3),

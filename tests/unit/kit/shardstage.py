@@ -10,14 +10,14 @@ from kit.errors import OutcomeUnknown, Unavailable
 from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
 from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry, NewerFormat
-from kit.ledger.limits import ShardLimits
+from kit.ledger.limits import GatherLimits, ShardLimits
 from kit.ledger.memory import MemoryShard
 from kit.ledger.ports import Page, Watermarks
 from kit.ledger.shard import Shard
 
 Kind = TypeVar("Kind", bound=Effect)
 # Nothing waits for company, and nobody for a rival.
-LIMITS = ShardLimits(few=1, contention_seconds=0.0)
+LIMITS = ShardLimits(gather=GatherLimits(few=1), contention_seconds=0.0)
 MICROS = 1_000_000
 NEWER, BROKEN = b"newer", b"broken"
 LOST = OutcomeUnknown("there was no answer")

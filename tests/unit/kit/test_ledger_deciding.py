@@ -6,9 +6,11 @@ import pytest
 
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.ledger.effects import Append, Load, Publish, Read, Tail, WriteTables
-from kit.ledger.limits import ShardLimits
+from kit.ledger.limits import GatherLimits, ShardLimits
 from kit.ledger.state import State
 from tests.unit.kit.shardstage import AWAY, LIMITS, LOST, Call, Stage, entry
+
+GATHER = GatherLimits()
 
 
 @pytest.fixture(name="stage")
@@ -233,7 +235,7 @@ def test_commands_that_wait_are_bounded() -> None:
 
 def gathering(*, few: int = 32) -> Stage:
     """A shard of a file that serves and has just answered three calls."""
-    stage = Stage(limits=ShardLimits(few=few), is_atomic=True).serve()
+    stage = Stage(limits=ShardLimits(gather=GatherLimits(few=few)), is_atomic=True).serve()
     for text in "abc":
         stage.queue(text)
     stage.poll()
@@ -270,18 +272,18 @@ def test_few_are_enough_and_nobody_waits_for_ever() -> None:
 
     stage = gathering()
     stage.submit("d")
-    stage.wait(LIMITS.gap_seconds * 0.9)
+    stage.wait(GATHER.gap_seconds * 0.9)
     assert not stage.all(Append)
     stage.submit("e")  # as long as they come one after the other
-    stage.wait(LIMITS.gap_seconds * 0.9)
+    stage.wait(GATHER.gap_seconds * 0.9)
     assert not stage.all(Append)
-    stage.wait(LIMITS.gap_seconds)
+    stage.wait(GATHER.gap_seconds)
     assert stage.the(Append).entry.payload == b"d|e"
 
     stage = gathering(few=1_000)
     for number in range(3, 100):
         stage.submit(str(number))
-        stage.wait(LIMITS.gap_seconds / 2)
+        stage.wait(GATHER.gap_seconds / 2)
         if stage.all(Append):
             break
     assert 2 <= len(stage.the(Append).entry.payload.split(b"|")) < 100
@@ -293,7 +295,7 @@ def test_who_comes_alone_or_late_does_not_wait() -> None:
         stage.submit(text)
         stage.do(stage.the(Append))
     stage = gathering()
-    stage.wait(LIMITS.quiet_seconds * 1.1)
+    stage.wait(GATHER.quiet_seconds * 1.1)
     stage.submit("d")
     assert stage.the(Append).entry.payload == b"d"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,7 @@ async def test_work_is_done_in_order_in_one_other_thread() -> None:
         order.append(number)
         return threading.get_ident()
 
-    found = await asyncio.gather(*(worker.run(lambda number=number: work(number)) for number in range(5)))
+    found = await asyncio.gather(*(worker.run(partial(work, number)) for number in range(5)))
     worker.close()
     assert order == [0, 1, 2, 3, 4]
     assert len(set(found)) == 1
