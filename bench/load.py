@@ -22,7 +22,7 @@ import grpc
 from bench import ghz
 from bench.processes import ROOT, BenchError, Skipped
 from bench.system import Questions, plaudit
-from kit.tokens import open_keys
+from kit.keys import open_keys
 
 # A run that stays below this share of the rate asked for has measured the driver, or a collapse.
 REACHED = 0.95

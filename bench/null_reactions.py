@@ -21,8 +21,8 @@ from gateway.config import Config, SessionLimits
 from kit import mesh
 from kit.attachment import Standing
 from kit.caller import Caller
+from kit.keys import open_keys
 from kit.server import Hosted, serving
-from kit.tokens import open_keys
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount

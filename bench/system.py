@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 
 from bench.processes import SERVER_CPU, BenchError, Process, free_port, python, running, wait_until
-from kit.tokens import Minter, open_keys
+from kit.keys import open_keys
+from kit.tokens import Minter
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb

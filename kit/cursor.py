@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import struct
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from kit.clock import Clock
 from kit.errors import Invalid
+from kit.private import make_private, write_once
 
 MAX_BYTES = 512
 _MAC_BYTES = 16
@@ -61,18 +61,8 @@ class Cursors:
 
 def cursor_secret(folder: Path) -> bytes:
     """The secret kept in a folder, made on first use; processes that share the folder share it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     file = folder / "cursor.key"
     if not file.exists():
-        # Written aside and linked, so that of two processes starting together one wins and both read the same.
-        draft = folder / f"cursor.key.{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as writing:
-            writing.write(secrets.token_bytes(32))
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        write_once(file, secrets.token_bytes(32))
     return file.read_bytes()

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 
 from kit.errors import Unauthenticated
 from kit.ids import new_id
@@ -218,65 +208,3 @@ class Minter:
             "jti": new_id(),
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"typ": TYPE, "kid": self._key_id})
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of one folder: `signing.pem`, and a `<key id>.pub.pem` for every key that is still trusted."""
-
-    folder: Path
-    signing: Ed25519PrivateKey
-    key_id: str
-    trusted: dict[str, Ed25519PublicKey]
-
-    def minter(self) -> Minter:
-        """Mints with the signing key."""
-        return Minter(self.signing, self.key_id)
-
-    def verifier(self) -> Verifier:
-        """Trusts every public key of the folder, and no token whose id stands in its file `revoked`."""
-        return Verifier(self.trusted, self.folder / "revoked")
-
-
-def key_id_of(key: Ed25519PublicKey) -> str:
-    """A key's id: the first 16 hex digits of its SHA-256."""
-    return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
-
-
-def open_keys(folder: Path) -> Keys:
-    """Opens the keys in a folder, readable by its owner only; makes the first one where there is none."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    signing_file = folder / "signing.pem"
-    if not signing_file.exists():
-        fresh = Ed25519PrivateKey.generate()
-        pem = fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write_once(signing_file, pem)
-    signing = load_pem_private_key(signing_file.read_bytes(), None)
-    if not isinstance(signing, Ed25519PrivateKey):
-        raise ValueError(f"{signing_file} is not an Ed25519 private key")
-    public = signing.public_key()
-    own = folder / f"{key_id_of(public)}.pub.pem"
-    if not own.exists():
-        _write_once(own, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    trusted = {}
-    for path in folder.glob("*.pub.pem"):
-        key = load_pem_public_key(path.read_bytes())
-        if isinstance(key, Ed25519PublicKey):
-            trusted[path.name.removesuffix(".pub.pem")] = key
-    return Keys(folder, signing, key_id_of(public), trusted)
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Writes a whole file or nothing; where another process was first, its file stays."""
-    scratch = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(scratch, path)
-    except FileExistsError:
-        pass
-    finally:
-        scratch.unlink()

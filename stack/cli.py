@@ -65,15 +65,15 @@ def mint(
     json_: Json = False,
 ) -> None:
     """Mint a token with the key in the data folder."""
-    from kit.tokens import open_keys
+    from kit.keys import BadKeys, read_keys
 
-    minter = open_keys(settings_of(config).data / "keys").minter()
     try:
+        minter = read_keys(settings_of(config).data / "keys").minter()
         if service:
             made = minter.mint_service(name, tenant=tenant, ttl=hours * 3600)
         else:
             made = minter.mint_user(name, tenant, ttl=hours * 3600)
-    except ValueError as error:
+    except (ValueError, BadKeys) as error:
         raise fail(str(error)) from None
     show({"token": made, "name": name, "tenant": tenant, "service": service}, json_, lambda: made)
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from kit.engineurl import CannotUse
-from kit.tokens import open_keys
+from kit.keys import BadKeys, open_keys
 from stack import certs
 from stack.addresses import is_loopback
 from stack.config import Settings
@@ -42,7 +42,7 @@ def run(settings: Settings, options: Options, announce: Announce | None = None) 
     try:
         with _engines(settings, options, _say) as whole:
             asyncio.run(_until_told(whole, options, announce or _greet))
-    except (CannotUse, BadEnvoy, OSError) as error:
+    except (CannotUse, BadKeys, BadEnvoy, OSError) as error:
         raise CannotStart(str(error)) from None
 
 

@@ -119,8 +119,8 @@ def render(
 ) -> None:
     """Write the configuration of an Envoy in front of these nodes, from the contracts and the settings."""
     from kit.engineurl import CannotUse
+    from kit.keys import BadKeys, open_keys
     from kit.tls import open_tls
-    from kit.tokens import open_keys
     from stack.envoy.model import Certificate, Model
     from stack.envoy.render import BadEnvoy, validate, write
     from stack.envoy.render import render as text_of
@@ -144,5 +144,5 @@ def render(
         write(model, output)
         if check:
             validate(output)
-    except (BadEnvoy, CannotUse, ValueError, OSError) as error:
+    except (BadEnvoy, BadKeys, CannotUse, ValueError, OSError) as error:
         raise fail(str(error)) from None

@@ -11,9 +11,9 @@ from google.rpc import status_pb2
 
 from kit.errors import remote_error
 from kit.ids import new_id
+from kit.keys import read_keys
 from kit.mesh import open_channel
 from kit.tls import open_tls
-from kit.tokens import open_keys
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
@@ -32,7 +32,7 @@ async def channel_to(
     settings: Settings, user: str = ""
 ) -> AsyncIterator[tuple[grpc.aio.Channel, list[tuple[str, str]]]]:
     """A channel to the system and what to send with each call, for the user if one is named; errors raise Failed."""
-    token = open_keys(settings.data / "keys").minter().mint_service("cli", ("act-as", "tenants"), ttl=600)
+    token = read_keys(settings.data / "keys").minter().mint_service("cli", ("act-as", "tenants"), ttl=600)
     metadata = [("authorization", f"Bearer {token}")]
     if user:
         metadata.append(("plaudit-user", user))
@@ -109,7 +109,7 @@ async def check(settings: Settings) -> dict[str, Any]:
 
 async def tail(settings: Settings, topics: Sequence[str], user: str, line: Callable[[dict[str, Any]], None]) -> None:
     """Calls `line` with each update of the topics, until cancelled."""
-    token = open_keys(settings.data / "keys").minter().mint_user(user)
+    token = read_keys(settings.data / "keys").minter().mint_user(user)
     try:
         async with connect(f"ws://{settings.http}", token) as client:
             async for update in client.subscribe(*topics):

@@ -20,17 +20,17 @@ import gateway.app
 import reaction_svc.app
 import session_registry.app
 from kit.access import ACT_AS, ANY_TENANT
-from kit.adapters.sqlite_file import NewerData
+from kit.adapters.sqlite_file import CannotOpen
 from kit.attachment import Attachment
 from kit.cursor import cursor_secret
 from kit.engineurl import CannotUse
 from kit.envoynodes import EnvoyNodes
 from kit.ids import new_id
+from kit.keys import BadKeys, Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
 from kit.server import Hosted, Server, ServerLimits, serving
 from kit.tls import open_tls
-from kit.tokens import Keys, open_keys
 from kit.tracing import TracingMissing, tracing
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
@@ -77,7 +77,7 @@ async def _until_told(settings: Settings, announce: Announce) -> None:
             gc.freeze()
             gc.set_threshold(*_GC)
             await told.wait()
-    except (CannotUse, NewerData, TracingMissing, OSError) as error:
+    except (CannotUse, CannotOpen, BadKeys, TracingMissing, OSError) as error:
         raise CannotStart(_why(error, settings)) from None
 
 

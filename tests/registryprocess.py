@@ -16,10 +16,10 @@ import structlog
 from kit.adapters.cassandra import open_cassandra
 from kit.adapters.redis import open_redis
 from kit.attachment import Attachment
+from kit.keys import Keys, open_keys
 from kit.mesh import connected
 from kit.nodes import StaticNodes
 from kit.server import Server, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from session_registry.adapters.cassandra_lease import SCHEMA
 from session_registry.app import opened
 from session_registry.config import Config

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kit.tokens import Minter, open_keys
+from kit.keys import open_keys
+from kit.tokens import Minter
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 20

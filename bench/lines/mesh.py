@@ -23,7 +23,7 @@ from bench.processes import BenchError, free_port, python, running
 from bench.report import Goal, Line
 from bench.setup import Setup
 from bench.system import SETTINGS, Questions
-from kit.tokens import open_keys
+from kit.keys import open_keys
 
 _ENGINES = ("CassandraDaemon", "kafka.Kafka", "redis-server", "envoy")
 _START_SECONDS = 180.0

@@ -12,23 +12,37 @@ from typing import Any
 
 import apsw
 
+from kit.private import make_private, touch_private
+
 _COMMENT = re.compile(r"--[^\n]*")
 
 
-class NewerData(Exception):
-    """The file was written by a newer version of this program; the message is one line for the operator."""
+class CannotOpen(Exception):
+    """The file cannot be used; the message is one line for the operator."""
+
+
+class NewerData(CannotOpen):
+    """The file was written by a newer version of this program."""
 
 
 def connect(path: Path, *, durable: bool = True, busy_seconds: float = 5.0) -> apsw.Connection:
-    """Opens a file in WAL mode, made with its folder where it is not there yet.
+    """Opens a file in WAL mode, made with its folder, for its owner only, where it is not there yet.
 
     Where `durable`, a commit has reached the disk when it returns; otherwise a crash of the machine, though not of the
-    process, may take the last commits back. Waits up to `busy_seconds` for locks of other processes.
+    process, may take the last commits back. Waits up to `busy_seconds` for locks of other processes. Raises CannotOpen.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = apsw.Connection(str(path), statementcachesize=512)
-    connection.set_busy_timeout(round(busy_seconds * 1000))
-    _become_wal(connection, busy_seconds)
+    try:
+        make_private(path.parent)
+        touch_private(path)  # what SQLite puts beside it is as private
+        connection = apsw.Connection(str(path), statementcachesize=512)
+        connection.set_busy_timeout(round(busy_seconds * 1000))
+        _become_wal(connection, busy_seconds)
+    except OSError as error:
+        raise CannotOpen(f"{path} cannot be used: {error.strerror}") from error
+    except apsw.NotADBError as error:
+        raise CannotOpen(f"{path} is not a SQLite database: put the right file there, or move it away") from error
+    except apsw.Error as error:
+        raise CannotOpen(f"{path} cannot be used: {error}") from error
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}").fetchall()
     connection.execute("PRAGMA cache_size = -65536").fetchall()
     return connection

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.tokens import Minter, open_keys
+from kit.keys import open_keys
+from kit.tokens import Minter
 from tests.faults.buggy.crashing import POINTS
 from tests.faults.nodes import Node
 

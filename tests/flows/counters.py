@@ -16,10 +16,10 @@ from counter_svc.app import opened
 from counter_svc.config import Config
 from kit.engines import Engines, Log
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.keys import Keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
-from kit.tokens import Keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from kit.tokens import open_keys
+from kit.keys import open_keys
 from stack.envoy.model import Model
 from stack.envoy.render import binary, write
 from tests.running import Stack, free_port

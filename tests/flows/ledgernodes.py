@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from kit.clock import SystemClock
+from kit.keys import Keys
 from kit.ledger.entry import Entry
 from kit.ledger.limits import ShardLimits
 from kit.ledger.memory import MemoryLedgerStore
@@ -18,7 +19,6 @@ from kit.ledger.routing import shard_of
 from kit.mesh import Mesh, connected
 from kit.partitions import Partitions, owners
 from kit.server import ServerLimits, serving
-from kit.tokens import Keys
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec
 from reaction_svc.domain import Action, Key, Op, Outcome, TargetChange

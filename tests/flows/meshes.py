@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from kit.tokens import open_keys
+from kit.keys import open_keys
 from stack.config import Settings
 from stack.mesh import Mesh, running
 from stack.meshplan import Options

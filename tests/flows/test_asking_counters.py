@@ -14,12 +14,12 @@ import pytest
 from fanout_svc.adapters.mesh_counts import MeshCounts as FanoutCounts
 from fanout_svc.errors import CountsUnreachable
 from kit.errors import Problem
+from kit.keys import open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.partitions import owners
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
-from kit.tokens import open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
 

@@ -12,12 +12,12 @@ import pytest
 from counter_svc.adapters.mesh_records import SERVICE, MeshRecords
 from counter_svc.domain import Totals
 from counter_svc.errors import RecordsUnreachable
+from kit.keys import open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.partitions import owners
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
-from kit.tokens import open_keys
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

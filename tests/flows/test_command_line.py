@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 from pathlib import Path
 
 import apsw
 import pytest
 
+from kit.keys import open_keys
 from tests.running import Stack
 
 
@@ -45,6 +47,50 @@ def test_what_cannot_be_done_is_said_in_one_line(shared_stack: Stack, arguments:
 def test_where_nothing_runs_a_command_says_what_to_do(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "data")
     assert "plaudit up" in last_line(stack.run("counts", "messages/1"))
+
+
+def test_a_command_makes_no_keys_where_nothing_runs(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    for arguments in (("react", "messages/1", "👍"), ("counts", "messages/1"), ("token", "mint", "alice")):
+        assert f"no keys in {stack.data / 'keys'}" in last_line(stack.run(*arguments))
+    assert not stack.data.exists()
+
+
+def test_what_it_keeps_is_for_its_owner_only(stack: Stack) -> None:
+    assert {path.relative_to(stack.data).parts[0] for path in stack.data.rglob("*")} >= {"keys", "reactions.db"}
+    assert stat.S_IMODE(stack.data.stat().st_mode) == 0o700
+    for path in stack.data.rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), f"{path} is {mode:o}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("reactions.db", b"this is no database, but it is longer than the header of one is" * 20),
+        ("reactions.db", None),
+        ("keys/signing.pem", b""),
+        ("keys/signing.pem", b"garbage"),
+        ("keys/signing.pem", None),
+        ("keys/another.pub.pem", b"garbage"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, name: str, content: bytes | None) -> None:
+    stack = Stack(tmp_path / "data")
+    path = stack.data / name
+    if path.name != "signing.pem":
+        open_keys(stack.data / "keys")  # the others are as they should be
+    (path.parent if content is not None else path).mkdir(parents=True, exist_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+    assert str(path) in last_line(stack.run("up"))
+    assert content is None or path.read_bytes() == content
+
+
+def test_settings_that_cannot_be_read_are_named_in_one_line(tmp_path: Path) -> None:
+    settings = tmp_path / "plaudit.toml"
+    settings.write_text("demo = ")
+    assert str(settings) in last_line(Stack(tmp_path / "data").run("up", "--config", str(settings)))
 
 
 def test_a_port_that_is_taken_is_named(shared_stack: Stack, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
 from kit.deadletters import TOPIC as DEAD_LETTERS
 from kit.engines import Engines
 from kit.errors import RemoteError
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.event.v1 import reaction_events_pb2 as event_pb

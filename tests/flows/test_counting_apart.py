@@ -21,8 +21,8 @@ from engines import Server, running
 from kit.adapters.kafka_log import open_kafka
 from kit.adapters.redis import Redis, open_redis
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.keys import open_keys
 from kit.target import partition_of
-from kit.tokens import open_keys
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from tests.engines import Engines

@@ -16,11 +16,11 @@ import pytest
 from kit import mesh as mesh_module
 from kit.envoynodes import EnvoyNodes
 from kit.errors import RemoteError
+from kit.keys import Keys, open_keys
 from kit.mesh import connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
 from kit.tls import Tls
-from kit.tokens import Keys, open_keys
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

@@ -22,9 +22,9 @@ from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
 from kit.attachment import Attachment
 from kit.engines import Engines
 from kit.errors import Problem
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2

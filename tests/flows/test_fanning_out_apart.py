@@ -17,10 +17,10 @@ from fanout_svc.config import Config
 from kit.adapters.kafka_log import KafkaLog, open_kafka
 from kit.engines import Engines
 from kit.errors import Unavailable
+from kit.keys import open_keys
 from kit.partitions import Partitions
 from kit.server import Hosted, serving
 from kit.target import partition_of
-from kit.tokens import open_keys
 from plaudit.event.v1 import dead_letter_pb2
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.reaction.v1 import reaction_service_pb2_grpc

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 from prometheus_client import REGISTRY
 
+from kit.keys import open_keys
 from kit.ledger import router
 from kit.ledger.routing import shard_of
-from kit.tokens import open_keys
 from tests.flows.crowd import eventually
 from tests.flows.ledgernodes import SHARDS, TENANT, Member, Shared, member, target_of
 

@@ -22,9 +22,9 @@ from gateway.config import Config
 from kit.attachment import Standing
 from kit.caller import caller
 from kit.errors import Forbidden, Overloaded
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, Server, serving
-from kit.tokens import Keys, open_keys
 from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
 

@@ -14,10 +14,10 @@ from google.rpc import status_pb2
 from kit.attachment import Attachment
 from kit.clock import Clock, ManualClock
 from kit.errors import RemoteError, remote_error
+from kit.keys import Keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Server, ServerLimits, serving
-from kit.tokens import Keys
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc

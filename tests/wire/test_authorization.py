@@ -23,10 +23,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import Default
 
 from kit.errors import RemoteError
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from plaudit.edge.v1 import options_pb2
 from tests.wire.registering import status_in
 

@@ -12,10 +12,10 @@ import pytest
 
 from kit import mesh as mesh_module
 from kit.envoynodes import EnvoyNodes
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

@@ -20,10 +20,10 @@ from kit.adapters.sqlite_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.engines import Engines
 from kit.errors import RemoteError, remote_error
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from plaudit.reaction.v1 import reaction_pb2 as types
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc

@@ -17,7 +17,7 @@ from yarl import URL
 
 from gateway.config import Config
 from gateway.limits import SocketLimits
-from kit.tokens import open_keys
+from kit.keys import open_keys
 from tests.wire.gatewayrig import Rig, running, status_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

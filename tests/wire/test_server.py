@@ -16,9 +16,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from kit.caller import Caller, caller
 from kit.errors import Problem, RemoteError, remote_error
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, Server, ServerLimits, serving
-from kit.tokens import Keys, open_keys
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

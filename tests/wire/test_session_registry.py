@@ -10,10 +10,10 @@ import grpc
 import pytest
 
 from kit.clock import ManualClock
+from kit.keys import Keys, open_keys
 from kit.nodes import RegistryNodes
 from kit.server import Hosted, serving
 from kit.tasks import background
-from kit.tokens import Keys, open_keys
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc

@@ -16,10 +16,10 @@ import pytest
 
 from kit.adapters.cassandra_schema import migrate
 from kit.errors import RemoteError
+from kit.keys import Keys, open_keys
 from kit.mesh import Mesh
 from kit.nodes import RegistryNodes
 from kit.registries import Registries, problem_of
-from kit.tokens import Keys, open_keys
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.adapters.cassandra_lease import SCHEMA

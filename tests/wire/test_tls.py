@@ -14,10 +14,10 @@ import grpc
 import pytest
 
 from kit.errors import RemoteError
+from kit.keys import open_keys
 from kit.mesh import connected, open_channel
 from kit.nodes import StaticNodes
 from kit.tls import Tls, open_tls
-from kit.tokens import open_keys
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from stack import certs
 from tests.running import ROOT

@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from kit.keys import open_keys
 from kit.server import Hosted, serving
-from kit.tokens import open_keys
 from kit.tracing import tracing
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc as pb_grpc

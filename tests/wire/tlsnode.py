@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kit.caller import caller
+from kit.keys import open_keys
 from kit.server import Hosted, ServerLimits, serving
 from kit.tls import TlsSettings, open_tls
-from kit.tokens import open_keys
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

@@ -22,7 +22,7 @@ from gateway.session import Session
 from gateway.tables import read_tables
 from kit.attachment import Standing
 from kit.clock import ManualClock
-from kit.tokens import open_keys
+from kit.keys import open_keys
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 
