@@ -118,6 +118,7 @@ class Config(BaseModel):
         default=10.0, ge=0, description="On a drain clients are told to come back at a random time within this."
     )
 
+    metrics: bool = Field(default=True, description="Whether `GET /metrics` is answered to clients, too.")
     body: int = Field(default=1 << 20, ge=1, description="Largest body of an HTTP request.")
     web: Path | None = Field(default=None, description="Folder of the pages served at `/`; None: no pages.")
     dev_tokens: bool = Field(

@@ -13,7 +13,7 @@ from picows import WSAutoPingStrategy, WSFrame, WSListener, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub forgets it
 
 from gateway import rfc6455
-from gateway.limits import SocketLimits
+from gateway.limits import Rate, SocketLimits
 from gateway.rfc6455 import DeclaredLengths, Messages, ProtocolError
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,17 @@ class Connection(Protocol):
 class Framing(WSListener):
     """What picows sees of a connection: its listener, and a transport whose writes only tell why it gave up."""
 
-    __slots__ = ("_connection", "_gate", "_limits", "_loop", "_messages", "_on_message", "_pings_due", "_transport")
+    __slots__ = (
+        "_connection",
+        "_fragments_due",
+        "_gate",
+        "_limits",
+        "_loop",
+        "_messages",
+        "_on_message",
+        "_pings_due",
+        "_transport",
+    )
 
     def __init__(
         self,
@@ -67,7 +77,7 @@ class Framing(WSListener):
         self._on_message = on_message
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._pings_due = 0.0
+        self._pings_due = self._fragments_due = 0.0
         self._messages = Messages(min(limits.first_message, limits.message))
         self._gate: _Gate | None = None
 
@@ -128,6 +138,8 @@ class Framing(WSListener):
                 self._receive_control(opcode, reserved, frame.get_payload_as_bytes())
                 return
             message = self._messages.receive(opcode, frame.fin, reserved, frame.get_payload_as_bytes())
+            if message is None:
+                self._fragments_due = self._spend(self._limits.fragments, self._fragments_due, "fragments")
         except ProtocolError as error:
             if self._connection is not None:
                 self._connection.fail(error.code, error.reason)
@@ -143,12 +155,15 @@ class Framing(WSListener):
         if opcode == rfc6455.CLOSE:
             self._connection.peer_closed(*rfc6455.parse_close(payload))
             return
-        due = self._limits.pings.spend(self._pings_due, self._loop.time())
-        if due is None:
-            raise ProtocolError(4503, "too many pings")
-        self._pings_due = due
+        self._pings_due = self._spend(self._limits.pings, self._pings_due, "pings")
         if opcode == rfc6455.PING:
             self._connection.send(rfc6455.encode_frame(rfc6455.PONG, payload))
+
+    def _spend(self, rate: Rate, due: float, what: str) -> float:
+        left = rate.spend(due, self._loop.time())
+        if left is None:
+            raise ProtocolError(4503, f"too many {what}")
+        return left
 
     def pause_writing(self) -> None:
         """See `WSListener`."""

@@ -132,7 +132,7 @@ def parse_head(data: bytes, limits: SocketLimits) -> Head:
             raise HandshakeError(400, "BAD_HEADER", "a header field is malformed")
         if not is_internal(name):
             headers.add(name.lower(), value.strip(" \t"))
-    _check_host(version, headers.getall("host", []), limits.hosts)
+    check_host(version, headers.getall("host", []), limits.hosts)
     return Head(method, target, version, CIMultiDictProxy(headers))
 
 
@@ -223,7 +223,8 @@ def _check_key(keys: list[str]) -> None:
         raise HandshakeError(400, "BAD_WEBSOCKET_KEY", "Sec-WebSocket-Key is 16 bytes in base64")
 
 
-def _check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
+def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
+    """Raises `HandshakeError` where a request is not for one of the hosts that are `allowed`; none: for any."""
     if not hosts and version == "HTTP/1.0":
         return
     host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None

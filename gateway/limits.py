@@ -1,6 +1,15 @@
 """What one listening port takes from its clients before it refuses or closes."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+Names = Annotated[
+    frozenset[str],
+    # As variables have them: separated by commas.
+    BeforeValidator(lambda given: [name.strip() for name in given.split(",")] if isinstance(given, str) else given),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,9 @@ class SocketLimits:
 
     path: str | None = "/ws/connect"
     """Where WebSockets are; None: every path is theirs, and there is no HTTP."""
-    origins: frozenset[str] = frozenset()
+    origins: Names = frozenset()
     """Origins of pages that may connect, such as `https://chat.example.com`; `*` is any. Empty: only the Host's own."""
-    hosts: frozenset[str] = frozenset()
+    hosts: Names = frozenset()
     """Host names, without ports, that requests may be for. Empty: any."""
 
     head_bytes: int = 8192
@@ -44,6 +53,8 @@ class SocketLimits:
     """The largest message after `Socket.raise_limit`."""
     pings: Rate = Rate(per_second=10, burst=100)
     """Pings and pongs of one socket; above it the socket is closed with 4503."""
+    fragments: Rate = Rate(per_second=1_000, burst=4_000)
+    """Frames of one socket that do not complete a message; above it the socket is closed with 4503."""
     close_timeout: float = 2.0
     """How long a peer may take to answer a close frame before the connection is dropped."""
 

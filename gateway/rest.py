@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.config import Config
 from gateway.errors import NoRoute
-from gateway.handshake import is_origin_allowed
+from gateway.handshake import HandshakeError, check_host, is_origin_allowed
 from gateway.httprequest import read_request
 from gateway.httpstatus import failure, http_error, json_response
 from gateway.jsonwrite import writer_of
@@ -116,14 +116,15 @@ def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Applicat
     """The aiohttp application, with further routes where there are any."""
     app = web.Application(
         client_max_size=config.body,
-        middlewares=[_cross_origin(config), _errors],
+        middlewares=[_own_host(config.socket.hosts), _cross_origin(config), _errors],
         handler_args={"auto_decompress": False},
     )
+    app.on_response_prepare.append(_name_server)
     app.add_routes(
         [
             web.get("/healthz", rest.healthz),
             web.get("/readyz", rest.readyz),
-            web.get("/metrics", rest.metrics),
+            *([web.get("/metrics", rest.metrics)] if config.metrics else []),
             *more,
             web.route("*", "/{path:.*}", rest.answer),
         ]
@@ -144,6 +145,24 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         log.error("request failed", method=request.method, exc_info=error)
         return failure(error)
+
+
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "plaudit"  # and not which version of what
+
+
+def _own_host(allowed: frozenset[str]) -> Middleware:
+    # The door has looked at the first request of each connection only.
+    @web.middleware
+    async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+        version = f"HTTP/{request.version.major}.{request.version.minor}"
+        try:
+            check_host(version, request.headers.getall("Host", []), allowed)
+        except HandshakeError as error:
+            return http_error(error.answer.status, error.answer.reason, error.answer.message)
+        return await handler(request)
+
+    return own_host
 
 
 def _cross_origin(config: Config) -> Middleware:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -45,6 +46,7 @@ log = structlog.get_logger()
 _THROUGH_ENVOY = ("plaudit.reaction.v1.ReactionService", "plaudit.counter.v1.CounterService")
 _OWN_TOKEN_SECONDS = 3600.0
 _ATTACH_SECONDS = 10.0
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # A store's thread that comes back from the disk must win the interpreter lock from a busy loop; the default of 5 ms
 # would be most of an answer's latency.
 _SWITCH_SECONDS = 0.0005
@@ -173,7 +175,11 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment,
         "reuse_port": settings.shared_port or settings.workers > 1,
         "web": settings.web if settings.web.is_dir() else None,
         "dev_tokens": settings.demo,
+        "metrics": settings.gateway.metrics and not settings.status,
     }
+    if settings.demo and not settings.gateway.socket.hosts:
+        # A page of a stranger whose name leads to this machine gets no token.
+        own["socket"] = replace(settings.gateway.socket, hosts=frozenset({*_LOCAL_HOSTS, host.lower()}))
     config = settings.gateway.model_copy(update=own)
     return gateway.app.opened(
         config,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -114,6 +117,46 @@ def test_data_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_a_demo_is_for_this_machine_only(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "data")
     assert "loopback" in last_line(stack.run("up", "--demo", "--http", "0.0.0.0:0"))
+
+
+@contextmanager
+def running(stack: Stack) -> Iterator[tuple[str, int]]:
+    """Host and port of a stack that runs for the block."""
+    stack.start()
+    try:
+        host, _, port = stack.http.partition(":")
+        yield host, int(port)
+    finally:
+        stack.stop()
+
+
+def test_a_demo_gives_nothing_to_pages_whose_name_only_leads_here(tmp_path: Path) -> None:
+    with running(Stack(tmp_path / "data", DEMO="true")) as (host, port):
+
+        def ask(method: str, path: str, name: str, **more: str) -> tuple[int, str]:
+            connection = http.client.HTTPConnection(host, port, timeout=5)
+            connection.request(method, path, headers={"Host": name, **more}, body='{"user": "eve"}' if more else None)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+        page = {"Content-Type": "application/json", "Origin": f"http://evil.example:{port}"}
+        for method, path, more in (("GET", "/", {}), ("POST", "/api/v1/dev/token", page), ("GET", "/ws/connect", {})):
+            status, text = ask(method, path, f"evil.example:{port}", **more)
+            assert (status, "BAD_HOST" in text) == (400, True), path
+        for name in (f"localhost:{port}", f"127.0.0.1:{port}", "LOCALHOST"):
+            assert ask("GET", "/", name)[0] == 200
+
+
+def test_hosts_and_origins_are_given_as_variables(tmp_path: Path) -> None:
+    settings = {
+        "GATEWAY__SOCKET__ORIGINS": "https://a.example, https://b.example",
+        "GATEWAY__SOCKET__HOSTS": "chat.example",
+    }
+    with running(Stack(tmp_path / "data", **settings)) as (host, port):
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+        asked = {"Host": "chat.example", "Origin": "https://b.example", "Access-Control-Request-Method": "PUT"}
+        connection.request("OPTIONS", "/api/messages/1/reactions/a", headers=asked)
+        assert connection.getresponse().status == 204
 
 
 def test_a_gateway_alone_must_know_the_registry(tmp_path: Path) -> None:

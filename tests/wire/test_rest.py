@@ -229,6 +229,32 @@ async def test_health_readiness_and_metrics(api: Api) -> None:
     assert b"plaudit_gateway_deliveries_total" in text
 
 
+async def test_no_answer_tells_which_versions_of_what_serve(api: Api) -> None:
+    for path in ("/healthz", "/metrics", "/", "/nothing", "/api/messages/1/reactions/a"):
+        _, _, headers = await api.ask("GET", path, user=None)
+        assert headers["Server"] == "plaudit"
+
+
+async def test_each_request_of_a_connection_is_for_a_host_of_ours(tmp_path: Path) -> None:
+    config = Config(socket=SocketLimits(hosts=frozenset({"chat.example"})), metrics=False)
+    async with running(tmp_path, config=config) as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
+
+        async def ask(host: str, path: str) -> tuple[int, bytes]:
+            writer.write(f"GET {path} HTTP/1.1\r\n{host}\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            return int(head.split()[1]), await reader.readexactly(length)
+
+        assert (await ask("Host: chat.example", "/healthz"))[0] == 200
+        assert (await ask("Host: CHAT.example:8080", "/healthz"))[0] == 200
+        for wrong in ("Host: evil.example", "Host: chat.example.evil.example", "Host: a@chat.example", "Host:"):
+            status, body = await ask(wrong, "/healthz")
+            assert (status, b"BAD_HOST" in body) == (400, True), wrong
+        assert (await ask("Host: chat.example", "/metrics"))[0] == 404, "it is on the status port"
+        writer.close()
+
+
 async def test_pages_are_served_with_careful_headers_and_kept_while_they_are_the_same(api: Api) -> None:
     status, text, headers = await api.ask("GET", "/", user=None)
     assert (status, text) == (200, b"<!doctype html>hello")

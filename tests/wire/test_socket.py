@@ -13,7 +13,7 @@ from gateway.handshake import Accept
 from gateway.limits import Rate, SocketLimits
 from gateway.listener import Listener
 from gateway.port import listening
-from gateway.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT, encode_frame
+from gateway.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
 from gateway.socket import Socket
 
 REQUEST = (
@@ -22,8 +22,9 @@ REQUEST = (
 )
 
 
-def client_frame(opcode: int, payload: bytes = b"") -> bytes:
+def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
     server = encode_frame(opcode, payload)
+    server = server if final else bytes((server[0] & 0x7F,)) + server[1:]
     head = len(server) - len(payload)
     return bytes((server[0], server[1] | 0x80)) + server[2:head] + bytes(4) + payload
 
@@ -149,6 +150,15 @@ async def test_a_flood_of_pings_is_closed_with_4503() -> None:
         assert [await wire.read() for _ in range(3)] == [(PONG, b"p")] * 3
         assert await wire.read_close() == 4503
         assert await wire.handler.closed.get() == (4503, "too many pings")
+
+
+async def test_a_flood_of_fragments_is_closed_with_4503_however_little_they_hold() -> None:
+    async with wired(SocketLimits(fragments=Rate(per_second=0.001, burst=3))) as wire:
+        wire.writer.write(client_frame(TEXT, b"a", final=False) + client_frame(CONTINUATION, b"b"))
+        assert await wire.handler.messages.get() == b"ab"
+        wire.writer.write(client_frame(TEXT, b"", final=False) + client_frame(CONTINUATION, b"", final=False) * 3)
+        assert await wire.read_close() == 4503
+        assert await wire.handler.closed.get() == (4503, "too many fragments")
 
 
 async def test_the_peers_close_is_answered_and_reported_once() -> None:
