@@ -73,6 +73,9 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         try:
             while (replies := await stream.replies()) is not None:
                 yield pb.ExchangeResponse(replies=replies)
+            await asyncio.wait([reader])
+            if not reader.cancelled():
+                reader.result()  # what broke the reading breaks the stream
         finally:
             drainer.cancel()
             reader.cancel()

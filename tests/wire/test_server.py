@@ -19,6 +19,8 @@ from kit.errors import Problem, RemoteError, remote_error
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, Server, ServerLimits, serving
+from plaudit.edge.v1 import call_service_pb2 as call_pb
+from plaudit.edge.v1 import call_service_pb2_grpc as call_pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
@@ -224,6 +226,27 @@ async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(key
         seen = [pb.ToggleReactionResponse.FromString(answer).reactions[0].emoji for answer in answers]
         assert seen == [f"acme/u{i}//False" for i in range(1000)]
         assert len(servicer.batches) < 100
+
+
+async def test_a_batch_holds_no_more_calls_than_the_contract_says(keys: Keys) -> None:
+    toggle = pb.ToggleReactionRequest(target="messages/1", emoji="x")
+    call = call_pb.Call(method=TOGGLE, request=toggle.SerializeToString())
+    async with (
+        echoing(keys) as (server, servicer),
+        mesh_to(keys, server.address) as mesh,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        exchange = call_pb_grpc.CallServiceStub(channel).Exchange
+
+        async def replies_to(size: int) -> int:
+            stream = exchange(iter([call_pb.ExchangeRequest(calls=[call] * size)]), metadata=mesh.metadata())
+            return sum([len(response.replies) async for response in stream])
+
+        assert await replies_to(512) == 512
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await replies_to(513)
+        assert status_in(refused.value).field == "calls"
+    assert sum(servicer.batches) == 512
 
 
 async def test_a_node_is_reached_by_one_stream_however_often_it_was_idle(keys: Keys) -> None:
