@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cassandra import DriverException
+from cassandra import DriverException, OperationTimedOut, Timeout, Unavailable
 from cassandra.cluster import NoHostAvailable
 
 from kit.adapters.cassandra_session import connect, line, parse_cassandra
@@ -22,6 +23,7 @@ _RECORDS = (
     " (component text, number int, file text, PRIMARY KEY ((component), number))"
 )
 _SECONDS = 20.0  # changes of a schema are slow
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 40.0, 0.5
 _APPLIED = "SELECT component, number FROM schema_migration"
 _Execute = Callable[[str], Awaitable[list[Any]]]
 
@@ -113,7 +115,15 @@ async def migrate(url: str, schemas: Sequence[Schema], *, check: bool = False) -
     cluster, session = await connect(parsed, _SECONDS, None)
 
     async def execute(cql: str) -> list[Any]:
-        return list(await asyncio.to_thread(session.execute, cql, timeout=_SECONDS))
+        # The others ask a node that has just died until they notice. All that is executed here bears repetition.
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return list(await asyncio.to_thread(session.execute, cql, timeout=_SECONDS))
+            except (OperationTimedOut, Timeout, Unavailable):
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     try:
         found = await execute(
