@@ -82,7 +82,7 @@ class Stack:
 def stack(options: argparse.Namespace) -> Iterator[Stack]:
     """The running stack that was named, or one for this run."""
     if options.address:
-        token = open_keys(options.data / "keys").minter().mint_service("load", ("act-as", "tenants"), ttl=3600)
+        token = open_keys(options.data / "keys").minter().mint_service("load", ("act-as", "tenants", "audit"), ttl=3600)
         with grpc.insecure_channel(options.address) as channel:
             yield Stack(options.address, token, Questions(channel, token))
         return

@@ -23,6 +23,7 @@ from kit.attachment import Standing
 from kit.caller import Caller
 from kit.keys import open_keys
 from kit.server import Hosted, serving
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount
@@ -82,12 +83,11 @@ class HereOnly:
 async def _serve(http: str, listen: str, data: Path) -> None:
     keys, here, servicer = open_keys(data / "keys"), HereOnly(), Nothing()
     verifier = keys.verifier()
-    token = keys.minter().mint_service("null", ("act-as", "tenants"))
     limits = SessionLimits(frames_per_second=1e6, frames_burst=1_000_000, calls_in_flight=1024)
     config = Config(port=int(http.rpartition(":")[2]), session=limits)
     add = reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server
     async with (
-        mesh.connected(here, lambda: token) as calls,
+        mesh.connected(here, NodeTokens(keys.minter())) as calls,
         opened(config, calls, verifier, here, node_id="null") as gateway,
         serving(
             [*gateway.hosted, Hosted(servicer, add, batches={"ToggleReaction": servicer.toggle})],

@@ -83,7 +83,7 @@ class System:
     @cached_property
     def service_token(self) -> str:
         """A service's token that may act for users of any tenant."""
-        return self.minter.mint_service("bench", ("act-as", "tenants"))
+        return self.minter.mint_service("bench", ("act-as", "tenants", "audit"))
 
     @property
     def metadata(self) -> list[tuple[str, str]]:

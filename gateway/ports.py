@@ -56,8 +56,8 @@ class Calls(Protocol):
         """The channel to an address."""
         ...
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """This process's token."""
+    def metadata(self, method: str) -> tuple[tuple[str, str], ...]:
+        """This process's token for a method."""
         ...
 
 

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _REGISTRY = registry_pb.DESCRIPTOR.services_by_name["SessionRegistryService"].full_name
 _GET_SESSIONS = f"/{_REGISTRY}/GetSessions"
 # Nodes asked one after the other for a session that moves while it is looked for.
+_TAKE_OVER = "/plaudit.gateway.v1.NodeService/TakeOver"
 _HOPS = 4
 
 
@@ -162,7 +163,7 @@ class Resumption:
             stub: Any = node_service_pb2_grpc.NodeServiceStub(node.calls.channel(address))
             try:
                 response = await stub.TakeOver(
-                    request, metadata=node.calls.metadata(), timeout=node.config.resume.take_over
+                    request, metadata=node.calls.metadata(_TAKE_OVER), timeout=node.config.resume.take_over
                 )
             except grpc.aio.AioRpcError as error:
                 log.info("session was not given", session=claim.session_id, node=next_one, code=error.code().name)

@@ -12,11 +12,12 @@ from google.protobuf import descriptor_pool
 from kit.caller import Caller
 from kit.clock import Clock
 from kit.errors import Forbidden, Invalid, Unauthenticated
-from kit.tokens import Principal, Verifier
+from kit.tokens import NODE, Principal, Verifier
 from plaudit.edge.v1 import options_pb2
 
 ACT_AS = "act-as"
 ANY_TENANT = "tenants"
+AUDIT = "audit"
 USER_KEY = "plaudit-user"
 _PUBLIC_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 _USER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
@@ -25,10 +26,11 @@ ANONYMOUS = Caller(tenant="", user="")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may call one rpc."""
+    """Who may call one rpc. `scope`: what the token of a service must have; "": no service may."""
 
     access: int
     full_name: str
+    scope: str = ""
 
 
 def rule_of(method: str) -> Rule:
@@ -36,12 +38,13 @@ def rule_of(method: str) -> Rule:
     if method.startswith(_PUBLIC_PREFIXES):
         return Rule(options_pb2.ACCESS_PUBLIC, method)
     if method.startswith("/grpc."):
-        return Rule(options_pb2.ACCESS_SERVICE, method)
+        return Rule(options_pb2.ACCESS_SERVICE, method, AUDIT)
     try:
         found = descriptor_pool.Default().FindMethodByName(method[1:].replace("/", "."))
     except KeyError:
         return Rule(options_pb2.ACCESS_UNSPECIFIED, method)
-    return Rule(found.GetOptions().Extensions[options_pb2.access], method)
+    options = found.GetOptions()
+    return Rule(options.Extensions[options_pb2.access], method, options.Extensions[options_pb2.scope])
 
 
 class Gate:
@@ -67,6 +70,8 @@ class Gate:
         if not isinstance(bearer, str) or not bearer.startswith("Bearer "):
             raise Unauthenticated("the token is missing or not valid")
         principal = self._verifier.verify(bearer[7:], self._clock.now())
+        if principal.method and principal.method != rule.full_name:
+            raise Unauthenticated("the token is missing or not valid")
         if not any(named):
             return self._allowed(rule, _own(principal))
         if not (principal.service and ACT_AS in principal.scopes):
@@ -89,7 +94,11 @@ def allows(rule: Rule, who: Caller) -> bool:
     """Whether a verified caller may call the rpc."""
     if rule.access == options_pb2.ACCESS_USER:
         return bool(who.user) or bool(who.service)
-    return rule.access == options_pb2.ACCESS_PUBLIC or (rule.access == options_pb2.ACCESS_SERVICE and bool(who.service))
+    if rule.access == options_pb2.ACCESS_NODE:
+        return NODE in who.scopes and not who.user
+    if rule.access == options_pb2.ACCESS_SERVICE:
+        return bool(who.service) and (NODE in who.scopes or (bool(rule.scope) and rule.scope in who.scopes))
+    return rule.access == options_pb2.ACCESS_PUBLIC
 
 
 @lru_cache(maxsize=65_536)

@@ -26,6 +26,7 @@ _AT_ONCE = 1_000  # sessions and topics in one request: some 200 KiB, checked in
 _FIRST_ANSWER = 3.0
 _LEAST_SILENCE = 2.0
 _FAREWELL = 1.0
+_ATTACH = "/plaudit.session.v1.SessionRegistryService/Attach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Attachment:
 
     async def _attempt(self, stub: Any, reach: Reach, node: session_pb2.Node) -> None:
         self._holdings.restart()
-        call = stub.Attach(metadata=reach.metadata())
+        call = stub.Attach(metadata=reach.metadata(_ATTACH))
         writer: asyncio.Task[None] | None = None
         try:
             await call.write(pb.AttachRequest(node=node))

@@ -12,7 +12,7 @@ import grpc
 import structlog
 from google.rpc import status_pb2
 
-from kit.access import ACT_AS, ANY_TENANT, Rule, allows, forwarded, rule_of
+from kit.access import Rule, allows, forwarded, rule_of
 from kit.caller import CURRENT, Caller, caller
 from kit.deadline import answer_within
 from kit.errors import Forbidden, Invalid, make_status, status_of
@@ -124,10 +124,6 @@ class Accepted(ABC):
     def _caller(self, method: Method, call: pb.Call) -> Caller:
         service = self._service
         tenant = call.tenant or service.tenant
-        if tenant != service.tenant and ANY_TENANT not in service.scopes:
-            raise Forbidden("this service may not act in that tenant", reason="ACCESS_DENIED")
-        if call.user and ACT_AS not in service.scopes:
-            raise Forbidden(f"only a service with the scope {ACT_AS} may name a user", reason="ACT_AS_REQUIRED")
         if call.user and not call.unlimited:
             # A user's own call that the edge passes on: the service lends it nothing of its own rights.
             who = forwarded(tenant, call.user, "", frozenset(), False)

@@ -20,6 +20,7 @@ from plaudit.edge.v1 import call_service_pb2_grpc
 log = structlog.get_logger()
 OnReply = Callable[[bytes | None, status_pb2.Status | None], None]
 
+EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 _CALLS_AT_ONCE = 512
 WAITING_LIMIT = 32_768
 _SWEEP_SECONDS = 0.1

@@ -11,7 +11,7 @@ from typing import Protocol
 import grpc
 from google.rpc import status_pb2
 
-from kit.callstream import BROKEN, LATE, CallStream, OnReply
+from kit.callstream import BROKEN, EXCHANGE, LATE, CallStream, OnReply
 from kit.errors import make_status, remote_error
 from kit.ledger.routing import node_of
 from kit.tasks import Crew, crew
@@ -91,7 +91,7 @@ class _Held:
 class Mesh:
     """Calls to other processes. Made by `connected`."""
 
-    def __init__(self, nodes: Nodes, token: Callable[[], str], tasks: Crew, tls: Tls | None = None) -> None:
+    def __init__(self, nodes: Nodes, token: Callable[[str], str], tasks: Crew, tls: Tls | None = None) -> None:
         self._nodes = self._hosts = nodes
         self._token = token
         self._crew = tasks
@@ -132,9 +132,9 @@ class Mesh:
         self._nodes = nodes
         self._hosts = hosts or nodes
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What this process identifies itself with, for streaming stubs."""
-        return (("authorization", f"Bearer {self._token()}"),)
+    def metadata(self, method: str) -> tuple[tuple[str, str], ...]:
+        """What this process identifies itself with where it calls `/package.Service/Method` itself."""
+        return (("authorization", f"Bearer {self._token(method)}"),)
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """The channel to a node, opened on first use and kept."""
@@ -233,7 +233,7 @@ class Mesh:
         place, *slot = address.split("#")
         # What an Envoy routes by, see `kit.envoynodes`.
         labels = tuple(zip(("plaudit-service", "plaudit-route-key"), slot, strict=False))
-        stream = CallStream(self._channel(place), lambda: (*self.metadata(), *labels))
+        stream = CallStream(self._channel(place), lambda: (*self.metadata(EXCHANGE), *labels))
         held = _Held(stream, self._crew.start(stream.run(address)), time.monotonic(), renewed=bool(slot))
         self._streams[address] = held
         return held
@@ -278,8 +278,8 @@ class Mesh:
 
 
 @asynccontextmanager
-async def connected(nodes: Nodes, token: Callable[[], str], tls: Tls | None = None) -> AsyncIterator[Mesh]:
-    """A mesh for the block; `token` gives this process's service token, asked for each new stream."""
+async def connected(nodes: Nodes, token: Callable[[str], str], tls: Tls | None = None) -> AsyncIterator[Mesh]:
+    """A mesh for the block; `token` gives this process's token for a method, asked for each new stream."""
     async with crew() as tasks:
         mesh = Mesh(nodes, token, tasks, tls)
         tasks.start(mesh.keep_tidy())

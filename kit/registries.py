@@ -17,6 +17,7 @@ NOT_LEADER = "NOT_LEADER"
 LEADER = "leader"
 # A watch says something every two seconds.
 _SILENCE = 6.0
+_WATCH = "/plaudit.session.v1.SessionRegistryService/Watch"
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -27,8 +28,8 @@ class Reach(Protocol):
         """The channel to an address."""
         ...
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """This process's token."""
+    def metadata(self, method: str) -> tuple[tuple[str, str], ...]:
+        """This process's token for a method."""
         ...
 
 
@@ -95,7 +96,7 @@ async def watch(reach: Reach, registries: Registries, *, topics: bool) -> AsyncG
     """
     for _ in range(len(registries) + 1):
         stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registries.address()))
-        call = stub.Watch(pb.WatchRequest(topics=topics), metadata=reach.metadata())
+        call = stub.Watch(pb.WatchRequest(topics=topics), metadata=reach.metadata(_WATCH))
         told = False
         try:
             while True:

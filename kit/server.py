@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from kit.access import Gate, rule_of
 from kit.caller import Caller
 from kit.callserver import CallServicer
+from kit.callstream import EXCHANGE
 from kit.clock import Clock, SystemClock
 from kit.errors import ErrorTable
 from kit.guard import Guard
@@ -26,7 +27,6 @@ from kit.tls import Tls
 from kit.tokens import Verifier
 from plaudit.edge.v1 import call_service_pb2_grpc
 
-_EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 BatchHandler = Callable[[Sequence[tuple[Any, Caller]]], Awaitable[Sequence[Any]]]
 
 
@@ -75,7 +75,7 @@ class Server:
 
     def local_calls(self, metadata: Sequence[tuple[str, str]]) -> LocalCalls:
         """Calls of this process to itself, as whoever the metadata says; raises Unauthenticated or Forbidden."""
-        return LocalCalls(self._calls, self._gate.admit(rule_of(_EXCHANGE), metadata))
+        return LocalCalls(self._calls, self._gate.admit(rule_of(EXCHANGE), metadata))
 
     async def not_ready(self) -> None:
         """Answers health checks with NOT_SERVING from now on."""

@@ -21,7 +21,11 @@ TYPE = "at+jwt"
 ALGORITHM = "EdDSA"
 MAX_TOKEN_BYTES = 4096
 MAX_LIFETIME = 366 * 24 * 3600.0  # a service token may live a year
+MAX_NODE_LIFETIME = 300.0
 LEEWAY = 5.0
+NODE = "node"
+"""The kind of the token of a process of the system, and the scope that only such a token has."""
+_NODE_SCOPES = f"act-as tenants {NODE}"
 _CACHED_TOKENS = 65_536
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -30,7 +34,10 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a token speaks for: a user, or where `service` the service of that name. `expires` is in Unix seconds."""
+    """Whom a token speaks for: a user, or where `service` the service of that name. `expires` is in Unix seconds.
+
+    A node is a service with the scope `node`, which no other token may have; its token is good for one `method` only.
+    """
 
     tenant: str
     subject: str
@@ -38,6 +45,7 @@ class Principal:
     scopes: frozenset[str]
     expires: float
     token_id: str
+    method: str = ""
 
 
 def _refused() -> Unauthenticated:
@@ -160,15 +168,21 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
         raise _refused()
     scope = claims.get("scope", "")
     kind = claims.get("kind")
-    if not isinstance(scope, str) or kind not in ("user", "service"):
+    if not isinstance(scope, str) or kind not in ("user", "service", NODE):
+        raise _refused()
+    scopes, method = frozenset(scope.split()), claims.get("method", "")
+    if (NODE in scopes) != (kind == NODE) or not isinstance(method, str) or bool(method) != (kind == NODE):
+        raise _refused()
+    if kind == NODE and expires - issued > MAX_NODE_LIFETIME:
         raise _refused()
     return Principal(
         tenant=_identifier(claims["tenant"]),
         subject=_identifier(claims["sub"]),
-        service=kind == "service",
-        scopes=frozenset(scope.split()),
+        service=kind != "user",
+        scopes=scopes,
         expires=expires,
         token_id=_identifier(claims["jti"]),
+        method=method,
     )
 
 
@@ -192,7 +206,11 @@ class Minter:
         """
         return self._mint(name, tenant, "service", " ".join(scopes), ttl)
 
-    def _mint(self, subject: str, tenant: str, kind: str, scope: str, ttl: float) -> str:
+    def mint_node(self, name: str, method: str, ttl: float = MAX_NODE_LIFETIME) -> str:
+        """A token for a process of the system and calls of `/package.Service/Method`, valid for `ttl` seconds."""
+        return self._mint(name, "default", NODE, _NODE_SCOPES, ttl, method=method)
+
+    def _mint(self, subject: str, tenant: str, kind: str, scope: str, ttl: float, **more: str) -> str:
         if not _ID.fullmatch(subject) or not _ID.fullmatch(tenant):
             raise ValueError("names are 1 to 64 of A-Z a-z 0-9 _ . ~ -")
         now = int(time.time())
@@ -206,5 +224,23 @@ class Minter:
             "iat": now,
             "exp": now + int(ttl),
             "jti": new_id(),
+            **more,
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"typ": TYPE, "kid": self._key_id})
+
+
+class NodeTokens:
+    """The tokens of a process of the system, by method; minted anew before they end."""
+
+    def __init__(self, minter: Minter, name: str = NODE) -> None:
+        self._minter = minter
+        self._name = name
+        self._held: dict[str, tuple[str, float]] = {}
+
+    def __call__(self, method: str) -> str:
+        """A token for calls of `/package.Service/Method`."""
+        token, until = self._held.get(method, ("", 0.0))
+        if time.monotonic() > until:
+            token, until = self._minter.mint_node(self._name, method), time.monotonic() + MAX_NODE_LIFETIME / 2
+            self._held[method] = token, until
+        return token

@@ -58,19 +58,24 @@ def up(
 @token.command()
 def mint(
     name: Annotated[str, typer.Argument(help="The user, or with --service the service.")],
-    service: Annotated[bool, typer.Option(help="For a service, with the scope act-as.")] = False,
+    service: Annotated[bool, typer.Option(help="For a service.")] = False,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may: act-as (the default), tenants, audit, sessions."),
+    ] = None,
     tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
     hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.001, max=8784)] = 24,
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
     """Mint a token with the key in the data folder."""
+    from kit.access import ACT_AS
     from kit.keys import BadKeys, read_keys
 
     try:
         minter = read_keys(settings_of(config).data / "keys").minter()
         if service:
-            made = minter.mint_service(name, tenant=tenant, ttl=hours * 3600)
+            made = minter.mint_service(name, tuple(scope or [ACT_AS]), tenant, hours * 3600)
         else:
             made = minter.mint_user(name, tenant, ttl=hours * 3600)
     except (ValueError, BadKeys) as error:

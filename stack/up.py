@@ -7,7 +7,6 @@ import errno
 import gc
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -20,9 +19,9 @@ import fanout_svc.app
 import gateway.app
 import reaction_svc.app
 import session_registry.app
-from kit.access import ACT_AS, ANY_TENANT
 from kit.adapters.sqlite_file import CannotOpen
 from kit.attachment import Attachment
+from kit.callstream import EXCHANGE
 from kit.cursor import cursor_secret
 from kit.engineurl import CannotUse
 from kit.envoynodes import EnvoyNodes
@@ -32,6 +31,7 @@ from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
 from kit.server import Hosted, Server, ServerLimits, serving
 from kit.tls import open_tls
+from kit.tokens import NodeTokens
 from kit.tracing import TracingMissing, tracing
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
@@ -44,7 +44,6 @@ from stack.workers import workers
 Announce = Callable[[dict[str, Any]], None]
 log = structlog.get_logger()
 _THROUGH_ENVOY = ("plaudit.reaction.v1.ReactionService", "plaudit.counter.v1.CounterService")
-_OWN_TOKEN_SECONDS = 3600.0
 _ATTACH_SECONDS = 10.0
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # A store's thread that comes back from the disk must win the interpreter lock from a busy loop; the default of 5 ms
@@ -104,7 +103,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(status_served(settings.status, serves.is_set))
         tls = open_tls(settings.tls)
-        mesh = await stack.enter_async_context(connected(StaticNodes(), _own_token(keys), tls))
+        mesh = await stack.enter_async_context(connected(StaticNodes(), NodeTokens(keys.minter()), tls))
         mesh.shares_work = not _is_alone(settings)
         attachment = Attachment(node_id)
         hosted = await _open_services(stack, settings, mesh)
@@ -124,7 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
             )
         )
         mesh.own_address = settings.advertise or server.address
-        mesh.own_calls = server.local_calls(mesh.metadata())
+        mesh.own_calls = server.local_calls(mesh.metadata(EXCHANGE))
         registry = settings.registry or server.address
         await _find_each_other(stack, settings, mesh, server, registry)
         await stack.enter_async_context(attachment.running(mesh, registry, mesh.own_address, server.services))
@@ -217,21 +216,6 @@ async def _within(answer: Any, otherwise: str) -> None:
             await answer
     except TimeoutError:
         raise CannotStart(otherwise) from None
-
-
-def _own_token(keys: Keys) -> Callable[[], str]:
-    """This process's token, minted anew before it ends."""
-    minter = keys.minter()
-    held = ("", 0.0)
-
-    def token() -> str:
-        nonlocal held
-        if time.monotonic() > held[1]:
-            minted = minter.mint_service("node", (ACT_AS, ANY_TENANT), ttl=_OWN_TOKEN_SECONDS)
-            held = (minted, time.monotonic() + _OWN_TOKEN_SECONDS / 2)
-        return held[0]
-
-    return token
 
 
 def _facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict[str, Any]:

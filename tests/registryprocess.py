@@ -20,6 +20,7 @@ from kit.keys import Keys, open_keys
 from kit.mesh import connected
 from kit.nodes import StaticNodes
 from kit.server import Server, ServerLimits, serving
+from kit.tokens import NodeTokens
 from session_registry.adapters.cassandra_lease import SCHEMA
 from session_registry.app import opened
 from session_registry.config import Config
@@ -105,11 +106,11 @@ async def _registry(keys: str, engines: str, listen: str) -> None:
 
 
 async def _node(keys: str, registries: str, name: str, tenant: str, user: str, device: str) -> None:
-    token = open_keys(Path(keys)).minter().mint_service(name)
+    tokens = NodeTokens(open_keys(Path(keys)).minter(), name)
     node = Attachment(name)
     node.on_fenced(lambda ids: print("fenced", *ids, flush=True))
     async with (
-        connected(StaticNodes(), lambda: token) as mesh,
+        connected(StaticNodes(), tokens) as mesh,
         node.running(mesh, registries, f"{name}:1", ["plaudit.echo.v1.EchoService"]),
     ):
         await node.attached()

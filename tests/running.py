@@ -103,9 +103,15 @@ class Stack:
         """A user's token."""
         return self._minter().mint_user(user, tenant)
 
-    def service_token(self, name: str = "tests", scopes: tuple[str, ...] = ("act-as", "tenants")) -> str:
+    def service_token(
+        self, name: str = "tests", scopes: tuple[str, ...] = ("act-as", "tenants", "audit", "sessions")
+    ) -> str:
         """A service's token, with which it may act for users."""
         return self._minter().mint_service(name, scopes)
+
+    def node_token(self, method: str) -> str:
+        """The token of a process of the system, for calls of `/package.Service/Method`."""
+        return self._minter().mint_node("tests", method)
 
     def _minter(self) -> Minter:
         return open_keys(self.data / "keys").minter()

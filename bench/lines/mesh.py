@@ -71,7 +71,7 @@ def mesh(**settings: str) -> Iterator[Mesh]:
         command = ["-m", "stack.cli", "mesh", "--json", "--https", https, "--http", http, "--data", folder]
         with running("mesh", python(*command), cpu=None, env={**SETTINGS, **settings}) as process:
             facts = process.answer(_START_SECONDS)
-            token = open_keys(Path(folder) / "keys").minter().mint_service("bench", ("act-as", "tenants"))
+            token = open_keys(Path(folder) / "keys").minter().mint_service("bench", ("act-as", "tenants", "audit"))
             nodes = facts["nodes"]
             with (
                 grpc.insecure_channel(nodes["reaction_svc-1"]) as reactions,

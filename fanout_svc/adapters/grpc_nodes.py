@@ -22,6 +22,7 @@ from plaudit.gateway.v1 import node_service_pb2_grpc
 AT_ONCE = 512
 OnBehind = Callable[[str, Collection[Topic] | None], None]
 _Key = tuple[Topic, str]
+_DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
 
 
 class GrpcNodes:
@@ -102,7 +103,7 @@ class _Stream:
     async def attempt(self) -> None:
         """Sends until the stream breaks; always ends by raising."""
         stub: Any = node_service_pb2_grpc.NodeServiceStub(self._mesh.channel(self._node.address))
-        call = stub.Deliver(metadata=self._mesh.metadata())
+        call = stub.Deliver(metadata=self._mesh.metadata(_DELIVER))
         writer = asyncio.create_task(self._write(call))
         reader = asyncio.create_task(self._read(call))
         try:

@@ -129,7 +129,7 @@ class Cluster:
     def service_token(self, tenant: str = "default") -> str:
         """For a service that acts for people of a tenant."""
         assert self._minter is not None
-        return self._minter.mint_service("faults", ("act-as", "tenants"), tenant=tenant)
+        return self._minter.mint_service("faults", ("act-as", "tenants", "audit"), tenant=tenant)
 
 
 @asynccontextmanager

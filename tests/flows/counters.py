@@ -20,6 +20,7 @@ from kit.keys import Keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
+from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
@@ -28,6 +29,7 @@ from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, Key
 
 LIMITS = ServerLimits(grace=0.5)
 Counted = tuple[int, dict[str, int]]
+COUNTER = "/plaudit.counter.v1.CounterService"
 
 
 class PartedCrowd(Crowd):
@@ -116,7 +118,7 @@ class Node:
             targets=[target for _, target in keys], tenants=[tenant for tenant, _ in keys], min_versions=least
         )
         stub: Any = pb_grpc.CounterServiceStub(self.channel)
-        answer = await stub.GetCounts(request, metadata=self.mesh.metadata(), timeout=timeout)
+        answer = await stub.GetCounts(request, metadata=self.mesh.metadata(f"{COUNTER}/GetCounts"), timeout=timeout)
         return {
             key: (row.version, {one.emoji: one.count for one in row.reactions})
             for key, row in zip(keys, answer.counts, strict=True)
@@ -126,7 +128,7 @@ class Node:
         """Counts anew; how many targets there were, and how many had drifted."""
         request = pb.RebuildRequest(tenant="default", targets=[target for _, target in keys])
         stub: Any = pb_grpc.CounterServiceStub(self.channel)
-        done = await stub.Rebuild(request, metadata=self.mesh.metadata(), timeout=30)
+        done = await stub.Rebuild(request, metadata=self.mesh.metadata(f"{COUNTER}/Rebuild"), timeout=30)
         return done.targets, done.drifted
 
 
@@ -156,8 +158,7 @@ class Town:
     async def join(self) -> Node:
         """One more node."""
         stack, life = AsyncExitStack(), Life()
-        token = self.keys.minter().mint_service("counter", ("act-as", "tenants"))
-        mesh = await stack.enter_async_context(connected(self, lambda: token))
+        mesh = await stack.enter_async_context(connected(self, NodeTokens(self.keys.minter())))
         mesh.shares_work = True
         redis: Any = _Mortal(self.redis, life) if self.redis else None
         log: Any = _Mortal(self.log, life)

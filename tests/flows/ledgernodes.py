@@ -19,6 +19,7 @@ from kit.ledger.routing import shard_of
 from kit.mesh import Mesh, connected
 from kit.partitions import Partitions, owners
 from kit.server import ServerLimits, serving
+from kit.tokens import NodeTokens
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec
 from reaction_svc.domain import Action, Key, Op, Outcome, TargetChange
@@ -108,7 +109,6 @@ class Member(NamedTuple):
 async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
     """A node that serves; it owns nothing as long as the membership does not name it."""
     decided: Counter[str] = Counter()
-    token = keys.minter().mint_service("reactions", ("act-as", "tenants"))
 
     def note(before: Mapping[Key, int], changes: Sequence[TargetChange]) -> None:
         decided.update(row.user for change in changes for row in change.rows)
@@ -117,7 +117,7 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
         return ReactionModel(EventCodec(), Rules(), note)
 
     async with AsyncExitStack() as stack:
-        mesh = await stack.enter_async_context(connected(shared.membership, lambda: token))
+        mesh = await stack.enter_async_context(connected(shared.membership, NodeTokens(keys.minter())))
         mesh.shares_work = True
         division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, SHARDS)
         running = running_node(

@@ -67,7 +67,7 @@ class RunningMesh:
 
     def service_token(self) -> str:
         """A service's, which may act for users."""
-        return open_keys(self.data / "keys").minter().mint_service("tests", ("act-as", "tenants"))
+        return open_keys(self.data / "keys").minter().mint_service("tests", ("act-as", "tenants", "audit"))
 
     async def kill(self, name: str) -> None:
         """SIGKILL; returns when the process that follows it serves."""

@@ -20,6 +20,7 @@ from kit.nodes import StaticNodes
 from kit.partitions import owners
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
+from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
 
@@ -69,7 +70,6 @@ class Counters:
 @pytest.fixture(name="counters")
 async def fixture_counters(tmp_path: Path) -> AsyncIterator[Counters]:
     keys = open_keys(tmp_path / "keys")
-    token = keys.minter().mint_service("test", ("act-as", "tenants"))
     add = counter_service_pb2_grpc.add_CounterServiceServicer_to_server
     async with AsyncExitStack() as stack:
         doors: dict[str, Door] = {}
@@ -80,7 +80,7 @@ async def fixture_counters(tmp_path: Path) -> AsyncIterator[Counters]:
             server = await stack.enter_async_context(serving([hosted], verifier=keys.verifier(), limits=limits))
             doors[server.address] = door
         nodes = StaticNodes(services={COUNTER: sorted(doors)})
-        yield Counters(await stack.enter_async_context(connected(nodes, lambda: token)), doors)
+        yield Counters(await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter()))), doors)
 
 
 async def test_fan_out_asks_each_counter_about_its_partitions(counters: Counters) -> None:

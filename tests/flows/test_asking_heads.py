@@ -18,6 +18,7 @@ from kit.nodes import StaticNodes
 from kit.partitions import owners
 from kit.server import Hosted, ServerLimits, serving
 from kit.target import partition_of
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
@@ -51,7 +52,6 @@ async def fixture_stack() -> AsyncIterator[AsyncExitStack]:
 async def mesh_of(stack: AsyncExitStack, folder: Path, nodes: int) -> tuple[Mesh, dict[str, Deciding]]:
     """A mesh that knows so many nodes of the reaction service."""
     keys = open_keys(folder / "keys")
-    token = keys.minter().mint_service("test", ("act-as", "tenants"))
     found: dict[str, Deciding] = {}
     for _ in range(nodes):
         node: Any = Deciding()
@@ -60,7 +60,7 @@ async def mesh_of(stack: AsyncExitStack, folder: Path, nodes: int) -> tuple[Mesh
         server = await stack.enter_async_context(serving([hosted], verifier=keys.verifier(), limits=limits))
         found[server.address] = node
     places = StaticNodes(services={SERVICE: sorted(found)})
-    return await stack.enter_async_context(connected(places, lambda: token)), found
+    return await stack.enter_async_context(connected(places, NodeTokens(keys.minter()))), found
 
 
 async def test_each_node_is_asked_for_what_it_decides_a_thousand_at_a_time(

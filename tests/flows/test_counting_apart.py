@@ -26,7 +26,7 @@ from kit.target import partition_of
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from tests.engines import Engines
-from tests.flows.counters import Node, Town, town
+from tests.flows.counters import COUNTER, Node, Town, town
 from tests.flows.crowd import TOPIC, Key, eventually
 from tests.topics import topics
 
@@ -315,7 +315,7 @@ async def test_a_watch_hears_of_what_other_nodes_count(begin: Opener) -> None:
         for node in nodes:
             stub: Any = pb_grpc.CounterServiceStub(node.channel)
             request = pb.WatchCountsRequest(targets=[target for _, target in KEYS])
-            watch = stub.WatchCounts(request, metadata=node.mesh.metadata(), timeout=20)
+            watch = stub.WatchCounts(request, metadata=node.mesh.metadata(f"{COUNTER}/WatchCounts"), timeout=20)
             seen: dict[str, int] = {}
             await here.crowd.act(KEYS, 60)
             while any(seen.get(key[1], -1) < here.crowd.versions[key] for key in KEYS):
@@ -356,6 +356,8 @@ async def test_a_rebuild_of_a_partition_is_refused_by_a_node_that_does_not_follo
 
 async def answer(node: Node) -> str:
     stub: Any = pb_grpc.CounterServiceStub(node.channel)
-    call = stub.Rebuild(pb.RebuildRequest(partitions=[3]), metadata=node.mesh.metadata(), timeout=10)
+    call = stub.Rebuild(
+        pb.RebuildRequest(partitions=[3]), metadata=node.mesh.metadata(f"{COUNTER}/Rebuild"), timeout=10
+    )
     code = await call.code()
     return str((await call).targets) if code == grpc.StatusCode.OK else code.name

@@ -21,6 +21,7 @@ from kit.mesh import connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
 from kit.tls import Tls
+from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
@@ -190,9 +191,8 @@ async def test_a_gateway_that_finds_nodes_through_envoy_meets_the_same(
         tls = Tls(*(tmp_path / "certs" / name for name in ("ca.pem", "service.pem", "service.key")))
     internal = f"127.0.0.1:{free_port()}"
     async with ring(tmp_path, tls, internal=internal) as (_, nodes):
-        token = nodes.keys.minter().mint_service("gateway", ("act-as", "tenants"))
         found = EnvoyNodes(internal, [REACTION], StaticNodes(), slots=32)
-        async with connected(found, lambda: token, tls) as mesh:
+        async with connected(found, NodeTokens(nodes.keys.minter()), tls) as mesh:
 
             async def ask(target: str) -> str:
                 request = pb.ToggleReactionRequest(target=target, emoji="👍").SerializeToString()

@@ -25,6 +25,7 @@ from kit.errors import Problem
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2
@@ -123,7 +124,6 @@ class City:
     places: dict[str, Sequence[str]] = field(default_factory=dict)
 
     async def mesh(self, stack: AsyncExitStack | None = None) -> Mesh:
-        token = self.keys.minter().mint_service("test", ("act-as", "tenants"))
         city = self
 
         class Places:
@@ -133,7 +133,7 @@ class City:
             def address_of(self, node_id: str) -> str:
                 return ""
 
-        return await (stack or self.stack).enter_async_context(connected(Places(), lambda: token))
+        return await (stack or self.stack).enter_async_context(connected(Places(), NodeTokens(self.keys.minter())))
 
     @asynccontextmanager
     async def served(

@@ -25,6 +25,7 @@ from kit.errors import Forbidden, Overloaded
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, Server, serving
+from kit.tokens import NodeTokens
 from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
 
@@ -178,7 +179,7 @@ class Rig:
     async def deliver(self, *deliveries: node_service_pb2.Delivery, sequence: str = "") -> int:
         """Pushes as fan-out does; returns the number of sockets they were queued for."""
         stub: Any = node_service_pb2_grpc.NodeServiceStub(self.mesh.channel(self.server.address))
-        call = stub.Deliver(metadata=self.mesh.metadata())
+        call = stub.Deliver(metadata=self.mesh.metadata("/plaudit.gateway.v1.NodeService/Deliver"))
         await call.write(node_service_pb2.DeliverRequest(deliveries=deliveries, sequence=sequence))
         answer = await asyncio.wait_for(call.read(), PATIENCE)
         await call.done_writing()
@@ -233,11 +234,10 @@ async def running(
 ) -> AsyncIterator[Rig]:
     """A gateway on a free port; its server hosts `Reactions`, the node itself, and `more`."""
     keys = open_keys(folder / "keys")
-    token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
     nodes, notes, reactions = OneServer(), Notes(), Reactions()
     config = (config or Config()).model_copy(update={"port": 0})
     async with AsyncExitStack() as stack:
-        mesh = await stack.enter_async_context(connected(nodes, lambda: token))
+        mesh = await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter())))
         gateway = await stack.enter_async_context(
             opened(config, mesh, keys.verifier(), notes, node_id="node-1", contracts=contracts, **options)
         )

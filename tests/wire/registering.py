@@ -18,6 +18,7 @@ from kit.keys import Keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Server, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
@@ -25,6 +26,7 @@ from session_registry.app import opened
 from session_registry.config import Config
 
 ECHO = "plaudit.echo.v1.EchoService"
+REGISTRY = "/plaudit.session.v1.SessionRegistryService"
 CONFIG = Config(sweep_seconds=0.01)
 PATIENCE = 20.0
 
@@ -54,8 +56,7 @@ async def registry(
 @asynccontextmanager
 async def mesh(keys: Keys) -> AsyncIterator[Mesh]:
     """A service's way to others; it has channels of its own."""
-    token = keys.minter().mint_service("gateway")
-    async with connected(StaticNodes(), lambda: token) as made:
+    async with connected(StaticNodes(), NodeTokens(keys.minter())) as made:
         yield made
 
 
@@ -108,7 +109,7 @@ async def watching(mesh: Mesh, address: str, *, topics: bool = True) -> AsyncIte
     """A watch for the block; its first state is complete when the block begins."""
     watcher = Watcher()
     call = pb_grpc.SessionRegistryServiceStub(mesh.channel(address)).Watch(
-        pb.WatchRequest(topics=topics), metadata=mesh.metadata()
+        pb.WatchRequest(topics=topics), metadata=mesh.metadata(f"{REGISTRY}/Watch")
     )
 
     async def read() -> None:
@@ -131,7 +132,8 @@ async def watching(mesh: Mesh, address: str, *, topics: bool = True) -> AsyncIte
 async def sessions_of(mesh: Mesh, address: str, user: str, tenant: str = "acme") -> Sequence[tuple[str, str]]:
     """(node id, session id) of the user's live sessions, oldest first."""
     stub: Any = pb_grpc.SessionRegistryServiceStub(mesh.channel(address))
-    found = await stub.GetSessions(pb.GetSessionsRequest(tenant=tenant, user=user), metadata=mesh.metadata())
+    request = pb.GetSessionsRequest(tenant=tenant, user=user)
+    found = await stub.GetSessions(request, metadata=mesh.metadata(f"{REGISTRY}/GetSessions"))
     return [(one.node_id, one.session_id) for one in found.sessions]
 
 
@@ -151,7 +153,7 @@ class RawNode:
 
     def __init__(self, mesh: Mesh, address: str) -> None:
         stub: Any = pb_grpc.SessionRegistryServiceStub(mesh.channel(address))
-        self.call = stub.Attach(metadata=mesh.metadata())
+        self.call = stub.Attach(metadata=mesh.metadata(f"{REGISTRY}/Attach"))
 
     async def attach(self, name: str) -> pb.AttachResponse:
         """Attaches and returns the first response."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,11 +26,14 @@ from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.edge.v1 import options_pb2
 from tests.wire.registering import status_in
 
 ROOT = Path(__file__).parents[2]
-PUBLIC, USER, SERVICE = options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_USER, options_pb2.ACCESS_SERVICE
+PUBLIC, USER, SERVICE, NODE = (
+    options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_USER, options_pb2.ACCESS_SERVICE, options_pb2.ACCESS_NODE,
+)  # fmt: skip
 OK, UNAUTHENTICATED = grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED
 DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
 CALL_STREAM = "plaudit.edge.v1.CallService"
@@ -60,6 +62,11 @@ def path_of(method: MethodDescriptor) -> str:
 def access_of(method: MethodDescriptor) -> int:
     access: int = method.GetOptions().Extensions[options_pb2.access]
     return access
+
+
+def scope_of(method: MethodDescriptor) -> str:
+    scope: str = method.GetOptions().Extensions[options_pb2.scope]
+    return scope
 
 
 def _hosted(service: ServiceDescriptor) -> Hosted:
@@ -124,8 +131,8 @@ async def fixture_called(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 Metadata = tuple[tuple[str, str], ...]
 
 
-def metadata_of(kind: str, keys: Keys) -> Metadata:
-    """What a caller of this kind sends."""
+def metadata_of(kind: str, keys: Keys, method: str = "", scope: str = "") -> Metadata:
+    """What a caller of this kind sends to the method, whose contract asks for that scope."""
 
     def bearer(token: str) -> tuple[str, str]:
         return ("authorization", f"Bearer {token}")
@@ -143,6 +150,19 @@ def metadata_of(kind: str, keys: Keys) -> Metadata:
         "service": (bearer(minter.mint_service("bench", ())),),
         "service without act-as that names a user": (bearer(minter.mint_service("bench", ())), bob),
         "service with another scope that names a user": (bearer(minter.mint_service("bench", ("act-as-not",))), bob),
+        "service with the scope": (bearer(minter.mint_service("bench", (scope,))),),
+        "service with the scope and act-as that names a user": (
+            bearer(minter.mint_service("bench", (scope, "act-as"))),
+            bob,
+        ),
+        "service with every other scope": (
+            bearer(minter.mint_service("bench", tuple({"act-as", "tenants", "audit", "sessions"} - {scope}))),
+        ),
+        "service that calls itself a node": (bearer(minter.mint_service("bench", ("node", "act-as", "tenants"))),),
+        "node": (bearer(minter.mint_node("n1", method)),),
+        "node that names a user": (bearer(minter.mint_node("n1", method)), bob),
+        "node with the token of another method": (bearer(minter.mint_node("n1", f"{method}s")),),
+        "node whose token lives too long": (bearer(minter.mint_node("n1", method, ttl=3_600)),),
         "act-as service": (bearer(minter.mint_service("bench")),),
         "act-as service that names a user": (bearer(minter.mint_service("bench")), bob),
         "act-as service that names nonsense": (bearer(minter.mint_service("bench")), ("plaudit-user", "../root")),
@@ -155,24 +175,56 @@ def metadata_of(kind: str, keys: Keys) -> Metadata:
     }[kind]
 
 
+def by_access(user: grpc.StatusCode, service: grpc.StatusCode, node: grpc.StatusCode) -> dict[int, grpc.StatusCode]:
+    return {PUBLIC: OK, USER: user, SERVICE: service, NODE: node}
+
+
 # What each kind of caller is answered, by the rpc's access; OK means that the request itself is looked at.
 EXPECTED: dict[str, dict[int, grpc.StatusCode]] = {
-    "anonymous": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
-    "anonymous who names a user": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
-    "garbage token": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
-    "garbage token that names a user": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
-    "user": {PUBLIC: OK, USER: OK, SERVICE: DENIED},
-    "user who names another": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
-    "user who names himself": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
+    "anonymous": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "anonymous who names a user": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "garbage token": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "garbage token that names a user": {
+        PUBLIC: OK,
+        USER: UNAUTHENTICATED,
+        SERVICE: UNAUTHENTICATED,
+        NODE: UNAUTHENTICATED,
+    },
+    "user": by_access(OK, DENIED, DENIED),
+    "user who names another": by_access(DENIED, DENIED, DENIED),
+    "user who names himself": by_access(DENIED, DENIED, DENIED),
     # Services of the system read for themselves, counts for example: their own name is no user's.
-    "service": {PUBLIC: OK, USER: OK, SERVICE: OK},
-    "service without act-as that names a user": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
-    "service with another scope that names a user": {PUBLIC: OK, USER: DENIED, SERVICE: DENIED},
-    "act-as service": {PUBLIC: OK, USER: OK, SERVICE: OK},
-    "act-as service that names a user": {PUBLIC: OK, USER: OK, SERVICE: OK},
-    "act-as service that names nonsense": {PUBLIC: OK, USER: INVALID, SERVICE: INVALID},
-    "act-as service that names two users": {PUBLIC: OK, USER: INVALID, SERVICE: INVALID},
-    "two tokens": {PUBLIC: OK, USER: UNAUTHENTICATED, SERVICE: UNAUTHENTICATED},
+    "service": by_access(OK, DENIED, DENIED),
+    "service without act-as that names a user": by_access(DENIED, DENIED, DENIED),
+    "service with another scope that names a user": by_access(DENIED, DENIED, DENIED),
+    "service with the scope": by_access(OK, OK, DENIED),
+    "service with the scope and act-as that names a user": by_access(OK, OK, DENIED),
+    "service with every other scope": by_access(OK, DENIED, DENIED),
+    "service that calls itself a node": {
+        PUBLIC: OK,
+        USER: UNAUTHENTICATED,
+        SERVICE: UNAUTHENTICATED,
+        NODE: UNAUTHENTICATED,
+    },
+    "node": by_access(OK, OK, OK),
+    "node that names a user": by_access(OK, OK, DENIED),
+    "node with the token of another method": {
+        PUBLIC: OK,
+        USER: UNAUTHENTICATED,
+        SERVICE: UNAUTHENTICATED,
+        NODE: UNAUTHENTICATED,
+    },
+    "node whose token lives too long": {
+        PUBLIC: OK,
+        USER: UNAUTHENTICATED,
+        SERVICE: UNAUTHENTICATED,
+        NODE: UNAUTHENTICATED,
+    },
+    "act-as service": by_access(OK, DENIED, DENIED),
+    "act-as service that names a user": by_access(OK, DENIED, DENIED),
+    "act-as service that names nonsense": by_access(INVALID, INVALID, INVALID),
+    "act-as service that names two users": by_access(INVALID, INVALID, INVALID),
+    "two tokens": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
 }
 
 
@@ -212,7 +264,9 @@ async def _answer(channel: Any, method: MethodDescriptor, metadata: Metadata) ->
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_rpc_is_open_to_whom_its_contract_names(called: Called, method: MethodDescriptor, kind: str) -> None:
     expected = EXPECTED[kind][access_of(method)]
-    code, reason = await _answer(called.channel, method, metadata_of(kind, called.keys))
+    code, reason = await _answer(
+        called.channel, method, metadata_of(kind, called.keys, path_of(method), scope_of(method))
+    )
     if expected is OK:
         assert (code, reason) == _admitted(method)
     else:
@@ -231,7 +285,9 @@ async def test_an_rpc_is_open_to_whom_its_contract_names(called: Called, method:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_rpc_that_says_nothing_is_for_nobody(called: Called, kind: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await called.channel.unary_unary(f"/{NOBODYS}/Call")(b"", metadata=metadata_of(kind, called.keys))
+        await called.channel.unary_unary(f"/{NOBODYS}/Call")(
+            b"", metadata=metadata_of(kind, called.keys, f"/{NOBODYS}/Call")
+        )
     assert caught.value.code() in (UNAUTHENTICATED, DENIED, INVALID)
 
 
@@ -241,7 +297,8 @@ async def test_an_rpc_that_says_nothing_is_for_nobody(called: Called, kind: str)
         ("/grpc.health.v1.Health/Check", "anonymous", OK),
         ("/grpc.channelz.v1.Channelz/GetServers", "anonymous", UNAUTHENTICATED),
         ("/grpc.channelz.v1.Channelz/GetServers", "user", DENIED),
-        ("/grpc.channelz.v1.Channelz/GetServers", "service", OK),
+        ("/grpc.channelz.v1.Channelz/GetServers", "service", DENIED),
+        ("/grpc.channelz.v1.Channelz/GetServers", "service with the scope", OK),
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
@@ -249,18 +306,11 @@ async def test_health_is_for_all_and_what_shows_the_inside_is_for_services(
     called: Called, method: str, kind: str, expected: grpc.StatusCode
 ) -> None:
     try:
-        await called.channel.unary_unary(method)(b"", metadata=metadata_of(kind, called.keys))
+        await called.channel.unary_unary(method)(b"", metadata=metadata_of(kind, called.keys, method, "audit"))
         code = OK
     except grpc.aio.AioRpcError as error:
         code = error.code()
     assert code == expected
-
-
-@asynccontextmanager
-async def mesh(called: Called, *scopes: str) -> AsyncIterator[Mesh]:
-    token = called.keys.minter().mint_service("gateway", scopes)
-    async with connected(StaticNodes(called.address), lambda: token) as made:
-        yield made
 
 
 async def _forwarded(mesh: Mesh, method: MethodDescriptor, **who: Any) -> tuple[grpc.StatusCode, str]:
@@ -277,21 +327,15 @@ async def _forwarded(mesh: Mesh, method: MethodDescriptor, **who: Any) -> tuple[
 async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_directly(
     called: Called, method: MethodDescriptor
 ) -> None:
-    for_users, for_services = access_of(method) == USER, access_of(method) in (USER, SERVICE)
-    async with mesh(called) as plain, mesh(called, "act-as") as acting, mesh(called, "act-as", "tenants") as edge:
-        admitted = _admitted(method)
-        denied, required = (DENIED, "ACCESS_DENIED"), (DENIED, "ACT_AS_REQUIRED")
+    for_users = access_of(method) == USER
+    async with connected(StaticNodes(called.address), NodeTokens(called.keys.minter())) as edge:
+        admitted, denied = _admitted(method), (DENIED, "ACCESS_DENIED")
         # A user whom the edge forwards has a user's rights, and nothing of the edge's.
         assert await _forwarded(edge, method, user="bob", tenant="acme") == (admitted if for_users else denied)
-        assert await _forwarded(acting, method, user="bob") == (admitted if for_users else denied)
-        # A service on its own account, for itself or for a user.
-        assert await _forwarded(plain, method) == (admitted if for_services else denied)
-        assert await _forwarded(acting, method, user="bob", unlimited=True) == (admitted if for_services else denied)
-        # Only who may act for users, names one; only who may act in all tenants, leaves its own.
-        assert await _forwarded(plain, method, user="bob") == required
-        assert await _forwarded(plain, method, user="bob", unlimited=True) == required
-        assert await _forwarded(acting, method, user="bob", tenant="acme") == denied
-        assert await _forwarded(acting, method, tenant="acme") == denied
+        # A node on its own account, for itself or for a user.
+        assert await _forwarded(edge, method) == admitted
+        for_person = denied if access_of(method) == NODE else admitted
+        assert await _forwarded(edge, method, user="bob", tenant="acme", unlimited=True) == for_person
         # Names are names also here.
         for nonsense in ("../root", "a b", "x" * 65, "bob\n"):
             code, reason = await _forwarded(edge, method, user=nonsense, tenant="acme")
@@ -302,5 +346,9 @@ async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_direct
 
 def test_the_matrix_knows_all_there_is() -> None:
     assert len(METHODS) >= 18
-    assert {access_of(method) for method in METHODS} <= {PUBLIC, USER, SERVICE}, "an rpc without the access option"
-    assert all(row.keys() == {PUBLIC, USER, SERVICE} for row in EXPECTED.values())
+    assert {access_of(method) for method in METHODS} <= {PUBLIC, USER, SERVICE, NODE}, (
+        "an rpc without the access option"
+    )
+    assert all(row.keys() == {PUBLIC, USER, SERVICE, NODE} for row in EXPECTED.values())
+    for method in METHODS:
+        assert bool(scope_of(method)) == (access_of(method) == SERVICE), f"{path_of(method)} and its scope"

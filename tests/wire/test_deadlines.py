@@ -15,6 +15,7 @@ from kit.keys import open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
@@ -48,14 +49,13 @@ class Asking(pb_grpc.ReactionServiceServicer):
 @pytest.fixture(name="ways")
 async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
     keys = open_keys(tmp_path / "keys")
-    token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
     servicer = Asking()
     hosted = Hosted(
         servicer, pb_grpc.add_ReactionServiceServicer_to_server, batches={"ToggleReaction": servicer.toggles}
     )
     async with (
         serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server,
-        connected(StaticNodes(server.address), lambda: token) as mesh,
+        connected(StaticNodes(server.address), NodeTokens(keys.minter())) as mesh,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         yield pb_grpc.ReactionServiceStub(channel), mesh
@@ -63,16 +63,18 @@ async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
 
 async def test_a_unary_call_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) -> None:
     stub, mesh = ways
-    answer = await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(), timeout=3)
+    answer = await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(f"{SERVICE}/ToggleReaction"), timeout=3)
     assert 1_000 < answer.version <= 3_000
-    assert (await stub.ToggleReaction(REQUEST, metadata=mesh.metadata())).version == MOST * 1000
+    assert (
+        await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(f"{SERVICE}/ToggleReaction"))
+    ).version == MOST * 1000
 
 
 async def test_a_stream_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) -> None:
     stub, mesh = ways
     request = pb.StreamReactionsRequest()
     request.changes.add(target="messages/1")
-    call = stub.StreamReactions(iter([request]), metadata=mesh.metadata(), timeout=3)
+    call = stub.StreamReactions(iter([request]), metadata=mesh.metadata(f"{SERVICE}/StreamReactions"), timeout=3)
     versions = [response.outcomes[0].version async for response in call]
     assert [1_000 < version <= 3_000 for version in versions] == [True]
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from kit.caller import Caller
+from kit.callstream import EXCHANGE
 from kit.errors import Problem, RemoteError, Unauthenticated, Unavailable
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
@@ -45,17 +47,16 @@ def fixture_keys(tmp_path: Path) -> Keys:
 
 
 @asynccontextmanager
-async def rig(keys: Keys, scopes: Sequence[str] = ("act-as", "tenants")) -> AsyncIterator[tuple[Mesh, Batches]]:
+async def rig(keys: Keys) -> AsyncIterator[tuple[Mesh, Batches]]:
     """A process that serves and calls itself; over a wire there would be nobody."""
     servicer = Batches()
     hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server, batches={"ToggleReaction": servicer.many})
-    token = keys.minter().mint_service("gateway", tuple(scopes))
     async with (
-        connected(StaticNodes("localhost:1"), lambda: token) as mesh,
+        connected(StaticNodes("localhost:1"), NodeTokens(keys.minter())) as mesh,
         serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server,
     ):
         mesh.own_address = "localhost:1"
-        mesh.own_calls = server.local_calls(mesh.metadata())
+        mesh.own_calls = server.local_calls(mesh.metadata(EXCHANGE))
         yield mesh, servicer
 
 
@@ -81,20 +82,13 @@ async def test_the_reply_never_comes_from_within_submit(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scopes", "request_", "reason"),
-    [
-        (("tenants",), REQUEST, "ACT_AS_REQUIRED"),
-        (("act-as", "tenants"), b"\xff\xff", "INVALID_REQUEST"),
-        (("act-as", "tenants"), pb.ToggleReactionRequest(target="").SerializeToString(), "INVALID_REQUEST"),
-    ],
+    "request_", [b"\xff\xff", pb.ToggleReactionRequest(target="").SerializeToString()], ids=["garbage", "no target"]
 )
-async def test_what_a_stream_refuses_is_refused(
-    keys: Keys, scopes: Sequence[str], request_: bytes, reason: str
-) -> None:
-    async with rig(keys, scopes) as (mesh, servicer):
+async def test_what_a_stream_refuses_is_refused(keys: Keys, request_: bytes) -> None:
+    async with rig(keys) as (mesh, servicer):
         with pytest.raises(RemoteError) as caught:
             await toggle(mesh, request=request_)
-        assert caught.value.reason == reason
+        assert caught.value.reason == "INVALID_REQUEST"
         assert not servicer.seen
 
 
@@ -120,10 +114,10 @@ async def test_a_call_that_takes_too_long_ends_in_time(keys: Keys) -> None:
 
 
 async def test_a_server_that_stops_takes_no_more_and_says_that_nothing_was_done(keys: Keys) -> None:
-    async with connected(StaticNodes("localhost:1"), lambda: "") as mesh:
+    async with connected(StaticNodes("localhost:1"), lambda method: "") as mesh:
         servicer = Batches()
         hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server)
-        token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
+        token = keys.minter().mint_node("gateway", EXCHANGE)
         async with serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server:
             mesh.own_address = "localhost:1"
             mesh.own_calls = server.local_calls((("authorization", f"Bearer {token}"),))

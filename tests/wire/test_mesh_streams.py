@@ -16,6 +16,7 @@ from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
@@ -47,12 +48,11 @@ def fixture_keys(tmp_path: Path) -> Keys:
 async def rig(keys: Keys, *, slots: int = 0) -> AsyncIterator[tuple[Mesh, Waiting]]:
     servicer = Waiting()
     hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server)
-    token = keys.minter().mint_service("gateway", ("act-as", "tenants"))
     async with serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server:
         nodes = StaticNodes(server.address)
         # A service knows nothing of Envoy's labels, so it may stand in for one.
         through = EnvoyNodes(server.address, [SERVICE], nodes, slots=slots) if slots else nodes
-        async with connected(through, lambda: token) as mesh:
+        async with connected(through, NodeTokens(keys.minter())) as mesh:
             yield mesh, servicer
 
 

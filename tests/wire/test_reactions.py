@@ -24,6 +24,7 @@ from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_pb2 as types
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
@@ -48,7 +49,7 @@ class Rig:
         return (("authorization", f"Bearer {self.keys.minter().mint_user(name, tenant)}"),)
 
     def service(self, *scopes: str, acting_for: str = "") -> tuple[tuple[str, str], ...]:
-        token = self.keys.minter().mint_service("load", scopes or ("act-as", "tenants"))
+        token = self.keys.minter().mint_service("load", scopes or ("act-as", "tenants", "audit"))
         metadata = (("authorization", f"Bearer {token}"),)
         return (*metadata, ("plaudit-user", acting_for)) if acting_for else metadata
 
@@ -62,11 +63,10 @@ class Rig:
 @asynccontextmanager
 async def rig(folder: Path, config: Config = FREE, counting: bool = True) -> AsyncIterator[Rig]:
     keys = open_keys(folder / "keys")
-    token = keys.minter().mint_service("node", ("act-as", "tenants"))
     clock = ManualClock()
     async with (
         open_sqlite_log(folder / "reactions.db", ledgers=["reactions"]) as log,
-        connected(StaticNodes(), lambda: token) as mesh,
+        connected(StaticNodes(), NodeTokens(keys.minter())) as mesh,
         reaction_svc.app.opened(config, mesh, Engines(folder, log), clock) as reactions,
         counter_svc.app.opened(counter_svc.config.Config(drift_seconds=0), mesh, Engines(folder, log)) as counts,
         serving(

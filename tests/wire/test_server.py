@@ -15,10 +15,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from kit.caller import Caller, caller
+from kit.callstream import EXCHANGE
 from kit.errors import Problem, RemoteError, remote_error
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, Server, ServerLimits, serving
+from kit.tokens import NodeTokens
 from plaudit.edge.v1 import call_service_pb2 as call_pb
 from plaudit.edge.v1 import call_service_pb2_grpc as call_pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
@@ -130,9 +132,8 @@ def fixture_keys(tmp_path: Path) -> Keys:
 
 
 @asynccontextmanager
-async def mesh_to(keys: Keys, *addresses: str, scopes: tuple[str, ...] = ("act-as", "tenants")) -> AsyncIterator[Mesh]:
-    token = keys.minter().mint_service("gateway", scopes)
-    async with connected(Fixed(*addresses), lambda: token) as mesh:
+async def mesh_to(keys: Keys, *addresses: str) -> AsyncIterator[Mesh]:
+    async with connected(Fixed(*addresses), NodeTokens(keys.minter(), "gateway")) as mesh:
         yield mesh
 
 
@@ -191,7 +192,7 @@ async def test_a_malformed_request_is_refused_with_its_field_on_both_ways(
         with pytest.raises(RemoteError) as streamed:
             await mesh.call(TOGGLE, request_.SerializeToString(), user="alice")
         with pytest.raises(grpc.aio.AioRpcError) as direct:
-            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(request_, metadata=mesh.metadata())
+            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(request_, metadata=mesh.metadata(TOGGLE))
         for found in (streamed.value, status_in(direct.value)):
             assert (found.code, found.reason, found.field) == (
                 grpc.StatusCode.INVALID_ARGUMENT,
@@ -210,7 +211,7 @@ async def test_garbage_bytes_are_an_invalid_argument_on_both_ways(keys: Keys) ->
         with pytest.raises(RemoteError) as streamed:
             await mesh.call(TOGGLE, b"\xff\xff\xff", user="alice")
         with pytest.raises(grpc.aio.AioRpcError) as direct:
-            await raw(b"\xff\xff\xff", metadata=mesh.metadata())
+            await raw(b"\xff\xff\xff", metadata=mesh.metadata(TOGGLE))
         assert streamed.value.code == direct.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -239,7 +240,8 @@ async def test_a_batch_holds_no_more_calls_than_the_contract_says(keys: Keys) ->
         exchange = call_pb_grpc.CallServiceStub(channel).Exchange
 
         async def replies_to(size: int) -> int:
-            stream = exchange(iter([call_pb.ExchangeRequest(calls=[call] * size)]), metadata=mesh.metadata())
+            batch = call_pb.ExchangeRequest(calls=[call] * size)
+            stream = exchange(iter([batch]), metadata=mesh.metadata(EXCHANGE))
             return sum([len(response.replies) async for response in stream])
 
         assert await replies_to(512) == 512
@@ -252,8 +254,8 @@ async def test_a_batch_holds_no_more_calls_than_the_contract_says(keys: Keys) ->
 async def test_a_node_is_reached_by_one_stream_however_often_it_was_idle(keys: Keys) -> None:
     asked: list[str] = []
 
-    def token() -> str:  # asked for with each new stream
-        asked.append(keys.minter().mint_service("node", ("act-as", "tenants")))
+    def token(method: str) -> str:  # asked for with each new stream
+        asked.append(keys.minter().mint_node("node", method))
         return asked[-1]
 
     async with echoing(keys) as (server, _), connected(Fixed(server.address), token) as mesh:
@@ -293,15 +295,6 @@ async def test_a_forwarded_user_may_not_call_what_is_for_services(keys: Keys) ->
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
         with pytest.raises(RemoteError) as caught:
             await mesh.call(TALLY, b"", user="alice")
-        assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
-
-
-async def test_a_service_without_the_scope_stays_in_its_tenant(keys: Keys) -> None:
-    async with echoing(keys) as (server, _), mesh_to(keys, server.address, scopes=("act-as",)) as mesh:
-        request = pb.BatchGetOwnReactionsRequest(targets=["messages/1"]).SerializeToString()
-        assert await mesh.call(OWN, request, user="alice", tenant="default")
-        with pytest.raises(RemoteError) as caught:
-            await mesh.call(OWN, request, user="alice", tenant="acme")
         assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
 
 

@@ -26,7 +26,7 @@ from session_registry.adapters.cassandra_lease import SCHEMA
 from tests.engines import Engines
 from tests.ownredis import OwnRedis, free_port, own_redis
 from tests.registryprocess import LEASE, QUICK, Process, process, registry
-from tests.wire.registering import ECHO, Gateway, RawNode, Watcher, gateway, mesh, until, watching
+from tests.wire.registering import ECHO, REGISTRY, Gateway, RawNode, Watcher, gateway, mesh, until, watching
 
 
 @dataclass
@@ -74,7 +74,7 @@ async def found_at(reach: Mesh, address: str, user: str) -> pb.GetSessionsRespon
     request = pb.GetSessionsRequest(tenant="acme", user=user)
     try:
         answer: pb.GetSessionsResponse = await stub(reach, address).GetSessions(
-            request, metadata=reach.metadata(), timeout=2.0
+            request, metadata=reach.metadata(f"{REGISTRY}/GetSessions"), timeout=2.0
         )
         return answer
     except grpc.aio.AioRpcError as error:
@@ -117,7 +117,9 @@ async def leader_of(reach: Mesh, addresses: Sequence[str]) -> str:
     async with asyncio.timeout(20.0):
         while True:
             for address in addresses:
-                call = stub(reach, address).Watch(pb.WatchRequest(), metadata=reach.metadata(), timeout=5.0)
+                call = stub(reach, address).Watch(
+                    pb.WatchRequest(), metadata=reach.metadata(f"{REGISTRY}/Watch"), timeout=5.0
+                )
                 try:
                     await call.read()
                     return address

@@ -18,6 +18,7 @@ from kit.keys import open_keys
 from kit.mesh import connected, open_channel
 from kit.nodes import StaticNodes
 from kit.tls import Tls, open_tls
+from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from stack import certs
 from tests.running import ROOT
@@ -62,8 +63,8 @@ def opened(folder: Path) -> Tls:
 
 async def toggled(folder: Path, address: str, tls: Tls | None, timeout: float = 5.0) -> str:
     """Who the node says has called, through the mesh."""
-    token = open_keys(folder / "keys").minter().mint_service("peer", ("act-as", "tenants"))
-    async with connected(StaticNodes(address), lambda: token, tls) as mesh:
+    tokens = NodeTokens(open_keys(folder / "keys").minter())
+    async with connected(StaticNodes(address), tokens, tls) as mesh:
         answer = await mesh.call(TOGGLE, REQUEST, user="alice", tenant="default", timeout=timeout)
     return pb.ToggleReactionResponse.FromString(answer).reactions[0].emoji
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from kit.callstream import EXCHANGE
 from kit.keys import open_keys
 from kit.server import Hosted, serving
 from kit.tracing import tracing
@@ -39,7 +40,9 @@ class Tallies(reaction_service_pb2_grpc.ReactionServiceServicer):
 
 async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path) -> None:
     keys = open_keys(tmp_path)
-    bearer = (("authorization", f"Bearer {keys.minter().mint_service('tests')}"),)
+    minter = keys.minter()
+    bearer = (("authorization", f"Bearer {minter.mint_service('tests', ('audit',))}"),)
+    node = (("authorization", f"Bearer {minter.mint_node('node', EXCHANGE)}"),)
     collector = Collector()
     sink = grpc.aio.server()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, sink)  # type: ignore[no-untyped-call]
@@ -55,7 +58,7 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
                 stub: Any = reaction_service_pb2_grpc.ReactionServiceStub(channel)
                 await stub.TallyReactions(reaction_service_pb2.TallyReactionsRequest(), metadata=bearer)
                 calls: Any = pb_grpc.CallServiceStub(channel)
-                stream = calls.Exchange(iter([pb.ExchangeRequest()]), metadata=bearer)
+                stream = calls.Exchange(iter([pb.ExchangeRequest()]), metadata=node)
                 assert [answer async for answer in stream] == []
             # The exporter sends from its own thread and waits for our answer.
             await asyncio.get_running_loop().run_in_executor(None, interceptors[0]._tracer.span_processor.force_flush)

@@ -15,6 +15,7 @@ from plaudit.reaction.v1 import reaction_pb2
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction
 
 Metadata = tuple[tuple[str, str], ...]
+AsNode = Callable[[str], Metadata]
 SERVICES = (
     "plaudit.reaction.v1.ReactionService",
     "plaudit.counter.v1.CounterService",

@@ -11,7 +11,7 @@ from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
 from tests.flows.people import person
-from tests.flows.stubs.asked import Metadata
+from tests.flows.stubs.asked import AsNode, Metadata
 from tests.running import Stack
 
 
@@ -57,6 +57,12 @@ def as_alice(shared_stack: Stack, alice: str) -> Metadata:
 def as_service(shared_stack: Stack) -> Metadata:
     """A service in its own name."""
     return (("authorization", f"Bearer {shared_stack.service_token()}"),)
+
+
+@pytest.fixture
+def as_node(shared_stack: Stack) -> AsNode:
+    """A process of the system, for calls of `/package.Service/Method`."""
+    return lambda method: (("authorization", f"Bearer {shared_stack.node_token(method)}"),)
 
 
 @pytest.fixture

@@ -26,13 +26,19 @@ from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
 from reaction_svc.codec import OpCodec
 from reaction_svc.domain import Action, Op, Outcome
 from tests.flows.people import target
-from tests.flows.stubs.asked import NO_SERVICE, SERVICES, Metadata, failure, kind, toggle
-from tests.running import Stack
+from tests.flows.stubs.asked import NO_SERVICE, SERVICES, AsNode, Metadata, failure, kind, toggle
+
+EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
+EXECUTE = "/plaudit.edge.v1.LedgerService/Execute"
+DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
+TAKE_OVER = "/plaudit.gateway.v1.NodeService/TakeOver"
+ATTACH = "/plaudit.session.v1.SessionRegistryService/Attach"
+WATCH = "/plaudit.session.v1.SessionRegistryService/Watch"
 
 
 class TestSessionRegistryService:
     def test_a_node_attaches_tells_its_sessions_and_leaves(
-        self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, alice: str
+        self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, as_node: AsNode, alice: str
     ) -> None:
         node_id, session_id = str(uuid.uuid4()), str(uuid.uuid4())
         me = session_pb2.Node(node_id=node_id, address="127.0.0.1:9", services=[])
@@ -41,7 +47,7 @@ class TestSessionRegistryService:
             [session.AttachRequest(node=me, opened=[held]), session.AttachRequest()],
         )
         gate: Iterator[session.AttachRequest] = itertools.chain(told, self._when_asked(registry, as_service, alice))
-        answers = list(registry.Attach(gate, metadata=as_service, timeout=10))
+        answers = list(registry.Attach(gate, metadata=as_node(ATTACH), timeout=10))
         assert answers[0].epoch > 0
         assert answers[0].lease_ms > 0
         grants = [grant for answer in answers for grant in answer.granted]
@@ -63,16 +69,20 @@ class TestSessionRegistryService:
         yield session.AttachRequest(leaving=True)
 
     def test_a_node_that_does_not_say_who_it_is_is_not_attached(
-        self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata
+        self, registry: session_grpc.SessionRegistryServiceStub, as_node: AsNode
     ) -> None:
         requests = iter([session.AttachRequest()])
-        error = failure(lambda: list(registry.Attach(requests, metadata=as_service, timeout=5)))
+        error = failure(lambda: list(registry.Attach(requests, metadata=as_node(ATTACH), timeout=5)))
         assert kind(error) == ("FAILED_PRECONDITION", "NOT_ATTACHED")
 
     def test_a_watch_tells_all_nodes_then_that_it_is_complete(
-        self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, as_service: Metadata
+        self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, as_node: AsNode
     ) -> None:
-        watch = registry.Watch(session.WatchRequest(topics=True), metadata=as_service, timeout=10)
+        watch = registry.Watch(
+            session.WatchRequest(topics=True),
+            metadata=as_node(WATCH),
+            timeout=10,
+        )
         services: set[str] = set()
         for answer in watch:
             services |= {name for one in answer.up for name in one.services}
@@ -120,7 +130,7 @@ class TestFanoutService:
 
 class TestNodeService:
     def test_a_delivery_nobody_here_waits_for_reaches_no_socket(
-        self, grpc_channel: grpc.Channel, as_service: Metadata, as_alice: Metadata
+        self, grpc_channel: grpc.Channel, as_node: AsNode, as_alice: Metadata
     ) -> None:
         stub = node_grpc.NodeServiceStub(grpc_channel)
         delivery = node.Delivery(
@@ -131,17 +141,17 @@ class TestNodeService:
             version=1,
         )
         requests = [node.DeliverRequest(deliveries=[delivery])] * 2
-        answers = list(stub.Deliver(iter(requests), metadata=as_service, timeout=5))
+        answers = list(stub.Deliver(iter(requests), metadata=as_node(DELIVER), timeout=5))
         assert [answer.sockets for answer in answers] == [0, 0]
         error = failure(lambda: list(stub.Deliver(iter(requests), metadata=as_alice, timeout=5)))
         assert kind(error) == NO_SERVICE
 
     def test_a_session_that_was_never_here_is_given_to_nobody(
-        self, grpc_channel: grpc.Channel, as_service: Metadata, as_alice: Metadata, alice: str
+        self, grpc_channel: grpc.Channel, as_node: AsNode, as_alice: Metadata, alice: str
     ) -> None:
         stub = node_grpc.NodeServiceStub(grpc_channel)
         request = node.TakeOverRequest(tenant="default", user=alice, session_id=str(uuid.uuid4()), node_id="another")
-        error = failure(lambda: stub.TakeOver(request, metadata=as_service, timeout=5))
+        error = failure(lambda: stub.TakeOver(request, metadata=as_node(TAKE_OVER), timeout=5))
         assert kind(error) == ("NOT_FOUND", "NO_SUCH_SESSION")
         error = failure(lambda: stub.TakeOver(request, metadata=as_alice, timeout=5))
         assert kind(error) == NO_SERVICE
@@ -149,7 +159,7 @@ class TestNodeService:
 
 class TestCallService:
     def test_each_call_of_a_batch_has_its_own_reply(
-        self, grpc_channel: grpc.Channel, as_service: Metadata, alice: str
+        self, grpc_channel: grpc.Channel, as_node: AsNode, alice: str
     ) -> None:
         stub = edge_grpc.CallServiceStub(grpc_channel)
         method = "/plaudit.reaction.v1.ReactionService/ToggleReaction"
@@ -160,7 +170,11 @@ class TestCallService:
             edge.Call(id=3, method="/plaudit.reaction.v1.ReactionService/Nothing", user=alice, tenant="default"),
             edge.Call(id=4, method=method, request=nowhere, user=alice, tenant="default"),
         ]
-        answers = stub.Exchange(iter([edge.ExchangeRequest(calls=calls)]), metadata=as_service, timeout=5)
+        answers = stub.Exchange(
+            iter([edge.ExchangeRequest(calls=calls)]),
+            metadata=as_node(EXCHANGE),
+            timeout=5,
+        )
         replies = {reply.id: reply for answer in answers for reply in answer.replies}
         assert sorted(replies) == [1, 2, 3, 4]
         assert reaction.ToggleReactionResponse.FromString(replies[1].response).on
@@ -176,15 +190,14 @@ class TestCallService:
 
 class TestLedgerService:
     def test_a_node_has_operations_of_a_shard_executed_here(
-        self, grpc_channel: grpc.Channel, shared_stack: Stack, as_alice: Metadata, alice: str
+        self, grpc_channel: grpc.Channel, as_alice: Metadata, as_service: Metadata, as_node: AsNode, alice: str
     ) -> None:
         stub = ledger_grpc.LedgerServiceStub(grpc_channel)
-        node_token = shared_stack.service_token()
-        as_node = (("authorization", f"Bearer {node_token}"),)
+        node = as_node(EXECUTE)
         message = target()
         ops = [Op("default", message, alice, "👍", Action.TOGGLE, str(uuid.uuid4()))] * 2
         request = ledger.ExecuteRequest(ledger="reactions", shard=0, shards=1, commands=OpCodec().encode_commands(ops))
-        executed = OpCodec().decode_executed(stub.Execute(request, metadata=as_node, timeout=5).answers)
+        executed = OpCodec().decode_executed(stub.Execute(request, metadata=node, timeout=5).answers)
         first, again = executed.answers
         assert first == again == Outcome(True, first.version)
         assert dict(executed.view["default", message].counts) == {"👍": 1}
@@ -193,9 +206,8 @@ class TestLedgerService:
             (ledger.ExecuteRequest(ledger="nothing", shard=0, shards=1), ("UNAVAILABLE", "SHARD_NOT_SERVED")),
             (ledger.ExecuteRequest(ledger="reactions", shard=1, shards=1), ("INVALID_ARGUMENT", "INVALID_REQUEST")),
         ):
-            error = failure(lambda wrong=wrong: stub.Execute(wrong, metadata=as_node, timeout=5))  # type: ignore[misc]
+            error = failure(lambda wrong=wrong: stub.Execute(wrong, metadata=node, timeout=5))  # type: ignore[misc]
             assert kind(error) == reason
-        one_tenant = (("authorization", f"Bearer {shared_stack.service_token(scopes=('act-as',))}"),)
-        for metadata in (as_alice, one_tenant):
+        for metadata in (as_alice, as_service):
             error = failure(lambda metadata=metadata: stub.Execute(request, metadata=metadata, timeout=5))  # type: ignore[misc]
             assert kind(error) == NO_SERVICE

@@ -34,7 +34,9 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     which is refused with `INVALID_ARGUMENT` wherever the call needs a person.
     """
     ACCESS_SERVICE: _Access.ValueType  # 3
-    """A service of the system, in its own name or for a user."""
+    """A service with the rpc's `scope`, in its own name or for a user; and the nodes of the system."""
+    ACCESS_NODE: _Access.ValueType  # 4
+    """A node: a process of the system itself, by a token that only those who have its signing key can make."""
 
 class Access(_Access, metaclass=_AccessEnumTypeWrapper):
     """Who may call an rpc."""
@@ -48,7 +50,9 @@ ACCESS_USER: Access.ValueType  # 2
 which is refused with `INVALID_ARGUMENT` wherever the call needs a person.
 """
 ACCESS_SERVICE: Access.ValueType  # 3
-"""A service of the system, in its own name or for a user."""
+"""A service with the rpc's `scope`, in its own name or for a user; and the nodes of the system."""
+ACCESS_NODE: Access.ValueType  # 4
+"""A node: a process of the system itself, by a token that only those who have its signing key can make."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
@@ -82,6 +86,7 @@ Global___FrameRule: _TypeAlias = FrameRule  # noqa: Y015
 
 FRAME_FIELD_NUMBER: _builtins.int
 ACCESS_FIELD_NUMBER: _builtins.int
+SCOPE_FIELD_NUMBER: _builtins.int
 PUSH_FIELD_NUMBER: _builtins.int
 DURABLE_ON_FIELD_NUMBER: _builtins.int
 frame: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___FrameRule]
@@ -92,6 +97,10 @@ field must not be named like a field of the frame itself (`type`, `id`, `topic`,
 """
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access.ValueType]
 """Who may call the rpc. Required: an rpc without it is refused for everyone."""
+scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
+"""The scope that the token of a service must have. Required with `ACCESS_SERVICE`: an rpc without it is refused for
+every service.
+"""
 push: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """Makes the message deliverable to sockets as a push frame of this `type`, for example `reaction_update`."""
 durable_on: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
