@@ -39,8 +39,6 @@ from plaudit.gateway.v1 import node_service_pb2 as node_pb
 log = structlog.get_logger()
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 _TICK = 0.5
-# Everyone comes up at least this often, to see whether the token was revoked.
-_LOOK = 30.0
 # After these the client does not come back to the session: it said goodbye.
 _FAREWELLS = frozenset({1000})
 _TERMINAL = 4500
@@ -79,6 +77,7 @@ class Node:
         self.directory = directory
         self._clock = clock
         self._verifier = verifier
+        self._revoked: frozenset[str] = frozenset()
         frames: list[Frames] = [JsonFrames(tables), ProtoFrames(tables)]
         self._admission = Admission(config, {each.subprotocol: each for each in frames}, verifier, clock)
         self._connections: set[Connection] = set()
@@ -194,19 +193,20 @@ class Node:
 
     def schedule(self, connection: Connection) -> None:
         """Makes sure the connection gets its tick in time."""
-        self._wheel.put(connection, min(connection.session.due, self.monotonic() + _LOOK))
+        self._wheel.put(connection, connection.session.due)
 
     def tick(self) -> None:
         """Gives their turn to all connections that time may have an effect on."""
         now, wall = self.monotonic(), self._clock.now()
         for connection in self._wheel.turn(now):
-            session = connection.session
-            if self._verifier.revoked(connection.token_id, wall):
-                connection.run(session.revoked())
-            else:
-                connection.run(session.tick(now))
-            if not session.closed:
+            connection.run(connection.session.tick(now))
+            if not connection.session.closed:
                 self.schedule(connection)
+        revoked = self._verifier.revocations(wall)
+        if revoked is not self._revoked:
+            self._revoked = revoked
+            for connection in [each for each in self._connections if each.token_id in revoked]:
+                connection.run(connection.session.revoked())
         for departed in self.departures.expire(now):
             self.directory.closed(departed.session_id)
         self.durable.expire(now)

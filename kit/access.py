@@ -56,8 +56,16 @@ class Gate:
 
     def admit(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """The caller of an rpc; raises Unauthenticated or Forbidden."""
+        return self.admit_stream(rule, metadata)[0]
+
+    def is_over(self, principal: Principal) -> bool:
+        """Whether the rpcs that a token has opened end now. A node's go on: what it has opened, it would open again."""
+        return not principal.method and self._verifier.is_over(principal, self._clock.now())
+
+    def admit_stream(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Caller, Principal | None]:
+        """The caller of an rpc, and whom its token speaks for, if it takes one; raises Unauthenticated or Forbidden."""
         if rule.access == options_pb2.ACCESS_PUBLIC:
-            return ANONYMOUS
+            return ANONYMOUS, None
         bearer: str | bytes = ""
         named: list[str | bytes] = []
         for key, value in metadata:
@@ -73,15 +81,14 @@ class Gate:
         if principal.method and principal.method != rule.full_name:
             raise Unauthenticated("the token is missing or not valid")
         if not any(named):
-            return self._allowed(rule, _own(principal))
+            return self._allowed(rule, _own(principal)), principal
         if not (principal.service and ACT_AS in principal.scopes):
             raise Forbidden(f"only a service with the scope {ACT_AS} may send {USER_KEY}", reason="ACT_AS_REQUIRED")
         acting_for = named[0]
         if len(named) > 1 or not isinstance(acting_for, str) or not _USER.fullmatch(acting_for):
             raise Invalid(f"{USER_KEY} is not a user id", field=USER_KEY)
-        return self._allowed(
-            rule, Caller(principal.tenant, acting_for, principal.subject, principal.scopes, unlimited=True)
-        )
+        who = Caller(principal.tenant, acting_for, principal.subject, principal.scopes, unlimited=True)
+        return self._allowed(rule, who), principal
 
     @staticmethod
     def _allowed(rule: Rule, who: Caller) -> Caller:

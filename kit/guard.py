@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
@@ -13,10 +14,12 @@ import structlog
 from kit.access import Gate, Rule, rule_of
 from kit.caller import CURRENT
 from kit.deadline import answer_within
-from kit.errors import ErrorTable, Invalid, Overloaded, status_of
+from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_of
 from kit.telemetry import RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
+from kit.tokens import Principal
 
 log = structlog.get_logger()
+_LOOK_SECONDS = 0.5
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
@@ -113,8 +116,11 @@ class Guard:
         method, table = rule.full_name, self.table(rule.full_name)
 
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
+            token: _Token | None = None
             try:
-                CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
+                who, principal = self.gate.admit_stream(rule, context.invocation_metadata())
+                token = _Token(self.gate, principal)
+                CURRENT.set(who)
                 _note_deadline(context)
                 if many:
                     request = _validated(request)
@@ -126,6 +132,10 @@ class Guard:
                     yield response
             except grpc.aio.AbortError:
                 raise
+            except asyncio.CancelledError:
+                if token is None or not token.is_over:
+                    raise
+                failure: Exception = Unauthenticated("the token is not valid any more")
             except grpc.aio.BaseError as error:
                 # The server has stopped beneath the stream: there is nobody left to answer.
                 log.info("stream ended", method=method, reason=str(error))
@@ -135,9 +145,38 @@ class Guard:
             else:
                 RPC_RESULTS.labels(method, "OK").inc()
                 return
+            finally:
+                if token is not None:
+                    token.close()
             await fail(context, failure, method, table)
 
         return guarded
+
+
+class _Token:
+    """What opened a stream; once it is over, the task that serves the stream is cancelled."""
+
+    def __init__(self, gate: Gate, principal: Principal | None) -> None:
+        self.is_over = False
+        self._gate = gate
+        self._principal = principal
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._look()
+
+    def close(self) -> None:
+        """The stream has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._principal is None or self._task is None:
+            return
+        if self._gate.is_over(self._principal):
+            self.is_over = True
+            self._task.cancel()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
 
 def _note_deadline(context: Any) -> None:

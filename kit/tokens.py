@@ -68,8 +68,6 @@ class Verifier:
         """The token's principal; raises Unauthenticated, always with the same message. `now` in Unix seconds."""
         if now is None:
             now = time.time()
-        if now >= self._next_look:
-            self._load_revoked(now)
         principal = self._cache.get(token)
         if principal is None:
             principal = self._parse(token, now)
@@ -77,15 +75,19 @@ class Verifier:
                 for old in list(self._cache)[: _CACHED_TOKENS // 2]:
                     del self._cache[old]
             self._cache[token] = principal
-        if principal.expires <= now or principal.token_id in self._revoked:
+        if self.is_over(principal, now):
             raise _refused()
         return principal
 
-    def revoked(self, token_id: str, now: float) -> bool:
-        """Whether a token that was once valid has been revoked since."""
+    def revocations(self, now: float) -> frozenset[str]:
+        """The ids of revoked tokens; the same object for as long as they stay the same."""
         if now >= self._next_look:
             self._load_revoked(now)
-        return token_id in self._revoked
+        return self._revoked
+
+    def is_over(self, principal: Principal, now: float) -> bool:
+        """Whether a token that was once valid has expired or been revoked since."""
+        return principal.expires <= now or principal.token_id in self.revocations(now)
 
     def _load_revoked(self, now: float) -> None:
         self._next_look = now + 1.0
@@ -94,7 +96,7 @@ class Verifier:
         try:
             found = self._revoked_file.stat()
         except FileNotFoundError:
-            self._revoked = frozenset()
+            self._revoked, self._revoked_at = self._revoked and frozenset(), (0.0, 0)
             return
         if (found.st_mtime, found.st_size) != self._revoked_at:
             self._revoked_at = (found.st_mtime, found.st_size)

@@ -6,6 +6,7 @@ An rpc that is added to the contracts is tested here without a change; one witho
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,13 +22,16 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import Default
 
+from kit.clock import ManualClock
 from kit.errors import RemoteError
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, ServerLimits, serving
 from kit.tokens import NodeTokens
+from plaudit.counter.v1 import counter_service_pb2
 from plaudit.edge.v1 import options_pb2
+from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2
 from tests.wire.registering import status_in
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +56,14 @@ def _services() -> list[ServiceDescriptor]:
 
 SERVICES = _services()
 METHODS = [method for service in SERVICES for method in service.methods]
+STREAMS = [
+    method for method in METHODS if method.server_streaming and method.containing_service.full_name != CALL_STREAM
+]
+# Where nothing is no valid request.
+FIRST: dict[str, Any] = {
+    "WatchCounts": counter_service_pb2.WatchCountsRequest(targets=["messages/1"]),
+    "StreamReactions": reaction_service_pb2.StreamReactionsRequest(changes=[reaction_pb2.Change()]),
+}
 UNARY = [method for method in METHODS if not method.client_streaming and not method.server_streaming]
 
 
@@ -69,8 +81,8 @@ def scope_of(method: MethodDescriptor) -> str:
     return scope
 
 
-def _hosted(service: ServiceDescriptor) -> Hosted:
-    """A servicer that answers everything it is let through to."""
+def _hosted(service: ServiceDescriptor, *, is_endless: bool = False) -> Hosted:
+    """A servicer that answers everything it is let through to; where it `is_endless`, no stream ends by itself."""
 
     def answering(method: MethodDescriptor) -> Any:
         response = message_factory.GetMessageClass(method.output_type)
@@ -84,6 +96,8 @@ def _hosted(service: ServiceDescriptor) -> Hosted:
                     yield response()
             else:
                 yield response()
+            if is_endless:
+                await asyncio.Event().wait()
 
         return staticmethod(stream if method.server_streaming else unary)
 
@@ -342,6 +356,43 @@ async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_direct
             assert (code, reason) == (INVALID, "INVALID_REQUEST")
             code, reason = await _forwarded(edge, method, user="bob", tenant=nonsense)
             assert (code, reason) == (INVALID, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("end", ["expiry", "revocation"])
+@pytest.mark.parametrize("method", STREAMS, ids=path_of)
+async def test_a_stream_ends_with_the_token_that_opened_it_and_a_nodes_goes_on(
+    tmp_path: Path, method: MethodDescriptor, end: str
+) -> None:
+    keys, clock = open_keys(tmp_path), ManualClock(time.time())
+    hosted = [_hosted(service, is_endless=True) for service in SERVICES if service.full_name != CALL_STREAM]
+    minter, path = keys.minter(), path_of(method)
+    request = FIRST[method.name].SerializeToString() if method.name in FIRST else b""
+    is_for_nodes = access_of(method) == NODE
+    token = minter.mint_node("n1", path, ttl=60) if is_for_nodes else minter.mint_user("alice", ttl=60)
+    async with (
+        serving(hosted, verifier=keys.verifier(), limits=ServerLimits(grace=0.1), clock=clock) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        metadata = (("authorization", f"Bearer {token}"),)
+        if method.client_streaming:
+            call = channel.stream_stream(path)(metadata=metadata)
+            await call.write(request)
+        else:
+            call = channel.unary_stream(path)(request, metadata=metadata)
+        assert await asyncio.wait_for(call.read(), 5) == b""
+        if end == "expiry":
+            clock.advance(61)
+        else:
+            (keys.folder / "revoked").write_text(keys.verifier().verify(token).token_id)
+            clock.advance(1.1)
+        if is_for_nodes:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(call.read()), 1.2)
+            call.cancel()
+            return
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await asyncio.wait_for(call.read(), 2)
+        assert (status_in(ended.value).code, status_in(ended.value).reason) == (UNAUTHENTICATED, "INVALID_TOKEN")
 
 
 def test_the_matrix_knows_all_there_is() -> None:

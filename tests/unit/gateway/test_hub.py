@@ -201,12 +201,12 @@ def test_the_versions_of_departed_topics_are_kept_in_bounded_number(folder: Path
     asyncio.run(run())
 
 
-def test_a_revoked_token_ends_its_live_session_within_half_a_minute(folder: Path) -> None:
+def test_a_revoked_token_ends_its_live_session_at_the_next_look(folder: Path) -> None:
     world = World(folder, 1)
     (connection,) = world.connections
     (folder / "revoked").write_text("token\n")
     try:
-        world.clock.advance(31.0)
+        world.clock.advance(1.1)
         world.node.tick()
     finally:
         (folder / "revoked").unlink()
