@@ -374,11 +374,10 @@ async def test_a_stream_ends_with_the_token_that_opened_it_and_a_nodes_goes_on(
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         metadata = (("authorization", f"Bearer {token}"),)
+        opener: Any = channel.stream_stream(path) if method.client_streaming else channel.unary_stream(path)
+        call = opener(*(() if method.client_streaming else (request,)), metadata=metadata)
         if method.client_streaming:
-            call = channel.stream_stream(path)(metadata=metadata)
             await call.write(request)
-        else:
-            call = channel.unary_stream(path)(request, metadata=metadata)
         assert await asyncio.wait_for(call.read(), 5) == b""
         if end == "expiry":
             clock.advance(61)

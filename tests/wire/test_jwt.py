@@ -24,6 +24,7 @@ from session_registry.app import opened
 from session_registry.config import Config
 
 NOW = 1_900_000_000
+METHOD = "/plaudit.session.v1.SessionRegistryService/GetSessions"
 MESSAGE = "the token is missing or not valid"
 STRANGER = Ed25519PrivateKey.generate()
 
@@ -46,7 +47,7 @@ class Forge:
             "sub": "alice",
             "tenant": "acme",
             "kind": "service",
-            "scope": "act-as",
+            "scope": "act-as sessions",
             "iat": now - 60,
             "exp": now + 3600,
             "jti": "0193-forged",
@@ -259,6 +260,13 @@ CASES: dict[str, Case] = {
     "scope a list": lambda forge: forge.with_claims(scope=["act-as"]),
     "scope a number": lambda forge: forge.with_claims(scope=1),
     "scope null": lambda forge: forge.with_claims(scope=None),
+    "a service with the scope of nodes": lambda forge: forge.with_claims(scope="act-as node"),
+    "a service with a method": lambda forge: forge.with_claims(method=METHOD),
+    "a user with the scope of nodes": lambda forge: forge.with_claims(kind="user", scope="node"),
+    "a node without a method": lambda forge: forge.with_claims(kind="node", scope="node"),
+    "a node whose method is a list": lambda forge: forge.with_claims(kind="node", scope="node", method=[METHOD]),
+    "a node without its scope": lambda forge: forge.with_claims(kind="node", method=METHOD),
+    "a node for an hour": lambda forge: forge.with_claims(kind="node", scope="node", method=METHOD),
     "jti missing": lambda forge: forge.with_claims("jti"),
     "jti a number": lambda forge: forge.with_claims(jti=5),
 }

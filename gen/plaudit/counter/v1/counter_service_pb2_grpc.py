@@ -86,7 +86,8 @@ class CounterServiceServicer:
         """Sends the counts of up to 1,000 targets, now and whenever they have changed.
 
         Intermediate versions may be skipped; versions of one target only grow. The client ends the stream. On a drain the
-        server closes it with `UNAVAILABLE`: watch again, the first answers are complete.
+        server closes it with `UNAVAILABLE`, and when the token has expired or was revoked with `UNAUTHENTICATED`: watch again,
+        the first answers are complete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

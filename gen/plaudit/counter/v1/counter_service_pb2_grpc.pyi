@@ -50,7 +50,8 @@ class CounterServiceStub:
     """Sends the counts of up to 1,000 targets, now and whenever they have changed.
 
     Intermediate versions may be skipped; versions of one target only grow. The client ends the stream. On a drain the
-    server closes it with `UNAVAILABLE`: watch again, the first answers are complete.
+    server closes it with `UNAVAILABLE`, and when the token has expired or was revoked with `UNAUTHENTICATED`: watch again,
+    the first answers are complete.
     """
     Rebuild: _grpc.UnaryUnaryMultiCallable[_counter_service_pb2.RebuildRequest, _counter_service_pb2.RebuildResponse]
     """Counts targets anew from the records, and answers how many were wrong.
@@ -81,7 +82,8 @@ class CounterServiceAsyncStub(CounterServiceStub):
     """Sends the counts of up to 1,000 targets, now and whenever they have changed.
 
     Intermediate versions may be skipped; versions of one target only grow. The client ends the stream. On a drain the
-    server closes it with `UNAVAILABLE`: watch again, the first answers are complete.
+    server closes it with `UNAVAILABLE`, and when the token has expired or was revoked with `UNAUTHENTICATED`: watch again,
+    the first answers are complete.
     """
     Rebuild: _aio.UnaryUnaryMultiCallable[_counter_service_pb2.RebuildRequest, _counter_service_pb2.RebuildResponse]  # type: ignore[assignment]
     """Counts targets anew from the records, and answers how many were wrong.
@@ -127,7 +129,8 @@ class CounterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends the counts of up to 1,000 targets, now and whenever they have changed.
 
         Intermediate versions may be skipped; versions of one target only grow. The client ends the stream. On a drain the
-        server closes it with `UNAVAILABLE`: watch again, the first answers are complete.
+        server closes it with `UNAVAILABLE`, and when the token has expired or was revoked with `UNAUTHENTICATED`: watch again,
+        the first answers are complete.
         """
 
     @_abc_1.abstractmethod

@@ -152,7 +152,8 @@ class ReactionServiceServicer:
         """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
         The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
-        closes with `UNAVAILABLE` after its last answer; send unanswered batches again, with the same `op_id`s, on a new stream.
+        closes with `UNAVAILABLE` after its last answer, and when the token has expired or was revoked with `UNAUTHENTICATED`; send
+        unanswered batches again, with the same `op_id`s, on a new stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -71,7 +71,8 @@ class ReactionServiceStub:
     """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
     The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
-    closes with `UNAVAILABLE` after its last answer; send unanswered batches again, with the same `op_id`s, on a new stream.
+    closes with `UNAVAILABLE` after its last answer, and when the token has expired or was revoked with `UNAUTHENTICATED`; send
+    unanswered batches again, with the same `op_id`s, on a new stream.
     """
     BatchGetOwnReactions: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchGetOwnReactionsRequest, _reaction_service_pb2.BatchGetOwnReactionsResponse]
     """Tells which emoji the caller holds on up to 1,000 targets."""
@@ -135,7 +136,8 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
     The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
-    closes with `UNAVAILABLE` after its last answer; send unanswered batches again, with the same `op_id`s, on a new stream.
+    closes with `UNAVAILABLE` after its last answer, and when the token has expired or was revoked with `UNAUTHENTICATED`; send
+    unanswered batches again, with the same `op_id`s, on a new stream.
     """
     BatchGetOwnReactions: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchGetOwnReactionsRequest, _reaction_service_pb2.BatchGetOwnReactionsResponse]  # type: ignore[assignment]
     """Tells which emoji the caller holds on up to 1,000 targets."""
@@ -226,7 +228,8 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
         The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
-        closes with `UNAVAILABLE` after its last answer; send unanswered batches again, with the same `op_id`s, on a new stream.
+        closes with `UNAVAILABLE` after its last answer, and when the token has expired or was revoked with `UNAUTHENTICATED`; send
+        unanswered batches again, with the same `op_id`s, on a new stream.
         """
 
     @_abc_1.abstractmethod
