@@ -211,6 +211,8 @@ class Socket:
         self._report()
         self._raw.detach()
         self._framing.release()
+        # Whoever talks through a socket holds it: freed at once, and not by the garbage collector.
+        del self._handler
         self._on_gone(self)
 
     def _say_goodbye(self, code: int, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from contextlib import AsyncExitStack
@@ -15,7 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway import metrics
 from gateway.config import Config, SessionLimits
+from gateway.connection import Connection
+from gateway.framing import Framing
 from gateway.limits import SocketLimits
+from gateway.session import Session
+from gateway.socket import Socket
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import frames_pb2 as pb
@@ -279,3 +284,23 @@ async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Pa
         clock.advance(0.5)
         await stack.enter_async_context(rig.socket("late"))
         assert len(rig.gateway.node) == 4
+
+
+async def test_closed_sessions_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    kept = (Connection, Session, Socket, Framing)
+
+    def alive() -> int:
+        return sum(type(each) in kept for each in gc.get_objects())
+
+    async with running(tmp_path) as rig:
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(200):
+                async with rig.socket(f"u{number}", hello=number % 3 > 0) as client:
+                    if number % 2:
+                        client.socket.transport.abort()
+            await until(lambda: not rig.gateway.listener.connections)
+            assert alive() == 0
+        finally:
+            gc.enable()
