@@ -61,7 +61,11 @@ async def opened(
     """
     clock = clock or SystemClock()
     tables = read_tables(*contracts)
-    logins = [dev_login(minter, config.socket.origins)] if config.dev_tokens and minter is not None else []
+    logins = (
+        [dev_login(minter, config.socket.origins, config.body_timeout)]
+        if config.dev_tokens and minter is not None
+        else []
+    )
     secret = secret or secrets.token_bytes(32)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(crew())

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.handshake import is_origin_allowed
-from gateway.httpstatus import http_error, json_response
+from gateway.httpstatus import body_of, http_error, json_response
 from kit.errors import Invalid
 from kit.target import is_id
 from kit.tokens import Minter
@@ -19,7 +19,7 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
     user: str
 
 
-def dev_login(minter: Minter, origins: frozenset[str]) -> web.RouteDef:
+def dev_login(minter: Minter, origins: frozenset[str], body_timeout: float) -> web.RouteDef:
     """`POST {"user": "alice"}` answers `{"user", "token", "expires_in"}`, the time in seconds."""
 
     async def login(request: web.Request) -> web.StreamResponse:
@@ -29,7 +29,7 @@ def dev_login(minter: Minter, origins: frozenset[str]) -> web.RouteDef:
         if not is_origin_allowed(request.headers.getall("Origin", []), request.host, origins):
             return http_error(403, "BAD_ORIGIN", "pages of this origin may not call")
         try:
-            user = msgspec.json.decode(await request.read(), type=_Login).user
+            user = msgspec.json.decode(await body_of(request, body_timeout), type=_Login).user
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Invalid("expected an object with a user", field="user") from None
         if not is_id(user):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 
@@ -35,6 +36,7 @@ _CODES = {
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
     405: grpc.StatusCode.UNIMPLEMENTED,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     415: grpc.StatusCode.INVALID_ARGUMENT,
     417: grpc.StatusCode.INVALID_ARGUMENT,
@@ -70,3 +72,12 @@ def failure(error: Exception) -> web.Response:
 def http_error(http: int, reason: str, message: str) -> web.Response:
     """The answer for what only HTTP knows of: methods, types, sizes."""
     return error_response(make_status(_CODES.get(http, grpc.StatusCode.INVALID_ARGUMENT), reason, message), http)
+
+
+async def body_of(request: web.Request, seconds: float) -> bytes:
+    """The body of a request, which has so long to come; raises `web.HTTPRequestTimeout`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None

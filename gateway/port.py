@@ -57,7 +57,14 @@ async def listening(
     async with AsyncExitStack() as stack:
         http: HttpFactory | None = None
         if app is not None:
-            runner = web.AppRunner(app, access_log=None, keepalive_timeout=30, shutdown_timeout=limits.close_timeout)
+            runner = web.AppRunner(
+                app,
+                access_log=None,
+                keepalive_timeout=30,
+                # For how long what nobody reads is taken off a connection that is about to be closed.
+                lingering_time=limits.close_timeout,
+                shutdown_timeout=limits.close_timeout,
+            )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             http = _http_factory(cast("web.Server", runner.server))

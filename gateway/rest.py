@@ -13,7 +13,7 @@ from gateway.config import Config
 from gateway.errors import NoRoute
 from gateway.handshake import HandshakeError, check_host, is_origin_allowed
 from gateway.httprequest import read_request
-from gateway.httpstatus import failure, http_error, json_response
+from gateway.httpstatus import body_of, failure, http_error, json_response
 from gateway.jsonwrite import writer_of
 from gateway.pages import Pages
 from gateway.ports import Calls
@@ -79,7 +79,7 @@ class Rest:
                 return http_error(415, "UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 return http_error(415, "UNSUPPORTED_ENCODING", "a body is not compressed")
-        message = read_request(route, variables, query, await request.read())
+        message = read_request(route, variables, query, await body_of(request, self._config.body_timeout))
         key = user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) if rpc.route_by else ""
         timeout = self._config.call_timeout
         response = await self._calls.call(
@@ -138,6 +138,13 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
         return http_error(413, "BODY_TOO_LARGE", "the body is too large")
+    except ConnectionError:
+        log.info("client left before its request was complete", method=request.method)
+        return http_error(400, "BODY_INCOMPLETE", "the body did not come")  # nobody reads this
+    except web.HTTPRequestTimeout:
+        response = http_error(408, "BODY_TOO_SLOW", "the body did not come in time")
+        response.force_close()
+        return response
     except web.HTTPException as error:
         return http_error(error.status, "HTTP", error.reason)
     except (Problem, RemoteError) as error:

@@ -18,7 +18,7 @@ from yarl import URL
 from gateway.config import Config
 from gateway.limits import SocketLimits
 from kit.keys import open_keys
-from tests.wire.gatewayrig import Rig, running, status_in
+from tests.wire.gatewayrig import Rig, running, status_in, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 THUMB = "%F0%9F%91%8D"
@@ -253,6 +253,33 @@ async def test_each_request_of_a_connection_is_for_a_host_of_ours(tmp_path: Path
             assert (status, b"BAD_HOST" in body) == (400, True), wrong
         assert (await ask("Host: chat.example", "/metrics"))[0] == 404, "it is on the status port"
         writer.close()
+
+
+async def test_a_body_that_does_not_come_ends_the_connection_and_one_that_breaks_off_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = SocketLimits(close_timeout=0.2)
+    async with running(tmp_path, config=Config(body_timeout=0.2, socket=limits)) as rig:
+        head = (
+            "POST /api/v1/reactions:batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {rig.token()}\r\nContent-Length: 1000\r\n\r\n"
+        ).encode()
+
+        async def begin() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
+            writer.write(head + b"{")
+            return reader, writer
+
+        reader, writer = await begin()
+        said = await asyncio.wait_for(reader.read(), 5)  # to the end of the connection
+        assert said.startswith(b"HTTP/1.1 408 ")
+        assert b"BODY_TOO_SLOW" in said
+        writer.close()
+        for _ in range(5):
+            _, writer = await begin()
+            writer.transport.abort()
+        await until(lambda: not rig.gateway.listener.connections)
+    assert "Traceback" not in capsys.readouterr().out
 
 
 async def test_pages_are_served_with_careful_headers_and_kept_while_they_are_the_same(api: Api) -> None:
