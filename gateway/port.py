@@ -54,9 +54,12 @@ async def listening(
     An exception from `accept` is answered with 500. Raises OSError if the port is taken.
     """
     limits = limits or SocketLimits()
+    listener = Listener(limits)
     async with AsyncExitStack() as stack:
         http: HttpFactory | None = None
         if app is not None:
+            if limits.path is not None:
+                app.router.add_route("*", limits.path, partial(_upgrade, listener, limits, accept))
             runner = web.AppRunner(
                 app,
                 access_log=None,
@@ -68,7 +71,6 @@ async def listening(
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             http = _http_factory(cast("web.Server", runner.server))
-        listener = Listener(limits)
         stack.push_async_callback(listener.close)
         await listener.listen(partial(_Door, listener, limits, accept, http), host, port, reuse_port)
         yield listener
@@ -87,6 +89,19 @@ def _http_factory(server: web.Server) -> HttpFactory:
 
     server.request_factory = without_internal_headers
     return server
+
+
+async def _upgrade(listener: Listener, limits: SocketLimits, accept: Acceptor, request: web.Request) -> web.Response:
+    """Opens a WebSocket on a connection that has carried requests before, as clients and proxies do that reuse them."""
+    lines = [f"{request.method} {request.raw_path} HTTP/{request.version.major}.{request.version.minor}".encode()]
+    lines += [name + b": " + value for name, value in request.raw_headers]
+    door = _Door(listener, limits, accept, None)
+    assert request.transport is not None
+    door.take(request.transport, b"\r\n".join(lines))
+    # To those who served the connection until now it is gone, and so nothing is left for them to close.
+    request.protocol.transport = None
+    request.protocol.connection_lost(None)
+    return web.Response()
 
 
 class _Door(asyncio.Protocol):
@@ -111,6 +126,12 @@ class _Door(asyncio.Protocol):
             self._answer(refuse, partial(self._listener.passed, self))
             return
         self._timer = asyncio.get_running_loop().call_later(self._limits.head_timeout, self._late)
+
+    def take(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Goes on with a connection that was let in long ago, and a head."""
+        self._transport = transport
+        self.peer = (transport.get_extra_info("peername") or self.peer)[:2]
+        self._pass_on(head, b"")
 
     def data_received(self, data: bytes) -> None:
         seen = max(0, len(self._data) - len(_END) + 1)

@@ -43,9 +43,15 @@ class Door:
     port: int
     asked: list[Handshake] = field(default_factory=list)
 
-    async def ask(self, request: bytes) -> Answer:
-        """Sends a request and returns the answer; an error's answer must be followed by the end."""
+    async def ask(self, request: bytes, *, is_reused: bool = False) -> Answer:
+        """Sends a request and returns the answer; an error's answer must be followed by the end.
+
+        `is_reused`: on a connection that has carried another request before.
+        """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        if is_reused:
+            writer.write(plain())
+            assert (await read_answer(reader)).status == 200
         writer.write(request)
         answer = await read_answer(reader)
         if answer.headers.get("connection") == "close":
@@ -127,10 +133,13 @@ OPENED = [
 ]
 
 
+@pytest.mark.parametrize("is_reused", [False, True], ids=["new", "reused"])
 @pytest.mark.parametrize(("name", "data", "subprotocol"), OPENED, ids=[row[0] for row in OPENED])
-async def test_a_good_handshake_opens_the_socket(name: str, data: bytes, subprotocol: str | None) -> None:
+async def test_a_good_handshake_opens_the_socket(
+    name: str, data: bytes, subprotocol: str | None, is_reused: bool
+) -> None:
     async with open_door() as door:
-        answer = await door.ask(data)
+        answer = await door.ask(data, is_reused=is_reused)
     assert answer.status == 101
     assert answer.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     assert answer.headers.get("sec-websocket-protocol") == subprotocol
@@ -208,12 +217,24 @@ REFUSED: list[tuple[str, bytes, int, str, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "data", "status", "reason", "fields"), REFUSED, ids=[row[0] for row in REFUSED])
+# What is no HTTP, or too much of it, a connection that is served already answers in other words.
+OF_A_HANDSHAKE = {
+    "UPGRADE_REQUIRED", "BAD_METHOD", "BAD_WEBSOCKET_VERSION", "BAD_WEBSOCKET_KEY", "BAD_ORIGIN", "NO_SUBPROTOCOL",
+    "BAD_SUBPROTOCOL", "TOKEN_IN_URL",
+}  # fmt: skip
+ASKED = [(*row, False) for row in REFUSED] + [(*row, True) for row in REFUSED if row[3] in OF_A_HANDSHAKE]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "status", "reason", "fields", "is_reused"),
+    ASKED,
+    ids=[f"{row[0]}{' reused' * row[5]}" for row in ASKED],
+)
 async def test_a_bad_handshake_is_refused(
-    name: str, data: bytes, status: int, reason: str, fields: dict[str, str]
+    name: str, data: bytes, status: int, reason: str, fields: dict[str, str], is_reused: bool
 ) -> None:
     async with open_door() as door:
-        answer = await door.ask(data)
+        answer = await door.ask(data, is_reused=is_reused)
     assert (answer.status, answer.reason) == (status, reason)
     assert answer.headers["content-type"] == "application/json"
     assert fields.items() <= answer.headers.items()
@@ -285,6 +306,21 @@ async def test_frames_may_come_with_the_request() -> None:
         writer.write(request() + b"\x81\x82\x00\x00\x00\x00hi")
         assert (await read_answer(reader)).status == 101
         assert await reader.readexactly(4) == b"\x81\x02hi"
+        writer.close()
+
+
+@pytest.mark.parametrize("before", [1, 3])
+async def test_a_connection_that_has_carried_requests_becomes_a_socket(before: int) -> None:
+    async with open_door() as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        for _ in range(before):
+            writer.write(plain())
+            assert (await read_answer(reader)).status == 200
+        writer.write(request())
+        assert (await read_answer(reader)).status == 101
+        for _ in range(3):
+            writer.write(b"\x81\x82\x00\x00\x00\x00hi")
+            assert await reader.readexactly(4) == b"\x81\x02hi"
         writer.close()
 
 
