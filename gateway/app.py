@@ -62,9 +62,7 @@ async def opened(
     clock = clock or SystemClock()
     tables = read_tables(*contracts)
     logins = (
-        [dev_login(minter, config.socket.origins, config.body_timeout)]
-        if config.dev_tokens and minter is not None
-        else []
+        [dev_login(minter, _hosts_of(config), config.body_timeout)] if config.dev_tokens and minter is not None else []
     )
     secret = secret or secrets.token_bytes(32)
     async with AsyncExitStack() as stack:
@@ -88,3 +86,8 @@ async def opened(
         yield Gateway(node, listener, hosted)
         # Answers that are ready still go out before the listener closes the sockets.
         await asyncio.sleep(0)
+
+
+def _hosts_of(config: Config) -> frozenset[str]:
+    """The names that requests for tokens are for."""
+    return config.socket.hosts or frozenset({"localhost", "127.0.0.1", "::1", config.host.strip("[]").lower()})

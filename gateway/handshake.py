@@ -28,6 +28,7 @@ _TARGET = re.compile(r"[\x21-\x7e]+")
 _VERSION = re.compile(r"HTTP/\d\.\d")
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
 _ORIGIN = re.compile(r"(?P<scheme>https?)://" + _HOST.pattern, re.IGNORECASE)
+FOREIGN = "pages of this origin may not call; the setting PLAUDIT_GATEWAY__SOCKET__ORIGINS names those that may"
 _PORTS = {"http": 80, "https": 443}
 _INTERNAL = ("plaudit-", "x-plaudit-")
 # A URL ends in logs, histories and Referer headers: none of these may be in one.
@@ -146,7 +147,7 @@ def check_upgrade(head: Head, peer: Peer, limits: SocketLimits) -> Handshake:
         raise HandshakeError(426, "BAD_WEBSOCKET_VERSION", "the version is 13", {"Sec-WebSocket-Version": "13"})
     _check_key(head.headers.getall("sec-websocket-key", []))
     if not is_origin_allowed(head.headers.getall("origin", []), head.headers.get("host", ""), limits.origins):
-        raise HandshakeError(403, "BAD_ORIGIN", "pages of this origin may not connect")
+        raise HandshakeError(403, "BAD_ORIGIN", FOREIGN)
     if any(name.lower() in _SECRETS for name, _ in parse_qsl(head.query, keep_blank_values=True)):
         raise HandshakeError(
             400, "TOKEN_IN_URL", "a token belongs in the Authorization header or in a subprotocol item"

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.config import Config
 from gateway.errors import NoRoute
-from gateway.handshake import HandshakeError, check_host, is_origin_allowed
+from gateway.handshake import FOREIGN, HandshakeError, check_host, is_origin_allowed
 from gateway.httprequest import read_request
 from gateway.httpstatus import body_of, failure, http_error, json_response
 from gateway.jsonwrite import writer_of
@@ -177,9 +177,9 @@ def _cross_origin(config: Config) -> Middleware:
     async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
         origins = request.headers.getall("Origin", [])
         allowed = bool(origins) and is_origin_allowed(origins, request.host, config.socket.origins)
+        if origins and not allowed:
+            return http_error(403, "BAD_ORIGIN", FOREIGN)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            if not allowed:
-                return http_error(403, "BAD_ORIGIN", "pages of this origin may not call")
             response: web.StreamResponse = web.Response(status=204)
             response.headers["Access-Control-Allow-Methods"] = _VERBS
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"

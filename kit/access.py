@@ -75,9 +75,10 @@ class Gate:
                 bearer = value
             elif key == USER_KEY:
                 named.append(value)
-        if not isinstance(bearer, str) or not bearer.startswith("Bearer "):
+        # The scheme in any case, and spaces behind it: RFC 9110, 11.1 and 11.4.
+        if not isinstance(bearer, str) or bearer[:7].lower() != "bearer ":
             raise Unauthenticated("the token is missing or not valid")
-        principal = self._verifier.verify(bearer[7:], self._clock.now())
+        principal = self._verifier.verify(bearer[7:].strip(" "), self._clock.now())
         if principal.method and principal.method != rule.full_name:
             raise Unauthenticated("the token is missing or not valid")
         if not any(named):

@@ -12,7 +12,8 @@ from kit.errors import Invalid
 
 COLLECTIONS = frozenset({"messages", "posts", "comments", "streams"})
 MAX_TARGETS = 1_000
-ID_PATTERN = r"[A-Za-z0-9_.~-]{1,64}"
+# No URL can carry `.` and `..`: browsers and proxies resolve them.
+ID_PATTERN = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]{1,64}"
 
 _ID = re.compile(ID_PATTERN)
 
@@ -40,7 +41,8 @@ def parse_target(name: str) -> Target:
     if not slash or collection not in COLLECTIONS or not is_id(item):
         known = ", ".join(sorted(COLLECTIONS))
         raise Invalid(
-            f"a target is collection/id: a collection of {known} and an id of 1 to 64 letters, digits or _.~-",
+            f"a target is collection/id: a collection of {known} and an id of 1 to 64 letters, digits or _.~-,"
+            " but not . or ..",
             field="target",
             reason="INVALID_TARGET",
         )

@@ -25,4 +25,9 @@ def forms() -> Mapping[str, str]:
 
 def canonical(text: str) -> str | None:
     """The one key of an emoji whatever form it is written in, or None for anything that is not one whole emoji."""
-    return forms().get(text)
+    found = forms().get(text)
+    if found is None and _VARIATION_SELECTOR in text[1:] and 2 * _VARIATION_SELECTOR not in text:
+        # Keyboards ask for colour also where nobody has to.
+        bare = text.replace(_VARIATION_SELECTOR, "")
+        found = None if bare.isascii() or text[0] == _VARIATION_SELECTOR else forms().get(bare)
+    return found

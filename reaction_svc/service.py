@@ -17,7 +17,7 @@ from kit.ids import new_id
 from kit.ledger.errors import OpIdExpired
 from kit.target import ID_PATTERN, is_id, parse_target, target_names
 from reaction_svc.domain import Action, Key, Op, Outcome, Refusal
-from reaction_svc.emoji import forms
+from reaction_svc.emoji import canonical, forms
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.metrics import CHANGE_BATCH, CHANGES
 from reaction_svc.ports import Own, RateLimit, ReactionLedger, ReactionReads, Reactor, Tally
@@ -25,7 +25,7 @@ from reaction_svc.ports import Own, RateLimit, ReactionLedger, ReactionReads, Re
 _PAGE, _MAX_PAGE = 20, 100
 _MAX_TALLIES = 1_000
 
-_USER_AND_OP = re.compile(f"{ID_PATTERN}/(?:{ID_PATTERN})?")
+_USER_AND_OP = re.compile(rf"{ID_PATTERN}/[A-Za-z0-9_.~-]{{0,64}}")
 
 
 class Answered(NamedTuple):
@@ -41,7 +41,7 @@ def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_
     # One match for both: this is done for every tap.
     if _USER_AND_OP.fullmatch(f"{user}/{op_id}") is None:
         if not is_id(user):
-            raise Invalid("say for whom: a user is 1 to 64 letters, digits or _.~-", field="user")
+            raise Invalid("say for whom: a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
         raise Invalid("an op_id is at most 64 letters, digits or _.~-", field="op_id")
     key = "" if action is Action.CLEAR else forms().get(emoji) or one_emoji(emoji)
     return tuple.__new__(Op, (tenant, target, user, key, action, op_id))  # half the time of Op(…)
@@ -49,7 +49,7 @@ def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_
 
 def one_emoji(text: str) -> str:
     """The canonical form of an emoji or of the name of one; raises InvalidEmoji."""
-    found = forms().get(text)
+    found = canonical(text)
     if found is None:
         raise InvalidEmoji("that is not one emoji, nor the name of a reaction", field="emoji")
     return found

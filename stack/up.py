@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -45,7 +44,6 @@ Announce = Callable[[dict[str, Any]], None]
 log = structlog.get_logger()
 _THROUGH_ENVOY = ("plaudit.reaction.v1.ReactionService", "plaudit.counter.v1.CounterService")
 _ATTACH_SECONDS = 10.0
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # A store's thread that comes back from the disk must win the interpreter lock from a busy loop; the default of 5 ms
 # would be most of an answer's latency.
 _SWITCH_SECONDS = 0.0005
@@ -176,9 +174,6 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment,
         "dev_tokens": settings.demo,
         "metrics": settings.gateway.metrics and not settings.status,
     }
-    if settings.demo and not settings.gateway.socket.hosts:
-        # A page of a stranger whose name leads to this machine gets no token.
-        own["socket"] = replace(settings.gateway.socket, hosts=frozenset({*_LOCAL_HOSTS, host.lower()}))
     config = settings.gateway.model_copy(update=own)
     return gateway.app.opened(
         config,

@@ -7,7 +7,7 @@ import json
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
@@ -134,17 +134,20 @@ def test_a_demo_gives_nothing_to_pages_whose_name_only_leads_here(tmp_path: Path
     with running(Stack(tmp_path / "data", DEMO="true")) as (host, port):
 
         def ask(method: str, path: str, name: str, **more: str) -> tuple[int, str]:
-            connection = http.client.HTTPConnection(host, port, timeout=5)
-            connection.request(method, path, headers={"Host": name, **more}, body='{"user": "eve"}' if more else None)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
+                connection.request(method, path, headers={"Host": name, **more}, body='{"user": "eve"}')
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
 
         page = {"Content-Type": "application/json", "Origin": f"http://evil.example:{port}"}
-        for method, path, more in (("GET", "/", {}), ("POST", "/api/v1/dev/token", page), ("GET", "/ws/connect", {})):
-            status, text = ask(method, path, f"evil.example:{port}", **more)
-            assert (status, "BAD_HOST" in text) == (400, True), path
+        status, text = ask("POST", "/api/v1/dev/token", f"evil.example:{port}", **page)
+        assert (status, "BAD_HOST" in text) == (400, True)
         for name in (f"localhost:{port}", f"127.0.0.1:{port}", "LOCALHOST"):
-            assert ask("GET", "/", name)[0] == 200
+            own = page | {"Origin": f"http://{name}"}
+            assert ask("POST", "/api/v1/dev/token", name, **own)[0] == 200
+        for origin in (f"http://evil.example:{port}", "null", "file://"):
+            status, text = ask("POST", "/api/v1/dev/token", f"localhost:{port}", **page | {"Origin": origin})
+            assert (status, "ORIGINS" in text) == (403, True), origin
 
 
 def test_hosts_and_origins_are_given_as_variables(tmp_path: Path) -> None:
@@ -153,10 +156,10 @@ def test_hosts_and_origins_are_given_as_variables(tmp_path: Path) -> None:
         "GATEWAY__SOCKET__HOSTS": "chat.example",
     }
     with running(Stack(tmp_path / "data", **settings)) as (host, port):
-        connection = http.client.HTTPConnection(host, port, timeout=5)
         asked = {"Host": "chat.example", "Origin": "https://b.example", "Access-Control-Request-Method": "PUT"}
-        connection.request("OPTIONS", "/api/messages/1/reactions/a", headers=asked)
-        assert connection.getresponse().status == 204
+        with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
+            connection.request("OPTIONS", "/api/messages/1/reactions/a", headers=asked)
+            assert connection.getresponse().status == 204
 
 
 def test_a_gateway_alone_must_know_the_registry(tmp_path: Path) -> None:

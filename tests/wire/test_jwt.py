@@ -349,7 +349,8 @@ async def test_the_server_answers_every_bad_token_alike(keys: Keys) -> None:
 
         refused = (grpc.StatusCode.UNAUTHENTICATED, MESSAGE)
         good = ("authorization", f"Bearer {forge.good()}")
-        assert await answer(good) == (grpc.StatusCode.OK, None)
+        for scheme in ("Bearer", "bearer", "BEARER", "Bearer  "):
+            assert await answer(("authorization", f"{scheme} {forge.good()}")) == (grpc.StatusCode.OK, None)
         sent = 0
         for case, build in CASES.items():
             token = build(forge)
@@ -362,9 +363,7 @@ async def test_the_server_answers_every_bad_token_alike(keys: Keys) -> None:
             (good, good),
             (("authorization", "Bearer "),),
             (("authorization", forge.good()),),
-            (("authorization", f"bearer {forge.good()}"),),
             (("authorization", f"Basic {forge.good()}"),),
-            (("authorization", f"Bearer  {forge.good()}"),),
             (("token", forge.good()),),
         ):
             assert await answer(*odd) == refused, odd

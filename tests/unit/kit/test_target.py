@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import Invalid
-from kit.target import COLLECTIONS, Target, is_id, parse_target
+from kit.target import COLLECTIONS, ID_PATTERN, Target, is_id, parse_target
 
 
-@given(st.sampled_from(sorted(COLLECTIONS)), st.from_regex(r"[A-Za-z0-9_.~-]{1,64}", fullmatch=True))
+@given(st.sampled_from(sorted(COLLECTIONS)), st.from_regex(ID_PATTERN, fullmatch=True))
 def test_a_target_is_read_and_written_back(collection: str, item: str) -> None:
     assert str(parse_target(f"{collection}/{item}")) == f"{collection}/{item}"
     assert parse_target(f"{collection}/{item}") == Target(collection, item)
@@ -46,10 +46,12 @@ def test_anything_else_is_refused_by_name(text: str) -> None:
     assert (refused.value.reason, refused.value.field) == ("INVALID_TARGET", "target")
 
 
-def test_dots_make_no_path_because_no_slash_can_follow() -> None:
+@pytest.mark.parametrize("text", ["messages/../posts/7", "messages/..", "messages/."])
+def test_dots_that_a_url_resolves_are_no_ids(text: str) -> None:
     with pytest.raises(Invalid):
-        parse_target("messages/../posts/7")
-    assert parse_target("messages/..").id == ".."
+        parse_target(text)
+    assert parse_target("messages/...").id == "..."
+    assert parse_target("messages/..a").id == "..a"
 
 
 def test_an_id_is_never_empty_nor_ends_in_a_line_break() -> None:

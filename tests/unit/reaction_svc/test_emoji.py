@@ -33,6 +33,11 @@ def test_the_six_names_stand_for_their_emoji(name: str, emoji: str) -> None:
     assert canonical(name) == emoji
 
 
+@pytest.mark.parametrize("emoji", ["👍", "🐟", "⚡", "⭐", "☕", "🏠", "⌚", "⏩", "👍🏽", "🇺🇦"])
+def test_an_emoji_that_needs_no_variation_selector_may_carry_one(emoji: str) -> None:
+    assert canonical(f"{emoji}\ufe0f") == canonical(emoji) == emoji
+
+
 def test_skin_tones_and_flags_are_emoji_of_their_own() -> None:
     assert canonical("👍🏽") == "👍🏽" != canonical("👍")
     assert canonical("🇺🇦") == "🇺🇦"
@@ -54,6 +59,9 @@ def test_skin_tones_and_flags_are_emoji_of_their_own() -> None:
         "\u200d",
         "\ufe0f",
         "👍\ufe0f\ufe0f",
+        "\ufe0f👍",
+        "like\ufe0f",
+        "1\ufe0f",
         "👍\ufe0e",
         "👩\u200d",
         "\u200d👩",

@@ -10,6 +10,7 @@ from kit.caller import Caller
 from kit.errors import Forbidden, Invalid, remote_error
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
+from kit.target import ID_PATTERN
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
@@ -23,7 +24,7 @@ from reaction_svc.service import Answered
 ALICE = Caller("default", "alice")
 NODE = Caller("default", "", "node", frozenset({"act-as"}), unlimited=True)
 
-ids = st.from_regex(r"[A-Za-z0-9_.~-]{1,64}", fullmatch=True)
+ids = st.from_regex(ID_PATTERN, fullmatch=True)
 emoji = st.sampled_from(["", "👍", "❤", "👩‍❤‍👨"])
 rows = st.builds(
     Row,
