@@ -185,6 +185,9 @@ def counted(reactions: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        # Decided before anything is done: a terminal that knows no emoji is shown their numbers.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app()
     except BrokenPipeError:

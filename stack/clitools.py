@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +23,8 @@ def fail(message: str) -> typer.Exit:
 
 def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
     """Prints a value for a program or for a person."""
-    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else text())
+    is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    typer.echo(json.dumps(value, ensure_ascii=not is_utf8) if as_json else text())
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:

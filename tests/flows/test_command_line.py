@@ -34,6 +34,20 @@ def test_reactions_are_made_and_counted_from_the_shell(shared_stack: Stack) -> N
     assert json.loads(checked.stdout)["wrong"] == []
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_terminal_that_knows_no_emoji_is_shown_their_numbers(
+    shared_stack: Stack, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    name = f"messages/plain-{encoding}"
+    assert shared_stack.run("react", name, "🎉", "--user", "dora").returncode == 0
+    shown = shared_stack.run("counts", name)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    read = json.loads(shared_stack.run("counts", name, "--json").stdout)
+    assert read["reactions"] == [{"emoji": "🎉", "count": 1}]
+    assert shared_stack.run("--help").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
