@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+# The package has the first only; the second is the same under another name.
+SERVICES = (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
+
+
+def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
+    """Tells who asks, in both versions, of services by their full names, and of itself."""
+    servicer = reflection.aio.ReflectionServicer([*services, *SERVICES], MethodAwarePool())
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in SERVICES:
+        handlers = {"ServerReflectionInfo": handler}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
 
 class MethodAwarePool:

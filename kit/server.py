@@ -12,7 +12,6 @@ from grpc_channelz.v1 import _async as channelz_async  # type: ignore[import-unt
 from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
 
 from kit.access import Gate, rule_of
 from kit.caller import Caller
@@ -22,7 +21,7 @@ from kit.clock import Clock, SystemClock
 from kit.errors import ErrorTable
 from kit.guard import Guard
 from kit.localcalls import LocalCalls
-from kit.reflection import MethodAwarePool
+from kit.reflection import add_reflection
 from kit.tls import Tls
 from kit.tokens import Verifier
 from plaudit.edge.v1 import call_service_pb2_grpc
@@ -128,8 +127,7 @@ async def serving(
     channelz = Hosted(channelz_async.ChannelzServicer(), channelz_pb2_grpc.add_ChannelzServicer_to_server)
     for service, handlers in _handlers_of(channelz).items():
         _add(server, service, guard.wrapped(service, handlers))
-    shown = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(shown, server, MethodAwarePool())
+    add_reflection(server, [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     address = _bind(server, listen, tls)
     await server.start()
     for name in ["", *names]:

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from kit.caller import Caller, caller
 from kit.callstream import EXCHANGE
@@ -360,17 +360,22 @@ async def test_health_answers_for_the_server_and_each_service(keys: Keys) -> Non
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-async def test_reflection_resolves_a_method_as_ghz_asks_for_it(keys: Keys) -> None:
+@pytest.mark.parametrize("version", ["v1alpha", "v1"])
+async def test_reflection_resolves_a_method_as_ghz_asks_for_it(keys: Keys, version: str) -> None:
     async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"{SERVICE}.ToggleReaction")
-
-        async def questions() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
-            yield asked
-
-        async for answer in stub.ServerReflectionInfo(questions()):
-            assert answer.file_descriptor_response.file_descriptor_proto
-            break
+        ask: Any = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        questions = [
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"{SERVICE}.ToggleReaction"),
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+        ]
+        method, services = [answer async for answer in ask(iter(questions))]
+        assert method.file_descriptor_response.file_descriptor_proto
+        names = {one.name for one in services.list_services_response.service}
+        assert {SERVICE, "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"} <= names
 
 
 async def test_a_port_that_is_taken_is_said_so(keys: Keys) -> None:
