@@ -23,6 +23,7 @@ MAX_TOKEN_BYTES = 4096
 MAX_LIFETIME = 366 * 24 * 3600.0  # a service token may live a year
 MAX_NODE_LIFETIME = 300.0
 LEEWAY = 5.0
+_SKEW = 60.0
 NODE = "node"
 """The kind of the token of a process of the system, and the scope that only such a token has."""
 _NODE_SCOPES = f"act-as tenants {NODE}"
@@ -208,11 +209,14 @@ class Minter:
         """
         return self._mint(name, tenant, "service", " ".join(scopes), ttl)
 
-    def mint_node(self, name: str, method: str, ttl: float = MAX_NODE_LIFETIME) -> str:
-        """A token for a process of the system and calls of `/package.Service/Method`, valid for `ttl` seconds."""
-        return self._mint(name, "default", NODE, _NODE_SCOPES, ttl, method=method)
+    def mint_node(self, name: str, method: str, ttl: float = MAX_NODE_LIFETIME - _SKEW) -> str:
+        """A token for a process of the system and calls of `/package.Service/Method`, valid for `ttl` seconds.
 
-    def _mint(self, subject: str, tenant: str, kind: str, scope: str, ttl: float, **more: str) -> str:
+        It is valid for a minute already, so that a node whose clock is behind takes it.
+        """
+        return self._mint(name, "default", NODE, _NODE_SCOPES, ttl, _SKEW, method=method)
+
+    def _mint(self, subject: str, tenant: str, kind: str, scope: str, ttl: float, age: float = 0.0, **more: str) -> str:
         if not _ID.fullmatch(subject) or not _ID.fullmatch(tenant):
             raise ValueError("names are 1 to 64 of A-Z a-z 0-9 _ . ~ -")
         now = int(time.time())
@@ -223,7 +227,7 @@ class Minter:
             "tenant": tenant,
             "kind": kind,
             "scope": scope,
-            "iat": now,
+            "iat": now - int(age),
             "exp": now + int(ttl),
             "jti": new_id(),
             **more,
@@ -243,6 +247,7 @@ class NodeTokens:
         """A token for calls of `/package.Service/Method`."""
         token, until = self._held.get(method, ("", 0.0))
         if time.monotonic() > until:
-            token, until = self._minter.mint_node(self._name, method), time.monotonic() + MAX_NODE_LIFETIME / 2
+            token = self._minter.mint_node(self._name, method)
+            until = time.monotonic() + (MAX_NODE_LIFETIME - _SKEW) / 2
             self._held[method] = token, until
         return token
