@@ -10,7 +10,7 @@ import pytest
 from kit.errors import remote_error
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction
 from tests.flows.people import target
-from tests.flows.stubs.asked import NO_SERVICE, Metadata, change, counted, failure, kind, toggle
+from tests.flows.stubs.asked import NO_SERVICE, AsNode, Metadata, change, counted, failure, kind, toggle
 
 
 class TestReactionService:
@@ -188,13 +188,15 @@ class TestReactionService:
         assert kind(error) == NO_SERVICE
 
     def test_the_counts_of_targets_are_told_as_the_last_change_left_them(
-        self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata
+        self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata, as_node: AsNode
     ) -> None:
+        as_counter = as_node("/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts")
         message, nothing = target(), target()
         version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
         request = reaction.BatchGetTargetCountsRequest(targets=[nothing, message])
-        none, one = grpc_stub.BatchGetTargetCounts(request, metadata=as_service, timeout=5).counts
+        none, one = grpc_stub.BatchGetTargetCounts(request, metadata=as_counter, timeout=5).counts
         assert (none.target, none.version, counted(none.reactions)) == (nothing, 0, {})
         assert (one.target, one.version, counted(one.reactions)) == (message, version, {"👍": 1})
-        error = failure(lambda: grpc_stub.BatchGetTargetCounts(request, metadata=as_alice, timeout=5))
-        assert kind(error) == NO_SERVICE
+        for stranger in (as_alice, as_service):
+            error = failure(lambda who=stranger: grpc_stub.BatchGetTargetCounts(request, metadata=who, timeout=5))  # type: ignore[misc]
+            assert kind(error) == NO_SERVICE
