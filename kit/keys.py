@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -66,38 +68,26 @@ def read_keys(folder: Path) -> Keys:
             f"there are no keys in {folder}: start the system with `plaudit up`,"
             " or set PLAUDIT_DATA to the data folder of the one that runs"
         )
-    signing = _signing(folder / _SIGNING)
+    signing = _read(folder / _SIGNING, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, None))
     public = signing.public_key()
     own = folder / f"{key_id_of(public)}.pub.pem"
     if not own.exists():
         write_once(own, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    trusted = {path.name.removesuffix(".pub.pem"): _public(path) for path in folder.glob("*.pub.pem")}
+    trusted = {
+        path.name.removesuffix(".pub.pem"): _read(path, Ed25519PublicKey, load_pem_public_key)
+        for path in folder.glob("*.pub.pem")
+    }
     return Keys(folder, signing, key_id_of(public), trusted)
 
 
-def _signing(path: Path) -> Ed25519PrivateKey:
+def _read(path: Path, kind: Any, load: Callable[[bytes], object]) -> Any:
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise _bad(path, "private") from error
+        key = load(path.read_bytes())
     except OSError as error:
         raise BadKeys(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _bad(path, "private")
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, kind):
+        what = "private" if kind is Ed25519PrivateKey else "public"
+        raise BadKeys(f"{path} is not an Ed25519 {what} key in PEM: put the right one there, or remove it")
     return key
-
-
-def _public(path: Path) -> Ed25519PublicKey:
-    try:
-        key = load_pem_public_key(path.read_bytes())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise _bad(path, "public") from error
-    except OSError as error:
-        raise BadKeys(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise _bad(path, "public")
-    return key
-
-
-def _bad(path: Path, kind: str) -> BadKeys:
-    return BadKeys(f"{path} is not an Ed25519 {kind} key in PEM: put the right one there, or remove it")
