@@ -64,7 +64,7 @@ async def listening(
                 app,
                 access_log=None,
                 keepalive_timeout=30,
-                # For how long what nobody reads is taken off a connection that is about to be closed.
+                # How long the rest of a body is read and dropped before the connection is closed.
                 lingering_time=limits.close_timeout,
                 shutdown_timeout=limits.close_timeout,
             )

@@ -140,7 +140,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return http_error(413, "BODY_TOO_LARGE", "the body is too large")
     except ConnectionError:
         log.info("client left before its request was complete", method=request.method)
-        return http_error(400, "BODY_INCOMPLETE", "the body did not come")  # nobody reads this
+        return http_error(400, "BODY_INCOMPLETE", "the body did not come")  # the client has gone
     except web.HTTPRequestTimeout:
         response = http_error(408, "BODY_TOO_SLOW", "the body did not come in time")
         response.force_close()

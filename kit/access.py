@@ -59,11 +59,14 @@ class Gate:
         return self.admit_stream(rule, metadata)[0]
 
     def is_over(self, principal: Principal) -> bool:
-        """Whether the rpcs that a token has opened end now. A node's go on: what it has opened, it would open again."""
-        return not principal.method and self._verifier.is_over(principal, self._clock.now())
+        """Whether the rpcs that a token has opened end now."""
+        return self._verifier.is_over(principal, self._clock.now())
 
     def admit_stream(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Caller, Principal | None]:
-        """The caller of an rpc, and whom its token speaks for, if it takes one; raises Unauthenticated or Forbidden."""
+        """The caller of an rpc, and the token that the rpc ends with; raises Unauthenticated or Forbidden.
+
+        None: the rpc takes no token, or it is a node's, which would open the rpc again at once.
+        """
         if rule.access == options_pb2.ACCESS_PUBLIC:
             return ANONYMOUS, None
         bearer: str | bytes = ""
@@ -81,15 +84,16 @@ class Gate:
         principal = self._verifier.verify(bearer[7:].strip(" "), self._clock.now())
         if principal.method and principal.method != rule.full_name:
             raise Unauthenticated("the token is missing or not valid")
+        ends_with = None if principal.method else principal
         if not any(named):
-            return self._allowed(rule, _own(principal)), principal
+            return self._allowed(rule, _own(principal)), ends_with
         if not (principal.service and ACT_AS in principal.scopes):
             raise Forbidden(f"only a service with the scope {ACT_AS} may send {USER_KEY}", reason="ACT_AS_REQUIRED")
         acting_for = named[0]
         if len(named) > 1 or not isinstance(acting_for, str) or not _USER.fullmatch(acting_for):
             raise Invalid(f"{USER_KEY} is not a user id", field=USER_KEY)
         who = Caller(principal.tenant, acting_for, principal.subject, principal.scopes, unlimited=True)
-        return self._allowed(rule, who), principal
+        return self._allowed(rule, who), ends_with
 
     @staticmethod
     def _allowed(rule: Rule, who: Caller) -> Caller:

@@ -72,7 +72,10 @@ class Batcher:
         self._make_sizer = sizer
         self._next: Batch | None = None
         self._last = 0  # commands of the batch before
-        self._answered_at = 0.0
+        self.are_answers_due = False
+        """Whether a batch is committed whose callers have no answers yet."""
+        self._answered_at = 0.0  # when callers last got answers
+        self._is_counted = True  # whether that is part of what is expected
         self._began = self._came = 0.0  # when the first and the last of those came that wait
         self._waiting = 0  # commands when that was looked at last
         self._expected = 0
@@ -80,22 +83,26 @@ class Batcher:
     def __bool__(self) -> bool:
         return bool(self._queue) or self._next is not None
 
-    def gathers(self, now: float, answered_at: float, *, are_answers_due: bool) -> bool:
-        """Whether the next batch, which is small, waits for more. Callers got answers at `answered_at`.
+    def answered(self, now: float) -> None:
+        """Callers have got answers."""
+        self._answered_at, self._is_counted = now, False
+
+    def gathers(self, now: float) -> bool:
+        """Whether the next batch, which is small, waits for more.
 
         Until as many wait as were answered and waited then, for they soon bring the next; as long as commands come one
         after the other; who calls alone never waits.
         """
         waiting = self._commands()
-        self.is_waiting = 0 < waiting < self._limits.gather.few and are_answers_due
+        self.is_waiting = 0 < waiting < self._limits.gather.few and self.are_answers_due
         if self.is_waiting:
             return True
         limits = self._limits.gather
-        if answered_at != self._answered_at:
-            self._answered_at = answered_at
+        if not self._is_counted:
+            self._is_counted = True
             self._expected = min(limits.few, max(waiting + self._last, self._expected * 7 // 8))
         if not self.gather_until:
-            if not waiting or self._last <= 1 or now - answered_at >= limits.quiet_seconds:
+            if not waiting or self._last <= 1 or now - self._answered_at >= limits.quiet_seconds:
                 return False
             self._began, self._waiting = now, 0
         if waiting != self._waiting:

@@ -54,12 +54,9 @@ class Deciding:
         self._under_way: Effect | None = None
         self._wanted: list[Effect] = []
         self._answered: list[Batch] = []
-        self._is_settling = False
-        self._is_behind = False
+        self._is_settling = self._is_behind = False
         self._backoff = Backoff(rng)
         self._contended_until = 0.0
-        self._answered_at = 0.0  # when who called last got an answer
-        self._are_answers_due = False
 
     @property
     def is_idle(self) -> bool:
@@ -94,8 +91,9 @@ class Deciding:
         """
         self._wanted, self._answered = [], []
         self._batcher.is_waiting = False
-        if self._are_answers_due and applied >= self.position:
-            self._are_answers_due, self._answered_at = False, now
+        if self._batcher.are_answers_due and applied >= self.position:
+            self._batcher.are_answers_due = False
+            self._batcher.answered(now)
         if self._under_way is None and now >= self._backoff.until:
             self._proceed(now, micros, applied, unpublished)
         if not self._is_atomic and (self._under_way is not None or self._batcher.is_waiting):
@@ -120,7 +118,7 @@ class Deciding:
         self._under_way = None
         match effect:
             case Append():
-                self._answered_at = now
+                self._batcher.answered(now)
                 if result:
                     self._backoff.succeeded()
                     return self._landed()
@@ -145,7 +143,7 @@ class Deciding:
             return
         self._under_way = None
         if isinstance(effect, Append):
-            self._answered_at = now
+            self._batcher.answered(now)
             batch = self._current
             if not isinstance(error, Unavailable) or (batch is not None and batch.is_resent):
                 self._is_settling = True
@@ -174,9 +172,7 @@ class Deciding:
             self._append()  # the same once more
         elif self._is_behind:
             self._want(Read(self.position, PAGE, "catch up"))
-        elif now >= self._contended_until and not self._batcher.gathers(
-            now, self._answered_at, are_answers_due=self._are_answers_due
-        ):
+        elif now >= self._contended_until and not self._batcher.gathers(now):
             while (batch := self._prepare(applied)) is not None:
                 self._batcher.take()
                 if not self._decide(batch, now, micros, applied, unpublished):
@@ -231,7 +227,7 @@ class Deciding:
         assert batch.entry is not None
         assert batch.decision is not None
         self._is_settling = False
-        self._are_answers_due = not self._is_atomic
+        self._batcher.are_answers_due = not self._is_atomic
         self.position, self.last_stamp = batch.entry.position, batch.entry.stamp
         self._version += 1
         self._model.committed(self.position, batch.decision)
