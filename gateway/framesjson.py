@@ -16,13 +16,15 @@ from msgspec import UNSET, UnsetType
 from gateway.frames import Answer, Call, Fault, Frame, Notice, Unreadable, invalid, session_frame
 from gateway.jsonerrors import INVALID_VALUE, REFUSALS, BadJson, check_keys, explain
 from gateway.jsonread import shape_of
+from gateway.jsonvalues import whole
 from gateway.jsonwrite import writer_of
 from gateway.rfc6455 import TEXT, encode_frame
-from gateway.tables import BY_USER, Rpc, Tables, message_class
+from gateway.tables import BY_USER, RESERVED, Rpc, Tables, message_class
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 _MAX_ID = (1 << 64) - 1
-_DIGITS = re.compile(r"[0-9]{1,20}")
+# What JavaScript, and whoever reads JSON into doubles, holds exactly.
+_MAX_NUMBER = (1 << 53) - 1
 _AN_ID = re.compile(rb'"id"\s*:\s*"?([0-9]{1,20})\b')
 _encode = msgspec.json.Encoder().encode
 
@@ -61,8 +63,8 @@ class JsonFrames:
         }
 
     def _add(self, name: str, body: Any, rpc: Rpc | None) -> None:
-        shape = shape_of(body)
-        columns = [("id", int | str | None | UnsetType, UNSET), *shape.columns]
+        shape = shape_of(body, reserved=RESERVED)
+        columns = [("id", int | float | str | None | UnsetType, UNSET), *shape.columns]
         struct = msgspec.defstruct(body.name, columns, tag_field="type", tag=name, forbid_unknown_fields=True, gc=False)
         self._kinds[struct] = _Kind(name, rpc, shape.build)
 
@@ -104,7 +106,7 @@ class JsonFrames:
             message = parse(response)
         except DecodeError:
             raise ValueError(f"the response is not a {rpc.response.name}") from None
-        return encode_frame(TEXT, _encode({"type": "ack", "id": id, **write(message)}))
+        return encode_frame(TEXT, _encode({"type": "ack", "id": _id(id), **write(message)}))
 
     def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """See `frames.Frames`."""
@@ -118,7 +120,7 @@ class JsonFrames:
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
         """See `frames.Frames`."""
-        return encode_frame(TEXT, _encode({"type": kind, "id": id, **_body(message)}))
+        return encode_frame(TEXT, _encode({"type": kind, "id": _id(id), **_body(message)}))
 
     def notice(self, kind: Notice, message: Message) -> bytes:
         """See `frames.Frames`."""
@@ -139,16 +141,21 @@ def _fault(error: BadJson) -> Fault:
     return invalid(error.message, error.field)
 
 
-def _checked_id(id: int | str | None) -> int:
+def _id(id: int) -> int | str:
+    """As protobuf's JSON writes 64-bit integers, where a number could be read as another one."""
+    return id if id <= _MAX_NUMBER else str(id)
+
+
+def _checked_id(id: float | str | None) -> int:
     if id is None:
         return 0
-    if isinstance(id, str):
-        if not _DIGITS.fullmatch(id):
-            raise BadJson("expected an integer", "id")
-        id = int(id)
-    if not 0 <= id <= _MAX_ID:
+    try:
+        number = whole(id)
+    except BadJson as error:
+        raise error.within("id") from None
+    if not 0 <= number <= _MAX_ID:
         raise BadJson(f"the id is not between 0 and {_MAX_ID}", "id")
-    return id
+    return number
 
 
 def _find_id(payload: bytes) -> int:
@@ -156,7 +163,7 @@ def _find_id(payload: bytes) -> int:
     try:
         envelope = json.loads(payload)
         id = envelope.get("id", 0) if isinstance(envelope, dict) else 0
-        return _checked_id(id) if isinstance(id, int | str) and not isinstance(id, bool) else 0
+        return _checked_id(id) if isinstance(id, int | float | str) and not isinstance(id, bool) else 0
     except BadJson:
         return 0
     except (ValueError, RecursionError):

@@ -27,7 +27,7 @@ def read_request(route: Route, variables: Mapping[str, str], query: str, body: b
         request = _read_body(route, body)
         _read_query(route, request, query)
         for path, value in variables.items():
-            message, field = _find(request, path)
+            message, field, _ = _find(request, path)
             setattr(message, field.name, _value(field, value, path))
     except BadJson as error:
         raise Invalid(error.message, field=error.field) from None
@@ -60,60 +60,51 @@ def _read_query(route: Route, request: Message, query: str) -> None:
         raise Invalid("everything of this request is in its body", field=pairs[0][0][:64])
     seen = set()
     for path, text in pairs:
-        message, field = _find(request, path)
+        message, field, name = _find(request, path)
         value = _value(field, text, path[:64])
         if field.is_repeated:
             getattr(message, field.name).append(value)
             continue
-        if path in seen:
+        if name in seen:
             raise Invalid("the parameter is there twice", field=path[:64])
-        seen.add(path)
+        seen.add(name)
         if isinstance(value, Message):
             getattr(message, field.name).CopyFrom(value)
         else:
             setattr(message, field.name, value)
 
 
-def _find(message: Message, path: str) -> tuple[Message, FieldDescriptor]:
+def _find(message: Message, path: str) -> tuple[Message, FieldDescriptor, str]:
+    """The message that has the field, the field, and its path in the names of the contract."""
     names = path.split(".")
+    above = ""
     for index, name in enumerate(names):
         field = _by_name(message.DESCRIPTOR).get(name)
         if field is None:
             break
         if index == len(names) - 1:
-            return message, field
+            return message, field, above + field.name
         if field.message_type is None or field.is_repeated:
             break
         message = getattr(message, field.name)
+        above += f"{field.name}."
     raise Invalid("there is no such parameter", field=path[:64])
 
 
 def _value(field: FieldDescriptor, text: str, path: str) -> Any:
     kind, convert = _converter(field)
     try:
-        value: Any = text
         if kind is bool:
             if text not in _BOOLEANS:
                 raise BadJson("expected true or false")
             return _BOOLEANS[text]
-        if field.enum_type is not None and text.lstrip("-").isdecimal() and text.isascii():
-            value = int(text[:20])
-        elif field.type in (field.TYPE_DOUBLE, field.TYPE_FLOAT):
-            value = _float(text)
-        elif kind is msgspec.Raw:
-            value = msgspec.Raw(json.dumps(text).encode())
-        elif field.message_type is not None:
+        if kind is msgspec.Raw:
+            return convert(msgspec.Raw(json.dumps(text).encode()))[0]
+        if field.message_type is not None:
             raise BadJson("a message cannot be a parameter")
-        return value if convert is None else convert(value)[0]
+        return text if convert is None else convert(text)[0]
     except BadJson as error:
         raise error.within(path) from None
-
-
-def _float(text: str) -> float | str:
-    try:
-        return float(text) if text.isascii() and text.strip("+-").lower() not in ("nan", "inf", "infinity") else text
-    except ValueError:
-        return text
 
 
 @cache

@@ -1,46 +1,33 @@
 """JSON to protobuf, compiled per message type: strict types, no unknown or repeated keys, errors that name the field.
 
-Names are those of the contracts; 64-bit integers are numbers or strings, enums are names or numbers, bytes are base64,
-null is the same as absent; well-known types are read as `json_format` reads them.
+The forms are those of protobuf's JSON mapping: fields by their names in the contracts or by their JSON names, null for
+absent, values as `jsonvalues` says; well-known types are read as `json_format` reads them.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from msgspec import UNSET, UnsetType
 
 from gateway.jsonerrors import REFUSALS, BadJson, check_keys, explain
+from gateway.jsonvalues import BITS, Convert, bytes_value, enum_value, integer, real
 from gateway.tables import message_class
 
-Convert = Callable[[Any], tuple[Any, int]]
-"""Makes the value of a field from what msgspec decoded; also returns how many keys of objects were in it."""
-
 _F = FieldDescriptor
-_BITS = {
-    **dict.fromkeys((_F.TYPE_INT32, _F.TYPE_SINT32, _F.TYPE_SFIXED32, _F.TYPE_ENUM), (-(1 << 31), (1 << 31) - 1)),
-    **dict.fromkeys((_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64), (-(1 << 63), (1 << 63) - 1)),
-    **dict.fromkeys((_F.TYPE_UINT32, _F.TYPE_FIXED32), (0, (1 << 32) - 1)),
-    **dict.fromkeys((_F.TYPE_UINT64, _F.TYPE_FIXED64), (0, (1 << 64) - 1)),
-}
-_STANDARD = str.maketrans("-_", "+/")
 _NO_NULL = "null is no value here"
-_INTEGER = re.compile(r"-?[0-9]{1,20}")
-_FLOAT_MAX = 3.4028234663852886e38
-_NAMED_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class _Field(NamedTuple):
     name: str
+    json_name: str
+    """The other name it may have; empty: none."""
     convert: Convert | None
     oneof: str
 
@@ -75,8 +62,10 @@ class JsonReader:
         return message
 
 
-def shape_of(descriptor: Descriptor, above: tuple[Descriptor, ...] = ()) -> Shape:
-    """The shape of a message type, which stands inside of those `above`."""
+def shape_of(
+    descriptor: Descriptor, above: tuple[Descriptor, ...] = (), reserved: frozenset[str] = frozenset()
+) -> Shape:
+    """The shape of a message type, inside of those `above`; JSON names that are `reserved` are not read."""
     inside = (*above, descriptor)
     columns: list[tuple[str, Any, Any]] = []
     fields: list[_Field] = []
@@ -84,10 +73,15 @@ def shape_of(descriptor: Descriptor, above: tuple[Descriptor, ...] = ()) -> Shap
         kind, convert = _field(field, inside)
         # msgspec has no unions with Raw; the converters know null themselves.
         columns.append((field.name, kind if kind is msgspec.Raw else kind | None | UnsetType, UNSET))
+        json_name = field.json_name
+        if json_name in reserved or json_name in descriptor.fields_by_name or not json_name.isidentifier():
+            json_name = ""
+        else:
+            columns.append((json_name, *columns[-1][1:]))
         oneof = field.containing_oneof
         # A field that is `optional` has a oneof of its own.
         shared = oneof is not None and len(oneof.fields) > 1
-        fields.append(_Field(field.name, convert, oneof.name if oneof is not None and shared else ""))
+        fields.append(_Field(field.name, json_name, convert, oneof.name if oneof is not None and shared else ""))
     return Shape(columns, _builder(message_class(descriptor), fields))
 
 
@@ -96,8 +90,12 @@ def _builder(new: Callable[[], Message], fields: Sequence[_Field]) -> Callable[[
         message = new()
         keys = 0
         chosen: set[str] | None = None
-        for name, convert, oneof in fields:
+        for name, json_name, convert, oneof in fields:
             value = getattr(struct, name)
+            if json_name and (other := getattr(struct, json_name)) is not UNSET:
+                if value is not UNSET:
+                    raise BadJson("the field is there under both its names", name)
+                value = other
             if value is UNSET:
                 continue
             keys += 1
@@ -196,7 +194,7 @@ def _map_key(field: FieldDescriptor, name: str) -> Any:
         if name in ("true", "false"):
             return name == "true"
         raise BadJson("expected true or false")
-    return _integer(*_BITS[field.type])(name)[0]
+    return integer(*BITS[field.type])(name)[0]
 
 
 def single(field: FieldDescriptor, inside: tuple[Descriptor, ...] = ()) -> tuple[Any, Convert | None]:
@@ -206,13 +204,13 @@ def single(field: FieldDescriptor, inside: tuple[Descriptor, ...] = ()) -> tuple
     if field.type == _F.TYPE_BOOL:
         return bool, None
     if field.type == _F.TYPE_BYTES:
-        return str, _bytes
+        return str, bytes_value
     if field.type in (_F.TYPE_DOUBLE, _F.TYPE_FLOAT):
-        return float | str, _float(field.type == _F.TYPE_FLOAT)
+        return float | str, real(field.type == _F.TYPE_FLOAT)
     if field.enum_type is not None:
-        return int | str, _enum(field.enum_type)
-    if field.type in _BITS:
-        return int | str, _integer(*_BITS[field.type])
+        return int | float | str, enum_value(field.enum_type)
+    if field.type in BITS:
+        return int | float | str, integer(*BITS[field.type])
     message = field.message_type
     assert message is not None
     if message.full_name.startswith("google.protobuf."):
@@ -221,55 +219,6 @@ def single(field: FieldDescriptor, inside: tuple[Descriptor, ...] = ()) -> tuple
         return msgspec.Raw, _recursive(message)
     shape = shape_of(message, inside)
     return msgspec.defstruct(message.name, shape.columns, forbid_unknown_fields=True, gc=False), shape.build
-
-
-def _integer(least: int, most: int) -> Convert:
-    def convert(value: int | str) -> tuple[int, int]:
-        if isinstance(value, str):
-            if not _INTEGER.fullmatch(value):
-                raise BadJson("expected an integer")
-            value = int(value)
-        if not least <= value <= most:
-            raise BadJson(f"the integer is not between {least} and {most}")
-        return value, 0
-
-    return convert
-
-
-def _float(single: bool) -> Convert:
-    def convert(value: float | str) -> tuple[float, int]:
-        if isinstance(value, str):
-            if value not in _NAMED_FLOATS:
-                raise BadJson("expected a number")
-            return _NAMED_FLOATS[value], 0
-        if single and abs(value) > _FLOAT_MAX:
-            raise BadJson("the number is too large")
-        return value, 0
-
-    return convert
-
-
-def _enum(enum: EnumDescriptor) -> Convert:
-    numbers = {value.name: value.number for value in enum.values}
-    least, most = _BITS[_F.TYPE_ENUM]
-
-    def convert(value: int | str) -> tuple[int, int]:
-        number = numbers.get(value) if isinstance(value, str) else value
-        if number is None or not least <= number <= most:
-            raise BadJson(f"not a value of {enum.name}")
-        return number, 0
-
-    return convert
-
-
-def _bytes(value: str) -> tuple[bytes, int]:
-    try:
-        if not value.isascii():
-            raise ValueError
-        plain = value.translate(_STANDARD).rstrip("=")
-        return b64decode(plain + "=" * (-len(plain) % 4), validate=True), 0
-    except ValueError:
-        raise BadJson("expected base64") from None
 
 
 def _well_known(message: Descriptor) -> Convert:

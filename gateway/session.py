@@ -10,6 +10,8 @@ from enum import IntEnum
 from gateway.config import SessionLimits
 from gateway.frames import Call, Fault, Frame, Hello, Ping, Resume, Subscribe, Unreadable, Unsubscribe
 from kit.bucket import Bucket
+from kit.errors import Invalid
+from kit.target import parse_target
 
 
 class CloseCode(IntEnum):
@@ -185,9 +187,17 @@ class Session:
     def _forbidden(self, asked: Sequence[str]) -> Fault | None:
         own = f"users/{self.user}"
         for index, topic in enumerate(asked):
-            if topic.startswith("users/") and topic != own:
+            if topic == own:
+                continue
+            field = f"topics[{index}]"
+            if topic.startswith("users/"):
                 message = "a user's topic is for that user alone"
-                return Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, f"topics[{index}]")
+                return Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, field)
+            try:
+                parse_target(topic)
+            except Invalid as error:
+                message = f"a topic is users/<own id> or a target; {error}"
+                return Fault("INVALID_ARGUMENT", "INVALID_TARGET", message, field)
         if len((self.topics or set()).union(asked)) > self._limits.topics:
             return _exhausted("TOO_MANY_TOPICS", f"at most {self._limits.topics} topics may be subscribed", None)
         return None

@@ -15,12 +15,13 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.frames import Call, Hello, Subscribe, Unreadable
+from gateway.frames import Call, Hello, Ping, Subscribe, Unreadable
 from gateway.framesjson import JsonFrames
 from gateway.jsonerrors import BadJson
 from gateway.jsonread import JsonReader
 from gateway.jsonwrite import writer_of
 from gateway.tables import message_class, read_tables
+from plaudit.gateway.v1 import frames_pb2 as pb
 from tests.unit.gateway.protos import compile_proto
 
 SOURCE = """
@@ -45,7 +46,7 @@ message Everything {
   oneof choice { string word = 50; int64 number = 51; Leaf branch = 52; }
   optional string maybe = 60; optional int64 perhaps = 61;
   google.protobuf.Timestamp at = 70; google.protobuf.Duration lasted = 71; google.protobuf.StringValue wrapped = 72;
-  string from = 80;
+  string from = 80; string two_words = 81; Leaf two_leaves = 82; int64 renamed = 83 [json_name = "another"];
 }
 service Zoo {
   rpc Visit(Everything) returns (Everything) {
@@ -177,7 +178,14 @@ def test_nothing_is_read_that_json_format_refuses_or_reads_otherwise(zoo: Descri
         ('{"i64":"9223372036854775808"}', "i64"),
         ('{"u64":-1}', "u64"),
         ('{"i64":1.5}', "i64"),
-        ('{"i64":"1e3"}', "i64"),
+        ('{"i64":"1e-1"}', "i64"),
+        ('{"i64":"1e9999"}', "i64"),
+        ('{"i64":9223372036854775808.0}', "i64"),
+        ('{"i64":"+1"}', "i64"),
+        ('{"real":"1e999"}', "real"),
+        ('{"real":"1_0"}', "real"),
+        ('{"two_words":"a","twoWords":"b"}', "two_words"),
+        ('{"two_words":null,"twoWords":"b"}', "two_words"),
         ('{"longs":[1,"x"]}', "longs[1]"),
         ('{"leaves":[{"long":"x"}]}', "leaves[0].long"),
         ('{"numbers":{"a":"x"}}', "numbers.a"),
@@ -207,6 +215,36 @@ def test_what_is_refused_names_its_field(zoo: Descriptor, text: str, field: str)
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ('{"twoWords":"a:b"}', "two_words", "a:b"),
+        ('{"another":"1e3"}', "renamed", 1000),
+        ('{"renamed":1.0}', "renamed", 1),
+        ('{"i64":-0.0}', "i64", 0),
+        ('{"i64":1E2}', "i64", 100),
+        ('{"i64":"9223372036854775807.0"}', "i64", (1 << 63) - 1),
+        ('{"u64":"0e9999"}', "u64", 0),
+        ('{"i32":"-12.50e1"}', "i32", -125),
+        ('{"real":"-1.5e2"}', "real", -150.0),
+        ('{"small":"1"}', "small", 1.0),
+        ('{"colour":"1"}', "colour", 1),
+        ('{"colour":-2.0}', "colour", -2),
+        ('{"colours":["COLOUR_RED",0]}', "colours", [1, 0]),
+        ('{"data":"-_8"}', "data", b"\xfb\xff"),
+        ('{"data":"+/8="}', "data", b"\xfb\xff"),
+        ('{"text":null,"twoWords":null}', "text", ""),
+    ],
+)
+def test_each_form_of_the_json_mapping_is_read(zoo: Descriptor, text: str, name: str, value: object) -> None:
+    assert getattr(JsonReader(zoo).read(text.encode()), name) == value
+
+
+def test_names_of_messages_inside_are_read_in_both_forms(zoo: Descriptor) -> None:
+    for text in (b'{"twoLeaves":{"text":"a"}}', b'{"two_leaves":{"text":"a"}}'):
+        assert JsonReader(zoo).read(text).two_leaves.text == "a"  # type: ignore[attr-defined]
+
+
 def test_numbers_beyond_a_double_keep_every_digit(zoo: Descriptor) -> None:
     for number in (str((1 << 63) - 1), f'"{(1 << 63) - 1}"'):
         assert JsonReader(zoo).read(f'{{"i64":{number}}}'.encode()).i64 == (1 << 63) - 1  # type: ignore[attr-defined]
@@ -230,6 +268,26 @@ def test_a_call_is_read_whatever_the_order_of_its_keys(frames: JsonFrames) -> No
     rpc = tables.frames["toggle_reaction"]
     request = message_class(rpc.request)(target="messages/42", emoji="👍")
     assert frame == Call(7, rpc, request.SerializeToString(), "messages/42")
+
+
+def test_a_frame_takes_both_names_of_a_field_but_not_one_that_is_the_frames_own(frames: JsonFrames) -> None:
+    both = [
+        frames.read(f'{{"type":"list_reactors","id":1,"target":"posts/1",{more}}}'.encode())
+        for more in ('"page_size":5,"page_token":"x"', '"limit":5.0,"cursor":"x"')
+    ]
+    assert isinstance(both[0], Call)
+    assert both[0] == both[1]
+    # The JSON name of `emoji` is `type` there.
+    assert isinstance(frames.read(b'{"type":"list_reactors","id":1,"target":"posts/1","emoji":"wow"}'), Call)
+
+
+@pytest.mark.parametrize("text", ["9007199254740993", '"9007199254740993"', '"9007199254740993.0"'])
+def test_an_id_that_javascript_cannot_hold_is_answered_as_a_string(frames: JsonFrames, text: str) -> None:
+    frame = frames.read(f'{{"type":"ping","id":{text}}}'.encode())
+    assert isinstance(frame, Ping)
+    assert frame.id == 9007199254740993
+    assert b'"id":"9007199254740993"' in frames.answer(frame.id, "pong", pb.Pong())
+    assert b'"id":9007199254740991,' in frames.answer(9007199254740991, "pong", pb.Pong())
 
 
 def test_frames_of_the_session_are_read(frames: JsonFrames) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.config import SessionLimits
-from gateway.frames import Call, Hello, Ping, Subscribe, Unreadable, Unsubscribe, invalid
+from gateway.frames import Call, Hello, Ping, Resume, Subscribe, Unreadable, Unsubscribe, invalid
 from gateway.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.tables import read_tables
 
@@ -122,6 +122,18 @@ def test_the_topic_of_another_user_is_forbidden_and_nothing_of_the_frame_is_subs
     assert isinstance(refused, Refuse)
     assert (refused.fault.code, refused.fault.field) == ("PERMISSION_DENIED", "topics[1]")
     assert curious.topics is None
+
+
+@pytest.mark.parametrize("topic", ["message/42", "nothing/1", "user/alice", "messages/..", "messages/a b"])
+def test_a_topic_that_can_never_bring_anything_is_refused_as_a_call_about_it_is(topic: str) -> None:
+    mistaken = session()
+    (refused,) = mistaken.receive(Subscribe(9, ["posts/1", topic]), 1.0)
+    assert isinstance(refused, Refuse)
+    found = refused.fault.code, refused.fault.reason, refused.fault.field
+    assert found == ("INVALID_ARGUMENT", "INVALID_TARGET", "topics[1]")
+    assert mistaken.topics is None
+    resuming = session(said_hello=False)
+    assert reason(resuming.receive(Resume(1, "s", "t", 0, [(topic, 0)], "", ""), 1.0)) == "INVALID_TARGET"
 
 
 def test_topics_are_bounded_over_all_frames() -> None:

@@ -5,8 +5,9 @@ What goes over a client's socket.
 
 Under the subprotocol `plaudit.v1.proto` each message is a `ClientFrame` or `ServerFrame`. Under `plaudit.v1.json`
 each is one flat JSON object: `type` names the field of the oneof below (or, for a call, the rpc's frame type; for a
-push, the push type), beside it stand `id`, `topic`, `seq` and the fields of that message, in their names from these
-files.
+push, the push type), beside it stand `id`, `topic`, `seq` and the fields of that message. Fields are written in their
+names from these files, and read in these or in their JSON names (`op_id`, `opId`); values are those of protobuf's JSON
+mapping. An id above 2^53 - 1 is answered as a string, since JavaScript would read another number.
 
 A session outlives its sockets. Pushes are of two kinds. Most tell a state of which only the newest matters; each has a
 version, and drops nothing when an older one is missed. Others are durable: each tells something that no later one
@@ -446,7 +447,9 @@ class Subscribe(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 128: targets and `users/<own id>`. All or none are subscribed."""
+        """From 1 to 128: targets and `users/<own id>`. All or none are subscribed. A name that is no target, for example of a
+        collection that does not exist, is refused with `INVALID_TARGET`, as it is everywhere.
+        """
 
     def __init__(
         self,
