@@ -2,84 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
-from tests.browsing import Windows, chromium
+from tests.browsing import Windows
+from tests.flows.pages import MOON, chip, option, quick, react, seated
 from tests.running import Stack
 
 pytestmark = pytest.mark.browser
 
 ONE_SECOND = 1_000
-MOON = "Props: It’s a small moon."
-Seat = Callable[..., Page]
-
-
-@pytest.fixture(scope="module", name="browser")
-def fixture_browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module", name="demo_stack")
-def fixture_demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that hands out demo tokens, for tests that use users and targets of their own."""
-    with Stack(tmp_path_factory.mktemp("page") / "data", DEMO="true") as stack:
-        yield stack
-
-
-@pytest.fixture(name="windows")
-def fixture_windows(browser: Browser) -> Iterator[Windows]:
-    """Windows of one test; at its end nothing may have gone wrong in any of them."""
-    windows = Windows(browser)
-    yield windows
-    windows.close()
-    assert windows.problems == []
-
-
-def seated(windows: Windows, stack: Stack, name: str, *, width: int = 1440, touch: bool = False) -> Page:
-    """A window in which somebody has come in and is connected."""
-    page = windows.open(f"{stack.http_url}/", width=width, touch=touch)
-    page.get_by_label("Your name", exact=True).fill(name)
-    page.get_by_role("button", name="Take a seat").click()
-    expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    return page
-
-
-def option(page: Page, author: str, name: str) -> Locator:
-    """The button of one of the six reactions under somebody's post."""
-    return page.get_by_role("group", name=f"React to {author}’s post").get_by_role(
-        "button", name=re.compile(f"^{name}")
-    )
-
-
-def chip(page: Page, message: str, emoji: str) -> Locator:
-    """The chip of one emoji under a message."""
-    return page.get_by_role("group", name=f"Reactions to {message}").locator(f".chip[data-emoji='{emoji}']")
-
-
-def quick(page: Page, message: str, name: str) -> Locator:
-    """A button of the bar beside a message, which shows while a pointer rests on the message."""
-    page.get_by_text(message.partition(": ")[2], exact=True).hover()
-    return page.get_by_role("group", name=f"Quick reactions to {message}").get_by_role("button", name=name, exact=True)
-
-
-def react(stack: Stack, user: str, target: str, emoji: str) -> None:
-    """Somebody without a window adds a reaction."""
-    request = urllib.request.Request(
-        f"{stack.http_url}/api/v1/reactions:set",
-        json.dumps({"target": target, "emoji": emoji, "on": True}).encode(),
-        {"content-type": "application/json", "authorization": f"Bearer {stack.token(user)}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
 
 
 def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(windows: Windows, demo_stack: Stack) -> None:
@@ -275,65 +211,3 @@ def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path
         option(page, "Stage", "like").click()
         expect(option(page, "Stage", "like")).to_have_accessible_name("like, 0")
         expect(page.locator("#spoken")).to_have_text("like taken back.")
-
-
-def test_a_server_without_demo_tokens_is_entered_with_ones_own(windows: Windows, tmp_path: Path) -> None:
-    with Stack(tmp_path / "data") as stack:
-        page = windows.open(f"{stack.http_url}/")
-        page.get_by_label("Your name", exact=True).fill("sybil")
-        page.get_by_role("button", name="Take a seat").click()
-        expect(page.get_by_role("alert")).to_have_text("This server hands out no demo tokens. Paste one of yours.")
-
-        page.get_by_label("Token").fill(stack.token("sybil"))
-        page.get_by_role("button", name="Take a seat").click()
-        expect(page.get_by_text("Live", exact=True)).to_be_visible()
-        option(page, "Stage", "sad").click()
-        expect(page.locator("#spoken")).to_have_text("sad given.")
-
-
-@pytest.mark.parametrize("width", [360, 390])
-def test_a_phone_shows_one_view_at_a_time_and_never_scrolls_sideways(
-    windows: Windows, demo_stack: Stack, width: int
-) -> None:
-    page = seated(windows, demo_stack, f"trent-{width}", width=width, touch=True)
-    for view, heading in (("Posts", "Stage"), ("Chat", "Load-in crew"), ("House", "Storm")):
-        page.get_by_role("navigation").get_by_role("button", name=view).tap()
-        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-    expect(page.get_by_role("heading", name="Load-in crew")).to_be_hidden()
-
-
-def test_the_keyboard_alone_is_enough(windows: Windows, demo_stack: Stack) -> None:
-    page = seated(windows, demo_stack, "victor-keys")
-    option(page, "Workshop", "wow").focus()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(option(page, "Workshop", "sad")).to_have_accessible_name("sad, 1, your reaction")
-    expect(page.get_by_role("tooltip")).to_contain_text("reacted with sad")
-
-    message = "Doors: The whole moon?"
-    add = page.get_by_role("button", name=f"Add a reaction to {message}")
-    add.focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
-    expect(
-        page.get_by_role("dialog", name="Pick an emoji").get_by_role("button", name="love", exact=True)
-    ).to_be_visible()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-
-    expect(chip(page, message, "❤")).to_have_attribute("aria-pressed", "true")
-    expect(add).to_be_focused()
-
-
-def test_the_theme_follows_the_system_until_somebody_chooses(windows: Windows, demo_stack: Stack) -> None:
-    page = windows.open(f"{demo_stack.http_url}/", scheme="dark")
-    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    page.emulate_media(color_scheme="light")
-    expect(page.locator("html")).to_have_attribute("data-theme", "light")
-    page.get_by_label("Your name", exact=True).fill("walter-theme")
-    page.get_by_role("button", name="Take a seat").click()
-    page.get_by_role("button", name="Switch to dark").click()
-    page.reload()
-    expect(page.locator("html")).to_have_attribute("data-theme", "dark")

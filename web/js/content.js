@@ -53,8 +53,11 @@ export const CONVERSATION = {
 
 export const TARGETS = [...POSTS, ...CONVERSATION.messages].map(({ target }) => target);
 
+/** `Stage’s post`, `Swimmers’ post`. */
+export const postOf = (author) => `${author}${author.endsWith("s") ? "’" : "’s"} post`;
+
 const titles = new Map([
-  ...POSTS.map(({ target, author }) => [target, `${author.split(" ")[0]}’s post`]),
+  ...POSTS.map(({ target, author }) => [target, postOf(author)]),
   ...CONVERSATION.messages.map(({ target, text }) => [target, `“${text.length > 28 ? `${text.slice(0, 26).trim()}…` : text}”`]),
 ]);
 

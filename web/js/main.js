@@ -31,23 +31,23 @@ async function start() {
 
   const connection = new Connection({ url: socketUrl(), tokens: tokensOf(who), device: await deviceOfThisTab() });
   const reactions = new Reactions(connection, TARGETS);
-  const crowd = new Crowd(socketUrl());
+  const crowd = who.token ? null : new Crowd(socketUrl()); // its people have no tokens of their own
   const picker = new Picker();
   const context = { reactions, people: new People(reactions, who.user), picker, me: who.user };
 
   bindStatus(connection, { rejoin: (replaced) => (replaced ? location.reload() : leave()) });
   document.getElementById("posts").replaceChildren(...feed(context));
   document.getElementById("chat").replaceChildren(...conversation(context));
-  document.getElementById("house").replaceChildren(stormPanel(crowd, showTarget), metersPanel(connection, reactions), tickerPanel(reactions));
+  document.getElementById("activity").replaceChildren(stormPanel(crowd, showTarget), metersPanel(connection, reactions), tickerPanel(reactions));
   document.getElementById("leave").onclick = leave;
   reactions.addEventListener("refused", ({ detail }) => toast(refusal(detail.error)));
   reactions.addEventListener("own", ({ detail }) => say(`${nameOf(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
-  crowd.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
+  crowd?.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
   connection.open();
   connection.addEventListener("welcome", () => picker.load());
 
   function leave() {
-    crowd.stop();
+    crowd?.stop();
     connection.close();
     forget();
     location.reload();
@@ -69,6 +69,6 @@ function showTarget(target) {
 }
 
 for (const button of viewButtons) button.addEventListener("click", () => showView(button.dataset.viewButton));
-document.getElementById("connection").addEventListener("click", () => showView("house"));
+document.getElementById("connection").addEventListener("click", () => showView("activity"));
 
 start();

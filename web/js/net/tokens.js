@@ -49,10 +49,21 @@ async function mint(user) {
   return { token, expires: Date.now() + (seconds ?? 600) * 1000 };
 }
 
+/** A token as people paste it, without what stands around it. */
+export const cleaned = (text) => text.trim().replace(/^bearer\s+/i, "").replaceAll(/\s/g, "");
+
+/** Whether the server takes a token. Throws where the server is away. */
+export async function accepts(token) {
+  const answer = await fetch("api/v1/reactions/counts?targets=posts/1", { headers: { authorization: `Bearer ${token}` } });
+  if (answer.status >= 500) throw new Error(`the server answered ${answer.status}`);
+  return answer.status !== 401 && answer.status !== 403;
+}
+
 /** The user a pasted token names, as far as can be read without its key. */
 export function userOf(token) {
   try {
-    const [, body] = token.split(".");
+    const [, body, signature, more] = token.split(".");
+    if (!/^[\w-]+$/.test(signature) || more !== undefined) return "";
     return JSON.parse(atob(body.replaceAll("-", "+").replaceAll("_", "/"))).sub ?? "";
   } catch {
     return "";

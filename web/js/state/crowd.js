@@ -8,8 +8,9 @@ import { tokensOf } from "../net/tokens.js";
 import { handle } from "../names.js";
 
 const EACH_PER_SECOND = 8; // the server allows a person 10 changes a second
+const SEATS = 1.25; // of those that are needed: some are just changing hands
 const TICK_MS = 40;
-const TAPS_IN_A_SEAT = 20; // then the next person takes the seat, so that counts grow
+const TAPS_IN_A_SEAT = 40; // then the next person takes the seat, so that counts grow
 const STATS_MS = 250;
 const REMEMBERED = 400;
 
@@ -62,7 +63,7 @@ export class Crowd extends EventTarget {
   }
 
   #seat() {
-    const needed = Math.ceil(this.#wanted.rate / EACH_PER_SECOND);
+    const needed = Math.ceil((SEATS * this.#wanted.rate) / EACH_PER_SECOND);
     while (this.#fans.length < needed) this.#fans.push(this.#fan());
     for (const fan of this.#fans.splice(needed)) fan.connection.close();
   }

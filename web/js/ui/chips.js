@@ -3,20 +3,24 @@
 import { QUICK, nameOf, shown } from "../emoji.js";
 import { h, icon, perFrame, still } from "./dom.js";
 import { Count, figure, pop, rise } from "./motion.js";
+import { roving } from "./roving.js";
 
-/** The chips of one message, and the little bar that appears beside it: `{chips, bar}`. */
-export function chips({ reactions, people, picker, target, label }) {
+/** The toolbar of one message: its chips, and the little bar that appears beside it. `neighbours()`: those of all messages. */
+export function chips({ reactions, people, picker, target, label, neighbours }) {
   const ledger = reactions.of(target);
   const shownChips = new Map();
   const add = h("button", { type: "button", class: "chip add", "aria-label": `Add a reaction to ${label}`, "aria-haspopup": "dialog",
     onclick: () => pick(add) }, icon("smile-plus"));
-  const root = h("div", { class: "chips", role: "group", "aria-label": `Reactions to ${label}` }, add);
-  const bar = h("div", { class: "quickbar", role: "group", "aria-label": `Quick reactions to ${label}` },
+  const root = h("div", { class: "chips" }, add);
+  const bar = h("div", { class: "quickbar", role: "group", "aria-label": "Quick reactions" },
     ...QUICK.slice(0, 5).map(({ emoji, name }) =>
       h("button", { type: "button", class: "quick", "aria-label": name, title: name, onclick: () => tap(emoji) }, shown(emoji))),
     h("button", { type: "button", class: "quick", "aria-label": "More emoji", "aria-haspopup": "dialog",
       onclick: ({ currentTarget }) => pick(currentTarget) }, icon("smile-plus")),
     h("button", { type: "button", class: "quick", "aria-label": "Who reacted", onclick: () => people.open(target) }, icon("people")));
+
+  const toolbar = h("div", { class: "reacting", "aria-label": `Reactions to ${label}` }, root, bar);
+  const refresh = roving(toolbar, neighbours);
 
   const pick = (anchor) => picker.open({ anchor, own: ledger.own, onpick: tap });
 
@@ -60,6 +64,7 @@ export function chips({ reactions, people, picker, target, label }) {
     known ||= cause === "push";
     cause = "";
     root.classList.toggle("empty", counts.size === 0);
+    refresh();
   }
 
   function leave(emoji, element) {
@@ -80,5 +85,5 @@ export function chips({ reactions, people, picker, target, label }) {
     draw();
   });
   update();
-  return { chips: root, bar };
+  return toolbar;
 }

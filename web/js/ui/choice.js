@@ -4,6 +4,7 @@ import { QUICK, shown } from "../emoji.js";
 import { h, icon, perFrame } from "./dom.js";
 import { Count, figure, pop, rise } from "./motion.js";
 import { sentence } from "./people.js";
+import { roving } from "./roving.js";
 
 const STORM_SHOWN_MS = 1_600;
 const NAMES_EVERY_MS = 1_500;
@@ -16,8 +17,9 @@ export function choice({ reactions, people, target, label, me }) {
   const summary = h("span", { class: "summary-text" });
   const storm = h("span", { class: "storm-badge", hidden: true }, icon("bolt"), "Storm");
   const who = h("button", { type: "button", class: "summary", onclick: () => people.open(target) }, total.element, summary);
-  const root = h("div", { class: "applause" },
-    h("div", { class: "choice", role: "group", "aria-label": `React to ${label}` }, ...buttons.map(({ element }) => element)),
+  const toolbar = h("div", { class: "choice", "aria-label": `React to ${label}` }, ...buttons.map(({ element }) => element));
+  roving(toolbar);
+  const root = h("div", { class: "applause" }, toolbar,
     h("div", { class: "applause-foot" }, who, storm));
   let names = [];
   let namesDue = 0;

@@ -1,6 +1,6 @@
 // The posts and the conversation.
 
-import { CONVERSATION, POSTS } from "../content.js";
+import { CONVERSATION, POSTS, postOf } from "../content.js";
 import { avatar, h } from "./dom.js";
 import { chips } from "./chips.js";
 import { choice } from "./choice.js";
@@ -15,23 +15,24 @@ export function feed(context) {
       post.quote && h("blockquote", {}, post.quote),
       post.text && h("p", { class: "post-text" }, post.text),
       post.picture && h("img", { class: "picture", src: post.picture.src, alt: post.picture.alt, width: "640", height: "360", loading: "lazy" }),
-      choice({ ...context, target: post.target, label: `${post.author}’s post` }));
+      choice({ ...context, target: post.target, label: postOf(post.author) }));
   });
 }
 
 /** The conversation; messages of one person in a row stand together. */
 export function conversation(context) {
+  const toolbars = [];
   let before = "";
   const lines = CONVERSATION.messages.map(({ target, author, when, text }) => {
     const first = author !== before;
     before = author;
-    const parts = chips({ ...context, target, label: `${author}: ${text}` });
+    const toolbar = chips({ ...context, target, label: `${author}: ${text}`, neighbours: () => toolbars });
+    toolbars.push(toolbar);
     return h("li", { class: `line ${first ? "first" : ""}`, "data-target": target },
       first ? avatar(author) : h("span", { class: "avatar-gap" }),
       h("div", { class: "line-body" },
         first && h("p", { class: "line-by" }, h("strong", {}, author), h("time", { class: "muted" }, when)),
-        h("p", { class: "bubble" }, text), parts.chips),
-      parts.bar);
+        h("p", { class: "bubble" }, text), toolbar));
   });
   return [
     h("header", { class: "chat-head" },

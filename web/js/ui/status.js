@@ -25,8 +25,8 @@ export function bindStatus(connection, { rejoin }) {
     banner.classList.toggle("calm", isCalm(detail) || (detail.state === "connecting" && banner.classList.contains("calm")));
     if (bad) {
       const line = h("span", {}, text);
-      banner.replaceChildren(line,
-        action && h("button", { type: "button", class: "banner-action", onclick: action[1] }, action[0]));
+      const buttons = action ? [h("button", { type: "button", class: "banner-action", onclick: action[1] }, action[0])] : [];
+      banner.replaceChildren(line, ...buttons);
       if (detail.retryAt) ticking = setInterval(() => (line.textContent = words(detail)[1]), 500);
     }
     if (detail.state === "live") say(seenLive ? "Connected again." : "Connected.");

@@ -6,26 +6,32 @@ import { figure } from "./motion.js";
 
 const ON_POSTS = ["like", "like", "love", "love", "love", "haha", "wow", "wow", "sad"];
 const ON_MESSAGES = ["👏", "👏", "🎉", "❤", "🔥", "😂", "🌙", "🍕"];
-const DEFAULT_RATE = 60;
+const DEFAULT_RATE = 300; // above 200 a second is a storm, also for a machine that does not keep up
+const EXPLAINED = "Demo users with a socket each, none faster than a person may be. Above 200 taps a second updates carry counts only.";
+const NEEDS_DEMO = "A storm needs demo tokens, which this server does not give. `plaudit up --demo` gives them.";
 
-/** The panel that starts and stops `crowd`; `show(target)` brings the place of the storm into view. */
+/**
+ * The panel that starts and stops `crowd`; `show(target)` brings the place of the storm into view. `crowd` is null where
+ * the server gives no tokens for its people.
+ */
 export function stormPanel(crowd, show) {
   const target = h("select", { id: "storm-target" }, ...TARGETS.map((one) => h("option", { value: one }, titleOf(one))));
-  const rate = h("input", { id: "storm-rate", type: "range", min: "10", max: "320", step: "10", value: String(DEFAULT_RATE) });
+  const rate = h("input", { id: "storm-rate", type: "range", min: "10", max: "400", step: "10", value: String(DEFAULT_RATE) });
   const rateShown = h("output", { for: "storm-rate" }, `${DEFAULT_RATE} a second`);
-  const button = h("button", { type: "button", class: "primary storm-button" }, icon("bolt"), h("span", {}, "Start a storm"));
+  const button = h("button", { type: "button", class: "primary storm-button", disabled: !crowd }, icon("bolt"), h("span", {}, "Start a storm"));
   const cells = ["people", "saved a second", "half within", "99 % within"].map((label) => {
     const value = h("dd", {}, "–");
     return { value, element: h("div", {}, h("dt", {}, label), value) };
   });
-  const foot = h("p", { class: "muted fine" }, "Demo users with a socket each, none faster than a person may be. Above 200 taps a second updates carry counts only.");
+  const figures = h("dl", { class: "figures", hidden: true }, ...cells.map(({ element }) => element));
+  const foot = h("p", { class: "muted fine" }, crowd ? EXPLAINED : NEEDS_DEMO);
 
   target.value = POSTS[0].target;
-  target.addEventListener("change", () => crowd.change(wanted()));
+  target.addEventListener("change", () => crowd?.change(wanted()));
   rate.addEventListener("input", () => {
     rateShown.textContent = `${rate.value} a second`;
     rate.style.setProperty("--at", String((rate.value - rate.min) / (rate.max - rate.min)));
-    crowd.change(wanted());
+    crowd?.change(wanted());
   });
   rate.style.setProperty("--at", String((rate.value - rate.min) / (rate.max - rate.min)));
   button.addEventListener("click", () => {
@@ -34,8 +40,9 @@ export function stormPanel(crowd, show) {
     if (crowd.running) show(target.value);
     say(crowd.running ? "The storm has started." : "The storm has stopped.");
   });
-  crowd.addEventListener("stats", ({ detail }) => {
+  crowd?.addEventListener("stats", ({ detail }) => {
     const { running, fans, perSecond, median, worst, acked, refused } = detail;
+    figures.hidden = false;
     button.classList.toggle("on", running);
     button.setAttribute("aria-pressed", String(running));
     button.lastChild.textContent = running ? "Stop" : "Start a storm";
@@ -50,9 +57,8 @@ export function stormPanel(crowd, show) {
 
   return h("section", { class: "panel storm", "aria-labelledby": "storm-title" },
     h("h2", { id: "storm-title" }, "Storm"),
-    h("p", { class: "muted" }, "Fill the house and let it clap."),
+    h("p", { class: "muted" }, "Many people tap at once."),
     h("label", { class: "field", for: "storm-target" }, h("span", {}, "Where"), target),
     h("div", { class: "field" }, h("span", { class: "field-line" }, h("label", { for: "storm-rate" }, "Taps"), rateShown), rate),
-    button,
-    h("dl", { class: "figures" }, ...cells.map(({ element }) => element)), foot);
+    button, figures, foot);
 }

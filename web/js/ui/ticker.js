@@ -23,5 +23,5 @@ export function tickerPanel(reactions) {
     list.prepend(line);
     while (list.childElementCount > LINES) list.lastChild.remove();
   });
-  return h("section", { class: "panel", "aria-labelledby": "ticker-title" }, h("h2", { id: "ticker-title" }, "Just now"), list);
+  return h("section", { class: "panel latest", "aria-labelledby": "ticker-title" }, h("h2", { id: "ticker-title" }, "Just now"), list);
 }

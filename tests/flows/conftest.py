@@ -1,0 +1,33 @@
+"""A browser, a stack that gives demo tokens, and windows, for the tests of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browsing import Windows, chromium
+from tests.running import Stack
+
+
+@pytest.fixture(scope="module", name="browser")
+def fixture_browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", name="demo_stack")
+def fixture_demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that hands out demo tokens, for tests that use users and targets of their own."""
+    with Stack(tmp_path_factory.mktemp("page") / "data", DEMO="true") as stack:
+        yield stack
+
+
+@pytest.fixture(name="windows")
+def fixture_windows(browser: Browser) -> Iterator[Windows]:
+    """Windows of one test; at its end nothing may have gone wrong in any of them."""
+    windows = Windows(browser)
+    yield windows
+    windows.close()
+    assert windows.problems == []
