@@ -1,1 +1,1 @@
-"""Fan-out: who must hear of a change, and when."""
+"""Fan-out: who must apply_delta of a change, and when."""

@@ -1,4 +1,4 @@
-"""The room as a whole: what it is made of, what runs in it, what it hosts."""
+"""The service as a whole: its parts, its loops, its servicers."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SERVICE = "plaudit.fanout.v1.FanoutService"
 async def opened(
     config: Config, mesh: Mesh, engines: Engines, clock: Clock | None = None
 ) -> AsyncIterator[list[Hosted]]:
-    """Everything but the server.
+    """Runs everything but the server for the block.
 
-    The partitions of the log are divided among the fan-outs of the mesh; each tells the changes of its own.
+    The partitions of the log are divided among the fan-out nodes of the mesh; each delivers the changes of its own.
     """
     clock = clock or SystemClock()
     async with opened_nodes(mesh, config) as nodes:

@@ -1,4 +1,4 @@
-"""Between protobuf messages and the values of the room."""
+"""Between protobuf messages and domain values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import Change, Hears, Node, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
-from fanout_svc.interest import Interest, News
+from fanout_svc.domain import Change, Node, OwnUpdate, PeerInterest, TargetChange, Topic, TopicStatus, Totals, Update
+from fanout_svc.interest import Interest, RegistryDelta
 from kit.caller import Caller
 from kit.errors import Invalid
 from kit.eventlog import Record
@@ -25,25 +25,25 @@ FORMAT = 1
 
 
 class Undecodable(Exception):
-    """A log record that is not what it should be."""
+    """A log record that is no valid entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the ledger; one of a format above `FORMAT` is not looked into."""
+    """An entry of the ledger; the targets of one with a format above `FORMAT` are not decoded."""
 
     format: int
     targets: Sequence[TargetChange] = ()
 
 
 def entry_from_record(record: Record, interest: Interest) -> Entry:
-    """The entry in a log record, with the changes in which `interest` is; raises `Undecodable`."""
+    """The entry in a log record, with the changes that have subscribers; raises `Undecodable`."""
     try:
         entry = event_pb.ReactionsChanged.FromString(record.payload)
         if entry.format > FORMAT:
             return Entry(entry.format)
-        watched = interest if len(interest) else None
-        return Entry(entry.format, [_target(row, watched) for row in entry.targets])
+        subscribed = interest if len(interest) else None
+        return Entry(entry.format, [_target(row, subscribed) for row in entry.targets])
     except (DecodeError, IndexError, ValueError) as error:
         raise Undecodable(str(error)) from None
 
@@ -55,30 +55,32 @@ def _target(row: event_pb.TargetChanged, interest: Interest | None) -> TargetCha
         raise Undecodable("a target has other counts than emoji")
     tenant = row.tenant
     topic, head = (tenant, row.target), (row.version, emojis, counts)
-    # The columns of rows are long: they are read only where someone subscribes to what they tell.
+    # The columns of rows are long: they are read only where they have subscribers.
     if interest is None:
         return topic, head, ()
     if topic in interest:
         return topic, head, _changes(row, emojis, None)
-    people = interest.people_of(tenant)
-    if people and not people.isdisjoint(row.users[:]):
-        return topic, head, _changes(row, emojis, people)
+    users = interest.users_of(tenant)
+    if users and not users.isdisjoint(row.users[:]):
+        return topic, head, _changes(row, emojis, users)
     return topic, head, ()
 
 
-def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], people: Set[str] | None) -> list[Change]:
-    """The rows that changed something, of these people or of everyone."""
+def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], users: Set[str] | None) -> list[Change]:
+    """The rows that changed something, of these users; None: of all."""
     named = ("", *emojis)
     rows = zip(row.users[:], row.added[:], row.removed[:], row.versions[:], strict=True)
     return [
         (user, named[added], named[removed], version)
         for user, added, removed, version in rows
-        if (added or removed) and (people is None or user in people)
+        if (added or removed) and (users is None or user in users)
     ]
 
 
-def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
-    """What a gateway node is sent."""
+def delivery_to_pb(update: Update | OwnUpdate | PeerInterest) -> node_pb.Delivery:
+    """An update as a delivery to a gateway node."""
+    if isinstance(update, PeerInterest):
+        return _peer_interest(update)
     tenant, name = update.topic
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):
@@ -96,39 +98,33 @@ def delivery_to_pb(update: Update | OwnUpdate) -> node_pb.Delivery:
     )
 
 
-def hears_to_pb(hears: Hears) -> node_pb.Delivery:
-    """What a gateway node is told of another."""
-    tenant, name = hears.topic
-    return node_pb.Delivery(tenant=tenant, topic=name, key=hears.node_id, version=0 if hears.wanted else -1)
-
-
 def deliveries_to_pb(deliveries: Sequence[node_pb.Delivery], sequence: str) -> node_pb.DeliverRequest:
     """A batch of deliveries, as a part of a sequence."""
     return node_pb.DeliverRequest(deliveries=deliveries, sequence=sequence)
 
 
-def counts_request_to_pb(wanted: Mapping[Topic, int], *, at_versions: bool) -> bytes:
-    """A question for the counts of topics, at their versions or as they are."""
+def counts_request_to_pb(min_versions: Mapping[Topic, int], *, at_versions: bool) -> bytes:
+    """A request for the counts of topics, at their versions or as they are."""
     return counter_pb.GetCountsRequest(
-        targets=[name for _, name in wanted],
-        tenants=[tenant for tenant, _ in wanted],
-        min_versions=wanted.values() if at_versions else (),
+        targets=[name for _, name in min_versions],
+        tenants=[tenant for tenant, _ in min_versions],
+        min_versions=min_versions.values() if at_versions else (),
     ).SerializeToString()
 
 
-def counts_from_pb(wanted: Mapping[Topic, int], response: bytes) -> dict[Topic, Totals]:
-    """The counts asked for, without those that have not reached their version."""
+def counts_from_pb(min_versions: Mapping[Topic, int], response: bytes) -> dict[Topic, Totals]:
+    """The requested counts, without those that have not reached their version."""
     rows = counter_pb.GetCountsResponse.FromString(response).counts
     return {
         topic: Totals(row.version, tuple((one.emoji, one.count) for one in row.reactions))
-        for (topic, least), row in zip(wanted.items(), rows, strict=True)
+        for (topic, least), row in zip(min_versions.items(), rows, strict=True)
         if row.version >= least
     }
 
 
-def news_from_pb(response: session_pb.WatchResponse, hosting: str) -> News:
-    """What the registry says of nodes that host a service, and of interest."""
-    return News(
+def delta_from_pb(response: session_pb.WatchResponse, hosting: str) -> RegistryDelta:
+    """The change of nodes that host a service, and of interest."""
+    return RegistryDelta(
         down=list(response.down),
         up=[Node(node.node_id, node.address, node.epoch) for node in response.up if hosting in node.services],
         interests=[(one.node_id, (one.topic.tenant, one.topic.name), one.wanted) for one in response.interests],
@@ -137,14 +133,14 @@ def news_from_pb(response: session_pb.WatchResponse, hosting: str) -> News:
 
 
 def topics_from_pb(request: pb.DescribeTopicsRequest, who: Caller) -> list[Topic]:
-    """The topics asked about; raises `Invalid`."""
+    """The requested topics; raises `Invalid`."""
     if any(not name for name in request.topics):
         raise Invalid("a topic has a name", field="topics")
     return [(request.tenant or who.tenant, name) for name in request.topics]
 
 
 def statuses_to_pb(statuses: Sequence[TopicStatus]) -> pb.DescribeTopicsResponse:
-    """What is known of topics."""
+    """The status of topics."""
     return pb.DescribeTopicsResponse(
         topics=[
             pb.TopicStatus(
@@ -156,6 +152,11 @@ def statuses_to_pb(statuses: Sequence[TopicStatus]) -> pb.DescribeTopicsResponse
             for status in statuses
         ]
     )
+
+
+def _peer_interest(peer: PeerInterest) -> node_pb.Delivery:
+    tenant, name = peer.topic
+    return node_pb.Delivery(tenant=tenant, topic=name, key=peer.node_id, version=0 if peer.subscribes else -1)
 
 
 def _update(update: Update) -> updates_pb2.ReactionUpdate:

@@ -1,4 +1,4 @@
-"""What can be set for fan-out."""
+"""Settings of fan-out."""
 
 from __future__ import annotations
 
@@ -6,41 +6,49 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Config(BaseModel):
-    """Settings of fan-out."""
+    """See the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window_seconds: float = Field(
-        default=0.5, gt=0, le=10, description="The least time between two updates of one topic, and the longest wait."
+        default=0.5,
+        gt=0,
+        le=10,
+        description="Least time between two updates of a topic, and longest delay of a change.",
     )
     storm_changes: int = Field(
         default=100, ge=0, description="More changes than this in a window are a storm: counts only."
     )
     counts_seconds: float = Field(
-        default=0.25, gt=0, le=10, description="How long a question for the counts of a greeting may take."
+        default=0.25, gt=0, le=10, description="Timeout of a request for the counts of a snapshot."
     )
     retry_seconds: float = Field(
-        default=0.05, gt=0, le=10, description="How soon a greeting is tried again whose counts could not be had."
+        default=0.05, gt=0, le=10, description="Pause before a failed request for the counts of snapshots is repeated."
     )
     records_at_once: int = Field(default=32, ge=1, le=10_000, description="Log records read at a time.")
     look_back_records: int = Field(
-        default=100, ge=0, description="Log records read from before the start, to know the state they left."
+        default=100, ge=0, description="Log records before the start position that are read for the state they left."
     )
     catch_up_records: int = Field(
         default=10_000,
         ge=0,
-        description="Log records that whoever takes a partition over tells one by one; further back, only the state.",
+        description="Log records whose changes a new owner of a partition delivers; of older ones, only the state.",
     )
     commit_seconds: float = Field(
-        default=1.0, gt=0, le=60, description="How often the place in a log partition is saved for who takes it over."
+        default=1.0, gt=0, le=60, description="Interval between commits of the position in a log partition."
     )
     heads_kept: int = Field(
         default=100_000, ge=1_000, description="Lately changed targets whose newest counts are kept in memory."
     )
-    outbox_deliveries: int = Field(
-        default=100_000, ge=512, description="Deliveries that may wait for one node; above, it is told all anew."
+    send_queue_deliveries: int = Field(
+        default=100_000,
+        ge=512,
+        description="Deliveries queued for one node. Above, the oldest are dropped and replaced by snapshots.",
     )
     batches_in_flight: int = Field(default=4, ge=1, le=64, description="Batches a node may have without an answer.")
     answer_seconds: float = Field(
-        default=10.0, gt=0, le=600, description="How long a node may take to answer a batch before it is called anew."
+        default=10.0,
+        gt=0,
+        le=600,
+        description="Timeout of a node's answer to a batch; then its stream is opened again.",
     )

@@ -1,4 +1,4 @@
-"""What fan-out speaks of: topics, changes, and the updates made of them."""
+"""Topics, changes of targets, and the updates made of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ Change = tuple[str, str, str, int]
 # (version, emojis, counts): the newest state of a target as an entry of the ledger holds it, each count the one of the
 # emoji at its place. A plain tuple, because many are kept, and the garbage collector does not look into plain ones.
 Head = tuple[int, tuple[str, ...], tuple[int, ...]]
-# What an entry says of one target: its state, and its changes where someone subscribes to what they are about. Rows
-# that changed nothing are left out.
+# One target of an entry: its head, and its changes where they have subscribers. Rows that changed nothing are left out.
 TargetChange = tuple[Topic, Head, Sequence[Change]]
 
 USERS = "users/"
@@ -30,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The counts of a target at a version, largest first; version 0: nobody ever reacted."""
+    """The counts of a target at a version, largest first; version 0: no reaction yet."""
 
     version: int = 0
     reactions: tuple[tuple[str, int], ...] = ()
@@ -38,7 +37,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The counts of the target a topic is named after. `recent`: people who reacted lately, latest first."""
+    """The counts of the target a topic is named after. `recent`: users who reacted lately, latest first."""
 
     topic: Topic
     totals: Totals
@@ -52,13 +51,13 @@ class Update:
 
     @property
     def key(self) -> str:
-        """Within the topic, what this update replaces: any earlier one."""
+        """Updates of one topic and key replace each other: here all of them."""
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnUpdate:
-    """What one person holds on a target has changed; `topic` is that person's."""
+    """A change of a user's own reactions on a target; `topic` is that user's."""
 
     topic: Topic
     target: str
@@ -68,9 +67,9 @@ class OwnUpdate:
 
     @property
     def key(self) -> str:
-        """Within the topic, what this update replaces: earlier ones that said nothing this one does not say.
+        """Updates of one topic and key replace each other: here those about the same emoji of the same target.
 
-        A switch speaks of two emoji, so a later word on one of them must not replace it: it stands for itself.
+        A switch is about two emoji, so an update about one of them must not replace it: its key is its own.
         """
         if self.added and self.removed:
             return f"{self.target} {self.version}"
@@ -78,27 +77,27 @@ class OwnUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Hears:
-    """A node wants a topic that has no state, or wants it no longer (`wanted`): told to the other nodes of the topic.
+class PeerInterest:
+    """A node subscribes to, or unsubscribes from, a topic without state: announced to the other nodes of the topic.
 
-    What follows on the stream goes to that node as well; what came before may not have.
+    Deliveries after this one go to that node as well; those before it may not have.
     """
 
     topic: Topic
     node_id: str
-    wanted: bool
-    # Grows with each that is made.
+    subscribes: bool
+    # Grows with each announcement.
     version: int
 
     @property
     def key(self) -> str:
-        """No key of an update has a space in front."""
+        """Begins with a space, unlike the key of any update."""
         return f" {self.node_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicStatus:
-    """What fan-out knows of a topic; `sent_version` 0: nothing was sent since somebody wants it."""
+    """The status of a topic; `sent_version` 0: nothing was sent since it has subscribers."""
 
     topic: Topic
     node_ids: tuple[str, ...]
@@ -107,19 +106,19 @@ class TopicStatus:
 
 
 def totals_of(head: Head) -> Totals:
-    """The counts of a state, without emoji that no one holds, the largest first, equal ones in the order of emoji."""
+    """The counts of a state, without zeros, largest first, equal ones in the order of emoji."""
     version, emojis, counts = head
     held = [pair for pair in zip(emojis, counts, strict=True) if pair[1] > 0]
     return Totals(version, tuple(sorted(held, key=lambda pair: (-pair[1], pair[0]))))
 
 
 def own_topic(tenant: str, user: str) -> Topic:
-    """The topic of one person."""
+    """The topic of one user."""
     return tenant, USERS + user
 
 
 def own_update(target: Topic, change: Change) -> OwnUpdate:
-    """What a change of a target means to the person who made it."""
+    """The update for the user who made a change."""
     tenant, name = target
     user, added, removed, version = change
     return OwnUpdate(own_topic(tenant, user), name, added, removed, version)

@@ -1,4 +1,4 @@
-"""What can go wrong here, and how callers are told."""
+"""Errors of fan-out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from kit.errors import ErrorTable, Unavailable
 
 
 class CountsUnreachable(Unavailable):
-    """The counter did not answer in time."""
+    """counter_svc did not answer in time."""
 
 
 class RegistryUnreachable(Unavailable):
@@ -14,11 +14,11 @@ class RegistryUnreachable(Unavailable):
 
 
 class NodeSilent(Unavailable):
-    """A gateway node took too long to answer, or ended the stream."""
+    """A gateway node did not answer in time, or ended the stream."""
 
 
 class NewerFormat(Exception):
-    """An entry of the ledger was written by a newer version, and nothing behind it is read before this one is."""
+    """An entry of the ledger has a newer format; reading stops here until this node is updated."""
 
 
 ERRORS: ErrorTable = {}

@@ -1,4 +1,4 @@
-"""Which gateway nodes are alive and which topics each wants, as the session registry tells it."""
+"""The live gateway nodes and the topics that each subscribes to, as the session registry reports them. No I/O."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from fanout_svc.domain import USERS, Node, Topic
 
-_NOBODY: frozenset[str] = frozenset()
+_NO_NODES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What the registry says: `down` happened before `up`, and both before the `interests` in their order.
+class RegistryDelta:
+    """A change: `down` happened before `up`, and both before `interests` (node id, topic, subscribes) in their order.
 
-    `interests` are (node id, topic, wanted). `synced`: with this, all there is has been told.
+    `synced`: with this delta the description of the current state is complete.
     """
 
     down: Sequence[str] = ()
@@ -25,61 +25,61 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What has to be done: leave nodes, then join nodes, then greet: bring (node id, topic) its current state."""
+    """What follows from a delta, in this order: nodes left, nodes joined, (node id, topic) subscribed."""
 
     left: tuple[str, ...] = ()
     joined: tuple[Node, ...] = ()
-    greet: tuple[tuple[str, Topic], ...] = ()
-    # Topics nobody wants any longer.
+    subscribed: tuple[tuple[str, Topic], ...] = ()
+    # Topics without subscribers from now on.
     ended: tuple[Topic, ...] = ()
 
 
 class _View:
-    """One consistent picture."""
+    """One consistent state."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.topics: dict[Topic, set[str]] = {}
-        self.wanted: dict[str, set[Topic]] = {}
-        # By tenant, the users whose own topics are among `topics`.
-        self.people: dict[str, set[str]] = {}
+        self.topics_by_node: dict[str, set[Topic]] = {}
+        # By tenant, the users whose own topics have subscribers.
+        self.users: dict[str, set[str]] = {}
 
-    def apply(self, news: News) -> Effects:
+    def apply(self, delta: RegistryDelta) -> Effects:
         joined: dict[str, Node] = {}
-        greet: dict[tuple[str, Topic], None] = {}
+        subscribed: dict[tuple[str, Topic], None] = {}
         ended: dict[Topic, None] = {}
-        left = [node_id for node_id in news.down if node_id in self.nodes]
-        for node_id in news.down:
+        left = [node_id for node_id in delta.down if node_id in self.nodes]
+        for node_id in delta.down:
             self._drop(node_id, ended)
-        for node in news.up:
+        for node in delta.up:
             if node.node_id in self.nodes:
                 self._drop(node.node_id, ended)
                 left.append(node.node_id)
             self.nodes[node.node_id] = joined[node.node_id] = node
-        for node_id, topic, wanted in news.interests:
-            if wanted:
-                self._want(node_id, topic)
-                self.wanted.setdefault(node_id, set()).add(topic)
-                greet[node_id, topic] = None
+        for node_id, topic, subscribes in delta.interests:
+            if subscribes:
+                self._subscribe(node_id, topic)
+                self.topics_by_node.setdefault(node_id, set()).add(topic)
+                subscribed[node_id, topic] = None
                 ended.pop(topic, None)
             else:
-                greet.pop((node_id, topic), None)
-                self.wanted.get(node_id, set()).discard(topic)
-                self._unwant(node_id, topic, ended)
-        return Effects(tuple(left), tuple(joined.values()), tuple(greet), tuple(ended))
+                subscribed.pop((node_id, topic), None)
+                self.topics_by_node.get(node_id, set()).discard(topic)
+                self._unsubscribe(node_id, topic, ended)
+        return Effects(tuple(left), tuple(joined.values()), tuple(subscribed), tuple(ended))
 
     def _drop(self, node_id: str, ended: dict[Topic, None]) -> None:
         self.nodes.pop(node_id, None)
-        for topic in self.wanted.pop(node_id, ()):
-            self._unwant(node_id, topic, ended)
+        for topic in self.topics_by_node.pop(node_id, ()):
+            self._unsubscribe(node_id, topic, ended)
 
-    def _want(self, node_id: str, topic: Topic) -> None:
+    def _subscribe(self, node_id: str, topic: Topic) -> None:
         self.topics.setdefault(topic, set()).add(node_id)
         tenant, name = topic
         if name.startswith(USERS):
-            self.people.setdefault(tenant, set()).add(name[len(USERS) :])
+            self.users.setdefault(tenant, set()).add(name[len(USERS) :])
 
-    def _unwant(self, node_id: str, topic: Topic, ended: dict[Topic, None]) -> None:
+    def _unsubscribe(self, node_id: str, topic: Topic, ended: dict[Topic, None]) -> None:
         nodes = self.topics.get(topic)
         if nodes is not None:
             nodes.discard(node_id)
@@ -88,11 +88,11 @@ class _View:
                 ended[topic] = None
                 tenant, name = topic
                 if name.startswith(USERS):
-                    self.people[tenant].discard(name[len(USERS) :])
+                    self.users[tenant].discard(name[len(USERS) :])
 
 
 class Interest:
-    """What is known now. A new watch begins with `restart`; what was known stays valid until it is synced."""
+    """The current state. A new watch begins with `restart`; the state before stays valid until the watch is synced."""
 
     def __init__(self) -> None:
         self._view = _View()
@@ -105,42 +105,42 @@ class Interest:
         return len(self._view.topics)
 
     def nodes_of(self, topic: Topic) -> Collection[str]:
-        """The ids of the nodes that want a topic."""
-        return self._view.topics.get(topic, _NOBODY)
+        """The ids of the nodes that subscribe to a topic."""
+        return self._view.topics.get(topic, _NO_NODES)
 
     def topics_of(self, node_id: str) -> Collection[Topic]:
-        """The topics a node wants."""
-        return self._view.wanted.get(node_id, ())
+        """The topics that a node subscribes to."""
+        return self._view.topics_by_node.get(node_id, ())
 
-    def people_of(self, tenant: str) -> Set[str]:
-        """The users of a tenant whose own topics some node wants."""
-        return self._view.people.get(tenant, _NOBODY)
+    def users_of(self, tenant: str) -> Set[str]:
+        """The users of a tenant whose own topics have subscribers."""
+        return self._view.users.get(tenant, _NO_NODES)
 
     def pairs(self) -> Iterator[tuple[str, Topic]]:
         """All (node id, topic)."""
-        for node_id, topics in self._view.wanted.items():
+        for node_id, topics in self._view.topics_by_node.items():
             for topic in topics:
                 yield node_id, topic
 
     def restart(self) -> None:
-        """What comes now tells everything anew."""
+        """The next deltas describe the whole state from the beginning."""
         self._next = _View()
 
-    def apply(self, news: News) -> Effects:
-        """Takes news in and says what has to be done."""
+    def apply(self, delta: RegistryDelta) -> Effects:
+        """Applies a delta and returns what follows from it."""
         if self._next is None:
-            return self._view.apply(news)
-        self._next.apply(news)
-        if not news.synced:
+            return self._view.apply(delta)
+        self._next.apply(delta)
+        if not delta.synced:
             return Effects()
         before, self._view, self._next = self._view, self._next, None
         now = self._view
         left = tuple(node_id for node_id, node in before.nodes.items() if now.nodes.get(node_id) != node)
         joined = tuple(node for node_id, node in now.nodes.items() if before.nodes.get(node_id) != node)
-        anew = {node.node_id for node in joined}
-        greet = tuple(
+        new = {node.node_id for node in joined}
+        subscribed = tuple(
             (node_id, topic)
-            for node_id, topics in now.wanted.items()
-            for topic in (topics if node_id in anew else topics - before.wanted.get(node_id, set()))
+            for node_id, topics in now.topics_by_node.items()
+            for topic in (topics if node_id in new else topics - before.topics_by_node.get(node_id, set()))
         )
-        return Effects(left, joined, greet, tuple(topic for topic in before.topics if topic not in now.topics))
+        return Effects(left, joined, subscribed, tuple(topic for topic in before.topics if topic not in now.topics))

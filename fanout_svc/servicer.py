@@ -1,4 +1,4 @@
-"""The rpcs of fan-out: decode, ask, encode."""
+"""The rpcs of fan-out: decode, call, encode."""
 
 from __future__ import annotations
 

@@ -13,34 +13,34 @@ RECENT = 5
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A topic whose update is to be sent now: its newest state, after so many `changes` in its window."""
+    """A topic whose update is due: its newest head, after so many `changes` in its window."""
 
     topic: Topic
     head: Head
     changes: int
-    # Per person who reacted in the window, in order of their last reaction, how many emoji they added on balance.
-    people: dict[str, int]
+    # Users who reacted in the window, in order of their last reaction, with the number of emoji added less removed.
+    users: dict[str, int]
 
     def recent(self) -> tuple[str, ...]:
-        """Up to 5 people who reacted in the window, latest first."""
-        return tuple(list(self.people)[: -RECENT - 1 : -1])
+        """Up to 5 users who reacted in the window, latest first."""
+        return tuple(list(self.users)[: -RECENT - 1 : -1])
 
 
 class _Window:
-    __slots__ = ("changes", "head", "people")
+    __slots__ = ("changes", "head", "users")
 
     def __init__(self, head: Head) -> None:
         self.head = head
         self.changes = 0
-        self.people: dict[str, int] = {}
+        self.users: dict[str, int] = {}
 
 
 class Windows:
     """The windows of all topics that are not quiet. Times are seconds of a clock that only grows.
 
-    A window begins when its topic is taken by `due`, so two updates of a topic are never closer than a window, and
-    topics that became loud together spread out as they are taken in turns of `limit`. One queue holds all windows:
-    they are equally long, so they end in the order they began.
+    A window begins when `due` returns its topic, so two updates of a topic are never closer than a window, and
+    topics that change at the same moment spread out, because `due` returns at most `limit` of them. One queue holds all
+    windows: they are equally long, so they end in the order of their beginning.
     """
 
     def __init__(self, seconds: float = 0.5, storm_above: int = 100) -> None:
@@ -55,15 +55,15 @@ class Windows:
 
     @property
     def are_ready(self) -> bool:
-        """Whether `due` has something to take whatever the time."""
+        """Whether `due` returns something whatever the time."""
         return bool(self._ready)
 
     def is_storm(self, due: Due) -> bool:
-        """Whether the window had more changes than people can follow."""
+        """Whether the window had too many changes to name users."""
         return due.changes > self._storm_above
 
     def change(self, topic: Topic, head: Head, changes: Sequence[Change]) -> None:
-        """A target was changed, and this is its state now."""
+        """Adds changes of a target, with its head after them."""
         window = self._windows.get(topic)
         if window is None:
             window = self._windows[topic] = _Window(head)
@@ -71,30 +71,30 @@ class Windows:
         window.head = head
         window.changes += len(changes)
         if window.changes > self._storm_above:
-            window.people = {}
+            window.users = {}
             return
-        people = window.people
+        users = window.users
         for user, added, removed, _ in changes:
-            balance = people.pop(user, 0) + bool(added) - bool(removed)
+            balance = users.pop(user, 0) + bool(added) - bool(removed)
             # A switch is a reaction too, though on balance nothing was added.
             if balance > 0 or (added and removed):
-                people[user] = max(balance, 1)
+                users[user] = max(balance, 1)
 
     def due(self, now: float, limit: int) -> list[Due]:
-        """Takes up to `limit` topics whose time has come."""
+        """Returns up to `limit` topics whose updates are due, and begins their next windows."""
         self._end_windows(now)
         taken: list[Due] = []
         while self._ready and len(taken) < limit:
             topic = self._ready.popleft()
             window = self._windows[topic]
-            taken.append(Due(topic, window.head, window.changes, window.people))
+            taken.append(Due(topic, window.head, window.changes, window.users))
             window.changes = 0
-            window.people = {}
+            window.users = {}
             self._ends.append((now + self._seconds, topic))
         return taken
 
     def next_due(self) -> float | None:
-        """When `due` may have something to take; None: not before another change."""
+        """When `due` may return something; None: not before another change."""
         if self._ready:
             return 0.0
         return self._ends[0][0] if self._ends else None

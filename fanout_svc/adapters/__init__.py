@@ -1,1 +1,1 @@
-"""Peers behind the ports of the room."""
+"""Adapters of the ports."""

@@ -1,4 +1,4 @@
-"""Deliveries to gateway nodes: one stream per node, each with an outbox of its own."""
+"""Deliveries to gateway nodes: one stream per node, each with a queue of its own."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 from fanout_svc import codec, metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Hears, Node, OwnUpdate, Topic, Update
+from fanout_svc.domain import Node, OwnUpdate, PeerInterest, Topic, Update
 from fanout_svc.errors import NodeSilent
-from fanout_svc.outbox import Entry, Outbox
+from fanout_svc.send_queue import QueuedDelivery, SendQueue
 from kit.ids import new_id
 from kit.mesh import Mesh
 from kit.tasks import Crew, crew, keep_running
 from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
-AT_ONCE = 512
-OnBehind = Callable[[str, Collection[Topic] | None], None]
+BATCH_DELIVERIES = 512
+OnResync = Callable[[str, Collection[Topic] | None], None]
 _Key = tuple[Topic, str]
 _DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
 
@@ -29,7 +29,7 @@ class GrpcNodes:
     """See `ports.Nodes`. Made by `opened_nodes`."""
 
     def __init__(self, mesh: Mesh, config: Config, tasks: Crew) -> None:
-        self.on_behind: OnBehind = lambda node_id, topics: None
+        self.on_resync: OnResync = lambda node_id, topics: None
         self._mesh = mesh
         self._config = config
         self._tasks = tasks
@@ -38,7 +38,7 @@ class GrpcNodes:
     def join(self, node: Node) -> None:
         """See `ports.Nodes`."""
         self.leave(node.node_id)
-        stream = _Stream(node, self._mesh, self._config, self._behind)
+        stream = _Stream(node, self._mesh, self._config, self._resync)
         name = f"deliveries to {node.address}"
         self._streams[node.node_id] = stream, self._tasks.start(keep_running(name, stream.attempt))
 
@@ -48,55 +48,55 @@ class GrpcNodes:
         if found is not None:
             found[1].cancel()
 
-    def missed(self) -> None:
+    def mark_gap(self) -> None:
         """See `ports.Nodes`."""
         for stream, _ in self._streams.values():
-            stream.miss()
+            stream.mark_gap()
 
-    def deliver(self, update: Update | OwnUpdate | Hears, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | PeerInterest, node_ids: Collection[str]) -> None:
         """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
-        entry: Entry[_Key, pb.Delivery] | None = None
+        delivery: QueuedDelivery[_Key, pb.Delivery] | None = None
         for node_id in node_ids:
             found = self._streams.get(node_id)
             if found is None:
                 continue
-            if entry is None:
+            if delivery is None:
                 state = isinstance(update, Update)
-                item = codec.hears_to_pb(update) if isinstance(update, Hears) else codec.delivery_to_pb(update)
-                entry = Entry((update.topic, update.key), update.version, item, state)
-            found[0].put(entry)
+                item = codec.delivery_to_pb(update)
+                delivery = QueuedDelivery((update.topic, update.key), update.version, item, state)
+            found[0].put(delivery)
 
-    def _behind(self, node_id: str, topics: Collection[Topic] | None) -> None:
-        metrics.BEHIND.inc()
-        self.on_behind(node_id, topics)
+    def _resync(self, node_id: str, topics: Collection[Topic] | None) -> None:
+        metrics.RESYNCS.inc()
+        self.on_resync(node_id, topics)
 
 
 class _Stream:
-    """The stream to one node, again and again. What was sent without an answer is sent again on the next one."""
+    """The stream to one node. Batches without an answer when it breaks are sent again on the next stream."""
 
-    def __init__(self, node: Node, mesh: Mesh, config: Config, on_behind: OnBehind) -> None:
+    def __init__(self, node: Node, mesh: Mesh, config: Config, on_resync: OnResync) -> None:
         self._node = node
         self._mesh = mesh
         self._config = config
-        self._on_behind = on_behind
-        self._outbox: Outbox[_Key, pb.Delivery] = Outbox(config.outbox_deliveries)
-        self._unanswered: deque[list[Entry[_Key, pb.Delivery]]] = deque()
+        self._on_resync = on_resync
+        self._queue: SendQueue[_Key, pb.Delivery] = SendQueue(config.send_queue_deliveries)
+        self._unanswered: deque[list[QueuedDelivery[_Key, pb.Delivery]]] = deque()
         self._wake = asyncio.Event()
         self._answered = asyncio.Event()
         self._broken = False
-        # The node learns from it whether it has missed something that is not told again.
-        self._sequence = self._told_sequence = new_id()
+        # When it changes, the node knows that it may lack deliveries that cannot be sent again.
+        self._sequence = self._sent_sequence = new_id()
         self._gaps = 0
 
-    def put(self, entry: Entry[_Key, pb.Delivery]) -> None:
-        """Has an entry sent."""
+    def put(self, delivery: QueuedDelivery[_Key, pb.Delivery]) -> None:
+        """Queues a delivery."""
         metrics.DELIVERIES.inc()
-        if self._outbox.put(entry):
+        if self._queue.put(delivery):
             metrics.MERGED.inc()
         self._wake.set()
 
-    def miss(self) -> None:
-        """Has the node told that it may lack something."""
+    def mark_gap(self) -> None:
+        """Tells the node that it may lack changes."""
         self._sequence = new_id()
         self._wake.set()
 
@@ -108,7 +108,7 @@ class _Stream:
         reader = asyncio.create_task(self._read(call))
         try:
             await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
-            for task in (reader, writer):  # the reader knows better why the stream broke
+            for task in (reader, writer):  # the reader has the better error
                 if task.done():
                     await task
         finally:
@@ -117,22 +117,22 @@ class _Stream:
                 task.cancel()
             call.cancel()
             await asyncio.gather(writer, reader, return_exceptions=True)
-            self._outbox.give_back([entry for batch in self._unanswered for entry in batch])
+            self._queue.requeue([delivery for batch in self._unanswered for delivery in batch])
             self._unanswered.clear()
 
     async def _write(self, call: Any) -> None:
-        # An empty batch first: its answer says that the node is really there.
-        batch: list[Entry[_Key, pb.Delivery]] = []
+        # An empty batch first: its answer shows that the node is alive.
+        batch: list[QueuedDelivery[_Key, pb.Delivery]] = []
         while True:
             self._unanswered.append(batch)
-            if self._outbox.gaps != self._gaps:
-                self._gaps, self._sequence = self._outbox.gaps, new_id()
-            self._told_sequence = self._sequence
-            await call.write(codec.deliveries_to_pb([entry.item for entry in batch], self._sequence))
+            if self._queue.gaps != self._gaps:
+                self._gaps, self._sequence = self._queue.gaps, new_id()
+            self._sent_sequence = self._sequence
+            await call.write(codec.deliveries_to_pb([delivery.item for delivery in batch], self._sequence))
             while len(self._unanswered) >= self._config.batches_in_flight:
                 self._answered.clear()
                 await self._answered.wait()
-            while not (batch := self._outbox.take(AT_ONCE)) and self._sequence == self._told_sequence:
+            while not (batch := self._queue.take(BATCH_DELIVERIES)) and self._sequence == self._sent_sequence:
                 self._wake.clear()
                 await self._wake.wait()
 
@@ -144,17 +144,17 @@ class _Stream:
             if self._unanswered:
                 self._unanswered.popleft()
             self._answered.set()
-            # Only now is it worth the question what the node has missed.
+            # Only a node that answers can use the snapshots.
             if self._broken:
                 self._broken = False
-                self._on_behind(self._node.node_id, None)
-            elif self._outbox.lost:
-                self._ask_again()
+                self._on_resync(self._node.node_id, None)
+            elif self._queue.dropped:
+                self._request_dropped()
 
-    def _ask_again(self) -> None:
-        keys = self._outbox.take_lost()
+    def _request_dropped(self) -> None:
+        keys = self._queue.take_dropped()
         if keys:
-            self._on_behind(self._node.node_id, [topic for topic, _ in keys])
+            self._on_resync(self._node.node_id, [topic for topic, _ in keys])
 
     async def _answer(self, call: Any) -> Any:
         reading = asyncio.ensure_future(call.read())

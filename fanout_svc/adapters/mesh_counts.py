@@ -1,4 +1,4 @@
-"""Counts from the counter, over the mesh."""
+"""Counts from counter_svc, over the mesh."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _LATE = {"NOT_CAUGHT_UP", "DEADLINE_EXCEEDED"}
 
 
 class MeshCounts:
-    """See `ports.Counts`. Where one target keeps the others waiting, takes those that are ready."""
+    """See `ports.Counts`. Where some targets do not reach their versions in time, returns the others."""
 
     def __init__(self, mesh: Mesh, timeout: float, partitions: int) -> None:
         self._mesh = mesh
         self._timeout = timeout
         self._partitions = partitions
 
-    async def get(self, wanted: Mapping[Topic, int]) -> Mapping[Topic, Totals]:
-        """See `ports.Counts`. Each target is asked of the counter node that counts its partition."""
-        firsts = together(self._mesh.hosts(SERVICE), self._partitions)
-        if not any(firsts):
-            return await self._get(0, wanted)
-        apart: dict[int, dict[Topic, int]] = {}
-        for topic, version in wanted.items():
-            apart.setdefault(firsts[partition_of(*topic, self._partitions)], {})[topic] = version
-        answers = await asyncio.gather(*[self._get(*part) for part in apart.items()], return_exceptions=True)
+    async def get(self, min_versions: Mapping[Topic, int]) -> Mapping[Topic, Totals]:
+        """See `ports.Counts`. Requests each target from the counter node that has its partition."""
+        owner_groups = together(self._mesh.hosts(SERVICE), self._partitions)
+        if not any(owner_groups):
+            return await self._get(0, min_versions)
+        by_owner: dict[int, dict[Topic, int]] = {}
+        for topic, version in min_versions.items():
+            by_owner.setdefault(owner_groups[partition_of(*topic, self._partitions)], {})[topic] = version
+        answers = await asyncio.gather(*[self._get(*part) for part in by_owner.items()], return_exceptions=True)
         found: dict[Topic, Totals] = {}
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         for error in failed:
@@ -47,18 +47,22 @@ class MeshCounts:
                 found.update(answer)
         return found
 
-    async def _get(self, partition: int, wanted: Mapping[Topic, int]) -> dict[Topic, Totals]:
+    async def _get(self, partition: int, min_versions: Mapping[Topic, int]) -> dict[Topic, Totals]:
         try:
             try:
-                return await self._ask(partition, wanted, at_versions=True)
+                return await self._request(partition, min_versions, at_versions=True)
             except RemoteError as error:
                 if error.reason not in _LATE and error.code != grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise
-            return await self._ask(partition, wanted, at_versions=False)
+            return await self._request(partition, min_versions, at_versions=False)
         except RemoteError as error:
-            raise CountsUnreachable(f"no counts: {error.message}") from error
+            raise CountsUnreachable(error.message) from error
 
-    async def _ask(self, partition: int, wanted: Mapping[Topic, int], *, at_versions: bool) -> dict[Topic, Totals]:
-        request = codec.counts_request_to_pb(wanted, at_versions=at_versions)
+    async def _request(
+        self, partition: int, min_versions: Mapping[Topic, int], *, at_versions: bool
+    ) -> dict[Topic, Totals]:
+        request = codec.counts_request_to_pb(min_versions, at_versions=at_versions)
         key = partition_key(partition)
-        return codec.counts_from_pb(wanted, await self._mesh.call(METHOD, request, key=key, timeout=self._timeout))
+        return codec.counts_from_pb(
+            min_versions, await self._mesh.call(METHOD, request, key=key, timeout=self._timeout)
+        )

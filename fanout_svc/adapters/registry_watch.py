@@ -1,4 +1,4 @@
-"""News of nodes and interest, from the session registry."""
+"""Changes of nodes and interest, from the session registry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from fanout_svc import codec
 from fanout_svc.errors import RegistryUnreachable
-from fanout_svc.interest import News
+from fanout_svc.interest import RegistryDelta
 from kit.mesh import Mesh
 from kit.registries import Registries, watch
 
@@ -22,12 +22,12 @@ class RegistryWatch:
         self._mesh = mesh
         self._registries = Registries(())
 
-    async def news(self) -> AsyncGenerator[News, None]:
+    async def deltas(self) -> AsyncGenerator[RegistryDelta, None]:
         """See `ports.Watch`."""
         addresses = self._mesh.addresses(REGISTRY)
         if not addresses:
             raise RegistryUnreachable("no session registry is known")
         self._registries.use(addresses)
-        async with aclosing(watch(self._mesh, self._registries, topics=True)) as told:
-            async for response in told:
-                yield codec.news_from_pb(response, GATEWAY)
+        async with aclosing(watch(self._mesh, self._registries, topics=True)) as responses:
+            async for response in responses:
+                yield codec.delta_from_pb(response, GATEWAY)

@@ -218,8 +218,8 @@ async def test_the_first_change_goes_at_once_and_the_next_ones_together_within_a
     for user in ("bob", "carol", "dave"):
         await whole.crowd.append([whole.crowd.toggle(HOT, user, "👍")])
     await node.assert_exact(whole.crowd, HOT)
-    (_, greeting), (at, _), (later, second) = node.updates(HOT)
-    assert (greeting.version, second.version, list(second.recent)) == (0, 4, ["dave", "carol", "bob"])
+    (_, snapshot), (at, _), (later, second) = node.updates(HOT)
+    assert (snapshot.version, second.version, list(second.recent)) == (0, 4, ["dave", "carol", "bob"])
     assert 0.4 < later - at < 0.7
 
 
@@ -330,7 +330,7 @@ async def test_updates_need_no_counter(city: City) -> None:
             await node.assert_exact(city.crowd, HOT)
 
 
-async def test_a_greeting_waits_for_a_counter_that_is_down_and_for_nothing_else(city: City) -> None:
+async def test_a_snapshot_waits_for_a_counter_that_is_down_and_for_nothing_else(city: City) -> None:
     async with city.registry(), city.fanout():
         node = await city.node("n1")
         node.want(HOT, QUIET)
@@ -341,7 +341,7 @@ async def test_a_greeting_waits_for_a_counter_that_is_down_and_for_nothing_else(
             assert (await node.update(QUIET, 0)).version == 0
 
 
-async def test_a_greeting_has_the_changes_in_it_that_the_counter_has_not_counted_yet(city: City) -> None:
+async def test_a_snapshot_has_the_changes_in_it_that_the_counter_has_not_counted_yet(city: City) -> None:
     deaf = DeafLog(city.log)
     async with city.registry(), city.counter(deaf), city.fanout():
         one, two = await city.node("n1"), await city.node("n2")
@@ -432,7 +432,7 @@ async def test_a_node_that_answers_nothing_is_called_anew_and_told_all_again(cit
 
 
 async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
-    async with city.registry(), city.counter(), city.fanout(Config(outbox_deliveries=512, batches_in_flight=1)):
+    async with city.registry(), city.counter(), city.fanout(Config(send_queue_deliveries=512, batches_in_flight=1)):
         node = await city.node("n1")
         keys: list[Key] = [("default", f"messages/{n}") for n in range(1_000)]
         node.want(*keys)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fanout_svc.config import Config
-from fanout_svc.domain import Hears, Node, OwnUpdate, TargetChange, Topic, Totals, Update
+from fanout_svc.domain import Node, OwnUpdate, PeerInterest, TargetChange, Topic, Totals, Update
 from fanout_svc.errors import CountsUnreachable
-from fanout_svc.interest import News
+from fanout_svc.interest import RegistryDelta
 from fanout_svc.service import Fanout
 from kit.clock import SystemClock
 from kit.partitions import Partitions
@@ -38,8 +38,8 @@ class Nodes:
     """Keeps what each node is told."""
 
     def __init__(self) -> None:
-        self.on_behind: Callable[[str, Collection[Topic] | None], None] = lambda node_id, topics: None
-        self.got: dict[str, list[Update | OwnUpdate | Hears]] = {}
+        self.on_resync: Callable[[str, Collection[Topic] | None], None] = lambda node_id, topics: None
+        self.got: dict[str, list[Update | OwnUpdate | PeerInterest]] = {}
         self.gaps = 0
 
     def join(self, node: Node) -> None:
@@ -48,10 +48,10 @@ class Nodes:
     def leave(self, node_id: str) -> None:
         del self.got[node_id]
 
-    def missed(self) -> None:
+    def mark_gap(self) -> None:
         self.gaps += 1
 
-    def deliver(self, update: Update | OwnUpdate | Hears, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | PeerInterest, node_ids: Collection[str]) -> None:
         for node_id in node_ids:
             self.got[node_id].append(update)
 
@@ -65,17 +65,17 @@ class Stage:
         partitions = Partitions(lambda service: (), "fanout", lambda: "", 1)
         config = Config(window_seconds=0.01, retry_seconds=0.001)
         self.fanout = Fanout(self.counter, self.nodes, partitions, SystemClock(), config)
-        self.fanout.follow(0)
+        self.fanout.assign(0)
 
     def wants(self, node_id: str, *topics: Topic) -> None:
         up = () if node_id in self.nodes.got else (Node(node_id, "127.0.0.1:1", 1),)
-        self.fanout.hear(News(up=up, interests=[(node_id, topic, True) for topic in topics]))
+        self.fanout.apply_delta(RegistryDelta(up=up, interests=[(node_id, topic, True) for topic in topics]))
 
     def changes(self, topic: Topic, version: int, user: str = "alice") -> None:
         interesting = topic in self.fanout.interest or ("default", f"users/{user}") in self.fanout.interest
         rows = [(user, "👍", "", version)] if interesting else []
         change: TargetChange = (topic, (version, ("👍",), (version,)), rows)
-        self.fanout.absorb(0, [change])
+        self.fanout.apply_changes(0, [change])
 
     def own_versions(self, node_id: str) -> list[int]:
         """The versions of the own updates a node was told."""

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fanout_svc import codec
 from fanout_svc.domain import Node, OwnUpdate, TargetChange, Topic, Totals, Update, totals_of
-from fanout_svc.interest import Interest, News
-from fanout_svc.service import has_counts
+from fanout_svc.interest import Interest, RegistryDelta
+from fanout_svc.snapshots import has_counts
 from kit.caller import Caller
 from kit.errors import Invalid
 from kit.eventlog import Record
@@ -38,7 +38,9 @@ COUNTS = {A: {"👍": 1, "❤": 5, "😆": 5}}
 
 def interest_in(*topics: Topic) -> Interest:
     interest = Interest()
-    interest.apply(News(up=[Node("n1", "127.0.0.1:1", 1)], interests=[("n1", topic, True) for topic in topics]))
+    interest.apply(
+        RegistryDelta(up=[Node("n1", "127.0.0.1:1", 1)], interests=[("n1", topic, True) for topic in topics])
+    )
     return interest
 
 
@@ -131,7 +133,7 @@ def test_only_nodes_that_take_deliveries_are_nodes_to_us() -> None:
     response.up.add(node_id="n2", address="127.0.0.1:2", services=["another.Service"], epoch=4)
     interest = response.interests.add(node_id="n1", wanted=True)
     interest.topic.tenant, interest.topic.name = "acme", "messages/1"
-    assert codec.news_from_pb(response, "a.Gateway") == News(
+    assert codec.delta_from_pb(response, "a.Gateway") == RegistryDelta(
         ["n0"], [Node("n1", "127.0.0.1:1", 3)], [("n1", ("acme", "messages/1"), True)], True
     )
 

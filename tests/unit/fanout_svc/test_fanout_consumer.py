@@ -63,7 +63,7 @@ class Following:
         return consumer
 
     async def read_all(self, consumer: Consumer) -> None:
-        while await consumer.advance():
+        while await consumer.poll():
             pass
 
 
@@ -82,7 +82,7 @@ def gaps() -> float:
     return metric("plaudit_fanout_log_gaps_total")
 
 
-async def test_changes_before_the_saved_place_are_in_greetings_and_not_told_again(tmp_path: Path) -> None:
+async def test_changes_before_the_committed_position_are_in_snapshots_and_not_delivered_again(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(1, 2, 3)
         consumer = await on.started(place=3)
@@ -94,7 +94,7 @@ async def test_changes_before_the_saved_place_are_in_greetings_and_not_told_agai
         assert not on.stage.counter.asked
 
 
-async def test_entries_that_come_again_behind_the_saved_place_are_dropped(tmp_path: Path) -> None:
+async def test_entries_that_come_again_behind_the_committed_position_are_dropped(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         before, repeated = gaps(), metric("plaudit_fanout_repeated_entries_total")
         await on.append(1, 2, 3, 2, 3, 4)
@@ -126,7 +126,7 @@ async def test_another_ledger_begins_with_any_position(tmp_path: Path) -> None:
         assert gaps() == before + 1
 
 
-async def test_entries_trimmed_before_the_saved_place_are_no_gap_and_those_behind_it_are(tmp_path: Path) -> None:
+async def test_entries_trimmed_before_the_committed_position_are_no_gap_and_those_behind_it_are(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(*range(1, 9))
         await on.log.trim(TOPIC, 5)
@@ -177,7 +177,7 @@ async def test_behind_an_entry_of_a_newer_format_nothing_is_read(tmp_path: Path)
         await on.append(3)
         consumer = await on.started()
         with pytest.raises(NewerFormat, match="one/0/2"):
-            await consumer.advance()
+            await consumer.poll()
         assert consumer.position == at - 1
         assert on.stage.own_versions("n1") == [1]
         assert not await on.log.read("dead-letters", 0, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanout_svc.domain import OwnUpdate, Topic
-from fanout_svc.interest import News
+from fanout_svc.interest import RegistryDelta
 from tests.unit.fanout_svc.stage import counts, staged
 
 A: Topic = ("default", "messages/a")
@@ -38,13 +38,13 @@ async def test_a_node_is_greeted_from_memory_where_the_target_was_changed_lately
         assert not stage.counter.asked
 
 
-async def test_a_greeting_after_missed_changes_is_asked_for_at_the_known_version() -> None:
+async def test_a_snapshot_after_missed_changes_is_asked_for_at_the_known_version() -> None:
     async with staged() as stage:
         stage.changes(A, 7)
         stage.wants("n1", A)
         await stage.until(lambda: stage.told("n1", A) == [7])
         stage.counter.totals[A] = counts(9)
-        stage.fanout.missed(0)
+        stage.fanout.mark_gap(0)
         await stage.until(lambda: stage.told("n1", A) == [7, 9])
         assert stage.counter.asked == [{A: 7}]
         assert stage.nodes.gaps == 1
@@ -53,7 +53,7 @@ async def test_a_greeting_after_missed_changes_is_asked_for_at_the_known_version
 async def test_missed_changes_do_not_make_one_forget_what_version_a_target_had() -> None:
     async with staged() as stage:
         stage.changes(A, 7)  # nobody subscribes to it yet
-        stage.fanout.missed(0)
+        stage.fanout.mark_gap(0)
         stage.counter.totals[A] = counts(6)
         stage.wants("n1", A)
         await stage.until(lambda: len(stage.counter.asked) > 2)
@@ -63,20 +63,20 @@ async def test_missed_changes_do_not_make_one_forget_what_version_a_target_had()
         await stage.until(lambda: stage.told("n1", A) == [7])
 
 
-async def test_a_greeting_is_never_older_than_what_was_sent() -> None:
+async def test_a_snapshot_is_never_older_than_what_was_sent() -> None:
     async with staged() as stage:
         stage.changes(A, 7)
         stage.wants("n1", A)
         await stage.until(lambda: stage.told("n1", A) == [7])
         stage.counter.totals[A] = counts(6)
-        stage.fanout.missed(0)
+        stage.fanout.mark_gap(0)
         await stage.until(lambda: len(stage.counter.asked) > 2)
         assert stage.told("n1", A) == [7]
         stage.counter.totals[A] = counts(8)
         await stage.until(lambda: stage.told("n1", A) == [7, 8])
 
 
-async def test_a_change_while_a_greeting_is_asked_for_is_told_at_once_and_outdates_the_answer() -> None:
+async def test_a_change_while_a_snapshot_is_asked_for_is_told_at_once_and_outdates_the_answer() -> None:
     async with staged() as stage:
         stage.counter.may_answer.clear()
         stage.counter.totals[A] = counts(3)
@@ -91,7 +91,7 @@ async def test_a_change_while_a_greeting_is_asked_for_is_told_at_once_and_outdat
         assert set(stage.told("n1", A)) == {4}
 
 
-async def test_an_update_that_a_greeting_has_overtaken_is_not_told() -> None:
+async def test_an_update_that_a_snapshot_has_overtaken_is_not_told() -> None:
     async with staged() as stage:
         stage.counter.totals[A] = counts(5)  # the counter is ahead of the log
         stage.counter.totals[B] = counts(0)
@@ -105,7 +105,7 @@ async def test_an_update_that_a_greeting_has_overtaken_is_not_told() -> None:
         await stage.until(lambda: stage.told("n1", A) == [5, 6])
 
 
-async def test_a_greeting_waits_for_a_counter_that_is_down() -> None:
+async def test_a_snapshot_waits_for_a_counter_that_is_down() -> None:
     async with staged() as stage:
         stage.counter.down = True
         stage.wants("n1", A)
@@ -120,7 +120,7 @@ async def test_a_topic_that_nobody_wants_any_more_is_not_asked_for_again() -> No
         stage.counter.down = True
         stage.wants("n1", A)
         await stage.until(lambda: len(stage.counter.asked) > 2)
-        stage.fanout.hear(News(interests=[("n1", A, False)]))
+        stage.fanout.apply_delta(RegistryDelta(interests=[("n1", A, False)]))
         stage.counter.totals[B] = counts(0)
         stage.counter.asked.clear()
         stage.counter.down = False
@@ -136,7 +136,7 @@ async def test_after_a_restore_lower_versions_are_told() -> None:
         stage.wants("n1", A)
         await stage.until(lambda: stage.told("n1", A) == [7])
         stage.counter.totals[A] = counts(5)
-        stage.fanout.restored(0)
+        stage.fanout.ledger_replaced(0)
         await stage.until(lambda: stage.told("n1", A) == [7, 5])
 
 
@@ -144,10 +144,10 @@ async def test_after_a_restore_lower_versions_are_told() -> None:
 async def test_everyone_is_told_the_state_when_a_partition_is_taken_over(many: int) -> None:
     async with staged() as stage:
         topics = [("default", f"messages/{n}") for n in range(many)]
-        stage.fanout.unfollow(0)
+        stage.fanout.revoke(0)
         stage.wants("n1", *topics)
-        stage.fanout.prepare(0)
-        stage.fanout.remember(0, [(topic, (3, ("👍",), (3,)), ()) for topic in topics])
-        stage.fanout.follow(0)
+        stage.fanout.reset_partition(0)
+        stage.fanout.apply_heads(0, [(topic, (3, ("👍",), (3,)), ()) for topic in topics])
+        stage.fanout.assign(0)
         await stage.until(lambda: all(stage.told("n1", topic) == [3] for topic in topics))
         assert not stage.counter.asked

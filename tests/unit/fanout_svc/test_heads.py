@@ -15,30 +15,30 @@ def head(version: int) -> Head:
 def test_the_newest_state_of_a_target_is_known() -> None:
     heads = Heads(10)
     assert (heads.of(A), heads.version_of(A)) == (None, 0)
-    heads.note(A, head(1))
-    heads.note(A, head(2))
+    heads.update(A, head(1))
+    heads.update(A, head(2))
     assert (heads.of(A), heads.version_of(A)) == (head(2), 2)
 
 
 def test_no_more_than_two_generations_are_kept() -> None:
     heads = Heads(10)
-    heads.note(A, head(1))
+    heads.update(A, head(1))
     for n in range(11):
-        heads.note(("default", f"messages/{n}"), head(1))
+        heads.update(("default", f"messages/{n}"), head(1))
     assert heads.of(A) == head(1)
     for n in range(11):
-        heads.note(("acme", f"messages/{n}"), head(1))
+        heads.update(("acme", f"messages/{n}"), head(1))
     assert (heads.of(A), heads.version_of(A)) == (None, 0)
     assert heads.of(("acme", "messages/3")) == head(1)
 
 
 def test_after_missed_changes_a_state_is_only_a_version_that_was_reached() -> None:
     heads = Heads(10)
-    heads.note(A, head(3))
-    heads.distrust()
+    heads.update(A, head(3))
+    heads.invalidate()
     assert (heads.of(A), heads.version_of(A)) == (None, 3)
-    heads.note(A, head(5))
+    heads.update(A, head(5))
     assert (heads.of(A), heads.version_of(A)) == (head(5), 5)
-    heads.distrust()
-    heads.distrust()
+    heads.invalidate()
+    heads.invalidate()
     assert heads.of(A) is None
