@@ -28,10 +28,11 @@ from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.config import Config
+from reaction_svc.erasure import Erasure
 from reaction_svc.errors import ERRORS
 from reaction_svc.ledger import ShardedReactions
 from reaction_svc.model import OnChange, ReactionModel, Rules
-from reaction_svc.ports import RateLimit, ReactionReads
+from reaction_svc.ports import RateLimit, Reads
 from reaction_svc.retention import LEDGER, run_retention
 from reaction_svc.service import Reactions
 from reaction_svc.servicer import ReactionServicer
@@ -44,7 +45,7 @@ class _Store(NamedTuple):
 
     ledger: LedgerStore
     tables: Tables
-    reads: ReactionReads
+    reads: Reads
     feed: Feed | None
     on_change: OnChange | None = None
 
@@ -81,8 +82,10 @@ async def opened(
     ):
         op_codec = codec.OpCodec()
         router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds, is_forwarding=config.forward)
-        reactions = Reactions(ShardedReactions(shards, router.execute, config.max_emoji), store.reads, limit, cursors)
-        servicer = ReactionServicer(reactions, config.batches_in_flight)
+        ledger = ShardedReactions(shards, router.execute, config.max_emoji)
+        reactions = Reactions(ledger, store.reads, limit, cursors)
+        erasure = Erasure(ledger, store.reads, cursors)
+        servicer = ReactionServicer(reactions, erasure, config.batches_in_flight)
         yield [
             Hosted(
                 servicer,

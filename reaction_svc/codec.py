@@ -12,7 +12,7 @@ from kit.caller import Caller
 from kit.errors import Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
-from kit.target import is_id, target_names
+from kit.target import is_id, parse_target, target_names
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
@@ -20,7 +20,7 @@ from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
 from reaction_svc.domain import Action, Head, Key, Op, Outcome, Refusal, Row, TargetChange
 from reaction_svc.errors import ERRORS
-from reaction_svc.ports import Own, Reactor, Tally
+from reaction_svc.ports import Own, Person, Reactor, Tally
 from reaction_svc.service import Answered, make_op
 
 _REFUSALS = {
@@ -125,6 +125,28 @@ def tallied_tenant(request: service_pb.TallyReactionsRequest, who: Caller) -> st
     tenant = request.tenant or who.tenant
     if ANY_TENANT not in who.scopes and (tenant != who.tenant or not request.targets):
         raise Forbidden("this service may not count in that tenant", reason="ACCESS_DENIED")
+    if not is_id(tenant):
+        raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenant")
+    return tenant
+
+
+def person_erased(request: service_pb.ErasePersonRequest, who: Caller) -> Person:
+    """Whose reactions are to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
+    if not is_id(request.user):
+        raise Invalid("a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
+    return _tenant_to_erase(request.tenant, who), request.user
+
+
+def target_erased(request: service_pb.EraseTargetRequest, who: Caller) -> Key:
+    """The target to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
+    parse_target(request.target)
+    return _tenant_to_erase(request.tenant, who), request.target
+
+
+def _tenant_to_erase(asked: str, who: Caller) -> str:
+    tenant = asked or who.tenant
+    if tenant != who.tenant and ANY_TENANT not in who.scopes:
+        raise Forbidden("this service may not erase in that tenant", reason="ACCESS_DENIED")
     if not is_id(tenant):
         raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenant")
     return tenant

@@ -24,6 +24,9 @@ class Action(IntEnum):
     REMOVE = 3
     # Takes back everything the person holds on the target; has no emoji.
     CLEAR = 4
+    # As CLEAR, and nothing that tells of the person is left in the records of the target. Without a user: where nobody
+    # holds anything, nothing is left in them that tells of anybody; its answer is on while somebody does. Has an op_id.
+    ERASE = 5
 
 
 class Op(NamedTuple):

@@ -8,13 +8,14 @@ from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
 from kit.ledger.opids import Place, places_of, timed_at
-from reaction_svc.domain import Done, Head, Key, Op, Outcome, Refusal, Row, TargetChange
+from reaction_svc.domain import Action, Done, Head, Key, Op, Outcome, Refusal, Row, TargetChange
 from reaction_svc.ports import Tally
 from reaction_svc.sizes import EntrySizer
 from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
 from reaction_svc.target import Draft, TargetState
 
 _MICROS = 1_000_000
+_ERASE = Action.ERASE
 OnChange = Callable[[Mapping[Key, int], Sequence[TargetChange]], None]
 
 
@@ -230,25 +231,45 @@ class ReactionModel:
 
 def writes_of(entries: Sequence[_Kept]) -> Writes:
     """What entries lead to in the tables; of several that touch a target the last state of each row."""
-    rows: dict[Key, list[Row]] = {}
+    records: dict[Key, _Records] = {}
     heads: dict[Key, Head] = {}
     answers: list[Answers] = []
     for entry in entries:
         for key, change in entry.changes.items():
-            rows.setdefault(key, []).extend(change.rows)
+            records.setdefault(key, _Records()).add(change.rows, entry.stamp)
             heads[key] = change.head
         answers += _answers_of(entry)
-    return Writes([TargetWrites(key, head.stamp, head, _records(rows[key])) for key, head in heads.items()], answers)
+    return Writes(
+        [
+            TargetWrites(key, head.stamp, head, list(records[key].last.values()), list(records[key].erased.items()))
+            for key, head in heads.items()
+        ],
+        answers,
+    )
 
 
-def _records(rows: Iterable[Row]) -> list[tuple[str, str, bool, int]]:
-    last: dict[tuple[str, str], tuple[str, str, bool, int]] = {}
-    for user, added, removed, version, _, _, _, _ in rows:
-        if removed:
-            last[user, removed] = (user, removed, False, version)
-        if added:
-            last[user, added] = (user, added, True, version)
-    return list(last.values())
+class _Records:
+    """The last state of each record of a target, and whose earlier ones are deleted up to which stamp."""
+
+    __slots__ = ("erased", "last")
+
+    def __init__(self) -> None:
+        self.last: dict[tuple[str, str], tuple[str, str, bool, int]] = {}
+        self.erased: dict[str, int] = {}
+
+    def add(self, rows: Iterable[Row], stamp: int) -> None:
+        """Adds the rows of the next entry."""
+        last = self.last
+        for user, added, removed, version, _, _, action, on in rows:
+            if removed:
+                last[user, removed] = (user, removed, False, version)
+            if added:
+                last[user, added] = (user, added, True, version)
+            if action == _ERASE and not on:
+                # Records of the same entry may follow, with its stamp; those of all earlier entries have lower ones.
+                self.erased[user] = stamp - 1
+                for record in [record for record in last if not user or record[0] == user]:
+                    del last[record]
 
 
 def _answers_of(entry: _Kept) -> list[Answers]:

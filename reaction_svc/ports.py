@@ -82,6 +82,28 @@ class ReactionReads(Protocol):
         ...
 
 
+class ErasureReads(Protocol):
+    """Reads the tables for what there is to erase. All methods raise `kit.errors.Unavailable`."""
+
+    async def targets_of(self, tenant: str, user: str, limit: int) -> Sequence[tuple[str, int]]:
+        """Up to `limit` targets that have any record of the person, with how many emoji the person holds there.
+
+        Sees every answered change. A target whose records were erased comes no more.
+        """
+        ...
+
+    async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
+        """Up to `limit` people who hold something, by name and behind `after`, with how many emoji.
+
+        Sees every answered change.
+        """
+        ...
+
+
+class Reads(ReactionReads, ErasureReads, Protocol):
+    """All reads of the tables."""
+
+
 class RateLimit(Protocol):
     """Says who may make another change now."""
 

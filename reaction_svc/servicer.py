@@ -15,6 +15,7 @@ from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec
 from reaction_svc.domain import Op, Outcome
+from reaction_svc.erasure import Erasure
 from reaction_svc.ports import Tally
 from reaction_svc.service import Answered, Reactions
 
@@ -26,8 +27,9 @@ _Encode = Callable[[Outcome, Tally | None], _Response]
 class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
     """See the contract. A stream has up to `batches_in_flight` batches under way."""
 
-    def __init__(self, reactions: Reactions, batches_in_flight: int) -> None:
+    def __init__(self, reactions: Reactions, erasure: Erasure, batches_in_flight: int) -> None:
         self._reactions = reactions
+        self._erasure = erasure
         self._batches_in_flight = batches_in_flight
         self._draining = asyncio.Event()
 
@@ -112,6 +114,18 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         if request.targets:
             return codec.tallies_to_pb(await self._reactions.tally(tenant, request.targets), "")
         return codec.tallies_to_pb(*await self._reactions.tally_all(who.service, request.page_size, request.page_token))
+
+    async def ErasePerson(self, request: pb.ErasePersonRequest, context: Context | None) -> pb.ErasePersonResponse:
+        """See the contract."""
+        erased, is_done = await self._erasure.person(*codec.person_erased(request, caller()))
+        return pb.ErasePersonResponse(erased=erased, done=is_done)
+
+    async def EraseTarget(self, request: pb.EraseTargetRequest, context: Context | None) -> pb.EraseTargetResponse:
+        """See the contract."""
+        who = caller()
+        key = codec.target_erased(request, who)
+        erased, token = await self._erasure.target(who.service, key, request.page_token)
+        return pb.EraseTargetResponse(erased=erased, next_page_token=token)
 
     async def _toggle_many(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> Sequence[Any]:
         return await self._many(calls, codec.toggle_from_pb, codec.toggled_to_pb)

@@ -10,7 +10,7 @@ from reaction_svc.domain import Action, Key, Op
 EMOJI_BYTES = 32
 """Of the longest emoji in its canonical form."""
 _ID_BYTES = 64
-_CLEAR = Action.CLEAR
+_CLEARS = (Action.CLEAR, Action.ERASE)
 # Tenant and target, the highest operation id and up to 16 from the future, the version, each with its tag and length.
 _TARGET_BYTES = 900
 # A distinct emoji, and how many people hold it.
@@ -32,7 +32,7 @@ class EntrySizer:
         size, targets = self._bytes, self._targets
         for tenant, target, user, _, action, op_id in commands:
             size += _ROW_BYTES + len(user) + len(op_id)
-            if action is _CLEAR:
+            if action in _CLEARS:
                 # A row for each emoji that the person holds.
                 size += self._max_emoji * (_ROW_BYTES + len(user))
             if (tenant, target) not in targets:

@@ -36,12 +36,17 @@ class Found(NamedTuple):
 
 
 class TargetWrites(NamedTuple):
-    """What is to be written of a target; `records` are (user, emoji, held, version), each reaction once."""
+    """What is to be written of a target; `records` are (user, emoji, held, version), each reaction once.
+
+    `erased` are (user, stamp): the records of that user, or where it is "" of everybody, that were written with this
+    stamp or a lower one are deleted. `records` are written after that.
+    """
 
     key: Key
     stamp: int
     head: Head
     records: Sequence[tuple[str, str, bool, int]]
+    erased: Sequence[tuple[str, int]] = ()
 
 
 # (tenant, target, operations that have an id)

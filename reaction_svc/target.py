@@ -11,7 +11,7 @@ from reaction_svc.policy import Policy, policy_of
 # Answers kept in memory per target: two generations of so many, of which the older is forgotten.
 ANSWERS_KEPT = 10_000
 _NOTHING: dict[str, int] = {}
-_TOGGLE, _ADD, _CLEAR = Action.TOGGLE, Action.ADD, Action.CLEAR
+_TOGGLE, _ADD, _CLEAR, _ERASE = Action.TOGGLE, Action.ADD, Action.CLEAR, Action.ERASE
 _new = tuple.__new__  # makes a named tuple in half the time its class takes
 
 
@@ -173,7 +173,10 @@ class Draft:
                 held = held_before.get(user, _NOTHING)
             was_on = emoji in held
             on = not was_on if action is _TOGGLE else action is _ADD
-            if action is _CLEAR or (on and not was_on and is_single and held):
+            if action is _ERASE and not user:
+                on = bool(counts)
+                rows.append(_new(Row, ("", "", "", self.version, op_id, "", action, on)))
+            elif action is _CLEAR or action is _ERASE or (on and not was_on and is_single and held):
                 if not on or emoji in counts or self._has_room(held, max_emoji):
                     self._replace(user, held, emoji if on else "", now, op_id, action)
                 else:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from stack.clitools import ConfigFile, Json, fail, finish, settings_of, show
+from stack.erase import erase
 from stack.operating import operating
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 token = typer.Typer(help="Tokens for users and services.", no_args_is_help=True)
 app.add_typer(token, name="token")
 app.add_typer(operating)
+app.add_typer(erase, name="erase")
 
 # gRPC's core writes to stderr what it also raises; it reads this when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -61,7 +63,7 @@ def mint(
     service: Annotated[bool, typer.Option(help="For a service.")] = False,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may: act-as (the default), tenants, audit, sessions."),
+        typer.Option(help="What it may: act-as (the default), tenants, audit, sessions, erase."),
     ] = None,
     tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
     hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.001, max=8784)] = 24,

@@ -29,14 +29,10 @@ class Failed(Exception):
 
 @asynccontextmanager
 async def channel_to(
-    settings: Settings, user: str = ""
+    settings: Settings, user: str = "", scopes: tuple[str, ...] = ("act-as", "tenants", "audit", "sessions")
 ) -> AsyncIterator[tuple[grpc.aio.Channel, list[tuple[str, str]]]]:
     """A channel to the system and what to send with each call, for the user if one is named; errors raise Failed."""
-    token = (
-        read_keys(settings.data / "keys")
-        .minter()
-        .mint_service("cli", ("act-as", "tenants", "audit", "sessions"), ttl=600)
-    )
+    token = read_keys(settings.data / "keys").minter().mint_service("cli", scopes, ttl=600)
     metadata = [("authorization", f"Bearer {token}")]
     if user:
         metadata.append(("plaudit-user", user))

@@ -25,9 +25,13 @@ _SCAN_SECONDS = 10.0
 # Tokens of partitions are 64-bit numbers with a sign; as cursors they are above 0.
 _SHIFT = 1 << 63
 _TALLIES_AT_ONCE = 16
+_ROWS_PER_NAME = 4
 _KEYS_AT_ONCE = 20
 _CQL = {
     "own": "SELECT target, emoji, held, version FROM reaction_record WHERE tenant = ? AND target IN ? AND user = ?",
+    # By the index of users; a row of a person whom another tenant knows by the same name is filtered by the server.
+    "targets_of": "SELECT target, held FROM reaction_record WHERE tenant = ? AND user = ? LIMIT ? ALLOW FILTERING",
+    "holders": "SELECT user, held FROM reaction_record WHERE tenant = ? AND target = ? AND user > ? LIMIT ?",
     "scan": "SELECT user, emoji, held, version, WRITETIME(held) FROM reaction_record WHERE tenant = ? AND target = ?",
     "targets": "SELECT DISTINCT tenant, target, head, token(tenant, target) FROM reaction_record"
     " WHERE token(tenant, target) > ? LIMIT ?",
@@ -107,6 +111,27 @@ class CassandraQueries:
         )
         return heapq.nlargest(limit, wanted, key=lambda holder: holder.version)
 
+    async def targets_of(self, tenant: str, user: str, limit: int) -> Sequence[tuple[str, int]]:
+        """See `ports.ErasureReads`."""
+        most = limit * _ROWS_PER_NAME
+        rows = await self._rows("targets_of", tenant, user, most, timeout=_SCAN_SECONDS)
+        return _whole(rows, is_cut=len(rows) == most)[:limit]
+
+    async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
+        """See `ports.ErasureReads`."""
+        most = limit * _ROWS_PER_NAME
+        found: list[tuple[str, int]] = []
+        while len(found) < limit:
+            # People who hold nothing any more are rows, too.
+            rows = await self._rows("holders", tenant, target, after, most, timeout=_SCAN_SECONDS)
+            rows = [row for row in rows if row[0] is not None]
+            people = _whole(rows, is_cut=len(rows) == most)
+            found += [person for person in people if person[1]]
+            if len(rows) < most:
+                break
+            after = people[-1][0]
+        return found[:limit]
+
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
         """See `ports.ReactionReads`."""
         names = list(dict.fromkeys(targets))
@@ -174,6 +199,17 @@ class CassandraQueries:
 
     async def _rows(self, name: str, *values: Any, timeout: float | None = None) -> list[Any]:
         return await self._cassandra.rows(self._statements[name], values, timeout=timeout)
+
+
+def _whole(rows: Sequence[Any], *, is_cut: bool) -> list[tuple[str, int]]:
+    """How much is held by name, of rows (name, held), those of a name together; the last name is left out of a page
+    that is cut off, unless it is the only one."""
+    found: dict[str, int] = {}
+    for name, held in rows:
+        found[name] = found.get(name, 0) + bool(held)
+    if is_cut and len(found) > 1:
+        del found[rows[-1][0]]
+    return list(found.items())
 
 
 async def open_cassandra_queries(

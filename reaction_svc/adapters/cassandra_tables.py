@@ -26,6 +26,9 @@ _CQL = {
     "save_head": "INSERT INTO reaction_record (tenant, target, head) VALUES (?, ?, ?) USING TIMESTAMP ?",
     "save_record": "INSERT INTO reaction_record (tenant, target, user, emoji, held, version) VALUES (?, ?, ?, ?, ?, ?)"
     " USING TIMESTAMP ?",
+    "erase_user": "DELETE FROM reaction_record USING TIMESTAMP ? WHERE tenant = ? AND target = ? AND user = ?",
+    # All rows, but not the head, which is no row.
+    "erase_all": "DELETE FROM reaction_record USING TIMESTAMP ? WHERE tenant = ? AND target = ? AND user >= ?",
     "save_answers": "INSERT INTO reaction_answer (shard, slice, part, stamp, answers) VALUES (?, ?, ?, ?, ?)"
     " USING TIMESTAMP ? AND TTL ?",
     "heads": "SELECT DISTINCT target, head FROM reaction_record WHERE tenant = ? AND target IN ?",
@@ -136,7 +139,12 @@ class CassandraTables:
         tenant, target = (name.encode() for name in writes.key)
         stamp = bigint(writes.stamp)
         save = self._statements["save_record"].query_id
+        erase_user, erase_all = self._statements["erase_user"], self._statements["erase_all"]
         rows: list[RawRow] = [
+            raw_row(erase_user if user else erase_all, (bigint(until), tenant, target, user.encode()))
+            for user, until in writes.erased
+        ]
+        rows += [
             (True, save, (tenant, target, user.encode(), emoji.encode(), boolean[held], bigint(version), stamp))
             for user, emoji, held, version in writes.records
         ]

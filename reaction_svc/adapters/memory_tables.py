@@ -25,6 +25,8 @@ class MemoryTables:
         self.heads: dict[Key, Head] = {}
         self.records: dict[Key, dict[tuple[str, str], Record]] = {}
         self.answers: dict[tuple[Key, str], Done] = {}
+        # Up to which stamp; "": everybody's. What is written late with an older stamp is dropped.
+        self.erased: dict[tuple[Key, str], int] = {}
         self._records_at_once = records_at_once
 
     async def load(self, shard: int, need: Need) -> Found:
@@ -72,10 +74,20 @@ class MemoryTables:
 
     def _write_records(self, target: TargetWrites) -> None:
         rows = self.records.setdefault(target.key, {})
+        for user, stamp in target.erased:
+            self._erase(target.key, user, stamp)
         for user, emoji, held, version in target.records:
             known = rows.get((user, emoji))
-            if known is None or known.stamp <= target.stamp:
+            erased = max(self.erased.get((target.key, each), 0) for each in ("", user))
+            if target.stamp > erased and (known is None or known.stamp <= target.stamp):
                 rows[user, emoji] = Record(target.stamp, held, version)
+
+    def _erase(self, key: Key, user: str, stamp: int) -> None:
+        self.erased[key, user] = max(stamp, self.erased.get((key, user), 0))
+        rows = self.records[key]
+        for name, record in list(rows.items()):
+            if user in ("", name[0]) and record.stamp <= stamp:
+                del rows[name]
 
     def _write_head(self, target: TargetWrites) -> None:
         known = self.heads.get(target.key)

@@ -23,6 +23,7 @@ CREATE TABLE record (
 ) WITHOUT ROWID;
 
 CREATE INDEX record_held ON record (target, emoji, version) WHERE held;
+CREATE INDEX record_user ON record (user);
 
 -- Answers of one entry, packed; see `place_of`. Slices grow with the time, so old answers stand together.
 CREATE TABLE answer (

@@ -61,6 +61,24 @@ class SqliteReads:
         latest = merge(*holders, key=lambda holder: -holder[2])
         return [Reactor(*holder) for holder in islice(latest, limit)]
 
+    async def targets_of(self, tenant: str, user: str, limit: int) -> Sequence[tuple[str, int]]:
+        """See `ports.ErasureReads`."""
+        with _usable():
+            found: Any = self._reading.execute(SQL["targets_of"], (tenant, user, limit)).fetchall()
+            return list(found)
+
+    async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
+        """See `ports.ErasureReads`."""
+
+        def read() -> list[tuple[str, int]]:
+            row: Any = self._counting.execute(SQL["find_target"], (tenant, target)).fetchone()
+            found: Any = self._counting.execute(SQL["holders"], (row[0], after, limit)) if row is not None else ()
+            return list(found)
+
+        with _usable():
+            # There may be any number of people between who hold nothing any more.
+            return await asyncio.get_running_loop().run_in_executor(self._counter, read)
+
     async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
         """See `ports.ReactionReads`."""
         with _usable():

@@ -31,6 +31,21 @@ ON CONFLICT (id) DO UPDATE SET version = excluded.version, counts = excluded.cou
 INSERT INTO record (target, user, emoji, held, version) VALUES :rows
 ON CONFLICT (target, user, emoji) DO UPDATE SET held = excluded.held, version = excluded.version
 
+-- name: erase_user
+DELETE FROM record WHERE target = ? AND user = ?
+
+-- name: erase_all
+DELETE FROM record WHERE target = ?
+
+-- name: targets_of
+SELECT target.name, sum(record.held)
+FROM record INDEXED BY record_user CROSS JOIN target ON target.id = record.target AND target.tenant = ?
+WHERE record.user = ?
+GROUP BY record.target LIMIT ?
+
+-- name: holders
+SELECT user, sum(held) FROM record WHERE target = ? AND user > ? GROUP BY user HAVING sum(held) LIMIT ?
+
 -- name: save_answers
 INSERT OR REPLACE INTO answer (slice, part, stamp, rows) VALUES :rows
 

@@ -11,11 +11,11 @@ import msgspec
 from kit.adapters.sqlite_file import adopt_schema, connect, in_bulk, scalar, statements
 from kit.errors import Unavailable
 from kit.ledger.opids import place_of, slice_at
-from reaction_svc.adapters.sqlite_upgrade import answers_of_operations
+from reaction_svc.adapters.sqlite_upgrade import UPGRADES
 from reaction_svc.domain import Done, Head, Key
 from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Found, Need, TargetFound, Writes
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 _SLICE = 256  # rows forgotten in one transaction: some milliseconds
@@ -33,7 +33,7 @@ class SqliteTables:
         """Raises `kit.adapters.sqlite_file.NewerData`; tables of an older version are upgraded."""
         connection = connect(path)
         try:
-            adopt_schema(connection, "reaction_svc", SCHEMA_VERSION, _SCHEMA, {1: answers_of_operations})
+            adopt_schema(connection, "reaction_svc", SCHEMA_VERSION, _SCHEMA, UPGRADES)
         except BaseException:
             connection.close()
             raise
@@ -60,10 +60,16 @@ class SqliteTables:
         ids = self._ids_of(connection, [target.key for target in writes.targets])
         targets: list[Any] = []
         records: list[Any] = []
-        for key, stamp, head, rows in writes.targets:
+        for key, stamp, head, rows, erased in writes.targets:
             id_ = ids[key]
             counts = _encode_counts(head.counts).decode()
             targets += (id_, *key, head.version, counts, stamp, head.highest, " ".join(head.ahead))
+            for user, _ in erased:
+                # What is in the file is of earlier entries.
+                if user:
+                    connection.execute(SQL["erase_user"], (id_, user))
+                else:
+                    connection.execute(SQL["erase_all"], (id_,))
             for user, emoji, held, version in rows:
                 records += (id_, user, emoji, held, version)
         answers: list[Any] = []

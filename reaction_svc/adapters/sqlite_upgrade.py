@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import apsw
@@ -60,3 +61,12 @@ def answers_of_operations(connection: apsw.Connection) -> None:
     connection.execute("DROP TABLE op_late")
     connection.execute("DELETE FROM plaudit_schema WHERE component = 'reaction_svc late operations'")
     connection.execute("DELETE FROM event_log WHERE topic = 'reactions'")
+
+
+def records_by_user(connection: apsw.Connection) -> None:
+    """From version 2, where nothing found the records of a person."""
+    connection.execute("CREATE INDEX record_user ON record (user)")
+
+
+UPGRADES: Mapping[int, Callable[[apsw.Connection], None]] = {1: answers_of_operations, 2: records_by_user}
+"""What makes version n + 1 of version n."""

@@ -21,7 +21,7 @@ from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.ledger import ShardedReactions
 from reaction_svc.model import OnChange, ReactionModel, Rules
-from reaction_svc.ports import Own, ReactionLedger, ReactionReads, Reactor, Tally
+from reaction_svc.ports import Own, ReactionLedger, Reactor, Reads, Tally
 
 LEDGER = "reactions"
 SECONDS = 20.0
@@ -42,15 +42,15 @@ class File(NamedTuple):
 class Store:
     """The ledger and the reads as one thing to ask."""
 
-    def __init__(self, ledger: ReactionLedger, reads: ReactionReads) -> None:
-        self._ledger = ledger
-        self._reads = reads
+    def __init__(self, ledger: ReactionLedger, reads: Reads) -> None:
+        self.ledger = ledger
+        self.reads = reads
         self.file: File | None = None
 
     async def apply(self, ops: Sequence[Op]) -> list[Outcome | Refusal]:
         """The answers in order; raises the problem of an operation that has one."""
         answers: list[Outcome | Refusal] = []
-        for answer in (await self._ledger.apply(ops)).answers:
+        for answer in (await self.ledger.apply(ops)).answers:
             if isinstance(answer, Problem):
                 raise answer
             answers.append(answer)
@@ -58,16 +58,16 @@ class Store:
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
         """See `ports.ReactionReads`."""
-        return await self._reads.own(tenant, user, targets)
+        return await self.reads.own(tenant, user, targets)
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
         """See `ports.ReactionReads`."""
-        return await self._reads.reactors(tenant, target, emoji, before, limit)
+        return await self.reads.reactors(tenant, target, emoji, before, limit)
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
         """See `ports.ReactionReads`, with the counts of the heads compared."""
-        found = await self._reads.tally(tenant, targets)
-        heads = await self._reads.heads([(tenant, target) for target in dict.fromkeys(targets)])
+        found = await self.reads.tally(tenant, targets)
+        heads = await self.reads.heads([(tenant, target) for target in dict.fromkeys(targets)])
         for tally in found:
             head = heads.get((tenant, tally.target))
             assert head is None or head.version != tally.version or dict(head.counts) == dict(tally.counts)
@@ -75,14 +75,14 @@ class Store:
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
         """See `ports.ReactionReads`."""
-        return await self._reads.tally_all(after, limit)
+        return await self.reads.tally_all(after, limit)
 
 
 @asynccontextmanager
 async def opened_store(
     store: LedgerStore,
     tables: Tables,
-    reads: ReactionReads,
+    reads: Reads,
     clock: Clock,
     *,
     shards: int = 1,

@@ -20,11 +20,12 @@ from kit.ledger.opids import timed_at
 from reaction_svc.domain import Refusal
 from reaction_svc.model import Rules
 from tests.contract.reaction_engine import LEDGER, Store, opened_in_file
+from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, check_acked, facts_of, on, op
 from tests.contract.storeload import ROOT, counts_by_facts, environment
 
 
-class TestSqliteReactionStore(ReactionStoreContract):
+class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
     """In a SQLite file."""
 
     @pytest.fixture(name="engine")

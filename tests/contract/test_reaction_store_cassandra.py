@@ -28,6 +28,7 @@ from reaction_svc.adapters.redis_latest import RedisLatest
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.model import Rules
 from tests.contract.reaction_engine import LEDGER, Store, opened_store
+from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, facts_of, on, op
 from tests.contract.storeload import counts_by_facts
 from tests.engines import Engines
@@ -96,7 +97,7 @@ async def fixture_place(engines: Engines, keyspace: str, tmp_path: Path) -> Asyn
     await _execute(keyspace, "TRUNCATE reaction_record", "TRUNCATE reaction_answer")
 
 
-class TestCassandraReactionStore(ReactionStoreContract):
+class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
     """On Cassandra and Redis."""
 
     @pytest.fixture(name="engine")

@@ -34,6 +34,23 @@ def test_reactions_are_made_and_counted_from_the_shell(shared_stack: Stack) -> N
     assert json.loads(checked.stdout)["wrong"] == []
 
 
+def test_a_person_and_a_target_are_erased_from_the_shell_after_a_question(shared_stack: Stack) -> None:
+    for user, target in (("erwin", "messages/e1"), ("erwin", "posts/e2"), ("dora", "messages/e1")):
+        assert shared_stack.run("react", target, "👍", "--user", user).returncode == 0
+    asked = shared_stack.run("erase", "person", "erwin")
+    assert (asked.returncode, asked.stdout.strip()) == (1, "")
+    assert "Erase all reactions of erwin in tenant default? This cannot be undone." in asked.stderr
+    assert shared_stack.run("counts", "messages/e1").stdout == "messages/e1  👍 2\n"
+    erased = shared_stack.run("erase", "person", "erwin", "--yes", "--json")
+    assert json.loads(erased.stdout) == {"user": "erwin", "tenant": "default", "erased": 2}
+    shown = json.loads(shared_stack.run("counts", "messages/e1", "--json").stdout)
+    assert shown["reactions"] == [{"emoji": "👍", "count": 1}]
+    assert shared_stack.run("erase", "target", "messages/e1", "-y").stdout == "1 reactions on messages/e1 erased\n"
+    assert shared_stack.run("counts", "messages/e1").stdout == "messages/e1  no reactions\n"
+    assert "INVALID_TARGET" in last_line(shared_stack.run("erase", "target", "kitchens/1", "-y"))
+    assert json.loads(shared_stack.run("check", "--json").stdout)["wrong"] == []
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_a_terminal_that_knows_no_emoji_is_shown_their_numbers(
     shared_stack: Stack, monkeypatch: pytest.MonkeyPatch, encoding: str

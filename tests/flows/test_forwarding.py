@@ -10,9 +10,13 @@ from typing import NamedTuple
 import pytest
 from prometheus_client import REGISTRY
 
+from kit.clock import SystemClock
+from kit.cursor import Cursors
 from kit.keys import open_keys
 from kit.ledger import router
 from kit.ledger.routing import shard_of
+from reaction_svc.erasure import Erasure
+from reaction_svc.ledger import ShardedReactions
 from tests.flows.crowd import eventually
 from tests.flows.ledgernodes import SHARDS, TENANT, Member, Shared, member, target_of
 
@@ -161,3 +165,37 @@ async def test_two_nodes_that_both_decide_for_a_shard_make_every_change_once_and
         return {position for of, position in pair.shared.published if of == shard} == set(range(1, tail + 1))
 
     await eventually(all_published)
+
+
+class TableReads:
+    """The reads that an erasure needs, of the tables that both nodes have."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._tables = shared.tables
+
+    async def targets_of(self, tenant: str, user: str, limit: int) -> list[tuple[str, int]]:
+        """See `ports.ErasureReads`."""
+        found = [
+            (target, len(self._tables.held((tenant, target), user)))
+            for (_, target), rows in self._tables.records.items()
+            if any(name == user for name, _ in rows)
+        ]
+        return found[:limit]
+
+    async def holders(self, tenant: str, target: str, after: str, limit: int) -> list[tuple[str, int]]:
+        """See `ports.ErasureReads`; it is not asked for."""
+        raise NotImplementedError
+
+
+async def test_an_erasure_of_a_person_reaches_the_shards_of_all_nodes(pair: Pair) -> None:
+    own = target_of(pair.asked, pair.shared.membership.nodes)
+    for target in (own, pair.target):
+        await pair.asked.tap("alice", target, f"alice-{target}")
+        await pair.asked.tap("bob", target, f"bob-{target}")
+    there = pair.owner.decided["alice"]
+    ledger = ShardedReactions(SHARDS, pair.asked.router.execute)
+    erasure = Erasure(ledger, TableReads(pair.shared), Cursors(b"secret", SystemClock(), 60.0))
+    assert await erasure.person(TENANT, "alice") == (2, True)
+    assert pair.owner.decided["alice"] == there + 1
+    assert [pair.shared.counts(target) for target in (own, pair.target)] == [{"👍": 1}, {"👍": 2}]
+    assert await erasure.person(TENANT, "alice") == (0, True)

@@ -85,7 +85,7 @@ class Checker:
     def _can_be_read(self, op: Op, answer: Outcome, target: TargetReference, tables: MemoryTables) -> None:
         head = tables.heads.get(target.key)
         _require((head.version if head else 0) >= answer.version, "a read after the answer is older", op, answer, head)
-        if head is not None and head.version == answer.version and op.action is not Action.CLEAR:
+        if head is not None and head.version == answer.version and op.action not in (Action.CLEAR, Action.ERASE):
             _require((op.emoji in tables.held(target.key, op.user)) is answer.on, "records are older", op, answer)
 
 

@@ -20,7 +20,7 @@ TARGETS = ("messages/1", "messages/2", "posts/3")
 USERS = ("ann", "bob", "cid", "dan")
 EMOJIS = ("a", "b", "c", "d", "e")
 _DEADLINE = 1.0
-_ACTIONS = (Action.TOGGLE, Action.TOGGLE, Action.ADD, Action.REMOVE, Action.CLEAR)
+_ACTIONS = (Action.TOGGLE, Action.TOGGLE, Action.ADD, Action.REMOVE, Action.CLEAR, Action.ERASE)
 _NOTHING_DONE = (Unavailable, Overloaded, ShardNotServed)
 
 
@@ -89,7 +89,9 @@ class Clients:
     def _named(self, key: Key) -> Op:
         rng = self._world.rng
         action = rng.choice(_ACTIONS)
-        emoji = "" if action is Action.CLEAR else rng.choice(EMOJIS)
+        emoji = "" if action in (Action.CLEAR, Action.ERASE) else rng.choice(EMOJIS)
+        # An erasure without a user is of the whole target.
+        user = "" if action is Action.ERASE and rng.random() < 0.3 else rng.choice(USERS)
         kind = rng.random()
         if kind < 0.7:
             op_id = self.new_id()
@@ -105,7 +107,7 @@ class Clients:
         else:
             used = [op for op in self._used if op[:2] == key]
             op_id = rng.choice(used).op_id if used else self.new_id()
-        op = Op(*key, rng.choice(USERS), emoji, action, op_id)
+        op = Op(*key, user, emoji, action, op_id)
         self._used.append(op)
         return op
 

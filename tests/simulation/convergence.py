@@ -33,6 +33,7 @@ def _check_tables(checker: Checker, store: VirtualStore) -> None:
               (target.version, target.stamp, target.counts))  # fmt: skip
         held = {user: emojis for user, emojis in target.held.items() if emojis}
         _same("the records in the tables", _ordered(tables.holders(key)), _ordered(held))
+        _same("what there are records of", set(tables.records.get(key, ())), target.records)
         answers = {op_id: answer for (of, op_id), answer in tables.answers.items() if of == key}
         expected = {
             op_id: Done(row.user, row.asked, row.action, row.on, row.version) for op_id, row in target.answers.items()

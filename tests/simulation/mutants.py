@@ -17,7 +17,8 @@ from kit.ledger.events import Event, Landed
 from kit.ledger.lanes import FeedLane, TailLane
 from kit.ledger.ports import Page
 from kit.ledger.shard import Shard
-from reaction_svc.domain import Op, Refusal
+from reaction_svc.adapters.memory_tables import MemoryTables
+from reaction_svc.domain import Key, Op, Refusal
 from reaction_svc.model import Decided, ReactionModel
 from reaction_svc.service import Reactions
 from reaction_svc.target import Draft
@@ -165,6 +166,21 @@ def a_refusal_forgotten() -> Patches:
     return [(Draft, "_refuse", lambda self, op: Refusal.TOO_MANY_EMOJI)]
 
 
+def an_erasure_that_only_clears() -> Patches:
+    """The records of somebody who is erased stay, as of something taken back."""
+    return [(MemoryTables, "_erase", lambda self, key, user, stamp: None)]
+
+
+def an_erasure_of_what_comes_later() -> Patches:
+    """Records that are written with the entry of an erasure, behind it, are deleted too."""
+    erase: Any = MemoryTables._erase
+
+    def too_much(self: Any, key: Key, user: str, stamp: int) -> None:
+        erase(self, key, user, stamp + 1)
+
+    return [(MemoryTables, "_erase", too_much)]
+
+
 MUTANTS: Mapping[str, Callable[[], Patches]] = {
     make.__name__: make
     for make in (
@@ -182,6 +198,8 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         unknown_taken_for_failed,
         a_forwarding_loop,
         a_refusal_forgotten,
+        an_erasure_that_only_clears,
+        an_erasure_of_what_comes_later,
     )
 }
 

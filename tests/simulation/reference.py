@@ -33,6 +33,8 @@ class TargetReference:
         self.changes: dict[tuple[str, str], list[tuple[int, bool]]] = {}
         self.counts_at: dict[int, dict[str, int]] = {0: {}}
         self.rows_of: dict[str, int] = {}
+        self.records: set[tuple[str, str]] = set()
+        """The reactions of which a record is left, held or not."""
 
     def apply(self, change: TargetChange, position: int, stamp: int) -> None:
         """Applies an entry; raises Violation where it contradicts what is there."""
@@ -42,9 +44,9 @@ class TargetReference:
             before.setdefault(row.user, just_before)
             self._apply_row(row, position)
             if row.op_id or row.asked:
-                # Only a clear has rows before its last; of an operation without an id nothing tells its end.
+                # A clear or an erasure has rows before its last; of an operation without an id nothing tells its end.
                 started = before.pop(row.user)
-                self._check_action(row, started if row.action == Action.CLEAR else just_before)
+                self._check_action(row, started if row.action in (Action.CLEAR, Action.ERASE) else just_before)
         _require(change.head.version == self.version, "the head has another version than the last row", change)
         _require(
             dict(change.head.counts) == self.counts, "the head has other counts than the rows", self.counts, change
@@ -92,6 +94,9 @@ class TargetReference:
             held[row.added] = row.version
             self._count(row.added, 1)
             self.changes.setdefault((row.user, row.added), []).append((row.version, True))
+        self.records |= {(row.user, emoji) for emoji in (row.added, row.removed) if emoji}
+        if row.action == Action.ERASE and not row.on:
+            self.records = {record for record in self.records if row.user not in ("", record[0])}
         if row.added or row.removed:
             self.moments.append(Moment(row.version, position, frozenset(self.counts)))
         if row.op_id:
@@ -108,7 +113,10 @@ class TargetReference:
             return
         if row.action == Action.TOGGLE:
             _require(is_held is (row.asked not in before), "a toggle did not toggle", row, before)
-        elif row.action == Action.CLEAR:
+        elif row.action == Action.ERASE and not row.user:
+            _require(row.on is bool(self.counts), "whether something is left to erase is not true", row, self.counts)
+            return
+        elif row.action in (Action.CLEAR, Action.ERASE):
             _require(not held, "something is held after a clear", row, held)
         else:
             _require(is_held is (row.action == Action.ADD), "an operation did not do what it asks for", row)

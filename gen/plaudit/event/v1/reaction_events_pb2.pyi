@@ -55,8 +55,8 @@ Global___ReactionsChanged: _TypeAlias = ReactionsChanged  # noqa: Y015
 class TargetChanged(_message.Message):
     """What became of one target: the operations in the order they were decided, in columns, and the state after them.
 
-    Row `i` of all columns is one operation, or one change of an operation that made several (a clear; its last row has
-    the operation's id). Columns, because hundreds of operations of one target come together and every reader reads them all.
+    Row `i` of all columns is one operation, or one change of an operation that made several (a clear or an erasure; its
+    last row has the operation's id). Columns, because hundreds of operations of one target come together and every reader reads them all.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -90,7 +90,7 @@ class TargetChanged(_message.Message):
 
     @_builtins.property
     def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Whose reaction changed."""
+        """Whose reaction changed; empty where the operation erased what was left of a target."""
 
     @_builtins.property
     def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -110,15 +110,17 @@ class TargetChanged(_message.Message):
 
     @_builtins.property
     def op_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The operation's id; empty where it has none, and in the rows of a clear before its last."""
+        """The operation's id; empty where it has none, and in the rows of a clear or an erasure before its last."""
 
     @_builtins.property
     def asked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The emoji that the operation named; 0 for a clear."""
+        """The emoji that the operation named; 0 for a clear or an erasure."""
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """What the operation asked for, a number of `plaudit.reaction.v1.Action`, or 4 for a clear; 0 where the row has no id."""
+        """What the operation asked for, a number of `plaudit.reaction.v1.Action`, 4 for a clear, or 5 for an
+        erasure: a clear after which no record tells of the user. 0 where the row has no id.
+        """
 
     @_builtins.property
     def on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:

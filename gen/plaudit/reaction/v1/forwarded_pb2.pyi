@@ -70,15 +70,15 @@ class ForwardedOperations(_message.Message):
 
     @_builtins.property
     def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Whose reactions."""
+        """Whose reactions; empty for the erasure of what is left of a target."""
 
     @_builtins.property
     def emojis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The emoji in their canonical form; empty for a clear."""
+        """The emoji in their canonical form; empty for a clear or an erasure."""
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """A number of `Action`, or 4 for a clear."""
+        """A number of `Action`, 4 for a clear, or 5 for an erasure."""
 
     @_builtins.property
     def op_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -93,6 +93,16 @@ class ReactionServiceStub:
                 request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsResponse.FromString,
                 _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/plaudit.reaction.v1.ReactionService/ErasePerson',
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonResponse.FromString,
+                _registered_method=True)
+        self.EraseTarget = channel.unary_unary(
+                '/plaudit.reaction.v1.ReactionService/EraseTarget',
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetResponse.FromString,
+                _registered_method=True)
 
 
 class ReactionServiceServicer:
@@ -194,6 +204,41 @@ class ReactionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePerson(self, request, context):
+        """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
+
+        Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
+        target changes in one step, with an event and exact counts, as if the person had cleared it. Also records of what
+        the person had taken back before are deleted. Rate limits of users do not apply.
+
+        Erases all that was answered before the first of these calls, and possibly later changes. It does not keep the
+        person from reacting: close the account first, or erase again afterwards.
+
+        Needs no `op_id`: a retry erases what is left, which may be nothing, and counts only that. Fails with
+        `UNAVAILABLE` where some of it is not done, or not known to be (`OUTCOME_UNKNOWN`); what was done stays done.
+        Another tenant than the caller's needs the scope `tenants` too, otherwise: `PERMISSION_DENIED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseTarget(self, request, context):
+        """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
+
+        Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people
+        hold, in some seconds at most, in entries of bounded size with exact counts; everyone is told as if each had cleared
+        the target. The last call deletes the records, those of reactions taken back before too, once nobody holds
+        anything. What keeps that from happening is somebody who goes on reacting: refuse reactions to the target first.
+        The target's version stays, so later counts are still newer.
+
+        Needs no `op_id`: a retry, also one without its token, erases what is left, which may be nothing, and counts only
+        that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
+        with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReactionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -241,6 +286,16 @@ def add_ReactionServiceServicer_to_server(servicer, server):
                     servicer.TallyReactions,
                     request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.FromString,
                     response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonResponse.SerializeToString,
+            ),
+            'EraseTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseTarget,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -500,6 +555,60 @@ class ReactionService:
             '/plaudit.reaction.v1.ReactionService/TallyReactions',
             plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.SerializeToString,
             plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.reaction.v1.ReactionService/ErasePerson',
+            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.reaction.v1.ReactionService/EraseTarget',
+            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

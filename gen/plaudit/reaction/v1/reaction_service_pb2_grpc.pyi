@@ -92,6 +92,33 @@ class ReactionServiceStub:
 
     With targets: those, in request order. Without: all targets of all tenants, in pages.
     """
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.ErasePersonRequest, _reaction_service_pb2.ErasePersonResponse]
+    """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
+
+    Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
+    target changes in one step, with an event and exact counts, as if the person had cleared it. Also records of what
+    the person had taken back before are deleted. Rate limits of users do not apply.
+
+    Erases all that was answered before the first of these calls, and possibly later changes. It does not keep the
+    person from reacting: close the account first, or erase again afterwards.
+
+    Needs no `op_id`: a retry erases what is left, which may be nothing, and counts only that. Fails with
+    `UNAVAILABLE` where some of it is not done, or not known to be (`OUTCOME_UNKNOWN`); what was done stays done.
+    Another tenant than the caller's needs the scope `tenants` too, otherwise: `PERMISSION_DENIED`.
+    """
+    EraseTarget: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.EraseTargetRequest, _reaction_service_pb2.EraseTargetResponse]
+    """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
+
+    Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people
+    hold, in some seconds at most, in entries of bounded size with exact counts; everyone is told as if each had cleared
+    the target. The last call deletes the records, those of reactions taken back before too, once nobody holds
+    anything. What keeps that from happening is somebody who goes on reacting: refuse reactions to the target first.
+    The target's version stays, so later counts are still newer.
+
+    Needs no `op_id`: a retry, also one without its token, erases what is left, which may be nothing, and counts only
+    that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
+    with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
+    """
 
 @_typing.type_check_only
 class ReactionServiceAsyncStub(ReactionServiceStub):
@@ -156,6 +183,33 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
     With targets: those, in request order. Without: all targets of all tenants, in pages.
+    """
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.ErasePersonRequest, _reaction_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
+
+    Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
+    target changes in one step, with an event and exact counts, as if the person had cleared it. Also records of what
+    the person had taken back before are deleted. Rate limits of users do not apply.
+
+    Erases all that was answered before the first of these calls, and possibly later changes. It does not keep the
+    person from reacting: close the account first, or erase again afterwards.
+
+    Needs no `op_id`: a retry erases what is left, which may be nothing, and counts only that. Fails with
+    `UNAVAILABLE` where some of it is not done, or not known to be (`OUTCOME_UNKNOWN`); what was done stays done.
+    Another tenant than the caller's needs the scope `tenants` too, otherwise: `PERMISSION_DENIED`.
+    """
+    EraseTarget: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.EraseTargetRequest, _reaction_service_pb2.EraseTargetResponse]  # type: ignore[assignment]
+    """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
+
+    Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people
+    hold, in some seconds at most, in entries of bounded size with exact counts; everyone is told as if each had cleared
+    the target. The last call deletes the records, those of reactions taken back before too, once nobody holds
+    anything. What keeps that from happening is somebody who goes on reacting: refuse reactions to the target first.
+    The target's version stays, so later counts are still newer.
+
+    Needs no `op_id`: a retry, also one without its token, erases what is left, which may be nothing, and counts only
+    that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
+    with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
     """
 
 class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -272,6 +326,45 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
         With targets: those, in request order. Without: all targets of all tenants, in pages.
+        """
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _reaction_service_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reaction_service_pb2.ErasePersonResponse, _abc.Awaitable[_reaction_service_pb2.ErasePersonResponse]]:
+        """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
+
+        Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
+        target changes in one step, with an event and exact counts, as if the person had cleared it. Also records of what
+        the person had taken back before are deleted. Rate limits of users do not apply.
+
+        Erases all that was answered before the first of these calls, and possibly later changes. It does not keep the
+        person from reacting: close the account first, or erase again afterwards.
+
+        Needs no `op_id`: a retry erases what is left, which may be nothing, and counts only that. Fails with
+        `UNAVAILABLE` where some of it is not done, or not known to be (`OUTCOME_UNKNOWN`); what was done stays done.
+        Another tenant than the caller's needs the scope `tenants` too, otherwise: `PERMISSION_DENIED`.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseTarget(
+        self,
+        request: _reaction_service_pb2.EraseTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reaction_service_pb2.EraseTargetResponse, _abc.Awaitable[_reaction_service_pb2.EraseTargetResponse]]:
+        """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
+
+        Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people
+        hold, in some seconds at most, in entries of bounded size with exact counts; everyone is told as if each had cleared
+        the target. The last call deletes the records, those of reactions taken back before too, once nobody holds
+        anything. What keeps that from happening is somebody who goes on reacting: refuse reactions to the target first.
+        The target's version stays, so later counts are still newer.
+
+        Needs no `op_id`: a retry, also one without its token, erases what is left, which may be nothing, and counts only
+        that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
+        with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
         """
 
 def add_ReactionServiceServicer_to_server(servicer: ReactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

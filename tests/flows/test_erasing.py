@@ -1,0 +1,47 @@
+"""What people see of an erasure: on the screens of others, and on their own devices."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import grpc
+
+from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit_client import OwnUpdate, connect
+from tests.flows.people import person, target, until
+from tests.running import Stack
+
+
+async def test_an_erasure_is_on_the_screens_of_others_and_on_the_persons_own(shared_stack: Stack) -> None:
+    message, post = target(), target("posts")
+    async with AsyncExitStack() as opened:
+        enter = opened.enter_async_context
+        alice, bob = [
+            await enter(connect(shared_stack.ws_url, shared_stack.token(person(name)))) for name in ("alice", "bob")
+        ]
+        await alice.toggle(message, "👍")
+        await alice.toggle(post, "like")
+        before = await bob.toggle(message, "👍")
+        seen_by_bob, of_alice = await enter(bob.subscribe(message, post)), await enter(alice.own_updates())
+        channel = await enter(grpc.aio.insecure_channel(shared_stack.grpc_address))
+        stub: Any = pb_grpc.ReactionServiceStub(channel)
+        metadata = (("authorization", f"Bearer {shared_stack.service_token(scopes=('erase',))}"),)
+
+        answer = await stub.ErasePerson(pb.ErasePersonRequest(user=alice.user), metadata=metadata)
+        assert (answer.erased, answer.done) == (2, True)
+        seen = await until(seen_by_bob, lambda update: update.topic == message and update.version > before.version)
+        assert seen[-1].reactions == {"👍": 1}
+        taken: dict[str, frozenset[str]] = {}
+
+        def is_told(update: OwnUpdate) -> bool:
+            taken[update.target] = update.removed
+            return taken == {message: frozenset("👍"), post: frozenset("👍")}
+
+        await until(of_alice, is_told)
+
+        erased = await stub.EraseTarget(pb.EraseTargetRequest(target=message), metadata=metadata)
+        assert (erased.erased, erased.next_page_token) == (1, "")
+        last = await until(seen_by_bob, lambda update: update.topic == message and not update.reactions)
+        assert last[-1].version > seen[-1].version
