@@ -17,6 +17,7 @@ from gateway.listener import Listener
 from gateway.node import Node
 from gateway.port import listening
 from gateway.ports import Calls, Directory
+from gateway.reference.served import references
 from gateway.rest import Rest, application
 from gateway.servicer import NodeServicer
 from gateway.tables import read_tables
@@ -70,7 +71,7 @@ async def opened(
         node = Node(node_id, config, tables, mesh, directory, verifier, clock, secret=secret, spawn=tasks.start)
         directory.on_fenced(node.fenced)
         rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
-        app = application(rest, config, *logins)
+        app = application(rest, config, *logins, *references(tables, contracts))
         await stack.enter_async_context(background(node.keep_time()))
         listener = await stack.enter_async_context(
             listening(

@@ -26,10 +26,10 @@ def dev_login(minter: Minter, hosts: frozenset[str], body_timeout: float) -> web
 
     async def login(request: web.Request) -> web.StreamResponse:
         if (request.url.host or "").lower() not in hosts:
-            return http_error(400, "BAD_HOST", "tokens are given at the names of this machine only")
+            return http_error("BAD_HOST", "tokens are given at the names of this machine only")
         # JSON makes browsers ask first before a page of another origin may send it.
         if request.content_type != "application/json":
-            return http_error(415, "UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
+            return http_error("UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
         try:
             user = msgspec.json.decode(await body_of(request, body_timeout), type=_Login).user
         except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import grpc
 import msgspec
@@ -31,16 +32,33 @@ _HTTP = {
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
 }
-_CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND,
-    405: grpc.StatusCode.UNIMPLEMENTED,
-    408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
-    415: grpc.StatusCode.INVALID_ARGUMENT,
-    417: grpc.StatusCode.INVALID_ARGUMENT,
-    503: grpc.StatusCode.UNAVAILABLE,
+
+
+class HttpFailure(NamedTuple):
+    """A status, the code that belongs to it, and what it means."""
+
+    status: int
+    code: grpc.StatusCode
+    meaning: str
+
+
+_BAD = grpc.StatusCode.INVALID_ARGUMENT
+HTTP_FAILURES: Mapping[str, HttpFailure] = {
+    "BAD_PATH": HttpFailure(400, _BAD, "The path is not UTF-8."),
+    "BAD_HOST": HttpFailure(400, _BAD, "The Host header does not name this server."),
+    "BODY_INCOMPLETE": HttpFailure(400, _BAD, "The body broke off."),
+    "HEAD_TOO_LARGE": HttpFailure(431, _BAD, "The head of the request, with its path, is too large."),
+    "TOO_MANY_FIELDS": HttpFailure(431, _BAD, "The request has too many header fields."),
+    "BAD_ORIGIN": HttpFailure(403, grpc.StatusCode.PERMISSION_DENIED, "Pages of this origin may not call this server."),
+    "METHOD_NOT_ALLOWED": HttpFailure(405, grpc.StatusCode.UNIMPLEMENTED, "The path does not have this method."),
+    "BODY_TOO_SLOW": HttpFailure(408, grpc.StatusCode.DEADLINE_EXCEEDED, "The body did not come in time."),
+    "BODY_TOO_LARGE": HttpFailure(413, _BAD, "The body is too large."),
+    "UNSUPPORTED_MEDIA_TYPE": HttpFailure(415, _BAD, "A body is `application/json` in UTF-8."),
+    "UNSUPPORTED_ENCODING": HttpFailure(415, _BAD, "A body is not compressed."),
+}
+"""What only HTTP knows of, by reason."""
+_CODES = {http: code for code, http in reversed(_HTTP.items())} | {
+    failure.status: failure.code for failure in HTTP_FAILURES.values()
 }
 _write = writer_of(status_pb2.Status.DESCRIPTOR)
 
@@ -58,7 +76,7 @@ def error_response(status: status_pb2.Status, http: int | None = None) -> web.Re
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    http = http or _HTTP.get(error.code, 500)
+    http = http or http_of(error.code)
     if http == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return json_response(_write(status), status=http, headers=headers)
@@ -69,9 +87,20 @@ def failure(error: Exception) -> web.Response:
     return error_response(status_of(error, ERRORS))
 
 
-def http_error(http: int, reason: str, message: str) -> web.Response:
-    """The answer for what only HTTP knows of: methods, types, sizes."""
-    return error_response(make_status(_CODES.get(http, grpc.StatusCode.INVALID_ARGUMENT), reason, message), http)
+def http_error(reason: str, message: str) -> web.Response:
+    """The answer for one of `HTTP_FAILURES`."""
+    failure = HTTP_FAILURES[reason]
+    return error_response(make_status(failure.code, reason, message), failure.status)
+
+
+def refused(http: int, reason: str, message: str) -> web.Response:
+    """The answer for what the request's head is refused with, before anything knows which call it is."""
+    return error_response(make_status(_CODES.get(http, _BAD), reason, message), http)
+
+
+def http_of(code: grpc.StatusCode) -> int:
+    """The status that belongs to a gRPC code."""
+    return _HTTP.get(code, 500)
 
 
 async def body_of(request: web.Request, seconds: float) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-_VARIABLE = re.compile(r"\{(?P<name>[a-z0-9_]+(?:\.[a-z0-9_]+)*)(?:=(?P<template>[^{}]+))?\}")
+VARIABLE = re.compile(r"\{(?P<name>[a-z0-9_]+(?:\.[a-z0-9_]+)*)(?:=(?P<template>[^{}]+))?\}")
 _SEGMENTS = {"*": r"[^/]+", "**": r".*"}
 
 
@@ -41,13 +41,13 @@ def parse_template(text: str) -> PathTemplate:
     variables: list[str] = []
     pattern = ""
     at = 0
-    for variable in _VARIABLE.finditer(text):
+    for variable in VARIABLE.finditer(text):
         pattern += _compile_segments(text[at : variable.start()])
         pattern += f"({_compile_segments(variable['template'] or '*')})"
         variables.append(variable["name"])
         at = variable.end()
     pattern += _compile_segments(text[at:])
-    plain = _VARIABLE.sub(lambda found: found["template"] or "*", text)
+    plain = VARIABLE.sub(lambda found: found["template"] or "*", text)
     if "{" in plain or "}" in plain or len(set(variables)) != len(variables):
         raise ValueError(f"the path {text!r} is not a template")
     rank = tuple({"*": 1, "**": 2}.get(segment.partition(":")[0], 0) for segment in plain.split("/"))

@@ -13,7 +13,7 @@ from gateway.config import Config
 from gateway.errors import NoRoute
 from gateway.handshake import FOREIGN, HandshakeError, check_host, is_origin_allowed
 from gateway.httprequest import read_request
-from gateway.httpstatus import body_of, failure, http_error, json_response
+from gateway.httpstatus import body_of, failure, http_error, json_response, refused
 from gateway.jsonwrite import writer_of
 from gateway.pages import Pages
 from gateway.ports import Calls
@@ -56,12 +56,12 @@ class Rest:
                 (route, variables) for route in self._routes if (variables := route.template.match(path)) is not None
             ]
         except UnicodeDecodeError:
-            return http_error(400, "BAD_PATH", "the path is not UTF-8")
+            return http_error("BAD_PATH", "the path is not UTF-8")
         for route, variables in found:
             if route.verb == request.method:
                 return await self._call(request, route, dict(variables), query)
         if found:
-            response = http_error(405, "METHOD_NOT_ALLOWED", f"{request.method} is not served here")
+            response = http_error("METHOD_NOT_ALLOWED", f"{request.method} is not served here")
             response.headers["Allow"] = ", ".join(sorted({route.verb for route, _ in found}))
             return response
         page = self._pages.find(request) if self._pages is not None else None
@@ -76,9 +76,9 @@ class Rest:
             tenant, user = self._authenticate(request)
         if request.body_exists:
             if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
-                return http_error(415, "UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
+                return http_error("UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-                return http_error(415, "UNSUPPORTED_ENCODING", "a body is not compressed")
+                return http_error("UNSUPPORTED_ENCODING", "a body is not compressed")
         message = read_request(route, variables, query, await body_of(request, self._config.body_timeout))
         key = user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) if rpc.route_by else ""
         timeout = self._config.call_timeout
@@ -126,7 +126,7 @@ def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Applicat
             web.get("/readyz", rest.readyz),
             *([web.get("/metrics", rest.metrics)] if config.metrics else []),
             *more,
-            web.route("*", "/{path:.*}", rest.answer),
+            web.route("*", "/{path:(?s:.*)}", rest.answer),
         ]
     )
     return app
@@ -137,16 +137,16 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return http_error(413, "BODY_TOO_LARGE", "the body is too large")
+        return http_error("BODY_TOO_LARGE", "the body is too large")
     except ConnectionError:
         log.info("client left before its request was complete", method=request.method)
-        return http_error(400, "BODY_INCOMPLETE", "the body did not come")  # the client has gone
+        return http_error("BODY_INCOMPLETE", "the body did not come")  # the client has gone
     except web.HTTPRequestTimeout:
-        response = http_error(408, "BODY_TOO_SLOW", "the body did not come in time")
+        response = http_error("BODY_TOO_SLOW", "the body did not come in time")
         response.force_close()
         return response
     except web.HTTPException as error:
-        return http_error(error.status, "HTTP", error.reason)
+        return refused(error.status, "HTTP", error.reason)
     except (Problem, RemoteError) as error:
         return failure(error)
     except Exception as error:
@@ -166,7 +166,7 @@ def _own_host(allowed: frozenset[str]) -> Middleware:
         try:
             check_host(version, request.headers.getall("Host", []), allowed)
         except HandshakeError as error:
-            return http_error(error.answer.status, error.answer.reason, error.answer.message)
+            return refused(error.answer.status, error.answer.reason, error.answer.message)
         return await handler(request)
 
     return own_host
@@ -178,7 +178,7 @@ def _cross_origin(config: Config) -> Middleware:
         origins = request.headers.getall("Origin", [])
         allowed = bool(origins) and is_origin_allowed(origins, request.host, config.socket.origins)
         if origins and not allowed:
-            return http_error(403, "BAD_ORIGIN", FOREIGN)
+            return http_error("BAD_ORIGIN", FOREIGN)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response: web.StreamResponse = web.Response(status=204)
             response.headers["Access-Control-Allow-Methods"] = _VERBS

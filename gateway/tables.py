@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -51,6 +51,10 @@ class Rpc:
     """Whether it can be called without a token."""
     request: Descriptor
     response: Descriptor
+    is_read: bool = False
+    """Whether it changes nothing."""
+    is_idempotent: bool = False
+    """Whether calling it twice is calling it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Route:
     body: str
     """`*`: the body is the request; a field name: the body is that field; empty: there is no body."""
     rpc: Rpc
+    number: int = 0
+    """Its place among the bindings of the rpc."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +153,21 @@ def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) ->
         field = request.fields_by_name.get(rule.route_by)
         if field is None or field.type != field.TYPE_STRING or field.is_repeated:
             raise ContractError(f"{name}: route_by {rule.route_by!r} is not a string field of the request")
-    return Rpc(name, rule.type, rule.route_by, access == options_pb2.ACCESS_PUBLIC, request, response)
+    level = method.options.idempotency_level
+    return Rpc(
+        name,
+        rule.type,
+        rule.route_by,
+        access == options_pb2.ACCESS_PUBLIC,
+        request,
+        response,
+        is_read=level == MethodOptions.NO_SIDE_EFFECTS,
+        is_idempotent=level == MethodOptions.IDEMPOTENT,
+    )
 
 
 def _read_routes(rpc: Rpc, rule: http_pb2.HttpRule) -> Iterable[Route]:
-    for binding in (rule, *rule.additional_bindings):
+    for number, binding in enumerate((rule, *rule.additional_bindings)):
         pattern = binding.WhichOneof("pattern")
         if pattern is None:
             continue
@@ -169,7 +185,7 @@ def _read_routes(rpc: Rpc, rule: http_pb2.HttpRule) -> Iterable[Route]:
             body = rpc.request.fields_by_name.get(binding.body)
             if body is None or body.message_type is None or body.is_repeated:
                 raise ContractError(f"{rpc.method}: the body {binding.body!r} is not a message of the request")
-        yield Route(verb.upper(), template, binding.body, rpc)
+        yield Route(verb.upper(), template, binding.body, rpc, number)
 
 
 def _check_field(rpc: Rpc, path: str) -> None:

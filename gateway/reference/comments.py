@@ -1,0 +1,140 @@
+"""The comments of the contracts, and what can be read from them: summaries, examples, how a call fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+    ServiceDescriptorProto,
+)
+from google.protobuf.message import Message
+
+_EXAMPLE = re.compile(r"[Ff]or example `(?P<example>[^`]+)`")
+_CAPITALS = re.compile(r"`(?P<name>[A-Z][A-Z_]+[A-Z])`")
+_SENTENCE = re.compile(r"(?P<first>.+?\.)(?:\s|$)", re.DOTALL)
+_OF_CHANGES = ("All changes ", "Every change ")
+# Field numbers in descriptor.proto, which the paths of comments are made of.
+_PACKAGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One way a call fails: the gRPC code, and the reason within it."""
+
+    code: grpc.StatusCode
+    reason: str
+
+
+class Comments:
+    """The comments of contracts, by full name; "" where there is none."""
+
+    def __init__(self, contracts: Sequence[FileDescriptorSet]) -> None:
+        self._texts: dict[str, str] = {}
+        for image in contracts:
+            for file in image.file:
+                self._texts.update(_texts(file))
+
+    def of(self, full_name: str) -> str:
+        """The comment of a package, service, method, message, field, enum or enum value; paragraphs as Markdown."""
+        return self._texts.get(full_name, "")
+
+    def summary(self, full_name: str) -> str:
+        """Its first sentence, without the stop."""
+        found = _SENTENCE.match(self.of(full_name))
+        return (found["first"] if found else self.of(full_name)).rstrip(".")
+
+    def rest(self, full_name: str) -> str:
+        """What follows the first sentence."""
+        found = _SENTENCE.match(self.of(full_name))
+        return self.of(full_name)[found.end() :].strip() if found else ""
+
+    def example(self, full_name: str) -> str | None:
+        """The value that the comment calls an example."""
+        found = _EXAMPLE.search(self.of(full_name))
+        return found["example"] if found else None
+
+    def failures(self, full_name: str) -> Sequence[Failure]:
+        """How a call of a method or a frame fails, as its own comment says it."""
+        return read_failures(self.of(full_name))
+
+    def failures_of_call(self, method: str, is_change: bool) -> Sequence[Failure]:
+        """The same with what the comment of the service says of all its methods; `method` as a full name.
+
+        A paragraph that begins with `All changes` is about methods that change something.
+        """
+        service = self.of(method.rpartition(".")[0])
+        paragraphs = [
+            paragraph for paragraph in service.split("\n\n") if is_change or not paragraph.startswith(_OF_CHANGES)
+        ]
+        found = (*self.failures(method), *(failure for text in paragraphs for failure in read_failures(text)))
+        return tuple(dict.fromkeys(found))
+
+
+def read_failures(text: str) -> Sequence[Failure]:
+    """The failures that a text names: a code such as `ABORTED`, followed by the reasons within it."""
+    failures = []
+    code: grpc.StatusCode | None = None
+    bare = False
+    for found in _CAPITALS.finditer(text):
+        name = found["name"]
+        if name in grpc.StatusCode.__members__:
+            if bare and code is not None:
+                failures.append(Failure(code, ""))
+            code = grpc.StatusCode[name]
+            bare = code is not grpc.StatusCode.OK
+        elif code is not None:
+            failures.append(Failure(code, name))
+            bare = False
+    if bare and code is not None:
+        failures.append(Failure(code, ""))
+    return tuple(dict.fromkeys(failures))
+
+
+def _texts(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    names = dict(_names(file))
+    for location in file.source_code_info.location:
+        name = names.get(tuple(location.path))
+        if name is not None and location.leading_comments:
+            yield name, _paragraphs(location.leading_comments)
+
+
+def _paragraphs(comment: str) -> str:
+    # Lists keep their lines; everything else is one line a paragraph.
+    lines = [line.removeprefix(" ").rstrip() for line in comment.strip("\n").split("\n")]
+    blocks = "\n".join(lines).strip().split("\n\n")
+    return "\n\n".join(block if block.lstrip().startswith("- ") else " ".join(block.split()) for block in blocks)
+
+
+def _names(file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Where each thing of a file is, as `source_code_info` writes it, and its full name."""
+    yield (_PACKAGE,), file.package
+    yield from _inside(file, file.package, ())
+
+
+def _inside(parent: Any, scope: str, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
+    for number, member in _members(type(parent)):
+        for index, child in enumerate(getattr(parent, member)):
+            name, at = f"{scope}.{child.name}", (*path, number, index)
+            yield at, name
+            yield from _inside(child, name, at)
+
+
+_MEMBERS: Mapping[type[Message], Sequence[str]] = {
+    FileDescriptorProto: ("message_type", "enum_type", "service"),
+    DescriptorProto: ("field", "nested_type", "enum_type", "oneof_decl"),
+    EnumDescriptorProto: ("value",),
+    ServiceDescriptorProto: ("method",),
+}
+
+
+def _members(kind: type[Message]) -> Iterable[tuple[int, str]]:
+    """The fields of a descriptor's own message that have comments, with their numbers."""
+    return ((kind.DESCRIPTOR.fields_by_name[name].number, name) for name in _MEMBERS.get(kind, ()))

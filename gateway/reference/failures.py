@@ -1,0 +1,45 @@
+"""How calls over HTTP fail: the statuses of a route, each with its reasons."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from gateway.errors import ERRORS
+from gateway.httpstatus import HTTP_FAILURES, http_of
+from gateway.reference.comments import Failure
+from kit.errors import KIT_ERRORS
+
+_OF_BODIES = ("BODY_", "UNSUPPORTED_")
+"""How the reasons begin that only a request with a body is answered with."""
+_OF_METHODS = 405
+"""What no method that is in the document is answered with."""
+
+
+def statuses_of(stated: Iterable[Failure], *, has_body: bool, is_public: bool) -> Mapping[int, Mapping[str, str]]:
+    """What a route can be answered with beside 200: reasons and their meanings by status, in order.
+
+    `stated`: what the contract says of the rpc.
+    """
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for kind, (code, reason) in KIT_ERRORS.items():
+        if is_public and http_of(code) in (401, 403):
+            continue
+        found[http_of(code)][reason] = _meaning(kind)
+    for reason, failure in HTTP_FAILURES.items():
+        if failure.status != _OF_METHODS and (has_body or not reason.startswith(_OF_BODIES)):
+            found[failure.status][reason] = failure.meaning
+    for code, reason in ERRORS.values():
+        if reason == "DRAINING":
+            found[http_of(code)].setdefault(reason, "The node is going away.")
+    for one in stated:
+        found[http_of(one.code)].setdefault(one.reason or one.code.name, "")
+    found[500]["INTERNAL"] = "A fault of the server. Nothing more is said of it."
+    return {status: found[status] for status in sorted(found)}
+
+
+def _meaning(kind: type[Exception]) -> str:
+    if kind is TimeoutError:
+        return "There was no answer in time."
+    return inspect.cleandoc(kind.__doc__ or "")

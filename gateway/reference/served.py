@@ -1,0 +1,43 @@
+"""The documents at `/openapi.json` and `/asyncapi.json`, made once, at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from gateway.reference.openapi import openapi
+from gateway.tables import Tables, installed_contracts
+
+
+def references(tables: Tables, contracts: Sequence[FileDescriptorSet] = ()) -> list[web.RouteDef]:
+    """Routes of the documents, which are for everyone; without `contracts` of those installed."""
+    read = contracts or (installed_contracts(),)
+    return [_route("/openapi.json", openapi(tables, read, program_version()))]
+
+
+def program_version() -> str:
+    """The version of this program; where it runs from a folder that is not installed, `0`."""
+    try:
+        return version("plaudit")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _route(path: str, document: dict[str, Any]) -> web.RouteDef:
+    body = msgspec.json.encode(document)
+    etag = sha256(body).hexdigest()[:16]
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "ETag": f'"{etag}"'}
+
+    async def answer(request: web.Request) -> web.Response:
+        known = request.if_none_match or ()
+        if any(tag.value in (etag, "*") for tag in known):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    return web.get(path, answer)
