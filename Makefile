@@ -6,36 +6,40 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help run engines mesh test faults soak simulate gen check fix bench load clean
+.PHONY: help run engines mesh test faults soak simulate gen check fix bench load packages compatibility clean
 
 help: ## show this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/run: pyproject.toml
+PROJECTS := gen client .
+EDITABLE := $(PROJECTS:%=--editable ./%)
+DIST ?= dist
+
+$(VENV)/run: pyproject.toml gen/pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Plaudit needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make run PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)
 	@touch $@
 
-$(VENV)/dev: pyproject.toml $(VENV)/run
+$(VENV)/dev: pyproject.toml gen/pyproject.toml client/pyproject.toml $(VENV)/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev $(EDITABLE)
 	@touch $@
 
 $(VENV)/bench: pyproject.toml $(VENV)/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-gen/plaudit.protoset:
+gen/plaudit/plaudit.protoset:
 	$(MAKE) gen
 
-run: $(VENV)/run gen/plaudit.protoset ## start everything in one process, no servers, data in ./data
+run: $(VENV)/run gen/plaudit/plaudit.protoset ## start everything in one process, no servers, data in ./data
 	@exec $(BIN)/plaudit up --demo
 
 engines: $(VENV)/dev ## get and start Redis, Cassandra, Kafka and the others; ARGS=down stops them
 	$(BIN)/python -m engines $(or $(ARGS),up)
 
-mesh: $(VENV)/dev gen/plaudit.protoset ## start two of everything on real engines behind Envoy, on this machine
+mesh: $(VENV)/dev gen/plaudit/plaudit.protoset ## start two of everything on real engines behind Envoy, on this machine
 	@exec $(BIN)/plaudit mesh $(ARGS)
 
 test: $(VENV)/dev ## install what tests need and run the whole suite
@@ -61,6 +65,12 @@ check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make 
 	$(BIN)/lint-imports
 	$(BIN)/python proto/check.py --against $(BREAKING_AGAINST)
 
+packages: $(VENV)/dev ## build plaudit-proto, plaudit-client and the server into dist/, each as sdist and wheel
+	for project in $(PROJECTS); do $(BIN)/python -m build --no-isolation --outdir $(DIST) $$project || exit 1; done
+
+compatibility: $(VENV)/dev ## use the packages with the lowest and the newest versions of what they need
+	$(BIN)/python -m tests.packages
+
 fix: $(VENV)/dev ## mend what can be mended without thought
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -74,4 +84,4 @@ load: $(VENV)/bench ## ghz against a stack, then an exact count
 	$(BIN)/python -m bench.load $(ARGS)
 
 clean: ## remove what was installed and built (data/ stays)
-	rm -rf $(VENV) bench/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) bench/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist *.egg-info gen/*.egg-info client/*.egg-info

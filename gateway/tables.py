@@ -83,8 +83,8 @@ class Tables:
 
 
 def installed_contracts() -> FileDescriptorSet:
-    """The contracts this process was built with: `plaudit.protoset` beside the generated code."""
-    path = Path(options_pb2.__file__).parents[3] / "plaudit.protoset"
+    """The contracts this process was built with: `plaudit.protoset` of the generated code."""
+    path = Path(options_pb2.__file__).parents[2] / "plaudit.protoset"
     return FileDescriptorSet.FromString(path.read_bytes())
 
 

@@ -26,7 +26,7 @@ def fresh(scratch: Path) -> bool:
     """Whether gen/ is exactly what the contracts generate."""
     generate(scratch)
     new = {path.relative_to(scratch) for path in scratch.rglob("*") if path.is_file()}
-    old = {path.relative_to(ROOT / "gen") for path in (ROOT / "gen").rglob("*") if path.is_file()}
+    old = {path.relative_to(ROOT / "gen") for path in (ROOT / "gen" / "plaudit").rglob("*") if path.is_file()}
     old = {path for path in old if "__pycache__" not in path.parts}
     wrong = sorted(new ^ old) + [
         name for name in sorted(new & old) if not filecmp.cmp(scratch / name, ROOT / "gen" / name, shallow=False)
@@ -46,10 +46,10 @@ def main() -> int:
         scratch = Path(folder)
         (scratch / "gen").mkdir()
         ok &= fresh(scratch / "gen")
-        now = "gen/plaudit.protoset#format=binpb"
+        now = "gen/plaudit/plaudit.protoset#format=binpb"
         ok &= run("buf lint", BUF, "lint", now, "--path", "plaudit")
         before = subprocess.run(
-            ["git", "show", f"{against}:gen/plaudit.protoset"], cwd=ROOT, capture_output=True, check=False
+            ["git", "show", f"{against}:gen/plaudit/plaudit.protoset"], cwd=ROOT, capture_output=True, check=False
         )
         if before.returncode == 0:
             (scratch / "before.protoset").write_bytes(before.stdout)

@@ -36,40 +36,54 @@ def validate_image(into: Path) -> Path:
 def generate(out: Path) -> None:
     """Writes everything under `out`; raises SystemExit with protoc's code where a contract does not compile."""
     sources = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
+    package = out / "plaudit"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "py.typed").touch()
+    protoset = package / "plaudit.protoset"
     with tempfile.TemporaryDirectory() as scratch:
         image = validate_image(Path(scratch))
-        includes = [f"--proto_path={path}" for path in (PROTO, GOOGLEAPIS, WELL_KNOWN)]
-        plugins = [f"--plugin=protoc-gen-{name}={SCRIPTS / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")]
-        shared = [*includes, f"--descriptor_set_in={image}"]
-        code = protoc.main(
-            [
-                "protoc",
-                *shared,
-                *plugins,
-                f"--python_out={out}",
-                f"--grpc_python_out={out}",
-                f"--mypy_out=quiet:{out}",
-                f"--mypy_grpc_out=quiet:{out}",
-                *sources,
-                VALIDATE,
-            ]
-        ) or protoc.main(
-            [
-                "protoc",
-                *shared,
-                "--include_imports",
-                "--include_source_info",
-                f"--descriptor_set_out={out / 'plaudit.protoset'}",
-                *sources,
-            ]
+        run_protoc(
+            *(f"--proto_path={path}" for path in (PROTO, GOOGLEAPIS, WELL_KNOWN)),
+            f"--descriptor_set_in={image}",
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={protoset}",
+            *sources,
         )
-    if code:
+        stubs = Path(scratch, "stubs.binpb")
+        stubs.write_bytes(without_import(VALIDATE, protoset.read_bytes()))
+        run_protoc(
+            f"--descriptor_set_in={stubs}",
+            *(f"--plugin=protoc-gen-{name}={SCRIPTS / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")),
+            f"--python_out={out}",
+            f"--grpc_python_out={out}",
+            f"--mypy_out=quiet:{out}",
+            f"--mypy_grpc_out=quiet:{out}",
+            *sources,
+        )
+
+
+def without_import(name: str, protoset: bytes) -> bytes:
+    """The protoset with no file importing `name`, of which only options are used; these stay, as bytes.
+
+    Python code generated from it does not import the module of `name`. Several distributions have a module
+    `buf.validate` of their own, and the pool of descriptors takes only one `buf/validate/validate.proto`.
+    """
+    files = FileDescriptorSet.FromString(protoset)
+    for file in files.file:
+        if name in file.dependency:
+            file.dependency.remove(name)
+    return files.SerializeToString()
+
+
+def run_protoc(*arguments: str) -> None:
+    """Raises SystemExit with its code where protoc fails."""
+    if code := protoc.main(["protoc", *arguments]):
         raise SystemExit(code)
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen"
-    for stale in ("plaudit", "buf"):
-        shutil.rmtree(target / stale, ignore_errors=True)
+    shutil.rmtree(target / "plaudit", ignore_errors=True)
     target.mkdir(exist_ok=True)
     generate(target)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.building import PROJECTS, build
 from tests.engines import fixture_engines
 from tests.running import Stack
 
@@ -30,3 +31,9 @@ def fixture_shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """One stack for all tests that only talk to it; use targets and users of your own."""
     with Stack(tmp_path_factory.mktemp("stack") / "data") as stack:
         yield stack
+
+
+@pytest.fixture(name="packages", scope="session")
+def fixture_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels of this repository, by the names of their projects."""
+    return build(PROJECTS, tmp_path_factory.mktemp("packages"))

@@ -47,7 +47,7 @@ class Mesh:
             self.address,
             [
                 f"--cacert={self.ca}",
-                "--protoset=gen/plaudit.protoset",
+                "--protoset=gen/plaudit/plaudit.protoset",
                 f"--call={ghz.TOGGLE}",
                 f"--concurrency={callers}",
                 f"--duration={seconds}s",
@@ -132,7 +132,7 @@ def _warm_up(running_mesh: Mesh, setup: Setup) -> None:
 def _bare_echo(setup: Setup) -> str:
     """How fast the machine is just now: calls to a bare grpc.aio server, the mesh beside it at rest."""
     with echo_server() as (_, address):
-        options = ["--protoset=gen/plaudit.protoset", f"--call={ghz.TOGGLE}", "--concurrency=50", "--data={}"]
+        options = ["--protoset=gen/plaudit/plaudit.protoset", f"--call={ghz.TOGGLE}", "--concurrency=50", "--data={}"]
         report = ghz.run(address, [*options, f"--duration={setup.pick(2, 5, 10)}s"])
     return f"a bare unary echo just then: {report['rps']:,.0f} calls/s"
 

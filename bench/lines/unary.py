@@ -47,7 +47,7 @@ def beside_echo(setup: Setup) -> list[Line]:
 
 def _options(seconds: float, token: str, prefix: str) -> list[str]:
     return [
-        "--protoset=gen/plaudit.protoset",
+        "--protoset=gen/plaudit/plaudit.protoset",
         f"--call={ghz.TOGGLE}",
         f"--concurrency={IN_FLIGHT}",
         f"--duration={seconds}s",

@@ -26,7 +26,7 @@ VARIABLE = re.compile(r"\{([a-z_.]+)(?:=([^}]*))?\}")
 def _files() -> list[FileDescriptor]:
     names = [
         file.name
-        for file in FileDescriptorSet.FromString((ROOT / "gen" / "plaudit.protoset").read_bytes()).file
+        for file in FileDescriptorSet.FromString((ROOT / "gen" / "plaudit" / "plaudit.protoset").read_bytes()).file
         if file.name.startswith("plaudit/")
     ]
     for name in names:

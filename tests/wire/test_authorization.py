@@ -47,7 +47,7 @@ NOBODYS = "plaudit.test.v1.UndescribedService"
 def _services() -> list[ServiceDescriptor]:
     """Every service of the contracts, from the protoset; importing a file's stubs puts it into the pool."""
     found = []
-    for file in FileDescriptorSet.FromString((ROOT / "gen" / "plaudit.protoset").read_bytes()).file:
+    for file in FileDescriptorSet.FromString((ROOT / "gen" / "plaudit" / "plaudit.protoset").read_bytes()).file:
         if file.name.startswith("plaudit/"):
             import_module(file.name.removesuffix(".proto").replace("/", ".") + "_pb2")
             found += [Default().FindServiceByName(f"{file.package}.{service.name}") for service in file.service]

@@ -37,4 +37,4 @@ def test_the_build_sees_all_that_the_wheel_is_made_of_and_nothing_else() -> None
     assert ignore[1] == "*"
     assert all((ROOT / name).exists() for name in kept)
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench", "engines", "deploy"}
-    assert packages | {"gen", "client", "web", "pyproject.toml", "setup.py", "README.md", "LICENSE"} == kept
+    assert packages | {"gen", "client", "web", "pyproject.toml", "README.md", "LICENSE"} == kept

@@ -21,7 +21,7 @@ def compile_proto(folder: Path, name: str, source: str, *, python: bool = False)
     includes = [folder, ROOT / "proto", googleapis, Path(str(files("grpc_tools"))) / "_proto"]
     # validate.proto is only in the installed set.
     options = [
-        f"--descriptor_set_in={ROOT / 'gen' / 'plaudit.protoset'}",
+        f"--descriptor_set_in={ROOT / 'gen' / 'plaudit' / 'plaudit.protoset'}",
         *(f"--proto_path={path}" for path in includes),
     ]
     command = ["protoc", *options, "--include_imports", f"--descriptor_set_out={image}", name]

@@ -22,13 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/counter/v1/counter_service.proto\x12\x12plaudit.counter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1cplaudit/type/v1/counts.proto\"o\n\x18GetReactionCountsRequest\x12\x35\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x1c\n\x0bmin_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"_\n\x19GetReactionCountsResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x31\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCount\"m\n\x10GetCountsRequest\x12\x1c\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x1f\n\x0cmin_versions\x18\x02 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x1a\n\x07tenants\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"B\n\x11GetCountsResponse\x12-\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCounts\"2\n\x12WatchCountsRequest\x12\x1c\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"D\n\x13WatchCountsResponse\x12-\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCounts\"\x81\x01\n\x0eRebuildRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x1a\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12#\n\npartitions\x18\x03 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\x90N\"\x04\x1a\x02(\x00\"3\n\x0fRebuildResponse\x12\x0f\n\x07targets\x18\x01 \x01(\x03\x12\x0f\n\x07\x64rifted\x18\x02 \x01(\x03\x32\xde\x04\n\x0e\x43ounterService\x12\xe0\x01\n\x11GetReactionCounts\x12,.plaudit.counter.v1.GetReactionCountsRequest\x1a-.plaudit.counter.v1.GetReactionCountsResponse\"n\x90\x02\x01\xaa\xed\x18\x17\n\rget_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x46\x12\"/api/{target=messages/*}/reactionsZ \x12\x1e/api/v1/{target=*/*}/reactions\x12\x97\x01\n\tGetCounts\x12$.plaudit.counter.v1.GetCountsRequest\x1a%.plaudit.counter.v1.GetCountsResponse\"=\x90\x02\x01\xaa\xed\x18\x12\n\nget_counts\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/v1/reactions/counts\x12i\n\x0bWatchCounts\x12&.plaudit.counter.v1.WatchCountsRequest\x1a\'.plaudit.counter.v1.WatchCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x02\x30\x01\x12\x64\n\x07Rebuild\x12\".plaudit.counter.v1.RebuildRequest\x1a#.plaudit.counter.v1.RebuildResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/counter/v1/counter_service.proto\x12\x12plaudit.counter.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1cplaudit/type/v1/counts.proto\"\x83\x01\n\x18GetReactionCountsRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12(\n\x0bmin_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\nminVersion\"s\n\x19GetReactionCountsResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\x8c\x01\n\x10GetCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\x12,\n\x0cmin_versions\x18\x02 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0bminVersions\x12#\n\x07tenants\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\"J\n\x11GetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\";\n\x12WatchCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\"L\n\x13WatchCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\x9e\x01\n\x0eRebuildRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12/\n\npartitions\x18\x03 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\x90N\"\x04\x1a\x02(\x00R\npartitions\"E\n\x0fRebuildResponse\x12\x18\n\x07targets\x18\x01 \x01(\x03R\x07targets\x12\x18\n\x07\x64rifted\x18\x02 \x01(\x03R\x07\x64rifted2\xde\x04\n\x0e\x43ounterService\x12\xe0\x01\n\x11GetReactionCounts\x12,.plaudit.counter.v1.GetReactionCountsRequest\x1a-.plaudit.counter.v1.GetReactionCountsResponse\"n\x90\x02\x01\xaa\xed\x18\x17\n\rget_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x46\x12\"/api/{target=messages/*}/reactionsZ \x12\x1e/api/v1/{target=*/*}/reactions\x12\x97\x01\n\tGetCounts\x12$.plaudit.counter.v1.GetCountsRequest\x1a%.plaudit.counter.v1.GetCountsResponse\"=\x90\x02\x01\xaa\xed\x18\x12\n\nget_counts\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/v1/reactions/counts\x12i\n\x0bWatchCounts\x12&.plaudit.counter.v1.WatchCountsRequest\x1a\'.plaudit.counter.v1.WatchCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x02\x30\x01\x12\x64\n\x07Rebuild\x12\".plaudit.counter.v1.RebuildRequest\x1a#.plaudit.counter.v1.RebuildResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,22 +60,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTERSERVICE'].methods_by_name['WatchCounts']._serialized_options = b'\220\002\001\260\355\030\002'
   _globals['_COUNTERSERVICE'].methods_by_name['Rebuild']._loaded_options = None
   _globals['_COUNTERSERVICE'].methods_by_name['Rebuild']._serialized_options = b'\220\002\002\260\355\030\003\312\355\030\005audit'
-  _globals['_GETREACTIONCOUNTSREQUEST']._serialized_start=184
-  _globals['_GETREACTIONCOUNTSREQUEST']._serialized_end=295
-  _globals['_GETREACTIONCOUNTSRESPONSE']._serialized_start=297
-  _globals['_GETREACTIONCOUNTSRESPONSE']._serialized_end=392
-  _globals['_GETCOUNTSREQUEST']._serialized_start=394
-  _globals['_GETCOUNTSREQUEST']._serialized_end=503
-  _globals['_GETCOUNTSRESPONSE']._serialized_start=505
-  _globals['_GETCOUNTSRESPONSE']._serialized_end=571
-  _globals['_WATCHCOUNTSREQUEST']._serialized_start=573
-  _globals['_WATCHCOUNTSREQUEST']._serialized_end=623
-  _globals['_WATCHCOUNTSRESPONSE']._serialized_start=625
-  _globals['_WATCHCOUNTSRESPONSE']._serialized_end=693
-  _globals['_REBUILDREQUEST']._serialized_start=696
-  _globals['_REBUILDREQUEST']._serialized_end=825
-  _globals['_REBUILDRESPONSE']._serialized_start=827
-  _globals['_REBUILDRESPONSE']._serialized_end=878
-  _globals['_COUNTERSERVICE']._serialized_start=881
-  _globals['_COUNTERSERVICE']._serialized_end=1487
+  _globals['_GETREACTIONCOUNTSREQUEST']._serialized_start=156
+  _globals['_GETREACTIONCOUNTSREQUEST']._serialized_end=287
+  _globals['_GETREACTIONCOUNTSRESPONSE']._serialized_start=289
+  _globals['_GETREACTIONCOUNTSRESPONSE']._serialized_end=404
+  _globals['_GETCOUNTSREQUEST']._serialized_start=407
+  _globals['_GETCOUNTSREQUEST']._serialized_end=547
+  _globals['_GETCOUNTSRESPONSE']._serialized_start=549
+  _globals['_GETCOUNTSRESPONSE']._serialized_end=623
+  _globals['_WATCHCOUNTSREQUEST']._serialized_start=625
+  _globals['_WATCHCOUNTSREQUEST']._serialized_end=684
+  _globals['_WATCHCOUNTSRESPONSE']._serialized_start=686
+  _globals['_WATCHCOUNTSRESPONSE']._serialized_end=762
+  _globals['_REBUILDREQUEST']._serialized_start=765
+  _globals['_REBUILDREQUEST']._serialized_end=923
+  _globals['_REBUILDRESPONSE']._serialized_start=925
+  _globals['_REBUILDRESPONSE']._serialized_end=994
+  _globals['_COUNTERSERVICE']._serialized_start=997
+  _globals['_COUNTERSERVICE']._serialized_end=1603
 # @@protoc_insertion_point(module_scope)

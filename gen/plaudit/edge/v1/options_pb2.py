@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dplaudit/edge/v1/options.proto\x12\x0fplaudit.edge.v1\x1a google/protobuf/descriptor.proto\"+\n\tFrameRule\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08route_by\x18\x02 \x01(\t*i\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x0f\n\x0b\x41\x43\x43\x45SS_NODE\x10\x04:K\n\x05\x66rame\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.plaudit.edge.v1.FrameRule:I\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd6\x8d\x03 \x01(\x0e\x32\x17.plaudit.edge.v1.Access:/\n\x05scope\x12\x1e.google.protobuf.MethodOptions\x18\xd9\x8d\x03 \x01(\t:/\n\x04push\x12\x1f.google.protobuf.MessageOptions\x18\xd7\x8d\x03 \x01(\t:5\n\ndurable_on\x12\x1f.google.protobuf.MessageOptions\x18\xd8\x8d\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dplaudit/edge/v1/options.proto\x12\x0fplaudit.edge.v1\x1a google/protobuf/descriptor.proto\":\n\tFrameRule\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08route_by\x18\x02 \x01(\tR\x07routeBy*i\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x0f\n\x0b\x41\x43\x43\x45SS_NODE\x10\x04:R\n\x05\x66rame\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.plaudit.edge.v1.FrameRuleR\x05\x66rame:Q\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd6\x8d\x03 \x01(\x0e\x32\x17.plaudit.edge.v1.AccessR\x06\x61\x63\x63\x65ss:6\n\x05scope\x12\x1e.google.protobuf.MethodOptions\x18\xd9\x8d\x03 \x01(\tR\x05scope:5\n\x04push\x12\x1f.google.protobuf.MessageOptions\x18\xd7\x8d\x03 \x01(\tR\x04push:@\n\ndurable_on\x12\x1f.google.protobuf.MessageOptions\x18\xd8\x8d\x03 \x01(\tR\tdurableOnb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.edge.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=129
-  _globals['_ACCESS']._serialized_end=234
+  _globals['_ACCESS']._serialized_start=144
+  _globals['_ACCESS']._serialized_end=249
   _globals['_FRAMERULE']._serialized_start=84
-  _globals['_FRAMERULE']._serialized_end=127
+  _globals['_FRAMERULE']._serialized_end=142
 # @@protoc_insertion_point(module_scope)

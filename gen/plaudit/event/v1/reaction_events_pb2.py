@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/event/v1/reaction_events.proto\x12\x10plaudit.event.v1\"Z\n\x10ReactionsChanged\x12\x30\n\x07targets\x18\x02 \x03(\x0b\x32\x1f.plaudit.event.v1.TargetChanged\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\rJ\x04\x08\x01\x10\x02\"\x8a\x02\n\rTargetChanged\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0e\n\x06\x65mojis\x18\x03 \x03(\t\x12\r\n\x05users\x18\x04 \x03(\t\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x05 \x03(\r\x12\x0f\n\x07removed\x18\x06 \x03(\r\x12\x10\n\x08versions\x18\x07 \x03(\x03\x12\x0e\n\x06op_ids\x18\x08 \x03(\t\x12\r\n\x05\x61sked\x18\t \x03(\r\x12\x0f\n\x07\x61\x63tions\x18\n \x03(\r\x12\n\n\x02on\x18\x0b \x03(\x08\x12\x0f\n\x07version\x18\x0c \x01(\x03\x12\x0e\n\x06\x63ounts\x18\r \x03(\x03\x12\x15\n\rhighest_op_id\x18\x0e \x01(\t\x12\x14\n\x0cop_ids_ahead\x18\x0f \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/event/v1/reaction_events.proto\x12\x10plaudit.event.v1\"k\n\x10ReactionsChanged\x12\x39\n\x07targets\x18\x02 \x03(\x0b\x32\x1f.plaudit.event.v1.TargetChangedR\x07targets\x12\x16\n\x06\x66ormat\x18\x03 \x01(\rR\x06\x66ormatJ\x04\x08\x01\x10\x02\"\x88\x03\n\rTargetChanged\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n\x06target\x18\x02 \x01(\tR\x06target\x12\x16\n\x06\x65mojis\x18\x03 \x03(\tR\x06\x65mojis\x12\x14\n\x05users\x18\x04 \x03(\tR\x05users\x12\x14\n\x05\x61\x64\x64\x65\x64\x18\x05 \x03(\rR\x05\x61\x64\x64\x65\x64\x12\x18\n\x07removed\x18\x06 \x03(\rR\x07removed\x12\x1a\n\x08versions\x18\x07 \x03(\x03R\x08versions\x12\x15\n\x06op_ids\x18\x08 \x03(\tR\x05opIds\x12\x14\n\x05\x61sked\x18\t \x03(\rR\x05\x61sked\x12\x18\n\x07\x61\x63tions\x18\n \x03(\rR\x07\x61\x63tions\x12\x0e\n\x02on\x18\x0b \x03(\x08R\x02on\x12\x18\n\x07version\x18\x0c \x01(\x03R\x07version\x12\x16\n\x06\x63ounts\x18\r \x03(\x03R\x06\x63ounts\x12\"\n\rhighest_op_id\x18\x0e \x01(\tR\x0bhighestOpId\x12 \n\x0cop_ids_ahead\x18\x0f \x03(\tR\nopIdsAheadb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.event.v1.reaction_e
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REACTIONSCHANGED']._serialized_start=60
-  _globals['_REACTIONSCHANGED']._serialized_end=150
-  _globals['_TARGETCHANGED']._serialized_start=153
-  _globals['_TARGETCHANGED']._serialized_end=419
+  _globals['_REACTIONSCHANGED']._serialized_end=167
+  _globals['_TARGETCHANGED']._serialized_start=170
+  _globals['_TARGETCHANGED']._serialized_end=562
 # @@protoc_insertion_point(module_scope)

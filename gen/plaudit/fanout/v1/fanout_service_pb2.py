@@ -22,11 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/fanout/v1/fanout_service.proto\x12\x11plaudit.fanout.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dplaudit/edge/v1/options.proto\"d\n\x15\x44\x65scribeTopicsRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12\x1b\n\x06topics\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"H\n\x16\x44\x65scribeTopicsResponse\x12.\n\x06topics\x18\x01 \x03(\x0b\x32\x1e.plaudit.fanout.v1.TopicStatus\"S\n\x0bTopicStatus\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\x14\n\x0csent_version\x18\x03 \x01(\x03\x12\r\n\x05storm\x18\x04 \x01(\x08\x32\x88\x01\n\rFanoutService\x12w\n\x0e\x44\x65scribeTopics\x12(.plaudit.fanout.v1.DescribeTopicsRequest\x1a).plaudit.fanout.v1.DescribeTopicsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/fanout/v1/fanout_service.proto\x12\x11plaudit.fanout.v1\x1a\x1dplaudit/edge/v1/options.proto\"t\n\x15\x44\x65scribeTopicsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12#\n\x06topics\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06topics\"P\n\x16\x44\x65scribeTopicsResponse\x12\x36\n\x06topics\x18\x01 \x03(\x0b\x32\x1e.plaudit.fanout.v1.TopicStatusR\x06topics\"w\n\x0bTopicStatus\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x19\n\x08node_ids\x18\x02 \x03(\tR\x07nodeIds\x12!\n\x0csent_version\x18\x03 \x01(\x03R\x0bsentVersion\x12\x14\n\x05storm\x18\x04 \x01(\x08R\x05storm2\x88\x01\n\rFanoutService\x12w\n\x0e\x44\x65scribeTopics\x12(.plaudit.fanout.v1.DescribeTopicsRequest\x1a).plaudit.fanout.v1.DescribeTopicsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBETOPICSREQUEST'].fields_by_name['topics']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_FANOUTSERVICE'].methods_by_name['DescribeTopics']._loaded_options = None
   _globals['_FANOUTSERVICE'].methods_by_name['DescribeTopics']._serialized_options = b'\220\002\001\260\355\030\003\312\355\030\005audit'
-  _globals['_DESCRIBETOPICSREQUEST']._serialized_start=121
-  _globals['_DESCRIBETOPICSREQUEST']._serialized_end=221
-  _globals['_DESCRIBETOPICSRESPONSE']._serialized_start=223
-  _globals['_DESCRIBETOPICSRESPONSE']._serialized_end=295
-  _globals['_TOPICSTATUS']._serialized_start=297
-  _globals['_TOPICSTATUS']._serialized_end=380
-  _globals['_FANOUTSERVICE']._serialized_start=383
-  _globals['_FANOUTSERVICE']._serialized_end=519
+  _globals['_DESCRIBETOPICSREQUEST']._serialized_start=92
+  _globals['_DESCRIBETOPICSREQUEST']._serialized_end=208
+  _globals['_DESCRIBETOPICSRESPONSE']._serialized_start=210
+  _globals['_DESCRIBETOPICSRESPONSE']._serialized_end=290
+  _globals['_TOPICSTATUS']._serialized_start=292
+  _globals['_TOPICSTATUS']._serialized_end=411
+  _globals['_FANOUTSERVICE']._serialized_start=414
+  _globals['_FANOUTSERVICE']._serialized_end=550
 # @@protoc_insertion_point(module_scope)

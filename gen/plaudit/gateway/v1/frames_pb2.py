@@ -22,11 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/gateway/v1/frames.proto\x12\x12plaudit.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/protobuf/any.proto\"\xc0\x02\n\x0b\x43lientFrame\x12\n\n\x02id\x18\x01 \x01(\x04\x12*\n\x05hello\x18\x02 \x01(\x0b\x32\x19.plaudit.gateway.v1.HelloH\x00\x12\x32\n\tsubscribe\x18\x03 \x01(\x0b\x32\x1d.plaudit.gateway.v1.SubscribeH\x00\x12\x36\n\x0bunsubscribe\x18\x04 \x01(\x0b\x32\x1f.plaudit.gateway.v1.UnsubscribeH\x00\x12(\n\x04ping\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PingH\x00\x12-\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1d.plaudit.gateway.v1.CallFrameH\x00\x12,\n\x06resume\x18\x07 \x01(\x0b\x32\x1a.plaudit.gateway.v1.ResumeH\x00\x42\x06\n\x04\x62ody\"\xef\x03\n\x0bServerFrame\x12\n\n\x02id\x18\x01 \x01(\x04\x12.\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.plaudit.gateway.v1.WelcomeH\x00\x12&\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x17.plaudit.gateway.v1.AckH\x00\x12*\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x19.plaudit.gateway.v1.ErrorH\x00\x12(\n\x04push\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PushH\x00\x12\x34\n\nsubscribed\x18\x06 \x01(\x0b\x32\x1e.plaudit.gateway.v1.SubscribedH\x00\x12\x38\n\x0cunsubscribed\x18\x07 \x01(\x0b\x32 .plaudit.gateway.v1.UnsubscribedH\x00\x12(\n\x04pong\x18\x08 \x01(\x0b\x32\x18.plaudit.gateway.v1.PongH\x00\x12,\n\x06goaway\x18\t \x01(\x0b\x32\x1a.plaudit.gateway.v1.GoawayH\x00\x12&\n\x03lag\x18\n \x01(\x0b\x32\x17.plaudit.gateway.v1.LagH\x00\x12.\n\x07resumed\x18\x0b \x01(\x0b\x32\x1b.plaudit.gateway.v1.ResumedH\x00\x42\x06\n\x04\x62ody\"P\n\x05Hello\x12.\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x17\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@\"\xd1\x01\n\x06Resume\x12\x18\n\x07session\x18\x01 \x01(\tB\x07\xbaH\x04r\x02(@\x12\x1e\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x37\n\x06topics\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.PositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x01\x12.\n\x06\x64\x65vice\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x17\n\x06\x63lient\x18\x06 \x01(\tB\x07\xbaH\x04r\x02(@\"Z\n\x08Position\x12\x34\n\x05topic\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x18\n\x07version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\xf8\x01\n\x07Resumed\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x19\n\x11heartbeat_seconds\x18\x04 \x01(\r\x12*\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.Limits\x12\x16\n\x0eserver_time_ms\x18\x06 \x01(\x03\x12\x14\n\x0cresume_token\x18\x07 \x01(\t\x12\x1d\n\x15resume_window_seconds\x18\x08 \x01(\r\x12\x0f\n\x07verdict\x18\t \x01(\t\x12\x0e\n\x06reload\x18\n \x03(\t\x12\x0b\n\x03seq\x18\x0b \x01(\x04\"\xca\x01\n\x07Welcome\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x19\n\x11heartbeat_seconds\x18\x04 \x01(\r\x12*\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.Limits\x12\x16\n\x0eserver_time_ms\x18\x06 \x01(\x03\x12\x14\n\x0cresume_token\x18\x07 \x01(\t\x12\x1d\n\x15resume_window_seconds\x18\x08 \x01(\r\"c\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\r\x12\x0e\n\x06topics\x18\x02 \x01(\r\x12\x19\n\x11\x66rames_per_second\x18\x03 \x01(\r\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x04 \x01(\r\"L\n\tSubscribe\x12?\n\x06topics\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x08\x01\x10\x80\x01\"\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\"\x1c\n\nSubscribed\x12\x0e\n\x06topics\x18\x01 \x03(\t\"*\n\x0bUnsubscribe\x12\x1b\n\x06topics\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01\"\x1e\n\x0cUnsubscribed\x12\x0e\n\x06topics\x18\x01 \x03(\t\"\x13\n\x04Ping\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"A\n\x04Pong\x12\x16\n\x0eserver_time_ms\x18\x01 \x01(\x03\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"*\n\tCallFrame\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\x0c\"\x17\n\x03\x41\x63k\x12\x10\n\x08response\x18\x01 \x01(\x0c\"\x84\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r\x12\r\n\x05\x66ield\x18\x05 \x01(\t\x12%\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x14.google.protobuf.Any\"A\n\x04Push\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0b\n\x03seq\x18\x04 \x01(\x04\"9\n\x06Goaway\x12\x1a\n\x12reconnect_after_ms\x18\x01 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\"\x15\n\x03Lag\x12\x0e\n\x06merged\x18\x01 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/gateway/v1/frames.proto\x12\x12plaudit.gateway.v1\x1a\x19google/protobuf/any.proto\"\xf7\x02\n\x0b\x43lientFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x31\n\x05hello\x18\x02 \x01(\x0b\x32\x19.plaudit.gateway.v1.HelloH\x00R\x05hello\x12=\n\tsubscribe\x18\x03 \x01(\x0b\x32\x1d.plaudit.gateway.v1.SubscribeH\x00R\tsubscribe\x12\x43\n\x0bunsubscribe\x18\x04 \x01(\x0b\x32\x1f.plaudit.gateway.v1.UnsubscribeH\x00R\x0bunsubscribe\x12.\n\x04ping\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PingH\x00R\x04ping\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1d.plaudit.gateway.v1.CallFrameH\x00R\x04\x63\x61ll\x12\x34\n\x06resume\x18\x07 \x01(\x0b\x32\x1a.plaudit.gateway.v1.ResumeH\x00R\x06resumeB\x06\n\x04\x62ody\"\xc4\x04\n\x0bServerFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x37\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.plaudit.gateway.v1.WelcomeH\x00R\x07welcome\x12+\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x17.plaudit.gateway.v1.AckH\x00R\x03\x61\x63k\x12\x31\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x19.plaudit.gateway.v1.ErrorH\x00R\x05\x65rror\x12.\n\x04push\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PushH\x00R\x04push\x12@\n\nsubscribed\x18\x06 \x01(\x0b\x32\x1e.plaudit.gateway.v1.SubscribedH\x00R\nsubscribed\x12\x46\n\x0cunsubscribed\x18\x07 \x01(\x0b\x32 .plaudit.gateway.v1.UnsubscribedH\x00R\x0cunsubscribed\x12.\n\x04pong\x18\x08 \x01(\x0b\x32\x18.plaudit.gateway.v1.PongH\x00R\x04pong\x12\x34\n\x06goaway\x18\t \x01(\x0b\x32\x1a.plaudit.gateway.v1.GoawayH\x00R\x06goaway\x12+\n\x03lag\x18\n \x01(\x0b\x32\x17.plaudit.gateway.v1.LagH\x00R\x03lag\x12\x37\n\x07resumed\x18\x0b \x01(\x0b\x32\x1b.plaudit.gateway.v1.ResumedH\x00R\x07resumedB\x06\n\x04\x62ody\"`\n\x05Hello\x12\x36\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\"\x84\x02\n\x06Resume\x12!\n\x07session\x18\x01 \x01(\tB\x07\xbaH\x04r\x02(@R\x07session\x12+\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x0bresumeToken\x12\x10\n\x03seq\x18\x03 \x01(\x04R\x03seq\x12?\n\x06topics\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.PositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x01R\x06topics\x12\x36\n\x06\x64\x65vice\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x06 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\"j\n\x08Position\x12;\n\x05topic\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x05topic\x12!\n\x07version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x07version\"\xed\x02\n\x07Resumed\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12\x18\n\x07verdict\x18\t \x01(\tR\x07verdict\x12\x16\n\x06reload\x18\n \x03(\tR\x06reload\x12\x10\n\x03seq\x18\x0b \x01(\x04R\x03seq\"\xa9\x02\n\x07Welcome\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\"\x99\x01\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\rR\x0cmessageBytes\x12\x16\n\x06topics\x18\x02 \x01(\rR\x06topics\x12*\n\x11\x66rames_per_second\x18\x03 \x01(\rR\x0f\x66ramesPerSecond\x12&\n\x0f\x63\x61lls_in_flight\x18\x04 \x01(\rR\rcallsInFlight\"T\n\tSubscribe\x12G\n\x06topics\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x08\x01\x10\x80\x01\"\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06topics\"$\n\nSubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"2\n\x0bUnsubscribe\x12#\n\x06topics\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01R\x06topics\"&\n\x0cUnsubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"\x18\n\x04Ping\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\"a\n\x04Pong\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12!\n\x0cresume_token\x18\x03 \x01(\tR\x0bresumeToken\"9\n\tCallFrame\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07request\x18\x02 \x01(\x0cR\x07request\"!\n\x03\x41\x63k\x12\x1a\n\x08response\x18\x01 \x01(\x0cR\x08response\"\xb9\x01\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x04 \x01(\rR\x0cretryAfterMs\x12\x14\n\x05\x66ield\x18\x05 \x01(\tR\x05\x66ield\x12.\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\\\n\x04Push\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x10\n\x03seq\x18\x04 \x01(\x04R\x03seq\"W\n\x06Goaway\x12,\n\x12reconnect_after_ms\x18\x01 \x01(\rR\x10reconnectAfterMs\x12\x1f\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\rR\ndeadlineMs\"\x1d\n\x03Lag\x12\x16\n\x06merged\x18\x01 \x01(\rR\x06mergedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,44 +54,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBE'].fields_by_name['topics']._serialized_options = b'\272H,\222\001)\010\001\020\200\001\"\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
   _globals['_UNSUBSCRIBE'].fields_by_name['topics']._loaded_options = None
   _globals['_UNSUBSCRIBE'].fields_by_name['topics']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\001'
-  _globals['_CLIENTFRAME']._serialized_start=112
-  _globals['_CLIENTFRAME']._serialized_end=432
-  _globals['_SERVERFRAME']._serialized_start=435
-  _globals['_SERVERFRAME']._serialized_end=930
-  _globals['_HELLO']._serialized_start=932
-  _globals['_HELLO']._serialized_end=1012
-  _globals['_RESUME']._serialized_start=1015
-  _globals['_RESUME']._serialized_end=1224
-  _globals['_POSITION']._serialized_start=1226
-  _globals['_POSITION']._serialized_end=1316
-  _globals['_RESUMED']._serialized_start=1319
-  _globals['_RESUMED']._serialized_end=1567
-  _globals['_WELCOME']._serialized_start=1570
-  _globals['_WELCOME']._serialized_end=1772
-  _globals['_LIMITS']._serialized_start=1774
-  _globals['_LIMITS']._serialized_end=1873
-  _globals['_SUBSCRIBE']._serialized_start=1875
-  _globals['_SUBSCRIBE']._serialized_end=1951
-  _globals['_SUBSCRIBED']._serialized_start=1953
-  _globals['_SUBSCRIBED']._serialized_end=1981
-  _globals['_UNSUBSCRIBE']._serialized_start=1983
-  _globals['_UNSUBSCRIBE']._serialized_end=2025
-  _globals['_UNSUBSCRIBED']._serialized_start=2027
-  _globals['_UNSUBSCRIBED']._serialized_end=2057
-  _globals['_PING']._serialized_start=2059
-  _globals['_PING']._serialized_end=2078
-  _globals['_PONG']._serialized_start=2080
-  _globals['_PONG']._serialized_end=2145
-  _globals['_CALLFRAME']._serialized_start=2147
-  _globals['_CALLFRAME']._serialized_end=2189
-  _globals['_ACK']._serialized_start=2191
-  _globals['_ACK']._serialized_end=2214
-  _globals['_ERROR']._serialized_start=2217
-  _globals['_ERROR']._serialized_end=2349
-  _globals['_PUSH']._serialized_start=2351
-  _globals['_PUSH']._serialized_end=2416
-  _globals['_GOAWAY']._serialized_start=2418
-  _globals['_GOAWAY']._serialized_end=2475
-  _globals['_LAG']._serialized_start=2477
-  _globals['_LAG']._serialized_end=2498
+  _globals['_CLIENTFRAME']._serialized_start=83
+  _globals['_CLIENTFRAME']._serialized_end=458
+  _globals['_SERVERFRAME']._serialized_start=461
+  _globals['_SERVERFRAME']._serialized_end=1041
+  _globals['_HELLO']._serialized_start=1043
+  _globals['_HELLO']._serialized_end=1139
+  _globals['_RESUME']._serialized_start=1142
+  _globals['_RESUME']._serialized_end=1402
+  _globals['_POSITION']._serialized_start=1404
+  _globals['_POSITION']._serialized_end=1510
+  _globals['_RESUMED']._serialized_start=1513
+  _globals['_RESUMED']._serialized_end=1878
+  _globals['_WELCOME']._serialized_start=1881
+  _globals['_WELCOME']._serialized_end=2178
+  _globals['_LIMITS']._serialized_start=2181
+  _globals['_LIMITS']._serialized_end=2334
+  _globals['_SUBSCRIBE']._serialized_start=2336
+  _globals['_SUBSCRIBE']._serialized_end=2420
+  _globals['_SUBSCRIBED']._serialized_start=2422
+  _globals['_SUBSCRIBED']._serialized_end=2458
+  _globals['_UNSUBSCRIBE']._serialized_start=2460
+  _globals['_UNSUBSCRIBE']._serialized_end=2510
+  _globals['_UNSUBSCRIBED']._serialized_start=2512
+  _globals['_UNSUBSCRIBED']._serialized_end=2550
+  _globals['_PING']._serialized_start=2552
+  _globals['_PING']._serialized_end=2576
+  _globals['_PONG']._serialized_start=2578
+  _globals['_PONG']._serialized_end=2675
+  _globals['_CALLFRAME']._serialized_start=2677
+  _globals['_CALLFRAME']._serialized_end=2734
+  _globals['_ACK']._serialized_start=2736
+  _globals['_ACK']._serialized_end=2769
+  _globals['_ERROR']._serialized_start=2772
+  _globals['_ERROR']._serialized_end=2957
+  _globals['_PUSH']._serialized_start=2959
+  _globals['_PUSH']._serialized_end=3051
+  _globals['_GOAWAY']._serialized_start=3053
+  _globals['_GOAWAY']._serialized_end=3140
+  _globals['_LAG']._serialized_start=3142
+  _globals['_LAG']._serialized_end=3171
 # @@protoc_insertion_point(module_scope)

@@ -22,11 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/gateway/v1/node_service.proto\x12\x12plaudit.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dplaudit/edge/v1/options.proto\"\xd4\x01\n\x0fTakeOverRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12,\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12\x32\n\nsession_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12/\n\x07node_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\"\xa0\x01\n\x10TakeOverResponse\x12\x10\n\x08moved_to\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x10\n\x08lost_seq\x18\x03 \x01(\x04\x12,\n\x06pushes\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.KeptPush\x12-\n\x06topics\x18\x05 \x03(\x0b\x32\x1d.plaudit.gateway.v1.KeptTopic\"G\n\x08KeptPush\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12.\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x1c.plaudit.gateway.v1.Delivery\"\\\n\tKeptTopic\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12.\n\x08received\x18\x03 \x03(\x0b\x32\x1c.plaudit.gateway.v1.Delivery\"T\n\x0e\x44\x65liverRequest\x12\x30\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1c.plaudit.gateway.v1.Delivery\x12\x10\n\x08sequence\x18\x02 \x01(\t\"\"\n\x0f\x44\x65liverResponse\x12\x0f\n\x07sockets\x18\x01 \x01(\x03\"y\n\x08\x44\x65livery\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x11\n\torder_key\x18\x07 \x01(\t2\xc8\x01\n\x0bNodeService\x12\\\n\x07\x44\x65liver\x12\".plaudit.gateway.v1.DeliverRequest\x1a#.plaudit.gateway.v1.DeliverResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x12[\n\x08TakeOver\x12#.plaudit.gateway.v1.TakeOverRequest\x1a$.plaudit.gateway.v1.TakeOverResponse\"\x04\xb0\xed\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/gateway/v1/node_service.proto\x12\x12plaudit.gateway.v1\x1a\x1dplaudit/edge/v1/options.proto\"\xf5\x01\n\x0fTakeOverRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12=\n\nsession_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tsessionId\x12\x37\n\x07node_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06nodeId\"\xc7\x01\n\x10TakeOverResponse\x12\x19\n\x08moved_to\x18\x01 \x01(\tR\x07movedTo\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x19\n\x08lost_seq\x18\x03 \x01(\x04R\x07lostSeq\x12\x34\n\x06pushes\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.KeptPushR\x06pushes\x12\x35\n\x06topics\x18\x05 \x03(\x0b\x32\x1d.plaudit.gateway.v1.KeptTopicR\x06topics\"V\n\x08KeptPush\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x38\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\x08\x64\x65livery\"w\n\tKeptTopic\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1a\n\x08\x63omplete\x18\x02 \x01(\x08R\x08\x63omplete\x12\x38\n\x08received\x18\x03 \x03(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\x08received\"j\n\x0e\x44\x65liverRequest\x12<\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\ndeliveries\x12\x1a\n\x08sequence\x18\x02 \x01(\tR\x08sequence\"+\n\x0f\x44\x65liverResponse\x12\x18\n\x07sockets\x18\x01 \x01(\x03R\x07sockets\"\xaf\x01\n\x08\x44\x65livery\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n\x05topic\x18\x02 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x04 \x01(\x0cR\x07payload\x12\x18\n\x07version\x18\x05 \x01(\x03R\x07version\x12\x10\n\x03key\x18\x06 \x01(\tR\x03key\x12\x1b\n\torder_key\x18\x07 \x01(\tR\x08orderKey2\xc8\x01\n\x0bNodeService\x12\\\n\x07\x44\x65liver\x12\".plaudit.gateway.v1.DeliverRequest\x1a#.plaudit.gateway.v1.DeliverResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x12[\n\x08TakeOver\x12#.plaudit.gateway.v1.TakeOverRequest\x1a$.plaudit.gateway.v1.TakeOverResponse\"\x04\xb0\xed\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,20 +44,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODESERVICE'].methods_by_name['Deliver']._serialized_options = b'\260\355\030\004'
   _globals['_NODESERVICE'].methods_by_name['TakeOver']._loaded_options = None
   _globals['_NODESERVICE'].methods_by_name['TakeOver']._serialized_options = b'\260\355\030\004'
-  _globals['_TAKEOVERREQUEST']._serialized_start=122
-  _globals['_TAKEOVERREQUEST']._serialized_end=334
-  _globals['_TAKEOVERRESPONSE']._serialized_start=337
-  _globals['_TAKEOVERRESPONSE']._serialized_end=497
-  _globals['_KEPTPUSH']._serialized_start=499
-  _globals['_KEPTPUSH']._serialized_end=570
-  _globals['_KEPTTOPIC']._serialized_start=572
-  _globals['_KEPTTOPIC']._serialized_end=664
-  _globals['_DELIVERREQUEST']._serialized_start=666
-  _globals['_DELIVERREQUEST']._serialized_end=750
-  _globals['_DELIVERRESPONSE']._serialized_start=752
-  _globals['_DELIVERRESPONSE']._serialized_end=786
-  _globals['_DELIVERY']._serialized_start=788
-  _globals['_DELIVERY']._serialized_end=909
-  _globals['_NODESERVICE']._serialized_start=912
-  _globals['_NODESERVICE']._serialized_end=1112
+  _globals['_TAKEOVERREQUEST']._serialized_start=93
+  _globals['_TAKEOVERREQUEST']._serialized_end=338
+  _globals['_TAKEOVERRESPONSE']._serialized_start=341
+  _globals['_TAKEOVERRESPONSE']._serialized_end=540
+  _globals['_KEPTPUSH']._serialized_start=542
+  _globals['_KEPTPUSH']._serialized_end=628
+  _globals['_KEPTTOPIC']._serialized_start=630
+  _globals['_KEPTTOPIC']._serialized_end=749
+  _globals['_DELIVERREQUEST']._serialized_start=751
+  _globals['_DELIVERREQUEST']._serialized_end=857
+  _globals['_DELIVERRESPONSE']._serialized_start=859
+  _globals['_DELIVERRESPONSE']._serialized_end=902
+  _globals['_DELIVERY']._serialized_start=905
+  _globals['_DELIVERY']._serialized_end=1080
+  _globals['_NODESERVICE']._serialized_start=1083
+  _globals['_NODESERVICE']._serialized_end=1283
 # @@protoc_insertion_point(module_scope)

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#plaudit/reaction/v1/forwarded.proto\x12\x13plaudit.reaction.v1\x1a\x1cplaudit/type/v1/counts.proto\"w\n\x13\x46orwardedOperations\x12\x0f\n\x07tenants\x18\x01 \x03(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\x12\r\n\x05users\x18\x03 \x03(\t\x12\x0e\n\x06\x65mojis\x18\x04 \x03(\t\x12\x0f\n\x07\x61\x63tions\x18\x05 \x03(\r\x12\x0e\n\x06op_ids\x18\x06 \x03(\t\"\xa9\x01\n\x10\x46orwardedAnswers\x12\n\n\x02on\x18\x01 \x03(\x08\x12\x10\n\x08versions\x18\x02 \x03(\x03\x12\x37\n\x08refusals\x18\x03 \x03(\x0e\x32%.plaudit.reaction.v1.ForwardedRefusal\x12\x0f\n\x07tenants\x18\x04 \x03(\t\x12-\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCounts*\xa0\x01\n\x10\x46orwardedRefusal\x12!\n\x1d\x46ORWARDED_REFUSAL_UNSPECIFIED\x10\x00\x12!\n\x1d\x46ORWARDED_REFUSAL_OP_CONFLICT\x10\x01\x12 \n\x1c\x46ORWARDED_REFUSAL_OP_EXPIRED\x10\x02\x12$\n FORWARDED_REFUSAL_TOO_MANY_EMOJI\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#plaudit/reaction/v1/forwarded.proto\x12\x13plaudit.reaction.v1\x1a\x1cplaudit/type/v1/counts.proto\"\xa8\x01\n\x13\x46orwardedOperations\x12\x18\n\x07tenants\x18\x01 \x03(\tR\x07tenants\x12\x18\n\x07targets\x18\x02 \x03(\tR\x07targets\x12\x14\n\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n\x06\x65mojis\x18\x04 \x03(\tR\x06\x65mojis\x12\x18\n\x07\x61\x63tions\x18\x05 \x03(\rR\x07\x61\x63tions\x12\x15\n\x06op_ids\x18\x06 \x03(\tR\x05opIds\"\xd2\x01\n\x10\x46orwardedAnswers\x12\x0e\n\x02on\x18\x01 \x03(\x08R\x02on\x12\x1a\n\x08versions\x18\x02 \x03(\x03R\x08versions\x12\x41\n\x08refusals\x18\x03 \x03(\x0e\x32%.plaudit.reaction.v1.ForwardedRefusalR\x08refusals\x12\x18\n\x07tenants\x18\x04 \x03(\tR\x07tenants\x12\x35\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts*\xa0\x01\n\x10\x46orwardedRefusal\x12!\n\x1d\x46ORWARDED_REFUSAL_UNSPECIFIED\x10\x00\x12!\n\x1d\x46ORWARDED_REFUSAL_OP_CONFLICT\x10\x01\x12 \n\x1c\x46ORWARDED_REFUSAL_OP_EXPIRED\x10\x02\x12$\n FORWARDED_REFUSAL_TOO_MANY_EMOJI\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.reaction.v1.forwarded_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORWARDEDREFUSAL']._serialized_start=384
-  _globals['_FORWARDEDREFUSAL']._serialized_end=544
-  _globals['_FORWARDEDOPERATIONS']._serialized_start=90
-  _globals['_FORWARDEDOPERATIONS']._serialized_end=209
-  _globals['_FORWARDEDANSWERS']._serialized_start=212
-  _globals['_FORWARDEDANSWERS']._serialized_end=381
+  _globals['_FORWARDEDREFUSAL']._serialized_start=475
+  _globals['_FORWARDEDREFUSAL']._serialized_end=635
+  _globals['_FORWARDEDOPERATIONS']._serialized_start=91
+  _globals['_FORWARDEDOPERATIONS']._serialized_end=259
+  _globals['_FORWARDEDANSWERS']._serialized_start=262
+  _globals['_FORWARDEDANSWERS']._serialized_end=472
 # @@protoc_insertion_point(module_scope)

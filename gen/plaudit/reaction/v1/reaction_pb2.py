@@ -22,12 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plaudit/reaction/v1/reaction.proto\x12\x13plaudit.reaction.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xef\x01\n\x06\x43hange\x12\x35\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x18\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@\x12\x37\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1b.plaudit.reaction.v1.ActionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12,\n\x04user\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\"I\n\x07Outcome\x12\n\n\x02on\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"?\n\x0cOwnReactions\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06\x65mojis\x18\x02 \x03(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"W\n\x07Reactor\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\r\n\x05\x65moji\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*V\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_TOGGLE\x10\x01\x12\x0e\n\nACTION_ADD\x10\x02\x12\x11\n\rACTION_REMOVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plaudit/reaction/v1/reaction.proto\x12\x13plaudit.reaction.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x92\x02\n\x06\x43hange\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\x1f\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@R\x05\x65moji\x12?\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1b.plaudit.reaction.v1.ActionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x06\x61\x63tion\x12\x33\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x12\x32\n\x04user\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04user\"]\n\x07Outcome\x12\x0e\n\x02on\x18\x01 \x01(\x08R\x02on\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusR\x05\x65rror\"X\n\x0cOwnReactions\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x16\n\x06\x65mojis\x18\x02 \x03(\tR\x06\x65mojis\x12\x18\n\x07version\x18\x03 \x01(\x03R\x07version\"p\n\x07Reactor\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12\x14\n\x05\x65moji\x18\x02 \x01(\tR\x05\x65moji\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime*V\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_TOGGLE\x10\x01\x12\x0e\n\nACTION_ADD\x10\x02\x12\x11\n\rACTION_REMOVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,14 +43,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGE'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_CHANGE'].fields_by_name['user']._loaded_options = None
   _globals['_CHANGE'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_ACTION']._serialized_start=617
-  _globals['_ACTION']._serialized_end=703
-  _globals['_CHANGE']._serialized_start=147
-  _globals['_CHANGE']._serialized_end=386
-  _globals['_OUTCOME']._serialized_start=388
-  _globals['_OUTCOME']._serialized_end=461
-  _globals['_OWNREACTIONS']._serialized_start=463
-  _globals['_OWNREACTIONS']._serialized_end=526
-  _globals['_REACTOR']._serialized_start=528
-  _globals['_REACTOR']._serialized_end=615
+  _globals['_ACTION']._serialized_start=693
+  _globals['_ACTION']._serialized_end=779
+  _globals['_CHANGE']._serialized_start=118
+  _globals['_CHANGE']._serialized_end=392
+  _globals['_OUTCOME']._serialized_start=394
+  _globals['_OUTCOME']._serialized_end=487
+  _globals['_OWNREACTIONS']._serialized_start=489
+  _globals['_OWNREACTIONS']._serialized_end=577
+  _globals['_REACTOR']._serialized_start=579
+  _globals['_REACTOR']._serialized_end=691
 # @@protoc_insertion_point(module_scope)

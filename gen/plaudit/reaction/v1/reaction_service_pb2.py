@@ -22,14 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 from plaudit.reaction.v1 import reaction_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__pb2
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/reaction/v1/reaction_service.proto\x12\x13plaudit.reaction.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\"plaudit/reaction/v1/reaction.proto\x1a\x1cplaudit/type/v1/counts.proto\"\x97\x01\n\x15ToggleReactionRequest\x12\x35\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x18\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@\x12-\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\"h\n\x16ToggleReactionResponse\x12\n\n\x02on\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x31\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCount\"\xa0\x01\n\x12SetReactionRequest\x12\x35\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x18\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@\x12\n\n\x02on\x18\x03 \x01(\x08\x12-\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\"e\n\x13SetReactionResponse\x12\n\n\x02on\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x31\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCount\"}\n\x15\x43learReactionsRequest\x12\x35\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12-\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\"\\\n\x16\x43learReactionsResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x31\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCount\"X\n\x1b\x42\x61tchChangeReactionsRequest\x12\x39\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.plaudit.reaction.v1.ChangeB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"}\n\x1c\x42\x61tchChangeReactionsResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.Outcome\x12-\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCounts\"X\n\x16StreamReactionsRequest\x12>\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.plaudit.reaction.v1.ChangeB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xf4\x03\"\x03\xd8\x01\x03\"x\n\x17StreamReactionsResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.Outcome\x12-\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCounts\";\n\x1b\x42\x61tchGetOwnReactionsRequest\x12\x1c\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"X\n\x1c\x42\x61tchGetOwnReactionsResponse\x12\x38\n\rown_reactions\x18\x01 \x03(\x0b\x32!.plaudit.reaction.v1.OwnReactions\"\xaa\x01\n\x13ListReactorsRequest\x12\x35\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x1c\n\x05\x65moji\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x04type\x12\x18\n\tpage_size\x18\x03 \x01(\x05R\x05limit\x12$\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\"_\n\x14ListReactorsResponse\x12.\n\x08reactors\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.Reactor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"W\n\x1b\x42\x61tchGetTargetCountsRequest\x12\x1c\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x1a\n\x07tenants\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"M\n\x1c\x42\x61tchGetTargetCountsResponse\x12-\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCounts\"\x94\x01\n\x15TallyReactionsRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x1a\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04\"^\n\x16TallyReactionsResponse\x12+\n\x07tallies\x18\x01 \x03(\x0b\x32\x1a.plaudit.reaction.v1.Tally\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x05Tally\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x06\x63ounts\x18\x02 \x01(\x0b\x32\x1d.plaudit.type.v1.TargetCounts\"r\n\x12\x45rasePersonRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12,\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\"3\n\x13\x45rasePersonResponse\x12\x0e\n\x06\x65rased\x18\x01 \x01(\x03\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x99\x01\n\x12\x45raseTargetRequest\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x35\n\x06target\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04\">\n\x13\x45raseTargetResponse\x12\x0e\n\x06\x65rased\x18\x01 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb6\x0e\n\x0fReactionService\x12\x81\x02\n\x0eToggleReaction\x12*.plaudit.reaction.v1.ToggleReactionRequest\x1a+.plaudit.reaction.v1.ToggleReactionResponse\"\x95\x01\xaa\xed\x18\x19\n\x0ftoggle_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02n\x1a*/api/{target=messages/*}/reactions/{emoji}Z(\x1a&/api/v1/{target=*/*}/reactions/{emoji}Z\x16\"\x11/api/v1/reactions:\x01*\x12\xa3\x01\n\x0bSetReaction\x12\'.plaudit.reaction.v1.SetReactionRequest\x1a(.plaudit.reaction.v1.SetReactionResponse\"A\x90\x02\x02\xaa\xed\x18\x16\n\x0cset_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/reactions:set:\x01*\x12\xa8\x01\n\x0e\x43learReactions\x12*.plaudit.reaction.v1.ClearReactionsRequest\x1a+.plaudit.reaction.v1.ClearReactionsResponse\"=\x90\x02\x02\xaa\xed\x18\x19\n\x0f\x63lear_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x13*\x11/api/v1/reactions\x12\xc5\x01\n\x14\x42\x61tchChangeReactions\x12\x30.plaudit.reaction.v1.BatchChangeReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchChangeReactionsResponse\"H\xaa\xed\x18\x1e\n\x16\x62\x61tch_change_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1c\"\x17/api/v1/reactions:batch:\x01*\x12v\n\x0fStreamReactions\x12+.plaudit.reaction.v1.StreamReactionsRequest\x1a,.plaudit.reaction.v1.StreamReactionsResponse\"\x04\xb0\xed\x18\x02(\x01\x30\x01\x12\xbe\x01\n\x14\x42\x61tchGetOwnReactions\x12\x30.plaudit.reaction.v1.BatchGetOwnReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchGetOwnReactionsResponse\"A\x90\x02\x01\xaa\xed\x18\x19\n\x11get_own_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/reactions/own\x12\xe0\x01\n\x0cListReactors\x12(.plaudit.reaction.v1.ListReactorsRequest\x1a).plaudit.reaction.v1.ListReactorsResponse\"{\x90\x02\x01\xaa\xed\x18\x17\n\rlist_reactors\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02S\x12\x30/api/{target=messages/*}/reactions/{emoji}/usersZ\x1f\x12\x1d/api/v1/{target=*/*}/reactors\x12\x84\x01\n\x14\x42\x61tchGetTargetCounts\x12\x30.plaudit.reaction.v1.BatchGetTargetCountsRequest\x1a\x31.plaudit.reaction.v1.BatchGetTargetCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x12{\n\x0eTallyReactions\x12*.plaudit.reaction.v1.TallyReactionsRequest\x1a+.plaudit.reaction.v1.TallyReactionsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61udit\x12r\n\x0b\x45rasePerson\x12\'.plaudit.reaction.v1.ErasePersonRequest\x1a(.plaudit.reaction.v1.ErasePersonResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65rase\x12r\n\x0b\x45raseTarget\x12\'.plaudit.reaction.v1.EraseTargetRequest\x1a(.plaudit.reaction.v1.EraseTargetResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65raseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/reaction/v1/reaction_service.proto\x12\x13plaudit.reaction.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\"plaudit/reaction/v1/reaction.proto\x1a\x1cplaudit/type/v1/counts.proto\"\xac\x01\n\x15ToggleReactionRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\x1f\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@R\x05\x65moji\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"\x80\x01\n\x16ToggleReactionResponse\x12\x0e\n\x02on\x18\x01 \x01(\x08R\x02on\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\xb9\x01\n\x12SetReactionRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\x1f\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@R\x05\x65moji\x12\x0e\n\x02on\x18\x03 \x01(\x08R\x02on\x12\x33\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"}\n\x13SetReactionResponse\x12\x0e\n\x02on\x18\x01 \x01(\x08R\x02on\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\x8b\x01\n\x15\x43learReactionsRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\x33\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"p\n\x16\x43learReactionsResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"a\n\x1b\x42\x61tchChangeReactionsRequest\x12\x42\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.plaudit.reaction.v1.ChangeB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x07\x63hanges\"\x8f\x01\n\x1c\x42\x61tchChangeReactionsResponse\x12\x38\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.OutcomeR\x08outcomes\x12\x35\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"a\n\x16StreamReactionsRequest\x12G\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.plaudit.reaction.v1.ChangeB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xf4\x03\"\x03\xd8\x01\x03R\x07\x63hanges\"\x8a\x01\n\x17StreamReactionsResponse\x12\x38\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.OutcomeR\x08outcomes\x12\x35\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"D\n\x1b\x42\x61tchGetOwnReactionsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\"f\n\x1c\x42\x61tchGetOwnReactionsResponse\x12\x46\n\rown_reactions\x18\x01 \x03(\x0b\x32!.plaudit.reaction.v1.OwnReactionsR\x0cownReactions\"\xb2\x01\n\x13ListReactorsRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\x1c\n\x05\x65moji\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x04type\x12\x18\n\tpage_size\x18\x03 \x01(\x05R\x05limit\x12$\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\"x\n\x14ListReactorsResponse\x12\x38\n\x08reactors\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.ReactorR\x08reactors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n\x1b\x42\x61tchGetTargetCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\x12#\n\x07tenants\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\"U\n\x1c\x42\x61tchGetTargetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\xba\x01\n\x15TallyReactionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"v\n\x16TallyReactionsResponse\x12\x34\n\x07tallies\x18\x01 \x03(\x0b\x32\x1a.plaudit.reaction.v1.TallyR\x07tallies\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"V\n\x05Tally\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x35\n\x06\x63ounts\x18\x02 \x01(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\x80\x01\n\x12\x45rasePersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"A\n\x13\x45rasePersonResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xb4\x01\n\x12\x45raseTargetRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12=\n\x06target\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"U\n\x13\x45raseTargetResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb6\x0e\n\x0fReactionService\x12\x81\x02\n\x0eToggleReaction\x12*.plaudit.reaction.v1.ToggleReactionRequest\x1a+.plaudit.reaction.v1.ToggleReactionResponse\"\x95\x01\xaa\xed\x18\x19\n\x0ftoggle_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02n\x1a*/api/{target=messages/*}/reactions/{emoji}Z(\x1a&/api/v1/{target=*/*}/reactions/{emoji}Z\x16\"\x11/api/v1/reactions:\x01*\x12\xa3\x01\n\x0bSetReaction\x12\'.plaudit.reaction.v1.SetReactionRequest\x1a(.plaudit.reaction.v1.SetReactionResponse\"A\x90\x02\x02\xaa\xed\x18\x16\n\x0cset_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/reactions:set:\x01*\x12\xa8\x01\n\x0e\x43learReactions\x12*.plaudit.reaction.v1.ClearReactionsRequest\x1a+.plaudit.reaction.v1.ClearReactionsResponse\"=\x90\x02\x02\xaa\xed\x18\x19\n\x0f\x63lear_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x13*\x11/api/v1/reactions\x12\xc5\x01\n\x14\x42\x61tchChangeReactions\x12\x30.plaudit.reaction.v1.BatchChangeReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchChangeReactionsResponse\"H\xaa\xed\x18\x1e\n\x16\x62\x61tch_change_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1c\"\x17/api/v1/reactions:batch:\x01*\x12v\n\x0fStreamReactions\x12+.plaudit.reaction.v1.StreamReactionsRequest\x1a,.plaudit.reaction.v1.StreamReactionsResponse\"\x04\xb0\xed\x18\x02(\x01\x30\x01\x12\xbe\x01\n\x14\x42\x61tchGetOwnReactions\x12\x30.plaudit.reaction.v1.BatchGetOwnReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchGetOwnReactionsResponse\"A\x90\x02\x01\xaa\xed\x18\x19\n\x11get_own_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/reactions/own\x12\xe0\x01\n\x0cListReactors\x12(.plaudit.reaction.v1.ListReactorsRequest\x1a).plaudit.reaction.v1.ListReactorsResponse\"{\x90\x02\x01\xaa\xed\x18\x17\n\rlist_reactors\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02S\x12\x30/api/{target=messages/*}/reactions/{emoji}/usersZ\x1f\x12\x1d/api/v1/{target=*/*}/reactors\x12\x84\x01\n\x14\x42\x61tchGetTargetCounts\x12\x30.plaudit.reaction.v1.BatchGetTargetCountsRequest\x1a\x31.plaudit.reaction.v1.BatchGetTargetCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x12{\n\x0eTallyReactions\x12*.plaudit.reaction.v1.TallyReactionsRequest\x1a+.plaudit.reaction.v1.TallyReactionsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61udit\x12r\n\x0b\x45rasePerson\x12\'.plaudit.reaction.v1.ErasePersonRequest\x1a(.plaudit.reaction.v1.ErasePersonResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65rase\x12r\n\x0b\x45raseTarget\x12\'.plaudit.reaction.v1.EraseTargetRequest\x1a(.plaudit.reaction.v1.EraseTargetResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65raseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -106,52 +105,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REACTIONSERVICE'].methods_by_name['ErasePerson']._serialized_options = b'\220\002\002\260\355\030\003\312\355\030\005erase'
   _globals['_REACTIONSERVICE'].methods_by_name['EraseTarget']._loaded_options = None
   _globals['_REACTIONSERVICE'].methods_by_name['EraseTarget']._serialized_options = b'\220\002\002\260\355\030\003\312\355\030\005erase'
-  _globals['_TOGGLEREACTIONREQUEST']._serialized_start=224
-  _globals['_TOGGLEREACTIONREQUEST']._serialized_end=375
-  _globals['_TOGGLEREACTIONRESPONSE']._serialized_start=377
-  _globals['_TOGGLEREACTIONRESPONSE']._serialized_end=481
-  _globals['_SETREACTIONREQUEST']._serialized_start=484
-  _globals['_SETREACTIONREQUEST']._serialized_end=644
-  _globals['_SETREACTIONRESPONSE']._serialized_start=646
-  _globals['_SETREACTIONRESPONSE']._serialized_end=747
-  _globals['_CLEARREACTIONSREQUEST']._serialized_start=749
-  _globals['_CLEARREACTIONSREQUEST']._serialized_end=874
-  _globals['_CLEARREACTIONSRESPONSE']._serialized_start=876
-  _globals['_CLEARREACTIONSRESPONSE']._serialized_end=968
-  _globals['_BATCHCHANGEREACTIONSREQUEST']._serialized_start=970
-  _globals['_BATCHCHANGEREACTIONSREQUEST']._serialized_end=1058
-  _globals['_BATCHCHANGEREACTIONSRESPONSE']._serialized_start=1060
-  _globals['_BATCHCHANGEREACTIONSRESPONSE']._serialized_end=1185
-  _globals['_STREAMREACTIONSREQUEST']._serialized_start=1187
-  _globals['_STREAMREACTIONSREQUEST']._serialized_end=1275
-  _globals['_STREAMREACTIONSRESPONSE']._serialized_start=1277
-  _globals['_STREAMREACTIONSRESPONSE']._serialized_end=1397
-  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_start=1399
-  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_end=1458
-  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_start=1460
-  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_end=1548
-  _globals['_LISTREACTORSREQUEST']._serialized_start=1551
-  _globals['_LISTREACTORSREQUEST']._serialized_end=1721
-  _globals['_LISTREACTORSRESPONSE']._serialized_start=1723
-  _globals['_LISTREACTORSRESPONSE']._serialized_end=1818
-  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_start=1820
-  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_end=1907
-  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_start=1909
-  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_end=1986
-  _globals['_TALLYREACTIONSREQUEST']._serialized_start=1989
-  _globals['_TALLYREACTIONSREQUEST']._serialized_end=2137
-  _globals['_TALLYREACTIONSRESPONSE']._serialized_start=2139
-  _globals['_TALLYREACTIONSRESPONSE']._serialized_end=2233
-  _globals['_TALLY']._serialized_start=2235
-  _globals['_TALLY']._serialized_end=2305
-  _globals['_ERASEPERSONREQUEST']._serialized_start=2307
-  _globals['_ERASEPERSONREQUEST']._serialized_end=2421
-  _globals['_ERASEPERSONRESPONSE']._serialized_start=2423
-  _globals['_ERASEPERSONRESPONSE']._serialized_end=2474
-  _globals['_ERASETARGETREQUEST']._serialized_start=2477
-  _globals['_ERASETARGETREQUEST']._serialized_end=2630
-  _globals['_ERASETARGETRESPONSE']._serialized_start=2632
-  _globals['_ERASETARGETRESPONSE']._serialized_end=2694
-  _globals['_REACTIONSERVICE']._serialized_start=2697
-  _globals['_REACTIONSERVICE']._serialized_end=4543
+  _globals['_TOGGLEREACTIONREQUEST']._serialized_start=195
+  _globals['_TOGGLEREACTIONREQUEST']._serialized_end=367
+  _globals['_TOGGLEREACTIONRESPONSE']._serialized_start=370
+  _globals['_TOGGLEREACTIONRESPONSE']._serialized_end=498
+  _globals['_SETREACTIONREQUEST']._serialized_start=501
+  _globals['_SETREACTIONREQUEST']._serialized_end=686
+  _globals['_SETREACTIONRESPONSE']._serialized_start=688
+  _globals['_SETREACTIONRESPONSE']._serialized_end=813
+  _globals['_CLEARREACTIONSREQUEST']._serialized_start=816
+  _globals['_CLEARREACTIONSREQUEST']._serialized_end=955
+  _globals['_CLEARREACTIONSRESPONSE']._serialized_start=957
+  _globals['_CLEARREACTIONSRESPONSE']._serialized_end=1069
+  _globals['_BATCHCHANGEREACTIONSREQUEST']._serialized_start=1071
+  _globals['_BATCHCHANGEREACTIONSREQUEST']._serialized_end=1168
+  _globals['_BATCHCHANGEREACTIONSRESPONSE']._serialized_start=1171
+  _globals['_BATCHCHANGEREACTIONSRESPONSE']._serialized_end=1314
+  _globals['_STREAMREACTIONSREQUEST']._serialized_start=1316
+  _globals['_STREAMREACTIONSREQUEST']._serialized_end=1413
+  _globals['_STREAMREACTIONSRESPONSE']._serialized_start=1416
+  _globals['_STREAMREACTIONSRESPONSE']._serialized_end=1554
+  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_start=1556
+  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_end=1624
+  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_start=1626
+  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_end=1728
+  _globals['_LISTREACTORSREQUEST']._serialized_start=1731
+  _globals['_LISTREACTORSREQUEST']._serialized_end=1909
+  _globals['_LISTREACTORSRESPONSE']._serialized_start=1911
+  _globals['_LISTREACTORSRESPONSE']._serialized_end=2031
+  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_start=2033
+  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_end=2138
+  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_start=2140
+  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_end=2225
+  _globals['_TALLYREACTIONSREQUEST']._serialized_start=2228
+  _globals['_TALLYREACTIONSREQUEST']._serialized_end=2414
+  _globals['_TALLYREACTIONSRESPONSE']._serialized_start=2416
+  _globals['_TALLYREACTIONSRESPONSE']._serialized_end=2534
+  _globals['_TALLY']._serialized_start=2536
+  _globals['_TALLY']._serialized_end=2622
+  _globals['_ERASEPERSONREQUEST']._serialized_start=2625
+  _globals['_ERASEPERSONREQUEST']._serialized_end=2753
+  _globals['_ERASEPERSONRESPONSE']._serialized_start=2755
+  _globals['_ERASEPERSONRESPONSE']._serialized_end=2820
+  _globals['_ERASETARGETREQUEST']._serialized_start=2823
+  _globals['_ERASETARGETREQUEST']._serialized_end=3003
+  _globals['_ERASETARGETRESPONSE']._serialized_start=3005
+  _globals['_ERASETARGETRESPONSE']._serialized_end=3090
+  _globals['_REACTIONSERVICE']._serialized_start=3093
+  _globals['_REACTIONSERVICE']._serialized_end=4939
 # @@protoc_insertion_point(module_scope)

@@ -22,10 +22,9 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/session/v1/session.proto\x12\x12plaudit.session.v1\x1a\x1b\x62uf/validate/validate.proto\"\x9b\x01\n\x04Node\x12/\n\x07node_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12\x1b\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\xff\x01\x12\x36\n\x08services\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10@\"\x1ar\x18\x32\x16^[A-Za-z0-9_.]{1,128}$\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"\xfe\x01\n\x07Session\x12\x32\n\nsession_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12.\n\x06tenant\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12,\n\x04user\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12.\n\x06\x64\x65vice\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$\x12\x0f\n\x07node_id\x18\x05 \x01(\t\x12 \n\x05\x65poch\x18\x06 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x10\x80\x80\x80\x80\x80\x80\x80\x80@(\x00\"l\n\x05Topic\x12.\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$\x12\x33\n\x04name\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/session/v1/session.proto\x12\x12plaudit.session.v1\"\xbd\x01\n\x04Node\x12\x37\n\x07node_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06nodeId\x12$\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\xff\x01R\x07\x61\x64\x64ress\x12@\n\x08services\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10@\"\x1ar\x18\x32\x16^[A-Za-z0-9_.]{1,128}$R\x08services\x12\x14\n\x05\x65poch\x18\x04 \x01(\x03R\x05\x65poch\"\xae\x02\n\x07Session\x12=\n\nsession_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tsessionId\x12\x36\n\x06tenant\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\x36\n\x06\x64\x65vice\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x17\n\x07node_id\x18\x05 \x01(\tR\x06nodeId\x12\'\n\x05\x65poch\x18\x06 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x10\x80\x80\x80\x80\x80\x80\x80\x80@(\x00R\x05\x65poch\"z\n\x05Topic\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x39\n\x04name\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,10 +51,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOPIC'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_TOPIC'].fields_by_name['name']._loaded_options = None
   _globals['_TOPIC'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_NODE']._serialized_start=86
-  _globals['_NODE']._serialized_end=241
-  _globals['_SESSION']._serialized_start=244
-  _globals['_SESSION']._serialized_end=498
-  _globals['_TOPIC']._serialized_start=500
-  _globals['_TOPIC']._serialized_end=608
+  _globals['_NODE']._serialized_start=57
+  _globals['_NODE']._serialized_end=246
+  _globals['_SESSION']._serialized_start=249
+  _globals['_SESSION']._serialized_end=551
+  _globals['_TOPIC']._serialized_start=553
+  _globals['_TOPIC']._serialized_end=675
 # @@protoc_insertion_point(module_scope)

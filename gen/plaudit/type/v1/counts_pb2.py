@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cplaudit/type/v1/counts.proto\x12\x0fplaudit.type.v1\"-\n\rReactionCount\x12\r\n\x05\x65moji\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"b\n\x0cTargetCounts\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x31\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cplaudit/type/v1/counts.proto\x12\x0fplaudit.type.v1\";\n\rReactionCount\x12\x14\n\x05\x65moji\x18\x01 \x01(\tR\x05\x65moji\x12\x14\n\x05\x63ount\x18\x02 \x01(\x03R\x05\x63ount\"~\n\x0cTargetCounts\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.type.v1.counts_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REACTIONCOUNT']._serialized_start=49
-  _globals['_REACTIONCOUNT']._serialized_end=94
-  _globals['_TARGETCOUNTS']._serialized_start=96
-  _globals['_TARGETCOUNTS']._serialized_end=194
+  _globals['_REACTIONCOUNT']._serialized_end=108
+  _globals['_TARGETCOUNTS']._serialized_start=110
+  _globals['_TARGETCOUNTS']._serialized_end=236
 # @@protoc_insertion_point(module_scope)
