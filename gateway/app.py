@@ -54,8 +54,11 @@ async def opened(
     contracts: Sequence[FileDescriptorSet] = (),
     clock: Clock | None = None,
     secret: bytes = b"",
+    patience: Callable[[], float] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is taken.
+
+    `patience` says, once the block ends, how many seconds connections have to end: see `port.listening`.
 
     `secret` is the same on all nodes between which sessions may move; empty: they cannot. `contracts` are served
     instead of those installed; `minter` is needed for `config.dev_tokens` alone.
@@ -81,6 +84,7 @@ async def opened(
                 app=app,
                 limits=config.socket,
                 reuse_port=config.reuse_port,
+                patience=patience,
             )
         )
         hosted = [Hosted(NodeServicer(node), node_service_pb2_grpc.add_NodeServiceServicer_to_server, ERRORS)]

@@ -56,13 +56,27 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         await server.start_serving()
 
-    async def close(self) -> None:
-        """Stops to accept, drops newcomers, and closes every WebSocket with 1001; returns when they are gone."""
+    async def close(self, patience: float) -> None:
+        """Stops to accept, drops newcomers, and closes every WebSocket with 1001.
+
+        Drops what is not closed after `patience` seconds, and returns when all are gone.
+        """
         self.stop_accepting()
         for newcomer in list(self._newcomers):
             newcomer.drop()
         for socket in list(self._sockets):
             socket.close(1001, "the server is going away")
+        try:
+            async with asyncio.timeout(patience):
+                await self._all_gone()
+        except TimeoutError:
+            for newcomer in list(self._newcomers):
+                newcomer.drop()
+            for socket in list(self._sockets):
+                socket.abort()
+            await self._all_gone()
+
+    async def _all_gone(self) -> None:
         while self._sockets or self._newcomers:
             self._empty.clear()
             await self._empty.wait()

@@ -36,6 +36,7 @@ Acceptor = Callable[[Handshake], Accept | Refuse]
 HttpFactory = Callable[[], asyncio.Protocol]
 
 _END = b"\r\n\r\n"
+_LEAST_WAIT = 0.01
 
 
 @asynccontextmanager
@@ -47,13 +48,16 @@ async def listening(
     app: web.Application | None = None,
     limits: SocketLimits | None = None,
     reuse_port: bool = False,
+    patience: Callable[[], float] | None = None,
 ) -> AsyncIterator[Listener]:
     """Serves WebSockets by `accept` and everything else by `app` (404 without one) until the block ends.
 
-    Then it stops to accept, closes every WebSocket with 1001 and ends HTTP; each takes at most `limits.close_timeout`.
-    An exception from `accept` is answered with 500. Raises OSError if the port is taken.
+    Then it stops to accept, closes every WebSocket with 1001 and ends HTTP. That takes at most as many seconds as
+    `patience` says then (`limits.close_timeout` without it); what is still open is dropped. An exception from `accept`
+    is answered with 500. Raises OSError if the port is taken.
     """
     limits = limits or SocketLimits()
+    patience = patience or (lambda: limits.close_timeout)
     listener = Listener(limits)
     async with AsyncExitStack() as stack:
         http: HttpFactory | None = None
@@ -69,11 +73,24 @@ async def listening(
                 shutdown_timeout=limits.close_timeout,
             )
             await runner.setup()
+            server = cast("web.Server", runner.server)
             stack.push_async_callback(runner.cleanup)
-            http = _http_factory(cast("web.Server", runner.server))
-        stack.push_async_callback(listener.close)
+            stack.push_async_callback(_end_requests, server, patience)
+            http = _http_factory(server)
+        stack.push_async_callback(_close, listener, patience)
         await listener.listen(partial(_Door, listener, limits, accept, http), host, port, reuse_port)
         yield listener
+
+
+async def _close(listener: Listener, patience: Callable[[], float]) -> None:
+    await listener.close(patience())
+
+
+async def _end_requests(server: web.Server, patience: Callable[[], float]) -> None:
+    """Waits for the requests that run, then cancels them; `cleanup` finds nothing left to wait for."""
+    server.pre_shutdown()
+    # aiohttp waits twice so long: for the answer, then for the handler that it has cancelled; and for ever if it is 0.
+    await server.shutdown(max(patience() / 2, _LEAST_WAIT))
 
 
 def _http_factory(server: web.Server) -> HttpFactory:

@@ -100,11 +100,17 @@ class Attachment:
 
     @asynccontextmanager
     async def running(
-        self, reach: Reach, registry: Sequence[str] | str, address: str, services: Sequence[str]
+        self,
+        reach: Reach,
+        registry: Sequence[str] | str,
+        address: str,
+        services: Sequence[str],
+        patience: Callable[[], float] = lambda: _FAREWELL,
     ) -> AsyncIterator[None]:
         """Is attached to whichever leads of the registries at `registry` for the block, and leaves at its end.
 
-        `address` is where this process's gRPC server listens, already; `services` are the full names of what it hosts.
+        `address` is where this process's gRPC server listens, already; `services` are the full names of what it hosts;
+        `patience` says at the end how many seconds the registry has to answer.
         """
         node = session_pb2.Node(node_id=self.node_id, address=address, services=services)
         registries = Registries(registry)
@@ -113,16 +119,16 @@ class Attachment:
         try:
             yield
         finally:
-            await self._leave()
+            await self._leave(min(patience(), _FAREWELL))
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 
-    async def _leave(self) -> None:
+    async def _leave(self, patience: float) -> None:
         self._leaving = True
         self._wake.set()
         if self._attached.is_set():
             try:
-                await asyncio.wait_for(self._left.wait(), _FAREWELL)
+                await asyncio.wait_for(self._left.wait(), patience)
             except TimeoutError:
                 log.info("registry did not answer the farewell", node=self.node_id)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import structlog
 from grpc_channelz.v1 import _async as channelz_async  # type: ignore[import-untyped]
 from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,6 +28,9 @@ from kit.tls import Tls
 from kit.tokens import Verifier
 from plaudit.edge.v1 import call_service_pb2_grpc
 
+log = structlog.get_logger()
+# How long rpcs that were cancelled may take to end.
+_CANCEL_SECONDS = 0.25
 BatchHandler = Callable[[Sequence[tuple[Any, Caller]]], Awaitable[Sequence[Any]]]
 
 
@@ -56,7 +61,7 @@ class ServerLimits:
     stream_in_flight: int = 8_192
     # Largest message, bytes.
     message_bytes: int = 4 << 20
-    # How long rpcs may go on after the stop was asked for, seconds.
+    # How long rpcs may go on after the block has ended, seconds.
     grace: float = 5.0
     # Several processes on one port: the kernel spreads the connections.
     reuse_port: bool = False
@@ -106,8 +111,11 @@ async def serving(
     clock: Clock | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     tls: Tls | None = None,
+    patience: Callable[[], float] | None = None,
 ) -> AsyncIterator[Server]:
-    """Serves until the block ends, then finishes what runs within the grace. Raises OSError where the port is taken.
+    """Serves until the block ends, then finishes what runs. Raises OSError where the port is taken.
+
+    That takes at most as many seconds as `patience` says then (`limits.grace` without it).
 
     With `tls` only who has a certificate of the same authority can connect.
     """
@@ -139,7 +147,22 @@ async def serving(
         calls.drain()
         for room in hosted:
             room.drain()
-        await server.stop(limits.grace)
+        await _stop(server, limits.grace if patience is None else patience())
+
+
+async def _stop(server: grpc.aio.Server, patience: float) -> None:
+    """Lets rpcs go on for `patience` seconds, then cancels them.
+
+    grpc waits for them to end without a limit, and an rpc that came as the stop began may be one that nobody serves;
+    so it is left alone when it does not come back. The process ends anyway.
+    """
+    stopping = asyncio.ensure_future(server.stop(patience))
+    done, _ = await asyncio.wait({stopping}, timeout=patience + _CANCEL_SECONDS)
+    if done:
+        stopping.result()
+    else:
+        log.warning("the gRPC server does not end, it is left alone", seconds=round(patience + _CANCEL_SECONDS, 2))
+        stopping.cancel()
 
 
 def _bind(server: grpc.aio.Server, listen: str, tls: Tls | None) -> str:

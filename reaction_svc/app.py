@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
@@ -52,9 +52,16 @@ class _Store(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    config: Config, mesh: Mesh, engines: Engines, clock: Clock | None = None
+    config: Config,
+    mesh: Mesh,
+    engines: Engines,
+    clock: Clock | None = None,
+    *,
+    patience: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
     """Everything but the server; without engines records are in the log's file. The key of page tokens is in `keys`.
+
+    `patience` says, once the block ends, for how many seconds what was accepted may be finished.
 
     Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote the file, and CannotUse where
     the store has another number of shards.
@@ -78,6 +85,7 @@ async def opened(
             clock,
             _limits(config),
             division.is_mine,
+            patience=patience,
         ) as node,
     ):
         op_codec = codec.OpCodec()

@@ -46,8 +46,11 @@ def up(
 ) -> None:
     """Start Plaudit: every room in one process, or chosen ones."""
     from stack.config import BadSettings
-    from stack.up import CannotStart, run
+    from stack.supervise import CannotStart
+    from stack.up import run
 
+    if config is not None:
+        os.environ["PLAUDIT_CONFIG"] = str(config)  # for further processes
     try:
         settings = settings_of(config).with_options(
             rooms=rooms, workers=workers, http=http, grpc=grpc, registry=registry, data=data, demo=demo

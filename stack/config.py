@@ -68,7 +68,7 @@ class Settings(BaseModel):
     data: Path = Field(Path("data"), description="The folder of all data and keys.")
     web: Path = Field(Path(__file__).parent.parent / "web", description="The folder of the page.")
     demo: bool = Field(False, description="Give a token to whoever signs in on the page; only on loopback.")
-    grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take.")
+    grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take, all stages together.")
     otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
     log: str = Field("warning", description="debug, info, warning or error.")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates for gRPC between processes.")

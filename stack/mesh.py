@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from stack.envoy.model import Model
 from stack.envoy.render import BadEnvoy, binary, validate, write
 from stack.meshplan import Node, Options, certificates, check_free, environment, free_ports, model_of, plan, program
 from stack.migrate import migrate
+from stack.stopping import on_first_signal
 from stack.supervise import CannotStart, Process, Program, Supervised, supervised
 
 Announce = Callable[[dict[str, Any]], None]
@@ -58,8 +58,7 @@ async def _until_told(settings: Settings, options: Options, announce: Announce) 
         if not serving:
             here.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, tell)
+    on_first_signal(tell)
     try:
         async with running(settings, options, _say) as mesh:
             serving = True

@@ -15,6 +15,7 @@ from stack import certs
 from stack.config import ROOMS, Settings
 from stack.envoy.contracts import read_methods
 from stack.envoy.model import Certificate, Model
+from stack.stopping import MARGIN_SECONDS
 from stack.supervise import CannotStart, Program
 
 
@@ -98,7 +99,7 @@ def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> P
         [sys.executable, "-m", "stack.cli", "up", "--json"],
         settings.data / "logs" / f"{node.name}.log",
         {**environment, **own},
-        stop_seconds=settings.grace_seconds + 5,
+        stop_seconds=settings.grace_seconds + MARGIN_SECONDS,
     )
 
 

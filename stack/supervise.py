@@ -10,9 +10,10 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 Say = Callable[[str], None]
 _FLOOR = 0.2
@@ -22,7 +23,7 @@ _SETTLED_SECONDS = 10.0
 
 
 class CannotStart(Exception):
-    """A process ended before it served; the message says with what words."""
+    """A process cannot start; the message says why and, where that helps, what to do."""
 
 
 async def prints_a_line(process: Process) -> None:
@@ -33,11 +34,11 @@ async def prints_a_line(process: Process) -> None:
 
 @dataclass(frozen=True)
 class Program:
-    """What is run. `ready` returns when it serves; `log` takes what it says."""
+    """What is run. `ready` returns when it serves; `log` takes what it says, None: our standard error."""
 
     name: str
     command: Sequence[str]
-    log: Path
+    log: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[Process], Awaitable[None]] = prints_a_line
     start_seconds: float = 120.0
@@ -48,11 +49,10 @@ class Process:
     """One life of a program."""
 
     def __init__(self, program: Program) -> None:
-        program.log.parent.mkdir(parents=True, exist_ok=True)
         # It ends with this process, however that ends, where the system can see to it.
         setpriv = shutil.which("setpriv")
         tied = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-        with open(program.log, "ab") as log:
+        with _opened(program.log) as log:
             self._child = subprocess.Popen(
                 [*tied, *program.command],
                 env=os.environ | dict(program.environment),
@@ -170,6 +170,13 @@ class Supervised:
             await asyncio.gather(ready, ended, return_exceptions=True)
 
 
+def _opened(path: Path | None) -> AbstractContextManager[IO[bytes] | None]:
+    if path is None:
+        return nullcontext()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "ab")
+
+
 @asynccontextmanager
 async def supervised(programs: Sequence[Program], say: Say) -> AsyncIterator[list[Supervised]]:
     """Keeps programs running side by side for the block, which begins when all serve; raises CannotStart."""
@@ -195,8 +202,10 @@ async def _stopped(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def last_words(log: Path) -> str:
+def last_words(log: Path | None) -> str:
     """The last line of a log."""
+    if log is None:
+        return "what it said stands above"
     try:
         lines = log.read_text("utf-8", "replace").strip().splitlines()
     except OSError:

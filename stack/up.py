@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,7 +28,8 @@ from kit.ids import new_id
 from kit.keys import BadKeys, Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
-from kit.server import Hosted, Server, ServerLimits, serving
+from kit.server import Hosted, Server, serving
+from kit.stopping import Stage, StopDeadline
 from kit.tls import open_tls
 from kit.tokens import NodeTokens
 from kit.tracing import TracingMissing, tracing
@@ -38,7 +39,9 @@ from stack.engines import expected_partitions, open_cassandra_of, open_engines, 
 from stack.logs import configure
 from stack.schemas import sharded
 from stack.status import status_served
-from stack.workers import workers
+from stack.stopping import end_in_time, on_first_signal
+from stack.supervise import CannotStart, supervised
+from stack.workers import say, worker_programs
 
 Announce = Callable[[dict[str, Any]], None]
 log = structlog.get_logger()
@@ -51,31 +54,44 @@ _SWITCH_SECONDS = 0.0005
 _GC = (50_000, 50, 100)
 
 
-class CannotStart(Exception):
-    """The process cannot start; the message says why and what to do."""
-
-
 def run(settings: Settings, announce: Announce | None = None) -> None:
     """Runs until SIGINT or SIGTERM; raises CannotStart. `announce` gets the facts once everything serves."""
     import uvloop
 
     configure(settings.log)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    uvloop.run(_until_told(settings, announce or _greet))
+    stop = StopDeadline(settings.grace_seconds)
+    uvloop.run(_until_told(settings, announce or _greet, stop))
+    log.info("stopped", seconds=round(stop.elapsed(), 3))
 
 
-async def _until_told(settings: Settings, announce: Announce) -> None:
+async def _until_told(settings: Settings, announce: Announce, stop: StopDeadline) -> None:
     told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    here = asyncio.current_task()
+    assert here is not None
+    serves = False
+
+    def begin() -> None:
+        stop.start()
+        told.set()
+        if not serves:
+            here.cancel()
+
+    end_in_time(stop)
+    on_first_signal(begin)
     try:
-        async with running(settings) as facts:
+        async with running(settings, stop) as facts:
+            serves = True
+            log.info("listening", **_addresses(settings, facts))
             announce(facts)
             # What stands now stays: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_GC)
             await told.wait()
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise
     except (CannotUse, CannotOpen, BadKeys, TracingMissing, OSError) as error:
         raise CannotStart(_why(error, settings)) from None
 
@@ -89,8 +105,8 @@ def _why(error: Exception, settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
-    """All rooms of this process for the block; yields what a user needs to know to reach them."""
+async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[str, Any]]:
+    """All rooms of this process for the block, and its workers; yields what a user needs to know to reach them."""
     if "session_registry" not in settings.rooms and not settings.registry:
         raise CannotStart("without the room session_registry, --registry must say where it is")
     if settings.demo and not is_loopback(settings.http):
@@ -104,10 +120,10 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         mesh = await stack.enter_async_context(connected(StaticNodes(), NodeTokens(keys.minter()), tls))
         mesh.shares_work = not _is_alone(settings)
         attachment = Attachment(node_id)
-        hosted = await _open_services(stack, settings, mesh)
+        hosted = await _open_services(stack, settings, mesh, stop)
         edge = None
         if "gateway" in settings.rooms:
-            edge = await stack.enter_async_context(_gateway(settings, mesh, keys, attachment, serves.is_set))
+            edge = await stack.enter_async_context(_gateway(settings, mesh, keys, attachment, serves.is_set, stop))
             hosted += edge.hosted
         interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
         server = await stack.enter_async_context(
@@ -115,18 +131,23 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
                 hosted,
                 verifier=keys.verifier(),
                 listen=settings.grpc,
-                limits=ServerLimits(grace=settings.grace_seconds),
                 interceptors=interceptors,
                 tls=tls,
+                patience=partial(stop.left, Stage.RPCS),
             )
         )
         mesh.own_address = settings.advertise or server.address
         mesh.own_calls = server.local_calls(mesh.metadata(EXCHANGE))
         registry = settings.registry or server.address
         await _find_each_other(stack, settings, mesh, server, registry)
-        await stack.enter_async_context(attachment.running(mesh, registry, mesh.own_address, server.services))
+        await stack.enter_async_context(
+            attachment.running(
+                mesh, registry, mesh.own_address, server.services, patience=partial(stop.left, Stage.REGISTRY)
+            )
+        )
         await _within(attachment.attached(), f"the session registry at {registry} does not answer")
-        await stack.enter_async_context(workers(settings, registry))
+        workers = await stack.enter_async_context(AsyncExitStack())
+        await workers.enter_async_context(supervised(worker_programs(settings, registry, stop), say))
         serves.set()
         try:
             yield _facts(settings, server, keys, node_id)
@@ -134,11 +155,13 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, Any]]:
             # Not ready, then the clients, then the rest: each room ends after those who call it.
             serves.clear()
             await server.not_ready()
-            if edge is not None:
-                await edge.drain(settings.grace_seconds)
+            async with asyncio.TaskGroup() as ending:
+                ending.create_task(workers.aclose())
+                if edge is not None:
+                    ending.create_task(edge.drain(stop.left(Stage.CLIENTS)))
 
 
-async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) -> list[Hosted]:
+async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, stop: StopDeadline) -> list[Hosted]:
     hosted: list[Hosted] = []
     stores = set(settings.rooms) - {"gateway", "fanout_svc"}
     redis = await open_redis_of(stack, settings) if stores else None
@@ -156,7 +179,9 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
     engines = await open_engines(stack, settings, cassandra, redis)
     mesh.sharded = sharded(engines.log.partitions)
     if "reaction_svc" in settings.rooms:
-        hosted += await stack.enter_async_context(reaction_svc.app.opened(settings.reaction, mesh, engines))
+        hosted += await stack.enter_async_context(
+            reaction_svc.app.opened(settings.reaction, mesh, engines, patience=partial(stop.left, Stage.LEDGER))
+        )
     if "counter_svc" in settings.rooms:
         hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
     if "fanout_svc" in settings.rooms:
@@ -164,7 +189,14 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh) 
     return hosted
 
 
-def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment, is_ready: Callable[[], bool]) -> Any:
+def _gateway(
+    settings: Settings,
+    mesh: Mesh,
+    keys: Keys,
+    attachment: Attachment,
+    is_ready: Callable[[], bool],
+    stop: StopDeadline,
+) -> Any:
     host, _, port = settings.http.rpartition(":")
     own = {
         "host": host,
@@ -185,6 +217,7 @@ def _gateway(settings: Settings, mesh: Mesh, keys: Keys, attachment: Attachment,
         is_ready=is_ready,
         minter=keys.minter(),
         secret=cursor_secret(settings.data / "keys"),
+        patience=partial(stop.left, Stage.SOCKETS),
     )
 
 
@@ -222,6 +255,16 @@ def _facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict
             "token": keys.minter().mint_user("demo"),
         }
     return facts
+
+
+def _addresses(settings: Settings, facts: dict[str, Any]) -> dict[str, str]:
+    """Where this process listens."""
+    found = {"grpc": facts["grpc"]}
+    if "gateway" in settings.rooms:
+        found["http"] = settings.http
+    if settings.status:
+        found["status"] = settings.status
+    return found
 
 
 def _greet(facts: dict[str, Any]) -> None:

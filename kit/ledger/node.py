@@ -274,9 +274,9 @@ async def running_node(
     limits: ShardLimits,
     is_mine: Callable[[int], bool],
     *,
-    grace_seconds: float = 3.0,
+    patience: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[LedgerNode]:
-    """The node for the block; finishes what it has accepted, within the grace."""
+    """The node for the block; then finishes what it has accepted, within as many seconds as `patience` says then."""
     async with crew() as tasks:
         node = LedgerNode(name, shards, store, tables, feed, make_model, clock, limits, tasks)
         dividing = tasks.start(node.divide(is_mine))
@@ -285,6 +285,6 @@ async def running_node(
         finally:
             dividing.cancel()
             try:
-                await node.drain(grace_seconds)
+                await node.drain(patience())
             finally:
                 node.close()

@@ -122,7 +122,7 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
         division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, SHARDS)
         running = running_node(
             "reactions", SHARDS, shared.entries, shared.tables, shared, make_model, SystemClock(), ShardLimits(),
-            division.is_mine, grace_seconds=1.0,
+            division.is_mine, patience=lambda: 1.0,
         )  # fmt: skip
         node = await stack.enter_async_context(running)
         codec = Codec()

@@ -13,6 +13,7 @@ import yaml
 
 from kit.engineurl import parse
 from stack.config import PREFIX, ROOMS, Settings, load
+from stack.stopping import FORCE_SECONDS
 from tests.unit.deploy.manifests import FOLDER, Manifest, container, environment, load_all, named, pods
 
 SERVICES = ("session-registry", "reaction-svc", "counter-svc", "fanout-svc")
@@ -86,8 +87,7 @@ def test_a_pod_may_live_as_long_as_its_drain_takes(
     settings = settings_of(name, manifests, monkeypatch)
     pod = pods(manifests)[name]
     assert container(pod)["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(PRE_STOP_SECONDS)]
-    # The clients first, then the rpcs: each may take the whole grace.
-    assert pod["spec"]["terminationGracePeriodSeconds"] > PRE_STOP_SECONDS + 2 * settings.grace_seconds
+    assert pod["spec"]["terminationGracePeriodSeconds"] > PRE_STOP_SECONDS + settings.grace_seconds + FORCE_SECONDS
     if name == "gateway":
         assert settings.gateway.reconnect_spread < settings.grace_seconds
 

@@ -65,7 +65,7 @@ class Feed:
 def started(store: Store, tables: Tables | None = None, shards: int = 2) -> AbstractAsyncContextManager[LedgerNode]:
     tables = tables or Tables()
     return running_node(
-        "things", shards, store, tables, Feed(), Texts, SystemClock(), LIMITS, lambda shard: True, grace_seconds=0.2
+        "things", shards, store, tables, Feed(), Texts, SystemClock(), LIMITS, lambda shard: True, patience=lambda: 0.2
     )
 
 

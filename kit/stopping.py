@@ -1,0 +1,96 @@
+"""One deadline for all stages of a stop: each stage gets what is left of it, less what the stages behind it need."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The stages of a stop, in their order."""
+
+    CLIENTS = "clients"
+    """Clients are sent away."""
+    WORKERS = "workers"
+    """Further processes of the same command have ended."""
+    REGISTRY = "registry"
+    """The session registry is told that the node leaves."""
+    RPCS = "rpcs"
+    """The gRPC server finishes what runs."""
+    SOCKETS = "sockets"
+    """Sockets and HTTP connections that are still open are closed."""
+    LEDGER = "ledger"
+    """The ledger finishes what it has accepted."""
+    FILES = "files"
+    """Files and connections to engines are closed."""
+
+
+# The share of the grace that stays for the stages behind each stage.
+_RESERVED = {
+    Stage.CLIENTS: 0.30,
+    Stage.WORKERS: 0.25,
+    Stage.REGISTRY: 0.20,
+    Stage.RPCS: 0.15,
+    Stage.SOCKETS: 0.10,
+    Stage.LEDGER: 0.05,
+    Stage.FILES: 0.0,
+}
+# A longer grace is for the clients: the stages behind them need no larger share than of so many seconds.
+_SHARED_SECONDS = 10.0
+
+
+class StopDeadline:
+    """When a process that stops must have ended. `grace` in seconds, on a clock that only grows."""
+
+    def __init__(self, grace: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.grace = grace
+        self.on_start: Callable[[], None] = lambda: None
+        """Called once, when the stop begins."""
+        self.stage = Stage.CLIENTS
+        """The stage that asked last how much is left."""
+        self._monotonic = monotonic
+        self._began: float | None = None
+
+    def start(self) -> None:
+        """The stop begins now. Further calls change nothing."""
+        if self._began is None:
+            self._began = self._monotonic()
+            self.on_start()
+
+    def elapsed(self) -> float:
+        """Seconds since the stop began; 0 before it."""
+        return 0.0 if self._began is None else self._monotonic() - self._began
+
+    def seconds_until(self, stage: Stage) -> float:
+        """How many seconds after its begin the stop is to be through with a stage."""
+        return self.grace - _RESERVED[stage] * min(self.grace, _SHARED_SECONDS)
+
+    def left(self, stage: Stage) -> float:
+        """How many seconds this stage may take, now that it begins; starts the stop where nothing else has."""
+        self.start()
+        self.stage = stage
+        return max(0.0, self.seconds_until(stage) - self.elapsed())
+
+
+def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """The tasks of a loop that have not ended, each with the place in our code, or else in any, where it waits.
+
+    May be called from another thread, while the loop's own thread is blocked.
+    """
+    return sorted(f"{task.get_name()} at {_place(task)}" for task in asyncio.all_tasks(loop) if not task.done())
+
+
+def _place(task: asyncio.Task[object]) -> str:
+    place = "?"
+    awaited: object = task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)
+        if frame is None:
+            break
+        code = frame.f_code
+        if place == "?" or "site-packages" not in code.co_filename:
+            place = f"{'/'.join(code.co_filename.split('/')[-2:])}:{frame.f_lineno} {code.co_name}"
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
+    return place
