@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plaudit/event/v1/dead_letter.proto\x12\x10plaudit.event.v1\"\xb6\x01\n\nDeadLetter\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x1a\n\x08position\x18\x03 \x01(\x03R\x08position\x12\x16\n\x06reader\x18\x04 \x01(\tR\x06reader\x12\x14\n\x05\x65rror\x18\x05 \x01(\tR\x05\x65rror\x12\x10\n\x03key\x18\x06 \x01(\tR\x03key\x12\x18\n\x07payload\x18\x07 \x01(\x0cR\x07payloadb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plaudit/event/v1/dead_letter.proto\x12\x10plaudit.event.v1\"\xb6\x01\n\nDeadLetter\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x1a\n\x08position\x18\x03 \x01(\x03R\x08position\x12\x16\n\x06reader\x18\x04 \x01(\tR\x06reader\x12\x14\n\x05\x65rror\x18\x05 \x01(\tR\x05\x65rror\x12\x10\n\x03key\x18\x06 \x01(\tR\x03key\x12\x18\n\x07payload\x18\x07 \x01(\x0cR\x07payloadB2\n\x14\x63om.plaudit.event.v1P\x01Z\x18plaudit/event/v1;eventv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.event.v1.dead_letter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\024com.plaudit.event.v1P\001Z\030plaudit/event/v1;eventv1'
   _globals['_DEADLETTER']._serialized_start=57
   _globals['_DEADLETTER']._serialized_end=239
 # @@protoc_insertion_point(module_scope)

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#plaudit/reaction/v1/forwarded.proto\x12\x13plaudit.reaction.v1\x1a\x1cplaudit/type/v1/counts.proto\"\xa8\x01\n\x13\x46orwardedOperations\x12\x18\n\x07tenants\x18\x01 \x03(\tR\x07tenants\x12\x18\n\x07targets\x18\x02 \x03(\tR\x07targets\x12\x14\n\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n\x06\x65mojis\x18\x04 \x03(\tR\x06\x65mojis\x12\x18\n\x07\x61\x63tions\x18\x05 \x03(\rR\x07\x61\x63tions\x12\x15\n\x06op_ids\x18\x06 \x03(\tR\x05opIds\"\xd2\x01\n\x10\x46orwardedAnswers\x12\x0e\n\x02on\x18\x01 \x03(\x08R\x02on\x12\x1a\n\x08versions\x18\x02 \x03(\x03R\x08versions\x12\x41\n\x08refusals\x18\x03 \x03(\x0e\x32%.plaudit.reaction.v1.ForwardedRefusalR\x08refusals\x12\x18\n\x07tenants\x18\x04 \x03(\tR\x07tenants\x12\x35\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts*\xa0\x01\n\x10\x46orwardedRefusal\x12!\n\x1d\x46ORWARDED_REFUSAL_UNSPECIFIED\x10\x00\x12!\n\x1d\x46ORWARDED_REFUSAL_OP_CONFLICT\x10\x01\x12 \n\x1c\x46ORWARDED_REFUSAL_OP_EXPIRED\x10\x02\x12$\n FORWARDED_REFUSAL_TOO_MANY_EMOJI\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#plaudit/reaction/v1/forwarded.proto\x12\x13plaudit.reaction.v1\x1a\x1cplaudit/type/v1/counts.proto\"\xa8\x01\n\x13\x46orwardedOperations\x12\x18\n\x07tenants\x18\x01 \x03(\tR\x07tenants\x12\x18\n\x07targets\x18\x02 \x03(\tR\x07targets\x12\x14\n\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n\x06\x65mojis\x18\x04 \x03(\tR\x06\x65mojis\x12\x18\n\x07\x61\x63tions\x18\x05 \x03(\rR\x07\x61\x63tions\x12\x15\n\x06op_ids\x18\x06 \x03(\tR\x05opIds\"\xd2\x01\n\x10\x46orwardedAnswers\x12\x0e\n\x02on\x18\x01 \x03(\x08R\x02on\x12\x1a\n\x08versions\x18\x02 \x03(\x03R\x08versions\x12\x41\n\x08refusals\x18\x03 \x03(\x0e\x32%.plaudit.reaction.v1.ForwardedRefusalR\x08refusals\x12\x18\n\x07tenants\x18\x04 \x03(\tR\x07tenants\x12\x35\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts*\xa0\x01\n\x10\x46orwardedRefusal\x12!\n\x1d\x46ORWARDED_REFUSAL_UNSPECIFIED\x10\x00\x12!\n\x1d\x46ORWARDED_REFUSAL_OP_CONFLICT\x10\x01\x12 \n\x1c\x46ORWARDED_REFUSAL_OP_EXPIRED\x10\x02\x12$\n FORWARDED_REFUSAL_TOO_MANY_EMOJI\x10\x03\x42;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.reaction.v1.forwarded_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027com.plaudit.reaction.v1P\001Z\036plaudit/reaction/v1;reactionv1'
   _globals['_FORWARDEDREFUSAL']._serialized_start=475
   _globals['_FORWARDEDREFUSAL']._serialized_end=635
   _globals['_FORWARDEDOPERATIONS']._serialized_start=91

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cplaudit/type/v1/counts.proto\x12\x0fplaudit.type.v1\";\n\rReactionCount\x12\x14\n\x05\x65moji\x18\x01 \x01(\tR\x05\x65moji\x12\x14\n\x05\x63ount\x18\x02 \x01(\x03R\x05\x63ount\"~\n\x0cTargetCounts\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cplaudit/type/v1/counts.proto\x12\x0fplaudit.type.v1\";\n\rReactionCount\x12\x14\n\x05\x65moji\x18\x01 \x01(\tR\x05\x65moji\x12\x14\n\x05\x63ount\x18\x02 \x01(\x03R\x05\x63ount\"~\n\x0cTargetCounts\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactionsB/\n\x13\x63om.plaudit.type.v1P\x01Z\x16plaudit/type/v1;typev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.type.v1.counts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\023com.plaudit.type.v1P\001Z\026plaudit/type/v1;typev1'
   _globals['_REACTIONCOUNT']._serialized_start=49
   _globals['_REACTIONCOUNT']._serialized_end=108
   _globals['_TARGETCOUNTS']._serialized_start=110
