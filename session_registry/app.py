@@ -1,4 +1,4 @@
-"""The room, put together."""
+"""The service as a whole: its parts, its loops, its servicers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kit.ids import new_id
 from kit.server import Hosted
 from kit.tasks import background
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
-from session_registry import telemetry
-from session_registry.adapters.alone import Alone
+from session_registry import metrics
 from session_registry.adapters.cassandra_lease import CassandraLease
 from session_registry.adapters.redis_lease import RedisLease
 from session_registry.adapters.redis_routes import RedisRoutes
+from session_registry.adapters.single_node import SingleNodeLeadership
 from session_registry.config import Config
+from session_registry.elected import ElectedRegistry
 from session_registry.election import LeaseLeadership
 from session_registry.errors import ERRORS
-from session_registry.leading import Leading
 from session_registry.ports import Leadership, LeaseStore
 from session_registry.servicer import SessionRegistryServicer
 
@@ -37,27 +37,27 @@ async def opened(
     redis: Redis | None = None,
     address: Callable[[], str] = str,
 ) -> AsyncIterator[list[Hosted]]:
-    """The registry, to be hosted until the block ends; it keeps nothing on disk.
+    """Runs everything but the server for the block. Nothing is kept on disk.
 
-    With an engine it is one of several that elect a leader, in Cassandra where there is one, as soon as `address` says
-    where it serves; without, it is alone. Routes are in Redis, and without it nowhere.
+    With an engine, this registry is one of several that elect a leader, in Cassandra where there is one, as soon as
+    `address` returns the address it serves at. Without, it is the only one. Routes are kept in Redis, if at all.
     """
     clock = clock or SystemClock()
-    leadership: Leadership = Alone(clock)
+    leadership: Leadership = SingleNodeLeadership(clock)
     seconds = config.leader_seconds
     store: LeaseStore | None = None
     if cassandra is not None:
-        # A third of the lease is between two renewals, and one that fails is to be tried again in time.
+        # The lease is renewed each third of its length; a renewal that fails must be repeated in time.
         store = CassandraLease(cassandra, timeout=seconds / 4)
     elif redis is not None:
         store = RedisLease(redis)
     if store is not None:
         leadership = LeaseLeadership(store, clock, name=new_id(), address=address, seconds=seconds)
     routes = RedisRoutes(redis, config.route_seconds) if redis is not None else None
-    leading = Leading(config, clock, leadership, routes)
-    telemetry.show(leading.sizes)
+    elected = ElectedRegistry(config, clock, leadership, routes)
+    metrics.show(elected.sizes)
     add = pb_grpc.add_SessionRegistryServiceServicer_to_server
-    async with background(leading.campaign()):
+    async with background(elected.campaign()):
         if store is None:
-            await leading.began.wait()
-        yield [Hosted(SessionRegistryServicer(leading), add, ERRORS, drain=leading.stop)]
+            await elected.began.wait()
+        yield [Hosted(SessionRegistryServicer(elected), add, ERRORS, drain=elected.stop)]

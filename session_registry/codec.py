@@ -1,12 +1,12 @@
-"""Between the registry's values and their messages."""
+"""Between protobuf messages and domain values."""
 
 from __future__ import annotations
 
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
-from session_registry.domain import Delta, Found, Node, Session, Told, Topic
+from session_registry.domain import Delta, FoundSessions, Node, NodeUpdate, Session, Topic
 from session_registry.errors import NotAttached
-from session_registry.outbox import Answer
+from session_registry.response_queue import NodeResponse
 
 
 def node_from_pb(request: pb.AttachRequest) -> Node:
@@ -17,26 +17,26 @@ def node_from_pb(request: pb.AttachRequest) -> Node:
     return Node(node.node_id, node.address, tuple(node.services))
 
 
-def told_from_pb(request: pb.AttachRequest) -> Told:
-    """What a request tells."""
-    return Told(
+def update_from_pb(request: pb.AttachRequest) -> NodeUpdate:
+    """The update in a request."""
+    return NodeUpdate(
         closed=tuple(request.closed),
         opened=tuple(
             Session(one.session_id, one.tenant, one.user, one.device, epoch=one.epoch) for one in request.opened
         ),
-        unwanted=tuple(Topic(one.tenant, one.name) for one in request.unwanted),
-        wanted=tuple(Topic(one.tenant, one.name) for one in request.wanted),
+        unsubscribed=tuple(Topic(one.tenant, one.name) for one in request.unwanted),
+        subscribed=tuple(Topic(one.tenant, one.name) for one in request.wanted),
         complete=request.complete,
     )
 
 
-def answer_to_pb(answer: Answer) -> pb.AttachResponse:
+def response_to_pb(response: NodeResponse) -> pb.AttachResponse:
     """A response to a node; the lease in milliseconds."""
     return pb.AttachResponse(
-        epoch=answer.epoch,
-        lease_ms=round(answer.lease * 1000),
-        fenced=answer.fenced,
-        granted=[pb.Grant(session_id=one.session_id, epoch=one.epoch) for one in answer.granted],
+        epoch=response.epoch,
+        lease_ms=round(response.lease * 1000),
+        fenced=response.fenced,
+        granted=[pb.Grant(session_id=one.session_id, epoch=one.epoch) for one in response.granted],
     )
 
 
@@ -52,7 +52,7 @@ def delta_to_pb(delta: Delta, synced: bool) -> pb.WatchResponse:
             pb.Interest(
                 node_id=one.node_id,
                 topic=session_pb2.Topic(tenant=one.topic.tenant, name=one.topic.name),
-                wanted=one.wanted,
+                wanted=one.subscribes,
             )
             for one in delta.interests
         ],
@@ -60,13 +60,13 @@ def delta_to_pb(delta: Delta, synced: bool) -> pb.WatchResponse:
     )
 
 
-def found_to_pb(found: Found) -> pb.GetSessionsResponse:
+def found_to_pb(found: FoundSessions) -> pb.GetSessionsResponse:
     """The sessions of a user, for services."""
     return pb.GetSessionsResponse(sessions=map(_session_to_pb, found.sessions), from_routes=found.from_routes)
 
 
-def list_to_pb(found: Found) -> pb.ListSessionsResponse:
-    """The sessions of a user, for everyone who may ask."""
+def list_to_pb(found: FoundSessions) -> pb.ListSessionsResponse:
+    """The sessions of a user, for that user."""
     return pb.ListSessionsResponse(sessions=map(_session_to_pb, found.sessions), from_routes=found.from_routes)
 
 

@@ -1,4 +1,4 @@
-"""What the registry speaks of: nodes, sessions, topics, what is told of them and what follows from it."""
+"""Nodes, sessions, topics, updates of nodes and the effects of updates."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ DeviceKey = tuple[str, str]
 
 
 class Instant(NamedTuple):
-    """A moment on both clocks: epochs are taken from the first, leases from the second."""
+    """A moment by both clocks: epochs use the first, leases the second."""
 
     micros: int  # since 1970; may jump
     seconds: float  # only grows
-    ceiling: int = 1 << 62  # no epoch was ever given above it
+    ceiling: int = 1 << 62  # no epoch above it was ever assigned
 
 
 class Term(NamedTuple):
-    """The time one registry leads. No epoch given in an earlier term is above `number`."""
+    """The time in which one registry leads. No epoch of an earlier term is above `number`."""
 
     number: int
 
@@ -48,13 +48,13 @@ class Session:
 
     @property
     def device_key(self) -> DeviceKey:
-        """What at most one live session of a user has: the device, or the session's own id where it names none."""
+        """Unique among the live sessions of a user: the device, or the session's own id where it names none."""
         return (self.device, "") if self.device else ("", self.session_id)
 
     @property
     def rank(self) -> tuple[int, str, str]:
-        """Of two sessions of a device the one of the larger rank stays: epochs told by nodes may be equal, and which
-        of them stays must not depend on who told first."""
+        """Of two sessions of a device the one with the larger rank stays: epochs reported by nodes may be equal, and
+        the result must not depend on the order of the reports."""
         return (self.epoch, self.session_id, self.node_id)
 
 
@@ -66,27 +66,27 @@ class Topic(NamedTuple):
 
 
 class Interest(NamedTuple):
-    """A node's interest in a topic, begun or ended."""
+    """A node subscribes to a topic, or unsubscribes."""
 
     node_id: str
     topic: Topic
-    wanted: bool
+    subscribes: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one request of a node says. What ends is applied before what begins."""
+class NodeUpdate:
+    """The content of one request of a node. `closed` and `unsubscribed` are applied first."""
 
     closed: tuple[str, ...] = ()
     opened: tuple[Session, ...] = ()
-    unwanted: tuple[Topic, ...] = ()
-    wanted: tuple[Topic, ...] = ()
-    complete: bool = False  # all that was held when the stream began has been told
+    unsubscribed: tuple[Topic, ...] = ()
+    subscribed: tuple[Topic, ...] = ()
+    complete: bool = False  # everything held when the stream began has been reported
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What watchers must learn: `down` first, then `up`, then `interests` in their order."""
+    """Changes for watchers: `down` first, then `up`, then `interests` in their order."""
 
     down: tuple[str, ...] = ()
     up: tuple[Node, ...] = ()
@@ -98,8 +98,8 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What an operation has done: sessions granted to the node that told them, sessions fenced, news for watchers, and
-    owners that ended by themselves or with their node."""
+    """The effects of an operation: sessions granted to their node, sessions fenced, changes for watchers, and sessions
+    that ended by themselves or with their node."""
 
     granted: tuple[Session, ...] = ()
     fenced: tuple[Session, ...] = ()
@@ -116,8 +116,8 @@ class Limits:
     topics: int = 1_000_000
 
 
-class Found(NamedTuple):
-    """The sessions of a user, oldest first. `from_routes`: as written some moments ago, not as known now."""
+class FoundSessions(NamedTuple):
+    """The sessions of a user, oldest first. `from_routes`: read from routes, which are some moments old."""
 
     sessions: tuple[Session, ...]
     from_routes: bool = False

@@ -1,4 +1,4 @@
-"""Leadership by a lease: a record that every registry watches and only one at a time can replace."""
+"""Leadership by a lease: a record that all registries read and that only one at a time can replace."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from session_registry.lease import Candidate, Lease
 from session_registry.ports import Lead, LeaseStore
 
 log = structlog.get_logger()
-# The holder's lease is over by its own clock when this part of it has passed: other clocks may run a little faster.
-_CAREFUL = 0.9
-_FAREWELL = 1.0
+# The holder gives its lease up after this part of it by its own clock: other clocks may run a little faster.
+_SAFETY = 0.9
+_RELEASE_SECONDS = 1.0
 
 
-class _Held(NamedTuple):
-    """A lease of this registry, by its monotonic clock: until when, and what the time was at the moment `read`."""
+class _OwnLease(NamedTuple):
+    """The lease of this registry, by its monotonic clock: valid `until`; the store's time was `micros` at `read`."""
 
     record: Lease
     until: float
@@ -49,7 +49,7 @@ class LeaseLeadership:
         self._name = name
         self._address = address
         self._seconds = seconds
-        self._held: _Held | None = None
+        self._held: _OwnLease | None = None
         self._record: Lease | None = None
         self._record_since: float | None = None
         self._asked: tuple[tuple[int, int], float] = ((0, 0), 0.0)
@@ -147,7 +147,7 @@ class LeaseLeadership:
         self._observe(record)
         if record is not None and record.holder == self._name and (record.term, record.renewal) == number:
             # An earlier attempt with the same number may be the one that was stored: the lease counts from the first.
-            self._held = _Held(record, self._asked[1] + self._seconds * _CAREFUL, read, micros)
+            self._held = _OwnLease(record, self._asked[1] + self._seconds * _SAFETY, read, micros)
             return True
         if record is not None and record.term > new.term:
             self._held = None
@@ -165,7 +165,7 @@ class LeaseLeadership:
         if held is None:
             return
         try:
-            async with asyncio.timeout(_FAREWELL):
+            async with asyncio.timeout(_RELEASE_SECONDS):
                 # A renewal under way may have been stored unnoticed; then the record after that is replaced.
                 for _ in range(3):
                     last = self._record

@@ -1,4 +1,4 @@
-"""What can go wrong when nodes attach and watch, and the code each failure is answered with."""
+"""Errors of the registry, and their status codes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ class NotAttached(Problem):
 
 
 class LeaseExpired(Problem):
-    """The node was silent for too long and all it held is forgotten."""
+    """The node did not renew its lease, and all it held was dropped."""
 
 
 class Replaced(Problem):
-    """The node has attached anew since."""
+    """The node has attached again since."""
 
 
 class LimitReached(Problem):
-    """The registry holds as much as it was set to hold."""
+    """A configured limit is reached."""
 
 
 class WatchLagged(Problem):
-    """The watcher read too slowly to be told every change."""
+    """The watcher read too slowly."""
 
 
 class NotLeader(Unavailable):
-    """Another registry leads, or none does at the moment."""
+    """Another registry leads, or none."""
 
     def __init__(self, leader: str) -> None:
         """`leader`: its address; "" where none is known."""

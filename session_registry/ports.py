@@ -1,4 +1,4 @@
-"""What the room needs from outside: which registry leads, and a place for routes that any registry can read."""
+"""What the registry needs from outside: leadership, and a store of routes that all registries read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class Leadership(Protocol):
     """Makes one registry at a time the leader.
 
     A term begins where the one before it is over by every clock, and its number is larger than that of any earlier term
-    and than every epoch given in one: also after the place where the lease is kept has lost everything, as long as
-    somebody remembers.
+    and than every epoch assigned in one: also after the store of the lease has lost everything, as long as some
+    registry remembers.
     """
 
     def leads(self) -> bool:
-        """Whether this registry leads at this very moment, by its own clock: asked before every answer, so that a
-        process that stood still does not go on."""
+        """Whether this registry leads now, by its own clock. Checked before every response, so that a process that was
+        paused does not go on."""
         ...
 
     def leader(self) -> str:
-        """The `host:port` of the registry that leads as far as is known; "" where none is."""
+        """The `host:port` of the registry that leads, as far as is known; "" where none is."""
         ...
 
     def micros(self) -> int:
@@ -35,14 +35,14 @@ class Leadership(Protocol):
         ...
 
     def ceiling(self) -> int:
-        """No registry has ever given an epoch above this one."""
+        """No registry has ever assigned an epoch above this one."""
         ...
 
     async def campaign(self, lead: Lead, highest: Callable[[], int]) -> None:
-        """For ever: enters `lead(term)` when this registry begins to lead, and leaves it when it no longer does.
+        """Enters `lead(term)` when this registry begins to lead, and leaves it when it stops to. Until it is cancelled.
 
-        `highest` says the largest epoch this registry knows of. Whoever ends it, or resigns, lets another take over at
-        once. Never raises because of the place where the lease is kept: then nobody leads.
+        `highest` returns the largest epoch that this registry knows of. Cancelling it, or `resign`, lets another
+        registry take over at once. Does not raise where the store of the lease fails: then no registry leads.
         """
         ...
 
@@ -86,20 +86,20 @@ class NodeChange(NamedTuple):
 
 
 class Written(Enum):
-    """What became of changes. Where it is not `DONE`, some may have been applied."""
+    """The outcome of a write. Where it is not `DONE`, some changes may have been applied."""
 
     DONE = "done"
     LOST = "lost"
-    """What was written before is gone: begin again, with all there is."""
+    """What was written before is gone: write all routes again."""
     DEPOSED = "deposed"
     """A later term has begun."""
 
 
 class Routes(Protocol):
-    """Who is connected where, written by the leader and readable by every registry.
+    """The node of every session, written by the leader and readable by every registry.
 
     A route is good while the attachment it came with is: when its node attaches anew, all it does not tell again is
-    gone. All methods raise `kit.errors.Unavailable` where the place cannot be reached, `write` also `OutcomeUnknown`;
+    gone. All methods raise `kit.errors.Unavailable` where the store cannot be reached, `write` also `OutcomeUnknown`;
     it may be repeated.
     """
 

@@ -1,4 +1,4 @@
-"""Writes routes behind what the leader decides: what changed last per device, many in one call."""
+"""Writes routes after the leader's decisions: the last change per device, many in one call."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from itertools import islice
 
 import structlog
 
-from session_registry import telemetry
+from session_registry import metrics
 from session_registry.domain import DeviceKey, Effects, Node, Session, Term
 from session_registry.ports import NodeChange, Route, Routes, Written
 
 log = structlog.get_logger()
-_AT_ONCE = 500
-# More than this many changes that could not be written are dropped, and all there is is written later instead.
-_MOST = 500_000
-_LOOK = 1.0
+_BATCH = 500
+# Above this many waiting changes they are dropped, and all routes are written again later.
+_MAX_WAITING = 500_000
+_CHECK_SECONDS = 1.0
 
 
 class RouteWriter:
-    """The changes of one term that are still to be written. Each may be written again, so nothing is ever unknown."""
+    """The changes of one term that wait to be written. Writing a change twice is harmless."""
 
     def __init__(self, routes: Routes, term: Term, refresh: float) -> None:
-        """`refresh`: all routes are written again after so many seconds, before they are forgotten."""
+        """`refresh`: interval in seconds at which all routes are written again, before they expire."""
         self._routes = routes
         self._term = term
         self._refresh = refresh
@@ -32,19 +32,19 @@ class RouteWriter:
         self._changed_nodes: dict[str, NodeChange] = {}
         self._changed: dict[tuple[str, str, DeviceKey], Route] = {}
         self._wake = asyncio.Event()
-        self._tell_all = asyncio.Event()
-        self._tell_all.set()
+        self._rewrite = asyncio.Event()
+        self._rewrite.set()
         self._begin = True
 
     def __len__(self) -> int:
         return len(self._changed)
 
-    def note(self, effects: Effects) -> None:
-        """Takes in what has happened."""
+    def add(self, effects: Effects) -> None:
+        """Adds the changes that follow from effects."""
         for session in effects.ended:
-            self._changes(session, live=False)
+            self._add(session, live=False)
         for session in effects.fenced:
-            self._changes(session, live=False)
+            self._add(session, live=False)
         for node_id in effects.delta.down:
             node = self._nodes.pop(node_id, None)
             if node is not None:
@@ -55,37 +55,37 @@ class RouteWriter:
         lost = set(effects.fenced)
         for session in effects.granted:
             if session not in lost:
-                self._changes(session, live=True)
+                self._add(session, live=True)
         if self._changed or self._changed_nodes:
             self._wake.set()
-        telemetry.ROUTES_WAITING.set(len(self._changed))
+        metrics.ROUTES_WAITING.set(len(self._changed))
 
-    def _changes(self, session: Session, *, live: bool) -> None:
+    def _add(self, session: Session, *, live: bool) -> None:
         key = (session.tenant, session.user, session.device_key)
         earlier = self._changed.get(key)
         if earlier is not None and earlier.session.rank > session.rank:
             return
-        if len(self._changed) >= _MOST:
-            log.error("routes cannot be written as fast as they change; all are written again later")
+        if len(self._changed) >= _MAX_WAITING:
+            log.error("routes change faster than they can be written; all will be written again")
             self._changed.clear()
-            self._tell_all.set()
+            self._rewrite.set()
         node = self._nodes.get(session.node_id)
         self._changed[key] = Route(session, node.epoch if node is not None else 0, live)
 
     async def run(self) -> None:
-        """Writes until a later term has begun, then does nothing; raises where the place cannot be reached."""
+        """Writes until a later term begins, then does nothing. Raises where the store cannot be reached."""
         while await self._write():
             if not self._changed and not self._changed_nodes:
                 self._wake.clear()
-                # A look now and then, to see whether what was written is still there.
+                # An empty write now and then shows whether the routes are still there.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK):
+                    async with asyncio.timeout(_CHECK_SECONDS):
                         await self._wake.wait()
         await asyncio.Event().wait()
 
     async def _write(self) -> bool:
         nodes = self._changed_nodes
-        keys = list(islice(self._changed, _AT_ONCE))
+        keys = list(islice(self._changed, _BATCH))
         routes = {key: self._changed.pop(key) for key in keys}
         self._changed_nodes = {}
         written = None
@@ -95,27 +95,27 @@ class RouteWriter:
             )
         finally:
             if written is not Written.DONE:
-                # Behind what has changed meanwhile, which is newer.
+                # Changes that came meanwhile are newer.
                 self._changed_nodes = nodes | self._changed_nodes
                 self._changed = routes | self._changed
-            telemetry.ROUTES_WAITING.set(len(self._changed))
+            metrics.ROUTES_WAITING.set(len(self._changed))
         if written is Written.LOST:
-            log.warning("routes are lost; all are written again")
+            log.warning("routes are lost; writing all again")
             self._begin = True
-            self._tell_all.set()
+            self._rewrite.set()
         elif written is Written.DONE:
             self._begin = False
         return written is not Written.DEPOSED
 
-    async def tell_all(self, everything: Callable[[], Iterator[Effects]]) -> None:
-        """Notes all there is, at first, whenever what was written is lost, and before it is forgotten; for ever."""
+    async def rewrite(self, everything: Callable[[], Iterator[Effects]]) -> None:
+        """Adds all routes: at first, when the written ones are lost, and before they expire. Until it is cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._refresh):
-                    await self._tell_all.wait()
-            self._tell_all.clear()
+                    await self._rewrite.wait()
+            self._rewrite.clear()
             for effects in everything():
-                self.note(effects)
-                while len(self._changed) > _MOST // 2:  # noqa: ASYNC110 - what is written makes room, some ms a call
+                self.add(effects)
+                while len(self._changed) > _MAX_WAITING // 2:  # noqa: ASYNC110 - what is written makes room, some ms a call
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0)

@@ -12,37 +12,37 @@ from kit.errors import Invalid
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry import codec
+from session_registry.elected import ElectedRegistry, session_owner
 from session_registry.errors import NotAttached
-from session_registry.leading import Leading, whose
 from session_registry.service import Link, Registry
 
 
 class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
     """See the contract."""
 
-    def __init__(self, leading: Leading) -> None:
-        self._leading = leading
+    def __init__(self, elected: ElectedRegistry) -> None:
+        self._elected = elected
 
     async def Attach(
         self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
     ) -> AsyncIterator[pb.AttachResponse]:
         """See the contract."""
-        registry = self._leading.registry()
+        registry = self._elected.registry()
         first = await anext(aiter(request_iterator), None)
         if first is None:
             raise NotAttached("the first request must name the node", field="node")
-        link = registry.attach(codec.node_from_pb(first), codec.told_from_pb(first))
-        listening = asyncio.create_task(self._listen(registry, request_iterator, link))
+        link = registry.attach(codec.node_from_pb(first), codec.update_from_pb(first))
+        reader = asyncio.create_task(self._read(registry, request_iterator, link))
         try:
-            while (answer := await link.outbox.next()) is not None:
+            while (response := await link.responses.next()) is not None:
                 registry.check()
-                yield codec.answer_to_pb(answer)
+                yield codec.response_to_pb(response)
         finally:
-            listening.cancel()
-            registry.broke(link)  # says nothing of a node that has left
+            reader.cancel()
+            registry.disconnected(link)  # does nothing where the node has left
 
-    async def _listen(self, registry: Registry, requests: AsyncIterator[pb.AttachRequest], link: Link) -> None:
-        """Takes in what the node tells until it leaves; a failure ends the answers with it."""
+    async def _read(self, registry: Registry, requests: AsyncIterator[pb.AttachRequest], link: Link) -> None:
+        """Applies the updates of the node until it leaves; a failure ends the responses with it."""
         try:
             async for request in requests:
                 if request.HasField("node"):
@@ -50,16 +50,16 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
                 if request.leaving:
                     registry.leave(link)
                     return
-                registry.tell(link, codec.told_from_pb(request))
-                await link.outbox.room()
+                registry.apply_update(link, codec.update_from_pb(request))
+                await link.responses.room()
         except Exception as error:
-            link.outbox.close(error)
+            link.responses.close(error)
         else:
-            link.outbox.close()
+            link.responses.close()
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
         """See the contract."""
-        registry = self._leading.registry()
+        registry = self._elected.registry()
         async with aclosing(registry.watch(topics=request.topics)) as changes:
             async for delta, synced in changes:
                 registry.check()
@@ -67,9 +67,9 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
 
     async def GetSessions(self, request: pb.GetSessionsRequest, context: Any) -> pb.GetSessionsResponse:
         """See the contract."""
-        return codec.found_to_pb(await self._leading.sessions_of(request.tenant, request.user))
+        return codec.found_to_pb(await self._elected.sessions_of(request.tenant, request.user))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         """See the contract."""
-        tenant, user = whose(caller(), request.user)
-        return codec.list_to_pb(await self._leading.sessions_of(tenant, user))
+        tenant, user = session_owner(caller(), request.user)
+        return codec.list_to_pb(await self._elected.sessions_of(tenant, user))

@@ -1,4 +1,4 @@
-"""Nodes with leases, sessions with one owner per device, interest in topics: every operation returns its effects."""
+"""Nodes with leases, sessions (one per device), interest in topics. Every operation returns its effects. No I/O."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from session_registry.domain import (
     Interest,
     Limits,
     Node,
+    NodeUpdate,
     Session,
-    Told,
     Topic,
 )
 from session_registry.errors import LeaseExpired, LimitReached, Replaced
@@ -27,7 +27,7 @@ def next_epoch(previous: int, micros: int) -> int:
 
 @dataclass(slots=True)
 class _Attached:
-    """All that is known of one node; gone with it."""
+    """The state of one attached node."""
 
     node: Node
     deadline: float
@@ -36,11 +36,11 @@ class _Attached:
 
 
 class Table:
-    """What the registry knows. A node is addressed by its id and the epoch of its attachment, so that none speaks for
-    a later one."""
+    """The state of the registry. Operations name a node by its id and the epoch of its attachment, so that an earlier
+    attachment cannot act for a later one."""
 
     def __init__(self, lease: float, limits: Limits | None = None, epoch: int = 0) -> None:
-        """`lease` in seconds; every epoch given will be larger than `epoch`."""
+        """`lease` in seconds. All epochs that this table assigns are larger than `epoch`."""
         self.lease = lease
         self._limits = limits or Limits()
         self._epoch = epoch
@@ -48,8 +48,8 @@ class Table:
         self._users: dict[tuple[str, str], dict[DeviceKey, Session]] = {}
 
     def attach(self, node: Node, at: Instant) -> tuple[Node, Effects]:
-        """Begins a lease and returns the node with its epoch. What an earlier attachment of the same id held is
-        forgotten; raises LimitReached."""
+        """Begins a lease and returns the node with its epoch. Drops what an earlier attachment of the same id held.
+        Raises LimitReached."""
         known = node.node_id in self._nodes
         if not known and len(self._nodes) >= self._limits.nodes:
             raise LimitReached(f"there are {self._limits.nodes} nodes")
@@ -59,8 +59,8 @@ class Table:
         self._nodes[node.node_id] = _Attached(node, at.seconds + self.lease)
         return node, Effects(delta=Delta(down=(node.node_id,) if known else (), up=(node,)), ended=ended)
 
-    def expect(self, node: Node, now: float) -> Effects:
-        """A node that an earlier leader knew is there for a lease, to attach anew, and holds nothing until then."""
+    def restore(self, node: Node, now: float) -> Effects:
+        """Adds a node that an earlier leader knew, for one lease, in which it has to attach again."""
         if node.node_id in self._nodes:
             return Effects()
         self._epoch = max(self._epoch, node.epoch)
@@ -68,54 +68,54 @@ class Table:
         return Effects(delta=Delta(up=(node,)))
 
     def highest_epoch(self) -> int:
-        """The largest epoch given or told so far."""
+        """The largest epoch assigned or reported so far."""
         return self._epoch
 
-    def tell(self, node_id: str, epoch: int, told: Told, at: Instant) -> Effects:
-        """Renews the lease and takes in what the node tells, all of it or nothing; raises LeaseExpired, Replaced,
+    def apply_update(self, node_id: str, epoch: int, update: NodeUpdate, at: Instant) -> Effects:
+        """Renews the lease and applies the update, all of it or nothing. Raises LeaseExpired, Replaced,
         LimitReached."""
         attached = self._attached(node_id, epoch)
-        if len(attached.sessions) + len(told.opened) > self._limits.sessions:
+        if len(attached.sessions) + len(update.opened) > self._limits.sessions:
             raise LimitReached(f"a node may hold {self._limits.sessions} sessions")
-        if len(attached.topics) + len(told.wanted) > self._limits.topics:
-            raise LimitReached(f"a node may want {self._limits.topics} topics")
+        if len(attached.topics) + len(update.subscribed) > self._limits.topics:
+            raise LimitReached(f"a node may subscribe to {self._limits.topics} topics")
         attached.deadline = at.seconds + self.lease
         granted: list[Session] = []
         fenced: list[Session] = []
         ended: list[Session] = []
-        for session_id in told.closed:
+        for session_id in update.closed:
             session = attached.sessions.get(session_id)
             if session is not None:
                 self._remove(session)
                 ended.append(session)
-        for session in told.opened:
+        for session in update.opened:
             self._open(attached, session, at, granted, fenced, ended)
         interests = [
-            *(Interest(node_id, topic, False) for topic in _taken(attached.topics, told.unwanted)),
-            *(Interest(node_id, topic, True) for topic in _added(attached.topics, told.wanted)),
+            *(Interest(node_id, topic, False) for topic in _removed(attached.topics, update.unsubscribed)),
+            *(Interest(node_id, topic, True) for topic in _added(attached.topics, update.subscribed)),
         ]
         return Effects(tuple(granted), tuple(fenced), Delta(interests=tuple(interests)), tuple(ended))
 
     def leave(self, node_id: str, epoch: int) -> Effects:
-        """Takes a node out with all it holds; nothing where it is gone or attached anew."""
+        """Removes a node with all it holds; does nothing where it is gone or has attached again."""
         attached = self._nodes.get(node_id)
         if attached is None or attached.node.epoch != epoch:
             return Effects()
         return Effects(delta=Delta(down=(node_id,)), ended=self._forget(node_id))
 
-    def shorten(self, node_id: str, epoch: int, deadline: float) -> None:
+    def shorten_lease(self, node_id: str, epoch: int, deadline: float) -> None:
         """Ends the lease at `deadline` if it lasts longer."""
         attached = self._nodes.get(node_id)
         if attached is not None and attached.node.epoch == epoch:
             attached.deadline = min(attached.deadline, deadline)
 
-    def prolong(self, seconds: float) -> None:
-        """Gives every lease more time: where the registry itself stood still, it could not hear the nodes."""
+    def extend_leases(self, seconds: float) -> None:
+        """Extends every lease: while the registry itself did not run, it could not receive renewals."""
         for attached in self._nodes.values():
             attached.deadline += seconds
 
     def expire(self, now: float) -> Effects:
-        """Takes out the nodes whose lease is over at `now`, seconds of the clock that only grows."""
+        """Removes the nodes whose lease is over at `now`, in seconds of the monotonic clock."""
         over = tuple(node_id for node_id, attached in self._nodes.items() if attached.deadline <= now)
         ended = tuple(session for node_id in over for session in self._forget(node_id))
         return Effects(delta=Delta(down=over), ended=ended)
@@ -126,7 +126,7 @@ class Table:
         return tuple(sorted(found.values(), key=lambda session: session.rank))
 
     def sessions_on(self, node_id: str) -> tuple[Session, ...]:
-        """The sessions of a node, as they are now."""
+        """The sessions of a node."""
         attached = self._nodes.get(node_id)
         return tuple(attached.sessions.values()) if attached is not None else ()
 
@@ -144,17 +144,17 @@ class Table:
         return tuple(attached.node for attached in self._nodes.values())
 
     def topics_of(self, node_id: str) -> tuple[Topic, ...]:
-        """The topics a node wants, as they are now."""
+        """The topics that a node subscribes to."""
         return tuple(self._nodes[node_id].topics)
 
     def interests(self) -> Iterator[Interest]:
-        """All interest there is."""
+        """All subscriptions of nodes."""
         for node_id, attached in self._nodes.items():
             for topic in attached.topics:
                 yield Interest(node_id, topic, True)
 
     def sizes(self) -> tuple[int, int, int]:
-        """How many nodes, sessions and topics (each counted per node that wants it) there are."""
+        """How many nodes, sessions and topics (each counted per node that subscribes) there are."""
         held = self._nodes.values()
         return len(held), sum(len(one.sessions) for one in held), sum(len(one.topics) for one in held)
 
@@ -163,7 +163,7 @@ class Table:
         if attached is None:
             raise LeaseExpired("the lease is over; attach again")
         if attached.node.epoch != epoch:
-            raise Replaced("the node has attached anew")
+            raise Replaced("the node has attached again")
         return attached
 
     def _open(
@@ -175,20 +175,20 @@ class Table:
         fenced: list[Session],
         ended: list[Session],
     ) -> None:
-        # An epoch that no registry can have given is a guess by a clock that is fast: it counts as given now.
-        told = session.epoch if session.epoch <= at.ceiling else 0
-        self._epoch = max(self._epoch, told) if told else next_epoch(self._epoch, at.micros)
+        # No registry can have assigned an epoch above the ceiling: it comes from a fast clock, and is replaced.
+        reported = session.epoch if session.epoch <= at.ceiling else 0
+        self._epoch = max(self._epoch, reported) if reported else next_epoch(self._epoch, at.micros)
         session = Session(
             session.session_id,
             session.tenant,
             session.user,
             session.device,
             attached.node.node_id,
-            told or self._epoch,
+            reported or self._epoch,
         )
         granted.append(session)
         earlier = attached.sessions.get(session.session_id)
-        if earlier is not None:  # the node itself put the new one in its place: nobody needs to be told
+        if earlier is not None:  # the node replaced it itself, so there is no one to fence
             self._remove(earlier)
             ended.append(earlier)
         key = session.device_key
@@ -222,15 +222,15 @@ class Table:
         return held
 
 
-def _taken(topics: set[Topic], unwanted: Iterable[Topic]) -> Iterator[Topic]:
-    for topic in unwanted:
+def _removed(topics: set[Topic], unsubscribed: Iterable[Topic]) -> Iterator[Topic]:
+    for topic in unsubscribed:
         if topic in topics:
             topics.remove(topic)
             yield topic
 
 
-def _added(topics: set[Topic], wanted: Iterable[Topic]) -> Iterator[Topic]:
-    for topic in wanted:
+def _added(topics: set[Topic], subscribed: Iterable[Topic]) -> Iterator[Topic]:
+    for topic in subscribed:
         if topic not in topics:
             topics.add(topic)
             yield topic

@@ -13,9 +13,9 @@ from kit.adapters.cassandra import Cassandra, open_cassandra
 from kit.adapters.cassandra_schema import migrate
 from kit.adapters.redis import open_redis
 from kit.clock import SystemClock
-from session_registry.adapters.alone import Alone
 from session_registry.adapters.cassandra_lease import SCHEMA, CassandraLease
 from session_registry.adapters.redis_lease import RedisLease
+from session_registry.adapters.single_node import SingleNodeLeadership
 from session_registry.ports import Leadership, LeaseStore
 from tests.contract.leadership import LeadershipContract, LeaseContract, WireContract
 from tests.engines import Engines
@@ -38,7 +38,7 @@ def fixture_keyspace(engines: Engines) -> str:
 class TestAlone(LeadershipContract):
     @asynccontextmanager
     async def opened(self, request: Any) -> AsyncIterator[Leadership]:
-        yield Alone(SystemClock())
+        yield SingleNodeLeadership(SystemClock())
 
 
 class TestRedis(WireContract):

@@ -18,8 +18,8 @@ from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.config import Config
-from session_registry.domain import Told
-from session_registry.leading import Leading
+from session_registry.domain import NodeUpdate
+from session_registry.elected import ElectedRegistry
 from session_registry.service import Link, Registry
 from session_registry.servicer import SessionRegistryServicer
 from tests.wire.registering import (
@@ -125,12 +125,12 @@ class Listening(Registry):
 
     heard = 0
 
-    def tell(self, link: Link, told: Told) -> None:
-        super().tell(link, told)
+    def apply_update(self, link: Link, update: NodeUpdate) -> None:
+        super().apply_update(link, update)
         self.heard += 1
 
 
-class Always(Leading):
+class Always(ElectedRegistry):
     """Leads without a campaign."""
 
     def __init__(self, registry: Registry) -> None:

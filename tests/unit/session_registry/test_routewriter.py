@@ -61,7 +61,7 @@ async def written(writer: RouteWriter) -> None:
 
 def made(place: Place) -> RouteWriter:
     writer = RouteWriter(place, Term(1), 3_600)
-    writer.note(Effects(delta=Delta(up=(N1,))))
+    writer.add(Effects(delta=Delta(up=(N1,))))
     return writer
 
 
@@ -70,10 +70,10 @@ async def test_what_could_not_be_written_is_written_again_behind_what_is_newer(a
     place = Place()
     place.failures = [(OutcomeUnknown("no answer"), applied), (Unavailable("away"), False)]
     writer = made(place)
-    writer.note(Effects(granted=(session("s1", 10),)))
+    writer.add(Effects(granted=(session("s1", 10),)))
     async with background(keep_running("routes", writer.run, floor=0.001, ceiling=0.001)):
         await asyncio.wait_for(place.called.wait(), 10)
-        writer.note(Effects(granted=(session("s2", 11),), fenced=(session("s1", 10),)))
+        writer.add(Effects(granted=(session("s2", 11),), fenced=(session("s1", 10),)))
         await written(writer)
     assert place.routes["alice", "phone"] == Route(session("s2", 11), 7, True)
     assert place.calls[0] == (1, True)
@@ -83,8 +83,8 @@ async def test_of_a_device_only_the_last_change_is_written() -> None:
     place, epochs = Place(), range(10, 60)
     writer = made(place)
     for epoch in epochs:
-        writer.note(Effects(granted=(session(f"s{epoch}", epoch),), fenced=(session(f"s{epoch - 1}", epoch - 1),)))
-    writer.note(Effects(ended=(session("s59", 59),)))
+        writer.add(Effects(granted=(session(f"s{epoch}", epoch),), fenced=(session(f"s{epoch - 1}", epoch - 1),)))
+    writer.add(Effects(ended=(session("s59", 59),)))
     async with background(writer.run()):
         await written(writer)
     assert [routes for routes, _ in place.calls] == [1]
@@ -94,7 +94,7 @@ async def test_of_a_device_only_the_last_change_is_written() -> None:
 async def test_five_hundred_go_at_a_time() -> None:
     place = Place()
     writer = made(place)
-    writer.note(Effects(granted=tuple(session(f"s{i}", 10 + i, f"u{i}") for i in range(1_200))))
+    writer.add(Effects(granted=tuple(session(f"s{i}", 10 + i, f"u{i}") for i in range(1_200))))
     async with background(writer.run()):
         await written(writer)
     assert [routes for routes, _ in place.calls[:3]] == [500, 500, 200]
@@ -112,7 +112,7 @@ async def test_what_is_lost_is_told_anew_with_all_there_is() -> None:
         told += 1
         yield Effects(granted=(session("s1", 10), session("s2", 11, "bob")))
 
-    async with background(writer.run(), writer.tell_all(everything)):  # type: ignore[arg-type]
+    async with background(writer.run(), writer.rewrite(everything)):  # type: ignore[arg-type]
         async with asyncio.timeout(10):
             while told < 2 or len(writer):  # noqa: ASYNC110
                 await asyncio.sleep(0)
@@ -124,28 +124,28 @@ async def test_after_a_later_term_has_begun_nothing_more_is_written() -> None:
     place = Place()
     place.failures = [(Written.DEPOSED, False)]
     writer = made(place)
-    writer.note(Effects(granted=(session("s1", 10),)))
+    writer.add(Effects(granted=(session("s1", 10),)))
     async with background(writer.run()):
         await asyncio.wait_for(place.called.wait(), 10)
-        writer.note(Effects(granted=(session("s2", 11),)))
+        writer.add(Effects(granted=(session("s2", 11),)))
         for _ in range(10):
             await asyncio.sleep(0)
     assert (len(place.calls), place.routes) == (1, {})
 
 
 async def test_more_than_may_wait_is_dropped_and_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routewriter, "_MOST", 10)
+    monkeypatch.setattr(routewriter, "_MAX_WAITING", 10)
     place = Place()
     writer = made(place)
     for i in range(100):
-        writer.note(Effects(granted=(session(f"s{i}", 10 + i, f"u{i}"),)))
+        writer.add(Effects(granted=(session(f"s{i}", 10 + i, f"u{i}"),)))
         assert len(writer) <= 10
 
     def everything() -> object:
         for i in range(100):
             yield Effects(granted=(session(f"s{i}", 10 + i, f"u{i}"),))
 
-    async with background(writer.run(), writer.tell_all(everything)):  # type: ignore[arg-type]
+    async with background(writer.run(), writer.rewrite(everything)):  # type: ignore[arg-type]
         async with asyncio.timeout(10):
             while len(place.routes) < 100:  # noqa: ASYNC110
                 await asyncio.sleep(0)

@@ -12,12 +12,13 @@ from kit.clock import ManualClock, SystemClock
 from kit.errors import Unavailable
 from kit.tasks import background
 from session_registry.config import Config
-from session_registry.domain import Delta, Interest, Node, Session, Told, Topic
+from session_registry.domain import Delta, Interest, Node, NodeUpdate, Session, Topic
 from session_registry.errors import LeaseExpired, LimitReached, Replaced, WatchLagged
-from session_registry.outbox import Answer, Backlog, Outbox
+from session_registry.response_queue import NodeResponse, ResponseQueue
 from session_registry.service import Link, Registry
+from session_registry.watch_buffer import WatchBuffer
 
-NOTHING = Told()
+NOTHING = NodeUpdate()
 
 
 def node(name: str) -> Node:
@@ -32,21 +33,21 @@ def interest(name: str, number: int, wanted: bool = True) -> Interest:
     return Interest(name, topic(number), wanted)
 
 
-async def attached(registry: Registry, name: str, told: Told = NOTHING) -> Link:
+async def attached(registry: Registry, name: str, told: NodeUpdate = NOTHING) -> Link:
     link = registry.attach(node(name), told)
-    first = await link.outbox.next()
+    first = await link.responses.next()
     assert first is not None
     assert first.epoch == link.node.epoch > 0
-    assert len(link.outbox) == 0
+    assert len(link.responses) == 0
     return link
 
 
 async def test_a_fence_waits_behind_the_grant_of_the_session_that_lost() -> None:
     registry = Registry(Config(), ManualClock())
     one, two = await attached(registry, "n1"), await attached(registry, "n2")
-    registry.tell(two, Told(opened=(Session("s2", "acme", "alice", "phone"),)))
-    registry.tell(one, Told(opened=(Session("s1", "acme", "alice", "phone", epoch=5),)))
-    first, second = await one.outbox.next(), await one.outbox.next()
+    registry.apply_update(two, NodeUpdate(opened=(Session("s2", "acme", "alice", "phone"),)))
+    registry.apply_update(one, NodeUpdate(opened=(Session("s1", "acme", "alice", "phone", epoch=5),)))
+    first, second = await one.responses.next(), await one.responses.next()
     assert first is not None
     assert second is not None
     assert ([session.session_id for session in first.granted], first.fenced) == (["s1"], ())
@@ -54,39 +55,44 @@ async def test_a_fence_waits_behind_the_grant_of_the_session_that_lost() -> None
 
 
 async def test_answers_keep_their_order_and_fences_join_where_they_may() -> None:
-    outbox = Outbox()
+    responses = ResponseQueue()
     session = Session("s1", "acme", "alice", "phone")
-    outbox.fence(["a"])
-    outbox.fence(["b"])
-    outbox.answer(Answer(granted=(session,)))
-    outbox.fence(["c"])
-    outbox.close()
-    answers = [await outbox.next() for _ in range(4)]
-    assert answers == [Answer(fenced=("a", "b")), Answer(granted=(session,)), Answer(fenced=("c",)), None]
+    responses.fence(["a"])
+    responses.fence(["b"])
+    responses.add(NodeResponse(granted=(session,)))
+    responses.fence(["c"])
+    responses.close()
+    answers = [await responses.next() for _ in range(4)]
+    assert answers == [
+        NodeResponse(fenced=("a", "b")),
+        NodeResponse(granted=(session,)),
+        NodeResponse(fenced=("c",)),
+        None,
+    ]
 
 
 async def test_a_failure_is_told_before_what_waits() -> None:
-    outbox = Outbox()
-    outbox.answer(Answer())
-    outbox.close(Replaced("later"))
-    outbox.close(LeaseExpired("even later"))
+    responses = ResponseQueue()
+    responses.add(NodeResponse())
+    responses.close(Replaced("later"))
+    responses.close(LeaseExpired("even later"))
     with pytest.raises(Replaced):
-        await outbox.next()
+        await responses.next()
 
 
 async def test_a_node_that_reads_nothing_is_not_read_from() -> None:
-    outbox = Outbox()
+    responses = ResponseQueue()
     for _ in range(1_001):
-        outbox.answer(Answer())
-    waiting = asyncio.ensure_future(outbox.room())
+        responses.add(NodeResponse())
+    waiting = asyncio.ensure_future(responses.room())
     await asyncio.sleep(0)
     assert not waiting.done()
-    await outbox.next()
+    await responses.next()
     await asyncio.wait_for(waiting, 5.0)
 
 
 async def test_changes_of_interest_are_merged_and_never_across_a_node_that_comes_or_goes() -> None:
-    backlog = Backlog(100, topics=True)
+    backlog = WatchBuffer(100, topics=True)
     for delta in (
         Delta(up=(node("n1"),)),
         Delta(interests=(interest("n1", 1),)),
@@ -102,7 +108,7 @@ async def test_changes_of_interest_are_merged_and_never_across_a_node_that_comes
 
 
 async def test_a_watcher_that_reads_may_hear_any_number_of_changes() -> None:
-    backlog = Backlog(3, topics=True)
+    backlog = WatchBuffer(3, topics=True)
     for number in range(50):
         assert backlog.add(Delta(interests=(interest("n1", number), interest("n1", number, False))))
         assert len((await backlog.next()) or ()) == 2
@@ -114,17 +120,17 @@ async def test_a_watcher_too_slow_is_ended_and_what_waited_for_it_is_dropped() -
     async with aclosing(registry.watch(topics=True)) as watch:
         assert (await anext(watch))[1]
         for number in range(11):
-            registry.tell(link, Told(wanted=(topic(number),)))
+            registry.apply_update(link, NodeUpdate(subscribed=(topic(number),)))
         with pytest.raises(WatchLagged):
             await anext(watch)
 
 
 async def test_what_changes_while_the_first_state_is_sent_comes_behind_it() -> None:
     registry = Registry(Config(), ManualClock())
-    link = await attached(registry, "n1", Told(wanted=tuple(topic(number) for number in range(12_000))))
+    link = await attached(registry, "n1", NodeUpdate(subscribed=tuple(topic(number) for number in range(12_000))))
     async with aclosing(registry.watch(topics=True)) as watch:
         pieces = [await anext(watch)]
-        registry.tell(link, Told(unwanted=(topic(11_999),), wanted=(topic(12_000),)))
+        registry.apply_update(link, NodeUpdate(unsubscribed=(topic(11_999),), subscribed=(topic(12_000),)))
         pieces += [await anext(watch) for _ in range(2)]
         assert [synced for _, synced in pieces] == [False, False, True]
         assert {one.topic for delta, _ in pieces for one in delta.interests} == {topic(n) for n in range(12_000)}
@@ -147,7 +153,7 @@ async def test_a_registry_that_stops_says_so_to_all_and_takes_nobody_new() -> No
     async with aclosing(registry.watch(topics=False)) as watch:
         await anext(watch)
         registry.stop()
-        for waiting in (anext(watch), link.outbox.next(), anext(registry.watch(topics=False))):
+        for waiting in (anext(watch), link.responses.next(), anext(registry.watch(topics=False))):
             with pytest.raises(Unavailable):
                 await waiting
     with pytest.raises(Unavailable):

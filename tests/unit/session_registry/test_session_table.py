@@ -17,8 +17,8 @@ from session_registry.domain import (
     Interest,
     Limits,
     Node,
+    NodeUpdate,
     Session,
-    Told,
     Topic,
 )
 from session_registry.errors import LeaseExpired, LimitReached, Replaced
@@ -61,8 +61,8 @@ def test_epochs_grow_also_where_the_clock_goes_back() -> None:
 
 def test_a_later_login_of_the_same_device_fences_the_earlier_one(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
-    table.tell("n1", one, Told(opened=(login("s1"),)), NOON)
-    effects = table.tell("n2", two, Told(opened=(login("s2"),)), NOON)
+    table.apply_update("n1", one, NodeUpdate(opened=(login("s1"),)), NOON)
+    effects = table.apply_update("n2", two, NodeUpdate(opened=(login("s2"),)), NOON)
     assert ids(effects.fenced) == [("n1", "s1")]
     assert ids(table.sessions_of("acme", "alice")) == [("n2", "s2")]
 
@@ -70,39 +70,39 @@ def test_a_later_login_of_the_same_device_fences_the_earlier_one(table: Table) -
 def test_devices_users_and_tenants_do_not_fence_each_other(table: Table) -> None:
     epoch = attached(table, "n1")
     told = (login("s1"), login("s2", "laptop"), login("s3", user="bob"), Session("s4", "other", "alice", "phone"))
-    assert table.tell("n1", epoch, Told(opened=told), NOON).fenced == ()
+    assert table.apply_update("n1", epoch, NodeUpdate(opened=told), NOON).fenced == ()
 
 
 def test_sessions_without_a_device_have_one_each(table: Table) -> None:
     epoch = attached(table, "n1")
-    effects = table.tell("n1", epoch, Told(opened=(login("s1", ""), login("s2", ""))), NOON)
+    effects = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1", ""), login("s2", ""))), NOON)
     assert effects.fenced == ()
     assert len(table.sessions_of("acme", "alice")) == 2
 
 
 def test_a_session_without_a_device_that_moves_is_fenced_where_it_was(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
-    table.tell("n1", one, Told(opened=(login("s1", ""),)), NOON)
-    effects = table.tell("n2", two, Told(opened=(login("s1", ""),)), NOON)
+    table.apply_update("n1", one, NodeUpdate(opened=(login("s1", ""),)), NOON)
+    effects = table.apply_update("n2", two, NodeUpdate(opened=(login("s1", ""),)), NOON)
     assert ids(effects.fenced) == [("n1", "s1")]
 
 
 def test_the_node_that_lost_a_session_cannot_close_it_where_it_went(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
-    table.tell("n1", one, Told(opened=(login("s1"),)), NOON)
-    table.tell("n2", two, Told(opened=(login("s1"),)), NOON)
-    table.tell("n1", one, Told(closed=("s1",)), NOON)
+    table.apply_update("n1", one, NodeUpdate(opened=(login("s1"),)), NOON)
+    table.apply_update("n2", two, NodeUpdate(opened=(login("s1"),)), NOON)
+    table.apply_update("n1", one, NodeUpdate(closed=("s1",)), NOON)
     assert ids(table.sessions_of("acme", "alice")) == [("n2", "s1")]
 
 
 def test_a_session_told_again_after_a_break_does_not_fence_a_newer_one(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
-    (old,) = table.tell("n1", one, Told(opened=(login("s1"),)), NOON).granted
+    (old,) = table.apply_update("n1", one, NodeUpdate(opened=(login("s1"),)), NOON).granted
     table.expire(10.0)
     two = attached(table, "n2", after(11))
-    table.tell("n2", two, Told(opened=(login("s2"),)), after(11))
+    table.apply_update("n2", two, NodeUpdate(opened=(login("s2"),)), after(11))
     one = attached(table, "n1", after(12))
-    effects = table.tell("n1", one, Told(opened=(login("s1", epoch=old.epoch),)), after(12))
+    effects = table.apply_update("n1", one, NodeUpdate(opened=(login("s1", epoch=old.epoch),)), after(12))
     assert ids(effects.fenced) == [("n1", "s1")]
     assert ids(effects.granted) == [("n1", "s1")]
     assert ids(table.sessions_of("acme", "alice")) == [("n2", "s2")]
@@ -114,24 +114,24 @@ def test_after_a_restart_the_newest_login_stays_whoever_tells_first() -> None:
         epochs = {"s1": NOON.micros, "s2": NOON.micros + 5}
         for session_id in order:
             mark = attached(fresh, f"node-of-{session_id}")
-            told = Told(opened=(login(session_id, epoch=epochs[session_id]),))
-            fresh.tell(f"node-of-{session_id}", mark, told, NOON)
+            told = NodeUpdate(opened=(login(session_id, epoch=epochs[session_id]),))
+            fresh.apply_update(f"node-of-{session_id}", mark, told, NOON)
         assert [session.session_id for session in fresh.sessions_of("acme", "alice")] == ["s2"]
 
 
 def test_a_login_after_a_restart_is_newer_than_every_session_told_again(table: Table) -> None:
     epoch = attached(table, "n1")
     ahead = NOON.micros + 10**9
-    table.tell("n1", epoch, Told(opened=(login("s1", epoch=ahead),)), NOON)
-    effects = table.tell("n1", epoch, Told(opened=(login("s2"),)), NOON)
+    table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1", epoch=ahead),)), NOON)
+    effects = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s2"),)), NOON)
     assert [session.session_id for session in effects.fenced] == ["s1"]
     assert effects.granted[0].epoch > ahead
 
 
 def test_a_lease_that_is_renewed_goes_on_and_one_that_is_not_ends(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
-    table.tell("n2", two, Told(opened=(login("s2"),), wanted=(ROOM,)), NOON)
-    table.tell("n1", one, Told(), after(9))
+    table.apply_update("n2", two, NodeUpdate(opened=(login("s2"),), subscribed=(ROOM,)), NOON)
+    table.apply_update("n1", one, NodeUpdate(), after(9))
     assert table.expire(9.999) == Effects()
     assert table.expire(10.0).delta == Delta(down=("n2",))
     assert table.sessions_of("acme", "alice") == ()
@@ -143,42 +143,44 @@ def test_who_speaks_for_a_node_that_is_gone_is_told_so(table: Table) -> None:
     epoch = attached(table, "n1")
     table.expire(10.0)
     with pytest.raises(LeaseExpired):
-        table.tell("n1", epoch, Told(), after(11))
+        table.apply_update("n1", epoch, NodeUpdate(), after(11))
 
 
 def test_an_attachment_ends_with_the_next_one_and_can_no_longer_speak_or_leave(table: Table) -> None:
     old = attached(table, "n1")
-    table.tell("n1", old, Told(opened=(login("s1"),), wanted=(ROOM,)), NOON)
+    table.apply_update("n1", old, NodeUpdate(opened=(login("s1"),), subscribed=(ROOM,)), NOON)
     found, effects = table.attach(node("n1"), NOON)
     assert effects.delta == Delta(down=("n1",), up=(found,))
     assert found.epoch > old
     assert table.sizes() == (1, 0, 0)
     with pytest.raises(Replaced):
-        table.tell("n1", old, Told(), NOON)
+        table.apply_update("n1", old, NodeUpdate(), NOON)
     assert table.leave("n1", old) == Effects()
     assert table.leave("n1", found.epoch).delta == Delta(down=("n1",))
 
 
 def test_a_broken_stream_shortens_a_lease_and_never_lengthens_it(table: Table) -> None:
     epoch = attached(table, "n1")
-    table.shorten("n1", epoch, 99.0)
-    table.shorten("n1", epoch, 1.0)
+    table.shorten_lease("n1", epoch, 99.0)
+    table.shorten_lease("n1", epoch, 1.0)
     assert table.expire(1.0).delta.down == ("n1",)
 
 
 def test_while_the_registry_stood_still_no_lease_has_run(table: Table) -> None:
     attached(table, "n1")
-    table.prolong(30.0)
+    table.extend_leases(30.0)
     assert table.expire(39.0) == Effects()
     assert table.expire(40.0).delta.down == ("n1",)
 
 
 def test_wanting_twice_is_wanting_once(table: Table) -> None:
     epoch = attached(table, "n1")
-    effects = table.tell("n1", epoch, Told(wanted=(ROOM, ROOM)), NOON)
+    effects = table.apply_update("n1", epoch, NodeUpdate(subscribed=(ROOM, ROOM)), NOON)
     assert effects.delta.interests == (Interest("n1", ROOM, True),)
-    assert table.tell("n1", epoch, Told(wanted=(ROOM,)), NOON).delta == Delta()
-    assert table.tell("n1", epoch, Told(unwanted=(ROOM, ROOM)), NOON).delta.interests == (Interest("n1", ROOM, False),)
+    assert table.apply_update("n1", epoch, NodeUpdate(subscribed=(ROOM,)), NOON).delta == Delta()
+    assert table.apply_update("n1", epoch, NodeUpdate(unsubscribed=(ROOM, ROOM)), NOON).delta.interests == (
+        Interest("n1", ROOM, False),
+    )
 
 
 def test_what_goes_beyond_a_limit_changes_nothing() -> None:
@@ -187,22 +189,22 @@ def test_what_goes_beyond_a_limit_changes_nothing() -> None:
     with pytest.raises(LimitReached):
         table.attach(node("n2"), NOON)
     with pytest.raises(LimitReached):
-        table.tell("n1", epoch, Told(opened=(login("s1"), login("s2", "laptop"))), NOON)
+        table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1"), login("s2", "laptop"))), NOON)
     with pytest.raises(LimitReached):
-        table.tell("n1", epoch, Told(wanted=(ROOM, Topic("acme", "messages/2"))), NOON)
+        table.apply_update("n1", epoch, NodeUpdate(subscribed=(ROOM, Topic("acme", "messages/2"))), NOON)
     assert table.sizes() == (1, 0, 0)
 
 
 def test_a_node_of_the_leader_before_has_a_lease_to_attach_anew_and_holds_nothing(table: Table) -> None:
     before = Node("n1", "n1:1", (), epoch=NOON.micros + 50)
-    assert table.expect(before, 0.0).delta == Delta(up=(before,))
-    assert table.expect(before, 0.0) == Effects()
+    assert table.restore(before, 0.0).delta == Delta(up=(before,))
+    assert table.restore(before, 0.0) == Effects()
     with pytest.raises(Replaced):
-        table.tell("n1", NOON.micros, Told(), NOON)
+        table.apply_update("n1", NOON.micros, NodeUpdate(), NOON)
     found, effects = table.attach(node("n1"), after(9))
     assert effects.delta == Delta(down=("n1",), up=(found,))
     assert found.epoch > before.epoch
-    table.expect(Node("n2", "n2:1", (), 1), 0.0)
+    table.restore(Node("n2", "n2:1", (), 1), 0.0)
     assert table.expire(10.0).delta.down == ("n2",)
 
 
@@ -215,18 +217,20 @@ def test_an_epoch_that_no_leader_can_have_given_counts_as_given_now(table: Table
     epoch = attached(table, "n1")
     now = Instant(NOON.micros, 0.0, NOON.micros + 3_000_000)
     guess = NOON.micros + 60_000_000
-    (told,) = table.tell("n1", epoch, Told(opened=(login("s1", epoch=guess),)), now).granted
+    (told,) = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1", epoch=guess),)), now).granted
     assert epoch < told.epoch <= now.ceiling
-    (later,) = table.tell("n1", epoch, Told(opened=(login("s2"),)), now).granted
+    (later,) = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s2"),)), now).granted
     assert told.epoch < later.epoch <= now.ceiling
     assert table.highest_epoch() <= now.ceiling
 
 
 def test_effects_tell_which_owners_ended_and_closing_twice_is_closing_once(table: Table) -> None:
     epoch = attached(table, "n1")
-    table.tell("n1", epoch, Told(opened=(login("s1"), login("s2", "laptop"), login("s3", ""))), NOON)
-    assert ids(table.tell("n1", epoch, Told(closed=("s1", "s1", "s9")), NOON).ended) == [("n1", "s1")]
-    assert ids(table.tell("n1", epoch, Told(opened=(login("s2", "tablet"),)), NOON).ended) == [("n1", "s2")]
+    table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1"), login("s2", "laptop"), login("s3", ""))), NOON)
+    assert ids(table.apply_update("n1", epoch, NodeUpdate(closed=("s1", "s1", "s9")), NOON).ended) == [("n1", "s1")]
+    assert ids(table.apply_update("n1", epoch, NodeUpdate(opened=(login("s2", "tablet"),)), NOON).ended) == [
+        ("n1", "s2")
+    ]
     assert set(ids(table.leave("n1", epoch).ended)) == {("n1", "s2"), ("n1", "s3")}
 
 
@@ -252,8 +256,8 @@ class View:
             self.nodes[up.node_id] = up
         for interest in delta.interests:
             pair = (interest.node_id, interest.topic)
-            assert (pair not in self.interests) == interest.wanted, "no change is told twice"
-            (self.interests.add if interest.wanted else self.interests.discard)(pair)
+            assert (pair not in self.interests) == interest.subscribes, "no change is told twice"
+            (self.interests.add if interest.subscribes else self.interests.discard)(pair)
 
 
 @dataclass
@@ -288,7 +292,7 @@ class RegistryMachine(RuleBasedStateMachine):
         found = [session for user in ("alice", "bob") for session in self.table.sessions_of("acme", user)]
         return {(session.user, session.device_key): session for session in found}
 
-    def carry_out(self, effects: Effects) -> None:
+    def apply_effects(self, effects: Effects) -> None:
         self.view.apply(effects.delta)
         for session in (*effects.ended, *effects.fenced):
             if self.routes.get((session.user, session.device_key)) == session:
@@ -301,14 +305,14 @@ class RegistryMachine(RuleBasedStateMachine):
         for session in effects.fenced:
             del self.holders[session.node_id].sessions[session.session_id]
 
-    def tell(self, name: str, told: Told) -> None:
+    def tell(self, name: str, told: NodeUpdate) -> None:
         holder = self.holders[name]
         holder.deadline = self.seconds + 10.0
-        holder.topics -= set(told.unwanted)
-        holder.topics |= set(told.wanted)
+        holder.topics -= set(told.unsubscribed)
+        holder.topics |= set(told.subscribed)
         for session_id in told.closed:
             holder.sessions.pop(session_id, None)
-        self.carry_out(self.table.tell(name, holder.epoch, told, self.now()))
+        self.apply_effects(self.table.apply_update(name, holder.epoch, told, self.now()))
 
     @initialize(to=st.permutations(["n1", "n2", "n3"]))
     def nodes_come_and_users_log_in(self, to: list[str]) -> None:
@@ -322,7 +326,7 @@ class RegistryMachine(RuleBasedStateMachine):
         earlier = self.holders.get(name)
         found, effects = self.table.attach(node(name), self.now())
         self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
-        self.carry_out(effects)
+        self.apply_effects(effects)
         return multiple() if earlier is None else multiple((name, earlier))
 
     @rule(name=NAMES, user=USERS, device=DEVICES)
@@ -330,7 +334,7 @@ class RegistryMachine(RuleBasedStateMachine):
         if name in self.holders:
             self.next_id += 1
             before = self.table.sessions_of("acme", user)
-            self.tell(name, Told(opened=(login(f"s{self.next_id}", device, user=user),)))
+            self.tell(name, NodeUpdate(opened=(login(f"s{self.next_id}", device, user=user),)))
             newest = max(self.table.sessions_of("acme", user), key=lambda session: session.epoch)
             assert newest.session_id == f"s{self.next_id}", "a login always owns its device"
             assert newest.epoch > max((session.epoch for session in before), default=0)
@@ -341,19 +345,19 @@ class RegistryMachine(RuleBasedStateMachine):
     def move(self, name: str, to: str, data: st.DataObject) -> None:
         if name in self.holders and to in self.holders and self.holders[name].sessions:
             moved = self.holders[name].sessions[data.draw(st.sampled_from(sorted(self.holders[name].sessions)))]
-            self.tell(to, Told(opened=(login(moved.session_id, moved.device, user=moved.user),)))
+            self.tell(to, NodeUpdate(opened=(login(moved.session_id, moved.device, user=moved.user),)))
             assert moved.session_id in self.holders[to].sessions
             assert to == name or moved.session_id not in self.holders[name].sessions
 
     @rule(name=NAMES, data=st.data())
     def log_out(self, name: str, data: st.DataObject) -> None:
         if name in self.holders and self.holders[name].sessions:
-            self.tell(name, Told(closed=(data.draw(st.sampled_from(sorted(self.holders[name].sessions))),)))
+            self.tell(name, NodeUpdate(closed=(data.draw(st.sampled_from(sorted(self.holders[name].sessions))),)))
 
-    @rule(name=NAMES, wanted=st.lists(TOPICS), unwanted=st.lists(TOPICS))
-    def want(self, name: str, wanted: list[Topic], unwanted: list[Topic]) -> None:
+    @rule(name=NAMES, subscribed=st.lists(TOPICS), unsubscribed=st.lists(TOPICS))
+    def subscribe(self, name: str, subscribed: list[Topic], unsubscribed: list[Topic]) -> None:
         if name in self.holders:
-            self.tell(name, Told(wanted=tuple(wanted), unwanted=tuple(unwanted)))
+            self.tell(name, NodeUpdate(subscribed=tuple(subscribed), unsubscribed=tuple(unsubscribed)))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 3.0, 6.0]), jump=st.sampled_from([0, 0, -3_600_000_000, 5_000_000]))
     def let_time_pass(self, seconds: float, jump: int) -> None:
@@ -366,7 +370,7 @@ class RegistryMachine(RuleBasedStateMachine):
         effects = self.table.expire(self.seconds)
         assert set(effects.delta.down) == silent
         gone = [(name, self.holders.pop(name)) for name in sorted(silent)]
-        self.carry_out(effects)
+        self.apply_effects(effects)
         return multiple(*gone)
 
     @rule(target=left_behind, silent=NAMES)
@@ -374,20 +378,20 @@ class RegistryMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.let_time_pass(4.0, 0)
             for name in set(self.holders) - {silent}:
-                self.tell(name, Told())
+                self.tell(name, NodeUpdate())
         return self.expire()
 
     @rule(name=NAMES)
     def leave(self, name: str) -> None:
         if name in self.holders:
-            self.carry_out(self.table.leave(name, self.holders.pop(name).epoch))
+            self.apply_effects(self.table.leave(name, self.holders.pop(name).epoch))
 
     @rule(stale=left_behind)
     def a_stale_attachment_speaks(self, stale: tuple[str, Holder]) -> None:
         name, holder = stale
         if name not in self.holders or self.holders[name].epoch != holder.epoch:
             with pytest.raises((LeaseExpired, Replaced)):
-                self.table.tell(name, holder.epoch, Told(wanted=(ROOM,)), self.now())
+                self.table.apply_update(name, holder.epoch, NodeUpdate(subscribed=(ROOM,)), self.now())
             assert self.table.leave(name, holder.epoch) == Effects()
 
     @rule(stale=consumes(left_behind))
@@ -397,9 +401,9 @@ class RegistryMachine(RuleBasedStateMachine):
             return
         found, effects = self.table.attach(node(name), self.now())
         self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
-        self.carry_out(effects)
+        self.apply_effects(effects)
         owners = self.owners()
-        self.tell(name, Told(opened=tuple(holder.sessions.values()), wanted=tuple(holder.topics)))
+        self.tell(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
         for (user, key), owner in owners.items():
             (stays,) = [s for s in self.table.sessions_of("acme", user) if s.device_key == key]
             assert stays.epoch >= owner.epoch, "what is told again never fences what is newer"
@@ -414,8 +418,8 @@ class RegistryMachine(RuleBasedStateMachine):
                 holder = self.holders[name]
                 found, effects = self.table.attach(node(name), self.now())
                 self.holders[name] = Holder(found.epoch, self.seconds + 10.0, topics=holder.topics)
-                self.carry_out(effects)
-                self.tell(name, Told(opened=tuple(holder.sessions.values()), wanted=tuple(holder.topics)))
+                self.apply_effects(effects)
+                self.tell(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
         after_ = self.owners()
         assert after_ == before
         assert self.view.interests == wanted

@@ -1,4 +1,4 @@
-"""What can be measured of the registry from outside."""
+"""Metrics of the registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge
 
 NODES = Gauge("plaudit_registry_nodes", "Nodes attached.")
 SESSIONS = Gauge("plaudit_registry_sessions", "Live sessions.")
-TOPICS = Gauge("plaudit_registry_topics", "Topics wanted, each counted per node that wants it.")
+TOPICS = Gauge("plaudit_registry_topics", "Subscribed topics, each counted per node that subscribes.")
 FENCES = Counter("plaudit_registry_fences", "Sessions that a later login has replaced.")
 LEADS = Gauge("plaudit_registry_leads", "1 while this registry leads.")
 TERMS = Counter("plaudit_registry_terms", "Times this registry began to lead.")

@@ -1,4 +1,4 @@
-"""A registry that has no other beside it: it always leads."""
+"""Leadership of the only registry of a system: it always leads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from session_registry.domain import FIRST_TERM
 from session_registry.ports import Lead
 
 
-class Alone:
-    """See `ports.Leadership`. After a restart the nodes tell the epochs they were given."""
+class SingleNodeLeadership:
+    """See `ports.Leadership`. After a restart the nodes report the epochs they have."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class Alone:
         return int(self._clock.now() * 1_000_000)
 
     def ceiling(self) -> int:
-        """See `ports.Leadership`: who remembers nothing believes every epoch."""
+        """See `ports.Leadership`. Nothing is remembered over a restart, so every epoch is possible."""
         return 1 << 62
 
     async def campaign(self, lead: Lead, highest: Callable[[], int]) -> None:
