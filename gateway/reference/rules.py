@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 import protovalidate
-from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.tables import message_class
+from gateway.tables import installed_contracts, message_class
 
 Schema = dict[str, Any]
 
@@ -35,13 +35,27 @@ _TEXT = {
 
 def rules_of(field: FieldDescriptor) -> Any:
     """The field's rules, a `buf.validate.FieldRules`; empty where there are none."""
-    return field.GetOptions().Extensions[validate_pb2.field]
+    options, rules = _option()
+    return options.FromString(field.GetOptions().SerializeToString()).Extensions[rules]
+
+
+@cache
+def _option() -> tuple[Any, Any]:
+    """The class of a field's options, and their extension with the rules.
+
+    Both are from validate.proto of the contracts: the generated code does not import it.
+    """
+    pool = DescriptorPool()
+    for file in installed_contracts().file:
+        pool.AddSerializedFile(file.SerializeToString())
+    options = pool.FindMessageTypeByName("google.protobuf.FieldOptions")
+    return message_class(options), pool.FindExtensionByName("buf.validate.field")
 
 
 def constrained(schema: Schema, field: FieldDescriptor, rules: Any) -> Schema:
     """The schema of a value of the field, with the rules. A list gets the bounds of its size only."""
     kind = rules.WhichOneof("type")
-    if kind is None or rules.ignore == validate_pb2.IGNORE_ALWAYS:
+    if kind is None or _is_ignored(rules):
         return schema
     given = {rule.name: value for rule, value in getattr(rules, kind).ListFields()}
     if kind == "string":
@@ -51,6 +65,12 @@ def constrained(schema: Schema, field: FieldDescriptor, rules: Any) -> Schema:
     if kind == "enum":
         return {**schema, "enum": [name for name in schema["enum"] if name not in _refused(field, given)]}
     return {**schema, **_renamed(given, _BOUNDS)}
+
+
+def _is_ignored(rules: Any) -> bool:
+    ignore: FieldDescriptor = rules.DESCRIPTOR.fields_by_name["ignore"]
+    assert ignore.enum_type is not None
+    return bool(rules.ignore == ignore.enum_type.values_by_name["IGNORE_ALWAYS"].number)
 
 
 def bytes_note(field: FieldDescriptor) -> str:
