@@ -12,22 +12,23 @@ from gateway.frames import Call, Fault, Frame, Hello, Ping, Resume, Subscribe, U
 from kit.bucket import Bucket
 from kit.errors import Invalid
 from kit.target import parse_target
+from plaudit.gateway.v1 import close_codes_pb2 as pb
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed. Below 4500 reconnecting helps; from there on it does not."""
+    """Why a socket is closed, from the contract; those that the framing sends itself are not here."""
 
-    UNSUPPORTED_DATA = 1003
-    BAD_PAYLOAD = 1007
-    DRAIN = 4000
-    SLOW_CONSUMER = 4001
-    SILENT = 4002
-    MOVED = 4004
-    BAD_TOKEN = 4500
-    FORBIDDEN = 4501
-    BAD_FRAME = 4502
-    LIMIT = 4503
-    REPLACED = 4504
+    UNSUPPORTED_DATA = pb.CLOSE_CODE_UNSUPPORTED_DATA
+    BAD_PAYLOAD = pb.CLOSE_CODE_BAD_PAYLOAD
+    DRAIN = pb.CLOSE_CODE_DRAIN
+    SLOW_CONSUMER = pb.CLOSE_CODE_SLOW_CONSUMER
+    SILENT = pb.CLOSE_CODE_SILENT
+    MOVED = pb.CLOSE_CODE_MOVED
+    BAD_TOKEN = pb.CLOSE_CODE_BAD_TOKEN
+    FORBIDDEN = pb.CLOSE_CODE_FORBIDDEN
+    BAD_FRAME = pb.CLOSE_CODE_BAD_FRAME
+    LIMIT = pb.CLOSE_CODE_LIMIT
+    REPLACED = pb.CLOSE_CODE_REPLACED
 
 
 @dataclass(slots=True)

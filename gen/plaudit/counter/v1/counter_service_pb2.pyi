@@ -84,7 +84,7 @@ class GetCountsRequest(_message.Message):
     TENANTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 1,000 targets; one string may name several, separated by commas."""
+        """From 1 to 1,000 targets, for example `messages/42`; one string may name several, separated by commas."""
 
     @_builtins.property
     def min_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:

@@ -39,7 +39,7 @@ class ReactionUpdate(_message.Message):
 
     @_builtins.property
     def recent(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 5 people who reacted in this window, latest first; empty in a storm."""
+        """Up to 5 people who reacted in this window, latest first, for example `bob`; empty in a storm."""
 
     def __init__(
         self,
@@ -68,9 +68,9 @@ class OwnReactionUpdate(_message.Message):
     REMOVED_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """The target."""
+    """The target, for example `messages/42`."""
     added: _builtins.str
-    """The emoji now held that was not before; empty where one was only taken back."""
+    """The emoji now held that was not before, for example `👍`; empty where one was only taken back."""
     removed: _builtins.str
     """The emoji no longer held; empty where one was only added."""
     version: _builtins.int

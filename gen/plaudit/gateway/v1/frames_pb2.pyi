@@ -186,12 +186,13 @@ class Hello(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
     device: _builtins.str
-    """The device, stable across connections of one installation; empty: a device of its own for this connection.
+    """The device, stable across connections of one installation, for example `phone-1`; empty: a device of its own for this
+    connection.
 
     A later login of the same user and device replaces this session, which is closed with 4504.
     """
     client: _builtins.str
-    """The client's name and version, for the operators' logs."""
+    """The client's name and version, for the operators' logs, for example `app/1.4`."""
     def __init__(
         self,
         *,
@@ -208,7 +209,7 @@ Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
 class Resume(_message.Message):
-    """Goes on with a session on a new socket, on the same node or another.
+    """Goes on with a session on a new socket, on the same node or another. Topics are refused as those of `subscribe`.
 
     The token of the socket must be of the session's user. The client waits for `resumed` before it sends anything else. On
     a socket that has a session already this closes it with 4502.
@@ -223,9 +224,9 @@ class Resume(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
     session: _builtins.str
-    """The session, from `welcome`."""
+    """The session, from `welcome`, for example `0192f3a1c2d47b60a1b2c3d4e5f60718`."""
     resume_token: _builtins.str
-    """The newest that `welcome`, `resumed` or a `pong` gave."""
+    """The newest that `welcome`, `resumed` or a `pong` gave, for example `MDE5MmYzYTE.c2lnbmF0dXJl`."""
     seq: _builtins.int
     """The last durable push up to which the client has seen all; 0: none."""
     device: _builtins.str
@@ -263,7 +264,7 @@ class Position(_message.Message):
     TOPIC_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
-    """The topic."""
+    """The topic, for example `messages/42`."""
     version: _builtins.int
     """The version of the newest state push it has seen; 0: none. Nothing up to this version is pushed to it again."""
     def __init__(
@@ -300,19 +301,19 @@ class Resumed(_message.Message):
     session: _builtins.str
     """The session's id: the one asked for, unless the verdict is `reset`."""
     user: _builtins.str
-    """Who the client is, from its token."""
+    """Who the client is, from its token, for example `alice`."""
     node: _builtins.str
-    """The node that holds the session."""
+    """The node that holds the session, for example `gateway-1`."""
     heartbeat_seconds: _builtins.int
     """As in `Welcome`."""
     server_time_ms: _builtins.int
-    """The server's time, in milliseconds since 1970, for display."""
+    """The server's time, in milliseconds since 1970, for display, for example `1763720000000`."""
     resume_token: _builtins.str
     """As in `Welcome`."""
     resume_window_seconds: _builtins.int
     """As in `Welcome`."""
     verdict: _builtins.str
-    """One of:
+    """For example `complete`. One of:
 
     - `complete`: the topics are subscribed, and the pushes that follow bring everything that was missed, in order.
     - `partial`: the same, but for the topics in `reload`: what they are about must be loaded anew.
@@ -373,13 +374,13 @@ class Welcome(_message.Message):
     node: _builtins.str
     """The node that holds the session."""
     heartbeat_seconds: _builtins.int
-    """How often the client must ping, in seconds; three missed pings end the session."""
+    """How often the client must ping, in seconds, for example `30`; three missed pings end the session."""
     server_time_ms: _builtins.int
     """The server's time, in milliseconds since 1970, for display."""
     resume_token: _builtins.str
     """What `resume` needs, a secret between this client and the system. Each `pong` brings a newer one."""
     resume_window_seconds: _builtins.int
-    """How long the session is kept after its socket is lost, in seconds."""
+    """How long the session is kept after its socket is lost, in seconds, for example `120`."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """What this connection may do."""
@@ -415,13 +416,13 @@ class Limits(_message.Message):
     FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
     CALLS_IN_FLIGHT_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
-    """Largest message, in bytes."""
+    """Largest message, in bytes, for example `65536`."""
     topics: _builtins.int
-    """Most topics subscribed at a time."""
+    """Most topics subscribed at a time, for example `128`."""
     frames_per_second: _builtins.int
-    """Most frames a second, over time."""
+    """Most frames a second, over time, for example `200`."""
     calls_in_flight: _builtins.int
-    """Most calls in flight."""
+    """Most calls in flight, for example `32`."""
     def __init__(
         self,
         *,
@@ -440,14 +441,19 @@ Global___Limits: _TypeAlias = Limits  # noqa: Y015
 
 @_typing.final
 class Subscribe(_message.Message):
-    """Asks for pushes of topics. What is known of a topic is pushed at once, then every change."""
+    """Asks for pushes of topics. What is known of a topic is pushed at once, then every change.
+
+    Fails with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where a topic names nothing that there is, with
+    `PERMISSION_DENIED`, reason `FORBIDDEN_TOPIC`, where it is of another user, and with `RESOURCE_EXHAUSTED`, reason
+    `TOO_MANY_TOPICS`, above `limits.topics`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 128: targets and `users/<own id>`. All or none are subscribed. A name that is no target, for example of a
+        """From 1 to 128, for example `messages/42`: targets and `users/<own id>`. All or none are subscribed. A name that is no target, for example of a
         collection that does not exist, is refused with `INVALID_TARGET`, as it is everywhere.
         """
 
@@ -473,7 +479,7 @@ class Subscribed(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The topics just subscribed."""
+        """The topics just subscribed, for example `messages/42`."""
 
     def __init__(
         self,
@@ -497,7 +503,7 @@ class Unsubscribe(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 128 topics."""
+        """From 1 to 128 topics, for example `messages/42`."""
 
     def __init__(
         self,
@@ -521,7 +527,7 @@ class Unsubscribed(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The topics no longer subscribed."""
+        """The topics no longer subscribed, for example `messages/42`."""
 
     def __init__(
         self,
@@ -640,7 +646,13 @@ Global___Ack: _TypeAlias = Ack  # noqa: Y015
 
 @_typing.final
 class Error(_message.Message):
-    """Why something failed."""
+    """Why something failed.
+
+    Calls fail as their rpcs say. Any frame fails with `INVALID_ARGUMENT` where it cannot be read or breaks a rule (reason
+    `INVALID_FRAME`) or there is no such type (`UNKNOWN_TYPE`), and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above
+    `limits.frames_per_second`. Calls fail with `RESOURCE_EXHAUSTED`, reason `TOO_MANY_CALLS`, above
+    `limits.calls_in_flight`, and with `INTERNAL`, reason `BAD_RESPONSE`, where the answer of the service cannot be read.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -655,9 +667,9 @@ class Error(_message.Message):
     reason: _builtins.str
     """The reason within the domain, for example `RATE_LIMITED`."""
     message: _builtins.str
-    """For developers, in English."""
+    """For developers, in English, for example `frames come too fast`."""
     retry_after_ms: _builtins.int
-    """When to try again, in milliseconds; 0: not said."""
+    """When to try again, in milliseconds, for example `250`; 0: not said."""
     field: _builtins.str
     """The field at fault, where there is one."""
     @_builtins.property
@@ -727,9 +739,9 @@ class Goaway(_message.Message):
     RECONNECT_AFTER_MS_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
     reconnect_after_ms: _builtins.int
-    """Wait this long before reconnecting, in milliseconds; spread over the connections of the node."""
+    """Wait this long before reconnecting, in milliseconds, for example `2500`; spread over the connections of the node."""
     deadline_ms: _builtins.int
-    """When the node closes the socket, in milliseconds from now."""
+    """When the node closes the socket, in milliseconds from now, for example `5000`."""
     def __init__(
         self,
         *,
@@ -752,7 +764,7 @@ class Lag(_message.Message):
 
     MERGED_FIELD_NUMBER: _builtins.int
     merged: _builtins.int
-    """How many were overtaken by newer ones since the last notice."""
+    """How many were overtaken by newer ones since the last notice, for example `7`."""
     def __init__(
         self,
         *,

@@ -63,7 +63,7 @@ class Change(_message.Message):
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """An emoji in any of its forms, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
+    """An emoji in any of its forms, for example `👍`, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
     action: Global___Action.ValueType
     """What to do."""
     op_id: _builtins.str
@@ -129,12 +129,12 @@ class OwnReactions(_message.Message):
     EMOJIS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """The target."""
+    """The target, for example `messages/42`."""
     version: _builtins.int
     """The target's version as of this answer; 0 where nobody ever reacted."""
     @_builtins.property
     def emojis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The emoji held, oldest first; empty where there is none."""
+        """The emoji held, oldest first, for example `👍`; empty where there is none."""
 
     def __init__(
         self,
@@ -161,9 +161,9 @@ class Reactor(_message.Message):
     EMOJI_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     user: _builtins.str
-    """Who."""
+    """Who, for example `alice`."""
     emoji: _builtins.str
-    """With what."""
+    """With what, for example `👍`."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When, for display; order comes from versions."""

@@ -32,7 +32,7 @@ class ToggleReactionRequest(_message.Message):
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """An emoji in any of its forms, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
+    """An emoji in any of its forms, for example `👍`, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
     op_id: _builtins.str
     """Identifies the tap across retries; best a UUIDv7. Empty: the tap cannot be retried safely."""
     def __init__(
@@ -95,7 +95,7 @@ class SetReactionRequest(_message.Message):
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """An emoji in any of its forms, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
+    """An emoji in any of its forms, for example `👍`, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
     on: _builtins.bool
     """Whether the caller is to hold the reaction."""
     op_id: _builtins.str
@@ -157,7 +157,7 @@ class ClearReactionsRequest(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     OP_ID_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """What was reacted to."""
+    """What was reacted to, for example `messages/42`."""
     op_id: _builtins.str
     """Identifies the change across retries; best a UUIDv7."""
     def __init__(
@@ -319,7 +319,7 @@ class BatchGetOwnReactionsRequest(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 1,000 targets; one string may name several, separated by commas."""
+        """From 1 to 1,000 targets, for example `messages/42`; one string may name several, separated by commas."""
 
     def __init__(
         self,
@@ -369,9 +369,9 @@ class ListReactorsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """What was reacted to."""
+    """What was reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """Only those who hold this emoji; empty: all. Called `type` in a query string."""
+    """Only those who hold this emoji, for example `👍`; empty: all. Called `type` in a query string."""
     page_size: _builtins.int
     """At most this many; 0: 20; above 100: 100. Called `limit` in a query string."""
     page_token: _builtins.str
@@ -630,7 +630,7 @@ class EraseTargetRequest(_message.Message):
     tenant: _builtins.str
     """The target's tenant; empty: the caller's."""
     target: _builtins.str
-    """What was reacted to."""
+    """What was reacted to, for example `messages/42`."""
     page_token: _builtins.str
     """From `next_page_token` of the call before; empty: from the beginning."""
     def __init__(

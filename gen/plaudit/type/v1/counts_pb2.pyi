@@ -27,9 +27,9 @@ class ReactionCount(_message.Message):
     EMOJI_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     emoji: _builtins.str
-    """The canonical emoji, without variation selectors."""
+    """The canonical emoji, without variation selectors, for example `👍`."""
     count: _builtins.int
-    """People, never negative."""
+    """People, never negative, for example `3`."""
     def __init__(
         self,
         *,
@@ -56,7 +56,7 @@ class TargetCounts(_message.Message):
     target: _builtins.str
     """The target, for example `messages/42`."""
     version: _builtins.int
-    """The version of the last change counted. It only grows; drop whatever is older than what you have. 0: never changed."""
+    """The version of the last change counted, for example `1763720000000000`. It only grows; drop whatever is older than what you have. 0: never changed."""
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReactionCount]:
         """One entry per emoji that someone holds, largest count first, then by emoji."""
