@@ -86,17 +86,17 @@ class Schemas:
         return schema
 
     def _value(self, field: FieldDescriptor, is_request: bool) -> Schema:
-        rules = rules_of(field)
         message = field.message_type
         if message is not None and message.GetOptions().map_entry:
             value = self._single(message.fields_by_name["value"], is_request)
-            entries = {"type": "object", "additionalProperties": value}
-            return constrained(entries, field, rules) if is_request else entries
+            whole: Schema = {"type": "object", "additionalProperties": value}
+            return constrained(whole, field, rules_of(field)) if is_request else whole
         single = self._single(field, is_request)
-        if not field.is_repeated:
-            return constrained(single, field, rules) if is_request else single
         if not is_request:
-            return {"type": "array", "items": single}
+            return {"type": "array", "items": single} if field.is_repeated else single
+        rules = rules_of(field)
+        if not field.is_repeated:
+            return constrained(single, field, rules)
         return constrained({"type": "array", "items": constrained(single, field, rules.repeated.items)}, field, rules)
 
     def _single(self, field: FieldDescriptor, is_request: bool) -> Schema:
