@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from inspect import isawaitable
+from time import perf_counter
 from typing import Any
 
 import grpc
@@ -13,11 +14,12 @@ import structlog
 from google.rpc import status_pb2
 
 from kit.access import Rule, allows, forwarded, rule_of
+from kit.admission import Admission
 from kit.caller import CURRENT, Caller, caller
 from kit.deadline import answer_within
-from kit.errors import Forbidden, Invalid, make_status, status_of
-from kit.guard import Guard, validate
-from kit.telemetry import CALL_BATCH
+from kit.errors import Forbidden, Invalid, Overloaded, make_status, status_of
+from kit.guard import Guard, admission_of, validate
+from kit.telemetry import CALL_BATCH, REFUSED
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc
 
@@ -30,9 +32,11 @@ _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 class Method:
     """One unary rpc that can be called through the stream."""
 
-    __slots__ = ("batch", "parse", "rule", "table", "unary")
+    __slots__ = ("admission", "batch", "parse", "refused", "rule", "table", "unary")
 
-    def __init__(self, rule: Rule, handler: Any, batch: Any, table: Any) -> None:
+    def __init__(self, rule: Rule, handler: Any, batch: Any, table: Any, admission: Admission) -> None:
+        self.admission = admission
+        self.refused = REFUSED.labels("batched", rule.full_name)
         self.rule = rule
         self.parse = handler.request_deserializer
         self.unary = handler.unary_unary
@@ -43,9 +47,8 @@ class Method:
 class CallServicer(call_service_pb2_grpc.CallServiceServicer):
     """Serves the unary rpcs of its own server to trusted services, many at a time."""
 
-    def __init__(self, guard: Guard, in_flight: int) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._in_flight = in_flight
         self.methods: dict[str, Method] = {}
         """By full name."""
         self.draining = asyncio.Event()
@@ -56,7 +59,9 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         for name, handler in handlers.items():
             if handler.unary_unary:
                 method = f"/{service}/{name}"
-                self.methods[method] = Method(rule_of(method), handler, batches.get(name), self._guard.table(method))
+                admission = admission_of("batched", method, self._guard.limits.batched)
+                table = self._guard.table(method)
+                self.methods[method] = Method(rule_of(method), handler, batches.get(name), table, admission)
 
     def drain(self) -> None:
         """Ends every stream once what it has accepted is answered."""
@@ -67,7 +72,7 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
     ) -> AsyncIterator[pb.ExchangeResponse]:
         """See the contract."""
         await context.send_initial_metadata(())  # the client writes nothing before it knows that someone reads
-        stream = _Stream(self.methods, caller(), self._in_flight)
+        stream = _Stream(self.methods, caller(), self._guard.limits.stream_in_flight)
         reader = asyncio.create_task(stream.read(request_iterator))
         drainer = asyncio.create_task(self._drained(reader))
         try:
@@ -107,10 +112,30 @@ class Accepted(ABC):
                 for call in group:
                     self._answer(call.id, None, missing)
             elif method.batch is not None:
-                self._start(self._serve_batch(method, group))
+                self._admit(method, group)
             else:
                 for call in group:
-                    self._start(self._serve_one(method, call))
+                    self._admit(method, [call])
+
+    def _admit(self, method: Method, calls: Sequence[pb.Call]) -> None:
+        try:
+            method.admission.begin(max(map(_timeout, calls)), perf_counter(), len(calls))
+        except Overloaded as error:
+            method.refused.inc(len(calls))
+            status = status_of(error, method.table)
+            for call in calls:
+                self._answer(call.id, None, status)
+        else:
+            self._start(self._serve(method, calls))
+
+    async def _serve(self, method: Method, calls: Sequence[pb.Call]) -> None:
+        began = perf_counter()
+        try:
+            await (self._serve_one(method, calls[0]) if method.batch is None else self._serve_batch(method, calls))
+        finally:
+            ended = perf_counter()
+            in_time = ended - began < max(map(_timeout, calls))
+            method.admission.end(began, ended, len(calls), answered=in_time)
 
     @abstractmethod
     def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:

@@ -12,10 +12,13 @@ import protovalidate
 import structlog
 
 from kit.access import Gate, Rule, rule_of
+from kit.admission import Admission
 from kit.caller import CURRENT
 from kit.deadline import answer_within
 from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_of
-from kit.telemetry import RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
+from kit.serverlimits import AdmissionLimits, ServerLimits
+from kit.streamshares import Place, StreamShares
+from kit.telemetry import EXPECTED_SECONDS, REFUSED, RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
 from kit.tokens import Principal
 
 log = structlog.get_logger()
@@ -42,17 +45,25 @@ def path_of(violation: Any) -> str:
     return ".".join(parts)
 
 
+def admission_of(door: str, method: str, limits: AdmissionLimits) -> Admission:
+    """The admission of a method's calls through one door, with its metrics."""
+    admission = Admission(limits)
+    EXPECTED_SECONDS.labels(door, method).set_function(lambda: admission.expected(perf_counter()))
+    return admission
+
+
 class Guard:
     """Wraps each rpc's handler, once, when it is added.
 
     An interceptor would do the same for each call anew, at a quarter of the cost of a bare unary call.
     """
 
-    def __init__(self, gate: Gate, unary_limit: int) -> None:
+    def __init__(self, gate: Gate, limits: ServerLimits) -> None:
         self.gate = gate
-        self._unary_limit = unary_limit
-        self._unary = 0
-        RPC_IN_FLIGHT.set_function(lambda: self._unary)
+        self.limits = limits
+        self._unary: list[Admission] = []
+        self._streams = StreamShares(limits)
+        RPC_IN_FLIGHT.set_function(lambda: sum(admission.in_flight for admission in self._unary))
         self._errors: dict[str, ErrorTable] = {}
 
     def know(self, service: str, errors: ErrorTable) -> None:
@@ -69,35 +80,52 @@ class Guard:
 
     def _wrap(self, method: str, handler: Any) -> Any:
         rule = rule_of(method)
+        if handler.unary_unary:
+            # Parsed once the call is admitted.
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary_unary(rule, handler.unary_unary, handler.request_deserializer),
+                request_deserializer=None,
+                response_serializer=handler.response_serializer,
+            )
         serial = {
             "request_deserializer": _strict(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary_unary(rule, handler.unary_unary), **serial)
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(self._streaming(rule, handler.unary_stream, False), **serial)
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(self._streaming(rule, handler.stream_stream, True), **serial)
         raise TypeError(f"{method}: client-streaming rpcs are not used in this system")
 
-    def _unary_unary(self, rule: Rule, behavior: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+    def _unary_unary(
+        self, rule: Rule, behavior: Callable[[Any, Any], Awaitable[Any]], parse: Callable[[bytes], Any]
+    ) -> Any:
         method, table = rule.full_name, self.table(rule.full_name)
         seconds, done = RPC_SECONDS.labels(method), RPC_RESULTS.labels(method, "OK")
+        refused = REFUSED.labels("unary", method)
+        admission = admission_of("unary", method, self.limits.unary)
+        self._unary.append(admission)
 
-        async def guarded(request: Any, context: Any) -> Any:
+        async def guarded(data: bytes, context: Any) -> Any:
             began = perf_counter()
-            self._unary += 1
+            left = context.time_remaining()
             try:
-                if self._unary > self._unary_limit:
-                    raise Overloaded("the server is at its limit of calls in flight", retry_after=0.1)
+                admission.begin(left, began)
+            except Overloaded as error:
+                refused.inc()
+                await fail(context, error, method, table)
+            answered = True
+            try:
                 CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
-                _note_deadline(context)
-                if isinstance(request, BadBytes):
-                    raise Invalid("the request is not a message of this method")
+                if left is not None:
+                    answer_within(left)
+                request = parsed(parse, data)
                 validate(request)
                 response = await behavior(request, context)
             except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                answered = False
                 raise
             except Exception as error:
                 failure = error
@@ -105,8 +133,9 @@ class Guard:
                 done.inc()
                 return response
             finally:
-                self._unary -= 1
-                seconds.observe(perf_counter() - began)
+                ended = perf_counter()
+                admission.end(began, ended, answered=answered)
+                seconds.observe(ended - began)
             await fail(context, failure, method, table)
             return None
 
@@ -117,8 +146,10 @@ class Guard:
 
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
             token: _Token | None = None
+            place: Place | None = None
             try:
                 who, principal = self.gate.admit_stream(rule, context.invocation_metadata())
+                place = self._streams.enter(who, context.peer())
                 token = _Token(self.gate, principal)
                 CURRENT.set(who)
                 _note_deadline(context)
@@ -148,6 +179,8 @@ class Guard:
             finally:
                 if token is not None:
                     token.close()
+                if place is not None:
+                    self._streams.leave(place)
             await fail(context, failure, method, table)
 
         return guarded
@@ -183,6 +216,14 @@ def _note_deadline(context: Any) -> None:
     seconds = context.time_remaining()
     if seconds is not None:
         answer_within(seconds)
+
+
+def parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
+    """The message in the bytes of a request; raises Invalid."""
+    try:
+        return parse(data)
+    except Exception:
+        raise Invalid("the request is not a message of this method") from None
 
 
 class BadBytes:

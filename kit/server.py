@@ -24,6 +24,7 @@ from kit.errors import ErrorTable
 from kit.guard import Guard
 from kit.localcalls import LocalCalls
 from kit.reflection import add_reflection
+from kit.serverlimits import ServerLimits
 from kit.tls import Tls
 from kit.tokens import Verifier
 from plaudit.edge.v1 import call_service_pb2_grpc
@@ -52,22 +53,6 @@ class Hosted:
 
 
 @dataclass(frozen=True)
-class ServerLimits:
-    """What one server takes on."""
-
-    # Unary rpcs served at a time; more are refused with RESOURCE_EXHAUSTED, reason OVERLOADED.
-    unary_in_flight: int = 2_000
-    # Calls accepted on one call stream and not yet answered; the stream is not read while there are more.
-    stream_in_flight: int = 8_192
-    # Largest message, bytes.
-    message_bytes: int = 4 << 20
-    # How long rpcs may go on after the block has ended, seconds.
-    grace: float = 5.0
-    # Several processes on one port: the kernel spreads the connections.
-    reuse_port: bool = False
-
-
-@dataclass(frozen=True)
 class Server:
     """A running server. `address` is `host:port`, `services` the full names of what it hosts."""
 
@@ -91,6 +76,11 @@ def options_of(limits: ServerLimits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.max_concurrent_streams", limits.calls_per_connection),
+        # Streams that have ended but are not freed yet would count, and clients within their limit be refused.
+        ("grpc.http.overload_protection", 0),
+        ("grpc.server.max_pending_requests", limits.pending_calls),
+        ("grpc.server.max_pending_requests_hard_limit", limits.pending_calls_most),
         ("grpc.so_reuseport", int(limits.reuse_port)),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
@@ -120,9 +110,9 @@ async def serving(
     With `tls` only who has a certificate of the same authority can connect.
     """
     limits = limits or ServerLimits()
-    guard = Guard(Gate(verifier, clock or SystemClock()), limits.unary_in_flight)
+    guard = Guard(Gate(verifier, clock or SystemClock()), limits)
     server = grpc.aio.server(interceptors=list(interceptors) or None, options=options_of(limits))
-    calls = CallServicer(guard, limits.stream_in_flight)
+    calls = CallServicer(guard)
     health = HealthServicer()
     names: list[str] = []
     for room in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:

@@ -21,6 +21,7 @@ from counter_svc.config import Config as Counter
 from fanout_svc.config import Config as Fanout
 from gateway.config import Config as Gateway
 from kit.engineurl import CannotUse, parse
+from kit.serverlimits import ServerSettings
 from kit.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
@@ -72,6 +73,7 @@ class Settings(BaseModel):
     otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
     log: str = Field("warning", description="debug, info, warning or error.")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates for gRPC between processes.")
+    server: ServerSettings = Field(default_factory=ServerSettings, description="What the gRPC server takes on.")
     reaction: Reaction = Field(default_factory=Reaction)
     counter: Counter = Field(default_factory=Counter)
     fanout: Fanout = Field(default_factory=Fanout)

@@ -29,6 +29,7 @@ from kit.keys import BadKeys, Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
 from kit.server import Hosted, Server, serving
+from kit.serverlimits import ServerLimits
 from kit.stopping import Stage, StopDeadline
 from kit.tls import open_tls
 from kit.tokens import NodeTokens
@@ -131,6 +132,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
                 hosted,
                 verifier=keys.verifier(),
                 listen=settings.grpc,
+                limits=ServerLimits(**dict(settings.server)),
                 interceptors=interceptors,
                 tls=tls,
                 patience=partial(stop.left, Stage.RPCS),

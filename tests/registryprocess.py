@@ -19,7 +19,8 @@ from kit.attachment import Attachment
 from kit.keys import Keys, open_keys
 from kit.mesh import connected
 from kit.nodes import StaticNodes
-from kit.server import Server, ServerLimits, serving
+from kit.server import Server, serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from session_registry.adapters.cassandra_lease import SCHEMA
 from session_registry.app import opened

@@ -18,7 +18,8 @@ from kit.engines import Engines, Log
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.keys import Keys
 from kit.mesh import Mesh, connected
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.target import partition_of
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb

@@ -18,7 +18,8 @@ from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
 from kit.ledger.routing import shard_of
 from kit.mesh import Mesh, connected
 from kit.partitions import Partitions, owners
-from kit.server import ServerLimits, serving
+from kit.server import serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec

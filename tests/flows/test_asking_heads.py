@@ -16,7 +16,8 @@ from kit.keys import open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.partitions import owners
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.target import partition_of
 from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

@@ -24,7 +24,8 @@ from kit.engines import Engines
 from kit.errors import RemoteError
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc

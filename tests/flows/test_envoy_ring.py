@@ -19,7 +19,8 @@ from kit.errors import RemoteError
 from kit.keys import Keys, open_keys
 from kit.mesh import connected
 from kit.nodes import StaticNodes
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.tls import Tls
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb

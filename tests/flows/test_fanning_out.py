@@ -24,7 +24,8 @@ from kit.engines import Engines
 from kit.errors import Problem
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb

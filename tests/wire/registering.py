@@ -17,7 +17,8 @@ from kit.errors import RemoteError, remote_error
 from kit.keys import Keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
-from kit.server import Server, ServerLimits, serving
+from kit.server import Server, serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb

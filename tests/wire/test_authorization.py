@@ -27,7 +27,8 @@ from kit.errors import RemoteError
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2
 from plaudit.edge.v1 import options_pb2

@@ -23,7 +23,8 @@ from kit.errors import RemoteError, remote_error
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_pb2 as types
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

@@ -19,7 +19,8 @@ from kit.callstream import EXCHANGE
 from kit.errors import Problem, RemoteError, remote_error
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
-from kit.server import Hosted, Server, ServerLimits, serving
+from kit.server import Hosted, Server, serving
+from kit.serverlimits import AdmissionLimits, ServerLimits
 from kit.tokens import NodeTokens
 from plaudit.edge.v1 import call_service_pb2 as call_pb
 from plaudit.edge.v1 import call_service_pb2_grpc as call_pb_grpc
@@ -341,7 +342,8 @@ async def test_a_node_that_is_not_there_did_nothing(keys: Keys) -> None:
 
 
 async def test_too_many_unary_calls_are_refused_at_once(keys: Keys) -> None:
-    async with echoing(keys, unary_in_flight=0) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+    none = AdmissionLimits(most=0)
+    async with echoing(keys, unary=none) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await pb_grpc.ReactionServiceStub(channel).ToggleReaction(pb.ToggleReactionRequest())
         found = status_in(caught.value)

@@ -9,7 +9,8 @@ from typing import Any
 
 from kit.caller import caller
 from kit.keys import open_keys
-from kit.server import Hosted, ServerLimits, serving
+from kit.server import Hosted, serving
+from kit.serverlimits import ServerLimits
 from kit.tls import TlsSettings, open_tls
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc

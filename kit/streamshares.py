@@ -1,0 +1,67 @@
+"""Shares of the streams of a server: how many there may be in all, of one caller, and of one connection."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple, TypeVar
+
+from kit.caller import Caller
+from kit.errors import Overloaded
+from kit.serverlimits import ServerSettings
+from kit.tokens import NODE
+
+_REASON = "TOO_MANY_STREAMS"
+_RETRY_SECONDS = 1.0
+_K = TypeVar("_K")
+
+
+class Place(NamedTuple):
+    """One open stream."""
+
+    caller: tuple[str, str, str]
+    connection: str
+
+
+class StreamShares:
+    """Counts the open streams. Nodes have as many as they need: what they open is bounded by their own number."""
+
+    def __init__(self, limits: ServerSettings) -> None:
+        self.open = 0
+        self._limits = limits
+        self._callers: Counter[tuple[str, str, str]] = Counter()
+        self._connections: Counter[str] = Counter()
+
+    def enter(self, who: Caller, connection: str) -> Place | None:
+        """Counts a stream; `leave` ends that. None: it is not counted. Raises Overloaded."""
+        if NODE in who.scopes:
+            return None
+        # All for whom a service acts have shares of their own.
+        place = Place((who.tenant, who.user, "" if who.user else who.service), connection)
+        limits = self._limits
+        kind, share = ("user", limits.streams_per_user) if who.user else ("service", limits.streams_per_service)
+        if self._callers[place.caller] >= share:
+            raise _too_many(f"one {kind} has at most {share} streams")
+        if self._connections[connection] >= limits.streams_per_connection:
+            raise _too_many(f"one connection has at most {limits.streams_per_connection} streams: open another one")
+        if self.open >= limits.streams:
+            raise _too_many("the server takes no more streams")
+        self.open += 1
+        self._callers[place.caller] += 1
+        self._connections[connection] += 1
+        return place
+
+    def leave(self, place: Place) -> None:
+        """A stream has ended."""
+        self.open -= 1
+        _take(self._callers, place.caller)
+        _take(self._connections, place.connection)
+
+
+def _take(counts: Counter[_K], key: _K) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
+
+
+def _too_many(message: str) -> Overloaded:
+    return Overloaded(message, reason=_REASON, retry_after=_RETRY_SECONDS)
