@@ -74,7 +74,7 @@ async def opened(
         node = Node(node_id, config, tables, mesh, directory, verifier, clock, secret=secret, spawn=tasks.start)
         directory.on_fenced(node.fenced)
         rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
-        app = application(rest, config, *logins, *references(tables, contracts))
+        app = application(rest, config, *logins, *references(tables, config.socket.path or "/", contracts))
         await stack.enter_async_context(background(node.keep_time()))
         listener = await stack.enter_async_context(
             listening(

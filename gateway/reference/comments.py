@@ -41,6 +41,10 @@ class Comments:
         for image in contracts:
             for file in image.file:
                 self._texts.update(_texts(file))
+        self._by_name: dict[str, str] = {}
+        for full_name in self._texts:
+            if (example := self.example(full_name)) is not None:
+                self._by_name.setdefault(full_name.rpartition(".")[2], example)
 
     def of(self, full_name: str) -> str:
         """The comment of a package, service, method, message, field, enum or enum value; paragraphs as Markdown."""
@@ -60,6 +64,10 @@ class Comments:
         """The value that the comment calls an example."""
         found = _EXAMPLE.search(self.of(full_name))
         return found["example"] if found else None
+
+    def example_of_name(self, name: str) -> str | None:
+        """The example of some field of this name, for those that have none of their own."""
+        return self._by_name.get(name)
 
     def failures(self, full_name: str) -> Sequence[Failure]:
         """How a call of a method or a frame fails, as its own comment says it."""

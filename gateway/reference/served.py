@@ -11,14 +11,18 @@ import msgspec
 from aiohttp import web
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from gateway.reference.asyncapi import asyncapi
 from gateway.reference.openapi import openapi
 from gateway.tables import Tables, installed_contracts
 
 
-def references(tables: Tables, contracts: Sequence[FileDescriptorSet] = ()) -> list[web.RouteDef]:
-    """Routes of the documents, which are for everyone; without `contracts` of those installed."""
-    read = contracts or (installed_contracts(),)
-    return [_route("/openapi.json", openapi(tables, read, program_version()))]
+def references(tables: Tables, path: str, contracts: Sequence[FileDescriptorSet] = ()) -> list[web.RouteDef]:
+    """Routes of the documents, which are for everyone. `path`: of sockets. `contracts`: beside those installed."""
+    read = (installed_contracts(), *contracts)
+    return [
+        _route("/openapi.json", openapi(tables, read, program_version())),
+        _route("/asyncapi.json", asyncapi(tables, read, program_version(), path)),
+    ]
 
 
 def program_version() -> str:
