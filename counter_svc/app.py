@@ -1,4 +1,4 @@
-"""The counter as a whole: what it is made of, what runs in it, what it hosts."""
+"""The service as a whole: its parts, its loops, its servicers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from plaudit.counter.v1 import counter_service_pb2_grpc
 
 @asynccontextmanager
 async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[list[Hosted]]:
-    """Everything but the server."""
+    """Runs everything but the server for the block."""
     partitions = engines.log.partitions(TOPIC)
     shared: SharedCounts | None = None
     if engines.redis is not None:
@@ -35,7 +35,7 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
     counters = Counters(config, engines.log, MeshRecords(mesh, partitions), MeshPeers(mesh, partitions), shared)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, partitions)
     loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-        "counter partitions": partial(keep_divided, division, counters.following),
+        "counter partitions": partial(keep_divided, division, counters.consuming),
         **counters.loops(),
     }
     servicer = CounterServicer(counters)

@@ -1,4 +1,4 @@
-"""Compares counts with the records they are counts of, and corrects what differs."""
+"""Compares counts with the records, and corrects them where they differ."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from kit.errors import OutcomeUnknown, Unavailable
 from kit.target import partition_of
 
 log = structlog.get_logger()
-_AT_ONCE = 1_000
+_BATCH = 1_000
 _ATTEMPTS = 5
 _PAUSE = 0.05
 
 
 class Audited(Protocol):
-    """The counts of a partition, and how they are put right."""
+    """The counts of a partition, and how they are corrected."""
 
     number: int
     counts: PartitionCounts
 
     def correct(self, key: Key, truth: Totals, seen: Totals | None) -> None:
-        """Takes the counts of the records, unless memory has changed since `seen`, and replaces what is shared."""
+        """Sets the counts of the records, unless memory has changed since `seen`, and replaces the shared counts."""
         ...
 
     async def share(self) -> None:
-        """Shares what was corrected, where that can be done now."""
+        """Shares corrections, where the store can be reached."""
         ...
 
-    def behind(self, key: Key, truth: Totals) -> None:
-        """Takes newer counts that the records have, and shares them."""
+    def catch_up(self, key: Key, truth: Totals) -> None:
+        """Sets newer counts of the records, and shares them."""
         ...
 
 
 class Audit:
     """Compares memory and the shared counts with the records at equal versions.
 
-    Counts that claim a version which the records do not have, after they were asked again several times, are wrong too:
-    this is the only place that lowers a version. Counts that are behind the records have not drifted.
+    Counts with a version that the records do not have, even after several tries, are wrong too: this is the only place
+    that lowers a version. Counts behind the records have not drifted.
     """
 
     def __init__(self, records: Records, shared: SharedCounts | None, partitions: int) -> None:
@@ -56,8 +56,8 @@ class Audit:
         """Compares these targets of a partition. Raises `RecordsUnreachable`; then repeating is harmless."""
         unique = list(dict.fromkeys(keys))
         drifted = 0
-        for start in range(0, len(unique), _AT_ONCE):
-            drifted += await self._compare(part, unique[start : start + _AT_ONCE])
+        for start in range(0, len(unique), _BATCH):
+            drifted += await self._compare(part, unique[start : start + _BATCH])
         if drifted:
             await part.share()
         metrics.drifted(found_by, drifted)
@@ -80,9 +80,9 @@ class Audit:
                     targets, drifted = targets + done.targets, drifted + done.drifted
             if not token:
                 break
-        for number, rest in in_memory.items():
-            # Targets that came to memory meanwhile have records by now; they are no ghosts, and are not counted twice.
-            drifted += (await self.recount(by_number[number], list(rest))).drifted
+        for number, keys_left in in_memory.items():
+            # Targets that were added meanwhile have records by now, and are not counted twice.
+            drifted += (await self.recount(by_number[number], list(keys_left))).drifted
         return Recounted(targets, drifted)
 
     async def _compare(self, part: Audited, left: Sequence[Key]) -> int:
@@ -102,7 +102,7 @@ class Audit:
                     drifted += 1
                     part.correct(key, truth, seen[key])
                 elif any(value.version < truth.version for value in claims):
-                    part.behind(key, truth)
+                    part.catch_up(key, truth)
             left = again
             if not left:
                 break

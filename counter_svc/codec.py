@@ -1,4 +1,4 @@
-"""Between protobuf messages and the values of the service."""
+"""Between protobuf messages and domain values."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.type.v1 import counts_pb2 as type_pb
 
-# The newest format of entries that is understood here.
+# The highest format of entries that this version reads.
 FORMAT = 1
 
 
 class Undecodable(Exception):
-    """A log record that is not what it should be."""
+    """A log record that is no valid entry."""
 
 
 class Entry(NamedTuple):
-    """What is read of an entry of the ledger; nothing of one whose format is above `FORMAT`."""
+    """An entry of the ledger; without rows where its format is above `FORMAT`."""
 
     name: EntryName
     format: int
@@ -44,7 +44,7 @@ def entry_from_record(record: Record) -> Entry:
         message = event_pb.ReactionsChanged.FromString(record.payload)
         if message.format > FORMAT:
             return Entry(name, message.format, ())
-        # The columns of the changes are long, and stay as they are.
+        # The columns of the changes are long, and are not decoded.
         rows = [
             ((row.tenant, row.target), row.version, dict(zip(row.emojis, row.counts, strict=True)))
             for row in message.targets
@@ -61,16 +61,16 @@ def key_from_pb(request: pb.GetReactionCountsRequest, who: Caller) -> Key:
 
 
 def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Key], Sequence[int]]:
-    """The targets in order, and their least versions (all or none); raises `Invalid`.
+    """The targets in order, and their minimum versions (all or none); raises `Invalid`.
 
-    Tenants are taken from a service that asks in its own name; anyone else asks in the caller's tenant. Raises
-    `Forbidden` for a tenant the service may not act in.
+    A service that calls in its own name may give tenants; any other call is in the caller's tenant. Raises `Forbidden`
+    for a tenant that the service may not act in.
     """
     names = target_names(request.targets)
-    least: Sequence[int] = request.min_versions
-    if least and len(least) != len(names):
-        raise Invalid("give one least version per target, or none", field="min_versions")
-    if any(version < 0 for version in least):
+    min_versions: Sequence[int] = request.min_versions
+    if min_versions and len(min_versions) != len(names):
+        raise Invalid("give one minimum version per target, or none", field="min_versions")
+    if any(version < 0 for version in min_versions):
         raise Invalid("a version is never negative", field="min_versions")
     tenants = request.tenants
     if tenants and who.service and not who.user:
@@ -78,9 +78,9 @@ def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Key], 
             raise Invalid("give one tenant per target, or none", field="tenants")
         for tenant in set(tenants):
             _check_tenant(tenant, who)
-        return list(zip(tenants, names, strict=True)), least
+        return list(zip(tenants, names, strict=True)), min_versions
     tenant = who.tenant
-    return [(tenant, name) for name in names], least
+    return [(tenant, name) for name in names], min_versions
 
 
 def watched_from_pb(request: pb.WatchCountsRequest, who: Caller) -> list[Key]:
@@ -110,12 +110,12 @@ def counts_to_pb(keys: Sequence[Key], values: Sequence[Totals]) -> pb.GetCountsR
 
 
 def changes_to_pb(changes: Sequence[tuple[Key, Totals]]) -> pb.WatchCountsResponse:
-    """What has changed."""
+    """Changed counts."""
     return pb.WatchCountsResponse(counts=[_target(key, value) for key, value in changes])
 
 
 def rebuilt_to_pb(done: Recounted) -> pb.RebuildResponse:
-    """What a recount found."""
+    """The result of a recount."""
     return pb.RebuildResponse(targets=done.targets, drifted=done.drifted)
 
 
@@ -130,7 +130,7 @@ def rebuild_to_pb(partitions: Sequence[int], keys: Sequence[Key] | None) -> list
 
 
 def rebuilt_from_pb(response: bytes) -> Recounted:
-    """What a recount found elsewhere."""
+    """The result of a recount on another node."""
     message = pb.RebuildResponse.FromString(response)
     return Recounted(message.targets, message.drifted)
 
@@ -143,7 +143,7 @@ def heads_to_pb(keys: Sequence[Key]) -> bytes:
 
 
 def heads_from_pb(keys: Sequence[Key], response: bytes) -> dict[Key, Totals]:
-    """The heads of the targets that were asked for."""
+    """The heads of the requested targets."""
     rows = reaction_pb.BatchGetTargetCountsResponse.FromString(response).counts
     return {key: _totals(row) for key, row in zip(keys, rows, strict=True)}
 

@@ -1,4 +1,4 @@
-"""What can go wrong here, and how callers are told."""
+"""Errors of the counter, and their status codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kit.errors import ErrorTable, Problem, Unavailable
 
 
 class NotCaughtUp(Problem):
-    """No place has reached the version asked for in time."""
+    """No source reached the requested version in time."""
 
 
 class Draining(Unavailable):
@@ -16,11 +16,11 @@ class Draining(Unavailable):
 
 
 class Moved(Unavailable):
-    """Another node follows this partition of the log, or is about to."""
+    """The partition is assigned to another node, or is moving."""
 
 
 class RecordsUnreachable(Unavailable):
-    """The reaction service, which keeps the records, did not answer."""
+    """reaction_svc, which keeps the records, did not answer."""
 
 
 ERRORS: ErrorTable = {
@@ -28,6 +28,6 @@ ERRORS: ErrorTable = {
     Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     Moved: (grpc.StatusCode.UNAVAILABLE, "PARTITION_MOVED"),
     RecordsUnreachable: (grpc.StatusCode.UNAVAILABLE, "RECORDS_UNREACHABLE"),
-    # Where the caller's deadline ends a wait before ours does: nothing here waits for anything but a version.
+    # The caller's deadline ended a wait: all waits are for a version.
     TimeoutError: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),
 }

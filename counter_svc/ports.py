@@ -1,4 +1,4 @@
-"""What the counter needs from outside: the reaction service, counts that nodes share, and the other counters."""
+"""What the counter needs from outside: reaction_svc, counts that nodes share, and the other counter nodes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from counter_svc.domain import Key, Recounted, Totals
 
 
 class SharedCounts(Protocol):
-    """Counts for all nodes to read, a moment behind the log. May be emptied, or lost in part, at any time.
+    """Counts that all nodes read, a moment behind the log. May lose data at any time.
 
     All methods take any number of targets, and raise `kit.errors.Unavailable` or `OutcomeUnknown` while the engine
-    cannot be reached; then they may be done in part, and repeating them is harmless.
+    cannot be reached; a part may then be done, and repeating is harmless.
     """
 
     async def put(self, values: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> None:
-        """Puts counts where they are newer, in one step for each target; those of `corrected` targets always."""
+        """Writes counts where they are newer, atomically for each target; those of `corrected` targets always."""
         ...
 
     async def restore(self, values: Mapping[Key, Totals]) -> None:
-        """As `put`, for counts that another node may know better: they are kept for a minute."""
+        """As `put`, for counts of which another node may have newer ones: they are kept for a minute."""
         ...
 
     async def get(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
-        """The counts of those targets that are there."""
+        """The counts of the targets that are in the store."""
         ...
 
 
 class Records(Protocol):
-    """The reaction service, which decides the counts and keeps the records they are counts of.
+    """reaction_svc, which decides the counts and keeps the records.
 
-    Both raise `errors.RecordsUnreachable` where there is no answer.
+    All methods raise `errors.RecordsUnreachable` where there is no answer.
     """
 
     async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
-        """The counts of all these targets as the last acked change left them; version 0 for one without any."""
+        """The counts of targets after the last acked change; version 0 where there was none."""
         ...
 
     async def tally(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
@@ -48,12 +48,12 @@ class Records(Protocol):
 
 
 class Peers(Protocol):
-    """The other counters, which follow the other partitions."""
+    """The other counter nodes, which have the other partitions."""
 
     async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> Recounted:
-        """Has those of these targets recounted that are in some partitions (None: all).
+        """Recounts targets (None: all) of partitions.
 
-        Raises `errors.Moved` where a node does not answer, or does not follow a partition any more; then it may be done
-        in part.
+        Raises `errors.Moved` where a node does not answer, or does not have a partition any more; a part may then be
+        done.
         """
         ...

@@ -1,4 +1,4 @@
-"""What can be asked of the counter: counts now, counts at a version, counts as they change, recounts."""
+"""The operations of the counter: counts now, counts at a version, watches, recounts."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from counter_svc.config import Config
 from counter_svc.consumer import TOPIC
 from counter_svc.domain import Key, Recounted, Totals
 from counter_svc.errors import Draining, Moved, NotCaughtUp, RecordsUnreachable
-from counter_svc.partition import FollowedPartition
+from counter_svc.partition import AssignedPartition
 from counter_svc.ports import Peers, Records, SharedCounts
 from counter_svc.publisher import Publisher
-from counter_svc.waiting import Watchers
+from counter_svc.watchers import Watchers
 from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.target import partition_of
 
-# How long the log may take to bring a version before the head is read.
+# How long a read waits for the log to bring a version before it reads the head.
 _LOG_SECONDS = 0.05
 _PAUSE_SECONDS = 0.05
-_LEAST_CAPACITY = 2_000
+_MIN_CAPACITY = 2_000
 
 
 class Counters:
     """The counts of all targets: from memory, from the counts that nodes share, or from the heads of the targets.
 
-    Memory has the partitions of the log that are followed while the block `following` runs, and answers for one once
-    it has read what was there. Every answer has a version, and any place may be behind: what is below the version that
-    is asked for is asked of the next place, and the head of a target, in the reaction service, is never behind.
+    Memory holds the partitions that are assigned to this node, from the moment the log was read to its end. Every
+    answer has a version, and each source may be behind: targets below the requested version are read from the next
+    source. The last source, the head of a target in reaction_svc, is never behind.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Counters:
         self._peers = peers
         self._shared = shared
         self._partitions = event_log.partitions(TOPIC)
-        self._followed: dict[int, FollowedPartition] = {}
-        self._serving: dict[int, FollowedPartition] = {}
+        self._assigned: dict[int, AssignedPartition] = {}
+        self._serving: dict[int, AssignedPartition] = {}
         self._watchers = Watchers()
         self._watches = 0
         self._audit = Audit(records, shared, self._partitions)
@@ -59,35 +59,35 @@ class Counters:
                 overflowed=self._recount,
             )
         self._draining = False
-        metrics.PARTITIONS.set_function(lambda: len(self._followed))
-        metrics.IN_MEMORY.set_function(lambda: sum(len(part.counts) for part in self._followed.values()))
+        metrics.PARTITIONS.set_function(lambda: len(self._assigned))
+        metrics.IN_MEMORY.set_function(lambda: sum(len(part.counts) for part in self._assigned.values()))
         metrics.PENDING.set_function(lambda: len(self._publisher or ()))
 
     @asynccontextmanager
-    async def following(self, partition: int) -> AsyncIterator[None]:
-        """Follows a partition for the block, and leaves everything shared and its place on the log saved."""
-        part = self._followed[partition] = FollowedPartition(
+    async def consuming(self, partition: int) -> AsyncIterator[None]:
+        """Consumes a partition for the block; at its end, shares all changes and commits the position."""
+        part = self._assigned[partition] = AssignedPartition(
             partition,
             self._log,
             self._records,
             self._audit,
             self._publisher,
             self._config,
-            changed=self._changed,
-            turned=self._arrange,
+            on_change=self._changed,
+            on_serving_change=self._update_serving,
             watched=lambda: [key for key in self._watchers.watched() if self._partition(key) == partition],
         )
-        self._arrange()
+        self._update_serving()
         try:
             async with part.running():
                 yield
         finally:
-            del self._followed[partition]
-            self._arrange()
+            del self._assigned[partition]
+            self._update_serving()
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        """What has to run beside the partitions."""
-        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"counter watching": self._look_elsewhere}
+        """The loops that run beside the partitions."""
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"counter watches": self._poll_remote}
         if self._publisher is not None:
             loops["counter sharing"] = self._publisher.run
         return loops
@@ -102,25 +102,25 @@ class Counters:
             if value is None:
                 return None
             found.append(value)
-        for value, least in zip(found, min_versions, strict=False):
-            if value.version < least:
+        for value, version in zip(found, min_versions, strict=False):
+            if value.version < version:
                 return None
         return found
 
     async def get(
         self, keys: Sequence[Key], min_versions: Sequence[int] = (), timeout: float | None = None
     ) -> list[Totals]:
-        """The counts of the targets in order, each at its least version or a later one.
+        """The counts of the targets in order, each at its minimum version or a later one.
 
-        Waits at most `timeout` seconds (and never longer than the configured patience). Raises `NotCaughtUp` then, and
-        `RecordsUnreachable` where that is why.
+        Waits at most `timeout` seconds, and at most `patience_seconds`. Then raises `NotCaughtUp`, or
+        `RecordsUnreachable` where that is the reason.
         """
         found = self.ready(keys, min_versions)
         if found is not None:
             return found
-        least = dict.fromkeys(keys, 0)
+        wanted = dict.fromkeys(keys, 0)
         for key, version in zip(keys, min_versions, strict=False):
-            least[key] = max(version, least[key])
+            wanted[key] = max(version, wanted[key])
         patience = self._config.patience_seconds
         values: dict[Key, Totals] = {}
         unreachable: RecordsUnreachable | None = None
@@ -128,11 +128,11 @@ class Counters:
             async with asyncio.timeout(patience if timeout is None else min(timeout, patience)):
                 while True:
                     try:
-                        await self._look(least, values)
+                        await self._find(wanted, values)
                         unreachable = None
                     except RecordsUnreachable as error:
                         unreachable = error
-                    if len(values) == len(least):
+                    if len(values) == len(wanted):
                         return [values[key] for key in keys]
                     await asyncio.sleep(_PAUSE_SECONDS)
         except TimeoutError:
@@ -141,9 +141,9 @@ class Counters:
             ) from None
 
     async def watch(self, keys: Sequence[Key]) -> AsyncIterator[list[tuple[Key, Totals]]]:
-        """Yields every target's counts, then what has changed; skips versions rather than fall behind.
+        """Yields the counts of every target, then changes. Skips versions when the caller reads slowly.
 
-        Has at most one pending entry per target. Raises `Overloaded` above the configured number of watchers and
+        At most one change per target is pending. Raises `Overloaded` above the configured number of watchers and
         `Draining` when the service stops.
         """
         if self._watches >= self._config.max_watchers:
@@ -157,43 +157,43 @@ class Counters:
                     if self._draining:
                         raise Draining("counts are not served here any longer", retry_after=0.1)
                     now = zip(pending, await self.get(pending), strict=True)
-                    # A correction may lower a version; what a watcher has seen stays.
+                    # A correction may lower a version; a watcher never sees a lower one.
                     changes = [(key, value) for key, value in now if value.version > sent.get(key, -1)]
                     if changes:
                         sent.update((key, value.version) for key, value in changes)
                         yield changes
-                        # More changes meet in one answer; the drain does not wait.
-                        await watcher.rest(self._config.watch_seconds)
+                        # So that more changes fit in one answer; a drain ends the pause.
+                        await watcher.pause(self._config.watch_seconds)
         finally:
             self._watches -= 1
 
     async def rebuild(self, keys: Sequence[Key] | None, partitions: Sequence[int] = ()) -> Recounted:
-        """Compares these targets with their records, None: all, on the nodes that follow their partitions.
+        """Compares targets (None: all) with their records, on the nodes that their partitions are assigned to.
 
-        Waits for partitions that change hands, as long as the patience is. With `partitions` only theirs, and here.
-        Raises `RecordsUnreachable`, and `Moved` where a partition is not followed. Repeating it is harmless.
+        Waits up to `patience_seconds` for partitions that are moving. With `partitions`, only these, and only on this
+        node. Raises `RecordsUnreachable`, and `Moved` where a partition is not assigned. Repeating it is harmless.
         """
-        wanted = set(partitions or range(self._partitions))
+        chosen = set(partitions or range(self._partitions))
         if keys is not None:
-            wanted &= {self._partition(key) for key in keys}
+            chosen &= {self._partition(key) for key in keys}
         until = asyncio.get_running_loop().time() + self._config.patience_seconds
         while True:
             try:
-                return await self._rebuild(keys, wanted, here_only=bool(partitions))
+                return await self._rebuild(keys, chosen, local_only=bool(partitions))
             except Moved:
                 if partitions or asyncio.get_running_loop().time() > until:
                     raise
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _rebuild(self, keys: Sequence[Key] | None, wanted: set[int], *, here_only: bool) -> Recounted:
-        away = wanted - self._followed.keys()
-        if away and here_only:
-            raise Moved("another node follows this partition now", retry_after=0.5)
-        done = [await self._peers.rebuild(away, keys)] if away else []
-        here = [part for number, part in self._followed.items() if number in wanted]
-        if keys is None and here:
-            done.append(await self._audit.recount_all(here))
-        for part in here if keys is not None else ():
+    async def _rebuild(self, keys: Sequence[Key] | None, chosen: set[int], *, local_only: bool) -> Recounted:
+        remote = chosen - self._assigned.keys()
+        if remote and local_only:
+            raise Moved("this partition is assigned to another node now", retry_after=0.5)
+        done = [await self._peers.rebuild(remote, keys)] if remote else []
+        local = [part for number, part in self._assigned.items() if number in chosen]
+        if keys is None and local:
+            done.append(await self._audit.recount_all(local))
+        for part in local if keys is not None else ():
             own = [key for key in keys or () if self._partition(key) == part.number]
             done.append(await self._audit.recount(part, own))
         return Recounted(sum(one.targets for one in done), sum(one.drifted for one in done))
@@ -203,64 +203,63 @@ class Counters:
         self._draining = True
         self._watchers.wake_all()
 
-    async def _look(self, least: Mapping[Key, int], found: dict[Key, Totals]) -> None:
-        """Looks for the targets that are not found yet, in every place once. Raises `RecordsUnreachable`."""
-        await self._look_in_memory(least, found)
-        places = (self._look_in_shared, self._read_heads)
-        for look in places:
-            left = [key for key in least if key not in found]
-            if left:
-                values = await look(left)
-                found.update((key, value) for key, value in values.items() if value.version >= least[key])
+    async def _find(self, wanted: Mapping[Key, int], found: dict[Key, Totals]) -> None:
+        """Reads the targets that are not in `found` from every source once. Raises `RecordsUnreachable`."""
+        await self._find_in_memory(wanted, found)
+        for read in (self._find_shared, self._read_heads):
+            missing = [key for key in wanted if key not in found]
+            if missing:
+                values = await read(missing)
+                found.update((key, value) for key, value in values.items() if value.version >= wanted[key])
 
-    async def _look_in_memory(self, least: Mapping[Key, int], found: dict[Key, Totals]) -> None:
-        """Waits a moment for what the log is about to bring of targets that are in memory."""
-        left = [key for key in least if key not in found and self._peek(key) is not None]
-        with suppress(TimeoutError), self._watchers.added(left) as watcher:
+    async def _find_in_memory(self, wanted: Mapping[Key, int], found: dict[Key, Totals]) -> None:
+        """Waits a moment for versions of targets in memory that the log is about to bring."""
+        missing = [key for key in wanted if key not in found and self._peek(key) is not None]
+        with suppress(TimeoutError), self._watchers.added(missing) as watcher:
             async with asyncio.timeout(_LOG_SECONDS):
-                while left:
+                while missing:
                     await watcher.pending()
-                    values = [(key, self._peek(key) or Totals()) for key in left]
-                    found.update((key, value) for key, value in values if value.version >= least[key])
-                    left = [key for key in left if key not in found]
+                    values = [(key, self._peek(key) or Totals()) for key in missing]
+                    found.update((key, value) for key, value in values if value.version >= wanted[key])
+                    missing = [key for key in missing if key not in found]
 
-    async def _look_in_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
-        """Those of other nodes' targets that are in the shared counts."""
-        away = [key for key in keys if self._partition(key) not in self._serving]
-        if away and self._shared is not None:
+    async def _find_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+        """The shared counts of targets that other nodes serve."""
+        remote = [key for key in keys if self._partition(key) not in self._serving]
+        if remote and self._shared is not None:
             with suppress(Unavailable, OutcomeUnknown):
-                return await self._shared.get(away)
+                return await self._shared.get(remote)
         return {}
 
     async def _read_heads(self, keys: Sequence[Key]) -> dict[Key, Totals]:
-        """Reads heads: into memory where their partitions are followed here, else into the shared counts."""
-        away: list[Key] = []
-        here: dict[FollowedPartition, list[Key]] = {}
+        """Reads heads: into memory where this node serves their partitions, else into the shared counts."""
+        remote: list[Key] = []
+        local: dict[AssignedPartition, list[Key]] = {}
         for key in keys:
             part = self._serving.get(self._partition(key))
             if part is None:
-                away.append(key)
+                remote.append(key)
             else:
-                here.setdefault(part, []).append(key)
+                local.setdefault(part, []).append(key)
         found: dict[Key, Totals] = {}
-        for values in await asyncio.gather(*[part.read(own) for part, own in here.items()]):
+        for values in await asyncio.gather(*[part.read(own) for part, own in local.items()]):
             found.update(values)
-        if away:
-            values = dict(await self._records.heads(away))
+        if remote:
+            values = dict(await self._records.heads(remote))
             found.update(values)
             if self._shared is not None:
                 with suppress(Unavailable, OutcomeUnknown):
                     await self._shared.restore(values)
         return found
 
-    async def _look_elsewhere(self) -> None:
-        """Looks for changes of what is watched and followed by other nodes."""
+    async def _poll_remote(self) -> None:
+        """Polls the counts of watched targets that other nodes serve."""
         seen: dict[Key, int] = {}
         while True:
             await asyncio.sleep(self._config.flush_seconds)
-            away = [key for key in self._watchers.watched() if self._partition(key) not in self._serving]
-            found = dict(await self._look_in_shared(away))
-            missing = [key for key in away if key not in found]
+            remote = [key for key in self._watchers.watched() if self._partition(key) not in self._serving]
+            found = dict(await self._find_shared(remote))
+            missing = [key for key in remote if key not in found]
             if missing:
                 with suppress(RecordsUnreachable):
                     found.update(await self._read_heads(missing))
@@ -282,18 +281,18 @@ class Counters:
                     yield key, value
 
     def _recount(self) -> None:
-        for part in self._followed.values():
+        for part in self._assigned.values():
             part.recount()
 
-    def _arrange(self) -> None:
+    def _update_serving(self) -> None:
         before = self._serving
-        self._serving = {number: part for number, part in self._followed.items() if part.serving}
-        capacity = max(_LEAST_CAPACITY, self._config.targets_in_memory // max(1, len(self._followed)))
-        for part in self._followed.values():
+        self._serving = {number: part for number, part in self._assigned.items() if part.serving}
+        capacity = max(_MIN_CAPACITY, self._config.targets_in_memory // max(1, len(self._assigned)))
+        for part in self._assigned.values():
             part.counts.capacity = capacity
-        turned: Collection[int] = before.keys() ^ self._serving.keys()
-        if turned:  # what changed between the two ways to hear of changes
-            self._watchers.changed(key for key in self._watchers.watched() if self._partition(key) in turned)
+        moved: Collection[int] = before.keys() ^ self._serving.keys()
+        if moved:  # changes that came between the two ways of watching
+            self._watchers.changed(key for key in self._watchers.watched() if self._partition(key) in moved)
 
     def _changed(self, values: Sequence[tuple[Key, Totals]]) -> None:
         self._watchers.changed(key for key, _ in values)

@@ -15,8 +15,8 @@ from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
-# An answer of ours must be on its way before the caller gives up, so that it learns why.
-_HASTE = 0.02
+# An error must be sent before the caller's deadline, so that the caller learns the reason.
+_MARGIN_SECONDS = 0.02
 
 
 class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
@@ -34,8 +34,8 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
 
     async def GetCounts(self, request: pb.GetCountsRequest, context: Context | None) -> pb.GetCountsResponse:
         """See the contract."""
-        keys, least = codec.keys_from_pb(request, caller())
-        return await self._many(keys, least, _time_left(context))
+        keys, min_versions = codec.keys_from_pb(request, caller())
+        return await self._many(keys, min_versions, _time_left(context))
 
     async def WatchCounts(
         self, request: pb.WatchCountsRequest, context: Context
@@ -52,7 +52,7 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
     async def many_reaction_counts(
         self, calls: Sequence[tuple[pb.GetReactionCountsRequest, Caller]]
     ) -> Sequence[pb.GetReactionCountsResponse | Exception | Awaitable[pb.GetReactionCountsResponse]]:
-        """Many calls of `GetReactionCounts` at once; those that have to wait are waited for apart."""
+        """Many calls of `GetReactionCounts` at once; calls that have to wait are returned as awaitables."""
 
         def answer(request: pb.GetReactionCountsRequest, who: Caller) -> Any:
             key = codec.key_from_pb(request, who)
@@ -64,21 +64,23 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
     async def many_counts(
         self, calls: Sequence[tuple[pb.GetCountsRequest, Caller]]
     ) -> Sequence[pb.GetCountsResponse | Exception | Awaitable[pb.GetCountsResponse]]:
-        """Many calls of `GetCounts` at once; those that have to wait are waited for apart."""
+        """Many calls of `GetCounts` at once; calls that have to wait are returned as awaitables."""
 
         def answer(request: pb.GetCountsRequest, who: Caller) -> Any:
-            keys, least = codec.keys_from_pb(request, who)
-            ready = self._counts.ready(keys, least)
-            return codec.counts_to_pb(keys, ready) if ready else self._many(keys, least, None)
+            keys, min_versions = codec.keys_from_pb(request, who)
+            ready = self._counts.ready(keys, min_versions)
+            return codec.counts_to_pb(keys, ready) if ready else self._many(keys, min_versions, None)
 
         return [_attempted(answer, *call) for call in calls]
 
-    async def _one(self, key: Key, least: int, time_left: float | None) -> pb.GetReactionCountsResponse:
-        (value,) = await self._counts.get([key], [least], time_left)
+    async def _one(self, key: Key, min_version: int, time_left: float | None) -> pb.GetReactionCountsResponse:
+        (value,) = await self._counts.get([key], [min_version], time_left)
         return codec.reaction_counts_to_pb(value)
 
-    async def _many(self, keys: Sequence[Key], least: Sequence[int], time_left: float | None) -> pb.GetCountsResponse:
-        return codec.counts_to_pb(keys, await self._counts.get(keys, least, time_left))
+    async def _many(
+        self, keys: Sequence[Key], min_versions: Sequence[int], time_left: float | None
+    ) -> pb.GetCountsResponse:
+        return codec.counts_to_pb(keys, await self._counts.get(keys, min_versions, time_left))
 
 
 def _attempted(answer: Callable[..., Any], request: Any, who: Caller) -> Any:
@@ -89,6 +91,6 @@ def _attempted(answer: Callable[..., Any], request: Any, who: Caller) -> Any:
 
 
 def _time_left(context: Context | None) -> float | None:
-    # On the call stream there is no context: the stream ends the wait, and errors.py says what that means.
+    # Calls of a call stream have no context: the stream cancels the wait, and errors.py maps that.
     left = context.time_remaining() if context is not None else None
-    return None if left is None else max(0.0, left - _HASTE)
+    return None if left is None else max(0.0, left - _MARGIN_SECONDS)

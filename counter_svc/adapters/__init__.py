@@ -1,1 +1,1 @@
-"""Engines and peers behind the ports of the room."""
+"""Adapters of the ports."""

@@ -1,4 +1,4 @@
-"""The other counters, over the mesh."""
+"""The other counter nodes, over the mesh."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class MeshPeers:
         self._timeout = timeout
 
     async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> Recounted:
-        """See `ports.Peers`. Each node is asked for all of its partitions at once."""
+        """See `ports.Peers`. One request per node, for all of its partitions."""
         by_node: dict[str, list[int]] = {}
         nodes = owners(self._mesh.hosts(SERVICE), self._count)
         for partition in partitions:
             by_node.setdefault(nodes[partition], []).append(partition)
         if by_node.keys() & {"", self._mesh.own_address}:
-            raise Moved("a partition is about to come here", retry_after=0.5)
+            raise Moved("a partition is moving to this node", retry_after=0.5)
         targets = drifted = 0
         for node, own in by_node.items():
-            wanted = keys and [key for key in keys if partition_of(*key, self._count) in own]
-            for request in codec.rebuild_to_pb(own, wanted):
+            chosen = keys and [key for key in keys if partition_of(*key, self._count) in own]
+            for request in codec.rebuild_to_pb(own, chosen):
                 try:
                     answer = await self._mesh.call(f"/{SERVICE}/Rebuild", request, at=node, timeout=self._timeout)
                 except RemoteError as error:

@@ -1,4 +1,4 @@
-"""The reaction service, over the mesh."""
+"""reaction_svc, over the mesh."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kit.target import MAX_TARGETS, partition_of
 SERVICE = "plaudit.reaction.v1.ReactionService"
 HEADS = f"/{SERVICE}/BatchGetTargetCounts"
 TALLY = f"/{SERVICE}/TallyReactions"
-# A node that does not answer is not waited for as long as a caller may wait.
+# Shorter than a caller may wait, so that another node can be tried.
 _HEADS_SECONDS = 1.0
 _TALLY_SECONDS = 10.0
 
 
 class MeshRecords:
-    """See `ports.Records`. Each node is asked for the heads of the targets that it decides: `partitions` as the log."""
+    """See `ports.Records`. Reads each head from the node that decides its target; `partitions`: those of the log."""
 
     def __init__(self, mesh: Mesh, partitions: int) -> None:
         self._mesh = mesh
@@ -61,14 +61,14 @@ class MeshRecords:
 
     def _by_owner(self, keys: Sequence[Key]) -> dict[int, list[Key]]:
         """The targets by the first partition of the node that decides them."""
-        firsts = together(self._mesh.hosts(SERVICE), self._partitions)
+        groups = together(self._mesh.hosts(SERVICE), self._partitions)
         found: dict[int, list[Key]] = {}
         for key in keys:
-            found.setdefault(firsts[partition_of(*key, self._partitions)], []).append(key)
+            found.setdefault(groups[partition_of(*key, self._partitions)], []).append(key)
         return found
 
     async def _call(self, method: str, request: bytes, key: str, timeout: float) -> bytes:
         try:
             return await self._mesh.call(method, request, key=key, timeout=timeout)
         except RemoteError as error:
-            raise RecordsUnreachable(f"the reaction service did not count: {error.message}", retry_after=1.0) from error
+            raise RecordsUnreachable(f"reaction_svc did not answer: {error.message}", retry_after=1.0) from error

@@ -10,7 +10,7 @@ from kit.adapters.redis import Redis
 
 # The field of the version. No emoji has ASCII letters without a colon.
 VERSION = "version"
-_AT_ONCE = 500
+_BATCH = 500
 _RESTORED_SECONDS = 60.0
 _HERE = Path(__file__)
 
@@ -38,8 +38,8 @@ class RedisCounts:
     async def get(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
         """See `ports.SharedCounts`."""
         found: dict[Key, Totals] = {}
-        for start in range(0, len(keys), _AT_ONCE):
-            part = keys[start : start + _AT_ONCE]
+        for start in range(0, len(keys), _BATCH):
+            part = keys[start : start + _BATCH]
             rows = await self._get.each([([self._key(key)], ()) for key in part])
             found.update((key, _totals(row)) for key, row in zip(part, rows, strict=True) if row)
         return found
@@ -52,8 +52,8 @@ class RedisCounts:
             for reaction in value.reactions:
                 args += reaction
             calls.append(([self._key(key)], args))
-        for start in range(0, len(calls), _AT_ONCE):
-            await self._put.each(calls[start : start + _AT_ONCE])
+        for start in range(0, len(calls), _BATCH):
+            await self._put.each(calls[start : start + _BATCH])
 
     def _key(self, key: Key) -> str:
         return f"{self._redis.prefix}reaction_counts:{{{key[0]}/{key[1]}}}"

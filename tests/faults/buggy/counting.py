@@ -47,13 +47,13 @@ def min_version_ignored() -> None:
     counters: Any = service.Counters
     ready, get = counters.ready, counters.get
     reader: Any = consumer.Consumer
-    advance = reader.advance
+    poll = reader.poll
 
     async def late(self: Any) -> Any:
         await asyncio.sleep(0.3)  # a busy machine
-        return await advance(self)
+        return await poll(self)
 
-    reader.advance = late
+    reader.poll = late
     counters.ready = lambda self, keys, min_versions=(): ready(self, keys)
     counters.get = lambda self, keys, min_versions=(), *more, **named: get(self, keys, (), *more, **named)
 
@@ -66,7 +66,7 @@ def counts_not_rebuilt() -> None:
 
     theirs: Any = publisher.Publisher
     shared: Any = redis_counts.RedisCounts
-    theirs.look_for_loss = shared.restore = nothing
+    theirs.check_for_loss = shared.restore = nothing
 
 
 BUGS: Mapping[str, Callable[[], None]] = {

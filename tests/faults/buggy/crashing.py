@@ -44,14 +44,14 @@ POINTS: Mapping[str, Point] = {
     "after-ack": Point("reaction_svc", "later", "reaction_svc.service", "Reactions", "change"),
     "before-apply": Point("counter_svc", "before", "counter_svc.domain", "PartitionCounts", "apply"),
     "after-apply": Point("counter_svc", "after", "counter_svc.domain", "PartitionCounts", "apply"),
-    "before-place": Point("counter_svc", "before", "counter_svc.partition", "FollowedPartition", "commit"),
-    "after-place": Point("counter_svc", "after", "counter_svc.partition", "FollowedPartition", "commit"),
+    "before-commit": Point("counter_svc", "before", "counter_svc.partition", "AssignedPartition", "commit"),
+    "after-commit": Point("counter_svc", "after", "counter_svc.partition", "AssignedPartition", "commit"),
     "before-deliver": Point("fanout_svc", "before", "fanout_svc.service", "Fanout", "_send"),
     "after-deliver": Point("fanout_svc", "after", "fanout_svc.service", "Fanout", "_send"),
     "before-publish": Point("counter_svc", "before", "counter_svc.publisher", "Publisher", "flush", _ENGINES),
     "after-publish": Point("counter_svc", "after", "counter_svc.publisher", "Publisher", "flush", _ENGINES),
-    "before-tell": Point("session_registry", "before", "session_registry.service", "Registry", "_tell"),
-    "after-tell": Point("session_registry", "after", "session_registry.service", "Registry", "_tell"),
+    "before-update": Point("session_registry", "before", "session_registry.service", "Registry", "_apply"),
+    "after-update": Point("session_registry", "after", "session_registry.service", "Registry", "_apply"),
 }
 
 

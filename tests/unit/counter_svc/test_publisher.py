@@ -124,13 +124,13 @@ async def test_everything_in_memory_is_shared_again_where_it_was_lost(how: str) 
     memory.react(2)
     await memory.publisher.flush()
     lost = REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") or 0
-    await memory.publisher.look_for_loss()
+    await memory.publisher.check_for_loss()
     assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost
     if how == "older":  # as after a failover to a replica
         board.shown = {key: Totals(1) for key in board.shown}
     else:
         board.shown = {} if how == "all" else dict(list(board.shown.items())[:1])
-    await memory.publisher.look_for_loss()
+    await memory.publisher.check_for_loss()
     await memory.publisher.flush()
     assert board.shown == memory.values
     assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost + 1

@@ -1,4 +1,4 @@
-"""Waits for changes. No wait lasts longer than its caller."""
+"""Watches of targets: which of them may have changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from counter_svc.domain import Key
 
 
 class Watcher:
-    """One watch: which of its targets may have changed."""
+    """One watch."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self.keys = tuple(dict.fromkeys(keys))
@@ -24,8 +24,8 @@ class Watcher:
         self._stale[key] = None
         self._wake.set()
 
-    def wake(self) -> None:
-        """Ends the current wait, for good."""
+    def stop(self) -> None:
+        """Ends the current wait and all later ones."""
         self._stop.set()
         self._wake.set()
 
@@ -37,8 +37,8 @@ class Watcher:
         self._stale.clear()
         return taken
 
-    async def rest(self, seconds: float) -> None:
-        """Waits, but not beyond `wake`."""
+    async def pause(self, seconds: float) -> None:
+        """Waits for so many seconds, or until `stop`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
@@ -55,7 +55,7 @@ class Watchers:
 
     @contextmanager
     def added(self, keys: Sequence[Key]) -> Iterator[Watcher]:
-        """A watch for as long as the block runs; all its targets are pending at first."""
+        """A watch for the block; all its targets are pending at first."""
         watcher = Watcher(keys)
         self._all.add(watcher)
         for key in watcher.keys:
@@ -85,4 +85,4 @@ class Watchers:
     def wake_all(self) -> None:
         """Ends all waits."""
         for watcher in self._all:
-            watcher.wake()
+            watcher.stop()
