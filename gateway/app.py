@@ -20,6 +20,7 @@ from gateway.ports import Calls, Directory
 from gateway.reference.served import references
 from gateway.rest import Rest, application
 from gateway.servicer import NodeServicer
+from gateway.sizes import fitted, largest_body
 from gateway.tables import read_tables
 from kit.clock import Clock, SystemClock
 from kit.server import Hosted
@@ -65,6 +66,9 @@ async def opened(
     """
     clock = clock or SystemClock()
     tables = read_tables(*contracts)
+    config = config.model_copy(
+        update={"socket": fitted(config.socket, tables), "body": max(config.body, largest_body(tables.routes))}
+    )
     logins = (
         [dev_login(minter, _hosts_of(config), config.body_timeout)] if config.dev_tokens and minter is not None else []
     )

@@ -119,7 +119,9 @@ class Config(BaseModel):
     )
 
     metrics: bool = Field(default=True, description="Whether `GET /metrics` is answered to clients, too.")
-    body: int = Field(default=1 << 20, ge=1, description="Largest body of an HTTP request.")
+    body: int = Field(
+        default=1 << 20, ge=1, description="Largest body of an HTTP request; never less than the contracts need."
+    )
     body_timeout: float = Field(default=10.0, gt=0, description="How long a body may take to come; then 408.")
     web: Path | None = Field(default=None, description="Folder of the pages served at `/`; None: no pages.")
     dev_tokens: bool = Field(

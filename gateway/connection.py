@@ -228,8 +228,10 @@ class Connection:
         out, self._out = self._out, b""
         if not out:
             return
+        # What was written before, without this: a single answer may be larger than what may wait.
+        waiting = self.socket.buffered
         self.socket.send(out)
-        if self.socket.buffered > self._node.config.reply_buffer:
+        if waiting > self._node.config.reply_buffer:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many answers are waiting to be read"))
 
     def _answer(self, kind: str, frame: bytes) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.httptarget import origin_form
 from gateway.limits import SocketLimits
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _VERSION = re.compile(r"HTTP/\d\.\d")
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
 _ORIGIN = re.compile(r"(?P<scheme>https?)://" + _HOST.pattern, re.IGNORECASE)
 FOREIGN = "pages of this origin may not call; the setting PLAUDIT_GATEWAY__SOCKET__ORIGINS names those that may"
+NOT_HTTP = "the request line is not HTTP/1.1: it is a method, a path and HTTP/1.1, with a space between them"
+HEAD_TOO_LARGE = "the request head is too large; what is long goes into the body of a POST"
 _PORTS = {"http": 80, "https": 443}
 _INTERNAL = ("plaudit-", "x-plaudit-")
 # A URL ends in logs, histories and Referer headers: none of these may be in one.
@@ -121,9 +124,10 @@ def parse_head(data: bytes, limits: SocketLimits) -> Head:
     method, _, rest = first.partition(" ")
     target, _, version = rest.partition(" ")
     if not (_TOKEN.fullmatch(method) and _TARGET.fullmatch(target) and _VERSION.fullmatch(version)):
-        raise HandshakeError(400, "BAD_REQUEST_LINE", "the request line is not HTTP/1.1")
+        raise HandshakeError(400, "BAD_REQUEST_LINE", NOT_HTTP)
     if not version.startswith("HTTP/1."):
         raise HandshakeError(505, "BAD_VERSION", "only HTTP/1.1 is spoken here")
+    target, authority = origin_form(target)
     if len(lines) > limits.head_fields:
         raise HandshakeError(431, "TOO_MANY_FIELDS", f"a request has at most {limits.head_fields} header fields")
     headers: CIMultiDict[str] = CIMultiDict()
@@ -133,8 +137,25 @@ def parse_head(data: bytes, limits: SocketLimits) -> Head:
             raise HandshakeError(400, "BAD_HEADER", "a header field is malformed")
         if not is_internal(name):
             headers.add(name.lower(), value.strip(" \t"))
-    check_host(version, headers.getall("host", []), limits.hosts)
+    check_host(version, headers.getall("host", []) if authority is None else [authority], limits.hosts)
     return Head(method, target, version, CIMultiDictProxy(headers))
+
+
+def check_beginning(data: bytes | bytearray) -> bool:
+    """Whether the first line is complete. Raises `HandshakeError` with 400 for what can never become a head.
+
+    TLS, HTTP/0.9 and lines that end without a carriage return have no end that `parse_head` could wait for.
+    """
+    line, end, _ = data.partition(b"\n")
+    if end and not line.endswith(b"\r"):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", "lines of a head end with CR LF")
+    if line.startswith(b"\x16\x03"):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", "this port speaks HTTP without TLS")
+    words = line.rstrip(b"\r").decode("latin-1").split(" ")
+    method_wrong = _TOKEN.fullmatch(words[0]) is None and (end or words[0] != "")
+    if method_wrong or (end and len(words) != 3):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", NOT_HTTP)
+    return bool(end)
 
 
 def check_upgrade(head: Head, peer: Peer, limits: SocketLimits) -> Handshake:
@@ -229,5 +250,9 @@ def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
     if not hosts and version == "HTTP/1.0":
         return
     host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if host is None or (allowed and host["name"].lower() not in allowed):
-        raise HandshakeError(400, "BAD_HOST", "the Host header does not name this server")
+    if host is None:
+        raise HandshakeError(400, "BAD_HOST", "the request has no Host header, or one that is no host name")
+    if allowed and host["name"].lower() not in allowed:
+        raise HandshakeError(
+            400, "BAD_HOST", "this host is not served; the setting PLAUDIT_GATEWAY__SOCKET__HOSTS names those that are"
+        )

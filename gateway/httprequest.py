@@ -14,10 +14,10 @@ from google.protobuf.message import Message
 
 from gateway.jsonerrors import BadJson
 from gateway.jsonread import JsonReader, single
+from gateway.sizes import most_parameters
 from gateway.tables import Route, message_class
 from kit.errors import Invalid
 
-_MAX_PARAMETERS = 2000
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -53,9 +53,13 @@ def _read_body(route: Route, body: bytes) -> Message:
 
 def _read_query(route: Route, request: Message, query: str) -> None:
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+        # One more than can be served: what is too much or unknown is then refused by its name.
+        most = most_parameters(route.rpc.request) + 1
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=most)
+    except UnicodeDecodeError:
+        raise Invalid("the query is not UTF-8") from None
     except ValueError:
-        raise Invalid("the query cannot be read") from None
+        raise Invalid(f"a query has at most {most - 1} parameters here") from None
     if pairs and route.body == "*":
         raise Invalid("everything of this request is in its body", field=pairs[0][0][:64])
     seen = set()

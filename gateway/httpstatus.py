@@ -43,14 +43,23 @@ class HttpFailure(NamedTuple):
 
 
 _BAD = grpc.StatusCode.INVALID_ARGUMENT
+_FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
+_NOT_HERE = grpc.StatusCode.UNIMPLEMENTED
 HTTP_FAILURES: Mapping[str, HttpFailure] = {
+    "BAD_REQUEST": HttpFailure(400, _BAD, "The request is not HTTP/1.1."),
+    "BAD_REQUEST_LINE": HttpFailure(400, _BAD, "The first line of the request is not HTTP/1.1."),
+    "BAD_FRAMING": HttpFailure(400, _BAD, "Where the request ends is not certain."),
+    "BAD_BODY": HttpFailure(400, _BAD, "The body is not framed as HTTP/1.1 frames it."),
     "BAD_PATH": HttpFailure(400, _BAD, "The path is not UTF-8."),
     "BAD_HOST": HttpFailure(400, _BAD, "The Host header does not name this server."),
     "BODY_INCOMPLETE": HttpFailure(400, _BAD, "The body broke off."),
-    "HEAD_TOO_LARGE": HttpFailure(431, _BAD, "The head of the request, with its path, is too large."),
-    "TOO_MANY_FIELDS": HttpFailure(431, _BAD, "The request has too many header fields."),
+    "HEAD_TOO_LARGE": HttpFailure(431, _FULL, "The head of the request, with its path, is too large."),
+    "TOO_MANY_FIELDS": HttpFailure(431, _FULL, "The request has too many header fields."),
     "BAD_ORIGIN": HttpFailure(403, grpc.StatusCode.PERMISSION_DENIED, "Pages of this origin may not call this server."),
     "METHOD_NOT_ALLOWED": HttpFailure(405, grpc.StatusCode.UNIMPLEMENTED, "The path does not have this method."),
+    "BAD_EXPECTATION": HttpFailure(417, _BAD, "Only `100-continue` can be expected."),
+    "UNKNOWN_METHOD": HttpFailure(501, _NOT_HERE, "The method is none that this server knows."),
+    "BAD_VERSION": HttpFailure(505, _NOT_HERE, "Only HTTP/1.1 is spoken here."),
     "BODY_TOO_SLOW": HttpFailure(408, grpc.StatusCode.DEADLINE_EXCEEDED, "The body did not come in time."),
     "BODY_TOO_LARGE": HttpFailure(413, _BAD, "The body is too large."),
     "UNSUPPORTED_MEDIA_TYPE": HttpFailure(415, _BAD, "A body is `application/json` in UTF-8."),

@@ -41,14 +41,16 @@ class SocketLimits:
     """Host names, without ports, that requests may be for. Empty: any."""
 
     head_bytes: int = 8192
-    """A longer request head gets 431."""
+    """A longer request head gets 431. A gateway raises it to the longest request line of the contracts."""
     head_fields: int = 64
     """More header fields than this get 431."""
     head_timeout: float = 10.0
     """A request head must be complete this long after the connection, or it gets 408."""
 
     first_message: int = 4 * 1024
-    """The largest message before `Socket.raise_limit`; refused with 1009 from its declared length."""
+    """The largest message before `Socket.raise_limit`; refused with 1009 from its declared length.
+
+    A gateway raises this and the next to the largest frames of the contracts."""
     message: int = 64 * 1024
     """The largest message after `Socket.raise_limit`."""
     pings: Rate = Rate(per_second=10, burst=100)

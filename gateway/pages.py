@@ -29,17 +29,15 @@ class Pages:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
-    def find(self, request: web.Request) -> web.StreamResponse | None:
-        """The file at a path, or the `index.html` of a folder; None where there is no such page."""
-        if request.method not in ("GET", "HEAD"):
-            return None
-        name = unquote(request.raw_path.partition("?")[0])
+    def find(self, path: str) -> web.StreamResponse | None:
+        """The file at a percent-encoded path, or the `index.html` of a folder; None where there is no such page."""
+        name = unquote(path)
         parts = [part for part in name.split("/") if part]
         if any(part.startswith(".") or "\\" in part or "\0" in part or part == "__pycache__" for part in parts):
             return None
-        path = self._folder.joinpath(*parts)
-        if path.is_dir():
-            path = path / "index.html"
-        if path.suffix in _HIDDEN or not path.is_file() or not path.resolve().is_relative_to(self._folder):
+        file = self._folder.joinpath(*parts)
+        if file.is_dir():
+            file = file / "index.html"
+        if file.suffix in _HIDDEN or not file.is_file() or not file.resolve().is_relative_to(self._folder):
             return None
-        return web.FileResponse(path, headers=_HEADERS)
+        return web.FileResponse(file, headers=_HEADERS)

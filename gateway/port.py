@@ -1,34 +1,37 @@
 """One listening port for WebSocket and HTTP: reads the head of each connection's first request, and passes it on."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
+import structlog
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.handshake import (
+    HEAD_TOO_LARGE,
     Accept,
     Handshake,
     HandshakeError,
     Head,
     Peer,
     Refuse,
+    check_beginning,
     check_upgrade,
     is_internal,
     parse_head,
     refusal,
     switching_protocols,
 )
+from gateway.httpconnection import HttpConnection
 from gateway.limits import SocketLimits
 from gateway.linger import linger
 from gateway.listener import Listener
 from gateway.socket import Socket
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 Acceptor = Callable[[Handshake], Accept | Refuse]
 """Decides who may open a WebSocket, at once."""
@@ -64,19 +67,12 @@ async def listening(
         if app is not None:
             if limits.path is not None:
                 app.router.add_route("*", limits.path, partial(_upgrade, listener, limits, accept))
-            runner = web.AppRunner(
-                app,
-                access_log=None,
-                keepalive_timeout=30,
-                # How long the rest of a body is read and dropped before the connection is closed.
-                lingering_time=limits.close_timeout,
-                shutdown_timeout=limits.close_timeout,
-            )
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=limits.close_timeout)
             await runner.setup()
             server = cast("web.Server", runner.server)
             stack.push_async_callback(runner.cleanup)
             stack.push_async_callback(_end_requests, server, patience)
-            http = _http_factory(server)
+            http = _http_factory(server, limits)
         stack.push_async_callback(_close, listener, patience)
         await listener.listen(partial(_Door, listener, limits, accept, http), host, port, reuse_port)
         yield listener
@@ -93,7 +89,7 @@ async def _end_requests(server: web.Server, patience: Callable[[], float]) -> No
     await server.shutdown(max(patience() / 2, _LEAST_WAIT))
 
 
-def _http_factory(server: web.Server) -> HttpFactory:
+def _http_factory(server: web.Server, limits: SocketLimits) -> HttpFactory:
     make_request = server.request_factory
 
     # Here and not in the door, which sees only the first request of a connection.
@@ -105,7 +101,18 @@ def _http_factory(server: web.Server) -> HttpFactory:
         return make_request(message, *rest)
 
     server.request_factory = without_internal_headers
-    return server
+    return partial(
+        HttpConnection,
+        server,
+        loop=asyncio.get_running_loop(),
+        access_log=None,  # type: ignore[arg-type]  # as AppRunner takes it
+        auto_decompress=False,
+        keepalive_timeout=30,
+        # How long the rest of a body is read and dropped before the connection is closed.
+        lingering_time=limits.close_timeout,
+        max_line_size=limits.head_bytes,
+        max_headers=limits.head_fields,
+    )
 
 
 async def _upgrade(listener: Listener, limits: SocketLimits, accept: Acceptor, request: web.Request) -> web.Response:
@@ -124,7 +131,7 @@ async def _upgrade(listener: Listener, limits: SocketLimits, accept: Acceptor, r
 class _Door(asyncio.Protocol):
     """A connection until the head of its first request is complete."""
 
-    __slots__ = ("_accept", "_data", "_http", "_limits", "_listener", "_timer", "_transport", "peer")
+    __slots__ = ("_accept", "_begun", "_data", "_http", "_limits", "_listener", "_timer", "_transport", "peer")
 
     def __init__(self, listener: Listener, limits: SocketLimits, accept: Acceptor, http: HttpFactory | None) -> None:
         self.peer: Peer = ("", 0)
@@ -133,6 +140,7 @@ class _Door(asyncio.Protocol):
         self._accept = accept
         self._http = http
         self._data = bytearray()
+        self._begun = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -155,9 +163,14 @@ class _Door(asyncio.Protocol):
         self._data += data
         end = self._data.find(_END, seen)
         if max(end, len(self._data) if end < 0 else 0) > self._limits.head_bytes:
-            self._refuse(Refuse(431, "HEAD_TOO_LARGE", f"a request head has at most {self._limits.head_bytes} bytes"))
+            self._refuse(Refuse(431, "HEAD_TOO_LARGE", HEAD_TOO_LARGE))
         elif end >= 0:
             self._pass_on(bytes(self._data[:end]), bytes(self._data[end + len(_END) :]))
+        elif not self._begun:
+            try:
+                self._begun = check_beginning(self._data)
+            except HandshakeError as error:
+                self._refuse(error.answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pass()
@@ -201,8 +214,8 @@ class _Door(asyncio.Protocol):
             if verdict.subprotocol is not None and verdict.subprotocol not in handshake.subprotocols:
                 raise ValueError(f"{verdict.subprotocol} was not offered")
             handler = verdict.handler_factory()
-        except Exception:
-            log.exception("accept failed")
+        except Exception as error:
+            log.error("accept failed", exc_info=error)
             self._refuse(Refuse(500, "INTERNAL", "the handshake failed"))
             return
         self._pass()
@@ -219,6 +232,7 @@ class _Door(asyncio.Protocol):
         socket.start(switching_protocols(head.headers, verdict.subprotocol), rest)
 
     def _refuse(self, refuse: Refuse) -> None:
+        log.info("request refused", status=refuse.status, reason=refuse.reason, peer=self.peer[0])
         if self._timer is not None:
             self._timer.cancel()
         self._answer(refuse, partial(self.connection_lost, None))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -14,6 +15,7 @@ from gateway.errors import NoRoute
 from gateway.handshake import FOREIGN, HandshakeError, check_host, is_origin_allowed
 from gateway.httprequest import read_request
 from gateway.httpstatus import body_of, failure, http_error, json_response, refused
+from gateway.httptarget import origin_form
 from gateway.jsonwrite import writer_of
 from gateway.pages import Pages
 from gateway.ports import Calls
@@ -24,7 +26,8 @@ from kit.tokens import Verifier
 
 log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_VERBS = "GET, PUT, POST, PATCH, DELETE"
+_METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+_NO_ROUTE = "there is nothing at this path; paths are those of google.api.http in the contracts"
 
 
 class Rest:
@@ -48,24 +51,27 @@ class Rest:
         self._pages = Pages(config.web) if config.web is not None else None
         self._writers = {route.rpc.method: writer_of(route.rpc.response) for route in tables.routes}
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Everything that has no handler of its own."""
-        path, _, query = request.raw_path.partition("?")
+    async def answer(self, fixed: Mapping[str, str], request: web.Request) -> web.StreamResponse:
+        """Everything that has no handler of its own; `fixed` are the paths that have one, with their methods."""
+        path, _, query = origin_form(request.raw_path)[0].partition("?")
         try:
             found = [
                 (route, variables) for route in self._routes if (variables := route.template.match(path)) is not None
             ]
         except UnicodeDecodeError:
             return http_error("BAD_PATH", "the path is not UTF-8")
+        verb = "GET" if request.method == "HEAD" else request.method
         for route, variables in found:
-            if route.verb == request.method:
+            if route.verb == verb:
                 return await self._call(request, route, dict(variables), query)
-        if found:
-            response = http_error("METHOD_NOT_ALLOWED", f"{request.method} is not served here")
-            response.headers["Allow"] = ", ".join(sorted({route.verb for route, _ in found}))
-            return response
-        page = self._pages.find(request) if self._pages is not None else None
-        return page or failure(NoRoute("there is nothing at this path"))
+        allowed = {route.verb for route, _ in found}
+        if path in fixed:
+            allowed.add(fixed[path])
+        if not allowed and self._pages is not None and (page := self._pages.find(path)) is not None:
+            if verb == "GET":
+                return page
+            allowed.add("GET")
+        return _not_served(request.method, allowed) if allowed else failure(NoRoute(_NO_ROUTE))
 
     async def _call(
         self, request: web.Request, route: Route, variables: dict[str, str], query: str
@@ -114,22 +120,46 @@ class Rest:
 
 def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Application:
     """The aiohttp application, with further routes where there are any."""
+    own = [
+        web.get("/healthz", rest.healthz),
+        web.get("/readyz", rest.readyz),
+        *([web.get("/metrics", rest.metrics)] if config.metrics else []),
+        *more,
+    ]
+    others = partial(rest.answer, {one.path: one.method for one in own})
     app = web.Application(
         client_max_size=config.body,
-        middlewares=[_own_host(config.socket.hosts), _cross_origin(config), _errors],
-        handler_args={"auto_decompress": False},
+        middlewares=[_framing, _own_host(config.socket.hosts), _cross_origin(config), _errors],
     )
     app.on_response_prepare.append(_name_server)
     app.add_routes(
         [
-            web.get("/healthz", rest.healthz),
-            web.get("/readyz", rest.readyz),
-            *([web.get("/metrics", rest.metrics)] if config.metrics else []),
-            *more,
-            web.route("*", "/{path:(?s:.*)}", rest.answer),
+            *(web.route(one.method, one.path, one.handler, expect_handler=_expect) for one in own),
+            web.route("*", "/{path:(?s:.*)}", others, expect_handler=_expect),
         ]
     )
     return app
+
+
+def _not_served(method: str, allowed: set[str]) -> web.Response:
+    """The answer where other methods are served at a path: which, to those who ask for their names."""
+    methods = ", ".join(sorted(allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())))
+    if method == "OPTIONS":
+        response = web.Response(status=204)
+    else:
+        response = http_error("METHOD_NOT_ALLOWED", f"this path serves {methods}")
+    response.headers["Allow"] = methods
+    return response
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    if request.headers["Expect"].lower() != "100-continue":
+        return http_error("BAD_EXPECTATION", "only 100-continue can be expected")
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # Of the answer itself nothing was written.
+        request.writer.output_size = 0
+    return None
 
 
 @web.middleware
@@ -137,16 +167,21 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return http_error("BODY_TOO_LARGE", "the body is too large")
+        return http_error("BODY_TOO_LARGE", "the body is too large: send less at a time")
     except ConnectionError:
         log.info("client left before its request was complete", method=request.method)
         return http_error("BODY_INCOMPLETE", "the body did not come")  # the client has gone
+    except web.RequestPayloadError:
+        log.info("request refused", status=400, reason="BAD_BODY", peer=request.remote)
+        response = http_error("BAD_BODY", "the body is not framed as HTTP/1.1 frames it")
+        response.force_close()
+        return response
     except web.HTTPRequestTimeout:
         response = http_error("BODY_TOO_SLOW", "the body did not come in time")
         response.force_close()
         return response
     except web.HTTPException as error:
-        return refused(error.status, "HTTP", error.reason)
+        return refused(error.status, "BAD_REQUEST", error.reason)
     except (Problem, RemoteError) as error:
         return failure(error)
     except Exception as error:
@@ -158,13 +193,30 @@ async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "plaudit"  # and not which version of what
 
 
+@web.middleware
+async def _framing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ends a connection where it is not certain that the next request begins behind this one (RFC 9112, 6.1)."""
+    if request.method == "CONNECT":
+        response = http_error("UNKNOWN_METHOD", "this is no proxy")
+    elif not HttpVersion10 <= request.version <= HttpVersion11:
+        response = http_error("BAD_VERSION", "only HTTP/1.1 is spoken here")
+    elif request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
+        response = http_error("BAD_FRAMING", "HTTP/1.0 has no Transfer-Encoding; send a Content-Length")
+    else:
+        return await handler(request)
+    log.info("request refused", status=response.status, reason="BAD_FRAMING", peer=request.remote)
+    response.force_close()
+    return response
+
+
 def _own_host(allowed: frozenset[str]) -> Middleware:
     # The door has looked at the first request of each connection only.
     @web.middleware
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
         version = f"HTTP/{request.version.major}.{request.version.minor}"
         try:
-            check_host(version, request.headers.getall("Host", []), allowed)
+            authority = origin_form(request.raw_path)[1]
+            check_host(version, request.headers.getall("Host", []) if authority is None else [authority], allowed)
         except HandshakeError as error:
             return refused(error.answer.status, error.answer.reason, error.answer.message)
         return await handler(request)
@@ -181,9 +233,12 @@ def _cross_origin(config: Config) -> Middleware:
             return http_error("BAD_ORIGIN", FOREIGN)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response: web.StreamResponse = web.Response(status=204)
-            response.headers["Access-Control-Allow-Methods"] = _VERBS
+            response.headers["Access-Control-Allow-Methods"] = ", ".join(_METHODS)
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Max-Age"] = "600"
+        elif request.method == "OPTIONS" and request.raw_path == "*":
+            # No path, so that no route is found for it.
+            response = _not_served("OPTIONS", set(_METHODS))
         else:
             response = await handler(request)
         response.headers["Vary"] = "Origin"

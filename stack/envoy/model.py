@@ -12,6 +12,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.sizes import LONGEST_LINE, OTHER_FIELDS
 from kit.tls import Tls
 from stack.addresses import is_loopback, split
 
@@ -33,7 +34,8 @@ class Limits:
     """What the edge takes on. Times are seconds, sizes are bytes."""
 
     request_bytes: int = 1 << 20
-    header_kilobytes: int = 8
+    # The longest request line of the contracts, and 8 KiB of fields.
+    header_kilobytes: int = (LONGEST_LINE + OTHER_FIELDS) // 1024
     headers: int = 64
     header_timeout: float = 10.0
     # A request that is answered once: all of it, however slowly it comes and goes.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf import json_format
 
+from gateway.handshake import HEAD_TOO_LARGE
 from kit.errors import make_status
 from stack.envoy.routes import ORIGINAL_PATH
 from stack.envoy.types import Config
@@ -68,8 +69,14 @@ _REPLIES = (
     _Reply(_status(403), 401, *_TOKEN),
     _Reply(_status(404), 0, grpc.StatusCode.UNIMPLEMENTED, "NO_SUCH_METHOD", "there is nothing at this path"),
     _Reply(_status(408), 0, grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_SLOW", "the request came too slowly"),
-    _Reply(_status(413), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "BODY_TOO_LARGE", "the body is too large"),
-    _Reply(_status(431), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_FIELDS", "the header fields are too large"),
+    _Reply(
+        _status(413),
+        0,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "BODY_TOO_LARGE",
+        "the body is too large: send less at a time",
+    ),
+    _Reply(_status(431), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "HEAD_TOO_LARGE", HEAD_TOO_LARGE),
     _Reply(_status(429), 0, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many requests", 1.0),
     _Reply(_status(500, "GE"), 503, *_UNREACHED),
     _Reply(_status(400, "GE"), 0, _INVALID, "INVALID_REQUEST", "the request is not valid"),

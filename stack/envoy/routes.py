@@ -99,7 +99,11 @@ def _bound(binding: Binding, method: Method, limits: Limits) -> Config:
     # Answers of ours are nobody's to keep or to guess the type of.
     added = [_set("cache-control", "no-store"), _set("x-content-type-options", "nosniff")]
     match = {"safe_regex": {"regex": binding.path}, "headers": [_header(":method", exact=binding.verb)]}
-    return _guarded(method, {"match": match, "route": route, "response_headers_to_add": added})
+    bound: Config = {"match": match, "route": route, "response_headers_to_add": added}
+    if not binding.key:
+        # Nothing is routed by it. A query with a thousand targets is more than a gRPC server takes as a header.
+        bound["request_headers_to_add"] = [_set(ORIGINAL_PATH, "/")]
+    return _guarded(method, bound)
 
 
 def _guarded(method: Method, route: Config) -> Config:

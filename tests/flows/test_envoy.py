@@ -54,6 +54,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 AT = "messages/rest"
+MANY = ",".join(f"comments/{number:064}" for number in range(1000))
 READS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("GET", f"/api/{AT}/reactions", {}),
     ("GET", f"/api/{AT}/reactions/👍/users", {}),
@@ -63,6 +64,11 @@ READS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("GET", f"/api/v1/reactions/counts?targets={AT}&targets=posts/nobody", {}),
     ("GET", f"/api/v1/reactions/counts?targets={AT},posts/nobody", {}),
     ("GET", f"/api/v1/reactions/own?targets={AT}", {}),
+    # As many as a contract allows, with the longest ids.
+    ("GET", f"/api/v1/reactions/counts?targets={MANY}", {}),
+    ("GET", f"/api/v1/reactions/own?targets={MANY.replace(',', '&targets=').replace('/', '%2F')}", {}),
+    ("POST", "/api/v1/reactions/counts", {"json": {"targets": MANY.split(",")}}),
+    ("POST", "/api/v1/reactions/own", {"json": {"targets": MANY.split(",")}}),
     # With an operation id a change is asked for as often as one likes.
     ("POST", "/api/v1/reactions", {"json": {"target": "posts/rest", "emoji": "like", "op_id": "one"}}),
     ("POST", "/api/v1/reactions:set", {"json": {"target": "posts/set", "emoji": "like", "on": True, "op_id": "two"}}),

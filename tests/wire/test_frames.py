@@ -34,7 +34,8 @@ async def test_hello_is_answered_with_who_one_is_and_what_one_may_do(rig: Rig) -
         welcome = await client.hello(device="phone", client="test/1")
         assert (welcome["type"], welcome["id"], welcome["user"], welcome["node"]) == ("welcome", 1, "carol", "node-1")
         assert welcome["heartbeat_seconds"] == 30
-        limits = {"message_bytes": 65536, "topics": 128, "frames_per_second": 200, "calls_in_flight": 32}
+        message = rig.gateway.node.config.socket.message
+        limits = {"message_bytes": message, "topics": 128, "frames_per_second": 200, "calls_in_flight": 32}
         assert welcome["limits"] == limits
         assert ("opened", welcome["session"], "default", "carol", "phone") in rig.notes.told
 
@@ -227,7 +228,7 @@ async def test_a_second_hello_closes_with_4502(rig: Rig) -> None:
 
 async def test_a_large_message_before_hello_closes_with_1009(rig: Rig) -> None:
     async with rig.socket(hello=False) as client:
-        await client.socket.send(json.dumps({"type": "hello", "client": "x" * 5000}))
+        await client.socket.send(json.dumps({"type": "hello", "client": "x" * 50_000}))
         assert await client.closed() == 1009
 
 
