@@ -1,0 +1,130 @@
+"""Runs code blocks of a document one after another, as a reader does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import ghz
+from bench.processes import Skipped
+from tests.documents import Block
+from tests.engines import unavailable
+from tests.running import ROOT, Stack, free_port
+
+_BLOCK_SECONDS = 60
+_PROGRAMS = Path(sys.executable).parent
+_COMMANDS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module", "-"]}
+_TREE = ("bench", "client", "deploy", "docs", "engines", "examples", "gen", "proto", "web")
+"""What of the source tree a reader has around; never `data`."""
+
+
+class Reader:
+    """Someone in a fresh checkout in `folder`. What an `sh` block sets, and where it goes, is so for later blocks, too.
+
+    A block may need `server` (a running Plaudit), `mesh` (one behind Envoy, without other engines) and programs, by
+    name. In its text the addresses at which Plaudit listens by default stand for those of the one that runs.
+    """
+
+    def __init__(self, folder: Path, stack: Callable[[], Stack], leaving: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._leaving = leaving
+        self._mesh: dict[str, str] | None = None
+        folder.mkdir()
+        for name in _TREE:
+            (folder / name).symlink_to(ROOT / name)
+        (folder / ".venv").mkdir()
+        (folder / ".venv" / "bin").symlink_to(_PROGRAMS)
+        (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PLAUDIT_", "PYTHON"))}
+        self._variables = kept | {
+            "PATH": os.pathsep.join([str(_PROGRAMS), kept.get("PATH", "")]),
+            "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("", "gen", "client")),
+            "CURL_HOME": str(folder),
+            "PWD": str(folder),
+        }
+
+    def run(self, block: Block) -> None:
+        """Runs the block; an AssertionError tells what it wrote where it fails. Skips where a program is missing."""
+        addresses: dict[str, str] = {}
+        for need in block.needs:
+            addresses |= self._have(need)
+        text = block.text
+        for documented, actual in addresses.items():
+            text = text.replace(documented, actual)
+        variables = self._folder / ".variables"
+        if block.language == "sh":
+            command, text = ["sh", "-ea"], f"{text}\nexport -p > {shlex.quote(str(variables))}\n"
+        else:
+            command = _COMMANDS[block.language]
+        done = subprocess.run(
+            command,
+            input=text,
+            cwd=self._variables["PWD"],
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            timeout=_BLOCK_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block.place} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        assert "Error distribution" not in done.stdout, f"{block.place}:\n{done.stdout}"  # ghz, which ends with 0
+        if block.language == "sh":
+            self._variables = dict(_exported(variables.read_text("utf-8")))
+
+    def _have(self, need: str) -> dict[str, str]:
+        """Sees to it that the need is there; returns what replaces what in the block."""
+        if need == "server":
+            stack = self._stack()
+            self._variables |= {n: value for n, value in stack.environment.items() if n.startswith("PLAUDIT_")}
+            return {"127.0.0.1:8080": stack.http, "127.0.0.1:50051": stack.grpc_address}
+        if need == "mesh":
+            self._mesh = self._mesh or self._leaving.enter_context(_mesh(self._folder))
+            return self._mesh
+        if need == "ghz":
+            try:
+                folder = ghz.program().parent
+            except Skipped as error:
+                unavailable(str(error))
+            self._variables["PATH"] += os.pathsep + str(folder)
+        elif shutil.which(need, path=self._variables["PATH"]) is None:
+            unavailable(f"the program {need} is not installed")
+        return {}
+
+
+@contextmanager
+def _mesh(folder: Path) -> Iterator[dict[str, str]]:
+    """`plaudit mesh` with its data in `data/mesh`; its addresses by those it has by default."""
+    https, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    options = ["--no-engines", "--json", "--data", "data/mesh", "--https", https, "--http", http]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PLAUDIT_")}
+    variables["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("", "gen", "client"))
+    command = [sys.executable, "-m", "stack.cli", "mesh", *options]
+    with subprocess.Popen(command, env=variables, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            facts: dict[str, Any] = json.loads(process.stdout.readline())
+            assert facts["page"] == f"https://{https}/"
+            yield {"127.0.0.1:8443": https, "127.0.0.1:8080": http}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def _exported(script: str) -> Iterator[tuple[str, str]]:
+    """The variables that `export -p` has written."""
+    words = iter(shlex.split(script))
+    for word in words:
+        if word == "export":
+            name, is_set, value = next(words).partition("=")
+            if is_set:
+                yield name, value
