@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway import metrics
 from gateway.config import Config
 from gateway.frames import Frames
 from gateway.handshake import Accept, Handshake, Refuse, choose_subprotocol
 from gateway.limits import Rate
+from gateway.pendinglogin import PendingLogin
 from gateway.session import CloseCode, Session
 from gateway.socket import Socket, SocketHandler
 from kit.clock import Clock
-from kit.errors import Unauthenticated
-from kit.tokens import Verifier
+from kit.jose import TokenRefused, UnknownKey
+from kit.tokens import Principal, Verifier
 
 BEARER = "bearer."
 _RETRY = {"Retry-After": "1"}
@@ -76,13 +77,21 @@ class _Tally(Generic[_K]):
 class Admission:
     """Lets clients in, and counts those who are."""
 
-    def __init__(self, config: Config, frames: Mapping[str, Frames], verifier: Verifier, clock: Clock) -> None:
-        """`frames` by subprotocol; the first is for clients that offer none."""
+    def __init__(
+        self,
+        config: Config,
+        frames: Mapping[str, Frames],
+        verifier: Verifier,
+        clock: Clock,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        """`frames` by subprotocol; the first is for clients that offer none. `spawn` runs something beside the rest."""
         self._config = config
         self._frames = frames
         self._default = next(iter(frames.values()))
         self._verifier = verifier
         self._clock = clock
+        self._spawn = spawn
         self._rate = Rate(config.handshakes_per_second, config.handshakes_burst)
         self._due = 0.0
         self.users: _Tally[tuple[str, str]] = _Tally()
@@ -102,20 +111,35 @@ class Admission:
         if handshake.subprotocols and subprotocol is None:
             return Refuse(400, "NO_SUBPROTOCOL", f"the subprotocols are {' and '.join(self._frames)}")
         frames = self._frames[subprotocol] if subprotocol else self._default
+        token = _token(handshake)
+        try:
+            return Accept(subprotocol, self._let_in(token, partial(make, frames)))
+        except UnknownKey as unknown:
+            again = partial(self._let_in_now, token, partial(make, frames))
+            return Accept(subprotocol, partial(PendingLogin, unknown, again, self._spawn))
+
+    def _let_in(self, token: str, make: Callable[[Session, str], SocketHandler]) -> Callable[[], SocketHandler]:
+        """Makes the handler of a socket with this token. Raises UnknownKey."""
         now = self._clock.now()
         try:
-            principal = self._verifier.verify(_token(handshake), now)
-        except Unauthenticated as error:
-            return Accept(subprotocol, partial(Rejected, CloseCode.BAD_TOKEN, str(error)))
+            principal = self._verifier.verify(token, now)
+        except UnknownKey:
+            raise
+        except TokenRefused as refused:
+            return _rejected(refused)
         if principal.service:
-            return Accept(subprotocol, partial(Rejected, CloseCode.FORBIDDEN, "sessions are for users"))
+            return partial(Rejected, CloseCode.FORBIDDEN, "sessions are for users")
         if self.users[principal.tenant, principal.subject] >= self._config.connections_per_user:
-            return Accept(subprotocol, partial(Rejected, CloseCode.LIMIT, "this user has too many connections"))
-        began = self._clock.monotonic()
-        # The token's time is the world's, ours only grows: a clock that jumps ends no session.
-        expires = began + principal.expires - now
-        session = Session(principal.tenant, principal.subject, expires, self._config.session, began)
-        return Accept(subprotocol, partial(make, frames, session, principal.token_id))
+            return partial(Rejected, CloseCode.LIMIT, "this user has too many connections")
+        expires = expires_by(self._clock, principal, now)
+        session = Session(principal.tenant, principal.subject, expires, self._config.session, self._clock.monotonic())
+        return partial(make, session, principal.token_id)
+
+    def _let_in_now(self, token: str, make: Callable[[Session, str], SocketHandler]) -> SocketHandler:
+        try:
+            return self._let_in(token, make)()
+        except UnknownKey as unknown:
+            return _rejected(unknown)()
 
     def entered(self, session: Session, address: str) -> None:
         """Counts a connection."""
@@ -126,6 +150,15 @@ class Admission:
         """Counts it no longer."""
         self.users.remove((session.tenant, session.user))
         self.addresses.remove(address)
+
+
+def expires_by(clock: Clock, principal: Principal, now: float) -> float:
+    """When a token ends on the clock that only grows: one that jumps ends no session. `now` in Unix seconds."""
+    return clock.monotonic() + principal.expires - now
+
+
+def _rejected(refused: TokenRefused) -> Callable[[], SocketHandler]:
+    return partial(Rejected, CloseCode.BAD_TOKEN, refused.reason or "INVALID_TOKEN")
 
 
 def going_away() -> Refuse:

@@ -7,21 +7,24 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from gateway import metrics
 from gateway.frames import (
+    Answer,
     BrokenSocket,
     Call,
     Fault,
     Frames,
+    RenewToken,
     Resume,
     Subscribe,
     Unsubscribe,
     error_of_fault,
-    error_of_status,
 )
 from gateway.hub import Feed
+from gateway.replies import reply
 from gateway.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.socket import Socket
 from gateway.trail import Trail
@@ -202,11 +205,13 @@ class Connection:
                 case Call():
                     self._call(effect, self._node.monotonic())
                 case Refuse():
-                    self._answer("error", self.frames.answer(effect.id, "error", error_of_fault(effect.fault)))
+                    self.refuse(effect.id, effect.fault)
                 case Pong():
                     if self.trail is not None:
                         self.trail.acknowledge(effect.seq)
-                    self._answer("pong", self.frames.answer(effect.id, "pong", self._node.pong(self)))
+                    self.answer(effect.id, "pong", self._node.pong(self))
+                case RenewToken():
+                    self._node.renewals.renew(self, effect)
                 case Open():
                     self._open(effect)
                 case Resume():
@@ -216,7 +221,7 @@ class Connection:
                 case Unsubscribe():
                     self._node.hub.unsubscribe(self, self.session.tenant, effect.topics)
                     done = pb.Unsubscribed(topics=effect.topics)
-                    self._answer("unsubscribed", self.frames.answer(effect.id, "unsubscribed", done))
+                    self.answer(effect.id, "unsubscribed", done)
                 case Goaway():
                     self._answer("goaway", self.frames.notice("goaway", self._node.goaway(effect)))
                 case Close():
@@ -233,6 +238,14 @@ class Connection:
         self.socket.send(out)
         if waiting > self._node.config.reply_buffer:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many answers are waiting to be read"))
+
+    def answer(self, id: int, kind: Answer, message: Message) -> None:
+        """Answers a frame, with the others of this turn of the loop."""
+        self._answer(kind, self.frames.answer(id, kind, message))
+
+    def refuse(self, id: int, fault: Fault) -> None:
+        """Answers a frame that cannot be obeyed."""
+        self.answer(id, "error", error_of_fault(fault))
 
     def _answer(self, kind: str, frame: bytes) -> None:
         metrics.frames_out[kind] += 1
@@ -258,25 +271,15 @@ class Connection:
     def _replied(self, call: Call, began: float, response: bytes | None, status: status_pb2.Status | None) -> None:
         self.session.answered()
         metrics.took(call.rpc.frame, self._node.monotonic() - began)
-        if response is None:
-            error = error_of_status(status if status is not None else status_pb2.Status(code=2))
-            self._answer("error", self.frames.answer(call.id, "error", error))
-        elif call.id:
-            try:
-                ack = self.frames.ack(call.id, call.rpc, response)
-            except ValueError:
-                # The other end of the mesh is broken; it must not take this one with it.
-                log.error("response cannot be read", method=call.rpc.method)
-                fault = Fault("INTERNAL", "BAD_RESPONSE", "the answer cannot be read")
-                self._answer("error", self.frames.answer(call.id, "error", error_of_fault(fault)))
-            else:
-                self._answer("ack", ack)
+        answer = reply(self.frames, call, response, status)
+        if answer is not None:
+            self._answer(*answer)
 
     def _open(self, hello: Open) -> None:
         self.socket.raise_limit()
         self._node.opened(self, hello.device)
         log.debug("session opened", session=self.session_id, client=hello.client)
-        self._answer("welcome", self.frames.answer(hello.id, "welcome", self._node.welcome(self)))
+        self.answer(hello.id, "welcome", self._node.welcome(self))
 
     def resumed(self, id: int, resumed: pb.Resumed, topics: dict[str, int]) -> None:
         """Answers `resume` and subscribes the topics, each with the newest version the client has seen of its state."""

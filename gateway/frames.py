@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import grpc
@@ -15,7 +15,7 @@ from kit.errors import Invalid, remote_error
 from kit.guard import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
 
-Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "error"]
+Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
 """Frames of the session that answer one of the client's."""
 Notice = Literal["goaway", "lag"]
 """Frames of the session that answer nothing."""
@@ -68,6 +68,14 @@ class Ping:
 
 
 @dataclass(slots=True)
+class RenewToken:
+    """Replaces the token of the socket."""
+
+    id: int
+    token: str = field(repr=False)
+
+
+@dataclass(slots=True)
 class Call:
     """Calls an rpc: `request` is the serialized message, `key` what routes it; None: the user."""
 
@@ -96,7 +104,7 @@ class Unreadable:
     fault: Fault
 
 
-Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | Call | Unreadable
+Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | RenewToken | Call | Unreadable
 
 
 class BrokenSocket(Exception):
@@ -183,5 +191,7 @@ def session_frame(id: int, kind: str, body: Message) -> Frame:
         return Subscribe(id, tuple(dict.fromkeys(body.topics)))
     if isinstance(body, pb.Unsubscribe):
         return Unsubscribe(id, tuple(dict.fromkeys(body.topics)))
+    if isinstance(body, pb.RenewToken):
+        return RenewToken(id, body.token)
     assert isinstance(body, pb.Ping)
     return Ping(id, body.seq)

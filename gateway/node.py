@@ -22,6 +22,7 @@ from gateway.framesproto import ProtoFrames
 from gateway.handshake import Accept, Handshake, Refuse
 from gateway.hub import Hub
 from gateway.ports import Calls, Directory
+from gateway.renewal import Renewals
 from gateway.resumetoken import Claim, ResumeTokens
 from gateway.resumption import Resumption
 from gateway.session import Goaway
@@ -78,8 +79,9 @@ class Node:
         self._clock = clock
         self._verifier = verifier
         self._revoked: frozenset[str] = frozenset()
+        self.renewals = Renewals(verifier, clock, spawn, self.schedule)
         frames: list[Frames] = [JsonFrames(tables), ProtoFrames(tables)]
-        self._admission = Admission(config, {each.subprotocol: each for each in frames}, verifier, clock)
+        self._admission = Admission(config, {each.subprotocol: each for each in frames}, verifier, clock, spawn)
         self._connections: set[Connection] = set()
         self._wheel: Wheel[Connection] = Wheel(clock.monotonic())
         self._unwritten: list[Connection] = []
@@ -166,7 +168,8 @@ class Node:
         self._admission.left(session, connection.socket.peer[0])
         if connection.session_id:
             departed = self.part(connection)
-            if code in _FAREWELLS or code >= _TERMINAL or not self.config.resume.window:
+            is_over = code in _FAREWELLS or (code >= _TERMINAL and not session.has_expired)
+            if is_over or not self.config.resume.window:
                 self.departures.end(departed)
                 departed.trail.close()
                 self.directory.closed(departed.session_id)
@@ -192,8 +195,9 @@ class Node:
         return Trail(self.config.resume, self._pool, seq)
 
     def schedule(self, connection: Connection) -> None:
-        """Makes sure the connection gets its tick in time."""
-        self._wheel.put(connection, connection.session.due)
+        """Makes sure the connection gets its tick in time; one that is gone needs none."""
+        if connection in self._connections:
+            self._wheel.put(connection, connection.session.due)
 
     def tick(self) -> None:
         """Gives their turn to all connections that time may have an effect on."""
@@ -249,6 +253,7 @@ class Node:
             server_time_ms=self.wall_ms(),
             resume_token=self._resume_token(connection),
             resume_window_seconds=round(self.config.resume.window),
+            token_expire_time_ms=self.wall_ms(connection.session.expires - self.monotonic()),
         )
 
     def pong(self, connection: Connection) -> pb.Pong:
@@ -268,9 +273,9 @@ class Node:
             deadline_ms=round(max(goaway.deadline - self.monotonic(), 0) * 1000),
         )
 
-    def wall_ms(self) -> int:
-        """The time, for display."""
-        return int(self._clock.now() * 1000)
+    def wall_ms(self, ahead: float = 0.0) -> int:
+        """The time so many seconds ahead, in milliseconds since 1970, for display."""
+        return int((self._clock.now() + ahead) * 1000)
 
     async def drain(self, grace: float) -> None:
         """Lets nobody in, tells everybody to go, and closes them one after the other within `grace` seconds."""

@@ -21,7 +21,8 @@ from gateway.pages import Pages
 from gateway.ports import Calls
 from gateway.tables import BY_USER, Route, Tables, message_class
 from kit.clock import Clock
-from kit.errors import Forbidden, Problem, RemoteError, Unauthenticated
+from kit.errors import Forbidden, Problem, RemoteError
+from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Verifier
 
 log = structlog.get_logger()
@@ -79,7 +80,11 @@ class Rest:
         rpc = route.rpc
         tenant = user = ""
         if not rpc.public:
-            tenant, user = self._authenticate(request)
+            try:
+                tenant, user = self._authenticate(request)
+            except UnknownKey as unknown:
+                await unknown.fetch()
+                tenant, user = self._authenticate(request)
         if request.body_exists:
             if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
                 return http_error("UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
@@ -97,7 +102,8 @@ class Rest:
         given = request.headers.getall("Authorization", [])
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer":
-            raise Unauthenticated("the token is missing or not valid")
+            self._verifier.refused("missing", "", self._clock.now())
+            raise TokenRefused("missing")
         principal = self._verifier.verify(token.strip(), self._clock.now())
         if principal.service:
             raise Forbidden("this door is for users; services call gRPC")

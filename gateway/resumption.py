@@ -259,6 +259,7 @@ class Resumption:
             server_time_ms=welcome.server_time_ms,
             resume_token=welcome.resume_token,
             resume_window_seconds=welcome.resume_window_seconds,
+            token_expire_time_ms=welcome.token_expire_time_ms,
             verdict=verdict,
             reload=reload,
             seq=seq,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gateway.config import SessionLimits
-from gateway.frames import Call, Fault, Frame, Hello, Ping, Resume, Subscribe, Unreadable, Unsubscribe
+from gateway.frames import Call, Fault, Frame, Hello, Ping, RenewToken, Resume, Subscribe, Unreadable, Unsubscribe
 from kit.bucket import Bucket
 from kit.errors import Invalid
+from kit.jose import EXPIRED
 from kit.target import parse_target
 from plaudit.gateway.v1 import close_codes_pb2 as pb
 
@@ -72,11 +73,12 @@ class Close:
     reason: str
 
 
-# Call, Resume, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
-Effect = Open | Pong | Refuse | Goaway | Close | Call | Resume | Subscribe | Unsubscribe
+# Call, RenewToken, Resume, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
+Effect = Open | Pong | Refuse | Goaway | Close | Call | RenewToken | Resume | Subscribe | Unsubscribe
 
 _NOTHING: Sequence[Effect] = ()
 _TOO_FAST = "frames come too fast"
+_REVOKED = "TOKEN_REVOKED"
 
 
 class Session:
@@ -86,12 +88,13 @@ class Session:
         "_behind",
         "_bucket",
         "_drain",
-        "_expires",
         "_heard",
         "_limits",
         "_refusals",
         "calls",
         "closed",
+        "expires",
+        "has_expired",
         "opened",
         "resuming",
         "tenant",
@@ -110,13 +113,16 @@ class Session:
         """Calls in flight."""
         self.topics: set[str] | None = None
         """What is subscribed; None: nothing yet."""
-        self._expires = expires
+        self.expires = expires
+        """When the token ends."""
         self._limits = limits
         self._heard = now
         self._behind = math.inf
         self._drain: tuple[float, float] | None = None
         self.closed = False
         """Whether the socket was told to close."""
+        self.has_expired = False
+        """Whether that was because the token ended: the client comes back with a new one."""
         self._bucket = Bucket(limits.frames_per_second, limits.frames_burst)
         self._refusals: Bucket | None = None
 
@@ -157,6 +163,8 @@ class Session:
             return self._close(CloseCode.BAD_FRAME, "hello comes first")
         if isinstance(frame, Ping):
             return (Pong(frame.id, frame.seq),)
+        if isinstance(frame, RenewToken):
+            return (frame,)
         if isinstance(frame, Subscribe):
             return self._subscribe(frame)
         if isinstance(frame, Unsubscribe):
@@ -238,8 +246,9 @@ class Session:
         """What time alone leads to."""
         if self.closed or now < self.due:
             return _NOTHING
-        if now >= self._expires:
-            return self._close(CloseCode.BAD_TOKEN, "the token has expired")
+        if now >= self.expires:
+            self.has_expired = True
+            return self._close(CloseCode.BAD_TOKEN, EXPIRED)
         if self._drain is not None and now >= self._drain_at(self._drain):
             return self._close(CloseCode.DRAIN, "the node is going away")
         if now >= self._behind + self._limits.slow_timeout:
@@ -256,7 +265,7 @@ class Session:
             due = min(due, self._behind + self._limits.slow_timeout)
         if self._drain is not None:
             due = min(due, self._drain_at(self._drain))
-        return min(due, self._expires)
+        return min(due, self.expires)
 
     def _drain_at(self, drain: tuple[float, float]) -> float:
         close_at, deadline = drain
@@ -268,7 +277,7 @@ class Session:
 
     def revoked(self) -> Sequence[Effect]:
         """The token is no longer good."""
-        return self._close(CloseCode.BAD_TOKEN, "the token was revoked")
+        return self._close(CloseCode.BAD_TOKEN, _REVOKED)
 
     def moved(self) -> Sequence[Effect]:
         """The session goes on elsewhere."""

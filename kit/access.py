@@ -12,6 +12,7 @@ from google.protobuf import descriptor_pool
 from kit.caller import Caller
 from kit.clock import Clock
 from kit.errors import Forbidden, Invalid, Unauthenticated
+from kit.jose import EXPIRED, TokenRefused, UnknownKey
 from kit.tokens import NODE, Principal, Verifier
 from plaudit.edge.v1 import options_pb2
 
@@ -58,9 +59,22 @@ class Gate:
         """The caller of an rpc; raises Unauthenticated or Forbidden."""
         return self.admit_stream(rule, metadata)[0]
 
-    def is_over(self, principal: Principal) -> bool:
-        """Whether the rpcs that a token has opened end now."""
-        return self._verifier.is_over(principal, self._clock.now())
+    async def admitted(
+        self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]
+    ) -> tuple[Caller, Principal | None]:
+        """As `admit_stream`; where the key of the token's issuer may be a new one, it is fetched first."""
+        try:
+            return self.admit_stream(rule, metadata)
+        except UnknownKey as unknown:
+            await unknown.fetch()
+        return self.admit_stream(rule, metadata)
+
+    def ended(self, principal: Principal) -> Unauthenticated | None:
+        """Why the rpcs that a token has opened end now; None: they go on."""
+        now = self._clock.now()
+        if not self._verifier.is_over(principal, now):
+            return None
+        return Unauthenticated("the token is not valid any more", reason=EXPIRED if principal.expires <= now else None)
 
     def admit_stream(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Caller, Principal | None]:
         """The caller of an rpc, and the token that the rpc ends with; raises Unauthenticated or Forbidden.
@@ -74,16 +88,16 @@ class Gate:
         for key, value in metadata:
             if key == "authorization":
                 if bearer:
-                    raise Unauthenticated("the token is missing or not valid")
+                    raise self._refused("two_tokens")
                 bearer = value
             elif key == USER_KEY:
                 named.append(value)
         # The scheme in any case, and spaces behind it: RFC 9110, 11.1 and 11.4.
         if not isinstance(bearer, str) or bearer[:7].lower() != "bearer ":
-            raise Unauthenticated("the token is missing or not valid")
+            raise self._refused("missing")
         principal = self._verifier.verify(bearer[7:].strip(" "), self._clock.now())
         if principal.method and principal.method != rule.full_name:
-            raise Unauthenticated("the token is missing or not valid")
+            raise self._refused("another_method")
         ends_with = None if principal.method else principal
         if not any(named):
             return self._allowed(rule, _own(principal)), ends_with
@@ -94,6 +108,10 @@ class Gate:
             raise Invalid(f"{USER_KEY} is not a user id", field=USER_KEY)
         who = Caller(principal.tenant, acting_for, principal.subject, principal.scopes, unlimited=True)
         return self._allowed(rule, who), ends_with
+
+    def _refused(self, cause: str) -> TokenRefused:
+        self._verifier.refused(cause, "", self._clock.now())
+        return TokenRefused(cause)
 
     @staticmethod
     def _allowed(rule: Rule, who: Caller) -> Caller:

@@ -116,7 +116,8 @@ class Guard:
                 await fail(context, error, method, table)
             answered = True
             try:
-                CURRENT.set(self.gate.admit(rule, context.invocation_metadata()))
+                who, _ = await self.gate.admitted(rule, context.invocation_metadata())
+                CURRENT.set(who)
                 if left is not None:
                     answer_within(left)
                 request = parsed(parse, data)
@@ -148,7 +149,7 @@ class Guard:
             token: _Token | None = None
             place: Place | None = None
             try:
-                who, principal = self.gate.admit_stream(rule, context.invocation_metadata())
+                who, principal = await self.gate.admitted(rule, context.invocation_metadata())
                 place = self._streams.enter(who, context.peer())
                 token = _Token(self.gate, principal)
                 CURRENT.set(who)
@@ -164,9 +165,9 @@ class Guard:
             except grpc.aio.AbortError:
                 raise
             except asyncio.CancelledError:
-                if token is None or not token.is_over:
+                if token is None or token.ended is None:
                     raise
-                failure: Exception = Unauthenticated("the token is not valid any more")
+                failure: Exception = token.ended
             except grpc.aio.BaseError as error:
                 # The server has stopped beneath the stream: there is nobody left to answer.
                 log.info("stream ended", method=method, reason=str(error))
@@ -190,7 +191,8 @@ class _Token:
     """What opened a stream; once it is over, the task that serves the stream is cancelled."""
 
     def __init__(self, gate: Gate, principal: Principal | None) -> None:
-        self.is_over = False
+        self.ended: Unauthenticated | None = None
+        """Why the stream ends; None: not because of its token."""
         self._gate = gate
         self._principal = principal
         self._task = asyncio.current_task()
@@ -205,8 +207,8 @@ class _Token:
     def _look(self) -> None:
         if self._principal is None or self._task is None:
             return
-        if self._gate.is_over(self._principal):
-            self.is_over = True
+        self.ended = self._gate.ended(self._principal)
+        if self.ended is not None:
             self._task.cancel()
         else:
             self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kit.private import make_private, write_once
-from kit.tokens import Minter, Verifier
+from kit.tokens import ForeignIssuers, Minter, Verifier
 
 _SIGNING = "signing.pem"
 
@@ -42,9 +42,14 @@ class Keys:
         """Mints with the signing key."""
         return Minter(self.signing, self.key_id)
 
-    def verifier(self) -> Verifier:
-        """Trusts every public key of the folder, and no token whose id stands in its file `revoked`."""
-        return Verifier(self.trusted, self.folder / "revoked")
+    @property
+    def revoked_file(self) -> Path:
+        """The file of revoked tokens: see `kit.revocations`."""
+        return self.folder / "revoked"
+
+    def verifier(self, issuers: ForeignIssuers | None = None) -> Verifier:
+        """Trusts every public key of the folder, the issuers, and no token whose id stands in its file `revoked`."""
+        return Verifier(self.trusted, self.revoked_file, issuers)
 
 
 def key_id_of(key: Ed25519PublicKey) -> str:

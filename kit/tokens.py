@@ -1,26 +1,28 @@
-"""Bearer tokens: Ed25519 JWTs of the `at+jwt` type, minted and verified here and nowhere else."""
+"""Bearer tokens: Ed25519 JWTs of the `at+jwt` type, minted and verified here.
+
+Tokens of other issuers are verified by `kit.issuers`.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from base64 import urlsafe_b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from kit.errors import Unauthenticated
 from kit.ids import new_id
+from kit.jose import MAX_LIFETIME, TokenRefused, UnknownKey, Unverified, expired, read
+from kit.refusals import RefusalLog
+from kit.revocations import Revocations
 
 ISSUER = AUDIENCE = "plaudit"
 TYPE = "at+jwt"
 ALGORITHM = "EdDSA"
-MAX_TOKEN_BYTES = 4096
-MAX_LIFETIME = 366 * 24 * 3600.0  # a service token may live a year
 MAX_NODE_LIFETIME = 300.0
 LEEWAY = 5.0
 _SKEW = 60.0
@@ -30,7 +32,8 @@ _NODE_SCOPES = f"act-as tenants {NODE}"
 _CACHED_TOKENS = 65_536
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+# Times are checked against the clock we were given, and audiences by those who know them.
+UNCHECKED = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "sub", "jti")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +52,71 @@ class Principal:
     method: str = ""
 
 
-def _refused() -> Unauthenticated:
-    # One constant message: a token's fault is nobody's business but the operator's.
-    return Unauthenticated("the token is missing or not valid")
+class ForeignIssuers(Protocol):
+    """The identity providers whose tokens are taken, too: `kit.issuers.Issuers`."""
+
+    @property
+    def version(self) -> int:
+        """Grows whenever their keys change."""
+        ...
+
+    def names(self) -> frozenset[str]:
+        """What stands in the claim `iss` of their tokens."""
+        ...
+
+    def verify(self, token: str, unverified: Unverified, now: float) -> Principal:
+        """The principal of a token of one of them. Raises TokenRefused; UnknownKey where another try may help."""
+        ...
 
 
 class Verifier:
-    """Verifies tokens against the public keys it was given, by key id."""
+    """Verifies tokens against the public keys it was given, by key id, and those of other issuers by theirs."""
 
-    def __init__(self, keys: dict[str, Ed25519PublicKey], revoked_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, Ed25519PublicKey],
+        revoked_file: Path | None = None,
+        issuers: ForeignIssuers | None = None,
+    ) -> None:
         self._keys = keys
+        self._issuers = issuers
+        self._foreign = issuers.names() if issuers is not None else frozenset()
+        self._version = issuers.version if issuers is not None else 0
         self._cache: dict[str, Principal] = {}
-        self._revoked_file = revoked_file
-        self._revoked: frozenset[str] = frozenset()
-        self._revoked_at = (0.0, 0)
-        self._next_look = 0.0
+        self._revocations = Revocations(revoked_file)
+        self._refusals = RefusalLog()
 
     def verify(self, token: str, now: float | None = None) -> Principal:
-        """The token's principal; raises Unauthenticated, always with the same message. `now` in Unix seconds."""
+        """The token's principal; raises TokenRefused, always with the same message. `now` in Unix seconds.
+
+        UnknownKey: verify once more when what it says has been fetched; whoever does not is right to refuse the token.
+        """
         if now is None:
             now = time.time()
+        try:
+            return self._verify(token, now)
+        except UnknownKey:
+            raise
+        except TokenRefused as refused:
+            self.refused(refused.cause, token, now)
+            raise
+
+    def refused(self, cause: str, token: str, now: float) -> None:
+        """Counts and logs a token that is not taken; one that `verify` has refused was counted."""
+        self._refusals.refused(cause, self._issuer_of(token), now)
+
+    def revocations(self, now: float) -> frozenset[str]:
+        """The ids of revoked tokens; the same object for as long as they stay the same."""
+        return self._revocations.ids(now)
+
+    def is_over(self, principal: Principal, now: float) -> bool:
+        """Whether a token that was once valid has expired or been revoked since."""
+        return principal.expires <= now or principal.token_id in self.revocations(now)
+
+    def _verify(self, token: str, now: float) -> Principal:
+        if self._issuers is not None and self._version != self._issuers.version:
+            self._version = self._issuers.version
+            self._cache.clear()
         principal = self._cache.get(token)
         if principal is None:
             principal = self._parse(token, now)
@@ -76,109 +124,74 @@ class Verifier:
                 for old in list(self._cache)[: _CACHED_TOKENS // 2]:
                     del self._cache[old]
             self._cache[token] = principal
-        if self.is_over(principal, now):
-            raise _refused()
+        if principal.token_id in self.revocations(now):
+            raise TokenRefused("revoked")
+        if principal.expires <= now:
+            raise expired()
         return principal
 
-    def revocations(self, now: float) -> frozenset[str]:
-        """The ids of revoked tokens; the same object for as long as they stay the same."""
-        if now >= self._next_look:
-            self._load_revoked(now)
-        return self._revoked
-
-    def is_over(self, principal: Principal, now: float) -> bool:
-        """Whether a token that was once valid has expired or been revoked since."""
-        return principal.expires <= now or principal.token_id in self.revocations(now)
-
-    def _load_revoked(self, now: float) -> None:
-        self._next_look = now + 1.0
-        if self._revoked_file is None:
-            return
-        try:
-            found = self._revoked_file.stat()
-        except FileNotFoundError:
-            self._revoked, self._revoked_at = self._revoked and frozenset(), (0.0, 0)
-            return
-        if (found.st_mtime, found.st_size) != self._revoked_at:
-            self._revoked_at = (found.st_mtime, found.st_size)
-            self._revoked = frozenset(self._revoked_file.read_text("utf-8").split())
-
     def _parse(self, token: str, now: float) -> Principal:
+        unverified = read(token)
         try:
-            return self._checked(token, now)
-        except Unauthenticated:
-            raise
+            issuer = unverified.claims.get("iss")
+            if self._issuers is not None and isinstance(issuer, str) and issuer in self._foreign:
+                return self._issuers.verify(token, unverified, now)
+            return self._own(token, unverified, now)
+        except jwt.InvalidSignatureError:
+            raise TokenRefused("signature") from None
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            raise _refused() from None
+            raise TokenRefused("malformed") from None
 
-    def _checked(self, token: str, now: float) -> Principal:
-        if len(token) > MAX_TOKEN_BYTES:
-            raise _refused()
-        segments = token.split(".")
-        if len(segments) != 3 or not all(_SEGMENT.fullmatch(segment) for segment in segments):
-            raise _refused()
-        header, claims = _object(segments[0]), _object(segments[1])
+    def _own(self, token: str, unverified: Unverified, now: float) -> Principal:
+        header = unverified.header
+        if unverified.claims.get("iss") != ISSUER:
+            raise TokenRefused("unknown_issuer")
         if set(header) != {"alg", "typ", "kid"} or header["alg"] != ALGORITHM or header["typ"] != TYPE:
-            raise _refused()
+            raise TokenRefused("header")
         key_id = header["kid"]
         if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id) or key_id not in self._keys:
-            raise _refused()
-        jwt.decode(
-            token,
-            self._keys[key_id],
-            algorithms=[ALGORITHM],
-            # Times are checked below against the clock we were given.
-            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False},
-        )
-        return _principal(claims, now)
+            raise TokenRefused("unknown_key")
+        jwt.decode(token, self._keys[key_id], algorithms=[ALGORITHM], options=UNCHECKED)  # type: ignore[arg-type]
+        return _principal(unverified.claims, now)
 
-
-def _object(segment: str) -> dict[str, Any]:
-    """One JOSE segment as a dict; raises where it is no JSON object or names a member twice."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise _refused()
-        return members
-
-    raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    value = json.loads(raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=lambda _: None)
-    if not isinstance(value, dict):
-        raise _refused()
-    return value
+    def _issuer_of(self, token: str) -> str:
+        try:
+            named = read(token).claims.get("iss")
+        except TokenRefused:
+            return ""
+        return named if isinstance(named, str) and (named == ISSUER or named in self._foreign) else ""
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 53:
-        raise _refused()
+        raise TokenRefused("bad_claims")
     return float(value)
 
 
 def _identifier(value: object) -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise _refused()
+        raise TokenRefused("bad_claims")
     return value
 
 
 def _principal(claims: dict[str, Any], now: float) -> Principal:
-    if claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
-        raise _refused()
+    if claims.get("aud") != AUDIENCE:
+        raise TokenRefused("audience")
     expires, issued = _number(claims["exp"]), _number(claims["iat"])
-    if issued > now + LEEWAY or expires <= now or expires - issued > MAX_LIFETIME:
-        raise _refused()
-    if "nbf" in claims and _number(claims["nbf"]) > now + LEEWAY:
-        raise _refused()
+    if expires - issued > MAX_LIFETIME:
+        raise TokenRefused("lives_too_long")
+    if issued > now + LEEWAY or ("nbf" in claims and _number(claims["nbf"]) > now + LEEWAY):
+        raise TokenRefused("not_yet_valid")
     scope = claims.get("scope", "")
     kind = claims.get("kind")
     if not isinstance(scope, str) or kind not in ("user", "service", NODE):
-        raise _refused()
+        raise TokenRefused("bad_claims")
     scopes, method = frozenset(scope.split()), claims.get("method", "")
     if (NODE in scopes) != (kind == NODE) or not isinstance(method, str) or bool(method) != (kind == NODE):
-        raise _refused()
+        raise TokenRefused("bad_claims")
     if kind == NODE and expires - issued > MAX_NODE_LIFETIME:
-        raise _refused()
-    return Principal(
+        raise TokenRefused("lives_too_long")
+    made = Principal(
         tenant=_identifier(claims["tenant"]),
         subject=_identifier(claims["sub"]),
         service=kind != "user",
@@ -187,6 +200,9 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
         token_id=_identifier(claims["jti"]),
         method=method,
     )
+    if expires <= now:
+        raise expired()
+    return made
 
 
 class Minter:

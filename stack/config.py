@@ -21,6 +21,7 @@ from counter_svc.config import Config as Counter
 from fanout_svc.config import Config as Fanout
 from gateway.config import Config as Gateway
 from kit.engineurl import CannotUse, parse
+from kit.identity import IdentitySettings
 from kit.serverlimits import ServerSettings
 from kit.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
@@ -72,6 +73,9 @@ class Settings(BaseModel):
     grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take, all stages together.")
     otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
     log: str = Field("warning", description="debug, info, warning or error.")
+    identity: IdentitySettings = Field(
+        default_factory=IdentitySettings, description="Identity providers whose tokens of users are taken."
+    )
     tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates for gRPC between processes.")
     server: ServerSettings = Field(default_factory=ServerSettings, description="What the gRPC server takes on.")
     reaction: Reaction = Field(default_factory=Reaction)

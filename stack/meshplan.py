@@ -77,6 +77,7 @@ def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[
         "RECORDS": settings.records,
         "HOT": settings.hot,
         "EVENTS": settings.events,
+        "IDENTITY__ISSUERS": settings.identity.as_variable(),
         "WORKERS": "1",
         "GRACE_SECONDS": f"{settings.grace_seconds:g}",
     }

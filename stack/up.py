@@ -25,6 +25,7 @@ from kit.cursor import cursor_secret
 from kit.engineurl import CannotUse
 from kit.envoynodes import EnvoyNodes
 from kit.ids import new_id
+from kit.issuers import open_issuers
 from kit.keys import BadKeys, Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
@@ -32,7 +33,7 @@ from kit.server import Hosted, Server, serving
 from kit.serverlimits import ServerLimits
 from kit.stopping import Stage, StopDeadline
 from kit.tls import open_tls
-from kit.tokens import NodeTokens
+from kit.tokens import NodeTokens, Verifier
 from kit.tracing import TracingMissing, tracing
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
@@ -118,19 +119,22 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(status_served(settings.status, serves.is_set))
         tls = open_tls(settings.tls)
+        verifier = keys.verifier(await stack.enter_async_context(open_issuers(settings.identity.issuers)))
         mesh = await stack.enter_async_context(connected(StaticNodes(), NodeTokens(keys.minter()), tls))
         mesh.shares_work = not _is_alone(settings)
         attachment = Attachment(node_id)
         hosted = await _open_services(stack, settings, mesh, stop)
         edge = None
         if "gateway" in settings.rooms:
-            edge = await stack.enter_async_context(_gateway(settings, mesh, keys, attachment, serves.is_set, stop))
+            edge = await stack.enter_async_context(
+                _gateway(settings, mesh, keys, verifier, attachment, serves.is_set, stop)
+            )
             hosted += edge.hosted
         interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
         server = await stack.enter_async_context(
             serving(
                 hosted,
-                verifier=keys.verifier(),
+                verifier=verifier,
                 listen=settings.grpc,
                 limits=ServerLimits(**dict(settings.server)),
                 interceptors=interceptors,
@@ -195,6 +199,7 @@ def _gateway(
     settings: Settings,
     mesh: Mesh,
     keys: Keys,
+    verifier: Verifier,
     attachment: Attachment,
     is_ready: Callable[[], bool],
     stop: StopDeadline,
@@ -212,7 +217,7 @@ def _gateway(
     return gateway.app.opened(
         config,
         mesh,
-        keys.verifier(),
+        verifier,
         attachment,
         node_id=attachment.node_id,
         # Not whether the registry answers: without it sessions still go on, and all gateways would be unready at once.

@@ -27,6 +27,7 @@ def worker_programs(settings: Settings, registry: str, stop: StopDeadline) -> Se
         "PLAUDIT_STATUS": "",
         "PLAUDIT_REGISTRY": registry,
         "PLAUDIT_DATA": str(settings.data),
+        "PLAUDIT_IDENTITY__ISSUERS": settings.identity.as_variable(),
         "PLAUDIT_DEMO": str(settings.demo).lower(),
         "PLAUDIT_SHARED_PORT": "true",
         "PLAUDIT_GRACE_SECONDS": f"{stop.seconds_until(Stage.CLIENTS):g}",

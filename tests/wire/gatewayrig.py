@@ -22,6 +22,8 @@ from gateway.config import Config
 from kit.attachment import Standing
 from kit.caller import caller
 from kit.errors import Forbidden, Overloaded
+from kit.identity import IssuerSettings
+from kit.issuers import open_issuers
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, Server, serving
@@ -230,6 +232,7 @@ async def running(
     config: Config | None = None,
     more: Iterable[Hosted] = (),
     contracts: Sequence[FileDescriptorSet] = (),
+    issuers: Sequence[IssuerSettings] = (),
     **options: Any,
 ) -> AsyncIterator[Rig]:
     """A gateway on a free port; its server hosts `Reactions`, the node itself, and `more`."""
@@ -237,12 +240,13 @@ async def running(
     nodes, notes, reactions = OneServer(), Notes(), Reactions()
     config = (config or Config()).model_copy(update={"port": 0})
     async with AsyncExitStack() as stack:
+        verifier = keys.verifier(await stack.enter_async_context(open_issuers(issuers)))
         mesh = await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter())))
         gateway = await stack.enter_async_context(
-            opened(config, mesh, keys.verifier(), notes, node_id="node-1", contracts=contracts, **options)
+            opened(config, mesh, verifier, notes, node_id="node-1", contracts=contracts, **options)
         )
         room = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
-        server = await stack.enter_async_context(serving([room, *gateway.hosted, *more], verifier=keys.verifier()))
+        server = await stack.enter_async_context(serving([room, *gateway.hosted, *more], verifier=verifier))
         nodes.address = server.address
         yield Rig(gateway, server, mesh, keys, reactions, notes)
 

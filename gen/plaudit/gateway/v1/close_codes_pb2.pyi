@@ -47,7 +47,12 @@ class _CloseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CloseCode.V
     CLOSE_CODE_MOVED: _CloseCode.ValueType  # 4004
     """The session goes on over another socket, which has said `resume`."""
     CLOSE_CODE_BAD_TOKEN: _CloseCode.ValueType  # 4500
-    """The token is missing, not valid, expired or revoked. Connect with another."""
+    """The token is over or was never good; the reason of the close frame is one word.
+
+    - `TOKEN_EXPIRED`: it was good until its time was over. Connect with a new one, and say `resume`.
+    - `TOKEN_REVOKED`: it was withdrawn. Connecting again does not help.
+    - `INVALID_TOKEN`: it is missing or not valid. Connecting again does not help.
+    """
     CLOSE_CODE_FORBIDDEN: _CloseCode.ValueType  # 4501
     """The token is not of a user: services call gRPC."""
     CLOSE_CODE_BAD_FRAME: _CloseCode.ValueType  # 4502
@@ -89,7 +94,12 @@ CLOSE_CODE_SILENT: CloseCode.ValueType  # 4002
 CLOSE_CODE_MOVED: CloseCode.ValueType  # 4004
 """The session goes on over another socket, which has said `resume`."""
 CLOSE_CODE_BAD_TOKEN: CloseCode.ValueType  # 4500
-"""The token is missing, not valid, expired or revoked. Connect with another."""
+"""The token is over or was never good; the reason of the close frame is one word.
+
+- `TOKEN_EXPIRED`: it was good until its time was over. Connect with a new one, and say `resume`.
+- `TOKEN_REVOKED`: it was withdrawn. Connecting again does not help.
+- `INVALID_TOKEN`: it is missing or not valid. Connecting again does not help.
+"""
 CLOSE_CODE_FORBIDDEN: CloseCode.ValueType  # 4501
 """The token is not of a user: services call gRPC."""
 CLOSE_CODE_BAD_FRAME: CloseCode.ValueType  # 4502

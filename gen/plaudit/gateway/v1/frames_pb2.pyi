@@ -15,6 +15,9 @@ repeats. Durable pushes are numbered within the session by `seq`, from 1 without
 missed something and resumes. `ping.seq` acknowledges them, up to and with that number, and `pong.seq` is the last
 number given, so that a client that hears nothing more finds out, too. After a lost socket a client connects to any
 node and says `resume` instead of `hello`.
+
+A socket ends with its token, unless `renew_token` has brought a newer one before. After a close with 4500 and the reason
+`TOKEN_EXPIRED` the session goes on over a socket with a new token.
 """
 
 from collections import abc as _abc
@@ -46,6 +49,7 @@ class ClientFrame(_message.Message):
     PING_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
+    RENEW_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the client; the answer carries it. From 1; 0: a call is answered only if it fails."""
     @_builtins.property
@@ -72,6 +76,10 @@ class ClientFrame(_message.Message):
     def resume(self) -> Global___Resume:
         """Goes on with a session whose socket is lost. Comes first, instead of `hello`."""
 
+    @_builtins.property
+    def renew_token(self) -> Global___RenewToken:
+        """Replaces the token of the socket."""
+
     def __init__(
         self,
         *,
@@ -82,12 +90,13 @@ class ClientFrame(_message.Message):
         ping: Global___Ping | None = ...,
         call: Global___CallFrame | None = ...,
         resume: Global___Resume | None = ...,
+        renew_token: Global___RenewToken | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "id", b"id", "ping", b"ping", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "id", b"id", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "subscribe", "unsubscribe", "ping", "call", "resume"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "subscribe", "unsubscribe", "ping", "call", "resume", "renew_token"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -110,6 +119,7 @@ class ServerFrame(_message.Message):
     GOAWAY_FIELD_NUMBER: _builtins.int
     LAG_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
+    TOKEN_RENEWED_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The id of the frame this answers; 0: a push or a notice."""
     @_builtins.property
@@ -152,6 +162,10 @@ class ServerFrame(_message.Message):
     def resumed(self) -> Global___Resumed:
         """Answers `resume`."""
 
+    @_builtins.property
+    def token_renewed(self) -> Global___TokenRenewed:
+        """Answers `renew_token`."""
+
     def __init__(
         self,
         *,
@@ -166,12 +180,13 @@ class ServerFrame(_message.Message):
         goaway: Global___Goaway | None = ...,
         lag: Global___Lag | None = ...,
         resumed: Global___Resumed | None = ...,
+        token_renewed: Global___TokenRenewed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed", "token_renewed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -298,6 +313,7 @@ class Resumed(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     RELOAD_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    TOKEN_EXPIRE_TIME_MS_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     """The session's id: the one asked for, unless the verdict is `reset`."""
     user: _builtins.str
@@ -322,6 +338,8 @@ class Resumed(_message.Message):
     """
     seq: _builtins.int
     """The number from which durable pushes go on: the next has this one plus 1."""
+    token_expire_time_ms: _builtins.int
+    """As in `Welcome`."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """What this connection may do."""
@@ -344,10 +362,11 @@ class Resumed(_message.Message):
         verdict: _builtins.str = ...,
         reload: _abc.Iterable[_builtins.str] | None = ...,
         seq: _builtins.int = ...,
+        token_expire_time_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "reload", b"reload", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "seq", b"seq", "server_time_ms", b"server_time_ms", "session", b"session", "user", b"user", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "reload", b"reload", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "seq", b"seq", "server_time_ms", b"server_time_ms", "session", b"session", "token_expire_time_ms", b"token_expire_time_ms", "user", b"user", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,6 +386,7 @@ class Welcome(_message.Message):
     SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     RESUME_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
+    TOKEN_EXPIRE_TIME_MS_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     """The session's id."""
     user: _builtins.str
@@ -381,6 +401,10 @@ class Welcome(_message.Message):
     """What `resume` needs, a secret between this client and the system. Each `pong` brings a newer one."""
     resume_window_seconds: _builtins.int
     """How long the session is kept after its socket is lost, in seconds, for example `120`."""
+    token_expire_time_ms: _builtins.int
+    """When the token ends and the socket with it, in milliseconds since 1970 by the clock of `server_time_ms`. Before that
+    the client sends `renew_token`, or it connects again.
+    """
     @_builtins.property
     def limits(self) -> Global___Limits:
         """What this connection may do."""
@@ -396,10 +420,11 @@ class Welcome(_message.Message):
         server_time_ms: _builtins.int = ...,
         resume_token: _builtins.str = ...,
         resume_window_seconds: _builtins.int = ...,
+        token_expire_time_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "server_time_ms", b"server_time_ms", "session", b"session", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "server_time_ms", b"server_time_ms", "session", b"session", "token_expire_time_ms", b"token_expire_time_ms", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -541,6 +566,60 @@ class Unsubscribed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Unsubscribed: _TypeAlias = Unsubscribed  # noqa: Y015
+
+@_typing.final
+class RenewToken(_message.Message):
+    """Replaces the token of the socket, at any time after `hello` or `resume` was answered. Nothing else changes: calls in
+    flight are answered, and topics stay subscribed.
+
+    Fails with `UNAUTHENTICATED`, reason `INVALID_TOKEN` or `TOKEN_EXPIRED`, where the token is not good, and with
+    `PERMISSION_DENIED`, reason `ANOTHER_USER`, where it is not of the user and tenant of the session. The socket stays,
+    and the token that it had stays in force until it ends. A retry with the same token has the same result.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The new token. The socket ends with it, also where it ends earlier than the one before."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewToken: _TypeAlias = RenewToken  # noqa: Y015
+
+@_typing.final
+class TokenRenewed(_message.Message):
+    """Answers `renew_token`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
+    TOKEN_EXPIRE_TIME_MS_FIELD_NUMBER: _builtins.int
+    server_time_ms: _builtins.int
+    """The server's time, in milliseconds since 1970."""
+    token_expire_time_ms: _builtins.int
+    """As in `Welcome`, of the new token."""
+    def __init__(
+        self,
+        *,
+        server_time_ms: _builtins.int = ...,
+        token_expire_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_time_ms", b"server_time_ms", "token_expire_time_ms", b"token_expire_time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenRenewed: _TypeAlias = TokenRenewed  # noqa: Y015
 
 @_typing.final
 class Ping(_message.Message):

@@ -15,6 +15,9 @@ repeats. Durable pushes are numbered within the session by `seq`, from 1 without
 missed something and resumes. `ping.seq` acknowledges them, up to and with that number, and `pong.seq` is the last
 number given, so that a client that hears nothing more finds out, too. After a lost socket a client connects to any
 node and says `resume` instead of `hello`.
+
+A socket ends with its token, unless `renew_token` has brought a newer one before. After a close with 4500 and the reason
+`TOKEN_EXPIRED` the session goes on over a socket with a new token.
 """
 
 from collections import abc as _abc

@@ -1,0 +1,197 @@
+"""The public keys of an identity provider: a JSON Web Key Set (RFC 7517) from a URL or a file, kept fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import structlog
+from prometheus_client import Counter
+
+log = structlog.get_logger()
+FETCHES = Counter("plaudit_jwks_fetches", "Key sets of issuers fetched, by result.", ["issuer", "result"])
+MAX_BYTES = 256 * 1024
+MAX_KEYS = 100
+_MAX_KEY_ID = 256
+_MIN_RSA_BITS = 2048
+_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
+ALGORITHMS = frozenset({*_RSA, *_CURVES.values()})
+"""What may be signed with: none of them takes a secret, so that a public key is never one."""
+
+
+class CannotFetch(Exception):
+    """A key set cannot be had, or is none; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, and the algorithms that it is for."""
+
+    algorithms: frozenset[str]
+    key: Any
+
+
+def parse(document: bytes) -> dict[str, Key]:
+    """The keys of a set that are for signatures, by their ids ("" where one has none). Raises CannotFetch.
+
+    Others are left out: secrets, keys of unknown types, RSA keys below 2048 bits.
+    """
+    if len(document) > MAX_BYTES:
+        raise CannotFetch(f"the key set has more than {MAX_BYTES} bytes")
+    try:
+        listed = json.loads(document)["keys"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        listed = None
+    if not isinstance(listed, list) or len(listed) > MAX_KEYS:
+        raise CannotFetch(f"this is no JSON Web Key Set of at most {MAX_KEYS} keys")
+    found: dict[str, Key] = {}
+    for jwk in listed:
+        key_id = jwk.get("kid", "") if isinstance(jwk, dict) else None
+        if isinstance(key_id, str) and len(key_id) <= _MAX_KEY_ID and (key := _key(jwk)) is not None:
+            found.setdefault(key_id, key)
+    if not found:
+        raise CannotFetch("the key set has no public key for signatures")
+    return found
+
+
+def _key(jwk: dict[str, Any]) -> Key | None:
+    kind, curve = jwk.get("kty"), jwk.get("crv")
+    if kind == "RSA":
+        fitting: tuple[str, ...] = _RSA
+    elif kind in ("EC", "OKP") and isinstance(curve, str) and curve in _CURVES:
+        fitting = (_CURVES[curve],)
+    else:
+        return None
+    named = jwk.get("alg", fitting[0])
+    uses = jwk.get("key_ops", ["verify"])
+    if named not in fitting or jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
+        return None
+    # Never the private half, should somebody have published it.
+    public: dict[str, Any] = {name: jwk[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in jwk}
+    try:
+        key = jwt.PyJWK(public, named).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    if kind == "RSA" and key.key_size < _MIN_RSA_BITS:
+        return None
+    return Key(frozenset([named] if "alg" in jwk else fitting), key)
+
+
+class KeySet:
+    """The keys of one issuer. Those known stay in force while no newer ones can be had."""
+
+    def __init__(
+        self,
+        issuer: str,
+        load: Callable[[], Awaitable[bytes]],
+        *,
+        refresh_seconds: float,
+        retry_seconds: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`load` gets the document, or raises CannotFetch; it is called every `refresh_seconds`.
+
+        For a key that is not known it is called sooner, but not within `retry_seconds` of the time before.
+        """
+        self.keys: Mapping[str, Key] = {}
+        self.version = 0
+        """Grows when the keys change."""
+        self.failure = ""
+        """Why the last attempt failed; empty: it did not."""
+        self._issuer = issuer
+        self._load = load
+        self._refresh_seconds = refresh_seconds
+        self._retry_seconds = retry_seconds
+        self._monotonic = monotonic
+        self._document = b""
+        self._attempted = float("-inf")
+        self._fetching = False
+        self._wanted = asyncio.Event()
+        self._fetched = asyncio.Event()
+        self._runs = False
+
+    def may_fetch(self) -> bool:
+        """Whether `fetch` brings an answer that is not known yet."""
+        return self._runs and (self._fetching or self._monotonic() - self._attempted >= self._retry_seconds)
+
+    async def fetch(self) -> None:
+        """Returns when the attempt under way has ended, or one that begins now."""
+        fetched = self._fetched
+        if not self._fetching:
+            self._wanted.set()
+        await fetched.wait()
+
+    async def keep_fresh(self) -> None:
+        """Fetches the keys when they are old or one is missing; until cancelled."""
+        self._runs = True
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._refresh_seconds):
+                        await self._wanted.wait()
+                except TimeoutError:
+                    pass
+                await self.refresh()
+        finally:
+            self._runs = False
+            self._fetched.set()
+
+    async def refresh(self) -> None:
+        """Fetches the keys now; what fails is logged, and `failure` says it."""
+        self._wanted.clear()
+        self._fetching, self._attempted = True, self._monotonic()
+        try:
+            document = await self._load()
+            if document != self._document:
+                self.keys = parse(document)
+                self._document = document
+                self.version += 1
+                log.info("keys of an issuer have changed", issuer=self._issuer, keys=len(self.keys))
+            self.failure = ""
+            FETCHES.labels(self._issuer, "ok").inc()
+        except CannotFetch as error:
+            self.failure = str(error)
+            FETCHES.labels(self._issuer, "failed").inc()
+            log.warning("keys of an issuer cannot be fetched", issuer=self._issuer, reason=self.failure)
+        finally:
+            self._fetching = False
+            fetched, self._fetched = self._fetched, asyncio.Event()
+            fetched.set()
+
+
+async def load_file(path: Path) -> bytes:
+    """A document from a file. Raises CannotFetch."""
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+
+    try:
+        return await asyncio.to_thread(read)
+    except OSError as error:
+        raise CannotFetch(f"{path} cannot be read: {error.strerror}") from None
+
+
+async def load_url(http: aiohttp.ClientSession, url: str, seconds: float) -> bytes:
+    """A document from a URL, within so many seconds; it is not redirected. Raises CannotFetch."""
+    try:
+        async with asyncio.timeout(seconds), http.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                raise CannotFetch(f"{url} answers {response.status}")
+            document = b""
+            async for chunk in response.content.iter_chunked(16 * 1024):
+                document += chunk
+                if len(document) > MAX_BYTES:
+                    raise CannotFetch(f"{url} sends more than {MAX_BYTES} bytes")
+            return document
+    except TimeoutError:
+        raise CannotFetch(f"{url} has not answered within {seconds:g} s") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise CannotFetch(f"{url} cannot be fetched: {type(error).__name__}") from None
