@@ -3,13 +3,13 @@
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from plaudit_client import values
-from plaudit_client.connection import Connection
+from plaudit_client.connection import Connection, Token
 from plaudit_client.errors import PlauditError
 from plaudit_client.options import Options
 from plaudit_client.subscription import Subscription
@@ -21,7 +21,7 @@ CLIENT_NAME = "plaudit-python/0.1"
 @asynccontextmanager
 async def connect(
     url: str | Sequence[str],
-    token: str | Callable[[], str],
+    token: Token,
     *,
     device: str = "",
     timeout: float = 10.0,
@@ -30,7 +30,9 @@ async def connect(
     """A client whose session lasts as long as the block, over as many sockets as that takes.
 
     `url` is `ws://host:port` or `wss://…`, or several of them, tried in turn; without a path, `/ws/connect`. A callable
-    token is asked before each socket.
+    token, which may be asynchronous, is called before each socket and shortly before the token ends, so that the client
+    goes on; a text is good until it ends. What the callable raises ends the client where there was no session yet;
+    later it is called again, unless it raises PlauditError.
     A later login of the same `device` ends this client with ABORTED, reason `REPLACED`; without one the device is new.
     Raises PlauditError: UNAVAILABLE, reason `NOT_CONNECTED`, where the server cannot be reached within `timeout`
     seconds, or why it refuses.

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import random
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
@@ -22,20 +23,22 @@ from plaudit_client.values import OwnUpdate, Update, own
 U = TypeVar("U", Update, OwnUpdate)
 logger = logging.getLogger("plaudit_client")
 
+Token = str | Callable[[], str | Awaitable[str]]
+
 CLOSE_TIMEOUT = 1.0
 TARGETS_PER_CALL = 1_000
+_CLOSES = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED)
 
 
 class Connection:
     """Runs between `start` and `close`, on the loop it was made on."""
 
-    def __init__(
-        self, urls: Sequence[str], token: str | Callable[[], str], hello: Mapping[str, Any], options: Options
-    ) -> None:
+    def __init__(self, urls: Sequence[str], token: Token, hello: Mapping[str, Any], options: Options) -> None:
         self._urls = deque(urls)
         self._token = token
+        self._last_token = ""
         self._options = options
-        self._protocol = Protocol(hello, options, random.random)
+        self._protocol = Protocol(hello, options, random.random, can_renew=not isinstance(token, str))
         self._now = asyncio.get_running_loop().time
         self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._subscriptions: weakref.WeakSet[AnySubscription] = weakref.WeakSet()
@@ -49,7 +52,7 @@ class Connection:
         self._changed = asyncio.Event()
         self._talking = False
         self._loss = Loss(reason="no answer")
-        self._reloads: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.welcome = Welcome()
         self.verdict = ""
 
@@ -70,8 +73,8 @@ class Connection:
         self._perform(self._protocol.close())
         if self._timer is not None:
             self._timer.cancel()
-        for reload in self._reloads:
-            reload.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._task is not None:
             if self._talking:  # the ended protocol has hung up: let the goodbye go out
                 await asyncio.wait([self._task], timeout=2 * CLOSE_TIMEOUT)
@@ -130,6 +133,8 @@ class Connection:
                         subscription.refuse(topics, error)
                 case fx.Dial():
                     self._dial.set()
+                case fx.RenewToken():
+                    self._start(self._renew())
                 case fx.Hangup(code=code):
                     self._hangup_code = code
                     self._hangup.set()
@@ -140,7 +145,8 @@ class Connection:
                 case fx.Reload(targets=targets):
                     for subscription in list(self._subscriptions):
                         subscription.miss()
-                    self._start_reload(targets)
+                    for start in range(0, len(targets), TARGETS_PER_CALL):
+                        self._start(self._reload(targets[start : start + TARGETS_PER_CALL]))
                 case fx.Ended(error=error):
                     for subscription in list(self._subscriptions):
                         subscription.end(error)
@@ -148,11 +154,26 @@ class Connection:
                     self._dial.set()
         self._arm()
 
-    def _start_reload(self, targets: Sequence[str]) -> None:
-        for start in range(0, len(targets), TARGETS_PER_CALL):
-            task = asyncio.create_task(self._reload(targets[start : start + TARGETS_PER_CALL]))
-            self._reloads.add(task)
-            task.add_done_callback(self._reloads.discard)
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _renew(self) -> None:
+        try:
+            token = await self._new_token()
+        except Exception as error:
+            logger.warning("there is no new token: %r", error)
+            token = self._last_token
+        is_new, self._last_token = token != self._last_token, token
+        self._perform(self._protocol.renew(token if is_new else "", self._now()))
+
+    async def _new_token(self) -> str:
+        if isinstance(self._token, str):
+            return self._token
+        async with asyncio.timeout(self._options.dial_timeout):
+            token = self._token()
+            return await token if inspect.isawaitable(token) else token
 
     async def _reload(self, targets: Sequence[str]) -> None:
         fields = {"targets": targets}
@@ -193,18 +214,28 @@ class Connection:
                         self._urls.rotate(-1)
                     logger.info("socket lost: %s", self._loss)
                     self._perform(self._protocol.lost(self._loss, self._now()))
+        except PlauditError as error:  # the token callable says that there will be no other
+            self._perform(self._protocol.close(error))
         except Exception as error:  # a token callable that fails, or our own mistake: nobody may wait for ever
             logger.exception("the client failed")
             self._perform(self._protocol.close(PlauditError("INTERNAL", "CLIENT_FAILED", repr(error))))
 
     async def _one_socket(self, http: aiohttp.ClientSession) -> Loss:
-        token = self._token if isinstance(self._token, str) else self._token()
+        try:
+            self._last_token = await self._new_token()
+        except PlauditError:
+            raise
+        except Exception as error:
+            if not self.welcome.session:
+                raise
+            logger.warning("there is no new token: %r", error)
+            return Loss(reason="there is no new token")
         try:
             async with asyncio.timeout(self._options.dial_timeout):
                 socket = await http.ws_connect(
                     self._urls[0],
                     protocols=(SUBPROTOCOL,),
-                    headers={"Authorization": f"Bearer {token}"},
+                    headers={"Authorization": f"Bearer {self._last_token}"},
                     ssl=self._options.tls or True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
                 )
@@ -242,12 +273,14 @@ class Connection:
         return Loss(code=1006, reason="hung up" if self._hangup.is_set() else "the socket broke")
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> Loss:
-        async for message in socket:
+        while True:
+            message = await socket.receive()
+            if message.type in _CLOSES:
+                return Loss(code=socket.close_code or 1006, reason=message.extra or "")
             if message.type is not aiohttp.WSMsgType.TEXT:
                 self._hangup_code = 1003
                 return Loss(reason=f"not a text message: {message.type.name}")
             self._perform(self._protocol.received(message.data, self._now()))
-        return Loss(code=socket.close_code or 1006)
 
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:

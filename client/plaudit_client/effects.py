@@ -15,6 +15,11 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewToken:
+    """Get a new token, then call `renew`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Write a text message to the socket."""
 
@@ -89,4 +94,6 @@ class Ended:
     error: PlauditError | None
 
 
-Effect = Dial | Send | Hangup | Ready | Answered | Failed | Confirmed | TopicsRefused | Deliver | Reload | Ended
+Effect = (
+    Dial | RenewToken | Send | Hangup | Ready | Answered | Failed | Confirmed | TopicsRefused | Deliver | Reload | Ended
+)

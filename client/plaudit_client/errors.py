@@ -9,6 +9,10 @@ TERMINAL_CLOSES: dict[int, tuple[str, str]] = {
     4503: ("RESOURCE_EXHAUSTED", "LIMIT"),
     4504: ("ABORTED", "REPLACED"),
 }
+BAD_TOKEN = 4500
+EXPIRED = "TOKEN_EXPIRED"
+"""The reason of a close with 4500 after which a new token helps."""
+_TOKEN_REASONS = (EXPIRED, "TOKEN_REVOKED", "INVALID_TOKEN")
 TERMINAL_STATUSES: dict[int, tuple[str, str]] = {
     400: ("INVALID_ARGUMENT", "BAD_HANDSHAKE"),
     401: ("UNAUTHENTICATED", "BAD_TOKEN"),
@@ -46,6 +50,11 @@ class Loss:
     status: int = 0
     retry_after: float | None = None
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether the token has ended."""
+        return self.code == BAD_TOKEN and self.reason == EXPIRED
+
     def terminal(self) -> PlauditError | None:
         """The error that ends the client; None where connecting again can help."""
         if self.status:
@@ -53,5 +62,7 @@ class Loss:
             return PlauditError(*kind, self.reason or f"handshake refused with {self.status}") if kind else None
         if 4500 <= self.code <= 4999:
             kind = TERMINAL_CLOSES.get(self.code, ("FAILED_PRECONDITION", f"CLOSED_{self.code}"))
+            if self.code == BAD_TOKEN and self.reason in _TOKEN_REASONS:
+                kind = (kind[0], self.reason)
             return PlauditError(*kind, self.reason or f"closed with {self.code}")
         return None

@@ -27,6 +27,16 @@ class Welcome:
     topics: int = 0
     calls_in_flight: int = 0
     resume_token: str = ""
+    token_seconds: float = 0.0
+    """After so many seconds the token ends; 0: not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRenewed:
+    """Answers the frame `id`: the token ends after `seconds`."""
+
+    id: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ class Pushed:
     """The number of a durable push within the session; 0: it is not durable."""
 
 
-Frame = Welcome | Resumed | Pong | Answer | Refusal | Goaway | Pushed
+Frame = Welcome | Resumed | TokenRenewed | Pong | Answer | Refusal | Goaway | Pushed
 
 
 def encode_call(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int) -> str:
@@ -124,6 +134,8 @@ def decode(text: str) -> Frame | None:
             case "resumed":
                 reload = tuple(map(str, fields.get("reload") or ()))
                 return Resumed(_welcome(fields), str(fields["verdict"]), reload, int(fields.get("seq", 0)))
+            case "token_renewed":
+                return TokenRenewed(int(fields["id"]), _token_seconds(fields))
             case "goaway":
                 return Goaway(int(fields.get("reconnect_after_ms", 0)) / 1000)
             case _:
@@ -175,4 +187,11 @@ def _welcome(fields: Mapping[str, Any]) -> Welcome:
         topics=int(limits.get("topics", 0)),
         calls_in_flight=int(limits.get("calls_in_flight", 0)),
         resume_token=str(fields.get("resume_token", "")),
+        token_seconds=_token_seconds(fields),
     )
+
+
+def _token_seconds(fields: Mapping[str, Any]) -> float:
+    # Both by the server's clock: ours may be wrong.
+    left = int(fields.get("token_expire_time_ms") or 0) - int(fields.get("server_time_ms") or 0)
+    return max(left / 1000, 0.001) if fields.get("token_expire_time_ms") else 0.0

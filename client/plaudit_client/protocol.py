@@ -1,12 +1,12 @@
 """One client session over many sockets, without I/O: frames, losses and time in, effects out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, auto
 from typing import Any
 
+from plaudit_client import effects as fx
 from plaudit_client.calls import Call, Calls
 from plaudit_client.continuity import Continuity
-from plaudit_client.effects import Confirmed, Deliver, Dial, Effect, Ended, Hangup, Ready, Reload, Send, TopicsRefused
+from plaudit_client.effects import Effect
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import (
     Answer,
@@ -17,26 +17,17 @@ from plaudit_client.frames import (
     Pushed,
     Refusal,
     Resumed,
+    TokenRenewed,
     Welcome,
     decode,
     encode,
     encode_call,
 )
 from plaudit_client.options import Options, full_jitter
+from plaudit_client.phase import Phase
+from plaudit_client.renewal import Renewal
 from plaudit_client.topics import Topics
 from plaudit_client.values import OwnReactions, OwnUpdate
-
-
-class Phase(Enum):
-    """Where the session stands with its socket."""
-
-    WAITING = auto()  # for the time to dial
-    DIALLING = auto()
-    GREETING = auto()  # hello or resume is out
-    READY = auto()
-    HANGING_UP = auto()
-    ENDED = auto()
-
 
 GOING_AWAY = (1001, 1012, 1013, 4000)
 # Before there is a session, messages have at most 4 KiB.
@@ -47,7 +38,10 @@ MISSED = "something was missed"
 class Protocol:
     """Decides everything; `now` is seconds on a clock that never goes back, `random` is uniform over [0, 1)."""
 
-    def __init__(self, hello: Mapping[str, Any], options: Options, random: Callable[[], float]) -> None:
+    def __init__(
+        self, hello: Mapping[str, Any], options: Options, random: Callable[[], float], *, can_renew: bool = False
+    ) -> None:
+        """`can_renew`: the answer to `RenewToken` can be another token than the one before."""
         self._hello = hello
         self._options = options
         self._random = random
@@ -62,6 +56,7 @@ class Protocol:
         self._ping_at = self._heard_at = 0.0
         self._ask_again_at: float | None = None
         self._continuity = Continuity()
+        self._renewal = Renewal(random, can_renew)
         self._is_moving = False  # the node has said goaway
         self.error: PlauditError | None = None
 
@@ -73,7 +68,7 @@ class Protocol:
     def start(self) -> list[Effect]:
         """Begins."""
         self._phase = Phase.DIALLING
-        return [Dial()]
+        return [fx.Dial()]
 
     def opened(self, now: float) -> list[Effect]:
         """The socket is open."""
@@ -84,9 +79,9 @@ class Protocol:
         self._is_moving = False
         self._continuity.answered()
         if not self._continuity.token:
-            return [Send(encode("hello", self._next_id(), self._hello))]
+            return [fx.Send(encode("hello", self._next_id(), self._hello))]
         asked = self._continuity.ask(self._welcome.session, self._topics.positions(RESUME_BYTES))
-        return [Send(encode("resume", self._next_id(), {**self._hello, **asked}))]
+        return [fx.Send(encode("resume", self._next_id(), {**self._hello, **asked}))]
 
     def received(self, text: str, now: float) -> list[Effect]:
         """A text message has come."""
@@ -106,7 +101,10 @@ class Protocol:
         if self._phase is Phase.ENDED:
             return []
         if (error := loss.terminal()) is not None:
-            return self._end(error)
+            was_ready = self._phase in (Phase.READY, Phase.HANGING_UP)
+            if not (loss.has_expired and self._renewal.may_dial_again(was_ready)):
+                return self._end(error)
+        self._renewal.lost()
         wait = full_jitter(self._options, self._attempt, self._random)
         self._attempt += 1
         self._phase = Phase.WAITING
@@ -134,7 +132,10 @@ class Protocol:
                 return [*effects, *self._hang_up(4002, "no pong")]
             if now >= self._ping_at:
                 self._ping_at = now + self._welcome.heartbeat
-                effects.append(Send(encode("ping", self._next_id(), {"seq": self._continuity.seq})))
+                effects.append(fx.Send(encode("ping", self._next_id(), {"seq": self._continuity.seq})))
+            if self._renewal.due is not None and now >= self._renewal.due:
+                self._renewal.asked()
+                effects.append(fx.RenewToken())
             if self._ask_again_at is not None and now >= self._ask_again_at:
                 self._ask_again_at = None
                 effects += self._ask_topics()
@@ -145,7 +146,7 @@ class Protocol:
         """When `tick` is due next, at the latest."""
         times = [self._calls.wakeup(), self._phase_ends, self._ask_again_at]
         if self._phase is Phase.READY:
-            times += [self._ping_at, self._heard_at + 2 * self._welcome.heartbeat]
+            times += [self._ping_at, self._heard_at + 2 * self._welcome.heartbeat, self._renewal.due]
         return min((time for time in times if time is not None), default=None)
 
     def call(
@@ -174,12 +175,23 @@ class Protocol:
         told = self._topics.unwant(topics)
         if not told or self._phase is not Phase.READY:
             return []
-        return [Send(encode("unsubscribe", self._next_id(), {"topics": list(told)}))]
+        return [fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(told)}))]
 
     def known(self, topics: Sequence[str]) -> list[Effect]:
         """What is known already of topics, for a further subscription."""
         confirmed = self._topics.are_confirmed(topics)
-        return [Confirmed(confirmed), *(Deliver(update) for update in self._topics.latest(topics))]
+        return [fx.Confirmed(confirmed), *(fx.Deliver(update) for update in self._topics.latest(topics))]
+
+    def renew(self, token: str, now: float) -> list[Effect]:
+        """There is a new token; empty: there is none yet."""
+        if self._phase is not Phase.READY:
+            return []
+        if not token:
+            self._renewal.failed(now)
+            return []
+        frame_id = self._next_id()
+        self._renewal.sent(frame_id)
+        return [fx.Send(encode("renew_token", frame_id, {"token": token}))]
 
     def close(self, error: PlauditError | None = None) -> list[Effect]:
         """Ends at our wish, or because we cannot go on."""
@@ -202,33 +214,34 @@ class Protocol:
             return []
         verdict = "reset" if self._welcome.session else ""
         self._begin(frame, 0, now)
-        return [Ready(frame, verdict), *self._ask_topics(), *self._reload(verdict != ""), *self._calls.flush()]
+        return [fx.Ready(frame, verdict), *self._ask_topics(), *self._reload(verdict != ""), *self._calls.flush()]
 
     def _begin(self, welcome: Welcome, seq: int, now: float) -> None:
         self._phase, self._phase_ends, self._welcome = Phase.READY, None, welcome
         self._continuity.token, self._continuity.seq = welcome.resume_token, seq
         self._ping_at = now + welcome.heartbeat
+        self._renewal.begins(welcome.token_seconds, now)
         self._calls.in_flight = welcome.calls_in_flight or self._options.max_calls
 
     def _resumed(self, frame: Resumed, now: float) -> list[Effect]:
         asked = self._continuity.answered()
         self._begin(frame.welcome, frame.seq, now)
-        effects: list[Effect] = [Ready(frame.welcome, frame.verdict)]
+        effects: list[Effect] = [fx.Ready(frame.welcome, frame.verdict)]
         if frame.verdict != "reset":
-            effects.append(Confirmed(self._topics.resumed(asked)))
+            effects.append(fx.Confirmed(self._topics.resumed(asked)))
             if unwanted := self._topics.unwanted(asked):
-                effects.append(Send(encode("unsubscribe", self._next_id(), {"topics": list(unwanted)})))
+                effects.append(fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(unwanted)})))
         effects += self._ask_topics()
         effects += self._reload(frame.verdict == "reset" or bool(frame.reload))
         return [*effects, *self._calls.flush()]
 
     def _reload(self, missed: bool) -> list[Effect]:
-        return [Reload(self._topics.own_targets())] if missed and self._topics.own_topics() else []
+        return [fx.Reload(self._topics.own_targets())] if missed and self._topics.own_topics() else []
 
     def reloaded(self, held: Sequence[OwnReactions]) -> list[Effect]:
         """What we hold on targets was loaded."""
         return [
-            Deliver(update)
+            fx.Deliver(update)
             for topic in self._topics.own_topics()
             for one in held
             if self._topics.accept(update := OwnUpdate(topic, one.target, one.version, held=frozenset(one.emojis)))
@@ -239,14 +252,18 @@ class Protocol:
             case Answer(id=frame_id, fields=fields):
                 self._attempt = 0  # this server works
                 if self._topics.is_asking(frame_id):
-                    return [Confirmed(self._topics.confirmed(frame_id))]
+                    return [fx.Confirmed(self._topics.confirmed(frame_id))]
                 return [*self._calls.answered(frame_id, fields), *self._calls.flush()]
             case Refusal(id=frame_id, error=error):
                 if self._topics.is_asking(frame_id):
                     return self._topics_refused(frame_id, error, now)
+                if self._renewal.is_answer(frame_id):
+                    return self.renew("", now)
                 return [*self._calls.refused(frame_id, error, now), *self._calls.flush()]
+            case TokenRenewed(id=frame_id, seconds=seconds) if self._renewal.is_answer(frame_id):
+                self._renewal.begins(seconds, now)
             case Pushed(update=update, seq=seq):
-                delivered: list[Effect] = [Deliver(update)] if self._topics.accept(update) else []
+                delivered: list[Effect] = [fx.Deliver(update)] if self._topics.accept(update) else []
                 return [*delivered, *([] if self._continuity.count(seq) else self._hang_up(4000, MISSED))]
             case Pong(seq=seq, resume_token=token):
                 self._attempt = 0
@@ -265,24 +282,24 @@ class Protocol:
             wait = full_jitter(self._options, 4, self._random) if error.retry_after is None else error.retry_after
             self._ask_again_at = now + wait
             return []
-        return [TopicsRefused(topics, error)]
+        return [fx.TopicsRefused(topics, error)]
 
     def _ask_topics(self) -> list[Effect]:
         effects: list[Effect] = []
         for topics in self._topics.to_ask():
             frame_id = self._next_id()
             self._topics.asked(frame_id, topics)
-            effects.append(Send(encode("subscribe", frame_id, {"topics": list(topics)})))
+            effects.append(fx.Send(encode("subscribe", frame_id, {"topics": list(topics)})))
         return effects
 
     def _hang_up(self, code: int, reason: str) -> list[Effect]:
         self._phase, self._phase_ends = Phase.HANGING_UP, None
-        return [Hangup(code, reason)]
+        return [fx.Hangup(code, reason)]
 
     def _end(self, error: PlauditError | None) -> list[Effect]:
         self._phase, self._phase_ends, self.error = Phase.ENDED, None, error
         failure = error or PlauditError("CANCELLED", "CLOSED", "the client was closed")
-        return [*self._calls.fail_all(failure), Hangup(1000, "goodbye"), Ended(error)]
+        return [*self._calls.fail_all(failure), fx.Hangup(1000, "goodbye"), fx.Ended(error)]
 
     def _check_open(self) -> None:
         if self._phase is Phase.ENDED:

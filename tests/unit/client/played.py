@@ -24,9 +24,11 @@ WELCOME = {
 class Played:
     """Feeds the protocol and keeps the effects; `random` is always 1, so waits are as long as they can be."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, can_renew: bool = False, **options: Any) -> None:
         self.now = 1000.0
-        self.protocol = Protocol({"device": "d", "client": "test"}, Options(**options), lambda: 1.0)
+        self.protocol = Protocol(
+            {"device": "d", "client": "test"}, Options(**options), lambda: 1.0, can_renew=can_renew
+        )
         self.effects: list[fx.Effect] = []
 
     def take(self, kind: type[E]) -> list[E]:

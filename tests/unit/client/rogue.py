@@ -38,11 +38,13 @@ class Peer:
     async def say_bytes(self, data: bytes) -> None:
         await self._socket.send_bytes(data)
 
-    async def greet(self, **limits: int) -> dict[str, Any]:
+    async def greet(self, token_seconds: float = 0.0, **limits: int) -> dict[str, Any]:
         """Answers `hello`; or `resume`, with a verdict that leaves the client to do everything anew."""
         hello = await self.hear()
         assert hello["type"] in ("hello", "resume"), hello
         welcome = {**WELCOME, "limits": {**WELCOME["limits"], **limits}}  # type: ignore[dict-item]
+        if token_seconds:
+            welcome["token_expire_time_ms"] = str(int(WELCOME["server_time_ms"]) + round(token_seconds * 1000))  # type: ignore[call-overload]
         if hello["type"] == "hello":
             await self.say("welcome", id=hello["id"], **welcome)
         else:
@@ -52,8 +54,8 @@ class Peer:
     async def ack(self, frame: dict[str, Any], on: bool = True, version: int = 1) -> None:
         await self.say("ack", id=frame["id"], on=on, version=str(version), reactions=COUNTED if on else [])
 
-    async def close(self, code: int = 1000) -> None:
-        await self._socket.close(code=code, message=b"as told")
+    async def close(self, code: int = 1000, reason: str = "as told") -> None:
+        await self._socket.close(code=code, message=reason.encode())
 
     def drop(self) -> None:
         """Cuts the connection without a word."""

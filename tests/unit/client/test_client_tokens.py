@@ -1,0 +1,197 @@
+"""A client goes on when its token ends: it renews before, or connects again with another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from plaudit_client import Options, PlauditError, connect
+from plaudit_client import effects as fx
+from tests.unit.client.played import Played
+from tests.unit.client.rogue import Peer, rogue
+
+FAST = Options(backoff_floor=0.01, backoff_ceiling=0.05, dial_timeout=1)
+EXPIRED = "TOKEN_EXPIRED"
+
+
+def ready(seconds: float, **options: Any) -> Played:
+    """Connected with a token that ends after so many seconds."""
+    played = Played(can_renew=True, **options).start().open()
+    played.welcome(server_time_ms="5000", token_expire_time_ms=str(5000 + round(seconds * 1000)))
+    played.effects.clear()
+    return played
+
+
+def renewed(played: Played, seconds: float) -> Played:
+    [frame] = played.sent("renew_token")
+    times = {"server_time_ms": "9000", "token_expire_time_ms": str(9000 + round(seconds * 1000))}
+    return played.hear("token_renewed", id=frame["id"], **times)
+
+
+def offer(played: Played, token: str) -> Played:
+    played.effects += played.protocol.renew(token, played.now)
+    return played
+
+
+@pytest.mark.parametrize(("seconds", "asked_after"), [(4.0, 3.5), (80.0, 70.0), (3600.0, 3570.0)])
+def test_a_new_token_is_asked_for_shortly_before_the_old_one_ends(seconds: float, asked_after: float) -> None:
+    # A client that hears nothing for a minute hangs up, hence the heartbeat.
+    played = Played(can_renew=True).start().open()
+    played.welcome(
+        server_time_ms="5000", token_expire_time_ms=str(5000 + round(seconds * 1000)), heartbeat_seconds=36000
+    )
+    assert played.run_until(fx.RenewToken) == pytest.approx(asked_after)
+
+
+def test_the_next_one_is_asked_for_by_the_end_of_the_new_token() -> None:
+    played = ready(4.0)
+    played.run_until(fx.RenewToken)
+    renewed(offer(played, "two"), 8.0)
+    assert played.run_until(fx.RenewToken) == pytest.approx(7.0)
+
+
+def test_where_there_is_no_new_token_yet_it_is_asked_for_again_before_the_old_one_ends() -> None:
+    played = ready(8.0)
+    assert played.run_until(fx.RenewToken) == pytest.approx(7.0)
+    assert offer(played, "").run_until(fx.RenewToken) == pytest.approx(0.5)
+    [frame] = offer(played, "bad").sent("renew_token")
+    played.hear("error", id=frame["id"], code="UNAUTHENTICATED", reason="INVALID_TOKEN", message="no")
+    assert played.run_until(fx.RenewToken) == pytest.approx(0.25)
+    assert played.take(fx.Ended) == []
+
+
+def test_a_server_that_says_nothing_about_the_end_is_not_asked() -> None:
+    played = Played(can_renew=True).ready().wait(59)
+    assert played.take(fx.RenewToken) == []
+
+
+def test_a_token_that_is_a_text_is_never_renewed() -> None:
+    played = Played().start().open().welcome(server_time_ms="5000", token_expire_time_ms="9000")
+    assert played.wait(10).take(fx.RenewToken) == []
+
+
+def test_after_the_end_of_a_token_the_client_connects_again_and_sends_its_calls() -> None:
+    played = ready(4.0)
+    asked = played.call(op_id="a")
+    played.sent()
+    played.lose(4500, reason=EXPIRED)
+    assert played.take(fx.Ended) == []
+    played.again()
+    assert [frame["id"] for frame in played.sent("toggle_reaction")] == [asked]
+
+
+def test_a_token_that_has_expired_before_it_was_in_force_is_replaced_once() -> None:
+    played = Played(can_renew=True).start().open().lose(4500, reason=EXPIRED)
+    assert played.take(fx.Ended) == []
+    played.run_until(fx.Dial)
+    [ended] = played.open().lose(4500, reason=EXPIRED).take(fx.Ended)
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason) == ("UNAUTHENTICATED", EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("can_renew", "reason", "said"),
+    [
+        (False, EXPIRED, EXPIRED),
+        (True, "TOKEN_REVOKED", "TOKEN_REVOKED"),
+        (True, "INVALID_TOKEN", "INVALID_TOKEN"),
+        (True, "", "BAD_TOKEN"),
+    ],
+)
+def test_every_other_end_of_a_token_is_final(can_renew: bool, reason: str, said: str) -> None:
+    played = Played(can_renew=can_renew).ready().lose(4500, reason=reason)
+    [ended] = played.take(fx.Ended)
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason) == ("UNAUTHENTICATED", said)
+
+
+def tokens(*given: str | Exception) -> Callable[[], str]:
+    left: Iterator[str | Exception] = iter(given)
+
+    def next_one() -> str:
+        one = next(left)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    return next_one
+
+
+async def test_a_client_renews_on_the_open_socket_with_what_its_callable_gives() -> None:
+    heard: list[str] = []
+    both = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.greet(token_seconds=0.4)
+        while len(heard) < 2:
+            frame = await peer.hear("renew_token")
+            heard.append(frame["token"])
+            await peer.say("token_renewed", id=frame["id"], server_time_ms="1000", token_expire_time_ms="1400")
+        both.set()
+        await peer.ack(await peer.hear("toggle_reaction"))
+
+    given = iter(["one", "two", "three"])
+
+    async def fresh() -> str:
+        return next(given, "four")
+
+    async with rogue(script) as server, connect(server.url, fresh, options=FAST) as client:
+        await asyncio.wait_for(both.wait(), 5)
+        assert (await client.toggle("messages/1", "👍")).on
+    assert heard == ["two", "three"]
+    assert len(server.requests) == 1
+
+
+async def test_an_expired_token_loses_no_call() -> None:
+    async def expire(peer: Peer) -> None:
+        await peer.greet()
+        await peer.hear("toggle_reaction")
+        await peer.close(4500, EXPIRED)
+
+    async def answer(peer: Peer) -> None:
+        await peer.greet()
+        await peer.ack(await peer.hear("toggle_reaction"), version=7)
+        await peer.stay()
+
+    async with (
+        rogue(expire, answer) as server,
+        connect(server.url, tokens("one", "two"), options=FAST) as client,
+    ):
+        assert (await client.toggle("messages/1", "👍")).version == 7
+    assert [request.headers["Authorization"] for request in server.requests] == ["Bearer one", "Bearer two"]
+
+
+async def test_a_callable_that_fails_later_is_called_again_and_one_that_says_so_ends_the_client() -> None:
+    async def expire(peer: Peer) -> None:
+        await peer.greet()
+        await peer.close(4500, EXPIRED)
+
+    async def answer(peer: Peer) -> None:
+        await peer.greet()
+        await peer.ack(await peer.hear("toggle_reaction"))
+        await peer.close(4500, EXPIRED)
+
+    final = PlauditError("UNAUTHENTICATED", "LOGGED_OUT", "there is no session any more")
+    source = tokens("one", RuntimeError("the vault is closed"), OSError("still"), "two", final)
+    async with (
+        rogue(expire, answer) as server,
+        asyncio.timeout(10),
+        connect(server.url, source, options=FAST) as client,
+    ):
+        assert (await client.toggle("messages/1", "👍")).on
+        with pytest.raises(PlauditError, match="LOGGED_OUT"):
+            await client.toggle("messages/1", "👍")
+
+
+async def test_a_text_ends_the_client_with_its_time() -> None:
+    async def expire(peer: Peer) -> None:
+        await peer.greet()
+        await peer.hear("toggle_reaction")
+        await peer.close(4500, EXPIRED)
+
+    async with rogue(expire) as server, connect(server.url, "one", options=FAST) as client:
+        with pytest.raises(PlauditError, match=EXPIRED):
+            await client.toggle("messages/1", "👍")
