@@ -87,7 +87,7 @@ def close_codes(comments: Comments) -> Sequence[tuple[int, str, str]]:
 
 def _of_session(comments: Comments) -> Iterator[FrameType]:
     answers = {"hello": "welcome", "resume": "resumed", "ping": "pong"}
-    answers |= {"subscribe": "subscribed", "unsubscribe": "unsubscribed"}
+    answers |= {"subscribe": "subscribed", "unsubscribe": "unsubscribed", "renew_token": "token_renewed"}
     for field in frames_pb2.ClientFrame.DESCRIPTOR.oneofs_by_name["body"].fields:
         message = field.message_type
         assert message is not None

@@ -581,7 +581,9 @@ class RenewToken(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The new token. The socket ends with it, also where it ends earlier than the one before."""
+    """The new token, for example `eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2ln`. The socket ends with it, also where it
+    ends earlier than the one before.
+    """
     def __init__(
         self,
         *,
