@@ -67,7 +67,7 @@ async def opened(
     the store has another number of shards.
     """
     clock = clock or SystemClock()
-    emoji.forms()
+    emoji.forms(), emoji.names()
     limit = _rate_limit(config, clock, engines)
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = engines.log.partitions(LEDGER)

@@ -51,7 +51,7 @@ def one_emoji(text: str) -> str:
     """The canonical form of an emoji or of the name of one; raises InvalidEmoji."""
     found = canonical(text)
     if found is None:
-        raise InvalidEmoji("that is not one emoji, nor the name of a reaction", field="emoji")
+        raise InvalidEmoji("give one emoji, such as 👍, or its name, such as thumbsup or :tada:", field="emoji")
     return found
 
 

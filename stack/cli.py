@@ -91,7 +91,7 @@ def mint(
 @app.command()
 def react(
     target: Target,
-    emoji: Annotated[str, typer.Argument(help="An emoji, or like, love, haha, wow, sad, angry.")],
+    emoji: Annotated[str, typer.Argument(help="An emoji, or a name of one: like, thumbsup, :tada:.")],
     user: Annotated[str, typer.Option(help="Who reacts.")] = "demo",
     config: ConfigFile = None,
     json_: Json = False,

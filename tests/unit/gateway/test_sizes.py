@@ -12,7 +12,7 @@ from gateway.config import Config
 from gateway.limits import SocketLimits
 from gateway.sizes import OTHER_FIELDS, fitted, largest_body, largest_frame, largest_json, largest_line, most_parameters
 from gateway.tables import Route, read_tables
-from kit.server import ServerLimits
+from kit.serverlimits import ServerLimits
 from kit.target import COLLECTIONS
 from plaudit.gateway.v1 import frames_pb2
 from stack.envoy.model import Limits

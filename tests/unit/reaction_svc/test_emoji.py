@@ -6,14 +6,34 @@ import unicodedata
 
 import pytest
 
-from reaction_svc.emoji import ALIASES, canonical, forms
+from reaction_svc.emoji import ALIASES, canonical, forms, names
 
 
-def test_every_recommended_form_has_a_key_and_every_emoji_one_key_only() -> None:
-    written = {form: key for form, key in forms().items() if form not in ALIASES}
-    assert len(written) == 5_235
-    assert len(set(written.values())) == 3_963
-    assert all(key == form.replace("\ufe0f", "") for form, key in written.items())
+def test_every_recommended_emoji_is_its_own_key() -> None:
+    emojis = {form: key for form, key in forms().items() if form not in ALIASES}
+    assert len(emojis) == 3_963
+    assert all(key == form and "\ufe0f" not in key for form, key in emojis.items())
+
+
+def test_every_name_is_one_emoji_with_colons_and_fits_the_contract() -> None:
+    assert len(names()) > 2_900
+    for name, emoji in names().items():
+        assert canonical(f":{name}:") == emoji
+        assert canonical(emoji) == emoji
+        assert len(f":{name}:".encode()) <= 64
+
+
+@pytest.mark.parametrize(
+    ("text", "emoji"),
+    [
+        (":+1:", "👍"), ("+1", "👍"), ("-1", "👎"), ("thumbsup", "👍"), (":thumbsup:", "👍"), (":ThumbsUp:", "👍"),
+        ("thumbs_up", "👍"), ("tada", "🎉"), (":heart:", "❤"), (":100:", "💯"), (":x:", "❌"), (":cat:", "🐱"),
+        (":turkey:", "🦃"), (":japan:", "🗾"), (":jp:", "🇯🇵"), (":piñata:", "🪅"), ("LIKE", "👍"), (":like:", "👍"),
+        ("angry", "😡"), (":angry:", "😡"),
+    ],
+)  # fmt: skip
+def test_a_name_stands_for_its_emoji(text: str, emoji: str) -> None:
+    assert canonical(text) == emoji
 
 
 def test_the_key_is_itself_a_form_or_opens_from_one() -> None:
@@ -38,6 +58,13 @@ def test_an_emoji_that_needs_no_variation_selector_may_carry_one(emoji: str) -> 
     assert canonical(f"{emoji}\ufe0f") == canonical(emoji) == emoji
 
 
+@pytest.mark.parametrize("selector", ["\ufe0f", "\ufe0e", "\ufe0f\ufe0f", "\ufe0e\ufe0f"])
+@pytest.mark.parametrize("emoji", ["👍", "❤", "☺", "1\u20e3", "👩\u200d❤\u200d👨", "🇺🇦"])
+def test_how_a_character_is_drawn_does_not_make_another_emoji_of_it(emoji: str, selector: str) -> None:
+    for at in range(len(emoji) + 1):
+        assert canonical(emoji[:at] + selector + emoji[at:]) == emoji
+
+
 def test_skin_tones_and_flags_are_emoji_of_their_own() -> None:
     assert canonical("👍🏽") == "👍🏽" != canonical("👍")
     assert canonical("🇺🇦") == "🇺🇦"
@@ -58,11 +85,8 @@ def test_skin_tones_and_flags_are_emoji_of_their_own() -> None:
         "🦰",  # red hair alone
         "\u200d",
         "\ufe0f",
-        "👍\ufe0f\ufe0f",
-        "\ufe0f👍",
         "like\ufe0f",
         "1\ufe0f",
-        "👍\ufe0e",
         "👩\u200d",
         "\u200d👩",
         "👩\u200d\u200d❤\u200d👨",
@@ -72,9 +96,17 @@ def test_skin_tones_and_flags_are_emoji_of_their_own() -> None:
         "🏴\U000e0067\U000e0062",
         "\u20e3",
         "a\u20e3",
-        "LIKE",
         "like ",
-        ":like:",
+        ":like",
+        "like:",
+        ":like::love:",
+        "::",
+        ":nothing_has_this_name:",
+        "100",
+        "a",
+        ":a\ufe0f:",
+        "thumbsup\ufe0f",
+        "thumbs up",
         "👍\0",
         "👍\u0301",
     ],

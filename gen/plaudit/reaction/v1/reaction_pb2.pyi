@@ -63,7 +63,9 @@ class Change(_message.Message):
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """An emoji in any of its forms, for example `👍`, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
+    """An emoji in any of its forms, for example `👍`, or a name of one: `like`, `love`, `haha`, `wow`, `sad`, `angry`, or those
+    of chats and of CLDR, such as `thumbsup` and `:tada:`. Answers have the emoji itself, without variation selectors.
+    """
     action: Global___Action.ValueType
     """What to do."""
     op_id: _builtins.str

@@ -32,7 +32,9 @@ class ToggleReactionRequest(_message.Message):
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """An emoji in any of its forms, for example `👍`, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
+    """An emoji in any of its forms, for example `👍`, or a name of one: `like`, `love`, `haha`, `wow`, `sad`, `angry`, or those
+    of chats and of CLDR, such as `thumbsup` and `:tada:`. Answers have the emoji itself, without variation selectors.
+    """
     op_id: _builtins.str
     """Identifies the tap across retries; best a UUIDv7. Empty: the tap cannot be retried safely."""
     def __init__(
@@ -95,7 +97,9 @@ class SetReactionRequest(_message.Message):
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
-    """An emoji in any of its forms, for example `👍`, or one of the names `like`, `love`, `haha`, `wow`, `sad`, `angry`."""
+    """An emoji in any of its forms, for example `👍`, or a name of one: `like`, `love`, `haha`, `wow`, `sad`, `angry`, or those
+    of chats and of CLDR, such as `thumbsup` and `:tada:`. Answers have the emoji itself, without variation selectors.
+    """
     on: _builtins.bool
     """Whether the caller is to hold the reaction."""
     op_id: _builtins.str
