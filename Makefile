@@ -55,8 +55,9 @@ soak: $(VENV)/dev ## load a shard on three Cassandra nodes for long, and see wha
 simulate: $(VENV)/dev ## try the ledger under random faults in virtual time; ARGS="--seeds 100000"
 	$(BIN)/python -m tests.simulation $(ARGS)
 
-gen: $(VENV)/dev ## write gen/ from proto/
+gen: $(VENV)/dev ## write gen/ from proto/, and docs/settings.md from the settings
 	$(BIN)/python proto/generate.py
+	$(BIN)/python -m stack.settingspage
 
 check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make fix`
 	$(BIN)/ruff check .
@@ -64,6 +65,7 @@ check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/check.py --against $(BREAKING_AGAINST)
+	$(BIN)/python -m stack.settingspage --check
 
 packages: $(VENV)/dev ## build plaudit-proto, plaudit-client and the server into dist/, each as sdist and wheel
 	for project in $(PROJECTS); do $(BIN)/python -m build --no-isolation --outdir $(DIST) $$project || exit 1; done
@@ -76,6 +78,7 @@ fix: $(VENV)/dev ## mend what can be mended without thought
 	$(BIN)/ruff format .
 	$(BIN)/buf format --write proto
 	$(BIN)/python proto/generate.py
+	$(BIN)/python -m stack.settingspage
 
 bench: $(VENV)/bench ## measure, against references in the same run
 	$(BIN)/python -m bench $(ARGS)

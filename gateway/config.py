@@ -10,7 +10,7 @@ from gateway.limits import SocketLimits
 
 
 class SessionLimits(BaseModel):
-    """What one connection may do."""
+    """What one connection may do. Times are seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,8 +50,10 @@ class ResumeLimits(BaseModel):
 
     window: float = Field(default=120.0, ge=0, description="A session whose socket is lost is kept for so long.")
     pushes: int = Field(default=256, ge=1, description="Durable pushes kept for one session until acknowledged.")
-    bytes: int = Field(default=256 * 1024, ge=1, description="Their size; above either the oldest go: `partial`.")
-    total_bytes: int = Field(default=64 << 20, ge=1, description="The size of all that the node keeps.")
+    bytes: int = Field(
+        default=256 * 1024, ge=1, description="Their size in bytes; above either the oldest go: `partial`."
+    )
+    total_bytes: int = Field(default=64 << 20, ge=1, description="The size of all that the node keeps, in bytes.")
     sessions: int = Field(
         default=16_384, ge=0, description="Sessions without a socket; above, those left first are forgotten: `reset`."
     )
@@ -120,7 +122,9 @@ class Config(BaseModel):
 
     metrics: bool = Field(default=True, description="Whether `GET /metrics` is answered to clients, too.")
     body: int = Field(
-        default=1 << 20, ge=1, description="Largest body of an HTTP request; never less than the contracts need."
+        default=1 << 20,
+        ge=1,
+        description="Largest body of an HTTP request, in bytes; never less than the contracts need.",
     )
     body_timeout: float = Field(default=10.0, gt=0, description="How long a body may take to come; then 408.")
     web: Path | None = Field(default=None, description="Folder of the pages served at `/`; None: no pages.")

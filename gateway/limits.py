@@ -17,7 +17,9 @@ class Rate:
     """So many a second over time, `burst` of them at once."""
 
     per_second: float
+    """Over time."""
     burst: int
+    """At once."""
 
     def spend(self, due: float, now: float) -> float | None:
         """Takes one. `due` is what the last call returned (0 at first); None means that nothing is left.
@@ -48,11 +50,11 @@ class SocketLimits:
     """A request head must be complete this long after the connection, or it gets 408."""
 
     first_message: int = 4 * 1024
-    """The largest message before `Socket.raise_limit`; refused with 1009 from its declared length.
+    """The largest message before hello, in bytes; refused with 1009 from its declared length.
 
     A gateway raises this and the next to the largest frames of the contracts."""
     message: int = 64 * 1024
-    """The largest message after `Socket.raise_limit`."""
+    """The largest message after hello, in bytes."""
     pings: Rate = Rate(per_second=10, burst=100)
     """Pings and pongs of one socket; above it the socket is closed with 4503."""
     fragments: Rate = Rate(per_second=1_000, burst=4_000)
@@ -70,8 +72,8 @@ class SocketLimits:
     """Connections the kernel completes while we are busy."""
 
     read_buffer: int = 2048
-    """What each WebSocket holds for reading while idle; it grows with the messages it meets."""
+    """Bytes that each WebSocket holds for reading while idle; it grows with the messages it meets."""
     receive_buffer: int = 64 * 1024
-    """SO_RCVBUF of a WebSocket: bounds what a fast sender can make us read, and hold, at once."""
+    """SO_RCVBUF of a WebSocket, in bytes: bounds what a fast sender can make us read, and hold, at once."""
     send_buffer: int = 128 * 1024
-    """SO_SNDBUF of a WebSocket: what the kernel holds, some megabytes otherwise, for a peer that does not read."""
+    """SO_SNDBUF of a WebSocket, in bytes: what the kernel holds for a peer that does not read, otherwise some MB."""

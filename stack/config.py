@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -26,8 +27,9 @@ from kit.serverlimits import ServerSettings
 from kit.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
+from stack.settings import PREFIX as PREFIX
+from stack.settings import settings_of_class
 
-PREFIX = "PLAUDIT_"
 # The settings file itself; where `python -m engines` keeps what it downloads.
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
 # The scheme of the URL that each of these settings takes.
@@ -148,21 +150,41 @@ def _check_address(value: str) -> None:
 
 def load(file: Path | None = None) -> Settings:
     """The settings of this process; raises BadSettings. Variables win over the file, the file over the defaults."""
-    values: dict[str, Any] = {}
-    chosen = file or (Path(found) if (found := os.environ.get(f"{PREFIX}CONFIG")) else None)
-    if chosen is not None:
-        try:
-            values = tomllib.loads(chosen.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadSettings(f"cannot read the settings file {chosen}: {error}") from None
-    for name, text in sorted(os.environ.items()):
-        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
-            _place(values, name, text)
+    values = of_file(settings_file(file))
+    for name, text in variables().items():
+        _place(values, name, text)
     return _checked(values)
 
 
+def settings_file(file: Path | None = None) -> Path | None:
+    """The file of settings: the one given, or that of `PLAUDIT_CONFIG`."""
+    return file or (Path(found) if (found := os.environ.get(f"{PREFIX}CONFIG")) else None)
+
+
+def of_file(file: Path | None) -> dict[str, Any]:
+    """What a file says; raises BadSettings."""
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"cannot read the settings file {file}: {error}") from None
+
+
+def variables() -> dict[str, str]:
+    """The variables that are settings."""
+    return {
+        name: text for name, text in sorted(os.environ.items()) if name.startswith(PREFIX) and name not in _NOT_SETTINGS
+    }
+
+
+def path_of(variable: str) -> tuple[str, ...]:
+    """Which setting a variable is, group by group."""
+    return tuple(variable[len(PREFIX) :].lower().split("__"))
+
+
 def _place(values: dict[str, Any], name: str, text: str) -> None:
-    *rooms, key = name[len(PREFIX) :].lower().split("__")
+    *rooms, key = path_of(name)
     inner = values
     for room in rooms:
         inner = inner.setdefault(room, {})
@@ -178,5 +200,17 @@ def _checked(values: dict[str, Any]) -> Settings:
         first = error.errors(include_url=False)[0]
         where = "__".join(str(part) for part in first["loc"]).upper()
         unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        why = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
+        why = f"there is no such setting{_near(where)}" if unknown else first["msg"].removeprefix("Value error, ")
         raise BadSettings(f"setting {PREFIX}{where}: {why}" if where else f"settings: {why}") from None
+
+
+def _near(name: str) -> str:
+    """`; did you mean …?` where a setting, or a group of them, has almost that name."""
+    names = sorted(setting.variable[len(PREFIX) :] for setting in settings_of_class(Settings))
+    # First what has the right name in another group.
+    ending = [one for one in names if one.rpartition("__")[2] == name.rpartition("__")[2]]
+    groups = {
+        "__".join(parts[:count]) for parts in (one.split("__") for one in names) for count in range(1, len(parts))
+    }
+    found = ending or difflib.get_close_matches(name, [*names, *sorted(groups)], 1, 0.75)
+    return f"; did you mean {PREFIX}{found[0]}?" if found else ""

@@ -12,6 +12,40 @@ from stack.clitools import ConfigFile, Json, fail, finish, settings_of, show
 operating = typer.Typer()
 envoy = typer.Typer(help="The configuration of Envoy.", no_args_is_help=True)
 operating.add_typer(envoy, name="envoy")
+configuration = typer.Typer(help="The configuration of the processes.", no_args_is_help=True)
+operating.add_typer(configuration, name="config")
+
+
+@operating.command("settings")
+def all_settings(config: ConfigFile = None, json_: Json = False) -> None:
+    """Show every setting: its value, and whether a default, the file or a variable says so."""
+    from stack.settingslist import as_lines, as_values
+
+    settings = settings_of(config)
+    if json_:
+        for value in as_values(settings, config):
+            show(value, True, str)
+    else:
+        typer.echo(as_lines(settings, config))
+
+
+@configuration.command("check")
+def check_configuration(
+    file: Annotated[Path | None, typer.Argument(help="A TOML file with settings.", dir_okay=False)] = None,
+    json_: Json = False,
+) -> None:
+    """Say whether a file, with the variables there are, can be used; starts nothing."""
+    from kit.engineurl import CannotUse
+    from kit.tls import open_tls
+    from stack.settingslist import summary
+
+    settings = settings_of(file)
+    try:
+        open_tls(settings.tls)
+    except CannotUse as error:
+        raise fail(str(error)) from None
+    found = summary(file)
+    show(found, json_, lambda: "the configuration can be used: " + ", ".join(f"{n} from {s}" for s, n in found.items()))
 
 
 @operating.command()

@@ -1,85 +1,108 @@
-"""Settings come from a file and variables, and every mistake is named."""
+"""Settings as a list: in the page, on the command line, and in what is said of a name that does not exist."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from stack.config import ROOMS, BadSettings, load
+from stack.cli import app
+from stack.config import BadSettings, Settings, load
+from stack.settings import settings_of_class
+from stack.settingslist import DEFAULT, FILE, VARIABLE, as_values
+from stack.settingspage import PAGE, page
+
+RUN = CliRunner()
 
 
-def test_everything_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def by_name(file: Path | None = None) -> dict[str, dict[str, object]]:
+    return {str(one["name"]): one for one in as_values(load(file), file)}
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert [one.variable for one in settings_of_class(Settings) if not one.meaning] == []
+
+
+def test_the_list_has_settings_of_groups_and_of_groups_within_them() -> None:
+    found = {one.variable: one for one in settings_of_class(Settings)}
+    assert found["PLAUDIT_GATEWAY__SESSION__TOPICS"].default == 128
+    assert found["PLAUDIT_GATEWAY__SOCKET__HEAD_BYTES"].unit == "bytes"
+    assert found["PLAUDIT_GATEWAY__SESSION__HELLO_TIMEOUT"].unit == "s"
+    assert found["PLAUDIT_GATEWAY__SOCKET__PINGS__BURST"].default == 100
+
+
+def test_every_variable_of_the_list_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [one for one in settings_of_class(Settings) if isinstance(one.default, int | float)]
+    for one in given:
+        monkeypatch.setenv(one.variable, str(one.default))
     settings = load()
-    assert settings.http == "127.0.0.1:8080"
-    assert settings.grpc == "127.0.0.1:50051"
-    assert settings.rooms == ROOMS
+    assert [one.variable for one in given if one.value_in(settings) != one.default] == []
 
 
-def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_is_what_the_settings_say() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run `make gen`"
+
+
+def test_each_value_comes_from_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "plaudit.toml"
-    file.write_text('grpc = "127.0.0.1:1"\nhttp = "127.0.0.1:2"\n[session]\nlease_seconds = 3\n')
-    monkeypatch.setenv("PLAUDIT_HTTP", "127.0.0.1:3")
-    monkeypatch.setenv("PLAUDIT_SESSION__MAX_NODES", "7")
-    settings = load(file)
-    assert (settings.grpc, settings.http) == ("127.0.0.1:1", "127.0.0.1:3")
-    assert (settings.session.lease_seconds, settings.session.max_nodes) == (3, 7)
+    file.write_text('log = "info"\n[gateway.session]\ntopics = 7\nframes_burst = 9\n')
+    monkeypatch.setenv("PLAUDIT_GATEWAY__SESSION__FRAMES_BURST", "11")
+    found = by_name(file)
+    assert (found["PLAUDIT_LOG"]["value"], found["PLAUDIT_LOG"]["from"]) == ("info", FILE)
+    topics = found["PLAUDIT_GATEWAY__SESSION__TOPICS"]
+    assert (topics["value"], topics["from"], topics["default"]) == (7, FILE, 128)
+    burst = found["PLAUDIT_GATEWAY__SESSION__FRAMES_BURST"]
+    assert (burst["value"], burst["from"]) == (11, VARIABLE)
+    assert found["PLAUDIT_GRPC"]["from"] == DEFAULT
+
+
+def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAUDIT_HOT", "redis://me:s3cret@127.0.0.1:6379/0")
+    assert by_name()["PLAUDIT_HOT"]["value"] == "redis://me:***@127.0.0.1:6379/0"
+    for options in ((), ("--json",)):
+        shown = RUN.invoke(app, ["settings", *options])
+        assert shown.exit_code == 0
+        assert "s3cret" not in shown.output
+        assert "me:***@" in shown.output
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("name", "meant"),
     [
-        ("PLAUDIT_HTPP", "x", "PLAUDIT_HTPP: there is no such setting"),
-        ("PLAUDIT_SESSION__LEASE", "3", "PLAUDIT_SESSION__LEASE: there is no such setting"),
-        ("PLAUDIT_REACTION__NONSENSE", "3", "PLAUDIT_REACTION__NONSENSE: there is no such setting"),
-        ("PLAUDIT_COUNTER__NONSENSE", "3", "PLAUDIT_COUNTER__NONSENSE: there is no such setting"),
-        ("PLAUDIT_FANOUT__NONSENSE", "3", "PLAUDIT_FANOUT__NONSENSE: there is no such setting"),
-        ("PLAUDIT_GATEWAY__NONSENSE", "3", "PLAUDIT_GATEWAY__NONSENSE: there is no such setting"),
-        ("PLAUDIT_GATEWAY__SOCKET__NONSENSE", "3", "PLAUDIT_GATEWAY__SOCKET__NONSENSE: there is no such setting"),
-        ("PLAUDIT_SESSION__LEASE_SECONDS", "-1", "PLAUDIT_SESSION__LEASE_SECONDS: "),
-        ("PLAUDIT_WORKERS", "many", "PLAUDIT_WORKERS: "),
-        ("PLAUDIT_HTTP", "8080", "PLAUDIT_HTTP: "),
-        ("PLAUDIT_GRPC", "localhost:99999", "PLAUDIT_GRPC: "),
-        ("PLAUDIT_ROOMS", "reaction_svc,kitchen", "no room is called 'kitchen'"),
-        ("PLAUDIT_DATA__X", "1", "PLAUDIT_DATA"),
-        ("PLAUDIT_REGISTRY", "127.0.0.1:1,nowhere", "PLAUDIT_REGISTRY: 'nowhere' is not host:port"),
-        ("PLAUDIT_HOT", "http://127.0.0.1:1", "PLAUDIT_HOT: this is not a URL of the form redis://"),
-        ("PLAUDIT_EVENTS", "kafka://127.0.0.1:99999/x", "PLAUDIT_EVENTS: the URL has no port from 1 to 65535"),
-        ("PLAUDIT_EVENTS", "kafka://127.0.0.1/x", "a ledger in a file is its own event log: set PLAUDIT_RECORDS, too"),
+        ("HTPP", "PLAUDIT_HTTP"),
+        ("GATWAY__BODY", "PLAUDIT_GATEWAY"),
+        ("GATEWAY__TOPICS", "PLAUDIT_GATEWAY__SESSION__TOPICS"),
+        ("GATEWAY__SESION__TOPICS", "PLAUDIT_GATEWAY__SESSION"),
+        ("GATEWAY__SOCKET__HEAD_BYTE", "PLAUDIT_GATEWAY__SOCKET__HEAD_BYTES"),
     ],
 )
-def test_a_mistake_is_named(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(variable, value)
+def test_an_unknown_name_is_answered_with_the_one_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(f"PLAUDIT_{name}", "1")
     with pytest.raises(BadSettings) as caught:
         load()
-    assert said in str(caught.value)
+    assert f"did you mean {meant}?" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.toml"
-    broken.write_text("http = ")
-    for file in (broken, tmp_path / "missing.toml"):
-        with pytest.raises(BadSettings, match=str(file)):
-            load(file)
+def test_what_is_like_nothing_gets_no_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAUDIT_ZZZZ", "1")
+    with pytest.raises(BadSettings, match=r"there is no such setting$"):
+        load()
 
 
-@pytest.mark.parametrize(
-    ("named", "is_shared"),
-    [((), False), (("hot",), False), (("records",), False), (("records", "hot"), False), (("records", "events"), True)],
-)
-def test_redis_is_never_needed_and_nodes_share_their_work_where_nothing_is_in_their_files(
-    named: tuple[str, ...], is_shared: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    urls = {"records": "cassandra://c1/x", "hot": "redis://r1/0", "events": "kafka://k1/x"}
-    for name in named:
-        monkeypatch.setenv(f"PLAUDIT_{name.upper()}", urls[name])
-    assert load().is_shared is is_shared
-
-
-def test_a_process_that_only_reads_the_event_log_needs_no_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PLAUDIT_EVENTS", "kafka://k1/x")
-    monkeypatch.setenv("PLAUDIT_ROOMS", "fanout_svc,gateway")
-    assert load().events
+def test_a_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
+    file = tmp_path / "plaudit.toml"
+    file.write_text("[reaction]\nmax_emoji = 30\n")
+    good = RUN.invoke(app, ["config", "check", str(file), "--json"])
+    assert good.exit_code == 0, good.output
+    assert json.loads(good.output)[FILE] == 1
+    file.write_text("[reaction]\nmax_emojis = 30\n")
+    bad = RUN.invoke(app, ["config", "check", str(file)])
+    assert bad.exit_code == 1
+    assert "did you mean PLAUDIT_REACTION__MAX_EMOJI?" in bad.output
+    file.write_text('[tls]\nca = "/nowhere/ca.pem"\ncert = "/nowhere/cert.pem"\nkey = "/nowhere/key.pem"\n')
+    assert RUN.invoke(app, ["config", "check", str(file)]).exit_code == 1
