@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.lines import embedded, fanout, frames, memory, mesh, streams, unary, viewers
+from bench.lines import embedded, fanout, frames, memory, mesh, overload, streams, unary, viewers
 from bench.processes import DRIVER_CPU, BenchError, Skipped
 from bench.report import Line, print_lines, save
 from bench.setup import Length, Setup
@@ -31,6 +31,7 @@ LINES: Mapping[str, Callable[[Setup], list[Line]]] = {
     "P11": embedded.beside_sqlite,
     "P12": mesh.through_envoy,
     "P14": mesh.contended,
+    "P16": overload.sixty_times_the_callers,
 }
 
 
