@@ -63,11 +63,14 @@ class SocketLimits:
     """How long a peer may take to answer a close frame before the connection is dropped."""
 
     idle_per_address: int = 4096
-    """Connections of one address without authentication (HTTP counts too); the next one gets 429.
+    """Connections of one address without authentication (HTTP counts too). The next one takes the place of the one that
+    waits longest for its client, or gets 429.
 
     Has to be above a whole crowd where clients come through one proxy."""
     connections: int = 16384
-    """All connections; the next one gets 503."""
+    """All connections. The next one takes the place of the longest wait of the address with most, or gets 503."""
+    wait_timeout: float = 1.0
+    """A connection whose client has sent no whole request for so long gives up its place when it is needed."""
     backlog: int = 2048
     """Connections the kernel completes while we are busy."""
 

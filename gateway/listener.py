@@ -8,14 +8,21 @@ from typing import Protocol
 from gateway.handshake import Peer, Refuse
 from gateway.limits import SocketLimits
 from gateway.socket import Socket
+from gateway.waiting import Waiting, WaitingConnections
 
-_NO_ROOM = {"Retry-After": "1"}
+_RETRY = {"Retry-After": "1"}
+_NO_ROOM = Refuse(503, "NO_ROOM", "the server takes no more connections", _RETRY)
 
 
 class Newcomer(Protocol):
     """A connection that has not become a WebSocket or HTTP."""
 
     peer: Peer
+
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+        ...
 
     def drop(self) -> None:
         """Ends the connection."""
@@ -33,6 +40,7 @@ class Listener:
         self._server: asyncio.AbstractServer | None = None
         self._idle: Counter[str] = Counter()
         self._newcomers: set[Newcomer] = set()
+        self._waiting = WaitingConnections(limits.wait_timeout)
         self._sockets: set[Socket] = set()
         self._empty = asyncio.Event()
 
@@ -84,11 +92,16 @@ class Listener:
     def enter(self, newcomer: Newcomer) -> Refuse | None:
         """Counts a new connection, or says why there is no room for it; `passed` ends it in both cases."""
         self._newcomers.add(newcomer)
-        address = newcomer.peer[0]
-        if self._server is None or self.connections >= self._limits.connections:
-            return Refuse(503, "NO_ROOM", "the server takes no more connections", _NO_ROOM)
-        if self._idle[address] >= self._limits.idle_per_address:
-            return Refuse(429, "TOO_MANY_IDLE", "this address has too many idle connections", _NO_ROOM)
+        address, limits = newcomer.address, self._limits
+        now = asyncio.get_running_loop().time()
+        idle = self._idle[address]
+        if self._server is None:
+            return _NO_ROOM
+        if idle >= limits.idle_per_address and not self._waiting.make_room(address, now):
+            return Refuse(429, "TOO_MANY_IDLE", "this address has too many idle connections", _RETRY)
+        if self.connections >= limits.connections and not self._waiting.make_room_for(address, idle, now):
+            return _NO_ROOM
+        self._waiting.add(newcomer, now)
         self.connections += 1
         self._idle[address] += 1
         return None
@@ -96,7 +109,16 @@ class Listener:
     def passed(self, newcomer: Newcomer) -> None:
         """The newcomer has become something else, or is gone."""
         self._newcomers.discard(newcomer)
+        self._waiting.remove(newcomer)
         self._empty.set()
+
+    def waits(self, connection: Waiting) -> None:
+        """The connection waits for its client: for a request, the rest of one, or that an answer is read."""
+        self._waiting.add(connection, asyncio.get_running_loop().time())
+
+    def works(self, connection: Waiting) -> None:
+        """The connection's request is served, or the connection has ended."""
+        self._waiting.remove(connection)
 
     def opened(self, socket: Socket) -> None:
         """A newcomer has become a WebSocket."""

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.countedhttp import CountedHttp, note_answer
 from gateway.handshake import (
     HEAD_TOO_LARGE,
     Accept,
@@ -65,6 +66,7 @@ async def listening(
     async with AsyncExitStack() as stack:
         http: HttpFactory | None = None
         if app is not None:
+            app.on_response_prepare.append(note_answer)
             if limits.path is not None:
                 app.router.add_route("*", limits.path, partial(_upgrade, listener, limits, accept))
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=limits.close_timeout)
@@ -93,12 +95,16 @@ def _http_factory(server: web.Server, limits: SocketLimits) -> HttpFactory:
     make_request = server.request_factory
 
     # Here and not in the door, which sees only the first request of a connection.
-    def without_internal_headers(message: Any, *rest: Any) -> web.BaseRequest:
+    def without_internal_headers(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
+        connection = protocol.transport.get_protocol() if protocol.transport is not None else None
+        if isinstance(connection, CountedHttp):
+            connection.begins()
+            payload.on_eof(connection.has_come)
         if any(is_internal(name) for name in message.headers):
             kept = CIMultiDict((name, value) for name, value in message.headers.items() if not is_internal(name))
             raw = tuple((name, value) for name, value in message.raw_headers if not is_internal(name.decode("latin-1")))
             message = message._replace(headers=CIMultiDictProxy(kept), raw_headers=raw)
-        return make_request(message, *rest)
+        return make_request(message, payload, protocol, *rest)
 
     server.request_factory = without_internal_headers
     return partial(
@@ -121,6 +127,7 @@ async def _upgrade(listener: Listener, limits: SocketLimits, accept: Acceptor, r
     lines += [name + b": " + value for name, value in request.raw_headers]
     door = _Door(listener, limits, accept, None)
     assert request.transport is not None
+    listener.works(cast(CountedHttp, request.transport.get_protocol()))
     door.take(request.transport, b"\r\n".join(lines))
     # To those who served the connection until now it is gone, and so nothing is left for them to close.
     request.protocol.transport = None
@@ -176,6 +183,11 @@ class _Door(asyncio.Protocol):
         self._pass()
         self._listener.left(self.peer[0])
 
+    @property
+    def address(self) -> str:
+        """See `listener.Newcomer`."""
+        return self.peer[0]
+
     def drop(self) -> None:
         """See `listener.Newcomer`."""
         self._transport.abort()
@@ -197,7 +209,7 @@ class _Door(asyncio.Protocol):
                 self._refuse(Refuse(404, "NOT_FOUND", "there is nothing here"))
             else:
                 self._pass()
-                protocol = _Http(self._http(), partial(self._listener.left, self.peer[0]))
+                protocol = CountedHttp(self._http(), self._listener, self.peer[0])
                 protocol.connection_made(self._transport)
                 self._transport.set_protocol(protocol)
                 protocol.data_received(raw + _END + rest)
@@ -240,32 +252,3 @@ class _Door(asyncio.Protocol):
     def _answer(self, refuse: Refuse, on_lost: Callable[[], None]) -> None:
         self._transport.write(refusal(refuse))
         linger(self._transport, self._limits.close_timeout, on_lost)
-
-
-class _Http(asyncio.Protocol):
-    """The protocol of an HTTP connection, and word to the listener when it has ended."""
-
-    __slots__ = ("_inner", "_left")
-
-    def __init__(self, inner: asyncio.Protocol, left: Callable[[], None]) -> None:
-        self._inner = inner
-        self._left = left
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._inner.connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._inner.connection_lost(exc)
-        self._left()

@@ -175,7 +175,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRequestEntityTooLarge:
         return http_error("BODY_TOO_LARGE", "the body is too large: send less at a time")
     except ConnectionError:
-        log.info("client left before its request was complete", method=request.method)
+        log.debug("client left before its request was complete", method=request.method)
         return http_error("BODY_INCOMPLETE", "the body did not come")  # the client has gone
     except web.RequestPayloadError:
         log.info("request refused", status=400, reason="BAD_BODY", peer=request.remote)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import aiohttp
 import grpc
 import pytest
 import pytest_asyncio
+import structlog
 from google.rpc import error_details_pb2
 from yarl import URL
 
@@ -280,6 +282,65 @@ async def test_a_body_that_does_not_come_ends_the_connection_and_one_that_breaks
             writer.transport.abort()
         await until(lambda: not rig.gateway.listener.connections)
     assert "Traceback" not in capsys.readouterr().out
+
+
+def slow_body(rig: Rig) -> bytes:
+    return (
+        "POST /api/v1/reactions:batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {rig.token()}\r\nContent-Length: 1000\r\n\r\n{{"
+    ).encode()
+
+
+async def test_bodies_that_do_not_come_give_up_their_places_to_others_of_the_address(tmp_path: Path) -> None:
+    limits = SocketLimits(close_timeout=0.2, idle_per_address=3, wait_timeout=0)
+    async with running(tmp_path, config=Config(body_timeout=60, socket=limits)) as rig:
+        slow = [await asyncio.open_connection("127.0.0.1", URL(rig.http).port) for _ in range(3)]
+        for _, writer in slow:
+            writer.write(slow_body(rig))
+        async with aiohttp.ClientSession() as session, session.get(f"{rig.http}/healthz") as answer:
+            assert answer.status == 200
+        said = await asyncio.wait_for(slow[0][0].read(), 5)  # the first to come is the first to go
+        assert said.startswith(b"HTTP/1.1 408 ")
+        assert b"BODY_TOO_SLOW" in said
+        for _, writer in slow:
+            writer.close()
+        await until(lambda: not rig.gateway.listener.connections)
+
+
+async def test_an_address_full_of_requests_that_are_served_refuses_the_next(tmp_path: Path) -> None:
+    limits = SocketLimits(close_timeout=0.2, idle_per_address=1, wait_timeout=0)
+    async with running(tmp_path, config=Config(socket=limits)) as rig, aiohttp.ClientSession() as session:
+        rig.reactions.gate.clear()
+        headers = {"Authorization": f"Bearer {rig.token()}"}
+        served = asyncio.create_task(session.put(f"{rig.http}/api/messages/1/reactions/{THUMB}", headers=headers))
+        await until(lambda: rig.reactions.entered == 1)
+        async with session.get(f"{rig.http}/healthz") as answer:
+            assert (answer.status, "TOO_MANY_IDLE" in await answer.text()) == (429, True)
+        rig.reactions.gate.set()
+        assert (await served).status == 200
+        (await served).release()
+
+
+async def test_hundreds_of_clients_that_leave_at_once_are_not_logged_and_do_not_stop_the_loop(tmp_path: Path) -> None:
+    async with running(tmp_path, config=Config(body_timeout=60)) as rig:
+        writers = []
+        for _ in range(300):
+            _, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
+            writer.write(slow_body(rig))
+            writers.append(writer)
+        await until(lambda: rig.gateway.listener.connections == 300)
+        with structlog.testing.capture_logs() as logged:
+            loop, longest = asyncio.get_running_loop(), 0.0
+            for writer in writers:
+                writer.transport.abort()
+            while rig.gateway.listener.connections:
+                before = time.thread_time()  # and not the clock: others use the machine, too
+                turn = loop.create_future()
+                loop.call_soon(turn.set_result, None)
+                await turn
+                longest = max(longest, time.thread_time() - before)
+        assert [entry for entry in logged if entry["log_level"] != "debug"] == []
+        assert longest < 0.5
 
 
 async def test_pages_are_served_with_careful_headers_and_kept_while_they_are_the_same(api: Api) -> None:
