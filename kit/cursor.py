@@ -14,10 +14,12 @@ from pathlib import Path
 
 from kit.clock import Clock
 from kit.errors import Invalid
+from kit.keys import BadKeys
 from kit.private import make_private, write_once
 
 MAX_BYTES = 512
 _MAC_BYTES = 16
+_SECRET_BYTES = 32
 _EXPIRES = struct.Struct(">Q")
 
 
@@ -60,9 +62,12 @@ class Cursors:
 
 
 def cursor_secret(folder: Path) -> bytes:
-    """The secret kept in a folder, made on first use; processes that share the folder share it."""
+    """The secret kept in a folder, made on first use; processes that share the folder share it. Raises BadKeys."""
     make_private(folder)
     file = folder / "cursor.key"
     if not file.exists():
-        write_once(file, secrets.token_bytes(32))
-    return file.read_bytes()
+        write_once(file, secrets.token_bytes(_SECRET_BYTES))
+    secret = file.read_bytes()
+    if len(secret) != _SECRET_BYTES:
+        raise BadKeys(f"{file} is not a key of {_SECRET_BYTES} bytes: put the right one there, or remove it")
+    return secret

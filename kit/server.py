@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -162,10 +164,23 @@ def _bind(server: grpc.aio.Server, listen: str, tls: Tls | None) -> str:
         else:
             port = server.add_secure_port(listen, tls.server_credentials())
     except RuntimeError:
-        raise OSError(f"cannot listen on {listen}: something else does, or it is no address of this machine") from None
+        raise OSError(f"cannot listen on {listen}: {_why_not(listen)}; choose another with --grpc") from None
     if port == 0:
         raise OSError(f"cannot listen on {listen}")
     return f"{listen.rsplit(':', 1)[0]}:{port}"
+
+
+def _why_not(listen: str) -> str:
+    """Why an address cannot be bound, which gRPC does not tell."""
+    host, _, port = listen.rpartition(":")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return "something else does" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+    return "gRPC cannot use this address"
 
 
 def _add(server: grpc.aio.Server, service: str, handlers: dict[str, Any]) -> None:

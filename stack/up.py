@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,6 +38,7 @@ from kit.tokens import NodeTokens, Verifier
 from kit.tracing import TracingMissing, tracing
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
+from stack.datalock import FolderInUse, data_folder_locked
 from stack.engines import expected_partitions, open_cassandra_of, open_engines, open_redis_of
 from stack.logs import configure
 from stack.schemas import sharded
@@ -94,16 +96,21 @@ async def _until_told(settings: Settings, announce: Announce, stop: StopDeadline
     except asyncio.CancelledError:
         if not told.is_set():
             raise
-    except (CannotUse, CannotOpen, BadKeys, TracingMissing, OSError) as error:
+    except (CannotUse, CannotOpen, BadKeys, FolderInUse, TracingMissing, OSError) as error:
         raise CannotStart(_why(error, settings)) from None
 
 
 def _why(error: Exception, settings: Settings) -> str:
-    if isinstance(error, PermissionError):
-        return f"cannot use the data folder {settings.data}: {error.strerror}"
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {settings.http}: something else does; choose another with --http"
-    return str(error)
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    if error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}; the data folder is {settings.data}"
+    reason = os.strerror(error.errno)
+    if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM):
+        # Only the address of the gateway is bound by the event loop; gRPC says which one it could not bind.
+        reason = "something else does" if error.errno == errno.EADDRINUSE else reason
+        return f"cannot listen on {settings.http}: {reason}; choose another with --http"
+    return f"cannot use the data folder {settings.data}: {reason}"
 
 
 @asynccontextmanager
@@ -113,10 +120,11 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         raise CannotStart("without the room session_registry, --registry must say where it is")
     if settings.demo and not is_loopback(settings.http):
         raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
-    keys = open_keys(settings.data / "keys")
     node_id = new_id()
     serves = asyncio.Event()
     async with AsyncExitStack() as stack:
+        stack.enter_context(data_folder_locked(settings))
+        keys = open_keys(settings.data / "keys")
         await stack.enter_async_context(status_served(settings.status, serves.is_set))
         tls = open_tls(settings.tls)
         verifier = keys.verifier(await stack.enter_async_context(open_issuers(settings.identity.issuers)))

@@ -31,21 +31,28 @@ def connect(path: Path, *, durable: bool = True, busy_seconds: float = 5.0) -> a
     Where `durable`, a commit has reached the disk when it returns; otherwise a crash of the machine, though not of the
     process, may take the last commits back. Waits up to `busy_seconds` for locks of other processes. Raises CannotOpen.
     """
-    try:
+    with opening(path):
         make_private(path.parent)
         touch_private(path)  # what SQLite puts beside it is as private
         connection = apsw.Connection(str(path), statementcachesize=512)
         connection.set_busy_timeout(round(busy_seconds * 1000))
         _become_wal(connection, busy_seconds)
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}").fetchall()
+    connection.execute("PRAGMA cache_size = -65536").fetchall()
+    return connection
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Raises CannotOpen for what fails within the block, in which a file is opened or its schema made."""
+    try:
+        yield
     except OSError as error:
         raise CannotOpen(f"{path} cannot be used: {error.strerror}") from error
     except apsw.NotADBError as error:
         raise CannotOpen(f"{path} is not a SQLite database: put the right file there, or move it away") from error
     except apsw.Error as error:
         raise CannotOpen(f"{path} cannot be used: {error}") from error
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}").fetchall()
-    connection.execute("PRAGMA cache_size = -65536").fetchall()
-    return connection
 
 
 def _become_wal(connection: apsw.Connection, busy_seconds: float) -> None:
@@ -71,10 +78,10 @@ def adopt_schema(
     """Makes the component's tables where the file has none, or upgrades older ones, in one transaction.
 
     `upgrades[n]` makes version n + 1 of version n. Several components may share a file. Raises NewerData where the file
-    has a later version of this component.
+    has a later version of this component, and CannotOpen where it cannot be written.
     """
     sql = script.read_text(encoding="utf-8")
-    with immediate(connection):
+    with opening(Path(connection.filename)), immediate(connection):
         connection.execute(
             "CREATE TABLE IF NOT EXISTS plaudit_schema"
             " (component TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"

@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from kit.adapters.sqlite_file import adopt_schema, connect, immediate, scalar
+from kit.adapters.sqlite_file import adopt_schema, connect, immediate, opening, scalar
 from kit.adapters.sqlite_recent import RecentRecords
 from kit.adapters.worker import Worker
 from kit.errors import Unavailable
@@ -54,7 +54,8 @@ class SqliteLog:
         self._writing = connect(path)
         adopt_schema(self._writing, "event_log", SCHEMA_VERSION, _SCHEMA)
         adopt_schema(self._writing, "ledger", SCHEMA_VERSION, _LEDGER_SCHEMA)
-        self._incarnations = {ledger: self._adopt(ledger) for ledger in ledgers}
+        with opening(path):
+            self._incarnations = {ledger: self._adopt(ledger) for ledger in ledgers}
         self._recent = {ledger: RecentRecords() for ledger in ledgers}
         self._reading = connect(path)
         self._poll_seconds = poll_seconds
