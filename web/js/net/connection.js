@@ -7,6 +7,7 @@
 import { delay } from "./backoff.js";
 import { Calls } from "./calls.js";
 import { Continuity } from "./continuity.js";
+import { WHY_ENDED, renewIn, timeLeft, tryAgainIn } from "./renewal.js";
 
 const SUBPROTOCOL = "plaudit.v1.json";
 const CLIENT = "plaudit-web/0.1";
@@ -16,6 +17,7 @@ const TOPICS_PER_FRAME = 128;
 const COMES_BACK = 4000;
 const REPLACED = 4504;
 const BAD_TOKEN = 4500;
+const REVOKED = "TOKEN_REVOKED";
 const isTerminal = (code) => code >= 4500 && code < 5000;
 
 export class Connection extends EventTarget {
@@ -30,6 +32,9 @@ export class Connection extends EventTarget {
   #heartbeat = 30_000;
   #pinged = null;
   #badTokens = 0;
+  #token = "";
+  #tokenEnds = 0;
+  #renewal = null;
   #continuity = new Continuity();
   #calls = new Calls((frame) => this.#send(frame));
 
@@ -77,18 +82,24 @@ export class Connection extends EventTarget {
     if (this.#state.state === "live") this.#subscribe(added);
   }
 
-  async #connect(fresh = false) {
+  // `refused`: why the server did not take the token before.
+  async #connect(refused = "") {
     this.#clear();
     this.#enter({ state: "connecting" });
     let token;
     try {
-      token = await this.#tokens(fresh || this.#attempt % 4 === 3);
+      token = await this.#tokens(Boolean(refused) || this.#attempt % 4 === 3);
     } catch (error) {
       if (error.final) this.#end(BAD_TOKEN, error.message);
       else this.#later(0);
       return;
     }
     if (this.#state.state !== "connecting") return;
+    if (refused && token === this.#token) {
+      this.#end(BAD_TOKEN, refused);
+      return;
+    }
+    this.#token = token;
     const socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
     this.#socket = socket;
     socket.onopen = () => this.#greet();
@@ -110,6 +121,8 @@ export class Connection extends EventTarget {
         return this.#welcome(frame);
       case "pong":
         return this.#pong(frame);
+      case "token_renewed":
+        return this.#keepToken(frame);
       case "goaway":
         return this.#moving(frame.reconnect_after_ms);
       case "lag":
@@ -118,6 +131,7 @@ export class Connection extends EventTarget {
         return this.#calls.answer(frame);
       case "error":
         if (this.#calls.answer(frame)) return undefined;
+        if (frame.id === this.#renewal) return this.#renewLater();
         console.warn("plaudit:", frame.code, frame.reason, frame.message);
         return this.#state.state === "connecting" ? this.#unwelcome(frame) : undefined;
       case "subscribed":
@@ -151,12 +165,40 @@ export class Connection extends EventTarget {
     this.#badTokens = 0;
     this.#heartbeat = (frame.heartbeat_seconds || 30) * 1000;
     this.#cancel("silence");
+    this.#keepToken(frame);
     const known = new Set(this.#continuity.opened(frame));
     this.#enter({ state: "live" });
     this.#emit("welcome", { frame, complete: frame.verdict === "complete" });
     this.#subscribe([...this.#topics].filter((topic) => !known.has(topic)));
     this.#calls.opened(frame.limits?.calls_in_flight);
     this.#ping();
+  }
+
+  #keepToken(frame) {
+    const left = timeLeft(frame);
+    this.#renewal = null;
+    if (left === null) return;
+    this.#tokenEnds = performance.now() + left;
+    this.#after("renew", renewIn(left), () => this.#renew());
+  }
+
+  async #renew() {
+    const socket = this.#socket;
+    const token = await this.#tokens(true).catch(() => this.#token);
+    if (socket !== this.#socket || socket === null) return;
+    if (token === this.#token) {
+      this.#renewLater();
+      return;
+    }
+    this.#token = token;
+    this.#renewal = this.#calls.nextId();
+    this.#send({ type: "renew_token", id: this.#renewal, token });
+  }
+
+  // The old token is still in force; where there is no other before it ends, the socket is lost, and the next has one.
+  #renewLater() {
+    const wait = tryAgainIn(this.#tokenEnds - performance.now());
+    if (wait !== null) this.#after("renew", wait, () => this.#renew());
   }
 
   #subscribe(topics) {
@@ -196,8 +238,9 @@ export class Connection extends EventTarget {
   #lost(code, reason) {
     const wasMoving = this.#state.state === "moving";
     this.#drop();
-    if (code === BAD_TOKEN && this.#badTokens++ === 0) this.#connect(true);
-    else if (isTerminal(code)) this.#end(code, reason);
+    const why = code === BAD_TOKEN ? (WHY_ENDED[reason] ?? reason) : reason;
+    if (code === BAD_TOKEN && reason !== REVOKED && this.#badTokens++ === 0) this.#connect(why || "token refused");
+    else if (isTerminal(code)) this.#end(code, why);
     else if (!wasMoving) this.#later(0);
   }
 
@@ -213,8 +256,7 @@ export class Connection extends EventTarget {
     const socket = this.#socket;
     this.#socket = null;
     this.#pinged = null;
-    this.#cancel("ping");
-    this.#cancel("silence");
+    for (const name of ["ping", "silence", "renew"]) this.#cancel(name);
     this.#calls.closed();
     socket?.close(code);
   }
