@@ -63,7 +63,7 @@ def short(stack: Stack, user: str) -> str:
 
 def reacts(page: Page) -> bool:
     answer: dict[str, Any] = page.evaluate(REACT)
-    return answer["type"] == "ack"
+    return bool(answer["type"] == "ack")
 
 
 def test_a_token_is_renewed_on_the_open_socket(windows: Windows, demo_stack: Stack) -> None:
