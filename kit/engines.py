@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kit.eventlog import Appender, EventLog, Places
+from kit.eventlog import Appender, ConsumerOffsets, EventLog
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra import Cassandra
     from kit.adapters.redis import Redis
 
 
-class Log(EventLog, Appender, Places, Protocol):
+class Log(EventLog, Appender, ConsumerOffsets, Protocol):
     """The event log, read and written, with the places of its readers."""
 
 

@@ -1,4 +1,4 @@
-"""The event log: facts in the order they happened, in partitions, kept until trimmed, read by position."""
+"""The event log: records in partitions, in order, kept until trimmed, read by position."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ class Record:
 
 
 class EventLog(Protocol):
-    """Reads topics. A record that was appended durably is read by everyone, in position order.
+    """Reads topics. A durably appended record is visible to all readers, in position order: at once in the process that
+    appended it, and after `bounds` or `wait` has returned; moments later in others.
 
-    By the process that appended it and by whoever asked for `bounds` or was told by `wait`, from then on; by others
-    moments later.
-
-    A topic has partitions, numbered from 0; positions belong to one of them, and only within one is there an order.
-    All methods raise `kit.errors.Unavailable` while the engine cannot be reached.
-    """
+    A topic has partitions, numbered from 0; positions and their order belong to one partition. All methods raise
+    `kit.errors.Unavailable` while the engine cannot be reached."""
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has; stays the same while the log is open."""
@@ -35,7 +32,7 @@ class EventLog(Protocol):
         ...
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
-        """Returns once a record behind the position `after` is there: at once where it is, promptly when it comes."""
+        """Waits until there is a record behind the position `after`."""
         ...
 
     async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
@@ -43,28 +40,28 @@ class EventLog(Protocol):
         ...
 
     async def trim(self, topic: str, before: int, partition: int = 0) -> None:
-        """Forgets records before the position `before`, except the newest: positions are never used again."""
+        """Deletes records before the position `before`, except the newest: positions are never used again."""
         ...
 
 
-class Places(Protocol):
-    """Remembers how far groups of readers are, for those who take over and for whoever watches the lag."""
+class ConsumerOffsets(Protocol):
+    """Committed positions of groups of readers, for nodes that take a partition over, and for the lag metric."""
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """The position a group has committed last; None where it never did, or where the engine remembers none."""
+        """The last position that a group committed; None where it never did, or where the engine stores none."""
         ...
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
-        """Says that a group has worked off everything up to a position."""
+        """Commits a position: the group has processed all records up to it."""
         ...
 
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
-        """This process no longer reads the partition for the group: the lag is told by another one."""
+        """This process no longer reads the partition for the group, and does not report its lag any more."""
         ...
 
 
 class Appender(Protocol):
-    """Writes topics, for facts that are not saved together with a state of their own."""
+    """Appends records to topics."""
 
     async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
         """Appends a record durably and returns its position. Records of a partition are read in the order appended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,8 +19,10 @@ from kit.adapters.cassandra_schema import Schema, check_schemas
 from kit.adapters.cassandra_session import connect, line, parse_cassandra
 from kit.breaker import watched
 from kit.errors import OutcomeUnknown, Problem, Unavailable
+from kit.loop_handoff import LoopHandoff
 
 # What says surely that a write was not begun. A time-out, a lost connection or an overloaded server do not say so.
+_Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 _NOT_DONE = (NoHostAvailable, TooFewReplicas, InvalidRequest)
 
 
@@ -39,7 +40,8 @@ class Cassandra:
         self._loop = asyncio.get_running_loop()
         self._prepared: dict[str, asyncio.Task[PreparedStatement]] = {}
         self._breaker = watched("cassandra")
-        self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        # The driver calls back in a thread of its own.
+        self._answers: LoopHandoff[_Answer] = LoopHandoff(_resolve)
 
     async def prepare(self, cql: str) -> PreparedStatement:
         """The prepared statement, made once for each text. Raises Unavailable."""
@@ -168,31 +170,20 @@ class Cassandra:
             return answer
 
     def _done(self, rows: Any, future: asyncio.Future[Any]) -> None:
-        self._answered(future, rows, None)
+        self._answers.put((future, rows, None))
 
     def _failed(self, error: BaseException, future: asyncio.Future[Any]) -> None:
-        self._answered(future, None, error)
+        self._answers.put((future, None, error))
 
-    def _answered(self, future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
-        """Called in the driver's thread."""
-        first = not self._answers
-        self._answers.append((future, answer, error))
-        if first:
-            try:
-                self._loop.call_soon_threadsafe(self._hand_over)
-            except RuntimeError:
-                self._answers.clear()  # the loop is closed, nobody waits
 
-    def _hand_over(self) -> None:
-        answers = self._answers
-        while answers:
-            future, answer, error = answers.popleft()
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(answer)
-            else:
-                future.set_exception(error)
+def _resolve(answers: list[_Answer]) -> None:
+    for future, rows, error in answers:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(rows)
+        else:
+            future.set_exception(error)
 
 
 def _unavailable(error: Exception) -> Problem:

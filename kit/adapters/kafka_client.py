@@ -1,4 +1,4 @@
-"""How this program reaches Kafka: settings from a URL, calls that leave the event loop alone, errors translated."""
+"""Clients of Kafka: settings from a URL, calls in threads, errors translated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 
-from kit.adapters import kafka_repairs
+from kit.adapters import kafka_patches
 from kit.engineurl import CannotReach, CannotUse, EngineUrl, parse
 from kit.errors import Unavailable
 
@@ -30,9 +29,9 @@ _BOOTSTRAP_SECONDS = 5.0
 _CONNECT_SECONDS = 2.0
 _STUCK_SECONDS = 8.0
 
-# The library tells of every failed attempt to connect; what matters is logged here, once.
+# The library logs every failed attempt to connect; our own lines say once what matters.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
-kafka_repairs.apply()
+kafka_patches.apply()
 
 
 def read_url(url: str) -> EngineUrl:
@@ -48,7 +47,7 @@ def read_url(url: str) -> EngineUrl:
 
 
 def settings(url: EngineUrl, name: str) -> dict[str, Any]:
-    """What every client is made with; reconnects are bounded: at most about two a second per client and broker."""
+    """Settings of every client. At most about two reconnects a second per client and broker."""
     return {
         "bootstrap_servers": [f"{host}:{port}" for host, port in url.hosts],
         "client_id": f"plaudit-{name}",
@@ -81,7 +80,7 @@ def connected(kind: Callable[..., Any], url: EngineUrl, name: str, **more: Any) 
 
 
 def _reach(url: EngineUrl) -> None:
-    # While nobody listens, no client is made at all: each would be a thread for the length of its timeout.
+    # Without a broker, no client is created: each would be a thread until its timeout.
     last: OSError | None = None
     for host in url.hosts:
         try:
@@ -121,7 +120,7 @@ def places(url: EngineUrl) -> str:
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """What Kafka says within the block comes out as Unavailable."""
+    """Errors of Kafka in the block are raised as Unavailable."""
     try:
         yield
     except kafka_errors.KafkaError as error:
@@ -131,7 +130,7 @@ def unavailable() -> Iterator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """A failure in few words."""
+    """The text of an error, in one line."""
     text = " ".join(str(error).split())
     return text[:200] if text else type(error).__name__
 
@@ -139,9 +138,8 @@ def describe(error: BaseException) -> str:
 class Client(Generic[C]):
     """A client of the library in a thread of its own: calls block there, one after the other.
 
-    The client is made by the first call, and made anew after a call that took far too long: the library has been seen
-    to wait for ever for a broker that went away.
-    """
+    The client is created by the first call, and again after a call that took far too long: the library may wait for
+    ever for a broker that is gone."""
 
     def __init__(self, name: str, make: Callable[[], C], end: Callable[[C], object]) -> None:
         self._name = name
@@ -193,29 +191,3 @@ class Client(Generic[C]):
         if client is not None:
             with suppress(Exception):
                 self._end(client)
-
-
-class ToLoop(Generic[T]):
-    """Brings items from other threads to the event loop: those that came meanwhile are handed over together."""
-
-    def __init__(self, deliver: Callable[[list[T]], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._deliver = deliver
-        self._items: deque[T] = deque()
-        self._called = False
-
-    def put(self, item: T) -> None:
-        """From any thread."""
-        self._items.append(item)
-        if not self._called:
-            self._called = True
-            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                self._loop.call_soon_threadsafe(self._hand_over)
-
-    def _hand_over(self) -> None:
-        self._called = False
-        items = []
-        while self._items:
-            items.append(self._items.popleft())
-        if items:
-            self._deliver(items)

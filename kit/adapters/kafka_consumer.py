@@ -1,4 +1,4 @@
-"""Records from Kafka: consumers in threads of their own, which read ahead into windows."""
+"""Consumers of Kafka, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from kit.adapters.kafka_client import ToLoop, connected, describe
+from kit.adapters.kafka_client import connected, describe
 from kit.engineurl import EngineUrl
 from kit.eventlog import Record
+from kit.loop_handoff import LoopHandoff
 
 log = structlog.get_logger()
 FETCH_BYTES = 1 << 20
 _POLL_MS = 150
-# How long a broker may hold a fetch back while there is nothing new; a partition that is added waits that long at most.
-_HELD_MS = 300
-_RECORDS_AT_ONCE = 500
+# How long a broker may delay a fetch without new records; an added partition waits that long at most.
+_FETCH_WAIT_MS = 300
+_MAX_POLL_RECORDS = 500
 _PAUSE_SECONDS = 0.2
 _CLOSE_SECONDS = 3.0
 
 
 class Fetched(NamedTuple):
-    """What came of a fetch. `ticket` tells which `follow` it belongs to; `lost`: the position is not there any more."""
+    """The result of a fetch. `ticket` is that of its `follow`; `lost`: the position does not exist any more."""
 
     ticket: int
     records: list[Record]
@@ -40,36 +41,36 @@ class _Command(NamedTuple):
     offset: int = 0
 
 
-class Lane:
-    """One consumer with one place per partition. All methods are for the event loop, and none waits."""
+class ConsumerThread:
+    """One consumer with one position per partition. All methods are called in the event loop, and none blocks it."""
 
     def __init__(self, url: EngineUrl, number: int, deliver: Callable[[list[Fetched]], None]) -> None:
         self._url = url
         self._name = f"read-{number}"
-        self._to_loop: ToLoop[Fetched] = ToLoop(deliver)
+        self._to_loop: LoopHandoff[Fetched] = LoopHandoff(deliver)
         self._commands: deque[_Command] = deque()
         self._wake = threading.Event()
         self._closed = False
-        self._tickets: dict[TopicPartition, int] = {}  # the thread's own, as what follows
+        self._tickets: dict[TopicPartition, int] = {}  # used by the thread alone, as the next one
         self._paused: set[TopicPartition] = set()
         self._thread = threading.Thread(target=self._run, name=f"kafka-{self._name}", daemon=True)
         self._thread.start()
 
     def follow(self, at: TopicPartition, offset: int, ticket: int) -> None:
         """Reads a partition from that offset on."""
-        self._tell(_Command("follow", at, ticket, offset))
+        self._send_command(_Command("follow", at, ticket, offset))
 
     def drop(self, at: TopicPartition) -> None:
-        """Reads a partition no longer."""
-        self._tell(_Command("drop", at))
+        """Stops to read a partition."""
+        self._send_command(_Command("drop", at))
 
     def pause(self, at: TopicPartition) -> None:
-        """Reads no more of a partition for the moment."""
-        self._tell(_Command("pause", at))
+        """Pauses reading a partition."""
+        self._send_command(_Command("pause", at))
 
     def resume(self, at: TopicPartition) -> None:
-        """Goes on reading a partition."""
-        self._tell(_Command("resume", at))
+        """Resumes reading a partition."""
+        self._send_command(_Command("resume", at))
 
     def close(self) -> None:
         """Ends the thread."""
@@ -77,14 +78,14 @@ class Lane:
         self._wake.set()
 
     def runs(self) -> bool:
-        """Whether the thread has not ended yet."""
+        """Whether the thread is still running."""
         return self._thread.is_alive()
 
     def join(self) -> None:
         """Blocks until the thread has ended."""
         self._thread.join(_CLOSE_SECONDS)
 
-    def _tell(self, command: _Command) -> None:
+    def _send_command(self, command: _Command) -> None:
         self._commands.append(command)
         self._wake.set()
 
@@ -94,15 +95,15 @@ class Lane:
             return
         try:
             while not self._closed:
-                self._obey(consumer)
+                self._run_commands(consumer)
                 if self._tickets.keys() <= self._paused:
                     self._wake.wait()
                     self._wake.clear()
                     continue
                 try:
-                    self._hand_over(consumer.poll(timeout_ms=_POLL_MS))
+                    self._deliver(consumer.poll(timeout_ms=_POLL_MS))
                 except kafka_errors.OffsetOutOfRangeError as error:
-                    self._lose(consumer, error.args[0])
+                    self._report_lost(consumer, error.args[0])
                 except kafka_errors.KafkaError as error:
                     log.warning("reading the log failed", reason=describe(error))
                     self._wake.wait(_PAUSE_SECONDS)
@@ -114,9 +115,9 @@ class Lane:
             "auto_offset_reset": "none",
             "enable_auto_commit": False,
             "allow_auto_create_topics": False,
-            "fetch_max_wait_ms": _HELD_MS,
+            "fetch_max_wait_ms": _FETCH_WAIT_MS,
             "max_partition_fetch_bytes": FETCH_BYTES,
-            "max_poll_records": _RECORDS_AT_ONCE,
+            "max_poll_records": _MAX_POLL_RECORDS,
             "metrics_enabled": False,
         }
         while not self._closed:
@@ -126,7 +127,7 @@ class Lane:
                 self._wake.wait(_PAUSE_SECONDS)
         return None
 
-    def _obey(self, consumer: Any) -> None:
+    def _run_commands(self, consumer: Any) -> None:
         while self._commands:
             what, at, ticket, offset = self._commands.popleft()
             if what == "follow":
@@ -151,13 +152,13 @@ class Lane:
         self._paused.discard(at)
         consumer.assign(list(self._tickets))
 
-    def _hand_over(self, found: dict[TopicPartition, list[Any]]) -> None:
+    def _deliver(self, found: dict[TopicPartition, list[Any]]) -> None:
         for at, records in found.items():
             ticket = self._tickets.get(at)
             if ticket is not None:
                 self._to_loop.put(Fetched(ticket, [_record(record) for record in records]))
 
-    def _lose(self, consumer: Any, offsets: dict[TopicPartition, int]) -> None:
+    def _report_lost(self, consumer: Any, offsets: dict[TopicPartition, int]) -> None:
         for at in offsets:
             ticket = self._tickets.get(at)
             if ticket is not None:
@@ -166,5 +167,5 @@ class Lane:
 
 
 def _record(found: Any) -> Record:
-    # Keys and payloads of others may be anything, or nothing.
+    # Records of other producers may have any key and payload, or none.
     return Record(found.offset + 1, (found.key or b"").decode("utf-8", "replace"), found.value or b"")

@@ -26,7 +26,8 @@ _LOOK_SECONDS = 0.25
 
 
 class KafkaLog:
-    """See `kit.eventlog`: `EventLog`, `Appender` and `Places`. Made by `open_kafka`; one serves a whole process."""
+    """See `kit.eventlog`: `EventLog`, `Appender` and `ConsumerOffsets`. Made by `open_kafka`; one serves a whole
+    process."""
 
     def __init__(
         self, url: EngineUrl, partitions: Mapping[str, int], producer: Producer, offsets: Offsets, readers: Readers
@@ -99,15 +100,15 @@ class KafkaLog:
             self._readers.trimmed(at, offset + 1)
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """See `Places`."""
+        """See `ConsumerOffsets`."""
         return await self._offsets.committed(group, self._at(topic, partition))
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
-        """See `Places`. They are Kafka's own offsets of consumer groups."""
+        """See `ConsumerOffsets`. They are Kafka's own offsets of consumer groups."""
         await self._offsets.commit(group, self._at(topic, partition), position)
 
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
-        """See `Places`."""
+        """See `ConsumerOffsets`."""
         self._offsets.forget(group, self._at(topic, partition))
 
     def _at(self, topic: str, partition: int) -> TopicPartition:
@@ -140,12 +141,12 @@ async def open_kafka(
     producer = Producer(found, {at.topic for at in every}, in_flight, in_flight_bytes)
     readers = Readers(found, offsets)
 
-    def turned(down: bool) -> None:
+    def availability_changed(down: bool) -> None:
         if down:
             producer.give_up("Kafka does not answer")
             readers.fail(Unavailable("the log does not answer", retry_after=0.5))
 
-    offsets.on_turn = turned
+    offsets.on_availability = availability_changed
     try:
         async with background(offsets.watch(), readers.sweep()):
             yield KafkaLog(found, partitions, producer, offsets, readers)

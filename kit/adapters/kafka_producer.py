@@ -1,4 +1,4 @@
-"""Records to Kafka: an idempotent producer behind a thread, which says of every record what became of it."""
+"""An idempotent producer in a thread, which reports the outcome of every record."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from prometheus_client import Counter, Gauge
 
-from kit.adapters.kafka_client import ToLoop, connected, describe
+from kit.adapters.kafka_client import connected, describe
 from kit.engineurl import EngineUrl
 from kit.errors import Invalid, OutcomeUnknown, Overloaded, Unavailable
+from kit.loop_handoff import LoopHandoff
 
-IN_FLIGHT = Gauge("plaudit_log_appends_in_flight", "Records on their way to the log.")
-APPENDED = Counter("plaudit_log_appends", "Records appended to the log, by what became of them.", ["outcome"])
+IN_FLIGHT = Gauge("plaudit_log_appends_in_flight", "Records that are being appended to the log.")
+APPENDED = Counter("plaudit_log_appends", "Records appended to the log, by outcome.", ["outcome"])
 _OK, _UNKNOWN, _NOT_DONE = (APPENDED.labels(outcome) for outcome in ("ok", "unknown", "not_done"))
 _OPTIONS = {
     "enable_idempotence": True,
@@ -37,7 +38,7 @@ _ABANDON_SECONDS = 0.2
 
 
 class _NotSent(Exception):
-    """The record has surely not left this process."""
+    """The record has certainly not left this process."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,20 +58,19 @@ class _Result(NamedTuple):
 class Producer:
     """Appends records: acks of all replicas, no duplicates within a session, in order within a partition.
 
-    Where the outcome of a record is unknown, or Kafka is away, the session of the library's producer ends: whatever had
-    left is unknown too, whatever had not is surely not written, and nothing overtakes what has to be appended again.
-    The next record begins a new session.
-    """
+    Where the outcome of a record is unknown, or Kafka is unavailable, the session of the library's producer ends:
+    records that were sent are unknown too, others are certainly not written, and none can overtake a record that is
+    appended again. The next record begins a new session."""
 
     def __init__(self, url: EngineUrl, topics: Iterable[str], records: int, size: int) -> None:
-        """At most that many `records`, of that `size` in bytes together, are on their way."""
+        """At most that many `records`, of that `size` in bytes together, are in flight."""
         self._url = url
         self._topics = tuple(topics)
-        self._most_records = records
-        self._most_bytes = size
+        self._max_records = records
+        self._max_bytes = size
         self._bytes = 0
-        self._on_their_way: set[_Job] = set()
-        self._results: ToLoop[_Result] = ToLoop(self._resolve)
+        self._in_flight: set[_Job] = set()
+        self._results: LoopHandoff[_Result] = LoopHandoff(self._resolve)
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Event()
         self._closed = False
@@ -83,14 +83,13 @@ class Producer:
     async def append(self, at: TopicPartition, key: bytes, payload: bytes) -> int:
         """The record's offset, once all replicas have it.
 
-        Raises Overloaded (too much is on its way), Invalid (the record is too large), Unavailable (surely not written)
-        or OutcomeUnknown.
-        """
+        Raises Overloaded (too much is in flight), Invalid (the record is too large), Unavailable (certainly not
+        written) or OutcomeUnknown."""
         size = len(payload) + len(key)
-        if len(self._on_their_way) >= self._most_records or self._bytes + size > self._most_bytes:
-            raise Overloaded("too many records are on their way to the log", retry_after=0.2)
+        if len(self._in_flight) >= self._max_records or self._bytes + size > self._max_bytes:
+            raise Overloaded("too many records are being appended to the log", retry_after=0.2)
         job = _Job(at, key, payload, asyncio.get_running_loop().create_future())
-        self._on_their_way.add(job)
+        self._in_flight.add(job)
         self._bytes += size
         IN_FLIGHT.inc()
         self._jobs.append(job)
@@ -98,12 +97,12 @@ class Producer:
         return await job.done
 
     def give_up(self, why: str) -> None:
-        """Kafka is away: whoever waits is told now."""
+        """Kafka is unavailable: fails all records in flight now."""
         self._broken = why
         self._wake.set()
 
     def close(self) -> None:
-        """Blocks until what is on its way is written or given up."""
+        """Blocks until the records in flight are written or have failed."""
         self._closed = True
         self._wake.set()
         self._thread.join(2 * _CLOSE_SECONDS)
@@ -126,7 +125,7 @@ class Producer:
         try:
             if self._session is None:
                 self._session = connected(KafkaProducer, self._url, "append", **_OPTIONS)
-                for topic in self._topics:  # known from now on: no record waits for it
+                for topic in self._topics:  # fetches its metadata now, so that no record waits for it
                     self._session.partitions_for(topic)
             sent = self._session.send(job.at.topic, job.payload, job.key, partition=job.at.partition)
         except Exception as error:
@@ -169,9 +168,9 @@ class Producer:
 
     def _resolve(self, results: list[_Result]) -> None:
         for job, offset, error in results:
-            if job not in self._on_their_way:
-                continue  # the first word on a record counts
-            self._on_their_way.discard(job)
+            if job not in self._in_flight:
+                continue  # only the first outcome of a record counts
+            self._in_flight.discard(job)
             self._bytes -= len(job.payload) + len(job.key)
             IN_FLIGHT.dec()
             (_OK if error is None else _NOT_DONE if isinstance(error, _NotSent) else _UNKNOWN).inc()

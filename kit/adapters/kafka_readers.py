@@ -1,4 +1,4 @@
-"""Windows into partitions for any number of readers: those at about the same place share one."""
+"""Windows into partitions for any number of callers: those at about the same position share one."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from itertools import count
 
 from kafka import TopicPartition
 
-from kit.adapters.kafka_consumer import Fetched, Lane
+from kit.adapters.kafka_consumer import ConsumerThread, Fetched
 from kit.adapters.kafka_offsets import Offsets
 from kit.adapters.kafka_window import Window
 from kit.engineurl import EngineUrl
 
-MOST_LANES = 4
-_AHEAD_BYTES = 4 << 20
+MAX_THREADS = 4
+_PREFETCH_BYTES = 4 << 20
 _HISTORY_BYTES = 1 << 20
 _IDLE_SECONDS = 20.0
 _SWEEP_SECONDS = 1.0
 
 
-class _Place:
-    """A window, and where it is fetched."""
+class _Reader:
+    """A window, and the thread that fills it."""
 
-    def __init__(self, at: TopicPartition, lane: Lane, ticket: int, window: Window) -> None:
+    def __init__(self, at: TopicPartition, thread: ConsumerThread, ticket: int, window: Window) -> None:
         self.at = at
-        self.lane = lane
+        self.thread = thread
         self.ticket = ticket
         self.window = window
 
 
 class Readers:
-    """Up to `MOST_LANES` places can be read in one partition at a time; one more takes the place least used."""
+    """Up to `MAX_THREADS` positions of a partition are read at a time; one more rereaders the least recently used."""
 
     def __init__(self, url: EngineUrl, offsets: Offsets) -> None:
         self._url = url
         self._offsets = offsets
-        self._lanes: list[Lane] = []
-        self._ended: list[Lane] = []
-        self._places: dict[TopicPartition, list[_Place]] = defaultdict(list)
-        self._by_ticket: dict[int, _Place] = {}
+        self._threads: list[ConsumerThread] = []
+        self._ended: list[ConsumerThread] = []
+        self._readers: dict[TopicPartition, list[_Reader]] = defaultdict(list)
+        self._by_ticket: dict[int, _Reader] = {}
         self._tickets = count(1)
         self._entering: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def find(self, at: TopicPartition, after: int) -> Window | None:
         """A window that has, or will have, the first record behind the position `after`."""
-        for place in self._places[at]:
-            if place.window.covers(after):
-                return place.window
+        for reader in self._readers[at]:
+            if reader.window.covers(after):
+                return reader.window
         return None
 
     async def enter(self, at: TopicPartition, after: int, *, beyond: bool = False) -> Window | None:
@@ -60,90 +60,90 @@ class Readers:
             begin, end = await self._offsets.span(at)
             if after > end or (after == end and not beyond):
                 return None
-            lane = self._lane_for(at)
+            thread = self._thread_for(at)
             # Where the beginning is behind the position, nothing is between them: the window covers both.
-            window = Window(after, _AHEAD_BYTES, _HISTORY_BYTES, time.monotonic())
-            place = _Place(at, lane, next(self._tickets), window)
-            self._places[at].append(place)
-            self._by_ticket[place.ticket] = place
-            lane.follow(at, max(after, begin), place.ticket)
+            window = Window(after, _PREFETCH_BYTES, _HISTORY_BYTES, time.monotonic())
+            reader = _Reader(at, thread, next(self._tickets), window)
+            self._readers[at].append(reader)
+            self._by_ticket[reader.ticket] = reader
+            thread.follow(at, max(after, begin), reader.ticket)
             return window
 
     def taken(self, at: TopicPartition, window: Window) -> None:
-        """Somebody has read on: perhaps there is room for more."""
+        """Records were taken from a window: resumes fetching where there is room again."""
         if window.paused and window.has_room():
-            for place in self._places[at]:
-                if place.window is window:
+            for reader in self._readers[at]:
+                if reader.window is window:
                     window.paused = False
-                    place.lane.resume(at)
+                    reader.thread.resume(at)
 
     def trimmed(self, at: TopicPartition, before: int) -> None:
-        """The log has forgotten the records before a position."""
-        for place in self._places[at]:
-            place.window.trim(before)
-            self.taken(at, place.window)
+        """The records before a position were deleted."""
+        for reader in self._readers[at]:
+            reader.window.trim(before)
+            self.taken(at, reader.window)
 
     def fail(self, error: Exception) -> None:
-        """Kafka is away: whoever waits gets the error, and all begins anew when it is back."""
-        for place in list(self._by_ticket.values()):
-            place.window.wake(error)
-            self._leave(place)
-        for lane in self._lanes:
-            lane.close()
-        self._ended += self._lanes
-        self._lanes = []
+        """Kafka is unavailable: fails all waiting reads, and closes all threads."""
+        for reader in list(self._by_ticket.values()):
+            reader.window.wake(error)
+            self._leave(reader)
+        for thread in self._threads:
+            thread.close()
+        self._ended += self._threads
+        self._threads = []
 
     async def sweep(self) -> None:
-        """Closes windows nobody uses any more; never returns."""
+        """Closes windows that are not used any more, until it is cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            self._ended = [lane for lane in self._ended if lane.runs()]
+            self._ended = [thread for thread in self._ended if thread.runs()]
             before = time.monotonic() - _IDLE_SECONDS
-            for place in list(self._by_ticket.values()):
-                if place.window.used < before and not place.window.is_waited_for:
-                    self._leave(place)
+            for reader in list(self._by_ticket.values()):
+                if reader.window.used < before and not reader.window.is_waited_for:
+                    self._leave(reader)
 
     async def close(self) -> None:
         """Ends the threads."""
-        for lane in self._lanes:
-            lane.close()
-        await asyncio.to_thread(self._join, self._lanes + self._ended)
+        for thread in self._threads:
+            thread.close()
+        await asyncio.to_thread(self._join, self._threads + self._ended)
 
     @staticmethod
-    def _join(lanes: list[Lane]) -> None:
-        for lane in lanes:
-            lane.join()
+    def _join(threads: list[ConsumerThread]) -> None:
+        for thread in threads:
+            thread.join()
 
-    def _lane_for(self, at: TopicPartition) -> Lane:
-        places = self._places[at]
-        taken = {place.lane for place in places}
-        for lane in self._lanes:
-            if lane not in taken:
-                return lane
-        if len(self._lanes) < MOST_LANES:
-            self._lanes.append(Lane(self._url, len(self._lanes), self._fetched))
-            return self._lanes[-1]
-        oldest = min(places, key=lambda place: place.window.used)
+    def _thread_for(self, at: TopicPartition) -> ConsumerThread:
+        readers = self._readers[at]
+        taken = {reader.thread for reader in readers}
+        for thread in self._threads:
+            if thread not in taken:
+                return thread
+        if len(self._threads) < MAX_THREADS:
+            self._threads.append(ConsumerThread(self._url, len(self._threads), self._fetched))
+            return self._threads[-1]
+        oldest = min(readers, key=lambda reader: reader.window.used)
         self._leave(oldest)
-        return oldest.lane
+        return oldest.thread
 
-    def _leave(self, place: _Place) -> None:
-        self._places[place.at].remove(place)
-        del self._by_ticket[place.ticket]
-        place.lane.drop(place.at)
-        place.window.wake()  # whoever waits looks for another one
+    def _leave(self, reader: _Reader) -> None:
+        self._readers[reader.at].remove(reader)
+        del self._by_ticket[reader.ticket]
+        reader.thread.drop(reader.at)
+        reader.window.wake()  # waiting callers look for another one
 
-    def _fetched(self, news: list[Fetched]) -> None:
-        for ticket, records, lost in news:
-            place = self._by_ticket.get(ticket)
-            if place is None:
+    def _fetched(self, results: list[Fetched]) -> None:
+        for ticket, records, lost in results:
+            reader = self._by_ticket.get(ticket)
+            if reader is None:
                 continue
             if lost:
-                self._leave(place)
+                self._leave(reader)
                 continue
-            window = place.window
+            window = reader.window
             window.add(records)
-            self._offsets.at_least(place.at, window.high)
+            self._offsets.at_least(reader.at, window.high)
             if window.is_full() and not window.paused:
                 window.paused = True
-                place.lane.pause(place.at)
+                reader.thread.pause(reader.at)

@@ -1,4 +1,4 @@
-"""Topics in Kafka: made before the first start, checked at every start."""
+"""Topics in Kafka: created before the first start, checked at every start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNKNOWN_TOPIC = 3
 
 
 def full_name(url: EngineUrl, topic: str) -> str:
-    """What a topic is called on the server."""
+    """The name of a topic on the server."""
     return f"{url.name}.{topic}"
 
 
@@ -32,10 +32,10 @@ def partitions_found(admin: KafkaAdminClient, url: EngineUrl, topics: Mapping[st
 
 
 async def create_topics(url: str, topics: Mapping[str, int], *, check: bool = False) -> list[str]:
-    """Makes the topics that are missing, with that many partitions, and returns what was done, a line each.
+    """Creates missing topics with that many partitions, and returns a line for each.
 
-    The option `partitions` of the URL goes before the number of a topic that has more than one. `check`: only says what
-    would be done. Raises CannotUse.
+    The option `partitions` of the URL overrides the number of a topic that has more than one. `check`: only returns the
+    lines. Raises CannotUse.
     """
     return await asyncio.get_running_loop().run_in_executor(None, _create, read_url(url), topics, check)
 
@@ -46,7 +46,7 @@ async def read_partitions(url: str, topics: Mapping[str, int]) -> dict[str, int]
 
 
 def wanted_partitions(url: EngineUrl, count: int) -> int:
-    """How many partitions a topic is made with."""
+    """The number of partitions a topic is created with."""
     return url.whole("partitions", count) if count > 1 else count
 
 
@@ -68,9 +68,9 @@ def _create(url: EngineUrl, topics: Mapping[str, int], check: bool) -> list[str]
             admin.create_topics(missing, wait_for_metadata=True)
         return [f"Kafka topic {name}, partitions: {spec['num_partitions']}" for name, spec in missing.items()]
     except kafka_errors.TopicAlreadyExistsError:
-        return []  # somebody else has just made it
+        return []  # another process has just created it
     except kafka_errors.KafkaError as error:
-        raise CannotUse(f"Kafka does not make the topics: {describe(error)}") from None
+        raise CannotUse(f"Kafka does not create the topics: {describe(error)}") from None
     finally:
         admin.close()
 
@@ -106,7 +106,7 @@ def _describe(admin: KafkaAdminClient, url: EngineUrl, topics: Mapping[str, int]
 
 
 def _check_counts(url: EngineUrl, topics: Mapping[str, int], found: Mapping[str, int]) -> None:
-    # Facts of a target must stay in one partition, so the number is fixed when the topic is made.
+    # Entries of a target must stay in one partition, so the number is fixed when the topic is created.
     for topic, count in found.items():
         wanted = wanted_partitions(url, topics[topic])
         if "partitions" in url.options and count != wanted:

@@ -1,4 +1,4 @@
-"""Part of a partition in memory: what was read ahead, and a little of what was read before. No I/O."""
+"""A part of a partition in memory: records that were prefetched, and a few that were taken before. No I/O."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OVERHEAD = 200  # bytes a record takes beside its payload, about
 
 
 class Window:
-    """The records with positions above `low` and up to `high`, of one place in one partition.
+    """The records with positions above `low` and up to `high`, of one partition.
 
-    Readers take from it by position. What the foremost of them has taken is kept up to `history` bytes, so that others
-    a little behind find it too; what none has taken yet is at most about `ahead` bytes, by pauses of the fetcher.
+    Callers take records by position. Up to `history` bytes that the foremost caller has taken are kept for callers a
+    little behind; at most about `ahead` bytes that none has taken are prefetched.
     """
 
     def __init__(self, low: int, ahead: int, history: int, now: float) -> None:
@@ -24,22 +24,22 @@ class Window:
         self._most_ahead = ahead
         self._most_history = history
         self._records: list[Record] = []
-        self._dropped = 0  # records at the front of the list that are forgotten
+        self._dropped = 0  # records at the front of the list that are deleted
         self._ahead = 0
         self._history = 0
         self._waiting: set[asyncio.Future[None]] = set()
 
     def covers(self, after: int) -> bool:
-        """Whether the first record behind the position `after` is here, or will be fetched next."""
+        """Whether the window has, or will fetch next, the first record behind the position `after`."""
         return self.low <= after <= self.high
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether somebody waits for more."""
+        """Whether a caller waits for more."""
         return bool(self._waiting)
 
     def add(self, records: list[Record]) -> None:
-        """Takes in what was fetched."""
+        """Adds fetched records."""
         self._records += records
         self._ahead += sum(map(_size, records))
         self.high = records[-1].position
@@ -53,7 +53,7 @@ class Window:
         return self._records[start : start + limit]
 
     def trim(self, before: int) -> None:
-        """Forgets records before a position: the log has forgotten them."""
+        """Drops records before a position, which the log has deleted."""
         first = bisect_left(self._records, before, lo=self._dropped, key=_position)
         for record in self._records[self._dropped : first]:
             if record.position <= self._front:
@@ -64,15 +64,15 @@ class Window:
         self._front = max(self._front, min(before - 1, self.high))
 
     def is_full(self) -> bool:
-        """Whether enough was read ahead."""
+        """Whether enough is prefetched."""
         return self._ahead >= self._most_ahead
 
     def has_room(self) -> bool:
-        """Whether there is much less ahead than there may be."""
+        """Whether less than half is prefetched."""
         return self._ahead * 2 <= self._most_ahead
 
     def wake(self, error: Exception | None = None) -> None:
-        """Wakes whoever waits: there is more, or there is an error."""
+        """Wakes all waiting callers, with an error where there is one."""
         for waiting in self._waiting:
             if not waiting.done():
                 if error is None:
@@ -103,9 +103,9 @@ class Window:
         self._history += taken
         self._front = front
         while self._history > self._most_history and self._dropped < last:
-            forgotten = self._records[self._dropped]
-            self._history -= _size(forgotten)
-            self.low = forgotten.position
+            oldest = self._records[self._dropped]
+            self._history -= _size(oldest)
+            self.low = oldest.position
             self._dropped += 1
         if self._dropped * 2 > len(self._records):
             del self._records[: self._dropped]

@@ -47,7 +47,8 @@ _TRIM_SLICE = 64  # records; between slices other writers have their turn
 
 
 class SqliteLog:
-    """See `kit.eventlog`: `EventLog`, `Appender`, `Places`. Made by `open_sqlite_log`; one serves a whole process."""
+    """See `kit.eventlog`: `EventLog`, `Appender`, `ConsumerOffsets`. Made by `open_sqlite_log`; one serves a whole
+    process."""
 
     def __init__(self, path: Path, poll_seconds: float, ledgers: Sequence[str]) -> None:
         self.path = path
@@ -142,14 +143,14 @@ class SqliteLog:
             pass
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """See `Places`. A file remembers none: its readers keep their position with what they made of it."""
+        """See `ConsumerOffsets`. A file remembers none: its readers keep their position with what they made of it."""
         return None
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
-        """See `Places`."""
+        """See `ConsumerOffsets`."""
 
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
-        """See `Places`."""
+        """See `ConsumerOffsets`."""
 
     async def poll(self) -> None:
         """Looks for commits of other processes while somebody waits; never returns."""

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from kit.adapters.kafka_client import check_version, read_url, settings
 from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka
-from kit.adapters.kafka_readers import MOST_LANES
+from kit.adapters.kafka_readers import MAX_THREADS
 from kit.adapters.kafka_topics import read_partitions
 from kit.engineurl import CannotUse
 from kit.errors import Invalid, Overloaded, Unavailable
@@ -75,7 +75,7 @@ async def test_more_readers_than_places_all_get_everything(log: KafkaLog) -> Non
     async def read(start: int, limit: int) -> list[bytes]:
         return payloads(await all_of(log, after=start, limit=limit))
 
-    readers = [(n * 70, 1 + n * 13) for n in range(MOST_LANES + 3)]
+    readers = [(n * 70, 1 + n * 13) for n in range(MAX_THREADS + 3)]
     found = await asyncio.gather(*[read(start, limit) for start, limit in readers])
     for (start, _), got in zip(readers, found, strict=True):
         assert got == sent[start:]

@@ -123,15 +123,15 @@ class DeafLog:
         return await self._log.append(topic, key, payload, partition)
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """See `kit.eventlog.Places`."""
+        """See `kit.eventlog.ConsumerOffsets`."""
         return await self._log.committed(group, topic, partition)
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
-        """See `kit.eventlog.Places`."""
+        """See `kit.eventlog.ConsumerOffsets`."""
         await self._log.commit(group, topic, position, partition)
 
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
-        """See `kit.eventlog.Places`."""
+        """See `kit.eventlog.ConsumerOffsets`."""
         self._log.leave(group, topic, partition)
 
 

@@ -1,4 +1,4 @@
-"""What kafka-python 3.0.12 needs to be fit for a process that runs for months."""
+"""Patches of kafka-python 3.0.12 for processes that run for months."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _connect = KafkaNetSocket.sock_connect
 
 
 def apply() -> None:
-    """Mends the library; doing it again changes nothing."""
-    # Its checksum is pure Python: five megabytes a second, where everything else goes at hundreds.
+    """Patches the library. Idempotent."""
+    # Its checksum is pure Python and makes 5 MB/s.
     calc_crc32c.__defaults__ = (_checksum,)
     KafkaNetSocket.sock_connect = _connect_or_close
 
@@ -24,7 +24,8 @@ def _checksum(data: Any) -> int:
 
 
 async def _connect_or_close(self: Any, net: Any, sock: socket.socket, *address: Any, **options: Any) -> Any:
-    # It leaves the socket of a failed attempt to the collector: with a broker away, a few file descriptors a second.
+    # The library leaves the socket of a failed attempt to the garbage collector: a few file descriptors a second while
+    # a broker is away.
     try:
         return await _connect(self, net, sock, *address, **options)
     except BaseException:
