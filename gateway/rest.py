@@ -91,7 +91,7 @@ class Rest:
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 return http_error("UNSUPPORTED_ENCODING", "a body is not compressed")
         message = read_request(route, variables, query, await body_of(request, self._config.body_timeout))
-        key = user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) if rpc.route_by else ""
+        key = "" if not rpc.route_by else user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) or user
         timeout = self._config.call_timeout
         response = await self._calls.call(
             rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
@@ -23,6 +24,7 @@ from kit.tokens import Principal
 
 log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
+_ONE_OF = re.compile(r"one of (\w+),")
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
@@ -37,7 +39,11 @@ def validate(request: Any) -> None:
 
 
 def path_of(violation: Any) -> str:
-    """A violation's field path as text: `changes[3].target`."""
+    """A violation's field path as text: `changes[3].target`; of a rule `oneof` of a message the first of its fields."""
+    if violation.proto.field is None:
+        # Only the text of the violation names them.
+        found = _ONE_OF.search(violation.proto.message)
+        return found[1] if found is not None else ""
     parts = []
     for element in violation.proto.field.elements:
         index = f"[{element.subscript.value}]" if element.subscript is not None else ""

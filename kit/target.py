@@ -11,6 +11,7 @@ from functools import lru_cache
 from kit.errors import Invalid
 
 COLLECTIONS = frozenset({"messages", "posts", "comments", "streams"})
+_COLLECTIONS_OF_TYPES = {"post": "posts", "comment": "comments", "message": "messages", "stream": "streams"}
 MAX_TARGETS = 1_000
 # No URL can carry `.` and `..`: browsers and proxies resolve them.
 ID_PATTERN = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]{1,64}"
@@ -62,6 +63,19 @@ def target_names(given: Sequence[str]) -> list[str]:
     for name in names:
         parse_target(name)
     return names
+
+
+def target_of(target_type: str, target_id: str) -> str:
+    """The name of a target whose type and id are given apart, as other systems have them; no type means a post.
+
+    Not checked any further than `parse_target` does.
+    """
+    return f"{_COLLECTIONS_OF_TYPES.get(target_type or 'post', target_type)}/{target_id}"
+
+
+def targets_of(target_type: str, target_ids: Sequence[str]) -> list[str]:
+    """The same for many; each string may have several ids, separated by commas."""
+    return [target_of(target_type, part) for given in target_ids for part in given.split(",")]
 
 
 def partition_of(tenant: str, target: str, partitions: int) -> int:

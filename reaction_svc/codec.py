@@ -12,7 +12,7 @@ from kit.caller import Caller
 from kit.errors import Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
-from kit.target import is_id, parse_target, target_names
+from kit.target import is_id, parse_target, target_names, target_of
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
@@ -32,6 +32,7 @@ _REFUSED = {number: refusal for refusal, number in _REFUSALS.items()}
 FORMAT = 1
 """The newest format of entries that this program reads and writes."""
 
+_Targeted = service_pb.ToggleReactionRequest | service_pb.ClearReactionsRequest | service_pb.ListReactorsRequest
 _ACTIONS = {
     pb.ACTION_TOGGLE: Action.TOGGLE,
     pb.ACTION_ADD: Action.ADD,
@@ -41,7 +42,8 @@ _ACTIONS = {
 
 def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Op:
     """The caller's tap; raises Invalid."""
-    return make_op(who.tenant, request.target, who.user, request.emoji, Action.TOGGLE, request.op_id)
+    target, emoji = target_from_pb(request), request.emoji or request.reaction_type
+    return make_op(who.tenant, target, who.user, emoji, Action.TOGGLE, request.op_id)
 
 
 def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Op:
@@ -51,8 +53,14 @@ def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Op:
 
 
 def clear_from_pb(request: service_pb.ClearReactionsRequest, who: Caller) -> Op:
-    """The caller's wish to hold nothing; raises Invalid."""
-    return make_op(who.tenant, request.target, who.user, "", Action.CLEAR, request.op_id)
+    """The caller's wish to hold nothing, or not the emoji that is named; raises Invalid."""
+    action = Action.REMOVE if request.emoji else Action.CLEAR
+    return make_op(who.tenant, target_from_pb(request), who.user, request.emoji, action, request.op_id)
+
+
+def target_from_pb(request: _Targeted) -> str:
+    """The target of a request that may name it by type and id."""
+    return request.target or (target_of(request.target_type, request.target_id) if request.target_id else "")
 
 
 def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Problem]:

@@ -94,8 +94,9 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
     async def ListReactors(self, request: pb.ListReactorsRequest, context: Context | None) -> pb.ListReactorsResponse:
         """See the contract."""
         who = caller()
+        target = codec.target_from_pb(request)
         page, token = await self._reactions.reactors(
-            who.tenant, who.user or who.service, request.target, request.emoji, request.page_size, request.page_token
+            who.tenant, who.user or who.service, target, request.emoji, request.page_size, request.page_token
         )
         return codec.reactors_to_pb(page, token)
 

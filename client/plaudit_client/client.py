@@ -109,10 +109,10 @@ class Client:
         return values.outcome(await self.call("set_reaction", timeout=timeout, patient=patient, **fields))
 
     async def clear(
-        self, target: str, *, op_id: str = "", timeout: float | None = None, patient: bool = False
+        self, target: str, emoji: str = "", *, op_id: str = "", timeout: float | None = None, patient: bool = False
     ) -> Outcome:
-        """Takes back all own reactions on the target."""
-        fields: dict[str, Any] = {"target": target, "op_id": op_id or new_op_id()}
+        """Takes back all own reactions on the target, or the one that is named."""
+        fields: dict[str, Any] = {"target": target, "emoji": emoji, "op_id": op_id or new_op_id()}
         return values.outcome(await self.call("clear_reactions", timeout=timeout, patient=patient, **fields))
 
     async def own(self, *targets: str, timeout: float | None = None) -> list[OwnReactions]:

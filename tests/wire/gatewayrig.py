@@ -69,7 +69,10 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
         return reaction_service_pb2.SetReactionResponse(on=self._change(request.target, request.emoji, request.on))
 
     async def ClearReactions(self, request: Any, context: Any) -> Any:
-        self.held.pop((request.target, caller().user), None)
+        if request.emoji:
+            self._change(request.target, request.emoji, False)
+        else:
+            self.held.pop((request.target, caller().user), None)
         return reaction_service_pb2.ClearReactionsResponse(version=7)
 
     async def BatchGetOwnReactions(self, request: Any, context: Any) -> Any:

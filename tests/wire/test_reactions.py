@@ -123,6 +123,16 @@ async def test_set_and_clear_say_what_is_to_be(rig: Rig) -> None:
         assert (await rig.stub.SetReaction(request, metadata=as_alice)).on is on
     await rig.toggle("👍")
     await rig.toggle("❤️")
+    await rig.toggle("🎉")
+    one = pb.ClearReactionsRequest(target="messages/42", emoji="🎉", op_id="one")
+    for _ in range(2):
+        taken = await rig.stub.ClearReactions(one, metadata=as_alice)
+        assert counts_of(taken.reactions) == [("❤", 1), ("👍", 1)]
+    # The same id for all of them is another change.
+    error = await refused(
+        rig.stub.ClearReactions(pb.ClearReactionsRequest(target="messages/42", op_id="one"), metadata=as_alice)
+    )
+    assert error.reason == "OP_CONFLICT"
     cleared = await rig.stub.ClearReactions(pb.ClearReactionsRequest(target="messages/42"), metadata=as_alice)
     assert counts_of(cleared.reactions) == []
     own = await rig.stub.BatchGetOwnReactions(

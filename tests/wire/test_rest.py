@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import grpc
@@ -88,6 +89,30 @@ async def test_additional_bindings_and_bodies_and_verbs_in_the_path(api: Api) ->
     status, answer, _ = await api.ask("DELETE", "/api/v1/reactions?target=posts/7")
     assert (status, answer) == (200, {"version": "7", "reactions": []})
     assert ("posts/7", "alice") not in api.rig.reactions.held
+
+
+@pytest.mark.parametrize("prefix", ["/api", "/api/v1"])
+@pytest.mark.parametrize("collection", ["messages", "posts", "comments", "streams"])
+async def test_the_paths_of_reactions_are_those_of_every_collection(api: Api, prefix: str, collection: str) -> None:
+    target = f"{collection}/paths-of{prefix.replace('/', '-')}"
+    at = f"{prefix}/{target}/reactions"
+    held = api.rig.reactions.held
+    for emoji in ("👍", "🎉", "😮"):
+        assert (await api.ask("PUT", f"{at}/{quote(emoji)}"))[0] == 200
+    assert held[target, "alice"] == {"👍", "🎉", "😮"}
+    status, answer, _ = await api.ask("DELETE", f"{at}/{THUMB}?op_id=d")
+    assert (status, answer) == (200, {"version": "7", "reactions": []})
+    assert held[target, "alice"] == {"🎉", "😮"}
+    # What is not held is not there afterwards either.
+    assert (await api.ask("DELETE", f"{at}/{THUMB}"))[0] == 200
+    assert (await api.ask("DELETE", at))[0] == 200
+    assert (target, "alice") not in held
+
+
+async def test_reactors_of_any_collection_are_at_the_path_of_the_emoji(api: Api) -> None:
+    for target in ("messages/1", "posts/1"):
+        status, body, _ = await api.ask("GET", f"/api/{target}/reactions/wow/users?limit=5&cursor=c1")
+        assert (status, body["reactors"][0]["user"], body["reactors"][0]["emoji"]) == (200, "5:c1", "wow")
 
 
 async def test_repeated_parameters_make_a_list(api: Api) -> None:

@@ -92,7 +92,7 @@ def test_all_references_lead_somewhere() -> None:
 
 
 def test_comments_are_the_descriptions() -> None:
-    toggle = document()["paths"]["/api/messages/{target_id}/reactions/{emoji}"]["put"]
+    toggle = document()["paths"]["/api/{target_collection}/{target_id}/reactions/{emoji}"]["put"]
     assert toggle["summary"].startswith("Toggles the caller's reaction")
     assert "frame `toggle_reaction`" in toggle["description"]
     fields = document()["components"]["schemas"]["ToggleReactionResponse"]["properties"]

@@ -35,7 +35,7 @@ def test_the_contracts_of_the_system_make_the_frames_the_routes_and_the_pushes()
     assert tables.frames["get_own_reactions"].route_by == BY_USER
     assert {"reaction_update", "own_reaction_update"} <= tables.pushes.keys()
     served = {(route.verb, route.template.text) for route in tables.routes}
-    assert ("PUT", "/api/{target=messages/*}/reactions/{emoji}") in served
+    assert ("PUT", "/api/{target=*/*}/reactions/{emoji}") in served
     assert ("PUT", "/api/v1/{target=*/*}/reactions/{emoji}") in served
     assert ("POST", "/api/v1/reactions") in served
 

@@ -27,7 +27,7 @@ from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/counter/v1/counter_service.proto\x12\x12plaudit.counter.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1cplaudit/type/v1/counts.proto\"\x83\x01\n\x18GetReactionCountsRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12(\n\x0bmin_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\nminVersion\"s\n\x19GetReactionCountsResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\x8c\x01\n\x10GetCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\x12,\n\x0cmin_versions\x18\x02 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0bminVersions\x12#\n\x07tenants\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\"J\n\x11GetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\";\n\x12WatchCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\"L\n\x13WatchCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\x9e\x01\n\x0eRebuildRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12/\n\npartitions\x18\x03 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\x90N\"\x04\x1a\x02(\x00R\npartitions\"E\n\x0fRebuildResponse\x12\x18\n\x07targets\x18\x01 \x01(\x03R\x07targets\x12\x18\n\x07\x64rifted\x18\x02 \x01(\x03R\x07\x64rifted2\xfd\x04\n\x0e\x43ounterService\x12\xe0\x01\n\x11GetReactionCounts\x12,.plaudit.counter.v1.GetReactionCountsRequest\x1a-.plaudit.counter.v1.GetReactionCountsResponse\"n\x90\x02\x01\xaa\xed\x18\x17\n\rget_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x46\x12\"/api/{target=messages/*}/reactionsZ \x12\x1e/api/v1/{target=*/*}/reactions\x12\xb6\x01\n\tGetCounts\x12$.plaudit.counter.v1.GetCountsRequest\x1a%.plaudit.counter.v1.GetCountsResponse\"\\\x90\x02\x01\xaa\xed\x18\x12\n\nget_counts\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x39\x12\x18/api/v1/reactions/countsZ\x1d\"\x18/api/v1/reactions/counts:\x01*\x12i\n\x0bWatchCounts\x12&.plaudit.counter.v1.WatchCountsRequest\x1a\'.plaudit.counter.v1.WatchCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x02\x30\x01\x12\x64\n\x07Rebuild\x12\".plaudit.counter.v1.RebuildRequest\x1a#.plaudit.counter.v1.RebuildResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditB8\n\x16\x63om.plaudit.counter.v1P\x01Z\x1cplaudit/counter/v1;counterv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/counter/v1/counter_service.proto\x12\x12plaudit.counter.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1cplaudit/type/v1/counts.proto\"\x83\x01\n\x18GetReactionCountsRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12(\n\x0bmin_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\nminVersion\"s\n\x19GetReactionCountsResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\x89\x02\n\x10GetCountsRequest\x12#\n\x07targets\x18\x01 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12,\n\x0cmin_versions\x18\x02 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0bminVersions\x12#\n\x07tenants\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\x12(\n\ntarget_ids\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\ttargetIds\x12\x35\n\x0btarget_type\x18\x05 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\ntargetType:\x1c\xbaH\x19\"\x17\n\x07targets\n\ntarget_ids\x10\x01\"J\n\x11GetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\";\n\x12WatchCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\"L\n\x13WatchCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\x9e\x01\n\x0eRebuildRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12/\n\npartitions\x18\x03 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\x90N\"\x04\x1a\x02(\x00R\npartitions\"E\n\x0fRebuildResponse\x12\x18\n\x07targets\x18\x01 \x01(\x03R\x07targets\x12\x18\n\x07\x64rifted\x18\x02 \x01(\x03R\x07\x64rifted2\xf6\x04\n\x0e\x43ounterService\x12\xd9\x01\n\x11GetReactionCounts\x12,.plaudit.counter.v1.GetReactionCountsRequest\x1a-.plaudit.counter.v1.GetReactionCountsResponse\"g\x90\x02\x01\xaa\xed\x18\x17\n\rget_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02?\x12\x1b/api/{target=*/*}/reactionsZ \x12\x1e/api/v1/{target=*/*}/reactions\x12\xb6\x01\n\tGetCounts\x12$.plaudit.counter.v1.GetCountsRequest\x1a%.plaudit.counter.v1.GetCountsResponse\"\\\x90\x02\x01\xaa\xed\x18\x12\n\nget_counts\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x39\x12\x18/api/v1/reactions/countsZ\x1d\"\x18/api/v1/reactions/counts:\x01*\x12i\n\x0bWatchCounts\x12&.plaudit.counter.v1.WatchCountsRequest\x1a\'.plaudit.counter.v1.WatchCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x02\x30\x01\x12\x64\n\x07Rebuild\x12\".plaudit.counter.v1.RebuildRequest\x1a#.plaudit.counter.v1.RebuildResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditB8\n\x16\x63om.plaudit.counter.v1P\x01Z\x1cplaudit/counter/v1;counterv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,11 +40,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETREACTIONCOUNTSREQUEST'].fields_by_name['min_version']._loaded_options = None
   _globals['_GETREACTIONCOUNTSREQUEST'].fields_by_name['min_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_GETCOUNTSREQUEST'].fields_by_name['targets']._loaded_options = None
-  _globals['_GETCOUNTSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_GETCOUNTSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_GETCOUNTSREQUEST'].fields_by_name['min_versions']._loaded_options = None
   _globals['_GETCOUNTSREQUEST'].fields_by_name['min_versions']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_GETCOUNTSREQUEST'].fields_by_name['tenants']._loaded_options = None
   _globals['_GETCOUNTSREQUEST'].fields_by_name['tenants']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_GETCOUNTSREQUEST'].fields_by_name['target_ids']._loaded_options = None
+  _globals['_GETCOUNTSREQUEST'].fields_by_name['target_ids']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_GETCOUNTSREQUEST'].fields_by_name['target_type']._loaded_options = None
+  _globals['_GETCOUNTSREQUEST'].fields_by_name['target_type']._serialized_options = b'\272H\021r\0172\r^[a-z]{0,32}$'
+  _globals['_GETCOUNTSREQUEST']._loaded_options = None
+  _globals['_GETCOUNTSREQUEST']._serialized_options = b'\272H\031\"\027\n\007targets\n\ntarget_ids\020\001'
   _globals['_WATCHCOUNTSREQUEST'].fields_by_name['targets']._loaded_options = None
   _globals['_WATCHCOUNTSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_REBUILDREQUEST'].fields_by_name['tenant']._loaded_options = None
@@ -54,7 +60,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REBUILDREQUEST'].fields_by_name['partitions']._loaded_options = None
   _globals['_REBUILDREQUEST'].fields_by_name['partitions']._serialized_options = b'\272H\014\222\001\t\020\220N\"\004\032\002(\000'
   _globals['_COUNTERSERVICE'].methods_by_name['GetReactionCounts']._loaded_options = None
-  _globals['_COUNTERSERVICE'].methods_by_name['GetReactionCounts']._serialized_options = b'\220\002\001\252\355\030\027\n\rget_reactions\022\006target\260\355\030\002\202\323\344\223\002F\022\"/api/{target=messages/*}/reactionsZ \022\036/api/v1/{target=*/*}/reactions'
+  _globals['_COUNTERSERVICE'].methods_by_name['GetReactionCounts']._serialized_options = b'\220\002\001\252\355\030\027\n\rget_reactions\022\006target\260\355\030\002\202\323\344\223\002?\022\033/api/{target=*/*}/reactionsZ \022\036/api/v1/{target=*/*}/reactions'
   _globals['_COUNTERSERVICE'].methods_by_name['GetCounts']._loaded_options = None
   _globals['_COUNTERSERVICE'].methods_by_name['GetCounts']._serialized_options = b'\220\002\001\252\355\030\022\n\nget_counts\022\004user\260\355\030\002\202\323\344\223\0029\022\030/api/v1/reactions/countsZ\035\"\030/api/v1/reactions/counts:\001*'
   _globals['_COUNTERSERVICE'].methods_by_name['WatchCounts']._loaded_options = None
@@ -66,17 +72,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETREACTIONCOUNTSRESPONSE']._serialized_start=289
   _globals['_GETREACTIONCOUNTSRESPONSE']._serialized_end=404
   _globals['_GETCOUNTSREQUEST']._serialized_start=407
-  _globals['_GETCOUNTSREQUEST']._serialized_end=547
-  _globals['_GETCOUNTSRESPONSE']._serialized_start=549
-  _globals['_GETCOUNTSRESPONSE']._serialized_end=623
-  _globals['_WATCHCOUNTSREQUEST']._serialized_start=625
-  _globals['_WATCHCOUNTSREQUEST']._serialized_end=684
-  _globals['_WATCHCOUNTSRESPONSE']._serialized_start=686
-  _globals['_WATCHCOUNTSRESPONSE']._serialized_end=762
-  _globals['_REBUILDREQUEST']._serialized_start=765
-  _globals['_REBUILDREQUEST']._serialized_end=923
-  _globals['_REBUILDRESPONSE']._serialized_start=925
-  _globals['_REBUILDRESPONSE']._serialized_end=994
-  _globals['_COUNTERSERVICE']._serialized_start=997
-  _globals['_COUNTERSERVICE']._serialized_end=1634
+  _globals['_GETCOUNTSREQUEST']._serialized_end=672
+  _globals['_GETCOUNTSRESPONSE']._serialized_start=674
+  _globals['_GETCOUNTSRESPONSE']._serialized_end=748
+  _globals['_WATCHCOUNTSREQUEST']._serialized_start=750
+  _globals['_WATCHCOUNTSREQUEST']._serialized_end=809
+  _globals['_WATCHCOUNTSRESPONSE']._serialized_start=811
+  _globals['_WATCHCOUNTSRESPONSE']._serialized_end=887
+  _globals['_REBUILDREQUEST']._serialized_start=890
+  _globals['_REBUILDREQUEST']._serialized_end=1048
+  _globals['_REBUILDRESPONSE']._serialized_start=1050
+  _globals['_REBUILDRESPONSE']._serialized_end=1119
+  _globals['_COUNTERSERVICE']._serialized_start=1122
+  _globals['_COUNTERSERVICE']._serialized_end=1752
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,10 @@ class GetCountsRequest(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     MIN_VERSIONS_FIELD_NUMBER: _builtins.int
     TENANTS_FIELD_NUMBER: _builtins.int
+    TARGET_IDS_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
+    target_type: _builtins.str
+    """What `target_ids` are the ids of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """From 1 to 1,000 targets, for example `messages/42`; one string may name several, separated by commas."""
@@ -94,16 +98,24 @@ class GetCountsRequest(_message.Message):
     def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Empty, or one per target in the same order: the tenants, for a service that asks in its own name."""
 
+    @_builtins.property
+    def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instead of `targets`: ids alone, `7` for `posts/7`; one string may have several, separated by
+        commas. `target_type` says of what.
+        """
+
     def __init__(
         self,
         *,
         targets: _abc.Iterable[_builtins.str] | None = ...,
         min_versions: _abc.Iterable[_builtins.int] | None = ...,
         tenants: _abc.Iterable[_builtins.str] | None = ...,
+        target_ids: _abc.Iterable[_builtins.str] | None = ...,
+        target_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_versions", b"min_versions", "targets", b"targets", "tenants", b"tenants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_versions", b"min_versions", "target_ids", b"target_ids", "target_type", b"target_type", "targets", b"targets", "tenants", b"tenants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

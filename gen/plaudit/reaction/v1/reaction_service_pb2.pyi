@@ -29,6 +29,9 @@ class ToggleReactionRequest(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     EMOJI_FIELD_NUMBER: _builtins.int
     OP_ID_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
+    REACTION_TYPE_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """What is reacted to, for example `messages/42`."""
     emoji: _builtins.str
@@ -37,16 +40,25 @@ class ToggleReactionRequest(_message.Message):
     """
     op_id: _builtins.str
     """Identifies the tap across retries; best a UUIDv7. Empty: the tap cannot be retried safely."""
+    target_id: _builtins.str
+    """Instead of `target`: an id alone, `7` for `posts/7`; `target_type` says of what."""
+    target_type: _builtins.str
+    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
+    reaction_type: _builtins.str
+    """Instead of `emoji`."""
     def __init__(
         self,
         *,
         target: _builtins.str = ...,
         emoji: _builtins.str = ...,
         op_id: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        target_type: _builtins.str = ...,
+        reaction_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "op_id", b"op_id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "op_id", b"op_id", "reaction_type", b"reaction_type", "target", b"target", "target_id", b"target_id", "target_type", b"target_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -160,19 +172,31 @@ class ClearReactionsRequest(_message.Message):
 
     TARGET_FIELD_NUMBER: _builtins.int
     OP_ID_FIELD_NUMBER: _builtins.int
+    EMOJI_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """What was reacted to, for example `messages/42`."""
     op_id: _builtins.str
     """Identifies the change across retries; best a UUIDv7."""
+    emoji: _builtins.str
+    """Only this one, an emoji in any of its forms or one of the names; empty: all."""
+    target_id: _builtins.str
+    """Instead of `target`: an id alone, `7` for `posts/7`; `target_type` says of what."""
+    target_type: _builtins.str
+    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
     def __init__(
         self,
         *,
         target: _builtins.str = ...,
         op_id: _builtins.str = ...,
+        emoji: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        target_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["op_id", b"op_id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "op_id", b"op_id", "target", b"target", "target_id", b"target_id", "target_type", b"target_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -372,6 +396,8 @@ class ListReactorsRequest(_message.Message):
     EMOJI_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """What was reacted to, for example `messages/42`."""
     emoji: _builtins.str
@@ -380,6 +406,10 @@ class ListReactorsRequest(_message.Message):
     """At most this many; 0: 20; above 100: 100. Called `limit` in a query string."""
     page_token: _builtins.str
     """From `next_page_token` of the page before; empty: the first page. Called `cursor` in a query string."""
+    target_id: _builtins.str
+    """Instead of `target`: an id alone, `7` for `posts/7`; `target_type` says of what."""
+    target_type: _builtins.str
+    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
     def __init__(
         self,
         *,
@@ -387,10 +417,12 @@ class ListReactorsRequest(_message.Message):
         emoji: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        target_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "page_size", b"page_size", "page_token", b"page_token", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "page_size", b"page_size", "page_token", b"page_token", "target", b"target", "target_id", b"target_id", "target_type", b"target_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

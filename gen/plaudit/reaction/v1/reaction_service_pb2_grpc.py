@@ -141,7 +141,7 @@ class ReactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearReactions(self, request, context):
-        """Takes back all the caller's reactions on a target.
+        """Takes back all the caller's reactions on a target, or the one that is named.
 
         Taking back nothing is not an error.
         """

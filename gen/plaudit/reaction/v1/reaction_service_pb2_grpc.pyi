@@ -58,7 +58,7 @@ class ReactionServiceStub:
     Idempotent even without an `op_id`.
     """
     ClearReactions: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.ClearReactionsRequest, _reaction_service_pb2.ClearReactionsResponse]
-    """Takes back all the caller's reactions on a target.
+    """Takes back all the caller's reactions on a target, or the one that is named.
 
     Taking back nothing is not an error.
     """
@@ -150,7 +150,7 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     Idempotent even without an `op_id`.
     """
     ClearReactions: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.ClearReactionsRequest, _reaction_service_pb2.ClearReactionsResponse]  # type: ignore[assignment]
-    """Takes back all the caller's reactions on a target.
+    """Takes back all the caller's reactions on a target, or the one that is named.
 
     Taking back nothing is not an error.
     """
@@ -257,7 +257,7 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reaction_service_pb2.ClearReactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reaction_service_pb2.ClearReactionsResponse, _abc.Awaitable[_reaction_service_pb2.ClearReactionsResponse]]:
-        """Takes back all the caller's reactions on a target.
+        """Takes back all the caller's reactions on a target, or the one that is named.
 
         Taking back nothing is not an error.
         """
