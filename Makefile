@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help run engines mesh test faults soak simulate gen check fix bench load packages compatibility clean
+.PHONY: help run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: $(VENV)/dev ## install what tests need and run the whole suite
 
 faults: $(VENV)/dev ## break real servers in every way on the list, then check the histories
 	$(BIN)/python -m tests.faults $(ARGS)
+
+stops: $(VENV)/dev ## stop a server 300 times under load; ARGS="--stops 20 --grace 5 --pin"
+	$(BIN)/python -m tests.stops $(ARGS)
 
 soak: $(VENV)/dev ## load a shard on three Cassandra nodes for long, and see what grows; ARGS="--minutes 30 --paxos v1"
 	$(BIN)/python -m tests.soak $(ARGS)
