@@ -12,6 +12,7 @@ import typer
 from stack.clitools import ConfigFile, Json, fail, finish, settings_of, show
 from stack.erase import erase
 from stack.operating import operating
+from stack.tokencommands import tokens
 
 app = typer.Typer(
     help="Plaudit: real-time reactions and messaging.",
@@ -19,8 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-token = typer.Typer(help="Tokens for users and services.", no_args_is_help=True)
-app.add_typer(token, name="token")
+app.add_typer(tokens, name="token")
 app.add_typer(operating)
 app.add_typer(erase, name="erase")
 
@@ -58,34 +58,6 @@ def up(
         run(settings, announce=(lambda facts: show(facts, True, str)) if json_ else None)
     except (CannotStart, BadSettings) as error:
         raise fail(str(error)) from None
-
-
-@token.command()
-def mint(
-    name: Annotated[str, typer.Argument(help="The user, or with --service the service.")],
-    service: Annotated[bool, typer.Option(help="For a service.")] = False,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(help="What it may: act-as (the default), tenants, audit, sessions, erase."),
-    ] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
-    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.001, max=8784)] = 24,
-    config: ConfigFile = None,
-    json_: Json = False,
-) -> None:
-    """Mint a token with the key in the data folder."""
-    from kit.access import ACT_AS
-    from kit.keys import BadKeys, read_keys
-
-    try:
-        minter = read_keys(settings_of(config).data / "keys").minter()
-        if service:
-            made = minter.mint_service(name, tuple(scope or [ACT_AS]), tenant, hours * 3600)
-        else:
-            made = minter.mint_user(name, tenant, ttl=hours * 3600)
-    except (ValueError, BadKeys) as error:
-        raise fail(str(error)) from None
-    show({"token": made, "name": name, "tenant": tenant, "service": service}, json_, lambda: made)
 
 
 @app.command()

@@ -31,12 +31,13 @@ def finish(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs a command's work to its end; failures become one line and exit code 1."""
     import asyncio
 
+    from kit.engineurl import CannotUse
     from kit.keys import BadKeys
     from stack.talk import Failed
 
     try:
         return asyncio.run(work)
-    except (Failed, BadKeys) as error:
+    except (Failed, BadKeys, CannotUse) as error:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -109,9 +109,9 @@ async def check(settings: Settings) -> dict[str, Any]:
 
 async def tail(settings: Settings, topics: Sequence[str], user: str, line: Callable[[dict[str, Any]], None]) -> None:
     """Calls `line` with each update of the topics, until cancelled."""
-    token = read_keys(settings.data / "keys").minter().mint_user(user)
+    minter = read_keys(settings.data / "keys").minter()
     try:
-        async with connect(f"ws://{settings.http}", token) as client:
+        async with connect(f"ws://{settings.http}", lambda: minter.mint_user(user)) as client:
             async for update in client.subscribe(*topics):
                 line(
                     {
