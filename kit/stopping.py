@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from pathlib import Path
+from types import FrameType
 
 
 class Stage(StrEnum):
@@ -39,6 +43,7 @@ _RESERVED = {
 }
 # A longer grace is for the clients: the stages behind them need no larger share than of so many seconds.
 _SHARED_SECONDS = 10.0
+_ROOT = f"{Path(__file__).resolve().parent.parent}/"
 
 
 class StopDeadline:
@@ -79,18 +84,41 @@ def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
 
     May be called from another thread, while the loop's own thread is blocked.
     """
-    return sorted(f"{task.get_name()} at {_place(task)}" for task in asyncio.all_tasks(loop) if not task.done())
+    return sorted(f"{task.get_name()} at {_task_place(task)}" for task in asyncio.all_tasks(loop) if not task.done())
 
 
-def _place(task: asyncio.Task[object]) -> str:
-    place = "?"
+def unfinished_threads() -> list[str]:
+    """The threads that the interpreter waits for at its end, each with the place in our code where it is."""
+    frames = sys._current_frames()
+    return sorted(
+        f"{thread.name} at {_place(_callers(frames.get(thread.ident or 0)))}"
+        for thread in threading.enumerate()
+        if not thread.daemon
+    )
+
+
+def _task_place(task: asyncio.Task[object]) -> str:
+    frames: list[FrameType] = []
     awaited: object = task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)
         if frame is None:
             break
-        code = frame.f_code
-        if place == "?" or "site-packages" not in code.co_filename:
-            place = f"{'/'.join(code.co_filename.split('/')[-2:])}:{frame.f_lineno} {code.co_name}"
+        frames.append(frame)
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
-    return place
+    return _place(reversed(frames))
+
+
+def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _place(frames: Iterable[FrameType]) -> str:
+    """The innermost place in our code, or else in any; the innermost frame is the first."""
+    places = [(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name) for frame in frames]
+    ours = [one for one in places if one[0].startswith(_ROOT) and "site-packages" not in one[0][len(_ROOT) :]]
+    for file, line, name in [*ours, *places][:1]:
+        return f"{'/'.join(file.split('/')[-2:])}:{line} {name}"
+    return "?"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from kit.stopping import StopDeadline, unfinished_tasks
+from kit.stopping import StopDeadline, unfinished_tasks, unfinished_threads
 
 log = structlog.get_logger()
 FORCE_SECONDS = 1.0
@@ -66,7 +66,7 @@ def _end(deadline: StopDeadline, loop: asyncio.AbstractEventLoop) -> None:
             seconds=round(deadline.elapsed(), 2),
             tasks=tasks[:_TASKS_SHOWN],
             more_tasks=max(0, len(tasks) - _TASKS_SHOWN),
-            threads=[thread.name for thread in threading.enumerate() if not thread.daemon],
+            threads=unfinished_threads(),
         )
     finally:
         os._exit(EXIT_UNFINISHED)

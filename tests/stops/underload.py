@@ -114,7 +114,7 @@ async def stopped_under_load(folder: Path, grace: float, rng: random.Random, cor
 
     Raises `subprocess.TimeoutExpired` where it does not end at all.
     """
-    stack = Stack(folder / "data", GRACE_SECONDS=f"{grace:g}", GATEWAY__RECONNECT_SPREAD="0.5", LOG="info")
+    stack = Stack(folder / "data", GRACE_SECONDS=f"{grace:g}", GATEWAY__RECONNECT_SPREAD="0.5")
     async with AsyncExitStack() as opened:
         opened.enter_context(stack)
         if core is not None:

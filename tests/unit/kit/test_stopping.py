@@ -85,7 +85,7 @@ async def test_a_task_that_has_not_ended_is_named_with_its_place() -> None:
     task = asyncio.create_task(_waits(forever), name="waiter")
     await asyncio.sleep(0)
     found = await asyncio.to_thread(unfinished_tasks, asyncio.get_running_loop())
-    assert any(one.startswith("waiter at ") and one.endswith(" wait") for one in found)
+    assert any(one.startswith("waiter at kit/test_stopping.py:") and one.endswith(" _waits") for one in found)
     forever.set()
     await task
     assert not any(one.startswith("waiter") for one in unfinished_tasks(asyncio.get_running_loop()))
