@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
@@ -16,6 +17,7 @@ from gateway.limits import Rate
 from gateway.pendinglogin import PendingLogin
 from gateway.session import CloseCode, Session
 from gateway.socket import Socket, SocketHandler
+from kit.bucket import Buckets
 from kit.clock import Clock
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Principal, Verifier
@@ -94,16 +96,23 @@ class Admission:
         self._spawn = spawn
         self._rate = Rate(config.handshakes_per_second, config.handshakes_burst)
         self._due = 0.0
+        share = config.handshakes_share
+        rate, burst = config.handshakes_per_second * share, max(1.0, config.handshakes_burst * share)
+        self._addresses = Buckets(rate, burst) if share < 1 else None
         self.users: _Tally[tuple[str, str]] = _Tally()
         self.addresses: _Tally[str] = _Tally()
 
     def decide(self, handshake: Handshake, make: Make) -> Accept | Refuse:
         """Decides about a handshake. See `port.Acceptor`."""
-        due = self._rate.spend(self._due, self._clock.monotonic())
+        now = self._clock.monotonic()
+        if self._addresses is not None and (wait := self._addresses.take(handshake.peer[0], 1, now)):
+            later = {"Retry-After": str(math.ceil(wait))}
+            return Refuse(429, "TOO_MANY_HANDSHAKES", "this address opens connections too fast", later)
+        due = self._rate.spend(self._due, now)
         if due is None:
             # A crowd that comes back in step would come back in step again.
-            wait = {"Retry-After": str(random.randint(1, _SPREAD))}
-            return Refuse(503, "TOO_BUSY", "too many clients come at once", wait)
+            spread = {"Retry-After": str(random.randint(1, _SPREAD))}
+            return Refuse(503, "TOO_BUSY", "too many clients come at once", spread)
         self._due = due
         if self.addresses[handshake.peer[0]] >= self._config.connections_per_address:
             return Refuse(429, "TOO_MANY_CONNECTIONS", "this address has too many connections", _RETRY)

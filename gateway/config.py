@@ -57,6 +57,9 @@ class ResumeLimits(BaseModel):
     sessions: int = Field(
         default=16_384, ge=0, description="Sessions without a socket; above, those left first are forgotten: `reset`."
     )
+    sessions_per_user: int = Field(
+        default=100, ge=1, description="Of these, sessions of one user; above, the one left first is forgotten."
+    )
     take_over: float = Field(
         default=4.0, gt=0, description="How long another node may take to give a session away; then `partial`."
     )
@@ -103,6 +106,12 @@ class Config(BaseModel):
         description="WebSockets opened over time; more get 503 and are told when to come again.",
     )
     handshakes_burst: int = Field(default=5000, ge=1, description="WebSockets opened at once.")
+    handshakes_share: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="The share of both that one address may use; more get 429. 1 where all come through one proxy.",
+    )
     call_timeout: float = Field(default=5.0, gt=0, description="How long a call of a client may take.")
     reply_buffer: int = Field(
         default=256 * 1024,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from gateway.config import ResumeLimits
 from gateway.durable import DurableTopics
 from gateway.trail import Trail
@@ -35,12 +37,13 @@ class Departed:
 
 
 class Departures:
-    """Bounded, by number and time; those that left first go first."""
+    """Bounded, by number, in all and of a user, and by time; those that left first go first."""
 
     def __init__(self, limits: ResumeLimits, durable: DurableTopics) -> None:
         self._limits = limits
         self._durable = durable
         self._sessions: dict[str, Departed] = {}
+        self._of_user: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._moved: dict[str, tuple[str, float]] = {}
 
     def __len__(self) -> int:
@@ -53,8 +56,12 @@ class Departures:
         """Keeps a session for the resume window; returns those there is no more room for, which have ended."""
         departed.until = now + self._limits.window
         self._sessions[departed.session_id] = departed
+        of_user = self._of_user[departed.tenant, departed.user]
+        of_user[departed.session_id] = None
         self.listen(departed)
         over: list[Departed] = []
+        if len(of_user) > self._limits.sessions_per_user:
+            over.append(self._end(next(iter(of_user))))
         while len(self._sessions) > self._limits.sessions:
             over.append(self._end(next(iter(self._sessions))))
         return over
@@ -71,7 +78,7 @@ class Departures:
 
     def take(self, session_id: str) -> Departed | None:
         """Takes a session out; it still listens."""
-        return self._sessions.pop(session_id, None)
+        return self._pop(session_id) if session_id in self._sessions else None
 
     def drop(self, session_id: str) -> Departed | None:
         """Ends a session, if it is here."""
@@ -102,7 +109,15 @@ class Departures:
         return self._moved.get(session_id, ("", 0.0))[0]
 
     def _end(self, session_id: str) -> Departed:
-        departed = self._sessions.pop(session_id)
+        departed = self._pop(session_id)
         self.end(departed)
         departed.trail.close()
+        return departed
+
+    def _pop(self, session_id: str) -> Departed:
+        departed = self._sessions.pop(session_id)
+        user = departed.tenant, departed.user
+        del self._of_user[user][session_id]
+        if not self._of_user[user]:
+            del self._of_user[user]
         return departed

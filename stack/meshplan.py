@@ -80,6 +80,9 @@ def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[
         "IDENTITY__ISSUERS": settings.identity.as_variable(),
         "WORKERS": "1",
         "GRACE_SECONDS": f"{settings.grace_seconds:g}",
+        # Envoy carries all clients on its own connections, and opens another one where all calls of one are taken.
+        "SERVER__STREAMS_PER_CONNECTION": str(settings.server.calls_per_connection),
+        "GATEWAY__HANDSHAKES_SHARE": "1",
     }
     if tls is not None:
         files = {"TLS__CA": tls.ca, "TLS__CERT": tls.cert, "TLS__KEY": tls.key}

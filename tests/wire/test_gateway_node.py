@@ -272,7 +272,7 @@ async def test_everything_returns_to_where_it_was_when_all_have_left(tmp_path: P
 
 async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Path) -> None:
     clock = ManualClock(time.time())
-    config = Config(handshakes_per_second=2, handshakes_burst=3)
+    config = Config(handshakes_per_second=2, handshakes_burst=3, handshakes_share=1)
     async with running(tmp_path, config=config, clock=clock) as rig, AsyncExitStack() as stack:
         for n in range(3):
             await stack.enter_async_context(rig.socket(f"u{n}"))
@@ -284,6 +284,20 @@ async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Pa
         clock.advance(0.5)
         await stack.enter_async_context(rig.socket("late"))
         assert len(rig.gateway.node) == 4
+
+
+async def test_an_address_that_opens_too_fast_leaves_room_for_others(tmp_path: Path) -> None:
+    clock = ManualClock(time.time())
+    config = Config(handshakes_per_second=10, handshakes_burst=5, handshakes_share=0.6)
+    async with running(tmp_path, config=config, clock=clock) as rig, AsyncExitStack() as stack:
+        for n in range(3):
+            await stack.enter_async_context(rig.socket(f"u{n}"))
+        with pytest.raises(InvalidStatus) as caught:
+            async with rig.socket("greedy"):
+                pass
+        assert caught.value.response.status_code == 429
+        assert caught.value.response.headers["Retry-After"] == "1"
+        await stack.enter_async_context(rig.socket("other", local_addr=("127.0.0.2", 0)))
 
 
 async def test_closed_sessions_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
