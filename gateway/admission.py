@@ -176,7 +176,10 @@ def going_away() -> Refuse:
 
 
 def _token(handshake: Handshake) -> str:
-    scheme, _, token = handshake.headers.get("authorization", "").partition(" ")
+    given = handshake.headers.getall("authorization", [""])
+    if len(given) > 1:
+        return ""  # which of them is meant, nobody can know
+    scheme, _, token = given[0].partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
     return next((item.removeprefix(BEARER) for item in handshake.subprotocols if item.startswith(BEARER)), "")

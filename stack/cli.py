@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.clitools import ConfigFile, Json, fail, finish, settings_of, show
+from stack.clitools import ConfigFile, Json, as_text, fail, finish, settings_of, show
 from stack.erase import erase
 from stack.operating import operating
 from stack.tokencommands import tokens
@@ -166,9 +166,11 @@ def main() -> None:
         # Decided before anything is done: a terminal that knows no emoji is shown their numbers.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
+        app(args=as_text(sys.argv[1:]))
     except BrokenPipeError:
         sys.exit(0)
+    except UnicodeDecodeError:
+        sys.exit("plaudit: an argument is not UTF-8")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,18 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", dir_okay=False)]
+
+
+def as_text(arguments: Sequence[str]) -> list[str]:
+    """Arguments in UTF-8, whatever the locale: one that knows ASCII alone has left their other bytes as surrogates.
+
+    Raises UnicodeDecodeError where they are not UTF-8 either.
+    """
+    return [each if _is_text(each) else os.fsencode(each).decode() for each in arguments]
+
+
+def _is_text(argument: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def fail(message: str) -> typer.Exit:

@@ -163,7 +163,10 @@ def _tokens(model: Model) -> Config:
         "audiences": [AUDIENCE],
         "local_jwks": {"inline_string": key_set(model.keys)},
         # From nowhere else: by default a query may carry one too.
-        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        # The scheme in any case (RFC 9110, 11.1), of which Envoy knows prefixes only.
+        "from_headers": [
+            {"name": "authorization", "value_prefix": f"{scheme} "} for scheme in ("Bearer", "bearer", "BEARER")
+        ],
         # Services look for themselves.
         "forward": True,
         "require_expiration": True,
