@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility clean
+.PHONY: help run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility languages clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ packages: $(VENV)/dev ## build plaudit-proto, plaudit-client and the server into
 
 compatibility: $(VENV)/dev ## use the packages with the lowest and the newest versions of what they need
 	$(BIN)/python -m tests.packages
+
+languages: $(VENV)/dev ## generate, compile and run the examples in Go, TypeScript and Java
+	TEST_ALL_LANGUAGES=1 $(BIN)/python -m pytest tests/flows/test_other_languages.py
 
 fix: $(VENV)/dev ## mend what can be mended without thought
 	$(BIN)/ruff check --fix .

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from tests.running import ROOT, Stack, free_port
 _BLOCK_SECONDS = 60
 _PROGRAMS = Path(sys.executable).parent
 _COMMANDS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module", "-"]}
-_TREE = ("bench", "client", "deploy", "docs", "engines", "examples", "gen", "proto", "web")
-"""What of the source tree a reader has around; never `data`."""
+_TREE = ("bench", "client", "deploy", "docs", "engines", "gen", "proto", "web")
+"""What of the source tree a reader has around, and does not write into; beside it a copy of `examples`."""
+_BUILT = ("node_modules", "gen", "dist", "target", "__pycache__")
 
 
 class Reader:
@@ -35,13 +36,14 @@ class Reader:
     """
 
     def __init__(self, folder: Path, stack: Callable[[], Stack], leaving: ExitStack) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stack = stack
         self._leaving = leaving
         self._mesh: dict[str, str] | None = None
         folder.mkdir()
         for name in _TREE:
             (folder / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns(*_BUILT))
         (folder / ".venv").mkdir()
         (folder / ".venv" / "bin").symlink_to(_PROGRAMS)
         (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
@@ -53,15 +55,26 @@ class Reader:
             "PWD": str(folder),
         }
 
-    def run(self, block: Block) -> None:
-        """Runs the block; an AssertionError tells what it wrote where it fails. Skips where a program is missing."""
-        addresses: dict[str, str] = {}
-        for need in block.needs:
-            addresses |= self._have(need)
+    def run(
+        self,
+        block: Block,
+        *,
+        needs: Iterable[str] = (),
+        replaced: Mapping[str, str] | None = None,
+        seconds: float = _BLOCK_SECONDS,
+    ) -> str:
+        """Runs the block; returns what it writes. Skips where a program is missing.
+
+        `needs` are added to its own; `replaced` is text of the block and what stands for it. Where the block fails, an
+        AssertionError tells what it wrote.
+        """
+        replacements = dict(replaced or {})
+        for need in (*block.needs, *needs):
+            replacements |= self._have(need)
         text = block.text
-        for documented, actual in addresses.items():
+        for documented, actual in replacements.items():
             text = text.replace(documented, actual)
-        variables = self._folder / ".variables"
+        variables = self.folder / ".variables"
         if block.language == "sh":
             command, text = ["sh", "-ea"], f"{text}\nexport -p > {shlex.quote(str(variables))}\n"
         else:
@@ -73,13 +86,14 @@ class Reader:
             env=self._variables,
             capture_output=True,
             text=True,
-            timeout=_BLOCK_SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == 0, f"{block.place} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         assert "Error distribution" not in done.stdout, f"{block.place}:\n{done.stdout}"  # ghz, which ends with 0
         if block.language == "sh":
             self._variables = dict(_exported(variables.read_text("utf-8")))
+        return done.stdout
 
     def _have(self, need: str) -> dict[str, str]:
         """Sees to it that the need is there; returns what replaces what in the block."""
@@ -88,7 +102,7 @@ class Reader:
             self._variables |= {n: value for n, value in stack.environment.items() if n.startswith("PLAUDIT_")}
             return {"127.0.0.1:8080": stack.http, "127.0.0.1:50051": stack.grpc_address}
         if need == "mesh":
-            self._mesh = self._mesh or self._leaving.enter_context(_mesh(self._folder))
+            self._mesh = self._mesh or self._leaving.enter_context(_mesh(self.folder))
             return self._mesh
         if need == "ghz":
             try:

@@ -1,0 +1,34 @@
+// A service reacts for a user over gRPC, and reads the counts.
+import { randomUUID } from "node:crypto";
+import { parseArgs } from "node:util";
+
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+
+import { CounterService } from "../gen/plaudit/counter/v1/counter_service_pb.js";
+import { ReactionService } from "../gen/plaudit/reaction/v1/reaction_service_pb.js";
+
+const { values } = parseArgs({
+  options: {
+    url: { type: "string", default: "http://127.0.0.1:50051" },
+    user: { type: "string", default: "alice" },
+    target: { type: "string", default: "messages/42" },
+    emoji: { type: "string", default: "👍" },
+  },
+});
+const { url, user, target, emoji } = values;
+
+const authorize: Interceptor = (next) => (request) => {
+  request.header.set("authorization", `Bearer ${process.env.TOKEN}`);
+  request.header.set("plaudit-user", user);
+  return next(request);
+};
+const transport = createGrpcTransport({ baseUrl: url, interceptors: [authorize], defaultTimeoutMs: 10_000 });
+
+// The id makes the call safe to repeat: sent twice, it is made once.
+const toggled = await createClient(ReactionService, transport).toggleReaction({ target, emoji, opId: randomUUID() });
+console.log(`${emoji} is on: ${toggled.on}`);
+
+// The version makes the read see the change; int64 is a bigint.
+const counted = await createClient(CounterService, transport).getReactionCounts({ target, minVersion: toggled.version });
+for (const one of counted.reactions) console.log(`${one.emoji} ${one.count}`);
