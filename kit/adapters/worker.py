@@ -20,9 +20,15 @@ class Worker:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+        self._is_closed = False
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
-        """What `work` returns or raises; even when cancelled, ends no sooner than the work."""
+        """What `work` returns or raises; even when cancelled, ends no sooner than the work.
+
+        Raises RuntimeError once the worker is closed: no thread would do the work, and the caller would wait for ever.
+        """
+        if self._is_closed:
+            raise RuntimeError(f"{self._thread.name} is closed")
         loop = asyncio.get_running_loop()
         working: asyncio.Future[_Result] = loop.create_future()
         self._jobs.put((work, working, loop))
@@ -33,7 +39,8 @@ class Worker:
             raise
 
     def close(self) -> None:
-        """Blocks until what was asked for is done."""
+        """Blocks until what was asked for is done. Nothing is taken from now on."""
+        self._is_closed = True
         self._jobs.put(None)
         self._thread.join()
 

@@ -62,3 +62,11 @@ async def test_closing_waits_for_what_was_asked_for() -> None:
     worker.close()
     assert done == [True]
     await waiting
+
+
+async def test_a_closed_worker_refuses_work_instead_of_keeping_its_caller() -> None:
+    worker = Worker("w")
+    worker.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(RuntimeError, match="w is closed"):
+            await worker.run(lambda: 1)
