@@ -58,11 +58,11 @@ class ServerSettings(BaseModel):
         description="Calls and streams of one connection at a time; the client holds further ones back.",
     )
     pending_calls: int = Field(
-        default=100,
+        default=400,
         ge=1,
         description="Unaccepted calls of a method from which on new ones are dropped at random, with CANCELLED.",
     )
-    pending_calls_most: int = Field(default=256, ge=1, description="From here on all new ones are dropped.")
+    pending_calls_most: int = Field(default=450, ge=1, description="From here on all new ones are dropped.")
     message_bytes: int = Field(default=4 << 20, ge=1, description="Largest message.")
 
 
