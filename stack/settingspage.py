@@ -18,9 +18,11 @@ Variables win over the file, the file over the defaults. A group is a table of t
 `PLAUDIT_GATEWAY__SESSION__TOPICS` is `topics` in `[gateway.session]`. Lists are separated by commas in variables. A
 name that does not exist is refused.
 
+<!-- needs: nothing -->
 ```sh
-plaudit settings               # all of them, with their values and where each comes from
-plaudit config check FILE      # whether a file, with the variables there are, can be used
+plaudit settings                    # all of them, with their values and where each comes from
+echo 'workers = 2' > plaudit.toml
+plaudit config check plaudit.toml   # whether a file, with the variables there are, can be used
 ```
 """
 
