@@ -26,7 +26,7 @@ def test_arguments_are_utf8_whatever_the_locale() -> None:
 def test_a_command_in_a_locale_without_emoji_takes_one(tmp_path: Path) -> None:
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PLAUDIT_DATA": str(tmp_path)}
     path = os.pathsep.join(str(ROOT / folder) for folder in ("", "gen", "client"))
-    command = [sys.executable, "-m", "stack.cli", "react", b"messages/42", "👍".encode()]
+    command: list[str | bytes] = [sys.executable, "-m", "stack.cli", "react", b"messages/42", "👍".encode()]
     done = run(command, env={**os.environ, **plain, "PYTHONPATH": path}, cwd=ROOT, capture_output=True, check=False)
     # There is no system and no key: the emoji is not what it fails at.
     assert done.returncode == 1
