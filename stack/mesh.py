@@ -82,7 +82,9 @@ async def running(settings: Settings, options: Options, say: Callable[[str], Non
         ports = free_ports()
         nodes = plan(settings, options, ports)
         common = environment(settings, nodes, tls)
-        model = model_of(options, nodes, shown, tls, keys.trusted, ports)
+        model = model_of(
+            options, nodes, shown, tls, keys.trusted, ports, has_other_issuers=bool(settings.identity.issuers)
+        )
         processes: dict[str, Supervised] = {}
 
         async def start(*rooms: str, **more: str) -> None:

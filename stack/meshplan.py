@@ -119,7 +119,14 @@ def _folder(settings: Settings, node: Node) -> Path:
 
 
 def model_of(
-    options: Options, nodes: list[Node], shown: Certificate, tls: Tls | None, keys: Any, ports: Iterator[int]
+    options: Options,
+    nodes: list[Node],
+    shown: Certificate,
+    tls: Tls | None,
+    keys: Any,
+    ports: Iterator[int],
+    *,
+    has_other_issuers: bool = False,
 ) -> Model:
     """The Envoy in front of these nodes."""
     services: dict[str, tuple[str, ...]] = {}
@@ -132,6 +139,7 @@ def model_of(
         gateways=tuple(node.http for node in nodes if node.room == "gateway"),
         services=services,
         keys=keys,
+        has_other_issuers=has_other_issuers,
         https=options.https,
         http=options.http,
         internal=f"127.0.0.1:{next(ports)}",

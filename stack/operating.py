@@ -165,6 +165,7 @@ def render(
             gateways=tuple(filter(None, gateways.split(","))),
             services={name: tuple(at.split(",")) for name, _, at in (one.partition("=") for one in service)},
             keys=open_keys(settings.data / "keys").trusted,
+            has_other_issuers=bool(settings.identity.issuers),
             https=https,
             http=http,
             internal=internal,

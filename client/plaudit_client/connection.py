@@ -226,7 +226,7 @@ class Connection:
         except PlauditError:
             raise
         except Exception as error:
-            if not self.welcome.session:
+            if not (self.welcome.session or isinstance(error, TimeoutError)):
                 raise
             logger.warning("there is no new token: %r", error)
             return Loss(reason="there is no new token")

@@ -174,7 +174,11 @@ def _tokens(model: Model) -> Config:
         "claim_to_headers": [{"header_name": routes.SUBJECT, "claim_name": "sub"}],
         "jwt_cache_config": {"jwt_cache_size": 10_000},
     }
-    return {"providers": {"plaudit": provider}, "requirement_map": {routes.TOKEN: {"provider_name": "plaudit"}}}
+    required: Config = {"provider_name": "plaudit"}
+    if model.has_other_issuers:
+        # Their keys come and go, and the services follow them: what Envoy cannot check, it passes on to them.
+        required = {"requires_any": {"requirements": [required, {"allow_missing_or_failed": {}}]}}
+    return {"providers": {"plaudit": provider}, "requirement_map": {routes.TOKEN: required}}
 
 
 def _rest(methods: Sequence[Method], model: Model, contracts: FileDescriptorSet | None) -> Config:

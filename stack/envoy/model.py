@@ -60,6 +60,8 @@ class Model:
     """The gRPC ports of the nodes that host a service, by its full name."""
     keys: Mapping[str, Ed25519PublicKey]
     """The keys that tokens may be signed with, by their ids."""
+    has_other_issuers: bool = False
+    """Whether services take tokens of identity providers, too, whose keys Envoy does not have."""
     https: str = ""
     """TLS for clients: the page, sockets, REST and gRPC; needs `certificate`."""
     http: str = ""

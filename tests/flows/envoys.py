@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,14 @@ async def envoy(folder: Path, *, ready: Sequence[str] = (), **model: Any) -> Asy
 
 
 @asynccontextmanager
-async def house_behind_envoy(folder: Path, **more: Any) -> AsyncIterator[tuple[Edge, Stack, Stack]]:
-    """Envoy before a gateway and a process with all services: (edge, gateway, services)."""
+async def house_behind_envoy(
+    folder: Path, settings: Mapping[str, str] | None = None, **more: Any
+) -> AsyncIterator[tuple[Edge, Stack, Stack]]:
+    """Envoy before a gateway and a process with all services: (edge, gateway, services). `settings` are of both."""
+    own = settings or {}
     data = folder / "data"
-    services = Stack(data, ROOMS=",".join(("session_registry", *ROOMS)))
-    with services, Stack(data, ROOMS="gateway", REGISTRY=services.grpc_address) as gateway:
+    services = Stack(data, ROOMS=",".join(("session_registry", *ROOMS)), **own)
+    with services, Stack(data, ROOMS="gateway", REGISTRY=services.grpc_address, **own) as gateway:
         model: dict[str, Any] = {
             "gateways": (gateway.http,),
             "services": dict.fromkeys(SERVICES, (services.grpc_address,)),
