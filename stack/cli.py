@@ -12,22 +12,27 @@ import typer
 from stack.clitools import ConfigFile, Json, as_text, fail, finish, settings_of, show
 from stack.erase import erase
 from stack.operating import operating
+from stack.shell import Version, shell
 from stack.tokencommands import tokens
 
 app = typer.Typer(
-    help="Plaudit: real-time reactions and messaging.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(tokens, name="token")
 app.add_typer(operating)
 app.add_typer(erase, name="erase")
+app.add_typer(shell)
 
 # gRPC's core writes to stderr what it also raises; it reads this when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 Target = Annotated[str, typer.Argument(help="For example messages/42 or posts/7.")]
+
+
+@app.callback()
+def plaudit(version: Version = False) -> None:
+    """Plaudit: real-time reactions and messaging."""
 
 
 @app.command()
@@ -166,7 +171,7 @@ def main() -> None:
         # Decided before anything is done: a terminal that knows no emoji is shown their numbers.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app(args=as_text(sys.argv[1:]))
+        app(args=as_text(sys.argv[1:]), prog_name="plaudit")
     except BrokenPipeError:
         sys.exit(0)
     except UnicodeDecodeError:

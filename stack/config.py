@@ -47,6 +47,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rooms: tuple[str, ...] = Field(ROOMS, description="The rooms this process runs.")
+    name: str = Field("", description="What this process is called in lists of processes; empty: by its rooms.")
     workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -13,7 +14,7 @@ import aiohttp
 
 from kit.engineurl import CannotUse
 from kit.keys import BadKeys, open_keys
-from stack import certs
+from stack import certs, meshexports
 from stack.addresses import is_loopback
 from stack.config import Settings
 from stack.envoy.model import Model
@@ -22,6 +23,7 @@ from stack.meshplan import Node, Options, certificates, check_free, environment,
 from stack.migrate import migrate
 from stack.stopping import on_first_signal
 from stack.supervise import CannotStart, Process, Program, Supervised, supervised
+from stack.title import be_called
 
 Announce = Callable[[dict[str, Any]], None]
 _ENGINES = ("redis", "cassandra", "kafka")
@@ -39,6 +41,7 @@ class Mesh:
 
 def run(settings: Settings, options: Options, announce: Announce | None = None) -> None:
     """Runs until SIGINT or SIGTERM; raises CannotStart. `announce` gets the facts once everything serves."""
+    be_called("plaudit: mesh")
     try:
         with _engines(settings, options, _say) as whole:
             asyncio.run(_until_told(whole, options, announce or _greet))
@@ -103,7 +106,10 @@ async def running(settings: Settings, options: Options, say: Callable[[str], Non
         await start("gateway", PLAUDIT_DEMO=demo, **through)
         await _reachable(model)
         stack.push_async_callback(_drained, model.admin)
-        yield Mesh(_facts(settings, options, keys, model, nodes), processes)
+        facts = _facts(settings, options, keys, model, nodes)
+        tokens = {"TOKEN": facts["token"], "SERVICE": facts["service_token"]}
+        facts["env"] = str(meshexports.write(settings.data, meshexports.exports(settings, model, tls, tokens)))
+        yield Mesh(facts, processes)
 
 
 @contextmanager
@@ -218,9 +224,9 @@ def _greet(facts: dict[str, Any]) -> None:
     width = max(map(len, shown.values()))
     lines = [f"  {label:{width}}  {facts[key]}" for key, label in shown.items() if key in facts]
     tokens = ["", "  a token for the user demo, valid for a day:", f"  {facts['token']}"]
-    print(
-        "\n".join(["", "  Plaudit is running as a mesh", "", *lines, *tokens, "", "  Ctrl-C stops it.", ""]), flush=True
-    )
+    commands = ["", "  in another shell, for `plaudit check` and the others:", f"  . {shlex.quote(facts['env'])}"]
+    said = ["", "  Plaudit is running as a mesh", "", *lines, *tokens, *commands, "", "  Ctrl-C stops it.", ""]
+    print("\n".join(said), flush=True)
 
 
 def _say(line: str) -> None:

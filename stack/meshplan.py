@@ -93,6 +93,7 @@ def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[
 def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> Program:
     """How a node is run."""
     own = {
+        "PLAUDIT_NAME": node.name.replace("-", " "),
         "PLAUDIT_ROOMS": node.room,
         "PLAUDIT_GRPC": node.grpc,
         "PLAUDIT_HTTP": node.http or settings.http,

@@ -57,13 +57,9 @@ def migrate(
     json_: Json = False,
 ) -> None:
     """Make the keyspace, tables and topics that the engines in the settings need."""
-    from kit.engineurl import CannotUse
     from stack.migrate import migrate as work
 
-    try:
-        done = finish(work(settings_of(config), check=check))
-    except CannotUse as error:
-        raise fail(str(error)) from None
+    done = finish(work(settings_of(config), check=check))
     nothing = "nothing is missing" if check else "nothing had to be made"
     show({"missing" if check else "made": done}, json_, lambda: "\n".join(done) or nothing)
     if check and done:
@@ -150,6 +146,7 @@ def render(
     check: Annotated[bool, typer.Option("--check", help="Have Envoy itself look at it.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
     config: ConfigFile = None,
+    json_: Json = False,
 ) -> None:
     """Write the configuration of an Envoy in front of these nodes, from the contracts and the settings."""
     from kit.engineurl import CannotUse
@@ -173,11 +170,14 @@ def render(
             certificate=Certificate(cert, key) if cert is not None and key is not None else None,
             tls=open_tls(settings.tls),
         )
-        if output is None:
-            typer.echo(text_of(model))
-            return
-        write(model, output)
-        if check:
+        text = text_of(model)
+        if output is not None:
+            write(model, output)
+        if output is not None and check:
             validate(output)
     except (BadEnvoy, BadKeys, CannotUse, ValueError, OSError) as error:
         raise fail(str(error)) from None
+    if output is None:
+        show({"configuration": text}, json_, lambda: text)
+    elif json_:
+        show({"file": str(output)}, json_, str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +21,10 @@ from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 from plaudit.type.v1 import counts_pb2
 from plaudit_client import PlauditError, connect
+from stack.addresses import split
 from stack.config import Settings
+
+_REACH_SECONDS = 5.0
 
 
 class Failed(Exception):
@@ -50,8 +54,24 @@ def _why(error: grpc.aio.AioRpcError, settings: Settings) -> str:
             where = f" ({found.field})" if found.field else ""
             return f"{found.code.name} {found.reason}: {found.message}{where}"
     if error.code() == grpc.StatusCode.UNAVAILABLE:
-        return f"nothing answers at {settings.grpc}: start it with `plaudit up`, or set PLAUDIT_GRPC"
+        return _nothing_at(settings.grpc, (error.details() or "").rpartition(": ")[2], "PLAUDIT_GRPC")
     return f"{error.code().name}: {error.details()}"
+
+
+def _nothing_at(address: str, why: str, setting: str) -> str:
+    reason = f" ({' '.join(why.split())})" if why.strip() else ""
+    return f"nothing answers at {address}{reason}: start it with `plaudit up`, or set {setting}"
+
+
+async def _reach(address: str) -> None:
+    """Raises Failed where nothing listens: the client itself would try again for a while."""
+    try:
+        async with asyncio.timeout(_REACH_SECONDS):
+            _, writer = await asyncio.open_connection(*split(address))
+    except (OSError, TimeoutError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or "no answer"
+        raise Failed(_nothing_at(address, why, "PLAUDIT_HTTP")) from None
+    writer.close()
 
 
 def _reactions(reactions: Sequence[counts_pb2.ReactionCount]) -> list[dict[str, Any]]:
@@ -110,6 +130,7 @@ async def check(settings: Settings) -> dict[str, Any]:
 async def tail(settings: Settings, topics: Sequence[str], user: str, line: Callable[[dict[str, Any]], None]) -> None:
     """Calls `line` with each update of the topics, until cancelled."""
     minter = read_keys(settings.data / "keys").minter()
+    await _reach(settings.http)
     try:
         async with connect(f"ws://{settings.http}", lambda: minter.mint_user(user)) as client:
             async for update in client.subscribe(*topics):

@@ -45,6 +45,8 @@ from stack.schemas import sharded
 from stack.status import status_served
 from stack.stopping import end_in_time, on_first_signal
 from stack.supervise import CannotStart, supervised
+from stack.title import be_called, title_of
+from stack.version import label_metrics
 from stack.workers import say, worker_programs
 
 Announce = Callable[[dict[str, Any]], None]
@@ -63,6 +65,8 @@ def run(settings: Settings, announce: Announce | None = None) -> None:
     import uvloop
 
     configure(settings.log)
+    be_called(title_of(settings))
+    label_metrics()
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop = StopDeadline(settings.grace_seconds)
     uvloop.run(_until_told(settings, announce or _greet, stop))

@@ -37,7 +37,7 @@ def worker_programs(settings: Settings, registry: str, stop: StopDeadline) -> Se
             f"worker-{number}",
             [sys.executable, "-m", "stack.cli", "up", "--json"],
             None,
-            environment,
+            {**environment, "PLAUDIT_NAME": f"gateway {number}"},
             stop_seconds=stop.seconds_until(Stage.WORKERS),
         )
         for number in range(2, settings.workers + 1)

@@ -34,6 +34,22 @@ def listens(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
+def in_another_shell(env: str, asked: str) -> str:
+    """What a command prints where the file of the mesh has been read."""
+    script = f'. "$1" && exec "$2" -m stack.cli {asked}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", env, sys.executable],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
 def test_it_starts_whole_and_ends_whole(tmp_path: Path) -> None:
     https, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
@@ -50,8 +66,17 @@ def test_it_starts_whole_and_ends_whole(tmp_path: Path) -> None:
         )
         with urllib.request.urlopen(request, timeout=20) as answer:
             assert json.load(answer)["on"] is True
+        for asked, expected in (
+            ("react messages/43 👍 --user dora", "👍 on  👍 1"),
+            ("counts messages/42 messages/43", "messages/42  👍 1\nmessages/43  👍 1"),
+            ("check", "2 targets, 2 reactions, 0 wrong"),
+            ("sessions dora", "not connected"),
+        ):
+            assert in_another_shell(facts["env"], asked) == expected
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 7  # two gateways, one of each service on files, Envoy
+        titles = [Path(f"/proc/{child}/cmdline").read_text().strip("\0") for child in children]
+        assert {"plaudit: gateway 1", "plaudit: gateway 2", "plaudit: reaction_svc 1"} <= set(titles)
         # As a terminal does it.
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import platform
+import re
 import subprocess
 import urllib.error
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,11 @@ def test_a_process_of_services_says_how_it_is(tmp_path: Path) -> None:
         status, metrics = get(port, "/metrics")
         assert status == 200
         assert b"plaudit_registry_nodes 1.0" in metrics
+        build = re.search(rb'^plaudit_build_info\{python="(.+)",revision="(.*)",version="(.+)"\} 1.0$', metrics, re.M)
+        assert build is not None
+        assert build[1].decode() == platform.python_version()
+        assert build[3].decode() == version("plaudit")
+        assert b"_created" not in metrics
         assert get(port, "/api/messages/42/reactions")[0] == 404
     with pytest.raises(urllib.error.URLError):
         get(port, "/healthz")

@@ -37,6 +37,7 @@ class Known:
 
 def known() -> Known:
     """Imports every module that may define a metric and asks the registry."""
+    importlib.import_module("stack.version")
     for package in ("kit", *ROOMS):
         root = importlib.import_module(package)
         for module in pkgutil.walk_packages(root.__path__, f"{package}."):

@@ -1,0 +1,27 @@
+"""What processes are called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from stack.config import Settings
+from stack.title import title_of
+from tests.running import ROOT
+
+
+def test_a_process_is_called_by_its_name_or_its_rooms() -> None:
+    assert title_of(Settings()) == "plaudit: all"
+    assert title_of(Settings(rooms=("reaction_svc", "counter_svc"))) == "plaudit: reaction_svc, counter_svc"
+    assert title_of(Settings(rooms=("gateway",), name="gateway 2")) == "plaudit: gateway 2"
+
+
+def test_the_system_shows_it() -> None:
+    script = """
+from pathlib import Path
+from stack.title import be_called
+be_called("plaudit: session_registry 1")
+print(Path("/proc/self/cmdline").read_text().strip("\\0"), Path("/proc/self/comm").read_text().strip(), sep="|")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "plaudit: session_registry 1|session_registr\n"
