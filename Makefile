@@ -58,9 +58,10 @@ soak: $(VENV)/dev ## load a shard on three Cassandra nodes for long, and see wha
 simulate: $(VENV)/dev ## try the ledger under random faults in virtual time; ARGS="--seeds 100000"
 	$(BIN)/python -m tests.simulation $(ARGS)
 
-gen: $(VENV)/dev ## write gen/ from proto/, and docs/settings.md from the settings
+gen: $(VENV)/dev ## write gen/ from proto/, docs/settings.md from the settings, the Helm chart from the manifests
 	$(BIN)/python proto/generate.py
 	$(BIN)/python -m stack.settingspage
+	$(BIN)/python deploy/helm/generate.py
 
 check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make fix`
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ def exports(settings: Settings, model: Model, tls: Tls | None, tokens: Mapping[s
         found |= {name: str(path.absolute()) for name, path in files.items()}
     if model.https:
         found["CA"] = str((settings.data / "certs" / certs.CA).absolute())
-    return found | tokens
+    return {**found, **tokens}
 
 
 def write(folder: Path, variables: Mapping[str, str]) -> Path:

@@ -36,6 +36,7 @@ from kit.stopping import Stage, StopDeadline
 from kit.tls import open_tls
 from kit.tokens import NodeTokens, Verifier
 from kit.tracing import TracingMissing, tracing
+from stack import sdnotify
 from stack.addresses import is_loopback
 from stack.config import ROOMS, Settings
 from stack.datalock import FolderInUse, data_folder_locked
@@ -69,11 +70,11 @@ def run(settings: Settings, announce: Announce | None = None) -> None:
     label_metrics()
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop = StopDeadline(settings.grace_seconds)
-    uvloop.run(_until_told(settings, announce or _greet, stop))
+    uvloop.run(_until_told(settings, announce or _greet, stop, sdnotify.opened()))
     log.info("stopped", seconds=round(stop.elapsed(), 3))
 
 
-async def _until_told(settings: Settings, announce: Announce, stop: StopDeadline) -> None:
+async def _until_told(settings: Settings, announce: Announce, stop: StopDeadline, notify: sdnotify.Notify) -> None:
     told = asyncio.Event()
     here = asyncio.current_task()
     assert here is not None
@@ -81,6 +82,7 @@ async def _until_told(settings: Settings, announce: Announce, stop: StopDeadline
 
     def begin() -> None:
         stop.start()
+        notify("STOPPING=1")
         told.set()
         if not serves:
             here.cancel()
@@ -92,6 +94,7 @@ async def _until_told(settings: Settings, announce: Announce, stop: StopDeadline
             serves = True
             log.info("listening", **_addresses(settings, facts))
             announce(facts)
+            notify("READY=1")
             # What stands now stays: the collector need not look at it again.
             gc.collect()
             gc.freeze()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import string
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import yaml
 from engines import cassandra, envoy, kafka, postgres, redis, toxiproxy
 from engines.get import SETTINGS
 from engines.together import KINDS
+from stack.config import PREFIX, load
 from tests.running import ROOT
 
 VERSIONS = {
@@ -36,7 +39,7 @@ def published(service: dict[str, Any]) -> set[int]:
 
 
 def test_every_engine_is_there_and_scylladb_as_a_choice(services: dict[str, dict[str, Any]]) -> None:
-    assert set(services) == {*KINDS, "scylla"}
+    assert set(services) == {*KINDS, "scylla", "migrate", "plaudit"}
     assert services["scylla"]["profiles"] == ["scylla"]
     assert "profiles" not in services["cassandra"]
 
@@ -88,3 +91,45 @@ def test_cassandra_and_redis_are_set_the_same(services: dict[str, dict[str, Any]
     theirs = services["redis"]["command"]
     for option in ("--save", "--appendonly", "--maxmemory", "--maxmemory-policy"):
         assert theirs[theirs.index(option) + 1] == ours[ours.index(option) + 1], option
+
+
+@pytest.mark.parametrize("name", ["migrate", "plaudit"])
+def test_plaudit_finds_the_engines_and_has_no_rights_it_does_not_need(
+    services: dict[str, dict[str, Any]], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = services[name]
+    for variable, value in service["environment"].items():
+        assert variable.startswith(PREFIX)
+        monkeypatch.setenv(variable, value)
+    settings = load()
+    for engine, url in (("cassandra", settings.records), ("redis", settings.hot), ("kafka", settings.events)):
+        assert int(url.rpartition(":")[2].partition("/")[0]) in published(services[engine])
+        assert "healthcheck" in services[engine]
+    assert (service["read_only"], service["cap_drop"], service["network_mode"]) == (True, ["ALL"], "host")
+    assert f":{services['plaudit']['image'].rpartition(':')[2]} " in (ROOT / "deploy/Containerfile").read_text("utf-8")
+
+
+def test_plaudit_listens_on_this_machine_only_and_has_time_to_stop(
+    services: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = services["plaudit"]
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, value)
+    settings = load()
+    assert all(address.startswith("127.0.0.1:") for address in (settings.http, settings.grpc, settings.status))
+    assert f"http://{settings.status}/readyz" in service["healthcheck"]["test"][-1]
+    assert int(service["stop_grace_period"].removesuffix("s")) > 2 * settings.grace_seconds
+    assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    assert services["migrate"]["command"] == ["migrate"]
+
+
+def test_docker_compose_agrees() -> None:
+    program = shutil.which("docker-compose")
+    docker = shutil.which("docker")
+    plugin = [docker, "compose"] if docker is not None else []
+    known = bool(plugin) and subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0
+    command = plugin if known else [program] if program is not None else []
+    if not command:
+        pytest.skip("docker compose is not on this machine")
+    file = str(ROOT / "deploy/compose.yaml")
+    subprocess.run([*map(str, command), "-f", file, "--profile", "*", "config", "--quiet"], check=True)

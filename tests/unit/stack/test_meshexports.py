@@ -19,7 +19,7 @@ def test_a_shell_reads_the_file_and_commands_accept_what_it_says(
     folder = tmp_path / "it's a folder"
     folder.mkdir()
     model = Model(gateways=("127.0.0.1:1",), services={}, keys={}, internal="127.0.0.1:2")
-    path = write(folder, exports(Settings(data=folder), model, None, {"TOKEN": "a.b.c"}))
+    path = write(folder, exports(Settings.model_validate({"data": folder}), model, None, {"TOKEN": "a.b.c"}))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     script = '. "$1" && env'
     printed = subprocess.run(["sh", "-c", script, "sh", str(path)], capture_output=True, text=True, check=True).stdout
