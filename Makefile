@@ -70,6 +70,7 @@ check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make 
 	$(BIN)/lint-imports
 	$(BIN)/python proto/check.py --against $(BREAKING_AGAINST)
 	$(BIN)/python -m stack.settingspage --check
+	$(BIN)/python deploy/helm/generate.py --check
 
 packages: $(VENV)/dev ## build plaudit-proto, plaudit-client and the server into dist/, each as sdist and wheel
 	for project in $(PROJECTS); do $(BIN)/python -m build --no-isolation --outdir $(DIST) $$project || exit 1; done
@@ -86,6 +87,7 @@ fix: $(VENV)/dev ## mend what can be mended without thought
 	$(BIN)/buf format --write proto
 	$(BIN)/python proto/generate.py
 	$(BIN)/python -m stack.settingspage
+	$(BIN)/python deploy/helm/generate.py
 
 bench: $(VENV)/bench ## measure, against references in the same run
 	$(BIN)/python -m bench $(ARGS)

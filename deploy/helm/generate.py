@@ -1,6 +1,6 @@
 """Writes the Helm chart from the Kubernetes manifests, so that there is one description of what runs.
 
-    python deploy/helm/generate.py
+    python deploy/helm/generate.py [--check]
 
 Each rule replaces text of a manifest by a value of the chart, and must find it, so that a manifest of another shape is
 noticed.
@@ -9,6 +9,7 @@ noticed.
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -191,8 +192,15 @@ _SAID = {
 }
 
 
+def stale() -> list[str]:
+    """The files that are not what the manifests make them."""
+    return [str(path) for path, text in chart().items() if not path.exists() or path.read_text("utf-8") != text]
+
+
 def main() -> None:
-    """Writes the chart."""
+    """Writes the chart; with `--check` only says whether it is fresh."""
+    if "--check" in sys.argv:
+        sys.exit(f"make gen: not fresh: {', '.join(found)}" if (found := stale()) else 0)
     for path, text in chart().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

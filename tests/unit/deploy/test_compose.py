@@ -118,7 +118,7 @@ def test_plaudit_listens_on_this_machine_only_and_has_time_to_stop(
     settings = load()
     assert all(address.startswith("127.0.0.1:") for address in (settings.http, settings.grpc, settings.status))
     assert f"http://{settings.status}/readyz" in service["healthcheck"]["test"][-1]
-    assert int(service["stop_grace_period"].removesuffix("s")) > 2 * settings.grace_seconds
+    assert int(service["stop_grace_period"].removesuffix("s")) > settings.grace_seconds
     assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
     assert services["migrate"]["command"] == ["migrate"]
 

@@ -53,5 +53,5 @@ def test_its_settings_are_accepted_and_it_has_time_to_stop(monkeypatch: pytest.M
         monkeypatch.setenv(*pair.split("=", 1))
     settings = load()
     assert settings.data == Path("/var/lib") / value("StateDirectory")
-    assert int(value("TimeoutStopSec")) > 2 * settings.grace_seconds
+    assert int(value("TimeoutStopSec")) > settings.grace_seconds
     assert value("Type") == "notify"

@@ -46,6 +46,6 @@ def test_a_shell_gets_a_script_it_can_read(shell: str) -> None:
 
 def test_bash_completes_commands_and_options() -> None:
     asked = {"_PLAUDIT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
-    assert run(*PLAUDIT, COMP_WORDS="plaudit se", **asked).split() == ["sessions"]
+    assert run(*PLAUDIT, COMP_WORDS="plaudit sess", **asked).split() == ["sessions"]
     asked["COMP_CWORD"] = "2"
     assert "--tenant" in run(*PLAUDIT, COMP_WORDS="plaudit sessions --t", **asked).split()
