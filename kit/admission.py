@@ -19,7 +19,7 @@ _RETRY_LEAST, _RETRY_MOST = 0.1, 2.0
 class Admission:
     """Calls in flight of one method, and how long they take. `now` is seconds of a clock that only grows."""
 
-    __slots__ = ("_always", "_early", "_last_end", "_limits", "_mean", "in_flight")
+    __slots__ = ("_always", "_early", "_early_burst", "_last_end", "_limits", "_mean", "in_flight")
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self.in_flight = 0
@@ -28,7 +28,8 @@ class Admission:
         self._mean = 0.0
         self._last_end = 0.0
         rate = limits.early_refusals
-        self._early = Bucket(rate, max(1.0, rate * _EARLY_BURST_SECONDS)) if rate else None
+        self._early_burst = max(1.0, rate * _EARLY_BURST_SECONDS)
+        self._early = Bucket(rate, self._early_burst) if rate else None
 
     def expected(self, now: float) -> float:
         """How long a call that begins now is expected to take, seconds.
@@ -44,14 +45,14 @@ class Admission:
         """
         if self.in_flight >= self._always:
             expected = self.expected(now)
-            if self._is_too_much(expected, left, now):
+            if self._is_too_much(expected, left, now, calls):
                 wait = min(max(_RETRY_LEAST, expected), _RETRY_MOST)
                 raise Overloaded("more calls come than can be answered in time; nothing was done", retry_after=wait)
         elif not self.in_flight:
             self._last_end = now
         self.in_flight += calls
 
-    def _is_too_much(self, expected: float, left: float | None, now: float) -> bool:
+    def _is_too_much(self, expected: float, left: float | None, now: float, calls: int) -> bool:
         limits = self._limits
         if self.in_flight >= limits.most:
             return True
@@ -60,7 +61,9 @@ class Admission:
         if expected * _MARGIN > left:
             return True
         # A refusal costs up to a third of a call: to refuse all who come again at once would leave no time to serve.
-        return expected > left * limits.share and self._early is not None and not self._early.take(1, now)
+        if expected <= left * limits.share or self._early is None or calls > self._early_burst:
+            return False
+        return not self._early.take(calls, now)
 
     def end(self, began: float, now: float, calls: int = 1, *, answered: bool = True) -> None:
         """Calls that began at `began` have ended: `answered`, or given up by who waited for them."""

@@ -22,7 +22,7 @@ OnReply = Callable[[bytes | None, status_pb2.Status | None], None]
 
 EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 _CALLS_AT_ONCE = 512
-WAITING_LIMIT = 32_768
+WAITING_LIMIT = 65_536
 _SWEEP_SECONDS = 0.1
 # Kept for callers whose deadline is over on both sides: the server answers first, the client gives up a little later.
 _PATIENCE = 0.25

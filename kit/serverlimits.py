@@ -33,7 +33,8 @@ class ServerSettings(BaseModel):
 
     unary: AdmissionLimits = Field(default=AdmissionLimits(), description="Unary calls.")
     batched: AdmissionLimits = Field(
-        default=AdmissionLimits(always=1_024, most=65_536), description="Calls of call streams, and a process's own."
+        default=AdmissionLimits(always=1_024, most=65_536, early_refusals=0),
+        description="Calls of call streams, and a process's own.",
     )
     stream_in_flight: int = Field(
         default=8_192,

@@ -92,3 +92,11 @@ def test_calls_that_time_out_are_no_sign_that_a_blocked_server_answers() -> None
     admission.begin(1.0, now)
     admission.end(now, now + 1.0, answered=False)
     assert is_refused(admission, 1.0, now + 1.0)
+
+
+def test_a_batch_counts_as_many_early_refusals_as_it_has_calls() -> None:
+    admission, now = taking(0.5, LIMITS.model_copy(update={"early_refusals": 100}))
+    admission.begin(1.0, now, 11)  # more than may be refused early at once
+    with pytest.raises(Overloaded):
+        admission.begin(1.0, now, 10)
+    assert not is_refused(admission, 1.0, now), "its ten calls have used it up"
