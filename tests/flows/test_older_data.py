@@ -63,6 +63,12 @@ class People:
         answer = await self._reactions.BatchGetOwnReactions(request, metadata=self._as(user), timeout=20)
         return [list(one.emojis) for one in answer.own_reactions]
 
+    async def erase(self, user: str) -> tuple[int, bool]:
+        """How many reactions of the user were taken back, and whether none is left."""
+        metadata = (("authorization", f"Bearer {self._stack.service_token(scopes=('erase',))}"),)
+        answer = await self._reactions.ErasePerson(pb.ErasePersonRequest(user=user), metadata=metadata, timeout=20)
+        return answer.erased, answer.done
+
     async def reactors(self, target: str, emoji: str = "") -> list[tuple[str, str]]:
         """Who holds what, latest first."""
         request = pb.ListReactorsRequest(target=target, emoji=emoji)
@@ -103,6 +109,16 @@ async def test_counts_own_reactions_and_reactors_are_as_they_were(stack: Stack) 
         # Once more on what the first start has made of the folder.
         assert stack.stop() == 0
         stack.restart()
+
+
+async def test_a_person_is_erased_from_what_the_older_version_wrote(stack: Stack) -> None:
+    async with people_of(stack) as people:
+        assert await people.erase("ben") == (3, True)
+        assert await people.own("ben") == [[], [], []]
+        assert await people.reactors(OLD) == [("cleo", "👍"), ("ann", "👍")]
+        assert await people.reactors(POST) == [("ann", "❤")]
+        # What was taken back before is found too, and counts for nothing.
+        assert await people.erase("dan") == (0, True)
 
 
 async def test_a_retry_of_what_the_older_version_answered_has_its_answer_and_changes_nothing(stack: Stack) -> None:
