@@ -29,7 +29,7 @@ def dev_login(minter: Minter, hosts: frozenset[str], body_timeout: float) -> web
             return http_error("BAD_HOST", "tokens are given at the names of this machine only")
         # JSON makes browsers ask first before a page of another origin may send it.
         if request.content_type != "application/json":
-            return http_error("UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
+            return http_error("UNSUPPORTED_MEDIA_TYPE", "a body is JSON in UTF-8: send Content-Type: application/json")
         try:
             user = msgspec.json.decode(await body_of(request, body_timeout), type=_Login).user
         except (msgspec.MsgspecError, ValueError, RecursionError):

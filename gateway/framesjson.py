@@ -137,7 +137,7 @@ def _body(message: Message) -> dict[str, Any]:
 def _fault(error: BadJson) -> Fault:
     # The only value that can be invalid, apart from its type, is that of the tag.
     if error.field == "type" and error.message == INVALID_VALUE:
-        return invalid("there is no such frame", "type", "UNKNOWN_TYPE")
+        return invalid("there is no such frame; /asyncapi.json has all there are", "type", "UNKNOWN_TYPE")
     return invalid(error.message, error.field)
 
 

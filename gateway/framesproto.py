@@ -35,7 +35,9 @@ class ProtoFrames:
     def _read_call(self, id: int, call: pb.CallFrame) -> Frame:
         rpc = self._calls.get(call.type)
         if rpc is None:
-            return Unreadable(id, invalid("there is no such call", "call.type", "UNKNOWN_TYPE"))
+            return Unreadable(
+                id, invalid("there is no such call; /asyncapi.json has all there are", "call.type", "UNKNOWN_TYPE")
+            )
         request = call.request
         if rpc.route_by == BY_USER:
             return Call(id, rpc, request, None)

@@ -163,7 +163,9 @@ def check_upgrade(head: Head, peer: Peer, limits: SocketLimits) -> Handshake:
     if head.method != "GET":
         raise HandshakeError(405, "BAD_METHOD", "a WebSocket is opened with GET", {"Allow": "GET"})
     if not head.upgrades or head.version != "HTTP/1.1":
-        raise HandshakeError(426, "UPGRADE_REQUIRED", "this path speaks WebSocket only", {"Upgrade": "websocket"})
+        raise HandshakeError(
+            426, "UPGRADE_REQUIRED", "this path speaks WebSocket only: Upgrade: websocket", {"Upgrade": "websocket"}
+        )
     if head.headers.getall("sec-websocket-version", []) != ["13"]:
         raise HandshakeError(426, "BAD_WEBSOCKET_VERSION", "the version is 13", {"Sec-WebSocket-Version": "13"})
     _check_key(head.headers.getall("sec-websocket-key", []))

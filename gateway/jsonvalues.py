@@ -90,12 +90,10 @@ def enum_value(enum: EnumDescriptor) -> Convert:
     least, most = BITS[_F.TYPE_ENUM]
 
     def convert(value: float | str) -> tuple[int, int]:
-        number = numbers.get(value) if isinstance(value, str) else None
-        if number is None:
-            try:
-                number = whole(value)
-            except BadJson:
-                number = most + 1
+        if isinstance(value, str):
+            number = int(value) if _INTEGER.fullmatch(value) else numbers.get(value, most + 1)
+        else:
+            number = int(value) if value == value // 1 else most + 1
         if not least <= number <= most:
             raise BadJson(f"not a value of {enum.name}; its values are {', '.join(numbers)}")
         return number, 0

@@ -28,7 +28,7 @@ from kit.tokens import Verifier
 log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
-_NO_ROUTE = "there is nothing at this path; paths are those of google.api.http in the contracts"
+_NO_ROUTE = "there is nothing at this path; /docs and /openapi.json have all there are"
 
 
 class Rest:
@@ -87,7 +87,9 @@ class Rest:
                 tenant, user = self._authenticate(request)
         if request.body_exists:
             if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
-                return http_error("UNSUPPORTED_MEDIA_TYPE", "a body is application/json in UTF-8")
+                return http_error(
+                    "UNSUPPORTED_MEDIA_TYPE", "a body is JSON in UTF-8: send Content-Type: application/json"
+                )
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 return http_error("UNSUPPORTED_ENCODING", "a body is not compressed")
         message = read_request(route, variables, query, await body_of(request, self._config.body_timeout))

@@ -117,7 +117,18 @@ class Gate:
     def _allowed(rule: Rule, who: Caller) -> Caller:
         if allows(rule, who):
             return who
-        raise Forbidden("this caller may not call this method", reason="ACCESS_DENIED")
+        raise denied(rule)
+
+
+def denied(rule: Rule) -> Forbidden:
+    """For a verified caller that the rpc is not for; says what it takes."""
+    if rule.access == options_pb2.ACCESS_SERVICE:
+        takes = f"the token of a service with the scope {rule.scope}"
+    elif rule.access == options_pb2.ACCESS_NODE:
+        takes = "the token of a node"
+    else:
+        takes = "the token of a user or of a service"
+    return Forbidden(f"this caller may not call this method: it takes {takes}", reason="ACCESS_DENIED")
 
 
 def allows(rule: Rule, who: Caller) -> bool:

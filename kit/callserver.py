@@ -13,11 +13,11 @@ import grpc
 import structlog
 from google.rpc import status_pb2
 
-from kit.access import Rule, allows, forwarded, rule_of
+from kit.access import Rule, allows, denied, forwarded, rule_of
 from kit.admission import Admission
 from kit.caller import CURRENT, Caller, caller
 from kit.deadline import answer_within
-from kit.errors import Forbidden, Invalid, Overloaded, make_status, status_of
+from kit.errors import Invalid, Overloaded, make_status, status_of
 from kit.guard import Guard, admission_of, validate
 from kit.telemetry import CALL_BATCH, REFUSED
 from plaudit.edge.v1 import call_service_pb2 as pb
@@ -155,7 +155,7 @@ class Accepted(ABC):
         else:
             who = forwarded(tenant, call.user, service.service, service.scopes, True)
         if not allows(method.rule, who):
-            raise Forbidden("this caller may not call this method", reason="ACCESS_DENIED")
+            raise denied(method.rule)
         return who
 
     def _decode(self, method: Method, call: pb.Call) -> tuple[Any, Caller]:

@@ -16,7 +16,7 @@ MAX_TOKEN_BYTES = 4096
 MAX_LIFETIME = 366 * 24 * 3600.0  # a service token may live a year
 EXPIRED = "TOKEN_EXPIRED"
 """The reason of an error for a token that was good until its time was over: a new one helps."""
-MESSAGE = "the token is missing or not valid"
+MESSAGE = "the token is missing or not valid: send Authorization: Bearer <token>; `plaudit token mint` makes one"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 

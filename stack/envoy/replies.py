@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from gateway.handshake import HEAD_TOO_LARGE
 from kit.errors import make_status
+from kit.jose import MESSAGE
 from stack.envoy.routes import ORIGINAL_PATH
 from stack.envoy.types import Config
 
@@ -46,7 +47,7 @@ def _status(status: int, operation: str = "EQ") -> Config:
     return {"status_code_filter": {"comparison": {"op": operation, "value": value}}}
 
 
-_TOKEN = (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token is missing or not valid")
+_TOKEN = (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", MESSAGE)
 _UNREACHED = (
     grpc.StatusCode.UNAVAILABLE,
     "NODE_UNREACHABLE",

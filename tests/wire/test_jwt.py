@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kit.errors import Unauthenticated
+from kit.jose import MESSAGE
 from kit.keys import Keys, open_keys
 from kit.server import serving
 from plaudit.session.v1 import session_registry_service_pb2 as pb
@@ -25,7 +27,6 @@ from session_registry.config import Config
 
 NOW = 1_900_000_000
 METHOD = "/plaudit.session.v1.SessionRegistryService/GetSessions"
-MESSAGE = "the token is missing or not valid"
 STRANGER = Ed25519PrivateKey.generate()
 
 
@@ -302,7 +303,7 @@ def test_a_token_that_is_not_right_is_refused_with_one_constant_message(keys: Ke
 def test_a_token_that_was_good_is_refused_from_the_moment_it_expires(keys: Keys) -> None:
     verifier, token = keys.verifier(), Forge(keys, NOW).good()
     assert verifier.verify(token, NOW + 3599.9)
-    with pytest.raises(Unauthenticated, match=MESSAGE):
+    with pytest.raises(Unauthenticated, match=re.escape(MESSAGE)):
         verifier.verify(token, NOW + 3600.0)
 
 
@@ -315,7 +316,7 @@ def test_a_key_that_was_replaced_is_trusted_until_it_is_taken_away(tmp_path: Pat
     assert new.verifier().verify(token).subject == "alice"
     assert new.verifier().verify(new.minter().mint_user("bob")).subject == "bob"
     (tmp_path / f"{old.key_id}.pub.pem").unlink()
-    with pytest.raises(Unauthenticated, match=MESSAGE):
+    with pytest.raises(Unauthenticated, match=re.escape(MESSAGE)):
         open_keys(tmp_path).verifier().verify(token)
 
 
@@ -325,7 +326,7 @@ def test_a_revoked_token_is_refused_within_a_second_also_where_it_was_known(tmp_
     revoked, kept = keys.minter().mint_user("alice"), keys.minter().mint_user("alice")
     token_id = verifier.verify(revoked, now).token_id
     (tmp_path / "revoked").write_text(f"{token_id}\n")
-    with pytest.raises(Unauthenticated, match=MESSAGE):
+    with pytest.raises(Unauthenticated, match=re.escape(MESSAGE)):
         verifier.verify(revoked, now + 1.0)
     assert verifier.verify(kept, now + 1.0).subject == "alice"
 

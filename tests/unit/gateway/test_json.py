@@ -191,6 +191,8 @@ def test_nothing_is_read_that_json_format_refuses_or_reads_otherwise(zoo: Descri
         ('{"numbers":{"a":"x"}}', "numbers.a"),
         ('{"grown":{"x":{}}}', "grown.x"),
         ('{"colour":"COLOUR_GREEN"}', "colour"),
+        ('{"colour":"1.0"}', "colour"),
+        ('{"colour":1.5}', "colour"),
         ('{"data":"*"}', "data"),
         ('{"small":1e39}', "small"),
         ('{"real":1e999}', "real"),
