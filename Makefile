@@ -14,20 +14,22 @@ help: ## show this
 PROJECTS := gen client .
 EDITABLE := $(PROJECTS:%=--editable ./%)
 DIST ?= dist
+# Setuptools warns of every editable install.
+INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/run: pyproject.toml gen/pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Plaudit needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make run PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)
+	$(INSTALL) $(EDITABLE)
 	@touch $@
 
 $(VENV)/dev: pyproject.toml gen/pyproject.toml client/pyproject.toml $(VENV)/run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev $(EDITABLE)
+	$(INSTALL) --upgrade 'pip>=25.1'
+	$(INSTALL) --group dev $(EDITABLE)
 	@touch $@
 
 $(VENV)/bench: pyproject.toml $(VENV)/dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(INSTALL) --group bench
 	@touch $@
 
 gen/plaudit/plaudit.protoset:

@@ -14,10 +14,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench import ghz
 from bench.processes import Skipped
 from tests.documents import Block
-from tests.engines import unavailable
 from tests.running import ROOT, Stack, free_port
 
 _BLOCK_SECONDS = 60
@@ -108,10 +109,10 @@ class Reader:
             try:
                 folder = ghz.program().parent
             except Skipped as error:
-                unavailable(str(error))
+                pytest.skip(str(error))
             self._variables["PATH"] += os.pathsep + str(folder)
         elif shutil.which(need, path=self._variables["PATH"]) is None:
-            unavailable(f"the program {need} is not installed")
+            pytest.skip(f"the program {need} is not installed")
         return {}
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.documents import blocks
-from tests.engines import unavailable
 from tests.flows.people import target
 from tests.reader import Reader
 from tests.running import ROOT, Stack
@@ -37,7 +36,7 @@ def test_a_service_in_another_language_reacts(language: str, shared_stack: Stack
         pytest.skip("`make languages` runs it: Maven and the compiler take most of a minute")
     for program in _COMPILERS[language]:
         if shutil.which(program) is None:
-            unavailable(f"{program} is not installed")
+            pytest.skip(f"{program} is not installed")
     [block] = [one for one in blocks(ROOT / "docs" / "other-languages.md") if f"cd examples/{language}\n" in one.text]
     message = target()
     with ExitStack() as leaving:
@@ -52,6 +51,6 @@ def download(command: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        unavailable(f"`{' '.join(command)}` took more than {_SECONDS} s")
+        pytest.skip(f"`{' '.join(command)}` took more than {_SECONDS} s")
     if done.returncode:
-        unavailable(f"`{' '.join(command)}` failed: {(done.stderr or done.stdout)[-300:]}")
+        pytest.skip(f"`{' '.join(command)}` failed: {(done.stderr or done.stdout)[-300:]}")

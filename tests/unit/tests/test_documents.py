@@ -31,7 +31,7 @@ def read(document: Path, text: str) -> Block:
         ("```go\npackage main\n```\n", "nothing says how this go block is tested"),
         ("<!-- needs: nothing -->\n```go\npackage main\n```\n", "page.md:2: a go block cannot run by itself"),
         ("<!-- needs: nothing -->\n\n```sh\nls\n```\n", "page.md:3: nothing says how"),
-        ("```brainfuck\n+\n```\n", "`brainfuck` is none of"),
+        ("```cobol\n+\n```\n", "`cobol` is none of"),
         ("<!-- run by: tests/none.py -->\n```sh\nls\n```\n", "there is no test tests/none.py"),
         ("<!-- from: main.go -->\n```go\nfunc main() { }\n```\n", "main.go has no such lines (any more)"),
     ],
