@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility languages clean
+.PHONY: help docs run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility languages clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,9 +60,9 @@ soak: $(VENV)/dev ## load a shard on three Cassandra nodes for long, and see wha
 simulate: $(VENV)/dev ## try the ledger under random faults in virtual time; ARGS="--seeds 100000"
 	$(BIN)/python -m tests.simulation $(ARGS)
 
-gen: $(VENV)/dev ## write gen/ from proto/, docs/settings.md from the settings, the Helm chart from the manifests
+gen: $(VENV)/dev ## write gen/ from proto/, generated pages of docs/, the Helm chart from the manifests
 	$(BIN)/python proto/generate.py
-	$(BIN)/python -m stack.settingspage
+	$(BIN)/python docs/generate.py
 	$(BIN)/python deploy/helm/generate.py
 
 check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make fix`
@@ -71,7 +71,7 @@ check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/check.py --against $(BREAKING_AGAINST)
-	$(BIN)/python -m stack.settingspage --check
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/python deploy/helm/generate.py --check
 
 packages: $(VENV)/dev ## build plaudit-proto, plaudit-client and the server into dist/, each as sdist and wheel
@@ -88,8 +88,15 @@ fix: $(VENV)/dev ## mend what can be mended without thought
 	$(BIN)/ruff format .
 	$(BIN)/buf format --write proto
 	$(BIN)/python proto/generate.py
-	$(BIN)/python -m stack.settingspage
+	$(BIN)/python docs/generate.py
 	$(BIN)/python deploy/helm/generate.py
+
+$(VENV)/docs: pyproject.toml $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
+docs: $(VENV)/docs ## build the site of the documents into build/site/html
+	$(BIN)/python docs/site.py
 
 bench: $(VENV)/bench ## measure, against references in the same run
 	$(BIN)/python -m bench $(ARGS)

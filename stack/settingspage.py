@@ -1,14 +1,12 @@
-"""`docs/settings.md`: every setting, from the classes that hold them. `python -m stack.settingspage` writes it."""
+"""`docs/settings.md`: every setting, from the classes that hold them."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from stack.config import Settings
 from stack.settings import Setting, settings_of_class
 
-PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 _HEAD = """# Settings
 
 Generated from the classes of settings by `make gen`; change those, not this page.
@@ -59,19 +57,3 @@ def _default(setting: Setting) -> str:
     if isinstance(value, float):
         return f"{value:g}" if value < 1e6 else f"{value:.0f}"
     return "" if value is None else str(value)
-
-
-def main() -> int:
-    """Writes the page; with `--check` only says whether it is what the settings say."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if PAGE.exists() and PAGE.read_text("utf-8") == text:
-            return 0
-        print(f"{PAGE.relative_to(PAGE.parent.parent)} is not what the settings say: run `make gen`")
-        return 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

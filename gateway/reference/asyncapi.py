@@ -13,6 +13,8 @@ from gateway.reference.schemas import Schemas
 from gateway.tables import Tables
 
 VERSION = "3.0.0"
+FILE = "plaudit/gateway/v1/frames.proto"
+"""The contract that says what goes over a socket."""
 _CHANNEL = "#/channels/socket"
 
 
@@ -60,7 +62,7 @@ def asyncapi(tables: Tables, contracts: Sequence[FileDescriptorSet], version: st
 def description(comments: Comments) -> str:
     """What holds for all frames, and why sockets are closed."""
     codes = "\n".join(f"- `{code}` {name}: {meaning}" for code, name, meaning in close_codes(comments))
-    texts = (comments.of("plaudit.gateway.v1"), comments.of("plaudit.gateway.v1.CloseCode"), codes)
+    texts = (comments.of(FILE), comments.of("plaudit.gateway.v1.CloseCode"), codes)
     return "\n\n".join(text for text in texts if text)
 
 
@@ -70,7 +72,7 @@ def told(failures: Sequence[Failure]) -> str:
 
 
 def _message(frame: FrameType, schemas: Schemas, comments: Comments) -> dict[str, Any]:
-    failures = told(frame.failures(comments)) if frame.from_client else ""
+    failures = told(frame.failures(comments)) if frame.kind == "call" else ""
     texts = [comments.rest(frame.full_name), f"Fails with {failures}." if failures else ""]
     return {
         "name": frame.name,

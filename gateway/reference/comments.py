@@ -34,7 +34,7 @@ class Failure:
 
 
 class Comments:
-    """The comments of contracts, by full name; "" where there is none."""
+    """The comments of contracts, by full name or file; "" where there is none."""
 
     def __init__(self, contracts: Sequence[FileDescriptorSet]) -> None:
         self._texts: dict[str, str] = {}
@@ -47,7 +47,7 @@ class Comments:
                 self._by_name.setdefault(full_name.rpartition(".")[2], example)
 
     def of(self, full_name: str) -> str:
-        """The comment of a package, service, method, message, field, enum or enum value; paragraphs as Markdown."""
+        """The comment of anything in a contract, or of a file by its path; paragraphs as Markdown."""
         return self._texts.get(full_name, "")
 
     def summary(self, full_name: str) -> str:
@@ -123,7 +123,8 @@ def _paragraphs(comment: str) -> str:
 
 def _names(file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
     """Where each thing of a file is, as `source_code_info` writes it, and its full name."""
-    yield (_PACKAGE,), file.package
+    # A package has a comment in each of its files.
+    yield (_PACKAGE,), file.name
     yield from _inside(file, file.package, ())
 
 

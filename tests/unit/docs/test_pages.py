@@ -1,0 +1,98 @@
+"""The documents: generated pages are fresh, links lead somewhere, every page is on the site, every reason is known."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gateway.httpstatus import HTTP_FAILURES
+from gateway.reference.comments import Comments
+from gateway.reference.frames import frame_types
+from gateway.tables import installed_contracts, read_tables
+from tests.documents import documents
+from tests.running import ROOT
+
+DOCS = ROOT / "docs"
+_LINK = re.compile(r"\[[^\]]*\]\((?P<to>[^)\s]+)\)")
+_CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+
+
+def program(name: str) -> ModuleType:
+    """One of the programs in docs/, which is no package."""
+    spec = spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = program("generate")
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ +(.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def broken(page: Path) -> list[str]:
+    """Links of a page that lead nowhere."""
+    wrong = []
+    for link in _LINK.finditer(_CODE.sub("", page.read_text("utf-8"))):
+        file, _, anchor = link["to"].partition("#")
+        if link["to"].startswith(("http://", "https://")):
+            continue
+        target = page if not file else page.parent / file
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+            wrong.append(link["to"])
+    return wrong
+
+
+def test_generated_pages_are_fresh() -> None:
+    # In a process of its own: in this one there may be metrics of other tests.
+    command = [sys.executable, str(DOCS / "generate.py"), "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One thing\n\n[a](#one-thing) [b](#another) [c](page.md) [d](nowhere.md) `[e](code.md)`\n")
+    assert broken(page) == ["#another", "nowhere.md"]
+
+
+def test_every_page_is_on_the_site() -> None:
+    def pages(entry: Any) -> set[str]:
+        if isinstance(entry, str):
+            return {entry}
+        return set().union(*(pages(one) for one in (entry.values() if isinstance(entry, dict) else entry)))
+
+    shown = pages(tomllib.loads(program("site").configuration())["project"]["nav"])
+    there = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert {name for name in there if not name.startswith("adr/")} <= shown
+    assert shown <= there | {"adr/index.md"}
+
+
+def test_every_reason_that_a_comment_names_is_one_that_is_answered() -> None:
+    comments = Comments([installed_contracts()])
+    answered = {reason for table in GENERATE.error_tables() for _, reason in table.values()} | set(HTTP_FAILURES)
+    of_frames = {
+        one.reason for name in ("Error", "Subscribe") for one in comments.failures(f"plaudit.gateway.v1.{name}")
+    }
+    stated = {
+        one.reason for frame in frame_types(read_tables(), comments) if frame.rpc for one in frame.failures(comments)
+    }
+    assert stated - {""} - answered - of_frames - {"INVALID_TARGET"} == set()
