@@ -349,7 +349,7 @@ async def test_hundreds_of_clients_that_leave_at_once_are_not_logged_and_do_not_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running(tmp_path, config=Config(body_timeout=60)) as rig:
-        writers = []
+        before_them, writers = len(asyncio.all_tasks()), []
         for _ in range(300):
             _, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
             writer.write(slow_body(rig))
@@ -359,7 +359,7 @@ async def test_hundreds_of_clients_that_leave_at_once_are_not_logged_and_do_not_
         loop, longest = asyncio.get_running_loop(), 0.0
         for writer in writers:
             writer.transport.abort()
-        while rig.gateway.listener.connections:
+        while rig.gateway.listener.connections or len(asyncio.all_tasks()) > before_them:
             before = time.thread_time()  # and not the clock: others use the machine, too
             turn = loop.create_future()
             loop.call_soon(turn.set_result, None)
