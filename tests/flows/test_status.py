@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -57,3 +58,18 @@ def test_workers_do_not_fight_for_the_status_port(tmp_path: Path) -> None:
     port = free_port()
     with Stack(tmp_path / "data", WORKERS="2", STATUS=f"127.0.0.1:{port}"):
         assert get(port, "/readyz")[0] == 200
+
+
+def test_systemd_is_told_when_it_serves_and_when_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        stack = Stack(tmp_path / "data", WORKERS="2")
+        stack.start()
+        assert systemd.recv(100) == b"READY=1"
+        stack.stop()
+        assert systemd.recv(100) == b"STOPPING=1"
+        systemd.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)  # of the worker, which is not what systemd has started
