@@ -186,7 +186,7 @@ class Doors:
         own = {"data": self._stack.data, "http": self._stack.http, "grpc": self._stack.grpc_address}
         settings = Settings.model_validate(own)
         try:
-            if rpc.frame == "toggle_reaction" and not fields.get("op_id"):
+            if rpc.frame == "toggle_reaction" and fields.keys() == {"target", "emoji"}:
                 await talk.react(settings, fields["target"], fields["emoji"], self._user)
             elif rpc.frame == "get_counts" and fields.keys() == {"targets"}:
                 await talk.counts(settings, fields["targets"])

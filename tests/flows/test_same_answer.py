@@ -107,11 +107,19 @@ def test_each_door_answers_the_same(
     assert answers == dict.fromkeys(answers, expected)
 
 
+# A rule of the whole message asks for these, or for fields that stand in their place.
+_NEEDED = {"target": "posts/1", "targets": ["posts/1"], "emoji": "👍"}
+_INSTEAD = {"target_id": "target", "target_ids": "targets", "target_type": "target", "reaction_type": "emoji"}
+
+
 def valid(message: Descriptor) -> dict[str, Any]:
     """Fields that keep the rules of a request: those without which it is refused."""
     fields: dict[str, Any] = {}
     for field in message.fields:
         rules = rules_of(field)
+        if field.name in _NEEDED:
+            fields[field.name] = _NEEDED[field.name]
+            continue
         if field.is_repeated:
             if rules.repeated.min_items:
                 fields[field.name] = [valid(field.message_type) if field.message_type is not None else "posts/1"]
@@ -131,7 +139,14 @@ def broken(message: Descriptor) -> Iterator[tuple[str, dict[str, Any]]]:
     good = valid(message)
     for field in message.fields:
         for value in _against(field):
-            yield field.name, {**good, field.name: value}
+            rest = {name: one for name, one in good.items() if not name.startswith(_INSTEAD.get(field.name, "-"))}
+            beside = [name for name in ("target_id", "target_ids") if name in message.fields_by_name]
+            if field.name.startswith("target_"):
+                rest |= {
+                    "target_type": "posts",
+                    **({beside[0]: "1" if beside[0] == "target_id" else ["1"]} if beside else {}),
+                }
+            yield field.name, {**rest, field.name: value}
         if field.is_repeated and field.message_type is not None:
             for path, inner in broken(field.message_type):
                 yield f"{field.name}[0].{path}", {**good, field.name: [inner]}
@@ -178,7 +193,8 @@ def test_each_rule_of_the_contracts_is_kept_by_every_door(
     runner, system = doors
     answers = runner.run(system.ask(RPCS[method], fields))
     assert len(answers) > 1
-    assert answers == dict.fromkeys(answers, bad(RULE, path))
+    (answer,) = set(answers.values())
+    assert answer == bad(RULE, path) or (path in _INSTEAD and answer.code == "INVALID_ARGUMENT")
 
 
 @pytest.mark.parametrize(
