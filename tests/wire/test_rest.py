@@ -428,3 +428,9 @@ async def test_a_draining_node_is_not_ready_but_still_answers(tmp_path: Path) ->
         assert (await api.ask("GET", "/readyz", user=None))[0] == 503
         assert (await api.ask("GET", "/healthz", user=None))[0] == 200
         assert (await api.ask("PUT", "/api/messages/1/reactions/a"))[0] == 200
+
+
+async def test_a_path_with_a_line_feed_reaches_its_route(api: Api) -> None:
+    status, body, _ = await api.ask("PUT", "/api/messages/a%0Ab/reactions/like")
+    assert status == 400
+    assert body["details"][0]["reason"] == "INVALID_REQUEST"
