@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from bench.processes import Skipped
 from engines import CannotRun
-from engines.together import running
+from engines.group import running
 from stack.config import ENGINE_OF, Settings
 from stack.migrate import migrate
 

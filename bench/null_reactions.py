@@ -19,9 +19,9 @@ import uvloop
 from gateway.app import opened
 from gateway.config import Config, SessionLimits
 from kit import mesh
-from kit.attachment import Standing
 from kit.caller import Caller
 from kit.keys import open_keys
+from kit.registration import LeaseStatus
 from kit.server import Hosted, serving
 from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
@@ -60,9 +60,9 @@ class HereOnly:
         """See `gateway.ports.Directory`."""
         return True
 
-    def standing(self) -> Standing:
+    def lease_status(self) -> LeaseStatus:
         """See `gateway.ports.Directory`."""
-        return Standing(1, 0.0, 0.0, True)
+        return LeaseStatus(1, 0.0, 0.0, True)
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """See `gateway.ports.Directory`."""
@@ -70,10 +70,10 @@ class HereOnly:
     def closed(self, session_id: str) -> None:
         """See `gateway.ports.Directory`."""
 
-    def wanted(self, tenant: str, topic: str) -> None:
+    def subscribe(self, tenant: str, topic: str) -> None:
         """See `gateway.ports.Directory`."""
 
-    def unwanted(self, tenant: str, topic: str) -> None:
+    def unsubscribe(self, tenant: str, topic: str) -> None:
         """See `gateway.ports.Directory`."""
 
     def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:

@@ -17,9 +17,9 @@ from counter_svc.service import Counters
 from counter_svc.servicer import CounterServicer
 from kit.engines import Engines
 from kit.mesh import Mesh
-from kit.partitions import Partitions, keep_divided
+from kit.partitions import Partitions, run_assigned_partitions
 from kit.server import Hosted
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 from plaudit.counter.v1 import counter_service_pb2_grpc
 
 
@@ -33,13 +33,13 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
 
         shared = RedisCounts(engines.redis, config.hot_seconds)
     counters = Counters(config, engines.log, MeshRecords(mesh, partitions), MeshPeers(mesh, partitions), shared)
-    division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, partitions)
+    division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, partitions)
     loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-        "counter partitions": partial(keep_divided, division, counters.consuming),
+        "counter partitions": partial(run_assigned_partitions, division, counters.consuming),
         **counters.loops(),
     }
     servicer = CounterServicer(counters)
-    async with background(*[keep_running(name, loop) for name, loop in loops.items()]):
+    async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
         yield [
             Hosted(
                 servicer,

@@ -20,7 +20,7 @@ from counter_svc.ports import Records
 from counter_svc.publisher import Publisher
 from kit.engines import Log
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 
 log = structlog.get_logger()
 _BATCH = 1_000
@@ -87,7 +87,7 @@ class AssignedPartition:
             loops["drift"] = self._check_drift
         try:
             async with background(
-                *[keep_running(f"counter {name} {self.number}", loop) for name, loop in loops.items()]
+                *[run_with_backoff(f"counter {name} {self.number}", loop) for name, loop in loops.items()]
             ):
                 yield
         finally:

@@ -1,7 +1,7 @@
 """Real servers on a plain machine: gets, starts and stops Redis, Cassandra, Kafka and others, without Docker."""
 
 from engines.errors import CannotRun, CannotStart, Missing
+from engines.group import running
 from engines.server import Server
-from engines.together import running
 
 __all__ = ["CannotRun", "CannotStart", "Missing", "Server", "running"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engines import together
+from engines import group
 from engines.errors import CannotRun, Missing
 from engines.server import Server
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Names = Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(together.KINDS)}; all by default.")]
+Names = Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(group.KINDS)}; all by default.")]
 Data = Annotated[Path, typer.Option("--data", help="The folder of their data and logs.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 DATA = Path("data/engines")
@@ -40,16 +40,16 @@ def up(
     json_: Json = False,
 ) -> None:
     """Start servers and wait until they serve; they stay until `down`."""
-    wanted = _chosen(names, (*together.ALONE, "envoy") if envoy_config else together.ALONE)
+    wanted = _chosen(names, (*group.ALONE, "envoy") if envoy_config else group.ALONE)
     given = _ports(port or [])
     servers = []
     for name in wanted:
         settings: dict[str, Any] = {"config": envoy_config} if name == "envoy" else {}
-        settings |= (together.free_ports(name) if free_ports else {}) | given.get(name, {})
+        settings |= (group.free_ports(name) if free_ports else {}) | given.get(name, {})
         servers.append(_make(name, data, settings))
-    running = {one.name: one for one in together.known(data) if one.running()}
+    running = {one.name: one for one in group.known(data) if one.running()}
     try:
-        together.start([server for server in servers if server.name not in running])
+        group.start([server for server in servers if server.name not in running])
     except CannotRun as error:
         raise _fail(str(error)) from None
     for server in servers:
@@ -59,9 +59,9 @@ def up(
 @app.command()
 def down(names: Names = None, data: Data = DATA, json_: Json = False) -> None:
     """Stop servers; their data stays."""
-    wanted = _chosen(names, tuple(together.KINDS))
-    left = [server for server in together.known(data) if server.name in wanted]
-    stopped = {server.name for server in together.stop(left)}
+    wanted = _chosen(names, tuple(group.KINDS))
+    left = [server for server in group.known(data) if server.name in wanted]
+    stopped = {server.name for server in group.stop(left)}
     for server in left:
         state = "stopped" if server.name in stopped else "had ended already"
         typer.echo(json.dumps({"name": server.name, "state": state}) if json_ else f"{server.name:<10}  {state}")
@@ -72,9 +72,9 @@ def down(names: Names = None, data: Data = DATA, json_: Json = False) -> None:
 @app.command()
 def status(names: Names = None, data: Data = DATA, json_: Json = False) -> None:
     """Show which servers run; exit code 1 where one of the named does not."""
-    wanted = _chosen(names, tuple(together.KINDS))
-    kept = {server.name: server for server in together.known(data)}
-    shown = [kept.get(name) or together.make(name, data) for name in wanted]
+    wanted = _chosen(names, tuple(group.KINDS))
+    kept = {server.name: server for server in group.known(data)}
+    shown = [kept.get(name) or group.make(name, data) for name in wanted]
     for server in shown:
         _show(server, json_)
     if names and not all(server.running() for server in shown):
@@ -89,9 +89,9 @@ def get(
 ) -> None:
     """Get what is not on this machine yet, and start nothing."""
     missing = 0
-    for name in _chosen(names, tuple(together.KINDS)):
+    for name in _chosen(names, tuple(group.KINDS)):
         try:
-            place = together.KINDS[name].get()
+            place = group.KINDS[name].get()
             typer.echo(json.dumps({"name": name, "place": str(place)}) if json_ else f"{name:<10}  {place}")
         except Missing as error:
             missing += 1
@@ -102,8 +102,8 @@ def get(
 
 def _chosen(names: list[str] | None, otherwise: tuple[str, ...]) -> list[str]:
     for name in names or ():
-        if name not in together.KINDS:
-            raise _fail(f"no engine is called {name!r}; there are {', '.join(together.KINDS)}")
+        if name not in group.KINDS:
+            raise _fail(f"no engine is called {name!r}; there are {', '.join(group.KINDS)}")
     return list(dict.fromkeys(names or otherwise))
 
 
@@ -112,17 +112,17 @@ def _ports(pairs: list[str]) -> dict[str, dict[str, int]]:
     for pair in pairs:
         which, _, number = pair.partition("=")
         name, _, kind = which.partition(".")
-        if name not in together.KINDS or not number.isdigit() or not 0 < int(number) < 65536:
-            raise _fail(f"--port {pair}: it must be NAME=NUMBER, with a name of {', '.join(together.KINDS)}")
+        if name not in group.KINDS or not number.isdigit() or not 0 < int(number) < 65536:
+            raise _fail(f"--port {pair}: it must be NAME=NUMBER, with a name of {', '.join(group.KINDS)}")
         given.setdefault(name, {})[f"{kind}_port" if kind else "port"] = int(number)
     return given
 
 
 def _make(name: str, data: Path, settings: dict[str, Any]) -> Server:
     try:
-        return together.make(name, data, **settings)
+        return group.make(name, data, **settings)
     except TypeError:
-        kinds = [setting.removesuffix("_port") for setting in together.free_ports(name) if setting != "port"]
+        kinds = [setting.removesuffix("_port") for setting in group.free_ports(name) if setting != "port"]
         raise _fail(f"{name} has no such port; it has {', '.join(kinds) or 'only one'}") from None
 
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from engines.cassandra import Cassandra
 from engines.errors import CannotStart
+from engines.group import start
 from engines.server import free_port
-from engines.together import start
 
 NODES = 3
 HEAP_MIB = 512

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engines.errors import CannotStart
+from engines.group import start, stop
 from engines.redis import Redis
 from engines.server import ask, free_port
-from engines.together import start, stop
 
 SLOTS = 16_384
 NODES = 3

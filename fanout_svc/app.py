@@ -18,9 +18,9 @@ from fanout_svc.servicer import FanoutServicer
 from kit.clock import Clock, SystemClock
 from kit.engines import Engines
 from kit.mesh import Mesh
-from kit.partitions import Partitions, keep_divided
+from kit.partitions import Partitions, run_assigned_partitions
 from kit.server import Hosted
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 from plaudit.fanout.v1 import fanout_service_pb2_grpc
 
 SERVICE = "plaudit.fanout.v1.FanoutService"
@@ -37,14 +37,14 @@ async def opened(
     clock = clock or SystemClock()
     async with opened_nodes(mesh, config) as nodes:
         count = engines.log.partitions(TOPIC)
-        partitions = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, count)
+        partitions = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, count)
         counts = MeshCounts(mesh, config.counts_seconds, count)
         fanout = Fanout(counts, nodes, partitions, clock, config)
         consumers = Consumers(engines.log, fanout, clock, config)
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "fan-out log": partial(keep_divided, partitions, consumers.of),
+            "fan-out log": partial(run_assigned_partitions, partitions, consumers.of),
             "fan-out interest": partial(follow_interest, RegistryWatch(mesh), fanout),
             "fan-out windows": fanout.run,
         }
-        async with background(*[keep_running(name, loop) for name, loop in loops.items()]):
+        async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
             yield [Hosted(FanoutServicer(fanout), fanout_service_pb2_grpc.add_FanoutServiceServicer_to_server, ERRORS)]

@@ -19,7 +19,7 @@ from kit.deadletters import DeadLetters
 from kit.engines import Log
 from kit.eventlog import Record
 from kit.ledger.entry import Arrival, EntryName, Sequence, parse_name
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 
 log = structlog.get_logger()
 TOPIC = "reactions"
@@ -51,7 +51,7 @@ class Consumers:
         await consumer.start(self._positions.get(partition, 0))
         # Not earlier: a snapshot that is sent after the position was chosen leaves no gap.
         self._fanout.assign(partition)
-        commits = keep_running(f"fan-out commits of partition {partition}", consumer.run_commits)
+        commits = run_with_backoff(f"fan-out commits of partition {partition}", consumer.run_commits)
         try:
             async with background(consumer.follow(), commits):
                 yield

@@ -42,7 +42,7 @@ class TopicStates:
     def is_assigned(self, topic: Topic) -> bool:
         """Whether this node delivers the topic."""
         partition = self.partition_of(topic)
-        return partition in self._assigned and self._partitions.is_mine(partition)
+        return partition in self._assigned and self._partitions.is_assigned(partition)
 
     def partition_of(self, topic: Topic) -> int:
         """The partition of the event log with the changes of the topic's target."""

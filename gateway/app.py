@@ -24,7 +24,7 @@ from gateway.sizes import fitted, largest_body
 from gateway.tables import read_tables
 from kit.clock import Clock, SystemClock
 from kit.server import Hosted
-from kit.tasks import background, crew
+from kit.tasks import background, task_scope
 from kit.tokens import Minter, Verifier
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
@@ -74,7 +74,7 @@ async def opened(
     )
     secret = secret or secrets.token_bytes(32)
     async with AsyncExitStack() as stack:
-        tasks = await stack.enter_async_context(crew())
+        tasks = await stack.enter_async_context(task_scope())
         node = Node(node_id, config, tables, mesh, directory, verifier, clock, secret=secret, spawn=tasks.start)
         directory.on_fenced(node.fenced)
         rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())

@@ -97,7 +97,7 @@ class DurableTopics:
             left = self._unwanted.pop((tenant, name), None)
             unsure_until = 0.0 if left is None else left + self._limits.linger
             topic = self._topics[tenant, name] = _Topic(unsure_until)
-            self._directory.wanted(tenant, name)
+            self._directory.subscribe(tenant, name)
         self._left.pop((tenant, name), None)
         if listener not in topic.listeners:
             topic.listeners.append(listener)
@@ -180,7 +180,7 @@ class DurableTopics:
         for name in _until(self._left, now - self._limits.linger):
             del self._left[name], self._topics[name]
             self._unwanted[name] = now
-            self._directory.unwanted(*name)
+            self._directory.unsubscribe(*name)
         over = _until(self._broken, now - _RETURN)
         for sequence in over:
             del self._broken[sequence]

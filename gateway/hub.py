@@ -135,7 +135,7 @@ class Hub:
             topic = self._topics.get((tenant, name))
             if topic is None:
                 topic = self._topics[tenant, name] = self._return((tenant, name))
-                self._directory.wanted(tenant, name)
+                self._directory.subscribe(tenant, name)
             floor = seen.get(name, 0) if seen else 0
             state = topic.feeds.get(_STATE)
             if floor > (state.version if state is not None else 0):
@@ -190,7 +190,7 @@ class Hub:
         topic.left = self._monotonic()
         self._departed[name] = topic
         del self._topics[name]
-        self._directory.unwanted(*name)
+        self._directory.unsubscribe(*name)
         if len(self._departed) > self._max_departed:
             del self._departed[next(iter(self._departed))]
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import grpc
 from google.rpc import status_pb2
 
-from kit.attachment import Standing
+from kit.registration import LeaseStatus
 
 
 class Calls(Protocol):
@@ -62,7 +62,7 @@ class Calls(Protocol):
 
 
 class Directory(Protocol):
-    """Tells the rest of the system what this node holds: `kit.nodes.Attachment`.
+    """Tells the rest of the system what this node holds: `kit.nodes.Registration`.
 
     Never blocks; repeats everything when it has to.
     """
@@ -83,14 +83,14 @@ class Directory(Protocol):
         """Whether the others know this node now."""
         ...
 
-    def standing(self) -> Standing:
+    def lease_status(self) -> LeaseStatus:
         """How this node stands with the registry."""
         ...
 
-    def wanted(self, tenant: str, topic: str) -> None:
+    def subscribe(self, tenant: str, topic: str) -> None:
         """The first socket of this node has subscribed to a topic."""
         ...
 
-    def unwanted(self, tenant: str, topic: str) -> None:
+    def unsubscribe(self, tenant: str, topic: str) -> None:
         """The last one has left it."""
         ...

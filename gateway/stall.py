@@ -33,7 +33,7 @@ class Stall:
         silence, self._seen = now - self._seen, now
         if silence < 1.0:
             return
-        standing = self._directory.standing()
+        standing = self._directory.lease_status()
         if 0 < standing.lease * _SAFE < silence:
             log.warning("stood still: deliveries wait for the registry", seconds=round(silence, 1))
             self._since, self._epoch = now, standing.epoch
@@ -42,7 +42,7 @@ class Stall:
         """Returns when the registry has said which sessions are still ours; at once where nothing happened."""
         self.tick(self._monotonic())
         while self._since is not None:
-            since, standing, now = self._since, self._directory.standing(), self._monotonic()
+            since, standing, now = self._since, self._directory.lease_status(), self._monotonic()
             anew = standing.epoch != self._epoch and standing.settled
             if anew or standing.heard_at > since + _BEHIND or now > since + 2 * standing.lease:
                 if anew:

@@ -1,4 +1,4 @@
-"""A circuit breaker: an engine that keeps failing is left alone for a moment. No I/O; time comes from a clock."""
+"""A circuit breaker: refuses calls to an engine that keeps failing. No I/O; time comes from a clock."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from kit.errors import Unavailable
 
 log = structlog.get_logger()
 OPEN = Gauge("plaudit_breaker_open", "1 while calls to an engine are refused because it keeps failing.", ["engine"])
-OPENED = Counter("plaudit_breaker_opened", "Times an engine was found failing and left alone.", ["engine"])
+OPENED = Counter("plaudit_breaker_opened", "Times that calls to an engine began to be refused.", ["engine"])
 
-OnTurn = Callable[[bool], None]
+OnTransition = Callable[[bool], None]
 
 
 class Breaker:
-    """Closed: calls pass. Open: they are refused. Half-open: one at a time passes, to see whether it goes again.
+    """Closed: calls pass. Open: they are refused. Half-open: one call at a time passes as a probe.
 
-    Opens after `failures` calls in a row have failed, or already after two where the calls have done nothing but fail
-    for `failing_seconds`: so that a few slow calls, each ending in a timeout, open it as soon as many fast ones.
+    Opens after `failures` failed calls in a row, or after two where all calls have failed for `failing_seconds`, so
+    that a few slow calls that time out open it as soon as many fast ones.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class Breaker:
         clock: Clock | None = None,
         *,
         failing_seconds: float = 0.4,
-        on_turn: OnTurn | None = None,
+        on_transition: OnTransition | None = None,
         what: str = "the engine",
     ) -> None:
-        """`on_turn(open)` is called at each change; `what` is named in the refusal."""
+        """`on_transition(open)` is called at each change; `what` names the engine in the refusal."""
         self._failures = failures
         self._open_seconds = open_seconds
         self._failing_seconds = failing_seconds
         self._clock = clock or SystemClock()
-        self._on_turn = on_turn
+        self._on_transition = on_transition
         self._what = what
         self._failed = 0
         self._first_failure = 0.0
@@ -51,23 +51,23 @@ class Breaker:
         return self._open
 
     def check(self) -> None:
-        """Lets a call pass, or raises Unavailable. Say `ok` or `failed` of each that passed."""
+        """Lets a call pass, or raises Unavailable. Each call that passes is followed by `ok` or `failed`."""
         if not self._open:
             return
         now = self._clock.monotonic()
         if now < self._next_probe:
             raise Unavailable(f"{self._what} does not answer; nothing was done", retry_after=self._next_probe - now)
-        # A probe that is given up says nothing; so another may follow after the same time.
+        # A cancelled probe has no result, so another one may follow after the same time.
         self._next_probe = now + self._open_seconds
 
     def ok(self) -> None:
         """A call has succeeded."""
         self._failed = 0
         if self._open:
-            self._turn(False)
+            self._transition(False)
 
     def failed(self) -> None:
-        """A call has failed for a reason that is not its own."""
+        """A call has failed because of the engine."""
         now = self._clock.monotonic()
         self._failed += 1
         if self._failed == 1:
@@ -78,25 +78,25 @@ class Breaker:
             self._failed > 1 and now - self._first_failure >= self._failing_seconds
         ):
             self._next_probe = now + self._open_seconds
-            self._turn(True)
+            self._transition(True)
 
-    def _turn(self, to: bool) -> None:
+    def _transition(self, to: bool) -> None:
         self._open = to
-        if self._on_turn is not None:
-            self._on_turn(to)
+        if self._on_transition is not None:
+            self._on_transition(to)
 
 
-def watched(engine: str, failures: int = 5, open_seconds: float = 0.5, clock: Clock | None = None) -> Breaker:
-    """A breaker whose turns are logged and measured under the engine's name, for example `redis`."""
+def engine_breaker(engine: str, failures: int = 5, open_seconds: float = 0.5, clock: Clock | None = None) -> Breaker:
+    """A breaker whose transitions are logged and measured under the engine's name, for example `redis`."""
     gauge, opened = OPEN.labels(engine), OPENED.labels(engine)
     gauge.set(0)
 
-    def on_turn(is_open: bool) -> None:
+    def on_transition(is_open: bool) -> None:
         gauge.set(int(is_open))
         if is_open:
             opened.inc()
-            log.warning("engine keeps failing; it is left alone", engine=engine)
+            log.warning("engine keeps failing, calls are refused", engine=engine)
         else:
             log.warning("engine answers again", engine=engine)
 
-    return Breaker(failures, open_seconds, clock, on_turn=on_turn, what=engine)
+    return Breaker(failures, open_seconds, clock, on_transition=on_transition, what=engine)

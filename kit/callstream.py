@@ -12,7 +12,7 @@ import structlog
 from google.rpc import status_pb2
 
 from kit.errors import make_status
-from kit.tasks import keep_running
+from kit.tasks import run_with_backoff
 from kit.telemetry import CALL_BATCH
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc
@@ -86,7 +86,7 @@ class CallStream:
         """Keeps a stream to the node until cancelled; what waits then has an unknown outcome."""
         sweeper = asyncio.create_task(self._sweep())
         try:
-            await keep_running(f"call stream to {name}", self._attempt)
+            await run_with_backoff(f"call stream to {name}", self._attempt)
         finally:
             sweeper.cancel()
             self._fail(lambda waiting: BROKEN if waiting.sent else UNREACHED)

@@ -14,7 +14,7 @@ from google.rpc import status_pb2
 from kit.callstream import BROKEN, EXCHANGE, LATE, CallStream, OnReply
 from kit.errors import make_status, remote_error
 from kit.ledger.routing import node_of
-from kit.tasks import Crew, crew
+from kit.tasks import TaskScope, task_scope
 from kit.telemetry import CALLS_WAITING
 from kit.tls import CHANNEL_OPTIONS as TLS_OPTIONS
 from kit.tls import Tls
@@ -91,7 +91,7 @@ class _Held:
 class Mesh:
     """Calls to other processes. Made by `connected`."""
 
-    def __init__(self, nodes: Nodes, token: Callable[[str], str], tasks: Crew, tls: Tls | None = None) -> None:
+    def __init__(self, nodes: Nodes, token: Callable[[str], str], tasks: TaskScope, tls: Tls | None = None) -> None:
         self._nodes = self._hosts = nodes
         self._token = token
         self._crew = tasks
@@ -99,7 +99,7 @@ class Mesh:
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._streams: dict[str, _Held] = {}
         self._retired: list[_Held] = []
-        self._lent: set[str] = set()  # channels that others hold too
+        self._shared_channels: set[str] = set()  # channels that others hold too
         self.own_address = ""
         """Where this process serves, as the others see it; "" as long as it does not serve."""
         self.own_calls: Calls | None = None
@@ -111,7 +111,7 @@ class Mesh:
         CALLS_WAITING.set_function(self._waiting)
 
     @property
-    def worker(self) -> str:
+    def member_id(self) -> str:
         """Who this process is where work is divided: nobody before it serves, unless it is alone: then ""."""
         return self.own_address or ("not yet" if self.shares_work else "")
 
@@ -127,7 +127,7 @@ class Mesh:
         """The nodes themselves, also where calls to them go another way: those that divide the work of a service."""
         return self._hosts.addresses(service)
 
-    def use(self, nodes: Nodes, hosts: Nodes | None = None) -> None:
+    def set_resolver(self, nodes: Nodes, hosts: Nodes | None = None) -> None:
         """Looks nodes up in `nodes` from now on, and in `hosts`, where given, those that divide work."""
         self._nodes = nodes
         self._hosts = hosts or nodes
@@ -138,7 +138,7 @@ class Mesh:
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """The channel to a node, opened on first use and kept."""
-        self._lent.add(address)
+        self._shared_channels.add(address)
         return self._channel(address)
 
     def _channel(self, address: str) -> grpc.aio.Channel:
@@ -245,9 +245,9 @@ class Mesh:
         """Ends streams that nothing has used for a while, such as those to nodes that are gone; for ever."""
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
-            await self.tidy()
+            await self.close_idle()
 
-    async def tidy(self) -> None:
+    async def close_idle(self) -> None:
         """Ends what nothing has used since the last time, and renews what goes through an Envoy.
 
         There a stream stays with the node it was led to first. Opened anew, it comes to the node that has come back.
@@ -268,7 +268,7 @@ class Mesh:
             held.task.cancel()
 
     async def _forget(self, address: str) -> None:
-        if address not in self._lent and (channel := self._channels.pop(address, None)) is not None:
+        if address not in self._shared_channels and (channel := self._channels.pop(address, None)) is not None:
             await channel.close()
 
     async def close(self) -> None:
@@ -280,11 +280,11 @@ class Mesh:
 @asynccontextmanager
 async def connected(nodes: Nodes, token: Callable[[str], str], tls: Tls | None = None) -> AsyncIterator[Mesh]:
     """A mesh for the block; `token` gives this process's token for a method, asked for each new stream."""
-    async with crew() as tasks:
+    async with task_scope() as tasks:
         mesh = Mesh(nodes, token, tasks, tls)
         tasks.start(mesh.keep_tidy())
         try:
             yield mesh
         finally:
-            tasks.dismiss()
+            tasks.cancel_all()
             await mesh.close()

@@ -1,4 +1,4 @@
-"""Which partitions of a topic are this node's: divided evenly among the live nodes of a service."""
+"""The partitions of a topic that are assigned to this node: divided evenly among the live nodes of a service."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import structlog
 from prometheus_client import Gauge
 
 from kit.rendezvous import pick
-from kit.tasks import Crew, crew
+from kit.tasks import TaskScope, task_scope
 
 log = structlog.get_logger()
-OWNED = Gauge("plaudit_partitions_owned", "Partitions this process takes care of.", ["service"])
-_LOOK_SECONDS = 0.05
+OWNED = Gauge("plaudit_partitions_owned", "Partitions assigned to this process.", ["service"])
+_CHECK_SECONDS = 0.05
 _PAUSE_SECONDS = (0.05, 2.0)
 
 
 def partition_key(partition: int) -> str:
-    """The routing key of a partition: calls with it reach the node whose partition it is."""
+    """The routing key of a partition: calls with it reach the node that the partition is assigned to."""
     return f"partition/{partition}"
 
 
 def is_partition_key(key: str) -> bool:
-    """Whether a key is one of `partition_key`; no target and no user is called so."""
+    """Whether a key is one of `partition_key`; it is no target and no user."""
     return key.startswith("partition/")
 
 
@@ -39,8 +39,8 @@ def partition_in(key: str) -> int:
 def owners(nodes: tuple[str, ...], count: int) -> tuple[str, ...]:
     """The owner of each of `count` partitions, the same in every process; "" where there are no nodes.
 
-    By rendezvous hashing, but none gets more than its even share: partitions are few, and chance would often give one
-    node all of them. Where a node leaves or comes, most partitions stay where they are.
+    Rendezvous hashing in which no node gets more than its even share: partitions are few, and chance would often give
+    one node all of them. When a node comes or goes, most partitions stay where they are.
     """
     if not nodes:
         return ("",) * count
@@ -54,11 +54,10 @@ def owners(nodes: tuple[str, ...], count: int) -> tuple[str, ...]:
 
 
 class Partitions:
-    """The division as this node sees it. Two nodes may see it differently for a moment: both may then do the work.
+    """The assignment as this node sees it. Two nodes may disagree for a moment, and both do the work then.
 
-    `own` gives this node's address, "" while it does not serve yet. A node that the others do not see owns nothing;
-    but where there are no nodes at all and this one has no address, everything is its own.
-    """
+    `own` returns this node's address, "" while it does not serve yet. A node that is not among the live ones is
+    assigned nothing; where there are no nodes and this one has no address, it is assigned everything."""
 
     def __init__(
         self, addresses: Callable[[str], tuple[str, ...]], service: str, own: Callable[[], str], count: int
@@ -68,35 +67,35 @@ class Partitions:
         self._addresses = addresses
         self._own = own
         self._seen: tuple[tuple[str, ...], str] | None = None
-        self._mine: frozenset[int] = frozenset()
+        self._assigned: frozenset[int] = frozenset()
 
-    def mine(self) -> frozenset[int]:
-        """The partitions of this node, now."""
+    def assigned(self) -> frozenset[int]:
+        """The partitions assigned to this node now."""
         seen = self._addresses(self.service), self._own()
         if seen != self._seen:
             self._seen = seen
-            self._mine = self._divided(*seen)
-        return self._mine
+            self._assigned = self._divided(*seen)
+        return self._assigned
 
     def _divided(self, nodes: tuple[str, ...], own: str) -> frozenset[int]:
         if own and own not in nodes:
             return frozenset()
         return frozenset(p for p, owner in enumerate(owners(nodes, self.count)) if owner == own)
 
-    def is_mine(self, partition: int) -> bool:
-        """Whether a partition is this node's, now."""
-        return partition in self.mine()
+    def is_assigned(self, partition: int) -> bool:
+        """Whether a partition is assigned to this node now."""
+        return partition in self.assigned()
 
 
 @lru_cache(maxsize=64)
-def together(nodes: tuple[str, ...], count: int) -> tuple[int, ...]:
-    """For each of `count` partitions the first one that has the same owner: those can be asked about in one call."""
+def owner_groups(nodes: tuple[str, ...], count: int) -> tuple[int, ...]:
+    """For each of `count` partitions the first one with the same owner: one request can cover such a group."""
     found = owners(nodes, count)
     return tuple(map(found.index, found))
 
 
-class _Held:
-    """A partition that is, or was until now, this node's."""
+class PartitionAssignment:
+    """A partition that is assigned to this node, or was until now."""
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
@@ -104,31 +103,31 @@ class _Held:
         self.task: asyncio.Task[None] | None = None
 
     def leave(self) -> None:
-        """Ends it; what is still being entered may wait for what never comes."""
+        """Ends it. A block that is still being entered is cancelled, because it may wait for ever."""
         self.gone.set()
         if self.task is not None and not self.entered:
             self.task.cancel()
 
 
-async def keep_divided(
+async def run_assigned_partitions(
     partitions: Partitions,
     run: Callable[[int], AbstractAsyncContextManager[None]],
     *,
-    look_seconds: float = _LOOK_SECONDS,
+    check_seconds: float = _CHECK_SECONDS,
 ) -> None:
-    """Enters `run(p)` for each partition that became this node's, leaves it for one that went; ends by cancellation.
+    """Enters `run(p)` for each assigned partition and leaves it when it is revoked, until it is cancelled.
 
-    Only partitions that move are touched, and one that comes back is entered after it was left. Where `run(p)` fails,
-    it is entered again after a pause, and the other partitions do not notice.
+    Only partitions that move are affected; one that comes back is entered after it was left. Where `run(p)` fails, it
+    is entered again after a pause, without effect on other partitions.
     """
-    held: dict[int, _Held] = {}
+    held: dict[int, PartitionAssignment] = {}
     owned = OWNED.labels(partitions.service)
-    async with crew() as tasks:
+    async with task_scope() as tasks:
         try:
             while True:
-                _arrange(partitions.mine(), held, run, tasks)
+                _arrange(partitions.assigned(), held, run, tasks)
                 owned.set(sum(not one.gone.is_set() for one in held.values()))
-                await asyncio.sleep(look_seconds)
+                await asyncio.sleep(check_seconds)
         finally:
             owned.set(0)
             for one in held.values():
@@ -138,23 +137,25 @@ async def keep_divided(
 
 def _arrange(
     mine: frozenset[int],
-    held: dict[int, _Held],
+    held: dict[int, PartitionAssignment],
     run: Callable[[int], AbstractAsyncContextManager[None]],
-    tasks: Crew,
+    tasks: TaskScope,
 ) -> None:
     for partition, one in list(held.items()):
         if one.task is not None and one.task.done():
             del held[partition]
         elif partition not in mine and not one.gone.is_set():
-            log.info("partition goes", partition=partition)
+            log.info("partition revoked", partition=partition)
             one.leave()
     for partition in mine - held.keys():
-        log.info("partition comes", partition=partition)
-        one = held[partition] = _Held()
+        log.info("partition assigned", partition=partition)
+        one = held[partition] = PartitionAssignment()
         one.task = tasks.start(_hold(partition, one, run))
 
 
-async def _hold(partition: int, one: _Held, run: Callable[[int], AbstractAsyncContextManager[None]]) -> None:
+async def _hold(
+    partition: int, one: PartitionAssignment, run: Callable[[int], AbstractAsyncContextManager[None]]
+) -> None:
     floor, ceiling = _PAUSE_SECONDS
     failures, gone = 0, one.gone
     while not gone.is_set():
@@ -167,7 +168,7 @@ async def _hold(partition: int, one: _Held, run: Callable[[int], AbstractAsyncCo
             one.entered = False
             failures = 1 if asyncio.get_running_loop().time() - began > ceiling else failures + 1
             reason = f"{type(error).__name__}: {error}"[:200]
-            log.warning("a partition is entered again", partition=partition, after=reason, failures=failures)
+            log.warning("partition failed, entering it again", partition=partition, after=reason, failures=failures)
             with suppress(TimeoutError):
                 pause = random.uniform(floor, min(ceiling, floor * 2 ** min(failures, 16)))
                 await asyncio.wait_for(gone.wait(), pause)

@@ -1,4 +1,4 @@
-"""Loops that go on: run, log what broke, wait a little longer each time, run again."""
+"""Task scopes, background tasks, and loops that restart with backoff."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ log = structlog.get_logger()
 _Result = TypeVar("_Result")
 
 
-async def keep_running(
+async def run_with_backoff(
     name: str, attempt: Callable[[], Awaitable[None]], *, floor: float = 0.05, ceiling: float = 2.0
 ) -> None:
-    """Runs `attempt` for ever, with full-jitter pauses (seconds) that double after each failure; ends by cancellation.
+    """Runs `attempt` again and again until it is cancelled, with full-jitter pauses (seconds) that double each time.
 
-    An attempt that lasted longer than the ceiling starts the pauses anew.
+    After an attempt that lasted longer than the ceiling, the pauses start from the floor again.
     """
     failures = 0
     while True:
@@ -36,11 +36,11 @@ async def keep_running(
         await asyncio.sleep(pause)
 
 
-async def heeding(work: Awaitable[_Result]) -> _Result:
-    """What `work` returns; a cancellation that came meanwhile is raised, also where `work` has swallowed it.
+async def propagate_cancellation(work: Awaitable[_Result]) -> _Result:
+    """Returns what `work` returns, and raises a cancellation that came meanwhile, also where `work` swallowed it.
 
-    `asyncio.wait_for` does that, before Python 3.12, where its work ends just then; and a loop that is not cancelled
-    when it is told to never ends.
+    Before Python 3.12, `asyncio.wait_for` swallows a cancellation that comes when its work ends; a loop would then
+    never end.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -52,51 +52,51 @@ async def heeding(work: Awaitable[_Result]) -> _Result:
 
 
 def _short(error: Exception) -> str:
-    details = getattr(error, "details", None)  # grpc.aio.AioRpcError says it all in one long repr
+    details = getattr(error, "details", None)  # the repr of grpc.aio.AioRpcError is long
     text = details() if callable(details) else str(error)
     return str(text).replace("\n", " ")[:200]
 
 
-class Crew:
-    """The tasks of one block. Made by `crew`."""
+class TaskScope:
+    """The tasks of one block. Created by `task_scope`."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs `work` beside the block; its failure breaks the block."""
+        """Runs `work` beside the block; its failure cancels the block."""
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def dismiss(self) -> None:
-        """Cancels what still runs."""
+    def cancel_all(self) -> None:
+        """Cancels all running tasks."""
         for task in list(self._tasks):
             task.cancel()
 
 
 @asynccontextmanager
-async def crew() -> AsyncIterator[Crew]:
-    """Tasks that live no longer than the block. The block's own exception leaves it as it is, in no group."""
+async def task_scope() -> AsyncIterator[TaskScope]:
+    """A scope whose tasks are cancelled at the end of the block. The block's own exception is raised as it is."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        tasks = Crew(group)
+        tasks = TaskScope(group)
         try:
             yield tasks
         except Exception as error:
             failure = error
         finally:
-            tasks.dismiss()
+            tasks.cancel_all()
     if failure is not None:
         raise failure
 
 
 @asynccontextmanager
 async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs the coroutines beside the block and cancels them when it ends; a failure of one breaks the block."""
-    async with crew() as tasks:
+    """Runs the coroutines beside the block and cancels them when it ends; a failure of one cancels the block."""
+    async with task_scope() as tasks:
         for coroutine in coroutines:
             tasks.start(coroutine)
         yield

@@ -20,7 +20,7 @@ from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
 from kit.mesh import Mesh
 from kit.partitions import Partitions
 from kit.server import Hosted
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec, emoji
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
@@ -71,7 +71,7 @@ async def opened(
     limit = _rate_limit(config, clock, engines)
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = engines.log.partitions(LEDGER)
-    division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, shards)
+    division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
     rules = Rules(config.max_emoji, config.op_seconds, config.people_in_memory, config.people_in_memory // 2)
     async with (
         _store(config, clock, engines) as store,
@@ -84,7 +84,7 @@ async def opened(
             lambda: ReactionModel(codec.EventCodec(), rules, store.on_change),
             clock,
             _limits(config),
-            division.is_mine,
+            division.is_assigned,
             patience=patience,
         ) as node,
     ):
@@ -130,7 +130,7 @@ async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncItera
                 return await ledger.transact(lambda: tables.forget(ledger.connection, before))
 
             retention = partial(run_retention, forget, event_log, clock, config)
-            async with background(keep_running("reaction retention", retention)):
+            async with background(run_with_backoff("reaction retention", retention)):
                 yield _Store(ledger, tables, reads, None)
     finally:
         reads.close()
@@ -155,7 +155,7 @@ async def _on_engines(config: Config, engines: Engines) -> AsyncIterator[_Store]
 
     latest = RedisLatest(engines.redis, config.retention_seconds)
     queries = await open_cassandra_queries(engines.cassandra, tables, latest)
-    async with background(keep_running("latest reactors", latest.run)):
+    async with background(run_with_backoff("latest reactors", latest.run)):
         yield _Store(ledger, tables, queries, feed, latest.note)
 
 

@@ -11,7 +11,7 @@ import structlog
 from kit.caller import Caller
 from kit.clock import Clock
 from kit.errors import Forbidden, Invalid, OutcomeUnknown, Unavailable
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 from session_registry import metrics
 from session_registry.config import Config
 from session_registry.domain import FoundSessions, Node, Term
@@ -79,8 +79,8 @@ class ElectedRegistry:
         loops = [registry.sweep()]
         if writer is not None:
             loops += [
-                keep_running("routes", writer.run, ceiling=0.5),
-                keep_running("all routes", lambda: writer.rewrite(registry.everything)),
+                run_with_backoff("routes", writer.run, ceiling=0.5),
+                run_with_backoff("all routes", lambda: writer.rewrite(registry.everything)),
             ]
         try:
             async with background(*loops):

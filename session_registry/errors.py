@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from kit.errors import ErrorTable, Problem, Unavailable
-from kit.registries import LEADER, NOT_LEADER
+from kit.registry_endpoints import LEADER, NOT_LEADER
 
 
 class NotAttached(Problem):

@@ -20,7 +20,6 @@ import gateway.app
 import reaction_svc.app
 import session_registry.app
 from kit.adapters.sqlite_file import CannotOpen
-from kit.attachment import Attachment
 from kit.callstream import EXCHANGE
 from kit.cursor import cursor_secret
 from kit.engineurl import CannotUse
@@ -30,6 +29,7 @@ from kit.issuers import open_issuers
 from kit.keys import BadKeys, Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
+from kit.registration import Registration
 from kit.server import Hosted, Server, serving
 from kit.serverlimits import ServerLimits
 from kit.stopping import Stage, StopDeadline
@@ -137,12 +137,12 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         verifier = keys.verifier(await stack.enter_async_context(open_issuers(settings.identity.issuers)))
         mesh = await stack.enter_async_context(connected(StaticNodes(), NodeTokens(keys.minter()), tls))
         mesh.shares_work = not _is_alone(settings)
-        attachment = Attachment(node_id)
+        registration = Registration(node_id)
         hosted = await _open_services(stack, settings, mesh, stop)
         edge = None
         if "gateway" in settings.rooms:
             edge = await stack.enter_async_context(
-                _gateway(settings, mesh, keys, verifier, attachment, serves.is_set, stop)
+                _gateway(settings, mesh, keys, verifier, registration, serves.is_set, stop)
             )
             hosted += edge.hosted
         interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
@@ -162,11 +162,11 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         registry = settings.registry or server.address
         await _find_each_other(stack, settings, mesh, server, registry)
         await stack.enter_async_context(
-            attachment.running(
+            registration.running(
                 mesh, registry, mesh.own_address, server.services, patience=partial(stop.left, Stage.REGISTRY)
             )
         )
-        await _within(attachment.attached(), f"the session registry at {registry} does not answer")
+        await _within(registration.attached(), f"the session registry at {registry} does not answer")
         workers = await stack.enter_async_context(AsyncExitStack())
         await workers.enter_async_context(supervised(worker_programs(settings, registry, stop), say))
         serves.set()
@@ -215,7 +215,7 @@ def _gateway(
     mesh: Mesh,
     keys: Keys,
     verifier: Verifier,
-    attachment: Attachment,
+    registration: Registration,
     is_ready: Callable[[], bool],
     stop: StopDeadline,
 ) -> Any:
@@ -233,8 +233,8 @@ def _gateway(
         config,
         mesh,
         verifier,
-        attachment,
-        node_id=attachment.node_id,
+        registration,
+        node_id=registration.node_id,
         # Not whether the registry answers: without it sessions still go on, and all gateways would be unready at once.
         is_ready=is_ready,
         minter=keys.minter(),
@@ -248,12 +248,12 @@ async def _find_each_other(
 ) -> None:
     """From now on the mesh knows who is where: all here, as the registry tells, or some of them as an Envoy does."""
     if _is_alone(settings):
-        mesh.use(StaticNodes(server.address))
+        mesh.set_resolver(StaticNodes(server.address))
         return
     nodes = RegistryNodes()
     await stack.enter_async_context(nodes.running(mesh, registry))
     await _within(nodes.synced(), f"the session registry at {registry} does not answer")
-    mesh.use(EnvoyNodes(settings.envoy, _THROUGH_ENVOY, nodes) if settings.envoy else nodes, hosts=nodes)
+    mesh.set_resolver(EnvoyNodes(settings.envoy, _THROUGH_ENVOY, nodes) if settings.envoy else nodes, hosts=nodes)
 
 
 def _is_alone(settings: Settings) -> bool:

@@ -15,8 +15,8 @@ import pytest
 import engines
 from engines import Server
 from engines.cassandra_cluster import cassandra_cluster, cluster_url
+from engines.group import running
 from engines.redis_cluster import RedisCluster, redis_cluster
-from engines.together import running
 
 RUNNING = "TEST_ENGINES"
 """A variable with servers that run already, such as `redis=6390 kafka=9190 cassandra=9140`: ports on 127.0.0.1, and for

@@ -15,10 +15,10 @@ import structlog
 
 from kit.adapters.cassandra import open_cassandra
 from kit.adapters.redis import open_redis
-from kit.attachment import Attachment
 from kit.keys import Keys, open_keys
 from kit.mesh import connected
 from kit.nodes import StaticNodes
+from kit.registration import Registration
 from kit.server import Server, serving
 from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
@@ -108,7 +108,7 @@ async def _registry(keys: str, engines: str, listen: str) -> None:
 
 async def _node(keys: str, registries: str, name: str, tenant: str, user: str, device: str) -> None:
     tokens = NodeTokens(open_keys(Path(keys)).minter(), name)
-    node = Attachment(name)
+    node = Registration(name)
     node.on_fenced(lambda ids: print("fenced", *ids, flush=True))
     async with (
         connected(StaticNodes(), tokens) as mesh,

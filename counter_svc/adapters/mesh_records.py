@@ -10,7 +10,7 @@ from counter_svc.domain import Key, Totals
 from counter_svc.errors import RecordsUnreachable
 from kit.errors import RemoteError
 from kit.mesh import Mesh
-from kit.partitions import partition_key, together
+from kit.partitions import owner_groups, partition_key
 from kit.target import MAX_TARGETS, partition_of
 
 SERVICE = "plaudit.reaction.v1.ReactionService"
@@ -61,7 +61,7 @@ class MeshRecords:
 
     def _by_owner(self, keys: Sequence[Key]) -> dict[int, list[Key]]:
         """The targets by the first partition of the node that decides them."""
-        groups = together(self._mesh.hosts(SERVICE), self._partitions)
+        groups = owner_groups(self._mesh.hosts(SERVICE), self._partitions)
         found: dict[int, list[Key]] = {}
         for key in keys:
             found.setdefault(groups[partition_of(*key, self._partitions)], []).append(key)

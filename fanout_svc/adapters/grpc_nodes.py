@@ -15,7 +15,7 @@ from fanout_svc.errors import NodeSilent
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 from kit.ids import new_id
 from kit.mesh import Mesh
-from kit.tasks import Crew, crew, keep_running
+from kit.tasks import TaskScope, run_with_backoff, task_scope
 from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
@@ -28,7 +28,7 @@ _DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
 class GrpcNodes:
     """See `ports.Nodes`. Made by `opened_nodes`."""
 
-    def __init__(self, mesh: Mesh, config: Config, tasks: Crew) -> None:
+    def __init__(self, mesh: Mesh, config: Config, tasks: TaskScope) -> None:
         self.on_resync: OnResync = lambda node_id, topics: None
         self._mesh = mesh
         self._config = config
@@ -40,7 +40,7 @@ class GrpcNodes:
         self.leave(node.node_id)
         stream = _Stream(node, self._mesh, self._config, self._resync)
         name = f"deliveries to {node.address}"
-        self._streams[node.node_id] = stream, self._tasks.start(keep_running(name, stream.attempt))
+        self._streams[node.node_id] = stream, self._tasks.start(run_with_backoff(name, stream.attempt))
 
     def leave(self, node_id: str) -> None:
         """See `ports.Nodes`."""
@@ -173,8 +173,8 @@ class _Stream:
 @asynccontextmanager
 async def opened_nodes(mesh: Mesh, config: Config) -> AsyncIterator[GrpcNodes]:
     """Deliveries for the block."""
-    async with crew() as tasks:
+    async with task_scope() as tasks:
         try:
             yield GrpcNodes(mesh, config, tasks)
         finally:
-            tasks.dismiss()
+            tasks.cancel_all()

@@ -12,7 +12,7 @@ from fanout_svc.domain import Topic, Totals
 from fanout_svc.errors import CountsUnreachable
 from kit.errors import RemoteError
 from kit.mesh import Mesh
-from kit.partitions import partition_key, together
+from kit.partitions import owner_groups, partition_key
 from kit.target import partition_of
 
 SERVICE = "plaudit.counter.v1.CounterService"
@@ -30,12 +30,12 @@ class MeshCounts:
 
     async def get(self, min_versions: Mapping[Topic, int]) -> Mapping[Topic, Totals]:
         """See `ports.Counts`. Requests each target from the counter node that has its partition."""
-        owner_groups = together(self._mesh.hosts(SERVICE), self._partitions)
-        if not any(owner_groups):
+        groups = owner_groups(self._mesh.hosts(SERVICE), self._partitions)
+        if not any(groups):
             return await self._get(0, min_versions)
         by_owner: dict[int, dict[Topic, int]] = {}
         for topic, version in min_versions.items():
-            by_owner.setdefault(owner_groups[partition_of(*topic, self._partitions)], {})[topic] = version
+            by_owner.setdefault(groups[partition_of(*topic, self._partitions)], {})[topic] = version
         answers = await asyncio.gather(*[self._get(*part) for part in by_owner.items()], return_exceptions=True)
         found: dict[Topic, Totals] = {}
         failed = [answer for answer in answers if isinstance(answer, BaseException)]

@@ -9,7 +9,7 @@ from fanout_svc import codec
 from fanout_svc.errors import RegistryUnreachable
 from fanout_svc.interest import RegistryDelta
 from kit.mesh import Mesh
-from kit.registries import Registries, watch
+from kit.registry_endpoints import RegistryEndpoints, watch
 
 REGISTRY = "plaudit.session.v1.SessionRegistryService"
 GATEWAY = "plaudit.gateway.v1.NodeService"
@@ -20,7 +20,7 @@ class RegistryWatch:
 
     def __init__(self, mesh: Mesh) -> None:
         self._mesh = mesh
-        self._registries = Registries(())
+        self._registries = RegistryEndpoints(())
 
     async def deltas(self) -> AsyncGenerator[RegistryDelta, None]:
         """See `ports.Watch`."""

@@ -17,7 +17,7 @@ from cassandra.query import PreparedStatement
 from kit.adapters.cassandra_replication import check_one_data_centre
 from kit.adapters.cassandra_schema import Schema, check_schemas
 from kit.adapters.cassandra_session import connect, line, parse_cassandra
-from kit.breaker import watched
+from kit.breaker import engine_breaker
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.loop_handoff import LoopHandoff
 
@@ -39,7 +39,7 @@ class Cassandra:
         self._room = asyncio.Semaphore(in_flight)
         self._loop = asyncio.get_running_loop()
         self._prepared: dict[str, asyncio.Task[PreparedStatement]] = {}
-        self._breaker = watched("cassandra")
+        self._breaker = engine_breaker("cassandra")
         # The driver calls back in a thread of its own.
         self._answers: LoopHandoff[_Answer] = LoopHandoff(_resolve)
 

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 
 from kit.adapters.redis_client import Client, Known, refusal
 from kit.adapters.redis_cluster import ClusterClient, ClusterNode
-from kit.breaker import watched
+from kit.breaker import engine_breaker
 from kit.engineurl import CannotUse, EngineUrl, parse
 from kit.errors import OutcomeUnknown, Unavailable
 
@@ -128,7 +128,7 @@ async def open_redis(url: str, *, timeout: float = 0.5, connections: int = 8) ->
             redis_connect_func=known.learn,
             driver_info=None,
         )
-        return ClusterNode(Client(pool, watched(engine or f"redis {address[0]}:{address[1]}")), known)
+        return ClusterNode(Client(pool, engine_breaker(engine or f"redis {address[0]}:{address[1]}")), known)
 
     address, node = await _first_reached(where, lambda address: connect(address, "redis"))
     if node.known.mode != "cluster":

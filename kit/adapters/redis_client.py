@@ -15,7 +15,7 @@ from redis.asyncio.connection import ConnectionPool
 
 from kit.breaker import Breaker
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.tasks import heeding
+from kit.tasks import propagate_cancellation
 from kit.telemetry import SECONDS
 
 log = structlog.get_logger()
@@ -100,7 +100,7 @@ class Client(redis.asyncio.Redis):
         `asking`: another node of a cluster says that this one takes the command, though the slot is not its own yet. A
         node to which the command does not belong answers with redis-py's AskError, and nothing was done.
         """
-        return await heeding(self._ask(call, args, options, reads, asking))
+        return await propagate_cancellation(self._ask(call, args, options, reads, asking))
 
     async def _ask(self, call: str, args: tuple[Any, ...], options: dict[str, Any], reads: bool, asking: bool) -> Any:
         connection = await self.connected()
@@ -123,7 +123,7 @@ class Client(redis.asyncio.Redis):
 
         Raises for all of them where the connection failed.
         """
-        return await heeding(self._many(call, commands, reads)) if commands else []
+        return await propagate_cancellation(self._many(call, commands, reads)) if commands else []
 
     async def _many(self, call: str, commands: Sequence[tuple[Any, ...]], reads: bool) -> list[Any]:
         connection = await self.connected()
@@ -198,7 +198,7 @@ class _Pipeline(Pipeline):
         """See `redis.asyncio.client.Pipeline`."""
         if not self.command_stack:
             return []
-        return await heeding(self._execute(raise_on_error))
+        return await propagate_cancellation(self._execute(raise_on_error))
 
     async def _execute(self, raise_on_error: bool) -> list[Any]:
         connection = self.connection = await self._client.connected()

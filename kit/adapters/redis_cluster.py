@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from kit.adapters.redis_client import READS, Client, Known
 from kit.errors import OutcomeUnknown, Problem, Unavailable
-from kit.tasks import heeding
+from kit.tasks import propagate_cancellation
 
 _Address = tuple[str, int]
 _REDIRECTS = 5
@@ -68,11 +68,11 @@ class ClusterClient(Client):
 
     async def ask(self, call: str, *args: Any, reads: bool, asking: bool = False, **options: Any) -> Any:
         """See `Client`."""
-        return await heeding(self._redirected(call, args, reads, options))
+        return await propagate_cancellation(self._redirected(call, args, reads, options))
 
     async def many(self, call: str, commands: Sequence[tuple[Any, ...]], *, reads: bool) -> list[Any]:
         """See `Client`: one round trip for each node, side by side."""
-        return await heeding(self._many_redirected(call, commands, reads)) if commands else []
+        return await propagate_cancellation(self._many_redirected(call, commands, reads)) if commands else []
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> NoReturn:
         """There is none: its commands could be for several nodes. See `many`."""

@@ -20,7 +20,7 @@ from kit.ledger.limits import ShardLimits
 from kit.ledger.ports import Feed, LedgerStore, Model, Tables
 from kit.ledger.shard import Shard
 from kit.ledger.state import State
-from kit.tasks import Crew, crew
+from kit.tasks import TaskScope, task_scope
 
 log = structlog.get_logger()
 _AWAY_SECONDS = 1.0
@@ -85,7 +85,7 @@ class LedgerNode:
         make_model: Callable[[], Model],
         clock: Clock,
         limits: ShardLimits,
-        tasks: Crew,
+        tasks: TaskScope,
     ) -> None:
         self.name = name
         self._store = store
@@ -277,7 +277,7 @@ async def running_node(
     patience: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[LedgerNode]:
     """The node for the block; then finishes what it has accepted, within as many seconds as `patience` says then."""
-    async with crew() as tasks:
+    async with task_scope() as tasks:
         node = LedgerNode(name, shards, store, tables, feed, make_model, clock, limits, tasks)
         dividing = tasks.start(node.divide(is_mine))
         try:

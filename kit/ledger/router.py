@@ -78,7 +78,7 @@ class LedgerRouter:
         """
         deadline = asyncio.get_running_loop().time() + remaining(self._timeout)
         there = self._is_forwarding and destination(
-            shard, self._node.shards, self._mesh.hosts(self._service), self._mesh.worker, is_forwarded=False
+            shard, self._node.shards, self._mesh.hosts(self._service), self._mesh.member_id, is_forwarded=False
         )
         if not there:
             return await self._node.execute(shard, commands, _left(deadline))

@@ -120,10 +120,10 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
     async with AsyncExitStack() as stack:
         mesh = await stack.enter_async_context(connected(shared.membership, NodeTokens(keys.minter())))
         mesh.shares_work = True
-        division = Partitions(mesh.hosts, SERVICE, lambda: mesh.worker, SHARDS)
+        division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, SHARDS)
         running = running_node(
             "reactions", SHARDS, shared.entries, shared.tables, shared, make_model, SystemClock(), ShardLimits(),
-            division.is_mine, patience=lambda: 1.0,
+            division.is_assigned, patience=lambda: 1.0,
         )  # fmt: skip
         node = await stack.enter_async_context(running)
         codec = Codec()

@@ -169,8 +169,8 @@ async def test_two_nodes_that_follow_the_same_partitions_do_no_harm(begin: Opene
     async with begin(QUICK) as here:
         lost, owner = await here.join(), await here.join()
         # Each believes to be alone: both read and share everything.
-        lost.mesh.use(Alone(here, lost.address))
-        owner.mesh.use(Alone(here, owner.address))
+        lost.mesh.set_resolver(Alone(here, lost.address))
+        owner.mesh.set_resolver(Alone(here, owner.address))
         for _ in range(30):
             await here.crowd.act(KEYS, 20)
             await assert_exact(here)

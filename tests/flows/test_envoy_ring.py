@@ -206,7 +206,7 @@ async def test_a_gateway_that_finds_nodes_through_envoy_meets_the_same(
 
             async def ask_anew(target: str) -> str:
                 if target == TARGETS[0]:
-                    await mesh.tidy()  # as it does now and then
+                    await mesh.close_idle()  # as it does now and then
                 return await ask(target)
 
             await moved_and_back(nodes, ask_anew)

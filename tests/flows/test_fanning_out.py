@@ -19,11 +19,11 @@ import session_registry.app
 from counter_svc.config import Config as CounterConfig
 from fanout_svc.config import Config
 from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
-from kit.attachment import Attachment
 from kit.engines import Engines
 from kit.errors import Problem
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
+from kit.registration import Registration
 from kit.server import Hosted, serving
 from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
@@ -82,11 +82,11 @@ class GatewayNode:
     """A node as fan-out sees it, and what it received."""
 
     receiver: Receiver
-    attachment: Attachment
+    registration: Registration
 
     def want(self, *keys: Key) -> None:
         for key in keys:
-            self.attachment.wanted(*key)
+            self.registration.subscribe(*key)
 
     def updates(self, key: Key) -> list[tuple[float, updates_pb2.ReactionUpdate]]:
         return [
@@ -172,12 +172,12 @@ class City:
         add = node_service_pb2_grpc.add_NodeServiceServicer_to_server
         hosted = Hosted(receiver, add, {Broken: (grpc.StatusCode.UNAVAILABLE, "BROKEN")})
         server = await self.stack.enter_async_context(serving([hosted], verifier=self.keys.verifier(), limits=LIMITS))
-        attachment = Attachment(name)
+        registration = Registration(name)
         (registry,) = self.places[REGISTRY]
-        running = attachment.running(await self.mesh(), registry, server.address, [GATEWAY])
+        running = registration.running(await self.mesh(), registry, server.address, [GATEWAY])
         await self.stack.enter_async_context(running)
-        await attachment.attached()
-        return GatewayNode(receiver, attachment)
+        await registration.attached()
+        return GatewayNode(receiver, registration)
 
 
 @pytest.fixture(name="city")
@@ -406,8 +406,8 @@ async def test_who_wants_a_topic_again_at_once_is_told_its_counts_again(whole: C
     node = await whole.node("n1")
     node.want(HOT)
     await node.update(HOT, 0)
-    node.attachment.unwanted(*HOT)  # the last viewer leaves and another one comes, in the same moment
-    node.attachment.wanted(*HOT)
+    node.registration.unsubscribe(*HOT)  # the last viewer leaves and another one comes, in the same moment
+    node.registration.subscribe(*HOT)
 
     async def again() -> bool:
         return len(node.updates(HOT)) == 2
@@ -526,7 +526,7 @@ async def test_who_no_longer_wants_a_topic_hears_nothing_of_it(whole: City) -> N
     node = await whole.node("n1")
     node.want(HOT, QUIET)
     await node.update(HOT, 0)
-    node.attachment.unwanted(*HOT)
+    node.registration.unsubscribe(*HOT)
     mesh = await whole.mesh()
     request = pb.DescribeTopicsRequest(tenant="default", topics=[HOT[1]]).SerializeToString()
 

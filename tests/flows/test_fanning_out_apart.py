@@ -167,7 +167,7 @@ async def test_each_fan_out_tells_its_own_partitions_and_nothing_comes_twice(apa
     tellers = [await apart.join(), await apart.join()]
     node = await apart.city.node("n1")
     await greeted(node)
-    assert sorted(p for teller in tellers for p in teller.partitions.mine()) == list(range(PARTITIONS))
+    assert sorted(p for teller in tellers for p in teller.partitions.assigned()) == list(range(PARTITIONS))
     assert {len(node.updates(key)) for key in KEYS} == {1}
     tapping = Tapping(apart)
     await tapping.once()
@@ -199,8 +199,8 @@ async def test_a_fan_out_that_joins_takes_its_share_and_nothing_is_skipped(apart
     async with asyncio.TaskGroup() as group:
         group.create_task(tapping.until(stopped))
         await tapping.round(20)
-        assert len(first.partitions.mine()) == PARTITIONS
-        while len(first.partitions.mine()) == PARTITIONS:  # addresses are chance: one more may get nothing
+        assert len(first.partitions.assigned()) == PARTITIONS
+        while len(first.partitions.assigned()) == PARTITIONS:  # addresses are chance: one more may get nothing
             await apart.join()
         await tapping.round(tapping.rounds + 30)
         stopped.set()

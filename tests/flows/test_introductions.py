@@ -41,7 +41,7 @@ async def test_who_joins_and_who_leaves_is_told_between_the_changes_it_has_and_t
     await change("messages/both")
     await until(lambda: told(two)[-1][0] == "change" and told(one)[-1][0] == "change")
     assert told(one)[before + 1 :] == told(two)[1:]
-    two.attachment.unwanted(*ALICE)
+    two.registration.unsubscribe(*ALICE)
     await until(lambda: told(one)[-1] == ("n2", -1))
     await change("messages/one")
     await until(lambda: told(one)[-1][0] == "change")

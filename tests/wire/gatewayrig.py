@@ -19,13 +19,13 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, opened
 from gateway.config import Config
-from kit.attachment import Standing
 from kit.caller import caller
 from kit.errors import Forbidden, Overloaded
 from kit.identity import IssuerSettings
 from kit.issuers import open_issuers
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
+from kit.registration import LeaseStatus
 from kit.server import Hosted, Server, serving
 from kit.tokens import NodeTokens
 from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
@@ -118,13 +118,13 @@ class Notes:
     def is_attached(self) -> bool:
         return True
 
-    def standing(self) -> Standing:
-        return Standing(1, 10.0, 0.0, True)
+    def lease_status(self) -> LeaseStatus:
+        return LeaseStatus(1, 10.0, 0.0, True)
 
-    def wanted(self, tenant: str, topic: str) -> None:
+    def subscribe(self, tenant: str, topic: str) -> None:
         self.told.append(("wanted", tenant, topic))
 
-    def unwanted(self, tenant: str, topic: str) -> None:
+    def unsubscribe(self, tenant: str, topic: str) -> None:
         self.told.append(("unwanted", tenant, topic))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 from google.rpc import status_pb2
 
-from kit.attachment import Attachment
 from kit.clock import Clock, ManualClock
 from kit.errors import RemoteError, remote_error
 from kit.keys import Keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
+from kit.registration import Registration
 from kit.server import Server, serving
 from kit.serverlimits import ServerLimits
 from kit.tokens import NodeTokens
@@ -63,20 +63,20 @@ async def mesh(keys: Keys) -> AsyncIterator[Mesh]:
 
 @dataclass
 class Gateway:
-    """A node with an attachment, and the sessions it was told to close."""
+    """A node with an registration, and the sessions it was told to close."""
 
-    attachment: Attachment
+    registration: Registration
     fenced: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def gateway(mesh: Mesh, address: str, name: str) -> AsyncIterator[Gateway]:
     """A node that is attached for the block."""
-    node = Gateway(Attachment(name))
-    node.attachment.on_fenced(lambda session_ids: node.fenced.extend(session_ids))
-    async with node.attachment.running(mesh, address, f"{name}:1", [ECHO]):
+    node = Gateway(Registration(name))
+    node.registration.on_fenced(lambda session_ids: node.fenced.extend(session_ids))
+    async with node.registration.running(mesh, address, f"{name}:1", [ECHO]):
         async with asyncio.timeout(PATIENCE):
-            await node.attachment.attached()
+            await node.registration.attached()
         yield node
 
 

@@ -66,9 +66,9 @@ async def test_a_stream_that_nobody_uses_is_ended_and_opened_again(keys: Keys) -
     async with rig(keys) as (mesh, _):
         assert await called(mesh)
         before = len(asyncio.all_tasks())
-        await mesh.tidy()  # it was used since the last time
+        await mesh.close_idle()  # it was used since the last time
         assert len(asyncio.all_tasks()) == before
-        await mesh.tidy()
+        await mesh.close_idle()
         async with asyncio.timeout(5):
             while len(asyncio.all_tasks()) >= before:  # noqa: ASYNC110
                 await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_a_stream_with_a_call_in_flight_is_kept(keys: Keys) -> None:
         call = asyncio.create_task(called(mesh))
         await servicer.entered.wait()
         for _ in range(3):
-            await mesh.tidy()
+            await mesh.close_idle()
         servicer.gate.set()
         assert await call
 
@@ -94,11 +94,11 @@ async def test_streams_through_an_envoy_are_renewed_without_losing_a_call(
         servicer.gate.clear()
         call = asyncio.create_task(called(mesh, "messages/1"))
         await servicer.entered.wait()
-        await mesh.tidy()  # the next calls have a stream of their own
+        await mesh.close_idle()  # the next calls have a stream of their own
         servicer.gate.set()
         assert await call
         assert await called(mesh, "messages/1")
-        await mesh.tidy()
+        await mesh.close_idle()
         assert await called(mesh, "messages/1")
 
 

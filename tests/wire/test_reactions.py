@@ -76,7 +76,7 @@ async def rig(folder: Path, config: Config = FREE, counting: bool = True) -> Asy
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         mesh.own_address = server.address
-        mesh.use(StaticNodes(server.address))
+        mesh.set_resolver(StaticNodes(server.address))
         yield Rig(pb_grpc.ReactionServiceStub(channel), mesh, keys, reactions, clock)
 
 

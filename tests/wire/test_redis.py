@@ -39,7 +39,7 @@ async def over_a_wire(
         yield redis, wire
 
 
-async def together(redis: Redis, *commands: str, transaction: bool = True) -> list[Any]:
+async def owner_groups(redis: Redis, *commands: str, transaction: bool = True) -> list[Any]:
     """The answers to commands of one pipeline."""
     pipeline = redis.client.pipeline(transaction)
     for command in commands:
@@ -85,9 +85,9 @@ async def test_a_pipeline_whose_answer_is_lost_is_unknown(server: OwnRedis) -> N
     async with over_a_wire(server) as (redis, wire):
         wire.cut_after_request = True
         with pytest.raises(OutcomeUnknown):
-            await together(redis, "INCR a", "INCR b")
+            await owner_groups(redis, "INCR a", "INCR b")
         wire.cut_after_request = False
-        assert await together(redis, "GET a", "GET b") == [b"1", b"1"]
+        assert await owner_groups(redis, "GET a", "GET b") == [b"1", b"1"]
 
 
 async def test_connections_that_broke_while_idle_are_no_failure(server: OwnRedis) -> None:
@@ -210,10 +210,10 @@ async def test_a_script_that_fails_half_way_is_unknown(server: OwnRedis) -> None
         with pytest.raises(Unavailable):
             await redis.client.execute_command("LPUSH", "a", 1)
         with pytest.raises(Unavailable):
-            await together(redis, "SET b 1", "NOSUCHCOMMAND")
+            await owner_groups(redis, "SET b 1", "NOSUCHCOMMAND")
         assert await redis.client.get("b") is None, "the transaction was not begun"
         with pytest.raises(OutcomeUnknown):
-            await together(redis, "SET b 1", "LPUSH a 1", transaction=False)
+            await owner_groups(redis, "SET b 1", "LPUSH a 1", transaction=False)
 
 
 @pytest.mark.parametrize(

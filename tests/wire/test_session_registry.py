@@ -46,14 +46,14 @@ def fixture_keys(tmp_path: Path) -> Keys:
 async def test_what_a_node_holds_is_seen_and_what_it_drops_is_gone(keys: Keys) -> None:
     async with registry(keys) as server, mesh(keys) as reach, watching(reach, server.address) as watcher:
         async with gateway(reach, server.address, "n1") as node:
-            node.attachment.opened("s1", "acme", "alice", "phone")
-            node.attachment.wanted("acme", "messages/1")
-            node.attachment.wanted("acme", "messages/2")
+            node.registration.opened("s1", "acme", "alice", "phone")
+            node.registration.subscribe("acme", "messages/1")
+            node.registration.subscribe("acme", "messages/2")
             await until(lambda: watcher.interests == {("n1", "messages/1"), ("n1", "messages/2")})
             await owner_is(reach, server.address, "alice", ("n1", "s1"))
             assert watcher.nodes == {"n1": "n1:1"}
-            node.attachment.closed("s1")
-            node.attachment.unwanted("acme", "messages/1")
+            node.registration.closed("s1")
+            node.registration.unsubscribe("acme", "messages/1")
             await until(lambda: watcher.interests == {("n1", "messages/2")})
             await owner_is(reach, server.address, "alice")
         # The clock stands still: the node is gone because it said so.
@@ -67,10 +67,10 @@ async def test_a_later_login_of_the_device_on_another_node_fences_the_first(keys
         gateway(reach, server.address, "n1") as one,
         gateway(reach, server.address, "n2") as two,
     ):
-        one.attachment.opened("s1", "acme", "alice", "phone")
-        one.attachment.opened("s2", "acme", "alice", "laptop")
+        one.registration.opened("s1", "acme", "alice", "phone")
+        one.registration.opened("s2", "acme", "alice", "laptop")
         await owner_is(reach, server.address, "alice", ("n1", "s1"), ("n1", "s2"))
-        two.attachment.opened("s3", "acme", "alice", "phone")
+        two.registration.opened("s3", "acme", "alice", "phone")
         await until(lambda: one.fenced == ["s1"])
         await owner_is(reach, server.address, "alice", ("n1", "s2"), ("n2", "s3"))
         assert two.fenced == []
@@ -109,13 +109,13 @@ async def test_a_node_that_was_given_up_attaches_again_with_all_it_holds(keys: K
         watching(reach, server.address) as watcher,
         gateway(reach, server.address, "n1") as node,
     ):
-        node.attachment.opened("s1", "acme", "alice", "phone")
-        node.attachment.wanted("acme", "messages/1")
+        node.registration.opened("s1", "acme", "alice", "phone")
+        node.registration.subscribe("acme", "messages/1")
         await until(lambda: watcher.interests)
-        before, epoch = watcher.responses, node.attachment.epoch
+        before, epoch = watcher.responses, node.registration.epoch
         clock.advance(10.0)
         await until(lambda: watcher.responses > before and watcher.interests == {("n1", "messages/1")})
-        await until(lambda: node.attachment.epoch > epoch)
+        await until(lambda: node.registration.epoch > epoch)
         await owner_is(reach, server.address, "alice", ("n1", "s1"))
         assert node.fenced == []
 
@@ -154,12 +154,12 @@ async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> N
         gateway(reach, server.address, "n1") as node,
     ):
         await until(lambda: watcher.nodes)
-        responses, epoch = watcher.responses, node.attachment.epoch
+        responses, epoch = watcher.responses, node.registration.epoch
         for _ in range(3):
             clock.advance(0.59)
             heard = room.heard
             await until(lambda heard=heard: room.heard > heard)  # type: ignore[misc]
-        assert (watcher.responses, node.attachment.epoch) == (responses, epoch)
+        assert (watcher.responses, node.registration.epoch) == (responses, epoch)
 
 
 async def test_a_node_whose_stream_broke_has_a_second_to_come_back(keys: Keys) -> None:
@@ -207,16 +207,16 @@ async def test_after_a_restart_of_the_registry_all_is_told_again_and_the_newest_
             gateway(reach, address, "n2") as two,
             nodes.running(reach, address),
         ):
-            one.attachment.opened("s1", "acme", "alice", "phone")
-            one.attachment.opened("s2", "acme", "bob", "phone")
-            one.attachment.wanted("acme", "messages/1")
-            two.attachment.wanted("acme", "messages/1")
+            one.registration.opened("s1", "acme", "alice", "phone")
+            one.registration.opened("s2", "acme", "bob", "phone")
+            one.registration.subscribe("acme", "messages/1")
+            two.registration.subscribe("acme", "messages/1")
             await owner_is(reach, address, "alice", ("n1", "s1"))
             await owner_is(reach, address, "bob", ("n1", "s2"))
             await until(lambda: nodes.addresses(ECHO) == ("n1:1", "n2:1"))
             await first.aclose()
-            two.attachment.opened("s3", "acme", "alice", "phone")  # while nobody is there to hear of it
-            two.attachment.wanted("acme", "messages/2")
+            two.registration.opened("s3", "acme", "alice", "phone")  # while nobody is there to hear of it
+            two.registration.subscribe("acme", "messages/2")
             clock = ManualClock()
             clock.advance(1.0)
             async with registry(keys, clock=clock, listen=address), watching(reach, address) as watcher:
@@ -242,12 +242,12 @@ async def test_a_session_that_stood_apart_and_comes_back_does_not_fence_the_newe
         gateway(reach, server.address, "n2") as two,
         gateway(apart, server.address, "n1") as one,
     ):
-        one.attachment.opened("s1", "acme", "alice", "phone")
+        one.registration.opened("s1", "acme", "alice", "phone")
         await owner_is(reach, server.address, "alice", ("n1", "s1"))
         # Another stream in the name of n1 ends the first, as if it had been paused for long.
         usurper = RawNode(reach, server.address)
         await usurper.attach("n1")
-        two.attachment.opened("s2", "acme", "alice", "phone")
+        two.registration.opened("s2", "acme", "alice", "phone")
         await until(lambda: one.fenced == ["s1"])
         await owner_is(reach, server.address, "alice", ("n2", "s2"))
         assert two.fenced == []
@@ -261,7 +261,7 @@ async def test_watchers_of_nodes_hear_nothing_of_topics(keys: Keys) -> None:
         watching(reach, server.address) as other,
         gateway(reach, server.address, "n1") as node,
     ):
-        node.attachment.wanted("acme", "messages/1")
+        node.registration.subscribe("acme", "messages/1")
         await until(lambda: other.interests)
         async with gateway(reach, server.address, "n2"):
             await until(lambda: watcher.nodes.keys() == {"n1", "n2"})
@@ -277,7 +277,7 @@ async def test_a_first_state_larger_than_a_message_comes_in_pieces_and_is_comple
         watching(reach, server.address) as early,
     ):
         for topic in topics:
-            node.attachment.wanted("acme", topic)
+            node.registration.subscribe("acme", topic)
         await until(lambda: len(early.interests) == len(topics))
         async with watching(reach, server.address) as late:
             assert late.interests == early.interests == {("n1", topic) for topic in topics}
@@ -388,5 +388,5 @@ async def test_the_server_stops_at_once_however_many_watch_and_are_attached(keys
 async def test_thousands_of_sessions_that_begin_at_once_are_all_there(keys: Keys) -> None:
     async with registry(keys) as server, mesh(keys) as reach, gateway(reach, server.address, "n1") as node:
         for index in range(5_000):
-            node.attachment.opened(f"s{index}", "acme", f"u{index % 100}", f"d{index}")
+            node.registration.opened(f"s{index}", "acme", f"u{index % 100}", f"d{index}")
         await owner_is(reach, server.address, "u99", *[("n1", f"s{index}") for index in range(99, 5_000, 100)])

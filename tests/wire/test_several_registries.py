@@ -19,7 +19,7 @@ from kit.errors import RemoteError
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh
 from kit.nodes import RegistryNodes
-from kit.registries import Registries, problem_of
+from kit.registry_endpoints import RegistryEndpoints, problem_of
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.adapters.cassandra_lease import SCHEMA
@@ -187,8 +187,8 @@ async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: K
         leader = await leader_of(reach, addresses)
         [standby] = set(addresses) - {leader}
         async with two_gateways(reach, addresses) as (one, two):
-            assert one.attachment.is_attached()
-            assert two.attachment.is_attached()
+            assert one.registration.is_attached()
+            assert two.registration.is_attached()
             failure = await refusal(reach, standby)
             async with asyncio.timeout(5):
                 while not failure.about:  # it looks now and then who leads
@@ -197,17 +197,17 @@ async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: K
             assert failure.about == {"leader": leader}
         # A name that stands for several processes leads to a standby, which says where the leader is.
         async with gateway(reach, standby, "n3") as three:
-            assert three.attachment.is_attached()
+            assert three.registration.is_attached()
 
 
 async def test_any_registry_says_where_a_user_is_and_how_it_knows(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two):
-            one.attachment.opened("s1", "acme", "alice", "phone")
+            one.registration.opened("s1", "acme", "alice", "phone")
             await agree(reach, addresses, "alice", ("n1", "s1"))
-            two.attachment.opened("s2", "acme", "alice", "laptop")
-            one.attachment.opened("s3", "acme", "bob", "")
+            two.registration.opened("s2", "acme", "alice", "laptop")
+            one.registration.opened("s3", "acme", "bob", "")
             await agree(reach, addresses, "alice", ("n1", "s1"), ("n2", "s2"))
             await agree(reach, addresses, "bob", ("n1", "s3"))
             for address in addresses:
@@ -215,10 +215,10 @@ async def test_any_registry_says_where_a_user_is_and_how_it_knows(keys: Keys, st
                 assert isinstance(answer, pb.GetSessionsResponse)
                 assert answer.from_routes == (address != leader)
                 assert all(session.epoch > 0 for session in answer.sessions)
-            two.attachment.opened("s4", "acme", "alice", "phone")
+            two.registration.opened("s4", "acme", "alice", "phone")
             await agree(reach, addresses, "alice", ("n2", "s2"), ("n2", "s4"))
             assert one.fenced == ["s1"]
-            two.attachment.closed("s2")
+            two.registration.closed("s2")
             await agree(reach, addresses, "alice", ("n2", "s4"))
         await agree(reach, addresses, "alice")
 
@@ -228,8 +228,8 @@ async def test_users_list_their_own_sessions_and_services_anyones(keys: Keys, st
         await leader_of(reach, [a.address])
         minter = keys.minter()
         async with gateway(reach, a.address, "n1") as one:
-            one.attachment.opened("s1", "default", "alice", "phone")
-            one.attachment.opened("s2", "acme", "alice", "phone")
+            one.registration.opened("s1", "default", "alice", "phone")
+            one.registration.opened("s2", "acme", "alice", "phone")
             await agree(reach, [a.address], "alice", ("n1", "s2"))
 
             async def listed(token: str, user: str) -> list[str]:
@@ -266,13 +266,13 @@ async def test_a_leader_that_goes_is_followed_and_nothing_is_lost(
         await stack.enter_async_context(registry(keys, stores.urls, here))
         one, two = await stack.enter_async_context(two_gateways(reach, addresses))
         seen = await stack.enter_async_context(seen_by(reach, addresses, 2))
-        one.attachment.opened("s1", "acme", "alice", "phone")
-        one.attachment.opened("s2", "acme", "bob", "phone")
-        two.attachment.opened("s3", "acme", "carol", "phone")
-        one.attachment.wanted("acme", "messages/1")
-        two.attachment.wanted("acme", "messages/2")
+        one.registration.opened("s1", "acme", "alice", "phone")
+        one.registration.opened("s2", "acme", "bob", "phone")
+        two.registration.opened("s3", "acme", "carol", "phone")
+        one.registration.subscribe("acme", "messages/1")
+        two.registration.subscribe("acme", "messages/2")
         await agree(reach, addresses, "alice", ("n1", "s1"))
-        epoch = one.attachment.epoch
+        epoch = one.registration.epoch
 
         if first is None:
             await leaving.aclose()
@@ -281,14 +281,14 @@ async def test_a_leader_that_goes_is_followed_and_nothing_is_lost(
         assert await leader_of(reach, [here]) == here
         async with watching(reach, here) as watcher:
             assert watcher.interests == {("n1", "messages/1"), ("n2", "messages/2")}, "complete when it begins"
-            two.attachment.opened("s4", "acme", "alice", "phone")
-            one.attachment.wanted("acme", "messages/3")
+            two.registration.opened("s4", "acme", "alice", "phone")
+            one.registration.subscribe("acme", "messages/3")
             await until(lambda: ("n1", "messages/3") in watcher.interests)
             await until(lambda: one.fenced == ["s1"])
             await agree(reach, [here], "alice", ("n2", "s4"))
             await agree(reach, [here], "bob", ("n1", "s2"))
             await agree(reach, [here], "carol", ("n2", "s3"))
-            assert one.attachment.epoch > epoch
+            assert one.registration.epoch > epoch
             assert two.fenced == []
             if how == "paused":
                 assert first is not None
@@ -319,7 +319,7 @@ async def test_a_node_that_was_paused_through_a_change_of_leader_loses_what_othe
         paused.send(signal.SIGSTOP)
         first.end()
         async with gateway(reach, ",".join(addresses), "new") as new:
-            new.attachment.opened("s-new", "acme", "alice", "phone")
+            new.registration.opened("s-new", "acme", "alice", "phone")
             await agree(reach, [second.address], "alice", ("new", "s-new"))
             async with watching(reach, second.address) as watcher:
                 await until(lambda: watcher.nodes.keys() == {"new"})  # the lease of the other is over
@@ -341,13 +341,13 @@ async def test_of_two_nodes_that_claim_one_session_across_a_change_of_leader_one
         addresses = (first.said, second.address)
         one, two = await stack.enter_async_context(two_gateways(reach, addresses))
         for index in range(50):
-            one.attachment.opened(f"s{index}", "acme", f"u{index}", "phone")
+            one.registration.opened(f"s{index}", "acme", f"u{index}", "phone")
         await agree(reach, [first.said], "u49", ("n1", "s49"))
         # The sessions move while the leader goes: some are told to the first, some to the second.
         for index in range(50):
             if index == 25:
                 first.end()
-            two.attachment.opened(f"s{index}", "acme", f"u{index}", "phone")
+            two.registration.opened(f"s{index}", "acme", f"u{index}", "phone")
             await asyncio.sleep(0.001)
         for index in range(50):
             await agree(reach, [second.address], f"u{index}", ("n2", f"s{index}"))
@@ -360,15 +360,15 @@ async def test_redis_flushed_is_filled_again_and_nobody_notices(keys: Keys, stor
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
-            one.attachment.opened("s1", "acme", "alice", "phone")
-            two.attachment.opened("s2", "acme", "bob", "phone")
+            one.registration.opened("s1", "acme", "alice", "phone")
+            two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))
-            epochs = (one.attachment.epoch, two.attachment.epoch)
+            epochs = (one.registration.epoch, two.registration.epoch)
             stores.redis.tell("FLUSHALL")
             await agree(reach, addresses, "alice", ("n1", "s1"))
             await agree(reach, addresses, "bob", ("n2", "s2"))
             assert await leader_of(reach, addresses) == leader
-            assert (one.attachment.epoch, two.attachment.epoch) == epochs, "nobody had to attach again"
+            assert (one.registration.epoch, two.registration.epoch) == epochs, "nobody had to attach again"
             assert seen.seen == {("n1:1", "n2:1")}
 
 
@@ -378,13 +378,13 @@ async def test_while_redis_is_away_the_leader_goes_on_and_routes_are_there_again
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
-            one.attachment.opened("s1", "acme", "alice", "phone")
-            two.attachment.opened("s2", "acme", "bob", "phone")
+            one.registration.opened("s1", "acme", "alice", "phone")
+            two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))
-            epochs = (one.attachment.epoch, two.attachment.epoch)
+            epochs = (one.registration.epoch, two.registration.epoch)
             stores.redis.kill()
-            two.attachment.opened("s3", "acme", "alice", "phone")
-            one.attachment.wanted("acme", "messages/1")
+            two.registration.opened("s3", "acme", "alice", "phone")
+            one.registration.subscribe("acme", "messages/1")
             await until(lambda: one.fenced == ["s1"])
             await agree(reach, [leader], "alice", ("n2", "s3"))
             away = time.monotonic() + 2 * QUICK.leader_seconds
@@ -395,7 +395,7 @@ async def test_while_redis_is_away_the_leader_goes_on_and_routes_are_there_again
             stores.redis.start()
             await agree(reach, addresses, "alice", ("n2", "s3"))
             await agree(reach, addresses, "bob", ("n2", "s2"))
-            assert (one.attachment.epoch, two.attachment.epoch) == epochs, "nobody had to attach again"
+            assert (one.registration.epoch, two.registration.epoch) == epochs, "nobody had to attach again"
             assert seen.seen == {("n1:1", "n2:1")}
 
 
@@ -411,18 +411,18 @@ async def nobody_leads_while_redis_is_away(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
-            one.attachment.opened("s1", "acme", "alice", "phone")
-            two.attachment.opened("s2", "acme", "bob", "phone")
+            one.registration.opened("s1", "acme", "alice", "phone")
+            two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))
-            before = max(one.attachment.epoch, two.attachment.epoch)
+            before = max(one.registration.epoch, two.registration.epoch)
             stores.redis.kill()
-            await until(lambda: not one.attachment.is_attached() and not two.attachment.is_attached())
-            two.attachment.opened("s3", "acme", "alice", "phone")
+            await until(lambda: not one.registration.is_attached() and not two.registration.is_attached())
+            two.registration.opened("s3", "acme", "alice", "phone")
             stores.redis.start()
             await agree(reach, addresses, "alice", ("n2", "s3"))
             await agree(reach, addresses, "bob", ("n2", "s2"))
             await until(lambda: one.fenced == ["s1"])
-            assert min(one.attachment.epoch, two.attachment.epoch) > before
+            assert min(one.registration.epoch, two.registration.epoch) > before
             assert seen.seen == {("n1:1", "n2:1")}, "services stay reachable"
 
 
@@ -434,11 +434,11 @@ async def test_both_registries_restart_and_the_newest_login_stays(keys: Keys, st
             await both.enter_async_context(registry(keys, stores.urls, address))
         one, two = await stack.enter_async_context(two_gateways(reach, addresses))
         seen = await stack.enter_async_context(seen_by(reach, addresses, 2))
-        one.attachment.opened("s1", "acme", "alice", "phone")
-        one.attachment.wanted("acme", "messages/1")
+        one.registration.opened("s1", "acme", "alice", "phone")
+        one.registration.subscribe("acme", "messages/1")
         await agree(reach, addresses, "alice", ("n1", "s1"))
         await both.aclose()
-        two.attachment.opened("s2", "acme", "alice", "phone")
+        two.registration.opened("s2", "acme", "alice", "phone")
         for address in addresses:
             await stack.enter_async_context(registry(keys, stores.urls, address))
         await agree(reach, addresses, "alice", ("n2", "s2"))
@@ -457,7 +457,7 @@ async def test_a_node_that_died_with_the_leader_is_given_up_after_its_lease(keys
         dead = RawNode(reach, first.address)
         await dead.attach("dead")
         one = await stack.enter_async_context(gateway(reach, f"{first.address},{second.address}", "n1"))
-        one.attachment.wanted("acme", "messages/1")
+        one.registration.subscribe("acme", "messages/1")
         async with watching(reach, first.address) as watcher:
             await until(lambda: watcher.interests)
         began = time.monotonic()
@@ -475,7 +475,7 @@ def test_registries_are_asked_in_turn_and_a_leader_that_is_named_first() -> None
     class NotLeading(grpc.aio.AioRpcError):
         pass
 
-    registries = Registries("a:1, b:1,c:1")
+    registries = RegistryEndpoints("a:1, b:1,c:1")
     assert registries.address() == "a:1"
     assert not registries.failed(ConnectionError())
     assert registries.address() == "b:1"

@@ -13,7 +13,7 @@ import yaml
 
 from engines import cassandra, envoy, kafka, postgres, redis, toxiproxy
 from engines.get import SETTINGS
-from engines.together import KINDS
+from engines.group import KINDS
 from stack.config import PREFIX, load
 from tests.running import ROOT
 

@@ -54,11 +54,11 @@ class Told:
     def __init__(self) -> None:
         self.wants: list[tuple[str, str]] = []
 
-    def wanted(self, _: str, topic: str) -> None:
-        self.wants.append(("wanted", topic))
+    def subscribe(self, _: str, topic: str) -> None:
+        self.wants.append(("subscribe", topic))
 
-    def unwanted(self, _: str, topic: str) -> None:
-        self.wants.append(("unwanted", topic))
+    def unsubscribe(self, _: str, topic: str) -> None:
+        self.wants.append(("unsubscribe", topic))
 
     def is_attached(self) -> bool:
         return True
@@ -118,11 +118,11 @@ def test_a_topic_is_wanted_for_a_moment_after_its_last_listener_and_not_longer()
     topics.clock.advance(9)
     topics.durable.expire(topics.clock.monotonic())
     topics.durable.join(topics.ear, "acme", OWN)
-    assert topics.told.wants == [("wanted", OWN)]
+    assert topics.told.wants == [("subscribe", OWN)]
     topics.durable.leave(topics.ear, "acme", OWN)
     topics.clock.advance(10)
     topics.durable.expire(topics.clock.monotonic())
-    assert topics.told.wants == [("wanted", OWN), ("unwanted", OWN)]
+    assert topics.told.wants == [("subscribe", OWN), ("unsubscribe", OWN)]
     topics.durable.join(topics.ear, "acme", OWN)
     assert not topics.durable.is_sure("acme", OWN), "who delivers may still be about to forget us"
     topics.clock.advance(10)

@@ -20,9 +20,9 @@ from gateway.framesjson import JsonFrames
 from gateway.node import Node
 from gateway.session import Session
 from gateway.tables import read_tables
-from kit.attachment import Standing
 from kit.clock import ManualClock
 from kit.keys import open_keys
+from kit.registration import LeaseStatus
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 
@@ -73,12 +73,12 @@ class Nobody:
     def is_attached(self) -> bool:
         return True
 
-    def standing(self) -> Standing:
-        return Standing(1, 10.0, 0.0, True)
+    def lease_status(self) -> LeaseStatus:
+        return LeaseStatus(1, 10.0, 0.0, True)
 
-    def wanted(self, *_: str) -> None: ...
+    def subscribe(self, *_: str) -> None: ...
 
-    def unwanted(self, *_: str) -> None: ...
+    def unsubscribe(self, *_: str) -> None: ...
 
 
 class World:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kit.breaker import OPEN, OPENED, Breaker, watched
+from kit.breaker import OPEN, OPENED, Breaker, engine_breaker
 from kit.clock import ManualClock
 from kit.errors import Unavailable
 
@@ -88,7 +88,7 @@ def test_a_probe_that_was_given_up_does_not_keep_it_open_for_ever() -> None:
 
 
 def test_its_turns_are_measured() -> None:
-    breaker = watched("an engine of this test", failures=1)
+    breaker = engine_breaker("an engine of this test", failures=1)
     gauge = OPEN.labels("an engine of this test")
     assert gauge._value.get() == 0
     breaker.failed()

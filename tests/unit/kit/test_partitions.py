@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.ledger.routing import node_of
-from kit.partitions import Partitions, keep_divided, owners, partition_key, together
+from kit.partitions import Partitions, owner_groups, owners, partition_key, run_assigned_partitions
 from kit.tasks import background
 
 SERVICE = "plaudit.echo.v1.EchoService"
@@ -44,7 +44,7 @@ class View:
 
 @given(NODES, st.integers(1, 64))
 def test_each_partition_is_one_nodes_and_callers_find_it_by_its_key(nodes: list[str], count: int) -> None:
-    shares = {own: View(*nodes, own=own).partitions(count).mine() for own in nodes}
+    shares = {own: View(*nodes, own=own).partitions(count).assigned() for own in nodes}
     assert sorted(p for share in shares.values() for p in share) == list(range(count))
     for own, share in shares.items():
         assert len(share) <= -(-count // len(nodes))
@@ -71,31 +71,31 @@ def test_where_a_node_leaves_most_partitions_of_others_stay(nodes: list[str], co
 
 @given(NODES, st.integers(1, 64))
 def test_what_can_be_asked_together_has_one_owner_and_what_cannot_has_another(nodes: list[str], count: int) -> None:
-    firsts = together(tuple(nodes), count)
+    firsts = owner_groups(tuple(nodes), count)
     divided = owners(tuple(nodes), count)
     assert tuple(divided[first] for first in firsts) == divided
     assert len(set(firsts)) == len(set(divided))
-    assert together((), count) == (0,) * count
+    assert owner_groups((), count) == (0,) * count
 
 
 def test_a_node_that_does_not_serve_yet_or_that_nobody_sees_owns_nothing() -> None:
-    assert View("a:1", own="").partitions().mine() == frozenset()
-    assert View("a:1", own="b:1").partitions().mine() == frozenset()
-    assert View(own="b:1").partitions().mine() == frozenset()
+    assert View("a:1", own="").partitions().assigned() == frozenset()
+    assert View("a:1", own="b:1").partitions().assigned() == frozenset()
+    assert View(own="b:1").partitions().assigned() == frozenset()
 
 
 def test_without_any_nodes_everything_is_mine() -> None:
-    assert View().partitions(3).mine() == {0, 1, 2}
+    assert View().partitions(3).assigned() == {0, 1, 2}
 
 
 def test_the_division_follows_the_nodes() -> None:
     view = View("a:1", own="a:1")
     partitions = view.partitions()
-    assert partitions.mine() == frozenset(range(16))
+    assert partitions.assigned() == frozenset(range(16))
     view.nodes = ("a:1", "b:1")
-    share = partitions.mine()
+    share = partitions.assigned()
     assert 0 < len(share) < 16
-    assert [p for p in range(16) if partitions.is_mine(p)] == sorted(share)
+    assert [p for p in range(16) if partitions.is_assigned(p)] == sorted(share)
 
 
 class Work:
@@ -137,7 +137,7 @@ class Work:
 
 @asynccontextmanager
 async def divided(view: View, work: Work, count: int = 16) -> AsyncIterator[None]:
-    async with background(keep_divided(view.partitions(count), work.run, look_seconds=0.001)):
+    async with background(run_assigned_partitions(view.partitions(count), work.run, check_seconds=0.001)):
         yield
 
 
@@ -146,7 +146,7 @@ async def test_partitions_are_entered_and_left_as_nodes_come_and_go_and_those_th
     async with divided(view, work):
         await work.until(lambda: len(work.now) == 16)
         view.nodes = ("a:1", "b:1")
-        share = set(view.partitions().mine())
+        share = set(view.partitions().assigned())
         await work.until(lambda: work.now == share)
         view.nodes = ("a:1",)
         await work.until(lambda: len(work.now) == 16)
@@ -197,7 +197,7 @@ async def test_work_that_breaks_inside_is_begun_anew() -> None:
             again.set()
             yield
 
-    async with background(keep_divided(view.partitions(1), run, look_seconds=0.001)), asyncio.timeout(5):
+    async with background(run_assigned_partitions(view.partitions(1), run, check_seconds=0.001)), asyncio.timeout(5):
         await again.wait()
         for _ in range(2):
             again.clear()
@@ -208,7 +208,7 @@ async def test_work_that_breaks_inside_is_begun_anew() -> None:
 
 async def test_cancelling_leaves_all_partitions_in_order() -> None:
     view, work = View("a:1", own="a:1"), Work()
-    task = asyncio.create_task(keep_divided(view.partitions(4), work.run, look_seconds=0.001))
+    task = asyncio.create_task(run_assigned_partitions(view.partitions(4), work.run, check_seconds=0.001))
     await work.until(lambda: len(work.now) == 4)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.tasks import background, keep_running
+from kit.tasks import background, run_with_backoff
 from session_registry import routewriter
 from session_registry.domain import Delta, Effects, Node, Session, Term
 from session_registry.ports import NodeChange, Route, Written
@@ -71,7 +71,7 @@ async def test_what_could_not_be_written_is_written_again_behind_what_is_newer(a
     place.failures = [(OutcomeUnknown("no answer"), applied), (Unavailable("away"), False)]
     writer = made(place)
     writer.add(Effects(granted=(session("s1", 10),)))
-    async with background(keep_running("routes", writer.run, floor=0.001, ceiling=0.001)):
+    async with background(run_with_backoff("routes", writer.run, floor=0.001, ceiling=0.001)):
         await asyncio.wait_for(place.called.wait(), 10)
         writer.add(Effects(granted=(session("s2", 11),), fenced=(session("s1", 10),)))
         await written(writer)

@@ -1,4 +1,4 @@
-"""Which of several session registries to ask: the one that leads, found by asking them in turn."""
+"""The addresses of the session registries, and which of them leads."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _WATCH = "/plaudit.session.v1.SessionRegistryService/Watch"
 _DETAILS = "grpc-status-details-bin"
 
 
-class Reach(Protocol):
-    """Reaches another process: `kit.mesh.Mesh`."""
+class ChannelProvider(Protocol):
+    """Channels to other processes: `kit.mesh.Mesh`."""
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """The channel to an address."""
@@ -33,15 +33,15 @@ class Reach(Protocol):
         ...
 
 
-class Registries:
-    """The registries there are. No I/O.
+class RegistryEndpoints:
+    """Chooses a registry. No I/O.
 
-    Whoever answers is asked again. One that fails is left for the next of the list, and one that does not lead for the
-    leader it names, even where the list does not have that one: a name in the list may stand for several processes.
+    A registry that answers is chosen again. After a failure the next of the list is chosen, and after NOT_LEADER the
+    leader that it names, even where the list does not contain it: a name in the list may stand for several processes.
     """
 
     def __init__(self, addresses: Sequence[str] | str) -> None:
-        """`addresses`: `host:port` each, with one at least; a text has them joined by commas."""
+        """`addresses`: `host:port`, at least one; in a text they are separated by commas."""
         given = addresses.split(",") if isinstance(addresses, str) else addresses
         self._addresses = tuple(address.strip() for address in given)
         self._index = 0
@@ -54,11 +54,11 @@ class Registries:
         return ",".join(self._addresses)
 
     def address(self) -> str:
-        """Whom to ask now."""
+        """The address of the chosen registry."""
         return self._named or self._addresses[self._index]
 
     def use(self, addresses: Sequence[str]) -> None:
-        """These are the registries from now on; whom to ask stays, if it is one of them."""
+        """Replaces the list; the choice stays if it is in the new one."""
         if tuple(addresses) != self._addresses:
             asked = self.address() if self._addresses else ""
             self._addresses = tuple(addresses)
@@ -89,7 +89,9 @@ def problem_of(error: Exception | None) -> RemoteError | None:
     return None
 
 
-async def watch(reach: Reach, registries: Registries, *, topics: bool) -> AsyncGenerator[pb.WatchResponse, None]:
+async def watch(
+    reach: ChannelProvider, registries: RegistryEndpoints, *, topics: bool
+) -> AsyncGenerator[pb.WatchResponse, None]:
     """What the leading registry tells a watcher, until the watch breaks, which raises; then watch again.
 
     Raises TimeoutError where the registry is silent for longer than it may be.

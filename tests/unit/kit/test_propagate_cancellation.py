@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kit.tasks import heeding
+from kit.tasks import propagate_cancellation
 
 
 async def swallowing(begun: asyncio.Event) -> str:
@@ -23,7 +23,7 @@ async def test_a_loop_ends_though_what_it_awaits_swallows_its_cancellation() -> 
 
     async def loop() -> None:
         while True:
-            await heeding(swallowing(begun))
+            await propagate_cancellation(swallowing(begun))
 
     task = asyncio.create_task(loop())
     await begun.wait()
@@ -38,13 +38,13 @@ async def test_what_a_cancelled_task_awaits_afterwards_is_not_disturbed() -> Non
     async def answer() -> str:
         return "tidied up"
 
-    async def tidy() -> str:
+    async def close_idle() -> str:
         try:
             return await swallowing(begun)
         finally:
-            assert await heeding(answer()) == "tidied up"
+            assert await propagate_cancellation(answer()) == "tidied up"
 
-    task = asyncio.create_task(tidy())
+    task = asyncio.create_task(close_idle())
     await begun.wait()
     task.cancel()
     assert await task == "as if nothing had happened"

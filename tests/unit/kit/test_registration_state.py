@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.holdings import Holdings
+from kit.registration_state import RegistrationState
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 
 
-def told(holdings: Holdings, limit: int = 100) -> pb.AttachRequest:
-    request = holdings.take(limit)
+def told(state: RegistrationState, limit: int = 100) -> pb.AttachRequest:
+    request = state.take(limit)
     assert request is not None
     return request
 
@@ -19,99 +19,99 @@ def grant(session_id: str, epoch: int) -> list[pb.Grant]:
     return [pb.Grant(session_id=session_id, epoch=epoch)]
 
 
-def logged_in(holdings: Holdings, session_id: str = "s1", micros: int = 1_000) -> None:
-    holdings.opened(session_id, "acme", "alice", "phone", micros)
+def logged_in(state: RegistrationState, session_id: str = "s1", micros: int = 1_000) -> None:
+    state.opened(session_id, "acme", "alice", "phone", micros)
 
 
 def test_a_login_is_told_once_and_without_an_epoch() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    request = told(holdings)
+    state = RegistrationState()
+    logged_in(state)
+    request = told(state)
     assert [(one.session_id, one.tenant, one.user, one.device, one.epoch) for one in request.opened] == [
         ("s1", "acme", "alice", "phone", 0)
     ]
-    assert holdings.take(100) is None
+    assert state.take(100) is None
 
 
 def test_what_came_and_went_between_two_requests_is_never_told() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    holdings.closed("s1")
-    holdings.wanted("acme", "messages/1")
-    holdings.unwanted("acme", "messages/1")
-    assert holdings.take(100) is None
+    state = RegistrationState()
+    logged_in(state)
+    state.closed("s1")
+    state.subscribe("acme", "messages/1")
+    state.unsubscribe("acme", "messages/1")
+    assert state.take(100) is None
 
 
 def test_after_a_break_a_session_is_told_with_the_epoch_it_was_granted() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    told(holdings)
-    holdings.granted(grant("s1", 77))
-    holdings.restart()
-    assert told(holdings).opened[0].epoch == 77
+    state = RegistrationState()
+    logged_in(state)
+    told(state)
+    state.granted(grant("s1", 77))
+    state.restart()
+    assert told(state).opened[0].epoch == 77
 
 
 def test_a_session_whose_grant_was_lost_is_told_with_the_time_of_its_login() -> None:
-    holdings = Holdings()
-    logged_in(holdings, micros=5_000)
-    told(holdings)
-    holdings.restart()
-    assert told(holdings).opened[0].epoch == 5_000
+    state = RegistrationState()
+    logged_in(state, micros=5_000)
+    told(state)
+    state.restart()
+    assert told(state).opened[0].epoch == 5_000
 
 
 def test_a_login_that_was_never_told_is_a_new_login_also_after_a_break() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    holdings.restart()
-    assert told(holdings).opened[0].epoch == 0
+    state = RegistrationState()
+    logged_in(state)
+    state.restart()
+    assert told(state).opened[0].epoch == 0
 
 
 def test_a_fenced_session_is_to_be_closed_once_and_is_not_told_again() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    told(holdings)
-    holdings.granted(grant("s1", 77))
-    assert holdings.fenced(["s1"]) == ["s1"]
-    assert holdings.fenced(["s1"]) == []
-    holdings.closed("s1")
-    assert holdings.take(100) is None
-    holdings.restart()
-    assert holdings.take(100) is None
+    state = RegistrationState()
+    logged_in(state)
+    told(state)
+    state.granted(grant("s1", 77))
+    assert state.fenced(["s1"]) == ["s1"]
+    assert state.fenced(["s1"]) == []
+    state.closed("s1")
+    assert state.take(100) is None
+    state.restart()
+    assert state.take(100) is None
 
 
 def test_a_fence_of_an_earlier_session_of_the_same_id_does_not_close_the_new_one() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    told(holdings)
-    holdings.granted(grant("s1", 77))
-    logged_in(holdings, micros=2_000)  # it came back to this node
-    assert holdings.fenced(["s1"]) == []
-    told(holdings)
-    assert holdings.fenced(["s1"]) == []
-    holdings.granted(grant("s1", 99))
-    assert holdings.fenced(["s1"]) == ["s1"]
+    state = RegistrationState()
+    logged_in(state)
+    told(state)
+    state.granted(grant("s1", 77))
+    logged_in(state, micros=2_000)  # it came back to this node
+    assert state.fenced(["s1"]) == []
+    told(state)
+    assert state.fenced(["s1"]) == []
+    state.granted(grant("s1", 99))
+    assert state.fenced(["s1"]) == ["s1"]
 
 
 def test_a_grant_of_an_earlier_session_does_not_make_the_new_one_fenceable() -> None:
-    holdings = Holdings()
-    logged_in(holdings)
-    told(holdings)
-    logged_in(holdings, micros=2_000)
-    told(holdings)
-    holdings.granted(grant("s1", 77))
-    assert holdings.fenced(["s1"]) == []
-    holdings.granted(grant("s1", 99))
-    holdings.restart()
-    assert told(holdings).opened[0].epoch == 99
+    state = RegistrationState()
+    logged_in(state)
+    told(state)
+    logged_in(state, micros=2_000)
+    told(state)
+    state.granted(grant("s1", 77))
+    assert state.fenced(["s1"]) == []
+    state.granted(grant("s1", 99))
+    state.restart()
+    assert told(state).opened[0].epoch == 99
 
 
 def test_requests_are_bounded_and_together_tell_everything() -> None:
-    holdings = Holdings()
+    state = RegistrationState()
     for index in range(25):
-        logged_in(holdings, f"s{index}")
-        holdings.wanted("acme", f"messages/{index}")
+        logged_in(state, f"s{index}")
+        state.subscribe("acme", f"messages/{index}")
     requests = []
-    while (request := holdings.take(10)) is not None:
+    while (request := state.take(10)) is not None:
         requests.append(request)
     assert [len(request.opened) for request in requests] == [10, 10, 5]
     assert {one.name for request in requests for one in request.wanted} == {f"messages/{i}" for i in range(25)}
@@ -129,20 +129,20 @@ STEPS = st.lists(
 
 
 def test_a_topic_that_is_wanted_again_before_its_end_was_told_is_told_as_ended_and_wanted() -> None:
-    holdings = Holdings()
-    holdings.wanted("acme", "messages/1")
-    holdings.take(10)
-    holdings.unwanted("acme", "messages/1")
-    holdings.wanted("acme", "messages/1")
-    request = holdings.take(10)
+    state = RegistrationState()
+    state.subscribe("acme", "messages/1")
+    state.take(10)
+    state.unsubscribe("acme", "messages/1")
+    state.subscribe("acme", "messages/1")
+    request = state.take(10)
     assert request is not None
     assert [topic.name for topic in request.unwanted] == [topic.name for topic in request.wanted] == ["messages/1"]
-    assert holdings.take(10) is None
+    assert state.take(10) is None
 
 
 @given(STEPS)
 def test_whoever_was_told_everything_knows_what_is_held(steps: list[tuple[str, object]]) -> None:
-    holdings = Holdings()
+    state = RegistrationState()
     sessions, topics = set[str](), set[str]()
     told_sessions, told_topics = set[str](), set[str]()
 
@@ -159,24 +159,24 @@ def test_whoever_was_told_everything_knows_what_is_held(steps: list[tuple[str, o
 
     for step, value in steps:
         if step == "opened":
-            logged_in(holdings, str(value))
+            logged_in(state, str(value))
             sessions.add(str(value))
         elif step == "closed":
-            holdings.closed(str(value))
+            state.closed(str(value))
             sessions.discard(str(value))
         elif step == "wanted":
-            holdings.wanted("acme", str(value))
+            state.subscribe("acme", str(value))
             topics.add(str(value))
         elif step == "unwanted":
-            holdings.unwanted("acme", str(value))
+            state.unsubscribe("acme", str(value))
             topics.discard(str(value))
         elif step == "take":
             assert isinstance(value, int)
-            hear(holdings.take(value))
+            hear(state.take(value))
         else:
-            holdings.restart()
+            state.restart()
             told_sessions.clear()
             told_topics.clear()
-    while (request := holdings.take(2)) is not None:
+    while (request := state.take(2)) is not None:
         hear(request)
     assert (told_sessions, told_topics) == (sessions, topics)

@@ -1,4 +1,4 @@
-"""What a node holds, and how much of it the session registry has been told on the present stream. No I/O."""
+"""The sessions and topics of a node, and which of them were reported on the current stream. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Key = TypeVar("_Key")
 
 
 @dataclass(slots=True)
-class _Held:
+class _Session:
     """A session of this node. `epoch` 0: none was granted yet; `sent`: the registry may have granted one."""
 
     tenant: str
@@ -25,50 +25,50 @@ class _Held:
     sent: bool = False
 
 
-class Holdings:
-    """Sessions and topics of a node. Only how they differ from what was told goes into the next request, so that
-    what came and went meanwhile is never sent, and a new stream simply begins with nothing told."""
+class RegistrationState:
+    """The next request carries only the difference to what was reported, so that a session or topic that came and went
+    meanwhile is never sent. On a new stream nothing is reported."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, _Held] = {}
+        self._sessions: dict[str, _Session] = {}
         self._topics: dict[TopicName, None] = {}
-        self._told_sessions: set[str] = set()
-        self._told_topics: set[TopicName] = set()
+        self._reported_sessions: set[str] = set()
+        self._reported_topics: set[TopicName] = set()
         self._changed_sessions: dict[str, None] = {}
         self._changed_topics: dict[TopicName, None] = {}
-        self._lapsed_topics: set[TopicName] = set()  # unwanted since they were told, perhaps wanted again
-        self._ungranted: dict[str, int] = {}  # how many times each was told without a grant so far
+        self._lapsed_topics: set[TopicName] = set()  # unsubscribed since they were reported, perhaps subscribed again
+        self._ungranted: dict[str, int] = {}  # how many times each was reported without a grant
 
     def __len__(self) -> int:
-        """How many sessions are held."""
+        """Number of sessions."""
         return len(self._sessions)
 
     def opened(self, session_id: str, tenant: str, user: str, device: str, micros: int) -> None:
-        """A session began, at `micros` since 1970; one of the same id is replaced by it."""
-        self._sessions[session_id] = _Held(tenant, user, device, micros)
+        """Adds a session, opened at `micros` since 1970; replaces one of the same id."""
+        self._sessions[session_id] = _Session(tenant, user, device, micros)
         self._changed_sessions[session_id] = None
 
     def closed(self, session_id: str) -> None:
-        """A session ended."""
+        """Removes a session."""
         if self._sessions.pop(session_id, None) is not None:
             self._changed_sessions[session_id] = None
 
-    def wanted(self, tenant: str, topic: str) -> None:
-        """A topic is wanted from now on."""
+    def subscribe(self, tenant: str, topic: str) -> None:
+        """Adds a topic."""
         self._topics[tenant, topic] = None
         self._changed_topics[tenant, topic] = None
 
-    def unwanted(self, tenant: str, topic: str) -> None:
-        """A topic is no longer wanted."""
+    def unsubscribe(self, tenant: str, topic: str) -> None:
+        """Removes a topic."""
         self._topics.pop((tenant, topic), None)
         self._changed_topics[tenant, topic] = None
-        if (tenant, topic) in self._told_topics:
+        if (tenant, topic) in self._reported_topics:
             self._lapsed_topics.add((tenant, topic))
 
     def restart(self) -> None:
-        """A new stream: nothing has been told."""
-        self._told_sessions.clear()
-        self._told_topics.clear()
+        """Begins a new stream, on which nothing is reported."""
+        self._reported_sessions.clear()
+        self._reported_topics.clear()
         self._lapsed_topics.clear()
         self._ungranted.clear()
         self._changed_sessions = dict.fromkeys(self._sessions)
@@ -76,22 +76,22 @@ class Holdings:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every session held was told on this stream, and granted."""
+        """Whether every session was reported on this stream, and granted."""
         return not self._changed_sessions and not self._ungranted
 
     def take(self, limit: int) -> pb.AttachRequest | None:
-        """What is to be told next, at most `limit` sessions and topics each; None: all has been told."""
+        """The next report, of at most `limit` sessions and topics each; None where everything is reported."""
         request = pb.AttachRequest()
         for session_id in _first(self._changed_sessions, limit):
             del self._changed_sessions[session_id]
-            self._tell_session(request, session_id)
+            self._report_session(request, session_id)
         for topic in _first(self._changed_topics, limit):
             del self._changed_topics[topic]
-            self._tell_topic(request, topic)
+            self._report_topic(request, topic)
         return request if request.ByteSize() else None
 
     def granted(self, grants: Iterable[pb.Grant]) -> None:
-        """The registry has given epochs."""
+        """Applies epochs that the registry has assigned."""
         for grant in grants:
             left = self._ungranted.pop(grant.session_id, 1) - 1
             if left > 0:
@@ -101,9 +101,9 @@ class Holdings:
                 session.epoch = grant.epoch
 
     def fenced(self, session_ids: Iterable[str]) -> list[str]:
-        """Forgets sessions that a later login has replaced and returns those that are to be closed.
+        """Removes sessions that a later login has replaced, and returns those that have to be closed.
 
-        What was told or opened anew under the same id, and is not granted yet, is not meant.
+        Leaves sessions that were reported or opened again under the same id and are not granted yet.
         """
         over = [
             session_id
@@ -114,18 +114,18 @@ class Holdings:
         ]
         for session_id in over:
             del self._sessions[session_id]
-            self._told_sessions.discard(session_id)
+            self._reported_sessions.discard(session_id)
         return over
 
-    def _tell_session(self, request: pb.AttachRequest, session_id: str) -> None:
+    def _report_session(self, request: pb.AttachRequest, session_id: str) -> None:
         session = self._sessions.get(session_id)
         if session is None:
-            if session_id in self._told_sessions:
-                self._told_sessions.discard(session_id)
+            if session_id in self._reported_sessions:
+                self._reported_sessions.discard(session_id)
                 request.closed.append(session_id)
             return
-        # Where the grant was lost with its stream, the time of the login is the best guess at it: as a new login this
-        # session would fence one that is newer.
+        # Where the grant was lost with its stream, the time of the login is the best estimate: as a new login, this
+        # session would fence a newer one.
         epoch = session.epoch or (session.opened if session.sent else 0)
         request.opened.append(
             session_pb2.Session(
@@ -133,17 +133,17 @@ class Holdings:
             )
         )
         session.sent = True
-        self._told_sessions.add(session_id)
+        self._reported_sessions.add(session_id)
         self._ungranted[session_id] = self._ungranted.get(session_id, 0) + 1
 
-    def _tell_topic(self, request: pb.AttachRequest, topic: TopicName) -> None:
+    def _report_topic(self, request: pb.AttachRequest, topic: TopicName) -> None:
         if topic in self._lapsed_topics:
-            # Also where it is wanted again: who wants it now has forgotten what was known of it, and must be told.
+            # Also where it is subscribed again: the new subscribers need a snapshot.
             self._lapsed_topics.discard(topic)
-            self._told_topics.discard(topic)
+            self._reported_topics.discard(topic)
             request.unwanted.add(tenant=topic[0], name=topic[1])
-        if topic in self._topics and topic not in self._told_topics:
-            self._told_topics.add(topic)
+        if topic in self._topics and topic not in self._reported_topics:
+            self._reported_topics.add(topic)
             request.wanted.add(tenant=topic[0], name=topic[1])
 
 
