@@ -43,7 +43,7 @@ class OneNode:
 class OneOwner:
     """A mesh in which another node owns all shards and answers with a status, or never."""
 
-    worker = OWN
+    member_id = OWN
     is_broken = staticmethod(Mesh.is_broken)
 
     def __init__(self) -> None:
