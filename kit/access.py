@@ -1,4 +1,4 @@
-"""Who may call which rpc: decided from the contract's `access` option and the verified token, and from nothing else."""
+"""Authorization of rpcs, by the contract's `access` option and the verified token alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANONYMOUS = Caller(tenant="", user="")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may call one rpc. `scope`: what the token of a service must have; "": no service may."""
+    """Who may call one rpc. `scope`: the scope that a service token needs; "": no service may call it."""
 
     access: int
     full_name: str
@@ -35,7 +35,7 @@ class Rule:
 
 
 def rule_of(method: str) -> Rule:
-    """The rule of `/package.Service/Method`; an rpc that says nothing is for nobody."""
+    """The rule of `/package.Service/Method`; without an `access` option, no caller is allowed."""
     if method.startswith(_PUBLIC_PREFIXES):
         return Rule(options_pb2.ACCESS_PUBLIC, method)
     if method.startswith("/grpc."):
@@ -49,7 +49,7 @@ def rule_of(method: str) -> Rule:
 
 
 class Gate:
-    """Lets callers in, by their tokens."""
+    """Authenticates and authorizes callers by their tokens."""
 
     def __init__(self, verifier: Verifier, clock: Clock) -> None:
         self._verifier = verifier
@@ -62,7 +62,7 @@ class Gate:
     async def admitted(
         self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]
     ) -> tuple[Caller, Principal | None]:
-        """As `admit_stream`; where the key of the token's issuer may be a new one, it is fetched first."""
+        """As `admit_stream`; where the token has an unknown key of its issuer, the keys are fetched first."""
         try:
             return self.admit_stream(rule, metadata)
         except UnknownKey as unknown:
@@ -70,16 +70,16 @@ class Gate:
         return self.admit_stream(rule, metadata)
 
     def ended(self, principal: Principal) -> Unauthenticated | None:
-        """Why the rpcs that a token has opened end now; None: they go on."""
+        """Why streams that were opened with a token end now; None: they continue."""
         now = self._clock.now()
         if not self._verifier.is_over(principal, now):
             return None
         return Unauthenticated("the token is not valid any more", reason=EXPIRED if principal.expires <= now else None)
 
     def admit_stream(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Caller, Principal | None]:
-        """The caller of an rpc, and the token that the rpc ends with; raises Unauthenticated or Forbidden.
+        """The caller of an rpc, and the token whose end also ends the rpc; raises Unauthenticated or Forbidden.
 
-        None: the rpc takes no token, or it is a node's, which would open the rpc again at once.
+        None: the rpc needs no token, or it is a node's, which would open the rpc again at once.
         """
         if rule.access == options_pb2.ACCESS_PUBLIC:
             return ANONYMOUS, None
@@ -92,7 +92,7 @@ class Gate:
                 bearer = value
             elif key == USER_KEY:
                 named.append(value)
-        # The scheme in any case, and spaces behind it: RFC 9110, 11.1 and 11.4.
+        # The scheme in any case, and spaces after it: RFC 9110, 11.1 and 11.4.
         if not isinstance(bearer, str) or bearer[:7].lower() != "bearer ":
             raise self._refused("missing")
         principal = self._verifier.verify(bearer[7:].strip(" "), self._clock.now())
@@ -121,14 +121,14 @@ class Gate:
 
 
 def denied(rule: Rule) -> Forbidden:
-    """For a verified caller that the rpc is not for; says what it takes."""
+    """The error for a verified caller that may not call the rpc; names what the rpc requires."""
     if rule.access == options_pb2.ACCESS_SERVICE:
-        takes = f"the token of a service with the scope {rule.scope}"
+        required = f"the token of a service with the scope {rule.scope}"
     elif rule.access == options_pb2.ACCESS_NODE:
-        takes = "the token of a node"
+        required = "the token of a node"
     else:
-        takes = "the token of a user or of a service"
-    return Forbidden(f"this caller may not call this method: it takes {takes}", reason="ACCESS_DENIED")
+        required = "the token of a user or of a service"
+    return Forbidden(f"this caller may not call this method: it requires {required}", reason="ACCESS_DENIED")
 
 
 def allows(rule: Rule, who: Caller) -> bool:

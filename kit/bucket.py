@@ -1,10 +1,10 @@
-"""Token buckets: how many operations someone may make, per second and at once. Time is an argument."""
+"""Token buckets (GCRA): operations per second, with bursts. Time is an argument."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-_SLACK = 1e-6  # seconds; so that whoever waits exactly as long as told is not refused for a rounding error
+_SLACK = 1e-6  # seconds; so that a caller that waits exactly as long as required is not refused by a rounding error
 
 
 class Bucket:
@@ -35,8 +35,8 @@ class Bucket:
 class Buckets:
     """A bucket of the same size for every key, in bounded memory.
 
-    A full bucket is the same as none and is forgotten. Only where more than `max_keys` keys are all in use within the
-    time it takes to fill a bucket, the one used longest ago is forgotten early, which gives its key a full one.
+    A full bucket is the same as none and is dropped. Only where more than `max_keys` keys are used within the time it
+    takes to fill a bucket, the least recently used one is dropped early, which gives its key a full one.
     """
 
     __slots__ = ("_depth", "_full_at", "_max_keys", "_per_token")
@@ -50,7 +50,7 @@ class Buckets:
         self._full_at: dict[Hashable, float] = {}  # in the order of their last take
 
     def __len__(self) -> int:
-        """How many keys are remembered."""
+        """Number of buckets that are not full."""
         return len(self._full_at)
 
     def take(self, key: Hashable, n: float, now: float) -> float:

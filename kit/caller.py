@@ -1,4 +1,4 @@
-"""Who makes the current call."""
+"""The caller of the current rpc."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from kit.errors import Unauthenticated
 class Caller:
     """A verified identity.
 
-    `user` is whom the call is made for, "" for a service in its own name; `service` is the calling service's name, ""
-    for a user. A user's rate limits do not apply where `unlimited`.
-    """
+    `user` is the user whom the call is for, "" for a service in its own name; `service` is the calling service's name,
+    "" for a user. A user's rate limits do not apply where `unlimited`."""
 
     tenant: str
     user: str

@@ -1,4 +1,4 @@
-"""The serving end of the call stream: batches of calls in, batches of replies out, as they become ready."""
+"""The server of the call stream: batches of calls in, batches of replies out, as they become ready."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from plaudit.edge.v1 import call_service_pb2_grpc
 
 log = structlog.get_logger()
 DEFAULT_TIMEOUT = 5.0
-_REPLIES_AT_ONCE = 512
+_MAX_REPLIES = 512
 _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 
 
@@ -52,10 +52,10 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         self.methods: dict[str, Method] = {}
         """By full name."""
         self.draining = asyncio.Event()
-        """Set once nothing more is accepted."""
+        """Set when no more calls are accepted."""
 
     def host(self, service: str, handlers: Mapping[str, Any], batches: Mapping[str, Any]) -> None:
-        """Makes the unary rpcs of a service callable; `batches` as in `kit.server.Hosted`."""
+        """Adds the unary rpcs of a service; `batches` as in `kit.server.Hosted`."""
         for name, handler in handlers.items():
             if handler.unary_unary:
                 method = f"/{service}/{name}"
@@ -64,14 +64,14 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
                 self.methods[method] = Method(rule_of(method), handler, batches.get(name), table, admission)
 
     def drain(self) -> None:
-        """Ends every stream once what it has accepted is answered."""
+        """Ends every stream when its accepted calls are answered."""
         self.draining.set()
 
     async def Exchange(
         self, request_iterator: AsyncIterator[pb.ExchangeRequest], context: Any
     ) -> AsyncIterator[pb.ExchangeResponse]:
         """See the contract."""
-        await context.send_initial_metadata(())  # the client writes nothing before it knows that someone reads
+        await context.send_initial_metadata(())  # the client writes nothing before it has them
         stream = _Stream(self.methods, caller(), self._guard.limits.stream_in_flight)
         reader = asyncio.create_task(stream.read(request_iterator))
         drainer = asyncio.create_task(self._drained(reader))
@@ -80,7 +80,7 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
                 yield pb.ExchangeResponse(replies=replies)
             await asyncio.wait([reader])
             if not reader.cancelled():
-                reader.result()  # what broke the reading breaks the stream
+                reader.result()  # an error of the reader ends the stream
         finally:
             drainer.cancel()
             reader.cancel()
@@ -91,8 +91,8 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         reader.cancel()
 
 
-class Accepted(ABC):
-    """Calls that were accepted and are served; each is answered once, through `_answer`."""
+class CallExecutor(ABC):
+    """Executes accepted calls; each is answered once, through `_answer`."""
 
     def __init__(self, methods: Mapping[str, Method], service: Caller) -> None:
         self._methods = methods
@@ -100,7 +100,7 @@ class Accepted(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, calls: Sequence[pb.Call]) -> None:
-        """Serves calls, those of one method together where it takes them so."""
+        """Executes calls, those of one method together where it has a batch handler."""
         CALL_BATCH.labels("server").observe(len(calls))
         by_method: dict[str, list[pb.Call]] = {}
         for call in calls:
@@ -139,7 +139,7 @@ class Accepted(ABC):
 
     @abstractmethod
     def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
-        """The call of that id is answered: with a response, or with an error."""
+        """Answers the call of that id with a response or with an error."""
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -150,7 +150,7 @@ class Accepted(ABC):
         service = self._service
         tenant = call.tenant or service.tenant
         if call.user and not call.unlimited:
-            # A user's own call that the edge passes on: the service lends it nothing of its own rights.
+            # A call of a user, forwarded by the gateway: it has none of the rights of the service.
             who = forwarded(tenant, call.user, "", frozenset(), False)
         else:
             who = forwarded(tenant, call.user, service.service, service.scopes, True)
@@ -169,28 +169,28 @@ class Accepted(ABC):
 
     async def _serve_batch(self, method: Method, calls: Sequence[pb.Call]) -> None:
         good: list[tuple[Any, Caller]] = []
-        taken: list[pb.Call] = []
+        decoded: list[pb.Call] = []
         for call in calls:
             try:
                 good.append(self._decode(method, call))
-                taken.append(call)
+                decoded.append(call)
             except Exception as error:
                 self._fail(method, call.id, error)
         if not good:
             return
         results: Sequence[Any]
-        seconds = max(map(_timeout, taken))
+        seconds = max(map(_timeout, decoded))
         answer_within(seconds)
         try:
             async with asyncio.timeout(seconds):
                 results = await method.batch(good)
         except Exception as error:
             results = [error] * len(good)
-        for call, result in zip(taken, results, strict=True):
+        for call, result in zip(decoded, results, strict=True):
             if isinstance(result, Exception):
                 self._fail(method, call.id, result)
             elif isawaitable(result):
-                # One call that has to wait must not hold up the others of its batch.
+                # A call that has to wait must not delay the others of its batch.
                 self._start(self._serve_late(method, call, result))
             else:
                 self._answer(call.id, result.SerializeToString(), None)
@@ -224,8 +224,8 @@ class Accepted(ABC):
         self._answer(id_, None, status)
 
 
-class _Stream(Accepted):
-    """One stream: calls accepted, replies ready."""
+class _Stream(CallExecutor):
+    """One stream: accepted calls and ready replies."""
 
     def __init__(self, methods: Mapping[str, Method], service: Caller, limit: int) -> None:
         super().__init__(methods, service)
@@ -234,7 +234,7 @@ class _Stream(Accepted):
         self._ended = False
         self._ready: list[pb.Reply] = []
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
+        self._has_room = asyncio.Event()
 
     async def read(self, requests: AsyncIterator[pb.ExchangeRequest]) -> None:
         """Accepts calls until the client ends the stream or the server drains it."""
@@ -243,24 +243,24 @@ class _Stream(Accepted):
                 self._unanswered += len(request.calls)
                 self.accept(request.calls)
                 while self._unanswered > self._limit:
-                    self._room.clear()
-                    await self._room.wait()
+                    self._has_room.clear()
+                    await self._has_room.wait()
         finally:
             self._ended = True
             self._wake.set()
 
     async def replies(self) -> list[pb.Reply] | None:
-        """What is ready, at most 512; waits for it. None once the stream has ended and all is answered."""
+        """Waits for replies, at most 512. None when the stream has ended and all calls are answered."""
         while not self._ready:
             if self._ended and not self._unanswered:
                 return None
             self._wake.clear()
             await self._wake.wait()
-        taken, self._ready = self._ready[:_REPLIES_AT_ONCE], self._ready[_REPLIES_AT_ONCE:]
-        return taken
+        replies, self._ready = self._ready[:_MAX_REPLIES], self._ready[_MAX_REPLIES:]
+        return replies
 
     def abandon(self) -> None:
-        """The stream is gone: replies that are ready are dropped. Changes under way are not cancelled."""
+        """Drops the ready replies of a stream that has ended. Calls in progress are not cancelled."""
         self._ready.clear()
 
     def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
@@ -269,9 +269,9 @@ class _Stream(Accepted):
         )
         self._unanswered -= 1
         self._wake.set()
-        self._room.set()
+        self._has_room.set()
 
 
 def _timeout(call: pb.Call) -> float:
-    """How long the caller waits, seconds."""
+    """The timeout of a call in seconds."""
     return call.timeout_ms / 1000 or DEFAULT_TIMEOUT

@@ -1,4 +1,4 @@
-"""The calling end of the call stream: calls gather while a write is in flight and go out together."""
+"""The client of the call stream: calls that come while a write is in flight are sent together."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ log = structlog.get_logger()
 OnReply = Callable[[bytes | None, status_pb2.Status | None], None]
 
 EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
-_CALLS_AT_ONCE = 512
+_MAX_BATCH = 512
 WAITING_LIMIT = 65_536
 _SWEEP_SECONDS = 0.1
-# Kept for callers whose deadline is over on both sides: the server answers first, the client gives up a little later.
-_PATIENCE = 0.25
+# The server answers at the deadline; the client gives up so many seconds later.
+_GRACE_SECONDS = 0.25
 
 OVERLOADED = make_status(
     grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many calls are waiting for this node", retry_after=0.2
@@ -41,8 +41,8 @@ UNREACHED = make_status(
 )
 
 
-class _Waiting:
-    """A call without a reply. `sent`: whether the server may have seen it."""
+class _PendingCall:
+    """A call without a reply. `sent`: whether the server may have received it."""
 
     __slots__ = ("deadline", "on_reply", "sent")
 
@@ -53,37 +53,37 @@ class _Waiting:
 
 
 class CallStream:
-    """All calls of this process to one node. Every call gets exactly one answer: reply, error, or unknown outcome."""
+    """All calls of this process to one node. Every call gets exactly one result: reply, error, or unknown outcome."""
 
     def __init__(self, channel: grpc.aio.Channel, metadata: Callable[[], tuple[tuple[str, str], ...]]) -> None:
         self._stub: Any = call_service_pb2_grpc.CallServiceStub(channel)
         self._metadata = metadata
         self._next_id = 0
         self._pending: list[pb.Call] = []
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _PendingCall] = {}
         self._wake = asyncio.Event()
         self.heard_at = 0.0
-        """When the node was last heard, on the loop's clock."""
+        """When the last message of the node came, by the loop's clock."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def submit(self, call: pb.Call, on_reply: OnReply) -> None:
-        """Gives a call its id and sends it with the next batch.
+        """Sends a call with the next batch.
 
-        `on_reply` is called once, on the loop, never from within `submit`.
+        `on_reply` is called once, in the loop, never from within `submit`.
         """
         if len(self._waiting) >= WAITING_LIMIT:
             asyncio.get_running_loop().call_soon(on_reply, None, OVERLOADED)
             return
         call.id = self._next_id = self._next_id + 1
-        self._waiting[call.id] = _Waiting(on_reply, time.monotonic() + call.timeout_ms / 1000)
+        self._waiting[call.id] = _PendingCall(on_reply, time.monotonic() + call.timeout_ms / 1000)
         self._pending.append(call)
         if not self._wake.is_set():
             self._wake.set()
 
     async def run(self, name: str) -> None:
-        """Keeps a stream to the node until cancelled; what waits then has an unknown outcome."""
+        """Keeps a stream to the node open until it is cancelled; pending calls then have an unknown outcome."""
         sweeper = asyncio.create_task(self._sweep())
         try:
             await run_with_backoff(f"call stream to {name}", self._attempt)
@@ -101,7 +101,7 @@ class CallStream:
                 for reply in response.replies:
                     found = waiting.pop(reply.id, None)
                     if found is None:
-                        continue  # it was given up
+                        continue  # it has timed out
                     if reply.HasField("error"):
                         found.on_reply(None, reply.error)
                     else:
@@ -112,12 +112,12 @@ class CallStream:
             self._fail(lambda waiting: BROKEN if waiting.sent else None)
 
     async def _write(self, call: Any) -> None:
-        await call.wait_for_connection()  # until then nothing can have been done
+        await call.wait_for_connection()  # before, no call can have been executed
         wake = self._wake
         while True:
             await wake.wait()
-            batch = self._pending[:_CALLS_AT_ONCE]
-            del self._pending[:_CALLS_AT_ONCE]
+            batch = self._pending[:_MAX_BATCH]
+            del self._pending[:_MAX_BATCH]
             if not self._pending:
                 wake.clear()
             if not batch:
@@ -137,12 +137,12 @@ class CallStream:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            now = time.monotonic() - _PATIENCE
+            now = time.monotonic() - _GRACE_SECONDS
             self._fail(
                 lambda waiting: None if waiting.deadline > now else LATE if waiting.sent else UNREACHED  # noqa: B023
             )
 
-    def _fail(self, verdict: Callable[[_Waiting], status_pb2.Status | None]) -> None:
+    def _fail(self, verdict: Callable[[_PendingCall], status_pb2.Status | None]) -> None:
         over = [(id_, status) for id_, waiting in self._waiting.items() if (status := verdict(waiting)) is not None]
         for id_, status in over:
             self._waiting.pop(id_).on_reply(None, status)

@@ -1,4 +1,4 @@
-"""Time as an argument: a port, the system's clock, and one that tests turn by hand."""
+"""Clocks: the port, the system's clock, and one for tests."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """The current time."""
 
     def now(self) -> float:
         """Seconds since 1970; may jump."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment; only grows."""
+        """Seconds since an unspecified moment; never goes back."""
         ...
 
 
@@ -31,7 +31,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to."""
+    """A clock that moves only by its methods."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""Page tokens that cannot be forged, moved to another query or person, or kept for ever."""
+"""Page tokens: signed, bound to a query and a caller, and valid for a limited time."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _EXPIRES = struct.Struct(">Q")
 
 
 class InvalidCursor(Invalid):
-    """The page token is not one that was given for this query to this caller, or is too old."""
+    """The page token was not issued for this query and caller, or is too old."""
 
 
 class Cursors:
-    """Seals positions into tokens and opens them again; every process with the same secret can.
+    """Signs positions into tokens and reads them again; works across processes with the same secret.
 
-    `scope` is all that the position belongs to: query, tenant, user, parameters. Tokens live for `ttl` seconds.
+    `scope` is everything that the position is bound to: query, tenant, user, parameters. Tokens live for `ttl` seconds.
     """
 
     def __init__(self, secret: bytes, clock: Clock, ttl: float) -> None:
@@ -56,13 +56,13 @@ class Cursors:
         return body[_EXPIRES.size :].decode()
 
     def _mac(self, scope: Sequence[str], body: bytes) -> bytes:
-        # JSON, so that no two scopes are written alike.
+        # JSON, so that two scopes never have the same encoding.
         message = json.dumps(list(scope)).encode() + b"\0" + body
         return hmac.new(self._secret, message, hashlib.sha256).digest()[:_MAC_BYTES]
 
 
 def cursor_secret(folder: Path) -> bytes:
-    """The secret kept in a folder, made on first use; processes that share the folder share it. Raises BadKeys."""
+    """The secret in a folder, created on first use; processes that share the folder share it. Raises BadKeys."""
     make_private(folder)
     file = folder / "cursor.key"
     if not file.exists():

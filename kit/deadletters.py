@@ -1,4 +1,4 @@
-"""Records nobody can read: put aside, as they are, so that those behind them are read."""
+"""Dead letters: records that cannot be decoded are stored elsewhere, so that later ones are read."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from plaudit.event.v1 import dead_letter_pb2 as pb
 T = TypeVar("T")
 TOPIC = "dead-letters"
 log = structlog.get_logger()
-BURIED = Counter("plaudit_log_dead_letters", "Records put aside because a reader could not decode them.", ["reader"])
+BURIED = Counter(
+    "plaudit_log_dead_letters", "Records that a reader could not decode and moved to the dead letters.", ["reader"]
+)
 
 
 class DeadLetters:
     """The dead letters of one reader, in the topic `dead-letters` of the log it reads."""
 
     def __init__(self, event_log: Log, reader: str, *, tries: int = 3, kept: int = 10_000) -> None:
-        """`tries`: how often a record is decoded before it is given up; `kept`: how many letters stay, about."""
+        """`tries`: attempts to decode a record; `kept`: about how many letters are kept."""
         self._log = event_log
         self._reader = reader
         self._tries = tries
         self._kept = kept
 
     async def decoded(self, topic: str, partition: int, record: Record, decode: Callable[[Record], T]) -> T | None:
-        """What `decode` makes of a record; None for one that it raises an exception on, which is a dead letter then.
+        """The decoded record; None where `decode` raises an exception: the record is then written as a dead letter.
 
-        Raises `kit.errors.Unavailable` or `OutcomeUnknown` where the letter could not be written: then the reader stays
-        where it is, so that nothing is skipped that stands nowhere else.
+        Raises `kit.errors.Unavailable` or `OutcomeUnknown` where the letter could not be written: the reader must then
+        try again, so that no record is lost.
         """
         for left in reversed(range(self._tries)):
             try:
@@ -55,7 +57,7 @@ class DeadLetters:
         position = await self._log.append(TOPIC, self._reader, letter.SerializeToString())
         BURIED.labels(self._reader).inc()
         log.error(
-            "log record cannot be read, put aside",
+            "log record cannot be decoded, written to the dead letters",
             topic=topic,
             partition=partition,
             position=record.position,

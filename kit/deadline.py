@@ -1,4 +1,4 @@
-"""How long the caller of the current call waits for its answer."""
+"""The deadline of the current call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _DEADLINE: ContextVar[float] = ContextVar("deadline")  # on the loop's clock
 
 
 def answer_within(seconds: float) -> None:
-    """Notes, for what is done in this context, that the caller waits so long from now on."""
+    """Sets the deadline of the current context to `seconds` from now."""
     _DEADLINE.set(asyncio.get_running_loop().time() + seconds)
 
 
 def remaining(most: float) -> float:
-    """The seconds that are left, `most` at most; `most` where the caller has not said how long it waits."""
+    """Seconds until the deadline, at most `most`; `most` where there is no deadline."""
     deadline = _DEADLINE.get(None)
     if deadline is None:
         return most

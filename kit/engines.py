@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Log(EventLog, Appender, ConsumerOffsets, Protocol):
-    """The event log, read and written, with the places of its readers."""
+    """The event log, read and written, with the committed positions of its readers."""
 
 
 @dataclass(frozen=True)

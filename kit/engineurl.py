@@ -1,4 +1,4 @@
-"""Where an engine is: URLs such as `kafka://host:port,host:port/name?option=value`, read in one place."""
+"""URLs of engines, such as `kafka://host:port,host:port/name?option=value`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes found by an Envoy: each service is a number of slots, and Envoy's ring leads each slot to a node."""
+"""Nodes behind an Envoy: each service has a number of slots, and Envoy's ring maps each slot to a node."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SLOTS = 16
 
 
 class EnvoyNodes:
-    """Calls of some services go through an Envoy, all others to the nodes that `others` knows.
+    """Calls of some services go through Envoy, all others to the nodes of `others`.
 
-    A key belongs to a slot for ever, and a slot to the node that the ring of a `plaudit-route-key` says: where a node
-    goes, only its slots move. More slots divide the keys more evenly, and make smaller batches.
+    A key always belongs to the same slot, and a slot to the node that the ring maps its `plaudit-route-key` to: when a
+    node leaves, only its slots move. More slots divide the keys more evenly, and make smaller batches.
     """
 
     def __init__(self, envoy: str, services: Collection[str], others: Nodes, *, slots: int = SLOTS) -> None:
@@ -23,9 +23,9 @@ class EnvoyNodes:
         }
 
     def addresses(self, service: str) -> tuple[str, ...]:
-        """See `kit.mesh.Nodes`: an address per slot, which the mesh knows to reach."""
+        """See `kit.mesh.Nodes`: an address per slot, which `kit.mesh.Mesh` resolves."""
         return self._slots.get(service) or self._others.addresses(service)
 
     def address_of(self, node_id: str) -> str:
-        """See `kit.mesh.Nodes`: a certain node is not found by a ring."""
+        """See `kit.mesh.Nodes`: a ring does not find a particular node."""
         return self._others.address_of(node_id)

@@ -1,4 +1,4 @@
-"""How failures travel: typed exceptions inside, `google.rpc.Status` with ErrorInfo between processes."""
+"""Errors: typed exceptions inside a process, `google.rpc.Status` with ErrorInfo between processes."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Forbidden(Problem):
 
 
 class Overloaded(Problem):
-    """The server protects itself; nothing was done."""
+    """The server is overloaded; nothing was done."""
 
 
 class Unavailable(Problem):
-    """Something this needs is not there; nothing was done."""
+    """A dependency is unavailable; nothing was done."""
 
 
 class OutcomeUnknown(Problem):

@@ -1,4 +1,4 @@
-"""Calls of a process to itself: the same checks and the same batches as on a call stream, without a wire."""
+"""Calls of a process to itself: the same checks and batches as on a call stream, without the network."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextvars import copy_context
 from google.rpc import status_pb2
 
 from kit.caller import CURRENT, Caller
-from kit.callserver import Accepted, CallServicer
+from kit.callserver import CallExecutor, CallServicer
 from kit.callstream import OVERLOADED, UNREACHED, WAITING_LIMIT, OnReply
 from plaudit.edge.v1 import call_service_pb2 as pb
 
 
-class LocalCalls(Accepted):
-    """Stands for a `CallStream` to the process itself; `service` is who calls. Made by `kit.server.Server`."""
+class LocalCalls(CallExecutor):
+    """A `CallStream` to the process itself; `service` is the caller. Created by `kit.server.Server`."""
 
     def __init__(self, servicer: CallServicer, service: Caller) -> None:
         super().__init__(servicer.methods, service)
         self._draining = servicer.draining
         self._loop = asyncio.get_running_loop()
-        # Handlers see the service as the caller, and nothing of whoever happened to submit first.
+        # Handlers see the service as the caller, and not the context of the first submitter.
         self._context = copy_context()
         self._context.run(CURRENT.set, service)
         self._next_id = 0
@@ -31,7 +31,7 @@ class LocalCalls(Accepted):
         return len(self._waiting)
 
     def submit(self, call: pb.Call, on_reply: OnReply) -> None:
-        """See `CallStream.submit`: what comes in one turn of the loop is one batch."""
+        """See `CallStream.submit`. Calls of one iteration of the loop are one batch."""
         refused = OVERLOADED if len(self._waiting) >= WAITING_LIMIT else UNREACHED if self._draining.is_set() else None
         if refused is not None:
             self._loop.call_soon(on_reply, None, refused)

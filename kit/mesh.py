@@ -1,4 +1,4 @@
-"""How a process reaches the others: channels kept for life, one call stream per node, routing by key."""
+"""Calls to other processes: one channel and one call stream per node, routing by key."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _NO_NODE = make_status(
 
 
 class Nodes(Protocol):
-    """Knows which live nodes host a service."""
+    """The live nodes of services."""
 
     def addresses(self, service: str) -> tuple[str, ...]:
         """The `host:port` of each node that hosts the service of that full name, in the same order everywhere."""
         ...
 
     def address_of(self, node_id: str) -> str:
-        """The `host:port` of a live node; empty: there is none of that id."""
+        """The `host:port` of a live node; empty where there is none of that id."""
         ...
 
 
-# A stream that was not used for at least this long, and at most twice as long, is ended.
+# A stream is closed when it was not used for this long; at most twice as long passes before.
 _IDLE_SECONDS = 15.0
 _RENEW_SECONDS = 30.0
 
@@ -51,7 +51,7 @@ CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.max_send_message_length", 4 << 20),
-    # One process may host several nodes in tests: no sharing of connections behind our back.
+    # In tests one process hosts several nodes, which must not share connections.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
@@ -64,10 +64,10 @@ def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
 
 
 class Calls(Protocol):
-    """Where calls to one node go."""
+    """Calls to one node."""
 
     def __len__(self) -> int:
-        """How many wait for their replies."""
+        """Number of calls without a reply."""
         ...
 
     def submit(self, call: pb.Call, on_reply: OnReply) -> None:
@@ -75,8 +75,8 @@ class Calls(Protocol):
         ...
 
 
-class _Held:
-    """A call stream, and when it was opened. `used`: since the last time somebody looked; `renewed`: now and then."""
+class _OpenStream:
+    """A call stream, and when it was opened. `used`: since the last `close_idle`; `renewed`: opened again regularly."""
 
     __slots__ = ("opened", "renewed", "stream", "task", "used")
 
@@ -94,25 +94,27 @@ class Mesh:
     def __init__(self, nodes: Nodes, token: Callable[[str], str], tasks: TaskScope, tls: Tls | None = None) -> None:
         self._nodes = self._hosts = nodes
         self._token = token
-        self._crew = tasks
+        self._tasks = tasks
         self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._streams: dict[str, _Held] = {}
-        self._retired: list[_Held] = []
-        self._shared_channels: set[str] = set()  # channels that others hold too
+        self._streams: dict[str, _OpenStream] = {}
+        self._retired: list[_OpenStream] = []
+        self._shared_channels: set[str] = set()  # channels with other users than call streams
         self.own_address = ""
-        """Where this process serves, as the others see it; "" as long as it does not serve."""
+        """The address of this process for other nodes; "" while it does not serve."""
         self.own_calls: Calls | None = None
-        """Where calls to that address go, if not over the wire."""
+        """Takes calls to that address; None: they go over the network."""
         self.shares_work = False
         """Whether other nodes may host the same services as this one."""
         self.sharded: Mapping[str, int] = {}
-        """Into how many shards services divide their keys: calls of a key go to the node that owns its shard."""
+        """The number of shards of services that divide their keys: a call goes to the node that owns the shard of its
+        key."""
         CALLS_WAITING.set_function(self._waiting)
 
     @property
     def member_id(self) -> str:
-        """Who this process is where work is divided: nobody before it serves, unless it is alone: then ""."""
+        """The name of this process where work is divided: "" where it is the only one, no valid name before it
+        serves."""
         return self.own_address or ("not yet" if self.shares_work else "")
 
     def addresses(self, service: str) -> tuple[str, ...]:
@@ -120,24 +122,24 @@ class Mesh:
         return self._nodes.addresses(service)
 
     def address_of(self, node_id: str) -> str:
-        """Where a live node is; empty: there is none of that id."""
+        """The address of a live node; empty where there is none of that id."""
         return self._nodes.address_of(node_id)
 
     def hosts(self, service: str) -> tuple[str, ...]:
-        """The nodes themselves, also where calls to them go another way: those that divide the work of a service."""
+        """The nodes that divide the work of a service, also where calls to them go through a proxy."""
         return self._hosts.addresses(service)
 
     def set_resolver(self, nodes: Nodes, hosts: Nodes | None = None) -> None:
-        """Looks nodes up in `nodes` from now on, and in `hosts`, where given, those that divide work."""
+        """Sets where nodes are looked up; `hosts`, where given, is for nodes that divide work."""
         self._nodes = nodes
         self._hosts = hosts or nodes
 
     def metadata(self, method: str) -> tuple[tuple[str, str], ...]:
-        """What this process identifies itself with where it calls `/package.Service/Method` itself."""
+        """The metadata with this process's token, for a call of `/package.Service/Method`."""
         return (("authorization", f"Bearer {self._token(method)}"),)
 
     def channel(self, address: str) -> grpc.aio.Channel:
-        """The channel to a node, opened on first use and kept."""
+        """The channel to a node, opened on first use."""
         self._shared_channels.add(address)
         return self._channel(address)
 
@@ -180,19 +182,19 @@ class Mesh:
             tenant=tenant,
             user=user,
             unlimited=unlimited,
-            timeout_ms=max(1, int(timeout * 1000)),  # 0 would be the default of the other side
+            timeout_ms=max(1, int(timeout * 1000)),  # 0 means the default of the server
         )
         calls.submit(call, on_reply)
 
     def silent_since(self, address: str, asked: float) -> float:
-        """For how many seconds nothing came from an address, at most since `asked`, a time of the loop's clock."""
-        held = self._streams.get(address)
-        heard = held.stream.heard_at if held is not None else 0.0
-        return asyncio.get_running_loop().time() - max(asked, heard)
+        """Seconds since the last message from an address, at most since `asked`, a time of the loop's clock."""
+        opened = self._streams.get(address)
+        heard_at = opened.stream.heard_at if opened is not None else 0.0
+        return asyncio.get_running_loop().time() - max(asked, heard_at)
 
     @staticmethod
     def is_broken(status: status_pb2.Status) -> bool:
-        """Whether a status says that no answer came: the call may or may not have been executed."""
+        """Whether a status means that no answer came, so that the call may have been executed."""
         return status is BROKEN or status is LATE
 
     async def call(
@@ -223,51 +225,49 @@ class Mesh:
         return await future
 
     def _stream(self, address: str) -> CallStream:
-        held = self._streams.get(address)
-        if held is None:
-            held = self._open(address)
-        held.used = True
-        return held.stream
+        opened = self._streams.get(address) or self._open(address)
+        opened.used = True
+        return opened.stream
 
-    def _open(self, address: str) -> _Held:
-        place, *slot = address.split("#")
-        # What an Envoy routes by, see `kit.envoynodes`.
+    def _open(self, address: str) -> _OpenStream:
+        target, *slot = address.split("#")
+        # The headers that Envoy routes by, see `kit.envoynodes`.
         labels = tuple(zip(("plaudit-service", "plaudit-route-key"), slot, strict=False))
-        stream = CallStream(self._channel(place), lambda: (*self.metadata(EXCHANGE), *labels))
-        held = _Held(stream, self._crew.start(stream.run(address)), time.monotonic(), renewed=bool(slot))
-        self._streams[address] = held
-        return held
+        stream = CallStream(self._channel(target), lambda: (*self.metadata(EXCHANGE), *labels))
+        opened = _OpenStream(stream, self._tasks.start(stream.run(address)), time.monotonic(), renewed=bool(slot))
+        self._streams[address] = opened
+        return opened
 
     def _waiting(self) -> int:
-        return len(self.own_calls or ()) + sum(len(held.stream) for held in self._streams.values())
+        return len(self.own_calls or ()) + sum(len(opened.stream) for opened in self._streams.values())
 
-    async def keep_tidy(self) -> None:
-        """Ends streams that nothing has used for a while, such as those to nodes that are gone; for ever."""
+    async def run_idle_check(self) -> None:
+        """Closes unused streams, such as those to nodes that are gone, until it is cancelled."""
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
             await self.close_idle()
 
     async def close_idle(self) -> None:
-        """Ends what nothing has used since the last time, and renews what goes through an Envoy.
+        """Closes streams that were not used since the last call, and renews those that go through Envoy.
 
-        There a stream stays with the node it was led to first. Opened anew, it comes to the node that has come back.
+        Envoy keeps a stream at the node it was routed to first; only a new stream reaches a node that has come back.
         """
         now = time.monotonic()
-        for address, held in list(self._streams.items()):
-            if not held.used and not len(held.stream):
+        for address, opened in list(self._streams.items()):
+            if not opened.used and not len(opened.stream):
                 del self._streams[address]
-                held.task.cancel()
-                await self._forget(address)
-            elif held.renewed and now - held.opened > _RENEW_SECONDS:
-                self._retired.append(held)
+                opened.task.cancel()
+                await self._close_channel(address)
+            elif opened.renewed and now - opened.opened > _RENEW_SECONDS:
+                self._retired.append(opened)
                 self._open(address)
             else:
-                held.used = False
-        for held in [retired for retired in self._retired if not len(retired.stream)]:
-            self._retired.remove(held)
-            held.task.cancel()
+                opened.used = False
+        for opened in [retired for retired in self._retired if not len(retired.stream)]:
+            self._retired.remove(opened)
+            opened.task.cancel()
 
-    async def _forget(self, address: str) -> None:
+    async def _close_channel(self, address: str) -> None:
         if address not in self._shared_channels and (channel := self._channels.pop(address, None)) is not None:
             await channel.close()
 
@@ -279,10 +279,10 @@ class Mesh:
 
 @asynccontextmanager
 async def connected(nodes: Nodes, token: Callable[[str], str], tls: Tls | None = None) -> AsyncIterator[Mesh]:
-    """A mesh for the block; `token` gives this process's token for a method, asked for each new stream."""
+    """A mesh for the block; `token` returns this process's token for a method, and is called for each new stream."""
     async with task_scope() as tasks:
         mesh = Mesh(nodes, token, tasks, tls)
-        tasks.start(mesh.keep_tidy())
+        tasks.start(mesh.run_idle_check())
         try:
             yield mesh
         finally:

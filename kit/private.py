@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder, and those above it, where they are not there yet."""
+    """Creates a folder and its parents where they are missing."""
     for path in [*reversed(folder.parents), folder]:
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
 
 
 def touch_private(path: Path) -> None:
-    """Makes an empty file where there is none."""
+    """Creates an empty file where there is none."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Writes a whole file or nothing; where another process was first, its file stays."""
+    """Writes a file atomically, unless it exists."""
     scratch = path.with_suffix(f"{path.suffix}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -15,7 +15,7 @@ SERVICES = (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
 
 
 def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
-    """Tells who asks, in both versions, of services by their full names, and of itself."""
+    """Adds server reflection, in both versions, for services by their full names and for itself."""
     servicer = reflection.aio.ReflectionServicer([*services, *SERVICES], MethodAwarePool())
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

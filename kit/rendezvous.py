@@ -1,4 +1,4 @@
-"""Which node owns a key: rendezvous hashing (Thaler and Ravishankar, 1998), the same answer in every process."""
+"""The owner of a key: rendezvous hashing (Thaler and Ravishankar, 1998), with the same result in every process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MASK = (1 << 64) - 1
 def pick(key: str, nodes: tuple[str, ...]) -> str:
     """The node with the highest score for the key, whatever the order of `nodes`; raises LookupError without nodes.
 
-    Where a node leaves, only its own keys move, evenly to all others; where one comes, it takes an even share from all.
+    When a node leaves, only its own keys move, evenly to all others; a new node gets an even share from all.
     """
     if not nodes:
         raise LookupError("there is no node to pick")

@@ -1,4 +1,4 @@
-"""What can be reacted to: names of the form `collection/id`, with the collections this system knows."""
+"""Targets of reactions: names of the form `collection/id`, with known collections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ID = re.compile(ID_PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A collection and an id in it; `str()` gives the name back."""
+    """A collection and an id in it; `str()` is the name."""
 
     collection: str
     id: str
@@ -79,5 +79,5 @@ def targets_of(target_type: str, target_ids: Sequence[str]) -> list[str]:
 
 
 def partition_of(tenant: str, target: str, partitions: int) -> int:
-    """The partition of a log topic that the facts of a target go to; the same in every process and version."""
+    """The partition of a log topic that has the entries of a target; the same in every process and version."""
     return zlib.crc32(f"{tenant}/{target}".encode()) % partitions if partitions > 1 else 0

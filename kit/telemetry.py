@@ -1,4 +1,4 @@
-"""What can be measured from outside: Prometheus metrics of every rpc, on the default registry."""
+"""Prometheus metrics of every rpc, on the default registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 RPC_SECONDS = Histogram("plaudit_rpc_seconds", "Time to serve a unary rpc.", ["method"], buckets=SECONDS)
-RPC_RESULTS = Counter("plaudit_rpc_results", "Rpcs served, by the code answered.", ["method", "code"])
+RPC_RESULTS = Counter("plaudit_rpc_results", "Rpcs served, by status code.", ["method", "code"])
 RPC_IN_FLIGHT = Gauge("plaudit_rpc_in_flight", "Unary rpcs being served.")
 EXPECTED_SECONDS = Gauge(
     "plaudit_admission_expected_seconds", "How long a call that comes now is expected to take.", ["door", "method"]

@@ -32,15 +32,15 @@ _NODE_SCOPES = f"act-as tenants {NODE}"
 _CACHED_TOKENS = 65_536
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Times are checked against the clock we were given, and audiences by those who know them.
+# Times are checked against the injected clock, and audiences per issuer.
 UNCHECKED = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "sub", "jti")}
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a token speaks for: a user, or where `service` the service of that name. `expires` is in Unix seconds.
+    """The identity in a token: a user, or, where `service`, a service. `expires` is in Unix seconds.
 
-    A node is a service with the scope `node`, which no other token may have; its token is good for one `method` only.
+    A node is a service with the scope `node`, which no other token may have; its token is valid for one `method` only.
     """
 
     tenant: str
@@ -53,7 +53,7 @@ class Principal:
 
 
 class ForeignIssuers(Protocol):
-    """The identity providers whose tokens are taken, too: `kit.issuers.Issuers`."""
+    """The identity providers whose tokens are accepted, too: `kit.issuers.Issuers`."""
 
     @property
     def version(self) -> int:
@@ -61,7 +61,7 @@ class ForeignIssuers(Protocol):
         ...
 
     def names(self) -> frozenset[str]:
-        """What stands in the claim `iss` of their tokens."""
+        """The values of the claim `iss` in their tokens."""
         ...
 
     def verify(self, token: str, unverified: Unverified, now: float) -> Principal:
@@ -70,7 +70,7 @@ class ForeignIssuers(Protocol):
 
 
 class Verifier:
-    """Verifies tokens against the public keys it was given, by key id, and those of other issuers by theirs."""
+    """Verifies our tokens with our public keys, by key id, and those of other issuers with theirs."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Verifier:
     def verify(self, token: str, now: float | None = None) -> Principal:
         """The token's principal; raises TokenRefused, always with the same message. `now` in Unix seconds.
 
-        UnknownKey: verify once more when what it says has been fetched; whoever does not is right to refuse the token.
+        After UnknownKey the keys can be fetched and the token verified once more; a caller that does not refuses it.
         """
         if now is None:
             now = time.time()
@@ -102,11 +102,11 @@ class Verifier:
             raise
 
     def refused(self, cause: str, token: str, now: float) -> None:
-        """Counts and logs a token that is not taken; one that `verify` has refused was counted."""
+        """Counts and logs a refused token; `verify` has done that already for those it refuses."""
         self._refusals.refused(cause, self._issuer_of(token), now)
 
     def revocations(self, now: float) -> frozenset[str]:
-        """The ids of revoked tokens; the same object for as long as they stay the same."""
+        """The ids of revoked tokens; the same object as long as they do not change."""
         return self._revocations.ids(now)
 
     def is_over(self, principal: Principal, now: float) -> bool:
@@ -206,7 +206,7 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
 
 
 class Minter:
-    """Mints tokens with the private key it was given."""
+    """Mints tokens with a private key."""
 
     def __init__(self, key: Ed25519PrivateKey, key_id: str) -> None:
         self._key = key
@@ -228,7 +228,7 @@ class Minter:
     def mint_node(self, name: str, method: str, ttl: float = MAX_NODE_LIFETIME - _SKEW) -> str:
         """A token for a process of the system and calls of `/package.Service/Method`, valid for `ttl` seconds.
 
-        It is valid for a minute already, so that a node whose clock is behind takes it.
+        Its issue time is a minute ago, so that a node whose clock is behind accepts it.
         """
         return self._mint(name, "default", NODE, _NODE_SCOPES, ttl, _SKEW, method=method)
 
@@ -252,18 +252,18 @@ class Minter:
 
 
 class NodeTokens:
-    """The tokens of a process of the system, by method; minted anew before they end."""
+    """The tokens of this process, by method; replaced before they expire."""
 
     def __init__(self, minter: Minter, name: str = NODE) -> None:
         self._minter = minter
         self._name = name
-        self._held: dict[str, tuple[str, float]] = {}
+        self._tokens: dict[str, tuple[str, float]] = {}
 
     def __call__(self, method: str) -> str:
         """A token for calls of `/package.Service/Method`."""
-        token, until = self._held.get(method, ("", 0.0))
+        token, until = self._tokens.get(method, ("", 0.0))
         if time.monotonic() > until:
             token = self._minter.mint_node(self._name, method)
             until = time.monotonic() + (MAX_NODE_LIFETIME - _SKEW) / 2
-            self._held[method] = token, until
+            self._tokens[method] = token, until
         return token
