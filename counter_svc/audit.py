@@ -10,10 +10,11 @@ from typing import Protocol
 import structlog
 
 from counter_svc import metrics
-from counter_svc.domain import Key, PartitionCounts, Recounted, Totals
+from counter_svc.domain import PartitionCounts, Recounted, Totals
 from counter_svc.ports import Records, SharedCounts
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 
 log = structlog.get_logger()
 _BATCH = 1_000
@@ -27,7 +28,7 @@ class Audited(Protocol):
     number: int
     counts: PartitionCounts
 
-    def correct(self, key: Key, truth: Totals, seen: Totals | None) -> None:
+    def correct(self, key: TargetKey, truth: Totals, seen: Totals | None) -> None:
         """Sets the counts of the records, unless memory has changed since `seen`, and replaces the shared counts."""
         ...
 
@@ -35,7 +36,7 @@ class Audited(Protocol):
         """Shares corrections, where the store can be reached."""
         ...
 
-    def catch_up(self, key: Key, truth: Totals) -> None:
+    def catch_up(self, key: TargetKey, truth: Totals) -> None:
         """Sets newer counts of the records, and shares them."""
         ...
 
@@ -52,7 +53,7 @@ class Audit:
         self._shared = shared
         self._partitions = partitions
 
-    async def recount(self, part: Audited, keys: Sequence[Key], found_by: str = "rebuild") -> Recounted:
+    async def recount(self, part: Audited, keys: Sequence[TargetKey], found_by: str = "rebuild") -> Recounted:
         """Compares these targets of a partition. Raises `RecordsUnreachable`; then repeating is harmless."""
         unique = list(dict.fromkeys(keys))
         drifted = 0
@@ -85,13 +86,13 @@ class Audit:
             drifted += (await self.recount(by_number[number], list(keys_left))).drifted
         return Recounted(targets, drifted)
 
-    async def _compare(self, part: Audited, left: Sequence[Key]) -> int:
+    async def _compare(self, part: Audited, left: Sequence[TargetKey]) -> int:
         drifted = 0
         for attempt in range(_ATTEMPTS):
             seen = {key: part.counts.peek(key) for key in left}
             shared = await self._read_shared(left)
             truths = await self._records.tally(left)
-            again: list[Key] = []
+            again: list[TargetKey] = []
             for key in left:
                 truth = truths[key]
                 claims = [value for value in (seen[key], shared.get(key)) if value is not None]
@@ -109,14 +110,14 @@ class Audit:
             await asyncio.sleep(_PAUSE)
         return drifted
 
-    async def _read_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+    async def _read_shared(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Totals]:
         if self._shared is not None:
             with suppress(Unavailable, OutcomeUnknown):
                 return await self._shared.get(keys)
         return {}
 
-    def _by_partition(self, keys: Sequence[Key]) -> dict[int, list[Key]]:
-        found: dict[int, list[Key]] = {}
+    def _by_partition(self, keys: Sequence[TargetKey]) -> dict[int, list[TargetKey]]:
+        found: dict[int, list[TargetKey]] = {}
         for key in keys:
             found.setdefault(partition_of(*key, self._partitions), []).append(key)
         return found

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from counter_svc.domain import Key, Recounted, Row, Totals, totals
+from counter_svc.domain import Recounted, Row, Totals, totals
 from kit.access import ANY_TENANT
 from kit.caller import Caller
 from kit.errors import Forbidden, Invalid
 from kit.eventlog import Record
 from kit.ledger.entry import EntryName, parse_name
 from kit.target import MAX_TARGETS, is_id, parse_target, target_names, targets_of
+from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
@@ -54,13 +55,13 @@ def entry_from_record(record: Record) -> Entry:
     return Entry(name, message.format, rows)
 
 
-def key_from_pb(request: pb.GetReactionCountsRequest, who: Caller) -> Key:
+def key_from_pb(request: pb.GetReactionCountsRequest, who: Caller) -> TargetKey:
     """The one target of a request; raises `Invalid`."""
     parse_target(request.target)
     return who.tenant, request.target
 
 
-def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Key], Sequence[int]]:
+def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[TargetKey], Sequence[int]]:
     """The targets in order, and their minimum versions (all or none); raises `Invalid`.
 
     A service that calls in its own name may give tenants; any other call is in the caller's tenant. Raises `Forbidden`
@@ -83,12 +84,12 @@ def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Key], 
     return [(tenant, name) for name in names], min_versions
 
 
-def watched_from_pb(request: pb.WatchCountsRequest, who: Caller) -> list[Key]:
+def watched_from_pb(request: pb.WatchCountsRequest, who: Caller) -> list[TargetKey]:
     """The targets to watch; raises `Invalid`."""
     return [(who.tenant, name) for name in target_names(request.targets)]
 
 
-def rebuilt_keys_from_pb(request: pb.RebuildRequest, who: Caller) -> list[Key] | None:
+def rebuilt_keys_from_pb(request: pb.RebuildRequest, who: Caller) -> list[TargetKey] | None:
     """The targets to recount; None: all. Raises `Invalid`."""
     if not request.targets:
         if ANY_TENANT not in who.scopes:
@@ -104,12 +105,12 @@ def reaction_counts_to_pb(value: Totals) -> pb.GetReactionCountsResponse:
     return pb.GetReactionCountsResponse(version=value.version, reactions=_reactions(value))
 
 
-def counts_to_pb(keys: Sequence[Key], values: Sequence[Totals]) -> pb.GetCountsResponse:
+def counts_to_pb(keys: Sequence[TargetKey], values: Sequence[Totals]) -> pb.GetCountsResponse:
     """Many targets' counts, in order."""
     return pb.GetCountsResponse(counts=[_target(key, value) for key, value in zip(keys, values, strict=True)])
 
 
-def changes_to_pb(changes: Sequence[tuple[Key, Totals]]) -> pb.WatchCountsResponse:
+def changes_to_pb(changes: Sequence[tuple[TargetKey, Totals]]) -> pb.WatchCountsResponse:
     """Changed counts."""
     return pb.WatchCountsResponse(counts=[_target(key, value) for key, value in changes])
 
@@ -119,7 +120,7 @@ def rebuilt_to_pb(done: Recounted) -> pb.RebuildResponse:
     return pb.RebuildResponse(targets=done.targets, drifted=done.drifted)
 
 
-def rebuild_to_pb(partitions: Sequence[int], keys: Sequence[Key] | None) -> list[bytes]:
+def rebuild_to_pb(partitions: Sequence[int], keys: Sequence[TargetKey] | None) -> list[bytes]:
     """Requests to recount targets of some partitions, by tenant; None: all, in one request."""
     if keys is None:
         return [pb.RebuildRequest(partitions=partitions).SerializeToString()]
@@ -135,20 +136,20 @@ def rebuilt_from_pb(response: bytes) -> Recounted:
     return Recounted(message.targets, message.drifted)
 
 
-def heads_to_pb(keys: Sequence[Key]) -> bytes:
+def heads_to_pb(keys: Sequence[TargetKey]) -> bytes:
     """A request for the heads of up to 1,000 targets."""
     return reaction_pb.BatchGetTargetCountsRequest(
         targets=[target for _, target in keys], tenants=[tenant for tenant, _ in keys]
     ).SerializeToString()
 
 
-def heads_from_pb(keys: Sequence[Key], response: bytes) -> dict[Key, Totals]:
+def heads_from_pb(keys: Sequence[TargetKey], response: bytes) -> dict[TargetKey, Totals]:
     """The heads of the requested targets."""
     rows = reaction_pb.BatchGetTargetCountsResponse.FromString(response).counts
     return {key: _totals(row) for key, row in zip(keys, rows, strict=True)}
 
 
-def tallies_to_pb(keys: Sequence[Key]) -> list[bytes]:
+def tallies_to_pb(keys: Sequence[TargetKey]) -> list[bytes]:
     """Requests to count the records of some targets, by tenant."""
     return [
         reaction_pb.TallyReactionsRequest(tenant=tenant, targets=targets).SerializeToString()
@@ -161,14 +162,14 @@ def tally_all_to_pb(page_token: str) -> bytes:
     return reaction_pb.TallyReactionsRequest(page_size=MAX_TARGETS, page_token=page_token).SerializeToString()
 
 
-def tallies_from_pb(response: bytes) -> tuple[dict[Key, Totals], str]:
+def tallies_from_pb(response: bytes) -> tuple[dict[TargetKey, Totals], str]:
     """The records of targets, counted, and the token of the next page."""
     message = reaction_pb.TallyReactionsResponse.FromString(response)
     found = {(tally.tenant, tally.counts.target): _totals(tally.counts) for tally in message.tallies}
     return found, message.next_page_token
 
 
-def _by_tenant(keys: Sequence[Key]) -> list[tuple[str, list[str]]]:
+def _by_tenant(keys: Sequence[TargetKey]) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for tenant, target in dict.fromkeys(keys):
         found.setdefault(tenant, []).append(target)
@@ -190,5 +191,5 @@ def _reactions(value: Totals) -> list[type_pb.ReactionCount]:
     return [type_pb.ReactionCount(emoji=emoji, count=count) for emoji, count in value.reactions]
 
 
-def _target(key: Key, value: Totals) -> type_pb.TargetCounts:
+def _target(key: TargetKey, value: Totals) -> type_pb.TargetCounts:
     return type_pb.TargetCounts(target=key[1], version=value.version, reactions=_reactions(value))

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# (tenant, target), for example ("default", "messages/42").
-Key = tuple[str, str]
+from kit.tenant_keys import TargetKey
+
 # (key, version, count by emoji): one target of a log record, after its changes.
-Row = tuple[Key, int, Mapping[str, int]]
+Row = tuple[TargetKey, int, Mapping[str, int]]
 
 
 class Totals(NamedTuple):
@@ -52,30 +52,30 @@ class PartitionCounts:
         self.capacity = capacity
         # Values that were requested before the last `clear` are not admitted after it.
         self.generation = 0
-        self._totals: OrderedDict[Key, Totals] = OrderedDict()
-        self._pins: Counter[Key] = Counter()
+        self._totals: OrderedDict[TargetKey, Totals] = OrderedDict()
+        self._pins: Counter[TargetKey] = Counter()
 
     def __len__(self) -> int:
         return len(self._totals)
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[TargetKey]:
         return iter(self._totals)
 
-    def get(self, key: Key) -> Totals | None:
+    def get(self, key: TargetKey) -> Totals | None:
         """The counts of a target, which becomes the most recently used; None where it is not in memory."""
         value = self._totals.get(key)
         if value is not None:
             self._totals.move_to_end(key)
         return value
 
-    def peek(self, key: Key) -> Totals | None:
+    def peek(self, key: TargetKey) -> Totals | None:
         """As `get`, without counting as a use."""
         return self._totals.get(key)
 
-    def apply(self, rows: Iterable[Row]) -> list[tuple[Key, Totals]]:
+    def apply(self, rows: Iterable[Row]) -> list[tuple[TargetKey, Totals]]:
         """Applies the rows of a log record and returns the changes."""
         known = self._totals
-        changed: list[tuple[Key, Totals]] = []
+        changed: list[tuple[TargetKey, Totals]] = []
         for key, version, counts in rows:
             before = known.get(key)
             if before is None or version > before.version:
@@ -85,11 +85,11 @@ class PartitionCounts:
         self._evict()
         return changed
 
-    def admit(self, values: Iterable[tuple[Key, Totals]], generation: int) -> list[tuple[Key, Totals]]:
+    def admit(self, values: Iterable[tuple[TargetKey, Totals]], generation: int) -> list[tuple[TargetKey, Totals]]:
         """Adds values that were read from another source in `generation`; returns the changes."""
         if generation != self.generation:
             return []
-        changed: list[tuple[Key, Totals]] = []
+        changed: list[tuple[TargetKey, Totals]] = []
         for key, value in values:
             before = self._totals.get(key)
             if before is None or value.version > before.version:
@@ -99,7 +99,7 @@ class PartitionCounts:
         self._evict()
         return changed
 
-    def correct(self, key: Key, truth: Totals, seen: Totals | None) -> Totals:
+    def correct(self, key: TargetKey, truth: Totals, seen: Totals | None) -> Totals:
         """Sets the counts of the records, whatever version is in memory, unless memory has changed since `seen`.
         Returns the counts in memory after it."""
         before = self._totals.get(key)
@@ -109,7 +109,7 @@ class PartitionCounts:
             return truth
         return before
 
-    def clear(self) -> list[Key]:
+    def clear(self) -> list[TargetKey]:
         """Drops everything; returns the targets."""
         keys = list(self._totals)
         self._totals.clear()
@@ -117,7 +117,7 @@ class PartitionCounts:
         return keys
 
     @contextmanager
-    def pinned(self, keys: Sequence[Key]) -> Iterator[None]:
+    def pinned(self, keys: Sequence[TargetKey]) -> Iterator[None]:
         """Keeps targets from being evicted for the block, also those that are added in it."""
         self._pins.update(keys)
         try:
@@ -132,7 +132,7 @@ class PartitionCounts:
         excess = len(self._totals) - self.capacity
         if excess <= 0:
             return
-        out: list[Key] = []
+        out: list[TargetKey] = []
         for key in self._totals:
             if len(out) == excess:
                 break

@@ -15,12 +15,13 @@ from counter_svc import metrics
 from counter_svc.audit import Audit
 from counter_svc.config import Config
 from counter_svc.consumer import GROUP, TOPIC, Consumer, NewerFormat
-from counter_svc.domain import Key, PartitionCounts, Row, Totals
+from counter_svc.domain import PartitionCounts, Row, Totals
 from counter_svc.ports import Records
 from counter_svc.publisher import Publisher
 from kit.engines import Log
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.tasks import background, run_with_backoff
+from kit.tenant_keys import TargetKey
 
 log = structlog.get_logger()
 _BATCH = 1_000
@@ -44,9 +45,9 @@ class AssignedPartition:
         publisher: Publisher | None,
         config: Config,
         *,
-        on_change: Callable[[Sequence[tuple[Key, Totals]]], None],
+        on_change: Callable[[Sequence[tuple[TargetKey, Totals]]], None],
         on_serving_change: Callable[[], None],
-        watched: Callable[[], Iterable[Key]],
+        watched: Callable[[], Iterable[TargetKey]],
     ) -> None:
         """`on_change` gets targets with their new counts; `watched` returns the watched targets of this partition."""
         self.number = number
@@ -61,8 +62,8 @@ class AssignedPartition:
         self._on_change = on_change
         self._on_serving_change = on_serving_change
         self._watched = watched
-        self._recent: dict[Key, None] = {}
-        self._unread: dict[Key, None] = {}
+        self._recent: dict[TargetKey, None] = {}
+        self._unread: dict[TargetKey, None] = {}
         self._recounts_requested = self._recounts_done = 0
         self._repair_needed = asyncio.Event()
         self._committed = 0
@@ -96,7 +97,7 @@ class AssignedPartition:
             metrics.left(self.number)
             self._log.leave(GROUP, TOPIC, self.number)
 
-    async def read(self, keys: Sequence[Key]) -> dict[Key, Totals]:
+    async def read(self, keys: Sequence[TargetKey]) -> dict[TargetKey, Totals]:
         """Reads targets from their heads into memory. Raises `RecordsUnreachable`."""
         generation = self.counts.generation
         with self.counts.pinned(keys):
@@ -104,7 +105,7 @@ class AssignedPartition:
             self._changed(self.counts.admit(values.items(), generation))
         return {key: max(value, self.counts.peek(key) or value) for key, value in values.items()}
 
-    def correct(self, key: Key, truth: Totals, seen: Totals | None) -> None:
+    def correct(self, key: TargetKey, truth: Totals, seen: Totals | None) -> None:
         """See `audit.Audited`."""
         value = self.counts.correct(key, truth, seen)
         self._on_change([(key, value)])
@@ -117,7 +118,7 @@ class AssignedPartition:
             with suppress(Unavailable, OutcomeUnknown):
                 await self._publisher.flush()
 
-    def catch_up(self, key: Key, truth: Totals) -> None:
+    def catch_up(self, key: TargetKey, truth: Totals) -> None:
         """See `audit.Audited`."""
         self._changed(self.counts.admit([(key, truth)], self.counts.generation))
         if self._publisher is not None:
@@ -152,7 +153,7 @@ class AssignedPartition:
             if len(self._recent) < _MAX_RECENT:
                 self._recent.update((key, None) for key, _ in changed)
 
-    def _changed(self, values: Sequence[tuple[Key, Totals]]) -> None:
+    def _changed(self, values: Sequence[tuple[TargetKey, Totals]]) -> None:
         if values:
             if self._publisher is not None:
                 self._publisher.add(values)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from counter_svc import metrics
-from counter_svc.domain import Key, Totals
+from counter_svc.domain import Totals
 from counter_svc.ports import SharedCounts
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.tenant_keys import TargetKey
 
 _BATCH = 500
 _CHECK_SECONDS = 1.0
@@ -32,7 +33,7 @@ class Publisher:
         seconds: float,
         max_pending: int,
         *,
-        in_memory: Callable[[], Iterable[tuple[Key, Totals]]],
+        in_memory: Callable[[], Iterable[tuple[TargetKey, Totals]]],
         overflowed: Callable[[], None],
     ) -> None:
         """Above `max_pending` targets, all are dropped, and `overflowed` schedules a recount."""
@@ -41,16 +42,16 @@ class Publisher:
         self._max_pending = max_pending
         self._in_memory = in_memory
         self._overflowed = overflowed
-        self._pending: dict[Key, Totals] = {}
-        self._in_flight: dict[Key, Totals] = {}
-        self._corrected: set[Key] = set()
-        self._recently_put: OrderedDict[Key, int] = OrderedDict()
+        self._pending: dict[TargetKey, Totals] = {}
+        self._in_flight: dict[TargetKey, Totals] = {}
+        self._corrected: set[TargetKey] = set()
+        self._recently_put: OrderedDict[TargetKey, int] = OrderedDict()
         self._flush_lock = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._pending.keys() | self._in_flight.keys())
 
-    def add(self, values: Iterable[tuple[Key, Totals]], *, corrected: bool = False) -> None:
+    def add(self, values: Iterable[tuple[TargetKey, Totals]], *, corrected: bool = False) -> None:
         """Adds new counts of targets; `corrected`: they replace the shared ones whatever their version."""
         self._pending.update(values)
         if corrected:
@@ -108,7 +109,7 @@ class Publisher:
             self._recently_put.clear()
             self.add([(key, value) for key, value in self._in_memory() if key not in self._pending])
 
-    def _record_put(self, put: dict[Key, Totals]) -> None:
+    def _record_put(self, put: dict[TargetKey, Totals]) -> None:
         recent = self._recently_put
         for key, value in put.items():
             recent[key] = value.version

@@ -11,7 +11,7 @@ from counter_svc import metrics
 from counter_svc.audit import Audit
 from counter_svc.config import Config
 from counter_svc.consumer import TOPIC
-from counter_svc.domain import Key, Recounted, Totals
+from counter_svc.domain import Recounted, Totals
 from counter_svc.errors import Draining, Moved, NotCaughtUp, RecordsUnreachable
 from counter_svc.partition import AssignedPartition
 from counter_svc.ports import Peers, Records, SharedCounts
@@ -20,6 +20,7 @@ from counter_svc.watchers import Watchers
 from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 
 # How long a read waits for the log to bring a version before it reads the head.
 _LOG_SECONDS = 0.05
@@ -92,7 +93,7 @@ class Counters:
             loops["counter sharing"] = self._publisher.run
         return loops
 
-    def ready(self, keys: Sequence[Key], min_versions: Sequence[int] = ()) -> list[Totals] | None:
+    def ready(self, keys: Sequence[TargetKey], min_versions: Sequence[int] = ()) -> list[Totals] | None:
         """The counts in order, where all are in memory and at those versions; None otherwise. Never waits."""
         serving, partitions = self._serving, self._partitions
         found: list[Totals] = []
@@ -108,7 +109,7 @@ class Counters:
         return found
 
     async def get(
-        self, keys: Sequence[Key], min_versions: Sequence[int] = (), timeout: float | None = None
+        self, keys: Sequence[TargetKey], min_versions: Sequence[int] = (), timeout: float | None = None
     ) -> list[Totals]:
         """The counts of the targets in order, each at its minimum version or a later one.
 
@@ -122,7 +123,7 @@ class Counters:
         for key, version in zip(keys, min_versions, strict=False):
             wanted[key] = max(version, wanted[key])
         patience = self._config.patience_seconds
-        values: dict[Key, Totals] = {}
+        values: dict[TargetKey, Totals] = {}
         unreachable: RecordsUnreachable | None = None
         try:
             async with asyncio.timeout(patience if timeout is None else min(timeout, patience)):
@@ -140,7 +141,7 @@ class Counters:
                 "the counts have not reached the version asked for", retry_after=0.1
             ) from None
 
-    async def watch(self, keys: Sequence[Key]) -> AsyncIterator[list[tuple[Key, Totals]]]:
+    async def watch(self, keys: Sequence[TargetKey]) -> AsyncIterator[list[tuple[TargetKey, Totals]]]:
         """Yields the counts of every target, then changes. Skips versions when the caller reads slowly.
 
         At most one change per target is pending. Raises `Overloaded` above the configured number of watchers and
@@ -149,7 +150,7 @@ class Counters:
         if self._watches >= self._config.max_watchers:
             raise Overloaded("too many watchers", retry_after=1.0)
         self._watches += 1
-        sent: dict[Key, int] = {}
+        sent: dict[TargetKey, int] = {}
         try:
             with self._watchers.added(keys) as watcher:
                 while True:
@@ -167,7 +168,7 @@ class Counters:
         finally:
             self._watches -= 1
 
-    async def rebuild(self, keys: Sequence[Key] | None, partitions: Sequence[int] = ()) -> Recounted:
+    async def rebuild(self, keys: Sequence[TargetKey] | None, partitions: Sequence[int] = ()) -> Recounted:
         """Compares targets (None: all) with their records, on the nodes that their partitions are assigned to.
 
         Waits up to `patience_seconds` for partitions that are moving. With `partitions`, only these, and only on this
@@ -185,7 +186,7 @@ class Counters:
                     raise
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _rebuild(self, keys: Sequence[Key] | None, chosen: set[int], *, local_only: bool) -> Recounted:
+    async def _rebuild(self, keys: Sequence[TargetKey] | None, chosen: set[int], *, local_only: bool) -> Recounted:
         remote = chosen - self._assigned.keys()
         if remote and local_only:
             raise Moved("this partition is assigned to another node now", retry_after=0.5)
@@ -203,7 +204,7 @@ class Counters:
         self._draining = True
         self._watchers.wake_all()
 
-    async def _find(self, wanted: Mapping[Key, int], found: dict[Key, Totals]) -> None:
+    async def _find(self, wanted: Mapping[TargetKey, int], found: dict[TargetKey, Totals]) -> None:
         """Reads the targets that are not in `found` from every source once. Raises `RecordsUnreachable`."""
         await self._find_in_memory(wanted, found)
         for read in (self._find_shared, self._read_heads):
@@ -212,7 +213,7 @@ class Counters:
                 values = await read(missing)
                 found.update((key, value) for key, value in values.items() if value.version >= wanted[key])
 
-    async def _find_in_memory(self, wanted: Mapping[Key, int], found: dict[Key, Totals]) -> None:
+    async def _find_in_memory(self, wanted: Mapping[TargetKey, int], found: dict[TargetKey, Totals]) -> None:
         """Waits a moment for versions of targets in memory that the log is about to bring."""
         missing = [key for key in wanted if key not in found and self._peek(key) is not None]
         with suppress(TimeoutError), self._watchers.added(missing) as watcher:
@@ -223,7 +224,7 @@ class Counters:
                     found.update((key, value) for key, value in values if value.version >= wanted[key])
                     missing = [key for key in missing if key not in found]
 
-    async def _find_shared(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+    async def _find_shared(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Totals]:
         """The shared counts of targets that other nodes serve."""
         remote = [key for key in keys if self._partition(key) not in self._serving]
         if remote and self._shared is not None:
@@ -231,17 +232,17 @@ class Counters:
                 return await self._shared.get(remote)
         return {}
 
-    async def _read_heads(self, keys: Sequence[Key]) -> dict[Key, Totals]:
+    async def _read_heads(self, keys: Sequence[TargetKey]) -> dict[TargetKey, Totals]:
         """Reads heads: into memory where this node serves their partitions, else into the shared counts."""
-        remote: list[Key] = []
-        local: dict[AssignedPartition, list[Key]] = {}
+        remote: list[TargetKey] = []
+        local: dict[AssignedPartition, list[TargetKey]] = {}
         for key in keys:
             part = self._serving.get(self._partition(key))
             if part is None:
                 remote.append(key)
             else:
                 local.setdefault(part, []).append(key)
-        found: dict[Key, Totals] = {}
+        found: dict[TargetKey, Totals] = {}
         for values in await asyncio.gather(*[part.read(own) for part, own in local.items()]):
             found.update(values)
         if remote:
@@ -254,7 +255,7 @@ class Counters:
 
     async def _poll_remote(self) -> None:
         """Polls the counts of watched targets that other nodes serve."""
-        seen: dict[Key, int] = {}
+        seen: dict[TargetKey, int] = {}
         while True:
             await asyncio.sleep(self._config.flush_seconds)
             remote = [key for key in self._watchers.watched() if self._partition(key) not in self._serving]
@@ -266,14 +267,14 @@ class Counters:
             self._watchers.changed(key for key, value in found.items() if value.version != seen.get(key))
             seen = {key: value.version for key, value in found.items()}
 
-    def _peek(self, key: Key) -> Totals | None:
+    def _peek(self, key: TargetKey) -> Totals | None:
         part = self._serving.get(self._partition(key))
         return None if part is None else part.counts.get(key)
 
-    def _partition(self, key: Key) -> int:
+    def _partition(self, key: TargetKey) -> int:
         return partition_of(*key, self._partitions)
 
-    def _in_memory(self) -> Iterable[tuple[Key, Totals]]:
+    def _in_memory(self) -> Iterable[tuple[TargetKey, Totals]]:
         for part in self._serving.values():
             for key in part.counts:
                 value = part.counts.peek(key)
@@ -294,5 +295,5 @@ class Counters:
         if moved:  # changes that came between the two ways of watching
             self._watchers.changed(key for key in self._watchers.watched() if self._partition(key) in moved)
 
-    def _changed(self, values: Sequence[tuple[Key, Totals]]) -> None:
+    def _changed(self, values: Sequence[tuple[TargetKey, Totals]]) -> None:
         self._watchers.changed(key for key, _ in values)

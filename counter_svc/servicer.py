@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 
 from counter_svc import codec
-from counter_svc.domain import Key
 from counter_svc.service import Counters
 from kit.caller import Caller, caller
+from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
 
@@ -73,12 +73,12 @@ class CounterServicer(counter_service_pb2_grpc.CounterServiceServicer):
 
         return [_attempted(answer, *call) for call in calls]
 
-    async def _one(self, key: Key, min_version: int, time_left: float | None) -> pb.GetReactionCountsResponse:
+    async def _one(self, key: TargetKey, min_version: int, time_left: float | None) -> pb.GetReactionCountsResponse:
         (value,) = await self._counts.get([key], [min_version], time_left)
         return codec.reaction_counts_to_pb(value)
 
     async def _many(
-        self, keys: Sequence[Key], min_versions: Sequence[int], time_left: float | None
+        self, keys: Sequence[TargetKey], min_versions: Sequence[int], time_left: float | None
     ) -> pb.GetCountsResponse:
         return codec.counts_to_pb(keys, await self._counts.get(keys, min_versions, time_left))
 

@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from counter_svc.domain import Key
+from kit.tenant_keys import TargetKey
 
 
 class Watcher:
     """One watch."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[TargetKey]) -> None:
         self.keys = tuple(dict.fromkeys(keys))
         self._stale = dict.fromkeys(self.keys)
         self._wake = asyncio.Event()
         self._wake.set()
         self._stop = asyncio.Event()
 
-    def changed(self, key: Key) -> None:
+    def changed(self, key: TargetKey) -> None:
         """A target may have changed."""
         self._stale[key] = None
         self._wake.set()
@@ -29,7 +29,7 @@ class Watcher:
         self._stop.set()
         self._wake.set()
 
-    async def pending(self) -> list[Key]:
+    async def pending(self) -> list[TargetKey]:
         """Waits for changes; each target at most once, in the order of its first change."""
         await self._wake.wait()
         self._wake.clear()
@@ -50,11 +50,11 @@ class Watchers:
     """All watches, by target."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, set[Watcher]] = {}
+        self._by_key: dict[TargetKey, set[Watcher]] = {}
         self._all: set[Watcher] = set()
 
     @contextmanager
-    def added(self, keys: Sequence[Key]) -> Iterator[Watcher]:
+    def added(self, keys: Sequence[TargetKey]) -> Iterator[Watcher]:
         """A watch for the block; all its targets are pending at first."""
         watcher = Watcher(keys)
         self._all.add(watcher)
@@ -70,7 +70,7 @@ class Watchers:
                 if not others:
                     del self._by_key[key]
 
-    def changed(self, keys: Iterable[Key]) -> None:
+    def changed(self, keys: Iterable[TargetKey]) -> None:
         """Targets may have changed."""
         by_key = self._by_key
         if by_key:
@@ -78,7 +78,7 @@ class Watchers:
                 for watcher in by_key.get(key, ()):
                     watcher.changed(key)
 
-    def watched(self) -> list[Key]:
+    def watched(self) -> list[TargetKey]:
         """The targets of all watches."""
         return list(self._by_key)
 

@@ -13,14 +13,23 @@ from kit.errors import Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
 from kit.target import is_id, parse_target, target_names, target_of
+from kit.tenant_keys import TargetKey, UserKey
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
-from reaction_svc.domain import Action, Head, Key, Op, Outcome, Refusal, Row, TargetChange
+from reaction_svc.domain import (
+    Action,
+    Head,
+    Op,
+    Outcome,
+    Refusal,
+    Row,
+    TargetChange,
+)
 from reaction_svc.errors import ERRORS
-from reaction_svc.ports import Own, Person, Reactor, Tally
+from reaction_svc.ports import Own, Reactor, Tally
 from reaction_svc.service import Answered, make_op
 
 _REFUSALS = {
@@ -138,14 +147,14 @@ def tallied_tenant(request: service_pb.TallyReactionsRequest, who: Caller) -> st
     return tenant
 
 
-def person_erased(request: service_pb.ErasePersonRequest, who: Caller) -> Person:
+def person_erased(request: service_pb.ErasePersonRequest, who: Caller) -> UserKey:
     """Whose reactions are to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
     if not is_id(request.user):
         raise Invalid("a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
     return _tenant_to_erase(request.tenant, who), request.user
 
 
-def target_erased(request: service_pb.EraseTargetRequest, who: Caller) -> Key:
+def target_erased(request: service_pb.EraseTargetRequest, who: Caller) -> TargetKey:
     """The target to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
     parse_target(request.target)
     return _tenant_to_erase(request.tenant, who), request.target
@@ -160,7 +169,7 @@ def _tenant_to_erase(asked: str, who: Caller) -> str:
     return tenant
 
 
-def counted_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller) -> list[Key]:
+def counted_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller) -> list[TargetKey]:
     """The targets whose counts are asked for; raises Invalid, and Forbidden for a tenant of others."""
     names = target_names(request.targets)
     tenants = request.tenants or [who.tenant] * len(names)
@@ -270,7 +279,7 @@ class OpCodec:
             message.refusals.append(_REFUSALS[answer] if refused else forwarded_pb.FORWARDED_REFUSAL_UNSPECIFIED)
             message.on.append(not refused and answer.on)
             message.versions.append(0 if refused else answer.version)
-        tallies: Mapping[Key, Tally] = executed.view
+        tallies: Mapping[TargetKey, Tally] = executed.view
         message.tenants.extend(tenant for tenant, _ in tallies)
         message.counts.extend(_target_counts(tallies.values()))
         return message.SerializeToString()

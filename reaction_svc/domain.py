@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
+from kit.tenant_keys import TargetKey
 from reaction_svc.policy import Policy
 
 # Named tuples, not dataclasses: these are made for every tap, and a frozen dataclass takes four times as long to make.
 
-# (tenant, target), for example ("default", "messages/42").
-Key = tuple[str, str]
 # User to emoji to the version since when it is held, oldest first.
 Held = Mapping[str, dict[str, int]]
 
@@ -101,7 +100,7 @@ class Head(NamedTuple):
 class TargetChange(NamedTuple):
     """What one entry did to one target: the operations in order, and the state after them."""
 
-    key: Key
+    key: TargetKey
     rows: Sequence[Row]
     head: Head
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from kit.cursor import Cursors
 from kit.errors import Problem
 from kit.ids import new_id
-from reaction_svc.domain import Action, Key, Op, Outcome
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.metrics import ERASED
 from reaction_svc.ports import ErasureReads, ReactionLedger
 
@@ -41,7 +42,7 @@ class Erasure:
             room -= len(found)
         return erased, False
 
-    async def target(self, who: str, key: Key, token: str) -> tuple[int, str]:
+    async def target(self, who: str, key: TargetKey, token: str) -> tuple[int, str]:
         """Erases up to `_PEOPLE` people of a target: how many reactions that were, and the token of the next call.
 
         "" where nothing was left. Raises InvalidCursor, and Problem where not all of them are known to be erased.

@@ -10,7 +10,8 @@ import grpc
 from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavailable
 from kit.ledger.node import Executed
 from kit.ledger.routing import shard_of
-from reaction_svc.domain import Key, Op, Outcome, Refusal
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.ports import Applied, Tally
 from reaction_svc.sizes import parts_of
 
@@ -45,7 +46,7 @@ class ShardedReactions:
             *(self._apply(shard, [ops[place] for place in places]) for shard, places in parts.items())
         )
         answers: list[Outcome | Refusal | Problem] = [Outcome(False, 0)] * len(ops)
-        counts: dict[Key, Tally] = {}
+        counts: dict[TargetKey, Tally] = {}
         for places, part in zip(parts.values(), applied, strict=True):
             counts.update(part.counts)
             for place, answer in zip(places, part.answers, strict=True):
@@ -58,7 +59,7 @@ class ShardedReactions:
             return await self._apply_part(shard, ops)
         # One after the other, so that the operations of a target stay in order.
         applied = [await self._apply_part(shard, part) for part in parts]
-        counts: dict[Key, Tally] = {}
+        counts: dict[TargetKey, Tally] = {}
         for part in applied:
             counts.update(part.counts)
         return Applied([answer for part in applied for answer in part.answers], counts)

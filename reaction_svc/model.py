@@ -8,7 +8,17 @@ from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
 from kit.ledger.opids import Place, places_of, timed_at
-from reaction_svc.domain import Action, Done, Head, Key, Op, Outcome, Refusal, Row, TargetChange
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import (
+    Action,
+    Done,
+    Head,
+    Op,
+    Outcome,
+    Refusal,
+    Row,
+    TargetChange,
+)
 from reaction_svc.ports import Tally
 from reaction_svc.sizes import EntrySizer
 from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
@@ -16,7 +26,7 @@ from reaction_svc.target import Draft, TargetState
 
 _MICROS = 1_000_000
 _ERASE = Action.ERASE
-OnChange = Callable[[Mapping[Key, int], Sequence[TargetChange]], None]
+OnChange = Callable[[Mapping[TargetKey, int], Sequence[TargetChange]], None]
 
 
 class EntryCodec(Protocol):
@@ -58,7 +68,7 @@ class _Kept(NamedTuple):
 
     position: int
     stamp: int
-    changes: Mapping[Key, TargetChange]
+    changes: Mapping[TargetKey, TargetChange]
 
 
 class ReactionModel:
@@ -72,16 +82,16 @@ class ReactionModel:
         self._codec = codec
         self._rules = rules
         self._on_change = on_change
-        self._states: dict[Key, TargetState] = {}  # in the order of their last use
+        self._states: dict[TargetKey, TargetState] = {}  # in the order of their last use
         self._kept: deque[_Kept] = deque()
         self._weight = 0
 
     def need(self, commands: Sequence[Op]) -> Need | None:
         """See `Model`."""
         states = self._states
-        targets: dict[Key, None] = {}
-        users: dict[Key, dict[str, None]] = {}
-        op_ids: dict[tuple[Key, str], None] = {}
+        targets: dict[TargetKey, None] = {}
+        users: dict[TargetKey, dict[str, None]] = {}
+        op_ids: dict[tuple[TargetKey, str], None] = {}
         for key, ops in _runs(commands):
             state = states.get(key)
             if state is None:
@@ -133,7 +143,7 @@ class ReactionModel:
         rules, states = self._rules, self._states
         max_emoji = rules.max_emoji
         oldest = timed_at((now - round(rules.op_seconds * _MICROS)) // 1000)
-        drafts: dict[Key, tuple[TargetState, Draft]] = {}
+        drafts: dict[TargetKey, tuple[TargetState, Draft]] = {}
         answers: list[Outcome | Refusal] = []
         certain = True
         for key, ops in _runs(commands):
@@ -200,10 +210,10 @@ class ReactionModel:
         self._kept.clear()
         self._weight = 0
 
-    def view(self, commands: Iterable[Op]) -> Mapping[Key, Tally]:
+    def view(self, commands: Iterable[Op]) -> Mapping[TargetKey, Tally]:
         """The counts of the targets of commands that were just answered, as of now."""
-        found: dict[Key, Tally] = {}
-        key: Key = ("", "")
+        found: dict[TargetKey, Tally] = {}
+        key: TargetKey = ("", "")
         for op in commands:
             if op[1] != key[1] or op[0] != key[0]:
                 key = op[:2]
@@ -225,14 +235,14 @@ class ReactionModel:
         for key in forgotten:
             self._weight -= self._states.pop(key).weight
 
-    def _kept_of(self, key: Key) -> list[TargetChange]:
+    def _kept_of(self, key: TargetKey) -> list[TargetChange]:
         return [kept.changes[key] for kept in self._kept if key in kept.changes]
 
 
 def writes_of(entries: Sequence[_Kept]) -> Writes:
     """What entries lead to in the tables; of several that touch a target the last state of each row."""
-    records: dict[Key, _Records] = {}
-    heads: dict[Key, Head] = {}
+    records: dict[TargetKey, _Records] = {}
+    heads: dict[TargetKey, Head] = {}
     answers: list[Answers] = []
     for entry in entries:
         for key, change in entry.changes.items():
@@ -282,7 +292,7 @@ def _answers_of(entry: _Kept) -> list[Answers]:
     return [Answers(entry.stamp, *place, found) for place, found in places.items()]
 
 
-def _runs(commands: Sequence[Op]) -> Iterator[tuple[Key, Sequence[Op]]]:
+def _runs(commands: Sequence[Op]) -> Iterator[tuple[TargetKey, Sequence[Op]]]:
     """The commands in order, those that follow each other on one target together."""
     start = 0
     tenant, target = "", ""

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.errors import Problem
-from reaction_svc.domain import Head, Key, Op, Outcome, Refusal
-
-Person = tuple[str, str]
-"""A tenant and a user of it."""
+from kit.tenant_keys import TargetKey, UserKey
+from reaction_svc.domain import Head, Op, Outcome, Refusal
 
 
 class Own(NamedTuple):
@@ -41,7 +39,7 @@ class Applied(NamedTuple):
     """One answer per operation, in order, and the counts of their targets at these versions or later ones."""
 
     answers: Sequence[Outcome | Refusal | Problem]
-    counts: Mapping[Key, Tally]
+    counts: Mapping[TargetKey, Tally]
 
 
 class ReactionLedger(Protocol):
@@ -69,7 +67,7 @@ class ReactionReads(Protocol):
         """Up to `limit` holders of `emoji`, "" for any, with versions below `before` (0: any), latest first."""
         ...
 
-    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Head]:
         """The heads of those targets that have one; sees every answered change."""
         ...
 
@@ -107,7 +105,7 @@ class Reads(ReactionReads, ErasureReads, Protocol):
 class RateLimit(Protocol):
     """Says who may make another change now."""
 
-    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
+    async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
         """Takes one change of each person, in order: 0.0 where it may be made, or the seconds to wait.
 
         A change that has to wait takes nothing. Changes asked for together are decided at one moment, so that of one

@@ -16,7 +16,8 @@ from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.ledger.errors import OpIdExpired
 from kit.target import ID_PATTERN, is_id, parse_target, target_names
-from reaction_svc.domain import Action, Key, Op, Outcome, Refusal
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Action, Op, Outcome, Refusal
 from reaction_svc.emoji import canonical, forms
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.metrics import CHANGE_BATCH, CHANGES
@@ -32,7 +33,7 @@ class Answered(NamedTuple):
     """One answer per change, in order, and the counts of their targets at these versions or later ones."""
 
     outcomes: Sequence[Outcome | Problem]
-    counts: Mapping[Key, Tally]
+    counts: Mapping[TargetKey, Tally]
 
 
 def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_id: str) -> Op:
@@ -129,7 +130,7 @@ class Reactions:
         page = found[:size]
         return page, self._cursors.seal(scope, str(page[-1].version)) if len(found) > size else ""
 
-    async def heads(self, keys: Sequence[Key]) -> Sequence[Tally]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Sequence[Tally]:
         """The counts of targets as the last answered change left them, in order."""
         heads = await self._reads.heads(list(dict.fromkeys(keys)))
         return [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kit.ledger.batching import ENTRY_BYTES
-from reaction_svc.domain import Action, Key, Op
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Action, Op
 
 EMOJI_BYTES = 32
 """Of the longest emoji in its canonical form."""
@@ -25,7 +26,7 @@ class EntrySizer:
     def __init__(self, max_emoji: int) -> None:
         self._max_emoji = max_emoji
         self._bytes = 0
-        self._targets: set[Key] = set()
+        self._targets: set[TargetKey] = set()
 
     def add(self, commands: Sequence[Op]) -> int:
         """See `Sizer`."""

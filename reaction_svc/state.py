@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from reaction_svc.domain import Done, Head, Key, Row
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Done, Head, Row
 
 RECORDS_AT_ONCE = 500
 """Records of a target that are read with its head; of a target with more, those of single people are read."""
@@ -14,9 +15,9 @@ RECORDS_AT_ONCE = 500
 class Need(NamedTuple):
     """What is to be read. A target stands in `targets` or in `users`, never in both."""
 
-    targets: Sequence[Key]
-    users: Mapping[Key, Sequence[str]]
-    op_ids: Sequence[tuple[Key, str]]
+    targets: Sequence[TargetKey]
+    users: Mapping[TargetKey, Sequence[str]]
+    op_ids: Sequence[tuple[TargetKey, str]]
 
 
 class TargetFound(NamedTuple):
@@ -30,9 +31,9 @@ class TargetFound(NamedTuple):
 class Found(NamedTuple):
     """What was read; people who hold nothing, and operations without an answer, may be left out."""
 
-    targets: Mapping[Key, TargetFound]
-    users: Mapping[Key, Mapping[str, dict[str, int]]]
-    answers: Mapping[tuple[Key, str], Done]
+    targets: Mapping[TargetKey, TargetFound]
+    users: Mapping[TargetKey, Mapping[str, dict[str, int]]]
+    answers: Mapping[tuple[TargetKey, str], Done]
 
 
 class TargetWrites(NamedTuple):
@@ -42,7 +43,7 @@ class TargetWrites(NamedTuple):
     stamp or a lower one are deleted. `records` are written after that.
     """
 
-    key: Key
+    key: TargetKey
     stamp: int
     head: Head
     records: Sequence[tuple[str, str, bool, int]]

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kit.ledger.opids import Watermark, is_timed
-from reaction_svc.domain import REFUSED, Action, Head, Held, Key, Op, Outcome, Refusal, Row, TargetChange
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import (
+    REFUSED,
+    Action,
+    Head,
+    Held,
+    Op,
+    Outcome,
+    Refusal,
+    Row,
+    TargetChange,
+)
 from reaction_svc.policy import Policy, policy_of
 
 # Answers kept in memory per target: two generations of so many, of which the older is forgotten.
@@ -25,7 +36,7 @@ class TargetState:
     __slots__ = ("_began", "complete", "counts", "held", "key", "knows_all", "looked_up", "low", "old", "policy",
                  "stamp", "version", "watermark", "young")  # fmt: skip
 
-    def __init__(self, key: Key, head: Head | None, held: Held, *, complete: bool) -> None:
+    def __init__(self, key: TargetKey, head: Head | None, held: Held, *, complete: bool) -> None:
         self.key = key
         self.policy = policy_of(key[1])
         self.version, self.stamp, counts, highest, ahead = head or Head(0, 0, {})

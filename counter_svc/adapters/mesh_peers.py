@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from counter_svc import codec
-from counter_svc.domain import Key, Recounted
+from counter_svc.domain import Recounted
 from counter_svc.errors import Moved
 from kit.errors import RemoteError
 from kit.mesh import Mesh
 from kit.partitions import owners
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 
 SERVICE = "plaudit.counter.v1.CounterService"
 
@@ -23,7 +24,7 @@ class MeshPeers:
         self._count = count
         self._timeout = timeout
 
-    async def rebuild(self, partitions: Collection[int], keys: Sequence[Key] | None) -> Recounted:
+    async def rebuild(self, partitions: Collection[int], keys: Sequence[TargetKey] | None) -> Recounted:
         """See `ports.Peers`. One request per node, for all of its partitions."""
         by_node: dict[str, list[int]] = {}
         nodes = owners(self._mesh.hosts(SERVICE), self._count)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from counter_svc.domain import Key, Totals, totals
+from counter_svc.domain import Totals, totals
 from kit.adapters.redis import Redis
+from kit.tenant_keys import TargetKey
 
 # The field of the version. No emoji has ASCII letters without a colon.
 VERSION = "version"
@@ -27,24 +28,24 @@ class RedisCounts:
         self._put = redis.script(_HERE.with_name("redis_put.lua"))
         self._get = redis.script(_HERE.with_name("redis_get.lua"), reads=True)
 
-    async def put(self, values: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> None:
+    async def put(self, values: Mapping[TargetKey, Totals], corrected: Collection[TargetKey] = ()) -> None:
         """See `ports.SharedCounts`."""
         await self._send(values, corrected, self._seconds)
 
-    async def restore(self, values: Mapping[Key, Totals]) -> None:
+    async def restore(self, values: Mapping[TargetKey, Totals]) -> None:
         """See `ports.SharedCounts`."""
         await self._send(values, (), min(_RESTORED_SECONDS, self._seconds))
 
-    async def get(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+    async def get(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Totals]:
         """See `ports.SharedCounts`."""
-        found: dict[Key, Totals] = {}
+        found: dict[TargetKey, Totals] = {}
         for start in range(0, len(keys), _BATCH):
             part = keys[start : start + _BATCH]
             rows = await self._get.each([([self._key(key)], ()) for key in part])
             found.update((key, _totals(row)) for key, row in zip(part, rows, strict=True) if row)
         return found
 
-    async def _send(self, values: Mapping[Key, Totals], corrected: Collection[Key], seconds: float) -> None:
+    async def _send(self, values: Mapping[TargetKey, Totals], corrected: Collection[TargetKey], seconds: float) -> None:
         milliseconds = round(seconds * 1000)
         calls: list[tuple[list[str], list[str | bytes | int | float]]] = []
         for key, value in values.items():
@@ -55,7 +56,7 @@ class RedisCounts:
         for start in range(0, len(calls), _BATCH):
             await self._put.each(calls[start : start + _BATCH])
 
-    def _key(self, key: Key) -> str:
+    def _key(self, key: TargetKey) -> str:
         return f"{self._redis.prefix}reaction_counts:{{{key[0]}/{key[1]}}}"
 
 

@@ -12,9 +12,10 @@ from cassandra.query import PreparedStatement
 
 from kit.adapters.cassandra import Cassandra
 from kit.ledger.errors import CorruptEntry
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
-from reaction_svc.domain import Head, Key
+from reaction_svc.domain import Head
 from reaction_svc.metrics import DRIFTED
 from reaction_svc.ports import Own, Reactor, Tally
 from reaction_svc.state import RECORDS_AT_ONCE
@@ -42,14 +43,14 @@ log = structlog.get_logger()
 class Latest(Protocol):
     """Knows the latest reactors of targets without a scan; derived, and possibly behind or incomplete."""
 
-    async def page(self, key: Key, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+    async def page(self, key: TargetKey, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
         """The page that `ReactionReads.reactors` asks for; None where it is not known as of the head or later.
 
         Never raises.
         """
         ...
 
-    async def fill(self, key: Key, head: Head, holders: Sequence[Reactor]) -> None:
+    async def fill(self, key: TargetKey, head: Head, holders: Sequence[Reactor]) -> None:
         """Takes all holders of a target, latest first, read when it was at the head or later. Never raises."""
         ...
 
@@ -70,7 +71,7 @@ class CassandraQueries:
         self._latest = latest
         self._tallies = asyncio.Semaphore(_TALLIES_AT_ONCE)
 
-    async def heads(self, keys: Iterable[Key]) -> Mapping[Key, Head]:
+    async def heads(self, keys: Iterable[TargetKey]) -> Mapping[TargetKey, Head]:
         """The heads of those targets that have one; sees every acked change."""
         return await self._tables.heads(dict.fromkeys(keys))
 
@@ -146,7 +147,7 @@ class CassandraQueries:
         found = [tally for tally in await all_of(self._legible_tally(key) for key in keys) if tally is not None]
         return found, rows[-1][3] + _SHIFT if len(rows) == limit else 0
 
-    async def _legible_tally(self, key: Key) -> Tally | None:
+    async def _legible_tally(self, key: TargetKey) -> Tally | None:
         """None where the head is corrupt: one such target must not keep all others from being audited."""
         try:
             return await self._tally(key)
@@ -155,7 +156,7 @@ class CassandraQueries:
             log.error("a target cannot be counted", tenant=key[0], target=key[1], error=str(error))
             return None
 
-    async def _tally(self, key: Key) -> Tally:
+    async def _tally(self, key: TargetKey) -> Tally:
         """Counts records between two reads of the head that are equal."""
         async with self._tallies:
             head = (await self.heads([key])).get(key)
@@ -181,7 +182,7 @@ class CassandraQueries:
                 log.error("records and counts differ", tenant=key[0], target=key[1])
             return Tally(*key, head.version, counts)
 
-    async def _count(self, key: Key, stamp: int) -> dict[str, int] | None:
+    async def _count(self, key: TargetKey, stamp: int) -> dict[str, int] | None:
         """People per emoji; None where a record is newer than `stamp`, so that the head is still to be written."""
         counts: dict[str, int] = {}
         for _, emoji, held, _, written in await self._scan(key):
@@ -191,7 +192,7 @@ class CassandraQueries:
                 counts[emoji] = counts.get(emoji, 0) + 1
         return counts
 
-    async def _scan(self, key: Key) -> list[Any]:
+    async def _scan(self, key: TargetKey) -> list[Any]:
         """All records of a target: (user, emoji, held, version, stamp)."""
         rows = await self._rows("scan", *key, timeout=_SCAN_SECONDS)
         # A partition with nothing but its head answers with one row of nothing.

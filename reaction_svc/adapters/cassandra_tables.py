@@ -14,8 +14,9 @@ from kit.adapters.cassandra_raw import RawRow, bigint, boolean, int32, raw_row, 
 from kit.adapters.cassandra_schema import Schema
 from kit.ledger.errors import CorruptEntry
 from kit.ledger.opids import place_of
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_batches import Part, all_of, divided
-from reaction_svc.domain import Done, Head, Key
+from reaction_svc.domain import Done, Head
 from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Answers, Found, Need, TargetFound, TargetWrites, Writes
 
 SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
@@ -68,7 +69,7 @@ class CassandraTables:
         for batches in divided(parts):
             await all_of([self._cassandra.write(batch) for batch in batches])
 
-    async def heads(self, keys: Iterable[Key]) -> dict[Key, Head]:
+    async def heads(self, keys: Iterable[TargetKey]) -> dict[TargetKey, Head]:
         """The heads of those targets that have one."""
         asked = list(_by_tenant(keys))
         pages = await all_of([self._rows("heads", *ask) for ask in asked])
@@ -79,35 +80,35 @@ class CassandraTables:
             if text is not None
         }
 
-    async def _targets(self, keys: Sequence[Key]) -> dict[Key, TargetFound]:
+    async def _targets(self, keys: Sequence[TargetKey]) -> dict[TargetKey, TargetFound]:
         asked = list(_by_tenant(keys))
         heads, pages = await all_of(
             [self.heads(keys), all_of([self._rows("records", *ask, RECORDS_AT_ONCE) for ask in asked])]
         )
-        rows: dict[Key, list[Any]] = {}
+        rows: dict[TargetKey, list[Any]] = {}
         for (tenant, _), page in zip(asked, pages, strict=True):
             for target, *row in page:
                 rows.setdefault((tenant, target), []).append(row)
-        found: dict[Key, TargetFound] = {}
+        found: dict[TargetKey, TargetFound] = {}
         for key in keys:
             some = rows.get(key, ())
             complete = len(some) < RECORDS_AT_ONCE
             found[key] = TargetFound(heads.get(key), held_of(some) if complete else {}, complete)
         return found
 
-    async def _users(self, asked: Mapping[Key, Sequence[str]]) -> dict[Key, Held]:
+    async def _users(self, asked: Mapping[TargetKey, Sequence[str]]) -> dict[TargetKey, Held]:
         reads = [
             (key, users[at : at + _USERS_AT_ONCE])
             for key, users in asked.items()
             for at in range(0, len(users), _USERS_AT_ONCE)
         ]
         pages = await all_of([self._rows("users", *key, users) for key, users in reads])
-        found: dict[Key, Held] = {key: {user: {} for user in users} for key, users in asked.items()}
+        found: dict[TargetKey, Held] = {key: {user: {} for user in users} for key, users in asked.items()}
         for (key, _), rows in zip(reads, pages, strict=True):
             found[key].update(held_of(rows))
         return found
 
-    async def _answers(self, shard: int, asked: Sequence[tuple[Key, str]]) -> dict[tuple[Key, str], Done]:
+    async def _answers(self, shard: int, asked: Sequence[tuple[TargetKey, str]]) -> dict[tuple[TargetKey, str], Done]:
         parts: dict[int, set[int]] = {}
         for key, op_id in asked:
             slice_, part = place_of(key, op_id)
@@ -124,7 +125,7 @@ class CassandraTables:
             ]
         )
         wanted = set(asked)
-        found: dict[tuple[Key, str], Done] = {}
+        found: dict[tuple[TargetKey, str], Done] = {}
         for page in pages:
             for (blob,) in page:
                 for tenant, target, operations in _answers_of(blob):
@@ -198,7 +199,7 @@ def _answers_of(blob: bytes) -> list[AnswerRow]:
         raise CorruptEntry(f"stored answers of operations cannot be read: {error}") from error
 
 
-def _by_tenant(keys: Iterable[Key]) -> Iterable[tuple[str, list[str]]]:
+def _by_tenant(keys: Iterable[TargetKey]) -> Iterable[tuple[str, list[str]]]:
     """Keys by tenant, as many at a time as one statement asks for."""
     tenants: dict[str, list[str]] = {}
     for tenant, target in keys:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kit.bucket import Buckets
 from kit.clock import Clock
-from reaction_svc.ports import Person
+from kit.tenant_keys import UserKey
 
 
 class MemoryRateLimit:
@@ -16,15 +16,15 @@ class MemoryRateLimit:
         self._clock = clock
         self._buckets = Buckets(per_second, at_once, max_keys=max_users)
 
-    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
+    async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
         """See `ports.RateLimit`."""
         take, now = self._buckets.take, self._clock.monotonic()
-        return [take(person, 1, now) for person in persons]
+        return [take(user, 1, now) for user in users]
 
 
 class NoRateLimit:
     """See `ports.RateLimit`: everyone may do anything."""
 
-    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
+    async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
         """See `ports.RateLimit`."""
-        return [0.0] * len(persons)
+        return [0.0] * len(users)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from reaction_svc.domain import Done, Head, Key
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Done, Head
 from reaction_svc.state import RECORDS_AT_ONCE, Answers, Found, Need, TargetFound, TargetWrites, Writes
 
 
@@ -22,11 +23,11 @@ class MemoryTables:
     """See `kit.ledger.ports.Tables`. A load finds only the head of a target with more records than that."""
 
     def __init__(self, records_at_once: int = RECORDS_AT_ONCE) -> None:
-        self.heads: dict[Key, Head] = {}
-        self.records: dict[Key, dict[tuple[str, str], Record]] = {}
-        self.answers: dict[tuple[Key, str], Done] = {}
+        self.heads: dict[TargetKey, Head] = {}
+        self.records: dict[TargetKey, dict[tuple[str, str], Record]] = {}
+        self.answers: dict[tuple[TargetKey, str], Done] = {}
         # Up to which stamp; "": everybody's. What is written late with an older stamp is dropped.
-        self.erased: dict[tuple[Key, str], int] = {}
+        self.erased: dict[tuple[TargetKey, str], int] = {}
         self._records_at_once = records_at_once
 
     async def load(self, shard: int, need: Need) -> Found:
@@ -54,11 +55,11 @@ class MemoryTables:
             *(partial(self._write_answers, answers) for answers in writes.answers),
         ]
 
-    def held(self, key: Key, user: str) -> dict[str, int]:
+    def held(self, key: TargetKey, user: str) -> dict[str, int]:
         """What one person holds, oldest first."""
         return self.holders(key).get(user, {})
 
-    def holders(self, key: Key) -> dict[str, dict[str, int]]:
+    def holders(self, key: TargetKey) -> dict[str, dict[str, int]]:
         """What each person holds who holds something, oldest first."""
         found: dict[str, dict[str, int]] = {}
         rows = sorted(self.records.get(key, {}).items(), key=lambda row: row[1].version)
@@ -67,7 +68,7 @@ class MemoryTables:
                 found.setdefault(user, {})[emoji] = record.version
         return found
 
-    def _target(self, key: Key) -> TargetFound:
+    def _target(self, key: TargetKey) -> TargetFound:
         holders = self.holders(key)
         complete = sum(map(len, holders.values())) <= self._records_at_once
         return TargetFound(self.heads.get(key), holders if complete else {}, complete)
@@ -82,7 +83,7 @@ class MemoryTables:
             if target.stamp > erased and (known is None or known.stamp <= target.stamp):
                 rows[user, emoji] = Record(target.stamp, held, version)
 
-    def _erase(self, key: Key, user: str, stamp: int) -> None:
+    def _erase(self, key: TargetKey, user: str, stamp: int) -> None:
         self.erased[key, user] = max(stamp, self.erased.get((key, user), 0))
         rows = self.records[key]
         for name, record in list(rows.items()):

@@ -12,7 +12,8 @@ import structlog
 
 from kit.adapters.redis import Redis
 from kit.errors import Problem
-from reaction_svc.domain import Head, Key, TargetChange
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Head, TargetChange
 from reaction_svc.ports import Reactor
 from reaction_svc.state import RECORDS_AT_ONCE
 
@@ -62,10 +63,10 @@ class RedisLatest:
         self._apply = redis.script(_HERE.with_name("redis_latest_apply.lua"))
         self._fill = redis.script(_HERE.with_name("redis_latest_fill.lua"))
         self._page = redis.script(_HERE.with_name("redis_latest_page.lua"), reads=True)
-        self._pending: dict[Key, _Pending] = {}
+        self._pending: dict[TargetKey, _Pending] = {}
         self._wanted = asyncio.Event()
 
-    def note(self, before: Mapping[Key, int], changes: Sequence[TargetChange]) -> None:
+    def note(self, before: Mapping[TargetKey, int], changes: Sequence[TargetChange]) -> None:
         """Takes in an entry that is durable; `before`: the versions of its targets before it."""
         pending = self._pending
         if len(pending) > _PENDING:
@@ -92,7 +93,7 @@ class RedisLatest:
                     log.info("latest reactors are not up to date in Redis", reason=str(failed[0]))
                 await asyncio.sleep(_PACE_SECONDS)
 
-    async def page(self, key: Key, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+    async def page(self, key: TargetKey, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
         """The page as Redis knows it, where it knows the target at the head's version or a later one; else None."""
         if not self._keeps(head):
             return None
@@ -110,7 +111,7 @@ class RedisLatest:
             await asyncio.sleep(pause)
         return None
 
-    async def fill(self, key: Key, head: Head, holders: Sequence[Reactor]) -> None:
+    async def fill(self, key: TargetKey, head: Head, holders: Sequence[Reactor]) -> None:
         """Puts a target's lists, read from the tables at its head; `holders` are all, latest first. Best effort."""
         lists: dict[str, list[Reactor]] = {emoji: [] for emoji in head.counts}
         for holder in holders:
@@ -126,7 +127,7 @@ class RedisLatest:
         except Problem as problem:
             log.info("latest reactors could not be put into Redis", reason=str(problem))
 
-    async def _flush(self, key: Key, pending: _Pending) -> None:
+    async def _flush(self, key: TargetKey, pending: _Pending) -> None:
         lists: dict[str, list[tuple[str, int]]] = {}
         for (user, emoji), version in pending.states.items():
             lists.setdefault(emoji, []).append((user, version))
@@ -140,10 +141,10 @@ class RedisLatest:
     def _keeps(self, head: Head) -> bool:
         return sum(head.counts.values()) > self._above
 
-    def _head(self, key: Key) -> str:
+    def _head(self, key: TargetKey) -> str:
         return f"{self._redis.prefix}reactions:{{{_tag(key)}}}"
 
-    def _list(self, key: Key, emoji: str) -> str:
+    def _list(self, key: TargetKey, emoji: str) -> str:
         return f"{self._redis.prefix}reactions:{{{_tag(key)}}}:{emoji}"
 
 
@@ -160,6 +161,6 @@ def _complete(lists: Sequence[Any], emojis: Sequence[str], limit: int) -> Sequen
     return page if floor == 0 or (len(page) == limit and page[-1].version > floor) else None
 
 
-def _tag(key: Key) -> str:
+def _tag(key: TargetKey) -> str:
     # No two targets have one name: a tenant's / is written otherwise, a target has exactly one.
     return f"{quote(key[0], safe='')}/{key[1]}"

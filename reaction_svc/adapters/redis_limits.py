@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.tenant_keys import UserKey
 from reaction_svc.metrics import LIMITS_LOCAL
-from reaction_svc.ports import Person, RateLimit
+from reaction_svc.ports import RateLimit
 
 if TYPE_CHECKING:
     from kit.adapters.redis import Redis
@@ -35,13 +36,13 @@ class RedisRateLimit:
         self._bucket = (round(_MICROS / per_second), round(at_once * _MICROS / per_second))
         self._local = local
         self._turn = asyncio.Lock()
-        self._waiting: list[tuple[Sequence[Person], asyncio.Future[Sequence[float]]]] = []
+        self._waiting: list[tuple[Sequence[UserKey], asyncio.Future[Sequence[float]]]] = []
         self._away = False
 
-    async def take(self, persons: Sequence[Person]) -> Sequence[float]:
+    async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
         """See `ports.RateLimit`."""
         answer: asyncio.Future[Sequence[float]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((persons, answer))
+        self._waiting.append((users, answer))
         async with self._turn:
             if not answer.done():
                 await self._answer()
@@ -50,15 +51,15 @@ class RedisRateLimit:
     async def _answer(self) -> None:
         asked, self._waiting = self._waiting, []
         try:
-            waits = iter(await self._decide([person for persons, _ in asked for person in persons]))
+            waits = iter(await self._decide([person for users, _ in asked for person in users]))
         except BaseException:
             self._waiting = asked + self._waiting  # whoever asked next goes on with it
             raise
-        for persons, answer in asked:
-            answer.set_result([next(waits) for _ in persons])
+        for users, answer in asked:
+            answer.set_result([next(waits) for _ in users])
 
-    async def _decide(self, persons: Sequence[Person]) -> Sequence[float]:
-        wanted = Counter(persons)
+    async def _decide(self, users: Sequence[UserKey]) -> Sequence[float]:
+        wanted = Counter(users)
         calls = [
             ([self._redis.key("rate", f"{tenant}/{user}")], [*self._bucket, tokens])
             for (tenant, user), tokens in wanted.items()
@@ -67,12 +68,12 @@ class RedisRateLimit:
             found = await self._script.each(calls)
         except (Unavailable, OutcomeUnknown) as error:
             self._is_away(True, str(error))
-            return await self._local.take(persons)
+            return await self._local.take(users)
         self._is_away(False, "")
         left = {person: taken for person, (taken, _) in zip(wanted, found, strict=True)}
         wait = {person: micros for person, (_, micros) in zip(wanted, found, strict=True)}
         waits: list[float] = []
-        for person in persons:
+        for person in users:
             left[person] -= 1
             waits.append(0.0 if left[person] >= 0 else wait[person] / _MICROS)
         return waits

@@ -15,8 +15,9 @@ import apsw
 
 from kit.adapters.sqlite_file import connect, in_bulk
 from kit.errors import Unavailable
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_tables import SQL, decode_counts
-from reaction_svc.domain import Head, Key
+from reaction_svc.domain import Head
 from reaction_svc.ports import Own, Reactor, Tally
 
 _NEWEST = (1 << 63) - 1
@@ -79,7 +80,7 @@ class SqliteReads:
             # There may be any number of people between who hold nothing any more.
             return await asyncio.get_running_loop().run_in_executor(self._counter, read)
 
-    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Head]:
         """See `ports.ReactionReads`."""
         with _usable():
             rows = in_bulk(self._reading, SQL["find_targets"], 2, [part for key in keys for part in key])

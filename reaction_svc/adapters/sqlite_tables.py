@@ -11,8 +11,9 @@ import msgspec
 from kit.adapters.sqlite_file import adopt_schema, connect, in_bulk, scalar, statements
 from kit.errors import Unavailable
 from kit.ledger.opids import place_of, slice_at
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_upgrade import UPGRADES
-from reaction_svc.domain import Done, Head, Key
+from reaction_svc.domain import Done, Head
 from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Found, Need, TargetFound, Writes
 
 SCHEMA_VERSION = 3
@@ -39,7 +40,7 @@ class SqliteTables:
             raise
         self._reading = connection
         # Rows of targets lately written, true for as long as no other connection has written.
-        self._ids: dict[Key, int] = {}
+        self._ids: dict[TargetKey, int] = {}
         self._data_version = -1
 
     async def load(self, shard: int, need: Need) -> Found:
@@ -94,7 +95,7 @@ class SqliteTables:
         """Closes the file."""
         self._reading.close()
 
-    def _targets(self, need: Need) -> dict[Key, TargetFound]:
+    def _targets(self, need: Need) -> dict[TargetKey, TargetFound]:
         found = {key: TargetFound(None, {}, True) for key in need.targets}
         asked = [part for key in need.targets for part in key]
         for id_, tenant, name, version, counts, stamp, highest, ahead in in_bulk(
@@ -106,17 +107,17 @@ class SqliteTables:
             found[tenant, name] = TargetFound(head, _held(rows) if complete else {}, complete)
         return found
 
-    def _users(self, need: Need) -> dict[Key, dict[str, dict[str, int]]]:
+    def _users(self, need: Need) -> dict[TargetKey, dict[str, dict[str, int]]]:
         asked = [value for key, users in need.users.items() for user in users for value in (*key, user)]
-        rows: dict[Key, list[Any]] = {}
+        rows: dict[TargetKey, list[Any]] = {}
         for tenant, name, *record in dict.fromkeys(in_bulk(self._reading, SQL["find_held"], 3, asked)):
             rows.setdefault((tenant, name), []).append(record)
         return {key: _held(records) for key, records in rows.items()}
 
-    def _answers(self, need: Need) -> dict[tuple[Key, str], Done]:
+    def _answers(self, need: Need) -> dict[tuple[TargetKey, str], Done]:
         wanted = set(need.op_ids)
         places = dict.fromkeys(place_of(*asked) for asked in need.op_ids)
-        found: dict[tuple[Key, str], Done] = {}
+        found: dict[tuple[TargetKey, str], Done] = {}
         for (packed,) in in_bulk(self._reading, SQL["find_answers"], 2, [part for place in places for part in place]):
             for tenant, target, operations in _unpack(packed):
                 for user, _, _, version, op_id, emoji, action, on in operations:
@@ -124,7 +125,7 @@ class SqliteTables:
                         found[(tenant, target), op_id] = Done(user, emoji, action, on, version)
         return found
 
-    def _ids_of(self, connection: apsw.Connection, keys: list[Key]) -> dict[Key, int]:
+    def _ids_of(self, connection: apsw.Connection, keys: list[TargetKey]) -> dict[TargetKey, int]:
         data_version = scalar(connection, "PRAGMA data_version")
         if data_version != self._data_version or len(self._ids) > _MAX_IDS:
             self._ids.clear()

@@ -11,9 +11,10 @@ import pytest
 from kit.adapters.cassandra import Cassandra, open_cassandra
 from kit.adapters.cassandra_schema import migrate
 from kit.ids import new_id
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Head, Key
+from reaction_svc.domain import Head
 from reaction_svc.state import Need, TargetFound, TargetWrites, Writes
 from tests.engines import Engines
 
@@ -63,7 +64,7 @@ def fixture_shard() -> int:
 
 
 @pytest.fixture(name="key")
-def fixture_key(tenant: str) -> Key:
+def fixture_key(tenant: str) -> TargetKey:
     return (tenant, "messages/1")
 
 
@@ -72,12 +73,12 @@ def head(version: int, /, **counts: int) -> Head:
     return Head(version, version, counts, "", ())
 
 
-def change(key: Key, records: Sequence[Record], after: Head) -> Writes:
+def change(key: TargetKey, records: Sequence[Record], after: Head) -> Writes:
     """What one entry does to one target."""
     return Writes([TargetWrites(key, after.stamp, after, records)], [])
 
 
-async def found(tables: CassandraTables, key: Key) -> TargetFound:
+async def found(tables: CassandraTables, key: TargetKey) -> TargetFound:
     return (await tables.load(0, Need([key], {}, []))).targets[key]
 
 

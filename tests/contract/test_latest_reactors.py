@@ -10,8 +10,9 @@ import pytest
 from kit.adapters.redis import Redis, open_redis
 from kit.ids import new_id
 from kit.tasks import background
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.redis_latest import RedisLatest
-from reaction_svc.domain import Head, Key, Row, TargetChange
+from reaction_svc.domain import Head, Row, TargetChange
 from reaction_svc.ports import Reactor
 from tests.engines import Engines
 
@@ -31,11 +32,11 @@ async def fixture_latest(redis: Redis) -> AsyncIterator[RedisLatest]:
 
 
 @pytest.fixture(name="key")
-def fixture_key() -> Key:
+def fixture_key() -> TargetKey:
     return new_id(), "messages/1"
 
 
-def change(key: Key, version: int, rows: Sequence[tuple[str, str, str]], **counts: int) -> TargetChange:
+def change(key: TargetKey, version: int, rows: Sequence[tuple[str, str, str]], **counts: int) -> TargetChange:
     """Rows are (user, added, removed), one version after the other up to `version`."""
     first = version - len(rows) + 1
     made = [
@@ -45,7 +46,7 @@ def change(key: Key, version: int, rows: Sequence[tuple[str, str, str]], **count
 
 
 async def page(
-    latest: RedisLatest, key: Key, version: int, emoji: str = "", before: int = 0, limit: int = 10, **counts: int
+    latest: RedisLatest, key: TargetKey, version: int, emoji: str = "", before: int = 0, limit: int = 10, **counts: int
 ) -> list[tuple[str, str]] | None:
     """What is known at the version, waited for as long as it may be on its way."""
     head = Head(version, version, counts)
@@ -56,7 +57,7 @@ async def page(
     return None
 
 
-async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: RedisLatest, key: Key) -> None:
+async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_002, [("ann", "a", ""), ("bob", "b", ""), ("cem", "a", "")], a=2, b=1)])
     assert await page(latest, key, 1_002, a=2, b=1) == [("cem", "a"), ("bob", "b"), ("ann", "a")]
     latest.note({key: 1_002}, [change(key, 1_004, [("ann", "", "a"), ("bob", "a", "b")], a=2)])
@@ -65,14 +66,14 @@ async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: Re
     assert await page(latest, key, 1_004, "b", a=2) == []
 
 
-async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, key: Key) -> None:
+async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     assert await latest.page(key, Head(1_001, 1_001, {"a": 1}), "", 0, 10) is None
 
 
 async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_is_filled(
-    latest: RedisLatest, key: Key
+    latest: RedisLatest, key: TargetKey
 ) -> None:
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
@@ -89,7 +90,7 @@ async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_i
     assert await page(latest, key, 1_007, a=2) == [("cem", "a"), ("ann", "a")]
 
 
-async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: RedisLatest, key: Key) -> None:
+async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) == [("bob", "a"), ("ann", "a")]
     await latest.fill(key, Head(1_000, 1_000, {"a": 1}), [Reactor("ann", "a", 1_000)])
@@ -100,7 +101,7 @@ async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: Redis
 
 
 async def test_of_more_than_a_thousand_the_latest_are_known_and_older_pages_are_not(
-    latest: RedisLatest, key: Key
+    latest: RedisLatest, key: TargetKey
 ) -> None:
     rows = [(f"u{n}", "a", "") for n in range(1_200)]
     latest.note({key: 0}, [change(key, 3_000, rows, a=1_200)])
@@ -109,7 +110,7 @@ async def test_of_more_than_a_thousand_the_latest_are_known_and_older_pages_are_
     assert await latest.page(key, Head(3_000, 3_000, {"a": 1_200}), "a", 1_900, 200) is None
 
 
-async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: RedisLatest, key: Key) -> None:
+async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     await redis.client.execute_command("DEL", f"{redis.prefix}reactions:{{{key[0]}/{key[1]}}}")
@@ -119,7 +120,7 @@ async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: Redi
 
 
 async def test_of_a_small_target_nothing_is_kept_and_of_one_that_grew_all_that_was_filled(
-    redis: Redis, key: Key
+    redis: Redis, key: TargetKey
 ) -> None:
     latest = RedisLatest(redis, 60.0, above=2)
     async with background(latest.run()):

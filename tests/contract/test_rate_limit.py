@@ -14,10 +14,11 @@ import pytest
 from engines.redis_cluster import RedisCluster
 from kit.adapters.redis import open_redis
 from kit.clock import ManualClock, SystemClock
+from kit.tenant_keys import UserKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit
 from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.metrics import LIMITS_LOCAL
-from reaction_svc.ports import Person, RateLimit
+from reaction_svc.ports import RateLimit
 from tests.engines import Engines
 from tests.ownredis import OwnRedis, own_redis, wire_to
 
@@ -124,9 +125,9 @@ class TestRedis(RateLimitContract):
 
     async def test_as_many_as_a_large_batch_has_are_decided_in_one_call(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 0.01, 1) as limit:
-            persons = [("acme", f"u{index}") for index in range(9_000)]
-            assert not any(await limit.take(persons))
-            assert all(await limit.take(persons))
+            users = [("acme", f"u{index}") for index in range(9_000)]
+            assert not any(await limit.take(users))
+            assert all(await limit.take(users))
 
 
 class TestRedisCluster(TestRedis):
@@ -138,7 +139,7 @@ class TestRedisCluster(TestRedis):
 class NoLocal:
     """Where Redis answers, nobody else is asked."""
 
-    async def take(self, persons: object) -> list[float]:
+    async def take(self, users: object) -> list[float]:
         """See `ports.RateLimit`."""
         raise AssertionError("Redis was there")
 
@@ -182,6 +183,6 @@ async def test_a_caller_that_gives_up_leaves_the_others_their_answers(server: Ow
             assert await asyncio.gather(*others) == [[0.0]] * 5
 
 
-def people(count: int) -> list[Person]:
+def people(count: int) -> list[UserKey]:
     """Different ones."""
     return [("acme", f"u{index}") for index in range(count)]

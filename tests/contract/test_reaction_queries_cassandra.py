@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from kit.adapters.cassandra import Cassandra
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import CassandraTables
-from reaction_svc.domain import Head, Key
+from reaction_svc.domain import Head
 from reaction_svc.ports import Own, Reactor, Tally
 from tests.contract.cassandra_reactions import (
     Record,
@@ -50,7 +51,7 @@ class TestQueries:
         }
 
     async def test_reactors_come_latest_first_page_by_page(
-        self, tables: CassandraTables, queries: CassandraQueries, key: Key
+        self, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
     ) -> None:
         records: list[Record] = [(f"u{i}", "ab"[i % 2], i != 4, i + 1) for i in range(8)]
         await tables.write(0, change(key, records, head(9, a=3, b=4)))
@@ -60,17 +61,19 @@ class TestQueries:
         assert await queries.reactors(key[0], "messages/none", "", 0, 3) == ()
 
     async def test_a_page_the_projection_knows_is_taken_from_it(
-        self, session: Cassandra, tables: CassandraTables, key: Key
+        self, session: Cassandra, tables: CassandraTables, key: TargetKey
     ) -> None:
         asked: list[tuple[object, ...]] = []
         page = [Reactor("projected", "a", 1)]
 
         class Projection:
-            async def page(self, key: Key, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+            async def page(
+                self, key: TargetKey, head: Head, emoji: str, before: int, limit: int
+            ) -> Sequence[Reactor] | None:
                 asked.append((key, head.version, emoji, before, limit))
                 return page if emoji == "a" else None
 
-            async def fill(self, key: Key, head: Head, holders: Sequence[Reactor]) -> None:
+            async def fill(self, key: TargetKey, head: Head, holders: Sequence[Reactor]) -> None:
                 raise AssertionError("so few are not put there")
 
         queries = await open_cassandra_queries(session, tables, Projection())
@@ -91,13 +94,13 @@ class TestQueries:
         ]
 
     async def test_a_tally_of_records_that_drifted_answers_the_records(
-        self, tables: CassandraTables, queries: CassandraQueries, key: Key
+        self, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
     ) -> None:
         await tables.write(0, change(key, crowd(3), head(9_000, like=5)))
         assert await queries.tally(key[0], [key[1]]) == [Tally(*key, 9_000, {"like": 3})]
 
     async def test_a_tally_in_the_middle_of_a_round_answers_its_head(
-        self, session: Cassandra, tables: CassandraTables, queries: CassandraQueries, key: Key
+        self, session: Cassandra, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
     ) -> None:
         await tables.write(0, change(key, crowd(3), head(9_000, like=3)))
         await session.execute(
@@ -107,7 +110,7 @@ class TestQueries:
         assert await queries.tally(key[0], [key[1]]) == [Tally(*key, 9_000, {"like": 3})]
 
     async def test_tallies_under_changes_are_those_of_a_version(
-        self, tables: CassandraTables, queries: CassandraQueries, key: Key
+        self, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
     ) -> None:
         async def changes() -> None:
             for i in range(1, 60):

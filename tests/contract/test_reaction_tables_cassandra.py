@@ -13,8 +13,9 @@ from kit.errors import OutcomeUnknown, Problem
 from kit.ids import new_id
 from kit.ledger.errors import CorruptEntry
 from kit.ledger.opids import Place, place_of
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Done, Head, Key, Row
+from reaction_svc.domain import Done, Head, Row
 from reaction_svc.state import RECORDS_AT_ONCE, Answers, Need, TargetFound, TargetWrites, Writes
 from tests.contract.cassandra_reactions import (
     OP_SECONDS,
@@ -39,10 +40,12 @@ __all__ = ["fixture_key", "fixture_keyspace", "fixture_session", "fixture_shard"
 class TestTargets:
     """Heads and records."""
 
-    async def test_a_target_nobody_reacted_to_is_complete_and_empty(self, tables: CassandraTables, key: Key) -> None:
+    async def test_a_target_nobody_reacted_to_is_complete_and_empty(
+        self, tables: CassandraTables, key: TargetKey
+    ) -> None:
         assert await found(tables, key) == TargetFound(None, {}, True)
 
-    async def test_a_target_is_loaded_as_it_was_written(self, tables: CassandraTables, key: Key) -> None:
+    async def test_a_target_is_loaded_as_it_was_written(self, tables: CassandraTables, key: TargetKey) -> None:
         after = Head(7, 9, {"👍": 2, "❤": 1}, "highest", ("ahead1", "ahead2"))
         records: list[Record] = [
             ("ann", "👍", True, 5),
@@ -56,7 +59,9 @@ class TestTargets:
         # Oldest first: a switch takes back the others in that order.
         assert list(loaded.records["ann"]) == ["❤", "👍"]
 
-    async def test_an_older_round_that_is_written_late_changes_nothing(self, tables: CassandraTables, key: Key) -> None:
+    async def test_an_older_round_that_is_written_late_changes_nothing(
+        self, tables: CassandraTables, key: TargetKey
+    ) -> None:
         older = change(key, [("ann", "like", True, 1), ("bob", "like", True, 1)], head(1, like=2))
         newer = change(key, [("ann", "like", False, 2)], head(2, like=1))
         for writes in (older, newer, older, newer, older):
@@ -79,7 +84,9 @@ class TestTargets:
             missing: TargetFound(None, {}, True),
         }
 
-    async def test_a_target_with_too_many_records_is_loaded_by_users(self, tables: CassandraTables, key: Key) -> None:
+    async def test_a_target_with_too_many_records_is_loaded_by_users(
+        self, tables: CassandraTables, key: TargetKey
+    ) -> None:
         await tables.write(0, change(key, crowd(RECORDS_AT_ONCE + 200), head(9_000, like=RECORDS_AT_ONCE + 200)))
         loaded = await found(tables, key)
         assert (loaded.head, loaded.complete) == (head(9_000, like=RECORDS_AT_ONCE + 200), False)
@@ -87,7 +94,7 @@ class TestTargets:
         answer = (await tables.load(0, Need([], {key: users}, []))).users[key]
         assert answer == {user: {} if user == "nobody" else {"like": 1_000 + int(user[4:])} for user in users}
 
-    async def test_the_rows_of_those_who_took_back_are_not_held(self, tables: CassandraTables, key: Key) -> None:
+    async def test_the_rows_of_those_who_took_back_are_not_held(self, tables: CassandraTables, key: TargetKey) -> None:
         await tables.write(0, change(key, crowd(3_000), head(8_000, like=3_000)))
         await tables.write(0, change(key, crowd(2_999, held=False), head(9_000, like=1)))
         users = ["user00000", "user02999"]
@@ -95,7 +102,7 @@ class TestTargets:
         assert answer == {"user00000": {}, "user02999": {"like": 3_999}}
 
     async def test_a_head_that_cannot_be_read_is_an_error(
-        self, session: Cassandra, tables: CassandraTables, key: Key
+        self, session: Cassandra, tables: CassandraTables, key: TargetKey
     ) -> None:
         await session.execute(
             f"INSERT INTO reaction_record (tenant, target, head) VALUES ('{key[0]}', '{key[1]}', 'nonsense')"
@@ -104,7 +111,7 @@ class TestTargets:
             await found(tables, key)
 
     async def test_a_round_whose_answer_is_lost_is_unknown_and_repeated(
-        self, keyspace: str, engines: Engines, tables: CassandraTables, key: Key
+        self, keyspace: str, engines: Engines, tables: CassandraTables, key: TargetKey
     ) -> None:
         port = engines.port("cassandra")
         writes = change(key, [("ann", "like", True, 1)], head(1, like=1))
@@ -126,14 +133,16 @@ class TestAnswers:
     """Answers of operations."""
 
     @staticmethod
-    def packed(stamp: int, key: Key, op_ids: Iterable[str], user: str = "ann") -> list[Answers]:
+    def packed(stamp: int, key: TargetKey, op_ids: Iterable[str], user: str = "ann") -> list[Answers]:
         """The answers of one entry."""
         places: dict[Place, list[Row]] = {}
         for op_id in op_ids:
             places.setdefault(place_of(key, op_id), []).append(Row(user, "like", "", stamp, op_id, "like", 1, True))
         return [Answers(stamp, *place, [(*key, rows)]) for place, rows in places.items()]
 
-    async def test_answers_are_found_by_their_operations(self, tables: CassandraTables, key: Key, shard: int) -> None:
+    async def test_answers_are_found_by_their_operations(
+        self, tables: CassandraTables, key: TargetKey, shard: int
+    ) -> None:
         op_ids = [new_id() for _ in range(300)] + [f"own-{i}" for i in range(50)]
         await tables.write(shard, Writes([], self.packed(7, key, op_ids)))
         asked = random.Random(1).sample(op_ids, 100)
@@ -141,7 +150,7 @@ class TestAnswers:
         assert loaded.answers == {(key, op_id): Done("ann", "like", 1, True, 7) for op_id in asked}
 
     async def test_an_operation_of_another_target_or_shard_is_another(
-        self, tables: CassandraTables, key: Key, shard: int
+        self, tables: CassandraTables, key: TargetKey, shard: int
     ) -> None:
         await tables.write(shard, Writes([], self.packed(7, key, ["op"])))
         other = (key[0], "messages/2")
@@ -149,7 +158,7 @@ class TestAnswers:
         assert (await tables.load(shard + 100, Need([], {}, [(key, "op")]))).answers == {}
 
     async def test_entries_with_ids_of_one_moment_keep_their_answers_apart(
-        self, tables: CassandraTables, key: Key, shard: int
+        self, tables: CassandraTables, key: TargetKey, shard: int
     ) -> None:
         ids = [f"{new_id()[:-2]}{i:x}0" for i in range(10)]
         for stamp, op_id in enumerate(ids):
@@ -157,12 +166,14 @@ class TestAnswers:
         answers = (await tables.load(shard, Need([], {}, [(key, op_id) for op_id in ids]))).answers
         assert [answers[key, op_id].version for op_id in ids] == list(range(1, 11))
 
-    async def test_the_first_answer_of_an_operation_counts(self, tables: CassandraTables, key: Key, shard: int) -> None:
+    async def test_the_first_answer_of_an_operation_counts(
+        self, tables: CassandraTables, key: TargetKey, shard: int
+    ) -> None:
         for stamp in (9, 4, 6):
             await tables.write(shard, Writes([], self.packed(stamp, key, ["op"])))
         assert (await tables.load(shard, Need([], {}, [(key, "op")]))).answers[key, "op"].version == 4
 
-    async def test_answers_go_away_after_their_time(self, session: Cassandra, key: Key, shard: int) -> None:
+    async def test_answers_go_away_after_their_time(self, session: Cassandra, key: TargetKey, shard: int) -> None:
         tables = await open_cassandra_tables(session, 1.0)
         await tables.write(shard, Writes([], self.packed(7, key, ["op"])))
         async with asyncio.timeout(30):

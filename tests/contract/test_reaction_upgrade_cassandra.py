@@ -15,9 +15,10 @@ from kit.adapters.cassandra_schema import migrate
 from kit.engineurl import CannotUse
 from kit.ids import new_id
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
 from reaction_svc.adapters.cassandra_upgrade import needs_upgrade, upgrade
-from reaction_svc.domain import Done, Head, Key
+from reaction_svc.domain import Done, Head
 from reaction_svc.state import Need, TargetFound, TargetWrites, Writes
 from tests.engines import Engines
 
@@ -41,7 +42,7 @@ class OldTables:
         )
         await self._session.write(statement.bind(tuple(values.values())))
 
-    async def target(self, key: Key, records: Iterable[tuple[int, str, str, bool, int]], **head: Any) -> None:
+    async def target(self, key: TargetKey, records: Iterable[tuple[int, str, str, bool, int]], **head: Any) -> None:
         """A target with records of (bucket, user, emoji, held, version)."""
         place = {"tenant": key[0], "target": key[1]}
         text = json.dumps({"stamp": BEFORE, "version": BEFORE, "counts": {}, **head})
@@ -50,7 +51,7 @@ class OldTables:
             row = {"bucket": bucket, "user": user, "emoji": emoji, "held": held, "version": version}
             await self.add("reactions", **place, **row, op_id="", action=1)
 
-    async def answers(self, key: Key, op_ids: Sequence[str]) -> None:
+    async def answers(self, key: TargetKey, op_ids: Sequence[str]) -> None:
         """The answers of one batch, whose versions are the places of their ids."""
         rows: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
         for version, op_id in enumerate(op_ids):
@@ -80,7 +81,7 @@ async def fixture_tables(session: Cassandra) -> CassandraTables:
     return await open_cassandra_tables(session, OP_SECONDS)
 
 
-async def loaded(tables: CassandraTables, key: Key) -> TargetFound:
+async def loaded(tables: CassandraTables, key: TargetKey) -> TargetFound:
     return (await tables.load(0, Need([key], {}, []))).targets[key]
 
 

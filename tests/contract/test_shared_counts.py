@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from counter_svc.adapters.redis_counts import RedisCounts
-from counter_svc.domain import Key, Totals
+from counter_svc.domain import Totals
 from counter_svc.ports import SharedCounts
 from kit.adapters.redis import Redis, open_redis
+from kit.tenant_keys import TargetKey
 from tests.engines import Engines
 
-A: Key = ("default", "messages/a")
-B: Key = ("default", "messages/b")
-OTHER_TENANT: Key = ("acme", "messages/a")
+A: TargetKey = ("default", "messages/a")
+B: TargetKey = ("default", "messages/b")
+OTHER_TENANT: TargetKey = ("acme", "messages/a")
 
 
 class SharedCountsContract:

@@ -21,12 +21,13 @@ from kit.mesh import Mesh, connected
 from kit.server import Hosted, serving
 from kit.serverlimits import ServerLimits
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests.events import Change
-from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, Key
+from tests.flows.crowd import TOPIC, Crowd, CrowdServicer
 
 LIMITS = ServerLimits(grace=0.5)
 Counted = tuple[int, dict[str, int]]
@@ -38,9 +39,9 @@ class PartedCrowd(Crowd):
 
     def __init__(self, log: Any, seed: int = 1) -> None:
         super().__init__(log, seed)
-        self.history: dict[Key, dict[int, dict[str, int]]] = {}
+        self.history: dict[TargetKey, dict[int, dict[str, int]]] = {}
 
-    def toggle(self, key: Key, user: str, emoji: str) -> Change:
+    def toggle(self, key: TargetKey, user: str, emoji: str) -> Change:
         """See `Crowd`."""
         change = super().toggle(key, user, emoji)
         version, counts = self.truth(key)
@@ -65,7 +66,7 @@ class PartedCrowd(Crowd):
             except (Unavailable, OutcomeUnknown):  # a busy machine; an entry may be there twice
                 await asyncio.sleep(0.1)
 
-    def assert_was_true(self, key: Key, counted: Counted) -> None:
+    def assert_was_true(self, key: TargetKey, counted: Counted) -> None:
         """Counts answered at a version must be those of the records at that version."""
         version, counts = counted
         assert self.history.get(key, {0: {}}).get(version) == counts, f"{key} at {version}"
@@ -113,7 +114,9 @@ class Node:
     life: Life
     channel: grpc.aio.Channel
 
-    async def get(self, keys: Sequence[Key], least: Sequence[int] = (), timeout: float = 8.0) -> dict[Key, Counted]:
+    async def get(
+        self, keys: Sequence[TargetKey], least: Sequence[int] = (), timeout: float = 8.0
+    ) -> dict[TargetKey, Counted]:
         """Version and counts of each target."""
         request = pb.GetCountsRequest(
             targets=[target for _, target in keys], tenants=[tenant for tenant, _ in keys], min_versions=least
@@ -125,7 +128,7 @@ class Node:
             for key, row in zip(keys, answer.counts, strict=True)
         }
 
-    async def rebuild(self, keys: Sequence[Key] = ()) -> tuple[int, int]:
+    async def rebuild(self, keys: Sequence[TargetKey] = ()) -> tuple[int, int]:
         """Counts anew; how many targets there were, and how many had drifted."""
         request = pb.RebuildRequest(tenant="default", targets=[target for _, target in keys])
         stub: Any = pb_grpc.CounterServiceStub(self.channel)

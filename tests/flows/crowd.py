@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from kit.adapters.sqlite_log import SqliteLog
 from kit.eventlog import Record
 from kit.ledger.entry import EntryName
+from kit.tenant_keys import TargetKey
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.events import Change, payload
 
 TOPIC = "reactions"
-Key = tuple[str, str]
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
@@ -30,15 +30,15 @@ class Crowd:
 
     def __init__(self, log: SqliteLog, seed: int = 1) -> None:
         self.log = log
-        self.versions: Counter[Key] = Counter()
-        self.held: dict[Key, set[tuple[str, str]]] = {}
+        self.versions: Counter[TargetKey] = Counter()
+        self.held: dict[TargetKey, set[tuple[str, str]]] = {}
         self.incarnation = "one"
         self._positions: Counter[int] = Counter()
-        self._counts: dict[Key, Counter[str]] = {}
-        self._counts_at: dict[tuple[Key, int], dict[str, int]] = {}
+        self._counts: dict[TargetKey, Counter[str]] = {}
+        self._counts_at: dict[tuple[TargetKey, int], dict[str, int]] = {}
         self._random = random.Random(seed)
 
-    def toggle(self, key: Key, user: str, emoji: str) -> Change:
+    def toggle(self, key: TargetKey, user: str, emoji: str) -> Change:
         """Changes the records; the event is still to be logged."""
         held = self.held.setdefault(key, set())
         on = (user, emoji) not in held
@@ -65,22 +65,22 @@ class Crowd:
 
     def entry(self, changes: Sequence[Change]) -> bytes:
         """An entry with the counts as the last of these changes left them."""
-        counts: dict[Key, dict[str, int]] = {}
+        counts: dict[TargetKey, dict[str, int]] = {}
         for change in changes:
             key = (change.tenant, change.target)
             counts[key] = self._counts_at.pop((key, change.version), {})
         return payload(changes, counts)
 
-    def some(self, keys: Sequence[Key], count: int, users: int = 50) -> list[Change]:
+    def some(self, keys: Sequence[TargetKey], count: int, users: int = 50) -> list[Change]:
         """Toggles of random people on random targets."""
         pick = self._random
         return [self.toggle(pick.choice(keys), f"u{pick.randrange(users)}", pick.choice("👍❤😆")) for _ in range(count)]
 
-    async def act(self, keys: Sequence[Key], count: int, users: int = 50) -> int:
+    async def act(self, keys: Sequence[TargetKey], count: int, users: int = 50) -> int:
         """Random toggles, logged in one record; returns its position."""
         return await self.append(self.some(keys, count, users))
 
-    def truth(self, key: Key) -> tuple[int, dict[str, int]]:
+    def truth(self, key: TargetKey) -> tuple[int, dict[str, int]]:
         """What the records say of a target: version and counts."""
         return self.versions[key], dict(Counter(emoji for _, emoji in self.held.get(key, ())))
 
@@ -168,7 +168,7 @@ class CrowdServicer(pb_grpc.ReactionServiceServicer):
                 row.reactions.add(emoji=emoji, count=count)
         return response
 
-    def _add(self, response: pb.TallyReactionsResponse, key: Key) -> None:
+    def _add(self, response: pb.TallyReactionsResponse, key: TargetKey) -> None:
         version, counts = self._crowd.truth(key)
         tally = response.tallies.add(tenant=key[0])
         tally.counts.target = key[1]

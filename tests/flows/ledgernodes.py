@@ -20,10 +20,11 @@ from kit.mesh import Mesh, connected
 from kit.partitions import Partitions, owners
 from kit.server import serving
 from kit.serverlimits import ServerLimits
+from kit.tenant_keys import TargetKey
 from kit.tokens import NodeTokens
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec
-from reaction_svc.domain import Action, Key, Op, Outcome, TargetChange
+from reaction_svc.domain import Action, Op, Outcome, TargetChange
 from reaction_svc.model import ReactionModel, Rules
 from tests.ownredis import Wire, wire_to
 
@@ -111,7 +112,7 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
     """A node that serves; it owns nothing as long as the membership does not name it."""
     decided: Counter[str] = Counter()
 
-    def note(before: Mapping[Key, int], changes: Sequence[TargetChange]) -> None:
+    def note(before: Mapping[TargetKey, int], changes: Sequence[TargetChange]) -> None:
         decided.update(row.user for change in changes for row in change.rows)
 
     def make_model() -> ReactionModel:

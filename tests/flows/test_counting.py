@@ -26,6 +26,7 @@ from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.server import Hosted, serving
 from kit.serverlimits import ServerLimits
+from kit.tenant_keys import TargetKey
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
@@ -33,13 +34,13 @@ from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.event.v1.dead_letter_pb2 import DeadLetter
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests.events import payload
-from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, DeafLog, Key, eventually
+from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, DeafLog, eventually
 
 GET = "/plaudit.counter.v1.CounterService/GetCounts"
 GET_ONE = "/plaudit.counter.v1.CounterService/GetReactionCounts"
 REBUILD = "/plaudit.counter.v1.CounterService/Rebuild"
-KEYS: list[Key] = [("default", f"messages/{n}") for n in range(5)]
-OTHER: Key = ("default", "posts/other")
+KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(5)]
+OTHER: TargetKey = ("default", "posts/other")
 QUICK = Config(drift_seconds=0.05, watch_seconds=0.001)
 UNCHECKED = Config(drift_seconds=0)
 
@@ -66,7 +67,9 @@ class House:
     keys: Keys
     address: str
 
-    async def get(self, keys: Sequence[Key], least: Sequence[int] = (), timeout: float = 5.0) -> dict[Key, Totals]:
+    async def get(
+        self, keys: Sequence[TargetKey], least: Sequence[int] = (), timeout: float = 5.0
+    ) -> dict[TargetKey, Totals]:
         request = pb.GetCountsRequest(
             targets=[target for _, target in keys], tenants=[tenant for tenant, _ in keys], min_versions=least
         )
@@ -78,16 +81,16 @@ class House:
             for key, row in zip(keys, rows, strict=True)
         }
 
-    async def assert_exact(self, keys: Sequence[Key] = KEYS) -> None:
+    async def assert_exact(self, keys: Sequence[TargetKey] = KEYS) -> None:
         least = [self.crowd.versions[key] for key in keys]
         for key, found in (await self.get(keys, least)).items():
             assert (found.version, dict(found.reactions)) == self.crowd.truth(key), key
 
-    async def is_exact(self, keys: Sequence[Key] = KEYS) -> bool:
+    async def is_exact(self, keys: Sequence[TargetKey] = KEYS) -> bool:
         found = await self.get(keys)
         return all(dict(value.reactions) == self.crowd.truth(key)[1] for key, value in found.items())
 
-    async def rebuild(self, keys: Sequence[Key] = ()) -> tuple[int, int]:
+    async def rebuild(self, keys: Sequence[TargetKey] = ()) -> tuple[int, int]:
         request = pb.RebuildRequest(tenant="default", targets=[target for _, target in keys])
         done = pb.RebuildResponse.FromString(await self.mesh.call(REBUILD, request.SerializeToString(), timeout=20))
         return done.targets, done.drifted
@@ -242,7 +245,7 @@ async def test_without_the_reaction_service_only_what_is_known_is_answered(tmp_p
         assert caught.value.code == grpc.StatusCode.UNAVAILABLE
 
 
-async def knows(counter: House, keys: Sequence[Key]) -> bool:
+async def knows(counter: House, keys: Sequence[TargetKey]) -> bool:
     try:
         found = await counter.get(keys, timeout=0.2)
     except RemoteError:
@@ -326,7 +329,7 @@ def drift_found() -> float:
     return sum(value or 0 for value in found)
 
 
-async def plant(crowd: Crowd, keys: Sequence[Key]) -> None:
+async def plant(crowd: Crowd, keys: Sequence[TargetKey]) -> None:
     """An entry with wrong counts at the right versions, as a bug would make it."""
     changes = [crowd.toggle(key, "newcomer", "👍") for key in keys]
     crowd.entry(changes)
@@ -364,7 +367,7 @@ async def test_a_rebuild_lowers_a_version_that_the_records_do_not_have(tmp_path:
 async def test_a_rebuild_of_everything_also_finds_counts_without_records(tmp_path: Path, crowd: Crowd) -> None:
     async with house(tmp_path, crowd, UNCHECKED) as counter:
         await with_wrong_counts(counter)
-        ghost: Key = ("default", "messages/ghost")
+        ghost: TargetKey = ("default", "messages/ghost")
         await plant(crowd, [ghost])
         await counter.get([ghost], [1])
         crowd.held.pop(ghost)
@@ -556,7 +559,7 @@ async def test_a_service_without_the_scope_asks_in_its_own_tenant_only(tmp_path:
 
 async def test_memory_holds_no_more_targets_than_it_may(tmp_path: Path, crowd: Crowd) -> None:
     small = Config(targets_in_memory=2_000, drift_seconds=0)
-    many: list[Key] = [("default", f"posts/{n}") for n in range(6_000)]
+    many: list[TargetKey] = [("default", f"posts/{n}") for n in range(6_000)]
     async with house(tmp_path, crowd, small) as counter:
         for start in range(0, len(many), 500):
             await crowd.append([crowd.toggle(key, "alice", "👍") for key in many[start : start + 500]])

@@ -23,16 +23,17 @@ from kit.adapters.redis import Redis, open_redis
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.keys import open_keys
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from tests.engines import Engines
 from tests.flows.counters import COUNTER, Node, Town, town
-from tests.flows.crowd import TOPIC, Key, eventually
+from tests.flows.crowd import TOPIC, eventually
 from tests.topics import topics
 
 PARTITIONS = 8
-KEYS: list[Key] = [("default", f"messages/{n}") for n in range(40)]
-COLD: list[Key] = [("default", f"posts/{n}") for n in range(20)]
+KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(40)]
+COLD: list[TargetKey] = [("default", f"posts/{n}") for n in range(20)]
 QUICK = Config(drift_seconds=0, watch_seconds=0.001)
 Opener = Callable[..., AbstractAsyncContextManager[Town]]
 
@@ -70,7 +71,7 @@ def metric(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"plaudit_counter_{name}", labels) or 0
 
 
-async def assert_exact(here: Town, keys: list[Key] = KEYS) -> None:
+async def assert_exact(here: Town, keys: list[TargetKey] = KEYS) -> None:
     """Every node answers what the records say."""
     versions = [here.crowd.versions[key] for key in keys]
     truth = {key: here.crowd.truth(key) for key in keys}
@@ -100,7 +101,7 @@ class Load:
                 await self._look(node, keys)
             await asyncio.sleep(0)
 
-    async def _look(self, node: Node, keys: list[Key]) -> None:
+    async def _look(self, node: Node, keys: list[TargetKey]) -> None:
         least = [self._here.crowd.versions[key] for key in keys]
         try:
             found = await node.get(keys, least)
@@ -262,7 +263,7 @@ async def test_shared_counts_that_missed_entries_are_put_right_from_the_records(
         await eventually(partial(are_shared, shared, here, KEYS))
 
 
-async def are_shared(shared: RedisCounts, here: Town, keys: list[Key]) -> bool:
+async def are_shared(shared: RedisCounts, here: Town, keys: list[TargetKey]) -> bool:
     try:
         found = await shared.get(keys)
     except (Unavailable, OutcomeUnknown):
@@ -292,7 +293,7 @@ async def test_changes_wait_while_redis_is_away_and_go_once_it_is_back(begin: Op
         for _ in range(10):
             await here.crowd.act(KEYS, 50)
 
-        async def known(key: Key) -> bool:
+        async def known(key: TargetKey) -> bool:
             # One of them follows it, and waits for nothing; the other asks for the head.
             return [await node.get([key]) for node in (first, second)] == [{key: here.crowd.truth(key)}] * 2
 

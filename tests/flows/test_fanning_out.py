@@ -26,6 +26,7 @@ from kit.mesh import Mesh, connected
 from kit.registration import Registration
 from kit.server import Hosted, serving
 from kit.serverlimits import ServerLimits
+from kit.tenant_keys import TargetKey
 from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
@@ -35,7 +36,7 @@ from plaudit.gateway.v1 import node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from session_registry.config import Config as RegistryConfig
 from tests.events import Change
-from tests.flows.crowd import Crowd, CrowdServicer, DeafLog, Key, eventually
+from tests.flows.crowd import Crowd, CrowdServicer, DeafLog, eventually
 
 REGISTRY = "plaudit.session.v1.SessionRegistryService"
 COUNTER = "plaudit.counter.v1.CounterService"
@@ -44,8 +45,8 @@ REACTION = "plaudit.reaction.v1.ReactionService"
 REBUILD = f"/{COUNTER}/Rebuild"
 DESCRIBE = f"/{FANOUT}/DescribeTopics"
 GATEWAY = "plaudit.gateway.v1.NodeService"
-HOT: Key = ("default", "messages/hot")
-QUIET: Key = ("default", "messages/quiet")
+HOT: TargetKey = ("default", "messages/hot")
+QUIET: TargetKey = ("default", "messages/quiet")
 LIMITS = ServerLimits(grace=0.1)
 
 
@@ -84,18 +85,18 @@ class GatewayNode:
     receiver: Receiver
     registration: Registration
 
-    def want(self, *keys: Key) -> None:
+    def want(self, *keys: TargetKey) -> None:
         for key in keys:
             self.registration.subscribe(*key)
 
-    def updates(self, key: Key) -> list[tuple[float, updates_pb2.ReactionUpdate]]:
+    def updates(self, key: TargetKey) -> list[tuple[float, updates_pb2.ReactionUpdate]]:
         return [
             (at, updates_pb2.ReactionUpdate.FromString(one.payload))
             for at, one in self.receiver.got
             if (one.tenant, one.topic, one.type) == (*key, "reaction_update")
         ]
 
-    async def update(self, key: Key, version: int) -> updates_pb2.ReactionUpdate:
+    async def update(self, key: TargetKey, version: int) -> updates_pb2.ReactionUpdate:
         """The first update of a target at a version or a later one."""
 
         async def there() -> bool:
@@ -104,7 +105,7 @@ class GatewayNode:
         await eventually(there)
         return next(update for _, update in self.updates(key) if update.version >= version)
 
-    async def assert_exact(self, crowd: Crowd, *keys: Key) -> None:
+    async def assert_exact(self, crowd: Crowd, *keys: TargetKey) -> None:
         for key in keys:
             await self.update(key, crowd.versions[key])
             _, last = self.updates(key)[-1]
@@ -303,7 +304,7 @@ async def test_a_node_that_stands_still_holds_up_nobody_and_gets_the_newest_only
     hasty = Config(window_seconds=0.02, batches_in_flight=2)
     async with city.registry(), city.counter(), city.fanout(hasty):
         still, lively = await city.node("n1"), await city.node("n2")
-        keys: list[Key] = [("default", f"messages/{n}") for n in range(50)]
+        keys: list[TargetKey] = [("default", f"messages/{n}") for n in range(50)]
         still.want(*keys)
         lively.want(*keys)
         for key in keys:
@@ -435,7 +436,7 @@ async def test_a_node_that_answers_nothing_is_called_anew_and_told_all_again(cit
 async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
     async with city.registry(), city.counter(), city.fanout(Config(send_queue_deliveries=512, batches_in_flight=1)):
         node = await city.node("n1")
-        keys: list[Key] = [("default", f"messages/{n}") for n in range(1_000)]
+        keys: list[TargetKey] = [("default", f"messages/{n}") for n in range(1_000)]
         node.want(*keys)
         for key in keys:
             await node.update(key, 0)

@@ -21,19 +21,20 @@ from kit.keys import open_keys
 from kit.partitions import Partitions
 from kit.server import Hosted, serving
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 from plaudit.event.v1 import dead_letter_pb2
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests import engines as servers
 from tests.flows.counters import PartedCrowd
-from tests.flows.crowd import CrowdServicer, Key, eventually
+from tests.flows.crowd import CrowdServicer, eventually
 from tests.flows.test_fanning_out import FANOUT, LIMITS, REACTION, City, GatewayNode
 from tests.topics import topics
 
 PARTITIONS = 4
 TOPICS = {"reactions": PARTITIONS, "dead-letters": 1}
-KEYS: list[Key] = [("default", f"messages/{n}") for n in range(40)]
-ALICE: Key = ("default", "users/alice")
+KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(40)]
+ALICE: TargetKey = ("default", "users/alice")
 HASTY = Config(window_seconds=0.05, commit_seconds=0.05)
 
 
@@ -102,7 +103,7 @@ async def fixture_apart(tmp_path: Path, engines: servers.Engines) -> AsyncIterat
             yield Apart(city, log)
 
 
-async def greeted(node: GatewayNode, keys: Sequence[Key] = KEYS) -> None:
+async def greeted(node: GatewayNode, keys: Sequence[TargetKey] = KEYS) -> None:
     node.want(*keys, ALICE)
     for key in keys:
         await node.update(key, 0)

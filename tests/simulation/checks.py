@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from kit.ledger.entry import Entry
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import REFUSED, Action, Key, Op, Outcome, Refusal
+from reaction_svc.domain import REFUSED, Action, Op, Outcome, Refusal
 from reaction_svc.policy import Policy, policy_of
 from reaction_svc.ports import Tally
 from tests.simulation.reference import ShardReference, TargetReference
@@ -23,21 +24,21 @@ class Checker:
     def __init__(self, world: World, shards: int) -> None:
         self.world = world
         self.shards = [ShardReference() for _ in range(shards)]
-        self.targets: dict[Key, TargetReference] = {}
+        self.targets: dict[TargetKey, TargetReference] = {}
         self._codec = EventCodec()
 
-    def target(self, key: Key) -> TargetReference:
+    def target(self, key: TargetKey) -> TargetReference:
         """What is known of a target."""
         found = self.targets.get(key)
         if found is None:
             found = self.targets[key] = TargetReference(key)
         return found
 
-    def tail(self, key: Key) -> int:
+    def tail(self, key: TargetKey) -> int:
         """The last position of the shard of a target."""
         return len(self.shards[self.shard_of(key)].entries)
 
-    def shard_of(self, key: Key) -> int:
+    def shard_of(self, key: TargetKey) -> int:
         """The shard of a target."""
         return partition_of(*key, len(self.shards))
 
@@ -64,7 +65,7 @@ class Checker:
             was_refused = row is not None and row.version == REFUSED
             _require(was_refused or any(full), "there was room for another emoji all the time", op)
 
-    def showed(self, counts: Mapping[Key, Tally], answers: Mapping[Key, int]) -> None:
+    def showed(self, counts: Mapping[TargetKey, Tally], answers: Mapping[TargetKey, int]) -> None:
         """Counts went along with answers, of which these are the versions."""
         for key, tally in counts.items():
             known = self.target(key).counts_at.get(tally.version)

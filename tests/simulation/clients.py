@@ -8,7 +8,8 @@ from typing import Any
 
 from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
 from kit.ledger.errors import OpIdExpired, ShardNotServed
-from reaction_svc.domain import Action, Key, Op, Outcome
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.errors import OpConflict, TooManyEmoji
 from tests.simulation.checks import Checker
 from tests.simulation.network import Call, Network
@@ -78,7 +79,7 @@ class Clients:
         self.asks.append(ask)
         self._attempt(ask)
 
-    def _unnamed(self, key: Key, *, is_alone: bool) -> Op:
+    def _unnamed(self, key: TargetKey, *, is_alone: bool) -> Op:
         rng = self._world.rng
         if is_alone or rng.random() < 0.3:
             self._ids += 1
@@ -86,7 +87,7 @@ class Clients:
         action = rng.choice((Action.ADD, Action.REMOVE))
         return Op(*key, rng.choice(USERS), rng.choice(EMOJIS), action, "")
 
-    def _named(self, key: Key) -> Op:
+    def _named(self, key: TargetKey) -> Op:
         rng = self._world.rng
         action = rng.choice(_ACTIONS)
         emoji = "" if action in (Action.CLEAR, Action.ERASE) else rng.choice(EMOJIS)

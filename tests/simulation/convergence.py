@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from kit.errors import Problem
 from kit.ledger.entry import Arrival, Sequence
 from kit.target import partition_of
+from kit.tenant_keys import TargetKey
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import REFUSED, Done, Key, Refusal
+from reaction_svc.domain import REFUSED, Done, Refusal
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients
 from tests.simulation.store import VirtualStore
@@ -43,7 +44,7 @@ def _check_tables(checker: Checker, store: VirtualStore) -> None:
 
 def _check_log(checker: Checker, store: VirtualStore, shard: int) -> None:
     sequence, codec = Sequence(), EventCodec()
-    counts: dict[Key, tuple[int, dict[str, int]]] = {}
+    counts: dict[TargetKey, tuple[int, dict[str, int]]] = {}
     entries = checker.shards[shard].entries
     for name, payload in store.log[shard]:
         before = sequence.position

@@ -17,8 +17,9 @@ from kit.ledger.events import Event, Landed
 from kit.ledger.lanes import FeedLane, TailLane
 from kit.ledger.ports import Page
 from kit.ledger.shard import Shard
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
-from reaction_svc.domain import Key, Op, Refusal
+from reaction_svc.domain import Op, Refusal
 from reaction_svc.model import Decided, ReactionModel
 from reaction_svc.service import Reactions
 from reaction_svc.target import Draft
@@ -175,7 +176,7 @@ def an_erasure_of_what_comes_later() -> Patches:
     """Records that are written with the entry of an erasure, behind it, are deleted too."""
     erase: Any = MemoryTables._erase
 
-    def too_much(self: Any, key: Key, user: str, stamp: int) -> None:
+    def too_much(self: Any, key: TargetKey, user: str, stamp: int) -> None:
         erase(self, key, user, stamp + 1)
 
     return [(MemoryTables, "_erase", too_much)]

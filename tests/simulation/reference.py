@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kit.ledger.entry import Entry
-from reaction_svc.domain import REFUSED, Action, Key, Op, Outcome, Row, TargetChange
+from kit.tenant_keys import TargetKey
+from reaction_svc.domain import REFUSED, Action, Op, Outcome, Row, TargetChange
 from reaction_svc.policy import Policy, policy_of
 from tests.simulation.world import Violation
 
@@ -22,7 +23,7 @@ class Moment(NamedTuple):
 class TargetReference:
     """One target: everything that was ever true of it."""
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: TargetKey) -> None:
         self.key = key
         self.version = 0
         self.stamp = 0

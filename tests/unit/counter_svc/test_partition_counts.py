@@ -5,14 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counter_svc.domain import Key, PartitionCounts, Row, Totals, totals
+from counter_svc.domain import PartitionCounts, Row, Totals, totals
+from kit.tenant_keys import TargetKey
 
-A: Key = ("default", "messages/a")
-B: Key = ("default", "messages/b")
-C: Key = ("default", "messages/c")
+A: TargetKey = ("default", "messages/a")
+B: TargetKey = ("default", "messages/b")
+C: TargetKey = ("default", "messages/c")
 
 
-def row(version: int, key: Key = A, **counts: int) -> Row:
+def row(version: int, key: TargetKey = A, **counts: int) -> Row:
     return key, version, counts
 
 
@@ -21,7 +22,7 @@ def test_readers_see_the_largest_first_then_by_emoji_and_nothing_that_no_one_hol
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(1, 20)), min_size=1, max_size=60))
-def test_whatever_order_rows_come_in_and_however_often_the_newest_stays(rows: list[tuple[Key, int]]) -> None:
+def test_whatever_order_rows_come_in_and_however_often_the_newest_stays(rows: list[tuple[TargetKey, int]]) -> None:
     counts = PartitionCounts(100)
     for key, version in rows:
         counts.apply([row(version, key, like=version)])

@@ -7,23 +7,24 @@ from collections.abc import Collection, Mapping, Sequence
 import pytest
 from prometheus_client import REGISTRY
 
-from counter_svc.domain import Key, Totals
+from counter_svc.domain import Totals
 from counter_svc.publisher import Publisher
 from kit.errors import Unavailable
+from kit.tenant_keys import TargetKey
 
-KEYS: list[Key] = [("default", f"messages/{n}") for n in range(1_207)]
+KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(1_207)]
 
 
 class Board:
     """See `ports.SharedCounts`; breaks after `calls` more calls."""
 
     def __init__(self) -> None:
-        self.shown: dict[Key, Totals] = {}
-        self.corrected: set[Key] = set()
+        self.shown: dict[TargetKey, Totals] = {}
+        self.corrected: set[TargetKey] = set()
         self.calls = 1_000
-        self.on_put: list[tuple[Publisher, dict[Key, Totals]]] = []
+        self.on_put: list[tuple[Publisher, dict[TargetKey, Totals]]] = []
 
-    async def put(self, values: Mapping[Key, Totals], corrected: Collection[Key] = ()) -> None:
+    async def put(self, values: Mapping[TargetKey, Totals], corrected: Collection[TargetKey] = ()) -> None:
         self.calls -= 1
         if self.calls < 0:
             raise Unavailable("away")
@@ -35,10 +36,10 @@ class Board:
             publisher, more = self.on_put.pop()
             publisher.add(more.items())
 
-    async def restore(self, values: Mapping[Key, Totals]) -> None:
+    async def restore(self, values: Mapping[TargetKey, Totals]) -> None:
         raise AssertionError("nothing is restored here")
 
-    async def get(self, keys: Sequence[Key]) -> Mapping[Key, Totals]:
+    async def get(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Totals]:
         return {key: self.shown[key] for key in keys if key in self.shown}
 
 
@@ -46,11 +47,11 @@ class Memory:
     """What is in memory, and whether everything is to be compared with the records."""
 
     def __init__(self, board: Board, most: int = 100_000) -> None:
-        self.values: dict[Key, Totals] = {}
+        self.values: dict[TargetKey, Totals] = {}
         self.overflows = 0
         self.publisher = Publisher(board, 0.1, most, in_memory=lambda: self.values.items(), overflowed=self._overflowed)
 
-    def react(self, version: int, keys: Sequence[Key] = KEYS) -> dict[Key, Totals]:
+    def react(self, version: int, keys: Sequence[TargetKey] = KEYS) -> dict[TargetKey, Totals]:
         """One more person on each of these targets."""
         changed = dict.fromkeys(keys, Totals(version, (("👍", version),)))
         self.values |= changed

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from kit.ledger.entry import Entry
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import Action, Key, Op, Outcome
+from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.model import Decided, ReactionModel, Rules
 from reaction_svc.state import Found, Need
 
@@ -18,7 +19,7 @@ NOW = 1_700_000_000_000_000
 ONE, TWO = ("default", "messages/1"), ("default", "messages/2")
 
 
-def tap(user: str, emoji: str = "👍", op_id: str = "", key: Key = ONE, action: Action = Action.TOGGLE) -> Op:
+def tap(user: str, emoji: str = "👍", op_id: str = "", key: TargetKey = ONE, action: Action = Action.TOGGLE) -> Op:
     return Op(*key, user, emoji, action, op_id)
 
 
@@ -59,7 +60,7 @@ class Shard:
         self.applied = self.position
         self.model.release(self.applied)
 
-    def counts(self, key: Key = ONE) -> dict[str, int]:
+    def counts(self, key: TargetKey = ONE) -> dict[str, int]:
         """What callers are told."""
         return dict(self.model.view([tap("any", key=key)])[key].counts)
 

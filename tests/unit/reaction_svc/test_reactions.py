@@ -10,8 +10,9 @@ from kit.clock import ManualClock
 from kit.cursor import Cursors
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ledger.opids import is_timed
+from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
-from reaction_svc.domain import Action, Head, Key, Op, Outcome
+from reaction_svc.domain import Action, Head, Op, Outcome
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.ports import Applied, Own, RateLimit, Reactor, Tally
 from reaction_svc.service import Reactions
@@ -46,7 +47,7 @@ class NoReads:
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
         return ()
 
-    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Head]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Head]:
         return {("acme", "posts/7"): Head(9, 9, {"👍": 2})}
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:

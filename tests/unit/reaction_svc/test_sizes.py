@@ -10,8 +10,9 @@ import pytest
 from kit.ledger.batching import ENTRY_BYTES
 from kit.ledger.node import Executed
 from kit.ledger.opids import timed_at
+from kit.tenant_keys import TargetKey
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import Action, Head, Key, Op, Outcome
+from reaction_svc.domain import Action, Head, Op, Outcome
 from reaction_svc.emoji import forms
 from reaction_svc.ledger import ShardedReactions
 from reaction_svc.model import ReactionModel, Rules
@@ -90,7 +91,7 @@ async def test_a_call_that_fits_into_no_entry_is_executed_in_parts_and_answered_
 
     async def execute(shard: int, ops: Sequence[Op]) -> Executed:
         executed.append(len(ops))
-        view: dict[Key, None] = dict.fromkeys(op[:2] for op in ops)
+        view: dict[TargetKey, None] = dict.fromkeys(op[:2] for op in ops)
         return Executed([Outcome(True, int(op.op_id)) for op in ops], view)
 
     ops = [on_messages(largest(Action.CLEAR, number)) for number in range(500)]
