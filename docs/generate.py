@@ -22,7 +22,7 @@ from gateway.reference.openapi import openapi
 from gateway.tables import installed_contracts, read_tables
 from kit.errors import KIT_ERRORS, ErrorTable
 from plaudit.edge.v1 import options_pb2
-from stack.config import ROOMS
+from stack.config import SERVICES
 from stack.settingspage import page as settings
 
 DOCS = Path(__file__).resolve().parent
@@ -147,8 +147,8 @@ def error_tables() -> Iterator[ErrorTable]:
     """Those of kit and of every service."""
     yield KIT_ERRORS
     yield import_module("kit.ledger.errors").FORWARDING_ERRORS
-    for room in ROOMS:
-        yield import_module(f"{room}.errors").ERRORS
+    for service in SERVICES:
+        yield import_module(f"{service}.errors").ERRORS
 
 
 def metrics() -> str:

@@ -1,1 +1,1 @@
-"""What any room may use and could leave as a library of its own."""
+"""What any service may use and could leave as a library of its own."""

@@ -1,4 +1,4 @@
-"""The engines a process works with, opened once for all of its rooms."""
+"""The engines a process works with, opened once for all of its services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Log(EventLog, Appender, ConsumerOffsets, Protocol):
 
 @dataclass(frozen=True)
 class Engines:
-    """What the rooms of a process keep their data in. Without an engine, rooms use files of the folder `data`."""
+    """What the services of a process keep their data in. Without an engine, services use files of the folder `data`."""
 
     data: Path
     log: Log

@@ -14,7 +14,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Problem(Exception):
-    """A failure with an answer for the caller: the base of every room's error tree.
+    """A failure with an answer for the caller: the base of every service's error tree.
 
     `field` names the request field at fault, `retry_after` is in seconds, `reason` overrides the error table's, `about`
     goes into the metadata of ErrorInfo.

@@ -44,11 +44,11 @@ def owners(nodes: tuple[str, ...], count: int) -> tuple[str, ...]:
     """
     if not nodes:
         return ("",) * count
-    room = dict.fromkeys(nodes, -(-count // len(nodes)))
+    free = dict.fromkeys(nodes, -(-count // len(nodes)))
     found = []
     for partition in range(count):
-        owner = pick(partition_key(partition), tuple(node for node in nodes if room[node]))
-        room[owner] -= 1
+        owner = pick(partition_key(partition), tuple(node for node in nodes if free[node]))
+        free[owner] -= 1
         found.append(owner)
     return tuple(found)
 

@@ -117,11 +117,11 @@ async def serving(
     calls = CallServicer(guard)
     health = HealthServicer()
     names: list[str] = []
-    for room in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:
-        for service, handlers in _handlers_of(room).items():
+    for servicer in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:
+        for service, handlers in _handlers_of(servicer).items():
             names.append(service)
-            guard.know(service, room.errors)
-            calls.host(service, handlers, room.batches)
+            guard.know(service, servicer.errors)
+            calls.host(service, handlers, servicer.batches)
             _add(server, service, guard.wrapped(service, handlers))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     channelz = Hosted(channelz_async.ChannelzServicer(), channelz_pb2_grpc.add_ChannelzServicer_to_server)
@@ -137,8 +137,8 @@ async def serving(
     finally:
         await health.enter_graceful_shutdown()
         calls.drain()
-        for room in hosted:
-            room.drain()
+        for servicer in hosted:
+            servicer.drain()
         await _stop(server, limits.grace if patience is None else patience())
 
 
@@ -188,10 +188,10 @@ def _add(server: grpc.aio.Server, service: str, handlers: dict[str, Any]) -> Non
     server.add_registered_method_handlers(service, handlers)
 
 
-def _handlers_of(room: Hosted) -> dict[str, Mapping[str, Any]]:
+def _handlers_of(hosted: Hosted) -> dict[str, Mapping[str, Any]]:
     """The handlers of each service of a servicer, by name, learnt by standing in for the server while it is added."""
     registrar = _Registrar()
-    room.add(room.servicer, registrar)
+    hosted.add(hosted.servicer, registrar)
     return registrar.registered
 
 

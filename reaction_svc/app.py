@@ -1,4 +1,4 @@
-"""The room as a whole: what it is made of, what runs in it, what it hosts."""
+"""The service as a whole: what it is made of, what runs in it, what it hosts."""
 
 from __future__ import annotations
 

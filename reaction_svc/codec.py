@@ -1,4 +1,4 @@
-"""The only place of the room that reads or builds protobuf fields."""
+"""The only place of the service that reads or builds protobuf fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the room refuses, and what each refusal is called on the wire."""
+"""How the service refuses, and what each refusal is called on the wire."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def plaudit(version: Version = False) -> None:
 
 @app.command()
 def up(
-    rooms: Annotated[str, typer.Option(help="Comma-separated rooms to run here; all by default.")] = "",
+    services: Annotated[str, typer.Option(help="Comma-separated services to run here; all by default.")] = "",
+    rooms: Annotated[str, typer.Option(hidden=True)] = "",
     workers: Annotated[
         int | None, typer.Option(help="Processes; those after the first carry gateways.", min=1, max=64)
     ] = None,
@@ -49,16 +50,18 @@ def up(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Start Plaudit: every room in one process, or chosen ones."""
+    """Start Plaudit: every service in one process, or chosen ones."""
     from stack.config import BadSettings
     from stack.supervise import CannotStart
     from stack.up import run
 
+    if rooms:
+        raise fail("option --rooms is called --services now")
     if config is not None:
         os.environ["PLAUDIT_CONFIG"] = str(config)  # for further processes
     try:
         settings = settings_of(config).with_options(
-            rooms=rooms, workers=workers, http=http, grpc=grpc, registry=registry, data=data, demo=demo
+            services=services, workers=workers, http=http, grpc=grpc, registry=registry, data=data, demo=demo
         )
         run(settings, announce=(lambda facts: show(facts, True, str)) if json_ else None)
     except (CannotStart, BadSettings) as error:

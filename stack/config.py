@@ -27,6 +27,7 @@ from kit.serverlimits import ServerSettings
 from kit.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
+from stack.renamed import RENAMED
 from stack.settings import PREFIX as PREFIX
 from stack.settings import settings_of_class
 
@@ -34,7 +35,7 @@ from stack.settings import settings_of_class
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
 # The scheme of the URL that each of these settings takes.
 ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
-ROOMS = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
+SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
 
 
 class BadSettings(Exception):
@@ -42,12 +43,12 @@ class BadSettings(Exception):
 
 
 class Settings(BaseModel):
-    """All settings. A variable is `PLAUDIT_<NAME>`, within a room `PLAUDIT_<ROOM>__<NAME>`."""
+    """All settings. A variable is `PLAUDIT_<NAME>`, within a group `PLAUDIT_<GROUP>__<NAME>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rooms: tuple[str, ...] = Field(ROOMS, description="The rooms this process runs.")
-    name: str = Field("", description="What this process is called in lists of processes; empty: by its rooms.")
+    services: tuple[str, ...] = Field(SERVICES, description="The services this process runs.")
+    name: str = Field("", description="What this process is called in lists of processes; empty: by its services.")
     workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
@@ -87,14 +88,14 @@ class Settings(BaseModel):
     session: Session = Field(default_factory=Session)
     gateway: Gateway = Field(default_factory=Gateway)
 
-    @field_validator("rooms", mode="before")
+    @field_validator("services", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        rooms = [room.strip() for room in value.split(",") if room.strip()] if isinstance(value, str) else list(value)
-        unknown = [room for room in rooms if room not in ROOMS]
+        names = [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else list(value)
+        unknown = [name for name in names if name not in SERVICES]
         if unknown:
-            raise ValueError(f"no room is called {unknown[0]!r}; there are {', '.join(ROOMS)}")
-        return tuple(room for room in ROOMS if room in rooms) or ROOMS
+            raise ValueError(f"no service is called {unknown[0]!r}; there are {', '.join(SERVICES)}")
+        return tuple(service for service in SERVICES if service in names) or SERVICES
 
     @field_validator("http", "grpc", "status", "advertise", "envoy")
     @classmethod
@@ -121,7 +122,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _engines_fit(self) -> Settings:
-        if "reaction_svc" in self.rooms and self.events and not self.records:
+        if "reaction_svc" in self.services and self.events and not self.records:
             raise ValueError(
                 "PLAUDIT_EVENTS names Kafka, but a ledger in a file is its own event log: set PLAUDIT_RECORDS, too"
             )
@@ -185,12 +186,12 @@ def path_of(variable: str) -> tuple[str, ...]:
 
 
 def _place(values: dict[str, Any], name: str, text: str) -> None:
-    *rooms, key = path_of(name)
+    *groups, key = path_of(name)
     inner = values
-    for room in rooms:
-        inner = inner.setdefault(room, {})
+    for group in groups:
+        inner = inner.setdefault(group, {})
         if not isinstance(inner, dict):
-            raise BadSettings(f"{name}: {room} is a value, not a group of settings")
+            raise BadSettings(f"{name}: {group} is a value, not a group of settings")
     inner[key] = text
 
 
@@ -201,8 +202,14 @@ def _checked(values: dict[str, Any]) -> Settings:
         first = error.errors(include_url=False)[0]
         where = "__".join(str(part) for part in first["loc"]).upper()
         unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        why = f"there is no such setting{_near(where)}" if unknown else first["msg"].removeprefix("Value error, ")
+        why = _unknown(where) if unknown else first["msg"].removeprefix("Value error, ")
         raise BadSettings(f"setting {PREFIX}{where}: {why}" if where else f"settings: {why}") from None
+
+
+def _unknown(name: str) -> str:
+    if name in RENAMED:
+        return f"it is called {PREFIX}{RENAMED[name]} now"
+    return f"there is no such setting{_near(name)}"
 
 
 def _near(name: str) -> str:

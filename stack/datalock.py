@@ -33,7 +33,7 @@ def data_folder_locked(settings: Settings) -> Iterator[None]:
 
 
 def _locked_services(settings: Settings) -> Sequence[str]:
-    return () if settings.is_shared else tuple(room for room in settings.rooms if room in _EXCLUSIVE)
+    return () if settings.is_shared else tuple(service for service in settings.services if service in _EXCLUSIVE)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ async def open_cassandra_of(stack: AsyncExitStack, settings: Settings) -> Cassan
 async def open_engines(
     stack: AsyncExitStack, settings: Settings, cassandra: Cassandra | None, redis: Redis | None
 ) -> Engines:
-    """What rooms keep their data in, for as long as the stack; raises CannotUse, and NewerData for files."""
+    """What services keep their data in, for as long as the stack; raises CannotUse, and NewerData for files."""
     return Engines(settings.data, await _log(stack, settings), cassandra, redis)
 
 

@@ -90,8 +90,8 @@ async def running(settings: Settings, options: Options, say: Callable[[str], Non
         )
         processes: dict[str, Supervised] = {}
 
-        async def start(*rooms: str, **more: str) -> None:
-            chosen = [node for node in nodes if node.room in rooms]
+        async def start(*services: str, **more: str) -> None:
+            chosen = [node for node in nodes if node.service in services]
             programs = [program(settings, node, {**common, **more}) for node in chosen]
             for one in await stack.enter_async_context(supervised(programs, say)):
                 processes[one.program.name] = one

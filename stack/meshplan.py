@@ -12,7 +12,7 @@ from typing import Any
 
 from kit.tls import Tls, check, open_tls
 from stack import certs
-from stack.config import ROOMS, Settings
+from stack.config import SERVICES, Settings
 from stack.envoy.contracts import read_methods
 from stack.envoy.model import Certificate, Model
 from stack.stopping import MARGIN_SECONDS
@@ -41,7 +41,7 @@ class Node:
     """One process of `plaudit up`."""
 
     name: str
-    room: str
+    service: str
     grpc: str
     http: str
 
@@ -62,16 +62,16 @@ def certificates(settings: Settings, options: Options) -> tuple[Certificate, Tls
 def plan(settings: Settings, options: Options, ports: Iterator[int]) -> list[Node]:
     """Two of every kind; but files in one folder are for one process of each service alone."""
     nodes = []
-    for room in ROOMS:
-        for number in range(1, (options.nodes if settings.is_shared or room == "gateway" else 1) + 1):
-            http = f"127.0.0.1:{next(ports)}" if room == "gateway" else ""
-            nodes.append(Node(f"{room}-{number}", room, f"127.0.0.1:{next(ports)}", http))
+    for service in SERVICES:
+        for number in range(1, (options.nodes if settings.is_shared or service == "gateway" else 1) + 1):
+            http = f"127.0.0.1:{next(ports)}" if service == "gateway" else ""
+            nodes.append(Node(f"{service}-{number}", service, f"127.0.0.1:{next(ports)}", http))
     return nodes
 
 
 def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[str, str]:
     """What all processes of `plaudit up` are told."""
-    registries = [node.grpc for node in nodes if node.room == "session_registry"]
+    registries = [node.grpc for node in nodes if node.service == "session_registry"]
     found = {
         "REGISTRY": ",".join(registries),
         "RECORDS": settings.records,
@@ -94,7 +94,7 @@ def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> P
     """How a node is run."""
     own = {
         "PLAUDIT_NAME": node.name.replace("-", " "),
-        "PLAUDIT_ROOMS": node.room,
+        "PLAUDIT_SERVICES": node.service,
         "PLAUDIT_GRPC": node.grpc,
         "PLAUDIT_HTTP": node.http or settings.http,
         "PLAUDIT_DATA": str(_folder(settings, node).absolute()),
@@ -132,12 +132,12 @@ def model_of(
     """The Envoy in front of these nodes."""
     services: dict[str, tuple[str, ...]] = {}
     for service in {method.service for method in read_methods()}:
-        # The room of `plaudit.reaction.v1.ReactionService` is `reaction_svc`.
-        own = tuple(node.grpc for node in nodes if node.room.split("_")[0] == service.split(".")[1])
+        # The package that implements `plaudit.reaction.v1.ReactionService` is `reaction_svc`.
+        own = tuple(node.grpc for node in nodes if node.service.split("_")[0] == service.split(".")[1])
         if own and service.split(".")[1] != "gateway":
             services[service] = own
     return Model(
-        gateways=tuple(node.http for node in nodes if node.room == "gateway"),
+        gateways=tuple(node.http for node in nodes if node.service == "gateway"),
         services=services,
         keys=keys,
         has_other_issuers=has_other_issuers,

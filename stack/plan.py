@@ -232,9 +232,9 @@ def _redis(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
     )
 
 
-def _pool(room: str, rate: float, per_core: float, i: Inputs) -> Line:
+def _pool(service: str, rate: float, per_core: float, i: Inputs) -> Line:
     amount = max(2, _up(rate / per_core / _usable(i)))
-    return Line("processes", room, amount, "processes", f"{_n(rate)} ÷ {_n(per_core)} ÷ {_n(_usable(i))}")
+    return Line("processes", service, amount, "processes", f"{_n(rate)} ÷ {_n(per_core)} ÷ {_n(_usable(i))}")
 
 
 def _usable(i: Inputs) -> float:

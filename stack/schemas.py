@@ -1,4 +1,4 @@
-"""What the rooms need of the engines: tables, and topics with their partitions."""
+"""What the services need of the engines: tables, and topics with their partitions."""
 
 from __future__ import annotations
 

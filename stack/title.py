@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import setproctitle
 
-from stack.config import ROOMS, Settings
+from stack.config import SERVICES, Settings
 
 
 def title_of(settings: Settings) -> str:
     """`plaudit: gateway 2`, `plaudit: reaction_svc, counter_svc`, `plaudit: all`."""
-    rooms = "all" if settings.rooms == ROOMS else ", ".join(settings.rooms)
-    return f"plaudit: {settings.name or rooms}"
+    services = "all" if settings.services == SERVICES else ", ".join(settings.services)
+    return f"plaudit: {settings.name or services}"
 
 
 def be_called(title: str) -> None:

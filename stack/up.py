@@ -1,4 +1,4 @@
-"""Starts the rooms of one process, keeps them until a signal, and ends them in the order that loses nothing."""
+"""Starts the services of one process, keeps them until a signal, and ends them in the order that loses nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from kit.tokens import NodeTokens, Verifier
 from kit.tracing import TracingMissing, tracing
 from stack import sdnotify
 from stack.addresses import is_loopback
-from stack.config import ROOMS, Settings
+from stack.config import SERVICES, Settings
 from stack.datalock import FolderInUse, data_folder_locked
 from stack.engines import expected_partitions, open_cassandra_of, open_engines, open_redis_of
 from stack.logs import configure
@@ -122,9 +122,9 @@ def _why(error: Exception, settings: Settings) -> str:
 
 @asynccontextmanager
 async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[str, Any]]:
-    """All rooms of this process for the block, and its workers; yields what a user needs to know to reach them."""
-    if "session_registry" not in settings.rooms and not settings.registry:
-        raise CannotStart("without the room session_registry, --registry must say where it is")
+    """All services of this process for the block, and its workers; yields what a user needs to know to reach them."""
+    if "session_registry" not in settings.services and not settings.registry:
+        raise CannotStart("without the service session_registry, --registry must say where it is")
     if settings.demo and not is_loopback(settings.http):
         raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
     node_id = new_id()
@@ -140,7 +140,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         registration = Registration(node_id)
         hosted = await _open_services(stack, settings, mesh, stop)
         edge = None
-        if "gateway" in settings.rooms:
+        if "gateway" in settings.services:
             edge = await stack.enter_async_context(
                 _gateway(settings, mesh, keys, verifier, registration, serves.is_set, stop)
             )
@@ -173,7 +173,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         try:
             yield _facts(settings, server, keys, node_id)
         finally:
-            # Not ready, then the clients, then the rest: each room ends after those who call it.
+            # Not ready, then the clients, then the rest: each service ends after those who call it.
             serves.clear()
             await server.not_ready()
             async with asyncio.TaskGroup() as ending:
@@ -184,28 +184,28 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
 
 async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, stop: StopDeadline) -> list[Hosted]:
     hosted: list[Hosted] = []
-    stores = set(settings.rooms) - {"gateway", "fanout_svc"}
+    stores = set(settings.services) - {"gateway", "fanout_svc"}
     redis = await open_redis_of(stack, settings) if stores else None
     cassandra = await open_cassandra_of(stack, settings) if stores else None
-    if "session_registry" in settings.rooms:
+    if "session_registry" in settings.services:
         hosted += await stack.enter_async_context(
             session_registry.app.opened(
                 settings.session, cassandra=cassandra, redis=redis, address=lambda: mesh.own_address
             )
         )
-    if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.rooms):
-        if "gateway" in settings.rooms:
+    if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.services):
+        if "gateway" in settings.services:
             mesh.sharded = sharded(await expected_partitions(settings))
         return hosted
     engines = await open_engines(stack, settings, cassandra, redis)
     mesh.sharded = sharded(engines.log.partitions)
-    if "reaction_svc" in settings.rooms:
+    if "reaction_svc" in settings.services:
         hosted += await stack.enter_async_context(
             reaction_svc.app.opened(settings.reaction, mesh, engines, patience=partial(stop.left, Stage.LEDGER))
         )
-    if "counter_svc" in settings.rooms:
+    if "counter_svc" in settings.services:
         hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
-    if "fanout_svc" in settings.rooms:
+    if "fanout_svc" in settings.services:
         hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
     return hosted
 
@@ -257,7 +257,7 @@ async def _find_each_other(
 
 
 def _is_alone(settings: Settings) -> bool:
-    return settings.rooms == ROOMS and settings.workers == 1 and not settings.registry
+    return settings.services == SERVICES and settings.workers == 1 and not settings.registry
 
 
 async def _within(answer: Any, otherwise: str) -> None:
@@ -269,8 +269,8 @@ async def _within(answer: Any, otherwise: str) -> None:
 
 
 def _facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict[str, Any]:
-    facts: dict[str, Any] = {"node": node_id, "grpc": server.address, "rooms": list(settings.rooms)}
-    if "gateway" in settings.rooms:
+    facts: dict[str, Any] = {"node": node_id, "grpc": server.address, "services": list(settings.services)}
+    if "gateway" in settings.services:
         facts |= {
             "page": f"http://{settings.http}/",
             "socket": f"ws://{settings.http}/ws/connect",
@@ -282,7 +282,7 @@ def _facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict
 def _addresses(settings: Settings, facts: dict[str, Any]) -> dict[str, str]:
     """Where this process listens."""
     found = {"grpc": facts["grpc"]}
-    if "gateway" in settings.rooms:
+    if "gateway" in settings.services:
         found["http"] = settings.http
     if settings.status:
         found["status"] = settings.status

@@ -20,7 +20,7 @@ def worker_programs(settings: Settings, registry: str, stop: StopDeadline) -> Se
     A worker has less time to stop than the first process, whose services answer its clients until it has ended.
     """
     environment = {
-        "PLAUDIT_ROOMS": "gateway",
+        "PLAUDIT_SERVICES": "gateway",
         "PLAUDIT_WORKERS": "1",
         "PLAUDIT_HTTP": settings.http,
         "PLAUDIT_GRPC": f"{settings.grpc.rpartition(':')[0]}:0",

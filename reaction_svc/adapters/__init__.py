@@ -1,1 +1,1 @@
-"""The room's ports on real engines."""
+"""The service's ports on real engines."""

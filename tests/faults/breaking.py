@@ -33,9 +33,9 @@ async def gateway_killed(run: Run) -> None:
 async def crash(run: Run, node: Node, point: str) -> None:
     """Has a node die at a point under load, and starts it again as it was."""
     await asyncio.to_thread(node.kill)
-    node.spoil = f"crash:{point}:{_CRASH_AT[POINTS[point].room]}"
+    node.spoil = f"crash:{point}:{_CRASH_AT[POINTS[point].service]}"
     await asyncio.to_thread(node.start)
-    if POINTS[point].room == "session_registry":  # only one that leads comes by
+    if POINTS[point].service == "session_registry":  # only one that leads comes by
         for other in run.cluster.of("session_registry"):
             if other is not node:
                 await asyncio.to_thread(other.kill)
@@ -53,12 +53,12 @@ async def crash(run: Run, node: Node, point: str) -> None:
     await asyncio.to_thread(node.start)
 
 
-def crashes(room: str, points: Sequence[str] = ()) -> Fault:
-    """F2: one node of a room dies at each of its steps, one after the other."""
+def crashes(service: str, points: Sequence[str] = ()) -> Fault:
+    """F2: one node of a service dies at each of its steps, one after the other."""
 
     async def fault(run: Run) -> None:
-        node = run.cluster.of(room)[0]
-        for point in points or run.cluster.points(room):
+        node = run.cluster.of(service)[0]
+        for point in points or run.cluster.points(service):
             await crash(run, node, point)
         run.notes.append(f"{len(node.exits)} deaths")
 
@@ -85,11 +85,11 @@ async def stopped(run: Run, nodes: Sequence[Node]) -> None:
         await asyncio.to_thread(node.start)
 
 
-def stopping(room: str) -> Fault:
-    """F15 for the nodes of a room."""
+def stopping(service: str) -> Fault:
+    """F15 for the nodes of a service."""
 
     async def fault(run: Run) -> None:
-        await stopped(run, run.cluster.of(room)[:1])
+        await stopped(run, run.cluster.of(service)[:1])
 
     return fault
 

@@ -16,7 +16,7 @@ from tests.faults.nodes import Node
 if TYPE_CHECKING:
     from tests.faults.backends import Backends
 
-Layout = Sequence[tuple[str, str]]  # names and rooms, the registry first
+Layout = Sequence[tuple[str, str]]  # names and services, the registry first
 
 SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
 SMALL: Layout = (("services", SERVICES), ("gateway-1", "gateway"), ("gateway-2", "gateway"))
@@ -37,10 +37,10 @@ FILES: Layout = (
     ("gateway-1", "gateway"),
     ("gateway-2", "gateway"),
 )
-"""Every room a process, on files."""
+"""Every service a process, on files."""
 ENGINES: Layout = tuple(
-    (f"{name}-{number}", room)
-    for name, room in (
+    (f"{name}-{number}", service)
+    for name, service in (
         ("registry", "session_registry"),
         ("reaction", "reaction_svc"),
         ("counter", "counter_svc"),
@@ -49,7 +49,7 @@ ENGINES: Layout = tuple(
     )
     for number in (1, 2)
 )
-"""Two of every room, on engines."""
+"""Two of every service, on engines."""
 
 # Limits that a load of few people meets too soon, and leases short enough for a test to see their end.
 _SETTINGS = {
@@ -70,21 +70,21 @@ class Cluster:
         own = {"DATA": str(folder / "data"), "LOG": "info", "GRACE_SECONDS": "5", **_SETTINGS, **settings}
         if backends is not None:
             own |= backends.settings
-        self.nodes = {name: Node(name, rooms, folder, own) for name, rooms in layout}
+        self.nodes = {name: Node(name, services, folder, own) for name, services in layout}
         for node in self.nodes.values():
             node.settings["REGISTRY"] = ",".join(one.grpc for one in self.registries)
             if backends is not None:
                 node.settings["DATA"] = str(folder / "data" / node.name)
         self._minter: Minter | None = None
 
-    def of(self, room: str) -> list[Node]:
-        """The nodes that carry a room."""
-        return [node for node in self.nodes.values() if room in node.rooms.split(",")]
+    def of(self, service: str) -> list[Node]:
+        """The nodes that carry a service."""
+        return [node for node in self.nodes.values() if service in node.services.split(",")]
 
-    def points(self, room: str) -> list[str]:
-        """The moments at which a node of the room may die."""
+    def points(self, service: str) -> list[str]:
+        """The moments at which a node of the service may die."""
         engine = "files" if self.backends is None else "engines"
-        return [name for name, point in POINTS.items() if point.room == room and engine in point.on]
+        return [name for name, point in POINTS.items() if point.service == service and engine in point.on]
 
     @property
     def registries(self) -> list[Node]:

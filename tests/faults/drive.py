@@ -179,7 +179,7 @@ def _people(cluster: Cluster, plan: Plan, recorder: Recorder) -> tuple[list[Phon
 
 def _grpc_nodes(cluster: Cluster) -> list[str]:
     return [
-        node.name for node in cluster.nodes.values() if {"reaction_svc", "counter_svc"} & set(node.rooms.split(","))
+        node.name for node in cluster.nodes.values() if {"reaction_svc", "counter_svc"} & set(node.services.split(","))
     ]
 
 

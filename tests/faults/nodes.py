@@ -20,11 +20,11 @@ STOP_SECONDS = 20.0
 
 
 class Node:
-    """A `plaudit up` with some rooms. `spoil` names what is to be broken in it: see `tests.faults.buggy`."""
+    """A `plaudit up` with some services. `spoil` names what is to be broken in it: see `tests.faults.buggy`."""
 
-    def __init__(self, name: str, rooms: str, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, name: str, services: str, folder: Path, settings: Mapping[str, str]) -> None:
         self.name = name
-        self.rooms = rooms
+        self.services = services
         self.spoil = ""
         self.grpc = f"127.0.0.1:{free_port()}"
         self.http = f"127.0.0.1:{free_port()}"
@@ -57,7 +57,7 @@ class Node:
 
     def launch(self) -> None:
         """Starts it and returns at once."""
-        own = {"ROOMS": self.rooms, "GRPC": self.grpc, "HTTP": self.http, **self.settings}
+        own = {"SERVICES": self.services, "GRPC": self.grpc, "HTTP": self.http, **self.settings}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PLAUDIT_")}
         path = os.pathsep.join(str(ROOT / each) for each in ("", "gen", "client"))
         module = ["tests.faults.buggy", self.spoil] if self.spoil else ["stack.cli"]

@@ -130,7 +130,7 @@ FAULTS = (
     ),
     _on_engines("F11", "everything sent again, shuffled", breaking.sent_again, repeated=1.0, spread=6.0, rate=210),
     _on_engines("F12", "some clients stop reading", stalling.stop_reading, rate=80, least=60, direct=False),
-    *(_on_engines("F15", f"SIGTERM of {what}", breaking.stopping(room)) for what, room in _STOPPED),
+    *(_on_engines("F15", f"SIGTERM of {what}", breaking.stopping(service)) for what, service in _STOPPED),
     _on_engines("F17", "two gateways claim a session", breaking.claimed_twice),
 )
 # Engines that have just started are slow at what they never did: a run at a slow pace, from which nothing follows.
@@ -141,9 +141,9 @@ WARM_UP_ON_THREE = replace(
 ON_FILES = (
     Trial("files:F1", "gateway killed", breaking.gateway_killed),
     *(
-        Trial("files:F2", f"{what} dies at every step", breaking.crashes(room))
-        for what, room in _STOPPED
-        if room != "gateway"
+        Trial("files:F2", f"{what} dies at every step", breaking.crashes(service))
+        for what, service in _STOPPED
+        if service != "gateway"
     ),
     Trial(
         "files:F11",
@@ -151,7 +151,7 @@ ON_FILES = (
         breaking.sent_again,
         plan={"repeated": 1.0, "spread": 6.0, "rate": 210},
     ),
-    *(Trial("files:F15", f"SIGTERM of {what}", breaking.stopping(room)) for what, room in _STOPPED),
+    *(Trial("files:F15", f"SIGTERM of {what}", breaking.stopping(service)) for what, service in _STOPPED),
     Trial("files:F17", "two gateways claim a session", breaking.claimed_twice),
 )
 

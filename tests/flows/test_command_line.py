@@ -194,7 +194,7 @@ def test_hosts_and_origins_are_given_as_variables(tmp_path: Path) -> None:
 
 
 def test_a_gateway_alone_must_know_the_registry(tmp_path: Path) -> None:
-    assert "--registry" in last_line(Stack(tmp_path / "data").run("up", "--rooms", "gateway"))
+    assert "--registry" in last_line(Stack(tmp_path / "data").run("up", "--services", "gateway"))
 
 
 def test_it_stops_cleanly_when_told_to(stack: Stack) -> None:

@@ -116,7 +116,7 @@ class GatewayNode:
 
 @dataclass
 class City:
-    """All rooms, each behind its own server; servers can be stopped and started."""
+    """All services, each behind its own server; servers can be stopped and started."""
 
     folder: Path
     log: SqliteLog
@@ -139,11 +139,11 @@ class City:
 
     @asynccontextmanager
     async def served(
-        self, service: str, room: Callable[[Mesh], Any], *extra: Hosted, listen: str = "127.0.0.1:0"
+        self, service: str, opened: Callable[[Mesh], Any], *extra: Hosted, listen: str = "127.0.0.1:0"
     ) -> AsyncIterator[str]:
         async with AsyncExitStack() as stack:
             mesh = await self.mesh(stack)
-            hosted = await stack.enter_async_context(room(mesh))
+            hosted = await stack.enter_async_context(opened(mesh))
             server = await stack.enter_async_context(
                 serving([*hosted, *extra], verifier=self.keys.verifier(), listen=listen, limits=LIMITS)
             )
@@ -457,8 +457,8 @@ async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
 
 async def test_where_the_log_was_trimmed_beyond_us_everyone_is_told_the_current_state(city: City) -> None:
     deaf = DeafLog(city.log)
-    room = city.served(FANOUT, lambda mesh: fanout_svc.app.opened(Config(), mesh, Engines(city.folder, deaf)))
-    async with city.registry(), city.counter(), room:
+    fanout = city.served(FANOUT, lambda mesh: fanout_svc.app.opened(Config(), mesh, Engines(city.folder, deaf)))
+    async with city.registry(), city.counter(), fanout:
         node = await city.node("n1")
         node.want(HOT, QUIET)
         await node.update(HOT, 0)

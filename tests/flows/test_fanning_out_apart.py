@@ -73,8 +73,8 @@ class Apart:
         mesh = await self.city.mesh(stack)
         mesh.shares_work = True
         told: Any = log
-        room = fanout_svc.app.opened(HASTY, mesh, Engines(self.city.folder, told))
-        hosted = await stack.enter_async_context(room)
+        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.city.folder, told))
+        hosted = await stack.enter_async_context(opened)
         server = await stack.enter_async_context(serving(hosted, verifier=self.city.keys.verifier(), limits=LIMITS))
         mesh.own_address = server.address
         self.city.places[FANOUT] = tuple(sorted([*self.city.places.get(FANOUT, ()), server.address]))

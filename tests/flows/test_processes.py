@@ -1,4 +1,4 @@
-"""The same house in several processes: rooms apart, gateways side by side on one port or on their own."""
+"""The same system in several processes: services apart, gateways side by side on one port or on their own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
 def fixture_apart(tmp_path: Path) -> Iterator[tuple[Stack, Stack]]:
     """Two gateways, each a process, before one process with all services."""
     data = tmp_path / "data"
-    with Stack(data, ROOMS=SERVICES) as services:
-        registry = {"ROOMS": "gateway", "REGISTRY": services.grpc_address}
+    with Stack(data, SERVICES=SERVICES) as services:
+        registry = {"SERVICES": "gateway", "REGISTRY": services.grpc_address}
         with Stack(data, **registry) as one, Stack(data, **registry) as other:
             yield one, other
 

@@ -28,10 +28,13 @@ LEASE = 3.0
 def fixture_gateways(tmp_path: Path) -> Iterator[tuple[Stack, Stack, Stack]]:
     """Three gateways before one process with all services; leases are short, so that nobody waits for long."""
     data = tmp_path / "data"
-    with Stack(data, ROOMS=SERVICES, SESSION__LEASE_SECONDS=str(LEASE)) as services, contextlib.ExitStack() as opened:
+    with (
+        Stack(data, SERVICES=SERVICES, SESSION__LEASE_SECONDS=str(LEASE)) as services,
+        contextlib.ExitStack() as opened,
+    ):
         # A busy machine is slow, not wrong: time enough to fetch a session, and to drain.
         settings = {"GATEWAY__RECONNECT_SPREAD": "1", "GATEWAY__RESUME__TAKE_OVER": "16", "GRACE_SECONDS": "15"}
-        settings |= {"ROOMS": "gateway", "REGISTRY": services.grpc_address, "LOG": "info"}
+        settings |= {"SERVICES": "gateway", "REGISTRY": services.grpc_address, "LOG": "info"}
         one, two, three = (opened.enter_context(Stack(data, **settings)) for _ in range(3))
         yield one, two, three
 

@@ -29,7 +29,7 @@ def get(port: int, path: str) -> tuple[int, bytes]:
 
 def test_a_process_of_services_says_how_it_is(tmp_path: Path) -> None:
     port = free_port()
-    with Stack(tmp_path / "data", ROOMS="session_registry,reaction_svc", STATUS=f"127.0.0.1:{port}"):
+    with Stack(tmp_path / "data", SERVICES="session_registry,reaction_svc", STATUS=f"127.0.0.1:{port}"):
         assert get(port, "/healthz") == (200, json.dumps({"status": "ok"}).encode())
         assert get(port, "/readyz")[0] == 200
         status, metrics = get(port, "/metrics")

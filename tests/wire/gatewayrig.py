@@ -248,8 +248,8 @@ async def running(
         gateway = await stack.enter_async_context(
             opened(config, mesh, verifier, notes, node_id="node-1", contracts=contracts, **options)
         )
-        room = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
-        server = await stack.enter_async_context(serving([room, *gateway.hosted, *more], verifier=verifier))
+        hosted = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+        server = await stack.enter_async_context(serving([hosted, *gateway.hosted, *more], verifier=verifier))
         nodes.address = server.address
         yield Rig(gateway, server, mesh, keys, reactions, notes)
 

@@ -50,8 +50,8 @@ async def fixture_kitchen(tmp_path: Path) -> AsyncIterator[tuple[Rig, Any, Any]]
             cooked = f"{' and '.join(request.dishes)} for {caller().user} at {request.table}"
             return pb.CookResponse(cooked=cooked, portions=request.guests * len(request.dishes))
 
-    room = Hosted(Kitchen(), stubs.add_KitchenServiceServicer_to_server)
-    async with running(tmp_path, more=[room], contracts=[installed_contracts(), contract]) as rig:
+    kitchen = Hosted(Kitchen(), stubs.add_KitchenServiceServicer_to_server)
+    async with running(tmp_path, more=[kitchen], contracts=[installed_contracts(), contract]) as rig:
         yield rig, pb, stubs
 
 

@@ -279,7 +279,7 @@ async def test_one_call_that_waits_does_not_hold_up_the_others_of_its_batch(keys
         assert await waiting
 
 
-async def test_rooms_are_told_once_when_the_server_begins_to_stop(keys: Keys) -> None:
+async def test_services_drain_once_when_the_server_begins_to_stop(keys: Keys) -> None:
     async with echoing(keys) as (_, servicer):
         assert servicer.drained == 0
     assert servicer.drained == 1

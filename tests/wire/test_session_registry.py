@@ -142,12 +142,14 @@ class Always(ElectedRegistry):
 
 async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> None:
     clock = ManualClock()
-    room = Listening(Config(lease_seconds=0.6, sweep_seconds=0.01), clock)
+    registry = Listening(Config(lease_seconds=0.6, sweep_seconds=0.01), clock)
     hosted = Hosted(
-        SessionRegistryServicer(Always(room)), pb_grpc.add_SessionRegistryServiceServicer_to_server, drain=room.stop
+        SessionRegistryServicer(Always(registry)),
+        pb_grpc.add_SessionRegistryServiceServicer_to_server,
+        drain=registry.stop,
     )
     async with (
-        background(room.sweep()),
+        background(registry.sweep()),
         serving([hosted], verifier=keys.verifier()) as server,
         mesh(keys) as reach,
         watching(reach, server.address) as watcher,
@@ -157,8 +159,8 @@ async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> N
         responses, epoch = watcher.responses, node.registration.epoch
         for _ in range(3):
             clock.advance(0.59)
-            heard = room.heard
-            await until(lambda heard=heard: room.heard > heard)  # type: ignore[misc]
+            heard = registry.heard
+            await until(lambda heard=heard: registry.heard > heard)  # type: ignore[misc]
         assert (watcher.responses, node.registration.epoch) == (responses, epoch)
 
 

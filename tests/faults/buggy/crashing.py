@@ -16,7 +16,7 @@ _ON_THE_WIRE = 0.003
 class Point(NamedTuple):
     """A moment: before or after a method, or a little later, when what it returned is on its way."""
 
-    room: str
+    service: str
     when: Literal["before", "after", "later"]
     module: str
     owner: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prometheus_client import REGISTRY
 
-from stack.config import ROOMS
+from stack.config import SERVICES
 
 _SUFFIXES = {
     "counter": ("_total",),
@@ -38,7 +38,7 @@ class Known:
 def known() -> Known:
     """Imports every module that may define a metric and asks the registry."""
     importlib.import_module("stack.version")
-    for package in ("kit", *ROOMS):
+    for package in ("kit", *SERVICES):
         root = importlib.import_module(package)
         for module in pkgutil.walk_packages(root.__path__, f"{package}."):
             if not module.name.endswith(".generate"):  # a script

@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from kit.engineurl import parse
-from stack.config import PREFIX, ROOMS, Settings, load
+from stack.config import PREFIX, SERVICES, Settings, load
 from stack.stopping import FORCE_SECONDS
 from tests.unit.deploy.manifests import FOLDER, Manifest, container, environment, load_all, named, pods
 
-SERVICES = ("session-registry", "reaction-svc", "counter-svc", "fanout-svc")
-PROCESSES = (*SERVICES, "gateway")
+GRPC_SERVICES = ("session-registry", "reaction-svc", "counter-svc", "fanout-svc")
+PROCESSES = (*GRPC_SERVICES, "gateway")
 ON_PARTITIONS = ("counter-svc", "fanout-svc")
 PRE_STOP_SECONDS = 5
 
@@ -36,8 +36,8 @@ def settings_of(name: str, manifests: list[Manifest], monkeypatch: pytest.Monkey
 
 
 def test_each_room_has_pods_of_its_own(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
-    rooms = [settings_of(name, manifests, monkeypatch).rooms for name in PROCESSES]
-    assert sorted(rooms) == sorted((room,) for room in ROOMS)
+    services = [settings_of(name, manifests, monkeypatch).services for name in PROCESSES]
+    assert sorted(services) == sorted((service,) for service in SERVICES)
 
 
 @pytest.mark.parametrize("name", [*PROCESSES, "plaudit-migrate"])
@@ -116,7 +116,7 @@ def test_pods_and_what_points_at_them_agree(manifests: list[Manifest]) -> None:
         service = named(manifests, "Service")[name]["spec"]
         assert service["selector"].items() <= labels.items()
         assert {port["targetPort"] for port in service["ports"]} <= ports
-        if name in SERVICES:
+        if name in GRPC_SERVICES:
             assert service["clusterIP"] == "None", "gRPC keeps its connections: one address would pin one pod"
     for rule in named(manifests, "Ingress")["plaudit"]["spec"]["rules"]:
         for path in rule["http"]["paths"]:

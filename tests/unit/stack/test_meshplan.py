@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.config import ROOMS, Settings
+from stack.config import SERVICES, Settings
 from stack.meshplan import Options, free_ports, plan, program
 
 RECORDS, HOT, EVENTS = "cassandra://c1/x", "redis://r1/0", "kafka://k1/x"
@@ -29,6 +29,6 @@ def test_services_are_twice_there_where_nothing_they_share_is_in_a_file(
 ) -> None:
     settings = Settings.model_validate({"data": tmp_path, **urls})
     nodes = plan(settings, Options(), free_ports())
-    assert Counter(node.room for node in nodes) == {room: 2 if room == "gateway" else each for room in ROOMS}
+    assert Counter(node.service for node in nodes) == {name: 2 if name == "gateway" else each for name in SERVICES}
     folders = {program(settings, node, {}).environment["PLAUDIT_DATA"] for node in nodes}
     assert len(folders) == (len(nodes) if each == 2 else 1)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from stack.cli import app
 from stack.config import BadSettings, Settings, load
+from stack.renamed import RENAMED
 from stack.settings import settings_of_class
 from stack.settingslist import DEFAULT, FILE, VARIABLE, as_values
 from stack.settingspage import page
@@ -87,6 +88,20 @@ def test_an_unknown_name_is_answered_with_the_one_that_was_meant(
         load()
     assert f"did you mean {meant}?" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    monkeypatch.setenv(f"PLAUDIT_{old}", "1")
+    with pytest.raises(BadSettings, match=rf"^setting PLAUDIT_{old}: it is called PLAUDIT_{new} now$"):
+        load()
+    assert f"PLAUDIT_{new}" in {setting.variable for setting in settings_of_class(Settings)}
+
+
+def test_the_old_name_of_an_option_is_refused_with_the_new_one() -> None:
+    refused = RUN.invoke(app, ["up", "--rooms", "gateway"])
+    assert refused.exit_code == 1
+    assert refused.output == "plaudit: option --rooms is called --services now\n"
 
 
 def test_what_is_like_nothing_gets_no_advice(monkeypatch: pytest.MonkeyPatch) -> None:

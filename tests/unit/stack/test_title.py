@@ -13,9 +13,10 @@ from tests.running import ROOT
 def test_a_process_is_called_by_its_name_or_its_rooms() -> None:
     assert title_of(Settings.model_validate({})) == "plaudit: all"
     assert (
-        title_of(Settings.model_validate({"rooms": "reaction_svc,counter_svc"})) == "plaudit: reaction_svc, counter_svc"
+        title_of(Settings.model_validate({"services": "reaction_svc,counter_svc"}))
+        == "plaudit: reaction_svc, counter_svc"
     )
-    assert title_of(Settings.model_validate({"rooms": "gateway", "name": "gateway 2"})) == "plaudit: gateway 2"
+    assert title_of(Settings.model_validate({"services": "gateway", "name": "gateway 2"})) == "plaudit: gateway 2"
 
 
 def test_the_system_shows_it() -> None:
