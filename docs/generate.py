@@ -14,12 +14,12 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from prometheus_client import REGISTRY
 
-from gateway.httpstatus import HTTP_FAILURES, http_of
+from gateway.contracts.tables import installed_contracts, read_tables
+from gateway.http.status import HTTP_FAILURES, http_of
 from gateway.reference.asyncapi import FILE, told
 from gateway.reference.comments import Comments
 from gateway.reference.frames import FrameType, close_codes, frame_types
 from gateway.reference.openapi import openapi
-from gateway.tables import installed_contracts, read_tables
 from kit.errors import KIT_ERRORS, ErrorTable
 from plaudit.edge.v1 import options_pb2
 from stack.config import SERVICES

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from gateway.config import Config
-from gateway.devlogin import dev_login
+from gateway.contracts.sizes import fitted, largest_body
+from gateway.contracts.tables import read_tables
 from gateway.errors import ERRORS
-from gateway.listener import Listener
+from gateway.http.dev_login import dev_login
+from gateway.http.rest import Rest, application
+from gateway.listener.listener import Listener
+from gateway.listener.listening import listening
 from gateway.node import Node
-from gateway.port import listening
 from gateway.ports import Calls, Directory
 from gateway.reference.served import references
-from gateway.rest import Rest, application
 from gateway.servicer import NodeServicer
-from gateway.sizes import fitted, largest_body
-from gateway.tables import read_tables
 from kit.clock import Clock, SystemClock
 from kit.server import Hosted
 from kit.tasks import background, task_scope
@@ -59,7 +59,7 @@ async def opened(
 ) -> AsyncIterator[Gateway]:
     """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is taken.
 
-    `patience` says, once the block ends, how many seconds connections have to end: see `port.listening`.
+    `patience` says, once the block ends, how many seconds connections have to end: see `listener.listening.listening`.
 
     `secret` is the same on all nodes between which sessions may move; empty: they cannot. `contracts` are served
     instead of those installed; `minter` is needed for `config.dev_tokens` alone.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import uvloop
 
-from gateway.handshake import Accept, Handshake
 from gateway.limits import Rate, SocketLimits
-from gateway.port import listening
-from gateway.rfc6455 import BINARY, TEXT, encode_frame
-from gateway.socket import Socket
+from gateway.listener.listening import listening
+from gateway.websocket.handshake import Accept, Handshake
+from gateway.websocket.rfc6455 import BINARY, TEXT, encode_frame
+from gateway.websocket.socket import Socket
 
 # Above it the peer has to read before it may write again.
 _FULL = 1024 * 1024

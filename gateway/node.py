@@ -10,26 +10,27 @@ from typing import Any
 import structlog
 
 from gateway import metrics
-from gateway.admission import Admission, going_away
+from gateway.admission.admission import Admission, going_away
+from gateway.admission.token_renewal import Renewals
 from gateway.config import Config
-from gateway.connection import Connection
-from gateway.departures import Departed, Departures
-from gateway.draining import empty
-from gateway.durable import DurableTopics
-from gateway.frames import Frames, Resume
-from gateway.framesjson import JsonFrames
-from gateway.framesproto import ProtoFrames
-from gateway.handshake import Accept, Handshake, Refuse
-from gateway.hub import Hub
+from gateway.contracts.tables import Tables
+from gateway.fanout.durable_topics import DurableTopics
+from gateway.fanout.hub import Hub
+from gateway.fanout.pause_detector import Stall
+from gateway.frames.frame import Frames, Resume
+from gateway.frames.json_frames import JsonFrames
+from gateway.frames.proto_frames import ProtoFrames
+from gateway.http.head import Refuse
 from gateway.ports import Calls, Directory
-from gateway.renewal import Renewals
-from gateway.resumetoken import Claim, ResumeTokens
-from gateway.resumption import Resumption
-from gateway.session import Goaway
-from gateway.stall import Stall
-from gateway.tables import Tables
-from gateway.trail import Pool, Trail
-from gateway.wheel import Wheel
+from gateway.sessions.connection import Connection
+from gateway.sessions.detached_sessions import Departed, Departures
+from gateway.sessions.draining import empty
+from gateway.sessions.replay_buffer import Pool, Trail
+from gateway.sessions.resume_token import Claim, ResumeTokens
+from gateway.sessions.resumption import Resumption
+from gateway.sessions.session import Goaway
+from gateway.sessions.timing_wheel import Wheel
+from gateway.websocket.handshake import Accept, Handshake
 from kit.clock import Clock
 from kit.ids import new_id
 from kit.tokens import Verifier
@@ -102,7 +103,7 @@ class Node:
         return not self._connections and not len(self.departures)
 
     def accept(self, handshake: Handshake) -> Accept | Refuse:
-        """Decides about a handshake. See `port.Acceptor`."""
+        """Decides about a handshake. See `listener.listening.Acceptor`."""
         return going_away() if self.draining else self._admission.decide(handshake, partial(Connection, self))
 
     def joined(self, connection: Connection) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from gateway.contracts.tables import Tables
 from gateway.reference.comments import Comments, Failure
 from gateway.reference.frames import FrameType, close_codes, frame_types
 from gateway.reference.schemas import Schemas
-from gateway.tables import Tables
 
 VERSION = "3.0.0"
 FILE = "plaudit/gateway/v1/frames.proto"

@@ -7,10 +7,11 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.jsonwrite import writer_of
+from gateway.contracts.field_rules import rules_of
+from gateway.contracts.tables import message_class
+from gateway.json_codec.writer import writer_of
 from gateway.reference.comments import Comments
-from gateway.reference.rules import required_of, rules_of
-from gateway.tables import message_class
+from gateway.reference.rules import required_of
 
 _F = FieldDescriptor
 _FLOATS = (_F.TYPE_DOUBLE, _F.TYPE_FLOAT)

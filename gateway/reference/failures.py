@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from gateway.errors import ERRORS
-from gateway.httpstatus import HTTP_FAILURES, http_of
+from gateway.http.status import HTTP_FAILURES, http_of
 from gateway.reference.comments import Failure
 from kit.errors import KIT_ERRORS
 

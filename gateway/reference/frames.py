@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from google.protobuf.descriptor import Descriptor
 
+from gateway.contracts.tables import Rpc, Tables
 from gateway.reference.comments import Comments, Failure
 from gateway.reference.examples import request_example, response_example
 from gateway.reference.rules import Schema
 from gateway.reference.schemas import Schemas
-from gateway.tables import Rpc, Tables
 from plaudit.edge.v1 import options_pb2
 from plaudit.gateway.v1 import close_codes_pb2, frames_pb2
 

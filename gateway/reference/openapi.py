@@ -9,12 +9,12 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.contracts.tables import Route, Tables
 from gateway.reference.comments import Comments
 from gateway.reference.failures import statuses_of
 from gateway.reference.parameters import path_of, query_of
 from gateway.reference.rules import Schema
 from gateway.reference.schemas import Schemas
-from gateway.tables import Route, Tables
 
 VERSION = "3.1.0"
 _DESCRIPTION = """\

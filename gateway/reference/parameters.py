@@ -8,11 +8,12 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.pathtemplate import VARIABLE
+from gateway.contracts.field_rules import rules_of
+from gateway.contracts.path_template import VARIABLE
+from gateway.contracts.tables import Route
 from gateway.reference.comments import Comments
-from gateway.reference.rules import Schema, required_of, rules_of
+from gateway.reference.rules import Schema, required_of
 from gateway.reference.schemas import Schemas
-from gateway.tables import Route
 
 Parameter = dict[str, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.tables import installed_contracts, message_class
+from gateway.contracts.field_rules import rules_of
+from gateway.contracts.tables import message_class
 
 Schema = dict[str, Any]
 
@@ -31,25 +31,6 @@ _TEXT = {
     "max_bytes": "maxLength",
     "const": "const",
 }
-
-
-def rules_of(field: FieldDescriptor) -> Any:
-    """The field's rules, a `buf.validate.FieldRules`; empty where there are none."""
-    options, rules = _option()
-    return options.FromString(field.GetOptions().SerializeToString()).Extensions[rules]
-
-
-@cache
-def _option() -> tuple[Any, Any]:
-    """The class of a field's options, and their extension with the rules.
-
-    Both are from validate.proto of the contracts: the generated code does not import it.
-    """
-    pool = DescriptorPool()
-    for file in installed_contracts().file:
-        pool.AddSerializedFile(file.SerializeToString())
-    options = pool.FindMessageTypeByName("google.protobuf.FieldOptions")
-    return message_class(options), pool.FindExtensionByName("buf.validate.field")
 
 
 def constrained(schema: Schema, field: FieldDescriptor, rules: Any) -> Schema:

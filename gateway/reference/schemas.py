@@ -6,8 +6,9 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from gateway.contracts.field_rules import rules_of
 from gateway.reference.comments import Comments
-from gateway.reference.rules import Schema, bytes_note, constrained, required_of, rules_of
+from gateway.reference.rules import Schema, bytes_note, constrained, required_of
 
 _F = FieldDescriptor
 _INTEGERS = {

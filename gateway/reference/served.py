@@ -11,9 +11,9 @@ import msgspec
 from aiohttp import web
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from gateway.contracts.tables import Tables, installed_contracts
 from gateway.reference.asyncapi import asyncapi
 from gateway.reference.openapi import openapi
-from gateway.tables import Tables, installed_contracts
 
 
 def references(tables: Tables, path: str, contracts: Sequence[FileDescriptorSet] = ()) -> list[web.RouteDef]:

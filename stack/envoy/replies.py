@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf import json_format
 
-from gateway.handshake import HEAD_TOO_LARGE
+from gateway.http.head import HEAD_TOO_LARGE
 from kit.errors import make_status
 from kit.jose import MESSAGE
 from stack.envoy.routes import ORIGINAL_PATH

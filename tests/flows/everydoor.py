@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from google.rpc import status_pb2
 from yarl import URL
 
-from gateway.tables import Route, Rpc, message_class, read_tables
+from gateway.contracts.tables import Route, Rpc, message_class, read_tables
 from kit.errors import RemoteError, remote_error
 from kit.keys import open_keys
 from plaudit.gateway.v1 import frames_pb2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.reference.rules import rules_of
+from gateway.contracts.field_rules import rules_of
 from tests.flows.everydoor import OK, RPCS, TABLES, Answer, Doors, Fields, every_door
 
 _F = FieldDescriptor

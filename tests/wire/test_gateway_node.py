@@ -16,11 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway import metrics
 from gateway.config import Config, SessionLimits
-from gateway.connection import Connection
-from gateway.framing import Framing
 from gateway.limits import SocketLimits
-from gateway.session import Session
-from gateway.socket import Socket
+from gateway.sessions.connection import Connection
+from gateway.sessions.session import Session
+from gateway.websocket.framing import Framing
+from gateway.websocket.socket import Socket
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import frames_pb2 as pb

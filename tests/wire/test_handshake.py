@@ -11,9 +11,10 @@ import pytest
 from aiohttp import web
 
 from gateway.echo import Echo
-from gateway.handshake import Accept, Handshake, Refuse, choose_subprotocol
+from gateway.http.head import Refuse
 from gateway.limits import SocketLimits
-from gateway.port import Acceptor, listening
+from gateway.listener.listening import Acceptor, listening
+from gateway.websocket.handshake import Accept, Handshake, choose_subprotocol
 
 GOOD = {
     "Host": "chat.example:8080",

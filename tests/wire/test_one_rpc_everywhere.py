@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from gateway.tables import installed_contracts
+from gateway.contracts.tables import installed_contracts
 from kit.caller import caller
 from kit.server import Hosted
 from plaudit.gateway.v1 import frames_pb2

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from gateway.echo import accept, echo_limits
-from gateway.port import listening
+from gateway.listener.listening import listening
 
 LIMIT = 1 << 20
 KEY = bytes((0x37, 0xFA, 0x21, 0x3D))

@@ -9,12 +9,12 @@ from socket import SO_RCVBUF, SOL_SOCKET
 import pytest
 import uvloop
 
-from gateway.handshake import Accept
 from gateway.limits import Rate, SocketLimits
-from gateway.listener import Listener
-from gateway.port import listening
-from gateway.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
-from gateway.socket import Socket
+from gateway.listener.listener import Listener
+from gateway.listener.listening import listening
+from gateway.websocket.handshake import Accept
+from gateway.websocket.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
+from gateway.websocket.socket import Socket
 
 REQUEST = (
     b"GET /ws/connect HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

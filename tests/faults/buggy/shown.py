@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fanout_svc import service as fanout
-from gateway import hub, node, trail
+from gateway import node
+from gateway.fanout import hub
+from gateway.sessions import replay_buffer
 
 
 def older_push() -> None:
@@ -49,7 +51,7 @@ def not_fenced() -> None:
 
 def resume_swallows_a_push() -> None:
     """A session that is resumed misses the first of what came meanwhile."""
-    theirs: Any = trail.Trail
+    theirs: Any = replay_buffer.Trail
     after = theirs.after
 
     def less(self: Any, seq: int) -> Any:

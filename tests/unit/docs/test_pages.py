@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gateway.httpstatus import HTTP_FAILURES
+from gateway.contracts.tables import installed_contracts, read_tables
+from gateway.http.status import HTTP_FAILURES
 from gateway.reference.comments import Comments
 from gateway.reference.frames import frame_types
-from gateway.tables import installed_contracts, read_tables
 from tests.documents import documents
 from tests.running import ROOT
 

@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tables import installed_contracts
+from gateway.contracts.tables import installed_contracts
 from kit.keys import Keys, open_keys
 from kit.tls import Tls
 from plaudit.edge.v1 import options_pb2

@@ -1,0 +1,1 @@
+"""Authentication of sockets, and limits on how many are opened."""

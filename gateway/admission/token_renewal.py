@@ -1,0 +1,70 @@
+"""Replaces the token of an open socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.admission.admission import expires_by
+from gateway.frames.frame import Fault, RenewToken
+from gateway.sessions.connection import Connection
+from kit.clock import Clock
+from kit.jose import TokenRefused, UnknownKey
+from kit.tokens import Verifier
+from plaudit.gateway.v1 import frames_pb2 as pb
+
+
+class Renewals:
+    """Answers `renew_token`."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        clock: Clock,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        schedule: Callable[[Connection], None],
+    ) -> None:
+        """`spawn` runs something beside everything else, `schedule` sees to it that a socket ends when it is due."""
+        self._verifier = verifier
+        self._clock = clock
+        self._spawn = spawn
+        self._schedule = schedule
+
+    def renew(self, connection: Connection, frame: RenewToken) -> None:
+        """Verifies the token and answers: at once, or when a key that may be new has been fetched."""
+        try:
+            self._answer(connection, frame)
+        except UnknownKey as unknown:
+            self._spawn(self._renew_later(connection, frame, unknown))
+
+    async def _renew_later(self, connection: Connection, frame: RenewToken, unknown: UnknownKey) -> None:
+        await unknown.fetch()
+        if connection.session.closed:
+            return
+        try:
+            self._answer(connection, frame)
+        except UnknownKey as error:
+            connection.refuse(frame.id, _fault(error))
+
+    def _answer(self, connection: Connection, frame: RenewToken) -> None:
+        now, session = self._clock.now(), connection.session
+        try:
+            principal = self._verifier.verify(frame.token, now)
+        except UnknownKey:
+            raise
+        except TokenRefused as error:
+            connection.refuse(frame.id, _fault(error))
+            return
+        if principal.service or (principal.tenant, principal.subject) != (session.tenant, session.user):
+            self._verifier.refused("another_user", frame.token, now)
+            message = "the token is not of the user of this session"
+            connection.refuse(frame.id, Fault("PERMISSION_DENIED", "ANOTHER_USER", message, "token"))
+            return
+        connection.token_id, session.expires = principal.token_id, expires_by(self._clock, principal, now)
+        self._schedule(connection)
+        renewed = pb.TokenRenewed(server_time_ms=int(now * 1000), token_expire_time_ms=int(principal.expires * 1000))
+        connection.answer(frame.id, "token_renewed", renewed)
+
+
+def _fault(error: TokenRefused) -> Fault:
+    return Fault("UNAUTHENTICATED", error.reason or "INVALID_TOKEN", str(error), "token")

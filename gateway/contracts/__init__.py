@@ -1,0 +1,1 @@
+"""What the contracts offer to clients: frames, HTTP routes, pushes, and the sizes they need."""

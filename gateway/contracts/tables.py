@@ -1,0 +1,208 @@
+"""What clients may call and hear, read from the contracts at start; no second list of it exists anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, MethodOptions
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.contracts.path_template import PathTemplate, parse_template
+from plaudit.edge.v1 import options_pb2
+from plaudit.gateway.v1 import frames_pb2
+
+RESERVED = frozenset({"type", "id", "topic", "seq"})
+"""Names that belong to the frame itself, so that no request field can have them."""
+BY_USER = "user"
+"""The `route_by` that stands for the verified user of the session."""
+SESSION_TYPES = frozenset(
+    field.name
+    for message in (frames_pb2.ClientFrame, frames_pb2.ServerFrame)
+    for field in message.DESCRIPTOR.oneofs_by_name["body"].fields
+) - {"call", "push"}
+"""Frame types that are not calls or pushes."""
+
+_Entry = TypeVar("_Entry")
+
+
+class ContractError(Exception):
+    """An annotation cannot be served; the message names the rpc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A unary rpc that clients can call."""
+
+    method: str
+    """As gRPC writes it: `/plaudit.reaction.v1.ReactionService/ToggleReaction`."""
+    frame: str
+    """The frame type; empty: not callable as a frame."""
+    route_by: str
+    """A request field, `BY_USER`, or empty for any node."""
+    public: bool
+    """Whether it can be called without a token."""
+    request: Descriptor
+    response: Descriptor
+    is_read: bool = False
+    """Whether it changes nothing."""
+    is_idempotent: bool = False
+    """Whether calling it twice is calling it once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One HTTP binding of an rpc."""
+
+    verb: str
+    template: PathTemplate
+    body: str
+    """`*`: the body is the request; a field name: the body is that field; empty: there is no body."""
+    rpc: Rpc
+    number: int = 0
+    """Its place among the bindings of the rpc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Everything the edge reads from the contracts."""
+
+    frames: Mapping[str, Rpc]
+    routes: tuple[Route, ...]
+    """The most specific template first."""
+    pushes: Mapping[str, Descriptor]
+    durable: frozenset[str] = frozenset()
+    """Collections of topics whose pushes are durable."""
+
+
+def installed_contracts() -> FileDescriptorSet:
+    """The contracts this process was built with: `plaudit.protoset` of the generated code."""
+    path = Path(options_pb2.__file__).parents[2] / "plaudit.protoset"
+    return FileDescriptorSet.FromString(path.read_bytes())
+
+
+def read_tables(*contracts: FileDescriptorSet) -> Tables:
+    """Reads the contracts; without any, those installed. A file may come in several sets. Raises `ContractError`."""
+    files = {file.name: file for image in contracts or (installed_contracts(),) for file in image.file}
+    pool = DescriptorPool()
+    added: set[str] = set()
+
+    def add(name: str) -> None:
+        if name in added or name not in files:
+            return
+        added.add(name)
+        for dependency in files[name].dependency:
+            add(dependency)
+        pool.AddSerializedFile(files[name].SerializeToString())
+
+    for name in files:
+        add(name)
+    frames: dict[str, Rpc] = {}
+    routes: list[Route] = []
+    pushes: dict[str, Descriptor] = {}
+    durable: set[str] = set()
+    for file in files.values():
+        for message in file.message_type:
+            push = message.options.Extensions[options_pb2.push]
+            if push:
+                descriptor = pool.FindMessageTypeByName(f"{file.package}.{message.name}")
+                _check_names(descriptor)
+                _put(pushes, push, descriptor)
+                durable.add(message.options.Extensions[options_pb2.durable_on])
+        for service in file.service:
+            for method in service.method:
+                rpc = _read_rpc(f"/{file.package}.{service.name}/{method.name}", method, pool)
+                if rpc is None:
+                    continue
+                if rpc.frame:
+                    _put(frames, rpc.frame, rpc)
+                routes.extend(_read_routes(rpc, method.options.Extensions[annotations_pb2.http]))
+    return Tables(
+        frames, tuple(sorted(routes, key=lambda route: route.template.rank)), pushes, frozenset(durable - {""})
+    )
+
+
+@cache
+def message_class(descriptor: Descriptor) -> type[Message]:
+    """The class of a message type of the tables."""
+    return GetMessageClass(descriptor)
+
+
+def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) -> Rpc | None:
+    rule = method.options.Extensions[options_pb2.frame]
+    if not rule.type and not method.options.HasExtension(annotations_pb2.http):
+        return None
+    access = method.options.Extensions[options_pb2.access]
+    if access not in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC):
+        raise ContractError(f"{name} is open to clients, so its access must be ACCESS_USER or ACCESS_PUBLIC")
+    if method.client_streaming or method.server_streaming:
+        raise ContractError(f"{name} streams; a frame or an HTTP route is one request and one response")
+    request = pool.FindMessageTypeByName(method.input_type.lstrip("."))
+    response = pool.FindMessageTypeByName(method.output_type.lstrip("."))
+    if rule.type:
+        _check_names(request)
+        _check_names(response)
+    if rule.route_by not in ("", BY_USER):
+        field = request.fields_by_name.get(rule.route_by)
+        if field is None or field.type != field.TYPE_STRING or field.is_repeated:
+            raise ContractError(f"{name}: route_by {rule.route_by!r} is not a string field of the request")
+    level = method.options.idempotency_level
+    return Rpc(
+        name,
+        rule.type,
+        rule.route_by,
+        access == options_pb2.ACCESS_PUBLIC,
+        request,
+        response,
+        is_read=level == MethodOptions.NO_SIDE_EFFECTS,
+        is_idempotent=level == MethodOptions.IDEMPOTENT,
+    )
+
+
+def _read_routes(rpc: Rpc, rule: http_pb2.HttpRule) -> Iterable[Route]:
+    for number, binding in enumerate((rule, *rule.additional_bindings)):
+        pattern = binding.WhichOneof("pattern")
+        if pattern is None:
+            continue
+        if binding.response_body:
+            raise ContractError(f"{rpc.method}: response_body is not served")
+        custom = pattern == "custom"
+        verb, path = (binding.custom.kind, binding.custom.path) if custom else (pattern, getattr(binding, pattern))
+        try:
+            template = parse_template(path)
+        except ValueError as error:
+            raise ContractError(f"{rpc.method}: {error}") from None
+        for variable in template.variables:
+            _check_field(rpc, variable)
+        if binding.body not in ("", "*"):
+            body = rpc.request.fields_by_name.get(binding.body)
+            if body is None or body.message_type is None or body.is_repeated:
+                raise ContractError(f"{rpc.method}: the body {binding.body!r} is not a message of the request")
+        yield Route(verb.upper(), template, binding.body, rpc, number)
+
+
+def _check_field(rpc: Rpc, path: str) -> None:
+    message: Descriptor | None = rpc.request
+    for name in path.split("."):
+        field = message.fields_by_name.get(name) if message is not None else None
+        if field is None:
+            raise ContractError(f"{rpc.method}: the route speaks of {path!r}, which the request does not have")
+        message = field.message_type
+
+
+def _check_names(message: Descriptor) -> None:
+    if clash := RESERVED.intersection(message.fields_by_name):
+        raise ContractError(f"{message.full_name}: a frame has {', '.join(sorted(clash))} of its own")
+
+
+def _put(table: dict[str, _Entry], name: str, entry: _Entry) -> None:
+    if name in table or name in SESSION_TYPES:
+        raise ContractError(f"the type {name!r} is taken")
+    table[name] = entry

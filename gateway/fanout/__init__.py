@@ -1,0 +1,1 @@
+"""Pushes to subscribers: conflated feeds and durable topics."""

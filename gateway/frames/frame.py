@@ -1,0 +1,197 @@
+"""What goes over a client's socket, as values: the same under every subprotocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+
+from gateway.contracts.tables import Rpc
+from kit.errors import Invalid, remote_error
+from kit.guard import validate
+from plaudit.gateway.v1 import frames_pb2 as pb
+
+Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
+"""Frames of the session that answer one of the client's."""
+Notice = Literal["goaway", "lag"]
+"""Frames of the session that answer nothing."""
+
+
+@dataclass(slots=True)
+class Hello:
+    """Opens the session."""
+
+    id: int
+    device: str
+    client: str
+
+
+@dataclass(slots=True)
+class Resume:
+    """Goes on with a session: `topics` are pairs of a topic and the newest version seen of it (0: none)."""
+
+    id: int
+    session: str
+    token: str
+    seq: int
+    topics: Sequence[tuple[str, int]]
+    device: str
+    client: str
+
+
+@dataclass(slots=True)
+class Subscribe:
+    """Asks for pushes of topics."""
+
+    id: int
+    topics: Sequence[str]
+
+
+@dataclass(slots=True)
+class Unsubscribe:
+    """Ends pushes of topics."""
+
+    id: int
+    topics: Sequence[str]
+
+
+@dataclass(slots=True)
+class Ping:
+    """Keeps the session alive; `seq`: all durable pushes up to it have been seen."""
+
+    id: int
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class RenewToken:
+    """Replaces the token of the socket."""
+
+    id: int
+    token: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class Call:
+    """Calls an rpc: `request` is the serialized message, `key` what routes it; None: the user."""
+
+    id: int
+    rpc: Rpc
+    request: bytes
+    key: str | None
+
+
+@dataclass(slots=True)
+class Fault:
+    """What a frame is answered with when it cannot be obeyed; `code` is the name of a gRPC code."""
+
+    code: str
+    reason: str
+    message: str
+    field: str = ""
+    retry_after_ms: int = 0
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """A message that is no frame; it has been understood well enough to say why, and the socket stays."""
+
+    id: int
+    fault: Fault
+
+
+Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | RenewToken | Call | Unreadable
+
+
+class BrokenSocket(Exception):
+    """The peer does not speak this subprotocol: the socket has to be closed with `code`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Frames(Protocol):
+    """A subprotocol. What it writes is ready for the wire, with the WebSocket's own framing around it."""
+
+    subprotocol: str
+    is_text: bool
+    """Whether its messages are text."""
+
+    def read(self, payload: bytes) -> Frame:
+        """Reads one message. Raises `BrokenSocket` where nothing can be said about it."""
+        ...
+
+    def ack(self, id: int, rpc: Rpc, response: bytes) -> bytes:
+        """The answer to a call, with the serialized response message. Raises ValueError where that cannot be read."""
+        ...
+
+    def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
+        """A push of the type `kind`, with its serialized message. Raises ValueError where that cannot be read.
+
+        `seq` above 0: its number within the session.
+        """
+        ...
+
+    def answer(self, id: int, kind: Answer, message: Message) -> bytes:
+        """An answer of the session."""
+        ...
+
+    def notice(self, kind: Notice, message: Message) -> bytes:
+        """A notice of the session."""
+        ...
+
+
+def error_of_fault(fault: Fault) -> pb.Error:
+    """The `error` frame for a fault found here."""
+    return pb.Error(
+        code=fault.code,
+        reason=fault.reason,
+        message=fault.message,
+        field=fault.field,
+        retry_after_ms=fault.retry_after_ms,
+    )
+
+
+def error_of_status(status: status_pb2.Status) -> pb.Error:
+    """The `error` frame for a call that failed with this status."""
+    error = remote_error(status)
+    return pb.Error(
+        code=error.code.name,
+        reason=error.reason,
+        message=error.message,
+        field=error.field,
+        retry_after_ms=min(max(round((error.retry_after or 0) * 1000), 0), 0xFFFFFFFF),
+        details=status.details,
+    )
+
+
+def invalid(message: str, field: str = "", reason: str = "INVALID_FRAME") -> Fault:
+    """A fault in what the client sent."""
+    return Fault(grpc.StatusCode.INVALID_ARGUMENT.name, reason, message, field)
+
+
+def session_frame(id: int, kind: str, body: Message) -> Frame:
+    """The frame of one of the session's own messages, checked against the rules of the contract."""
+    try:
+        validate(body)
+    except Invalid as error:
+        return Unreadable(id, invalid(str(error), error.field))
+    if isinstance(body, pb.Hello):
+        return Hello(id, body.device, body.client)
+    if isinstance(body, pb.Resume):
+        topics = tuple({position.topic: position.version for position in body.topics}.items())
+        return Resume(id, body.session, body.resume_token, body.seq, topics, body.device, body.client)
+    if isinstance(body, pb.Subscribe):
+        return Subscribe(id, tuple(dict.fromkeys(body.topics)))
+    if isinstance(body, pb.Unsubscribe):
+        return Unsubscribe(id, tuple(dict.fromkeys(body.topics)))
+    if isinstance(body, pb.RenewToken):
+        return RenewToken(id, body.token)
+    assert isinstance(body, pb.Ping)
+    return Ping(id, body.seq)

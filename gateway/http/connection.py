@@ -1,0 +1,66 @@
+"""An HTTP connection: aiohttp's, with our own answers to what is no request."""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+from aiohttp import http_exceptions, web
+from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_request import BaseRequest
+
+from gateway.http.head import HEAD_TOO_LARGE
+from gateway.http.status import failure, http_error
+
+log = structlog.get_logger()
+# The parser begins with what is wrong, in words of its own; what follows is the client's, and not for answers or logs.
+_REASON = re.compile(r"[A-Za-z][A-Za-z0-9 '/-]{3,79}")
+
+
+class HttpConnection(web.RequestHandler):
+    """See `web.RequestHandler`. What its parser refuses is answered as everything is, with one line in the log."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        super().data_received(data)
+        request = self._current_request
+        if request is None or request.content.is_eof() or not self._messages:
+            return
+        # The parser has given up inside of a body. What handles the request would wait for the rest of it until its
+        # time is over, and the refusal in the queue for that.
+        if isinstance(self._messages[-1][0], _ErrInfo):
+            request.content.set_exception(web.RequestPayloadError("the body is not framed as HTTP/1.1 frames it"))
+            request.content.feed_eof()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what cannot be read, or to a failure of a handler; the connection ends with it."""
+        if isinstance(exc, http_exceptions.HttpProcessingError):
+            reason, text = _refusal(exc)
+            response = http_error(reason, text)
+            log.info("request refused", status=response.status, reason=reason, peer=request.remote)
+        else:
+            log.error("request failed", exc_info=exc)
+            response = failure(RuntimeError())
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of another answer was sent")
+        response.force_close()
+        return response
+
+
+def _refusal(error: http_exceptions.HttpProcessingError) -> tuple[str, str]:
+    """Reason and message for what the parser refused."""
+    if isinstance(error, http_exceptions.LineTooLong):
+        return "HEAD_TOO_LARGE", HEAD_TOO_LARGE
+    if error.message == "Too many headers received":
+        return "TOO_MANY_FIELDS", "the request has too many header fields"
+    if isinstance(error, http_exceptions.BadHttpMethod):
+        return "UNKNOWN_METHOD", "the method is none that is known here"
+    if isinstance(error, http_exceptions.InvalidURLError):
+        return "BAD_REQUEST_LINE", "the request line is not HTTP/1.1"
+    found = _REASON.match(error.message or "")
+    why = f": {found[0].strip()}" if found else ""
+    return "BAD_REQUEST", f"the request is not HTTP/1.1{why}"

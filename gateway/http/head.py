@@ -1,0 +1,184 @@
+"""The head of an HTTP/1.1 request: parsing, the checks of Host and Origin, and the answer to a refused one (no I/O)."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.http.request_target import origin_form
+from gateway.limits import SocketLimits
+
+Headers = CIMultiDictProxy[str]
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A token of RFC 9110, 5.6.2."""
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_VERSION = re.compile(r"HTTP/\d\.\d")
+_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+_ORIGIN = re.compile(r"(?P<scheme>https?)://" + _HOST.pattern, re.IGNORECASE)
+FOREIGN = "pages of this origin may not call; the setting PLAUDIT_GATEWAY__SOCKET__ORIGINS names those that may"
+NOT_HTTP = "the request line is not HTTP/1.1: it is a method, a path and HTTP/1.1, with a space between them"
+HEAD_TOO_LARGE = "the request head is too large; what is long goes into the body of a POST"
+_PORTS = {"http": 80, "https": 443}
+_INTERNAL = ("plaudit-", "x-plaudit-")
+_CODES = {
+    400: (3, "INVALID_ARGUMENT"),
+    401: (16, "UNAUTHENTICATED"),
+    403: (7, "PERMISSION_DENIED"),
+    404: (5, "NOT_FOUND"),
+    405: (12, "UNIMPLEMENTED"),
+    408: (4, "DEADLINE_EXCEEDED"),
+    426: (9, "FAILED_PRECONDITION"),
+    429: (8, "RESOURCE_EXHAUSTED"),
+    431: (8, "RESOURCE_EXHAUSTED"),
+    500: (13, "INTERNAL"),
+    503: (14, "UNAVAILABLE"),
+    505: (12, "UNIMPLEMENTED"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The parsed head of a request; `headers` has no internal fields."""
+
+    method: str
+    target: str
+    version: str
+    headers: Headers
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether the client wants this connection to become a WebSocket."""
+        return "websocket" in _items(self.headers, "upgrade") and "upgrade" in _items(self.headers, "connection")
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answers the request with an error; `reason` is for programs, in UPPER_SNAKE_CASE, `message` for people."""
+
+    status: int
+    reason: str
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HandshakeError(Exception):
+    """Carries a `Refuse` out of a check."""
+
+    def __init__(self, status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.answer = Refuse(status, reason, message, headers or {})
+
+
+def is_internal(name: str) -> bool:
+    """Whether a header field is ours alone, so that a client's is dropped."""
+    return name.lower().startswith(_INTERNAL)
+
+
+def parse_head(data: bytes, limits: SocketLimits) -> Head:
+    """Parses a complete request head, without its last empty line. Raises `HandshakeError` with 400, 431 or 505."""
+    first, *lines = data.decode("latin-1").split("\r\n")
+    method, _, rest = first.partition(" ")
+    target, _, version = rest.partition(" ")
+    if not (TOKEN.fullmatch(method) and _TARGET.fullmatch(target) and _VERSION.fullmatch(version)):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", NOT_HTTP)
+    if not version.startswith("HTTP/1."):
+        raise HandshakeError(505, "BAD_VERSION", "only HTTP/1.1 is spoken here")
+    target, authority = origin_form(target)
+    if len(lines) > limits.head_fields:
+        raise HandshakeError(431, "TOO_MANY_FIELDS", f"a request has at most {limits.head_fields} header fields")
+    headers: CIMultiDict[str] = CIMultiDict()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
+            raise HandshakeError(400, "BAD_HEADER", "a header field is malformed")
+        if not is_internal(name):
+            headers.add(name.lower(), value.strip(" \t"))
+    check_host(version, headers.getall("host", []) if authority is None else [authority], limits.hosts)
+    return Head(method, target, version, CIMultiDictProxy(headers))
+
+
+def check_beginning(data: bytes | bytearray) -> bool:
+    """Whether the first line is complete. Raises `HandshakeError` with 400 for what can never become a head.
+
+    TLS, HTTP/0.9 and lines that end without a carriage return have no end that `parse_head` could wait for.
+    """
+    line, end, _ = data.partition(b"\n")
+    if end and not line.endswith(b"\r"):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", "lines of a head end with CR LF")
+    if line.startswith(b"\x16\x03"):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", "this port speaks HTTP without TLS")
+    words = line.rstrip(b"\r").decode("latin-1").split(" ")
+    method_wrong = TOKEN.fullmatch(words[0]) is None and (end or words[0] != "")
+    if method_wrong or (end and len(words) != 3):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", NOT_HTTP)
+    return bool(end)
+
+
+def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
+    """Raises `HandshakeError` where a request is not for one of the hosts that are `allowed`; none: for any."""
+    if not hosts and version == "HTTP/1.0":
+        return
+    host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if host is None:
+        raise HandshakeError(400, "BAD_HOST", "the request has no Host header, or one that is no host name")
+    if allowed and host["name"].lower() not in allowed:
+        raise HandshakeError(
+            400, "BAD_HOST", "this host is not served; the setting PLAUDIT_GATEWAY__SOCKET__HOSTS names those that are"
+        )
+
+
+def is_origin_allowed(origins: list[str], host: str, allowed: Iterable[str]) -> bool:
+    """Whether a page may connect. No Origin at all is not a page; `null` never has an origin of its own."""
+    allowed = {item.lower() for item in allowed}
+    if not origins or "*" in allowed:
+        return True
+    if len(origins) > 1:
+        return False
+    if allowed:
+        return origins[0].lower() in allowed
+    origin, own = _ORIGIN.fullmatch(origins[0]), _HOST.fullmatch(host)
+    if origin is None or own is None:
+        return False
+    default = _PORTS[origin["scheme"].lower()]
+    return _authority(origin, default) == _authority(own, default)
+
+
+def refusal(refuse: Refuse) -> bytes:
+    """The answer to a refused request: a google.rpc.Status with an ErrorInfo, as JSON."""
+    code, status = _CODES.get(refuse.status, (2, "UNKNOWN"))
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refuse.reason, "domain": "plaudit"}
+    body = json.dumps({"code": code, "message": refuse.message, "status": status, "details": [info]}).encode()
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    return response_head(f"{refuse.status} {HTTPStatus(refuse.status).phrase}", {**fields, **refuse.headers}) + body
+
+
+def response_head(status: str, fields: Mapping[str, str]) -> bytes:
+    """The head of an answer, with its last empty line."""
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def list_of(headers: Headers, name: str) -> list[str]:
+    """The items of a header field that is a list separated by commas."""
+    return [item.strip(" \t") for value in headers.getall(name, []) for item in value.split(",")]
+
+
+def _items(headers: Headers, name: str) -> list[str]:
+    return [item.lower() for item in list_of(headers, name)]
+
+
+def _authority(match: re.Match[str], default_port: int) -> tuple[str, int]:
+    return match["name"].lower(), int(match["port"] or default_port)

@@ -1,0 +1,258 @@
+"""HTTP: every rpc with a `google.api.http` annotation, health and metrics, and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import structlog
+from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.config import Config
+from gateway.contracts.tables import BY_USER, Route, Tables, message_class
+from gateway.errors import NoRoute
+from gateway.http.head import FOREIGN, HandshakeError, check_host, is_origin_allowed
+from gateway.http.pages import Pages
+from gateway.http.request import read_request
+from gateway.http.request_target import origin_form
+from gateway.http.status import body_of, failure, http_error, json_response, refused
+from gateway.json_codec.writer import writer_of
+from gateway.ports import Calls
+from kit.clock import Clock
+from kit.errors import Forbidden, Problem, RemoteError
+from kit.jose import TokenRefused, UnknownKey
+from kit.tokens import Verifier
+
+log = structlog.get_logger()
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+_NO_ROUTE = "there is nothing at this path; /docs and /openapi.json have all there are"
+
+
+class Rest:
+    """Answers HTTP requests."""
+
+    def __init__(
+        self,
+        config: Config,
+        tables: Tables,
+        calls: Calls,
+        verifier: Verifier,
+        clock: Clock,
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._routes = tables.routes
+        self._calls = calls
+        self._verifier = verifier
+        self._clock = clock
+        self._is_ready = is_ready
+        self._pages = Pages(config.web) if config.web is not None else None
+        self._writers = {route.rpc.method: writer_of(route.rpc.response) for route in tables.routes}
+
+    async def answer(self, fixed: Mapping[str, str], request: web.Request) -> web.StreamResponse:
+        """Everything that has no handler of its own; `fixed` are the paths that have one, with their methods."""
+        path, _, query = origin_form(request.raw_path)[0].partition("?")
+        try:
+            found = [
+                (route, variables) for route in self._routes if (variables := route.template.match(path)) is not None
+            ]
+        except UnicodeDecodeError:
+            return http_error("BAD_PATH", "the path is not UTF-8")
+        verb = "GET" if request.method == "HEAD" else request.method
+        for route, variables in found:
+            if route.verb == verb:
+                return await self._call(request, route, dict(variables), query)
+        allowed = {route.verb for route, _ in found}
+        if path in fixed:
+            allowed.add(fixed[path])
+        if not allowed and self._pages is not None and (page := self._pages.find(path)) is not None:
+            if verb == "GET":
+                return page
+            allowed.add("GET")
+        return _not_served(request.method, allowed) if allowed else failure(NoRoute(_NO_ROUTE))
+
+    async def _call(
+        self, request: web.Request, route: Route, variables: dict[str, str], query: str
+    ) -> web.StreamResponse:
+        rpc = route.rpc
+        tenant = user = ""
+        if not rpc.public:
+            try:
+                tenant, user = self._authenticate(request)
+            except UnknownKey as unknown:
+                await unknown.fetch()
+                tenant, user = self._authenticate(request)
+        if request.body_exists:
+            if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+                return http_error(
+                    "UNSUPPORTED_MEDIA_TYPE", "a body is JSON in UTF-8: send Content-Type: application/json"
+                )
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                return http_error("UNSUPPORTED_ENCODING", "a body is not compressed")
+        message = read_request(route, variables, query, await body_of(request, self._config.body_timeout))
+        key = "" if not rpc.route_by else user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) or user
+        timeout = self._config.call_timeout
+        response = await self._calls.call(
+            rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout
+        )
+        return json_response(self._writers[rpc.method](message_class(rpc.response).FromString(response)))
+
+    def _authenticate(self, request: web.Request) -> tuple[str, str]:
+        given = request.headers.getall("Authorization", [])
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() != "bearer":
+            self._verifier.refused("missing", "", self._clock.now())
+            raise TokenRefused("missing")
+        principal = self._verifier.verify(token.strip(), self._clock.now())
+        if principal.service:
+            raise Forbidden("this door is for users; services call gRPC")
+        return principal.tenant, principal.subject
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Whether the process lives."""
+        return json_response({"status": "ok"})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Whether clients should be sent here."""
+        if self._is_ready():
+            return json_response({"status": "ready"})
+        return json_response({"status": "not ready"}, status=503)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Prometheus text."""
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Application:
+    """The aiohttp application, with further routes where there are any."""
+    own = [
+        web.get("/healthz", rest.healthz),
+        web.get("/readyz", rest.readyz),
+        *([web.get("/metrics", rest.metrics)] if config.metrics else []),
+        *more,
+    ]
+    others = partial(rest.answer, {one.path: one.method for one in own})
+    app = web.Application(
+        client_max_size=config.body,
+        middlewares=[_framing, _own_host(config.socket.hosts), _cross_origin(config), _errors],
+    )
+    app.on_response_prepare.append(_name_server)
+    app.add_routes(
+        [
+            *(web.route(one.method, one.path, one.handler, expect_handler=_expect) for one in own),
+            web.route("*", "/{path:(?s:.*)}", others, expect_handler=_expect),
+        ]
+    )
+    return app
+
+
+def _not_served(method: str, allowed: set[str]) -> web.Response:
+    """The answer where other methods are served at a path: which, to those who ask for their names."""
+    methods = ", ".join(sorted(allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())))
+    if method == "OPTIONS":
+        response = web.Response(status=204)
+    else:
+        response = http_error("METHOD_NOT_ALLOWED", f"this path serves {methods}")
+    response.headers["Allow"] = methods
+    return response
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    if request.headers["Expect"].lower() != "100-continue":
+        return http_error("BAD_EXPECTATION", "only 100-continue can be expected")
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # Of the answer itself nothing was written.
+        request.writer.output_size = 0
+    return None
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return http_error("BODY_TOO_LARGE", "the body is too large: send less at a time")
+    except ConnectionError:
+        log.debug("client left before its request was complete", method=request.method)
+        return http_error("BODY_INCOMPLETE", "the body did not come")  # the client has gone
+    except web.RequestPayloadError:
+        log.info("request refused", status=400, reason="BAD_BODY", peer=request.remote)
+        response = http_error("BAD_BODY", "the body is not framed as HTTP/1.1 frames it")
+        response.force_close()
+        return response
+    except web.HTTPRequestTimeout:
+        response = http_error("BODY_TOO_SLOW", "the body did not come in time")
+        response.force_close()
+        return response
+    except web.HTTPException as error:
+        return refused(error.status, "BAD_REQUEST", error.reason)
+    except (Problem, RemoteError) as error:
+        return failure(error)
+    except Exception as error:
+        log.error("request failed", method=request.method, exc_info=error)
+        return failure(error)
+
+
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "plaudit"  # and not which version of what
+
+
+@web.middleware
+async def _framing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ends a connection where it is not certain that the next request begins behind this one (RFC 9112, 6.1)."""
+    if request.method == "CONNECT":
+        response = http_error("UNKNOWN_METHOD", "this is no proxy")
+    elif not HttpVersion10 <= request.version <= HttpVersion11:
+        response = http_error("BAD_VERSION", "only HTTP/1.1 is spoken here")
+    elif request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
+        response = http_error("BAD_FRAMING", "HTTP/1.0 has no Transfer-Encoding; send a Content-Length")
+    else:
+        return await handler(request)
+    log.info("request refused", status=response.status, reason="BAD_FRAMING", peer=request.remote)
+    response.force_close()
+    return response
+
+
+def _own_host(allowed: frozenset[str]) -> Middleware:
+    # The door has looked at the first request of each connection only.
+    @web.middleware
+    async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+        version = f"HTTP/{request.version.major}.{request.version.minor}"
+        try:
+            authority = origin_form(request.raw_path)[1]
+            check_host(version, request.headers.getall("Host", []) if authority is None else [authority], allowed)
+        except HandshakeError as error:
+            return refused(error.answer.status, error.answer.reason, error.answer.message)
+        return await handler(request)
+
+    return own_host
+
+
+def _cross_origin(config: Config) -> Middleware:
+    @web.middleware
+    async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origins = request.headers.getall("Origin", [])
+        allowed = bool(origins) and is_origin_allowed(origins, request.host, config.socket.origins)
+        if origins and not allowed:
+            return http_error("BAD_ORIGIN", FOREIGN)
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response: web.StreamResponse = web.Response(status=204)
+            response.headers["Access-Control-Allow-Methods"] = ", ".join(_METHODS)
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+            response.headers["Access-Control-Max-Age"] = "600"
+        elif request.method == "OPTIONS" and request.raw_path == "*":
+            # No path, so that no route is found for it.
+            response = _not_served("OPTIONS", set(_METHODS))
+        else:
+            response = await handler(request)
+        response.headers["Vary"] = "Origin"
+        if allowed:
+            response.headers["Access-Control-Allow-Origin"] = origins[0]
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        return response
+
+    return cross_origin

@@ -1,0 +1,1 @@
+"""JSON of protobuf messages, read and written by their descriptors."""

@@ -1,0 +1,1 @@
+"""One listening port for WebSocket and HTTP: accepts, limits and closes connections."""

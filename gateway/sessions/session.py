@@ -1,0 +1,298 @@
+"""One client's session: what it may do and when it ends. No I/O: frames and times in, effects out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gateway.config import SessionLimits
+from gateway.frames.frame import Call, Fault, Frame, Hello, Ping, RenewToken, Resume, Subscribe, Unreadable, Unsubscribe
+from kit.bucket import Bucket
+from kit.errors import Invalid
+from kit.jose import EXPIRED
+from kit.target import parse_target
+from plaudit.gateway.v1 import close_codes_pb2 as pb
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed, from the contract; those that the framing sends itself are not here."""
+
+    UNSUPPORTED_DATA = pb.CLOSE_CODE_UNSUPPORTED_DATA
+    BAD_PAYLOAD = pb.CLOSE_CODE_BAD_PAYLOAD
+    DRAIN = pb.CLOSE_CODE_DRAIN
+    SLOW_CONSUMER = pb.CLOSE_CODE_SLOW_CONSUMER
+    SILENT = pb.CLOSE_CODE_SILENT
+    MOVED = pb.CLOSE_CODE_MOVED
+    BAD_TOKEN = pb.CLOSE_CODE_BAD_TOKEN
+    FORBIDDEN = pb.CLOSE_CODE_FORBIDDEN
+    BAD_FRAME = pb.CLOSE_CODE_BAD_FRAME
+    LIMIT = pb.CLOSE_CODE_LIMIT
+    REPLACED = pb.CLOSE_CODE_REPLACED
+
+
+@dataclass(slots=True)
+class Open:
+    """The session begins: announce it, and answer with `welcome`."""
+
+    id: int
+    device: str
+    client: str
+
+
+@dataclass(slots=True)
+class Pong:
+    """Answer with `pong`; the client has seen all durable pushes up to `seq`."""
+
+    id: int
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class Refuse:
+    """Answer with `error`."""
+
+    id: int
+    fault: Fault
+
+
+@dataclass(slots=True)
+class Goaway:
+    """Tell the client to come back `reconnect_after` seconds from now, and that the socket is gone at `deadline`."""
+
+    reconnect_after: float
+    deadline: float
+
+
+@dataclass(slots=True)
+class Close:
+    """Close the socket."""
+
+    code: CloseCode
+    reason: str
+
+
+# Call, RenewToken, Resume, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
+Effect = Open | Pong | Refuse | Goaway | Close | Call | RenewToken | Resume | Subscribe | Unsubscribe
+
+_NOTHING: Sequence[Effect] = ()
+_TOO_FAST = "frames come too fast"
+_REVOKED = "TOKEN_REVOKED"
+
+
+class Session:
+    """One authenticated connection. Times are seconds of one clock that only grows."""
+
+    __slots__ = (
+        "_behind",
+        "_bucket",
+        "_drain",
+        "_heard",
+        "_limits",
+        "_refusals",
+        "calls",
+        "closed",
+        "expires",
+        "has_expired",
+        "opened",
+        "resuming",
+        "tenant",
+        "topics",
+        "user",
+    )
+
+    def __init__(self, tenant: str, user: str, expires: float, limits: SessionLimits, now: float) -> None:
+        self.tenant = tenant
+        self.user = user
+        self.opened = False
+        """Whether hello was said, or a session goes on."""
+        self.resuming = False
+        """Whether it is being found out if a session can go on."""
+        self.calls = 0
+        """Calls in flight."""
+        self.topics: set[str] | None = None
+        """What is subscribed; None: nothing yet."""
+        self.expires = expires
+        """When the token ends."""
+        self._limits = limits
+        self._heard = now
+        self._behind = math.inf
+        self._drain: tuple[float, float] | None = None
+        self.closed = False
+        """Whether the socket was told to close."""
+        self.has_expired = False
+        """Whether that was because the token ended: the client comes back with a new one."""
+        self._bucket = Bucket(limits.frames_per_second, limits.frames_burst)
+        self._refusals: Bucket | None = None
+
+    def receive(self, frame: Frame, now: float) -> Sequence[Effect]:
+        """What a frame of the client leads to, in this order."""
+        if self.closed:
+            return _NOTHING
+        wait = self._bucket.take(1, now)
+        if wait:
+            return self._too_fast(frame.id, wait, now)
+        if frame.__class__ is Call and self.opened:
+            self._heard = now
+            if self.calls < self._limits.calls_in_flight:
+                self.calls += 1
+                return (frame,)
+            fault = _exhausted("TOO_MANY_CALLS", f"at most {self._limits.calls_in_flight} calls may be in flight", 0.1)
+            return (Refuse(frame.id, fault),)
+        return self._receive_other(frame, now)
+
+    def _receive_other(self, frame: Frame, now: float) -> Sequence[Effect]:
+        if self.resuming:
+            return self._close(CloseCode.BAD_FRAME, "resumed comes first")
+        if self.opened or isinstance(frame, Hello | Resume):
+            # Before hello nothing else counts, or unreadable frames would keep a socket open.
+            self._heard = now
+        if isinstance(frame, Unreadable):
+            return (Refuse(frame.id, frame.fault),)
+        if isinstance(frame, Hello):
+            if self.opened:
+                return self._close(CloseCode.BAD_FRAME, "hello was said already")
+            self.opened = True
+            return (Open(frame.id, frame.device, frame.client),)
+        if isinstance(frame, Resume):
+            if self.opened:
+                return self._close(CloseCode.BAD_FRAME, "there is a session already")
+            return self._resume(frame)
+        if not self.opened:
+            return self._close(CloseCode.BAD_FRAME, "hello comes first")
+        if isinstance(frame, Ping):
+            return (Pong(frame.id, frame.seq),)
+        if isinstance(frame, RenewToken):
+            return (frame,)
+        if isinstance(frame, Subscribe):
+            return self._subscribe(frame)
+        if isinstance(frame, Unsubscribe):
+            topics = [topic for topic in frame.topics if self.topics and topic in self.topics]
+            self.topics = self.topics.difference(topics) if self.topics else None
+            return (Unsubscribe(frame.id, topics),)
+        raise TypeError(type(frame))
+
+    def _resume(self, frame: Resume) -> Sequence[Effect]:
+        fault = self._forbidden([topic for topic, _ in frame.topics])
+        if fault is not None:
+            return (Refuse(frame.id, fault),)
+        self.resuming = True
+        return (frame,)
+
+    def resumed(self, topics: Iterable[str]) -> None:
+        """The answer to `resume` is known: a session is open, with these topics."""
+        self.resuming = False
+        self.opened = True
+        self.topics = set(topics) or None
+
+    def _subscribe(self, frame: Subscribe) -> Sequence[Effect]:
+        fault = self._forbidden(frame.topics)
+        if fault is not None:
+            return (Refuse(frame.id, fault),)
+        self.topics = (self.topics or set()).union(frame.topics)
+        return (frame,)
+
+    def _forbidden(self, asked: Sequence[str]) -> Fault | None:
+        own = f"users/{self.user}"
+        for index, topic in enumerate(asked):
+            if topic == own:
+                continue
+            field = f"topics[{index}]"
+            if topic.startswith("users/"):
+                message = "a user's topic is for that user alone"
+                return Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, field)
+            try:
+                parse_target(topic)
+            except Invalid as error:
+                message = f"a topic is users/<own id> or a target; {error}"
+                return Fault("INVALID_ARGUMENT", "INVALID_TARGET", message, field)
+        if len((self.topics or set()).union(asked)) > self._limits.topics:
+            return _exhausted("TOO_MANY_TOPICS", f"at most {self._limits.topics} topics may be subscribed", None)
+        return None
+
+    def _too_fast(self, id: int, wait: float, now: float) -> Sequence[Effect]:
+        # Not counted as heard: whoever only floods is not alive for us.
+        limits = self._limits
+        if self._refusals is None:
+            self._refusals = Bucket(limits.frames_per_second / 10, limits.refusals_burst)
+        if self._refusals.take(1, now):
+            return self._close(CloseCode.LIMIT, _TOO_FAST)
+        return (Refuse(id, _exhausted("RATE_LIMITED", _TOO_FAST, wait)),)
+
+    def answered(self) -> None:
+        """A call has been answered."""
+        self.calls -= 1
+
+    def behind(self, now: float) -> None:
+        """A push has to wait, because the client does not read."""
+        self._behind = min(self._behind, now)
+
+    def caught_up(self) -> None:
+        """Nothing waits any more."""
+        self._behind = math.inf
+
+    def drain(self, reconnect_after: float, close_at: float, deadline: float) -> Sequence[Effect]:
+        """The node goes away: closes at `close_at`, or where calls are in flight by then, with the last of them.
+
+        At `deadline` in any case.
+        """
+        if self.closed:
+            return _NOTHING
+        self._drain = (close_at, deadline)
+        return (Goaway(reconnect_after, deadline),)
+
+    def tick(self, now: float) -> Sequence[Effect]:
+        """What time alone leads to."""
+        if self.closed or now < self.due:
+            return _NOTHING
+        if now >= self.expires:
+            self.has_expired = True
+            return self._close(CloseCode.BAD_TOKEN, EXPIRED)
+        if self._drain is not None and now >= self._drain_at(self._drain):
+            return self._close(CloseCode.DRAIN, "the node is going away")
+        if now >= self._behind + self._limits.slow_timeout:
+            return self._close(CloseCode.SLOW_CONSUMER, "nothing was read for too long")
+        if self.opened:
+            return self._close(CloseCode.SILENT, "nothing was heard for too long")
+        return self._close(CloseCode.BAD_FRAME, "hello did not come in time")
+
+    @property
+    def due(self) -> float:
+        """When `tick` has something to do, as things stand now."""
+        due = self._heard + (self._limits.silence if self.opened else self._limits.hello_timeout)
+        if self._behind != math.inf:
+            due = min(due, self._behind + self._limits.slow_timeout)
+        if self._drain is not None:
+            due = min(due, self._drain_at(self._drain))
+        return min(due, self.expires)
+
+    def _drain_at(self, drain: tuple[float, float]) -> float:
+        close_at, deadline = drain
+        return deadline if self.calls else close_at
+
+    def fenced(self) -> Sequence[Effect]:
+        """A later login of the same user and device has taken over."""
+        return self._close(CloseCode.REPLACED, "a later session of this device has taken over")
+
+    def revoked(self) -> Sequence[Effect]:
+        """The token is no longer good."""
+        return self._close(CloseCode.BAD_TOKEN, _REVOKED)
+
+    def moved(self) -> Sequence[Effect]:
+        """The session goes on elsewhere."""
+        return self._close(CloseCode.MOVED, "the session goes on over another socket")
+
+    def end(self, code: CloseCode, reason: str) -> Sequence[Effect]:
+        """The node ends the session for reasons of its own."""
+        return self._close(code, reason)
+
+    def _close(self, code: CloseCode, reason: str) -> Sequence[Effect]:
+        if self.closed:
+            return _NOTHING
+        self.closed = True
+        return (Close(code, reason),)
+
+
+def _exhausted(reason: str, message: str, wait: float | None) -> Fault:
+    return Fault("RESOURCE_EXHAUSTED", reason, message, retry_after_ms=math.ceil(round((wait or 0) * 1000, 3)))
