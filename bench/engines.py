@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from bench.processes import Skipped
 from engines import CannotRun
 from engines.group import running
-from stack.config import ENGINE_OF, Settings
-from stack.migrate import migrate
+from stack.settings.model import ENGINE_OF, Settings
+from stack.storage.migrate import migrate
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount
-from stack.logs import configure
+from stack.process.logs import configure
 
 ANSWER = pb.ToggleReactionResponse(
     on=True, version=1_763_700_000_000_000, reactions=[ReactionCount(emoji="👍", count=142)]

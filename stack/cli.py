@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.clitools import ConfigFile, Json, as_text, fail, finish, settings_of, show
-from stack.erase import erase
-from stack.operating import operating
-from stack.shell import Version, shell
-from stack.tokencommands import tokens
+from stack.commands.common import ConfigFile, Json, as_text, fail, finish, settings_of, show
+from stack.commands.erase_commands import erase
+from stack.commands.ops_commands import operating
+from stack.commands.shell_commands import Version, shell
+from stack.commands.token_commands import tokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,9 +51,9 @@ def up(
     json_: Json = False,
 ) -> None:
     """Start Plaudit: every service in one process, or chosen ones."""
-    from stack.config import BadSettings
-    from stack.supervise import CannotStart
-    from stack.up import run
+    from stack.process.runner import run
+    from stack.process.supervisor import CannotStart
+    from stack.settings.model import BadSettings
 
     if rooms:
         raise fail("option --rooms is called --services now")
@@ -77,7 +77,7 @@ def react(
     json_: Json = False,
 ) -> None:
     """Toggle a user's reaction."""
-    from stack.talk import react as work
+    from stack.commands.admin_client import react as work
 
     answer = finish(work(settings_of(config), target, emoji, user))
     show(
@@ -94,7 +94,7 @@ def counts(
     json_: Json = False,
 ) -> None:
     """Show the counts of targets."""
-    from stack.talk import counts as work
+    from stack.commands.admin_client import counts as work
 
     for one in finish(work(settings_of(config), targets)):
         show(one, json_, lambda one=one: f"{one['target']}  {counted(one['reactions'])}")  # type: ignore[misc]
@@ -108,7 +108,7 @@ def tail(
     json_: Json = False,
 ) -> None:
     """Follow updates as a client sees them, until Ctrl-C."""
-    from stack.talk import tail as work
+    from stack.commands.admin_client import tail as work
 
     def line(update: dict[str, Any]) -> None:
         show(
@@ -128,7 +128,7 @@ def sessions(
     json_: Json = False,
 ) -> None:
     """Show where a user is connected: the node of each device."""
-    from stack.sessions import sessions as work
+    from stack.commands.sessions_client import sessions as work
 
     def lines(found: dict[str, Any]) -> str:
         rows = [f"{one['node']}  {one['device'] or '-'}  since {one['since']}" for one in found["sessions"]]
@@ -141,7 +141,7 @@ def sessions(
 @app.command()
 def check(config: ConfigFile = None, json_: Json = False) -> None:
     """Compare every count with the records; exit code 1 where they differ."""
-    from stack.talk import check as work
+    from stack.commands.admin_client import check as work
 
     found = finish(work(settings_of(config)))
     show(

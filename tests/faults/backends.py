@@ -19,8 +19,8 @@ from engines.cassandra_cluster import CassandraCluster, cassandra_cluster
 from engines.kafka import Kafka
 from engines.server import Server, free_port
 from engines.toxiproxy import Toxiproxy
-from stack.config import load
-from stack.migrate import migrate
+from stack.settings.model import load
+from stack.storage.migrate import migrate
 from tests.engines import RUNNING
 from tests.faults.model import Key
 from tests.faults.readings import Counted

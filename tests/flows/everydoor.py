@@ -23,9 +23,9 @@ from kit.errors import RemoteError, remote_error
 from kit.keys import open_keys
 from plaudit.gateway.v1 import frames_pb2
 from plaudit_client import Client, PlauditError, connect
-from stack import talk
-from stack.config import Settings
+from stack.commands import admin_client
 from stack.envoy.render import BadEnvoy, binary
+from stack.settings.model import Settings
 from tests.flows.envoys import SERVICES, Edge, envoy
 from tests.running import Stack
 
@@ -187,12 +187,12 @@ class Doors:
         settings = Settings.model_validate(own)
         try:
             if rpc.frame == "toggle_reaction" and fields.keys() == {"target", "emoji"}:
-                await talk.react(settings, fields["target"], fields["emoji"], self._user)
+                await admin_client.react(settings, fields["target"], fields["emoji"], self._user)
             elif rpc.frame == "get_counts" and fields.keys() == {"targets"}:
-                await talk.counts(settings, fields["targets"])
+                await admin_client.counts(settings, fields["targets"])
             else:
                 return None
-        except talk.Failed as error:
+        except admin_client.Failed as error:
             found: Any = _FAILED.fullmatch(str(error))
             return Answer(found["code"], found["reason"], found["field"] or "")
         return OK

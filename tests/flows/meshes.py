@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from kit.keys import open_keys
-from stack.config import Settings
-from stack.mesh import Mesh, running
-from stack.meshplan import Options
+from stack.mesh.plan import Options
+from stack.mesh.runner import Mesh, running
+from stack.settings.model import Settings
 from tests.running import free_port
 
 _START_SECONDS = 180

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 
 from plaudit_client import connect
-from stack.config import Settings
-from stack.sessions import sessions
+from stack.commands.sessions_client import sessions
+from stack.settings.model import Settings
 from tests.flows.people import person
 from tests.running import Stack
 

@@ -46,7 +46,7 @@ def test_the_command_is_there(installed: Path, tmp_path: Path) -> None:
 def test_what_is_installed_finds_its_schemas_and_scripts(installed: Path, tmp_path: Path) -> None:
     script = """if True:
         import stack.cli, sys
-        from stack.schemas import schemas
+        from stack.storage.schemas import schemas
         assert "site-packages" in stack.cli.__file__, stack.cli.__file__
         for schema in schemas():
             assert list(schema.folder.glob("*.cql")), schema

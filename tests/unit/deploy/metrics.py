@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prometheus_client import REGISTRY
 
-from stack.config import SERVICES
+from stack.settings.model import SERVICES
 
 _SUFFIXES = {
     "counter": ("_total",),
@@ -37,7 +37,7 @@ class Known:
 
 def known() -> Known:
     """Imports every module that may define a metric and asks the registry."""
-    importlib.import_module("stack.version")
+    importlib.import_module("stack.process.version")
     for package in ("kit", *SERVICES):
         root = importlib.import_module(package)
         for module in pkgutil.walk_packages(root.__path__, f"{package}."):

@@ -14,7 +14,7 @@ import yaml
 from engines import cassandra, envoy, kafka, postgres, redis, toxiproxy
 from engines.get import SETTINGS
 from engines.group import KINDS
-from stack.config import PREFIX, load
+from stack.settings.model import PREFIX, load
 from tests.running import ROOT
 
 VERSIONS = {

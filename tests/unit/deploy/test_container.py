@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from stack.config import load
+from stack.settings.model import load
 from tests.running import ROOT
 
 TEXT = (ROOT / "deploy" / "Containerfile").read_text("utf-8").replace("\\\n", " ")

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from kit.engineurl import parse
-from stack.config import PREFIX, SERVICES, Settings, load
-from stack.stopping import FORCE_SECONDS
+from stack.process.stopping import FORCE_SECONDS
+from stack.settings.model import PREFIX, SERVICES, Settings, load
 from tests.unit.deploy.manifests import FOLDER, Manifest, container, environment, load_all, named, pods
 
 GRPC_SERVICES = ("session-registry", "reaction-svc", "counter-svc", "fanout-svc")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.config import load
+from stack.settings.model import load
 from tests.running import ROOT
 
 UNIT = ROOT / "deploy" / "systemd" / "plaudit.service"

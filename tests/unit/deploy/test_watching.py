@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.plan import Inputs
+from stack.planning.capacity import Inputs
 from tests.running import ROOT
 from tests.unit.deploy.metrics import Known, known
 

@@ -11,7 +11,7 @@ import pytest
 from engines import Missing
 from engines import get as getting
 from engines.kafka import VERSION
-from stack.config import load
+from stack.settings.model import load
 
 
 @pytest.fixture(name="bare", autouse=True)

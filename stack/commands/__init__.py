@@ -1,0 +1,1 @@
+"""The subcommands of `plaudit`, and the clients through which they reach a running system."""

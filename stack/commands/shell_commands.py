@@ -1,0 +1,42 @@
+"""What a shell may ask of the command itself: its version, and completion."""
+
+from __future__ import annotations
+
+import platform
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+shell = typer.Typer()
+
+
+class Shell(StrEnum):
+    """Shells whose completion there is."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def show_version(wanted: bool) -> None:
+    """Prints the version in a line and ends the command, where that is wanted."""
+    if not wanted:
+        return
+    from stack.process.version import plaudit_version, revision
+
+    facts = ", ".join(filter(None, (revision(), f"Python {platform.python_version()}")))
+    typer.echo(f"plaudit {plaudit_version()} ({facts})")
+    raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Show the version and end.", callback=show_version, is_eager=True)
+]
+
+
+@shell.command()
+def completion(which: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")]) -> None:
+    """Print the completion of a shell: `source <(plaudit completion bash)`, `plaudit completion fish | source`."""
+    typer.echo(get_completion_script(prog_name="plaudit", complete_var="_PLAUDIT_COMPLETE", shell=which.value))

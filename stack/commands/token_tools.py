@@ -1,0 +1,129 @@
+"""What the commands for tokens do."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from kit.identity import IssuerSettings
+from kit.issuers import open_issuers
+from kit.jose import TokenRefused, UnknownKey, Unverified, fingerprint, read
+from kit.keys import read_keys
+from kit.revocations import revoke
+from kit.tokens import ISSUER
+from kit.userids import escape
+from stack.settings.model import Settings
+
+WHY = {
+    "algorithm": "its algorithm is not allowed for this issuer or this key",
+    "audience": "it is meant for another audience",
+    "bad_claims": "a claim is missing or not what it should be",
+    "expired": "it has expired",
+    "header": "its header has something that is not taken",
+    "lives_too_long": "it is valid for longer than is allowed",
+    "malformed": "it is no JSON Web Token",
+    "missing": "there is no token",
+    "not_yet_valid": "its time has not begun",
+    "revoked": "it was revoked",
+    "signature": "the signature is wrong",
+    "tenant": "its tenant is not allowed for this issuer",
+    "too_long": "it has more than 4,096 bytes",
+    "unknown_issuer": "its issuer is not trusted",
+    "unknown_key": "the key that signed it is not known",
+}
+_ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
+
+
+class Unreadable(Exception):
+    """The text is no token, or no id of one; the message is one line."""
+
+
+async def verified(settings: Settings, token: str) -> dict[str, Any]:
+    """{"valid", "name", "tenant", "service", "scopes", "expires", "token_id"}, or {"valid": False, "cause", "why"}."""
+    keys = read_keys(settings.data / "keys")
+    try:
+        async with open_issuers(settings.identity.issuers) as issuers:
+            verifier = keys.verifier(issuers)
+            try:
+                principal = verifier.verify(token)
+            except UnknownKey as unknown:
+                await unknown.fetch()
+                principal = verifier.verify(token)
+    except TokenRefused as refused:
+        return {"valid": False, "cause": refused.cause, "why": WHY.get(refused.cause, refused.cause)}
+    return {
+        "valid": True,
+        "name": principal.subject,
+        "tenant": principal.tenant,
+        "service": principal.service,
+        "scopes": sorted(principal.scopes),
+        "expires": moment(principal.expires),
+        "token_id": principal.token_id,
+    }
+
+
+def described(settings: Settings, token: str) -> dict[str, Any]:
+    """What a token says, none of it verified; `user` and `tenant` are None where it names none. Raises Unreadable."""
+    parts = _read(token)
+    expires = parts.claims.get("exp")
+    user, tenant = _named(settings, parts)
+    return {
+        "verified": False,
+        "user": user,
+        "tenant": tenant,
+        "expires": moment(expires) if isinstance(expires, int | float) and 0 < expires < 1 << 37 else None,
+        "token_id": _id_of(token, parts),
+        "header": parts.header,
+        "claims": parts.claims,
+    }
+
+
+def revoked(settings: Settings, token: str, token_id: str) -> dict[str, Any]:
+    """Writes a token's id to the file of revoked ones: {"token_id", "file", "new"}.
+
+    Raises Unreadable, BadKeys, OSError.
+    """
+    file = read_keys(settings.data / "keys").revoked_file
+    comment = ""
+    if token:
+        found = described(settings, token)
+        token_id = found["token_id"]
+        comment = f"{found['user']} of {found['tenant']}, until {found['expires']}"
+    if not isinstance(token_id, str) or not _ID.fullmatch(token_id):
+        raise Unreadable("this is no id of a token")
+    return {"token_id": token_id, "file": str(file), "new": revoke(file, token_id, comment)}
+
+
+def moment(seconds: float) -> str:
+    """A time in Unix seconds as people read it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _read(token: str) -> Unverified:
+    try:
+        return read(token)
+    except TokenRefused as refused:
+        raise Unreadable(f"this cannot be read: {WHY.get(refused.cause, refused.cause)}") from None
+
+
+def _id_of(token: str, parts: Unverified) -> Any:
+    return parts.claims.get("jti") if parts.claims.get("iss") == ISSUER else fingerprint(token)
+
+
+def _named(settings: Settings, parts: Unverified) -> tuple[str | None, str | None]:
+    """The user and tenant here that a token would stand for."""
+    claims = parts.claims
+    if claims.get("iss") == ISSUER:
+        return claims.get("sub"), claims.get("tenant")
+    known = next((each for each in settings.identity.issuers if each.issuer == claims.get("iss")), None)
+    issuer = known or IssuerSettings.model_construct(user_claim="sub", tenant="default", tenant_claim="")
+    tenant = claims.get(issuer.tenant_claim) if issuer.tenant_claim else issuer.tenant
+    return _escaped(claims.get(issuer.user_claim)), _escaped(tenant)
+
+
+def _escaped(value: Any) -> str | None:
+    try:
+        return escape(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""`plaudit mesh`: the whole system on one machine, several processes of each service behind Envoy."""

@@ -1,0 +1,44 @@
+"""What commands in another shell need to reach a mesh on this machine, as a file for that shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from kit.tls import Tls
+from stack import certs
+from stack.envoy.model import Model
+from stack.settings.model import Settings
+
+FILE = "env.sh"
+
+
+def exports(settings: Settings, model: Model, tls: Tls | None, tokens: Mapping[str, str]) -> dict[str, str]:
+    """Variables for `plaudit` commands, and for curl and ghz as the README has them.
+
+    Commands speak to Envoy's internal listener: the edge does not serve rpcs that are for services alone. `tail` is a
+    client, and speaks to the edge where that has a port without TLS, to a gateway otherwise.
+    """
+    found = {
+        "PLAUDIT_DATA": str(settings.data.absolute()),
+        "PLAUDIT_GRPC": model.internal,
+        "PLAUDIT_HTTP": model.http or model.gateways[0],
+    }
+    if tls is not None:
+        files = {"PLAUDIT_TLS__CA": tls.ca, "PLAUDIT_TLS__CERT": tls.cert, "PLAUDIT_TLS__KEY": tls.key}
+        found |= {name: str(path.absolute()) for name, path in files.items()}
+    if model.https:
+        found["CA"] = str((settings.data / "certs" / certs.CA).absolute())
+    return {**found, **tokens}
+
+
+def write(folder: Path, variables: Mapping[str, str]) -> Path:
+    """Writes `env.sh`, which a shell reads with `.`; for its owner only, since there are tokens in it."""
+    path = folder / FILE
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path

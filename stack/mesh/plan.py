@@ -1,0 +1,174 @@
+"""What processes a mesh on one machine has, where they listen, and what they are told."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kit.tls import Tls, check, open_tls
+from stack import certs
+from stack.envoy.contracts import read_methods
+from stack.envoy.model import Certificate, Model
+from stack.process.stopping import MARGIN_SECONDS
+from stack.process.supervisor import CannotStart, Program
+from stack.settings.model import SERVICES, Settings
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the mesh is to be."""
+
+    https: str = "127.0.0.1:8443"
+    http: str = "127.0.0.1:8080"
+    nodes: int = 2
+    engines: bool = True
+    """Redis, Cassandra and Kafka; those the settings name, and where they name none, own ones in the data folder."""
+    mtls: bool = False
+    """Mutual TLS between all processes."""
+    through_envoy: bool = False
+    """Gateways find the services through Envoy instead of the session registry."""
+    hosts: tuple[str, ...] = field(default=certs.LOCAL)
+    """What the edge's certificate is for, where there is none yet."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One process of `plaudit up`."""
+
+    name: str
+    service: str
+    grpc: str
+    http: str
+
+
+def certificates(settings: Settings, options: Options) -> tuple[Certificate, Tls | None]:
+    """What the edge shows to clients, and the services to each other; made where there is none. Raises CannotUse."""
+    folder = (settings.data / "certs").absolute()
+    if not (folder / certs.EDGE).exists():
+        certs.make(folder, hosts=options.hosts)
+    own = Tls(folder / certs.CA, folder / certs.SERVICE, folder / certs.SERVICE_KEY)
+    given = open_tls(settings.tls)
+    if given is None and options.mtls:
+        check(own)
+        given = own
+    return Certificate(folder / certs.EDGE, folder / certs.EDGE_KEY), given
+
+
+def plan(settings: Settings, options: Options, ports: Iterator[int]) -> list[Node]:
+    """Two of every kind; but files in one folder are for one process of each service alone."""
+    nodes = []
+    for service in SERVICES:
+        for number in range(1, (options.nodes if settings.is_shared or service == "gateway" else 1) + 1):
+            http = f"127.0.0.1:{next(ports)}" if service == "gateway" else ""
+            nodes.append(Node(f"{service}-{number}", service, f"127.0.0.1:{next(ports)}", http))
+    return nodes
+
+
+def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[str, str]:
+    """What all processes of `plaudit up` are told."""
+    registries = [node.grpc for node in nodes if node.service == "session_registry"]
+    found = {
+        "REGISTRY": ",".join(registries),
+        "RECORDS": settings.records,
+        "HOT": settings.hot,
+        "EVENTS": settings.events,
+        "IDENTITY__ISSUERS": settings.identity.as_variable(),
+        "WORKERS": "1",
+        "GRACE_SECONDS": f"{settings.grace_seconds:g}",
+        # Envoy carries all clients on its own connections, and opens another one where all calls of one are taken.
+        "SERVER__STREAMS_PER_CONNECTION": str(settings.server.calls_per_connection),
+        "GATEWAY__HANDSHAKES_SHARE": "1",
+    }
+    if tls is not None:
+        files = {"TLS__CA": tls.ca, "TLS__CERT": tls.cert, "TLS__KEY": tls.key}
+        found |= {name: str(path.absolute()) for name, path in files.items()}
+    return {f"PLAUDIT_{name}": value for name, value in found.items()}
+
+
+def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> Program:
+    """How a node is run."""
+    own = {
+        "PLAUDIT_NAME": node.name.replace("-", " "),
+        "PLAUDIT_SERVICES": node.service,
+        "PLAUDIT_GRPC": node.grpc,
+        "PLAUDIT_HTTP": node.http or settings.http,
+        "PLAUDIT_DATA": str(_folder(settings, node).absolute()),
+    }
+    return Program(
+        node.name,
+        [sys.executable, "-m", "stack.cli", "up", "--json"],
+        settings.data / "logs" / f"{node.name}.log",
+        {**environment, **own},
+        stop_seconds=settings.grace_seconds + MARGIN_SECONDS,
+    )
+
+
+def _folder(settings: Settings, node: Node) -> Path:
+    """On engines each node has a folder of its own, with the keys of all; without, they share their files."""
+    if not settings.is_shared:
+        return settings.data
+    folder = settings.data / node.name
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "keys").is_symlink():
+        (folder / "keys").symlink_to((settings.data / "keys").absolute())
+    return folder
+
+
+def model_of(
+    options: Options,
+    nodes: list[Node],
+    shown: Certificate,
+    tls: Tls | None,
+    keys: Any,
+    ports: Iterator[int],
+    *,
+    has_other_issuers: bool = False,
+) -> Model:
+    """The Envoy in front of these nodes."""
+    services: dict[str, tuple[str, ...]] = {}
+    for service in {method.service for method in read_methods()}:
+        # The package that implements `plaudit.reaction.v1.ReactionService` is `reaction_svc`.
+        own = tuple(node.grpc for node in nodes if node.service.split("_")[0] == service.split(".")[1])
+        if own and service.split(".")[1] != "gateway":
+            services[service] = own
+    return Model(
+        gateways=tuple(node.http for node in nodes if node.service == "gateway"),
+        services=services,
+        keys=keys,
+        has_other_issuers=has_other_issuers,
+        https=options.https,
+        http=options.http,
+        internal=f"127.0.0.1:{next(ports)}",
+        spread=f"127.0.0.1:{next(ports)}",
+        admin=f"127.0.0.1:{next(ports)}",
+        certificate=shown,
+        tls=tls,
+    )
+
+
+def check_free(address: str) -> None:
+    """Raises CannotStart where something listens at an address."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            raise CannotStart(f"cannot listen on {address}: something else does") from None
+
+
+def free_ports() -> Iterator[int]:
+    """Ports nobody listens on now: below those that outgoing connections get, so that a node can have its own back."""
+    for port in range(20_000 + os.getpid() % 5_000, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+    raise CannotStart("there are not enough free ports")

@@ -1,0 +1,1 @@
+"""`plaudit plan`: the processes, nodes and disks that a load needs."""

@@ -1,0 +1,71 @@
+"""`plaudit settings` and `plaudit config check`: what holds, and where each value comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from stack.settings.catalog import Setting, settings_of_class
+from stack.settings.model import Settings, of_file, path_of, settings_file, variables
+
+DEFAULT, FILE, VARIABLE = "default", "file", "variable"
+
+
+def as_values(settings: Settings, file: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Each setting, for programs."""
+    source = _sources(file)
+    for setting in settings_of_class(Settings):
+        yield {
+            "name": setting.variable,
+            "value": setting.value_in(settings),
+            "from": source(setting),
+            "default": setting.masked(setting.default),
+            "unit": setting.unit,
+            "meaning": setting.meaning,
+        }
+
+
+def as_lines(settings: Settings, file: Path | None = None) -> str:
+    """Each setting in a line, for people: name, value with its unit, source."""
+    source = _sources(file)
+    rows = [
+        (setting.variable, f"{_text(setting.value_in(settings))} {setting.unit}".rstrip(), source(setting))
+        for setting in settings_of_class(Settings)
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {where}" for name, value, where in rows)
+
+
+def summary(file: Path | None = None) -> dict[str, int]:
+    """How many settings come from where."""
+    source = _sources(file)
+    return dict(Counter(source(setting) for setting in settings_of_class(Settings)))
+
+
+def _sources(file: Path | None) -> Callable[[Setting], str]:
+    by_file = of_file(settings_file(file))
+    by_variable = {path_of(name) for name in variables()}
+
+    def source(setting: Setting) -> str:
+        if setting.path in by_variable:
+            return VARIABLE
+        inner: Any = by_file
+        for name in setting.path:
+            if not isinstance(inner, dict) or name not in inner:
+                return DEFAULT
+            inner = inner[name]
+        return FILE
+
+    return source
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "-"
+    if isinstance(value, float):
+        return f"{value:g}" if value < 1e6 else f"{value:.0f}"
+    return "-" if value in (None, "") else str(value)

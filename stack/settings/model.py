@@ -1,0 +1,224 @@
+"""Every setting of the system: one typed model, read from a TOML file and `PLAUDIT_…` variables."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from counter_svc.config import Config as Counter
+from fanout_svc.config import Config as Fanout
+from gateway.config import Config as Gateway
+from kit.engineurl import CannotUse, parse
+from kit.identity import IdentitySettings
+from kit.serverlimits import ServerSettings
+from kit.tls import TlsSettings
+from reaction_svc.config import Config as Reaction
+from session_registry.config import Config as Session
+from stack.settings.catalog import PREFIX as PREFIX
+from stack.settings.catalog import settings_of_class
+from stack.settings.renamed import RENAMED
+
+# The settings file itself; where `python -m engines` keeps what it downloads.
+_NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
+# The scheme of the URL that each of these settings takes.
+ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
+SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
+
+
+class BadSettings(Exception):
+    """A setting is unknown or wrong; the message names it."""
+
+
+class Settings(BaseModel):
+    """All settings. A variable is `PLAUDIT_<NAME>`, within a group `PLAUDIT_<GROUP>__<NAME>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    services: tuple[str, ...] = Field(SERVICES, description="The services this process runs.")
+    name: str = Field("", description="What this process is called in lists of processes; empty: by its services.")
+    workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
+    http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
+    grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
+    status: str = Field("", description="host:port of /healthz, /readyz and /metrics apart from clients; empty: none.")
+    advertise: str = Field("", description="host:port by which other processes reach the gRPC server; empty: as bound.")
+    shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
+    registry: str = Field(
+        "", description="host:port of each session registry, separated by commas; empty: this process's own."
+    )
+    envoy: str = Field(
+        "", description="host:port of an Envoy that finds reactions and counts; empty: by the session registry."
+    )
+    records: str = Field(
+        "", description="cassandra://host:port[,…]/keyspace for records; empty: a file in the data folder."
+    )
+    hot: str = Field(
+        "",
+        description="redis://host:port[,…]/db for hot records, counts, routes and limits, a cluster too; empty: none.",
+    )
+    events: str = Field(
+        "", description="kafka://host:port[,…]/prefix for the event log; empty: a file in the data folder."
+    )
+    data: Path = Field(Path("data"), description="The folder of all data and keys.")
+    web: Path = Field(Path(__file__).parents[2] / "web", description="The folder of the page.")
+    demo: bool = Field(False, description="Give a token to whoever signs in on the page; only on loopback.")
+    grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take, all stages together.")
+    otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
+    log: str = Field("warning", description="debug, info, warning or error.")
+    identity: IdentitySettings = Field(
+        default_factory=IdentitySettings, description="Identity providers whose tokens of users are taken."
+    )
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates for gRPC between processes.")
+    server: ServerSettings = Field(default_factory=ServerSettings, description="What the gRPC server takes on.")
+    reaction: Reaction = Field(default_factory=Reaction)
+    counter: Counter = Field(default_factory=Counter)
+    fanout: Fanout = Field(default_factory=Fanout)
+    session: Session = Field(default_factory=Session)
+    gateway: Gateway = Field(default_factory=Gateway)
+
+    @field_validator("services", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        names = [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else list(value)
+        unknown = [name for name in names if name not in SERVICES]
+        if unknown:
+            raise ValueError(f"no service is called {unknown[0]!r}; there are {', '.join(SERVICES)}")
+        return tuple(service for service in SERVICES if service in names) or SERVICES
+
+    @field_validator("http", "grpc", "status", "advertise", "envoy")
+    @classmethod
+    def _host_port(cls, value: str) -> str:
+        _check_address(value)
+        return value
+
+    @field_validator("registry")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for address in value.split(",") if value else ():
+            _check_address(address)
+        return value
+
+    @field_validator("records", "hot", "events")
+    @classmethod
+    def _engine(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            try:
+                parse(value, ENGINE_OF[str(info.field_name)])
+            except CannotUse as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _engines_fit(self) -> Settings:
+        if "reaction_svc" in self.services and self.events and not self.records:
+            raise ValueError(
+                "PLAUDIT_EVENTS names Kafka, but a ledger in a file is its own event log: set PLAUDIT_RECORDS, too"
+            )
+        return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several nodes may host the same service: records and event log are in none of their files."""
+        return bool(self.records and self.events)
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """The addresses of the session registries."""
+        return tuple(self.registry.split(",")) if self.registry else ()
+
+    def with_options(self, **options: Any) -> Settings:
+        """These settings with a command line's options over them; empty ones change nothing."""
+        given = {name: value for name, value in options.items() if value}
+        return _checked({**self.model_dump(), **given}) if given else self
+
+
+def _check_address(value: str) -> None:
+    host, colon, port = value.rpartition(":")
+    if value and not (host and colon and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{value!r} is not host:port")
+
+
+def load(file: Path | None = None) -> Settings:
+    """The settings of this process; raises BadSettings. Variables win over the file, the file over the defaults."""
+    values = of_file(settings_file(file))
+    for name, text in variables().items():
+        _place(values, name, text)
+    return _checked(values)
+
+
+def settings_file(file: Path | None = None) -> Path | None:
+    """The file of settings: the one given, or that of `PLAUDIT_CONFIG`."""
+    return file or (Path(found) if (found := os.environ.get(f"{PREFIX}CONFIG")) else None)
+
+
+def of_file(file: Path | None) -> dict[str, Any]:
+    """What a file says; raises BadSettings."""
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"cannot read the settings file {file}: {error}") from None
+
+
+def variables() -> dict[str, str]:
+    """The variables that are settings."""
+    return {
+        name: text for name, text in sorted(os.environ.items()) if name.startswith(PREFIX) and name not in _NOT_SETTINGS
+    }
+
+
+def path_of(variable: str) -> tuple[str, ...]:
+    """Which setting a variable is, group by group."""
+    return tuple(variable[len(PREFIX) :].lower().split("__"))
+
+
+def _place(values: dict[str, Any], name: str, text: str) -> None:
+    *groups, key = path_of(name)
+    inner = values
+    for group in groups:
+        inner = inner.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise BadSettings(f"{name}: {group} is a value, not a group of settings")
+    inner[key] = text
+
+
+def _checked(values: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = "__".join(str(part) for part in first["loc"]).upper()
+        unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        why = _unknown(where) if unknown else first["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"setting {PREFIX}{where}: {why}" if where else f"settings: {why}") from None
+
+
+def _unknown(name: str) -> str:
+    if name in RENAMED:
+        return f"it is called {PREFIX}{RENAMED[name]} now"
+    return f"there is no such setting{_near(name)}"
+
+
+def _near(name: str) -> str:
+    """`; did you mean …?` where a setting, or a group of them, has almost that name."""
+    names = sorted(setting.variable[len(PREFIX) :] for setting in settings_of_class(Settings))
+    # First what has the right name in another group.
+    ending = [one for one in names if one.rpartition("__")[2] == name.rpartition("__")[2]]
+    groups = {
+        "__".join(parts[:count]) for parts in (one.split("__") for one in names) for count in range(1, len(parts))
+    }
+    found = ending or difflib.get_close_matches(name, [*names, *sorted(groups)], 1, 0.75)
+    return f"; did you mean {PREFIX}{found[0]}?" if found else ""

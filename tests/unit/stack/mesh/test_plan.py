@@ -1,0 +1,34 @@
+"""How many processes of each kind a mesh has, and which of them share a folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from stack.mesh.plan import Options, free_ports, plan, program
+from stack.settings.model import SERVICES, Settings
+
+RECORDS, HOT, EVENTS = "cassandra://c1/x", "redis://r1/0", "kafka://k1/x"
+
+
+@pytest.mark.parametrize(
+    ("urls", "each"),
+    [
+        ({"records": RECORDS, "hot": HOT, "events": EVENTS}, 2),
+        ({"records": RECORDS, "events": EVENTS}, 2),
+        ({"records": RECORDS, "hot": HOT}, 1),
+        ({"hot": HOT}, 1),
+        ({}, 1),
+    ],
+    ids=lambda given: "+".join(given) or "files" if isinstance(given, dict) else "",
+)
+def test_services_are_twice_there_where_nothing_they_share_is_in_a_file(
+    urls: dict[str, str], each: int, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"data": tmp_path, **urls})
+    nodes = plan(settings, Options(), free_ports())
+    assert Counter(node.service for node in nodes) == {name: 2 if name == "gateway" else each for name in SERVICES}
+    folders = {program(settings, node, {}).environment["PLAUDIT_DATA"] for node in nodes}
+    assert len(folders) == (len(nodes) if each == 2 else 1)

@@ -1,0 +1,33 @@
+"""What systemd is told."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from stack.process import sdnotify
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_a_state_arrives_and_further_processes_do_not_speak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_abstract: bool
+) -> None:
+    path = f"plaudit-{os.getpid()}" if is_abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"\0{path}" if is_abstract else path)
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{path}" if is_abstract else path)
+        notify = sdnotify.opened()
+        notify("READY=1")
+        assert systemd.recv(100) == b"READY=1"
+    assert "NOTIFY_SOCKET" not in os.environ
+
+
+def test_where_nobody_listens_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    sdnotify.opened()("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    sdnotify.opened()("READY=1")

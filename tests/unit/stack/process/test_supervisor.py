@@ -1,0 +1,73 @@
+"""Processes that are kept running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.process.supervisor import CannotStart, Program, supervised
+
+
+def program(folder: Path, code: str, *, name: str = "node", **more: Any) -> Program:
+    return Program(name, [sys.executable, "-c", code], folder / f"{name}.log", {"NAME": name}, **more)
+
+
+SERVES = "import sys; print('here', flush=True); sys.stdin.read(); import signal; signal.pause()"
+
+
+async def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_the_block_begins_when_all_serve_and_ends_when_all_have_gone(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with supervised([program(tmp_path, SERVES, name=name) for name in ("one", "two")], said.append) as kept:
+        pids = [one.pid for one in kept]
+        assert all([await alive(pid) for pid in pids])
+    assert not any([await alive(pid) for pid in pids])
+    assert said == []
+
+
+async def test_who_never_serves_breaks_the_block_with_its_last_words(tmp_path: Path) -> None:
+    code = "import sys; sys.exit('the port is taken')"
+    with pytest.raises(CannotStart, match=r"node ended with 1: the port is taken \(log: .*node\.log\)"):
+        async with supervised([program(tmp_path, SERVES, name="well"), program(tmp_path, code)], print):
+            raise AssertionError("it does not serve")
+
+
+async def test_who_dies_is_started_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with supervised([program(tmp_path, SERVES)], said.append) as (one,), asyncio.timeout(20):
+        for _ in range(2):
+            old = one.pid
+            os.kill(old, signal.SIGKILL)
+            while one.pid in (0, old):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await one.serves()
+    assert said == [f"node ended with -9; it starts again in {pause} s" for pause in ("0.4", "0.8")]
+
+
+async def test_who_does_not_hear_is_killed(tmp_path: Path) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVES
+    async with supervised([program(tmp_path, deaf, stop_seconds=0.2)], print) as (one,):
+        pid = one.pid
+    assert not await alive(pid)
+
+
+async def test_who_takes_too_long_to_serve_is_given_up(tmp_path: Path) -> None:
+    said: list[str] = []
+    silent = "import signal; signal.pause()"
+    with pytest.raises(CannotStart, match="node ended with"):
+        async with supervised([program(tmp_path, silent, start_seconds=0.3)], said.append):
+            raise AssertionError("it does not serve")
+    assert said == ["node does not serve after 0 s"]

@@ -1,0 +1,123 @@
+"""The number of shards is that of the topic's partitions, for whoever routes, serves or copies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from kit.adapters import cassandra, cassandra_schema, kafka_topics
+from kit.engineurl import CannotReach, CannotUse
+from reaction_svc.adapters import cassandra_upgrade
+from stack.settings.model import Settings
+from stack.storage.engines import expected_partitions
+from stack.storage.migrate import migrate
+from stack.storage.schemas import SHARDED, TOPICS, sharded
+
+URL = "kafka://k1:9092/plaudit"
+
+
+class Broker:
+    """Kafka's admin client, with topics of so many partitions."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, int] = {}
+
+    def describe_topics(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "error_code": 0, "partitions": [{}] * self.topics[name]}
+            for name in names
+            if name in self.topics
+        ]
+
+    def create_topics(self, topics: Mapping[str, Mapping[str, Any]], *, wait_for_metadata: bool) -> None:
+        self.topics |= {name: spec["num_partitions"] for name, spec in topics.items()}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture(name="broker")
+def fixture_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    broker = Broker()
+    monkeypatch.setattr(kafka_topics, "open_admin", lambda url: broker)
+    return broker
+
+
+@pytest.fixture(name="copied")
+def fixture_copied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """With how many shards the records of a Cassandra of the version before were copied."""
+    copied: list[int] = []
+
+    @asynccontextmanager
+    async def opened(url: str, **_: Any) -> AsyncIterator[None]:
+        yield None
+
+    async def make(*_: Any, **__: Any) -> list[str]:
+        return []
+
+    async def needs(_: Any) -> bool:
+        return True
+
+    async def copy(_: Any, shards: int, op_seconds: float) -> None:
+        copied.append(shards)
+
+    monkeypatch.setattr(cassandra, "open_cassandra", opened)
+    monkeypatch.setattr(cassandra_schema, "migrate", make)
+    monkeypatch.setattr(cassandra_upgrade, "needs_upgrade", needs)
+    monkeypatch.setattr(cassandra_upgrade, "upgrade", copy)
+    return copied
+
+
+def on_engines(events: str = URL) -> Settings:
+    return Settings.model_validate(
+        {"records": "cassandra://c1:9042/plaudit", "hot": "redis://r1:6379/0", "events": events}
+    )
+
+
+async def test_a_topic_that_was_there_before_says_how_many_shards_there_are(broker: Broker) -> None:
+    broker.topics = {"plaudit.reactions": 16, "plaudit.dead-letters": 1}
+    assert sharded(await expected_partitions(on_engines())) == dict.fromkeys(SHARDED, 16)
+
+
+async def test_a_topic_that_is_not_as_the_url_says_is_refused_with_both_numbers(broker: Broker) -> None:
+    broker.topics = {"plaudit.reactions": 16, "plaudit.dead-letters": 1}
+    with pytest.raises(CannotUse, match=r"EVENTS: the topic plaudit\.reactions has 16 partitions, the URL says 8"):
+        await expected_partitions(on_engines(f"{URL}?partitions=8"))
+
+
+@pytest.mark.parametrize(("url", "shards"), [(URL, TOPICS["reactions"]), (f"{URL}?partitions=4", 4)])
+async def test_while_kafka_is_away_calls_are_sent_as_the_url_says(
+    monkeypatch: pytest.MonkeyPatch, url: str, shards: int
+) -> None:
+    def away(_: Any) -> Any:
+        raise CannotReach("nobody answers")
+
+    monkeypatch.setattr(kafka_topics, "open_admin", away)
+    assert sharded(await expected_partitions(on_engines(url))) == dict.fromkeys(SHARDED, shards)
+
+
+async def test_a_file_has_one_shard() -> None:
+    assert sharded(await expected_partitions(Settings.model_validate({}))) == dict.fromkeys(SHARDED, 1)
+
+
+@pytest.mark.parametrize(
+    ("topics", "shards"),
+    [({"plaudit.reactions": 16, "plaudit.dead-letters": 1}, 16), ({}, TOPICS["reactions"])],
+    ids=["there before", "made now"],
+)
+async def test_records_are_copied_into_as_many_shards_as_the_topic_has_partitions(
+    broker: Broker, copied: list[int], topics: dict[str, int], shards: int
+) -> None:
+    broker.topics = topics
+    done = await migrate(on_engines())
+    assert copied == [shards]
+    assert done[-1] == "records and answers of the version before"
+
+
+async def test_a_check_says_what_is_missing_and_copies_nothing(broker: Broker, copied: list[int]) -> None:
+    done = await migrate(on_engines(), check=True)
+    assert (copied, broker.topics) == ([], {})
+    assert len(done) == len(TOPICS) + 1
