@@ -20,8 +20,8 @@ from kit.ledger.node import running_node
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import Action, Head, Op, Outcome, Row, TargetChange
-from reaction_svc.model import ReactionModel, Rules
+from reaction_svc.domain import Action, Op, OperationRow, Outcome, TargetChange, TargetHead
+from reaction_svc.model import ModelLimits, ReactionModel
 
 LEDGER = "reactions"
 TENANT, TARGET, THUMB = "default", "messages/embedded", "👍"
@@ -57,7 +57,7 @@ async def by_ledger(path: Path, total: int, batch: int) -> Spent:
             ledger,
             tables,
             None,
-            lambda: ReactionModel(EventCodec(), Rules()),
+            lambda: ReactionModel(EventCodec(), ModelLimits()),
             SystemClock(),
             ShardLimits(),
             lambda shard: True,
@@ -97,8 +97,8 @@ def by_sqlite(path: Path, total: int, batch: int) -> Spent:
     rows = []
     for first in range(0, total, batch):
         numbers = range(first, min(first + batch, total))
-        changes = [Row(f"u{n % USERS}", THUMB, "", now + n, f"op-{n}", THUMB, 1, True) for n in numbers]
-        head = Head(now + numbers[-1], now + numbers[-1], {THUMB: 1})
+        changes = [OperationRow(f"u{n % USERS}", THUMB, "", now + n, f"op-{n}", THUMB, 1, True) for n in numbers]
+        head = TargetHead(now + numbers[-1], now + numbers[-1], {THUMB: 1})
         payload = EventCodec().encode([TargetChange((TENANT, TARGET), changes, head)])
         records = [(1, f"u{n % USERS}", THUMB, n // USERS % 2 == 0, now + n) for n in numbers]
         ops = [(1, f"op-{n}", f"u{n % USERS}", THUMB, 1, n // USERS % 2 == 0, now + n) for n in numbers]

@@ -31,7 +31,7 @@ from reaction_svc.config import Config
 from reaction_svc.erasure import Erasure
 from reaction_svc.errors import ERRORS
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import OnChange, ReactionModel, Rules
+from reaction_svc.model import ModelLimits, OnCommit, ReactionModel
 from reaction_svc.ports import RateLimit, Reads
 from reaction_svc.retention import LEDGER, run_retention
 from reaction_svc.service import Reactions
@@ -47,7 +47,7 @@ class _Store(NamedTuple):
     tables: Tables
     reads: Reads
     feed: Feed | None
-    on_change: OnChange | None = None
+    on_commit: OnCommit | None = None
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def opened(
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = engines.log.partitions(LEDGER)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
-    rules = Rules(config.max_emoji, config.op_seconds, config.people_in_memory, config.people_in_memory // 2)
+    rules = ModelLimits(config.max_emoji, config.op_seconds, config.people_in_memory, config.people_in_memory // 2)
     async with (
         _store(config, clock, engines) as store,
         running_node(
@@ -81,7 +81,7 @@ async def opened(
             store.ledger,
             store.tables,
             store.feed,
-            lambda: ReactionModel(codec.EventCodec(), rules, store.on_change),
+            lambda: ReactionModel(codec.EventCodec(), rules, store.on_commit),
             clock,
             _limits(config),
             division.is_assigned,

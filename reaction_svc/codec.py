@@ -21,16 +21,16 @@ from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
 from reaction_svc.domain import (
     Action,
-    Head,
     Op,
+    OperationRow,
     Outcome,
     Refusal,
-    Row,
     TargetChange,
+    TargetHead,
 )
 from reaction_svc.errors import ERRORS
-from reaction_svc.ports import Own, Reactor, Tally
-from reaction_svc.service import Answered, make_op
+from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
+from reaction_svc.service import ChangeResults, make_op
 
 _REFUSALS = {
     Refusal.OP_CONFLICT: forwarded_pb.FORWARDED_REFUSAL_OP_CONFLICT,
@@ -74,7 +74,7 @@ def target_from_pb(request: _Targeted) -> str:
 
 def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Problem]:
     """Each change, or what is wrong with it: the rules of the contract are checked here, for streams do not."""
-    asks: list[Op | Problem] = []
+    decoded_ops: list[Op | Problem] = []
     tenant, own_user = who.tenant, who.user
     may_act = bool(who.service) and ACT_AS in who.scopes
     for i, change in enumerate(changes):
@@ -85,43 +85,43 @@ def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Prob
             action = _ACTIONS.get(change.action)
             if action is None:
                 raise Invalid("an action is toggle, add or remove", field="action")
-            asks.append(make_op(tenant, change.target, user or own_user, change.emoji, action, change.op_id))
+            decoded_ops.append(make_op(tenant, change.target, user or own_user, change.emoji, action, change.op_id))
         except Problem as problem:
             problem.field = f"changes[{i}].{problem.field}"
-            asks.append(problem)
-    return asks
+            decoded_ops.append(problem)
+    return decoded_ops
 
 
-def toggled_to_pb(outcome: Outcome, counts: Tally | None) -> service_pb.ToggleReactionResponse:
+def toggled_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.ToggleReactionResponse:
     """The answer to a tap."""
     return service_pb.ToggleReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
 
 
-def set_to_pb(outcome: Outcome, counts: Tally | None) -> service_pb.SetReactionResponse:
+def set_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.SetReactionResponse:
     """The answer to a wish."""
     return service_pb.SetReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
 
 
-def cleared_to_pb(outcome: Outcome, counts: Tally | None) -> service_pb.ClearReactionsResponse:
+def cleared_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.ClearReactionsResponse:
     """The answer to a clear."""
     return service_pb.ClearReactionsResponse(version=outcome.version, reactions=reactions_to_pb(counts))
 
 
-def batch_to_pb(answered: Answered) -> service_pb.BatchChangeReactionsResponse:
+def batch_to_pb(answered: ChangeResults) -> service_pb.BatchChangeReactionsResponse:
     """The answer to a batch."""
     response = service_pb.BatchChangeReactionsResponse(counts=_target_counts(answered.counts.values()))
     _add_outcomes(response.outcomes, answered.outcomes)
     return response
 
 
-def stream_to_pb(answered: Answered) -> service_pb.StreamReactionsResponse:
+def stream_to_pb(answered: ChangeResults) -> service_pb.StreamReactionsResponse:
     """The answer to a batch of a stream."""
     response = service_pb.StreamReactionsResponse(counts=_target_counts(answered.counts.values()))
     _add_outcomes(response.outcomes, answered.outcomes)
     return response
 
 
-def own_to_pb(found: Sequence[Own]) -> service_pb.BatchGetOwnReactionsResponse:
+def own_to_pb(found: Sequence[OwnReactions]) -> service_pb.BatchGetOwnReactionsResponse:
     """What one person holds on many targets."""
     return service_pb.BatchGetOwnReactionsResponse(
         own_reactions=[pb.OwnReactions(target=own.target, emojis=own.emojis, version=own.version) for own in found]
@@ -137,7 +137,7 @@ def reactors_to_pb(page: Sequence[Reactor], next_page_token: str) -> service_pb.
     return response
 
 
-def tallied_tenant(request: service_pb.TallyReactionsRequest, who: Caller) -> str:
+def tallied_tenant_from_pb(request: service_pb.TallyReactionsRequest, who: Caller) -> str:
     """The tenant of a request to count; raises Forbidden where the service may not see it, and Invalid."""
     tenant = request.tenant or who.tenant
     if ANY_TENANT not in who.scopes and (tenant != who.tenant or not request.targets):
@@ -147,14 +147,14 @@ def tallied_tenant(request: service_pb.TallyReactionsRequest, who: Caller) -> st
     return tenant
 
 
-def person_erased(request: service_pb.ErasePersonRequest, who: Caller) -> UserKey:
+def erased_user_from_pb(request: service_pb.ErasePersonRequest, who: Caller) -> UserKey:
     """Whose reactions are to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
     if not is_id(request.user):
         raise Invalid("a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
     return _tenant_to_erase(request.tenant, who), request.user
 
 
-def target_erased(request: service_pb.EraseTargetRequest, who: Caller) -> TargetKey:
+def erased_target_from_pb(request: service_pb.EraseTargetRequest, who: Caller) -> TargetKey:
     """The target to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
     parse_target(request.target)
     return _tenant_to_erase(request.tenant, who), request.target
@@ -169,7 +169,7 @@ def _tenant_to_erase(asked: str, who: Caller) -> str:
     return tenant
 
 
-def counted_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller) -> list[TargetKey]:
+def target_keys_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller) -> list[TargetKey]:
     """The targets whose counts are asked for; raises Invalid, and Forbidden for a tenant of others."""
     names = target_names(request.targets)
     tenants = request.tenants or [who.tenant] * len(names)
@@ -183,12 +183,12 @@ def counted_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller
     return list(zip(tenants, names, strict=True))
 
 
-def heads_to_pb(found: Iterable[Tally]) -> service_pb.BatchGetTargetCountsResponse:
+def heads_to_pb(found: Iterable[TargetCounts]) -> service_pb.BatchGetTargetCountsResponse:
     """Counts as the last answered change left them."""
     return service_pb.BatchGetTargetCountsResponse(counts=_target_counts(found))
 
 
-def tallies_to_pb(found: Sequence[Tally], next_page_token: str) -> service_pb.TallyReactionsResponse:
+def tallies_to_pb(found: Sequence[TargetCounts], next_page_token: str) -> service_pb.TallyReactionsResponse:
     """Records, counted."""
     return service_pb.TallyReactionsResponse(
         tallies=[
@@ -199,7 +199,7 @@ def tallies_to_pb(found: Sequence[Tally], next_page_token: str) -> service_pb.Ta
     )
 
 
-def reactions_to_pb(counts: Tally | None) -> list[counts_pb.ReactionCount]:
+def reactions_to_pb(counts: TargetCounts | None) -> list[counts_pb.ReactionCount]:
     """Largest count first, then by emoji."""
     if counts is None:
         return []
@@ -279,7 +279,7 @@ class OpCodec:
             message.refusals.append(_REFUSALS[answer] if refused else forwarded_pb.FORWARDED_REFUSAL_UNSPECIFIED)
             message.on.append(not refused and answer.on)
             message.versions.append(0 if refused else answer.version)
-        tallies: Mapping[TargetKey, Tally] = executed.view
+        tallies: Mapping[TargetKey, TargetCounts] = executed.view
         message.tenants.extend(tenant for tenant, _ in tallies)
         message.counts.extend(_target_counts(tallies.values()))
         return message.SerializeToString()
@@ -292,7 +292,7 @@ class OpCodec:
             for on, version, refusal in zip(message.on, message.versions, message.refusals, strict=True)
         ]
         view = {
-            (tenant, row.target): Tally(
+            (tenant, row.target): TargetCounts(
                 tenant, row.target, row.version, {one.emoji: one.count for one in row.reactions}
             )
             for tenant, row in zip(message.tenants, message.counts, strict=True)
@@ -303,13 +303,13 @@ class OpCodec:
 def _change(row: events_pb.TargetChanged, stamp: int) -> TargetChange:
     emojis = ["", *row.emojis]
     rows = [
-        Row(user, emojis[added], emojis[removed], version, op_id, emojis[asked], action, on)
+        OperationRow(user, emojis[added], emojis[removed], version, op_id, emojis[asked], action, on)
         for user, added, removed, version, op_id, asked, action, on in zip(
             row.users, row.added, row.removed, row.versions, row.op_ids, row.asked, row.actions, row.on, strict=True
         )
     ]
     counts = {emoji: people for emoji, people in zip(row.emojis, row.counts, strict=True) if people}
-    head = Head(row.version, stamp, counts, row.highest_op_id, tuple(row.op_ids_ahead))
+    head = TargetHead(row.version, stamp, counts, row.highest_op_id, tuple(row.op_ids_ahead))
     return TargetChange((row.tenant, row.target), rows, head)
 
 
@@ -324,7 +324,7 @@ def _add_outcomes(rows: Any, outcomes: Sequence[Outcome | Problem]) -> None:
             add(on=on, version=version)
 
 
-def _target_counts(tallies: Iterable[Tally]) -> list[counts_pb.TargetCounts]:
+def _target_counts(tallies: Iterable[TargetCounts]) -> list[counts_pb.TargetCounts]:
     return [
         counts_pb.TargetCounts(target=tally.target, version=tally.version, reactions=reactions_to_pb(tally))
         for tally in tallies

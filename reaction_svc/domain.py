@@ -12,7 +12,7 @@ from reaction_svc.policy import Policy
 # Named tuples, not dataclasses: these are made for every tap, and a frozen dataclass takes four times as long to make.
 
 # User to emoji to the version since when it is held, oldest first.
-Held = Mapping[str, dict[str, int]]
+ReactionsByUser = Mapping[str, dict[str, int]]
 
 
 class Action(IntEnum):
@@ -57,7 +57,7 @@ class Refusal(Enum):
     TOO_MANY_EMOJI = "too_many_emoji"
 
 
-class Done(NamedTuple):
+class IdempotencyRecord(NamedTuple):
     """The stored answer of an operation with an op_id, and what the operation was."""
 
     user: str
@@ -71,7 +71,7 @@ REFUSED = -1
 """The version in the row of an operation that was refused because the target had too many emoji."""
 
 
-class Row(NamedTuple):
+class OperationRow(NamedTuple):
     """One operation of an entry, or one change of an operation that made several: see `plaudit.event.v1`."""
 
     user: str
@@ -84,10 +84,10 @@ class Row(NamedTuple):
     on: bool
 
 
-class Head(NamedTuple):
+class TargetHead(NamedTuple):
     """A target as a whole. `stamp`: of its last entry; `counts`: people per emoji, without zeros.
 
-    `highest` and `ahead` are the `kit.ledger.opids.Watermark` of the operation ids used on it.
+    `highest` and `ahead` are the `kit.ledger.opids.OpIdWatermark` of the operation ids used on it.
     """
 
     version: int
@@ -101,10 +101,10 @@ class TargetChange(NamedTuple):
     """What one entry did to one target: the operations in order, and the state after them."""
 
     key: TargetKey
-    rows: Sequence[Row]
-    head: Head
+    rows: Sequence[OperationRow]
+    head: TargetHead
 
-    def answers(self) -> dict[str, Row]:
+    def answers(self) -> dict[str, OperationRow]:
         """The operations that have an id, with their answers."""
         return {row[4]: row for row in self.rows if row[4]}
 

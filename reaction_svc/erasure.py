@@ -19,13 +19,13 @@ class Erasure:
     """Nothing is kept about an erasure: what is left to erase is what the tables still have."""
 
     def __init__(
-        self, ledger: ReactionLedger, reads: ErasureReads, cursors: Cursors, name_op: Callable[[], str] = new_id
+        self, ledger: ReactionLedger, reads: ErasureReads, cursors: Cursors, new_op_id: Callable[[], str] = new_id
     ) -> None:
-        """`name_op` makes the ids of operations."""
+        """`new_op_id` makes the ids of operations."""
         self._ledger = ledger
         self._reads = reads
         self._cursors = cursors
-        self._name_op = name_op
+        self._new_op_id = new_op_id
 
     async def person(self, tenant: str, user: str) -> tuple[int, bool]:
         """Erases up to `_TARGETS` targets of a person: how many reactions that were, and whether nothing was left.
@@ -38,7 +38,7 @@ class Erasure:
             if not found:
                 return erased, True
             await self._apply([(tenant, target, user, Action.ERASE) for target, _ in found])
-            erased += _counted(found)
+            erased += _count_erased(found)
             room -= len(found)
         return erased, False
 
@@ -57,13 +57,13 @@ class Erasure:
                 # Somebody has reacted meanwhile: once more from the beginning.
                 return erased, self._cursors.seal(scope, "") if left.on else ""
             await self._apply([(*key, user, Action.CLEAR) for user, _ in found])
-            erased += _counted(found)
+            erased += _count_erased(found)
             room -= len(found)
             after = found[-1][0]
         return erased, self._cursors.seal(scope, after)
 
     async def _apply(self, asked: Sequence[tuple[str, str, str, Action]]) -> list[Outcome]:
-        ops = [Op(tenant, target, user, "", action, self._name_op()) for tenant, target, user, action in asked]
+        ops = [Op(tenant, target, user, "", action, self._new_op_id()) for tenant, target, user, action in asked]
         outcomes: list[Outcome] = []
         for answer in (await self._ledger.apply(ops)).answers:
             if isinstance(answer, Problem):
@@ -73,7 +73,7 @@ class Erasure:
         return outcomes
 
 
-def _counted(found: Sequence[tuple[str, int]]) -> int:
+def _count_erased(found: Sequence[tuple[str, int]]) -> int:
     erased = sum(held for _, held in found)
     ERASED.inc(erased)
     return erased

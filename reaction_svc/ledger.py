@@ -12,8 +12,8 @@ from kit.ledger.node import Executed
 from kit.ledger.routing import shard_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Op, Outcome, Refusal
-from reaction_svc.ports import Applied, Tally
-from reaction_svc.sizes import parts_of
+from reaction_svc.ports import ApplyResult, TargetCounts
+from reaction_svc.sizes import split_by_size
 
 Execute = Callable[[int, Sequence[Op]], Awaitable[Executed]]
 
@@ -29,7 +29,7 @@ class ShardedReactions:
         self._shards = shards
         self._execute = execute
 
-    async def apply(self, ops: Sequence[Op]) -> Applied:
+    async def apply(self, ops: Sequence[Op]) -> ApplyResult:
         """See `ports.ReactionLedger`."""
         if self._shards == 1:
             return await self._apply(0, ops)
@@ -46,31 +46,31 @@ class ShardedReactions:
             *(self._apply(shard, [ops[place] for place in places]) for shard, places in parts.items())
         )
         answers: list[Outcome | Refusal | Problem] = [Outcome(False, 0)] * len(ops)
-        counts: dict[TargetKey, Tally] = {}
+        counts: dict[TargetKey, TargetCounts] = {}
         for places, part in zip(parts.values(), applied, strict=True):
             counts.update(part.counts)
             for place, answer in zip(places, part.answers, strict=True):
                 answers[place] = answer
-        return Applied(answers, counts)
+        return ApplyResult(answers, counts)
 
-    async def _apply(self, shard: int, ops: Sequence[Op]) -> Applied:
-        parts = list(parts_of(ops, self._max_emoji))
+    async def _apply(self, shard: int, ops: Sequence[Op]) -> ApplyResult:
+        parts = list(split_by_size(ops, self._max_emoji))
         if len(parts) == 1:
             return await self._apply_part(shard, ops)
         # One after the other, so that the operations of a target stay in order.
         applied = [await self._apply_part(shard, part) for part in parts]
-        counts: dict[TargetKey, Tally] = {}
+        counts: dict[TargetKey, TargetCounts] = {}
         for part in applied:
             counts.update(part.counts)
-        return Applied([answer for part in applied for answer in part.answers], counts)
+        return ApplyResult([answer for part in applied for answer in part.answers], counts)
 
-    async def _apply_part(self, shard: int, ops: Sequence[Op]) -> Applied:
+    async def _apply_part(self, shard: int, ops: Sequence[Op]) -> ApplyResult:
         try:
-            return Applied(*await self._execute(shard, ops))
+            return ApplyResult(*await self._execute(shard, ops))
         except RemoteError as error:
-            return Applied([_problem(error)] * len(ops), {})
+            return ApplyResult([_problem(error)] * len(ops), {})
         except Problem as problem:
-            return Applied([problem] * len(ops), {})
+            return ApplyResult([problem] * len(ops), {})
 
 
 def _problem(error: RemoteError) -> Problem:

@@ -7,26 +7,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
-from kit.ledger.opids import Place, places_of, timed_at
+from kit.ledger.opids import AnswerLocation, locations_of, timed_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import (
     Action,
-    Done,
-    Head,
+    IdempotencyRecord,
     Op,
+    OperationRow,
     Outcome,
     Refusal,
-    Row,
     TargetChange,
+    TargetHead,
 )
-from reaction_svc.ports import Tally
+from reaction_svc.ports import TargetCounts
 from reaction_svc.sizes import EntrySizer
-from reaction_svc.state import AnswerRow, Answers, Found, Need, TargetWrites, Writes
-from reaction_svc.target import Draft, TargetState
+from reaction_svc.state import AnswerRow, AnswerWrites, LoadedState, LoadRequest, TargetWrites, Writes
+from reaction_svc.target import TargetDecision, TargetState
 
 _MICROS = 1_000_000
 _ERASE = Action.ERASE
-OnChange = Callable[[Mapping[TargetKey, int], Sequence[TargetChange]], None]
+OnCommit = Callable[[Mapping[TargetKey, int], Sequence[TargetChange]], None]
 
 
 class EntryCodec(Protocol):
@@ -41,7 +41,7 @@ class EntryCodec(Protocol):
         ...
 
 
-class Rules(NamedTuple):
+class ModelLimits(NamedTuple):
     """What the settings say."""
 
     max_emoji: int = 20
@@ -52,7 +52,7 @@ class Rules(NamedTuple):
     people: int = 200_000
 
 
-class Decided(NamedTuple):
+class ReactionDecision(NamedTuple):
     """See `kit.ledger.ports.Decision`."""
 
     answers: Sequence[Outcome | Refusal]
@@ -60,10 +60,10 @@ class Decided(NamedTuple):
     stamp: int
     is_certain: bool
     changes: Sequence[TargetChange]
-    drafts: Sequence[tuple[TargetState, Draft]]
+    target_decisions: Sequence[tuple[TargetState, TargetDecision]]
 
 
-class _Kept(NamedTuple):
+class _PendingEntry(NamedTuple):
     """An entry that tables, or a load under way, may not have yet."""
 
     position: int
@@ -74,111 +74,111 @@ class _Kept(NamedTuple):
 class ReactionModel:
     """See `kit.ledger.ports.Model`: commands are `Op`s, answers are `Outcome`s and `Refusal`s.
 
-    `on_change` is called for each entry that was decided here, once it is durable: with the versions of its targets
+    `on_commit` is called for each entry that was decided here, once it is durable: with the versions of its targets
     before it, and its changes.
     """
 
-    def __init__(self, codec: EntryCodec, rules: Rules, on_change: OnChange | None = None) -> None:
+    def __init__(self, codec: EntryCodec, rules: ModelLimits, on_commit: OnCommit | None = None) -> None:
         self._codec = codec
         self._rules = rules
-        self._on_change = on_change
+        self._on_commit = on_commit
         self._states: dict[TargetKey, TargetState] = {}  # in the order of their last use
-        self._kept: deque[_Kept] = deque()
+        self._pending_entries: deque[_PendingEntry] = deque()
         self._weight = 0
 
-    def need(self, commands: Sequence[Op]) -> Need | None:
+    def need(self, commands: Sequence[Op]) -> LoadRequest | None:
         """See `Model`."""
         states = self._states
         targets: dict[TargetKey, None] = {}
         users: dict[TargetKey, dict[str, None]] = {}
         op_ids: dict[tuple[TargetKey, str], None] = {}
-        for key, ops in _runs(commands):
+        for key, ops in _runs_by_target(commands):
             state = states.get(key)
             if state is None:
                 targets[key] = None
                 continue
-            if not state.complete:
-                held = state.held
+            if not state.is_complete:
+                held = state.reactions_by_user
                 unknown = dict.fromkeys(op[2] for op in ops if op[2] not in held)
                 if unknown:
                     users.setdefault(key, {}).update(unknown)
-            if not state.knows_all:
-                knows_op = state.knows_op
-                op_ids.update(((key, op[5]), None) for op in ops if op[5] and not knows_op(op[5]))
+            if not state.knows_all_op_ids:
+                knows_op_id = state.knows_op_id
+                op_ids.update(((key, op[5]), None) for op in ops if op[5] and not knows_op_id(op[5]))
         if not (targets or users or op_ids):
             return None
-        return Need(list(targets), {key: list(found) for key, found in users.items()}, list(op_ids))
+        return LoadRequest(list(targets), {key: list(found) for key, found in users.items()}, list(op_ids))
 
-    def loaded(self, need: Need, found: Found) -> None:
+    def loaded(self, need: LoadRequest, found: LoadedState) -> None:
         """See `Model`."""
         for key in need.targets:
             if key not in self._states:
-                head, records, complete = found.targets[key]
-                state = TargetState(key, head, records, complete=complete)
-                for change in self._kept_of(key):
-                    state.overlay(change)
+                head, reactions, is_complete = found.targets[key]
+                state = TargetState(key, head, reactions, is_complete=is_complete)
+                for change in self._pending_changes_of(key):
+                    state.apply_entry(change)
                 self._states[key] = state
                 self._weight += state.weight
         for key, users in need.users.items():
             known = self._states.get(key)
-            if known is None or known.complete:
+            if known is None or known.is_complete:
                 continue
             before = known.weight
-            unknown = {user for user in users if user not in known.held}
+            unknown = {user for user in users if user not in known.reactions_by_user}
             read = found.users.get(key, {})
-            known.held.update((user, read.get(user, {})) for user in unknown)
-            for change in self._kept_of(key):
+            known.reactions_by_user.update((user, read.get(user, {})) for user in unknown)
+            for change in self._pending_changes_of(key):
                 known.apply_rows(change.rows, unknown)
             self._weight += known.weight - before
         for key, op_id in need.op_ids:
             asked = self._states.get(key)
             if asked is not None:
-                answers = (change.answers().get(op_id) for change in self._kept_of(key))
-                asked.looked_up[op_id] = next(filter(None, answers), None) or _row(
+                answers = (change.answers().get(op_id) for change in self._pending_changes_of(key))
+                asked.looked_up_answers[op_id] = next(filter(None, answers), None) or _row(
                     op_id, found.answers.get((key, op_id))
                 )
 
-    def decide(self, commands: Sequence[Op], now: int, last_stamp: int) -> Decided:
+    def decide(self, commands: Sequence[Op], now: int, last_stamp: int) -> ReactionDecision:
         """See `Model`."""
         rules, states = self._rules, self._states
         max_emoji = rules.max_emoji
         oldest = timed_at((now - round(rules.op_seconds * _MICROS)) // 1000)
-        drafts: dict[TargetKey, tuple[TargetState, Draft]] = {}
+        target_decisions: dict[TargetKey, tuple[TargetState, TargetDecision]] = {}
         answers: list[Outcome | Refusal] = []
         certain = True
-        for key, ops in _runs(commands):
-            if key not in drafts:
+        for key, ops in _runs_by_target(commands):
+            if key not in target_decisions:
                 # The last to be forgotten.
                 state = states[key] = states.pop(key)
-                drafts[key] = (state, Draft(state))
-            certain &= drafts[key][1].decide_all(ops, now, max_emoji, oldest, answers)
-        for state, _ in drafts.values():
-            state.looked_up = {}
-        changed = [pair for pair in drafts.values() if pair[1].rows]
+                target_decisions[key] = (state, TargetDecision(state))
+            certain &= target_decisions[key][1].decide_all(ops, now, max_emoji, oldest, answers)
+        for state, _ in target_decisions.values():
+            state.looked_up_answers = {}
+        changed = [pair for pair in target_decisions.values() if pair[1].rows]
         stamp = max([last_stamp, now - 1, *(state.stamp for state, _ in changed)]) + 1
         changes = [made.change(stamp) for _, made in changed]
         payload = self._codec.encode(changes) if changes else None
-        return Decided(answers, payload, stamp, certain, changes, changed)
+        return ReactionDecision(answers, payload, stamp, certain, changes, changed)
 
     def sizer(self) -> EntrySizer:
         """See `Model`."""
         return EntrySizer(self._rules.max_emoji)
 
-    def committed(self, position: int, decision: Decided) -> None:
+    def committed(self, position: int, decision: ReactionDecision) -> None:
         """See `Model`."""
-        if self._on_change is not None:
-            self._on_change({state.key: state.version for state, _ in decision.drafts}, decision.changes)
-        for (state, draft), change in zip(decision.drafts, decision.changes, strict=True):
+        if self._on_commit is not None:
+            self._on_commit({state.key: state.version for state, _ in decision.target_decisions}, decision.changes)
+        for (state, target_decision), change in zip(decision.target_decisions, decision.changes, strict=True):
             before = state.weight
-            state.advance(change.head, draft.held, draft.answers)
-            if len(state.held) > self._rules.people:
-                state.forget_people()
+            state.apply_decision(change.head, target_decision.reactions_by_user, target_decision.answers)
+            if len(state.reactions_by_user) > self._rules.people:
+                state.evict_users()
             self._weight += state.weight - before
         changes = {change.key: change for change in decision.changes}
-        self._kept.append(_Kept(position, decision.stamp, changes))
+        self._pending_entries.append(_PendingEntry(position, decision.stamp, changes))
         # Only here, where nothing is under way that rests on what is known.
         if self._weight > self._rules.weight:
-            self._forget_targets()
+            self._evict_targets()
 
     def replay(self, entry: Entry) -> None:
         """See `Model`."""
@@ -187,44 +187,44 @@ class ReactionModel:
             state = self._states.get(key)
             if state is not None:
                 before = state.weight
-                state.overlay(change)
+                state.apply_entry(change)
                 self._weight += state.weight - before
-        self._kept.append(_Kept(entry.position, entry.stamp, changes))
+        self._pending_entries.append(_PendingEntry(entry.position, entry.stamp, changes))
 
     def writes(self, after: int, through: int) -> Writes:
         """See `Model`."""
-        return writes_of([kept for kept in self._kept if after < kept.position <= through])
+        return writes_of([kept for kept in self._pending_entries if after < kept.position <= through])
 
-    def writes_of(self, decision: Decided) -> Writes:
+    def writes_of(self, decision: ReactionDecision) -> Writes:
         """See `Model`."""
-        return writes_of([_Kept(0, decision.stamp, {change.key: change for change in decision.changes})])
+        return writes_of([_PendingEntry(0, decision.stamp, {change.key: change for change in decision.changes})])
 
     def release(self, through: int) -> None:
         """See `Model`."""
-        while self._kept and self._kept[0].position <= through:
-            self._kept.popleft()
+        while self._pending_entries and self._pending_entries[0].position <= through:
+            self._pending_entries.popleft()
 
     def clear(self) -> None:
         """See `Model`."""
         self._states = {}
-        self._kept.clear()
+        self._pending_entries.clear()
         self._weight = 0
 
-    def view(self, commands: Iterable[Op]) -> Mapping[TargetKey, Tally]:
+    def view(self, commands: Iterable[Op]) -> Mapping[TargetKey, TargetCounts]:
         """The counts of the targets of commands that were just answered, as of now."""
-        found: dict[TargetKey, Tally] = {}
+        found: dict[TargetKey, TargetCounts] = {}
         key: TargetKey = ("", "")
         for op in commands:
             if op[1] != key[1] or op[0] != key[0]:
                 key = op[:2]
                 state = self._states.get(key)
                 if state is not None:
-                    found[key] = Tally(*key, state.version, state.counts)
+                    found[key] = TargetCounts(*key, state.version, state.counts)
         return found
 
-    def _forget_targets(self) -> None:
+    def _evict_targets(self) -> None:
         """The least lately used, but none whose entries are kept: those who wait for these are told its counts."""
-        kept = {key for entry in self._kept for key in entry.changes}
+        kept = {key for entry in self._pending_entries for key in entry.changes}
         excess, forgotten = self._weight - self._rules.weight, []
         for key, state in self._states.items():
             if excess <= 0:
@@ -235,18 +235,18 @@ class ReactionModel:
         for key in forgotten:
             self._weight -= self._states.pop(key).weight
 
-    def _kept_of(self, key: TargetKey) -> list[TargetChange]:
-        return [kept.changes[key] for kept in self._kept if key in kept.changes]
+    def _pending_changes_of(self, key: TargetKey) -> list[TargetChange]:
+        return [kept.changes[key] for kept in self._pending_entries if key in kept.changes]
 
 
-def writes_of(entries: Sequence[_Kept]) -> Writes:
+def writes_of(entries: Sequence[_PendingEntry]) -> Writes:
     """What entries lead to in the tables; of several that touch a target the last state of each row."""
-    records: dict[TargetKey, _Records] = {}
-    heads: dict[TargetKey, Head] = {}
-    answers: list[Answers] = []
+    records: dict[TargetKey, _RecordWrites] = {}
+    heads: dict[TargetKey, TargetHead] = {}
+    answers: list[AnswerWrites] = []
     for entry in entries:
         for key, change in entry.changes.items():
-            records.setdefault(key, _Records()).add(change.rows, entry.stamp)
+            records.setdefault(key, _RecordWrites()).add(change.rows, entry.stamp)
             heads[key] = change.head
         answers += _answers_of(entry)
     return Writes(
@@ -258,7 +258,7 @@ def writes_of(entries: Sequence[_Kept]) -> Writes:
     )
 
 
-class _Records:
+class _RecordWrites:
     """The last state of each record of a target, and whose earlier ones are deleted up to which stamp."""
 
     __slots__ = ("erased", "last")
@@ -267,7 +267,7 @@ class _Records:
         self.last: dict[tuple[str, str], tuple[str, str, bool, int]] = {}
         self.erased: dict[str, int] = {}
 
-    def add(self, rows: Iterable[Row], stamp: int) -> None:
+    def add(self, rows: Iterable[OperationRow], stamp: int) -> None:
         """Adds the rows of the next entry."""
         last = self.last
         for user, added, removed, version, _, _, action, on in rows:
@@ -282,17 +282,17 @@ class _Records:
                     del last[record]
 
 
-def _answers_of(entry: _Kept) -> list[Answers]:
-    places: dict[Place, list[AnswerRow]] = {}
+def _answers_of(entry: _PendingEntry) -> list[AnswerWrites]:
+    places: dict[AnswerLocation, list[AnswerRow]] = {}
     for key, change in entry.changes.items():
         rows = [row for row in change.rows if row[4]]
-        for place, indexes in places_of(key, [row[4] for row in rows]).items():
+        for place, indexes in locations_of(key, [row[4] for row in rows]).items():
             chosen = rows if len(indexes) == len(rows) else [rows[index] for index in indexes]
             places.setdefault(place, []).append((*key, chosen))
-    return [Answers(entry.stamp, *place, found) for place, found in places.items()]
+    return [AnswerWrites(entry.stamp, *place, found) for place, found in places.items()]
 
 
-def _runs(commands: Sequence[Op]) -> Iterator[tuple[TargetKey, Sequence[Op]]]:
+def _runs_by_target(commands: Sequence[Op]) -> Iterator[tuple[TargetKey, Sequence[Op]]]:
     """The commands in order, those that follow each other on one target together."""
     start = 0
     tenant, target = "", ""
@@ -305,8 +305,12 @@ def _runs(commands: Sequence[Op]) -> Iterator[tuple[TargetKey, Sequence[Op]]]:
         yield (tenant, target), commands[start:] if start else commands
 
 
-def _row(op_id: str, done: Done | None) -> Row | None:
-    return Row(done.user, "", "", done.version, op_id, done.emoji, done.action, done.on) if done is not None else None
+def _row(op_id: str, done: IdempotencyRecord | None) -> OperationRow | None:
+    return (
+        OperationRow(done.user, "", "", done.version, op_id, done.emoji, done.action, done.on)
+        if done is not None
+        else None
+    )
 
 
-__all__ = ["Decided", "EntryCodec", "ReactionModel", "Rules"]
+__all__ = ["EntryCodec", "ModelLimits", "ReactionDecision", "ReactionModel"]

@@ -7,10 +7,10 @@ from typing import NamedTuple, Protocol
 
 from kit.errors import Problem
 from kit.tenant_keys import TargetKey, UserKey
-from reaction_svc.domain import Head, Op, Outcome, Refusal
+from reaction_svc.domain import Op, Outcome, Refusal, TargetHead
 
 
-class Own(NamedTuple):
+class OwnReactions(NamedTuple):
     """What one person holds on one target: emoji, oldest first, and the target's version; 0 where nobody reacted."""
 
     target: str
@@ -26,7 +26,7 @@ class Reactor(NamedTuple):
     version: int
 
 
-class Tally(NamedTuple):
+class TargetCounts(NamedTuple):
     """The records of one target, counted: people per emoji without zeros, and the version they belong to."""
 
     tenant: str
@@ -35,18 +35,18 @@ class Tally(NamedTuple):
     counts: Mapping[str, int]
 
 
-class Applied(NamedTuple):
+class ApplyResult(NamedTuple):
     """One answer per operation, in order, and the counts of their targets at these versions or later ones."""
 
     answers: Sequence[Outcome | Refusal | Problem]
-    counts: Mapping[TargetKey, Tally]
+    counts: Mapping[TargetKey, TargetCounts]
 
 
 class ReactionLedger(Protocol):
     """Decides operations, durably and in order."""
 
-    async def apply(self, ops: Sequence[Op]) -> Applied:
-        """Decides the operations of each target in order, each by `target.Draft.decide`.
+    async def apply(self, ops: Sequence[Op]) -> ApplyResult:
+        """Decides the operations of each target in order, each by `target.TargetDecision.decide`.
 
         What it returns is durable and seen by every later read, and its entry comes on the log's topic `reactions`.
         Applying a batch again, here or in any other process, gives the same answers and changes nothing, as long as its
@@ -59,7 +59,7 @@ class ReactionLedger(Protocol):
 class ReactionReads(Protocol):
     """Reads the tables: who reacted to what. All methods raise `kit.errors.Unavailable`."""
 
-    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         """What the person holds on each target, in order; sees every answered change."""
         ...
 
@@ -67,15 +67,15 @@ class ReactionReads(Protocol):
         """Up to `limit` holders of `emoji`, "" for any, with versions below `before` (0: any), latest first."""
         ...
 
-    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Head]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, TargetHead]:
         """The heads of those targets that have one; sees every answered change."""
         ...
 
-    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
         """Counts the records of each target, in order; sees every answered change."""
         ...
 
-    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
         """Counts the records of the next `limit` targets of any tenant, and says where to go on; 0 starts and ends."""
         ...
 

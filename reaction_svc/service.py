@@ -21,7 +21,7 @@ from reaction_svc.domain import Action, Op, Outcome, Refusal
 from reaction_svc.emoji import canonical, forms
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
 from reaction_svc.metrics import CHANGE_BATCH, CHANGES
-from reaction_svc.ports import Own, RateLimit, ReactionLedger, ReactionReads, Reactor, Tally
+from reaction_svc.ports import OwnReactions, RateLimit, ReactionLedger, ReactionReads, Reactor, TargetCounts
 
 _PAGE, _MAX_PAGE = 20, 100
 _MAX_TALLIES = 1_000
@@ -29,11 +29,11 @@ _MAX_TALLIES = 1_000
 _USER_AND_OP = re.compile(rf"{ID_PATTERN}/[A-Za-z0-9_.~-]{{0,64}}")
 
 
-class Answered(NamedTuple):
+class ChangeResults(NamedTuple):
     """One answer per change, in order, and the counts of their targets at these versions or later ones."""
 
     outcomes: Sequence[Outcome | Problem]
-    counts: Mapping[TargetKey, Tally]
+    counts: Mapping[TargetKey, TargetCounts]
 
 
 def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_id: str) -> Op:
@@ -44,11 +44,11 @@ def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_
         if not is_id(user):
             raise Invalid("say for whom: a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
         raise Invalid("an op_id is at most 64 letters, digits or _.~-", field="op_id")
-    key = "" if action is Action.CLEAR else forms().get(emoji) or one_emoji(emoji)
+    key = "" if action is Action.CLEAR else forms().get(emoji) or parse_emoji(emoji)
     return tuple.__new__(Op, (tenant, target, user, key, action, op_id))  # half the time of Op(…)
 
 
-def one_emoji(text: str) -> str:
+def parse_emoji(text: str) -> str:
     """The canonical form of an emoji or of the name of one; raises InvalidEmoji."""
     found = canonical(text)
     if found is None:
@@ -65,53 +65,58 @@ class Reactions:
         reads: ReactionReads,
         limit: RateLimit,
         cursors: Cursors,
-        name_op: Callable[[], str] = new_id,
+        new_op_id: Callable[[], str] = new_id,
     ) -> None:
-        """`name_op` makes ids for operations that have none."""
-        self._name_op = name_op
+        """`new_op_id` makes ids for operations that have none."""
+        self._new_op_id = new_op_id
         self._ledger = ledger
         self._reads = reads
         self._limit = limit
         self._cursors = cursors
 
-    async def change(self, asks: Sequence[Op | Problem], unlimited: Sequence[bool]) -> Answered:
-        """Makes the changes in order; one that is refused, here or already when it was read, leaves the others alone.
+    async def change(self, decoded_ops: Sequence[Op | Problem], unlimited: Sequence[bool]) -> ChangeResults:
+        """Applies operations in order. A Problem among them stays its own answer; a refused operation affects no other.
 
-        `unlimited` says of each whether the limits of users do not apply to who asks. Never raises: a failure of the
-        store is the answer to each change it was to make.
+        `unlimited`: for each operation, whether the caller is exempt from the rate limits of users. Never raises: a
+        failure of the store is the answer to each operation that it concerns.
         """
-        outcomes = await self._limited(asks, unlimited)
+        outcomes = await self._apply_rate_limits(decoded_ops, unlimited)
         ops = [outcome for outcome in outcomes if isinstance(outcome, Op)]
         if not ops:
-            _measure(outcomes)  # type: ignore[arg-type]
-            return Answered(outcomes, {})  # type: ignore[arg-type]  # there are only problems
-        made, counts = await self._ledger.apply([op if op[5] else self._named(op) for op in ops])
+            _record_outcomes(outcomes)  # type: ignore[arg-type]
+            return ChangeResults(outcomes, {})  # type: ignore[arg-type]  # problems only
+        made, counts = await self._ledger.apply([op if op[5] else self._with_op_id(op) for op in ops])
         answers = [_problem(answer) if isinstance(answer, Refusal) else answer for answer in made]
         if len(ops) < len(outcomes):
             rest = iter(answers)
             answers = [next(rest) if isinstance(outcome, Op) else outcome for outcome in outcomes]
-        _measure(answers)
-        return Answered(answers, counts)
+        _record_outcomes(answers)
+        return ChangeResults(answers, counts)
 
-    def _named(self, op: Op) -> Op:
-        # Whichever node decides it, and however often it is tried: it is one operation.
-        return op._replace(op_id=self._name_op())
+    def _with_op_id(self, op: Op) -> Op:
+        # On every node and in every attempt it is the same operation.
+        return op._replace(op_id=self._new_op_id())
 
-    async def _limited(self, asks: Sequence[Op | Problem], unlimited: Sequence[bool]) -> Sequence[Op | Problem]:
+    async def _apply_rate_limits(
+        self, decoded_ops: Sequence[Op | Problem], unlimited: Sequence[bool]
+    ) -> Sequence[Op | Problem]:
         if all(unlimited):
-            return asks
+            return decoded_ops
         # A problem has neither tenant nor user.
-        held = [not (free or isinstance(ask, Problem)) for ask, free in zip(asks, unlimited, strict=True)]
-        waits = await self._limit.take([(ask[0], ask[2]) for ask in compress(asks, held)])  # type: ignore[index]
+        limited = [
+            not (is_exempt or isinstance(decoded, Problem))
+            for decoded, is_exempt in zip(decoded_ops, unlimited, strict=True)
+        ]
+        waits = await self._limit.take([(decoded[0], decoded[2]) for decoded in compress(decoded_ops, limited)])  # type: ignore[index]
         if not any(waits):
-            return asks
-        passed = list(asks)
-        for index, wait in zip(compress(range(len(asks)), held), waits, strict=True):
+            return decoded_ops
+        passed = list(decoded_ops)
+        for index, wait in zip(compress(range(len(decoded_ops)), limited), waits, strict=True):
             if wait > 0:
                 passed[index] = RateLimited("too many changes in a second", retry_after=wait)
         return passed
 
-    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         """What the user holds on each target, in order; raises Invalid."""
         if not user:
             raise Invalid("say for whom you ask", field="user")
@@ -122,7 +127,7 @@ class Reactions:
     ) -> tuple[Sequence[Reactor], str]:
         """A page of those who reacted, latest first, and the token of the next one; raises Invalid, InvalidCursor."""
         parse_target(target)
-        key = one_emoji(emoji) if emoji else ""
+        key = parse_emoji(emoji) if emoji else ""
         scope = ("reactors", tenant, who, target, key)
         before = int(self._cursors.open(scope, token)) if token else 0
         size = min(size, _MAX_PAGE) if size > 0 else _PAGE
@@ -130,18 +135,19 @@ class Reactions:
         page = found[:size]
         return page, self._cursors.seal(scope, str(page[-1].version)) if len(found) > size else ""
 
-    async def heads(self, keys: Sequence[TargetKey]) -> Sequence[Tally]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Sequence[TargetCounts]:
         """The counts of targets as the last answered change left them, in order."""
         heads = await self._reads.heads(list(dict.fromkeys(keys)))
         return [
-            Tally(*key, heads[key].version, heads[key].counts) if key in heads else Tally(*key, 0, {}) for key in keys
+            TargetCounts(*key, heads[key].version, heads[key].counts) if key in heads else TargetCounts(*key, 0, {})
+            for key in keys
         ]
 
-    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
         """The records of some targets, counted, in order; raises Invalid."""
         return await self._reads.tally(tenant, target_names(targets))
 
-    async def tally_all(self, who: str, size: int, token: str) -> tuple[Sequence[Tally], str]:
+    async def tally_all(self, who: str, size: int, token: str) -> tuple[Sequence[TargetCounts], str]:
         """A page of all targets of all tenants, and the token of the next one; raises InvalidCursor."""
         scope = ("tally", who)
         after = int(self._cursors.open(scope, token)) if token else 0
@@ -157,7 +163,7 @@ def _problem(refusal: Refusal) -> Problem:
     return TooManyEmoji("the target has as many different emoji as it may have", field="emoji")
 
 
-def _measure(outcomes: Sequence[Outcome | Problem]) -> None:
+def _record_outcomes(outcomes: Sequence[Outcome | Problem]) -> None:
     CHANGE_BATCH.observe(len(outcomes))
     for kind, times in Counter(map(type, outcomes)).items():
         _changes_of(kind).inc(times)

@@ -1,4 +1,4 @@
-"""The rpcs of the room: decode, ask, encode."""
+"""The rpcs of the service: each decodes its request, calls the service and encodes the response."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.erasure import Erasure
-from reaction_svc.ports import Tally
-from reaction_svc.service import Answered, Reactions
+from reaction_svc.ports import TargetCounts
+from reaction_svc.service import ChangeResults, Reactions
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _Response = TypeVar("_Response")
-_Encode = Callable[[Outcome, Tally | None], _Response]
+_Encode = Callable[[Outcome, TargetCounts | None], _Response]
 
 
 class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
@@ -63,8 +63,8 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
     ) -> pb.BatchChangeReactionsResponse:
         """See the contract."""
         who = caller()
-        asks = codec.changes_from_pb(request.changes, who)
-        return codec.batch_to_pb(await self._reactions.change(asks, [who.unlimited] * len(asks)))
+        decoded_ops = codec.changes_from_pb(request.changes, who)
+        return codec.batch_to_pb(await self._reactions.change(decoded_ops, [who.unlimited] * len(decoded_ops)))
 
     async def StreamReactions(
         self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Context
@@ -104,27 +104,27 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         self, request: pb.BatchGetTargetCountsRequest, context: Context | None
     ) -> pb.BatchGetTargetCountsResponse:
         """See the contract."""
-        return codec.heads_to_pb(await self._reactions.heads(codec.counted_from_pb(request, caller())))
+        return codec.heads_to_pb(await self._reactions.heads(codec.target_keys_from_pb(request, caller())))
 
     async def TallyReactions(
         self, request: pb.TallyReactionsRequest, context: Context | None
     ) -> pb.TallyReactionsResponse:
         """See the contract."""
         who = caller()
-        tenant = codec.tallied_tenant(request, who)
+        tenant = codec.tallied_tenant_from_pb(request, who)
         if request.targets:
             return codec.tallies_to_pb(await self._reactions.tally(tenant, request.targets), "")
         return codec.tallies_to_pb(*await self._reactions.tally_all(who.service, request.page_size, request.page_token))
 
     async def ErasePerson(self, request: pb.ErasePersonRequest, context: Context | None) -> pb.ErasePersonResponse:
         """See the contract."""
-        erased, is_done = await self._erasure.person(*codec.person_erased(request, caller()))
+        erased, is_done = await self._erasure.person(*codec.erased_user_from_pb(request, caller()))
         return pb.ErasePersonResponse(erased=erased, done=is_done)
 
     async def EraseTarget(self, request: pb.EraseTargetRequest, context: Context | None) -> pb.EraseTargetResponse:
         """See the contract."""
         who = caller()
-        key = codec.target_erased(request, who)
+        key = codec.erased_target_from_pb(request, who)
         erased, token = await self._erasure.target(who.service, key, request.page_token)
         return pb.EraseTargetResponse(erased=erased, next_page_token=token)
 
@@ -146,27 +146,27 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
     async def _many(
         self, calls: Sequence[tuple[Any, Caller]], decode: Callable[[Any, Caller], Op], encode: _Encode[Any]
     ) -> Sequence[Any]:
-        asks: list[Op | Problem] = []
+        decoded_ops: list[Op | Problem] = []
         for request, who in calls:
             try:
-                asks.append(decode(request, who))
+                decoded_ops.append(decode(request, who))
             except Problem as problem:
-                asks.append(problem)
-        outcomes, counts = await self._reactions.change(asks, [who.unlimited for _, who in calls])
+                decoded_ops.append(problem)
+        outcomes, counts = await self._reactions.change(decoded_ops, [who.unlimited for _, who in calls])
         return [
-            encode(outcome, counts.get((ask.tenant, ask.target)))
-            if isinstance(outcome, Outcome) and isinstance(ask, Op)
+            encode(outcome, counts.get((decoded.tenant, decoded.target)))
+            if isinstance(outcome, Outcome) and isinstance(decoded, Op)
             else outcome
-            for ask, outcome in zip(asks, outcomes, strict=True)
+            for decoded, outcome in zip(decoded_ops, outcomes, strict=True)
         ]
 
     async def _read(self, requests: AsyncIterator[pb.StreamReactionsRequest], who: Caller, window: _Window) -> None:
         try:
             async for request in requests:
                 await window.room.acquire()
-                asks = codec.changes_from_pb(request.changes, who)
+                decoded_ops = codec.changes_from_pb(request.changes, who)
                 # Tasks begin in the order they are made, so batches reach the store in the order they were read.
-                change = self._reactions.change(asks, [who.unlimited] * len(asks))
+                change = self._reactions.change(decoded_ops, [who.unlimited] * len(decoded_ops))
                 window.batches.put_nowait(asyncio.create_task(change))
         finally:
             window.batches.put_nowait(None)
@@ -181,4 +181,4 @@ class _Window:
 
     def __init__(self, size: int) -> None:
         self.room = asyncio.Semaphore(size)
-        self.batches: asyncio.Queue[asyncio.Task[Answered] | None] = asyncio.Queue()
+        self.batches: asyncio.Queue[asyncio.Task[ChangeResults] | None] = asyncio.Queue()

@@ -43,7 +43,7 @@ class EntrySizer:
         return size
 
 
-def parts_of(ops: Sequence[Op], max_emoji: int) -> Iterator[Sequence[Op]]:
+def split_by_size(ops: Sequence[Op], max_emoji: int) -> Iterator[Sequence[Op]]:
     """Operations in order, in parts that fit into an entry each."""
     row = _ROW_BYTES + 2 * _ID_BYTES
     if len(ops) * (_TARGET_BYTES + row + max_emoji * (row + _COUNT_BYTES)) <= ENTRY_BYTES:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
-from reaction_svc.domain import Done, Head, Row
+from reaction_svc.domain import IdempotencyRecord, OperationRow, TargetHead
 
 RECORDS_AT_ONCE = 500
 """Records of a target that are read with its head; of a target with more, those of single people are read."""
 
 
-class Need(NamedTuple):
+class LoadRequest(NamedTuple):
     """What is to be read. A target stands in `targets` or in `users`, never in both."""
 
     targets: Sequence[TargetKey]
@@ -20,20 +20,20 @@ class Need(NamedTuple):
     op_ids: Sequence[tuple[TargetKey, str]]
 
 
-class TargetFound(NamedTuple):
+class LoadedTarget(NamedTuple):
     """A target: `records` are user to emoji to version, of what is held; `complete`: these are all there are."""
 
-    head: Head | None
-    records: Mapping[str, dict[str, int]]
-    complete: bool
+    head: TargetHead | None
+    reactions_by_user: Mapping[str, dict[str, int]]
+    is_complete: bool
 
 
-class Found(NamedTuple):
+class LoadedState(NamedTuple):
     """What was read; people who hold nothing, and operations without an answer, may be left out."""
 
-    targets: Mapping[TargetKey, TargetFound]
+    targets: Mapping[TargetKey, LoadedTarget]
     users: Mapping[TargetKey, Mapping[str, dict[str, int]]]
-    answers: Mapping[tuple[TargetKey, str], Done]
+    answers: Mapping[tuple[TargetKey, str], IdempotencyRecord]
 
 
 class TargetWrites(NamedTuple):
@@ -45,17 +45,17 @@ class TargetWrites(NamedTuple):
 
     key: TargetKey
     stamp: int
-    head: Head
+    head: TargetHead
     records: Sequence[tuple[str, str, bool, int]]
     erased: Sequence[tuple[str, int]] = ()
 
 
 # (tenant, target, operations that have an id)
-AnswerRow = tuple[str, str, Sequence[Row]]
+AnswerRow = tuple[str, str, Sequence[OperationRow]]
 
 
-class Answers(NamedTuple):
-    """Answers of one entry that are kept at one place: see `kit.ledger.opids.place_of`."""
+class AnswerWrites(NamedTuple):
+    """Answers of one entry that are stored at one location: see `kit.ledger.opids.location_of`."""
 
     stamp: int
     slice: int
@@ -67,4 +67,4 @@ class Writes(NamedTuple):
     """All that follows from some entries. Of a target records go before its head."""
 
     targets: Sequence[TargetWrites]
-    answers: Sequence[Answers]
+    answers: Sequence[AnswerWrites]

@@ -27,32 +27,32 @@ def slice_of(op_id: str) -> int:
     return int(op_id[:8] + op_id[9:11], 16)
 
 
-class Place(NamedTuple):
+class AnswerLocation(NamedTuple):
     """Where an answer is kept: by the time of its id, or where that tells none by its key."""
 
     slice: int
     part: int
 
 
-def place_of(key: tuple[str, str], op_id: str) -> Place:
+def location_of(key: tuple[str, str], op_id: str) -> AnswerLocation:
     """Where the answer to an operation on a key is kept. Slices of timed ids grow with the time, others are below 0."""
     mark = zlib.crc32("/".join(key).encode())
     if is_timed(op_id) is not None:
-        return Place(slice_of(op_id), mark % _PARTS)
+        return AnswerLocation(slice_of(op_id), mark % _PARTS)
     # Those of one key are looked for together. As a number of 32 bits with a sign.
-    return Place(-1 - mark, zlib.crc32(op_id.encode()) - (1 << 31))
+    return AnswerLocation(-1 - mark, zlib.crc32(op_id.encode()) - (1 << 31))
 
 
-def places_of(key: tuple[str, str], op_ids: Sequence[str]) -> dict[Place, Sequence[int]]:
+def locations_of(key: tuple[str, str], op_ids: Sequence[str]) -> dict[AnswerLocation, Sequence[int]]:
     """Where the answers to operations on a key are kept: to each place the indexes of its ids."""
     if op_ids and all(map(is_timed, op_ids)):
         # Texts between two that begin alike begin like them.
         lowest = min(op_ids)
         if lowest[:11] == max(op_ids)[:11]:
-            return {place_of(key, lowest): range(len(op_ids))}
-    found: dict[Place, Sequence[int]] = {}
+            return {location_of(key, lowest): range(len(op_ids))}
+    found: dict[AnswerLocation, Sequence[int]] = {}
     for index, op_id in enumerate(op_ids):
-        place = place_of(key, op_id)
+        place = location_of(key, op_id)
         found[place] = (*found.get(place, ()), index)
     return found
 
@@ -68,7 +68,7 @@ def slice_at(millis_: int) -> int:
     return millis_ >> _SLICE_BITS
 
 
-class Watermark:
+class OpIdWatermark:
     """What must be known of the ids used on a key to tell surely new ones from all others.
 
     `highest` is the largest timed id used; one from the future would make every later id look used, so the few of
@@ -85,13 +85,13 @@ class Watermark:
         """Whether no id noted here can have been this one."""
         return op_id > self.highest and op_id not in self.ahead and is_timed(op_id) is not None
 
-    def with_all(self, op_ids: Sequence[str], now: int) -> Watermark:
+    def with_all(self, op_ids: Sequence[str], now: int) -> OpIdWatermark:
         """The watermark after these ids were used at `now`, microseconds since 1970; this one stays as it is."""
         highest = max(op_ids, default="")
         if is_timed(highest) and millis(highest) <= now // 1000 + _AHEAD_MILLIS:
             # None of the others is above it.
             op_ids = (highest,)
-        after = Watermark(self.highest, self.ahead)
+        after = OpIdWatermark(self.highest, self.ahead)
         for op_id in op_ids:
             after._add(op_id, now)
         return after

@@ -15,9 +15,9 @@ from kit.ledger.errors import CorruptEntry
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
-from reaction_svc.domain import Head
+from reaction_svc.domain import TargetHead
 from reaction_svc.metrics import DRIFTED
-from reaction_svc.ports import Own, Reactor, Tally
+from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
 from reaction_svc.state import RECORDS_AT_ONCE
 
 _ROUNDS = 5
@@ -43,14 +43,16 @@ log = structlog.get_logger()
 class Latest(Protocol):
     """Knows the latest reactors of targets without a scan; derived, and possibly behind or incomplete."""
 
-    async def page(self, key: TargetKey, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+    async def page(
+        self, key: TargetKey, head: TargetHead, emoji: str, before: int, limit: int
+    ) -> Sequence[Reactor] | None:
         """The page that `ReactionReads.reactors` asks for; None where it is not known as of the head or later.
 
         Never raises.
         """
         ...
 
-    async def fill(self, key: TargetKey, head: Head, holders: Sequence[Reactor]) -> None:
+    async def fill(self, key: TargetKey, head: TargetHead, holders: Sequence[Reactor]) -> None:
         """Takes all holders of a target, latest first, read when it was at the head or later. Never raises."""
         ...
 
@@ -71,11 +73,11 @@ class CassandraQueries:
         self._latest = latest
         self._tallies = asyncio.Semaphore(_TALLIES_AT_ONCE)
 
-    async def heads(self, keys: Iterable[TargetKey]) -> Mapping[TargetKey, Head]:
+    async def heads(self, keys: Iterable[TargetKey]) -> Mapping[TargetKey, TargetHead]:
         """The heads of those targets that have one; sees every acked change."""
         return await self._tables.heads(dict.fromkeys(keys))
 
-    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         """See `ports.ReactionReads`."""
         # Heads first: the reactions are then at least as new as the version that is answered with them.
         heads = await self.heads((tenant, target) for target in targets)
@@ -86,7 +88,7 @@ class CassandraQueries:
         )
         held = held_of(row for page in pages for row in page)
         return [
-            Own(name, tuple(held.get(name, ())), head.version if (head := heads.get((tenant, name))) else 0)
+            OwnReactions(name, tuple(held.get(name, ())), head.version if (head := heads.get((tenant, name))) else 0)
             for name in targets
         ]
 
@@ -133,13 +135,13 @@ class CassandraQueries:
             after = people[-1][0]
         return found[:limit]
 
-    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
         """See `ports.ReactionReads`."""
         names = list(dict.fromkeys(targets))
         found = dict(zip(names, await all_of(self._tally((tenant, name)) for name in names), strict=True))
         return [found[name] for name in targets]
 
-    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
         """See `ports.ReactionReads`. Targets come in the order of their partitions."""
         rows = await self._rows("targets", after - _SHIFT, limit)
         # A partition without a head has records of a round that is under way: it is counted next time.
@@ -147,7 +149,7 @@ class CassandraQueries:
         found = [tally for tally in await all_of(self._legible_tally(key) for key in keys) if tally is not None]
         return found, rows[-1][3] + _SHIFT if len(rows) == limit else 0
 
-    async def _legible_tally(self, key: TargetKey) -> Tally | None:
+    async def _legible_tally(self, key: TargetKey) -> TargetCounts | None:
         """None where the head is corrupt: one such target must not keep all others from being audited."""
         try:
             return await self._tally(key)
@@ -156,14 +158,14 @@ class CassandraQueries:
             log.error("a target cannot be counted", tenant=key[0], target=key[1], error=str(error))
             return None
 
-    async def _tally(self, key: TargetKey) -> Tally:
+    async def _tally(self, key: TargetKey) -> TargetCounts:
         """Counts records between two reads of the head that are equal."""
         async with self._tallies:
             head = (await self.heads([key])).get(key)
             counts: dict[str, int] | None = None
             for attempt in range(_ROUNDS):
                 if head is None:
-                    return Tally(*key, 0, {})
+                    return TargetCounts(*key, 0, {})
                 if attempt:
                     await asyncio.sleep(_PAUSE_SECONDS * attempt)
                 before, counts = head, await self._count(key, head.stamp)
@@ -173,14 +175,14 @@ class CassandraQueries:
                 elif counts == before.counts:
                     break
             if head is None:
-                return Tally(*key, 0, {})
+                return TargetCounts(*key, 0, {})
             if counts is None:
                 # It changes all the time, so its records cannot be counted as of one moment.
-                return Tally(*key, head.version, head.counts)
+                return TargetCounts(*key, head.version, head.counts)
             if counts != head.counts:
                 DRIFTED.inc()
                 log.error("records and counts differ", tenant=key[0], target=key[1])
-            return Tally(*key, head.version, counts)
+            return TargetCounts(*key, head.version, counts)
 
     async def _count(self, key: TargetKey, stamp: int) -> dict[str, int] | None:
         """People per emoji; None where a record is newer than `stamp`, so that the head is still to be written."""

@@ -13,11 +13,20 @@ from kit.adapters.cassandra import Cassandra
 from kit.adapters.cassandra_raw import RawRow, bigint, boolean, int32, raw_row, routing_key
 from kit.adapters.cassandra_schema import Schema
 from kit.ledger.errors import CorruptEntry
-from kit.ledger.opids import place_of
+from kit.ledger.opids import location_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_batches import Part, all_of, divided
-from reaction_svc.domain import Done, Head
-from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Answers, Found, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import IdempotencyRecord, TargetHead
+from reaction_svc.state import (
+    RECORDS_AT_ONCE,
+    AnswerRow,
+    AnswerWrites,
+    LoadedState,
+    LoadedTarget,
+    LoadRequest,
+    TargetWrites,
+    Writes,
+)
 
 SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
 _KEYS_AT_ONCE, _USERS_AT_ONCE = 20, 100
@@ -39,10 +48,10 @@ _CQL = {
     "answers": "SELECT answers FROM reaction_answer WHERE shard = ? AND slice IN ? AND part IN ?",
 }
 _encode_head = msgspec.json.Encoder().encode
-_decode_head = msgspec.json.Decoder(Head).decode
+_decode_head = msgspec.json.Decoder(TargetHead).decode
 _encode_answers = msgspec.msgpack.Encoder().encode
 _decode_answers = msgspec.msgpack.Decoder(list[AnswerRow]).decode
-Held = dict[str, dict[str, int]]
+ReactionsByUser = dict[str, dict[str, int]]
 """What users hold: emoji to version, oldest first."""
 
 
@@ -54,13 +63,13 @@ class CassandraTables:
         self._statements = statements
         self._op_seconds = round(op_seconds)
 
-    async def load(self, shard: int, need: Need) -> Found:
+    async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `Tables`. The records of a target that has too many at once are left out."""
         # Heads and records need not be of one moment: what has changed meanwhile is in entries that overlay both.
         targets, users, answers = await all_of(
             [self._targets(need.targets), self._users(need.users), self._answers(shard, need.op_ids)]
         )
-        return Found(targets, users, answers)
+        return LoadedState(targets, users, answers)
 
     async def write(self, shard: int, writes: Writes) -> None:
         """See `Tables`."""
@@ -69,7 +78,7 @@ class CassandraTables:
         for batches in divided(parts):
             await all_of([self._cassandra.write(batch) for batch in batches])
 
-    async def heads(self, keys: Iterable[TargetKey]) -> dict[TargetKey, Head]:
+    async def heads(self, keys: Iterable[TargetKey]) -> dict[TargetKey, TargetHead]:
         """The heads of those targets that have one."""
         asked = list(_by_tenant(keys))
         pages = await all_of([self._rows("heads", *ask) for ask in asked])
@@ -80,7 +89,7 @@ class CassandraTables:
             if text is not None
         }
 
-    async def _targets(self, keys: Sequence[TargetKey]) -> dict[TargetKey, TargetFound]:
+    async def _targets(self, keys: Sequence[TargetKey]) -> dict[TargetKey, LoadedTarget]:
         asked = list(_by_tenant(keys))
         heads, pages = await all_of(
             [self.heads(keys), all_of([self._rows("records", *ask, RECORDS_AT_ONCE) for ask in asked])]
@@ -89,29 +98,31 @@ class CassandraTables:
         for (tenant, _), page in zip(asked, pages, strict=True):
             for target, *row in page:
                 rows.setdefault((tenant, target), []).append(row)
-        found: dict[TargetKey, TargetFound] = {}
+        found: dict[TargetKey, LoadedTarget] = {}
         for key in keys:
             some = rows.get(key, ())
             complete = len(some) < RECORDS_AT_ONCE
-            found[key] = TargetFound(heads.get(key), held_of(some) if complete else {}, complete)
+            found[key] = LoadedTarget(heads.get(key), held_of(some) if complete else {}, complete)
         return found
 
-    async def _users(self, asked: Mapping[TargetKey, Sequence[str]]) -> dict[TargetKey, Held]:
+    async def _users(self, asked: Mapping[TargetKey, Sequence[str]]) -> dict[TargetKey, ReactionsByUser]:
         reads = [
             (key, users[at : at + _USERS_AT_ONCE])
             for key, users in asked.items()
             for at in range(0, len(users), _USERS_AT_ONCE)
         ]
         pages = await all_of([self._rows("users", *key, users) for key, users in reads])
-        found: dict[TargetKey, Held] = {key: {user: {} for user in users} for key, users in asked.items()}
+        found: dict[TargetKey, ReactionsByUser] = {key: {user: {} for user in users} for key, users in asked.items()}
         for (key, _), rows in zip(reads, pages, strict=True):
             found[key].update(held_of(rows))
         return found
 
-    async def _answers(self, shard: int, asked: Sequence[tuple[TargetKey, str]]) -> dict[tuple[TargetKey, str], Done]:
+    async def _answers(
+        self, shard: int, asked: Sequence[tuple[TargetKey, str]]
+    ) -> dict[tuple[TargetKey, str], IdempotencyRecord]:
         parts: dict[int, set[int]] = {}
         for key, op_id in asked:
-            slice_, part = place_of(key, op_id)
+            slice_, part = location_of(key, op_id)
             parts.setdefault(slice_, set()).add(part)
         # Slices of which the same parts are asked for are read together.
         slices: dict[tuple[int, ...], list[int]] = {}
@@ -125,7 +136,7 @@ class CassandraTables:
             ]
         )
         wanted = set(asked)
-        found: dict[tuple[TargetKey, str], Done] = {}
+        found: dict[tuple[TargetKey, str], IdempotencyRecord] = {}
         for page in pages:
             for (blob,) in page:
                 for tenant, target, operations in _answers_of(blob):
@@ -133,7 +144,7 @@ class CassandraTables:
                         name = ((tenant, target), op_id)
                         if name in wanted:
                             # Rows come in the order of their entries: the first answer is the one that counts.
-                            found.setdefault(name, Done(user, emoji, action, on, version))
+                            found.setdefault(name, IdempotencyRecord(user, emoji, action, on, version))
         return found
 
     def _target_part(self, writes: TargetWrites) -> Part:
@@ -153,7 +164,7 @@ class CassandraTables:
         rows.append(raw_row(self._statements["save_head"], (tenant, target, text, stamp)))
         return Part(routing_key(tenant, target), rows, len(text) + _ROW_BYTES * len(rows))
 
-    def _answer_parts(self, shard: int, answers: Sequence[Answers]) -> Iterable[Part]:
+    def _answer_parts(self, shard: int, answers: Sequence[AnswerWrites]) -> Iterable[Part]:
         found: dict[int, Part] = {}
         save, seconds, shard_ = self._statements["save_answers"], int32(self._op_seconds), int32(shard)
         for stamp, slice_, part, rows in answers:
@@ -174,7 +185,7 @@ async def open_cassandra_tables(cassandra: Cassandra, op_seconds: float) -> Cass
     return CassandraTables(cassandra, dict(zip(_CQL, prepared, strict=True)), op_seconds)
 
 
-def head_of(tenant: str, target: str, text: str) -> Head:
+def head_of(tenant: str, target: str, text: str) -> TargetHead:
     """Reads a head; raises CorruptEntry."""
     try:
         return _decode_head(text)
@@ -182,9 +193,9 @@ def head_of(tenant: str, target: str, text: str) -> Head:
         raise CorruptEntry(f"the head of {target} of {tenant} cannot be read: {error}") from error
 
 
-def held_of(rows: Iterable[Sequence[Any]]) -> Held:
+def held_of(rows: Iterable[Sequence[Any]]) -> ReactionsByUser:
     """What is held by rows of (user or target, emoji, held, version); where nothing is held, the name is left out."""
-    found: Held = {}
+    found: ReactionsByUser = {}
     # A partition with nothing but its head answers with one row of nothing.
     for user, emoji, held, version in sorted((row for row in rows if row[0] is not None), key=lambda row: row[3]):
         if held:

@@ -11,12 +11,12 @@ import msgspec
 from kit.adapters.cassandra import Cassandra
 from kit.engineurl import CannotUse
 from kit.errors import Problem
-from kit.ledger.opids import place_of
+from kit.ledger.opids import location_of
 from kit.target import partition_of
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Head, Row
-from reaction_svc.state import Answers, TargetWrites, Writes
+from reaction_svc.domain import OperationRow, TargetHead
+from reaction_svc.state import AnswerWrites, TargetWrites, Writes
 
 _PAGE = 50
 _FIRST_TOKEN = -(1 << 63)
@@ -103,23 +103,23 @@ async def _target(cassandra: Cassandra, tenant: str, target: str, text: str) -> 
     for _, emoji, _, _ in records:
         counts[emoji] = counts.get(emoji, 0) + 1
     version = max([old.version, *(row[3] for row in newest.values())])
-    head = Head(version, old.stamp, counts, old.highest, tuple(old.ahead))
+    head = TargetHead(version, old.stamp, counts, old.highest, tuple(old.ahead))
     return TargetWrites((tenant, target), old.stamp, head, records)
 
 
 async def _copy_answers(
     cassandra: Cassandra, tables: CassandraTables, shards: int, tenant: str, target: str, slice_: str
 ) -> None:
-    found: list[Answers] = []
+    found: list[AnswerWrites] = []
     statement = await cassandra.prepare(_ANSWERS)
     for part, stamp, blob in await cassandra.rows(statement, (tenant, target, slice_)):
         places: dict[tuple[int, int], list[Any]] = {}
         for user, emoji, action, on, version, op_id in _decode_answers(blob):
-            row = Row(user, "", "", version, op_id, emoji, action, on)
-            places.setdefault(place_of((tenant, target), op_id), []).append(row)
+            row = OperationRow(user, "", "", version, op_id, emoji, action, on)
+            places.setdefault(location_of((tenant, target), op_id), []).append(row)
         # Targets of one batch had the same stamp, but here no two may share a row. So a number instead that is the
         # same each time, and less than the stamps of all entries.
         name = blake2b(f"{tenant}/{target}/{slice_}/{part}/{stamp}".encode(), digest_size=6)
         number = int.from_bytes(name.digest(), "big")
-        found += (Answers(number, *place, [(tenant, target, rows)]) for place, rows in places.items())
+        found += (AnswerWrites(number, *place, [(tenant, target, rows)]) for place, rows in places.items())
     await tables.write(partition_of(tenant, target, shards), Writes([], found))

@@ -7,8 +7,16 @@ from functools import partial
 from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
-from reaction_svc.domain import Done, Head
-from reaction_svc.state import RECORDS_AT_ONCE, Answers, Found, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import IdempotencyRecord, TargetHead
+from reaction_svc.state import (
+    RECORDS_AT_ONCE,
+    AnswerWrites,
+    LoadedState,
+    LoadedTarget,
+    LoadRequest,
+    TargetWrites,
+    Writes,
+)
 
 
 class Record(NamedTuple):
@@ -23,14 +31,14 @@ class MemoryTables:
     """See `kit.ledger.ports.Tables`. A load finds only the head of a target with more records than that."""
 
     def __init__(self, records_at_once: int = RECORDS_AT_ONCE) -> None:
-        self.heads: dict[TargetKey, Head] = {}
+        self.heads: dict[TargetKey, TargetHead] = {}
         self.records: dict[TargetKey, dict[tuple[str, str], Record]] = {}
-        self.answers: dict[tuple[TargetKey, str], Done] = {}
+        self.answers: dict[tuple[TargetKey, str], IdempotencyRecord] = {}
         # Up to which stamp; "": everybody's. What is written late with an older stamp is dropped.
         self.erased: dict[tuple[TargetKey, str], int] = {}
         self._records_at_once = records_at_once
 
-    async def load(self, shard: int, need: Need) -> Found:
+    async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `kit.ledger.ports.Tables`."""
         return self.find(need)
 
@@ -39,11 +47,11 @@ class MemoryTables:
         for step in self.steps(writes):
             step()
 
-    def find(self, need: Need) -> Found:
+    def find(self, need: LoadRequest) -> LoadedState:
         """What is asked for, as it stands now."""
-        return Found(
+        return LoadedState(
             {key: self._target(key) for key in need.targets},
-            {key: {user: self.held(key, user) for user in users} for key, users in need.users.items()},
+            {key: {user: self.reactions_of(key, user) for user in users} for key, users in need.users.items()},
             {asked: self.answers[asked] for asked in need.op_ids if asked in self.answers},
         )
 
@@ -55,11 +63,11 @@ class MemoryTables:
             *(partial(self._write_answers, answers) for answers in writes.answers),
         ]
 
-    def held(self, key: TargetKey, user: str) -> dict[str, int]:
+    def reactions_of(self, key: TargetKey, user: str) -> dict[str, int]:
         """What one person holds, oldest first."""
-        return self.holders(key).get(user, {})
+        return self.reactions_by_user(key).get(user, {})
 
-    def holders(self, key: TargetKey) -> dict[str, dict[str, int]]:
+    def reactions_by_user(self, key: TargetKey) -> dict[str, dict[str, int]]:
         """What each person holds who holds something, oldest first."""
         found: dict[str, dict[str, int]] = {}
         rows = sorted(self.records.get(key, {}).items(), key=lambda row: row[1].version)
@@ -68,10 +76,10 @@ class MemoryTables:
                 found.setdefault(user, {})[emoji] = record.version
         return found
 
-    def _target(self, key: TargetKey) -> TargetFound:
-        holders = self.holders(key)
-        complete = sum(map(len, holders.values())) <= self._records_at_once
-        return TargetFound(self.heads.get(key), holders if complete else {}, complete)
+    def _target(self, key: TargetKey) -> LoadedTarget:
+        reactions = self.reactions_by_user(key)
+        is_complete = sum(map(len, reactions.values())) <= self._records_at_once
+        return LoadedTarget(self.heads.get(key), reactions if is_complete else {}, is_complete)
 
     def _write_records(self, target: TargetWrites) -> None:
         rows = self.records.setdefault(target.key, {})
@@ -95,7 +103,7 @@ class MemoryTables:
         if known is None or known.stamp <= target.stamp:
             self.heads[target.key] = target.head
 
-    def _write_answers(self, answers: Answers) -> None:
+    def _write_answers(self, answers: AnswerWrites) -> None:
         for tenant, target, operations in answers.rows:
             for user, _, _, version, op_id, emoji, action, on in operations:
-                self.answers.setdefault(((tenant, target), op_id), Done(user, emoji, action, on, version))
+                self.answers.setdefault(((tenant, target), op_id), IdempotencyRecord(user, emoji, action, on, version))

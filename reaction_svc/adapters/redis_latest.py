@@ -13,7 +13,7 @@ import structlog
 from kit.adapters.redis import Redis
 from kit.errors import Problem
 from kit.tenant_keys import TargetKey
-from reaction_svc.domain import Head, TargetChange
+from reaction_svc.domain import TargetChange, TargetHead
 from reaction_svc.ports import Reactor
 from reaction_svc.state import RECORDS_AT_ONCE
 
@@ -28,7 +28,7 @@ _PACE_SECONDS = 0.03
 _CATCH_UP_SECONDS = (0.005, 0.015, 0.03, 0.03)
 
 
-class _Pending:
+class _PendingUpdates:
     """What happened to a target since the last flush: from a version to one, the last state of each reaction."""
 
     __slots__ = ("before", "states", "version")
@@ -63,7 +63,7 @@ class RedisLatest:
         self._apply = redis.script(_HERE.with_name("redis_latest_apply.lua"))
         self._fill = redis.script(_HERE.with_name("redis_latest_fill.lua"))
         self._page = redis.script(_HERE.with_name("redis_latest_page.lua"), reads=True)
-        self._pending: dict[TargetKey, _Pending] = {}
+        self._pending: dict[TargetKey, _PendingUpdates] = {}
         self._wanted = asyncio.Event()
 
     def note(self, before: Mapping[TargetKey, int], changes: Sequence[TargetChange]) -> None:
@@ -76,7 +76,7 @@ class RedisLatest:
                 continue
             known = pending.get(change.key)
             if known is None:
-                known = pending[change.key] = _Pending(before[change.key])
+                known = pending[change.key] = _PendingUpdates(before[change.key])
             known.add(before[change.key], change)
         self._wanted.set()
 
@@ -93,7 +93,9 @@ class RedisLatest:
                     log.info("latest reactors are not up to date in Redis", reason=str(failed[0]))
                 await asyncio.sleep(_PACE_SECONDS)
 
-    async def page(self, key: TargetKey, head: Head, emoji: str, before: int, limit: int) -> Sequence[Reactor] | None:
+    async def page(
+        self, key: TargetKey, head: TargetHead, emoji: str, before: int, limit: int
+    ) -> Sequence[Reactor] | None:
         """The page as Redis knows it, where it knows the target at the head's version or a later one; else None."""
         if not self._keeps(head):
             return None
@@ -111,7 +113,7 @@ class RedisLatest:
             await asyncio.sleep(pause)
         return None
 
-    async def fill(self, key: TargetKey, head: Head, holders: Sequence[Reactor]) -> None:
+    async def fill(self, key: TargetKey, head: TargetHead, holders: Sequence[Reactor]) -> None:
         """Puts a target's lists, read from the tables at its head; `holders` are all, latest first. Best effort."""
         lists: dict[str, list[Reactor]] = {emoji: [] for emoji in head.counts}
         for holder in holders:
@@ -127,7 +129,7 @@ class RedisLatest:
         except Problem as problem:
             log.info("latest reactors could not be put into Redis", reason=str(problem))
 
-    async def _flush(self, key: TargetKey, pending: _Pending) -> None:
+    async def _flush(self, key: TargetKey, pending: _PendingUpdates) -> None:
         lists: dict[str, list[tuple[str, int]]] = {}
         for (user, emoji), version in pending.states.items():
             lists.setdefault(emoji, []).append((user, version))
@@ -138,7 +140,7 @@ class RedisLatest:
                 args += [version, user]
         await self._apply([self._head(key), *(self._list(key, emoji) for emoji in lists)], args)
 
-    def _keeps(self, head: Head) -> bool:
+    def _keeps(self, head: TargetHead) -> bool:
         return sum(head.counts.values()) > self._above
 
     def _head(self, key: TargetKey) -> str:

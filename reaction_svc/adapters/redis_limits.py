@@ -67,9 +67,9 @@ class RedisRateLimit:
         try:
             found = await self._script.each(calls)
         except (Unavailable, OutcomeUnknown) as error:
-            self._is_away(True, str(error))
+            self._set_away(True, str(error))
             return await self._local.take(users)
-        self._is_away(False, "")
+        self._set_away(False, "")
         left = {person: taken for person, (taken, _) in zip(wanted, found, strict=True)}
         wait = {person: micros for person, (_, micros) in zip(wanted, found, strict=True)}
         waits: list[float] = []
@@ -78,7 +78,7 @@ class RedisRateLimit:
             waits.append(0.0 if left[person] >= 0 else wait[person] / _MICROS)
         return waits
 
-    def _is_away(self, away: bool, why: str) -> None:
+    def _set_away(self, away: bool, why: str) -> None:
         if away == self._away:
             return
         self._away = away

@@ -25,7 +25,7 @@ CREATE TABLE record (
 CREATE INDEX record_held ON record (target, emoji, version) WHERE held;
 CREATE INDEX record_user ON record (user);
 
--- Answers of one entry, packed; see `place_of`. Slices grow with the time, so old answers stand together.
+-- Answers of one entry, packed; see `location_of`. Slices grow with the time, so old answers stand together.
 CREATE TABLE answer (
   slice INTEGER NOT NULL,
   part INTEGER NOT NULL,

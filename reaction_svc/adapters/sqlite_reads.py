@@ -17,8 +17,8 @@ from kit.adapters.sqlite_file import connect, in_bulk
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_tables import SQL, decode_counts
-from reaction_svc.domain import Head
-from reaction_svc.ports import Own, Reactor, Tally
+from reaction_svc.domain import TargetHead
+from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
 
 _NEWEST = (1 << 63) - 1
 
@@ -31,7 +31,7 @@ class SqliteReads:
         self._counting = connect(path)
         self._counter = ThreadPoolExecutor(1, "reaction-tally")
 
-    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         """See `ports.ReactionReads`."""
         found: dict[str, list[tuple[int, str]]] = {}
         versions: dict[str, int] = {}
@@ -43,7 +43,7 @@ class SqliteReads:
             if emoji is not None:
                 found.setdefault(name, []).append((version, emoji))
         return [
-            Own(name, tuple(emoji for _, emoji in sorted(found.get(name, ()))), versions.get(name, 0))
+            OwnReactions(name, tuple(emoji for _, emoji in sorted(found.get(name, ()))), versions.get(name, 0))
             for name in targets
         ]
 
@@ -80,31 +80,31 @@ class SqliteReads:
             # There may be any number of people between who hold nothing any more.
             return await asyncio.get_running_loop().run_in_executor(self._counter, read)
 
-    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Head]:
+    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, TargetHead]:
         """See `ports.ReactionReads`."""
         with _usable():
             rows = in_bulk(self._reading, SQL["find_targets"], 2, [part for key in keys for part in key])
         return {
-            (tenant, name): Head(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
+            (tenant, name): TargetHead(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
             for _, tenant, name, version, counts, stamp, highest, ahead in rows
         }
 
-    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
         """See `ports.ReactionReads`."""
 
-        def count() -> list[Tally]:
+        def count() -> list[TargetCounts]:
             return [
-                next(iter(self._tallies(SQL["tally"], (tenant, name))), (0, Tally(tenant, name, 0, {})))[1]
+                next(iter(self._tallies(SQL["tally"], (tenant, name))), (0, TargetCounts(tenant, name, 0, {})))[1]
                 for name in targets
             ]
 
         with _usable():
             return await asyncio.get_running_loop().run_in_executor(self._counter, count)
 
-    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
         """See `ports.ReactionReads`."""
 
-        def count() -> tuple[Sequence[Tally], int]:
+        def count() -> tuple[Sequence[TargetCounts], int]:
             found = list(self._tallies(SQL["tally_all"], (after, limit)))
             return [tally for _, tally in found], found[-1][0] if len(found) == limit else 0
 
@@ -117,11 +117,16 @@ class SqliteReads:
         self._counting.close()
         self._reading.close()
 
-    def _tallies(self, sql: str, bindings: Sequence[Any]) -> Iterator[tuple[int, Tally]]:
+    def _tallies(self, sql: str, bindings: Sequence[Any]) -> Iterator[tuple[int, TargetCounts]]:
         """(row id, tally) of each target; a statement sees one moment, so counts and version belong together."""
         rows: list[Any] = self._counting.execute(sql, bindings).fetchall()
         for (id_, tenant, name, version), group in groupby(rows, key=lambda row: row[:4]):
-            yield id_, Tally(tenant, name, version, {emoji: people for *_, emoji, people in group if emoji is not None})
+            yield (
+                id_,
+                TargetCounts(
+                    tenant, name, version, {emoji: people for *_, emoji, people in group if emoji is not None}
+                ),
+            )
 
 
 @contextmanager

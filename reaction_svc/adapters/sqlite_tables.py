@@ -10,11 +10,11 @@ import msgspec
 
 from kit.adapters.sqlite_file import adopt_schema, connect, in_bulk, scalar, statements
 from kit.errors import Unavailable
-from kit.ledger.opids import place_of, slice_at
+from kit.ledger.opids import location_of, slice_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_upgrade import UPGRADES
-from reaction_svc.domain import Done, Head
-from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, Found, Need, TargetFound, Writes
+from reaction_svc.domain import IdempotencyRecord, TargetHead
+from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, LoadedState, LoadedTarget, LoadRequest, Writes
 
 SCHEMA_VERSION = 3
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
@@ -43,11 +43,11 @@ class SqliteTables:
         self._ids: dict[TargetKey, int] = {}
         self._data_version = -1
 
-    async def load(self, shard: int, need: Need) -> Found:
+    async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `Tables`."""
         try:
             with self._reading:  # one transaction: all of one moment
-                found = Found(self._targets(need), self._users(need), self._answers(need))
+                found = LoadedState(self._targets(need), self._users(need), self._answers(need))
         except apsw.Error as error:
             raise Unavailable(f"the store cannot be read: {error}", retry_after=0.5) from error
         return found
@@ -95,34 +95,34 @@ class SqliteTables:
         """Closes the file."""
         self._reading.close()
 
-    def _targets(self, need: Need) -> dict[TargetKey, TargetFound]:
-        found = {key: TargetFound(None, {}, True) for key in need.targets}
+    def _targets(self, need: LoadRequest) -> dict[TargetKey, LoadedTarget]:
+        found = {key: LoadedTarget(None, {}, True) for key in need.targets}
         asked = [part for key in need.targets for part in key]
         for id_, tenant, name, version, counts, stamp, highest, ahead in in_bulk(
             self._reading, SQL["find_targets"], 2, asked
         ):
-            head = Head(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
+            head = TargetHead(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
             rows: list[Any] = self._reading.execute(SQL["records"], (id_, RECORDS_AT_ONCE + 1)).fetchall()
             complete = len(rows) <= RECORDS_AT_ONCE
-            found[tenant, name] = TargetFound(head, _held(rows) if complete else {}, complete)
+            found[tenant, name] = LoadedTarget(head, _held(rows) if complete else {}, complete)
         return found
 
-    def _users(self, need: Need) -> dict[TargetKey, dict[str, dict[str, int]]]:
+    def _users(self, need: LoadRequest) -> dict[TargetKey, dict[str, dict[str, int]]]:
         asked = [value for key, users in need.users.items() for user in users for value in (*key, user)]
         rows: dict[TargetKey, list[Any]] = {}
         for tenant, name, *record in dict.fromkeys(in_bulk(self._reading, SQL["find_held"], 3, asked)):
             rows.setdefault((tenant, name), []).append(record)
         return {key: _held(records) for key, records in rows.items()}
 
-    def _answers(self, need: Need) -> dict[tuple[TargetKey, str], Done]:
+    def _answers(self, need: LoadRequest) -> dict[tuple[TargetKey, str], IdempotencyRecord]:
         wanted = set(need.op_ids)
-        places = dict.fromkeys(place_of(*asked) for asked in need.op_ids)
-        found: dict[tuple[TargetKey, str], Done] = {}
+        places = dict.fromkeys(location_of(*asked) for asked in need.op_ids)
+        found: dict[tuple[TargetKey, str], IdempotencyRecord] = {}
         for (packed,) in in_bulk(self._reading, SQL["find_answers"], 2, [part for place in places for part in place]):
             for tenant, target, operations in _unpack(packed):
                 for user, _, _, version, op_id, emoji, action, on in operations:
                     if ((tenant, target), op_id) in wanted:
-                        found[(tenant, target), op_id] = Done(user, emoji, action, on, version)
+                        found[(tenant, target), op_id] = IdempotencyRecord(user, emoji, action, on, version)
         return found
 
     def _ids_of(self, connection: apsw.Connection, keys: list[TargetKey]) -> dict[TargetKey, int]:

@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from kit.ledger.opids import Place, Watermark, place_of
-from reaction_svc.domain import Row
+from kit.ledger.opids import AnswerLocation, OpIdWatermark, location_of
+from reaction_svc.domain import OperationRow
 
 _pack = msgspec.msgpack.Encoder().encode
 # When operations that changed nothing were made: the version they were answered with is older than they are.
@@ -19,7 +19,7 @@ _MADE = "CREATE TABLE IF NOT EXISTS op_late (target INTEGER NOT NULL, op_id TEXT
 def answers_of_operations(connection: apsw.Connection) -> None:
     """From version 1, which kept a row for each operation and had no ledger.
 
-    Records and counts stay. Answers are packed; the old event log is dropped, for whoever read it reads counts now.
+    Records and counts stay. Answers are packed. The old event log is dropped: its consumers read counts now.
     """
     for column in (
         "stamp INTEGER NOT NULL DEFAULT 0",
@@ -37,17 +37,17 @@ def answers_of_operations(connection: apsw.Connection) -> None:
         "SELECT target.tenant, target.name, op_id, user, emoji, action, held, op.version, coalesce(made, op.version)"
         " FROM op JOIN target ON target.id = op.target LEFT JOIN op_late USING (target, op_id)"
     ).fetchall()
-    places: dict[Place, list[tuple[str, str, Row]]] = {}
-    stamps: dict[Place, int] = {}
-    used: dict[tuple[str, str], Watermark] = {}
+    places: dict[AnswerLocation, list[tuple[str, str, OperationRow]]] = {}
+    stamps: dict[AnswerLocation, int] = {}
+    used: dict[tuple[str, str], OpIdWatermark] = {}
     for tenant, name, op_id, user, emoji, action, held, version, made in found:
-        place = place_of((tenant, name), op_id)
+        place = location_of((tenant, name), op_id)
         places.setdefault(place, []).append(
-            (tenant, name, Row(user, "", "", version, op_id, emoji, action, bool(held)))
+            (tenant, name, OperationRow(user, "", "", version, op_id, emoji, action, bool(held)))
         )
         # Timed ids tell their age themselves; no entry has the stamp 0, so none replaces what stands here.
         stamps[place] = 0 if place.slice >= 0 else max(made, stamps.get(place, 0))
-        used[tenant, name] = used.get((tenant, name), Watermark()).with_all([op_id], made)
+        used[tenant, name] = used.get((tenant, name), OpIdWatermark()).with_all([op_id], made)
     for place, rows in places.items():
         packed = _pack([(tenant, name, [row]) for tenant, name, row in rows])
         connection.execute("INSERT INTO answer VALUES (?, ?, ?, ?)", (*place, stamps[place], packed))

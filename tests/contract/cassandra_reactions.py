@@ -14,8 +14,8 @@ from kit.ids import new_id
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Head
-from reaction_svc.state import Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import TargetHead
+from reaction_svc.state import LoadedTarget, LoadRequest, TargetWrites, Writes
 from tests.engines import Engines
 
 Record = tuple[str, str, bool, int]
@@ -68,18 +68,18 @@ def fixture_key(tenant: str) -> TargetKey:
     return (tenant, "messages/1")
 
 
-def head(version: int, /, **counts: int) -> Head:
+def head(version: int, /, **counts: int) -> TargetHead:
     """A head whose stamp is its version."""
-    return Head(version, version, counts, "", ())
+    return TargetHead(version, version, counts, "", ())
 
 
-def change(key: TargetKey, records: Sequence[Record], after: Head) -> Writes:
+def change(key: TargetKey, records: Sequence[Record], after: TargetHead) -> Writes:
     """What one entry does to one target."""
     return Writes([TargetWrites(key, after.stamp, after, records)], [])
 
 
-async def found(tables: CassandraTables, key: TargetKey) -> TargetFound:
-    return (await tables.load(0, Need([key], {}, []))).targets[key]
+async def found(tables: CassandraTables, key: TargetKey) -> LoadedTarget:
+    return (await tables.load(0, LoadRequest([key], {}, []))).targets[key]
 
 
 def crowd(size: int, *, held: bool = True) -> list[Record]:

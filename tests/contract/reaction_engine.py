@@ -20,8 +20,8 @@ from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import OnChange, ReactionModel, Rules
-from reaction_svc.ports import Own, ReactionLedger, Reactor, Reads, Tally
+from reaction_svc.model import ModelLimits, OnCommit, ReactionModel
+from reaction_svc.ports import OwnReactions, ReactionLedger, Reactor, Reads, TargetCounts
 
 LEDGER = "reactions"
 SECONDS = 20.0
@@ -56,7 +56,7 @@ class Store:
             answers.append(answer)
         return answers
 
-    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         """See `ports.ReactionReads`."""
         return await self.reads.own(tenant, user, targets)
 
@@ -64,7 +64,7 @@ class Store:
         """See `ports.ReactionReads`."""
         return await self.reads.reactors(tenant, target, emoji, before, limit)
 
-    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
         """See `ports.ReactionReads`, with the counts of the heads compared."""
         found = await self.reads.tally(tenant, targets)
         heads = await self.reads.heads([(tenant, target) for target in dict.fromkeys(targets)])
@@ -73,7 +73,7 @@ class Store:
             assert head is None or head.version != tally.version or dict(head.counts) == dict(tally.counts)
         return found
 
-    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
         """See `ports.ReactionReads`."""
         return await self.reads.tally_all(after, limit)
 
@@ -87,13 +87,13 @@ async def opened_store(
     *,
     shards: int = 1,
     feed: Feed | None = None,
-    rules: Rules | None = None,
+    rules: ModelLimits | None = None,
     limits: ShardLimits | None = None,
-    on_change: OnChange | None = None,
+    on_commit: OnCommit | None = None,
 ) -> AsyncIterator[Store]:
     """A node that owns all shards, as far as it knows."""
-    rules = rules or Rules()
-    make_model = partial(ReactionModel, EventCodec(), rules, on_change)
+    rules = rules or ModelLimits()
+    make_model = partial(ReactionModel, EventCodec(), rules, on_commit)
     async with running_node(
         LEDGER, shards, store, tables, feed, make_model, clock, limits or ShardLimits(), lambda shard: True
     ) as node:
@@ -102,7 +102,7 @@ async def opened_store(
 
 @asynccontextmanager
 async def opened_in_file(
-    log: SqliteLog, path: Path, clock: Clock, *, rules: Rules | None = None, limits: ShardLimits | None = None
+    log: SqliteLog, path: Path, clock: Clock, *, rules: ModelLimits | None = None, limits: ShardLimits | None = None
 ) -> AsyncIterator[Store]:
     """A store in the log's file."""
     tables = SqliteTables(path)

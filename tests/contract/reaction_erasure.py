@@ -14,7 +14,7 @@ from kit.ids import new_id
 from reaction_svc import erasure
 from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.erasure import Erasure
-from reaction_svc.ports import Applied
+from reaction_svc.ports import ApplyResult
 from tests.contract.reaction_engine import Store
 from tests.contract.reaction_store import Engine, facts_of, op
 
@@ -169,7 +169,7 @@ class Meanwhile:
         self._store = store
         self._ops = ops
 
-    async def apply(self, ops: Sequence[Op]) -> Applied:
+    async def apply(self, ops: Sequence[Op]) -> ApplyResult:
         """See `ReactionLedger`."""
         applied = await self._store.ledger.apply(ops)
         ops, self._ops = self._ops, ()
@@ -185,7 +185,7 @@ class Failing:
         self._store = store
         self._made = made
 
-    async def apply(self, ops: Sequence[Op]) -> Applied:
+    async def apply(self, ops: Sequence[Op]) -> ApplyResult:
         """See `ReactionLedger`."""
         answers, counts = await self._store.ledger.apply(ops[: self._made])
-        return Applied([*answers, *[Unavailable("it is away")] * (len(ops) - self._made)], counts)
+        return ApplyResult([*answers, *[Unavailable("it is away")] * (len(ops) - self._made)], counts)

@@ -14,7 +14,7 @@ from kit.eventlog import EventLog
 from kit.ids import new_id
 from kit.ledger.batching import ENTRY_BYTES
 from reaction_svc.domain import Action, Op, Outcome, Refusal
-from reaction_svc.ports import Own, Tally
+from reaction_svc.ports import OwnReactions, TargetCounts
 from tests.contract.reaction_engine import Store
 from tests.contract.storeload import counts_by_facts
 from tests.events import Change, read
@@ -168,7 +168,7 @@ class ReactionStoreContract:
             ("messages/2", ("❤",)),
             ("messages/1", ("😆", "👍")),
         ]
-        assert owns[0] == Own("messages/3", (), 0)
+        assert owns[0] == OwnReactions("messages/3", (), 0)
         (tally,) = await engine.store.tally("default", ["messages/1"])
         assert owns[1].version == tally.version
 
@@ -199,7 +199,7 @@ class ReactionStoreContract:
     async def test_the_tally_of_all_targets_comes_in_pages(self, engine: Engine) -> None:
         await engine.store.apply([op(target=f"messages/{i}", tenant=f"t{i % 2}") for i in range(7)])
         await engine.store.apply([op(target="messages/3", tenant="t1")])
-        found: list[Tally] = []
+        found: list[TargetCounts] = []
         after = pages = 0
         while True:
             page, after = await engine.store.tally_all(after, 3)

@@ -12,7 +12,7 @@ from kit.ids import new_id
 from kit.tasks import background
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.redis_latest import RedisLatest
-from reaction_svc.domain import Head, Row, TargetChange
+from reaction_svc.domain import OperationRow, TargetChange, TargetHead
 from reaction_svc.ports import Reactor
 from tests.engines import Engines
 
@@ -40,16 +40,17 @@ def change(key: TargetKey, version: int, rows: Sequence[tuple[str, str, str]], *
     """Rows are (user, added, removed), one version after the other up to `version`."""
     first = version - len(rows) + 1
     made = [
-        Row(user, added, removed, first + n, "", added, 0, bool(added)) for n, (user, added, removed) in enumerate(rows)
+        OperationRow(user, added, removed, first + n, "", added, 0, bool(added))
+        for n, (user, added, removed) in enumerate(rows)
     ]
-    return TargetChange(key, made, Head(version, version, counts))
+    return TargetChange(key, made, TargetHead(version, version, counts))
 
 
 async def page(
     latest: RedisLatest, key: TargetKey, version: int, emoji: str = "", before: int = 0, limit: int = 10, **counts: int
 ) -> list[tuple[str, str]] | None:
     """What is known at the version, waited for as long as it may be on its way."""
-    head = Head(version, version, counts)
+    head = TargetHead(version, version, counts)
     for _ in range(50):
         found = await latest.page(key, head, emoji, before, limit)
         if found is not None:
@@ -69,7 +70,7 @@ async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: Re
 async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
-    assert await latest.page(key, Head(1_001, 1_001, {"a": 1}), "", 0, 10) is None
+    assert await latest.page(key, TargetHead(1_001, 1_001, {"a": 1}), "", 0, 10) is None
 
 
 async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_is_filled(
@@ -78,9 +79,9 @@ async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_i
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     latest.note({key: 1_005}, [change(key, 1_006, [("cem", "a", "")], a=3)])
-    head = Head(1_006, 1_006, {"a": 3})
+    head = TargetHead(1_006, 1_006, {"a": 3})
     async with asyncio.timeout(5):
-        while await latest.page(key, Head(1_000, 1_000, {"a": 1}), "", 0, 10) is not None:  # noqa: ASYNC110
+        while await latest.page(key, TargetHead(1_000, 1_000, {"a": 1}), "", 0, 10) is not None:  # noqa: ASYNC110
             await asyncio.sleep(0)
     assert await latest.page(key, head, "", 0, 10) is None
     holders = [Reactor("cem", "a", 1_006), Reactor("bob", "a", 1_005), Reactor("ann", "a", 1_000)]
@@ -93,7 +94,7 @@ async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_i
 async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) == [("bob", "a"), ("ann", "a")]
-    await latest.fill(key, Head(1_000, 1_000, {"a": 1}), [Reactor("ann", "a", 1_000)])
+    await latest.fill(key, TargetHead(1_000, 1_000, {"a": 1}), [Reactor("ann", "a", 1_000)])
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     latest.note({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
     # The late repetition did not follow what was known here, so it is dropped, and lists stay whole or unknown.
@@ -107,14 +108,14 @@ async def test_of_more_than_a_thousand_the_latest_are_known_and_older_pages_are_
     latest.note({key: 0}, [change(key, 3_000, rows, a=1_200)])
     first = await page(latest, key, 3_000, limit=3, a=1_200)
     assert first == [("u1199", "a"), ("u1198", "a"), ("u1197", "a")]
-    assert await latest.page(key, Head(3_000, 3_000, {"a": 1_200}), "a", 1_900, 200) is None
+    assert await latest.page(key, TargetHead(3_000, 3_000, {"a": 1_200}), "a", 1_900, 200) is None
 
 
 async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: RedisLatest, key: TargetKey) -> None:
     latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     await redis.client.execute_command("DEL", f"{redis.prefix}reactions:{{{key[0]}/{key[1]}}}")
-    assert await latest.page(key, Head(1_000, 1_000, {"a": 1}), "", 0, 10) is None
+    assert await latest.page(key, TargetHead(1_000, 1_000, {"a": 1}), "", 0, 10) is None
     latest.note({key: 1_000}, [change(key, 1_001, [("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) is None
 
@@ -125,12 +126,12 @@ async def test_of_a_small_target_nothing_is_kept_and_of_one_that_grew_all_that_w
     latest = RedisLatest(redis, 60.0, above=2)
     async with background(latest.run()):
         latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
-        assert await latest.page(key, Head(1_001, 1_001, {"a": 2}), "", 0, 10) is None
+        assert await latest.page(key, TargetHead(1_001, 1_001, {"a": 2}), "", 0, 10) is None
         # The first one it is told of does not follow on anything: nothing of it is believed.
         latest.note({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
-        assert await latest.page(key, Head(1_002, 1_002, {"a": 3}), "", 0, 10) is None
+        assert await latest.page(key, TargetHead(1_002, 1_002, {"a": 3}), "", 0, 10) is None
         holders = [Reactor("cem", "a", 1_002), Reactor("bob", "a", 1_001), Reactor("ann", "a", 1_000)]
-        await latest.fill(key, Head(1_002, 1_002, {"a": 3}), holders)
+        await latest.fill(key, TargetHead(1_002, 1_002, {"a": 3}), holders)
         latest.note({key: 1_002}, [change(key, 1_003, [("dia", "a", "")], a=4)])
         expected = [("dia", "a"), ("cem", "a"), ("bob", "a"), ("ann", "a")]
         assert await page(latest, key, 1_003, a=4) == expected

@@ -9,8 +9,8 @@ from kit.adapters.cassandra import Cassandra
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import CassandraTables
-from reaction_svc.domain import Head
-from reaction_svc.ports import Own, Reactor, Tally
+from reaction_svc.domain import TargetHead
+from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
 from tests.contract.cassandra_reactions import (
     Record,
     change,
@@ -42,9 +42,9 @@ class TestQueries:
         await tables.write(0, change((tenant, "messages/1"), records, head(9, a=1, b=1, d=1)))
         await tables.write(0, change((tenant, "messages/2"), [("bob", "a", True, 3)], head(3, a=1)))
         targets = ["messages/2", "messages/1", "messages/3", "messages/1"]
-        one = Own("messages/1", ("b", "a"), 9)
+        one = OwnReactions("messages/1", ("b", "a"), 9)
         assert await queries.own(tenant, "ann", targets) == [
-            Own("messages/2", (), 3), one, Own("messages/3", (), 0), one
+            OwnReactions("messages/2", (), 3), one, OwnReactions("messages/3", (), 0), one
         ]  # fmt: skip
         assert (await queries.heads([(tenant, "messages/1"), (tenant, "none")])) == {
             (tenant, "messages/1"): head(9, a=1, b=1, d=1)
@@ -68,12 +68,12 @@ class TestQueries:
 
         class Projection:
             async def page(
-                self, key: TargetKey, head: Head, emoji: str, before: int, limit: int
+                self, key: TargetKey, head: TargetHead, emoji: str, before: int, limit: int
             ) -> Sequence[Reactor] | None:
                 asked.append((key, head.version, emoji, before, limit))
                 return page if emoji == "a" else None
 
-            async def fill(self, key: TargetKey, head: Head, holders: Sequence[Reactor]) -> None:
+            async def fill(self, key: TargetKey, head: TargetHead, holders: Sequence[Reactor]) -> None:
                 raise AssertionError("so few are not put there")
 
         queries = await open_cassandra_queries(session, tables, Projection())
@@ -89,15 +89,15 @@ class TestQueries:
         await tables.write(0, change(target, [*crowd(700), ("x", "wow", True, 5)], head(8, like=700, wow=1)))
         await tables.write(0, change(target, [("user00001", "like", False, 9)], head(9, like=699, wow=1)))
         assert await queries.tally(tenant, ["messages/2", "messages/1"]) == [
-            Tally(tenant, "messages/2", 0, {}),
-            Tally(tenant, "messages/1", 9, {"like": 699, "wow": 1}),
+            TargetCounts(tenant, "messages/2", 0, {}),
+            TargetCounts(tenant, "messages/1", 9, {"like": 699, "wow": 1}),
         ]
 
     async def test_a_tally_of_records_that_drifted_answers_the_records(
         self, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
     ) -> None:
         await tables.write(0, change(key, crowd(3), head(9_000, like=5)))
-        assert await queries.tally(key[0], [key[1]]) == [Tally(*key, 9_000, {"like": 3})]
+        assert await queries.tally(key[0], [key[1]]) == [TargetCounts(*key, 9_000, {"like": 3})]
 
     async def test_a_tally_in_the_middle_of_a_round_answers_its_head(
         self, session: Cassandra, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
@@ -107,7 +107,7 @@ class TestQueries:
             f"INSERT INTO reaction_record (tenant, target, user, emoji, held, version)"
             f" VALUES ('{key[0]}', '{key[1]}', 'new', 'like', true, 9001) USING TIMESTAMP 9001"
         )
-        assert await queries.tally(key[0], [key[1]]) == [Tally(*key, 9_000, {"like": 3})]
+        assert await queries.tally(key[0], [key[1]]) == [TargetCounts(*key, 9_000, {"like": 3})]
 
     async def test_tallies_under_changes_are_those_of_a_version(
         self, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
@@ -121,7 +121,7 @@ class TestQueries:
             (tally,) = await queries.tally(key[0], [key[1]])
             assert tally.counts == ({"like": tally.version} if tally.version else {})
         await changing
-        assert await queries.tally(key[0], [key[1]]) == [Tally(*key, 59, {"like": 59})]
+        assert await queries.tally(key[0], [key[1]]) == [TargetCounts(*key, 59, {"like": 59})]
 
     async def test_all_targets_but_a_corrupt_one_are_tallied_page_by_page_once_each(
         self, session: Cassandra, tables: CassandraTables, queries: CassandraQueries, tenant: str
@@ -131,7 +131,7 @@ class TestQueries:
         )
         for i in range(7):
             await tables.write(0, change((tenant, f"messages/{i}"), [("ann", "like", True, i)], head(i + 1, like=1)))
-        seen: list[Tally] = []
+        seen: list[TargetCounts] = []
         after = 0
         while True:
             page, after = await queries.tally_all(after, 3)
@@ -140,5 +140,5 @@ class TestQueries:
             if not after:
                 break
         assert sorted(seen, key=lambda tally: tally.target) == [
-            Tally(tenant, f"messages/{i}", i + 1, {"like": 1}) for i in range(7)
+            TargetCounts(tenant, f"messages/{i}", i + 1, {"like": 1}) for i in range(7)
         ]

@@ -18,7 +18,7 @@ from kit.errors import Overloaded, Unavailable
 from kit.ledger.limits import ShardLimits
 from kit.ledger.opids import timed_at
 from reaction_svc.domain import Refusal
-from reaction_svc.model import Rules
+from reaction_svc.model import ModelLimits
 from tests.contract.reaction_engine import LEDGER, Store, opened_in_file
 from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, check_acked, facts_of, on, op
@@ -160,6 +160,6 @@ async def sqlite_engine(
     clock = clock or ManualClock()
     async with (
         open_sqlite_log(path, ledgers=[LEDGER]) as log,
-        opened_in_file(log, path, clock, rules=Rules(max_emoji=MOST), limits=limits) as store,
+        opened_in_file(log, path, clock, rules=ModelLimits(max_emoji=MOST), limits=limits) as store,
     ):
         yield Engine(store, log, clock, path=path)

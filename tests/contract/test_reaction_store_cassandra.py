@@ -26,7 +26,7 @@ from reaction_svc.adapters.cassandra_queries import open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, open_cassandra_tables
 from reaction_svc.adapters.redis_latest import RedisLatest
 from reaction_svc.domain import Op, Outcome, Refusal
-from reaction_svc.model import Rules
+from reaction_svc.model import ModelLimits
 from tests.contract.reaction_engine import LEDGER, Store, opened_store
 from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, facts_of, on, op
@@ -37,7 +37,7 @@ from tests.ownredis import wire_to
 _LEDGERS = count(1)
 
 
-class Place:
+class Node:
     """Engines with a ledger of its own in them; stores are opened on it until the test ends, as in processes apart."""
 
     def __init__(self, redis: str, keyspace: str, folder: Path, leaving: AsyncExitStack) -> None:
@@ -60,9 +60,9 @@ class Place:
         tables = await open_cassandra_tables(session, 3_600.0)
         queries = await open_cassandra_queries(session, tables, latest)
         feed = LogFeed(log, LEDGER, ledger.incarnation)
-        rules = Rules(max_emoji=MOST, op_seconds=3_600.0)
+        rules = ModelLimits(max_emoji=MOST, op_seconds=3_600.0)
         store = await enter(
-            opened_store(ledger, tables, queries, self.clock, feed=feed, rules=rules, on_change=latest.note)
+            opened_store(ledger, tables, queries, self.clock, feed=feed, rules=rules, on_commit=latest.note)
         )
 
         async def published() -> None:
@@ -90,10 +90,10 @@ async def _execute(url: str, *statements: str) -> None:
         await asyncio.gather(*map(session.execute, statements))
 
 
-@pytest.fixture(name="place")
-async def fixture_place(engines: Engines, keyspace: str, tmp_path: Path) -> AsyncIterator[Place]:
+@pytest.fixture(name="node")
+async def fixture_node(engines: Engines, keyspace: str, tmp_path: Path) -> AsyncIterator[Node]:
     async with AsyncExitStack() as leaving:
-        yield Place(engines.redis(), keyspace, tmp_path, leaving)
+        yield Node(engines.redis(), keyspace, tmp_path, leaving)
     await _execute(keyspace, "TRUNCATE reaction_record", "TRUNCATE reaction_answer")
 
 
@@ -101,25 +101,25 @@ class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
     """On Cassandra and Redis."""
 
     @pytest.fixture(name="engine")
-    async def fixture_engine(self, place: Place) -> Engine:
-        return await place.engine()
+    async def fixture_engine(self, node: Node) -> Engine:
+        return await node.engine()
 
     @pytest.fixture(name="other")
-    async def fixture_other(self, engine: Engine, place: Place) -> Store:
-        return (await place.engine()).store
+    async def fixture_other(self, engine: Engine, node: Node) -> Store:
+        return (await node.engine()).store
 
-    async def test_answers_are_known_to_the_next_process(self, engine: Engine, place: Place) -> None:
+    async def test_answers_are_known_to_the_next_process(self, engine: Engine, node: Node) -> None:
         ops = [op(op_id="a"), op("❤", op_id="b"), op("❤", op_id="01900000-0000-7000-8000-000000000001")]
         first = await engine.store.apply(ops[:2])
-        later = await place.engine()
+        later = await node.engine()
         assert await later.store.apply(ops[:2]) == first
         assert on(await later.store.apply([op()])) == [False]
 
     async def test_emptied_redis_refuses_no_change_and_lists_come_from_the_tables(
-        self, engine: Engine, place: Place
+        self, engine: Engine, node: Node
     ) -> None:
         await engine.store.apply([op(user=f"u{i}") for i in range(5)])
-        async with open_redis(place.redis) as redis:
+        async with open_redis(node.redis) as redis:
             await redis.client.execute_command("FLUSHALL")
         assert on(await engine.store.apply([op(user="u9")])) == [True]
         everyone = await engine.store.reactors("default", "messages/1", "", 0, 10)
@@ -140,13 +140,13 @@ class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
 
 
 async def test_what_cassandra_did_not_answer_is_unknown_and_a_retry_finds_the_truth(
-    engines: Engines, place: Place, keyspace: str
+    engines: Engines, node: Node, keyspace: str
 ) -> None:
-    near = await place.engine()
+    near = await node.engine()
     await near.store.apply([op("❤", user="first")])
     async with wire_to(engines.port("cassandra")) as wire:
         url = keyspace.replace(f":{engines.port('cassandra')}/", f":{wire.port}/")
-        far = await place.engine(cassandra=url, timeout=0.5)
+        far = await node.engine(cassandra=url, timeout=0.5)
         await far.store.apply([op(user="second")])
         lost = op(op_id=new_id())  # surely new, so that nothing has to be read first
         wire.answers.clear()

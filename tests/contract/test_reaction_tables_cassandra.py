@@ -12,11 +12,11 @@ from kit.adapters.cassandra import Cassandra, open_cassandra
 from kit.errors import OutcomeUnknown, Problem
 from kit.ids import new_id
 from kit.ledger.errors import CorruptEntry
-from kit.ledger.opids import Place, place_of
+from kit.ledger.opids import AnswerLocation, location_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from reaction_svc.domain import Done, Head, Row
-from reaction_svc.state import RECORDS_AT_ONCE, Answers, Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import IdempotencyRecord, OperationRow, TargetHead
+from reaction_svc.state import RECORDS_AT_ONCE, AnswerWrites, LoadedTarget, LoadRequest, TargetWrites, Writes
 from tests.contract.cassandra_reactions import (
     OP_SECONDS,
     Record,
@@ -43,10 +43,10 @@ class TestTargets:
     async def test_a_target_nobody_reacted_to_is_complete_and_empty(
         self, tables: CassandraTables, key: TargetKey
     ) -> None:
-        assert await found(tables, key) == TargetFound(None, {}, True)
+        assert await found(tables, key) == LoadedTarget(None, {}, True)
 
     async def test_a_target_is_loaded_as_it_was_written(self, tables: CassandraTables, key: TargetKey) -> None:
-        after = Head(7, 9, {"👍": 2, "❤": 1}, "highest", ("ahead1", "ahead2"))
+        after = TargetHead(7, 9, {"👍": 2, "❤": 1}, "highest", ("ahead1", "ahead2"))
         records: list[Record] = [
             ("ann", "👍", True, 5),
             ("ann", "❤", True, 3),
@@ -55,9 +55,9 @@ class TestTargets:
         ]
         await tables.write(0, Writes([TargetWrites(key, 9, after, records)], []))
         loaded = await found(tables, key)
-        assert loaded == TargetFound(after, {"ann": {"👍": 5, "❤": 3}, "bob": {"👍": 7}}, True)
+        assert loaded == LoadedTarget(after, {"ann": {"👍": 5, "❤": 3}, "bob": {"👍": 7}}, True)
         # Oldest first: a switch takes back the others in that order.
-        assert list(loaded.records["ann"]) == ["❤", "👍"]
+        assert list(loaded.reactions_by_user["ann"]) == ["❤", "👍"]
 
     async def test_an_older_round_that_is_written_late_changes_nothing(
         self, tables: CassandraTables, key: TargetKey
@@ -66,7 +66,7 @@ class TestTargets:
         newer = change(key, [("ann", "like", False, 2)], head(2, like=1))
         for writes in (older, newer, older, newer, older):
             await tables.write(0, writes)
-        assert await found(tables, key) == TargetFound(head(2, like=1), {"bob": {"like": 1}}, True)
+        assert await found(tables, key) == LoadedTarget(head(2, like=1), {"bob": {"like": 1}}, True)
 
     async def test_many_targets_of_several_tenants_are_loaded_at_once(self, tables: CassandraTables) -> None:
         keys = [(new_id(), f"messages/{i}") for i in range(3) for _ in range(3)]
@@ -78,10 +78,10 @@ class TestTargets:
             ),
         )
         missing = (keys[0][0], "posts/none")
-        loaded = await tables.load(0, Need([*keys, missing], {}, []))
+        loaded = await tables.load(0, LoadRequest([*keys, missing], {}, []))
         assert loaded.targets == {
-            **{key: TargetFound(head(i, like=1), {f"u{i}": {"like": i}}, True) for i, key in enumerate(keys)},
-            missing: TargetFound(None, {}, True),
+            **{key: LoadedTarget(head(i, like=1), {f"u{i}": {"like": i}}, True) for i, key in enumerate(keys)},
+            missing: LoadedTarget(None, {}, True),
         }
 
     async def test_a_target_with_too_many_records_is_loaded_by_users(
@@ -89,16 +89,16 @@ class TestTargets:
     ) -> None:
         await tables.write(0, change(key, crowd(RECORDS_AT_ONCE + 200), head(9_000, like=RECORDS_AT_ONCE + 200)))
         loaded = await found(tables, key)
-        assert (loaded.head, loaded.complete) == (head(9_000, like=RECORDS_AT_ONCE + 200), False)
+        assert (loaded.head, loaded.is_complete) == (head(9_000, like=RECORDS_AT_ONCE + 200), False)
         users = [f"user{i:05}" for i in range(0, RECORDS_AT_ONCE + 200, 3)] + ["nobody"]
-        answer = (await tables.load(0, Need([], {key: users}, []))).users[key]
+        answer = (await tables.load(0, LoadRequest([], {key: users}, []))).users[key]
         assert answer == {user: {} if user == "nobody" else {"like": 1_000 + int(user[4:])} for user in users}
 
     async def test_the_rows_of_those_who_took_back_are_not_held(self, tables: CassandraTables, key: TargetKey) -> None:
         await tables.write(0, change(key, crowd(3_000), head(8_000, like=3_000)))
         await tables.write(0, change(key, crowd(2_999, held=False), head(9_000, like=1)))
         users = ["user00000", "user02999"]
-        answer = (await tables.load(0, Need([], {key: users}, []))).users[key]
+        answer = (await tables.load(0, LoadRequest([], {key: users}, []))).users[key]
         assert answer == {"user00000": {}, "user02999": {"like": 3_999}}
 
     async def test_a_head_that_cannot_be_read_is_an_error(
@@ -124,21 +124,23 @@ class TestTargets:
             with pytest.raises(OutcomeUnknown):
                 await far.write(0, writes)
             with pytest.raises(Problem):
-                await far.load(0, Need([key], {}, []))
+                await far.load(0, LoadRequest([key], {}, []))
         await tables.write(0, writes)
-        assert await found(tables, key) == TargetFound(head(1, like=1), {"ann": {"like": 1}}, True)
+        assert await found(tables, key) == LoadedTarget(head(1, like=1), {"ann": {"like": 1}}, True)
 
 
 class TestAnswers:
     """Answers of operations."""
 
     @staticmethod
-    def packed(stamp: int, key: TargetKey, op_ids: Iterable[str], user: str = "ann") -> list[Answers]:
+    def packed(stamp: int, key: TargetKey, op_ids: Iterable[str], user: str = "ann") -> list[AnswerWrites]:
         """The answers of one entry."""
-        places: dict[Place, list[Row]] = {}
+        places: dict[AnswerLocation, list[OperationRow]] = {}
         for op_id in op_ids:
-            places.setdefault(place_of(key, op_id), []).append(Row(user, "like", "", stamp, op_id, "like", 1, True))
-        return [Answers(stamp, *place, [(*key, rows)]) for place, rows in places.items()]
+            places.setdefault(location_of(key, op_id), []).append(
+                OperationRow(user, "like", "", stamp, op_id, "like", 1, True)
+            )
+        return [AnswerWrites(stamp, *place, [(*key, rows)]) for place, rows in places.items()]
 
     async def test_answers_are_found_by_their_operations(
         self, tables: CassandraTables, key: TargetKey, shard: int
@@ -146,16 +148,18 @@ class TestAnswers:
         op_ids = [new_id() for _ in range(300)] + [f"own-{i}" for i in range(50)]
         await tables.write(shard, Writes([], self.packed(7, key, op_ids)))
         asked = random.Random(1).sample(op_ids, 100)
-        loaded = await tables.load(shard, Need([], {}, [(key, op_id) for op_id in [*asked, "unknown", new_id()]]))
-        assert loaded.answers == {(key, op_id): Done("ann", "like", 1, True, 7) for op_id in asked}
+        loaded = await tables.load(
+            shard, LoadRequest([], {}, [(key, op_id) for op_id in [*asked, "unknown", new_id()]])
+        )
+        assert loaded.answers == {(key, op_id): IdempotencyRecord("ann", "like", 1, True, 7) for op_id in asked}
 
     async def test_an_operation_of_another_target_or_shard_is_another(
         self, tables: CassandraTables, key: TargetKey, shard: int
     ) -> None:
         await tables.write(shard, Writes([], self.packed(7, key, ["op"])))
         other = (key[0], "messages/2")
-        assert (await tables.load(shard, Need([], {}, [(other, "op")]))).answers == {}
-        assert (await tables.load(shard + 100, Need([], {}, [(key, "op")]))).answers == {}
+        assert (await tables.load(shard, LoadRequest([], {}, [(other, "op")]))).answers == {}
+        assert (await tables.load(shard + 100, LoadRequest([], {}, [(key, "op")]))).answers == {}
 
     async def test_entries_with_ids_of_one_moment_keep_their_answers_apart(
         self, tables: CassandraTables, key: TargetKey, shard: int
@@ -163,7 +167,7 @@ class TestAnswers:
         ids = [f"{new_id()[:-2]}{i:x}0" for i in range(10)]
         for stamp, op_id in enumerate(ids):
             await tables.write(shard, Writes([], self.packed(stamp + 1, key, [op_id])))
-        answers = (await tables.load(shard, Need([], {}, [(key, op_id) for op_id in ids]))).answers
+        answers = (await tables.load(shard, LoadRequest([], {}, [(key, op_id) for op_id in ids]))).answers
         assert [answers[key, op_id].version for op_id in ids] == list(range(1, 11))
 
     async def test_the_first_answer_of_an_operation_counts(
@@ -171,11 +175,11 @@ class TestAnswers:
     ) -> None:
         for stamp in (9, 4, 6):
             await tables.write(shard, Writes([], self.packed(stamp, key, ["op"])))
-        assert (await tables.load(shard, Need([], {}, [(key, "op")]))).answers[key, "op"].version == 4
+        assert (await tables.load(shard, LoadRequest([], {}, [(key, "op")]))).answers[key, "op"].version == 4
 
     async def test_answers_go_away_after_their_time(self, session: Cassandra, key: TargetKey, shard: int) -> None:
         tables = await open_cassandra_tables(session, 1.0)
         await tables.write(shard, Writes([], self.packed(7, key, ["op"])))
         async with asyncio.timeout(30):
-            while (await tables.load(shard, Need([], {}, [(key, "op")]))).answers:  # noqa: ASYNC110
+            while (await tables.load(shard, LoadRequest([], {}, [(key, "op")]))).answers:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

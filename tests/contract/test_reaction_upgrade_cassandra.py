@@ -18,8 +18,8 @@ from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
 from reaction_svc.adapters.cassandra_upgrade import needs_upgrade, upgrade
-from reaction_svc.domain import Done, Head
-from reaction_svc.state import Need, TargetFound, TargetWrites, Writes
+from reaction_svc.domain import IdempotencyRecord, TargetHead
+from reaction_svc.state import LoadedTarget, LoadRequest, TargetWrites, Writes
 from tests.engines import Engines
 
 SHARDS = 8
@@ -81,8 +81,8 @@ async def fixture_tables(session: Cassandra) -> CassandraTables:
     return await open_cassandra_tables(session, OP_SECONDS)
 
 
-async def loaded(tables: CassandraTables, key: TargetKey) -> TargetFound:
-    return (await tables.load(0, Need([key], {}, []))).targets[key]
+async def loaded(tables: CassandraTables, key: TargetKey) -> LoadedTarget:
+    return (await tables.load(0, LoadRequest([key], {}, []))).targets[key]
 
 
 async def test_records_and_answers_are_copied_once_and_changes_made_since_stay(
@@ -112,27 +112,27 @@ async def test_records_and_answers_are_copied_once_and_changes_made_since_stay(
     assert await needs_upgrade(session)
     await upgrade(session, SHARDS, OP_SECONDS)
     assert not await needs_upgrade(session)
-    found = TargetFound(
-        Head(BEFORE + 3, BEFORE, {"like": 1, "wow": 1}, "highest", ("ahead",)),
+    found = LoadedTarget(
+        TargetHead(BEFORE + 3, BEFORE, {"like": 1, "wow": 1}, "highest", ("ahead",)),
         {"bob": {"like": 6}, "cy": {"wow": BEFORE + 3}},
         True,
     )
     assert await loaded(tables, hot) == found
-    assert (await loaded(tables, quiet)).records == {"ann": {"wow": 3, "like": 4}}
-    assert await loaded(tables, empty) == TargetFound(Head(BEFORE, BEFORE, {}, "", ()), {}, True)
-    many = await tables.load(0, Need([("many", f"posts/{i}") for i in range(120)], {}, []))
-    assert [many.targets["many", f"posts/{i}"].records for i in range(120)] == [
+    assert (await loaded(tables, quiet)).reactions_by_user == {"ann": {"wow": 3, "like": 4}}
+    assert await loaded(tables, empty) == LoadedTarget(TargetHead(BEFORE, BEFORE, {}, "", ()), {}, True)
+    many = await tables.load(0, LoadRequest([("many", f"posts/{i}") for i in range(120)], {}, []))
+    assert [many.targets["many", f"posts/{i}"].reactions_by_user for i in range(120)] == [
         {"ann": {"like": i}} for i in range(120)
     ]
     for key in (hot, quiet):
         asked = [(key, op_id) for op_id in op_ids]
-        answers = (await tables.load(partition_of(*key, SHARDS), Need([], {}, asked))).answers
-        assert answers == {(key, op_id): Done("ann", "like", 1, True, i) for i, op_id in enumerate(op_ids)}
+        answers = (await tables.load(partition_of(*key, SHARDS), LoadRequest([], {}, asked))).answers
+        assert answers == {(key, op_id): IdempotencyRecord("ann", "like", 1, True, i) for i, op_id in enumerate(op_ids)}
 
-    newer = Head(BEFORE + 9, BEFORE + 9, {"wow": 1}, "highest", ())
+    newer = TargetHead(BEFORE + 9, BEFORE + 9, {"wow": 1}, "highest", ())
     await tables.write(0, Writes([TargetWrites(hot, BEFORE + 9, newer, [("bob", "like", False, BEFORE + 9)])], []))
     await upgrade(session, SHARDS, OP_SECONDS)
-    assert await loaded(tables, hot) == TargetFound(newer, {"cy": {"wow": BEFORE + 3}}, True)
+    assert await loaded(tables, hot) == LoadedTarget(newer, {"cy": {"wow": BEFORE + 3}}, True)
 
 
 async def test_a_new_keyspace_needs_no_upgrade(session: Cassandra) -> None:

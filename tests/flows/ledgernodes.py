@@ -25,7 +25,7 @@ from kit.tokens import NodeTokens
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetChange
-from reaction_svc.model import ReactionModel, Rules
+from reaction_svc.model import ModelLimits, ReactionModel
 from tests.ownredis import Wire, wire_to
 
 SERVICE = "plaudit.reaction.v1.ReactionService"
@@ -116,7 +116,7 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
         decided.update(row.user for change in changes for row in change.rows)
 
     def make_model() -> ReactionModel:
-        return ReactionModel(EventCodec(), Rules(), note)
+        return ReactionModel(EventCodec(), ModelLimits(), note)
 
     async with AsyncExitStack() as stack:
         mesh = await stack.enter_async_context(connected(shared.membership, NodeTokens(keys.minter())))

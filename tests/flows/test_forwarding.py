@@ -176,7 +176,7 @@ class TableReads:
     async def targets_of(self, tenant: str, user: str, limit: int) -> list[tuple[str, int]]:
         """See `ports.ErasureReads`."""
         found = [
-            (target, len(self._tables.held((tenant, target), user)))
+            (target, len(self._tables.reactions_of((tenant, target), user)))
             for (_, target), rows in self._tables.records.items()
             if any(name == user for name, _ in rows)
         ]

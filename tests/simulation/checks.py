@@ -11,7 +11,7 @@ from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import REFUSED, Action, Op, Outcome, Refusal
 from reaction_svc.policy import Policy, policy_of
-from reaction_svc.ports import Tally
+from reaction_svc.ports import TargetCounts
 from tests.simulation.reference import ShardReference, TargetReference
 from tests.simulation.world import Violation, World
 
@@ -65,7 +65,7 @@ class Checker:
             was_refused = row is not None and row.version == REFUSED
             _require(was_refused or any(full), "there was room for another emoji all the time", op)
 
-    def showed(self, counts: Mapping[TargetKey, Tally], answers: Mapping[TargetKey, int]) -> None:
+    def showed(self, counts: Mapping[TargetKey, TargetCounts], answers: Mapping[TargetKey, int]) -> None:
         """Counts went along with answers, of which these are the versions."""
         for key, tally in counts.items():
             known = self.target(key).counts_at.get(tally.version)
@@ -87,7 +87,9 @@ class Checker:
         head = tables.heads.get(target.key)
         _require((head.version if head else 0) >= answer.version, "a read after the answer is older", op, answer, head)
         if head is not None and head.version == answer.version and op.action not in (Action.CLEAR, Action.ERASE):
-            _require((op.emoji in tables.held(target.key, op.user)) is answer.on, "records are older", op, answer)
+            _require(
+                (op.emoji in tables.reactions_of(target.key, op.user)) is answer.on, "records are older", op, answer
+            )
 
 
 def _require(is_so: bool, otherwise: str, *details: object) -> None:

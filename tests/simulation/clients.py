@@ -73,7 +73,7 @@ class Clients:
         elif style < 0.3:
             ops, is_patient = [self._unnamed(key, is_alone=False) for _ in range(count)], False
         else:
-            ops, is_patient = [self._named(key) for _ in range(count)], rng.random() < 0.8
+            ops, is_patient = [self._with_op_id(key) for _ in range(count)], rng.random() < 0.8
         # Without an id and without a first node that gives it one: nothing may be tried twice.
         ask = Ask(ops, self._checker.tail(key), is_direct=0.12 <= style < 0.3, is_patient=is_patient)
         self.asks.append(ask)
@@ -87,7 +87,7 @@ class Clients:
         action = rng.choice((Action.ADD, Action.REMOVE))
         return Op(*key, rng.choice(USERS), rng.choice(EMOJIS), action, "")
 
-    def _named(self, key: TargetKey) -> Op:
+    def _with_op_id(self, key: TargetKey) -> Op:
         rng = self._world.rng
         action = rng.choice(_ACTIONS)
         emoji = "" if action in (Action.CLEAR, Action.ERASE) else rng.choice(EMOJIS)

@@ -9,7 +9,7 @@ from kit.ledger.entry import Arrival, Sequence
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import REFUSED, Done, Refusal
+from reaction_svc.domain import REFUSED, IdempotencyRecord, Refusal
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients
 from tests.simulation.store import VirtualStore
@@ -32,12 +32,13 @@ def _check_tables(checker: Checker, store: VirtualStore) -> None:
         head = tables.heads.get(key)
         _same("the head in the tables", head and (head.version, head.stamp, dict(head.counts)),
               (target.version, target.stamp, target.counts))  # fmt: skip
-        held = {user: emojis for user, emojis in target.held.items() if emojis}
-        _same("the records in the tables", _ordered(tables.holders(key)), _ordered(held))
+        expected_reactions = {user: emojis for user, emojis in target.reactions_by_user.items() if emojis}
+        _same("the records in the tables", _ordered(tables.reactions_by_user(key)), _ordered(expected_reactions))
         _same("what there are records of", set(tables.records.get(key, ())), target.records)
         answers = {op_id: answer for (of, op_id), answer in tables.answers.items() if of == key}
         expected = {
-            op_id: Done(row.user, row.asked, row.action, row.on, row.version) for op_id, row in target.answers.items()
+            op_id: IdempotencyRecord(row.user, row.asked, row.action, row.on, row.version)
+            for op_id, row in target.answers.items()
         }
         _same("the answers in the tables", answers, expected)
 

@@ -20,9 +20,9 @@ from kit.ledger.shard import Shard
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.domain import Op, Refusal
-from reaction_svc.model import Decided, ReactionModel
+from reaction_svc.model import ReactionDecision, ReactionModel
 from reaction_svc.service import Reactions
-from reaction_svc.target import Draft
+from reaction_svc.target import TargetDecision
 
 Patches = Sequence[tuple[Any, str, Callable[..., Any]]]
 _NEVER = float("inf")
@@ -66,14 +66,14 @@ def watermark_over_a_foreign_entry() -> Patches:
 
 def load_without_overlay() -> Patches:
     """What is loaded lacks the entries whose tables are not written yet."""
-    return [(ReactionModel, "_kept_of", lambda self, key: [])]
+    return [(ReactionModel, "_pending_changes_of", lambda self, key: [])]
 
 
 def a_no_op_without_confirmation() -> Patches:
     """What changes nothing is answered from memory alone."""
     decide = ReactionModel.decide
 
-    def certain(self: ReactionModel, *what: Any) -> Decided:
+    def certain(self: ReactionModel, *what: Any) -> ReactionDecision:
         decided = decide(self, *what)
         return decided if decided.payload is not None else decided._replace(is_certain=True)
 
@@ -119,7 +119,7 @@ def equal_stamps() -> Patches:
     """Two entries have the same stamp."""
     decide = ReactionModel.decide
 
-    def stuck(self: ReactionModel, commands: Sequence[Op], now: int, last_stamp: int) -> Decided:
+    def stuck(self: ReactionModel, commands: Sequence[Op], now: int, last_stamp: int) -> ReactionDecision:
         return decide(self, commands, min(now, last_stamp), last_stamp - 1)
 
     return [(ReactionModel, "decide", stuck)]
@@ -139,7 +139,7 @@ def a_failed_record_skipped() -> Patches:
 
 def forward_without_op_id() -> Patches:
     """An operation that came without an id is forwarded without one."""
-    return [(Reactions, "_named", lambda self, op: op)]
+    return [(Reactions, "_with_op_id", lambda self, op: op)]
 
 
 def unknown_taken_for_failed() -> Patches:
@@ -164,7 +164,7 @@ def a_forwarding_loop() -> Patches:
 
 def a_refusal_forgotten() -> Patches:
     """That an operation was refused is not stored with its id."""
-    return [(Draft, "_refuse", lambda self, op: Refusal.TOO_MANY_EMOJI)]
+    return [(TargetDecision, "_refuse", lambda self, op: Refusal.TOO_MANY_EMOJI)]
 
 
 def an_erasure_that_only_clears() -> Patches:

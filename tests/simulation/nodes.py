@@ -18,9 +18,9 @@ from kit.ledger.state import State
 from kit.partitions import owners
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome
-from reaction_svc.model import ReactionModel, Rules
-from reaction_svc.ports import Applied, RateLimit, ReactionReads
-from reaction_svc.service import Answered, Reactions
+from reaction_svc.model import ModelLimits, ReactionModel
+from reaction_svc.ports import ApplyResult, RateLimit, ReactionReads
+from reaction_svc.service import ChangeResults, Reactions
 from tests.simulation.checks import MAX_EMOJI, Checker
 from tests.simulation.network import Call, Network
 from tests.simulation.store import VirtualStore
@@ -39,10 +39,10 @@ LIMITS = ShardLimits(
     marks=MarkLimits(save_seconds=0.1, trim_seconds=0.2, keep_seconds=0.2),
 )
 # So little fits into memory that it is often given up and loaded again.
-RULES = Rules(max_emoji=MAX_EMOJI, op_seconds=OP_SECONDS, weight=40, people=5)
+RULES = ModelLimits(max_emoji=MAX_EMOJI, op_seconds=OP_SECONDS, weight=40, people=5)
 
 
-class _Pending:
+class _PendingUpdates:
     """The commands of one call in a shard: see `kit.ledger.calls.PendingCall`."""
 
     def __init__(self, node: Node, model: ReactionModel, call: Call) -> None:
@@ -77,7 +77,7 @@ class _Pending:
 class _Waiting:
     """Suspends a coroutine until its answer is sent into it."""
 
-    def __await__(self) -> Generator[None, Applied, Applied]:
+    def __await__(self) -> Generator[None, ApplyResult, ApplyResult]:
         return (yield)
 
 
@@ -87,7 +87,7 @@ class _OneCall:
     def __init__(self) -> None:
         self.ops: Sequence[Op] = ()
 
-    async def apply(self, ops: Sequence[Op]) -> Applied:
+    async def apply(self, ops: Sequence[Op]) -> ApplyResult:
         """See `ReactionLedger`."""
         self.ops = ops
         return await _Waiting()
@@ -209,7 +209,7 @@ class Node:
         shard = self.shards[routing.shard_of(*call.ops[0][:2], len(self.shards))]
         if not self.is_leaving:
             shard.begin(self.world.now, is_owner=False)
-        pending = _Pending(self, self._models[shard.number], call)
+        pending = _PendingUpdates(self, self._models[shard.number], call)
         try:
             shard.submit(pending)
         except Problem as problem:
@@ -259,8 +259,8 @@ class Node:
         self._pump(number)
 
 
-def _finish(change: Coroutine[None, Applied, Answered], call: Call, answers: list[Any]) -> None:
+def _finish(change: Coroutine[None, ApplyResult, ChangeResults], call: Call, answers: list[Any]) -> None:
     try:
-        change.send(Applied(answers, {}))
+        change.send(ApplyResult(answers, {}))
     except StopIteration as stop:
         call.answer(list(stop.value.outcomes))

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from kit.ledger.entry import Entry
 from kit.tenant_keys import TargetKey
-from reaction_svc.domain import REFUSED, Action, Op, Outcome, Row, TargetChange
+from reaction_svc.domain import REFUSED, Action, Op, OperationRow, Outcome, TargetChange
 from reaction_svc.policy import Policy, policy_of
 from tests.simulation.world import Violation
 
 
 class Moment(NamedTuple):
-    """A version of a target, the position of the entry that made it, and the emoji held by anyone then."""
+    """A version of a target, the position of the entry that made it, and the emoji that any user had then."""
 
     version: int
     position: int
@@ -28,20 +28,20 @@ class TargetReference:
         self.version = 0
         self.stamp = 0
         self.counts: dict[str, int] = {}
-        self.held: dict[str, dict[str, int]] = {}
-        self.answers: dict[str, Row] = {}
+        self.reactions_by_user: dict[str, dict[str, int]] = {}
+        self.answers: dict[str, OperationRow] = {}
         self.moments: list[Moment] = [Moment(0, 0, frozenset())]
         self.changes: dict[tuple[str, str], list[tuple[int, bool]]] = {}
         self.counts_at: dict[int, dict[str, int]] = {0: {}}
         self.rows_of: dict[str, int] = {}
         self.records: set[tuple[str, str]] = set()
-        """The reactions of which a record is left, held or not."""
+        """The reactions of which a record is left, present or not."""
 
     def apply(self, change: TargetChange, position: int, stamp: int) -> None:
         """Applies an entry; raises Violation where it contradicts what is there."""
         before: dict[str, set[str]] = {}
         for row in change.rows:
-            just_before = set(self.held.get(row.user, ()))
+            just_before = set(self.reactions_by_user.get(row.user, ()))
             before.setdefault(row.user, just_before)
             self._apply_row(row, position)
             if row.op_id or row.asked:
@@ -77,8 +77,8 @@ class TargetReference:
                 on = now_on
         return on
 
-    def _apply_row(self, row: Row, position: int) -> None:
-        held = self.held.setdefault(row.user, {})
+    def _apply_row(self, row: OperationRow, position: int) -> None:
+        emojis = self.reactions_by_user.setdefault(row.user, {})
         if row.added or row.removed:
             _require(row.version > self.version, "the version of a target does not grow", row)
             self.rows_of[row.user] = self.rows_of.get(row.user, 0) + 1
@@ -86,13 +86,13 @@ class TargetReference:
         else:
             _require(row.version in (self.version, REFUSED), "an answer that changed nothing has another version", row)
         if row.removed:
-            _require(row.removed in held, "what is taken back was not held", row)
-            del held[row.removed]
+            _require(row.removed in emojis, "a reaction that was not present is removed", row)
+            del emojis[row.removed]
             self._count(row.removed, -1)
             self.changes.setdefault((row.user, row.removed), []).append((row.version, False))
         if row.added:
-            _require(row.added not in held, "what is added was held already", row)
-            held[row.added] = row.version
+            _require(row.added not in emojis, "a reaction that was present is added", row)
+            emojis[row.added] = row.version
             self._count(row.added, 1)
             self.changes.setdefault((row.user, row.added), []).append((row.version, True))
         self.records |= {(row.user, emoji) for emoji in (row.added, row.removed) if emoji}
@@ -104,26 +104,26 @@ class TargetReference:
             _require(row.op_id not in self.answers, "an operation is applied twice", row, self.answers.get(row.op_id))
             self.answers[row.op_id] = row
 
-    def _check_action(self, row: Row, before: set[str]) -> None:
-        held = self.held[row.user]
-        is_held = row.asked in held
+    def _check_action(self, row: OperationRow, before: set[str]) -> None:
+        emojis = self.reactions_by_user[row.user]
+        is_present = row.asked in emojis
         if not row.op_id:
             return  # what it asked for is not kept
         if row.version == REFUSED:
-            _require(held.keys() == before and not row.on, "an operation was refused and made", row)
+            _require(emojis.keys() == before and not row.on, "an operation was refused and made", row)
             return
         if row.action == Action.TOGGLE:
-            _require(is_held is (row.asked not in before), "a toggle did not toggle", row, before)
+            _require(is_present is (row.asked not in before), "a toggle did not toggle", row, before)
         elif row.action == Action.ERASE and not row.user:
             _require(row.on is bool(self.counts), "whether something is left to erase is not true", row, self.counts)
             return
         elif row.action in (Action.CLEAR, Action.ERASE):
-            _require(not held, "something is held after a clear", row, held)
+            _require(not emojis, "a reaction is present after a clear", row, emojis)
         else:
-            _require(is_held is (row.action == Action.ADD), "an operation did not do what it asks for", row)
-        _require(row.on is is_held, "the answer is not what is true after the operation", row)
+            _require(is_present is (row.action == Action.ADD), "an operation did not do what it asks for", row)
+        _require(row.on is is_present, "the answer is not what is true after the operation", row)
         single = policy_of(self.key[1]) is Policy.SINGLE_CHOICE
-        _require(not single or len(held) <= 1, "more than one choice is held", row)
+        _require(not single or len(emojis) <= 1, "more than one choice is present", row)
 
     def _count(self, emoji: str, by: int) -> None:
         people = self.counts.get(emoji, 0) + by

@@ -18,7 +18,7 @@ from tests.simulation.store import VirtualStore
 from tests.simulation.world import Violation, World
 
 _QUIET_SECONDS = 12.0
-_ANSWERS_KEPT = 4
+_ANSWERS_PER_GENERATION = 4
 
 
 class Result(NamedTuple):
@@ -69,12 +69,12 @@ class Simulation:
     @contextmanager
     def settings(self) -> Iterator[None]:
         """Few answers are kept in memory, as long as the block runs."""
-        before = target.ANSWERS_KEPT
-        target.ANSWERS_KEPT = _ANSWERS_KEPT
+        before = target.ANSWERS_PER_GENERATION
+        target.ANSWERS_PER_GENERATION = _ANSWERS_PER_GENERATION
         try:
             yield
         finally:
-            target.ANSWERS_KEPT = before
+            target.ANSWERS_PER_GENERATION = before
 
     def run(self) -> None:
         """Raises Violation at the first broken promise."""

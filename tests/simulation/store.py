@@ -11,7 +11,7 @@ from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, S
 from kit.ledger.entry import Entry, EntryName
 from kit.ledger.memory import MemoryShard
 from reaction_svc.adapters.memory_tables import MemoryTables
-from reaction_svc.state import Found, Need
+from reaction_svc.state import LoadedState, LoadRequest
 from tests.simulation.checks import Checker
 from tests.simulation.world import World
 
@@ -109,9 +109,9 @@ class VirtualStore:
             case Trim(before):
                 return [partial(store.trim, before)]
 
-    def _load(self, need: Need) -> list[Callable[[], Any]]:
+    def _load(self, need: LoadRequest) -> list[Callable[[], Any]]:
         # Targets at one moment, people and answers at another.
-        found: list[Found] = []
+        found: list[LoadedState] = []
         return [
             lambda: found.append(self.tables.find(need)),
             lambda: self.tables.find(need)._replace(targets=found[0].targets),

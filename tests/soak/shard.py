@@ -22,7 +22,7 @@ from kit.tasks import background
 from reaction_svc.adapters import cassandra_tables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op
-from reaction_svc.model import ReactionModel, Rules
+from reaction_svc.model import ModelLimits, ReactionModel
 
 LEDGER = "reactions"
 SHARD = 0
@@ -101,7 +101,7 @@ async def loaded(url: str, callers: int, commands: int) -> AsyncIterator[Load]:
         ledger = TimedLedger(await open_cassandra_ledger(cassandra, LEDGER, 1))
         tables = await cassandra_tables.open_cassandra_tables(cassandra, _OP_SECONDS)
         running = running_node(
-            LEDGER, 1, ledger, tables, NoEventLog(), lambda: ReactionModel(EventCodec(), Rules()), SystemClock(),
+            LEDGER, 1, ledger, tables, NoEventLog(), lambda: ReactionModel(EventCodec(), ModelLimits()), SystemClock(),
             ShardLimits(), lambda shard: True,
         )  # fmt: skip
         async with running as node:

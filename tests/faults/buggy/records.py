@@ -11,14 +11,14 @@ from kit.adapters import sqlite_ledger
 from kit.clock import SystemClock
 from kit.errors import Unavailable
 from reaction_svc import app, model, target
-from reaction_svc.domain import Op, Outcome, Row
+from reaction_svc.domain import Op, OperationRow, Outcome
 
 _LONG_COMMIT = 0.6
 _BEHIND = 60.0
 
 
 def ack_before_commit() -> None:
-    """Answers are given while the commit is still under way."""
+    """Answers are sent while the commit is still in progress."""
     ledger: Any = sqlite_ledger.SqliteLedger
     commit = ledger.commit
     under_way: set[asyncio.Task[Any]] = set()
@@ -39,13 +39,13 @@ def ack_before_commit() -> None:
 def op_id_not_stored() -> None:
     """An operation is made, but its id is not remembered."""
     state: Any = target.TargetState
-    advance = state.advance
+    apply_decision = state.apply_decision
     theirs: Any = model
 
     def forgetful(self: Any, head: Any, held: Any, answers: Any) -> None:
-        advance(self, head, held, {})
+        apply_decision(self, head, held, {})
 
-    state.advance = forgetful
+    state.apply_decision = forgetful
     theirs._answers_of = lambda entry: []
 
 
@@ -54,7 +54,7 @@ def op_id_without_answer() -> None:
     theirs: Any = target
     again = theirs._answer_again
 
-    def guessing(row: Row, op: Op) -> Any:
+    def guessing(row: OperationRow, op: Op) -> Any:
         answer = again(row, op)
         return Outcome(True, answer.version) if isinstance(answer, Outcome) else answer
 
@@ -63,34 +63,34 @@ def op_id_without_answer() -> None:
 
 def switch_as_two() -> None:
     """A switch takes one reaction back and then adds the other."""
-    draft: Any = target.Draft
-    replace = draft._replace
+    target_decision: Any = target.TargetDecision
+    replace = target_decision._replace
 
     def in_steps(self: Any, user: str, held: Any, added: str, now: int, op_id: str, action: int) -> None:
         if not added:
             replace(self, user, held, added, now, op_id, action)
             return
         for emoji in held:
-            self._take_back(user, emoji, now)
-        version = self._next(now)
+            self._remove(user, emoji, now)
+        version = self._next_version(now)
         self._counts[added] = self._counts.get(added, 0) + 1
-        self.held[user] = {added: version}
-        self.rows.append(Row(user, added, "", version, op_id, added, action, True))
+        self.reactions_by_user[user] = {added: version}
+        self.rows.append(OperationRow(user, added, "", version, op_id, added, action, True))
 
-    draft._replace = in_steps
+    target_decision._replace = in_steps
 
 
 def versions_by_the_clock() -> None:
     """A version is what the clock says, not more than the one before."""
-    draft: Any = target.Draft
-    decide = draft.decide_all
+    target_decision: Any = target.TargetDecision
+    decide = target_decision.decide_all
 
     def by_the_clock(self: Any, ops: Iterable[Op], now: int, *more: Any) -> Any:
         if self.version > now + 1_000_000:
             self.version = now - 1
         return decide(self, ops, now, *more)
 
-    draft.decide_all = by_the_clock
+    target_decision.decide_all = by_the_clock
 
 
 def clock_behind() -> None:

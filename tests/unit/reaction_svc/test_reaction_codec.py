@@ -16,10 +16,10 @@ from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from reaction_svc import codec
-from reaction_svc.domain import Action, Head, Op, Outcome, Refusal, Row, TargetChange
+from reaction_svc.domain import Action, Op, OperationRow, Outcome, Refusal, TargetChange, TargetHead
 from reaction_svc.errors import RateLimited
-from reaction_svc.ports import Tally
-from reaction_svc.service import Answered
+from reaction_svc.ports import TargetCounts
+from reaction_svc.service import ChangeResults
 
 ALICE = Caller("default", "alice")
 NODE = Caller("default", "", "node", frozenset({"act-as"}), unlimited=True)
@@ -27,7 +27,7 @@ NODE = Caller("default", "", "node", frozenset({"act-as"}), unlimited=True)
 ids = st.from_regex(ID_PATTERN, fullmatch=True)
 emoji = st.sampled_from(["", "👍", "❤", "👩‍❤‍👨"])
 rows = st.builds(
-    Row,
+    OperationRow,
     ids,
     emoji,
     emoji,
@@ -38,7 +38,7 @@ rows = st.builds(
     st.booleans(),
 )
 heads = st.builds(
-    Head,
+    TargetHead,
     st.integers(0, 2**63 - 1),
     st.just(7),
     st.dictionaries(emoji.filter(bool), st.integers(1, 2**40), max_size=3),
@@ -71,7 +71,7 @@ answers = st.one_of(st.sampled_from(Refusal), st.builds(Outcome, st.booleans(), 
 def test_what_is_forwarded_and_its_answers_come_as_they_went(asked: list[Op], given: list[Outcome | Refusal]) -> None:
     forwarded = codec.OpCodec()
     assert forwarded.decode_commands(forwarded.encode_commands(asked)) == asked
-    view = {("acme", "messages/1"): Tally("acme", "messages/1", 5, {"👍": 2})}
+    view = {("acme", "messages/1"): TargetCounts("acme", "messages/1", 5, {"👍": 2})}
     assert forwarded.decode_executed(forwarded.encode_executed(Executed(given, view))) == Executed(given, view)
 
 
@@ -121,8 +121,8 @@ def test_the_rpcs_of_one_change_are_read() -> None:
 
 
 def test_a_batch_is_answered_with_outcomes_errors_and_ordered_counts() -> None:
-    tally = Tally("default", "messages/1", 18, {"❤": 2, "👍": 3, "😆": 2})
-    answered = Answered(
+    tally = TargetCounts("default", "messages/1", 18, {"❤": 2, "👍": 3, "😆": 2})
+    answered = ChangeResults(
         [Outcome(True, 18), RateLimited("slow down", retry_after=0.25)], {("default", "messages/1"): tally}
     )
     for response in (codec.batch_to_pb(answered), codec.stream_to_pb(answered)):

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from reaction_svc.domain import (
     Action,
-    Head,
     Op,
+    OperationRow,
     Outcome,
     Refusal,
-    Row,
+    TargetHead,
     Transition,
     transition,
 )
 from reaction_svc.policy import POLICIES, Policy, policy_of
-from reaction_svc.target import Draft, TargetState
+from reaction_svc.target import TargetDecision, TargetState
 
 NOW = 1_700_000_000_000_000
 MULTI, SINGLE = Policy.ONE_PER_EMOJI, Policy.SINGLE_CHOICE
@@ -39,27 +39,27 @@ class Target:
         counts: Mapping[str, int] | None = None,
         held: Mapping[str, dict[str, int]] | None = None,
     ) -> None:
-        self.state = TargetState(("default", name), Head(version, 0, counts or {}), held or {}, complete=True)
-        self.draft = Draft(self.state)
+        self.state = TargetState(("default", name), TargetHead(version, 0, counts or {}), held or {}, is_complete=True)
+        self.decision = TargetDecision(self.state)
 
     def decide(self, op: Op, now: int, limit: int) -> Outcome | Refusal:
-        return self.draft.decide(op, now, limit, "")[0]
+        return self.decision.decide(op, now, limit, "")[0]
 
-    def held(self, user: str) -> dict[str, int]:
-        return self.draft.held.get(user, self.state.held.get(user, {}))
+    def reactions_of(self, user: str) -> dict[str, int]:
+        return self.decision.reactions_by_user.get(user, self.state.reactions_by_user.get(user, {}))
 
     @property
     def version(self) -> int:
-        return self.draft.version
+        return self.decision.version
 
     @property
     def counts(self) -> Mapping[str, int]:
-        return self.draft.change(1).head.counts
+        return self.decision.change(1).head.counts
 
     @property
-    def facts(self) -> list[Row]:
+    def rows(self) -> list[OperationRow]:
         """The rows of what has changed."""
-        return [row for row in self.draft.rows if row.added or row.removed]
+        return [row for row in self.decision.rows if row.added or row.removed]
 
 
 def op(action: Action, emoji: str = "👍", *, user: str = "alice", op_id: str = "", target: str = "messages/1") -> Op:
@@ -99,78 +99,78 @@ def test_posts_and_comments_are_single_choice_and_the_others_one_per_emoji() -> 
 
 
 def test_a_second_tap_takes_the_reaction_back() -> None:
-    draft = Target("messages/1")
-    first, second = draft.decide(toggle(), NOW, 20), draft.decide(toggle(), NOW, 20)
+    decision = Target("messages/1")
+    first, second = decision.decide(toggle(), NOW, 20), decision.decide(toggle(), NOW, 20)
     assert (first, second) == (Outcome(True, NOW), Outcome(False, NOW + 1))
-    assert draft.counts == {}
-    assert [(fact.added, fact.removed) for fact in draft.facts] == [("👍", ""), ("", "👍")]
+    assert decision.counts == {}
+    assert [(row.added, row.removed) for row in decision.rows] == [("👍", ""), ("", "👍")]
 
 
 def test_a_switch_is_one_fact_at_one_version() -> None:
-    draft = Target("posts/7")
-    draft.decide(toggle("👍", target="posts/7"), NOW, 20)
-    outcome = draft.decide(toggle("❤", target="posts/7"), NOW, 20)
+    decision = Target("posts/7")
+    decision.decide(toggle("👍", target="posts/7"), NOW, 20)
+    outcome = decision.decide(toggle("❤", target="posts/7"), NOW, 20)
     assert outcome == Outcome(True, NOW + 1)
-    assert draft.facts[-1][:4] == ("alice", "❤", "👍", NOW + 1)
-    assert len(draft.facts) == 2
-    assert draft.held("alice") == {"❤": NOW + 1}
-    assert draft.counts == {"❤": 1}
+    assert decision.rows[-1][:4] == ("alice", "❤", "👍", NOW + 1)
+    assert len(decision.rows) == 2
+    assert decision.reactions_of("alice") == {"❤": NOW + 1}
+    assert decision.counts == {"❤": 1}
 
 
 def test_versions_grow_even_where_the_clock_goes_back() -> None:
-    draft = Target("messages/1", version=NOW + 10)
-    assert draft.decide(toggle(), NOW - 3_600_000_000, 20) == Outcome(True, NOW + 11)
+    decision = Target("messages/1", version=NOW + 10)
+    assert decision.decide(toggle(), NOW - 3_600_000_000, 20) == Outcome(True, NOW + 11)
 
 
 def test_a_retry_gets_the_first_answer_and_changes_nothing() -> None:
-    draft = Target("messages/1")
-    first = draft.decide(toggle(op_id="a"), NOW, 20)
-    draft.decide(toggle("❤", user="bob", op_id="b"), NOW, 20)
-    assert draft.decide(toggle(op_id="a"), NOW + 99, 20) == first
-    assert len(draft.facts) == 2
+    decision = Target("messages/1")
+    first = decision.decide(toggle(op_id="a"), NOW, 20)
+    decision.decide(toggle("❤", user="bob", op_id="b"), NOW, 20)
+    assert decision.decide(toggle(op_id="a"), NOW + 99, 20) == first
+    assert len(decision.rows) == 2
 
 
 @pytest.mark.parametrize("other", [toggle("❤", op_id="a"), toggle(user="bob", op_id="a"), op(Action.ADD, op_id="a")])
 def test_an_op_id_used_for_another_change_or_by_another_person_is_a_conflict(other: Op) -> None:
-    draft = Target("messages/1")
-    draft.decide(toggle(op_id="a"), NOW, 20)
-    assert draft.decide(other, NOW, 20) is Refusal.OP_CONFLICT
-    assert len(draft.facts) == 1
+    decision = Target("messages/1")
+    decision.decide(toggle(op_id="a"), NOW, 20)
+    assert decision.decide(other, NOW, 20) is Refusal.OP_CONFLICT
+    assert len(decision.rows) == 1
 
 
 def test_an_operation_that_changed_nothing_is_new_ops_too() -> None:
-    draft = Target("messages/1")
-    draft.decide(op(Action.REMOVE, op_id="a"), NOW, 20)
-    draft.decide(toggle(), NOW, 20)
-    assert draft.decide(op(Action.REMOVE, op_id="a"), NOW, 20) == Outcome(False, 0)
-    assert draft.counts == {"👍": 1}
+    decision = Target("messages/1")
+    decision.decide(op(Action.REMOVE, op_id="a"), NOW, 20)
+    decision.decide(toggle(), NOW, 20)
+    assert decision.decide(op(Action.REMOVE, op_id="a"), NOW, 20) == Outcome(False, 0)
+    assert decision.counts == {"👍": 1}
 
 
 def test_one_emoji_above_the_limit_is_refused_but_taking_back_and_joining_in_stay_possible() -> None:
-    draft = Target("messages/1", counts={"👍": 1, "❤": 1}, held={"alice": {"👍": 1}, "bob": {"❤": 2}})
-    assert draft.decide(toggle("😮"), NOW, 2) is Refusal.TOO_MANY_EMOJI
-    assert draft.facts == []
-    assert draft.decide(toggle("❤"), NOW, 2) == Outcome(True, NOW)
-    assert draft.decide(toggle("👍"), NOW, 2) == Outcome(False, NOW + 1)
-    assert draft.decide(toggle("😮"), NOW, 2) == Outcome(True, NOW + 2)
+    decision = Target("messages/1", counts={"👍": 1, "❤": 1}, held={"alice": {"👍": 1}, "bob": {"❤": 2}})
+    assert decision.decide(toggle("😮"), NOW, 2) is Refusal.TOO_MANY_EMOJI
+    assert decision.rows == []
+    assert decision.decide(toggle("❤"), NOW, 2) == Outcome(True, NOW)
+    assert decision.decide(toggle("👍"), NOW, 2) == Outcome(False, NOW + 1)
+    assert decision.decide(toggle("😮"), NOW, 2) == Outcome(True, NOW + 2)
 
 
 def test_a_refused_operation_stays_refused_under_its_op_id_and_may_be_made_under_another() -> None:
-    draft = Target("messages/1", counts={"❤": 1}, held={"bob": {"❤": 2}})
-    assert draft.decide(toggle(op_id="a"), NOW, 1) is Refusal.TOO_MANY_EMOJI
-    draft.decide(toggle("❤", user="bob"), NOW, 1)
-    assert draft.decide(toggle(op_id="a"), NOW, 1) is Refusal.TOO_MANY_EMOJI
-    assert draft.decide(toggle(op_id="b"), NOW, 1) == Outcome(True, NOW + 1)
+    decision = Target("messages/1", counts={"❤": 1}, held={"bob": {"❤": 2}})
+    assert decision.decide(toggle(op_id="a"), NOW, 1) is Refusal.TOO_MANY_EMOJI
+    decision.decide(toggle("❤", user="bob"), NOW, 1)
+    assert decision.decide(toggle(op_id="a"), NOW, 1) is Refusal.TOO_MANY_EMOJI
+    assert decision.decide(toggle(op_id="b"), NOW, 1) == Outcome(True, NOW + 1)
 
 
 def test_a_timed_op_id_older_than_the_answers_that_are_kept_is_refused_unless_its_answer_is_known() -> None:
     target = Target()
     old = "01900000-0000-7000-8000-000000000001"
-    answer, _ = target.draft.decide(toggle(op_id=old), NOW, 20, "01900000-0000-7000-8000-000000000002")
+    answer, _ = target.decision.decide(toggle(op_id=old), NOW, 20, "01900000-0000-7000-8000-000000000002")
     assert answer is Refusal.OP_EXPIRED
-    assert not target.draft.rows
-    first = target.draft.decide(toggle(op_id=old), NOW, 20, "")
-    assert target.draft.decide(toggle(op_id=old), NOW, 20, "01900000-0000-7000-8000-000000000002")[0] == first[0]
+    assert not target.decision.rows
+    first = target.decision.decide(toggle(op_id=old), NOW, 20, "")
+    assert target.decision.decide(toggle(op_id=old), NOW, 20, "01900000-0000-7000-8000-000000000002")[0] == first[0]
     assert target.decide(toggle(op_id="a"), NOW, 20) == Outcome(False, NOW + 1)
 
 
@@ -179,33 +179,35 @@ def test_the_state_stays_as_it_is_while_operations_are_decided_on_it() -> None:
     target.decide(toggle(), NOW, 20)
     target.decide(toggle("❤", user="bob", op_id="b"), NOW, 20)
     state = target.state
-    assert (state.version, state.counts, state.held) == (3, {"👍": 1}, {"alice": {"👍": 3}})
+    assert (state.version, state.counts, state.reactions_by_user) == (3, {"👍": 1}, {"alice": {"👍": 3}})
     assert state.answer_of("b") is None
 
 
 def test_only_answers_that_were_stored_before_are_certain() -> None:
     target = Target()
-    assert target.draft.decide(toggle(op_id="a"), NOW, 20, "") == (Outcome(True, NOW), False)
-    assert target.draft.decide(toggle(op_id="a"), NOW, 20, "") == (Outcome(True, NOW), False)
-    target.state.advance(target.draft.change(1).head, target.draft.held, target.draft.answers)
-    assert Draft(target.state).decide(toggle(op_id="a"), NOW, 20, "") == (Outcome(True, NOW), True)
-    assert Draft(target.state).decide(op(Action.ADD), NOW, 20, "") == (Outcome(True, NOW), False)
+    assert target.decision.decide(toggle(op_id="a"), NOW, 20, "") == (Outcome(True, NOW), False)
+    assert target.decision.decide(toggle(op_id="a"), NOW, 20, "") == (Outcome(True, NOW), False)
+    target.state.apply_decision(
+        target.decision.change(1).head, target.decision.reactions_by_user, target.decision.answers
+    )
+    assert TargetDecision(target.state).decide(toggle(op_id="a"), NOW, 20, "") == (Outcome(True, NOW), True)
+    assert TargetDecision(target.state).decide(op(Action.ADD), NOW, 20, "") == (Outcome(True, NOW), False)
 
 
 def test_the_only_holder_of_an_emoji_may_switch_on_a_full_target() -> None:
-    draft = Target("posts/1", counts={"👍": 1, "❤": 2}, held={"alice": {"👍": 1}, "bob": {"❤": 2}})
-    assert draft.decide(toggle("😮", target="posts/1"), NOW, 2) == Outcome(True, NOW)
-    assert draft.decide(toggle("😢", user="bob", target="posts/1"), NOW, 2) is Refusal.TOO_MANY_EMOJI
-    assert draft.counts == {"❤": 2, "😮": 1}
+    decision = Target("posts/1", counts={"👍": 1, "❤": 2}, held={"alice": {"👍": 1}, "bob": {"❤": 2}})
+    assert decision.decide(toggle("😮", target="posts/1"), NOW, 2) == Outcome(True, NOW)
+    assert decision.decide(toggle("😢", user="bob", target="posts/1"), NOW, 2) is Refusal.TOO_MANY_EMOJI
+    assert decision.counts == {"❤": 2, "😮": 1}
 
 
 def test_a_clear_takes_everything_back_with_a_fact_for_each() -> None:
-    draft = Target("messages/1")
+    decision = Target("messages/1")
     for emoji in ("👍", "❤"):
-        draft.decide(toggle(emoji), NOW, 20)
-    assert draft.decide(op(Action.CLEAR, "", op_id="c"), NOW, 20) == Outcome(False, NOW + 3)
-    assert [(fact.removed, fact.version) for fact in draft.facts[2:]] == [("👍", NOW + 2), ("❤", NOW + 3)]
-    assert draft.counts == {}
+        decision.decide(toggle(emoji), NOW, 20)
+    assert decision.decide(op(Action.CLEAR, "", op_id="c"), NOW, 20) == Outcome(False, NOW + 3)
+    assert [(row.removed, row.version) for row in decision.rows[2:]] == [("👍", NOW + 2), ("❤", NOW + 3)]
+    assert decision.counts == {}
 
 
 actions = st.sampled_from([Action.TOGGLE, Action.ADD, Action.REMOVE, Action.CLEAR])
@@ -237,8 +239,8 @@ def test_operations_repeated_in_any_order_count_once(history: tuple[str, list[Op
         answers[each.op_id] = once.decide(each, NOW, limit)
     for each in repeated:
         assert again.decide(each, NOW, limit) == answers[each.op_id]
-    assert [again.held(user) for user in USERS] == [once.held(user) for user in USERS]
-    assert (again.counts, again.version, again.facts) == (once.counts, once.version, once.facts)
+    assert [again.reactions_of(user) for user in USERS] == [once.reactions_of(user) for user in USERS]
+    assert (again.counts, again.version, again.rows) == (once.counts, once.version, once.rows)
 
 
 @given(histories(), st.integers(1, 4))
@@ -246,26 +248,28 @@ def test_counts_are_the_people_who_hold_and_facts_add_up_to_them(
     history: tuple[str, list[Op], list[Op]], limit: int
 ) -> None:
     target, ops, _ = history
-    draft = Target(target)
+    decision = Target(target)
     seen: Counter[str] = Counter()
     holding: dict[str, set[str]] = {user: set() for user in USERS}
     for each in ops:
-        before = len(draft.facts)
-        draft.decide(each, NOW, limit)
-        for fact in draft.facts[before:]:
-            if fact.added:
-                assert fact.added not in holding[fact.user]
-                holding[fact.user].add(fact.added)
-                seen[fact.added] += 1
-            if fact.removed:
-                holding[fact.user].remove(fact.removed)
-                seen[fact.removed] -= 1
+        before = len(decision.rows)
+        decision.decide(each, NOW, limit)
+        for row in decision.rows[before:]:
+            if row.added:
+                assert row.added not in holding[row.user]
+                holding[row.user].add(row.added)
+                seen[row.added] += 1
+            if row.removed:
+                holding[row.user].remove(row.removed)
+                seen[row.removed] -= 1
             if target == "posts/1":
-                assert len(holding[fact.user]) <= 1
-        assert all(count > 0 for count in draft.counts.values())
-        assert draft.counts == dict(Counter(emoji for user in USERS for emoji in draft.held(user))) == +seen
-        assert len(draft.counts) <= limit
-    versions = [fact.version for fact in draft.facts]
+                assert len(holding[row.user]) <= 1
+        assert all(count > 0 for count in decision.counts.values())
+        assert (
+            decision.counts == dict(Counter(emoji for user in USERS for emoji in decision.reactions_of(user))) == +seen
+        )
+        assert len(decision.counts) <= limit
+    versions = [row.version for row in decision.rows]
     assert versions == sorted(set(versions))
 
 
@@ -274,13 +278,13 @@ def test_on_a_single_choice_target_a_switch_never_shows_zero_or_two(
     history: tuple[str, list[Op], list[Op]],
 ) -> None:
     _, ops, _ = history
-    draft = Target("posts/1")
+    decision = Target("posts/1")
     for each in ops:
-        held_before = set(draft.held(each.user))
-        facts_before = len(draft.facts)
-        answer = draft.decide(each, NOW, 20)
-        if isinstance(answer, Outcome) and answer.on and held_before - {each.emoji}:
-            # Whoever held another one now holds this one, and everyone was told so in one fact.
-            (fact,) = draft.facts[facts_before:]
-            assert {fact.removed} == held_before
-            assert fact.added == each.emoji
+        emojis_before = set(decision.reactions_of(each.user))
+        rows_before = len(decision.rows)
+        answer = decision.decide(each, NOW, 20)
+        if isinstance(answer, Outcome) and answer.on and emojis_before - {each.emoji}:
+            # Whoever held another one now holds this one, and everyone was told so in one row.
+            (row,) = decision.rows[rows_before:]
+            assert {row.removed} == emojis_before
+            assert row.added == each.emoji

@@ -12,8 +12,8 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, Outcome
-from reaction_svc.model import Decided, ReactionModel, Rules
-from reaction_svc.state import Found, Need
+from reaction_svc.model import ModelLimits, ReactionDecision, ReactionModel
+from reaction_svc.state import LoadedState, LoadRequest
 
 NOW = 1_700_000_000_000_000
 ONE, TWO = ("default", "messages/1"), ("default", "messages/2")
@@ -26,24 +26,24 @@ def tap(user: str, emoji: str = "👍", op_id: str = "", key: TargetKey = ONE, a
 class Shard:
     """A model, with tables that are written when a test says so."""
 
-    def __init__(self, rules: Rules | None = None, tables: MemoryTables | None = None) -> None:
-        self.model = ReactionModel(EventCodec(), rules or Rules())
+    def __init__(self, rules: ModelLimits | None = None, tables: MemoryTables | None = None) -> None:
+        self.model = ReactionModel(EventCodec(), rules or ModelLimits())
         self.tables = tables or MemoryTables()
         self.position = self.stamp = self.applied = 0
 
-    def read(self, need: Need | None) -> tuple[Need, Found]:
+    def read(self, need: LoadRequest | None) -> tuple[LoadRequest, LoadedState]:
         """What the tables have now of what is needed."""
         assert need is not None
         return need, asyncio.run(self.tables.load(0, need))
 
-    def decide(self, *ops: Op) -> Decided:
+    def decide(self, *ops: Op) -> ReactionDecision:
         """The decision, after all that it needs was loaded; nothing has changed yet."""
         while (need := self.model.need(ops)) is not None:
             self.model.loaded(*self.read(need))
         self.stamp += 1
         return self.model.decide(ops, NOW + self.stamp, NOW + self.stamp - 1)
 
-    def commit(self, decided: Decided) -> Entry:
+    def commit(self, decided: ReactionDecision) -> Entry:
         """The decision is the next entry."""
         assert decided.payload is not None
         self.position += 1
@@ -79,7 +79,7 @@ def fresh(entries: Sequence[Entry]) -> Shard:
     return other
 
 
-def outcome_of(decided: Decided, place: int = 0) -> Outcome:
+def outcome_of(decided: ReactionDecision, place: int = 0) -> Outcome:
     answer = decided.answers[place]
     assert isinstance(answer, Outcome)
     return answer
@@ -176,7 +176,7 @@ def test_a_stored_answer_is_certain_and_one_of_the_same_batch_is_not(shard: Shar
 
 
 def test_a_target_is_not_given_up_before_its_tables_are_written() -> None:
-    shard = Shard(Rules(weight=4))
+    shard = Shard(ModelLimits(weight=4))
     shard.change(tap("alice"), tap("bob", "❤"))
     shard.change(tap("alice", key=TWO))
     counts = {key: tally.counts for key, tally in shard.model.view([tap("alice"), tap("alice", key=TWO)]).items()}
@@ -184,7 +184,7 @@ def test_a_target_is_not_given_up_before_its_tables_are_written() -> None:
 
 
 def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
-    shard = Shard(Rules(weight=4))
+    shard = Shard(ModelLimits(weight=4))
     shard.change(tap("alice", op_id="a"), tap("bob", "❤", "b"))
     shard.write()
     shard.change(tap("alice", op_id="other", key=TWO))
@@ -197,13 +197,13 @@ def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
 
 
 def test_the_target_used_last_stays_however_large_it_is() -> None:
-    shard = Shard(Rules(weight=1))
+    shard = Shard(ModelLimits(weight=1))
     shard.change(*(tap(f"user{n}", op_id=f"{n}") for n in range(10)))
     assert shard.model.need([tap("user3", op_id="3")]) is None
 
 
 def test_the_target_used_longest_ago_is_given_up_first() -> None:
-    shard = Shard(Rules(weight=6))
+    shard = Shard(ModelLimits(weight=6))
     three = ("default", "messages/3")
     for key in (ONE, TWO):
         shard.change(tap("alice", key=key))
@@ -215,7 +215,7 @@ def test_the_target_used_longest_ago_is_given_up_first() -> None:
 
 
 def test_of_a_target_with_many_people_those_are_forgotten_and_read_again() -> None:
-    shard = Shard(Rules(people=3), MemoryTables(records_at_once=2))
+    shard = Shard(ModelLimits(people=3), MemoryTables(records_at_once=2))
     shard.change(*(tap(f"user{n}") for n in range(4)))
     need = shard.model.need([tap("user1"), tap("new")])
     assert need is not None

@@ -12,11 +12,11 @@ from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ledger.opids import is_timed
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
-from reaction_svc.domain import Action, Head, Op, Outcome
+from reaction_svc.domain import Action, Op, Outcome, TargetHead
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
-from reaction_svc.ports import Applied, Own, RateLimit, Reactor, Tally
+from reaction_svc.ports import ApplyResult, OwnReactions, RateLimit, Reactor, TargetCounts
 from reaction_svc.service import Reactions
-from reaction_svc.target import Draft, TargetState
+from reaction_svc.target import TargetDecision, TargetState
 
 KEY = ("default", "messages/1")
 
@@ -25,35 +25,37 @@ class OneTarget:
     """A ledger of one target in memory, that can be told to fail."""
 
     def __init__(self) -> None:
-        self.draft = Draft(TargetState(("default", "messages/1"), None, {}, complete=True))
+        self.target_decision = TargetDecision(TargetState(("default", "messages/1"), None, {}, is_complete=True))
         self.failure: Problem | None = None
         self.applied: list[Op] = []
 
-    async def apply(self, ops: Sequence[Op]) -> Applied:
+    async def apply(self, ops: Sequence[Op]) -> ApplyResult:
         if self.failure:
-            return Applied([self.failure] * len(ops), {})
+            return ApplyResult([self.failure] * len(ops), {})
         self.applied += ops
-        answers = [self.draft.decide(op, 1_000, 1, "")[0] for op in ops]
-        head = self.draft.change(1).head
-        return Applied(answers, {("default", "messages/1"): Tally("default", "messages/1", head.version, head.counts)})
+        answers = [self.target_decision.decide(op, 1_000, 1, "")[0] for op in ops]
+        head = self.target_decision.change(1).head
+        return ApplyResult(
+            answers, {("default", "messages/1"): TargetCounts("default", "messages/1", head.version, head.counts)}
+        )
 
 
 class NoReads:
     """Reads nobody is to make."""
 
-    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[Own]:
-        return [Own(target, (), 0) for target in targets]
+    async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
+        return [OwnReactions(target, (), 0) for target in targets]
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
         return ()
 
-    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Head]:
-        return {("acme", "posts/7"): Head(9, 9, {"👍": 2})}
+    async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, TargetHead]:
+        return {("acme", "posts/7"): TargetHead(9, 9, {"👍": 2})}
 
-    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[Tally]:
+    async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
         return ()
 
-    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[Tally], int]:
+    async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
         return (), 0
 
 
@@ -73,7 +75,7 @@ def tap(user: str = "alice", emoji: str = "👍", op_id: str = "") -> Op:
 async def test_answers_come_with_the_counts_of_their_targets(ledger: OneTarget) -> None:
     answered = await reactions(ledger).change([tap(), tap("bob"), tap("carol")], [True] * 3)
     assert [outcome.version for outcome in answered.outcomes if isinstance(outcome, Outcome)] == [1_000, 1_001, 1_002]
-    assert answered.counts[KEY] == Tally(*KEY, 1_002, {"👍": 3})
+    assert answered.counts[KEY] == TargetCounts(*KEY, 1_002, {"👍": 3})
 
 
 async def test_an_operation_without_an_id_gets_one_and_one_with_an_id_keeps_it(ledger: OneTarget) -> None:
@@ -85,7 +87,7 @@ async def test_an_operation_without_an_id_gets_one_and_one_with_an_id_keeps_it(l
 
 async def test_a_target_without_a_head_has_no_counts_and_version_zero(ledger: OneTarget) -> None:
     found = await reactions(ledger).heads([("acme", "posts/7"), ("acme", "posts/8")])
-    assert found == [Tally("acme", "posts/7", 9, {"👍": 2}), Tally("acme", "posts/8", 0, {})]
+    assert found == [TargetCounts("acme", "posts/7", 9, {"👍": 2}), TargetCounts("acme", "posts/8", 0, {})]
 
 
 async def test_what_was_refused_on_the_way_in_leaves_the_others_in_their_places(ledger: OneTarget) -> None:

@@ -12,12 +12,12 @@ from kit.ledger.node import Executed
 from kit.ledger.opids import timed_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.codec import EventCodec
-from reaction_svc.domain import Action, Head, Op, Outcome
+from reaction_svc.domain import Action, Op, Outcome, TargetHead
 from reaction_svc.emoji import forms
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import ReactionModel, Rules
-from reaction_svc.sizes import EMOJI_BYTES, EntrySizer, parts_of
-from reaction_svc.state import Found, TargetFound
+from reaction_svc.model import ModelLimits, ReactionModel
+from reaction_svc.sizes import EMOJI_BYTES, EntrySizer, split_by_size
+from reaction_svc.state import LoadedState, LoadedTarget
 
 KAFKA_BYTES = 1 << 20
 NOW = 1_800_000_000_000_000
@@ -39,16 +39,16 @@ def on_messages(op: Op) -> Op:
 
 def entry_of(ops: Sequence[Op], max_emoji: int) -> bytes:
     """The entry of operations on targets that are as large as can be, and on which each person holds everything."""
-    model = ReactionModel(EventCodec(), Rules(max_emoji=max_emoji))
+    model = ReactionModel(EventCodec(), ModelLimits(max_emoji=max_emoji))
     every = EMOJI[:max_emoji]
-    head = Head(NOW, NOW, dict.fromkeys(every, MANY), timed_at(NOW // 1000 - 1), tuple(AHEAD))
+    head = TargetHead(NOW, NOW, dict.fromkeys(every, MANY), timed_at(NOW // 1000 - 1), tuple(AHEAD))
     while (need := model.need(ops)) is not None:
         targets = {
-            key: TargetFound(head, {op.user: dict.fromkeys(every, NOW) for op in ops if op[:2] == key}, False)
+            key: LoadedTarget(head, {op.user: dict.fromkeys(every, NOW) for op in ops if op[:2] == key}, False)
             for key in need.targets
         }
         people = {key: {user: dict.fromkeys(every, NOW) for user in users} for key, users in need.users.items()}
-        model.loaded(need, Found(targets, people, {}))
+        model.loaded(need, LoadedState(targets, people, {}))
     payload = model.decide(ops, NOW + 1, NOW).payload
     assert payload is not None
     return payload
@@ -73,7 +73,7 @@ def test_an_entry_is_never_larger_than_was_said(action: Action, max_emoji: int) 
 def test_the_parts_of_the_largest_calls_fit_on_the_event_log(max_emoji: int) -> None:
     rng = random.Random(1)
     ops = [on_messages(largest(rng.choice([*Action, Action.CLEAR]), number)) for number in range(512)]
-    parts = list(parts_of(ops, max_emoji))
+    parts = list(split_by_size(ops, max_emoji))
     assert [op for part in parts for op in part] == ops
     assert 1 < len(parts) < 100
     for part in parts:
@@ -83,7 +83,7 @@ def test_the_parts_of_the_largest_calls_fit_on_the_event_log(max_emoji: int) -> 
 
 def test_an_ordinary_call_is_one_part() -> None:
     ops = [Op("default", f"messages/{number}", "alice", "👍", Action.TOGGLE, str(number)) for number in range(500)]
-    assert list(parts_of(ops, 20)) == [ops]
+    assert list(split_by_size(ops, 20)) == [ops]
 
 
 async def test_a_call_that_fits_into_no_entry_is_executed_in_parts_and_answered_in_order() -> None:
