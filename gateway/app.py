@@ -1,4 +1,4 @@
-"""Puts a gateway node together."""
+"""Assembles a gateway node."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Gateway:
     hosted: Sequence[Hosted]
 
     async def drain(self, grace: float) -> None:
-        """Sends all clients away within `grace` seconds; `/readyz` says no from now on."""
+        """Closes all connections within `grace` seconds; `/readyz` answers 503 from now on."""
         await self.node.drain(grace)
 
 
@@ -76,10 +76,10 @@ async def opened(
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(task_scope())
         node = Node(node_id, config, tables, mesh, directory, verifier, clock, secret=secret, spawn=tasks.start)
-        directory.on_fenced(node.fenced)
+        directory.on_fenced(node.sessions.fence)
         rest = Rest(config, tables, mesh, verifier, clock, lambda: not node.draining and is_ready())
         app = application(rest, config, *logins, *references(tables, config.socket.path or "/", contracts))
-        await stack.enter_async_context(background(node.keep_time()))
+        await stack.enter_async_context(background(node.run_timers()))
         listener = await stack.enter_async_context(
             listening(
                 config.host,
@@ -98,5 +98,5 @@ async def opened(
 
 
 def _hosts_of(config: Config) -> frozenset[str]:
-    """The names that requests for tokens are for."""
+    """The hosts at which development tokens are given."""
     return config.socket.hosts or frozenset({"localhost", "127.0.0.1", "::1", config.host.strip("[]").lower()})

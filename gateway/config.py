@@ -15,10 +15,10 @@ class SessionLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hello_timeout: float = Field(
-        default=10.0, gt=0, description="A connection that has not said hello by then is closed with 4502."
+        default=10.0, gt=0, description="A connection without `hello` after so long is closed with 4502."
     )
-    heartbeat: float = Field(default=30.0, gt=0, description="How often a client must be heard.")
-    silence: float = Field(default=90.0, gt=0, description="A client not heard for so long is closed with 4002.")
+    heartbeat: float = Field(default=30.0, gt=0, description="How often a client must send a frame.")
+    silence: float = Field(default=90.0, gt=0, description="A client without a frame for so long is closed with 4002.")
     frames_per_second: float = Field(
         default=200.0,
         gt=0,
@@ -39,42 +39,44 @@ class SessionLimits(BaseModel):
     slow_timeout: float = Field(
         default=15.0,
         gt=0,
-        description="A client that has read nothing for so long while pushes waited is closed with 4001.",
+        description="A client that reads nothing for so long while pushes wait is closed with 4001.",
     )
 
 
 class ResumeLimits(BaseModel):
-    """How long and how much is kept for clients that come back. Times are seconds, sizes are bytes."""
+    """How long, and how much of, a session can be resumed. Times are seconds, sizes are bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    window: float = Field(default=120.0, ge=0, description="A session whose socket is lost is kept for so long.")
-    pushes: int = Field(default=256, ge=1, description="Durable pushes kept for one session until acknowledged.")
+    window: float = Field(default=120.0, ge=0, description="A session without a socket can be resumed for so long.")
+    pushes: int = Field(default=256, ge=1, description="Durable pushes buffered for one session until acknowledged.")
     bytes: int = Field(
-        default=256 * 1024, ge=1, description="Their size in bytes; above either the oldest go: `partial`."
+        default=256 * 1024,
+        ge=1,
+        description="Their size in bytes. Above either the oldest are dropped: `partial`.",
     )
-    total_bytes: int = Field(default=64 << 20, ge=1, description="The size of all that the node keeps, in bytes.")
+    total_bytes: int = Field(default=64 << 20, ge=1, description="The size of all buffered pushes of a node, in bytes.")
     sessions: int = Field(
-        default=16_384, ge=0, description="Sessions without a socket; above, those left first are forgotten: `reset`."
+        default=16_384, ge=0, description="Sessions without a socket; above, the oldest ends: `reset`."
     )
     sessions_per_user: int = Field(
-        default=100, ge=1, description="Of these, sessions of one user; above, the one left first is forgotten."
+        default=100, ge=1, description="Of these, sessions of one user; above, the oldest of the user ends."
     )
     take_over: float = Field(
-        default=4.0, gt=0, description="How long another node may take to give a session away; then `partial`."
+        default=4.0, gt=0, description="How long another node may take to release a session; then `partial`."
     )
     linger: float = Field(
-        default=10.0, ge=0, description="A durable topic is wanted for so long after nobody hears it any more."
+        default=10.0, ge=0, description="A durable topic stays subscribed for so long after its last subscriber."
     )
     recent: int = Field(
         default=64,
         ge=1,
-        description="Last pushes of a durable topic kept for who comes from another node, one per key.",
+        description="Last pushes of a durable topic, one per key, for sessions that come from another node.",
     )
     order_keys: int = Field(
         default=256,
         ge=1,
-        description="Order keys of a durable topic whose last version is known, so that what comes again is dropped.",
+        description="Order keys of a durable topic whose last version is remembered, to drop repeated pushes.",
     )
 
 
@@ -83,14 +85,14 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(default="127.0.0.1", description="Where HTTP and WebSocket are served.")
+    host: str = Field(default="127.0.0.1", description="The address of HTTP and WebSocket.")
     port: int = Field(default=8080, ge=0, lt=65536, description="0: any that is free.")
     reuse_port: bool = Field(
         default=False, description="Several processes on one port: the kernel spreads the connections."
     )
-    socket: SocketLimits = Field(default=SocketLimits(), description="What the port and each socket take.")
-    session: SessionLimits = Field(default=SessionLimits(), description="What each connection may do.")
-    resume: ResumeLimits = Field(default=ResumeLimits(), description="What is kept for clients that come back.")
+    socket: SocketLimits = Field(default=SocketLimits(), description="Limits of the port and of each socket.")
+    session: SessionLimits = Field(default=SessionLimits(), description="Limits of each connection.")
+    resume: ResumeLimits = Field(default=ResumeLimits(), description="Limits of what is kept for resumption.")
 
     connections_per_user: int = Field(
         default=100, ge=1, description="Live connections of one user; one more is closed with 4503."
@@ -98,19 +100,19 @@ class Config(BaseModel):
     connections_per_address: int = Field(
         default=10_000,
         ge=1,
-        description="Open WebSockets of one address, above a whole crowd behind one proxy; then 429.",
+        description="Open WebSockets of one address, more than all clients behind one proxy; then 429.",
     )
     handshakes_per_second: float = Field(
         default=1000.0,
         gt=0,
-        description="WebSockets opened over time; more get 503 and are told when to come again.",
+        description="WebSockets opened over time; more get 503 with Retry-After.",
     )
     handshakes_burst: int = Field(default=5000, ge=1, description="WebSockets opened at once.")
     handshakes_share: float = Field(
         default=0.8,
         gt=0,
         le=1,
-        description="The share of both that one address may use; more get 429. 1 where all come through one proxy.",
+        description="The share of both that one address may use; more get 429. 1 where all clients use one proxy.",
     )
     call_timeout: float = Field(default=5.0, gt=0, description="How long a call of a client may take.")
     reply_buffer: int = Field(
@@ -118,26 +120,26 @@ class Config(BaseModel):
         ge=1,
         description="Bytes of answers that may wait for a client that does not read; then 4001.",
     )
-    slice: int = Field(default=256, ge=1, description="Sockets written to before the event loop gets its turn.")
+    slice: int = Field(default=256, ge=1, description="Sockets written to before the event loop continues.")
     keys_per_topic: int = Field(default=64, ge=1, description="Last updates kept per topic, one per key.")
-    departed_topics: int = Field(
+    retired_topics: int = Field(
         default=8192,
         ge=0,
-        description="Topics without subscribers whose versions are still known, so that nobody is shown an older one.",
+        description="Topics without subscribers whose versions are remembered, so that no older one is sent.",
     )
     reconnect_spread: float = Field(
-        default=10.0, ge=0, description="On a drain clients are told to come back at a random time within this."
+        default=10.0, ge=0, description="On a drain each client reconnects after a random time up to this."
     )
 
-    metrics: bool = Field(default=True, description="Whether `GET /metrics` is answered to clients, too.")
+    metrics: bool = Field(default=True, description="Whether `GET /metrics` is served on this port too.")
     body: int = Field(
         default=1 << 20,
         ge=1,
-        description="Largest body of an HTTP request, in bytes; never less than the contracts need.",
+        description="Largest body of an HTTP request, in bytes; raised to what the contracts need.",
     )
-    body_timeout: float = Field(default=10.0, gt=0, description="How long a body may take to come; then 408.")
-    web: Path | None = Field(default=None, description="Folder of the pages served at `/`; None: no pages.")
+    body_timeout: float = Field(default=10.0, gt=0, description="How long a body may take to arrive; then 408.")
+    web: Path | None = Field(default=None, description="The folder of the pages at `/`; None: no pages.")
     dev_tokens: bool = Field(
         default=False,
-        description="Whether `POST /api/v1/dev/token` gives a token to whoever asks. For development only.",
+        description="Whether `POST /api/v1/dev/token` gives a token to any caller. For development only.",
     )

@@ -1,4 +1,4 @@
-"""What can go wrong at the edge, beside what the services answer."""
+"""Errors of the gateway itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kit.errors import ErrorTable, Problem
 
 
 class Draining(Problem):
-    """The node's last socket is gone."""
+    """The node is draining and has no sessions."""
 
 
 class NoSuchSession(Problem):
@@ -16,7 +16,7 @@ class NoSuchSession(Problem):
 
 
 class NoRoute(Problem):
-    """Nothing is served at this path."""
+    """No route has this path."""
 
 
 ERRORS: ErrorTable = {

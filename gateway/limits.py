@@ -1,4 +1,4 @@
-"""What one listening port takes from its clients before it refuses or closes."""
+"""Limits of one listening port and its connections."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,7 +14,7 @@ Names = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second over time, `burst` of them at once."""
+    """A rate limit: `per_second` over time, `burst` at once."""
 
     per_second: float
     """Over time."""
@@ -22,12 +22,12 @@ class Rate:
     """At once."""
 
     def spend(self, due: float, now: float) -> float | None:
-        """Takes one. `due` is what the last call returned (0 at first); None means that nothing is left.
+        """Spends one token. `due` is the result of the last call (0 at first); returns None where no token is left.
 
         The generic cell rate algorithm: one float of state instead of a counter and a clock.
         """
         due = max(due, now) + 1 / self.per_second
-        # Half a turn of tolerance, so that rounding never takes the last of a burst away.
+        # A tolerance of half a token, so that rounding never removes the last of a burst.
         return None if due - now > (self.burst + 0.5) / self.per_second else due
 
 
@@ -36,7 +36,7 @@ class SocketLimits:
     """The settings of a port; times are seconds, sizes are bytes."""
 
     path: str | None = "/ws/connect"
-    """Where WebSockets are; None: every path is theirs, and there is no HTTP."""
+    """The path of WebSockets; None: every path, and there is no HTTP."""
     origins: Names = frozenset()
     """Origins of pages that may connect, such as `https://chat.example.com`; `*` is any. Empty: only the Host's own."""
     hosts: Names = frozenset()
@@ -63,20 +63,20 @@ class SocketLimits:
     """How long a peer may take to answer a close frame before the connection is dropped."""
 
     idle_per_address: int = 4096
-    """Connections of one address without authentication (HTTP counts too). The next one takes the place of the one that
-    waits longest for its client, or gets 429.
+    """Connections of one address without authentication (HTTP counts too). One more replaces the one that has waited
+    longest for its client, or gets 429.
 
-    Has to be above a whole crowd where clients come through one proxy."""
+    Set it above the number of all clients where they connect through one proxy."""
     connections: int = 16384
-    """All connections. The next one takes the place of the longest wait of the address with most, or gets 503."""
+    """All connections. One more replaces the longest waiting one of the address that has most, or gets 503."""
     wait_timeout: float = 1.0
-    """A connection whose client has sent no whole request for so long gives up its place when it is needed."""
+    """Seconds after which a connection without a complete request can be replaced by a new one."""
     backlog: int = 2048
-    """Connections the kernel completes while we are busy."""
+    """Connections that the kernel completes before they are accepted."""
 
     read_buffer: int = 2048
-    """Bytes that each WebSocket holds for reading while idle; it grows with the messages it meets."""
+    """Bytes of the read buffer of an idle WebSocket; it grows with the size of messages."""
     receive_buffer: int = 64 * 1024
-    """SO_RCVBUF of a WebSocket, in bytes: bounds what a fast sender can make us read, and hold, at once."""
+    """SO_RCVBUF of a WebSocket, in bytes: bounds what is read from a fast sender at once."""
     send_buffer: int = 128 * 1024
-    """SO_SNDBUF of a WebSocket, in bytes: what the kernel holds for a peer that does not read, otherwise some MB."""
+    """SO_SNDBUF of a WebSocket, in bytes: what the kernel buffers for a peer that does not read; its default is MBs."""

@@ -1,6 +1,6 @@
-"""What an operator can see of the gateway, on the default Prometheus registry.
+"""Metrics of the gateway, on the default Prometheus registry.
 
-Counted in plain integers and read when asked for: a frame costs less than one of the client library's counters.
+Most are plain integers that a collector reads: an update costs less than that of a counter of the client library.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from kit.telemetry import SECONDS
 CONNECTIONS = Gauge("plaudit_gateway_connections", "Open WebSockets.")
 SESSIONS = Gauge("plaudit_gateway_sessions", "Sessions that have said hello.")
 TOPICS = Gauge("plaudit_gateway_topics", "Topics with a subscriber.")
-DEPARTED = Gauge("plaudit_gateway_departed_sessions", "Sessions kept without a socket.")
-KEPT = Gauge("plaudit_gateway_kept_bytes", "Durable pushes kept until they are acknowledged.")
+DETACHED_SESSIONS = Gauge("plaudit_gateway_detached_sessions", "Sessions without a socket, which can be resumed.")
+REPLAY_BUFFER_BYTES = Gauge("plaudit_gateway_replay_buffer_bytes", "Durable pushes that are not acknowledged yet.")
 
 resumes: dict[str, int] = defaultdict(int)
-"""Sessions that clients wanted to go on with, by verdict."""
+"""Resumes, by verdict."""
 frames_in: dict[str, int] = defaultdict(int)
 """Frames received, by kind."""
 frames_out: dict[str, int] = defaultdict(int)
 """Frames sent, by kind, apart from pushes."""
 closes: dict[int, int] = defaultdict(int)
 """WebSockets ended, by code."""
-_totals: dict[str, int] = {"deliveries": 0, "held": 0, "merged": 0}
+_totals: dict[str, int] = {"deliveries": 0, "deferred": 0, "merged": 0}
 _calls: dict[str, list[int]] = {}
 _seconds: dict[str, float] = defaultdict(float)
 _HELP = {
     "deliveries": "Pushes written to a socket.",
-    "held": "Pushes that had to wait because a client did not read.",
+    "deferred": "Pushes that had to wait because a client did not read.",
     "merged": "Waiting pushes overtaken by newer ones.",
 }
 
 
 def count(name: str, number: int) -> None:
-    """Adds to one of the totals: deliveries, held, merged."""
+    """Adds to one of the totals: deliveries, deferred, merged."""
     _totals[name] += number
 
 
 def total(name: str) -> int:
-    """One of the totals, as counted so far."""
+    """One of the totals."""
     return _totals[name]
 
 
-def took(kind: str, seconds: float) -> None:
-    """A call of this frame type was answered after so long."""
+def observe_call(kind: str, seconds: float) -> None:
+    """Records the seconds that a call of this frame type took."""
     buckets = _calls.get(kind)
     if buckets is None:
         buckets = _calls[kind] = [0] * (len(SECONDS) + 1)

@@ -1,4 +1,4 @@
-"""What a gateway needs of others."""
+"""What a gateway needs of other services."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Calls(Protocol):
         ...
 
     def address_of(self, node_id: str) -> str:
-        """The address of a live node; empty: there is none of that id."""
+        """The address of a live node; empty: there is no such node."""
         ...
 
     def channel(self, address: str) -> grpc.aio.Channel:
@@ -62,9 +62,9 @@ class Calls(Protocol):
 
 
 class Directory(Protocol):
-    """Tells the rest of the system what this node holds: `kit.nodes.Registration`.
+    """Registers the sessions and topics of this node: `kit.registration.Registration`.
 
-    Never blocks; repeats everything when it has to.
+    Never blocks; registers everything again after the connection to the registry broke.
     """
 
     def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
@@ -72,25 +72,25 @@ class Directory(Protocol):
         ...
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
-        """A session began, or came here from another node."""
+        """Registers a session that opened here, or moved here from another node."""
         ...
 
     def closed(self, session_id: str) -> None:
-        """A session ended, or went to another node."""
+        """Removes a session that ended, or moved to another node."""
         ...
 
     def is_attached(self) -> bool:
-        """Whether the others know this node now."""
+        """Whether this node is registered now."""
         ...
 
     def lease_status(self) -> LeaseStatus:
-        """How this node stands with the registry."""
+        """The lease of this node."""
         ...
 
     def subscribe(self, tenant: str, topic: str) -> None:
-        """The first socket of this node has subscribed to a topic."""
+        """Registers a topic: its first subscriber on this node has subscribed."""
         ...
 
     def unsubscribe(self, tenant: str, topic: str) -> None:
-        """The last one has left it."""
+        """Removes a topic: its last subscriber on this node has unsubscribed."""
         ...

@@ -1,4 +1,4 @@
-"""`NodeService`: how fan-out reaches the sockets of this node."""
+"""The servicer of `NodeService`: pushes of fan-out, and sessions that move to other nodes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
     async def Deliver(
         self, request_iterator: AsyncIterator[pb.DeliverRequest], context: grpc.aio.ServicerContext[object, object]
     ) -> AsyncIterator[pb.DeliverResponse]:
-        """Answers each batch when it is in the sockets' queues, which is what slows the sender down."""
+        """Answers each batch after its pushes are in the queues of the sockets: backpressure for the sender."""
         hub, durable = self._node.hub, self._node.durable
         stream = object()
         try:
             async for request in request_iterator:
-                await self._node.stall.over()
-                durable.stream_goes_on(stream, request.sequence)
+                await self._node.pause_detector.wait_until_safe()
+                durable.stream_continues(stream, request.sequence)
                 sockets = 0
                 for delivery in request.deliveries:
                     sockets += await hub.deliver(stream, delivery)
@@ -41,4 +41,4 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         self, request: pb.TakeOverRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> pb.TakeOverResponse:
         """See the contract."""
-        return await self._node.give(request)
+        return await self._node.release_session(request)

@@ -1,4 +1,4 @@
-"""Who may open a socket: by token, subprotocol, and how many there are already."""
+"""Decides which handshakes are accepted: by token, subprotocol, rate and number of connections."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from kit.tokens import Principal, Verifier
 
 BEARER = "bearer."
 _RETRY = {"Retry-After": "1"}
-_SPREAD = 5
+_MAX_RETRY_AFTER = 5
 _K = TypeVar("_K")
 
-Make = Callable[[Frames, Session, str], SocketHandler]
+HandlerFactory = Callable[[Frames, Session, str], SocketHandler]
 """Makes the handler of a socket: its frames, its session, the id of its token."""
 
 
 class Rejected:
-    """A client that may not stay, told so by a close code: browsers cannot read the status of a handshake."""
+    """Closes the socket of a rejected client with a close code: browsers cannot read the status of a handshake."""
 
     __slots__ = ("_code", "_reason")
 
@@ -56,8 +56,8 @@ class Rejected:
         """See `socket.SocketHandler`."""
 
 
-class _Tally(Generic[_K]):
-    """How many there are of each; none takes no memory."""
+class _CountByKey(Generic[_K]):
+    """Counts by key; a count of zero uses no memory."""
 
     def __init__(self) -> None:
         self._counts: Counter[_K] = Counter()
@@ -88,7 +88,7 @@ class Admission:
         clock: Clock,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        """`frames` by subprotocol; the first is for clients that offer none. `spawn` runs something beside the rest."""
+        """`frames` by subprotocol; the first is for clients that offer none. `spawn` runs a task in the background."""
         self._config = config
         self._frames = frames
         self._default = next(iter(frames.values()))
@@ -100,10 +100,10 @@ class Admission:
         share = config.handshakes_share
         rate, burst = config.handshakes_per_second * share, max(1.0, config.handshakes_burst * share)
         self._addresses = Buckets(rate, burst) if share < 1 else None
-        self.users: _Tally[tuple[str, str]] = _Tally()
-        self.addresses: _Tally[str] = _Tally()
+        self.users: _CountByKey[tuple[str, str]] = _CountByKey()
+        self.addresses: _CountByKey[str] = _CountByKey()
 
-    def decide(self, handshake: Handshake, make: Make) -> Accept | Refuse:
+    def decide(self, handshake: Handshake, make_handler: HandlerFactory) -> Accept | Refuse:
         """Decides about a handshake. See `listener.listening.Acceptor`."""
         now = self._clock.monotonic()
         if self._addresses is not None and (wait := self._addresses.take(handshake.peer[0], 1, now)):
@@ -111,8 +111,8 @@ class Admission:
             return Refuse(429, "TOO_MANY_HANDSHAKES", "this address opens connections too fast", later)
         due = self._rate.spend(self._due, now)
         if due is None:
-            # A crowd that comes back in step would come back in step again.
-            spread = {"Retry-After": str(random.randint(1, _SPREAD))}
+            # Clients that reconnect at the same time would do so again.
+            spread = {"Retry-After": str(random.randint(1, _MAX_RETRY_AFTER))}
             return Refuse(503, "TOO_BUSY", "too many clients come at once", spread)
         self._due = due
         if self.addresses[handshake.peer[0]] >= self._config.connections_per_address:
@@ -123,12 +123,14 @@ class Admission:
         frames = self._frames[subprotocol] if subprotocol else self._default
         token = _token(handshake)
         try:
-            return Accept(subprotocol, self._let_in(token, partial(make, frames)))
+            return Accept(subprotocol, self._authenticate(token, partial(make_handler, frames)))
         except UnknownKey as unknown:
-            again = partial(self._let_in_now, token, partial(make, frames))
+            again = partial(self._authenticate_again, token, partial(make_handler, frames))
             return Accept(subprotocol, partial(PendingLogin, unknown, again, self._spawn))
 
-    def _let_in(self, token: str, make: Callable[[Session, str], SocketHandler]) -> Callable[[], SocketHandler]:
+    def _authenticate(
+        self, token: str, make_handler: Callable[[Session, str], SocketHandler]
+    ) -> Callable[[], SocketHandler]:
         """Makes the handler of a socket with this token. Raises UnknownKey."""
         now = self._clock.now()
         try:
@@ -141,29 +143,29 @@ class Admission:
             return partial(Rejected, CloseCode.FORBIDDEN, "sessions are for users")
         if self.users[principal.tenant, principal.subject] >= self._config.connections_per_user:
             return partial(Rejected, CloseCode.LIMIT, "this user has too many connections")
-        expires = expires_by(self._clock, principal, now)
+        expires = expiry_of(self._clock, principal, now)
         session = Session(principal.tenant, principal.subject, expires, self._config.session, self._clock.monotonic())
-        return partial(make, session, principal.token_id)
+        return partial(make_handler, session, principal.token_id)
 
-    def _let_in_now(self, token: str, make: Callable[[Session, str], SocketHandler]) -> SocketHandler:
+    def _authenticate_again(self, token: str, make_handler: Callable[[Session, str], SocketHandler]) -> SocketHandler:
         try:
-            return self._let_in(token, make)()
+            return self._authenticate(token, make_handler)()
         except UnknownKey as unknown:
             return _rejected(unknown)()
 
-    def entered(self, session: Session, address: str) -> None:
+    def connection_opened(self, session: Session, address: str) -> None:
         """Counts a connection."""
         self.users.add((session.tenant, session.user))
         self.addresses.add(address)
 
-    def left(self, session: Session, address: str) -> None:
-        """Counts it no longer."""
+    def connection_closed(self, session: Session, address: str) -> None:
+        """Counts it no more."""
         self.users.remove((session.tenant, session.user))
         self.addresses.remove(address)
 
 
-def expires_by(clock: Clock, principal: Principal, now: float) -> float:
-    """When a token ends on the clock that only grows: one that jumps ends no session. `now` in Unix seconds."""
+def expiry_of(clock: Clock, principal: Principal, now: float) -> float:
+    """When a token expires, by the monotonic clock: a jump of the wall clock ends no session. `now` in Unix seconds."""
     return clock.monotonic() + principal.expires - now
 
 
@@ -171,15 +173,15 @@ def _rejected(refused: TokenRefused) -> Callable[[], SocketHandler]:
     return partial(Rejected, CloseCode.BAD_TOKEN, refused.reason or "INVALID_TOKEN")
 
 
-def going_away() -> Refuse:
-    """What newcomers are told on a drain."""
+def draining_refusal() -> Refuse:
+    """The answer to handshakes during a drain."""
     return Refuse(503, "DRAINING", "the node is going away", _RETRY)
 
 
 def _token(handshake: Handshake) -> str:
     given = handshake.headers.getall("authorization", [""])
     if len(given) > 1:
-        return ""  # which of them is meant, nobody can know
+        return ""  # it is not certain which of them is meant
     scheme, _, token = given[0].partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()

@@ -1,4 +1,4 @@
-"""A socket whose token waits for a key of its issuer to be fetched."""
+"""A socket whose token cannot be verified before a key of its issuer is fetched."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from gateway.websocket.socket import Socket, SocketHandler
 from kit.jose import UnknownKey
 
 log = structlog.get_logger()
-# A client sends hello before it hears anything, and little else.
-_EARLY_MESSAGES = 8
+# A client sends hello, and little else, before it gets an answer.
+_MAX_BUFFERED = 8
 
 
 class PendingLogin:
-    """Keeps what the client sends meanwhile, then hands the socket over. See `socket.SocketHandler`."""
+    """Buffers the messages of the client meanwhile, then hands the socket over. See `socket.SocketHandler`."""
 
     def __init__(
         self,
         unknown: UnknownKey,
-        decide: Callable[[], SocketHandler],
+        make_handler: Callable[[], SocketHandler],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        """`decide` makes the handler when the attempt has ended; `spawn` runs something beside everything else."""
+        """`make_handler` makes the handler after the fetch; `spawn` runs a task in the background."""
         self._unknown = unknown
-        self._decide = decide
+        self._make_handler = make_handler
         self._spawn = spawn
-        self._early: list[tuple[bool, bytes]] = []
+        self._buffered: list[tuple[bool, bytes]] = []
         self._handler: SocketHandler | None = None
         self._closed = False
 
@@ -41,8 +41,8 @@ class PendingLogin:
         """See `socket.SocketHandler`."""
         if self._handler is not None:
             self._handler.on_message(is_text, payload)
-        elif len(self._early) < _EARLY_MESSAGES:
-            self._early.append((is_text, payload))
+        elif len(self._buffered) < _MAX_BUFFERED:
+            self._buffered.append((is_text, payload))
 
     def on_writable(self) -> None:
         """See `socket.SocketHandler`."""
@@ -60,13 +60,13 @@ class PendingLogin:
             await self._unknown.fetch()
             if self._closed:
                 return
-            self._handler = self._decide()
+            self._handler = self._make_handler()
         except Exception:
             log.exception("login failed")
             socket.close(CloseCode.BAD_TOKEN, "INVALID_TOKEN")
             return
         self._handler.on_open(socket)
-        early, self._early = self._early, []
-        for is_text, payload in early:
+        buffered, self._buffered = self._buffered, []
+        for is_text, payload in buffered:
             if not self._closed:
                 self._handler.on_message(is_text, payload)

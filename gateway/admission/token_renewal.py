@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.admission.admission import expires_by
+from gateway.admission.admission import expiry_of
 from gateway.frames.frame import Fault, RenewToken
 from gateway.sessions.connection import Connection
 from kit.clock import Clock
@@ -14,7 +14,7 @@ from kit.tokens import Verifier
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 
-class Renewals:
+class TokenRenewals:
     """Answers `renew_token`."""
 
     def __init__(
@@ -24,14 +24,14 @@ class Renewals:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         schedule: Callable[[Connection], None],
     ) -> None:
-        """`spawn` runs something beside everything else, `schedule` sees to it that a socket ends when it is due."""
+        """`spawn` runs a task in the background; `schedule` is called when the expiry of a connection changes."""
         self._verifier = verifier
         self._clock = clock
         self._spawn = spawn
         self._schedule = schedule
 
     def renew(self, connection: Connection, frame: RenewToken) -> None:
-        """Verifies the token and answers: at once, or when a key that may be new has been fetched."""
+        """Verifies the token and answers: immediately, or after a key that may be new was fetched."""
         try:
             self._answer(connection, frame)
         except UnknownKey as unknown:
@@ -60,7 +60,7 @@ class Renewals:
             message = "the token is not of the user of this session"
             connection.refuse(frame.id, Fault("PERMISSION_DENIED", "ANOTHER_USER", message, "token"))
             return
-        connection.token_id, session.expires = principal.token_id, expires_by(self._clock, principal, now)
+        connection.token_id, session.expires = principal.token_id, expiry_of(self._clock, principal, now)
         self._schedule(connection)
         renewed = pb.TokenRenewed(server_time_ms=int(now * 1000), token_expire_time_ms=int(principal.expires * 1000))
         connection.answer(frame.id, "token_renewed", renewed)

@@ -1,4 +1,4 @@
-"""Topics whose pushes are durable: who hears them here, what came lately, and which other nodes hear them, too."""
+"""Topics with durable pushes: their subscribers here, their recent pushes, and the other nodes that receive them."""
 
 from __future__ import annotations
 
@@ -22,42 +22,43 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 TopicName = tuple[str, str]
 """Tenant and topic."""
-# Seconds for a sender whose stream broke to go on with its sequence.
-_RETURN = 5.0
-NO_LONGER = -1
-"""The version of a marker that says that a node has left the topic."""
+# Seconds for a sender whose stream broke to continue its sequence on a new one.
+_RECONNECT_TIMEOUT = 5.0
+NODE_LEFT = -1
+"""The version of a marker that says that a node no longer receives the topic."""
 
 
-class Listener(Protocol):
+class DurableSubscriber(Protocol):
     """A session, with a socket or without."""
 
-    def tell(self, delivery: Delivery) -> None:
-        """A durable push, in the order of its topic."""
+    def deliver(self, delivery: Delivery) -> None:
+        """Accepts a durable push, in the order of its topic."""
         ...
 
-    def skip(self) -> None:
-        """One was perhaps missed: the client finds out by its number."""
+    def mark_gap(self) -> None:
+        """Records that a push may have been missed; the client notices it by the numbers."""
         ...
 
 
 class _Topic:
-    __slots__ = ("joined", "listeners", "recent", "unsure_until", "versions", "waiting")
+    __slots__ = ("receiving_nodes", "recent", "subscribers", "unsure_until", "versions", "waiters")
 
     def __init__(self, unsure_until: float) -> None:
-        self.listeners: list[Listener] = []
+        self.subscribers: list[DurableSubscriber] = []
         self.unsure_until = unsure_until
-        """Until then who delivers here may not have heard that the topic is wanted again."""
-        # The rest is made when there is something to remember: most topics are quiet.
+        """Until then the senders may not know yet that this node subscribes to the topic again."""
+        # The rest is created when it is needed: most topics are quiet.
         self.recent: OrderedDict[str, tuple[float, Delivery]] | None = None
         self.versions: OrderedDict[str, int] | None = None
-        self.joined: dict[str, set[object]] | None = None
-        self.waiting: list[asyncio.Event] | None = None
+        self.receiving_nodes: dict[str, set[object]] | None = None
+        self.waiters: list[asyncio.Event] | None = None
 
 
 class DurableTopics:
-    """What comes on them is handed to every listener once, in order; repetitions are dropped.
+    """Hands each push to every subscriber once, in order; repeated pushes are dropped.
 
-    A topic stays wanted for a moment after its last listener has left, so that nothing is missed by who comes back.
+    The node stays subscribed to a topic for a moment after the last subscriber unsubscribed, so that a session that
+    comes back misses nothing.
     """
 
     def __init__(
@@ -76,48 +77,48 @@ class DurableTopics:
         self._monotonic = monotonic
         self._senders = senders
         self._topics: dict[TopicName, _Topic] = {}
-        # Both by the time at which it happened, longest ago first.
-        self._left: dict[TopicName, float] = {}
-        self._unwanted: dict[TopicName, float] = {}
+        # Both with the time of the event, oldest first.
+        self._idle: dict[TopicName, float] = {}
+        self._unsubscribed: dict[TopicName, float] = {}
         self._streams: dict[object, str] = {}
         # Sequences whose stream ended, and when.
-        self._broken: dict[str, float] = {}
+        self._interrupted: dict[str, float] = {}
 
     def __len__(self) -> int:
-        return len(self._topics) - len(self._left)
+        return len(self._topics) - len(self._idle)
 
-    def has(self, topic: str) -> bool:
+    def is_durable(self, topic: str) -> bool:
         """Whether pushes on a topic are durable."""
         return topic.startswith(self._prefixes) if self._prefixes else False
 
-    def join(self, listener: Listener, tenant: str, name: str) -> None:
-        """Hands what comes to a listener from now on."""
+    def subscribe(self, subscriber: DurableSubscriber, tenant: str, name: str) -> None:
+        """Delivers the pushes of a topic to a subscriber from now on."""
         topic = self._topics.get((tenant, name))
         if topic is None:
-            left = self._unwanted.pop((tenant, name), None)
-            unsure_until = 0.0 if left is None else left + self._limits.linger
+            unsubscribed_at = self._unsubscribed.pop((tenant, name), None)
+            unsure_until = 0.0 if unsubscribed_at is None else unsubscribed_at + self._limits.linger
             topic = self._topics[tenant, name] = _Topic(unsure_until)
             self._directory.subscribe(tenant, name)
-        self._left.pop((tenant, name), None)
-        if listener not in topic.listeners:
-            topic.listeners.append(listener)
+        self._idle.pop((tenant, name), None)
+        if subscriber not in topic.subscribers:
+            topic.subscribers.append(subscriber)
 
-    def leave(self, listener: Listener, tenant: str, name: str) -> None:
-        """Ends that."""
+    def unsubscribe(self, subscriber: DurableSubscriber, tenant: str, name: str) -> None:
+        """Removes a subscriber from a topic, if it is subscribed."""
         topic = self._topics.get((tenant, name))
-        if topic is None or listener not in topic.listeners:
+        if topic is None or subscriber not in topic.subscribers:
             return
-        topic.listeners.remove(listener)
-        if not topic.listeners:
-            self._left[tenant, name] = self._monotonic()
+        topic.subscribers.remove(subscriber)
+        if not topic.subscribers:
+            self._idle[tenant, name] = self._monotonic()
 
     def deliver(self, stream: object, delivery: Delivery) -> int:
-        """Takes in what came on a stream; returns how many listeners it was for."""
+        """Delivers a push that arrived on a stream; returns the number of its subscribers."""
         topic = self._topics.get((delivery.tenant, delivery.topic))
         if topic is None:
             return 0
         if not delivery.type:
-            self._mark(stream, topic, delivery)
+            self._apply_marker(stream, topic, delivery)
             return 0
         if topic.recent is None or topic.versions is None:
             topic.recent, topic.versions = OrderedDict(), OrderedDict()
@@ -126,88 +127,88 @@ class DurableTopics:
             return 0
         _put(versions, order_key, delivery.version, self._limits.order_keys)
         _put(recent, delivery.key, (self._monotonic(), delivery), self._limits.recent)
-        listeners = list(topic.listeners)
-        for listener in listeners:
-            listener.tell(delivery)
-        return len(listeners)
+        subscribers = list(topic.subscribers)
+        for subscriber in subscribers:
+            subscriber.deliver(delivery)
+        return len(subscribers)
 
     def recent(self, tenant: str, name: str, seconds: float = float("inf")) -> Sequence[Delivery]:
-        """What came in the last so many seconds, oldest first, and the newest of each key only."""
+        """The pushes of the last `seconds`, oldest first, only the newest of each key."""
         topic = self._topics.get((tenant, name))
         since = self._monotonic() - seconds
         return [delivery for at, delivery in (topic.recent or {}).values() if at >= since] if topic else ()
 
-    def is_sure(self, tenant: str, name: str) -> bool:
-        """Whether this node is told of the topic from the next marker on: it did not leave it a moment ago."""
+    def is_certain(self, tenant: str, name: str) -> bool:
+        """Whether the senders know that this node is subscribed: it did not unsubscribe a moment ago."""
         topic = self._topics.get((tenant, name))
         return topic is not None and self._monotonic() >= topic.unsure_until and self._directory.is_attached()
 
-    async def reaches(self, tenant: str, name: str, node_id: str, seconds: float) -> bool:
-        """Waits until everything that will come from now on goes to another node, too; False: that is not known."""
+    async def wait_until_received_by(self, tenant: str, name: str, node_id: str, seconds: float) -> bool:
+        """Waits until all senders deliver the topic to another node too; False: not known after `seconds`."""
         topic = self._topics.get((tenant, name))
         if topic is None:
             return False
-        news = asyncio.Event()
-        topic.waiting = [*(topic.waiting or ()), news]
+        changed = asyncio.Event()
+        topic.waiters = [*(topic.waiters or ()), changed]
         try:
             async with asyncio.timeout(seconds):
-                while not self._all_have_told(topic, node_id):
-                    news.clear()
-                    await news.wait()
+                while not self._is_received_from_all(topic, node_id):
+                    changed.clear()
+                    await changed.wait()
             return self._directory.is_attached()
         except TimeoutError:
             return False
         finally:
-            topic.waiting = [one for one in topic.waiting or () if one is not news] or None
+            topic.waiters = [one for one in topic.waiters or () if one is not changed] or None
 
-    def stream_goes_on(self, stream: object, sequence: str) -> None:
-        """Somebody delivers to this node; what comes now belongs to a sequence (see `DeliverRequest`)."""
+    def stream_continues(self, stream: object, sequence: str) -> None:
+        """Records that what arrives on a stream from now on belongs to a sequence (see `DeliverRequest`)."""
         before = self._streams.get(stream)
         if before == sequence:
             return
         self._streams[stream] = sequence
-        if sequence and self._broken.pop(sequence, None) is None:
-            self._skip()
+        if sequence and self._interrupted.pop(sequence, None) is None:
+            self._mark_gaps()
 
     def stream_ended(self, stream: object) -> None:
-        """And no longer does."""
+        """Records that a stream ended."""
         sequence = self._streams.pop(stream, "")
         if sequence:
-            self._broken[sequence] = self._monotonic()
+            self._interrupted[sequence] = self._monotonic()
 
     def expire(self, now: float) -> None:
-        """Wants no longer what was left long enough ago."""
-        for name in _until(self._left, now - self._limits.linger):
-            del self._left[name], self._topics[name]
-            self._unwanted[name] = now
+        """Unsubscribes from topics that were idle for long enough, and gives up sequences that did not continue."""
+        for name in _until(self._idle, now - self._limits.linger):
+            del self._idle[name], self._topics[name]
+            self._unsubscribed[name] = now
             self._directory.unsubscribe(*name)
-        over = _until(self._broken, now - _RETURN)
-        for sequence in over:
-            del self._broken[sequence]
-        if over:
-            self._skip()
-        for name in _until(self._unwanted, now - self._limits.linger):
-            del self._unwanted[name]
+        expired = _until(self._interrupted, now - _RECONNECT_TIMEOUT)
+        for sequence in expired:
+            del self._interrupted[sequence]
+        if expired:
+            self._mark_gaps()
+        for name in _until(self._unsubscribed, now - self._limits.linger):
+            del self._unsubscribed[name]
 
-    def _skip(self) -> None:
-        log.info("durable pushes were perhaps missed: clients are told", topics=len(self))
+    def _mark_gaps(self) -> None:
+        log.info("durable pushes may have been missed: clients reload", topics=len(self))
         for topic in self._topics.values():
-            for listener in topic.listeners:
-                listener.skip()
+            for subscriber in topic.subscribers:
+                subscriber.mark_gap()
 
-    def _mark(self, stream: object, topic: _Topic, marker: Delivery) -> None:
-        joined = topic.joined = topic.joined or {}
-        if marker.version == NO_LONGER:
-            joined.pop(marker.key, None)
+    def _apply_marker(self, stream: object, topic: _Topic, marker: Delivery) -> None:
+        nodes = topic.receiving_nodes = topic.receiving_nodes or {}
+        if marker.version == NODE_LEFT:
+            nodes.pop(marker.key, None)
             return
-        joined.setdefault(marker.key, set()).add(stream)
-        joined[marker.key] &= self._streams.keys()
-        for news in topic.waiting or ():
-            news.set()
+        nodes.setdefault(marker.key, set()).add(stream)
+        nodes[marker.key] &= self._streams.keys()
+        for changed in topic.waiters or ():
+            changed.set()
 
-    def _all_have_told(self, topic: _Topic, node_id: str) -> bool:
-        told = (topic.joined or {}).get(node_id, set()) & self._streams.keys()
-        return 0 < self._senders() <= len(told)
+    def _is_received_from_all(self, topic: _Topic, node_id: str) -> bool:
+        streams = (topic.receiving_nodes or {}).get(node_id, set()) & self._streams.keys()
+        return 0 < self._senders() <= len(streams)
 
     def _is_readable(self, delivery: Delivery) -> bool:
         descriptor = self._pushes.get(delivery.type)
@@ -216,22 +217,22 @@ class DurableTopics:
                 raise DecodeError
             message_class(descriptor).FromString(delivery.payload)
         except DecodeError:
-            # One bad push is not worth the stream it came on.
+            # An unreadable push does not end the stream that it came on.
             log.warning("push dropped: its message cannot be read", type=delivery.type)
             return False
         return True
 
 
 def order_key_of(delivery: Delivery) -> str:
-    """Of the deliveries with one topic and this, what is not newer than another comes again."""
+    """The key of the order: a delivery whose version is not above the last one of its topic and key is a repetition."""
     return delivery.order_key or delivery.key
 
 
-def _put(known: OrderedDict[str, _Value], key: str, value: _Value, most: int) -> None:
-    known[key] = value
-    known.move_to_end(key)
-    if len(known) > most:
-        known.popitem(last=False)
+def _put(entries: OrderedDict[str, _Value], key: str, value: _Value, limit: int) -> None:
+    entries[key] = value
+    entries.move_to_end(key)
+    if len(entries) > limit:
+        entries.popitem(last=False)
 
 
 def _until(times: Mapping[_Key, float], moment: float) -> list[_Key]:

@@ -1,4 +1,4 @@
-"""Who on this node hears what: topics, their subscribers, and the last update of each topic and key."""
+"""The topics of this node: their subscribers, and the newest update of each topic and key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Protocol
 import structlog
 
 from gateway.config import Config
-from gateway.fanout.durable_topics import DurableTopics, Listener
+from gateway.fanout.durable_topics import DurableSubscriber, DurableTopics
+from gateway.fanout.feed import ConflatedFeed, Update
 from gateway.frames.frame import Frames
 from gateway.metrics import count
 from gateway.ports import Directory
@@ -19,89 +20,40 @@ from plaudit.gateway.v1 import node_service_pb2 as pb
 log = structlog.get_logger()
 TopicName = tuple[str, str]
 """Tenant and topic."""
-# The key of the feed that tells the state of a topic as a whole.
+# The key of the feed with the state of a topic as a whole.
 _STATE = ""
-# Seconds for which what was known of a topic is still shown to whoever comes back to it.
-_FRESH = 5.0
+# Seconds for which the updates of a topic without subscribers are still sent to a subscriber that comes back.
+_UPDATE_TTL = 5.0
 
 
-class Subscriber(Listener, Protocol):
+class Subscriber(DurableSubscriber, Protocol):
     """A connection, as the hub sees it."""
 
     socket: Socket
     frames: Frames
 
-    def hold(self, feed: Feed) -> None:
-        """Keeps in mind that the feed has something new, until the socket can be written to."""
+    def mark_pending(self, feed: ConflatedFeed) -> None:
+        """Marks that the feed has a new update; the connection sends it when the socket is writable."""
         ...
 
 
-class Update:
-    """One push, encoded once for each subprotocol that someone speaks."""
-
-    __slots__ = ("_encoded", "_kind", "_payload", "_topic", "version")
-
-    def __init__(self, topic: str, kind: str, payload: bytes, version: int) -> None:
-        self.version = version
-        self._topic = topic
-        self._kind = kind
-        self._payload = payload
-        self._encoded: dict[Frames, bytes] = {}
-
-    def encoded(self, frames: Frames) -> bytes:
-        """The frame for the wire. Raises ValueError where the payload cannot be read."""
-        found = self._encoded.get(frames)
-        if found is None:
-            found = self._encoded[frames] = frames.push(self._topic, self._kind, self._payload)
-        return found
-
-
-class Feed:
-    """The updates of one topic and key, of which only the newest matters."""
-
-    __slots__ = ("current", "floor", "newer", "running")
-
-    def __init__(self) -> None:
-        self.floor = 0
-        """Nothing older may be shown."""
-        self.current: Update | None = None
-        """What everyone has, or is just getting."""
-        self.newer: Update | None = None
-        """What everyone gets next."""
-        self.running = False
-
-    def accepts(self, version: int) -> bool:
-        """Whether an update of this version is news."""
-        newest = self.newer or self.current
-        return version >= self.floor if newest is None else version > newest.version
-
-    @property
-    def version(self) -> int:
-        """The newest that everyone has, or is just getting."""
-        return self.floor if self.current is None else self.current.version
-
-    def forget(self) -> None:
-        """Keeps the version, and nothing to show."""
-        if self.current is not None:
-            self.floor, self.current = self.current.version, None
-
-
 class _Topic:
-    __slots__ = ("ahead", "feeds", "groups", "left")
+    __slots__ = ("awaiting_version", "feeds", "groups", "retired_at")
 
     def __init__(self) -> None:
-        self.ahead: dict[Subscriber, int] | None = None
-        """Who has seen a newer state than this node, with its version: hears nothing until this node has it, too."""
-        self.left = 0.0
-        """When the last subscriber left."""
-        self.feeds: dict[str, Feed] = {}
-        # By subprotocol, so that the inner loop of a fan-out does not have to ask; in the order of arrival, which is
+        self.awaiting_version: dict[Subscriber, int] | None = None
+        """Subscribers that have seen a newer state than this node, with its version: they get nothing until this node
+        has that version."""
+        self.retired_at = 0.0
+        """When the last subscriber unsubscribed."""
+        self.feeds: dict[str, ConflatedFeed] = {}
+        # By subprotocol, so that the inner loop of a fan-out does not test it; in the order of subscription, which is
         # about the order in memory.
         self.groups: dict[Frames, dict[Socket, Subscriber]] = {}
 
 
 class Hub:
-    """Topics of this node. A version shown to a subscriber is never followed by an older one (I8)."""
+    """Topics of this node. A version sent to a subscriber is never followed by an older one (I8)."""
 
     def __init__(
         self, directory: Directory, durable: DurableTopics, config: Config, monotonic: Callable[[], float]
@@ -110,102 +62,107 @@ class Hub:
         self._monotonic = monotonic
         self._directory = directory
         self._slice = config.slice
-        self._keys = config.keys_per_topic
-        self._max_departed = config.departed_topics
+        self._max_keys = config.keys_per_topic
+        self._max_retired = config.retired_topics
         self._topics: dict[TopicName, _Topic] = {}
-        self._departed: dict[TopicName, _Topic] = {}
-        self._since_yield = 0
-        self._departures = 0
+        self._retired: dict[TopicName, _Topic] = {}
+        self._sent_since_yield = 0
+        self._unsubscribed = 0
 
     def __len__(self) -> int:
         return len(self._topics) + len(self.durable)
 
+    @property
+    def retired(self) -> int:
+        """The number of topics without subscribers whose versions are remembered."""
+        return len(self._retired)
+
     def subscribe(
         self, subscriber: Subscriber, tenant: str, topics: Iterable[str], seen: Mapping[str, int] | None = None
-    ) -> Sequence[Feed]:
-        """Adds a subscriber; returns the feeds that have something for it at once.
+    ) -> Sequence[ConflatedFeed]:
+        """Adds a subscriber; returns the feeds that have an update for it at once.
 
-        `seen`: topics of which it has seen a state, with the version: neither that nor an older one is shown to it.
+        `seen`: the version of the state that it has seen, by topic. It gets neither that version nor an older one.
         """
-        known: list[Feed] = []
+        ready: list[ConflatedFeed] = []
         for name in topics:
-            if self.durable.has(name):
-                self.durable.join(subscriber, tenant, name)
+            if self.durable.is_durable(name):
+                self.durable.subscribe(subscriber, tenant, name)
                 continue
             topic = self._topics.get((tenant, name))
             if topic is None:
-                topic = self._topics[tenant, name] = self._return((tenant, name))
+                topic = self._topics[tenant, name] = self._restore((tenant, name))
                 self._directory.subscribe(tenant, name)
             floor = seen.get(name, 0) if seen else 0
             state = topic.feeds.get(_STATE)
             if floor > (state.version if state is not None else 0):
-                # What this node is told next may be older than what another one has shown already.
-                topic.ahead = topic.ahead or {}
-                topic.ahead[subscriber] = floor
+                # The next update of this node may be older than one that another node has sent already.
+                topic.awaiting_version = topic.awaiting_version or {}
+                topic.awaiting_version[subscriber] = floor
                 continue
-            if topic.ahead:
-                topic.ahead.pop(subscriber, None)
+            if topic.awaiting_version:
+                topic.awaiting_version.pop(subscriber, None)
             topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
-            known.extend(
+            ready.extend(
                 feed
                 for feed in topic.feeds.values()
                 if feed.current is not None and (feed is not state or feed.current.version > floor)
             )
-        return known
+        return ready
 
     def unsubscribe(self, subscriber: Subscriber, tenant: str, topics: Iterable[str]) -> None:
-        """Takes a subscriber away; what nobody hears is forgotten, but for its versions."""
+        """Removes a subscriber. Of a topic without subscribers only the versions are remembered."""
         for name in topics:
-            if self.durable.has(name):
-                self.durable.leave(subscriber, tenant, name)
+            if self.durable.is_durable(name):
+                self.durable.unsubscribe(subscriber, tenant, name)
                 continue
             topic = self._topics.get((tenant, name))
-            if topic is not None and topic.ahead:
-                topic.ahead.pop(subscriber, None)
-                topic.ahead = topic.ahead or None
-                if not topic.groups and not topic.ahead:
-                    self._forget((tenant, name), topic)
+            if topic is not None and topic.awaiting_version:
+                topic.awaiting_version.pop(subscriber, None)
+                topic.awaiting_version = topic.awaiting_version or None
+                if not topic.groups and not topic.awaiting_version:
+                    self._retire((tenant, name), topic)
                     continue
             group = topic.groups.get(subscriber.frames) if topic is not None else None
             if topic is None or group is None:
                 continue
             group.pop(subscriber.socket, None)
-            self._departures += 1
+            self._unsubscribed += 1
             if group:
                 continue
             del topic.groups[subscriber.frames]
-            if not topic.groups and not topic.ahead:
-                self._forget((tenant, name), topic)
+            if not topic.groups and not topic.awaiting_version:
+                self._retire((tenant, name), topic)
 
-    def _return(self, name: TopicName) -> _Topic:
-        topic = self._departed.pop(name, None)
+    def _restore(self, name: TopicName) -> _Topic:
+        topic = self._retired.pop(name, None)
         if topic is None:
             return _Topic()
-        if self._monotonic() - topic.left > _FRESH:
+        if self._monotonic() - topic.retired_at > _UPDATE_TTL:
             for feed in topic.feeds.values():
-                feed.forget()
+                feed.drop_update()
         return topic
 
-    def _forget(self, name: TopicName, topic: _Topic) -> None:
-        topic.left = self._monotonic()
-        self._departed[name] = topic
+    def _retire(self, name: TopicName, topic: _Topic) -> None:
+        topic.retired_at = self._monotonic()
+        self._retired[name] = topic
         del self._topics[name]
         self._directory.unsubscribe(*name)
-        if len(self._departed) > self._max_departed:
-            del self._departed[next(iter(self._departed))]
+        if len(self._retired) > self._max_retired:
+            del self._retired[next(iter(self._retired))]
 
     async def deliver(self, stream: object, delivery: pb.Delivery) -> int:
-        """Brings a push to its subscribers; returns how many sockets it was meant for. 0: nobody, or no news.
+        """Sends a push to the subscribers of its topic; returns the number of sockets. 0: no subscriber, or not newer.
 
-        Lets the loop go on after every slice. A push that comes while an older one of its feed is still on its way
-        waits for it, and only the newest of those.
+        Yields to the event loop after every slice. A push that arrives while an older one of its feed is being sent
+        waits for it, and replaces another that waits.
         """
-        if self.durable.has(delivery.topic):
+        if self.durable.is_durable(delivery.topic):
             return self.durable.deliver(stream, delivery)
         name = delivery.tenant, delivery.topic
-        # A topic that was left a moment ago is still kept up: who leaves and comes back at once may not have been
-        # noticed by anyone, so that nobody would send what was missed.
-        topic = self._topics.get(name) or self._departed.get(name)
+        # Retired topics are updated too: if a subscriber leaves and comes back at once, fan-out may not notice, and
+        # then does not send a snapshot.
+        topic = self._topics.get(name) or self._retired.get(name)
         if topic is None:
             return 0
         feed = topic.feeds.get(delivery.key)
@@ -214,68 +171,69 @@ class Hub:
         if not feed.accepts(delivery.version):
             return 0
         update = Update(delivery.topic, delivery.type, delivery.payload, delivery.version)
-        if feed.running:
-            feed.newer = update
+        if feed.is_sending:
+            feed.pending = update
             return sum(map(len, topic.groups.values()))
-        return await self._run(topic, feed, update)
+        return await self._send_updates(topic, feed, update)
 
-    def _add_feed(self, topic: _Topic, key: str) -> Feed:
-        if len(topic.feeds) >= self._keys:
-            oldest = next((name for name, feed in topic.feeds.items() if name and not feed.running), None)
+    def _add_feed(self, topic: _Topic, key: str) -> ConflatedFeed:
+        if len(topic.feeds) >= self._max_keys:
+            oldest = next((name for name, feed in topic.feeds.items() if name and not feed.is_sending), None)
             if oldest is not None:
                 del topic.feeds[oldest]
-        feed = topic.feeds[key] = Feed()
+        feed = topic.feeds[key] = ConflatedFeed()
         return feed
 
-    async def _run(self, topic: _Topic, feed: Feed, update: Update | None) -> int:
+    async def _send_updates(self, topic: _Topic, feed: ConflatedFeed, update: Update | None) -> int:
         sockets = 0
-        feed.running = True
+        feed.is_sending = True
         try:
             while update is not None:
                 feed.current = update
-                if topic.ahead:
-                    self._catch_up(topic, feed, update.version - 1)
+                if topic.awaiting_version:
+                    self._admit_waiting(topic, feed, update.version - 1)
                 for frames, group in list(topic.groups.items()):
                     try:
                         encoded = update.encoded(frames)
                     except ValueError as error:
-                        # One bad push is not worth the stream it came on.
+                        # An unreadable push does not end the stream that it came on.
                         log.warning("push dropped", reason=str(error))
                         break
                     sockets += await self._send(group, feed, encoded)
-                if topic.ahead:
-                    self._catch_up(topic, feed, update.version)
-                update, feed.newer = feed.newer, None
+                if topic.awaiting_version:
+                    self._admit_waiting(topic, feed, update.version)
+                update, feed.pending = feed.pending, None
         finally:
-            feed.running = False
+            feed.is_sending = False
         return sockets
 
-    def _catch_up(self, topic: _Topic, feed: Feed, version: int) -> None:
-        if feed is not topic.feeds.get(_STATE) or topic.ahead is None:
+    def _admit_waiting(self, topic: _Topic, feed: ConflatedFeed, version: int) -> None:
+        """Moves the subscribers that await a version up to this one into their groups."""
+        if feed is not topic.feeds.get(_STATE) or topic.awaiting_version is None:
             return
-        for subscriber in [one for one, floor in topic.ahead.items() if floor <= version]:
-            del topic.ahead[subscriber]
+        for subscriber in [one for one, floor in topic.awaiting_version.items() if floor <= version]:
+            del topic.awaiting_version[subscriber]
             topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
-        topic.ahead = topic.ahead or None
+        topic.awaiting_version = topic.awaiting_version or None
 
-    async def _send(self, group: Mapping[Socket, Subscriber], feed: Feed, encoded: bytes) -> int:
+    async def _send(self, group: Mapping[Socket, Subscriber], feed: ConflatedFeed, encoded: bytes) -> int:
         sockets = list(group)
-        departures = self._departures
-        at = held = 0
+        unsubscribed = self._unsubscribed
+        at = deferred = 0
         while at < len(sockets):
-            room = self._slice - self._since_yield
-            if room <= 0:
-                self._since_yield, room = 0, self._slice
+            size = self._slice - self._sent_since_yield
+            if size <= 0:
+                self._sent_since_yield, size = 0, self._slice
                 await asyncio.sleep(0)
-            batch = sockets[at : at + room]
+            batch = sockets[at : at + size]
             at += len(batch)
-            self._since_yield += len(batch)
-            if departures != self._departures:
-                # Who left meanwhile hears nothing any more.
+            self._sent_since_yield += len(batch)
+            if unsubscribed != self._unsubscribed:
+                # Subscribers that unsubscribed meanwhile get nothing.
                 batch = [socket for socket in batch if socket in group]
             for socket in send_to_all(batch, encoded):
-                group[socket].hold(feed)
-                held += 1
-        count("deliveries", len(sockets) - held)
-        count("held", held)
+                group[socket].mark_pending(feed)
+                deferred += 1
+        count("deliveries", len(sockets) - deferred)
+        count("deferred", deferred)
         return len(sockets)

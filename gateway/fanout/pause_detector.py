@@ -1,4 +1,4 @@
-"""A process that stood still may have lost its sessions to others: what came meanwhile waits until that is known."""
+"""After a pause of the process, holds deliveries back until the registry says which sessions still live here."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ import structlog
 from gateway.ports import Directory
 
 log = structlog.get_logger()
-# The registry hears every node at least every third of a lease; who stood still for longer than the rest of it may
-# have been given up.
-_SAFE = 2 / 3
-_LOOK = 0.02
-# Fences come right behind the grants; what was in the wires before the stall, at once.
-_BEHIND = 0.1
+# A node renews its lease at least every third of it. After a pause longer than the rest, the lease may have expired.
+_SAFE_SHARE = 2 / 3
+_POLL = 0.02
+# Fences follow the lease grants immediately, and so does what was in transit before the pause.
+_FENCE_DELAY = 0.1
 
 
-class Stall:
-    """Told the time whenever something happens; a long silence means that this process did not run."""
+class PauseDetector:
+    """Compares the times of consecutive ticks; a long gap between two means that the process was paused."""
 
     def __init__(self, directory: Directory, monotonic: Callable[[], float]) -> None:
         self._directory = directory
         self._monotonic = monotonic
-        self._seen = monotonic()
-        self._since: float | None = None
+        self._last_tick = monotonic()
+        self._resumed_at: float | None = None
         self._epoch = 0
 
     def tick(self, now: float) -> None:
-        """The process runs at `now`."""
-        silence, self._seen = now - self._seen, now
-        if silence < 1.0:
+        """Records that the process runs at `now`."""
+        gap, self._last_tick = now - self._last_tick, now
+        if gap < 1.0:
             return
-        standing = self._directory.lease_status()
-        if 0 < standing.lease * _SAFE < silence:
-            log.warning("stood still: deliveries wait for the registry", seconds=round(silence, 1))
-            self._since, self._epoch = now, standing.epoch
+        status = self._directory.lease_status()
+        if 0 < status.lease * _SAFE_SHARE < gap:
+            log.warning("process was paused: deliveries wait for the registry", seconds=round(gap, 1))
+            self._resumed_at, self._epoch = now, status.epoch
 
-    async def over(self) -> None:
-        """Returns when the registry has said which sessions are still ours; at once where nothing happened."""
+    async def wait_until_safe(self) -> None:
+        """Returns once the registry has said which sessions still live here; at once if there was no pause."""
         self.tick(self._monotonic())
-        while self._since is not None:
-            since, standing, now = self._since, self._directory.lease_status(), self._monotonic()
-            anew = standing.epoch != self._epoch and standing.settled
-            if anew or standing.heard_at > since + _BEHIND or now > since + 2 * standing.lease:
-                if anew:
-                    await asyncio.sleep(_BEHIND)
-                self._since = None
+        while self._resumed_at is not None:
+            resumed_at, status, now = self._resumed_at, self._directory.lease_status(), self._monotonic()
+            is_new_epoch = status.epoch != self._epoch and status.settled
+            is_confirmed = status.heard_at > resumed_at + _FENCE_DELAY
+            if is_new_epoch or is_confirmed or now > resumed_at + 2 * status.lease:
+                if is_new_epoch:
+                    await asyncio.sleep(_FENCE_DELAY)
+                self._resumed_at = None
             else:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_POLL)

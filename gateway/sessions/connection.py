@@ -1,17 +1,15 @@
-"""One client's connection: runs what its session decides, and keeps what the socket cannot take yet."""
+"""One client's connection: reads its frames, executes what its session decides, and writes the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from gateway import metrics
-from gateway.fanout.hub import Feed
 from gateway.frames.call_reply import reply
 from gateway.frames.frame import (
     Answer,
@@ -25,66 +23,36 @@ from gateway.frames.frame import (
     Unsubscribe,
     error_of_fault,
 )
-from gateway.sessions.replay_buffer import Trail
+from gateway.sessions.host import ConnectionHost
+from gateway.sessions.push_sender import PushSender
 from gateway.sessions.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.websocket.socket import Socket
 from plaudit.gateway.v1 import frames_pb2 as pb
-from plaudit.gateway.v1.node_service_pb2 import Delivery
-
-if TYPE_CHECKING:
-    from gateway.node import Node
 
 log = structlog.get_logger()
-# Pushes joined into one write, in bytes.
-_JOINED = 64 * 1024
 
 
-class Connection:
-    """See `socket.SocketHandler` and `hub.Subscriber`. Nothing here is per connection that could be per node."""
+class Connection(PushSender):
+    """See `socket.SocketHandler` and `hub.Subscriber`. What can be shared by all connections is in the host."""
 
-    __slots__ = (
-        "_merged",
-        "_node",
-        "_out",
-        "_waiting",
-        "device",
-        "early",
-        "frames",
-        "session",
-        "session_id",
-        "shown",
-        "slot",
-        "socket",
-        "token_id",
-        "trail",
-    )
+    __slots__ = ("_out", "device", "session_id", "slot", "token_id")
 
-    socket: Socket
+    _host: ConnectionHost[Connection]
 
-    def __init__(self, node: Node, frames: Frames, session: Session, token_id: str) -> None:
-        self.frames = frames
-        self.session = session
+    def __init__(self, host: ConnectionHost[Connection], frames: Frames, session: Session, token_id: str) -> None:
+        super().__init__(host, frames, session)
         self.session_id = ""
-        """Empty until hello, and once the session has gone elsewhere."""
+        """Empty before hello, and after the session has moved to another socket."""
         self.device = ""
-        self.trail: Trail | None = None
-        """The durable pushes of the session; None: there was none yet."""
-        self.early: list[Delivery | None] | None = None
-        """What comes while it is being found out if the session can go on (None: something was perhaps missed)."""
         self.token_id = token_id
         self.slot = -1
-        """Where the wheel has put it."""
-        self._node = node
+        """See `timing_wheel.Scheduled`."""
         self._out = b""
-        self._waiting: dict[Feed, None] | None = None
-        self._merged = 0
-        self.shown = 0
-        """The number of the last durable push that was written."""
 
     def on_open(self, socket: Socket) -> None:
         """See `socket.SocketHandler`."""
         self.socket = socket
-        self._node.joined(self)
+        self._host.connection_opened(self)
 
     def on_message(self, is_text: bool, payload: bytes) -> None:
         """See `socket.SocketHandler`."""
@@ -98,7 +66,7 @@ class Connection:
         except BrokenSocket as broken:
             self.run(self.session.end(CloseCode(broken.code), broken.reason))
             return
-        now = self._node.monotonic()
+        now = self._host.monotonic()
         effects = self.session.receive(frame, now)
         if frame.__class__ is Call and effects and effects[0] is frame:
             self._call(frame, now)
@@ -106,199 +74,118 @@ class Connection:
         metrics.frames_in[frame.__class__.__name__.lower()] += 1
         self.run(effects)
 
-    def on_writable(self) -> None:
-        """See `socket.SocketHandler`. What is durable, then the newest of each feed that waited, as much as fits."""
-        waiting = self._waiting
-        if waiting is None:
-            return
-        self._show()
-        if self._merged:
-            self.socket.send(self.frames.notice("lag", pb.Lag(merged=self._merged)))
-            self._merged = 0
-        while waiting and not self.socket.buffered:
-            batch, size = [], 0
-            while waiting and size < _JOINED:
-                feed = next(iter(waiting))
-                del waiting[feed]
-                if feed.current is not None:
-                    encoded = feed.current.encoded(self.frames)
-                    batch.append(encoded)
-                    size += len(encoded)
-            self.socket.send(b"".join(batch))
-        if not waiting and (self.trail is None or self.shown == self.trail.seq):
-            self._waiting = None
-            self.session.caught_up()
-
     def on_close(self, code: int, reason: str) -> None:
         """See `socket.SocketHandler`."""
-        self._waiting = None
+        self._drop_pending()
         self._out = b""
-        self._node.left(self, code)
-
-    def hold(self, feed: Feed) -> None:
-        """See `hub.Subscriber`."""
-        waiting = self._wait()
-        if feed in waiting:
-            self._merged += 1
-            metrics.count("merged", 1)
-        else:
-            waiting[feed] = None
-
-    def tell(self, delivery: Delivery) -> None:
-        """See `durable_topics.Listener`."""
-        if self.early is not None:
-            self.early.append(delivery)
-            return
-        if self.trail is None:
-            self.trail = self._node.new_trail()
-        self.trail.add(delivery)
-        if self.trail.lost > self.shown:
-            self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes are waiting to be read"))
-        else:
-            self._show()
-
-    def skip(self) -> None:
-        """See `durable_topics.Listener`."""
-        if self.early is not None:
-            self.early.append(None)
-            return
-        if self.trail is None:
-            self.trail = self._node.new_trail()
-        all_shown = self.shown == self.trail.seq
-        self.trail.skip()
-        if all_shown:
-            self.shown = self.trail.seq
-
-    def go_on(self, trail: Trail, seq: int) -> None:
-        """Shows the durable pushes of a session that goes on, those after `seq`."""
-        self.trail = trail
-        self.shown = seq
-        early, self.early = self.early, None
-        self._show()
-        for delivery in early or ():
-            self.skip() if delivery is None else self.tell(delivery)
-
-    def _show(self) -> None:
-        """Writes the durable pushes that were not written yet, as far as the socket takes them."""
-        trail = self.trail
-        if trail is None:
-            return
-        for seq, delivery in trail.after(self.shown):
-            if self.socket.buffered:
-                self._wait()
-                return
-            self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
-            self.shown = seq
-            metrics.count("deliveries", 1)
-
-    def _wait(self) -> dict[Feed, None]:
-        if self._waiting is None:
-            self._waiting = {}
-            self.session.behind(self._node.monotonic())
-            self._node.schedule(self)
-        return self._waiting
+        self._host.connection_closed(self, code)
 
     def run(self, effects: Sequence[Effect]) -> None:
-        """Does what the session has decided."""
+        """Executes what the session has decided."""
         for effect in effects:
             match effect:
                 case Call():
-                    self._call(effect, self._node.monotonic())
+                    self._call(effect, self._host.monotonic())
                 case Refuse():
                     self.refuse(effect.id, effect.fault)
                 case Pong():
-                    if self.trail is not None:
-                        self.trail.acknowledge(effect.seq)
-                    self.answer(effect.id, "pong", self._node.pong(self))
+                    self._pong(effect)
                 case RenewToken():
-                    self._node.renewals.renew(self, effect)
+                    self._host.renew_token(self, effect)
                 case Open():
                     self._open(effect)
                 case Resume():
-                    self._node.resume(self, effect)
+                    self._host.resume(self, effect)
                 case Subscribe():
                     self._subscribe(effect)
                 case Unsubscribe():
-                    self._node.hub.unsubscribe(self, self.session.tenant, effect.topics)
-                    done = pb.Unsubscribed(topics=effect.topics)
-                    self.answer(effect.id, "unsubscribed", done)
+                    self._host.hub.unsubscribe(self, self.session.tenant, effect.topics)
+                    self.answer(effect.id, "unsubscribed", pb.Unsubscribed(topics=effect.topics))
                 case Goaway():
-                    self._answer("goaway", self.frames.notice("goaway", self._node.goaway(effect)))
+                    self._queue("goaway", self.frames.notice("goaway", self._host.session_frames.goaway(effect)))
                 case Close():
                     self.flush()
                     self.socket.close(effect.code, effect.reason)
 
     def flush(self) -> None:
-        """Writes the answers of this turn of the loop, all at once."""
+        """Writes the queued answers in one write."""
         out, self._out = self._out, b""
         if not out:
             return
-        # What was written before, without this: a single answer may be larger than what may wait.
-        waiting = self.socket.buffered
+        # What was buffered before this write: a single answer may be larger than the limit.
+        buffered = self.socket.buffered
         self.socket.send(out)
-        if waiting > self._node.config.reply_buffer:
+        if buffered > self._host.config.reply_buffer:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many answers are waiting to be read"))
 
     def answer(self, id: int, kind: Answer, message: Message) -> None:
-        """Answers a frame, with the others of this turn of the loop."""
-        self._answer(kind, self.frames.answer(id, kind, message))
+        """Queues the answer to a frame until the end of this iteration of the event loop."""
+        self._queue(kind, self.frames.answer(id, kind, message))
 
     def refuse(self, id: int, fault: Fault) -> None:
-        """Answers a frame that cannot be obeyed."""
+        """Answers a frame with an error."""
         self.answer(id, "error", error_of_fault(fault))
 
-    def _answer(self, kind: str, frame: bytes) -> None:
-        metrics.frames_out[kind] += 1
-        if self._out:
-            self._out += frame
-        else:
-            self._out = frame
-            self._node.flush_later(self)
-
-    def _call(self, call: Call, began: float) -> None:
-        rpc, session = call.rpc, self.session
-        metrics.frames_in[rpc.frame] += 1
-        self._node.calls.submit(
-            rpc.method,
-            call.request,
-            partial(self._replied, call, began),
-            key=session.user if call.key is None else call.key,
-            tenant=session.tenant,
-            user=session.user,
-            timeout=self._node.config.call_timeout,
-        )
-
-    def _replied(self, call: Call, began: float, response: bytes | None, status: status_pb2.Status | None) -> None:
-        self.session.answered()
-        metrics.took(call.rpc.frame, self._node.monotonic() - began)
-        answer = reply(self.frames, call, response, status)
-        if answer is not None:
-            self._answer(*answer)
-
-    def _open(self, hello: Open) -> None:
-        self.socket.raise_limit()
-        self._node.opened(self, hello.device)
-        log.debug("session opened", session=self.session_id, client=hello.client)
-        self.answer(hello.id, "welcome", self._node.welcome(self))
-
     def resumed(self, id: int, resumed: pb.Resumed, topics: dict[str, int]) -> None:
-        """Answers `resume` and subscribes the topics, each with the newest version the client has seen of its state."""
+        """Answers `resume` and subscribes to the topics, each with the newest version of its state that the client has
+        seen."""
         self.socket.raise_limit()
         self.session.resumed(topics)
         self._subscribe_with(self.frames.answer(id, "resumed", resumed), topics, topics)
         metrics.frames_out["resumed"] += 1
 
+    def _queue(self, kind: str, frame: bytes) -> None:
+        metrics.frames_out[kind] += 1
+        if self._out:
+            self._out += frame
+        else:
+            self._out = frame
+            self._host.flush_later(self)
+
+    def _call(self, call: Call, began: float) -> None:
+        rpc, session = call.rpc, self.session
+        metrics.frames_in[rpc.frame] += 1
+        self._host.calls.submit(
+            rpc.method,
+            call.request,
+            partial(self._on_reply, call, began),
+            key=session.user if call.key is None else call.key,
+            tenant=session.tenant,
+            user=session.user,
+            timeout=self._host.config.call_timeout,
+        )
+
+    def _on_reply(self, call: Call, began: float, response: bytes | None, status: status_pb2.Status | None) -> None:
+        self.session.call_answered()
+        metrics.observe_call(call.rpc.frame, self._host.monotonic() - began)
+        answer = reply(self.frames, call, response, status)
+        if answer is not None:
+            self._queue(*answer)
+
+    def _pong(self, pong: Pong) -> None:
+        if self.replay_buffer is not None:
+            self.replay_buffer.acknowledge(pong.seq)
+        message = self._host.session_frames.pong(self.session, self.session_id, self.device, self.last_sent_seq)
+        self.answer(pong.id, "pong", message)
+
+    def _open(self, hello: Open) -> None:
+        self.socket.raise_limit()
+        self._host.open_session(self, hello.device)
+        log.debug("session opened", session=self.session_id, client=hello.client)
+        welcome = self._host.session_frames.welcome(self.session, self.session_id, self.device)
+        self.answer(hello.id, "welcome", welcome)
+
     def _subscribe(self, subscribe: Subscribe) -> None:
         metrics.frames_out["subscribed"] += 1
-        done = self.frames.answer(subscribe.id, "subscribed", pb.Subscribed(topics=subscribe.topics))
-        self._subscribe_with(done, subscribe.topics)
+        answer = self.frames.answer(subscribe.id, "subscribed", pb.Subscribed(topics=subscribe.topics))
+        self._subscribe_with(answer, subscribe.topics)
 
     def _subscribe_with(self, answer: bytes, topics: Iterable[str], seen: Mapping[str, int] | None = None) -> None:
-        known = self._node.hub.subscribe(self, self.session.tenant, topics, seen)
-        # At once and not with the other answers: a push of a newer version must not overtake what is known now.
+        ready = self._host.hub.subscribe(self, self.session.tenant, topics, seen)
+        # Immediately, not with the queued answers: a push of a newer version must not overtake the current one.
         self._out += answer
         self.flush()
-        for feed in known:
-            self.hold(feed)
+        for feed in ready:
+            self.mark_pending(feed)
         if not self.socket.buffered:
             self.on_writable()

@@ -1,4 +1,4 @@
-"""Sessions that have no socket at the moment, and where those went that are no longer here. No I/O."""
+"""Sessions without a socket, and the nodes that sessions moved to. No I/O."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections import defaultdict
 
 from gateway.config import ResumeLimits
 from gateway.fanout.durable_topics import DurableTopics
-from gateway.sessions.replay_buffer import Trail
+from gateway.sessions.replay_buffer import ReplayBuffer
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 
-class Departed:
-    """A session between two sockets: what it would be told is kept. See `durable_topics.Listener`."""
+class DetachedSession:
+    """A session between two sockets: its durable pushes are buffered. See `durable_topics.DurableSubscriber`."""
 
-    __slots__ = ("device", "session_id", "tenant", "topics", "trail", "until", "user")
+    __slots__ = ("device", "expires_at", "replay_buffer", "session_id", "tenant", "topics", "user")
 
     def __init__(
-        self, session_id: str, tenant: str, user: str, device: str, topics: tuple[str, ...], trail: Trail
+        self,
+        session_id: str,
+        tenant: str,
+        user: str,
+        device: str,
+        topics: tuple[str, ...],
+        replay_buffer: ReplayBuffer,
     ) -> None:
         """`topics`: the durable ones."""
         self.session_id = session_id
@@ -24,27 +30,27 @@ class Departed:
         self.user = user
         self.device = device
         self.topics = topics
-        self.trail = trail
-        self.until = 0.0
+        self.replay_buffer = replay_buffer
+        self.expires_at = 0.0
 
-    def tell(self, delivery: Delivery) -> None:
-        """See `durable_topics.Listener`."""
-        self.trail.add(delivery)
+    def deliver(self, delivery: Delivery) -> None:
+        """See `durable_topics.DurableSubscriber`."""
+        self.replay_buffer.add(delivery)
 
-    def skip(self) -> None:
-        """See `durable_topics.Listener`."""
-        self.trail.skip()
+    def mark_gap(self) -> None:
+        """See `durable_topics.DurableSubscriber`."""
+        self.replay_buffer.mark_gap()
 
 
-class Departures:
-    """Bounded, by number, in all and of a user, and by time; those that left first go first."""
+class DetachedSessions:
+    """Bounded by number, in total and per user, and by time; the sessions detached first are dropped first."""
 
     def __init__(self, limits: ResumeLimits, durable: DurableTopics) -> None:
         self._limits = limits
         self._durable = durable
-        self._sessions: dict[str, Departed] = {}
-        self._of_user: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-        self._moved: dict[str, tuple[str, float]] = {}
+        self._sessions: dict[str, DetachedSession] = {}
+        self._by_user: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._forwarding: dict[str, tuple[str, float]] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -52,72 +58,73 @@ class Departures:
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._sessions
 
-    def keep(self, departed: Departed, now: float) -> list[Departed]:
-        """Keeps a session for the resume window; returns those there is no more room for, which have ended."""
-        departed.until = now + self._limits.window
-        self._sessions[departed.session_id] = departed
-        of_user = self._of_user[departed.tenant, departed.user]
-        of_user[departed.session_id] = None
-        self.listen(departed)
-        over: list[Departed] = []
+    def add(self, detached: DetachedSession, now: float) -> list[DetachedSession]:
+        """Keeps a session for the resume window; returns the sessions that ended because a limit was exceeded."""
+        detached.expires_at = now + self._limits.window
+        self._sessions[detached.session_id] = detached
+        of_user = self._by_user[detached.tenant, detached.user]
+        of_user[detached.session_id] = None
+        self.subscribe(detached)
+        ended: list[DetachedSession] = []
         if len(of_user) > self._limits.sessions_per_user:
-            over.append(self._end(next(iter(of_user))))
+            ended.append(self._end(next(iter(of_user))))
         while len(self._sessions) > self._limits.sessions:
-            over.append(self._end(next(iter(self._sessions))))
-        return over
+            ended.append(self._end(next(iter(self._sessions))))
+        return ended
 
-    def listen(self, departed: Departed) -> None:
-        """Has a session's pushes kept."""
-        for topic in departed.topics:
-            self._durable.join(departed, departed.tenant, topic)
+    def subscribe(self, detached: DetachedSession) -> None:
+        """Buffers the durable pushes of a session from now on."""
+        for topic in detached.topics:
+            self._durable.subscribe(detached, detached.tenant, topic)
 
-    def end(self, departed: Departed) -> None:
-        """Ends that."""
-        for topic in departed.topics:
-            self._durable.leave(departed, departed.tenant, topic)
+    def close(self, detached: DetachedSession) -> None:
+        """Ends its subscriptions and drops its buffered pushes."""
+        for topic in detached.topics:
+            self._durable.unsubscribe(detached, detached.tenant, topic)
+        detached.replay_buffer.close()
 
-    def take(self, session_id: str) -> Departed | None:
-        """Takes a session out; it still listens."""
-        return self._pop(session_id) if session_id in self._sessions else None
+    def remove(self, session_id: str) -> DetachedSession | None:
+        """Removes a session, which stays subscribed until `close`; None: it is not here."""
+        return self._remove(session_id) if session_id in self._sessions else None
 
-    def drop(self, session_id: str) -> Departed | None:
+    def discard(self, session_id: str) -> None:
         """Ends a session, if it is here."""
-        return self._end(session_id) if session_id in self._sessions else None
+        if session_id in self._sessions:
+            self._end(session_id)
 
-    def expire(self, now: float) -> list[Departed]:
-        """Ends those that were left for longer than the window."""
-        over: list[Departed] = []
-        while self._sessions and (first := next(iter(self._sessions.values()))).until <= now:
-            over.append(self._end(first.session_id))
-        while self._moved and (gone := next(iter(self._moved.items())))[1][1] <= now:
-            del self._moved[gone[0]]
-        return over
+    def expire(self, now: float) -> list[DetachedSession]:
+        """Ends and returns the sessions whose resume window is over."""
+        ended: list[DetachedSession] = []
+        while self._sessions and (first := next(iter(self._sessions.values()))).expires_at <= now:
+            ended.append(self._end(first.session_id))
+        while self._forwarding and (oldest := next(iter(self._forwarding.items())))[1][1] <= now:
+            del self._forwarding[oldest[0]]
+        return ended
 
-    def moved(self, session_id: str, node_id: str, now: float) -> None:
-        """Remembers where a session went, for those who still ask here."""
-        self._moved.pop(session_id, None)
-        self._moved[session_id] = node_id, now + self._limits.window
-        while len(self._moved) > self._limits.sessions:
-            del self._moved[next(iter(self._moved))]
+    def forward(self, session_id: str, node_id: str, now: float) -> None:
+        """Remembers the node a session moved to, for requests that still arrive here."""
+        self._forwarding.pop(session_id, None)
+        self._forwarding[session_id] = node_id, now + self._limits.window
+        while len(self._forwarding) > self._limits.sessions:
+            del self._forwarding[next(iter(self._forwarding))]
 
-    def returned(self, session_id: str) -> None:
-        """A session is here again."""
-        self._moved.pop(session_id, None)
+    def stop_forwarding(self, session_id: str) -> None:
+        """Forgets the node a session moved to: the session is here again."""
+        self._forwarding.pop(session_id, None)
 
-    def whereabouts(self, session_id: str) -> str:
-        """The node a session went to; empty: that is not known."""
-        return self._moved.get(session_id, ("", 0.0))[0]
+    def forwarding_node(self, session_id: str) -> str:
+        """The node a session moved to; empty: unknown."""
+        return self._forwarding.get(session_id, ("", 0.0))[0]
 
-    def _end(self, session_id: str) -> Departed:
-        departed = self._pop(session_id)
-        self.end(departed)
-        departed.trail.close()
-        return departed
+    def _end(self, session_id: str) -> DetachedSession:
+        detached = self._remove(session_id)
+        self.close(detached)
+        return detached
 
-    def _pop(self, session_id: str) -> Departed:
-        departed = self._sessions.pop(session_id)
-        user = departed.tenant, departed.user
-        del self._of_user[user][session_id]
-        if not self._of_user[user]:
-            del self._of_user[user]
-        return departed
+    def _remove(self, session_id: str) -> DetachedSession:
+        detached = self._sessions.pop(session_id)
+        user = detached.tenant, detached.user
+        del self._by_user[user][session_id]
+        if not self._by_user[user]:
+            del self._by_user[user]
+        return detached

@@ -1,4 +1,4 @@
-"""A session goes from one node to another: what is asked for, what is given, and what that means for the client."""
+"""The move of a session from one node to another: its snapshot, and what the client must reload. No I/O."""
 
 from __future__ import annotations
 
@@ -7,100 +7,66 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from gateway.fanout.durable_topics import order_key_of
-from gateway.sessions.replay_buffer import Trail
-from plaudit.gateway.v1 import node_service_pb2 as pb
+from gateway.sessions.detached_sessions import DetachedSession
+from gateway.sessions.replay_buffer import ReplayBuffer
+from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 COMPLETE, PARTIAL, RESET = "complete", "partial", "reset"
-# Seconds by which a push may come later to one node than to another.
-APART = 10.0
+"""The verdicts of a resume."""
+MAX_SKEW = 10.0
+"""Seconds by which a push may reach one node later than another."""
 _MAX_SEQ = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What was kept of a session. `topics`: the durable ones, with what came on them where it was, or None where that
-    is not all there was."""
+class SessionSnapshot:
+    """The state of a session that moves. `topics`: the durable ones, each with the pushes that the node received on it,
+    or None where those may be incomplete."""
 
     seq: int = 0
-    lost: int = 0
-    pushes: tuple[tuple[int, pb.Delivery], ...] = ()
-    topics: Mapping[str, Sequence[pb.Delivery] | None] = field(default_factory=dict)
+    truncated_to: int = 0
+    pushes: tuple[tuple[int, Delivery], ...] = ()
+    topics: Mapping[str, Sequence[Delivery] | None] = field(default_factory=dict)
 
 
-NOTHING = Held()
-"""Of a session whose node is gone."""
+EMPTY_SNAPSHOT = SessionSnapshot()
+"""The snapshot of a session whose node is gone."""
 
 
-def is_number(seq: int) -> bool:
-    """Whether a client of any session can have got so far."""
+def snapshot_of(detached: DetachedSession, topics: Mapping[str, Sequence[Delivery] | None]) -> SessionSnapshot:
+    """The snapshot of a session, with the received pushes of its topics."""
+    buffer = detached.replay_buffer
+    return SessionSnapshot(buffer.seq, buffer.truncated_to, tuple(buffer.after(0)), topics)
+
+
+def is_valid_seq(seq: int) -> bool:
+    """Whether any session can have assigned this number."""
     return seq < _MAX_SEQ
 
 
-def missing(held: Held, wanted: Sequence[str], seq: int) -> list[str]:
-    """The durable topics a client must reload that has seen all pushes up to `seq`."""
-    if wanted and held.lost > seq:
-        return list(wanted)
-    return [topic for topic in wanted if held.topics.get(topic) is None]
+def topics_to_reload(snapshot: SessionSnapshot, topics: Sequence[str], seq: int) -> list[str]:
+    """The durable topics that a client must reload after it received all pushes up to `seq`."""
+    if topics and snapshot.truncated_to > seq:
+        return list(topics)
+    return [topic for topic in topics if snapshot.topics.get(topic) is None]
 
 
-def renumbered(held: Held, wanted: Sequence[str], seq: int, trail: Trail) -> None:
-    """Puts what the client has not seen into a new trail that begins after `seq`."""
-    for number, delivery in held.pushes:
-        if number > seq and delivery.topic in wanted:
-            trail.add(delivery)
+def renumber_into(buffer: ReplayBuffer, snapshot: SessionSnapshot, topics: Sequence[str], seq: int) -> None:
+    """Adds the pushes after `seq` on these topics to a new buffer, whose numbers start after `seq`."""
+    for number, delivery in snapshot.pushes:
+        if number > seq and delivery.topic in topics:
+            buffer.add(delivery)
 
 
-def unknown_there(held: Held, here: Sequence[pb.Delivery | None]) -> list[pb.Delivery | None]:
-    """What came here, without what came to the node that held the session as well; None stands for what is missing."""
-    there = {
+def not_in_snapshot(snapshot: SessionSnapshot, received: Sequence[Delivery | None]) -> list[Delivery | None]:
+    """The pushes received here, without those that the other node received too. None stands for a gap."""
+    versions = {
         (topic, order_key_of(delivery)): delivery.version
-        for topic, received in held.topics.items()
-        for delivery in sorted(received or (), key=attrgetter("version"))
+        for topic, deliveries in snapshot.topics.items()
+        for delivery in sorted(deliveries or (), key=attrgetter("version"))
     }
-    return [one for one in here if one is None or there.get((one.topic, order_key_of(one)), -1) < one.version]
-
-
-def to_pb(held: Held) -> pb.TakeOverResponse:
-    """What the other node is answered."""
-    return pb.TakeOverResponse(
-        seq=held.seq,
-        lost_seq=held.lost,
-        pushes=[pb.KeptPush(seq=seq, delivery=_without_tenant(delivery)) for seq, delivery in held.pushes],
-        topics=[
-            pb.KeptTopic(
-                topic=topic,
-                complete=received is not None,
-                received=[
-                    pb.Delivery(type=one.type, version=one.version, key=one.key, order_key=one.order_key)
-                    for one in received or ()
-                ],
-            )
-            for topic, received in held.topics.items()
-        ],
-    )
-
-
-def from_pb(response: pb.TakeOverResponse, tenant: str) -> Held:
-    """What the other node has answered."""
-    for push in response.pushes:
-        push.delivery.tenant = tenant
-    for topic in response.topics:
-        for received in topic.received:
-            received.tenant, received.topic = tenant, topic.topic
-    return Held(
-        response.seq,
-        response.lost_seq,
-        tuple((push.seq, push.delivery) for push in response.pushes),
-        {topic.topic: tuple(topic.received) if topic.complete else None for topic in response.topics},
-    )
-
-
-def _without_tenant(delivery: pb.Delivery) -> pb.Delivery:
-    return pb.Delivery(
-        topic=delivery.topic,
-        type=delivery.type,
-        payload=delivery.payload,
-        version=delivery.version,
-        key=delivery.key,
-        order_key=delivery.order_key,
-    )
+    return [
+        delivery
+        for delivery in received
+        if delivery is None or versions.get((delivery.topic, order_key_of(delivery)), -1) < delivery.version
+    ]

@@ -1,4 +1,4 @@
-"""The durable pushes of one session: numbered, and kept until the client has acknowledged them. No I/O."""
+"""The durable pushes of one session: numbered, and kept until the client acknowledges them. No I/O."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from itertools import takewhile
 from gateway.config import ResumeLimits
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 
-# What a kept push costs beside its payload.
+# What a buffered push costs in addition to its payload, in bytes.
 _OVERHEAD = 384
 
 
-class Pool:
-    """The bytes that all trails of a node keep together."""
+class MemoryBudget:
+    """The bytes that all replay buffers of a node use together."""
 
     __slots__ = ("limit", "used")
 
@@ -23,74 +23,76 @@ class Pool:
         self.used = 0
 
 
-class Trail:
-    """Bounded: what does not fit goes from the old end, and `lost` tells how far.
+class ReplayBuffer:
+    """Bounded: pushes that do not fit are dropped, oldest first, and `truncated_to` says up to which number.
 
-    A push takes its number when it is added. Nothing is held as long as everything is acknowledged.
+    A push is numbered when it is added. The buffer uses no memory while everything is acknowledged.
     """
 
-    __slots__ = ("_kept", "_limits", "_pool", "_size", "lost", "seq")
+    __slots__ = ("_budget", "_limits", "_pushes", "_size", "seq", "truncated_to")
 
-    def __init__(self, limits: ResumeLimits, pool: Pool, seq: int = 0) -> None:
-        """`seq`: the last number given before."""
+    def __init__(self, limits: ResumeLimits, budget: MemoryBudget, seq: int = 0) -> None:
+        """`seq`: the last number that was assigned before."""
         self._limits = limits
-        self._pool = pool
-        self._kept: deque[tuple[int, Delivery]] | None = None
+        self._budget = budget
+        self._pushes: deque[tuple[int, Delivery]] | None = None
         self._size = 0
         self.seq = seq
-        """The last number given."""
-        self.lost = 0
-        """What has a number up to this is perhaps not all known any more."""
+        """The last number assigned."""
+        self.truncated_to = 0
+        """Pushes with numbers up to this may be missing."""
 
     def __len__(self) -> int:
-        return len(self._kept or ())
+        return len(self._pushes or ())
 
     def add(self, delivery: Delivery) -> int:
-        """Keeps a push; returns its number."""
+        """Adds a push; returns its number."""
         self.seq += 1
-        if self._kept is None:
-            self._kept = deque()
-        self._kept.append((self.seq, delivery))
-        self._count(_size(delivery))
-        limits, pool = self._limits, self._pool
-        while self._kept and (len(self._kept) > limits.pushes or self._size > limits.bytes or pool.used > pool.limit):
-            self.lost = max(self.lost, self._drop())
+        if self._pushes is None:
+            self._pushes = deque()
+        self._pushes.append((self.seq, delivery))
+        self._resize(_size(delivery))
+        limits, budget = self._limits, self._budget
+        while self._pushes and (
+            len(self._pushes) > limits.pushes or self._size > limits.bytes or budget.used > budget.limit
+        ):
+            self.truncated_to = max(self.truncated_to, self._drop_oldest())
         return self.seq
 
     def acknowledge(self, seq: int) -> None:
-        """Forgets everything up to and with a number."""
-        while self._kept and self._kept[0][0] <= seq:
-            self._drop()
-        if not self._kept:
-            self._kept = None
+        """Drops all pushes up to and including this number."""
+        while self._pushes and self._pushes[0][0] <= seq:
+            self._drop_oldest()
+        if not self._pushes:
+            self._pushes = None
 
-    def skip(self) -> None:
-        """Takes note that something was perhaps missed: a number is left out, so that the client finds out."""
+    def mark_gap(self) -> None:
+        """Records that a push may have been missed: skips a number, so that the client notices."""
         self.seq += 1
-        self.lost = self.seq
+        self.truncated_to = self.seq
 
     def covers(self, seq: int) -> bool:
-        """Whether everything after a number is here."""
-        return self.lost <= seq <= self.seq
+        """Whether the buffer has every push after this number."""
+        return self.truncated_to <= seq <= self.seq
 
     def after(self, seq: int) -> Iterator[tuple[int, Delivery]]:
-        """The pushes after a number, with theirs."""
-        found = list(takewhile(lambda one: one[0] > seq, reversed(self._kept or ())))
+        """The pushes after a number, each with its own number."""
+        found = list(takewhile(lambda numbered: numbered[0] > seq, reversed(self._pushes or ())))
         return reversed(found)
 
     def close(self) -> None:
-        """Forgets everything."""
+        """Drops everything."""
         self.acknowledge(self.seq)
 
-    def _drop(self) -> int:
-        assert self._kept
-        seq, delivery = self._kept.popleft()
-        self._count(-_size(delivery))
+    def _drop_oldest(self) -> int:
+        assert self._pushes
+        seq, delivery = self._pushes.popleft()
+        self._resize(-_size(delivery))
         return seq
 
-    def _count(self, size: int) -> None:
-        self._size += size
-        self._pool.used += size
+    def _resize(self, change: int) -> None:
+        self._size += change
+        self._budget.used += change
 
 
 def _size(delivery: Delivery) -> int:

@@ -1,4 +1,4 @@
-"""One client's session: what it may do and when it ends. No I/O: frames and times in, effects out."""
+"""The state machine of one client's session: frames and times in, effects out. No I/O."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Open:
 
 @dataclass(slots=True)
 class Pong:
-    """Answer with `pong`; the client has seen all durable pushes up to `seq`."""
+    """Answer with `pong`; the client acknowledges all durable pushes up to `seq`."""
 
     id: int
     seq: int = 0
@@ -59,7 +59,7 @@ class Refuse:
 
 @dataclass(slots=True)
 class Goaway:
-    """Tell the client to come back `reconnect_after` seconds from now, and that the socket is gone at `deadline`."""
+    """Send `goaway`: the client reconnects after `reconnect_after` seconds, and the socket closes by `deadline`."""
 
     reconnect_after: float
     deadline: float
@@ -73,7 +73,7 @@ class Close:
     reason: str
 
 
-# Call, RenewToken, Resume, Subscribe and Unsubscribe are effects too: they have been allowed, do them.
+# Call, RenewToken, Resume, Subscribe and Unsubscribe are effects too: the session allows them, execute them.
 Effect = Open | Pong | Refuse | Goaway | Close | Call | RenewToken | Resume | Subscribe | Unsubscribe
 
 _NOTHING: Sequence[Effect] = ()
@@ -85,10 +85,10 @@ class Session:
     """One authenticated connection. Times are seconds of one clock that only grows."""
 
     __slots__ = (
-        "_behind",
+        "_blocked_since",
         "_bucket",
         "_drain",
-        "_heard",
+        "_last_frame_at",
         "_limits",
         "_refusals",
         "calls",
@@ -106,35 +106,35 @@ class Session:
         self.tenant = tenant
         self.user = user
         self.opened = False
-        """Whether hello was said, or a session goes on."""
+        """Whether `hello` or `resume` was accepted."""
         self.resuming = False
-        """Whether it is being found out if a session can go on."""
+        """Whether a `resume` is not answered yet."""
         self.calls = 0
         """Calls in flight."""
         self.topics: set[str] | None = None
-        """What is subscribed; None: nothing yet."""
+        """The subscribed topics; None: no topic."""
         self.expires = expires
-        """When the token ends."""
+        """When the token expires."""
         self._limits = limits
-        self._heard = now
-        self._behind = math.inf
+        self._last_frame_at = now
+        self._blocked_since = math.inf
         self._drain: tuple[float, float] | None = None
         self.closed = False
-        """Whether the socket was told to close."""
+        """Whether a `Close` was returned."""
         self.has_expired = False
-        """Whether that was because the token ended: the client comes back with a new one."""
+        """Whether the reason was an expired token: the client may resume with a new one."""
         self._bucket = Bucket(limits.frames_per_second, limits.frames_burst)
         self._refusals: Bucket | None = None
 
     def receive(self, frame: Frame, now: float) -> Sequence[Effect]:
-        """What a frame of the client leads to, in this order."""
+        """Returns the effects of a frame, in order."""
         if self.closed:
             return _NOTHING
         wait = self._bucket.take(1, now)
         if wait:
             return self._too_fast(frame.id, wait, now)
         if frame.__class__ is Call and self.opened:
-            self._heard = now
+            self._last_frame_at = now
             if self.calls < self._limits.calls_in_flight:
                 self.calls += 1
                 return (frame,)
@@ -146,18 +146,18 @@ class Session:
         if self.resuming:
             return self._close(CloseCode.BAD_FRAME, "resumed comes first")
         if self.opened or isinstance(frame, Hello | Resume):
-            # Before hello nothing else counts, or unreadable frames would keep a socket open.
-            self._heard = now
+            # Before hello no other frame counts, or unreadable frames would keep a socket open.
+            self._last_frame_at = now
         if isinstance(frame, Unreadable):
             return (Refuse(frame.id, frame.fault),)
         if isinstance(frame, Hello):
             if self.opened:
-                return self._close(CloseCode.BAD_FRAME, "hello was said already")
+                return self._close(CloseCode.BAD_FRAME, "the session is open already")
             self.opened = True
             return (Open(frame.id, frame.device, frame.client),)
         if isinstance(frame, Resume):
             if self.opened:
-                return self._close(CloseCode.BAD_FRAME, "there is a session already")
+                return self._close(CloseCode.BAD_FRAME, "the session is open already")
             return self._resume(frame)
         if not self.opened:
             return self._close(CloseCode.BAD_FRAME, "hello comes first")
@@ -181,7 +181,7 @@ class Session:
         return (frame,)
 
     def resumed(self, topics: Iterable[str]) -> None:
-        """The answer to `resume` is known: a session is open, with these topics."""
+        """Opens the session with these topics: `resume` is answered."""
         self.resuming = False
         self.opened = True
         self.topics = set(topics) or None
@@ -212,7 +212,7 @@ class Session:
         return None
 
     def _too_fast(self, id: int, wait: float, now: float) -> Sequence[Effect]:
-        # Not counted as heard: whoever only floods is not alive for us.
+        # Does not count as a sign of life: a client that only floods is closed.
         limits = self._limits
         if self._refusals is None:
             self._refusals = Bucket(limits.frames_per_second / 10, limits.refusals_burst)
@@ -220,30 +220,28 @@ class Session:
             return self._close(CloseCode.LIMIT, _TOO_FAST)
         return (Refuse(id, _exhausted("RATE_LIMITED", _TOO_FAST, wait)),)
 
-    def answered(self) -> None:
-        """A call has been answered."""
+    def call_answered(self) -> None:
+        """Records that a call was answered."""
         self.calls -= 1
 
-    def behind(self, now: float) -> None:
-        """A push has to wait, because the client does not read."""
-        self._behind = min(self._behind, now)
+    def push_blocked(self, now: float) -> None:
+        """Records that a push waits because the client does not read."""
+        self._blocked_since = min(self._blocked_since, now)
 
-    def caught_up(self) -> None:
-        """Nothing waits any more."""
-        self._behind = math.inf
+    def pushes_flushed(self) -> None:
+        """Records that no push waits."""
+        self._blocked_since = math.inf
 
     def drain(self, reconnect_after: float, close_at: float, deadline: float) -> Sequence[Effect]:
-        """The node goes away: closes at `close_at`, or where calls are in flight by then, with the last of them.
-
-        At `deadline` in any case.
-        """
+        """Closes the session because the node drains: at `close_at`, or with the answer to the last call in flight, and
+        at `deadline` at the latest."""
         if self.closed:
             return _NOTHING
         self._drain = (close_at, deadline)
         return (Goaway(reconnect_after, deadline),)
 
     def tick(self, now: float) -> Sequence[Effect]:
-        """What time alone leads to."""
+        """Returns the effects of time alone."""
         if self.closed or now < self.due:
             return _NOTHING
         if now >= self.expires:
@@ -251,18 +249,18 @@ class Session:
             return self._close(CloseCode.BAD_TOKEN, EXPIRED)
         if self._drain is not None and now >= self._drain_at(self._drain):
             return self._close(CloseCode.DRAIN, "the node is going away")
-        if now >= self._behind + self._limits.slow_timeout:
-            return self._close(CloseCode.SLOW_CONSUMER, "nothing was read for too long")
+        if now >= self._blocked_since + self._limits.slow_timeout:
+            return self._close(CloseCode.SLOW_CONSUMER, "the client read nothing for too long")
         if self.opened:
-            return self._close(CloseCode.SILENT, "nothing was heard for too long")
-        return self._close(CloseCode.BAD_FRAME, "hello did not come in time")
+            return self._close(CloseCode.SILENT, "no frame was received for too long")
+        return self._close(CloseCode.BAD_FRAME, "hello was not received in time")
 
     @property
     def due(self) -> float:
-        """When `tick` has something to do, as things stand now."""
-        due = self._heard + (self._limits.silence if self.opened else self._limits.hello_timeout)
-        if self._behind != math.inf:
-            due = min(due, self._behind + self._limits.slow_timeout)
+        """When `tick` next has an effect, unless something changes before."""
+        due = self._last_frame_at + (self._limits.silence if self.opened else self._limits.hello_timeout)
+        if self._blocked_since != math.inf:
+            due = min(due, self._blocked_since + self._limits.slow_timeout)
         if self._drain is not None:
             due = min(due, self._drain_at(self._drain))
         return min(due, self.expires)
@@ -272,19 +270,19 @@ class Session:
         return deadline if self.calls else close_at
 
     def fenced(self) -> Sequence[Effect]:
-        """A later login of the same user and device has taken over."""
+        """Closes the session: a later login of the same user and device has replaced it."""
         return self._close(CloseCode.REPLACED, "a later session of this device has taken over")
 
     def revoked(self) -> Sequence[Effect]:
-        """The token is no longer good."""
+        """Closes the session: its token was revoked."""
         return self._close(CloseCode.BAD_TOKEN, _REVOKED)
 
     def moved(self) -> Sequence[Effect]:
-        """The session goes on elsewhere."""
-        return self._close(CloseCode.MOVED, "the session goes on over another socket")
+        """Closes the socket: the session continues on another one."""
+        return self._close(CloseCode.MOVED, "the session continues on another socket")
 
     def end(self, code: CloseCode, reason: str) -> Sequence[Effect]:
-        """The node ends the session for reasons of its own."""
+        """Closes the session for a reason of the node."""
         return self._close(code, reason)
 
     def _close(self, code: CloseCode, reason: str) -> Sequence[Effect]:

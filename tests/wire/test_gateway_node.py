@@ -155,11 +155,11 @@ async def test_a_push_nobody_can_read_is_dropped_alone(tmp_path: Path) -> None:
 
 async def fill_up(rig: Rig, client: Client, count: int = 4000) -> None:
     """Delivers large updates until the client's socket takes no more, and then some."""
-    held = metrics.total("held")
+    deferred = metrics.total("deferred")
     text = "x" * 20_000
     for version in range(1, count):
         await rig.deliver(update(version, text=text))
-        if metrics.total("held") > held + 5:
+        if metrics.total("deferred") > deferred + 5:
             await rig.deliver(update(count, text=text))
             return
     pytest.fail("the socket took everything")
@@ -266,8 +266,8 @@ async def test_everything_returns_to_where_it_was_when_all_have_left(tmp_path: P
         await until(lambda: not len(node))
         assert len(node.hub) == 0
         assert node.is_empty
-        admission = node._admission
-        assert [len(one) for one in (node.sessions, admission.users, admission.addresses)] == [0, 0, 0]
+        admission = node.admission
+        assert [len(one) for one in (node.sessions.connected, admission.users, admission.addresses)] == [0, 0, 0]
 
 
 async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ async def test_calls_in_flight_and_topics_go_on(rig: Rig, token: Token) -> None:
         assert (await renew(client, token()))["type"] == "token_renewed"
         rig.reactions.gate.set()
         assert (await client.next())["id"] == 7
-        [session] = rig.gateway.node.sessions.values()
+        [session] = rig.gateway.node.sessions.connected.values()
         assert session.session.topics == {"messages/1"}
 
 

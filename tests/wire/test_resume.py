@@ -128,11 +128,11 @@ async def test_what_was_acknowledged_is_no_longer_kept(tmp_path: Path) -> None:
         await subscribed(client, OWN)
         await rig.deliver(*(own(version) for version in range(1, 11)))
         await pushes(client, 10)
-        used = rig.gateway.node._pool.used
+        used = rig.gateway.node.sessions.replay_budget.used
         await client.ask({"type": "ping", "id": 3, "seq": 9})
-        assert 0 < rig.gateway.node._pool.used < used / 5
+        assert 0 < rig.gateway.node.sessions.replay_budget.used < used / 5
         await client.ask({"type": "ping", "id": 3, "seq": 10})
-        assert rig.gateway.node._pool.used == 0
+        assert rig.gateway.node.sessions.replay_budget.used == 0
 
 
 async def test_a_session_whose_old_socket_is_still_open_moves_and_the_old_one_is_closed_with_4004(
@@ -209,7 +209,7 @@ async def test_a_session_left_for_longer_than_the_window_is_forgotten(tmp_path: 
         clock.advance(121)
         rig.gateway.node.tick()
         assert ("closed", welcome["session"]) in rig.notes.told
-        assert rig.gateway.node._pool.used == 0
+        assert rig.gateway.node.sessions.replay_budget.used == 0
         async with rig.socket(hello=False) as second:
             assert (await resume(second, welcome, 0, {OWN: 0}))["verdict"] == "reset"
 
@@ -395,5 +395,5 @@ async def test_no_token_is_in_the_logs(tmp_path: Path, capsys: pytest.CaptureFix
         await resume(second, welcome, 0, {OWN: 0})
         await asyncio.sleep(0)
     said = capsys.readouterr()
-    assert "session goes on" in said.out + said.err
+    assert "session resumed" in said.out + said.err
     assert welcome["resume_token"] not in said.out + said.err

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fanout_svc import service as fanout
-from gateway import node
+from gateway.fanout import feed as feeds
 from gateway.fanout import hub
-from gateway.sessions import replay_buffer
+from gateway.sessions import replay_buffer, session_table
 
 
 def older_push() -> None:
     """A gateway shows an update again after a newer one."""
-    feed: Any = hub.Feed
+    feed: Any = feeds.ConflatedFeed
     theirs: Any = hub.Hub
     deliver = theirs.deliver
     last: dict[tuple[str, str, str], Any] = {}
@@ -45,13 +45,13 @@ def last_push_dropped() -> None:
 
 def not_fenced() -> None:
     """A gateway does not care that a device has logged in elsewhere."""
-    theirs: Any = node.Node
-    theirs.fenced = lambda self, session_ids: None
+    theirs: Any = session_table.SessionTable
+    theirs.fence = lambda self, session_ids: None
 
 
 def resume_swallows_a_push() -> None:
     """A session that is resumed misses the first of what came meanwhile."""
-    theirs: Any = replay_buffer.Trail
+    theirs: Any = replay_buffer.ReplayBuffer
     after = theirs.after
 
     def less(self: Any, seq: int) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ResumeLimits
-from gateway.fanout.durable_topics import NO_LONGER, DurableTopics
+from gateway.fanout.durable_topics import NODE_LEFT, DurableTopics
 from gateway.sessions.session import CloseCode
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
@@ -16,7 +16,7 @@ from plaudit.gateway.v1.node_service_pb2 import Delivery
 from tests.unit.gateway.fanout.test_hub import TABLES, World
 
 OWN = "users/u0"
-NOBODY = object()
+STREAM = object()
 
 
 def own(version: int, key: str = "", topic: str = OWN) -> Delivery:
@@ -35,56 +35,61 @@ def marker(node_id: str, version: int = 0) -> Delivery:
     return Delivery(tenant="acme", topic=OWN, key=node_id, version=version)
 
 
-class Ear:
-    """A listener."""
+class RecordingSubscriber:
+    """A subscriber that records versions; 0 is a gap."""
 
     def __init__(self) -> None:
-        self.heard: list[int] = []
+        self.versions: list[int] = []
 
-    def tell(self, delivery: Delivery) -> None:
-        self.heard.append(delivery.version)
+    def deliver(self, delivery: Delivery) -> None:
+        self.versions.append(delivery.version)
 
-    def skip(self) -> None:
-        self.heard.append(0)
+    def mark_gap(self) -> None:
+        self.versions.append(0)
 
 
-class Told:
-    """A directory that remembers interest."""
+class RecordingDirectory:
+    """A directory that records subscriptions."""
 
     def __init__(self) -> None:
-        self.wants: list[tuple[str, str]] = []
+        self.changes: list[tuple[str, str]] = []
 
     def subscribe(self, _: str, topic: str) -> None:
-        self.wants.append(("subscribe", topic))
+        self.changes.append(("subscribe", topic))
 
     def unsubscribe(self, _: str, topic: str) -> None:
-        self.wants.append(("unsubscribe", topic))
+        self.changes.append(("unsubscribe", topic))
 
     def is_attached(self) -> bool:
         return True
 
 
 class Topics:
-    """Durable topics with a clock, two senders and one listener."""
+    """Durable topics with a clock, two senders and one subscriber."""
 
     def __init__(self, senders: int = 2) -> None:
-        self.clock, self.told, self.ear = ManualClock(), Told(), Ear()
-        directory: object = self.told
-        self.durable = DurableTopics(directory, TABLES, ResumeLimits(), self.clock.monotonic, lambda: senders)  # type: ignore[arg-type]
+        self.clock, self.directory, self.subscriber = ManualClock(), RecordingDirectory(), RecordingSubscriber()
+        self.durable = DurableTopics(
+            self.directory,  # type: ignore[arg-type]
+            TABLES,
+            ResumeLimits(),
+            self.clock.monotonic,
+            lambda: senders,
+        )
         self.streams = [object(), object()]
         for number, stream in enumerate(self.streams):
-            self.durable.stream_goes_on(stream, f"sequence-{number}")
-        self.durable.join(self.ear, "acme", OWN)
+            self.durable.stream_continues(stream, f"sequence-{number}")
+        self.durable.subscribe(self.subscriber, "acme", OWN)
 
-    def say(self, *deliveries: Delivery, stream: int = 0) -> None:
+    def deliver(self, *deliveries: Delivery, stream: int = 0) -> None:
         for delivery in deliveries:
             self.durable.deliver(self.streams[stream], delivery)
 
 
 def test_repetitions_are_dropped_and_the_order_stays() -> None:
     topics = Topics()
-    topics.say(own(1), own(2), own(1), own(3, "switch"), own(2), own(4, "switch"), own(3, "switch"))
-    assert topics.ear.heard == [1, 2, 3, 4]
+    topics.deliver(own(1), own(2), own(1), own(3, "switch"), own(2), own(4, "switch"), own(3, "switch"))
+    assert topics.subscriber.versions == [1, 2, 3, 4]
 
 
 def in_order(version: int, key: str) -> Delivery:
@@ -93,79 +98,79 @@ def in_order(version: int, key: str) -> Delivery:
     return delivery
 
 
-def test_what_comes_again_is_dropped_whatever_it_replaces_and_also_after_a_gap() -> None:
+def test_a_repeated_push_is_dropped_for_every_order_key_and_also_after_a_gap() -> None:
     topics = Topics()
     again = [in_order(version, f"k{version % 100}") for version in range(1, 200)]
-    topics.say(*again)
-    topics.durable.stream_goes_on(topics.streams[1], "another sequence")
-    topics.say(*again, in_order(200, "k0"), own(7, "another target"), stream=1)
-    assert topics.ear.heard == [*range(1, 200), 0, 200, 7]
+    topics.deliver(*again)
+    topics.durable.stream_continues(topics.streams[1], "another sequence")
+    topics.deliver(*again, in_order(200, "k0"), own(7, "another target"), stream=1)
+    assert topics.subscriber.versions == [*range(1, 200), 0, 200, 7]
 
 
-def test_what_cannot_be_read_is_dropped_before_it_has_a_number() -> None:
+def test_an_unreadable_push_is_dropped_before_it_is_numbered() -> None:
     topics = Topics()
     wrong = own(2)
     wrong.payload = b"\xff\xff"
     unknown = own(3)
     unknown.type = "no_such_push"
-    topics.say(own(1), wrong, unknown, own(4))
-    assert topics.ear.heard == [1, 4]
+    topics.deliver(own(1), wrong, unknown, own(4))
+    assert topics.subscriber.versions == [1, 4]
 
 
-def test_a_topic_is_wanted_for_a_moment_after_its_last_listener_and_not_longer() -> None:
+def test_a_topic_stays_subscribed_for_a_moment_after_its_last_subscriber_and_not_longer() -> None:
     topics = Topics()
-    topics.durable.leave(topics.ear, "acme", OWN)
+    topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
     topics.clock.advance(9)
     topics.durable.expire(topics.clock.monotonic())
-    topics.durable.join(topics.ear, "acme", OWN)
-    assert topics.told.wants == [("subscribe", OWN)]
-    topics.durable.leave(topics.ear, "acme", OWN)
+    topics.durable.subscribe(topics.subscriber, "acme", OWN)
+    assert topics.directory.changes == [("subscribe", OWN)]
+    topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
     topics.clock.advance(10)
     topics.durable.expire(topics.clock.monotonic())
-    assert topics.told.wants == [("subscribe", OWN), ("unsubscribe", OWN)]
-    topics.durable.join(topics.ear, "acme", OWN)
-    assert not topics.durable.is_sure("acme", OWN), "who delivers may still be about to forget us"
+    assert topics.directory.changes == [("subscribe", OWN), ("unsubscribe", OWN)]
+    topics.durable.subscribe(topics.subscriber, "acme", OWN)
+    assert not topics.durable.is_certain("acme", OWN), "senders may still be about to process the unsubscription"
     topics.clock.advance(10)
-    assert topics.durable.is_sure("acme", OWN)
+    assert topics.durable.is_certain("acme", OWN)
 
 
-async def test_a_session_is_given_away_when_every_sender_delivers_to_the_heir() -> None:
+async def test_a_session_is_released_when_every_sender_delivers_to_the_successor() -> None:
     topics = Topics()
-    waiting = asyncio.create_task(topics.durable.reaches("acme", OWN, "heir", 5.0))
-    topics.say(marker("heir"), marker("somebody else"))
+    waiting = asyncio.create_task(topics.durable.wait_until_received_by("acme", OWN, "successor", 5.0))
+    topics.deliver(marker("successor"), marker("other"))
     await asyncio.sleep(0)
     assert not waiting.done()
-    topics.say(marker("somebody else"), marker("heir"), stream=1)
+    topics.deliver(marker("other"), marker("successor"), stream=1)
     assert await waiting
 
 
 @pytest.mark.parametrize("change", ["left", "stream ended", "one sender", "no sender"])
-async def test_a_sender_that_has_not_told_is_not_taken_for_one_that_has(change: str) -> None:
+async def test_a_sender_without_a_marker_does_not_count(change: str) -> None:
     topics = Topics(0 if change == "no sender" else 2)
-    topics.say(marker("heir"))
+    topics.deliver(marker("successor"))
     if change != "one sender":
-        topics.say(marker("heir"), stream=1)
+        topics.deliver(marker("successor"), stream=1)
     if change == "left":
-        topics.say(marker("heir", NO_LONGER), stream=1)
+        topics.deliver(marker("successor", NODE_LEFT), stream=1)
     if change == "stream ended":
         topics.durable.stream_ended(topics.streams[1])
-    assert not await topics.durable.reaches("acme", OWN, "heir", 0.01)
+    assert not await topics.durable.wait_until_received_by("acme", OWN, "successor", 0.01)
 
 
-def test_a_sender_whose_stream_broke_may_go_on_and_otherwise_something_was_perhaps_missed() -> None:
+def test_a_sender_whose_stream_broke_continues_its_sequence_or_a_gap_is_marked() -> None:
     topics = Topics()
     topics.durable.stream_ended(topics.streams[0])
     topics.clock.advance(4)
     topics.durable.expire(topics.clock.monotonic())
     again = object()
-    topics.durable.stream_goes_on(again, "sequence-0")
-    assert topics.ear.heard == []
+    topics.durable.stream_continues(again, "sequence-0")
+    assert topics.subscriber.versions == []
     topics.durable.stream_ended(again)
     topics.clock.advance(5)
     topics.durable.expire(topics.clock.monotonic())
-    assert topics.ear.heard == [0]
-    topics.durable.stream_goes_on(object(), "sequence-9")
-    assert topics.ear.heard == [0, 0]
+    assert topics.subscriber.versions == [0]
+    topics.durable.stream_continues(object(), "sequence-9")
+    assert topics.subscriber.versions == [0, 0]
 
 
 @pytest.fixture(name="world")
@@ -173,14 +178,14 @@ def fixture_world(tmp_path: Path) -> World:
     return World(tmp_path, 1)
 
 
-async def test_a_slow_reader_gets_every_durable_push_in_order_and_behind_them_the_newest_state(world: World) -> None:
+async def test_a_slow_reader_gets_every_durable_push_in_order_and_then_the_newest_state(world: World) -> None:
     (connection,), (socket,) = world.connections, world.sockets
     connection.session.topics = {OWN, "messages/1"}
     world.node.hub.subscribe(connection, "acme", [OWN, "messages/1"])
-    await world.node.hub.deliver(NOBODY, own(1))
+    await world.node.hub.deliver(STREAM, own(1))
     socket.blocked, socket.buffered = True, 1
     for version in range(2, 6):
-        await world.node.hub.deliver(NOBODY, own(version))
+        await world.node.hub.deliver(STREAM, own(version))
         await world.act(("deliver", 0, version))
     assert [frame["seq"] for frame in socket.frames()] == [1]
     await world.settle()
@@ -197,5 +202,5 @@ async def test_a_reader_too_slow_for_its_durable_pushes_is_closed(world: World) 
     world.node.hub.subscribe(connection, "acme", [OWN])
     socket.blocked, socket.buffered = True, 1
     for version in range(1, world.node.config.resume.pushes + 3):
-        await world.node.hub.deliver(NOBODY, own(version))
+        await world.node.hub.deliver(STREAM, own(version))
     assert codes == [CloseCode.SLOW_CONSUMER]

@@ -1,4 +1,4 @@
-"""Fan-out on one node under every interleaving hypothesis can think of, with sockets that block at will."""
+"""Fan-out on one node under the interleavings that hypothesis finds, with sockets that block at any time."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Blockable:
         return found
 
 
-class Nobody:
-    """A directory nobody reads."""
+class NoDirectory:
+    """A directory that ignores what it is given."""
 
     def on_fenced(self, callback: Any) -> None: ...
 
@@ -90,7 +90,15 @@ class World:
         calls: Any = None
         verifier = open_keys(folder).verifier()
         self.node = Node(
-            "n", config, TABLES, calls, Nobody(), verifier, self.clock, secret=b"s", spawn=asyncio.ensure_future
+            "n",
+            config,
+            TABLES,
+            calls,
+            NoDirectory(),
+            verifier,
+            self.clock,
+            secret=b"s",
+            spawn=asyncio.ensure_future,
         )
         self.connections: list[Connection] = []
         self.sockets: list[Blockable] = []
@@ -172,7 +180,7 @@ async def check(folder: Path, actions: Sequence[tuple[str, int, int]]) -> None:
         await world.act(("subscribe", index, 0))
     for action in actions:
         await world.act(action)
-    # What everyone on the topic must end up with, also those who do not read now: a last push, newer than all.
+    # Every subscriber must get this last push, newer than all others, also those that do not read now.
     for key in (0, 1):
         await world.act(("deliver", key, 99))
     await world.settle()
@@ -187,7 +195,7 @@ async def check(folder: Path, actions: Sequence[tuple[str, int, int]]) -> None:
             assert {key: versions[-1] for key, versions in seen.items()} == {"k0": 99, "k1": 99}
 
 
-def test_the_versions_of_departed_topics_are_kept_in_bounded_number(folder: Path) -> None:
+def test_the_number_of_retired_topics_is_bounded(folder: Path) -> None:
     async def run() -> None:
         world = World(folder, 1)
         (connection,) = world.connections
@@ -196,12 +204,12 @@ def test_the_versions_of_departed_topics_are_kept_in_bounded_number(folder: Path
             hub.subscribe(connection, "acme", [f"messages/{number}"])
             hub.unsubscribe(connection, "acme", [f"messages/{number}"])
         assert len(hub) == 0
-        assert len(hub._departed) == world.node.config.departed_topics
+        assert hub.retired == world.node.config.retired_topics
 
     asyncio.run(run())
 
 
-def test_a_revoked_token_ends_its_live_session_at_the_next_look(folder: Path) -> None:
+def test_a_revoked_token_ends_its_live_session_at_the_next_tick(folder: Path) -> None:
     world = World(folder, 1)
     (connection,) = world.connections
     (folder / "revoked").write_text("token\n")

@@ -111,7 +111,7 @@ def test_calls_in_flight_are_bounded_and_an_answer_makes_room() -> None:
     busy = session()
     assert len(busy.receive(call(1), 0.0)) == len(busy.receive(call(2), 0.0)) == 1
     assert reason(busy.receive(call(3), 0.0)) == "TOO_MANY_CALLS"
-    busy.answered()
+    busy.call_answered()
     frame = call(4)
     assert busy.receive(frame, 0.0) == (frame,)
 
@@ -155,12 +155,12 @@ def test_unsubscribing_names_only_what_was_subscribed() -> None:
 
 def test_a_client_that_does_not_read_is_closed_with_4001_unless_it_catches_up() -> None:
     slow = session(limits=LIMITS.model_copy(update={"slow_timeout": 5.0}))
-    slow.behind(1.0)
-    slow.behind(3.0)
+    slow.push_blocked(1.0)
+    slow.push_blocked(3.0)
     assert slow.due == 6.0
-    slow.caught_up()
+    slow.pushes_flushed()
     assert slow.tick(6.0) == ()
-    slow.behind(7.0)
+    slow.push_blocked(7.0)
     assert code(slow.tick(12.0)) == CloseCode.SLOW_CONSUMER
 
 

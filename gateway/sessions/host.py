@@ -1,0 +1,59 @@
+"""What a connection needs of the node that hosts it."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from gateway.config import Config
+from gateway.fanout.hub import Hub
+from gateway.frames.frame import RenewToken, Resume
+from gateway.ports import Calls
+from gateway.sessions.replay_buffer import ReplayBuffer
+from gateway.sessions.session_frames import SessionFrames
+
+_Connection = TypeVar("_Connection", contravariant=True)
+
+
+class ConnectionHost(Protocol[_Connection]):
+    """A node, as its connections see it."""
+
+    config: Config
+    calls: Calls
+    hub: Hub
+    session_frames: SessionFrames
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+        ...
+
+    def connection_opened(self, connection: _Connection) -> None:
+        """The socket of a connection is open."""
+        ...
+
+    def connection_closed(self, connection: _Connection, code: int) -> None:
+        """The socket of a connection has closed."""
+        ...
+
+    def open_session(self, connection: _Connection, device: str) -> None:
+        """Opens a new session on a connection."""
+        ...
+
+    def resume(self, connection: _Connection, frame: Resume) -> None:
+        """Continues a session on a connection, and answers the frame."""
+        ...
+
+    def renew_token(self, connection: _Connection, frame: RenewToken) -> None:
+        """Replaces the token of a connection, and answers the frame."""
+        ...
+
+    def new_replay_buffer(self) -> ReplayBuffer:
+        """A buffer for the durable pushes of a new session."""
+        ...
+
+    def schedule(self, connection: _Connection) -> None:
+        """Calls `Session.tick` of the connection when it is due."""
+        ...
+
+    def flush_later(self, connection: _Connection) -> None:
+        """Flushes the connection at the end of this iteration of the event loop."""
+        ...

@@ -1,0 +1,150 @@
+"""The pushes of one connection: writes those that the socket accepts, and keeps track of the rest."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from gateway import metrics
+from gateway.fanout.feed import ConflatedFeed
+from gateway.frames.frame import Frames
+from gateway.sessions.host import ConnectionHost
+from gateway.sessions.replay_buffer import ReplayBuffer
+from gateway.sessions.session import CloseCode, Effect, Session
+from gateway.websocket.socket import Socket
+from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1.node_service_pb2 import Delivery
+
+# Pushes are joined into writes of about this size, in bytes.
+_BATCH_BYTES = 64 * 1024
+
+
+class PushSender(ABC):
+    """The part of a connection that sends pushes. See `hub.Subscriber`.
+
+    A base class and not an object of its own, which would cost memory for each connection.
+    """
+
+    __slots__ = (
+        "_host",
+        "_merged",
+        "_pending",
+        "buffered_during_resume",
+        "frames",
+        "last_sent_seq",
+        "replay_buffer",
+        "session",
+        "socket",
+    )
+
+    socket: Socket
+    _host: ConnectionHost[Any]
+
+    def __init__(self, host: ConnectionHost[Any], frames: Frames, session: Session) -> None:
+        self.frames = frames
+        self.session = session
+        self.replay_buffer: ReplayBuffer | None = None
+        """The durable pushes of the session; None: there were none yet."""
+        self.buffered_during_resume: list[Delivery | None] | None = None
+        """Durable pushes that arrive before it is known whether the session can continue; None in it stands for a
+        gap."""
+        self.last_sent_seq = 0
+        """The number of the last durable push that was written."""
+        self._host = host
+        self._pending: dict[ConflatedFeed, None] | None = None
+        self._merged = 0
+
+    @abstractmethod
+    def run(self, effects: Sequence[Effect]) -> None:
+        """Executes what the session has decided."""
+
+    def mark_pending(self, feed: ConflatedFeed) -> None:
+        """See `hub.Subscriber`."""
+        pending = self._block()
+        if feed in pending:
+            self._merged += 1
+            metrics.count("merged", 1)
+        else:
+            pending[feed] = None
+
+    def deliver(self, delivery: Delivery) -> None:
+        """See `durable_topics.DurableSubscriber`."""
+        if self.buffered_during_resume is not None:
+            self.buffered_during_resume.append(delivery)
+            return
+        if self.replay_buffer is None:
+            self.replay_buffer = self._host.new_replay_buffer()
+        self.replay_buffer.add(delivery)
+        if self.replay_buffer.truncated_to > self.last_sent_seq:
+            self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes are waiting to be read"))
+        else:
+            self._send_durable()
+
+    def mark_gap(self) -> None:
+        """See `durable_topics.DurableSubscriber`."""
+        if self.buffered_during_resume is not None:
+            self.buffered_during_resume.append(None)
+            return
+        if self.replay_buffer is None:
+            self.replay_buffer = self._host.new_replay_buffer()
+        all_sent = self.last_sent_seq == self.replay_buffer.seq
+        self.replay_buffer.mark_gap()
+        if all_sent:
+            self.last_sent_seq = self.replay_buffer.seq
+
+    def continue_from(self, replay_buffer: ReplayBuffer, seq: int) -> None:
+        """Sends the durable pushes of a resumed session, those after `seq`."""
+        self.replay_buffer = replay_buffer
+        self.last_sent_seq = seq
+        buffered, self.buffered_during_resume = self.buffered_during_resume, None
+        self._send_durable()
+        for delivery in buffered or ():
+            self.mark_gap() if delivery is None else self.deliver(delivery)
+
+    def on_writable(self) -> None:
+        """See `socket.SocketHandler`. Sends what fits: durable pushes, then the newest update of each pending feed."""
+        pending = self._pending
+        if pending is None:
+            return
+        self._send_durable()
+        if self._merged:
+            self.socket.send(self.frames.notice("lag", pb.Lag(merged=self._merged)))
+            self._merged = 0
+        while pending and not self.socket.buffered:
+            batch, size = [], 0
+            while pending and size < _BATCH_BYTES:
+                feed = next(iter(pending))
+                del pending[feed]
+                if feed.current is not None:
+                    encoded = feed.current.encoded(self.frames)
+                    batch.append(encoded)
+                    size += len(encoded)
+            self.socket.send(b"".join(batch))
+        if not pending and (self.replay_buffer is None or self.last_sent_seq == self.replay_buffer.seq):
+            self._pending = None
+            self.session.pushes_flushed()
+
+    def _send_durable(self) -> None:
+        """Writes the durable pushes that were not written yet, until the socket is full."""
+        replay_buffer = self.replay_buffer
+        if replay_buffer is None:
+            return
+        for seq, delivery in replay_buffer.after(self.last_sent_seq):
+            if self.socket.buffered:
+                self._block()
+                return
+            self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
+            self.last_sent_seq = seq
+            metrics.count("deliveries", 1)
+
+    def _block(self) -> dict[ConflatedFeed, None]:
+        """Records that pushes wait for the socket; returns the pending feeds."""
+        if self._pending is None:
+            self._pending = {}
+            self.session.push_blocked(self._host.monotonic())
+            self._host.schedule(self)
+        return self._pending
+
+    def _drop_pending(self) -> None:
+        self._pending = None
