@@ -27,7 +27,7 @@ from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount
-from stack.process.logs import configure
+from stack.process.logs import configure_logging
 
 ANSWER = pb.ToggleReactionResponse(
     on=True, version=1_763_700_000_000_000, reactions=[ReactionCount(emoji="👍", count=142)]
@@ -108,5 +108,5 @@ if __name__ == "__main__":
     parser.add_argument("--grpc", required=True)
     parser.add_argument("--data", type=Path, required=True)
     chosen = parser.parse_args()
-    configure("warning")
+    configure_logging("warning")
     uvloop.run(_serve(chosen.http, chosen.grpc, chosen.data))

@@ -1,1 +1,1 @@
-"""Composition: the `plaudit` command, all services in one process or chosen ones."""
+"""Composition: the `plaudit` command, and all services in one process or in several."""

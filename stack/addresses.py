@@ -1,4 +1,4 @@
-"""Addresses as `host:port`."""
+"""Parses addresses of the form `host:port`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def split(address: str) -> tuple[str, int]:
-    """The host and port of an address; raises ValueError."""
+    """Splits an address into host and port; raises ValueError."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{address!r} is not host:port")
@@ -14,7 +14,7 @@ def split(address: str) -> tuple[str, int]:
 
 
 def is_ip(host: str) -> bool:
-    """Whether a host is an address, not a name."""
+    """Whether a host is an IP address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -23,6 +23,6 @@ def is_ip(host: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address is reachable only from this machine."""
     host = address.rpartition(":")[0].strip("[]")
     return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)

@@ -1,4 +1,4 @@
-"""Makes the certificates of an installation: an authority, one for the services, one for the edge."""
+"""Creates the certificates of an installation: an authority, one for the services, one for the edge."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ EDGE, EDGE_KEY = "edge.pem", "edge.key"
 FILES = (CA, CA_KEY, SERVICE, SERVICE_KEY, EDGE, EDGE_KEY)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY_DAYS = 3650
-# Clocks of other machines may be a little behind.
-_EARLIER = timedelta(minutes=5)
+# Clocks of other machines may lag a little.
+_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class WillNotOverwrite(Exception):
-    """The files are there already; the message names one and says what to do."""
+    """The files exist already; the message names one and what to do."""
 
 
 def make(folder: Path, *, hosts: Sequence[str] = LOCAL, days: int = 365, overwrite: bool = False) -> list[Path]:
-    """Writes the files, readable by their owner only; `hosts` are what clients know the edge by.
+    """Writes the files, readable only by their owner; `hosts` are the names and addresses of the edge.
 
-    An authority that is there stays, so that certificates can be renewed one node after the other; with `overwrite` the
-    others are made anew. Raises WillNotOverwrite, and ValueError where a host is none.
+    An existing authority stays, so that certificates can be renewed node by node; `overwrite` replaces the others.
+    Raises WillNotOverwrite, and ValueError if a host is not valid.
     """
-    there = [name for name in (SERVICE, SERVICE_KEY, EDGE, EDGE_KEY) if (folder / name).exists()]
-    if there and not overwrite:
-        raise WillNotOverwrite(f"{folder / there[0]} is there already; say --overwrite to make it anew")
+    existing = [name for name in (SERVICE, SERVICE_KEY, EDGE, EDGE_KEY) if (folder / name).exists()]
+    if existing and not overwrite:
+        raise WillNotOverwrite(f"{folder / existing[0]} exists already; --overwrite replaces it")
     if (folder / CA).exists() != (folder / CA_KEY).exists():
-        raise WillNotOverwrite(f"{folder} has only one of {CA} and {CA_KEY}; put the other there, or remove it")
+        raise WillNotOverwrite(f"{folder} has only one of {CA} and {CA_KEY}; add the other, or remove it")
     names = [_name(host) for host in dict.fromkeys(hosts)]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = _authority(folder)
     both = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
     _issue(folder, SERVICE, authority, [x509.DNSName(SERVER_NAME)], both, days)
-    # Clients know the edge by this one. It cannot be used to connect to a service.
+    # Clients verify the edge with this one. It cannot be used to connect to a service.
     _issue(folder, EDGE, authority, names, both[:1], days)
     return [folder / name for name in FILES]
 
@@ -58,7 +58,7 @@ def _name(host: str) -> x509.GeneralName:
         pass
     labels = host.removeprefix("*.").split(".")
     if not all(label and label.isascii() and label.replace("-", "").isalnum() for label in labels):
-        raise ValueError(f"{host!r} is no host name and no address")
+        raise ValueError(f"{host!r} is not a host name and not an address")
     return x509.DNSName(host)
 
 
@@ -66,13 +66,13 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
     if (folder / CA).exists():
         key = load_pem_private_key((folder / CA_KEY).read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError(f"{folder / CA_KEY} is not a key that this command has made")
+            raise ValueError(f"{folder / CA_KEY} is not a key of this command")
         return x509.load_pem_x509_certificate((folder / CA).read_bytes()), key
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _called("Plaudit authority")
+    name = _common_name("Plaudit authority")
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
-        _begun(name, name, key, _AUTHORITY_DAYS)
+        _builder(name, name, key, _AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(identifier, critical=False)
@@ -95,7 +95,7 @@ def _issue(
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     certificate = (
-        _begun(_called(f"Plaudit {Path(name).stem}"), ca.subject, key, days)
+        _builder(_common_name(f"Plaudit {Path(name).stem}"), ca.subject, key, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
@@ -108,7 +108,7 @@ def _issue(
     _write(folder / name, certificate.public_bytes(Encoding.PEM))
 
 
-def _begun(
+def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
@@ -118,12 +118,12 @@ def _begun(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLIER)
+        .not_valid_before(now - _CLOCK_SKEW)
         .not_valid_after(now + timedelta(days=days))
     )
 
 
-def _called(name: str) -> x509.Name:
+def _common_name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
@@ -144,7 +144,7 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replaces the file whole, so that no reader ever sees half of it."""
+    """Replaces the file atomically."""
     scratch = path.with_suffix(f"{path.suffix}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""What the command line asks a running system, as any internal service would: through gRPC stubs and the client."""
+"""Requests of the command line to a running system, through gRPC stubs and the Python client."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from stack.settings.model import Settings
 _REACH_SECONDS = 5.0
 
 
-class Failed(Exception):
-    """Could not be done; the message says why and what to do."""
+class CommandFailed(Exception):
+    """A command failed; the message has the reason and what to do."""
 
 
 @asynccontextmanager
 async def channel_to(
     settings: Settings, user: str = "", scopes: tuple[str, ...] = ("act-as", "tenants", "audit", "sessions")
 ) -> AsyncIterator[tuple[grpc.aio.Channel, list[tuple[str, str]]]]:
-    """A channel to the system and what to send with each call, for the user if one is named; errors raise Failed."""
+    """A channel and the metadata of each call, on behalf of `user` if not empty; an rpc error raises CommandFailed."""
     token = read_keys(settings.data / "keys").minter().mint_service("cli", scopes, ttl=600)
     metadata = [("authorization", f"Bearer {token}")]
     if user:
@@ -44,33 +44,33 @@ async def channel_to(
         try:
             yield channel, metadata
         except grpc.aio.AioRpcError as error:
-            raise Failed(_why(error, settings)) from None
+            raise CommandFailed(_describe(error, settings)) from None
 
 
-def _why(error: grpc.aio.AioRpcError, settings: Settings) -> str:
+def _describe(error: grpc.aio.AioRpcError, settings: Settings) -> str:
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             found = remote_error(status_pb2.Status.FromString(value))
             where = f" ({found.field})" if found.field else ""
             return f"{found.code.name} {found.reason}: {found.message}{where}"
     if error.code() == grpc.StatusCode.UNAVAILABLE:
-        return _nothing_at(settings.grpc, (error.details() or "").rpartition(": ")[2], "PLAUDIT_GRPC")
+        return _unreachable(settings.grpc, (error.details() or "").rpartition(": ")[2], "PLAUDIT_GRPC")
     return f"{error.code().name}: {error.details()}"
 
 
-def _nothing_at(address: str, why: str, setting: str) -> str:
+def _unreachable(address: str, why: str, setting: str) -> str:
     reason = f" ({' '.join(why.split())})" if why.strip() else ""
     return f"nothing answers at {address}{reason}: start it with `plaudit up`, or set {setting}"
 
 
-async def _reach(address: str) -> None:
-    """Raises Failed where nothing listens: the client itself would try again for a while."""
+async def _check_reachable(address: str) -> None:
+    """Raises CommandFailed if nothing listens; the client itself would retry for a while."""
     try:
         async with asyncio.timeout(_REACH_SECONDS):
             _, writer = await asyncio.open_connection(*split(address))
     except (OSError, TimeoutError) as error:
         why = (error.strerror if isinstance(error, OSError) else "") or "no answer"
-        raise Failed(_nothing_at(address, why, "PLAUDIT_HTTP")) from None
+        raise CommandFailed(_unreachable(address, why, "PLAUDIT_HTTP")) from None
     writer.close()
 
 
@@ -79,7 +79,7 @@ def _reactions(reactions: Sequence[counts_pb2.ReactionCount]) -> list[dict[str, 
 
 
 async def react(settings: Settings, target: str, emoji: str, user: str) -> dict[str, Any]:
-    """Toggles; {"on", "version", "reactions"}."""
+    """Toggles a reaction; returns {"on", "version", "reactions"}."""
     async with channel_to(settings, user) as (channel, metadata):
         stub: Any = reaction_grpc.ReactionServiceStub(channel)
         request = reaction_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=new_id())
@@ -98,43 +98,48 @@ async def counts(settings: Settings, targets: Sequence[str]) -> list[dict[str, A
 
 
 async def check(settings: Settings) -> dict[str, Any]:
-    """Every tally of the records against the counts: {"targets", "reactions", "wrong": [...]}."""
+    """Compares every tally of the records with the counts; returns {"targets", "reactions", "wrong": [...]}."""
     wrong: list[dict[str, Any]] = []
     targets = reactions = 0
     async with channel_to(settings) as (channel, metadata):
-        tallies: Any = reaction_grpc.ReactionServiceStub(channel)
-        folds: Any = counter_grpc.CounterServiceStub(channel)
-        page = reaction_pb.TallyReactionsRequest()
+        reaction_stub: Any = reaction_grpc.ReactionServiceStub(channel)
+        counter_stub: Any = counter_grpc.CounterServiceStub(channel)
+        request = reaction_pb.TallyReactionsRequest()
         while True:
-            truth = await tallies.TallyReactions(page, metadata=metadata, timeout=30)
-            if truth.tallies:
-                asked = counter_pb.GetCountsRequest(
-                    targets=[tally.counts.target for tally in truth.tallies],
-                    tenants=[tally.tenant for tally in truth.tallies],
-                    min_versions=[tally.counts.version for tally in truth.tallies],
-                )
-                folded = await folds.GetCounts(asked, metadata=metadata, timeout=30)
-                for tally, fold in zip(truth.tallies, folded.counts, strict=True):
+            page = await reaction_stub.TallyReactions(request, metadata=metadata, timeout=30)
+            if page.tallies:
+                answer = await counter_stub.GetCounts(_counts_request(page.tallies), metadata=metadata, timeout=30)
+                for tally, counts in zip(page.tallies, answer.counts, strict=True):
                     targets += 1
-                    records = {one.emoji: one.count for one in tally.counts.reactions}
-                    reactions += sum(records.values())
-                    counted = {one.emoji: one.count for one in fold.reactions}
-                    # A newer version means that somebody reacted between the two questions.
-                    if fold.version == tally.counts.version and counted != records:
-                        wrong.append({"target": fold.target, "counted": counted, "records": records})
-            page = reaction_pb.TallyReactionsRequest(page_token=truth.next_page_token)
-            if not truth.next_page_token:
+                    expected = {one.emoji: one.count for one in tally.counts.reactions}
+                    reactions += sum(expected.values())
+                    actual = {one.emoji: one.count for one in counts.reactions}
+                    # A newer version means that a reaction changed between the two calls.
+                    if counts.version == tally.counts.version and actual != expected:
+                        wrong.append({"target": counts.target, "counted": actual, "records": expected})
+            request = reaction_pb.TallyReactionsRequest(page_token=page.next_page_token)
+            if not page.next_page_token:
                 return {"targets": targets, "reactions": reactions, "wrong": wrong}
 
 
-async def tail(settings: Settings, topics: Sequence[str], user: str, line: Callable[[dict[str, Any]], None]) -> None:
-    """Calls `line` with each update of the topics, until cancelled."""
+def _counts_request(tallies: Sequence[Any]) -> counter_pb.GetCountsRequest:
+    return counter_pb.GetCountsRequest(
+        targets=[tally.counts.target for tally in tallies],
+        tenants=[tally.tenant for tally in tallies],
+        min_versions=[tally.counts.version for tally in tallies],
+    )
+
+
+async def tail(
+    settings: Settings, topics: Sequence[str], user: str, on_update: Callable[[dict[str, Any]], None]
+) -> None:
+    """Calls `on_update` with each update of the topics, until cancelled."""
     minter = read_keys(settings.data / "keys").minter()
-    await _reach(settings.http)
+    await _check_reachable(settings.http)
     try:
         async with connect(f"ws://{settings.http}", lambda: minter.mint_user(user)) as client:
             async for update in client.subscribe(*topics):
-                line(
+                on_update(
                     {
                         "topic": update.topic,
                         "version": update.version,
@@ -143,4 +148,4 @@ async def tail(settings: Settings, topics: Sequence[str], user: str, line: Calla
                     }
                 )
     except PlauditError as error:
-        raise Failed(str(error)) from None
+        raise CommandFailed(str(error)) from None

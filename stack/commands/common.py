@@ -1,4 +1,4 @@
-"""What all commands share: options, output for people and programs, failures in one line."""
+"""Shared by all commands: common options, output as text or JSON, errors in one line."""
 
 from __future__ import annotations
 
@@ -8,59 +8,62 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from stack.settings.model import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", dir_okay=False)]
 
 
-def as_text(arguments: Sequence[str]) -> list[str]:
-    """Arguments in UTF-8, whatever the locale: one that knows ASCII alone has left their other bytes as surrogates.
+def decode_arguments(arguments: Sequence[str]) -> list[str]:
+    """Decodes arguments as UTF-8 in every locale: an ASCII locale leaves other bytes as surrogates.
 
-    Raises UnicodeDecodeError where they are not UTF-8 either.
+    Raises UnicodeDecodeError if an argument is not UTF-8.
     """
-    return [each if _is_text(each) else os.fsencode(each).decode() for each in arguments]
+    return [argument if _is_text(argument) else os.fsencode(argument).decode() for argument in arguments]
 
 
 def _is_text(argument: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
-def fail(message: str) -> typer.Exit:
-    """Says what went wrong in one line on stderr; to be raised."""
+def command_error(message: str) -> typer.Exit:
+    """Prints an error in one line on stderr; returns the exception that the command raises."""
     typer.echo(f"plaudit: {message}", err=True)
     return typer.Exit(1)
 
 
-def show(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Prints a value for a program or for a person."""
+def print_result(value: Any, as_json: bool, text: Callable[[], str]) -> None:
+    """Prints a value as a line of JSON, or the text."""
     is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
     typer.echo(json.dumps(value, ensure_ascii=not is_utf8) if as_json else text())
 
 
-def finish(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a command's work to its end; failures become one line and exit code 1."""
+def run_async(work: Coroutine[Any, Any, Any]) -> Any:
+    """Runs the coroutine of a command; an expected failure becomes one line on stderr and exit code 1."""
     import asyncio
 
     from kit.engineurl import CannotUse
     from kit.keys import BadKeys
-    from stack.commands.admin_client import Failed
+    from stack.commands.admin_client import CommandFailed
 
     try:
         return asyncio.run(work)
-    except (Failed, BadKeys, CannotUse) as error:
-        raise fail(str(error)) from None
+    except (CommandFailed, BadKeys, CannotUse) as error:
+        raise command_error(str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-def settings_of(config: Path | None) -> Any:
-    """The settings from the environment and a file; one line and exit code 1 where they are wrong."""
+def load_settings(config: Path | None) -> Settings:
+    """The settings from the environment and a file; an invalid one becomes one line and exit code 1."""
     from stack.settings.model import BadSettings, load
 
     try:
         return load(config)
     except BadSettings as error:
-        raise fail(str(error)) from None
+        raise command_error(str(error)) from None

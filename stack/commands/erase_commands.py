@@ -1,4 +1,4 @@
-"""The commands that erase: they ask first."""
+"""`plaudit erase`: asks for confirmation, then erases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stack.commands.common import ConfigFile, Json, finish, settings_of, show
+from stack.commands.common import ConfigFile, Json, load_settings, print_result, run_async
 
 erase = typer.Typer(help="Erase all reactions of a person or a target.", no_args_is_help=True)
 
@@ -22,12 +22,14 @@ def person(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Take back all reactions of a person, and delete the records of them."""
-    from stack.commands.erasure_client import person as work
+    """Remove all reactions of a person and delete their records."""
+    from stack.commands.erasure_client import erase_person
 
-    _ask(f"Erase all reactions of {user} in tenant {tenant}?", yes)
-    erased = finish(work(settings_of(config), user, tenant))
-    show({"user": user, "tenant": tenant, "erased": erased}, json_, lambda: f"{erased} reactions of {user} erased")
+    _confirm(f"Erase all reactions of {user} in tenant {tenant}?", yes)
+    erased = run_async(erase_person(load_settings(config), user, tenant))
+    print_result(
+        {"user": user, "tenant": tenant, "erased": erased}, json_, lambda: f"{erased} reactions of {user} erased"
+    )
 
 
 @erase.command()
@@ -38,14 +40,16 @@ def target(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Take back all reactions on a target, and delete the records of them."""
-    from stack.commands.erasure_client import target as work
+    """Remove all reactions on a target and delete their records."""
+    from stack.commands.erasure_client import erase_target
 
-    _ask(f"Erase all reactions on {name} in tenant {tenant}?", yes)
-    erased = finish(work(settings_of(config), name, tenant))
-    show({"target": name, "tenant": tenant, "erased": erased}, json_, lambda: f"{erased} reactions on {name} erased")
+    _confirm(f"Erase all reactions on {name} in tenant {tenant}?", yes)
+    erased = run_async(erase_target(load_settings(config), name, tenant))
+    print_result(
+        {"target": name, "tenant": tenant, "erased": erased}, json_, lambda: f"{erased} reactions on {name} erased"
+    )
 
 
-def _ask(question: str, is_answered: bool) -> None:
-    if not is_answered:
+def _confirm(question: str, is_confirmed: bool) -> None:
+    if not is_confirmed:
         typer.confirm(f"{question} This cannot be undone.", abort=True, err=True)

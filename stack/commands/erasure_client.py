@@ -1,4 +1,4 @@
-"""Erases the reactions of a person or a target, asked on the command line."""
+"""Erases the reactions of a user or a target on behalf of the command line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SCOPES = ("tenants", "erase")
 _SECONDS = 30
 
 
-async def person(settings: Settings, user: str, tenant: str) -> int:
-    """How many reactions were taken back. Raises Failed; what was done until then stays done."""
+async def erase_person(settings: Settings, user: str, tenant: str) -> int:
+    """Erases page by page; returns the number of erased reactions. Raises CommandFailed; erased pages stay erased."""
     request = pb.ErasePersonRequest(tenant=tenant, user=user)
     erased: int = 0
     is_done = False
     while not is_done:
-        # A token for each call: a long erasure may outlive one.
+        # A new token for each call: a long erasure may outlast one.
         async with channel_to(settings, scopes=_SCOPES) as (channel, metadata):
             stub: Any = pb_grpc.ReactionServiceStub(channel)
             answer = await stub.ErasePerson(request, metadata=metadata, timeout=_SECONDS)
@@ -28,8 +28,8 @@ async def person(settings: Settings, user: str, tenant: str) -> int:
     return erased
 
 
-async def target(settings: Settings, name: str, tenant: str) -> int:
-    """How many reactions were taken back. Raises Failed; what was done until then stays done."""
+async def erase_target(settings: Settings, name: str, tenant: str) -> int:
+    """Erases page by page; returns the number of erased reactions. Raises CommandFailed; erased pages stay erased."""
     request = pb.EraseTargetRequest(tenant=tenant, target=name)
     erased: int = 0
     while True:

@@ -1,4 +1,4 @@
-"""Commands for those who run Plaudit: schemas, certificates, Envoy, a mesh on one machine, capacity."""
+"""Commands for operators: settings, schemas, certificates, Envoy, a mesh on one machine, capacity."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
-from stack.commands.common import ConfigFile, Json, fail, finish, settings_of, show
+from stack.commands.common import ConfigFile, Json, command_error, load_settings, print_result, run_async
 
-operating = typer.Typer()
+ops_commands = typer.Typer()
 envoy = typer.Typer(help="The configuration of Envoy.", no_args_is_help=True)
-operating.add_typer(envoy, name="envoy")
+ops_commands.add_typer(envoy, name="envoy")
 configuration = typer.Typer(help="The configuration of the processes.", no_args_is_help=True)
-operating.add_typer(configuration, name="config")
+ops_commands.add_typer(configuration, name="config")
 
 
-@operating.command("settings")
+@ops_commands.command("settings")
 def all_settings(config: ConfigFile = None, json_: Json = False) -> None:
-    """Show every setting: its value, and whether a default, the file or a variable says so."""
+    """Show every setting: its value, and whether it comes from a default, the file or a variable."""
     from stack.settings.listing import as_lines, as_values
 
-    settings = settings_of(config)
+    settings = load_settings(config)
     if json_:
         for value in as_values(settings, config):
-            show(value, True, str)
+            print_result(value, True, str)
     else:
         typer.echo(as_lines(settings, config))
 
@@ -34,101 +34,102 @@ def check_configuration(
     file: Annotated[Path | None, typer.Argument(help="A TOML file with settings.", dir_okay=False)] = None,
     json_: Json = False,
 ) -> None:
-    """Say whether a file, with the variables there are, can be used; starts nothing."""
+    """Check a file together with the variables of the environment; start nothing."""
     from kit.engineurl import CannotUse
     from kit.tls import open_tls
     from stack.settings.listing import summary
 
-    settings = settings_of(file)
+    settings = load_settings(file)
     try:
         open_tls(settings.tls)
     except CannotUse as error:
-        raise fail(str(error)) from None
+        raise command_error(str(error)) from None
     found = summary(file)
-    show(found, json_, lambda: "the configuration can be used: " + ", ".join(f"{n} from {s}" for s, n in found.items()))
+    print_result(
+        found, json_, lambda: "the configuration can be used: " + ", ".join(f"{n} from {s}" for s, n in found.items())
+    )
 
 
-@operating.command()
+@ops_commands.command()
 def migrate(
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what is missing; exit code 1 where something is.")
+        bool, typer.Option("--check", help="Only list what is missing; exit code 1 if something is.")
     ] = False,
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Make the keyspace, tables and topics that the engines in the settings need."""
-    from stack.storage.migrate import migrate as work
+    """Create the keyspace, tables and topics that the engines in the settings need."""
+    from stack.storage.migrate import migrate as run_migration
 
-    done = finish(work(settings_of(config), check=check))
+    done = run_async(run_migration(load_settings(config), check=check))
     nothing = "nothing is missing" if check else "nothing had to be made"
-    show({"missing" if check else "made": done}, json_, lambda: "\n".join(done) or nothing)
+    print_result({"missing" if check else "made": done}, json_, lambda: "\n".join(done) or nothing)
     if check and done:
         raise typer.Exit(1)
 
 
-@operating.command()
+@ops_commands.command()
 def certs(
-    folder: Annotated[Path, typer.Argument(help="Where they go.", file_okay=False)] = Path("data/certs"),
-    hosts: Annotated[str, typer.Option(help="What clients know the edge by, separated by commas.")] = "",
-    days: Annotated[int, typer.Option(help="How long they are valid.", min=1, max=3650)] = 365,
-    overwrite: Annotated[bool, typer.Option(help="Replace those that are there.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Output folder.", file_okay=False)] = Path("data/certs"),
+    hosts: Annotated[str, typer.Option(help="Host names and addresses of the edge, separated by commas.")] = "",
+    days: Annotated[int, typer.Option(help="Validity in days.", min=1, max=3650)] = 365,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing certificates.")] = False,
     json_: Json = False,
 ) -> None:
-    """Make a certificate authority, a certificate for the services and one for the edge."""
+    """Create a certificate authority, a certificate for the services and one for the edge."""
     from stack.certs import LOCAL, WillNotOverwrite, make
 
     names = [name.strip() for name in hosts.split(",") if name.strip()]
     try:
         made = make(folder, hosts=names or LOCAL, days=days, overwrite=overwrite)
     except (WillNotOverwrite, ValueError, OSError) as error:
-        raise fail(str(error)) from None
-    show({"files": [str(path) for path in made]}, json_, lambda: "\n".join(map(str, made)))
+        raise command_error(str(error)) from None
+    print_result({"files": [str(path) for path in made]}, json_, lambda: "\n".join(map(str, made)))
 
 
-@operating.command()
+@ops_commands.command()
 def mesh(
     https: Annotated[str, typer.Option(help="host:port for clients, with TLS; empty: none.")] = "127.0.0.1:8443",
     http: Annotated[str, typer.Option(help="host:port for clients, without TLS; empty: none.")] = "127.0.0.1:8080",
     nodes: Annotated[int, typer.Option(help="Processes of each kind.", min=1, max=16)] = 2,
-    engines: Annotated[bool, typer.Option(help="Redis, Cassandra and Kafka, started here where none are set.")] = True,
+    engines: Annotated[bool, typer.Option(help="Use Redis, Cassandra and Kafka; start them if none are set.")] = True,
     mtls: Annotated[bool, typer.Option(help="Mutual TLS between all processes.")] = False,
     through_envoy: Annotated[bool, typer.Option(help="Gateways find services through Envoy.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder for all data.", file_okay=False)] = None,
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Start two of everything behind Envoy, on real engines, on this machine."""
-    from stack.mesh.plan import Options
+    """Start two processes of every service behind Envoy, on real engines, on this machine."""
+    from stack.mesh.plan import MeshOptions
     from stack.mesh.runner import run
     from stack.process.supervisor import CannotStart
     from stack.settings.model import BadSettings
 
-    options = Options(https=https, http=http, nodes=nodes, engines=engines, mtls=mtls, through_envoy=through_envoy)
+    options = MeshOptions(https=https, http=http, nodes=nodes, engines=engines, mtls=mtls, through_envoy=through_envoy)
     try:
-        settings = settings_of(config).with_options(data=data or Path("data/mesh"))
-        run(settings, options, announce=(lambda facts: show(facts, True, str)) if json_ else None)
+        settings = load_settings(config).with_options(data=data or Path("data/mesh"))
+        run(settings, options, announce=(lambda facts: print_result(facts, True, str)) if json_ else None)
     except (CannotStart, BadSettings) as error:
-        raise fail(str(error)) from None
+        raise command_error(str(error)) from None
 
 
-@operating.command()
+@ops_commands.command()
 def plan(
-    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=NUMBER, an input of your own.")] = None,
-    inputs: Annotated[
-        bool, typer.Option("--inputs", help="Show what it reckons with, and where that comes from.")
-    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=NUMBER, replaces the value of an input.")
+    ] = None,
+    inputs: Annotated[bool, typer.Option("--inputs", help="Show the inputs and their sources.")] = False,
     json_: Json = False,
 ) -> None:
-    """Reckon what a load takes in processes, Redis, Cassandra and Kafka; by default 2 M connections."""
-    from stack.planning.capacity import BadInput, Inputs, as_json, as_table, inputs_as_table
-    from stack.planning.capacity import plan as reckoned
+    """Compute the processes, Redis, Cassandra and Kafka that a load needs; by default 2 M connections."""
+    from stack.planning.capacity import BadInput, Inputs, as_json, as_table, inputs_as_table, plan_capacity
 
     try:
-        given = Inputs().changed(dict(pair.partition("=")[::2] for pair in set_ or ()))
+        given = Inputs().with_changes(dict(pair.partition("=")[::2] for pair in set_ or ()))
     except BadInput as error:
-        raise fail(str(error)) from None
-    lines = reckoned(given)
-    show(as_json(given, lines), json_, lambda: inputs_as_table(given) if inputs else as_table(lines))
+        raise command_error(str(error)) from None
+    lines = plan_capacity(given)
+    print_result(as_json(given, lines), json_, lambda: inputs_as_table(given) if inputs else as_table(lines))
 
 
 @envoy.command()
@@ -140,10 +141,10 @@ def render(
     https: Annotated[str, typer.Option(help="host:port for clients, with TLS.")] = "",
     http: Annotated[str, typer.Option(help="host:port for clients, without TLS.")] = "",
     internal: Annotated[str, typer.Option(help="host:port for gateways that find services through Envoy.")] = "",
-    admin: Annotated[str, typer.Option(help="host:port of Envoy's own page, on loopback.")] = "",
+    admin: Annotated[str, typer.Option(help="host:port of Envoy's admin page, on loopback.")] = "",
     cert: Annotated[Path | None, typer.Option(help="The edge's certificate, PEM.", dir_okay=False)] = None,
     key: Annotated[Path | None, typer.Option(help="Its key.", dir_okay=False)] = None,
-    check: Annotated[bool, typer.Option("--check", help="Have Envoy itself look at it.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Validate it with Envoy itself.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
     config: ConfigFile = None,
     json_: Json = False,
@@ -156,7 +157,7 @@ def render(
     from stack.envoy.render import BadEnvoy, validate, write
     from stack.envoy.render import render as text_of
 
-    settings = settings_of(config)
+    settings = load_settings(config)
     try:
         model = Model(
             gateways=tuple(filter(None, gateways.split(","))),
@@ -176,8 +177,8 @@ def render(
         if output is not None and check:
             validate(output)
     except (BadEnvoy, BadKeys, CannotUse, ValueError, OSError) as error:
-        raise fail(str(error)) from None
+        raise command_error(str(error)) from None
     if output is None:
-        show({"configuration": text}, json_, lambda: text)
+        print_result({"configuration": text}, json_, lambda: text)
     elif json_:
-        show({"file": str(output)}, json_, str)
+        print_result({"file": str(output)}, json_, str)

@@ -1,4 +1,4 @@
-"""Where a user is connected, asked on the command line."""
+"""Reads the sessions of a user from the session registry."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from stack.commands.admin_client import channel_to
 from stack.settings.model import Settings
 
 
-async def sessions(settings: Settings, user: str, tenant: str = "default") -> dict[str, Any]:
-    """{"sessions": [{"session", "device", "node", "epoch", "since"}], "from_routes"}; oldest first; raises Failed."""
+async def list_sessions(settings: Settings, user: str, tenant: str = "default") -> dict[str, Any]:
+    """Returns {"sessions": [{"session", "device", "node", "epoch", "since"}], "from_routes"}, oldest session first.
+
+    Raises CommandFailed.
+    """
     async with channel_to(settings) as (channel, metadata):
         stub: Any = pb_grpc.SessionRegistryServiceStub(channel)
         request = pb.GetSessionsRequest(tenant=tenant, user=user)

@@ -1,4 +1,4 @@
-"""What a shell may ask of the command itself: its version, and completion."""
+"""The version of the command, and its completion scripts for shells."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ shell = typer.Typer()
 
 
 class Shell(StrEnum):
-    """Shells whose completion there is."""
+    """Shells with a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-def show_version(wanted: bool) -> None:
-    """Prints the version in a line and ends the command, where that is wanted."""
-    if not wanted:
+def show_version(is_requested: bool) -> None:
+    """Prints the version in a line and ends the command; does nothing without the option."""
+    if not is_requested:
         return
     from stack.process.version import plaudit_version, revision
 

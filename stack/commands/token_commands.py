@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.commands.common import ConfigFile, Json, fail, finish, settings_of, show
+from stack.commands.common import ConfigFile, Json, command_error, load_settings, print_result, run_async
 
 tokens = typer.Typer(help="Tokens for users and services.", no_args_is_help=True)
 
-Given = Annotated[
+TokenArgument = Annotated[
     str, typer.Argument(help="The token; - reads it from standard input, so that no process list shows it.")
 ]
 
@@ -34,44 +34,44 @@ def mint(
     from kit.keys import BadKeys, read_keys
 
     try:
-        minter = read_keys(settings_of(config).data / "keys").minter()
+        minter = read_keys(load_settings(config).data / "keys").minter()
         if service:
             made = minter.mint_service(name, tuple(scope or [ACT_AS]), tenant, hours * 3600)
         else:
             made = minter.mint_user(name, tenant, ttl=hours * 3600)
     except (ValueError, BadKeys) as error:
-        raise fail(str(error)) from None
-    show({"token": made, "name": name, "tenant": tenant, "service": service}, json_, lambda: made)
+        raise command_error(str(error)) from None
+    print_result({"token": made, "name": name, "tenant": tenant, "service": service}, json_, lambda: made)
 
 
 @tokens.command()
-def verify(token: Given, config: ConfigFile = None, json_: Json = False) -> None:
-    """Say whether a token is taken, or why not; exit code 1 where it is not."""
-    from stack.commands.token_tools import verified
-    from stack.process.logs import configure
+def verify(token: TokenArgument, config: ConfigFile = None, json_: Json = False) -> None:
+    """Verify a token as a server does; print the reason and exit with 1 if it is not accepted."""
+    from stack.commands.token_tools import verify_token
+    from stack.process.logs import configure_logging
 
-    settings = settings_of(config)
-    configure(settings.log)
-    found = finish(verified(settings, _given(token)))
+    settings = load_settings(config)
+    configure_logging(settings.log)
+    found = run_async(verify_token(settings, _read_token(token)))
     if found["valid"]:
-        show(found, json_, lambda: f"valid: {_whose(found)}, until {found['expires']}")
+        print_result(found, json_, lambda: f"valid: {_subject_of(found)}, until {found['expires']}")
         return
     if not json_:
-        raise fail(f"not valid: {found['why']}")
-    show(found, True, str)
+        raise command_error(f"not valid: {found['why']}")
+    print_result(found, True, str)
     raise typer.Exit(1)
 
 
 @tokens.command("show")
-def show_(token: Given, config: ConfigFile = None, json_: Json = False) -> None:
-    """Show what is in a token, and the user it would stand for, WITHOUT verifying it."""
-    from stack.commands.token_tools import Unreadable, described
+def show_(token: TokenArgument, config: ConfigFile = None, json_: Json = False) -> None:
+    """Show the content of a token and the user it names, WITHOUT verifying it."""
+    from stack.commands.token_tools import UnreadableToken, describe_token
 
     try:
-        found = described(settings_of(config), _given(token))
-    except Unreadable as error:
-        raise fail(str(error)) from None
-    show(found, json_, lambda: "\n".join(_lines(found)))
+        found = describe_token(load_settings(config), _read_token(token))
+    except UnreadableToken as error:
+        raise command_error(str(error)) from None
+    print_result(found, json_, lambda: "\n".join(_lines(found)))
 
 
 @tokens.command()
@@ -81,29 +81,29 @@ def revoke(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Withdraw a token: servers that read this data folder refuse it within two seconds."""
+    """Revoke a token: servers that read this data folder refuse it within two seconds."""
     from kit.keys import BadKeys
-    from stack.commands.token_tools import Unreadable, revoked
+    from stack.commands.token_tools import UnreadableToken, revoke_token
 
     if bool(token) == bool(id_):
-        raise fail("give a token, or --id")
+        raise command_error("give a token, or --id")
     try:
-        found = revoked(settings_of(config), _given(token) if token else "", id_)
-    except (Unreadable, BadKeys) as error:
-        raise fail(str(error)) from None
+        found = revoke_token(load_settings(config), _read_token(token) if token else "", id_)
+    except (UnreadableToken, BadKeys) as error:
+        raise command_error(str(error)) from None
     except OSError as error:
-        raise fail(f"{error.filename} cannot be written: {error.strerror}") from None
-    said = "revoked" if found["new"] else "revoked already"
-    show(found, json_, lambda: f"{said}: {found['token_id']}, in {found['file']}")
+        raise command_error(f"{error.filename} cannot be written: {error.strerror}") from None
+    state = "revoked" if found["new"] else "revoked already"
+    print_result(found, json_, lambda: f"{state}: {found['token_id']}, in {found['file']}")
 
 
-def _given(token: str) -> str:
+def _read_token(token: str) -> str:
     text = sys.stdin.readline() if token == "-" else token
     scheme, _, rest = text.strip().partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else text.strip()
 
 
-def _whose(found: dict[str, Any]) -> str:
+def _subject_of(found: dict[str, Any]) -> str:
     kind = "service" if found["service"] else "user"
     scopes = f" with {' '.join(found['scopes'])}" if found["scopes"] else ""
     return f"{kind} {found['name']} of tenant {found['tenant']}{scopes}"

@@ -1,4 +1,4 @@
-"""What the commands for tokens do."""
+"""Verifies, describes and revokes tokens for `plaudit token`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.tokens import ISSUER
 from kit.userids import escape
 from stack.settings.model import Settings
 
-WHY = {
+REASONS = {
     "algorithm": "its algorithm is not allowed for this issuer or this key",
     "audience": "it is meant for another audience",
     "bad_claims": "a claim is missing or not what it should be",
@@ -35,11 +35,11 @@ WHY = {
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
-class Unreadable(Exception):
-    """The text is no token, or no id of one; the message is one line."""
+class UnreadableToken(Exception):
+    """The text is not a token and not an id of one; the message is one line."""
 
 
-async def verified(settings: Settings, token: str) -> dict[str, Any]:
+async def verify_token(settings: Settings, token: str) -> dict[str, Any]:
     """{"valid", "name", "tenant", "service", "scopes", "expires", "token_id"}, or {"valid": False, "cause", "why"}."""
     keys = read_keys(settings.data / "keys")
     try:
@@ -51,52 +51,52 @@ async def verified(settings: Settings, token: str) -> dict[str, Any]:
                 await unknown.fetch()
                 principal = verifier.verify(token)
     except TokenRefused as refused:
-        return {"valid": False, "cause": refused.cause, "why": WHY.get(refused.cause, refused.cause)}
+        return {"valid": False, "cause": refused.cause, "why": REASONS.get(refused.cause, refused.cause)}
     return {
         "valid": True,
         "name": principal.subject,
         "tenant": principal.tenant,
         "service": principal.service,
         "scopes": sorted(principal.scopes),
-        "expires": moment(principal.expires),
+        "expires": format_time(principal.expires),
         "token_id": principal.token_id,
     }
 
 
-def described(settings: Settings, token: str) -> dict[str, Any]:
-    """What a token says, none of it verified; `user` and `tenant` are None where it names none. Raises Unreadable."""
+def describe_token(settings: Settings, token: str) -> dict[str, Any]:
+    """The unverified content of a token; `user` and `tenant` are None if it has none. Raises UnreadableToken."""
     parts = _read(token)
     expires = parts.claims.get("exp")
-    user, tenant = _named(settings, parts)
+    user, tenant = _user_and_tenant(settings, parts)
     return {
         "verified": False,
         "user": user,
         "tenant": tenant,
-        "expires": moment(expires) if isinstance(expires, int | float) and 0 < expires < 1 << 37 else None,
+        "expires": format_time(expires) if isinstance(expires, int | float) and 0 < expires < 1 << 37 else None,
         "token_id": _id_of(token, parts),
         "header": parts.header,
         "claims": parts.claims,
     }
 
 
-def revoked(settings: Settings, token: str, token_id: str) -> dict[str, Any]:
-    """Writes a token's id to the file of revoked ones: {"token_id", "file", "new"}.
+def revoke_token(settings: Settings, token: str, token_id: str) -> dict[str, Any]:
+    """Adds the id of a token to the file of revoked tokens; returns {"token_id", "file", "new"}.
 
-    Raises Unreadable, BadKeys, OSError.
+    Raises UnreadableToken, BadKeys, OSError.
     """
     file = read_keys(settings.data / "keys").revoked_file
     comment = ""
     if token:
-        found = described(settings, token)
+        found = describe_token(settings, token)
         token_id = found["token_id"]
         comment = f"{found['user']} of {found['tenant']}, until {found['expires']}"
     if not isinstance(token_id, str) or not _ID.fullmatch(token_id):
-        raise Unreadable("this is no id of a token")
+        raise UnreadableToken("this is no id of a token")
     return {"token_id": token_id, "file": str(file), "new": revoke(file, token_id, comment)}
 
 
-def moment(seconds: float) -> str:
-    """A time in Unix seconds as people read it."""
+def format_time(seconds: float) -> str:
+    """A time in Unix seconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
@@ -104,20 +104,20 @@ def _read(token: str) -> Unverified:
     try:
         return read(token)
     except TokenRefused as refused:
-        raise Unreadable(f"this cannot be read: {WHY.get(refused.cause, refused.cause)}") from None
+        raise UnreadableToken(f"this cannot be read: {REASONS.get(refused.cause, refused.cause)}") from None
 
 
 def _id_of(token: str, parts: Unverified) -> Any:
     return parts.claims.get("jti") if parts.claims.get("iss") == ISSUER else fingerprint(token)
 
 
-def _named(settings: Settings, parts: Unverified) -> tuple[str | None, str | None]:
-    """The user and tenant here that a token would stand for."""
+def _user_and_tenant(settings: Settings, parts: Unverified) -> tuple[str | None, str | None]:
+    """The user and tenant of this installation that a token names."""
     claims = parts.claims
     if claims.get("iss") == ISSUER:
         return claims.get("sub"), claims.get("tenant")
-    known = next((each for each in settings.identity.issuers if each.issuer == claims.get("iss")), None)
-    issuer = known or IssuerSettings.model_construct(user_claim="sub", tenant="default", tenant_claim="")
+    configured = next((issuer for issuer in settings.identity.issuers if issuer.issuer == claims.get("iss")), None)
+    issuer = configured or IssuerSettings.model_construct(user_claim="sub", tenant="default", tenant_claim="")
     tenant = claims.get(issuer.tenant_claim) if issuer.tenant_claim else issuer.tenant
     return _escaped(claims.get(issuer.user_claim)), _escaped(tenant)
 

@@ -1,4 +1,4 @@
-"""What commands in another shell need to reach a mesh on this machine, as a file for that shell."""
+"""Writes the shell variables with which commands in another shell reach a mesh on this machine."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from stack.settings.model import Settings
 FILE = "env.sh"
 
 
-def exports(settings: Settings, model: Model, tls: Tls | None, tokens: Mapping[str, str]) -> dict[str, str]:
+def shell_variables(settings: Settings, model: Model, tls: Tls | None, tokens: Mapping[str, str]) -> dict[str, str]:
     """Variables for `plaudit` commands, and for curl and ghz as the README has them.
 
-    Commands speak to Envoy's internal listener: the edge does not serve rpcs that are for services alone. `tail` is a
-    client, and speaks to the edge where that has a port without TLS, to a gateway otherwise.
+    Commands connect to Envoy's internal listener: the edge does not serve rpcs that are only for services. `tail` is a
+    client; it connects to the plain port of the edge, or to a gateway if the edge has none.
     """
-    found = {
+    variables = {
         "PLAUDIT_DATA": str(settings.data.absolute()),
         "PLAUDIT_GRPC": model.internal,
         "PLAUDIT_HTTP": model.http or model.gateways[0],
     }
     if tls is not None:
         files = {"PLAUDIT_TLS__CA": tls.ca, "PLAUDIT_TLS__CERT": tls.cert, "PLAUDIT_TLS__KEY": tls.key}
-        found |= {name: str(path.absolute()) for name, path in files.items()}
+        variables |= {name: str(path.absolute()) for name, path in files.items()}
     if model.https:
-        found["CA"] = str((settings.data / "certs" / certs.CA).absolute())
-    return {**found, **tokens}
+        variables["CA"] = str((settings.data / "certs" / certs.CA).absolute())
+    return {**variables, **tokens}
 
 
-def write(folder: Path, variables: Mapping[str, str]) -> Path:
-    """Writes `env.sh`, which a shell reads with `.`; for its owner only, since there are tokens in it."""
+def write_shell_file(folder: Path, variables: Mapping[str, str]) -> Path:
+    """Writes `env.sh`, to be sourced by a shell; readable only by its owner, because it contains tokens."""
     path = folder / FILE
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What processes a mesh on one machine has, where they listen, and what they are told."""
+"""Plans the processes of a mesh on one machine: their addresses, folders and settings, and the Envoy in front."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from stack.settings.model import SERVICES, Settings
 
 
 @dataclass(frozen=True)
-class Options:
-    """How the mesh is to be."""
+class MeshOptions:
+    """Options of `plaudit mesh`."""
 
     https: str = "127.0.0.1:8443"
     http: str = "127.0.0.1:8080"
     nodes: int = 2
     engines: bool = True
-    """Redis, Cassandra and Kafka; those the settings name, and where they name none, own ones in the data folder."""
+    """Use Redis, Cassandra and Kafka: those of the settings, or servers started in the data folder."""
     mtls: bool = False
     """Mutual TLS between all processes."""
     through_envoy: bool = False
     """Gateways find the services through Envoy instead of the session registry."""
     hosts: tuple[str, ...] = field(default=certs.LOCAL)
-    """What the edge's certificate is for, where there is none yet."""
+    """Host names of the edge, for a new certificate."""
 
 
 @dataclass(frozen=True)
-class Node:
+class MeshNode:
     """One process of `plaudit up`."""
 
     name: str
@@ -46,33 +46,33 @@ class Node:
     http: str
 
 
-def certificates(settings: Settings, options: Options) -> tuple[Certificate, Tls | None]:
-    """What the edge shows to clients, and the services to each other; made where there is none. Raises CannotUse."""
+def open_certificates(settings: Settings, options: MeshOptions) -> tuple[Certificate, Tls | None]:
+    """The certificates of the edge and of the services; creates missing ones. Raises CannotUse."""
     folder = (settings.data / "certs").absolute()
     if not (folder / certs.EDGE).exists():
         certs.make(folder, hosts=options.hosts)
     own = Tls(folder / certs.CA, folder / certs.SERVICE, folder / certs.SERVICE_KEY)
-    given = open_tls(settings.tls)
-    if given is None and options.mtls:
+    tls = open_tls(settings.tls)
+    if tls is None and options.mtls:
         check(own)
-        given = own
-    return Certificate(folder / certs.EDGE, folder / certs.EDGE_KEY), given
+        tls = own
+    return Certificate(folder / certs.EDGE, folder / certs.EDGE_KEY), tls
 
 
-def plan(settings: Settings, options: Options, ports: Iterator[int]) -> list[Node]:
-    """Two of every kind; but files in one folder are for one process of each service alone."""
+def plan_nodes(settings: Settings, options: MeshOptions, ports: Iterator[int]) -> list[MeshNode]:
+    """The nodes of each service; only one if its data is in files, which processes do not share."""
     nodes = []
     for service in SERVICES:
         for number in range(1, (options.nodes if settings.is_shared or service == "gateway" else 1) + 1):
             http = f"127.0.0.1:{next(ports)}" if service == "gateway" else ""
-            nodes.append(Node(f"{service}-{number}", service, f"127.0.0.1:{next(ports)}", http))
+            nodes.append(MeshNode(f"{service}-{number}", service, f"127.0.0.1:{next(ports)}", http))
     return nodes
 
 
-def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[str, str]:
-    """What all processes of `plaudit up` are told."""
+def common_environment(settings: Settings, nodes: list[MeshNode], tls: Tls | None) -> dict[str, str]:
+    """The environment of all nodes."""
     registries = [node.grpc for node in nodes if node.service == "session_registry"]
-    found = {
+    variables = {
         "REGISTRY": ",".join(registries),
         "RECORDS": settings.records,
         "HOT": settings.hot,
@@ -80,18 +80,18 @@ def environment(settings: Settings, nodes: list[Node], tls: Tls | None) -> dict[
         "IDENTITY__ISSUERS": settings.identity.as_variable(),
         "WORKERS": "1",
         "GRACE_SECONDS": f"{settings.grace_seconds:g}",
-        # Envoy carries all clients on its own connections, and opens another one where all calls of one are taken.
+        # Envoy carries all clients on its own connections, and opens another one when the calls of one are used up.
         "SERVER__STREAMS_PER_CONNECTION": str(settings.server.calls_per_connection),
         "GATEWAY__HANDSHAKES_SHARE": "1",
     }
     if tls is not None:
         files = {"TLS__CA": tls.ca, "TLS__CERT": tls.cert, "TLS__KEY": tls.key}
-        found |= {name: str(path.absolute()) for name, path in files.items()}
-    return {f"PLAUDIT_{name}": value for name, value in found.items()}
+        variables |= {name: str(path.absolute()) for name, path in files.items()}
+    return {f"PLAUDIT_{name}": value for name, value in variables.items()}
 
 
-def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> Program:
-    """How a node is run."""
+def node_program(settings: Settings, node: MeshNode, environment: Mapping[str, str]) -> Program:
+    """The command and environment of a node."""
     own = {
         "PLAUDIT_NAME": node.name.replace("-", " "),
         "PLAUDIT_SERVICES": node.service,
@@ -108,8 +108,8 @@ def program(settings: Settings, node: Node, environment: Mapping[str, str]) -> P
     )
 
 
-def _folder(settings: Settings, node: Node) -> Path:
-    """On engines each node has a folder of its own, with the keys of all; without, they share their files."""
+def _folder(settings: Settings, node: MeshNode) -> Path:
+    """On engines each node has its own folder with a link to the shared keys; otherwise nodes share one folder."""
     if not settings.is_shared:
         return settings.data
     folder = settings.data / node.name
@@ -119,23 +119,23 @@ def _folder(settings: Settings, node: Node) -> Path:
     return folder
 
 
-def model_of(
-    options: Options,
-    nodes: list[Node],
-    shown: Certificate,
+def envoy_model(
+    options: MeshOptions,
+    nodes: list[MeshNode],
+    certificate: Certificate,
     tls: Tls | None,
     keys: Any,
     ports: Iterator[int],
     *,
     has_other_issuers: bool = False,
 ) -> Model:
-    """The Envoy in front of these nodes."""
+    """The model of the Envoy in front of these nodes."""
     services: dict[str, tuple[str, ...]] = {}
     for service in {method.service for method in read_methods()}:
         # The package that implements `plaudit.reaction.v1.ReactionService` is `reaction_svc`.
-        own = tuple(node.grpc for node in nodes if node.service.split("_")[0] == service.split(".")[1])
-        if own and service.split(".")[1] != "gateway":
-            services[service] = own
+        addresses = tuple(node.grpc for node in nodes if node.service.split("_")[0] == service.split(".")[1])
+        if addresses and service.split(".")[1] != "gateway":
+            services[service] = addresses
     return Model(
         gateways=tuple(node.http for node in nodes if node.service == "gateway"),
         services=services,
@@ -146,13 +146,13 @@ def model_of(
         internal=f"127.0.0.1:{next(ports)}",
         spread=f"127.0.0.1:{next(ports)}",
         admin=f"127.0.0.1:{next(ports)}",
-        certificate=shown,
+        certificate=certificate,
         tls=tls,
     )
 
 
-def check_free(address: str) -> None:
-    """Raises CannotStart where something listens at an address."""
+def check_port_free(address: str) -> None:
+    """Raises CannotStart if something listens on an address."""
     host, _, port = address.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -163,7 +163,7 @@ def check_free(address: str) -> None:
 
 
 def free_ports() -> Iterator[int]:
-    """Ports nobody listens on now: below those that outgoing connections get, so that a node can have its own back."""
+    """Free ports below the ephemeral range, so that no outgoing connection uses the port of a node that restarts."""
     for port in range(20_000 + os.getpid() % 5_000, 32_000):
         with socket.socket() as probe:
             try:

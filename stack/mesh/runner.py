@@ -1,4 +1,4 @@
-"""The whole system on one machine as it runs on many: engines, two nodes of every kind, Envoy in front."""
+"""Runs the whole system on one machine: engines, several nodes of each service, Envoy in front."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
 from kit.engineurl import CannotUse
 from kit.keys import BadKeys, open_keys
 from stack import certs
 from stack.addresses import is_loopback
 from stack.envoy.model import Model
 from stack.envoy.render import BadEnvoy, binary, validate, write
-from stack.mesh import exports
-from stack.mesh.plan import Node, Options, certificates, check_free, environment, free_ports, model_of, plan, program
-from stack.process.stopping import on_first_signal
-from stack.process.supervisor import CannotStart, Process, Program, Supervised, supervised
-from stack.process.title import be_called
+from stack.mesh.exports import shell_variables, write_shell_file
+from stack.mesh.plan import (
+    MeshNode,
+    MeshOptions,
+    check_port_free,
+    common_environment,
+    envoy_model,
+    free_ports,
+    node_program,
+    open_certificates,
+    plan_nodes,
+)
+from stack.mesh.readiness import drain_listeners, wait_until_ok, wait_until_reachable
+from stack.process.stopping import run_until_signal
+from stack.process.supervisor import CannotStart, Process, Program, SupervisedProcess, supervised
+from stack.process.title import set_process_title
 from stack.settings.model import Settings
 from stack.storage.migrate import migrate
 
@@ -32,96 +41,80 @@ _STOP_SECONDS = 5.0
 
 
 @dataclass
-class Mesh:
+class MeshProcesses:
     """A running mesh."""
 
     facts: dict[str, Any]
-    processes: dict[str, Supervised]
+    processes: dict[str, SupervisedProcess]
     """By name: `gateway-1`, `reaction_svc-2`, `envoy`."""
 
 
-def run(settings: Settings, options: Options, announce: Announce | None = None) -> None:
-    """Runs until SIGINT or SIGTERM; raises CannotStart. `announce` gets the facts once everything serves."""
-    be_called("plaudit: mesh")
+def run(settings: Settings, options: MeshOptions, announce: Announce | None = None) -> None:
+    """Runs until SIGINT or SIGTERM; raises CannotStart. `announce` gets the addresses once everything serves."""
+    set_process_title("plaudit: mesh")
     try:
-        with _engines(settings, options, _say) as whole:
-            asyncio.run(_until_told(whole, options, announce or _greet))
+        with _open_engines(settings, options, _print_status) as complete:
+            asyncio.run(_serve(complete, options, announce or _print_banner))
     except (CannotUse, BadKeys, BadEnvoy, OSError) as error:
         raise CannotStart(str(error)) from None
 
 
-async def _until_told(settings: Settings, options: Options, announce: Announce) -> None:
-    told = asyncio.Event()
-    here = asyncio.current_task()
-    assert here is not None
-    serving = False
-
-    def tell() -> None:
-        # While it starts, which takes a while, it is not waited for.
-        told.set()
-        if not serving:
-            here.cancel()
-
-    on_first_signal(tell)
-    try:
-        async with running(settings, options, _say) as mesh:
-            serving = True
-            announce(mesh.facts)
-            await told.wait()
-    except asyncio.CancelledError:
-        if not told.is_set():
-            raise
+async def _serve(settings: Settings, options: MeshOptions, announce: Announce) -> None:
+    running_mesh = running(settings, options, _print_status)
+    await run_until_signal(running_mesh, lambda mesh: announce(mesh.facts))
 
 
 @asynccontextmanager
-async def running(settings: Settings, options: Options, say: Callable[[str], None]) -> AsyncIterator[Mesh]:
-    """The mesh for the block. Raises CannotStart, CannotUse, BadEnvoy."""
+async def running(
+    settings: Settings, options: MeshOptions, report: Callable[[str], None]
+) -> AsyncIterator[MeshProcesses]:
+    """Runs the mesh for the block; `report` gets lines for the operator. Raises CannotStart, CannotUse, BadEnvoy."""
     for address in filter(None, (options.https, options.http)):
-        check_free(address)
+        check_port_free(address)
     async with AsyncExitStack() as stack:
         for line in await migrate(settings):
-            say(line)
+            report(line)
         keys = open_keys(settings.data / "keys")
-        shown, tls = certificates(settings, options)
+        certificate, tls = open_certificates(settings, options)
         ports = free_ports()
-        nodes = plan(settings, options, ports)
-        common = environment(settings, nodes, tls)
-        model = model_of(
-            options, nodes, shown, tls, keys.trusted, ports, has_other_issuers=bool(settings.identity.issuers)
+        nodes = plan_nodes(settings, options, ports)
+        common = common_environment(settings, nodes, tls)
+        model = envoy_model(
+            options, nodes, certificate, tls, keys.trusted, ports, has_other_issuers=bool(settings.identity.issuers)
         )
-        processes: dict[str, Supervised] = {}
+        processes: dict[str, SupervisedProcess] = {}
 
-        async def start(*services: str, **more: str) -> None:
+        async def start(*services: str, **variables: str) -> None:
             chosen = [node for node in nodes if node.service in services]
-            programs = [program(settings, node, {**common, **more}) for node in chosen]
-            for one in await stack.enter_async_context(supervised(programs, say)):
+            programs = [node_program(settings, node, {**common, **variables}) for node in chosen]
+            for one in await stack.enter_async_context(supervised(programs, report)):
                 processes[one.program.name] = one
 
         await start("session_registry")
         await start("reaction_svc", "counter_svc", "fanout_svc")
-        # Before the gateways, so that they end first and what they say last still comes through.
-        envoy = _envoy(settings, model)
-        (processes["envoy"],) = await stack.enter_async_context(supervised([envoy], say))
+        # Envoy starts before the gateways, so that it still forwards their last messages when they stop.
+        envoy = _envoy_program(settings, model)
+        (processes["envoy"],) = await stack.enter_async_context(supervised([envoy], report))
         demo = str(all(map(is_loopback, filter(None, (options.https, options.http))))).lower()
-        through = {"PLAUDIT_ENVOY": model.internal} if options.through_envoy else {}
-        await start("gateway", PLAUDIT_DEMO=demo, **through)
-        await _reachable(model)
-        stack.push_async_callback(_drained, model.admin)
+        variables = {"PLAUDIT_ENVOY": model.internal} if options.through_envoy else {}
+        await start("gateway", PLAUDIT_DEMO=demo, **variables)
+        await wait_until_reachable(model)
+        stack.push_async_callback(drain_listeners, model.admin)
         facts = _facts(settings, options, keys, model, nodes)
         tokens = {"TOKEN": facts["token"], "SERVICE": facts["service_token"]}
-        facts["env"] = str(exports.write(settings.data, exports.exports(settings, model, tls, tokens)))
-        yield Mesh(facts, processes)
+        facts["env"] = str(write_shell_file(settings.data, shell_variables(settings, model, tls, tokens)))
+        yield MeshProcesses(facts, processes)
 
 
 @contextmanager
-def _engines(settings: Settings, options: Options, say: Callable[[str], None]) -> Iterator[Settings]:
-    """The settings with engines in them for the block: those they name, or own ones in the data folder."""
+def _open_engines(settings: Settings, options: MeshOptions, report: Callable[[str], None]) -> Iterator[Settings]:
+    """Yields settings with engines: those of `settings`, or servers started in the data folder for the block."""
     if not options.engines or settings.records or settings.hot or settings.events:
         yield settings
         return
     import engines
 
-    say(f"starting {', '.join(_ENGINES)}")
+    report(f"starting {', '.join(_ENGINES)}")
     with ExitStack() as stack:
         try:
             servers = stack.enter_context(engines.running(_ENGINES, settings.data / "engines"))
@@ -134,13 +127,13 @@ def _engines(settings: Settings, options: Options, say: Callable[[str], None]) -
         )
 
 
-def _envoy(settings: Settings, model: Model) -> Program:
+def _envoy_program(settings: Settings, model: Model) -> Program:
     path = (settings.data / "envoy" / "envoy.yaml").absolute()
     write(model, path)
     validate(path)
 
     async def ready(_: Process) -> None:
-        await _answers(f"http://{model.admin}/ready")
+        await wait_until_ok(f"http://{model.admin}/ready")
 
     options = ["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2", "--drain-time-s", "5"]
     return Program(
@@ -148,50 +141,7 @@ def _envoy(settings: Settings, model: Model) -> Program:
     )
 
 
-async def _answers(url: str) -> None:
-    """Returns when the URL answers with 200."""
-    async with aiohttp.ClientSession() as http:
-        while True:
-            try:
-                async with http.get(url, ssl=False, timeout=aiohttp.ClientTimeout(1)) as response:
-                    if response.status == 200:
-                        return
-            except (aiohttp.ClientError, OSError, TimeoutError):
-                pass
-            await asyncio.sleep(0.05)
-
-
-async def _reachable(model: Model) -> None:
-    """Waits until Envoy has found a gateway well, and every node of every service."""
-    url = f"http://{model.http}/readyz" if model.http else f"https://{model.https}/readyz"
-    try:
-        async with asyncio.timeout(20):
-            await _answers(url)
-            await _all_healthy(model)
-    except TimeoutError:
-        raise CannotStart(f"Envoy does not reach the nodes; see http://{model.admin}/clusters") from None
-
-
-async def _all_healthy(model: Model) -> None:
-    async with aiohttp.ClientSession() as http:
-        while True:
-            async with http.get(f"http://{model.admin}/clusters") as response:
-                text = await response.text()
-            if "failed_active_hc" not in text and "pending_active_hc" not in text:
-                return
-            await asyncio.sleep(0.05)
-
-
-async def _drained(admin: str) -> None:
-    """From now on Envoy sends clients away as their requests end."""
-    try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(1)) as http:
-            await http.post(f"http://{admin}/drain_listeners?graceful&skip_exit")
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return  # it is gone already
-
-
-def _facts(settings: Settings, options: Options, keys: Any, model: Model, nodes: list[Node]) -> dict[str, Any]:
+def _facts(settings: Settings, options: MeshOptions, keys: Any, model: Model, nodes: list[MeshNode]) -> dict[str, Any]:
     minter = keys.minter()
     facts: dict[str, Any] = {
         "token": minter.mint_user("demo"),
@@ -212,8 +162,8 @@ def _facts(settings: Settings, options: Options, keys: Any, model: Model, nodes:
     return facts
 
 
-def _greet(facts: dict[str, Any]) -> None:
-    shown = {
+def _print_banner(facts: dict[str, Any]) -> None:
+    labels = {
         "page": "page",
         "socket": "socket",
         "grpc": "gRPC",
@@ -222,19 +172,13 @@ def _greet(facts: dict[str, Any]) -> None:
         "admin": "Envoy",
         "logs": "logs",
     }
-    width = max(map(len, shown.values()))
-    lines = [f"  {label:{width}}  {facts[key]}" for key, label in shown.items() if key in facts]
+    width = max(map(len, labels.values()))
+    lines = [f"  {label:{width}}  {facts[key]}" for key, label in labels.items() if key in facts]
     tokens = ["", "  a token for the user demo, valid for a day:", f"  {facts['token']}"]
     commands = ["", "  in another shell, for `plaudit check` and the others:", f"  . {shlex.quote(facts['env'])}"]
-    said = ["", "  Plaudit is running as a mesh", "", *lines, *tokens, *commands, "", "  Ctrl-C stops it.", ""]
-    print("\n".join(said), flush=True)
+    text = ["", "  Plaudit is running as a mesh", "", *lines, *tokens, *commands, "", "  Ctrl-C stops it.", ""]
+    print("\n".join(text), flush=True)
 
 
-def _say(line: str) -> None:
+def _print_status(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    from stack.settings.model import load
-
-    run(load(), Options())

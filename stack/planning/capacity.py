@@ -1,4 +1,4 @@
-"""What a load takes in processes, brokers, nodes and disks: arithmetic from measured figures and stated assumptions."""
+"""Computes the processes, brokers, nodes and disks that a load needs, from measured figures and stated assumptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from stack.planning.inputs import BadInput, Inputs
 
-__all__ = ["BadInput", "Inputs", "Line", "as_json", "as_table", "inputs_as_table", "plan"]
+__all__ = ["BadInput", "Inputs", "Line", "as_json", "as_table", "inputs_as_table", "plan_capacity"]
 
 _DAY = 86_400
 _MEBI, _GIBI, _TEBI = 1 << 20, 1 << 30, 1 << 40
@@ -18,7 +18,7 @@ _MEBI, _GIBI, _TEBI = 1 << 20, 1 << 30, 1 << 40
 
 @dataclass(frozen=True)
 class Line:
-    """One result: so much of something, and how it comes about."""
+    """One result: an amount of something, and its formula."""
 
     part: str
     what: str
@@ -27,8 +27,8 @@ class Line:
     how: str
 
 
-def plan(inputs: Inputs | None = None) -> list[Line]:
-    """All results, in the order in which they follow from each other."""
+def plan_capacity(inputs: Inputs | None = None) -> list[Line]:
+    """All results, each after those it depends on."""
     given = inputs or Inputs()
     load = _load(given)
     processes = _processes(given, load)
@@ -50,7 +50,13 @@ def _load(i: Inputs) -> dict[str, Line]:
     return _by_name(
         Line("load", "reactions, mean", mean, "/s", f"{_n(i.reactions_per_day)} ÷ {_n(_DAY)} s"),
         Line("load", "reactions, peak", peak, "/s", f"{_n(mean)} × {_n(i.reaction_peak)}"),
-        Line("load", "frames in", frames, "/s", f"{_n(i.messages_per_second)} + {_n(peak)} + pings {_n(pings)}"),
+        Line(
+            "load",
+            "frames in",
+            frames,
+            "/s",
+            f"{_n(i.messages_per_second)} + {_n(peak)} + pings {_n(pings)}",
+        ),
         Line(
             "load",
             "pushes out",
@@ -64,13 +70,13 @@ def _load(i: Inputs) -> dict[str, Line]:
 def _processes(i: Inputs, load: Mapping[str, Line]) -> dict[str, Line]:
     peak, frames, pushes = (load[name].amount for name in ("reactions, peak", "frames in", "pushes out"))
     cores = frames / i.frames_per_core + pushes / i.pushes_per_core
-    gateways = max(_up(cores / _usable(i)), _up(i.connections / i.connections_per_gateway))
+    gateways = max(_ceil(cores / _usable(i)), _ceil(i.connections / i.connections_per_gateway))
     each = i.connections / gateways
     memory = each * i.kib_per_connection / 1024 + i.gateway_base_mib
     pools = {
-        "reaction_svc": _pool("reaction_svc", peak, i.reactions_per_core, i),
-        "counter_svc": _pool("counter_svc", peak, i.counted_per_core, i),
-        "fanout_svc": _pool("fanout_svc", peak, i.fanouts_per_core, i),
+        "reaction_svc": _process_pool("reaction_svc", peak, i.reactions_per_core, i),
+        "counter_svc": _process_pool("counter_svc", peak, i.counted_per_core, i),
+        "fanout_svc": _process_pool("fanout_svc", peak, i.fanouts_per_core, i),
     }
     largest = max(pools.values(), key=lambda line: line.amount)
     lines = [
@@ -90,15 +96,15 @@ def _processes(i: Inputs, load: Mapping[str, Line]) -> dict[str, Line]:
             f"{_n(each)} × {_n(i.kib_per_connection)} KiB + {_n(i.gateway_base_mib)} MiB",
         ),
         *pools.values(),
-        # A process without a shard or a partition has nothing to do.
+        # A process needs a shard or a partition to have work.
         Line(
             "processes",
             "ledgers",
-            _up(largest.amount / i.shards),
+            _ceil(largest.amount / i.shards),
             "installations",
             f"{_n(largest.amount)} of {largest.what} ÷ {_n(i.shards)} shards; tenants are divided among them",
         ),
-        _pool("message_svc", i.messages_per_second, i.messages_per_core, i),
+        _process_pool("message_svc", i.messages_per_second, i.messages_per_core, i),
         Line("processes", "session_registry", i.registries, "processes", "one leads, the others stand by"),
         Line(
             "processes",
@@ -109,9 +115,10 @@ def _processes(i: Inputs, load: Mapping[str, Line]) -> dict[str, Line]:
         ),
     ]
     total = sum(line.amount for line in lines if line.unit == "processes")
-    machines = _up(total / i.cores)
+    machines = _ceil(total / i.cores)
     return _by_name(
-        *lines, Line("processes", "machines", machines, "nodes", f"{_n(total)} processes ÷ {_n(i.cores)} cores")
+        *lines,
+        Line("processes", "machines", machines, "nodes", f"{_n(total)} processes ÷ {_n(i.cores)} cores"),
     )
 
 
@@ -145,11 +152,17 @@ def _kafka(i: Inputs, load: Mapping[str, Line], processes: Mapping[str, Line]) -
             f"{_n(peak)} × {_n(i.reaction_event_bytes)} B "
             f"+ {_n(i.messages_per_second)} × {_n(i.message_event_bytes)} B",
         ),
-        Line("Kafka", "disk", kept / _TEBI, "TiB", f"means × {_n(i.log_days)} days × {_n(i.replication)} copies"),
+        Line(
+            "Kafka",
+            "disk",
+            kept / _TEBI,
+            "TiB",
+            f"means × {_n(i.log_days)} days × {_n(i.replication)} copies",
+        ),
         Line(
             "Kafka",
             "brokers",
-            max(_up(by_network), _up(by_disk), i.replication),
+            max(_ceil(by_network), _ceil(by_disk), i.replication),
             "nodes",
             f"the most of network {_n(by_network)}, disk {_n(by_disk)}, copies {_n(i.replication)}",
         ),
@@ -192,7 +205,7 @@ def _cassandra(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
         Line(
             "Cassandra",
             "nodes",
-            max(_up(by_speed), _up(by_disk), i.replication),
+            max(_ceil(by_speed), _ceil(by_disk), i.replication),
             "nodes",
             f"the most of speed {_n(by_speed)}, disk {_n(by_disk)}, copies {_n(i.replication)}",
         ),
@@ -205,7 +218,7 @@ def _redis(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
     targets = i.reactions_per_day / i.reactions_per_target * i.hot_hours / 24
     memory = targets * i.hot_target_bytes
     by_memory = memory / _GIBI / i.redis_gib / _usable(i)
-    primaries = max(_up(by_speed), _up(by_memory))
+    primaries = max(_ceil(by_speed), _ceil(by_memory))
     alone = i.redis_calls / i.calls_per_change * _usable(i) / i.reaction_peak * _DAY
     return (
         Line(
@@ -232,8 +245,8 @@ def _redis(i: Inputs, load: Mapping[str, Line]) -> Iterable[Line]:
     )
 
 
-def _pool(service: str, rate: float, per_core: float, i: Inputs) -> Line:
-    amount = max(2, _up(rate / per_core / _usable(i)))
+def _process_pool(service: str, rate: float, per_core: float, i: Inputs) -> Line:
+    amount = max(2, _ceil(rate / per_core / _usable(i)))
     return Line("processes", service, amount, "processes", f"{_n(rate)} ÷ {_n(per_core)} ÷ {_n(_usable(i))}")
 
 
@@ -245,7 +258,7 @@ def _by_name(*lines: Line) -> dict[str, Line]:
     return {line.what: line for line in lines}
 
 
-def _up(number: float) -> int:
+def _ceil(number: float) -> int:
     return math.ceil(round(number, 9))  # 3.0000000001 is three
 
 
@@ -254,13 +267,13 @@ def _n(number: float) -> str:
 
 
 def as_table(lines: Iterable[Line]) -> str:
-    """For people: Markdown, a line each."""
+    """The results as a Markdown table."""
     rows = [f"| {one.part} | {one.what} | {_n(one.amount)} {one.unit} | {one.how} |" for one in lines]
     return "\n".join(["| | what | how much | from |", "|---|---|---|---|", *rows])
 
 
 def inputs_as_table(inputs: Inputs) -> str:
-    """For people: Markdown, an input a line, with where it comes from."""
+    """The inputs and their sources as a Markdown table."""
     rows = [
         f"| `{one.name}` | {_n(getattr(inputs, one.name))} | {one.metadata['what']} | {one.metadata['source']} |"
         for one in dataclasses.fields(inputs)
@@ -269,5 +282,5 @@ def inputs_as_table(inputs: Inputs) -> str:
 
 
 def as_json(inputs: Inputs, lines: Iterable[Line]) -> dict[str, Any]:
-    """For programs."""
+    """The inputs and results as a JSON object."""
     return {"inputs": dataclasses.asdict(inputs), "lines": [dataclasses.asdict(one) for one in lines]}

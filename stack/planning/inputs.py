@@ -1,4 +1,4 @@
-"""What the arithmetic of `plaudit plan` rests on: what is asked for, what was measured, what is assumed."""
+"""The inputs of `plaudit plan`: required, measured and assumed values, each with its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class BadInput(Exception):
-    """An input is unknown or no number that can be; the message names it."""
+    """An input is unknown, not a number or out of range; the message names it."""
 
 
 def _asked(default: float, what: str) -> Any:
@@ -27,7 +27,7 @@ def _assumed(default: float, what: str, why: str = "") -> Any:
 
 @dataclass(frozen=True)
 class Inputs:
-    """`source` of a field says: asked, measured (which line of docs/benchmarks.md), or assumed (why)."""
+    """The `source` of a field: asked, measured (a line of docs/benchmarks.md), or assumed (a reason)."""
 
     connections: float = _asked(2_000_000, "connections at a time")
     messages_per_second: float = _asked(100_000, "messages a second at the peak")
@@ -85,8 +85,8 @@ class Inputs:
     hot_target_bytes: float = _assumed(700, "bytes of a target in Redis, with its counts and holders")
     redis_gib: float = _assumed(64, "GiB of memory of a Redis node")
 
-    def changed(self, changes: Mapping[str, str]) -> Inputs:
-        """These with others of their values, as text; raises BadInput."""
+    def with_changes(self, changes: Mapping[str, str]) -> Inputs:
+        """A copy with some values replaced, given as text; raises BadInput."""
         numbers = {}
         names = {one.name for one in dataclasses.fields(self)}
         for name, text in changes.items():

@@ -1,4 +1,4 @@
-"""Which processes may use a data folder at the same time: one for each service that keeps its state in files."""
+"""Locks a data folder: one process at a time for each service with state in files."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 from kit.private import make_private
 from stack.settings.model import Settings
 
-# A gateway keeps nothing in the folder but reads its keys; there may be many.
+# A gateway only reads keys from the folder, so many may share it.
 _EXCLUSIVE = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc")
 
 
 class FolderInUse(Exception):
-    """Another process runs the same service on the data folder; the message names both."""
+    """Another process runs the same service on the data folder; the message names the folder and the process."""
 
 
 @contextmanager
-def data_folder_locked(settings: Settings) -> Iterator[None]:
-    """Holds the data folder for the services of this process; raises FolderInUse, or OSError where it cannot write.
+def lock_data_folder(settings: Settings) -> Iterator[None]:
+    """Locks the data folder for the services of this process; raises FolderInUse, or OSError if it is not writable.
 
-    Two processes would share the records but not sessions, limits and nodes. Where everything is on engines, each
-    node only reads keys from the folder, and it is not locked. The locks end with the process, however it ends.
+    Two processes would share the records but not sessions, limits and nodes. If all data is on engines, a node only
+    reads keys from the folder, and it is not locked. The system releases the locks when the process ends.
     """
     with ExitStack() as stack:
         for service in _locked_services(settings):
-            stack.enter_context(_locked(settings.data, service))
+            stack.enter_context(_lock(settings.data, service))
         yield
 
 
@@ -37,7 +37,7 @@ def _locked_services(settings: Settings) -> Sequence[str]:
 
 
 @contextmanager
-def _locked(folder: Path, service: str) -> Iterator[None]:
+def _lock(folder: Path, service: str) -> Iterator[None]:
     make_private(folder)
     descriptor = os.open(folder / f"{service}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

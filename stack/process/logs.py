@@ -8,20 +8,20 @@ import sys
 import structlog
 
 
-def configure(level: str) -> None:
-    """Coloured for a terminal, JSON otherwise, what libraries say too; nothing below `level`."""
+def configure_logging(level: str) -> None:
+    """Configures the logs of this process and of libraries: coloured on a terminal, JSON otherwise, from `level` up."""
     number = getattr(logging, level.upper(), logging.WARNING)
     common: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    shape: list[structlog.typing.Processor] = (
+    renderers: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if sys.stderr.isatty()
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
     )
     structlog.configure(
-        processors=[*common, *shape],
+        processors=[*common, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -30,9 +30,9 @@ def configure(level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*common, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shape],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     logging.basicConfig(level=number, handlers=[handler])
-    # Our handlers answer their own failures; what is left are rpcs cancelled by a stop, which are none.
+    # Handlers answer their own failures; the rest are rpcs that a stop cancels, which are no errors.
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)

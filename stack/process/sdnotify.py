@@ -1,4 +1,4 @@
-"""Tells systemd how this process is (sd_notify), where systemd has said that it listens."""
+"""Reports the state of this process to systemd (sd_notify)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 Notify = Callable[[str], None]
 
 
-def opened() -> Notify:
-    """A function that sends a state, such as `READY=1`; one that does nothing where nobody listens.
+def open_notifier() -> Notify:
+    """Returns a function that sends a state such as `READY=1`; it does nothing without NOTIFY_SOCKET.
 
-    Takes NOTIFY_SOCKET out of the environment: further processes speak for themselves only.
+    Removes NOTIFY_SOCKET from the environment, so that child processes do not report to it.
     """
     address = os.environ.pop("NOTIFY_SOCKET", "")
     if not address:
@@ -24,6 +24,6 @@ def opened() -> Notify:
                 # An abstract name begins with a zero byte, which is written as @.
                 out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
             except OSError:
-                return  # what cannot be told is not worth a start that fails
+                return  # a start does not fail because of a notification
 
     return notify

@@ -1,4 +1,4 @@
-"""What a process says of itself over HTTP, on a port that is not for clients: lives, is ready, its metrics."""
+"""Health, readiness and metrics over HTTP, on a port that is not for clients."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kit.engineurl import CannotUse
 
 
 @asynccontextmanager
-async def status_served(listen: str, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
-    """Answers `/healthz`, `/readyz` and `/metrics` for the block; empty `listen`: nobody does. Raises CannotUse."""
+async def serve_status(listen: str, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """Serves `/healthz`, `/readyz` and `/metrics` for the block; nothing if `listen` is empty. Raises CannotUse."""
     if not listen:
         yield
         return

@@ -1,4 +1,4 @@
-"""What signals do: the first begins the stop, the second ends the process at once; a stop that hangs is ended."""
+"""Stop by signals: the first begins the stop, the second ends the process at once; a stop has a deadline."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 import structlog
 
 from kit.stopping import StopDeadline, unfinished_tasks, unfinished_threads
 
+T = TypeVar("T")
 log = structlog.get_logger()
 FORCE_SECONDS = 1.0
-"""A process that has not ended so long after its grace ends itself."""
+"""Seconds after its grace at which a process that has not ended exits."""
 MARGIN_SECONDS = 5.0
-"""A process that has not ended so long after its grace is killed by the one that started it."""
+"""Seconds after its grace at which the parent process kills a process that has not ended."""
 EXIT_UNFINISHED = 3
-"""The exit code of a process that had to end itself."""
+"""The exit code of a process whose stop did not end in time."""
 _TASKS_SHOWN = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,7 +30,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def on_first_signal(stop: Callable[[], None]) -> None:
     """Calls `stop` in the running loop at the first SIGINT or SIGTERM; the second ends the process at once.
 
-    Processes that it has started by `stack.process.supervisor` end with it.
+    Processes that `stack.process.supervisor` started end with it.
     """
     loop = asyncio.get_running_loop()
 
@@ -42,11 +45,40 @@ def on_first_signal(stop: Callable[[], None]) -> None:
         loop.add_signal_handler(number, received, number)
 
 
-def end_in_time(deadline: StopDeadline) -> None:
-    """Ends this process `FORCE_SECONDS` after the grace of a stop, whatever it does then.
+async def run_until_signal(
+    running: AbstractAsyncContextManager[T], on_ready: Callable[[T], None], on_stop: Callable[[], None] = lambda: None
+) -> None:
+    """Runs a block from its start until the first SIGINT or SIGTERM, which also cancels a start.
 
-    Nothing is lost by that: what was answered is committed. It is never called off, because the interpreter may hang at
-    its own end, too.
+    Calls `on_ready` with the value of the block once it has started, and `on_stop` at the signal.
+    """
+    stopping = asyncio.Event()
+    task = asyncio.current_task()
+    assert task is not None
+    is_ready = False
+
+    def begin() -> None:
+        on_stop()
+        stopping.set()
+        if not is_ready:
+            task.cancel()
+
+    on_first_signal(begin)
+    try:
+        async with running as value:
+            is_ready = True
+            on_ready(value)
+            await stopping.wait()
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+
+
+def enforce_deadline(deadline: StopDeadline) -> None:
+    """Exits this process `FORCE_SECONDS` after the grace of a stop, also if the event loop is blocked.
+
+    Nothing is lost: answered changes are committed. It is never cancelled, because the interpreter may hang at its
+    own end, too.
     """
     loop = asyncio.get_running_loop()
 

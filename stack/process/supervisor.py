@@ -1,4 +1,4 @@
-"""Processes that are kept running: started until they serve, started again when they die, stopped in time."""
+"""Supervises processes: starts them, waits until they serve, restarts them after a crash, stops them in time."""
 
 from __future__ import annotations
 
@@ -15,63 +15,63 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-Say = Callable[[str], None]
-_FLOOR = 0.2
-_CEILING = 5.0
-# Who lived so long did not die of its start.
-_SETTLED_SECONDS = 10.0
+Report = Callable[[str], None]
+_MIN_RESTART_DELAY = 0.2
+_MAX_RESTART_DELAY = 5.0
+# A process that lived this long did not fail because of its start.
+_STABLE_SECONDS = 10.0
 
 
 class CannotStart(Exception):
-    """A process cannot start; the message says why and, where that helps, what to do."""
+    """A process cannot start; the message has the reason and what to do."""
 
 
-async def prints_a_line(process: Process) -> None:
-    """Serves once it has said so on its standard output."""
-    if not await process.line():
-        await process.ended()
+async def prints_ready_line(process: Process) -> None:
+    """The default `ready`: the process serves when it has printed a line to standard output."""
+    if not await process.read_line():
+        await process.wait()
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is run. `ready` returns when it serves; `log` takes what it says, None: our standard error."""
+    """A command to supervise. `ready` returns when it serves; `log` is the file of its output, None: our stderr."""
 
     name: str
     command: Sequence[str]
     log: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
-    ready: Callable[[Process], Awaitable[None]] = prints_a_line
+    ready: Callable[[Process], Awaitable[None]] = prints_ready_line
     start_seconds: float = 120.0
     stop_seconds: float = 15.0
 
 
 class Process:
-    """One life of a program."""
+    """One run of a program."""
 
     def __init__(self, program: Program) -> None:
-        # It ends with this process, however that ends, where the system can see to it.
+        # The child is killed when this process ends, if setpriv is installed.
         setpriv = shutil.which("setpriv")
-        tied = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+        prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         with _opened(program.log) as log:
             self._child = subprocess.Popen(
-                [*tied, *program.command],
+                [*prefix, *program.command],
                 env=os.environ | dict(program.environment),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if program.ready is prints_a_line else log,
+                stdout=subprocess.PIPE if program.ready is prints_ready_line else log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops them in its order
+                start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops them in order
             )
-        self._handle = os.pidfd_open(self._child.pid)
-        self._gone = asyncio.Event()
-        asyncio.get_running_loop().add_reader(self._handle, self._gone.set)
+        self._pidfd = os.pidfd_open(self._child.pid)
+        self._exited = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self._pidfd, self._exited.set)
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._child.pid
 
-    async def line(self) -> bytes:
-        """A line of its standard output; empty where it ended instead."""
+    async def read_line(self) -> bytes:
+        """Reads a line of its standard output; empty if the process ended."""
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), self._child.stdout
@@ -81,88 +81,88 @@ class Process:
         finally:
             transport.close()
 
-    async def ended(self) -> int:
-        """Waits for its end; the exit code, negative for a signal."""
-        await self._gone.wait()
+    async def wait(self) -> int:
+        """Waits until it ends; returns the exit code, negative for a signal."""
+        await self._exited.wait()
         return self._child.wait()
 
     async def stop(self, seconds: float) -> None:
-        """SIGTERM, and SIGKILL where it takes longer than this; all is freed afterwards."""
+        """Sends SIGTERM, then SIGKILL after `seconds`; releases its resources."""
         try:
             if self._child.poll() is None:
                 self._child.send_signal(signal.SIGTERM)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
-                        await self._gone.wait()
+                        await self._exited.wait()
         finally:
-            self._free()
+            self._release()
 
-    def _free(self) -> None:
+    def _release(self) -> None:
         if self._child.poll() is None:
             self._child.kill()
             self._child.wait()
-        self._gone.set()
-        if self._handle >= 0:
-            asyncio.get_running_loop().remove_reader(self._handle)
-            os.close(self._handle)
-            self._handle = -1
+        self._exited.set()
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
         if self._child.stdout is not None:
             self._child.stdout.close()
 
 
-class Supervised:
-    """A program that is kept running. Made by `supervised`."""
+class SupervisedProcess:
+    """A program that is restarted when it ends. Made by `supervised`."""
 
-    def __init__(self, program: Program, say: Say) -> None:
+    def __init__(self, program: Program, report: Report) -> None:
         self.program = program
         self.pid = 0
-        """Of its present life; 0 between two."""
-        self._say = say
-        self._serves = asyncio.Event()
+        """The process id of the current run; 0 between runs."""
+        self._report = report
+        self._serving = asyncio.Event()
 
-    async def serves(self) -> None:
+    async def wait_until_serving(self) -> None:
         """Waits until it serves."""
-        await self._serves.wait()
+        await self._serving.wait()
 
-    async def keep(self) -> None:
-        """Runs it, again and again; raises CannotStart where it never served."""
+    async def run(self) -> None:
+        """Runs it, and restarts it after each end; raises CannotStart if the first run never serves."""
         failures = 0
-        served_once = False
+        has_served = False
         while True:
-            began = time.monotonic()
+            start = time.monotonic()
             process = Process(self.program)
             self.pid = process.pid
             try:
-                if await self._life(process):
-                    served_once = True
-                code = await process.ended()
+                if await self._becomes_ready(process):
+                    has_served = True
+                code = await process.wait()
             finally:
                 self.pid = 0
-                self._serves.clear()
+                self._serving.clear()
                 await process.stop(self.program.stop_seconds)
-            if not served_once:
-                raise CannotStart(f"{self.program.name} ended with {code}: {last_words(self.program.log)}")
-            failures = 0 if time.monotonic() - began > _SETTLED_SECONDS else failures + 1
-            pause = min(_CEILING, _FLOOR * 2**failures)
-            self._say(f"{self.program.name} ended with {code}; it starts again in {pause:.1f} s")
-            await asyncio.sleep(pause)
+            if not has_served:
+                raise CannotStart(f"{self.program.name} ended with {code}: {last_log_line(self.program.log)}")
+            failures = 0 if time.monotonic() - start > _STABLE_SECONDS else failures + 1
+            delay = min(_MAX_RESTART_DELAY, _MIN_RESTART_DELAY * 2**failures)
+            self._report(f"{self.program.name} ended with {code}; it starts again in {delay:.1f} s")
+            await asyncio.sleep(delay)
 
-    async def _life(self, process: Process) -> bool:
-        """Whether it came to serve."""
+    async def _becomes_ready(self, process: Process) -> bool:
+        """Waits until the process serves or ends; returns whether it serves."""
         ready = asyncio.ensure_future(self.program.ready(process))
-        ended = asyncio.create_task(process.ended())
+        ended = asyncio.create_task(process.wait())
         try:
             done, _ = await asyncio.wait(
                 {ready, ended}, timeout=self.program.start_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                self._say(f"{self.program.name} does not serve after {self.program.start_seconds:.0f} s")
+                self._report(f"{self.program.name} does not serve after {self.program.start_seconds:.0f} s")
                 await process.stop(0)
                 return False
             if ended in done:
                 return False
             ready.result()
-            self._serves.set()
+            self._serving.set()
             return True
         finally:
             ready.cancel()
@@ -178,14 +178,14 @@ def _opened(path: Path | None) -> AbstractContextManager[IO[bytes] | None]:
 
 
 @asynccontextmanager
-async def supervised(programs: Sequence[Program], say: Say) -> AsyncIterator[list[Supervised]]:
-    """Keeps programs running side by side for the block, which begins when all serve; raises CannotStart."""
-    kept = [Supervised(program, say) for program in programs]
-    tasks = [asyncio.create_task(one.keep()) for one in kept]
+async def supervised(programs: Sequence[Program], report: Report) -> AsyncIterator[list[SupervisedProcess]]:
+    """Runs programs for the block, which begins when all of them serve; raises CannotStart."""
+    processes = [SupervisedProcess(program, report) for program in programs]
+    tasks = [asyncio.create_task(one.run()) for one in processes]
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_stopped, tasks)
-        serving = [asyncio.create_task(one.serves()) for one in kept]
-        stack.push_async_callback(_stopped, serving)
+        stack.push_async_callback(_cancel, tasks)
+        serving = [asyncio.create_task(one.wait_until_serving()) for one in processes]
+        stack.push_async_callback(_cancel, serving)
         while not all(one.done() for one in serving):
             await asyncio.wait(
                 [*tasks, *[one for one in serving if not one.done()]], return_when=asyncio.FIRST_COMPLETED
@@ -193,21 +193,21 @@ async def supervised(programs: Sequence[Program], say: Say) -> AsyncIterator[lis
             for task in tasks:
                 if task.done():
                     task.result()
-        yield kept
+        yield processes
 
 
-async def _stopped(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def last_words(log: Path | None) -> str:
+def last_log_line(log: Path | None) -> str:
     """The last line of a log."""
     if log is None:
-        return "what it said stands above"
+        return "its output is above"
     try:
         lines = log.read_text("utf-8", "replace").strip().splitlines()
     except OSError:
         lines = []
-    return (lines[-1] if lines else "it said nothing") + f" (log: {log})"
+    return (lines[-1] if lines else "it printed nothing") + f" (log: {log})"

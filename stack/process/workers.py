@@ -1,4 +1,4 @@
-"""Further processes of one `plaudit up`: gateways that share the port of the first."""
+"""Worker processes of one `plaudit up`: gateways that share the port of the first process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = structlog.get_logger()
 
 
 def worker_programs(settings: Settings, registry: str, stop: StopDeadline) -> Sequence[Program]:
-    """The `settings.workers - 1` gateway processes that attach themselves to `registry`.
+    """The `settings.workers - 1` gateway processes that register with `registry`.
 
-    A worker has less time to stop than the first process, whose services answer its clients until it has ended.
+    A worker has less time to stop than the first process, whose services answer the worker's clients until it ends.
     """
     environment = {
         "PLAUDIT_SERVICES": "gateway",
@@ -44,6 +44,6 @@ def worker_programs(settings: Settings, registry: str, stop: StopDeadline) -> Se
     ]
 
 
-def say(line: str) -> None:
-    """Logs what happens to a worker."""
-    log.error("worker", said=line)
+def log_worker_event(line: str) -> None:
+    """Logs an end or a restart of a worker."""
+    log.error("worker", event_text=line)

@@ -1,4 +1,4 @@
-"""The settings as a list: the name, kind, default, unit and meaning of each, read from the classes that hold them."""
+"""Lists the settings of a class: name, type, default, unit and meaning, read from its fields and docstrings."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class Setting:
     """One setting."""
 
     path: tuple[str, ...]
-    """Its name within the file, group by group."""
+    """Its keys in the settings file: groups, then name."""
     kind: str
     default: Any
     unit: str
-    """s, per second or bytes; empty where it is a number of something, or no number."""
+    """`s`, `per second` or `bytes`; empty for a count and for what is not a number."""
     meaning: str
 
     @property
     def variable(self) -> str:
-        """The name of its variable."""
+        """The name of its environment variable."""
         return PREFIX + "__".join(self.path).upper()
 
     def value_in(self, settings: Any) -> Any:
-        """Its value in the whole of the settings, without secrets."""
+        """Its value in all settings, without secrets."""
         for name in self.path:
             settings = getattr(settings, name)
         return self.masked(settings)
 
     def masked(self, value: Any) -> Any:
-        """A value as it may be shown: without passwords, and as JSON has it."""
+        """A value without passwords, as a JSON value."""
         if isinstance(value, frozenset | set):
             return sorted(value)
         if isinstance(value, tuple):
@@ -58,7 +58,7 @@ class Setting:
 
 
 def settings_of_class(model: type[Any], path: tuple[str, ...] = ()) -> Iterator[Setting]:
-    """The settings of a class, group by group, in its order."""
+    """The settings of a class and its groups, in the order of its fields."""
     whole = inspect.getdoc(model) or ""
     for name, kind, default, meaning in _fields(model):
         here = (*path, name)
@@ -66,11 +66,11 @@ def settings_of_class(model: type[Any], path: tuple[str, ...] = ()) -> Iterator[
             about = f"{meaning} " if dataclasses.is_dataclass(inner) and len(here) > 2 else ""
             yield from _in_group(settings_of_class(inner, here), here, default, about)
         else:
-            yield Setting(here, _name_of(kind), default, _unit(name, kind, meaning, whole), meaning)
+            yield Setting(here, _type_name(kind), default, _unit(name, kind, meaning, whole), meaning)
 
 
 def _in_group(settings: Iterator[Setting], group: tuple[str, ...], default: Any, about: str) -> Iterator[Setting]:
-    """What a group has by default may be other than what its class has; `about` says what the group is of."""
+    """Sets the defaults of a group, which may differ from those of its class; prefixes each meaning with `about`."""
     for setting in settings:
         value = default
         for name in setting.path[len(group) :]:
@@ -92,7 +92,7 @@ def _fields(model: type[Any]) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def _docstrings(model: type[Any]) -> dict[str, str]:
-    """The strings below the fields of a class."""
+    """The docstrings of the fields of a class."""
     [found] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(found, ast.ClassDef)
     texts = {}
@@ -107,13 +107,13 @@ def _group(kind: Any) -> type[Any] | None:
     return kind if is_group else None
 
 
-def _name_of(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     if isinstance(kind, type) and not get_args(kind):
         return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}.get(
             kind.__name__, kind.__name__
         )
     if isinstance(kind, types.UnionType):
-        return next(_name_of(part) for part in get_args(kind) if part is not type(None))
+        return next(_type_name(part) for part in get_args(kind) if part is not type(None))
     return "list"
 
 

@@ -1,4 +1,4 @@
-"""`plaudit settings` and `plaudit config check`: what holds, and where each value comes from."""
+"""`plaudit settings` and `plaudit config check`: the value of each setting and its source."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from stack.settings.catalog import Setting, settings_of_class
-from stack.settings.model import Settings, of_file, path_of, settings_file, variables
+from stack.settings.model import Settings, read_file, setting_path, setting_variables, settings_file
 
 DEFAULT, FILE, VARIABLE = "default", "file", "variable"
 
 
 def as_values(settings: Settings, file: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Each setting, for programs."""
+    """Each setting as a JSON object."""
     source = _sources(file)
     for setting in settings_of_class(Settings):
         yield {
@@ -28,25 +28,25 @@ def as_values(settings: Settings, file: Path | None = None) -> Iterator[dict[str
 
 
 def as_lines(settings: Settings, file: Path | None = None) -> str:
-    """Each setting in a line, for people: name, value with its unit, source."""
+    """Each setting as a line of text: name, value with unit, source."""
     source = _sources(file)
     rows = [
         (setting.variable, f"{_text(setting.value_in(settings))} {setting.unit}".rstrip(), source(setting))
         for setting in settings_of_class(Settings)
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {where}" for name, value, where in rows)
+    return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
 
 
 def summary(file: Path | None = None) -> dict[str, int]:
-    """How many settings come from where."""
+    """The number of settings by source."""
     source = _sources(file)
     return dict(Counter(source(setting) for setting in settings_of_class(Settings)))
 
 
 def _sources(file: Path | None) -> Callable[[Setting], str]:
-    by_file = of_file(settings_file(file))
-    by_variable = {path_of(name) for name in variables()}
+    by_file = read_file(settings_file(file))
+    by_variable = {setting_path(name) for name in setting_variables()}
 
     def source(setting: Setting) -> str:
         if setting.path in by_variable:

@@ -31,15 +31,15 @@ from stack.settings.catalog import PREFIX as PREFIX
 from stack.settings.catalog import settings_of_class
 from stack.settings.renamed import RENAMED
 
-# The settings file itself; where `python -m engines` keeps what it downloads.
+# The settings file itself; the download folder of `python -m engines`.
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
-# The scheme of the URL that each of these settings takes.
+# The URL scheme of each engine setting.
 ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
 SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
 
 
 class BadSettings(Exception):
-    """A setting is unknown or wrong; the message names it."""
+    """A setting is unknown or invalid; the message names it."""
 
 
 class Settings(BaseModel):
@@ -48,18 +48,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     services: tuple[str, ...] = Field(SERVICES, description="The services this process runs.")
-    name: str = Field("", description="What this process is called in lists of processes; empty: by its services.")
-    workers: int = Field(1, ge=1, le=64, description="Processes; those after the first carry gateways.")
+    name: str = Field("", description="Name of this process in lists of processes; empty: its services.")
+    workers: int = Field(1, ge=1, le=64, description="Number of processes; those after the first run gateways.")
     http: str = Field("127.0.0.1:8080", description="host:port of the page, sockets and REST.")
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
-    status: str = Field("", description="host:port of /healthz, /readyz and /metrics apart from clients; empty: none.")
-    advertise: str = Field("", description="host:port by which other processes reach the gRPC server; empty: as bound.")
+    status: str = Field("", description="host:port of /healthz, /readyz and /metrics on a separate port; empty: none.")
+    advertise: str = Field("", description="host:port at which other processes reach the gRPC server; empty: `grpc`.")
     shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
     registry: str = Field(
         "", description="host:port of each session registry, separated by commas; empty: this process's own."
     )
     envoy: str = Field(
-        "", description="host:port of an Envoy that finds reactions and counts; empty: by the session registry."
+        "", description="host:port of an Envoy that routes to reactions and counts; empty: routes by session registry."
     )
     records: str = Field(
         "", description="cassandra://host:port[,…]/keyspace for records; empty: a file in the data folder."
@@ -73,15 +73,15 @@ class Settings(BaseModel):
     )
     data: Path = Field(Path("data"), description="The folder of all data and keys.")
     web: Path = Field(Path(__file__).parents[2] / "web", description="The folder of the page.")
-    demo: bool = Field(False, description="Give a token to whoever signs in on the page; only on loopback.")
-    grace_seconds: float = Field(5.0, ge=0, le=600, description="How long a stop may take, all stages together.")
+    demo: bool = Field(False, description="The page gives a token to every visitor; only on loopback.")
+    grace_seconds: float = Field(5.0, ge=0, le=600, description="Deadline of a stop, for all stages together.")
     otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
     log: str = Field("warning", description="debug, info, warning or error.")
     identity: IdentitySettings = Field(
-        default_factory=IdentitySettings, description="Identity providers whose tokens of users are taken."
+        default_factory=IdentitySettings, description="Identity providers whose user tokens are accepted."
     )
     tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates for gRPC between processes.")
-    server: ServerSettings = Field(default_factory=ServerSettings, description="What the gRPC server takes on.")
+    server: ServerSettings = Field(default_factory=ServerSettings, description="Limits of the gRPC server.")
     reaction: Reaction = Field(default_factory=Reaction)
     counter: Counter = Field(default_factory=Counter)
     fanout: Fanout = Field(default_factory=Fanout)
@@ -130,7 +130,7 @@ class Settings(BaseModel):
 
     @property
     def is_shared(self) -> bool:
-        """Whether several nodes may host the same service: records and event log are in none of their files."""
+        """Whether several nodes may run the same service: records and event log are on engines, not in files."""
         return bool(self.records and self.events)
 
     @property
@@ -139,9 +139,9 @@ class Settings(BaseModel):
         return tuple(self.registry.split(",")) if self.registry else ()
 
     def with_options(self, **options: Any) -> Settings:
-        """These settings with a command line's options over them; empty ones change nothing."""
-        given = {name: value for name, value in options.items() if value}
-        return _checked({**self.model_dump(), **given}) if given else self
+        """These settings, overridden by the non-empty options of a command line; raises BadSettings."""
+        overrides = {name: value for name, value in options.items() if value}
+        return _validate({**self.model_dump(), **overrides}) if overrides else self
 
 
 def _check_address(value: str) -> None:
@@ -151,20 +151,20 @@ def _check_address(value: str) -> None:
 
 
 def load(file: Path | None = None) -> Settings:
-    """The settings of this process; raises BadSettings. Variables win over the file, the file over the defaults."""
-    values = of_file(settings_file(file))
-    for name, text in variables().items():
-        _place(values, name, text)
-    return _checked(values)
+    """The settings of this process; variables override the file, which overrides defaults. Raises BadSettings."""
+    values = read_file(settings_file(file))
+    for name, text in setting_variables().items():
+        _set_value(values, name, text)
+    return _validate(values)
 
 
 def settings_file(file: Path | None = None) -> Path | None:
-    """The file of settings: the one given, or that of `PLAUDIT_CONFIG`."""
+    """The settings file: `file` if given, else that of `PLAUDIT_CONFIG`."""
     return file or (Path(found) if (found := os.environ.get(f"{PREFIX}CONFIG")) else None)
 
 
-def of_file(file: Path | None) -> dict[str, Any]:
-    """What a file says; raises BadSettings."""
+def read_file(file: Path | None) -> dict[str, Any]:
+    """The content of a settings file; raises BadSettings."""
     if file is None:
         return {}
     try:
@@ -173,20 +173,20 @@ def of_file(file: Path | None) -> dict[str, Any]:
         raise BadSettings(f"cannot read the settings file {file}: {error}") from None
 
 
-def variables() -> dict[str, str]:
-    """The variables that are settings."""
+def setting_variables() -> dict[str, str]:
+    """The environment variables that are settings."""
     return {
         name: text for name, text in sorted(os.environ.items()) if name.startswith(PREFIX) and name not in _NOT_SETTINGS
     }
 
 
-def path_of(variable: str) -> tuple[str, ...]:
-    """Which setting a variable is, group by group."""
+def setting_path(variable: str) -> tuple[str, ...]:
+    """The path of the setting that a variable sets: groups, then name."""
     return tuple(variable[len(PREFIX) :].lower().split("__"))
 
 
-def _place(values: dict[str, Any], name: str, text: str) -> None:
-    *groups, key = path_of(name)
+def _set_value(values: dict[str, Any], name: str, text: str) -> None:
+    *groups, key = setting_path(name)
     inner = values
     for group in groups:
         inner = inner.setdefault(group, {})
@@ -195,30 +195,30 @@ def _place(values: dict[str, Any], name: str, text: str) -> None:
     inner[key] = text
 
 
-def _checked(values: dict[str, Any]) -> Settings:
+def _validate(values: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = "__".join(str(part) for part in first["loc"]).upper()
+        name = "__".join(str(part) for part in first["loc"]).upper()
         unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        why = _unknown(where) if unknown else first["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"setting {PREFIX}{where}: {why}" if where else f"settings: {why}") from None
+        why = _unknown(name) if unknown else first["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"setting {PREFIX}{name}: {why}" if name else f"settings: {why}") from None
 
 
 def _unknown(name: str) -> str:
     if name in RENAMED:
         return f"it is called {PREFIX}{RENAMED[name]} now"
-    return f"there is no such setting{_near(name)}"
+    return f"there is no such setting{_suggestion(name)}"
 
 
-def _near(name: str) -> str:
-    """`; did you mean …?` where a setting, or a group of them, has almost that name."""
+def _suggestion(name: str) -> str:
+    """`; did you mean …?` if a setting or a group has a similar name."""
     names = sorted(setting.variable[len(PREFIX) :] for setting in settings_of_class(Settings))
-    # First what has the right name in another group.
-    ending = [one for one in names if one.rpartition("__")[2] == name.rpartition("__")[2]]
+    # A setting of that name in another group comes first.
+    same_name = [one for one in names if one.rpartition("__")[2] == name.rpartition("__")[2]]
     groups = {
         "__".join(parts[:count]) for parts in (one.split("__") for one in names) for count in range(1, len(parts))
     }
-    found = ending or difflib.get_close_matches(name, [*names, *sorted(groups)], 1, 0.75)
+    found = same_name or difflib.get_close_matches(name, [*names, *sorted(groups)], 1, 0.75)
     return f"; did you mean {PREFIX}{found[0]}?" if found else ""

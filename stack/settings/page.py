@@ -1,4 +1,4 @@
-"""`docs/settings.md`: every setting, from the classes that hold them."""
+"""Generates `docs/settings.md` from the classes of settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stack.settings.model import Settings
 
 _HEAD = """# Settings
 
-Generated from the classes of settings by `make gen`; change those, not this page.
+Generated from the classes of settings by `make gen`; edit those, not this page.
 
 A setting is a variable, or a line in a TOML file, which `plaudit up --config` or the variable `PLAUDIT_CONFIG` names.
 Variables win over the file, the file over the defaults. A group is a table of the file:
@@ -18,15 +18,15 @@ name that does not exist is refused.
 
 <!-- needs: nothing -->
 ```sh
-plaudit settings                    # all of them, with their values and where each comes from
+plaudit settings                    # all settings, with values and sources
 echo 'workers = 2' > plaudit.toml
-plaudit config check plaudit.toml   # whether a file, with the variables there are, can be used
+plaudit config check plaudit.toml   # check a file together with the variables of the environment
 ```
 """
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of the page."""
     parts = [_HEAD]
     groups: dict[tuple[str, ...], list[Setting]] = {}
     for setting in settings_of_class(Settings):

@@ -1,4 +1,4 @@
-"""What the services need of the engines: tables, and topics with their partitions."""
+"""The tables and topics that services need on the engines, and the shards of each service."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from kit.adapters.cassandra_schema import Schema
 
 _ROOT = Path(__file__).parents[2]
-# Partitions of each topic of the event log where it is made and its URL does not say. Those of a ledger's topic are its
-# shards: few, because an append carries all that came meanwhile, and each is one at a time.
+# Partitions of each topic when it is created and the URL has no number. The partitions of a ledger's topic are its
+# shards: few, because an append commits all pending commands of a shard, one append at a time.
 TOPICS = {"reactions": 4, "dead-letters": 1}
-# The services whose calls go to the node that owns the shard of their key, and the topic of their ledger.
-SHARDED = {
+# Services whose calls go to the owner of the shard of their key, and the topic of their ledger.
+LEDGER_TOPICS = {
     "plaudit.reaction.v1.ReactionService": "reactions",
     "plaudit.counter.v1.CounterService": "reactions",
 }
 
 
-def sharded(partitions: Callable[[str], int]) -> dict[str, int]:
-    """Into how many shards each service divides its keys: as many as its topic really has `partitions`."""
-    return {service: partitions(topic) for service, topic in SHARDED.items()}
+def shard_counts(partitions: Callable[[str], int]) -> dict[str, int]:
+    """The number of shards of each sharded service: the number of `partitions` of its topic."""
+    return {service: partitions(topic) for service, topic in LEDGER_TOPICS.items()}
 
 
 def schemas() -> tuple[Schema, ...]:
-    """The tables in Cassandra: the ledger's, then each service's. Older tables that nothing uses stay as they are."""
+    """The tables in Cassandra: the ledger's, then each service's. Unused tables of older versions stay."""
     from kit.adapters.cassandra_schema import Schema
 
     services = [Schema(name, _ROOT / name / "adapters" / "cassandra") for name in ("reaction_svc", "session_registry")]

@@ -192,7 +192,7 @@ class Doors:
                 await admin_client.counts(settings, fields["targets"])
             else:
                 return None
-        except admin_client.Failed as error:
+        except admin_client.CommandFailed as error:
             found: Any = _FAILED.fullmatch(str(error))
             return Answer(found["code"], found["reason"], found["field"] or "")
         return OK

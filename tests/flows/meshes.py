@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from kit.keys import open_keys
-from stack.mesh.plan import Options
-from stack.mesh.runner import Mesh, running
+from stack.mesh.plan import MeshOptions
+from stack.mesh.runner import MeshProcesses, running
 from stack.settings.model import Settings
 from tests.running import free_port
 
@@ -27,8 +27,8 @@ class RunningMesh:
         self.said: list[str] = []
         """What the mesh told its operator."""
         self._settings = Settings(data=data, **settings)
-        self._options = Options(https=f"127.0.0.1:{free_port()}", http=f"127.0.0.1:{free_port()}")
-        self._mesh: Mesh | None = None
+        self._options = MeshOptions(https=f"127.0.0.1:{free_port()}", http=f"127.0.0.1:{free_port()}")
+        self._mesh: MeshProcesses | None = None
         self._failure: BaseException | None = None
         self._serves = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mesh")
@@ -80,7 +80,7 @@ class RunningMesh:
         async def follows() -> None:
             while process.pid in (0, old):  # noqa: ASYNC110  the other loop tells nobody
                 await asyncio.sleep(0.02)
-            await process.serves()
+            await process.wait_until_serving()
 
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(follows(), self._loop))
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from plaudit_client import connect
-from stack.commands.sessions_client import sessions
+from stack.commands.sessions_client import list_sessions
 from stack.settings.model import Settings
 from tests.flows.people import person
 from tests.running import Stack
@@ -57,10 +57,10 @@ async def test_the_command_line_tells_where_a_user_is(shared_stack: Stack) -> No
     alice = person("alice")
     token = shared_stack.token(alice)
     settings = Settings.model_validate({"data": shared_stack.data, "grpc": shared_stack.grpc_address})
-    assert await sessions(settings, alice) == {"sessions": [], "from_routes": False}
+    assert await list_sessions(settings, alice) == {"sessions": [], "from_routes": False}
     async with connect(shared_stack.ws_url, token):
         [seen] = await told(shared_stack, token, alice, 1)
-        [line] = (await sessions(settings, alice))["sessions"]
+        [line] = (await list_sessions(settings, alice))["sessions"]
         assert (line["session"], line["node"], str(line["epoch"])) == (
             seen["session_id"],
             seen["node_id"],

@@ -9,7 +9,7 @@ from subprocess import run
 
 import pytest
 
-from stack.commands.common import as_text
+from stack.commands.common import decode_arguments
 from tests.running import ROOT
 
 
@@ -18,9 +18,9 @@ def test_arguments_are_utf8_whatever_the_locale() -> None:
     given = ["messages/42", "👍".encode().decode("ascii", "surrogateescape")]
     if sys.getfilesystemencoding() != "utf-8":
         pytest.fail("the tests run in UTF-8")
-    assert as_text(given) == ["messages/42", "👍"]
+    assert decode_arguments(given) == ["messages/42", "👍"]
     with pytest.raises(UnicodeDecodeError):
-        as_text([b"\xff".decode("ascii", "surrogateescape")])
+        decode_arguments([b"\xff".decode("ascii", "surrogateescape")])
 
 
 def test_a_command_in_a_locale_without_emoji_takes_one(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ KEY = Ed25519PrivateKey.generate()
 @pytest.fixture(autouse=True)
 def _no_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # They go to the stderr of a process, which here is another one with every command.
-    monkeypatch.setattr("stack.process.logs.configure", lambda level: None)
+    monkeypatch.setattr("stack.process.logs.configure_logging", lambda level: None)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()

@@ -1,4 +1,4 @@
-"""What a shell is given to reach a mesh."""
+"""The shell variables with which commands reach a mesh."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack.envoy.model import Model
-from stack.mesh.exports import exports, write
+from stack.mesh.exports import shell_variables, write_shell_file
 from stack.settings.model import PREFIX, Settings, load
 
 
@@ -19,7 +19,9 @@ def test_a_shell_reads_the_file_and_commands_accept_what_it_says(
     folder = tmp_path / "it's a folder"
     folder.mkdir()
     model = Model(gateways=("127.0.0.1:1",), services={}, keys={}, internal="127.0.0.1:2")
-    path = write(folder, exports(Settings.model_validate({"data": folder}), model, None, {"TOKEN": "a.b.c"}))
+    path = write_shell_file(
+        folder, shell_variables(Settings.model_validate({"data": folder}), model, None, {"TOKEN": "a.b.c"})
+    )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     script = '. "$1" && env'
     printed = subprocess.run(["sh", "-c", script, "sh", str(path)], capture_output=True, text=True, check=True).stdout
@@ -34,4 +36,4 @@ def test_a_shell_reads_the_file_and_commands_accept_what_it_says(
 
 def test_a_file_of_before_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "env.sh").write_text("export OLD=1")
-    assert write(tmp_path, {"NEW": "2"}).read_text() == "export NEW=2\n"
+    assert write_shell_file(tmp_path, {"NEW": "2"}).read_text() == "export NEW=2\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.mesh.plan import Options, free_ports, plan, program
+from stack.mesh.plan import MeshOptions, free_ports, node_program, plan_nodes
 from stack.settings.model import SERVICES, Settings
 
 RECORDS, HOT, EVENTS = "cassandra://c1/x", "redis://r1/0", "kafka://k1/x"
@@ -28,7 +28,7 @@ def test_services_are_twice_there_where_nothing_they_share_is_in_a_file(
     urls: dict[str, str], each: int, tmp_path: Path
 ) -> None:
     settings = Settings.model_validate({"data": tmp_path, **urls})
-    nodes = plan(settings, Options(), free_ports())
+    nodes = plan_nodes(settings, MeshOptions(), free_ports())
     assert Counter(node.service for node in nodes) == {name: 2 if name == "gateway" else each for name in SERVICES}
-    folders = {program(settings, node, {}).environment["PLAUDIT_DATA"] for node in nodes}
+    folders = {node_program(settings, node, {}).environment["PLAUDIT_DATA"] for node in nodes}
     assert len(folders) == (len(nodes) if each == 2 else 1)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from stack.planning.capacity import BadInput, Inputs, Line, as_json, as_table, inputs_as_table, plan
+from stack.planning.capacity import BadInput, Inputs, Line, as_json, as_table, inputs_as_table, plan_capacity
 from tests.running import ROOT
 
 PAGE = ROOT / "docs" / "capacity.md"
@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "capacity.md"
 
 def amounts(inputs: Inputs) -> dict[tuple[str, str], float]:
     """Each result by its part and name."""
-    return {(line.part, line.what): line.amount for line in plan(inputs)}
+    return {(line.part, line.what): line.amount for line in plan_capacity(inputs)}
 
 
 def measured() -> list[dataclasses.Field[float]]:
@@ -89,8 +89,8 @@ def test_what_one_redis_carries_fits_one_redis() -> None:
 
 
 def test_inputs_are_changed_by_name() -> None:
-    assert Inputs().changed({"headroom": "0.3", "connections": "1e6"}).connections == 1_000_000
-    assert Inputs().changed({}) == Inputs()
+    assert Inputs().with_changes({"headroom": "0.3", "connections": "1e6"}).connections == 1_000_000
+    assert Inputs().with_changes({}) == Inputs()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_inputs_are_changed_by_name() -> None:
 )
 def test_a_bad_input_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        Inputs().changed({name: value})
+        Inputs().with_changes({name: value})
 
 
 @pytest.mark.parametrize("one", measured(), ids=lambda one: one.name)
@@ -121,7 +121,7 @@ def test_a_measured_input_is_what_the_benchmarks_say(one: dataclasses.Field[floa
 
 
 def test_json_has_inputs_and_results() -> None:
-    shown = json.loads(json.dumps(as_json(Inputs(), plan())))
+    shown = json.loads(json.dumps(as_json(Inputs(), plan_capacity())))
     assert shown["inputs"]["connections"] == 2_000_000
     assert {"part", "what", "amount", "unit", "how"} == set(shown["lines"][0])
 
@@ -133,7 +133,7 @@ def test_a_table_has_a_row_for_each_line() -> None:
 
 def test_the_page_says_what_the_command_says() -> None:
     text = PAGE.read_text("utf-8")
-    assert as_table(plan()) in text, "docs/capacity.md: put the output of `plaudit plan` there anew"
+    assert as_table(plan_capacity()) in text, "docs/capacity.md: put the output of `plaudit plan` there anew"
     assert inputs_as_table(Inputs()) in text, "docs/capacity.md: put the output of `plaudit plan --inputs` there anew"
 
 
@@ -144,10 +144,12 @@ def plaudit_plan(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_shows_table_inputs_and_json() -> None:
-    assert plaudit_plan().stdout == as_table(plan()) + "\n"
+    assert plaudit_plan().stdout == as_table(plan_capacity()) + "\n"
     assert plaudit_plan("--inputs").stdout == inputs_as_table(Inputs()) + "\n"
     changed = json.loads(plaudit_plan("--json", "--set", "connections=1e6", "--set", "headroom=0.4").stdout)
-    assert changed == as_json(Inputs(connections=1e6, headroom=0.4), plan(Inputs(connections=1e6, headroom=0.4)))
+    assert changed == as_json(
+        Inputs(connections=1e6, headroom=0.4), plan_capacity(Inputs(connections=1e6, headroom=0.4))
+    )
 
 
 def test_the_command_names_a_bad_input_in_one_line() -> None:

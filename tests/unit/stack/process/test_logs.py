@@ -9,8 +9,8 @@ import sys
 PROGRAM = """
 import logging, structlog
 from kit.adapters import cassandra_session
-from stack.process.logs import configure
-configure("info")
+from stack.process.logs import configure_logging
+configure_logging("info")
 structlog.get_logger().info("a node came", node="n1")
 logging.getLogger("kafka").warning("broker %s is gone", 1)
 logging.getLogger("cassandra.protocol").warning("Server warning: %s", "Batch for [a.b] is of size 6, exceeding")

@@ -20,7 +20,7 @@ def test_a_state_arrives_and_further_processes_do_not_speak(
         systemd.bind(f"\0{path}" if is_abstract else path)
         systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{path}" if is_abstract else path)
-        notify = sdnotify.opened()
+        notify = sdnotify.open_notifier()
         notify("READY=1")
         assert systemd.recv(100) == b"READY=1"
     assert "NOTIFY_SOCKET" not in os.environ
@@ -28,6 +28,6 @@ def test_a_state_arrives_and_further_processes_do_not_speak(
 
 def test_where_nobody_listens_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    sdnotify.opened()("READY=1")
+    sdnotify.open_notifier()("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
-    sdnotify.opened()("READY=1")
+    sdnotify.open_notifier()("READY=1")

@@ -15,18 +15,18 @@ from tests.running import ROOT
 BEGIN = """
     import asyncio, sys, time
     from kit.stopping import Stage, StopDeadline
-    from stack.process.logs import configure
-    from stack.process.stopping import end_in_time, on_first_signal
+    from stack.process.logs import configure_logging
+    from stack.process.stopping import enforce_deadline, on_first_signal
 
-    configure("info")
+    configure_logging("info")
     deadline = StopDeadline(0.1)
 
     async def main():
-        told = asyncio.Event()
-        end_in_time(deadline)
-        on_first_signal(lambda: (deadline.start(), told.set()))
+        stopping = asyncio.Event()
+        enforce_deadline(deadline)
+        on_first_signal(lambda: (deadline.start(), stopping.set()))
         print("here", flush=True)
-        await told.wait()
+        await stopping.wait()
         deadline.left(Stage.LEDGER)
 """
 

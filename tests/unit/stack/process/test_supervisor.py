@@ -1,4 +1,4 @@
-"""Processes that are kept running."""
+"""Supervised processes: readiness, restart, stop."""
 
 from __future__ import annotations
 
@@ -30,44 +30,46 @@ async def alive(pid: int) -> bool:
 
 
 async def test_the_block_begins_when_all_serve_and_ends_when_all_have_gone(tmp_path: Path) -> None:
-    said: list[str] = []
-    async with supervised([program(tmp_path, SERVES, name=name) for name in ("one", "two")], said.append) as kept:
-        pids = [one.pid for one in kept]
+    reported: list[str] = []
+    async with supervised(
+        [program(tmp_path, SERVES, name=name) for name in ("one", "two")], reported.append
+    ) as processes:
+        pids = [one.pid for one in processes]
         assert all([await alive(pid) for pid in pids])
     assert not any([await alive(pid) for pid in pids])
-    assert said == []
+    assert reported == []
 
 
-async def test_who_never_serves_breaks_the_block_with_its_last_words(tmp_path: Path) -> None:
+async def test_a_program_that_never_serves_fails_the_block_with_its_last_log_line(tmp_path: Path) -> None:
     code = "import sys; sys.exit('the port is taken')"
     with pytest.raises(CannotStart, match=r"node ended with 1: the port is taken \(log: .*node\.log\)"):
         async with supervised([program(tmp_path, SERVES, name="well"), program(tmp_path, code)], print):
             raise AssertionError("it does not serve")
 
 
-async def test_who_dies_is_started_again(tmp_path: Path) -> None:
-    said: list[str] = []
-    async with supervised([program(tmp_path, SERVES)], said.append) as (one,), asyncio.timeout(20):
+async def test_a_process_that_dies_is_restarted(tmp_path: Path) -> None:
+    reported: list[str] = []
+    async with supervised([program(tmp_path, SERVES)], reported.append) as (one,), asyncio.timeout(20):
         for _ in range(2):
             old = one.pid
             os.kill(old, signal.SIGKILL)
             while one.pid in (0, old):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            await one.serves()
-    assert said == [f"node ended with -9; it starts again in {pause} s" for pause in ("0.4", "0.8")]
+            await one.wait_until_serving()
+    assert reported == [f"node ended with -9; it starts again in {pause} s" for pause in ("0.4", "0.8")]
 
 
-async def test_who_does_not_hear_is_killed(tmp_path: Path) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVES
-    async with supervised([program(tmp_path, deaf, stop_seconds=0.2)], print) as (one,):
+async def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    ignores = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVES
+    async with supervised([program(tmp_path, ignores, stop_seconds=0.2)], print) as (one,):
         pid = one.pid
     assert not await alive(pid)
 
 
-async def test_who_takes_too_long_to_serve_is_given_up(tmp_path: Path) -> None:
-    said: list[str] = []
+async def test_a_process_that_is_not_ready_in_time_is_stopped(tmp_path: Path) -> None:
+    reported: list[str] = []
     silent = "import signal; signal.pause()"
     with pytest.raises(CannotStart, match="node ended with"):
-        async with supervised([program(tmp_path, silent, start_seconds=0.3)], said.append):
+        async with supervised([program(tmp_path, silent, start_seconds=0.3)], reported.append):
             raise AssertionError("it does not serve")
-    assert said == ["node does not serve after 0 s"]
+    assert reported == ["node does not serve after 0 s"]

@@ -14,7 +14,7 @@ from reaction_svc.adapters import cassandra_upgrade
 from stack.settings.model import Settings
 from stack.storage.engines import expected_partitions
 from stack.storage.migrate import migrate
-from stack.storage.schemas import SHARDED, TOPICS, sharded
+from stack.storage.schemas import LEDGER_TOPICS, TOPICS, shard_counts
 
 URL = "kafka://k1:9092/plaudit"
 
@@ -79,7 +79,7 @@ def on_engines(events: str = URL) -> Settings:
 
 async def test_a_topic_that_was_there_before_says_how_many_shards_there_are(broker: Broker) -> None:
     broker.topics = {"plaudit.reactions": 16, "plaudit.dead-letters": 1}
-    assert sharded(await expected_partitions(on_engines())) == dict.fromkeys(SHARDED, 16)
+    assert shard_counts(await expected_partitions(on_engines())) == dict.fromkeys(LEDGER_TOPICS, 16)
 
 
 async def test_a_topic_that_is_not_as_the_url_says_is_refused_with_both_numbers(broker: Broker) -> None:
@@ -96,11 +96,11 @@ async def test_while_kafka_is_away_calls_are_sent_as_the_url_says(
         raise CannotReach("nobody answers")
 
     monkeypatch.setattr(kafka_topics, "open_admin", away)
-    assert sharded(await expected_partitions(on_engines(url))) == dict.fromkeys(SHARDED, shards)
+    assert shard_counts(await expected_partitions(on_engines(url))) == dict.fromkeys(LEDGER_TOPICS, shards)
 
 
 async def test_a_file_has_one_shard() -> None:
-    assert sharded(await expected_partitions(Settings.model_validate({}))) == dict.fromkeys(SHARDED, 1)
+    assert shard_counts(await expected_partitions(Settings.model_validate({}))) == dict.fromkeys(LEDGER_TOPICS, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,198 @@
+"""Composes one process: opens its services, gateway, gRPC server and workers, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import counter_svc.app
+import fanout_svc.app
+import gateway.app
+import reaction_svc.app
+import session_registry.app
+from kit.callstream import EXCHANGE
+from kit.cursor import cursor_secret
+from kit.envoynodes import EnvoyNodes
+from kit.ids import new_id
+from kit.issuers import open_issuers
+from kit.keys import Keys, open_keys
+from kit.mesh import Mesh, connected
+from kit.nodes import RegistryNodes, StaticNodes
+from kit.registration import Registration
+from kit.server import Hosted, Server, serving
+from kit.serverlimits import ServerLimits
+from kit.stopping import Stage, StopDeadline
+from kit.tls import open_tls
+from kit.tokens import NodeTokens, Verifier
+from kit.tracing import tracing
+from stack.addresses import is_loopback
+from stack.process.datalock import lock_data_folder
+from stack.process.status import serve_status
+from stack.process.supervisor import CannotStart, supervised
+from stack.process.workers import log_worker_event, worker_programs
+from stack.settings.model import SERVICES, Settings
+from stack.storage.engines import expected_partitions, open_cassandra_of, open_engines, open_redis_of
+from stack.storage.schemas import shard_counts
+
+_THROUGH_ENVOY = ("plaudit.reaction.v1.ReactionService", "plaudit.counter.v1.CounterService")
+_REGISTRY_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[str, Any]]:
+    """Runs all services of this process and its workers for the block; yields the addresses and a token of a user."""
+    if "session_registry" not in settings.services and not settings.registry:
+        raise CannotStart("without the service session_registry, --registry must have its address")
+    if settings.demo and not is_loopback(settings.http):
+        raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
+    node_id = new_id()
+    is_serving = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(lock_data_folder(settings))
+        keys = open_keys(settings.data / "keys")
+        await stack.enter_async_context(serve_status(settings.status, is_serving.is_set))
+        tls = open_tls(settings.tls)
+        verifier = keys.verifier(await stack.enter_async_context(open_issuers(settings.identity.issuers)))
+        mesh = await stack.enter_async_context(connected(StaticNodes(), NodeTokens(keys.minter()), tls))
+        mesh.shares_work = not _hosts_everything(settings)
+        registration = Registration(node_id)
+        hosted = await _open_services(stack, settings, mesh, stop)
+        gateway_ = None
+        if "gateway" in settings.services:
+            gateway_ = await stack.enter_async_context(
+                _open_gateway(settings, mesh, keys, verifier, registration, is_serving.is_set, stop)
+            )
+            hosted += gateway_.hosted
+        interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
+        server = await stack.enter_async_context(
+            serving(
+                hosted,
+                verifier=verifier,
+                listen=settings.grpc,
+                limits=ServerLimits(**dict(settings.server)),
+                interceptors=interceptors,
+                tls=tls,
+                patience=partial(stop.left, Stage.RPCS),
+            )
+        )
+        mesh.own_address = settings.advertise or server.address
+        mesh.own_calls = server.local_calls(mesh.metadata(EXCHANGE))
+        registry = settings.registry or server.address
+        await _set_resolver(stack, settings, mesh, server, registry)
+        await stack.enter_async_context(
+            registration.running(
+                mesh, registry, mesh.own_address, server.services, patience=partial(stop.left, Stage.REGISTRY)
+            )
+        )
+        await _wait_for(registration.attached(), f"the session registry at {registry} does not answer")
+        workers = await stack.enter_async_context(AsyncExitStack())
+        await workers.enter_async_context(supervised(worker_programs(settings, registry, stop), log_worker_event))
+        is_serving.set()
+        try:
+            yield _connection_facts(settings, server, keys, node_id)
+        finally:
+            # First unready, then the clients leave, then each service ends after its callers.
+            is_serving.clear()
+            await server.not_ready()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(workers.aclose())
+                if gateway_ is not None:
+                    tasks.create_task(gateway_.drain(stop.left(Stage.CLIENTS)))
+
+
+async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, stop: StopDeadline) -> list[Hosted]:
+    hosted: list[Hosted] = []
+    stores = set(settings.services) - {"gateway", "fanout_svc"}
+    redis = await open_redis_of(stack, settings) if stores else None
+    cassandra = await open_cassandra_of(stack, settings) if stores else None
+    if "session_registry" in settings.services:
+        hosted += await stack.enter_async_context(
+            session_registry.app.opened(
+                settings.session, cassandra=cassandra, redis=redis, address=lambda: mesh.own_address
+            )
+        )
+    if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.services):
+        if "gateway" in settings.services:
+            mesh.sharded = shard_counts(await expected_partitions(settings))
+        return hosted
+    engines = await open_engines(stack, settings, cassandra, redis)
+    mesh.sharded = shard_counts(engines.log.partitions)
+    if "reaction_svc" in settings.services:
+        hosted += await stack.enter_async_context(
+            reaction_svc.app.opened(settings.reaction, mesh, engines, patience=partial(stop.left, Stage.LEDGER))
+        )
+    if "counter_svc" in settings.services:
+        hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
+    if "fanout_svc" in settings.services:
+        hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
+    return hosted
+
+
+def _open_gateway(
+    settings: Settings,
+    mesh: Mesh,
+    keys: Keys,
+    verifier: Verifier,
+    registration: Registration,
+    is_ready: Callable[[], bool],
+    stop: StopDeadline,
+) -> Any:
+    host, _, port = settings.http.rpartition(":")
+    overrides = {
+        "host": host,
+        "port": int(port),
+        "reuse_port": settings.shared_port or settings.workers > 1,
+        "web": settings.web if settings.web.is_dir() else None,
+        "dev_tokens": settings.demo,
+        "metrics": settings.gateway.metrics and not settings.status,
+    }
+    config = settings.gateway.model_copy(update=overrides)
+    return gateway.app.opened(
+        config,
+        mesh,
+        verifier,
+        registration,
+        node_id=registration.node_id,
+        # Readiness ignores the registry: sessions go on without it, and all gateways would be unready at once.
+        is_ready=is_ready,
+        minter=keys.minter(),
+        secret=cursor_secret(settings.data / "keys"),
+        patience=partial(stop.left, Stage.SOCKETS),
+    )
+
+
+async def _set_resolver(stack: AsyncExitStack, settings: Settings, mesh: Mesh, server: Server, registry: str) -> None:
+    """Sets how the mesh finds services: all in this process, by the registry, or some of them through an Envoy."""
+    if _hosts_everything(settings):
+        mesh.set_resolver(StaticNodes(server.address))
+        return
+    nodes = RegistryNodes()
+    await stack.enter_async_context(nodes.running(mesh, registry))
+    await _wait_for(nodes.synced(), f"the session registry at {registry} does not answer")
+    mesh.set_resolver(EnvoyNodes(settings.envoy, _THROUGH_ENVOY, nodes) if settings.envoy else nodes, hosts=nodes)
+
+
+def _hosts_everything(settings: Settings) -> bool:
+    return settings.services == SERVICES and settings.workers == 1 and not settings.registry
+
+
+async def _wait_for(answer: Awaitable[object], message: str) -> None:
+    try:
+        async with asyncio.timeout(_REGISTRY_SECONDS):
+            await answer
+    except TimeoutError:
+        raise CannotStart(message) from None
+
+
+def _connection_facts(settings: Settings, server: Server, keys: Keys, node_id: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {"node": node_id, "grpc": server.address, "services": list(settings.services)}
+    if "gateway" in settings.services:
+        facts |= {
+            "page": f"http://{settings.http}/",
+            "socket": f"ws://{settings.http}/ws/connect",
+            "token": keys.minter().mint_user("demo"),
+        }
+    return facts
