@@ -13,8 +13,7 @@ from kit.deadletters import DeadLetters
 from kit.engines import Log
 from kit.errors import Unavailable
 from kit.eventlog import Record
-from kit.ledger.entry import Arrival, parse_name
-from kit.ledger.entry import Sequence as LedgerSequence
+from kit.ledger.entry import Arrival, EntrySequence, parse_name
 
 log = structlog.get_logger()
 TOPIC = "reactions"
@@ -58,7 +57,7 @@ class Consumer:
         self._apply = apply
         self._on_gap = on_gap
         self._on_caught_up = on_caught_up
-        self._entries = LedgerSequence()
+        self._entries = EntrySequence()
         self._read_before = 0
         self._caught_up_at: int | None = None
 
@@ -125,12 +124,12 @@ class Consumer:
             metrics.POISON.inc()
             name = parse_name(record.key)
             if name is not None:
-                self._entries.arrived(name)
+                self._entries.advance(name)
             self._gap("a record cannot be read")
             return 0
         if entry.format > codec.FORMAT:
             raise NewerFormat(f"an entry has the format {entry.format}; this version reads up to {codec.FORMAT}")
-        arrival = self._entries.arrived(entry.name)
+        arrival = self._entries.advance(entry.name)
         metrics.ENTRIES.labels(arrival.value).inc()
         if arrival is Arrival.OLD:
             return 0

@@ -18,7 +18,7 @@ from kit.clock import Clock
 from kit.deadletters import DeadLetters
 from kit.engines import Log
 from kit.eventlog import Record
-from kit.ledger.entry import Arrival, EntryName, Sequence, parse_name
+from kit.ledger.entry import Arrival, EntryName, EntrySequence, parse_name
 from kit.tasks import background, run_with_backoff
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Consumer:
         self._clock = clock
         self._config = config
         self._dead_letters = DeadLetters(event_log, GROUP)
-        self._sequence = Sequence()
+        self._sequence = EntrySequence()
         # The changes of records up to here were delivered before.
         self._delivered = 0
         # (time, position): the updates of these records may still wait for the end of a window.
@@ -145,7 +145,7 @@ class Consumer:
             await self._dead_letters.decoded(TOPIC, self._partition, record, _refuse_name)
             self._fanout.mark_gap(self._partition)
             return
-        arrival = self._sequence.arrived(name)
+        arrival = self._sequence.advance(name)
         if arrival is Arrival.OLD:
             metrics.REPEATED.inc()
             return

@@ -12,10 +12,10 @@ from kit.adapters.sqlite_log import SqliteLog
 from kit.clock import Clock, SystemClock
 from kit.cursor import Cursors, cursor_secret
 from kit.engines import Engines, Log
-from kit.ledger.feed import LogFeed
+from kit.ledger.event_log import ShardedEventLog
 from kit.ledger.limits import ShardLimits
 from kit.ledger.node import running_node
-from kit.ledger.ports import Feed, LedgerStore, Tables
+from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
 from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
 from kit.mesh import Mesh
 from kit.partitions import Partitions
@@ -46,7 +46,7 @@ class _Store(NamedTuple):
     ledger: LedgerStore
     tables: Tables
     reads: Reads
-    feed: Feed | None
+    event_log: LedgerEventLog | None
     on_commit: OnCommit | None = None
 
 
@@ -80,12 +80,12 @@ async def opened(
             shards,
             store.ledger,
             store.tables,
-            store.feed,
+            store.event_log,
             lambda: ReactionModel(codec.EventCodec(), rules, store.on_commit),
             clock,
             _limits(config),
             division.is_assigned,
-            patience=patience,
+            grace_seconds=patience,
         ) as node,
     ):
         op_codec = codec.OpCodec()
@@ -108,9 +108,9 @@ async def opened(
 
 def _limits(config: Config) -> ShardLimits:
     return ShardLimits(
-        commands_at_once=config.ops_per_commit,
-        commands_waiting=config.ops_waiting,
-        unpublished=config.unpublished_entries,
+        batch_commands=config.ops_per_commit,
+        queued_commands=config.ops_waiting,
+        unpublished_entries=config.unpublished_entries,
     )
 
 
@@ -147,16 +147,16 @@ async def _on_engines(config: Config, engines: Engines) -> AsyncIterator[_Store]
     assert engines.cassandra is not None
     ledger = await open_cassandra_ledger(engines.cassandra, LEDGER, engines.log.partitions(LEDGER))
     tables = await open_cassandra_tables(engines.cassandra, config.op_seconds)
-    feed = LogFeed(engines.log, LEDGER, ledger.incarnation)
+    event_log = ShardedEventLog(engines.log, LEDGER, ledger.incarnation)
     if engines.redis is None:
-        yield _Store(ledger, tables, await open_cassandra_queries(engines.cassandra, tables), feed)
+        yield _Store(ledger, tables, await open_cassandra_queries(engines.cassandra, tables), event_log)
         return
     from reaction_svc.adapters.redis_latest import RedisLatest
 
     latest = RedisLatest(engines.redis, config.retention_seconds)
     queries = await open_cassandra_queries(engines.cassandra, tables, latest)
     async with background(run_with_backoff("latest reactors", latest.run)):
-        yield _Store(ledger, tables, queries, feed, latest.note)
+        yield _Store(ledger, tables, queries, event_log, latest.note)
 
 
 def _rate_limit(config: Config, clock: Clock, engines: Engines) -> RateLimit:

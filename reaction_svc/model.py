@@ -86,7 +86,7 @@ class ReactionModel:
         self._pending_entries: deque[_PendingEntry] = deque()
         self._weight = 0
 
-    def need(self, commands: Sequence[Op]) -> LoadRequest | None:
+    def find_missing(self, commands: Sequence[Op]) -> LoadRequest | None:
         """See `Model`."""
         states = self._states
         targets: dict[TargetKey, None] = {}
@@ -109,7 +109,7 @@ class ReactionModel:
             return None
         return LoadRequest(list(targets), {key: list(found) for key, found in users.items()}, list(op_ids))
 
-    def loaded(self, need: LoadRequest, found: LoadedState) -> None:
+    def add_loaded(self, need: LoadRequest, found: LoadedState) -> None:
         """See `Model`."""
         for key in need.targets:
             if key not in self._states:
@@ -164,7 +164,7 @@ class ReactionModel:
         """See `Model`."""
         return EntrySizer(self._rules.max_emoji)
 
-    def committed(self, position: int, decision: ReactionDecision) -> None:
+    def commit(self, position: int, decision: ReactionDecision) -> None:
         """See `Model`."""
         if self._on_commit is not None:
             self._on_commit({state.key: state.version for state, _ in decision.target_decisions}, decision.changes)
@@ -191,15 +191,15 @@ class ReactionModel:
                 self._weight += state.weight - before
         self._pending_entries.append(_PendingEntry(entry.position, entry.stamp, changes))
 
-    def writes(self, after: int, through: int) -> Writes:
+    def table_writes(self, after: int, through: int) -> Writes:
         """See `Model`."""
         return writes_of([kept for kept in self._pending_entries if after < kept.position <= through])
 
-    def writes_of(self, decision: ReactionDecision) -> Writes:
+    def decision_writes(self, decision: ReactionDecision) -> Writes:
         """See `Model`."""
         return writes_of([_PendingEntry(0, decision.stamp, {change.key: change for change in decision.changes})])
 
-    def release(self, through: int) -> None:
+    def release_entries(self, through: int) -> None:
         """See `Model`."""
         while self._pending_entries and self._pending_entries[0].position <= through:
             self._pending_entries.popleft()

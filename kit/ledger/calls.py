@@ -1,4 +1,4 @@
-"""Calls that wait to be decided: commands that came together and are answered together."""
+"""Pending calls: commands that arrive together and are answered together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PendingCall(Protocol):
 
     commands: Sequence[Any]
     is_decided: bool
-    """Set once its commands were decided and are on their way: from then on its outcome may be unknown."""
+    """Set once its commands are decided and sent to the store: from then on its outcome may be unknown."""
 
     def is_live(self) -> bool:
         """Whether the caller still waits."""
@@ -25,16 +25,16 @@ class PendingCall(Protocol):
         ...
 
     def fail(self, error: Exception) -> None:
-        """The call failed."""
+        """Fails the call."""
         ...
 
 
 class CallQueue:
-    """Calls in the order they came."""
+    """Calls in order of arrival."""
 
-    def __init__(self, most: int) -> None:
-        """At most so many commands wait."""
-        self._most = most
+    def __init__(self, capacity: int) -> None:
+        """The queue has at most `capacity` commands."""
+        self._capacity = capacity
         self._calls: deque[PendingCall] = deque()
         self.commands = 0
 
@@ -42,18 +42,18 @@ class CallQueue:
         return bool(self._calls)
 
     def add(self, call: PendingCall) -> None:
-        """Adds a call behind the others; raises Overloaded, with nothing done."""
-        if self.commands >= self._most:
+        """Appends a call; raises Overloaded where the queue is full, with nothing done."""
+        if self.commands >= self._capacity:
             raise Overloaded("too many changes wait to be decided; nothing was done", retry_after=0.2)
         self._calls.append(call)
         self.commands += len(call.commands)
 
-    def take(
+    def pop_live(
         self, limit: int, fits: Callable[[Sequence[Any]], bool], *, at_least_one: bool = True
     ) -> list[PendingCall]:
-        """The live calls at the front, of `limit` commands at most, as long as their commands fit.
+        """Removes calls from the front, and returns the live ones: `limit` commands at most, while `fits` is true.
 
-        `at_least_one`: the first comes alone where it is larger.
+        `at_least_one`: a first call that is larger is returned alone.
         """
         calls: list[PendingCall] = []
         while self._calls:
@@ -68,13 +68,13 @@ class CallQueue:
             self.commands -= len(call.commands)
         return calls
 
-    def put_back(self, calls: Sequence[PendingCall]) -> None:
-        """Puts calls that were taken in front of the others again."""
+    def requeue(self, calls: Sequence[PendingCall]) -> None:
+        """Puts removed calls back in front of the others."""
         self._calls.extendleft(reversed(calls))
         self.commands += sum(len(call.commands) for call in calls)
 
     def drain(self) -> list[PendingCall]:
-        """All calls; none is left."""
+        """Removes all calls and returns them."""
         calls = list(self._calls)
         self._calls.clear()
         self.commands = 0
@@ -87,13 +87,13 @@ def commands_of(calls: Iterable[PendingCall]) -> list[Any]:
 
 
 def answer_all(calls: Iterable[PendingCall], answers: Sequence[Any]) -> None:
-    """Gives each call its part of the answers to the commands of all."""
-    at = 0
+    """Answers each live call with its part of `answers`, which are those to the commands of all calls."""
+    start = 0
     for call in calls:
-        behind = at + len(call.commands)
+        end = start + len(call.commands)
         if call.is_live():
-            call.answer(answers[at:behind])
-        at = behind
+            call.answer(answers[start:end])
+        start = end
 
 
 def fail_all(calls: Iterable[PendingCall], error: Exception) -> None:

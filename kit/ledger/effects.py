@@ -1,4 +1,4 @@
-"""What a shard wants done: each is done by whatever drives the shard, which tells it the result."""
+"""Effects: I/O that a shard requests. Its driver performs them and returns the results."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from kit.ledger.entry import Entry
 from kit.ledger.ports import Watermarks
 
 
-class ReadMarks(NamedTuple):
-    """Result: `Watermarks`. `why` tells the shard what it asked for."""
+class ReadWatermarks(NamedTuple):
+    """Result: `Watermarks`. `why`: the purpose of the read."""
 
     why: str
 
 
-class Read(NamedTuple):
-    """Result: the `Page` of entries behind `after`. `why` tells the shard what it asked for."""
+class ReadEntries(NamedTuple):
+    """Result: the `Page` of entries after the position `after`. `why`: the purpose of the read."""
 
     after: int
     limit: int
     why: str
 
 
-class Tail(NamedTuple):
+class ReadTail(NamedTuple):
     """Result: the last position; `confirm`: linearizable."""
 
     confirm: bool
 
 
-class Load(NamedTuple):
-    """Result: what `Tables.load` found. `base`: the tables had the entries up to it when this was asked for."""
+class LoadTables(NamedTuple):
+    """Result: what `Tables.load` found. `base`: the position up to which the tables were written at the request."""
 
     need: Any
     base: int
 
 
 class Append(NamedTuple):
-    """Result: whether it was committed; raises Unavailable, or OutcomeUnknown. `writes`: of an atomic store."""
+    """Result: whether it was committed. `writes`: the table writes, for an atomic store; else None."""
 
     entry: Entry
     writes: Any
@@ -56,16 +56,16 @@ class Publish(NamedTuple):
     entries: Sequence[Entry]
 
 
-class SaveMarks(NamedTuple):
+class SaveWatermarks(NamedTuple):
     """Result: None."""
 
     marks: Watermarks
 
 
 class Trim(NamedTuple):
-    """Result: None, once the entries below `before` are gone."""
+    """Result: None, once the entries below `before` are deleted."""
 
     before: int
 
 
-Effect = ReadMarks | Read | Tail | Load | Append | WriteTables | Publish | SaveMarks | Trim
+Effect = ReadWatermarks | ReadEntries | ReadTail | LoadTables | Append | WriteTables | Publish | SaveWatermarks | Trim

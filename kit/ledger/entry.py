@@ -1,4 +1,4 @@
-"""Entries of a ledger shard, and the names they have on the event log."""
+"""Entries of a ledger shard, and their names on the event log."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """What one append decided: durable once it stands at its position. Positions of a shard begin at 1, without a gap.
+    """The decision of one append, durable at its position. Positions of a shard begin at 1 and have no gap.
 
-    `stamp` grows strictly within the shard and is about the time in microseconds; `append_id` tells this append from
-    any other at the same position; `payload` is the service's event, which is also the record on the event log.
+    `stamp` grows strictly within the shard and is about the time in microseconds; `append_id` distinguishes appends at
+    the same position; `payload` is the event of the service, and the record on the event log.
     """
 
     position: int
@@ -31,7 +31,7 @@ class EntryName(NamedTuple):
 
 
 def parse_name(key: str) -> EntryName | None:
-    """The name in a record's key; None where it is none."""
+    """Parses the key of a record; None where it is not the name of an entry."""
     incarnation, _, rest = key.partition("/")
     shard, _, position = rest.partition("/")
     if not (incarnation and shard.isdecimal() and position.isdecimal()):
@@ -40,27 +40,27 @@ def parse_name(key: str) -> EntryName | None:
 
 
 class Arrival(Enum):
-    """What a reader of a shard makes of the next record."""
+    """How the next record of a shard follows the ones before."""
 
     NEXT = "next"
-    # It was read before: drop it.
+    # Read before: drop it.
     OLD = "old"
-    # Entries are missing before it: what they changed has to be read from where it is kept.
+    # Entries before it are missing: read what they changed from the tables.
     GAP = "gap"
-    # The ledger is another one: whatever was derived from the one before has to be derived again.
+    # Another ledger, such as a restored one: rebuild all derived state.
     RESET = "reset"
 
 
-class Sequence:
-    """Follows the entries of one shard, which are on the log at least once and in order. No I/O."""
+class EntrySequence:
+    """Detects repeated and missing entries of one shard; the log has them in order and at least once. No I/O."""
 
     def __init__(self, incarnation: str = "", position: int = 0) -> None:
-        """Begins behind a position that was saved; without an incarnation whatever comes first is next."""
+        """Begins after a saved position. Without an incarnation the first entry counts as the next one."""
         self.incarnation = incarnation
         self.position = position
 
-    def arrived(self, name: EntryName) -> Arrival:
-        """Takes note of an entry and says what it is; after a gap or a reset it goes on from this entry."""
+    def advance(self, name: EntryName) -> Arrival:
+        """Advances to an entry and returns how it follows; after a gap or a reset it continues from this entry."""
         if name.incarnation != self.incarnation:
             found = Arrival.RESET if self.incarnation else Arrival.NEXT
         elif name.position <= self.position:

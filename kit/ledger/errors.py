@@ -1,4 +1,4 @@
-"""How a ledger fails."""
+"""Errors of ledgers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from kit.errors import ErrorTable, Problem, Unavailable
 
 
 class ShardNotServed(Unavailable):
-    """This node does not serve the shard; nothing was done, another node can. To clients it is Unavailable."""
+    """This node does not serve the shard. Nothing was done; another node can do it. Clients see Unavailable."""
 
 
 class OpIdExpired(Problem):
-    """The operation's id is older than the answers that are kept: a retry could not be recognised; nothing was done."""
+    """The operation id is older than the stored answers, so a retry could not be recognised. Nothing was done."""
 
 
 class NewerFormat(Exception):
@@ -20,14 +20,14 @@ class NewerFormat(Exception):
 
 
 class CorruptEntry(Exception):
-    """An entry or the order of entries is not what it must be."""
+    """An entry, or the order of entries, is invalid."""
 
 
-# For the table of every service whose changes go through a ledger.
+# For the error table of every service with a ledger.
 LEDGER_ERRORS: ErrorTable = {
     OpIdExpired: (grpc.StatusCode.FAILED_PRECONDITION, "OP_ID_EXPIRED"),
 }
-# Between the nodes of a service: the node that forwarded executes it itself.
+# Between the nodes of a service: the forwarding node executes the call itself.
 FORWARDING_ERRORS: ErrorTable = {
     ShardNotServed: (grpc.StatusCode.UNAVAILABLE, "SHARD_NOT_SERVED"),
 }

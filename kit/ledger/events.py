@@ -1,4 +1,4 @@
-"""What becomes of batches: the deciding lane tells it to the shard."""
+"""Events that the decider of a shard returns."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from kit.ledger.batching import Batch
 from kit.ledger.entry import Entry
 
 
-class Landed(NamedTuple):
-    """Entries are part of the state now. `batch`: of this node's own append; None for those of other nodes."""
+class Committed(NamedTuple):
+    """Entries are part of the state now. `batch`: that of the append of this node; None: other nodes appended them."""
 
     entries: Sequence[Entry]
     batch: Batch | None = None
 
 
-class Answered(NamedTuple):
-    """The answers of a batch are true as of the current position, and need no entry."""
+class Confirmed(NamedTuple):
+    """The answers of a batch are confirmed as of the current position, and need no entry."""
 
     batch: Batch
 
 
-class StartOver(NamedTuple):
-    """What is in memory is too old: entries behind it were trimmed."""
+class Restart(NamedTuple):
+    """The shard must be replayed: entries after the state in memory were trimmed."""
 
 
-Event = Landed | Answered | StartOver
+Event = Committed | Confirmed | Restart

@@ -1,20 +1,21 @@
-"""What one shard of a ledger takes on."""
+"""Limits and times of one shard of a ledger."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from kit.ledger.lanes import FeedLimits, MarkLimits
+from kit.ledger.entry_publisher import PublishLimits
+from kit.ledger.watermark_saver import WatermarkLimits
 
 
-class GatherLimits(NamedTuple):
-    """How long commands wait for company where several were just answered, who soon bring the next."""
+class LingerLimits(NamedTuple):
+    """How long a small batch waits for more commands, where callers were just answered and soon send the next."""
 
-    # So many do not wait.
+    # A batch of so many commands does not wait.
     few: int = 32
-    # An answer of longer ago brings nobody any more.
+    # Callers answered longer ago than this are not waited for.
     quiet_seconds: float = 0.005
-    # Until none has come for so long, and for so long at most.
+    # The wait ends when no command has arrived for `gap_seconds`, and after `longest_seconds`.
     gap_seconds: float = 0.003
     longest_seconds: float = 0.015
 
@@ -22,16 +23,16 @@ class GatherLimits(NamedTuple):
 class ShardLimits(NamedTuple):
     """Times in seconds."""
 
-    commands_at_once: int = 1_024
-    commands_waiting: int = 32_768
-    # Entries without their tables, and entries not published: above, nothing more is decided.
-    unapplied: int = 64
-    unpublished: int = 1_000_000
-    gather: GatherLimits = GatherLimits()
-    # Another node was first: a pause up to this before the next attempt, so that both get their turn.
+    batch_commands: int = 1_024
+    queued_commands: int = 32_768
+    # Above these numbers nothing more is decided.
+    unapplied_entries: int = 64
+    unpublished_entries: int = 1_000_000
+    linger: LingerLimits = LingerLimits()
+    # After losing against an append of another node: the longest pause, so that both nodes make progress.
     contention_seconds: float = 0.008
-    # How often the owner looks at a shard without work, and when another node leaves one.
-    look_seconds: float = 1.0
-    leave_seconds: float = 5.0
-    feed: FeedLimits = FeedLimits()
-    marks: MarkLimits = MarkLimits()
+    # How often the last position of an idle shard is read, and after how long an unassigned one is released.
+    tail_poll_seconds: float = 1.0
+    release_seconds: float = 5.0
+    publish: PublishLimits = PublishLimits()
+    watermarks: WatermarkLimits = WatermarkLimits()

@@ -1,4 +1,4 @@
-"""A ledger in memory, for tests: the semantics of the ports, without durability."""
+"""A ledger in memory, for tests: it has the semantics of the ports without durability."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MemoryShard:
 
 
 class MemoryLedgerStore:
-    """See `ports.LedgerStore`; tables are written apart."""
+    """See `ports.LedgerStore`. Tables are written separately."""
 
     is_atomic = False
 

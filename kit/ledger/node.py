@@ -1,4 +1,4 @@
-"""The shards of one ledger on this node, driven: effects are carried out, results told, time passes."""
+"""Drives the shards of one ledger on this node: performs their effects and returns the results."""
 
 from __future__ import annotations
 
@@ -15,21 +15,32 @@ from kit.clock import Clock
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ids import new_id
 from kit.ledger import metrics
-from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
+from kit.ledger.effects import (
+    Append,
+    Effect,
+    LoadTables,
+    Publish,
+    ReadEntries,
+    ReadTail,
+    ReadWatermarks,
+    SaveWatermarks,
+    Trim,
+    WriteTables,
+)
 from kit.ledger.limits import ShardLimits
-from kit.ledger.ports import Feed, LedgerStore, Model, Tables
+from kit.ledger.ports import LedgerEventLog, LedgerStore, Model, Tables
 from kit.ledger.shard import Shard
 from kit.ledger.state import State
 from kit.tasks import TaskScope, task_scope
 
 log = structlog.get_logger()
-_AWAY_SECONDS = 1.0
-_DIVIDE_SECONDS = 0.1
+_UNREACHABLE_SECONDS = 1.0
+_ASSIGNMENT_CHECK_SECONDS = 0.1
 _MICROS = 1_000_000
 
 
 class Executed(NamedTuple):
-    """The answers to commands, in order, and what the service tells besides, as of the moment they were given."""
+    """The answers to commands, in order, and the view of `Model.view` at the moment of the answers."""
 
     answers: Sequence[Any]
     view: Any
@@ -56,8 +67,8 @@ class _Call:
         self.executed.set_exception(error)
 
 
-class _Driven:
-    """A shard, and when it is to be polled again."""
+class _ShardSlot:
+    """A shard with its model and the timer of its next poll."""
 
     __slots__ = ("is_scheduled", "model", "shard", "state", "timer")
 
@@ -72,7 +83,7 @@ class _Driven:
 class LedgerNode:
     """Executes commands on shards of this node. Made by `running_node`.
 
-    `clock` makes stamps and versions; pauses are measured by the loop's time, which its timers go by.
+    `clock` makes stamps and versions; pauses use the time of the event loop, as its timers do.
     """
 
     def __init__(
@@ -81,7 +92,7 @@ class LedgerNode:
         shards: int,
         store: LedgerStore,
         tables: Tables,
-        feed: Feed | None,
+        event_log: LedgerEventLog | None,
         make_model: Callable[[], Model],
         clock: Clock,
         limits: ShardLimits,
@@ -90,18 +101,18 @@ class LedgerNode:
         self.name = name
         self._store = store
         self._tables = tables
-        self._feed = feed
+        self._event_log = event_log
         self._clock = clock
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
-        self._shards: list[_Driven] = []
+        self._shards: list[_ShardSlot] = []
         for number in range(shards):
             model = make_model()
             shard = Shard(number, model, limits, is_atomic=store.is_atomic, new_id=new_id, rng=random.Random())
-            self._shards.append(_Driven(shard, model))
+            self._shards.append(_ShardSlot(shard, model))
         self._idle = asyncio.Event()
         self._is_draining = self._is_closed = False
-        self._show()
+        self._register_gauges()
 
     @property
     def shards(self) -> int:
@@ -109,94 +120,94 @@ class LedgerNode:
         return len(self._shards)
 
     async def execute(self, shard: int, commands: Sequence[Any], timeout: float) -> Executed:
-        """Has commands of a shard decided here, within `timeout` seconds.
+        """Decides commands of a shard on this node, within `timeout` seconds.
 
         Raises ShardNotServed, Overloaded and Unavailable with nothing done, and OutcomeUnknown.
         """
-        driven = self._shards[shard]
+        slot = self._shards[shard]
         now = self._loop.time()
-        if driven.shard.state is State.IDLE and not self._is_draining:
-            driven.shard.begin(now, is_owner=False)
-        call = _Call(commands, driven.model, self._loop.create_future())
-        if driven.shard.submit(call):
-            self._schedule(driven)
+        if slot.shard.state is State.IDLE and not self._is_draining:
+            slot.shard.start(now, is_assigned=False)
+        call = _Call(commands, slot.model, self._loop.create_future())
+        if slot.shard.submit(call):
+            self._schedule(slot)
         deadline = self._loop.call_later(timeout, _expire, call)
         try:
             return await call.executed
         finally:
             deadline.cancel()
 
-    def is_away(self, shard: int) -> bool:
+    def is_store_unreachable(self, shard: int) -> bool:
         """Whether the store has not answered for a while: another node may reach it."""
-        since = self._shards[shard].shard.away_since
-        return since is not None and self._loop.time() - since > _AWAY_SECONDS
+        since = self._shards[shard].shard.unreachable_since
+        return since is not None and self._loop.time() - since > _UNREACHABLE_SECONDS
 
-    async def divide(self, is_mine: Callable[[int], bool]) -> None:
-        """Begins and leaves shards as their owner changes, until the node drains."""
+    async def follow_assignment(self, is_assigned: Callable[[int], bool]) -> None:
+        """Starts and unassigns shards as their assignment changes, until the node drains."""
         while not self._is_draining:
             now = self._loop.time()
-            for driven in self._shards:
-                shard = driven.shard
-                owns = is_mine(shard.number)
-                if owns and not shard.is_owner and shard.state in (State.IDLE, State.REPLAYING, State.SERVING):
-                    log.info("owns the shard", ledger=self.name, shard=shard.number)
-                    shard.begin(now, is_owner=True)
-                    self._schedule(driven)
-                elif not owns and shard.is_owner and shard.state is not State.STOPPED:
-                    log.info("owns the shard no longer", ledger=self.name, shard=shard.number)
-                    shard.disown(now)
-                    self._schedule(driven)
-            await asyncio.sleep(_DIVIDE_SECONDS)
+            for slot in self._shards:
+                shard = slot.shard
+                is_here = is_assigned(shard.number)
+                if is_here and not shard.is_assigned and shard.state in (State.IDLE, State.REPLAYING, State.SERVING):
+                    log.info("shard assigned", ledger=self.name, shard=shard.number)
+                    shard.start(now, is_assigned=True)
+                    self._schedule(slot)
+                elif not is_here and shard.is_assigned and shard.state is not State.STOPPED:
+                    log.info("shard unassigned", ledger=self.name, shard=shard.number)
+                    shard.unassign(now)
+                    self._schedule(slot)
+            await asyncio.sleep(_ASSIGNMENT_CHECK_SECONDS)
 
-    async def drain(self, patience: float) -> None:
-        """Finishes what is accepted, within `patience` seconds; nothing is accepted from now on."""
+    async def drain(self, grace_seconds: float) -> None:
+        """Refuses new calls, and finishes the accepted ones within `grace_seconds`."""
         self._is_draining = True
-        for driven in self._shards:
-            driven.shard.drain()
-            self._schedule(driven)
+        for slot in self._shards:
+            slot.shard.drain()
+            self._schedule(slot)
         try:
-            async with asyncio.timeout(patience):
-                while any(driven.shard.state is State.DRAINING for driven in self._shards):
+            async with asyncio.timeout(grace_seconds):
+                while any(slot.shard.state is State.DRAINING for slot in self._shards):
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
-            log.info("the ledger is left unfinished; another node goes on", ledger=self.name)
+            log.info("ledger not drained in time; another node takes over", ledger=self.name)
 
     def close(self) -> None:
-        """Does nothing from now on."""
+        """Stops driving the shards."""
         self._is_closed = True
-        for driven in self._shards:
-            if driven.timer is not None:
-                driven.timer.cancel()
+        for slot in self._shards:
+            if slot.timer is not None:
+                slot.timer.cancel()
 
-    def _schedule(self, driven: _Driven) -> None:
-        # What comes in one turn of the loop is decided together.
-        if not driven.is_scheduled and not self._is_closed:
-            driven.is_scheduled = True
-            self._loop.call_soon(self._pump, driven)
+    def _schedule(self, slot: _ShardSlot) -> None:
+        # Commands that arrive in one iteration of the event loop are decided together.
+        if not slot.is_scheduled and not self._is_closed:
+            slot.is_scheduled = True
+            self._loop.call_soon(self._pump, slot)
 
-    def _pump(self, driven: _Driven) -> None:
-        driven.is_scheduled = False
+    def _pump(self, slot: _ShardSlot) -> None:
+        slot.is_scheduled = False
         if self._is_closed:
             return
-        if driven.timer is not None:
-            driven.timer.cancel()
-            driven.timer = None
-        shard, now = driven.shard, self._loop.time()
+        if slot.timer is not None:
+            slot.timer.cancel()
+            slot.timer = None
+        shard, now = slot.shard, self._loop.time()
         for effect in shard.poll(now, int(self._clock.now() * _MICROS)):
-            self._tasks.start(self._carry_out(driven, effect))
-        if shard.state is not driven.state:
-            self._turned(driven)
+            self._tasks.start(self._run_effect(slot, effect))
+        if shard.state is not slot.state:
+            self._on_state_change(slot)
         at = shard.next_at(now)
         if at <= now:
-            self._schedule(driven)
+            self._schedule(slot)
         elif at != float("inf"):
-            driven.timer = self._loop.call_later(at - now, self._schedule, driven)
+            slot.timer = self._loop.call_later(at - now, self._schedule, slot)
 
-    async def _carry_out(self, driven: _Driven, effect: Effect) -> None:
-        shard = driven.shard
+    async def _run_effect(self, slot: _ShardSlot, effect: Effect) -> None:
+        shard = slot.shard
         try:
-            result = await self._result(shard.number, effect)
+            result = await self._perform(shard.number, effect)
         except Problem as error:
             shard.failed(effect, error, self._loop.time())
         except Exception as error:
@@ -204,9 +215,9 @@ class LedgerNode:
             shard.failed(effect, OutcomeUnknown(str(error)), self._loop.time())
         else:
             shard.done(effect, result, self._loop.time())
-        self._pump(driven)
+        self._pump(slot)
 
-    async def _result(self, shard: int, effect: Effect) -> Any:
+    async def _perform(self, shard: int, effect: Effect) -> Any:
         match effect:
             case Append(entry, writes):
                 began = perf_counter()
@@ -218,38 +229,38 @@ class LedgerNode:
             case WriteTables(writes, _):
                 with metrics.TABLES_SECONDS.time():
                     return await self._tables.write(shard, writes)
-            case Load(need, _):
+            case LoadTables(need, _):
                 return await self._tables.load(shard, need)
-            case Read(after, limit, _):
+            case ReadEntries(after, limit, _):
                 return await self._store.read(shard, after, limit)
-            case Tail(confirm):
+            case ReadTail(confirm):
                 return await self._store.tail(shard, confirm=confirm)
-            case ReadMarks():
+            case ReadWatermarks():
                 return await self._store.watermarks(shard)
-            case SaveMarks(marks):
+            case SaveWatermarks(marks):
                 return await self._store.save_watermarks(shard, marks)
             case Trim(before):
                 return await self._store.trim(shard, before)
             case Publish(entries):
-                assert self._feed is not None
-                return await self._feed.publish(shard, entries)
+                assert self._event_log is not None
+                return await self._event_log.publish(shard, entries)
 
-    def _turned(self, driven: _Driven) -> None:
-        shard = driven.shard
-        driven.state = shard.state
+    def _on_state_change(self, slot: _ShardSlot) -> None:
+        shard = slot.shard
+        slot.state = shard.state
         if shard.state is State.STOPPED:
-            log.error("the shard is not served any more", ledger=self.name, shard=shard.number, reason=shard.reason)
+            log.error("shard stopped", ledger=self.name, shard=shard.number, reason=shard.reason)
         self._idle.set()
 
-    def _show(self) -> None:
+    def _register_gauges(self) -> None:
         def total(which: int) -> Callable[[], float]:
-            return lambda: sum(driven.shard.sizes()[which] for driven in self._shards)
+            return lambda: sum(slot.shard.backlogs()[which] for slot in self._shards)
 
         for which, gauge in enumerate((metrics.WAITING, metrics.UNAPPLIED, metrics.UNPUBLISHED)):
             gauge.labels(self.name).set_function(total(which))
-        metrics.OWNED.labels(self.name).set_function(lambda: sum(driven.shard.is_owner for driven in self._shards))
+        metrics.ASSIGNED.labels(self.name).set_function(lambda: sum(slot.shard.is_assigned for slot in self._shards))
         metrics.STOPPED.labels(self.name).set_function(
-            lambda: sum(driven.shard.state is State.STOPPED for driven in self._shards)
+            lambda: sum(slot.shard.state is State.STOPPED for slot in self._shards)
         )
 
 
@@ -268,23 +279,23 @@ async def running_node(
     shards: int,
     store: LedgerStore,
     tables: Tables,
-    feed: Feed | None,
+    event_log: LedgerEventLog | None,
     make_model: Callable[[], Model],
     clock: Clock,
     limits: ShardLimits,
-    is_mine: Callable[[int], bool],
+    is_assigned: Callable[[int], bool],
     *,
-    patience: Callable[[], float] = lambda: 3.0,
+    grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[LedgerNode]:
-    """The node for the block; then finishes what it has accepted, within as many seconds as `patience` says then."""
+    """Runs a node for the block; then drains it, within the seconds that `grace_seconds` returns at that time."""
     async with task_scope() as tasks:
-        node = LedgerNode(name, shards, store, tables, feed, make_model, clock, limits, tasks)
-        dividing = tasks.start(node.divide(is_mine))
+        node = LedgerNode(name, shards, store, tables, event_log, make_model, clock, limits, tasks)
+        following = tasks.start(node.follow_assignment(is_assigned))
         try:
             yield node
         finally:
-            dividing.cancel()
+            following.cancel()
             try:
-                await node.drain(patience())
+                await node.drain(grace_seconds())
             finally:
                 node.close()

@@ -1,4 +1,4 @@
-"""Operation ids that tell their time: which were surely never used, and where the answers of others are kept."""
+"""Operation ids with a timestamp: which ids are definitely new, and where the answers of the others are stored."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-# A UUID of version 7 in its canonical text: such texts sort by their time, of which ten digits are looked at.
+# The canonical text of a UUID of version 7. Such texts sort by time; ten digits of it are used here.
 _TIMED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}..-7.{21}", re.DOTALL)
 _AHEAD_MILLIS = 60_000
-_MOST_AHEAD = 16
+_MAX_AHEAD = 16
 _SLICE_BITS = 8  # a quarter of a second
 _PARTS = 16
 
@@ -23,37 +23,37 @@ def millis(op_id: str) -> int:
 
 
 def slice_of(op_id: str) -> int:
-    """The slice of a timed id: ids that begin alike, as far as the time goes, have the same."""
+    """The slice of a timed id: ids of the same quarter of a second have the same slice."""
     return int(op_id[:8] + op_id[9:11], 16)
 
 
 class AnswerLocation(NamedTuple):
-    """Where an answer is kept: by the time of its id, or where that tells none by its key."""
+    """Where an answer is stored: by the time of its id, or by its key where the id is not timed."""
 
     slice: int
     part: int
 
 
 def location_of(key: tuple[str, str], op_id: str) -> AnswerLocation:
-    """Where the answer to an operation on a key is kept. Slices of timed ids grow with the time, others are below 0."""
-    mark = zlib.crc32("/".join(key).encode())
+    """Where the answer to an operation on a key is stored. Slices of timed ids grow with time, others are below 0."""
+    key_hash = zlib.crc32("/".join(key).encode())
     if is_timed(op_id) is not None:
-        return AnswerLocation(slice_of(op_id), mark % _PARTS)
-    # Those of one key are looked for together. As a number of 32 bits with a sign.
-    return AnswerLocation(-1 - mark, zlib.crc32(op_id.encode()) - (1 << 31))
+        return AnswerLocation(slice_of(op_id), key_hash % _PARTS)
+    # The answers of one key are read together. The part is a signed 32-bit number.
+    return AnswerLocation(-1 - key_hash, zlib.crc32(op_id.encode()) - (1 << 31))
 
 
 def locations_of(key: tuple[str, str], op_ids: Sequence[str]) -> dict[AnswerLocation, Sequence[int]]:
-    """Where the answers to operations on a key are kept: to each place the indexes of its ids."""
+    """Where the answers to operations on a key are stored: the indexes of the ids of each location."""
     if op_ids and all(map(is_timed, op_ids)):
-        # Texts between two that begin alike begin like them.
+        # Texts that sort between two with a common prefix have the prefix, too.
         lowest = min(op_ids)
         if lowest[:11] == max(op_ids)[:11]:
             return {location_of(key, lowest): range(len(op_ids))}
     found: dict[AnswerLocation, Sequence[int]] = {}
     for index, op_id in enumerate(op_ids):
-        place = location_of(key, op_id)
-        found[place] = (*found.get(place, ()), index)
+        location = location_of(key, op_id)
+        found[location] = (*found.get(location, ()), index)
     return found
 
 
@@ -69,10 +69,10 @@ def slice_at(millis_: int) -> int:
 
 
 class OpIdWatermark:
-    """What must be known of the ids used on a key to tell surely new ones from all others.
+    """Which ids may have been used on a key; an id that was not is definitely new.
 
-    `highest` is the largest timed id used; one from the future would make every later id look used, so the few of
-    those are kept by themselves, in `ahead`.
+    `highest` is the largest timed id used. An id from the future would make all later ids look used, so a few of those
+    are stored separately, in `ahead`.
     """
 
     __slots__ = ("ahead", "highest")
@@ -82,14 +82,14 @@ class OpIdWatermark:
         self.ahead = frozenset(ahead)
 
     def definitely_new(self, op_id: str) -> bool:
-        """Whether no id noted here can have been this one."""
+        """Whether the id was definitely never used on the key."""
         return op_id > self.highest and op_id not in self.ahead and is_timed(op_id) is not None
 
     def with_all(self, op_ids: Sequence[str], now: int) -> OpIdWatermark:
-        """The watermark after these ids were used at `now`, microseconds since 1970; this one stays as it is."""
+        """A new watermark that includes these ids, used at `now`, microseconds since 1970."""
         highest = max(op_ids, default="")
         if is_timed(highest) and millis(highest) <= now // 1000 + _AHEAD_MILLIS:
-            # None of the others is above it.
+            # No other id is above it.
             op_ids = (highest,)
         after = OpIdWatermark(self.highest, self.ahead)
         for op_id in op_ids:
@@ -100,7 +100,7 @@ class OpIdWatermark:
         # Ids that are not timed are never new.
         if op_id <= self.highest or is_timed(op_id) is None:
             return
-        if millis(op_id) > now // 1000 + _AHEAD_MILLIS and len(self.ahead) < _MOST_AHEAD:
+        if millis(op_id) > now // 1000 + _AHEAD_MILLIS and len(self.ahead) < _MAX_AHEAD:
             self.ahead |= {op_id}
             return
         self.highest = op_id

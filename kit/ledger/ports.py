@@ -1,4 +1,4 @@
-"""What a ledger needs: a store of entries, tables behind them, the event log; and the rules of its service."""
+"""The ports of a ledger: the store of entries, the tables, the event log, and the model of the service."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from kit.ledger.entry import Entry
 
 
 class Watermarks(NamedTuple):
-    """`applied`: every entry up to it has its tables written. `published`: every entry up to it is on the event log."""
+    """`applied`: the tables of all entries up to it are written. `published`: entries are on the event log up to it."""
 
     applied: int = 0
     published: int = 0
 
 
 class Page(NamedTuple):
-    """Entries in order of position, and the last position of the shard, both of one moment."""
+    """Entries in order of position, and the last position of the shard at the same moment."""
 
     entries: Sequence[Entry]
     tail: int
 
 
 class LedgerStore(Protocol):
-    """Keeps the entries of all shards of one ledger. The conditional `commit` is the only arbiter of their order.
+    """Stores the entries of all shards of one ledger. The conditional `commit` alone decides their order.
 
-    Methods raise `kit.errors.Unavailable` where surely nothing was done, and those that write
-    `kit.errors.OutcomeUnknown` where that cannot be said: every error after a statement was sent is unknown. Nothing is
-    retried inside.
+    Methods raise `kit.errors.Unavailable` where definitely nothing was done. Methods that write raise
+    `kit.errors.OutcomeUnknown` for every error after a statement was sent. No method retries.
     """
 
     @property
     def incarnation(self) -> str:
-        """Tells this ledger from one that was restored from a backup."""
+        """Identifies this ledger: one restored from a backup has another incarnation."""
         ...
 
     @property
@@ -44,67 +43,67 @@ class LedgerStore(Protocol):
         """Makes the entry durable at its position if the shard's last position is the one before.
 
         True: it is durable and visible to every later `read`. False: the condition did not hold, which says nothing
-        about an earlier attempt of the same append. `writes` are for the tables where `is_atomic`, else None.
+        about an earlier attempt of the same append. `writes`: the table writes where `is_atomic`, else None.
         """
         ...
 
     async def read(self, shard: int, after: int, limit: int) -> Page:
-        """Up to `limit` entries from the first one behind the position `after` on, and the last position.
+        """Up to `limit` entries after the position `after`, and the last position.
 
-        Linearizable: what a commit has answered is seen, and an append still under way is finished or ended.
+        Linearizable: it includes every commit that was answered, and ends or completes an append in flight.
         """
         ...
 
     async def tail(self, shard: int, *, confirm: bool) -> int:
-        """The last position; 0 where there was none. Linearizable where `confirm`, otherwise it may be a little old."""
+        """The last position; 0 where there is no entry. Linearizable where `confirm`; otherwise it may be stale."""
         ...
 
     async def watermarks(self, shard: int) -> Watermarks:
-        """The watermarks as they were saved; zeros before the first time."""
+        """The saved watermarks; zeros before the first save."""
         ...
 
     async def save_watermarks(self, shard: int, marks: Watermarks) -> None:
-        """Saves watermarks; each only grows, whoever saves last."""
+        """Saves watermarks. A lower value never overwrites a higher one."""
         ...
 
     async def trim(self, shard: int, before: int) -> None:
-        """Forgets the entries at positions below `before`, which is not above the last one. Repeating is harmless."""
+        """Deletes the entries below the position `before`, which is not above the last one. Idempotent."""
         ...
 
 
 class Tables(Protocol):
-    """What the entries of a service lead to, in tables: read to decide, written behind the entries.
+    """The tables of a service: read for decisions, and written after the entries that they are derived from.
 
-    Raise `kit.errors.Unavailable` or `OutcomeUnknown`. Writing again, or late, changes nothing.
+    Methods raise `kit.errors.Unavailable` or `OutcomeUnknown`. A repeated or late write changes nothing.
     """
 
     async def load(self, shard: int, need: Any) -> Any:
-        """What `Model.need` asked for, as it stands in the tables; sees every write that has returned."""
+        """What `Model.find_missing` requested, from the tables; includes every write that has returned."""
         ...
 
     async def write(self, shard: int, writes: Any) -> None:
-        """Writes what `Model.writes` made of entries, each row with the stamp of its entry as its timestamp."""
+        """Writes the result of `Model.table_writes`; the timestamp of each row is the stamp of its entry."""
         ...
 
 
-class Feed(Protocol):
-    """The event log, for one ledger."""
+class LedgerEventLog(Protocol):
+    """The event log of one ledger."""
 
     async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
-        """Appends entries in order; returns when all are durable there. Raises Unavailable or OutcomeUnknown."""
+        """Appends entries in order; returns when all are durable. Raises Unavailable or OutcomeUnknown."""
         ...
 
 
 class Sizer(Protocol):
-    """How large one entry can become."""
+    """Bounds the size of one entry."""
 
     def add(self, commands: Sequence[Any]) -> int:
-        """The bytes that it takes at most with these commands behind those that were added before."""
+        """Adds commands; returns the maximum size of the entry with all commands so far, in bytes."""
         ...
 
 
 class Decision(Protocol):
-    """What a model decided about commands; changes nothing until it is given to `Model.committed`."""
+    """The decision of a batch of commands. It changes nothing until `Model.commit`."""
 
     @property
     def answers(self) -> Sequence[Any]:
@@ -113,7 +112,7 @@ class Decision(Protocol):
 
     @property
     def payload(self) -> bytes | None:
-        """What the entry carries; None where there is nothing to remember."""
+        """The payload of the entry; None where there is nothing to store."""
         ...
 
     @property
@@ -123,7 +122,7 @@ class Decision(Protocol):
 
     @property
     def is_certain(self) -> bool:
-        """Whether all answers are those stored with known operation ids, true whatever has happened since."""
+        """Whether all answers are stored ones of known operation ids, which no other entry can change."""
         ...
 
 
@@ -135,49 +134,49 @@ class Model(Protocol):
     The state of a key is what the tables say, overlaid with the entries since then, in order.
     """
 
-    def need(self, commands: Sequence[Any]) -> Any | None:
-        """What has to be loaded before these commands can be decided; None: nothing."""
+    def find_missing(self, commands: Sequence[Any]) -> Any | None:
+        """What has to be loaded from the tables before these commands can be decided; None: nothing."""
         ...
 
-    def loaded(self, need: Any, found: Any) -> None:
-        """Takes in what was loaded for `need`, overlaid with the entries it keeps."""
+    def add_loaded(self, need: Any, found: Any) -> None:
+        """Adds what was loaded for `need`, overlaid with the pending entries."""
         ...
 
     def decide(self, commands: Sequence[Any], now: int, last_stamp: int) -> Decision:
-        """Decides the commands in order, at `now` (microseconds), behind an entry with `last_stamp`."""
+        """Decides the commands in order, at `now` (microseconds), after an entry with `last_stamp`."""
         ...
 
     def sizer(self) -> Sizer:
-        """Bounds the size of an entry before its commands are decided."""
+        """A new sizer, for one entry."""
         ...
 
-    def committed(self, position: int, decision: Any) -> None:
-        """The decision is the entry at this position: from now on it is part of the state."""
+    def commit(self, position: int, decision: Any) -> None:
+        """Makes a decision part of the state: it is the entry at this position."""
         ...
 
     def replay(self, entry: Entry) -> None:
-        """Applies an entry that was decided elsewhere, never deciding again.
+        """Applies an entry that another node or process decided, without deciding again.
 
         Raises `kit.ledger.errors.NewerFormat` or `CorruptEntry`.
         """
         ...
 
-    def writes(self, after: int, through: int) -> Any:
-        """What the entries behind `after` up to `through` lead to in the tables: the last state of each row."""
+    def table_writes(self, after: int, through: int) -> Any:
+        """The table writes of the entries after `after` up to `through`: the last state of each row."""
         ...
 
-    def writes_of(self, decision: Any) -> Any:
-        """The same for a decision that is not committed yet."""
+    def decision_writes(self, decision: Any) -> Any:
+        """The table writes of a decision that is not committed yet."""
         ...
 
-    def release(self, through: int) -> None:
-        """The entries up to this position need no longer be kept: whatever is loaded from now on has them."""
+    def release_entries(self, through: int) -> None:
+        """Drops the pending entries up to this position: every later load includes them."""
         ...
 
     def view(self, commands: Sequence[Any]) -> Any:
-        """What callers are told beside the answers to their commands, as of the moment they are given."""
+        """What callers get in addition to the answers to these commands, as of now."""
         ...
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Drops all state."""
         ...

@@ -1,4 +1,4 @@
-"""What a node reads before it serves a shard: the watermarks, and the entries behind them. No I/O, no clock."""
+"""Reads the watermarks of a shard and the entries after them, before it is served. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from kit.ledger.effects import Effect, Read, ReadMarks
+from kit.ledger.backoff import NEVER, Backoff
+from kit.ledger.effects import Effect, ReadEntries, ReadWatermarks
 from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry
-from kit.ledger.lanes import Backoff
 from kit.ledger.ports import Page, Watermarks
 
 PAGE = 64
-"""Entries that are read at once."""
-_ATTEMPTS = 3  # to find where to begin, while another node trims
+"""Entries of one read."""
+_ATTEMPTS = 3  # to find the first entry, while another node trims
 
 
 class Replay:
@@ -23,59 +23,59 @@ class Replay:
     def __init__(self, rng: random.Random) -> None:
         self._backoff = Backoff(rng)
         self._attempts = 0
-        self._under_way: Effect | None = None
-        self._begin()
+        self._in_flight: Effect | None = None
+        self._restart()
 
-    def _begin(self) -> None:
+    def _restart(self) -> None:
         self._attempts += 1
         self.found: Watermarks | None = None
-        """The watermarks as they were saved."""
+        """The saved watermarks."""
         self.position = self.last_stamp = 0
-        """Of the last entry that was read."""
+        """Of the last entry read."""
         self.is_complete = False
 
     def poll(self, now: float) -> list[Effect]:
-        """What is to be read now."""
-        if self._under_way is not None or now < self._backoff.until:
+        """Returns the next read."""
+        if self._in_flight is not None or now < self._backoff.until:
             return []
         if self.found is None:
-            self._under_way = ReadMarks("replay")
+            self._in_flight = ReadWatermarks("replay")
         else:
-            # From the one before: its stamp is needed, and it is never trimmed.
-            self._under_way = Read(self.position or max(0, min(self.found) - 1), PAGE, "replay")
-        return [self._under_way]
+            # Begins with the entry before: its stamp is needed, and it is never trimmed.
+            self._in_flight = ReadEntries(self.position or max(0, min(self.found) - 1), PAGE, "replay")
+        return [self._in_flight]
 
     def next_at(self) -> float:
-        """When `poll` may have something to do; infinity: not before something happens."""
-        return float("inf") if self._under_way is not None else self._backoff.until
+        """The time of the next step, or `NEVER`."""
+        return NEVER if self._in_flight is not None else self._backoff.until
 
     def is_reading(self, effect: Effect) -> bool:
-        """Whether that is what it waits for."""
-        return effect is self._under_way
+        """Whether the effect is the read in flight."""
+        return effect is self._in_flight
 
     def failed(self, now: float) -> None:
-        """It could not be read."""
-        self._under_way = None
+        """Repeats the read later."""
+        self._in_flight = None
         self._backoff.failed(now)
 
     def done(self, result: Any) -> Sequence[Entry] | None:
-        """The entries that were read, in order; None: those read so far do not count, it begins anew.
+        """The entries read, in order; None: the replay starts again, and the entries read so far are invalid.
 
         Raises CorruptEntry.
         """
-        self._under_way = None
+        self._in_flight = None
         self._backoff.succeeded()
         if self.found is None:
             self.found = result
             return ()
-        return self._take(result, self.found)
+        return self._add_page(result, self.found)
 
-    def _take(self, page: Page, found: Watermarks) -> Sequence[Entry] | None:
+    def _add_page(self, page: Page, found: Watermarks) -> Sequence[Entry] | None:
         first = self.position + 1 if self.position else max(1, min(found))
         is_there = page.entries and page.entries[0].position == first
         if page.tail >= first and not is_there and self._attempts <= _ATTEMPTS:
             # Another node has trimmed since the watermarks were read.
-            self._begin()
+            self._restart()
             return None
         if page.tail < max(found) or (page.tail >= first and not is_there):
             raise CorruptEntry(f"entry {first} is missing, the last one is {page.tail}")
@@ -88,9 +88,9 @@ class Replay:
 
 def check_order(entries: Sequence[Entry], first: int, last_stamp: int) -> None:
     """Raises CorruptEntry unless positions begin at `first` without a gap and stamps grow."""
-    for place, entry in enumerate(entries, start=first):
-        if entry.position != place:
-            raise CorruptEntry(f"entry {place} is missing")
+    for position, entry in enumerate(entries, start=first):
+        if entry.position != position:
+            raise CorruptEntry(f"entry {position} is missing")
         if entry.stamp <= last_stamp:
-            raise CorruptEntry(f"the stamp of entry {place} is not above the one before")
+            raise CorruptEntry(f"the stamp of entry {position} is not above the one before")
         last_stamp = entry.stamp

@@ -1,7 +1,7 @@
-"""Commands to the nodes that own their shards: executed here, or forwarded once.
+"""Executes commands on the nodes that their shards are assigned to: on this node, or by one forwarded call.
 
-What is forwarded was checked by the node that forwards it, and says in each command for whom it is. So no identity of a
-caller travels with it: only nodes may forward.
+The forwarding node has checked the commands, and each command names its user. So the identity of the caller is not
+forwarded, and only nodes may forward.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ _CHECK_SECONDS = 0.1
 
 
 class CommandCodec(Protocol):
-    """How commands and their answers travel between the nodes of a service."""
+    """Encodes commands and their answers for calls between the nodes of a service."""
 
     def encode_commands(self, commands: Sequence[Any]) -> bytes:
-        """Commands of one shard."""
+        """Encodes commands of one shard."""
         ...
 
     def decode_commands(self, data: bytes) -> Sequence[Any]:
-        """The opposite; raises Invalid."""
+        """Decodes commands; raises Invalid."""
         ...
 
     def encode_executed(self, executed: Executed) -> bytes:
-        """Their answers."""
+        """Encodes answers."""
         ...
 
     def decode_executed(self, data: bytes) -> Executed:
-        """The opposite."""
+        """Decodes answers."""
         ...
 
 
 class LedgerRouter:
-    """Executes commands on the node that owns their shard. `service`: whose nodes divide the shards."""
+    """Executes commands on the node that their shard is assigned to, one of the nodes of `service`."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class LedgerRouter:
         *,
         is_forwarding: bool = True,
     ) -> None:
-        """`timeout` in seconds is what a call may take, wherever it is executed and however often it is tried.
+        """`timeout`: the seconds that a call may take, including all attempts.
 
-        `is_forwarding`: whether calls go to the node that owns their shard; if not, all are executed here.
+        `is_forwarding`: whether calls are forwarded to the assigned node; False: all are executed on this node.
         """
         self._node = node
         self._codec = codec
@@ -74,28 +74,28 @@ class LedgerRouter:
     async def execute(self, shard: int, commands: Sequence[Any]) -> Executed:
         """The answers to commands of one shard, in order. Every command has an operation id.
 
-        Raises Overloaded and Unavailable with nothing done, OutcomeUnknown, and RemoteError for these from elsewhere.
+        Raises Overloaded and Unavailable with nothing done, OutcomeUnknown, and RemoteError for those of another node.
         """
         deadline = asyncio.get_running_loop().time() + remaining(self._timeout)
         there = self._is_forwarding and destination(
             shard, self._node.shards, self._mesh.hosts(self._service), self._mesh.member_id, is_forwarded=False
         )
         if not there:
-            return await self._node.execute(shard, commands, _left(deadline))
+            return await self._node.execute(shard, commands, _remaining(deadline))
         answered = await self._forward(there, shard, commands, deadline)
         if isinstance(answered, Executed):
             return answered
         try:
-            return await self._node.execute(shard, commands, _left(deadline))
+            return await self._node.execute(shard, commands, _remaining(deadline))
         except Problem as problem:
             if not answered or isinstance(problem, OutcomeUnknown):
                 raise
-            # That nothing was done here does not say so of the other node.
+            # Nothing was done here, but the other node may have executed the commands.
             raise OutcomeUnknown(f"{problem}; retry with the same op_id", retry_after=problem.retry_after) from problem
 
     async def _forward(self, there: str, shard: int, commands: Sequence[Any], deadline: float) -> Executed | bool:
-        """The answers of the node at that address; or whether it may still execute the commands, which are to be
-        executed here."""
+        """The answers of the node at that address. Or a bool, where the commands are to be executed on this node:
+        whether the other node may execute them, too."""
         request = pb.ExecuteRequest(
             ledger=self._node.name,
             shard=shard,
@@ -104,35 +104,35 @@ class LedgerRouter:
         )
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[bytes | status_pb2.Status | None] = loop.create_future()
-        asked = loop.time()
+        sent_at = loop.time()
         timer: asyncio.TimerHandle | None = None
 
         def on_reply(response: bytes | None, status: status_pb2.Status | None) -> None:
             if not answered.done():
                 answered.set_result(response if response is not None else status or status_pb2.Status())
 
-        def look() -> None:
+        def check_connection() -> None:
             nonlocal timer
             timer = None
             if answered.done():
                 return
-            left = _left(deadline)
-            if not left or self._mesh.silent_since(there, asked) > SILENCE_SECONDS:
+            seconds = _remaining(deadline)
+            if not seconds or self._mesh.silent_since(there, sent_at) > SILENCE_SECONDS:
                 answered.set_result(None)
             else:
-                timer = loop.call_later(min(_CHECK_SECONDS, left), look)
+                timer = loop.call_later(min(_CHECK_SECONDS, seconds), check_connection)
 
         self._mesh.submit(
-            METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=_left(deadline)
+            METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=_remaining(deadline)
         )
-        timer = loop.call_later(min(_CHECK_SECONDS, _left(deadline)), look)
+        timer = loop.call_later(min(_CHECK_SECONDS, _remaining(deadline)), check_connection)
         try:
             reply = await answered
         finally:
             if timer is not None:
                 timer.cancel()
         if reply is None:
-            is_late = not _left(deadline)
+            is_late = not _remaining(deadline)
             metrics.FORWARDED.labels("late" if is_late else "silent").inc()
             if is_late:
                 raise OutcomeUnknown("no answer came in time; retry with the same op_id")
@@ -148,13 +148,13 @@ class LedgerRouter:
         raise error
 
 
-def _left(deadline: float) -> float:
-    """The seconds until a time of the loop's clock."""
+def _remaining(deadline: float) -> float:
+    """The seconds until `deadline`, a time of the event loop."""
     return max(0.0, deadline - asyncio.get_running_loop().time())
 
 
 class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
-    """See the contract. Hosts the ledgers of this process."""
+    """See the contract. Serves the ledgers of this process."""
 
     def __init__(self, ledgers: Sequence[tuple[LedgerNode, CommandCodec]], timeout: float) -> None:
         self._ledgers = {node.name: (node, codec) for node, codec in ledgers}
@@ -168,7 +168,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         node, codec = found
         if request.shard >= node.shards:
             raise Invalid("there is no such shard", field="shard")
-        if node.is_away(request.shard):
+        if node.is_store_unreachable(request.shard):
             raise ShardNotServed("this node does not reach its store", retry_after=0.5)
         commands = codec.decode_commands(request.commands)
         executed = await node.execute(request.shard, commands, remaining(self._timeout))
@@ -176,5 +176,5 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
 
 
 def hosted(servicer: LedgerServicer) -> Hosted:
-    """The servicer, for a server."""
+    """The servicer with its error table, for a server."""
     return Hosted(servicer, ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, FORWARDING_ERRORS)

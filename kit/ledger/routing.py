@@ -1,7 +1,7 @@
 """Where commands for a shard are executed. Pure.
 
-The owner is a hint: what is executed elsewhere is as right, because the conditional append decides. So a call takes one
-hop at most, and wherever it cannot be forwarded it is executed by the node it has reached.
+The assignment is a hint: another node may execute commands as well, because the conditional append decides. So a call
+takes at most one hop, and a node that cannot forward a call executes it.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from kit.rendezvous import pick
 from kit.target import partition_of
 
 SILENCE_SECONDS = 0.3
-"""An owner from whose connection nothing was heard for so long, while an answer is due, counts as unreachable."""
-# The owner has surely done nothing, or cannot be asked: with the same op_ids anybody may execute it.
+"""A node whose connection is silent for so long, while an answer is due, counts as unreachable."""
+# The other node has done nothing, or cannot be reached: this node can execute the commands with the same op_ids.
 _NOT_THERE = frozenset({"NODE_UNREACHABLE", "NO_NODE", "SHARD_NOT_SERVED", "DRAINING", "NO_SUCH_METHOD"})
 
 
 def shard_of(tenant: str, key: str, shards: int) -> int:
-    """The shard that a key is decided in; the same in every process."""
+    """The shard of a key; the same in every process."""
     return partition_of(tenant, key, shards)
 
 
 def destination(shard: int, shards: int, nodes: tuple[str, ...], own: str, *, is_forwarded: bool) -> str:
-    """The node to forward to; "": it is executed here."""
+    """The node to forward to; "": execute here."""
     owner = owners(nodes, shards)[shard]
     return "" if is_forwarded or owner == own else owner
 
 
 def is_executed_here(reason: str, *, is_broken: bool) -> bool:
-    """Whether a call whose forwarding failed for this reason is executed by the node that forwarded it.
+    """Whether the forwarding node executes a call itself after forwarding failed for this reason.
 
-    `is_broken`: the connection broke, or was silent, before an answer came.
+    `is_broken`: the connection broke, or was silent, before an answer arrived.
     """
     return is_broken or reason in _NOT_THERE
 
 
 def node_of(sharded: Mapping[str, int], service: str, tenant: str, key: str, nodes: tuple[str, ...]) -> str:
-    """The node that a call with that key goes to: of a sharded service the owner of the key's shard.
+    """The node for calls with that key; for a sharded service the node that the key's shard is assigned to.
 
     Raises LookupError where there are no nodes.
     """

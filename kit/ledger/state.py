@@ -1,4 +1,4 @@
-"""What a node does with a shard."""
+"""The states of a shard on a node."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from enum import Enum
 class State(Enum):
     """See the module."""
 
-    # Nothing: its state is not in memory.
+    # Not in memory.
     IDLE = "idle"
-    # It reads what it has to know.
+    # Reads the watermarks and the entries after them.
     REPLAYING = "replaying"
-    # It decides.
+    # Decides commands.
     SERVING = "serving"
-    # It finishes what it has accepted, and accepts nothing more.
+    # Finishes accepted commands and refuses new ones.
     DRAINING = "draining"
-    # What it read must not be, or is of a newer version: it touches nothing more.
+    # Stopped after a corrupt entry or one of a newer format: does nothing more.
     STOPPED = "stopped"

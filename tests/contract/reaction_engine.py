@@ -14,7 +14,7 @@ from kit.clock import Clock
 from kit.errors import Problem
 from kit.ledger.limits import ShardLimits
 from kit.ledger.node import running_node
-from kit.ledger.ports import Feed, LedgerStore, Tables
+from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec
@@ -86,7 +86,7 @@ async def opened_store(
     clock: Clock,
     *,
     shards: int = 1,
-    feed: Feed | None = None,
+    event_log: LedgerEventLog | None = None,
     rules: ModelLimits | None = None,
     limits: ShardLimits | None = None,
     on_commit: OnCommit | None = None,
@@ -95,7 +95,7 @@ async def opened_store(
     rules = rules or ModelLimits()
     make_model = partial(ReactionModel, EventCodec(), rules, on_commit)
     async with running_node(
-        LEDGER, shards, store, tables, feed, make_model, clock, limits or ShardLimits(), lambda shard: True
+        LEDGER, shards, store, tables, event_log, make_model, clock, limits or ShardLimits(), lambda shard: True
     ) as node:
         yield Store(ShardedReactions(shards, partial(node.execute, timeout=SECONDS), rules.max_emoji), reads)
 

@@ -107,7 +107,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
             assert on(await store.apply([op(op_id="before"), op("❤")])) == [True, True]
 
     async def test_what_waits_beyond_the_bound_is_refused(self, tmp_path: Path) -> None:
-        async with sqlite_engine(tmp_path / "r.db", limits=ShardLimits(commands_waiting=10)) as engine:
+        async with sqlite_engine(tmp_path / "r.db", limits=ShardLimits(queued_commands=10)) as engine:
             results = await asyncio.gather(
                 *(engine.store.apply([op(user=f"u{i}")]) for i in range(50)), return_exceptions=True
             )

@@ -20,7 +20,7 @@ from kit.clock import ManualClock
 from kit.errors import OutcomeUnknown, Problem
 from kit.ids import new_id
 from kit.ledger.entry import parse_name
-from kit.ledger.feed import LogFeed
+from kit.ledger.event_log import ShardedEventLog
 from kit.tasks import background
 from reaction_svc.adapters.cassandra_queries import open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, open_cassandra_tables
@@ -59,10 +59,10 @@ class Node:
         ledger = await open_cassandra_ledger(session, self._name, 1)
         tables = await open_cassandra_tables(session, 3_600.0)
         queries = await open_cassandra_queries(session, tables, latest)
-        feed = LogFeed(log, LEDGER, ledger.incarnation)
+        feed = ShardedEventLog(log, LEDGER, ledger.incarnation)
         rules = ModelLimits(max_emoji=MOST, op_seconds=3_600.0)
         store = await enter(
-            opened_store(ledger, tables, queries, self.clock, feed=feed, rules=rules, on_commit=latest.note)
+            opened_store(ledger, tables, queries, self.clock, event_log=feed, rules=rules, on_commit=latest.note)
         )
 
         async def published() -> None:
@@ -151,7 +151,7 @@ async def test_what_cassandra_did_not_answer_is_unknown_and_a_retry_finds_the_tr
         lost = op(op_id=new_id())  # surely new, so that nothing has to be read first
         wire.answers.clear()
         asked = asyncio.create_task(far.store.apply([lost]))
-        landed = asyncio.create_task(_landed(near))
+        landed = asyncio.create_task(_commit_current(near))
         await landed
         wire.answers.set()
         with suppress(OutcomeUnknown):
@@ -162,7 +162,7 @@ async def test_what_cassandra_did_not_answer_is_unknown_and_a_retry_finds_the_tr
     assert dict(tally.counts) == counts_by_facts(await facts_of(near)) == {"❤": 1, "👍": 2}
 
 
-async def _landed(engine: Engine) -> None:
+async def _commit_current(engine: Engine) -> None:
     """Waits until the operation is there. What this store appends has that of the other read and written."""
     async with asyncio.timeout(20):
         while (await engine.store.tally("default", ["messages/1"]))[0].counts.get("👍") != 2:

@@ -56,7 +56,7 @@ class Shared:
         self.published: list[tuple[int, int]] = []
 
     async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
-        """See `kit.ledger.ports.Feed`."""
+        """See `kit.ledger.ports.LedgerEventLog`."""
         self.published += [(shard, entry.position) for entry in entries]
 
     def counts(self, target: str) -> dict[str, int]:
@@ -124,7 +124,7 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
         division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, SHARDS)
         running = running_node(
             "reactions", SHARDS, shared.entries, shared.tables, shared, make_model, SystemClock(), ShardLimits(),
-            division.is_assigned, patience=lambda: 1.0,
+            division.is_assigned, grace_seconds=lambda: 1.0,
         )  # fmt: skip
         node = await stack.enter_async_context(running)
         codec = Codec()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kit.errors import Problem
-from kit.ledger.entry import Arrival, Sequence
+from kit.ledger.entry import Arrival, EntrySequence
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.codec import EventCodec
@@ -44,12 +44,12 @@ def _check_tables(checker: Checker, store: VirtualStore) -> None:
 
 
 def _check_log(checker: Checker, store: VirtualStore, shard: int) -> None:
-    sequence, codec = Sequence(), EventCodec()
+    sequence, codec = EntrySequence(), EventCodec()
     counts: dict[TargetKey, tuple[int, dict[str, int]]] = {}
     entries = checker.shards[shard].entries
     for name, payload in store.log[shard]:
         before = sequence.position
-        arrival = sequence.arrived(name)
+        arrival = sequence.advance(name)
         if arrival is Arrival.OLD:
             continue
         if arrival is not Arrival.NEXT or name.position != before + 1:

@@ -10,13 +10,14 @@ from unittest.mock import patch
 from kit.errors import Unavailable
 from kit.ledger import routing
 from kit.ledger.batching import Batch
-from kit.ledger.deciding import Deciding
+from kit.ledger.decider import Decider
 from kit.ledger.effects import Append, Effect, Publish
 from kit.ledger.entry import Entry
-from kit.ledger.events import Event, Landed
-from kit.ledger.lanes import FeedLane, TailLane
+from kit.ledger.entry_publisher import EntryPublisher
+from kit.ledger.events import Committed, Event
 from kit.ledger.ports import Page
 from kit.ledger.shard import Shard
+from kit.ledger.tail_poller import TailPoller
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.domain import Op, Refusal
@@ -25,12 +26,12 @@ from reaction_svc.service import Reactions
 from reaction_svc.target import TargetDecision
 
 Patches = Sequence[tuple[Any, str, Callable[..., Any]]]
-_NEVER = float("inf")
+NEVER = float("inf")
 
 
 def ack_before_append() -> Patches:
     """Callers are answered when an entry is decided."""
-    decide: Any = Deciding._decide
+    decide: Any = Decider._decide
 
     def at_once(self: Any, batch: Batch, *more: Any) -> Any:
         is_over = decide(self, batch, *more)
@@ -38,7 +39,7 @@ def ack_before_append() -> Patches:
             batch.acknowledge()
         return is_over
 
-    return [(Deciding, "_decide", at_once)]
+    return [(Decider, "_decide", at_once)]
 
 
 def replay_skips_one() -> Patches:
@@ -54,14 +55,14 @@ def replay_skips_one() -> Patches:
 
 def watermark_over_a_foreign_entry() -> Patches:
     """The tables of another node's entries are taken for written."""
-    follow: Any = Shard._follow
+    follow: Any = Shard._handle_event
 
     def trusting(self: Any, event: Event | None, now: float) -> None:
         follow(self, event, now)
-        if isinstance(event, Landed) and event.batch is None:
-            self._tables.applied = self.position
+        if isinstance(event, Committed) and event.batch is None:
+            self._table_writer.applied = self.position
 
-    return [(Shard, "_follow", trusting)]
+    return [(Shard, "_handle_event", trusting)]
 
 
 def load_without_overlay() -> Patches:
@@ -82,37 +83,37 @@ def a_no_op_without_confirmation() -> Patches:
 
 def a_gap_after_a_trim_applied() -> Patches:
     """Where entries are missing, those behind them are applied to what is in memory."""
-    caught_up: Any = Deciding._caught_up
+    caught_up: Any = Decider._catch_up
 
     def jumping(self: Any, page: Page, now: float) -> Any:
         if page.entries and page.entries[0].position > self.position + 1:
             self.position = page.entries[0].position - 1
         return caught_up(self, page, now)
 
-    return [(Deciding, "_caught_up", jumping)]
+    return [(Decider, "_catch_up", jumping)]
 
 
 def an_own_entry_taken_for_anothers() -> Patches:
     """An append that landed without an answer is not known again."""
-    settled: Any = Deciding._settled
+    settled: Any = Decider._resolve_append
 
     def strange(self: Any, page: Page, now: float) -> Any:
         entries = [entry._replace(append_id="strange") for entry in page.entries]
         return settled(self, page._replace(entries=entries), now)
 
-    return [(Deciding, "_settled", strange)]
+    return [(Decider, "_resolve_append", strange)]
 
 
 def an_orphan_entry() -> Patches:
     """An entry of a node that does not own the shard is published neither by it nor by the owner."""
-    committed = FeedLane.committed
+    add = EntryPublisher.add
 
-    def never(self: Any, entry: Entry, *, is_owner: bool, now: float) -> None:
-        committed(self, entry, is_owner=is_owner, now=now)
-        if not is_owner:
-            self._not_before = _NEVER
+    def never(self: Any, entry: Entry, *, is_assigned: bool, now: float) -> None:
+        add(self, entry, is_assigned=is_assigned, now=now)
+        if not is_assigned:
+            self._not_before = NEVER
 
-    return [(FeedLane, "committed", never), (TailLane, "poll", lambda self, rests_since, now: None)]
+    return [(EntryPublisher, "add", never), (TailPoller, "poll", lambda self, idle_since, now: None)]
 
 
 def equal_stamps() -> Patches:
@@ -127,14 +128,14 @@ def equal_stamps() -> Patches:
 
 def a_failed_record_skipped() -> Patches:
     """What the event log did not take is taken for published."""
-    failed: Any = FeedLane.failed
+    failed: Any = EntryPublisher.failed
 
     def going_on(self: Any, effect: Effect, now: float) -> None:
-        if effect is self._under_way and isinstance(effect, Publish):
+        if effect is self._in_flight and isinstance(effect, Publish):
             self.published = effect.entries[-1].position
         failed(self, effect, now)
 
-    return [(FeedLane, "failed", going_on)]
+    return [(EntryPublisher, "failed", going_on)]
 
 
 def forward_without_op_id() -> Patches:
@@ -144,12 +145,12 @@ def forward_without_op_id() -> Patches:
 
 def unknown_taken_for_failed() -> Patches:
     """An append without an answer is taken for not done."""
-    failed = Deciding.failed
+    failed = Decider.failed
 
-    def sure(self: Deciding, effect: Effect, error: Exception, now: float) -> None:
+    def sure(self: Decider, effect: Effect, error: Exception, now: float) -> None:
         failed(self, effect, Unavailable(str(error)) if isinstance(effect, Append) else error, now)
 
-    return [(Deciding, "failed", sure)]
+    return [(Decider, "failed", sure)]
 
 
 def a_forwarding_loop() -> Patches:

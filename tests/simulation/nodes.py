@@ -11,10 +11,11 @@ from kit.cursor import Cursors
 from kit.errors import Problem
 from kit.ledger import routing
 from kit.ledger.effects import Effect
-from kit.ledger.lanes import FeedLimits, MarkLimits
-from kit.ledger.limits import GatherLimits, ShardLimits
+from kit.ledger.entry_publisher import PublishLimits
+from kit.ledger.limits import LingerLimits, ShardLimits
 from kit.ledger.shard import Shard
 from kit.ledger.state import State
+from kit.ledger.watermark_saver import WatermarkLimits
 from kit.partitions import owners
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome
@@ -28,15 +29,15 @@ from tests.simulation.world import Action, Violation, World
 
 OP_SECONDS = 60.0
 LIMITS = ShardLimits(
-    commands_at_once=6,
-    commands_waiting=30,
-    unapplied=4,
-    unpublished=60,
-    gather=GatherLimits(few=3),
-    look_seconds=0.3,
-    leave_seconds=0.6,
-    feed=FeedLimits(at_once=3, kept=5, patience_seconds=0.3),
-    marks=MarkLimits(save_seconds=0.1, trim_seconds=0.2, keep_seconds=0.2),
+    batch_commands=6,
+    queued_commands=30,
+    unapplied_entries=4,
+    unpublished_entries=60,
+    linger=LingerLimits(few=3),
+    tail_poll_seconds=0.3,
+    release_seconds=0.6,
+    publish=PublishLimits(batch_entries=3, buffered_entries=5, unassigned_delay_seconds=0.3),
+    watermarks=WatermarkLimits(save_seconds=0.1, trim_seconds=0.2, retain_seconds=0.2),
 )
 # So little fits into memory that it is often given up and loaded again.
 RULES = ModelLimits(max_emoji=MAX_EMOJI, op_seconds=OP_SECONDS, weight=40, people=5)
@@ -122,10 +123,10 @@ class Node:
         """Whether nothing is left to do: shards of others left, its own written, published and saved."""
         return all(
             shard.state is State.IDLE
-            if not shard.is_owner
+            if not shard.is_assigned
             else shard.state is State.SERVING
             and shard.position == self.store.shards[shard.number].tail
-            and shard.sizes() == (0, 0, 0)
+            and shard.backlogs() == (0, 0, 0)
             for shard in self.shards
         )
 
@@ -176,9 +177,9 @@ class Node:
         divided = owners(nodes, len(self.shards))
         for shard in self.shards:
             if divided[shard.number] == self.name and not self.is_leaving:
-                shard.begin(self.world.now, is_owner=True)
-            elif shard.is_owner:
-                shard.disown(self.world.now)
+                shard.start(self.world.now, is_assigned=True)
+            elif shard.is_assigned:
+                shard.unassign(self.world.now)
             self._pump(shard.number)
 
     def deliver(self, action: Action) -> None:
@@ -208,7 +209,7 @@ class Node:
         """See `network.Peer`."""
         shard = self.shards[routing.shard_of(*call.ops[0][:2], len(self.shards))]
         if not self.is_leaving:
-            shard.begin(self.world.now, is_owner=False)
+            shard.start(self.world.now, is_assigned=False)
         pending = _PendingUpdates(self, self._models[shard.number], call)
         try:
             shard.submit(pending)

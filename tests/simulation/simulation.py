@@ -104,7 +104,7 @@ class Simulation:
     def _state(self) -> str:
         waiting = [[op.op_id or op.user for op in ask.ops] for ask in self.clients.asks if not ask.is_over]
         shards = [
-            (node.name, shard.number, shard.state.value, shard.is_owner, shard.position, shard.sizes())
+            (node.name, shard.number, shard.state.value, shard.is_assigned, shard.position, shard.backlogs())
             for node in self.nodes
             for shard in node.shards
             if shard.state is not State.IDLE

@@ -7,7 +7,18 @@ from functools import partial
 from typing import Any
 
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
+from kit.ledger.effects import (
+    Append,
+    Effect,
+    LoadTables,
+    Publish,
+    ReadEntries,
+    ReadTail,
+    ReadWatermarks,
+    SaveWatermarks,
+    Trim,
+    WriteTables,
+)
 from kit.ledger.entry import Entry, EntryName
 from kit.ledger.memory import MemoryShard
 from reaction_svc.adapters.memory_tables import MemoryTables
@@ -90,13 +101,13 @@ class VirtualStore:
     def _steps(self, shard: int, effect: Effect) -> list[Callable[[], Any]]:
         store = self.shards[shard]
         match effect:
-            case ReadMarks():
+            case ReadWatermarks():
                 return [lambda: store.marks]
-            case Read(after, limit, _):
+            case ReadEntries(after, limit, _):
                 return [partial(store.read, after, limit)]
-            case Tail():
+            case ReadTail():
                 return [lambda: store.tail]
-            case Load(need, _):
+            case LoadTables(need, _):
                 return self._load(need)
             case Append(entry, _):
                 return [partial(self._append, shard, entry)]
@@ -104,7 +115,7 @@ class VirtualStore:
                 return list(self.tables.steps(writes))
             case Publish(entries):
                 return [partial(self._publish, shard, entry) for entry in entries]
-            case SaveMarks(marks):
+            case SaveWatermarks(marks):
                 return [partial(store.save, marks)]
             case Trim(before):
                 return [partial(store.trim, before)]

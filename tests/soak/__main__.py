@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines.cassandra_cluster import PAXOS_VARIANTS, CassandraCluster, cassandra_cluster
 from tests.soak.replicas import Replicas, open_replicas
-from tests.soak.shard import LEDGER, SHARD, Load, loaded
+from tests.soak.shard import LEDGER, SHARD, LoadCounters, loaded
 from tests.soak.verdict import LEAST, Line, findings
 
 _KEYSPACE = "soak"
@@ -53,7 +53,7 @@ async def _run(cluster: CassandraCluster, options: argparse.Namespace) -> list[L
     return lines
 
 
-async def _line(load: Load, replicas: Replicas, last: float) -> tuple[Line, float]:
+async def _line(load: LoadCounters, replicas: Replicas, last: float) -> tuple[Line, float]:
     """What the interval since `last` measured, and when it ended."""
     appends, changes, failed = load.take()
     now = asyncio.get_running_loop().time()

@@ -61,7 +61,7 @@ class NoEventLog:
         """See `Feed`."""
 
 
-class Load:
+class LoadCounters:
     """Callers who toggle reactions of random people, each with its next batch as soon as it has an answer."""
 
     def __init__(self, node: LedgerNode, ledger: TimedLedger) -> None:
@@ -94,7 +94,7 @@ def _toggle() -> Op:
 
 
 @asynccontextmanager
-async def loaded(url: str, callers: int, commands: int) -> AsyncIterator[Load]:
+async def loaded(url: str, callers: int, commands: int) -> AsyncIterator[LoadCounters]:
     """A shard in a new keyspace under load, for the block. Raises CannotUse."""
     await migrate(url, [SCHEMA, cassandra_tables.SCHEMA])
     async with open_cassandra(url, timeout=_STORE_SECONDS) as cassandra:
@@ -105,9 +105,9 @@ async def loaded(url: str, callers: int, commands: int) -> AsyncIterator[Load]:
             ShardLimits(), lambda shard: True,
         )  # fmt: skip
         async with running as node:
-            load = Load(node, ledger)
+            load = LoadCounters(node, ledger)
             async with background(*(load.call(commands) for _ in range(callers))):
                 yield load
 
 
-__all__ = ["LEDGER", "SHARD", "Load", "loaded"]
+__all__ = ["LEDGER", "SHARD", "LoadCounters", "loaded"]

@@ -28,7 +28,7 @@ _FILE = ("kit.adapters.sqlite_ledger", "SqliteLedger")
 _TABLES_IN_FILE = ("reaction_svc.adapters.sqlite_tables", "SqliteTables")
 _LEDGER = ("kit.adapters.cassandra_ledger", "CassandraLedger")
 _TABLES = ("reaction_svc.adapters.cassandra_tables", "CassandraTables")
-_FEED = ("kit.ledger.feed", "LogFeed")
+_FEED = ("kit.ledger.event_log", "ShardedEventLog")
 _FILES, _ENGINES = ("files",), ("engines",)
 POINTS: Mapping[str, Point] = {
     "before-append": Point("reaction_svc", "before", *_LEDGER, "commit", _ENGINES),

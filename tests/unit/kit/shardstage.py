@@ -7,17 +7,28 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.ledger.effects import Append, Effect, Load, Publish, Read, ReadMarks, SaveMarks, Tail, Trim, WriteTables
+from kit.ledger.effects import (
+    Append,
+    Effect,
+    LoadTables,
+    Publish,
+    ReadEntries,
+    ReadTail,
+    ReadWatermarks,
+    SaveWatermarks,
+    Trim,
+    WriteTables,
+)
 from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry, NewerFormat
-from kit.ledger.limits import GatherLimits, ShardLimits
+from kit.ledger.limits import LingerLimits, ShardLimits
 from kit.ledger.memory import MemoryShard
 from kit.ledger.ports import Page, Watermarks
 from kit.ledger.shard import Shard
 
 Kind = TypeVar("Kind", bound=Effect)
 # Nothing waits for company, and nobody for a rival.
-LIMITS = ShardLimits(gather=GatherLimits(few=1), contention_seconds=0.0)
+LIMITS = ShardLimits(linger=LingerLimits(few=1), contention_seconds=0.0)
 MICROS = 1_000_000
 NEWER, BROKEN = b"newer", b"broken"
 LOST = OutcomeUnknown("there was no answer")
@@ -46,11 +57,11 @@ class Texts:
         self.released = 0
         self._kept: dict[int, list[str]] = {}
 
-    def need(self, commands: Sequence[str]) -> list[str] | None:
+    def find_missing(self, commands: Sequence[str]) -> list[str] | None:
         keys = {command.partition(":")[0] for command in commands if ":" in command} - self.loaded_keys
         return sorted(keys) or None
 
-    def loaded(self, need: list[str], found: Any) -> None:
+    def add_loaded(self, need: list[str], found: Any) -> None:
         self.loaded_keys.update(need)
 
     def decide(self, commands: Sequence[str], now: int, last_stamp: int) -> Decided:
@@ -68,7 +79,7 @@ class Texts:
     def sizer(self) -> Lengths:
         return Lengths()
 
-    def committed(self, position: int, decision: Decided) -> None:
+    def commit(self, position: int, decision: Decided) -> None:
         assert decision.payload is not None
         self._apply(position, decision.payload)
 
@@ -79,13 +90,13 @@ class Texts:
             raise CorruptEntry("this entry cannot be read")
         self._apply(entry.position, entry.payload)
 
-    def writes(self, after: int, through: int) -> list[str]:
+    def table_writes(self, after: int, through: int) -> list[str]:
         return [text for position in range(after + 1, through + 1) for text in self._kept[position]]
 
-    def writes_of(self, decision: Decided) -> list[str]:
+    def decision_writes(self, decision: Decided) -> list[str]:
         return (decision.payload or b"").decode().split("|")
 
-    def release(self, through: int) -> None:
+    def release_entries(self, through: int) -> None:
         self.released = max(self.released, through)
 
     def view(self, commands: Sequence[str]) -> int:
@@ -142,16 +153,16 @@ class Stage:
         self.store = store or MemoryShard()
         self.model = Texts()
         self.now = 100.0
-        self.under_way: list[Effect] = []
+        self.in_flight: list[Effect] = []
         self.history: list[Effect] = []
         self.written: list[str] = []
         self.published: list[Entry] = []
         self._appends = 0
         self.shard = Shard(0, self.model, limits, is_atomic=is_atomic, new_id=self._new_id, rng=random.Random(1))
 
-    def serve(self, *, is_owner: bool = True) -> Stage:
+    def serve(self, *, is_assigned: bool = True) -> Stage:
         """Begins, and does all there is to do."""
-        self.shard.begin(self.now, is_owner=is_owner)
+        self.shard.start(self.now, is_assigned=is_assigned)
         self.settle()
         return self
 
@@ -170,7 +181,7 @@ class Stage:
     def poll(self) -> None:
         """Notes what the shard wants done."""
         wanted = self.shard.poll(self.now, int(self.now * MICROS))
-        self.under_way += wanted
+        self.in_flight += wanted
         self.history += wanted
 
     def wait(self, seconds: float) -> None:
@@ -180,7 +191,7 @@ class Stage:
 
     def all(self, kind: type[Kind]) -> list[Kind]:
         """What is under way of that kind."""
-        return [effect for effect in self.under_way if isinstance(effect, kind)]
+        return [effect for effect in self.in_flight if isinstance(effect, kind)]
 
     def the(self, kind: type[Kind]) -> Kind:
         """The one effect of that kind that is under way."""
@@ -205,8 +216,8 @@ class Stage:
         until = self.now + seconds
         self.poll()
         while self.now < until:
-            while self.under_way:
-                self.do(self.under_way[0])
+            while self.in_flight:
+                self.do(self.in_flight[0])
             self.wait(0.1)
 
     def perform(self, effect: Effect) -> Any:
@@ -215,13 +226,13 @@ class Stage:
         match effect:
             case Append(entry, _):
                 return store.commit(entry)
-            case Read(after, limit, _):
+            case ReadEntries(after, limit, _):
                 return store.read(after, limit)
-            case Tail():
+            case ReadTail():
                 return store.tail
-            case ReadMarks():
+            case ReadWatermarks():
                 return store.marks
-            case SaveMarks(marks):
+            case SaveWatermarks(marks):
                 return store.save(marks)
             case Trim(before):
                 return store.trim(before)
@@ -229,12 +240,12 @@ class Stage:
                 self.written += writes
             case Publish(entries):
                 self.published += entries
-            case Load(need, _):
+            case LoadTables(need, _):
                 return need
         return None
 
     def _end(self, effect: Effect) -> None:
-        self.under_way = [each for each in self.under_way if each is not effect]
+        self.in_flight = [each for each in self.in_flight if each is not effect]
 
     def _new_id(self) -> str:
         self._appends += 1

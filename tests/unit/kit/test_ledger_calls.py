@@ -26,7 +26,7 @@ def sized() -> Batch:
 def fill(batch: Batch, queue: CallQueue, limit: int = 10) -> int:
     """As a shard does it: how many calls were taken."""
     room = limit - len(batch.commands)
-    calls = queue.take(room, batch.fits, at_least_one=not batch.calls) if room > 0 else []
+    calls = queue.pop_live(room, batch.fits, at_least_one=not batch.calls) if room > 0 else []
     batch.extend(calls)
     return len(calls)
 
@@ -93,7 +93,7 @@ def test_calls_that_were_put_back_come_first_again() -> None:
     queue, batch = queue_of(first), sized()
     fill(batch, queue)
     queue.add(second)
-    queue.put_back(batch.calls)
+    queue.requeue(batch.calls)
     again = sized()
     fill(again, queue)
     assert (again.calls, again.commands, queue.commands) == ([first, second], ["a", "b"], 0)

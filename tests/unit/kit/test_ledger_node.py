@@ -55,8 +55,8 @@ class Tables:
         self.written += writes
 
 
-class Feed:
-    """See `kit.ledger.ports.Feed`."""
+class EventLog:
+    """See `kit.ledger.ports.LedgerEventLog`."""
 
     async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
         return None
@@ -65,7 +65,16 @@ class Feed:
 def started(store: Store, tables: Tables | None = None, shards: int = 2) -> AbstractAsyncContextManager[LedgerNode]:
     tables = tables or Tables()
     return running_node(
-        "things", shards, store, tables, Feed(), Texts, SystemClock(), LIMITS, lambda shard: True, patience=lambda: 0.2
+        "things",
+        shards,
+        store,
+        tables,
+        EventLog(),
+        Texts,
+        SystemClock(),
+        LIMITS,
+        lambda shard: True,
+        grace_seconds=lambda: 0.2,
     )
 
 
@@ -141,25 +150,25 @@ async def test_what_the_store_did_not_say_is_found_out_before_anything_else_is_d
     assert store.shards[0].tail == 2
 
 
-async def test_a_store_that_does_not_answer_for_a_second_is_away() -> None:
+async def test_a_store_that_does_not_answer_for_a_second_is_store_unreachable() -> None:
     store = Store()
     async with started(store) as node:
         await node.execute(0, ["a"], 5.0)
         store.failure = Unavailable("no route")
         with pytest.raises(Unavailable):
             await node.execute(0, ["b"], 5.0)
-        assert not node.is_away(0)
+        assert not node.is_store_unreachable(0)
 
         async def away() -> bool:
             # The look of an owner at a quiet shard would succeed here, so it is asked again and again.
             with pytest.raises(Unavailable):
                 await node.execute(0, ["b"], 5.0)
-            return node.is_away(0)
+            return node.is_store_unreachable(0)
 
         await eventually(away)
         store.failure = None
         assert (await node.execute(0, ["c"], 5.0)).answers == ["c2"]
-        assert not node.is_away(0)
+        assert not node.is_store_unreachable(0)
 
 
 async def test_a_node_that_stops_finishes_what_it_has_accepted() -> None:

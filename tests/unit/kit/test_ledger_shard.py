@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.ledger.effects import Append, Publish, Read, ReadMarks, Tail, WriteTables
+from kit.ledger.effects import Append, Publish, ReadEntries, ReadTail, ReadWatermarks, WriteTables
 from kit.ledger.entry import Entry
 from kit.ledger.errors import ShardNotServed
 from kit.ledger.memory import MemoryShard
@@ -26,10 +26,10 @@ def assert_stopped(stage: Stage, reason: str) -> None:
     assert stage.shard.state is State.STOPPED
     assert reason in stage.shard.reason
     stage.wait(100.0)
-    assert not stage.under_way, "it touches nothing more"
+    assert not stage.in_flight, "it touches nothing more"
     with pytest.raises(ShardNotServed, match=reason):
         stage.shard.submit(Call("late"))
-    stage.shard.begin(stage.now, is_owner=True)
+    stage.shard.start(stage.now, is_assigned=True)
     assert stage.shard.state is State.STOPPED, "also when it is given the shard again"
 
 
@@ -49,22 +49,22 @@ def test_calls_wait_until_all_is_replayed() -> None:
     store = MemoryShard()
     store.commit(entry(1, b"a"))
     stage = Stage(store)
-    stage.shard.begin(stage.now, is_owner=True)
+    stage.shard.start(stage.now, is_assigned=True)
     call = stage.submit("b")
-    assert [type(effect) for effect in stage.under_way] == [ReadMarks]
+    assert [type(effect) for effect in stage.in_flight] == [ReadWatermarks]
     stage.settle()
     assert call.answers == ["b2"]
 
 
 def test_calls_that_wait_fail_with_nothing_done_where_the_store_is_away() -> None:
     stage = Stage()
-    stage.shard.begin(stage.now, is_owner=True)
+    stage.shard.start(stage.now, is_assigned=True)
     call = stage.submit("a")
-    stage.fail(stage.the(ReadMarks), AWAY)
+    stage.fail(stage.the(ReadWatermarks), AWAY)
     assert isinstance(call.error, Unavailable)
-    since = stage.shard.away_since
+    since = stage.shard.unreachable_since
     stage.settle()
-    assert (since, stage.shard.away_since) == (100.0, None)
+    assert (since, stage.shard.unreachable_since) == (100.0, None)
     assert stage.submit("b").is_live()
 
 
@@ -80,10 +80,10 @@ def test_an_entry_of_a_newer_format_stops_the_shard_while_it_serves() -> None:
     stage.store.commit(entry(2, NEWER))
     while stage.shard.state is not State.STOPPED:
         # Whatever its append meets, another's entry stands in its place.
-        stage.do(stage.under_way[0])
+        stage.do(stage.in_flight[0])
     assert isinstance(decided.error, ShardNotServed)
     assert isinstance(waiting.error, ShardNotServed)
-    stage.under_way.clear()
+    stage.in_flight.clear()
     assert_stopped(stage, "format 9")
 
 
@@ -92,8 +92,8 @@ def test_what_was_decided_when_the_shard_stops_is_unknown() -> None:
     call = stage.submit("a")
     stage.do(stage.the(Append))
     waiting = stage.submit("?")
-    stage.do(stage.the(Tail), result=0)
-    stage.do(stage.the(Read), result=Page([], 0))
+    stage.do(stage.the(ReadTail), result=0)
+    stage.do(stage.the(ReadEntries), result=Page([], 0))
     assert stage.shard.state is State.STOPPED
     assert isinstance(call.error, OutcomeUnknown), "it is appended, its tables may be written"
     assert isinstance(waiting.error, ShardNotServed)
@@ -135,9 +135,9 @@ def test_rows_that_cannot_be_stop_the_shard_when_it_begins(store: Rows, reason: 
 def test_rows_that_cannot_be_stop_the_shard_while_it_serves(page: Page, reason: str) -> None:
     stage = served(entry(1))
     stage.submit("?")
-    stage.do(stage.the(Tail), result=9)
-    stage.do(stage.the(Read), result=page)
-    stage.under_way.clear()
+    stage.do(stage.the(ReadTail), result=9)
+    stage.do(stage.the(ReadEntries), result=page)
+    stage.in_flight.clear()
     assert_stopped(stage, reason)
 
 
@@ -145,7 +145,7 @@ def test_a_tail_that_is_before_an_append_of_unknown_outcome_stops_the_shard() ->
     stage = served(entry(1), entry(2))
     call = stage.submit("a")
     stage.fail(stage.the(Append), OutcomeUnknown("lost"))
-    stage.do(stage.the(Read), result=Page([], 1))
+    stage.do(stage.the(ReadEntries), result=Page([], 1))
     assert isinstance(call.error, OutcomeUnknown)
     assert_stopped(stage, "the last entry is 1, it was 2")
 
@@ -155,9 +155,9 @@ def test_a_row_that_is_not_there_yet_while_it_trims_is_looked_for_again() -> Non
     for position in range(1, 6):
         store.commit(entry(position, b"%d" % position))
     stage = Stage(store)
-    stage.shard.begin(stage.now, is_owner=True)
+    stage.shard.start(stage.now, is_assigned=True)
     stage.poll()
-    stage.do(stage.the(ReadMarks))
+    stage.do(stage.the(ReadWatermarks))
     store.save(Watermarks(4, 4))
     store.trim(4)
     stage.settle()
@@ -172,8 +172,8 @@ def test_a_gap_before_the_next_row_makes_it_begin_again() -> None:
         stage.store.commit(entry(position, b"%d" % position))
     stage.store.save(Watermarks(4, 4))
     stage.store.trim(4)
-    stage.do(stage.the(Tail))
-    stage.do(stage.the(Read))
+    stage.do(stage.the(ReadTail))
+    stage.do(stage.the(ReadEntries))
     assert stage.shard.state is State.REPLAYING
     stage.settle()
     assert stage.model.texts == ["5"], "what was in memory is not put together with what came behind the gap"
@@ -190,11 +190,11 @@ def test_the_owner_finds_what_another_node_appended_to_a_quiet_shard() -> None:
 
 
 def test_a_node_that_does_not_own_the_shard_does_not_look_and_leaves_when_all_is_done() -> None:
-    stage = Stage().serve(is_owner=False)
+    stage = Stage().serve(is_assigned=False)
     stage.submit("a")
     stage.settle(10.0)
     assert stage.shard.state is State.IDLE
-    assert not [effect for effect in stage.history if isinstance(effect, Tail)]
+    assert not [effect for effect in stage.history if isinstance(effect, ReadTail)]
     assert stage.written == ["a"]
     assert [each.payload for each in stage.published] == [b"a"]
     assert stage.store.marks == Watermarks(1, 1)
@@ -229,7 +229,7 @@ def test_a_log_that_is_away_does_not_make_the_store_look_away() -> None:
     stage.submit("a")
     stage.do(stage.the(Append))
     stage.fail(stage.the(Publish), AWAY)
-    assert stage.shard.away_since is None
+    assert stage.shard.unreachable_since is None
 
 
 def test_an_atomic_store_has_neither_tables_nor_feed_to_wait_for() -> None:
@@ -239,4 +239,4 @@ def test_an_atomic_store_has_neither_tables_nor_feed_to_wait_for() -> None:
     stage.do(stage.the(Append))
     assert call.answers == ["a1"]
     stage.wait(10.0)
-    assert not stage.under_way
+    assert not stage.in_flight

@@ -38,8 +38,8 @@ class Shard:
 
     def decide(self, *ops: Op) -> ReactionDecision:
         """The decision, after all that it needs was loaded; nothing has changed yet."""
-        while (need := self.model.need(ops)) is not None:
-            self.model.loaded(*self.read(need))
+        while (need := self.model.find_missing(ops)) is not None:
+            self.model.add_loaded(*self.read(need))
         self.stamp += 1
         return self.model.decide(ops, NOW + self.stamp, NOW + self.stamp - 1)
 
@@ -47,7 +47,7 @@ class Shard:
         """The decision is the next entry."""
         assert decided.payload is not None
         self.position += 1
-        self.model.committed(self.position, decided)
+        self.model.commit(self.position, decided)
         return Entry(self.position, "a", decided.stamp, decided.payload)
 
     def change(self, *ops: Op) -> Entry:
@@ -56,9 +56,9 @@ class Shard:
 
     def write(self) -> None:
         """The tables catch up, and no entry is needed any more."""
-        asyncio.run(self.tables.write(0, self.model.writes(self.applied, self.position)))
+        asyncio.run(self.tables.write(0, self.model.table_writes(self.applied, self.position)))
         self.applied = self.position
-        self.model.release(self.applied)
+        self.model.release_entries(self.applied)
 
     def counts(self, key: TargetKey = ONE) -> dict[str, int]:
         """What callers are told."""
@@ -96,10 +96,10 @@ def test_a_decision_changes_nothing_until_it_is_committed(shard: Shard) -> None:
 
 
 def test_stamps_are_above_the_last_one_and_the_clock_and_those_of_the_targets(shard: Shard) -> None:
-    shard.model.loaded(*shard.read(shard.model.need([tap("alice")])))
+    shard.model.add_loaded(*shard.read(shard.model.find_missing([tap("alice")])))
     assert shard.model.decide([tap("alice")], NOW, NOW + 50).stamp == NOW + 51
     assert shard.model.decide([tap("alice")], NOW, 0).stamp == NOW
-    shard.model.committed(1, shard.model.decide([tap("alice")], NOW + 900, 0))
+    shard.model.commit(1, shard.model.decide([tap("alice")], NOW + 900, 0))
     assert shard.model.decide([tap("bob")], NOW, 0).stamp == NOW + 901
 
 
@@ -107,9 +107,9 @@ def test_an_entry_that_comes_while_a_target_is_loaded_is_part_of_what_is_loaded(
     writer = Shard(tables=shard.tables)
     writer.change(tap("alice", op_id="a"))
     writer.write()
-    loading = shard.read(shard.model.need([tap("bob")]))
+    loading = shard.read(shard.model.find_missing([tap("bob")]))
     shard.model.replay(writer.change(tap("alice", op_id="off"), tap("bob", op_id="b"), tap("bob", "❤", "c")))
-    shard.model.loaded(*loading)
+    shard.model.add_loaded(*loading)
     decided = shard.decide(tap("bob"), tap("alice", op_id="off"), tap("bob", "❤", "c"))
     assert [outcome_of(decided, place).on for place in range(3)] == [False, False, True]
     assert shard.counts() == {"👍": 1, "❤": 1}
@@ -136,13 +136,13 @@ def test_an_entry_that_comes_while_people_are_loaded_is_part_of_what_is_known_of
     writer.change(*(tap(f"user{n}") for n in range(5)))
     writer.write()
     shard = Shard(tables=tables)
-    shard.model.loaded(*shard.read(shard.model.need([tap("user1")])))
-    need = shard.model.need([tap("user1"), tap("user2")])
+    shard.model.add_loaded(*shard.read(shard.model.find_missing([tap("user1")])))
+    need = shard.model.find_missing([tap("user1"), tap("user2")])
     assert need is not None
     assert need.users == {ONE: ["user1", "user2"]}, "a target with many records is loaded without them"
     loading = shard.read(need)
     shard.model.replay(writer.change(tap("user1")))
-    shard.model.loaded(*loading)
+    shard.model.add_loaded(*loading)
     decided = shard.decide(tap("user1"), tap("user2"))
     assert [outcome_of(decided, place).on for place in range(2)] == [True, False]
     assert shard.counts() == {"👍": 4}
@@ -153,12 +153,12 @@ def test_an_operation_whose_entry_comes_while_its_id_is_looked_up_is_known(shard
     writer.change(tap("alice", op_id="first"))
     writer.write()
     shard.decide(tap("bob", op_id="other"))  # the target is in memory, its earlier ids are not
-    need = shard.model.need([tap("carol", op_id="late")])
+    need = shard.model.find_missing([tap("carol", op_id="late")])
     assert need is not None
     assert need.op_ids == [(ONE, "late")]
     loading = shard.read(need)
     shard.model.replay(writer.change(tap("carol", op_id="late")))
-    shard.model.loaded(*loading)
+    shard.model.add_loaded(*loading)
     decided = shard.decide(tap("carol", op_id="late"))
     assert outcome_of(decided).on
     assert (decided.payload, decided.is_certain) == (None, True)
@@ -188,7 +188,7 @@ def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
     shard.change(tap("alice", op_id="a"), tap("bob", "❤", "b"))
     shard.write()
     shard.change(tap("alice", op_id="other", key=TWO))
-    need = shard.model.need([tap("alice")])
+    need = shard.model.find_missing([tap("alice")])
     assert need is not None
     assert need.targets == [ONE], "there is no room for both"
     decided = shard.decide(tap("alice", op_id="a"), tap("bob", "❤"), tap("alice", action=Action.ADD))
@@ -199,7 +199,7 @@ def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
 def test_the_target_used_last_stays_however_large_it_is() -> None:
     shard = Shard(ModelLimits(weight=1))
     shard.change(*(tap(f"user{n}", op_id=f"{n}") for n in range(10)))
-    assert shard.model.need([tap("user3", op_id="3")]) is None
+    assert shard.model.find_missing([tap("user3", op_id="3")]) is None
 
 
 def test_the_target_used_longest_ago_is_given_up_first() -> None:
@@ -211,13 +211,17 @@ def test_the_target_used_longest_ago_is_given_up_first() -> None:
     shard.decide(tap("bob", key=ONE))
     for user in ("alice", "bob", "carol"):
         shard.change(tap(user, key=three))
-    assert [shard.model.need([tap("alice", key=key)]) is None for key in (ONE, TWO, three)] == [True, False, True]
+    assert [shard.model.find_missing([tap("alice", key=key)]) is None for key in (ONE, TWO, three)] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_of_a_target_with_many_people_those_are_forgotten_and_read_again() -> None:
     shard = Shard(ModelLimits(people=3), MemoryTables(records_at_once=2))
     shard.change(*(tap(f"user{n}") for n in range(4)))
-    need = shard.model.need([tap("user1"), tap("new")])
+    need = shard.model.find_missing([tap("user1"), tap("new")])
     assert need is not None
     assert (need.targets, need.users) == ([], {ONE: ["user1", "new"]})
     decided = shard.decide(tap("user1"), tap("new"))
@@ -227,7 +231,7 @@ def test_of_a_target_with_many_people_those_are_forgotten_and_read_again() -> No
 def test_writes_have_the_last_state_of_each_row_and_the_answers_of_every_entry(shard: Shard) -> None:
     shard.change(tap("alice", op_id="a"), tap("bob", op_id="b"))
     last = shard.change(tap("alice", op_id="c"))
-    writes = shard.model.writes(0, 2)
+    writes = shard.model.table_writes(0, 2)
     (target,) = writes.targets
     assert (target.key, target.stamp, target.head.counts) == (ONE, last.stamp, {"👍": 1})
     held = {(user, emoji): on for user, emoji, on, _ in target.records}
@@ -237,7 +241,7 @@ def test_writes_have_the_last_state_of_each_row_and_the_answers_of_every_entry(s
         "b",
         "c",
     ]
-    assert shard.model.writes(1, 2).targets[0].records == [("alice", "👍", False, target.head.version)]
+    assert shard.model.table_writes(1, 2).targets[0].records == [("alice", "👍", False, target.head.version)]
 
 
 def test_a_replayed_entry_leads_to_the_same_writes_and_answers_as_where_it_was_decided(shard: Shard) -> None:
@@ -246,7 +250,7 @@ def test_a_replayed_entry_leads_to_the_same_writes_and_answers_as_where_it_was_d
         shard.change(tap("alice", op_id="c"), tap("carol", op_id="d", key=TWO)),
     ]
     other = fresh(entries)
-    assert other.model.writes(0, 2) == shard.model.writes(0, 2)
+    assert other.model.table_writes(0, 2) == shard.model.table_writes(0, 2)
     for op in (tap("alice", op_id="a"), tap("bob", "❤", "b"), tap("alice", op_id="c")):
         assert other.decide(op).answers == shard.decide(op).answers
     assert other.counts() == shard.counts()
@@ -256,7 +260,7 @@ def test_what_is_cleared_is_loaded_again(shard: Shard) -> None:
     shard.change(tap("alice", op_id="a"))
     shard.write()
     shard.model.clear()
-    need = shard.model.need([tap("alice")])
+    need = shard.model.find_missing([tap("alice")])
     assert need is not None
     assert need.targets == [ONE]
     assert outcome_of(shard.decide(tap("alice", op_id="a"))).on

@@ -42,13 +42,13 @@ def entry_of(ops: Sequence[Op], max_emoji: int) -> bytes:
     model = ReactionModel(EventCodec(), ModelLimits(max_emoji=max_emoji))
     every = EMOJI[:max_emoji]
     head = TargetHead(NOW, NOW, dict.fromkeys(every, MANY), timed_at(NOW // 1000 - 1), tuple(AHEAD))
-    while (need := model.need(ops)) is not None:
+    while (need := model.find_missing(ops)) is not None:
         targets = {
             key: LoadedTarget(head, {op.user: dict.fromkeys(every, NOW) for op in ops if op[:2] == key}, False)
             for key in need.targets
         }
         people = {key: {user: dict.fromkeys(every, NOW) for user in users} for key, users in need.users.items()}
-        model.loaded(need, LoadedState(targets, people, {}))
+        model.add_loaded(need, LoadedState(targets, people, {}))
     payload = model.decide(ops, NOW + 1, NOW).payload
     assert payload is not None
     return payload

@@ -1,4 +1,4 @@
-"""Entries to the event log: a shard's go to the partition of its number."""
+"""Publishes the entries of each shard in the partition of its number."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from kit.eventlog import Appender
 from kit.ledger.entry import Entry, EntryName
 
 
-class LogFeed:
-    """See `kit.ledger.ports.Feed`."""
+class ShardedEventLog:
+    """See `kit.ledger.ports.LedgerEventLog`."""
 
     def __init__(self, log: Appender, topic: str, incarnation: str) -> None:
         self._log = log
@@ -18,7 +18,8 @@ class LogFeed:
         self._incarnation = incarnation
 
     async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
-        """See `Feed`. They are on their way together; the log keeps their order, and none overtakes one that failed."""
+        """See `LedgerEventLog`. They are on their way together; the log keeps their order, and none overtakes one that
+        failed."""
         appending = [
             self._log.append(
                 self._topic, str(EntryName(self._incarnation, shard, entry.position)), entry.payload, shard

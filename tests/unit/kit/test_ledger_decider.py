@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
-from kit.ledger.effects import Append, Load, Publish, Read, Tail, WriteTables
-from kit.ledger.limits import GatherLimits, ShardLimits
+from kit.ledger.effects import Append, LoadTables, Publish, ReadEntries, ReadTail, WriteTables
+from kit.ledger.limits import LingerLimits, ShardLimits
 from kit.ledger.state import State
 from tests.unit.kit.shardstage import AWAY, LIMITS, LOST, Call, Stage, entry
 
-GATHER = GatherLimits()
+GATHER = LingerLimits()
 
 
 @pytest.fixture(name="stage")
@@ -54,7 +54,7 @@ def test_calls_that_come_during_an_append_are_decided_together_behind_it(stage: 
 
 def test_a_lost_append_that_landed_is_known_by_its_id(stage: Stage) -> None:
     call, append = lose(stage, has_landed=True)
-    assert stage.the(Read).after == append.entry.position - 1
+    assert stage.the(ReadEntries).after == append.entry.position - 1
     stage.settle()
     assert call.answers == ["b2"]
     assert (stage.store.tail, stage.model.texts) == (2, ["a", "b"])
@@ -71,7 +71,7 @@ def test_a_lost_append_at_whose_place_stands_anothers_is_decided_again_behind_th
 
 def test_a_lost_append_that_is_not_there_is_sent_again_as_it_was(stage: Stage) -> None:
     call, append = lose(stage, has_landed=False)
-    stage.do(stage.the(Read))
+    stage.do(stage.the(ReadEntries))
     assert not stage.all(Append), "there is a pause first"
     stage.wait(1.0)
     assert stage.the(Append).entry == append.entry
@@ -81,7 +81,7 @@ def test_a_lost_append_that_is_not_there_is_sent_again_as_it_was(stage: Stage) -
 
 def test_that_an_append_sent_again_never_left_says_nothing_of_the_first_attempt(stage: Stage) -> None:
     call, append = lose(stage, has_landed=False)
-    stage.do(stage.the(Read))
+    stage.do(stage.the(ReadEntries))
     stage.wait(1.0)
     stage.perform(append)  # late
     stage.fail(stage.the(Append), AWAY)
@@ -97,7 +97,7 @@ def test_a_lost_append_at_a_place_that_was_trimmed_is_unknown_and_the_shard_star
         stage.store.commit(entry(position)._replace(stamp=append.entry.stamp + position))
     stage.store.trim(4)
     stage.store.marks = stage.store.marks._replace(applied=4, published=4)
-    stage.do(stage.the(Read))
+    stage.do(stage.the(ReadEntries))
     assert isinstance(call.error, OutcomeUnknown)
     assert stage.shard.state is State.REPLAYING
     stage.settle()
@@ -118,7 +118,7 @@ def test_nothing_is_decided_until_a_lost_append_is_settled(stage: Stage) -> None
     lose(stage, has_landed=True)
     waiting = stage.submit("later")
     for _ in range(3):
-        stage.fail(stage.the(Read), AWAY)
+        stage.fail(stage.the(ReadEntries), AWAY)
         stage.wait(1.0)
     assert not stage.all(Append)
     assert stage.model.decided == [["a"], ["b"]]
@@ -137,8 +137,8 @@ def test_an_append_that_surely_never_left_fails_its_calls_with_nothing_done(stag
 def test_what_changes_nothing_is_answered_after_the_tail_was_confirmed(stage: Stage) -> None:
     call = stage.submit("?")
     assert call.is_live()
-    assert stage.the(Tail).confirm
-    stage.do(stage.the(Tail))
+    assert stage.the(ReadTail).confirm
+    stage.do(stage.the(ReadTail))
     assert (call.answers, stage.store.tail) == (["?1"], 1)
 
 
@@ -152,13 +152,13 @@ def test_what_changes_nothing_is_decided_again_where_another_node_has_appended(s
 
 def test_that_the_tail_cannot_be_confirmed_fails_with_nothing_done(stage: Stage) -> None:
     call = stage.submit("?")
-    stage.fail(stage.the(Tail), LOST)
+    stage.fail(stage.the(ReadTail), LOST)
     assert isinstance(call.error, Unavailable)
 
 
 def test_a_stored_answer_needs_no_look_at_the_store(stage: Stage) -> None:
     assert stage.submit("=").answers == ["=1"]
-    assert not stage.under_way
+    assert not stage.in_flight
 
 
 def test_a_call_that_has_expired_is_not_decided(stage: Stage) -> None:
@@ -174,14 +174,14 @@ def test_a_call_that_has_expired_is_not_decided(stage: Stage) -> None:
 def test_a_call_that_expires_while_what_it_needs_is_loaded_is_not_decided(stage: Stage) -> None:
     call = stage.submit("key:b")
     call.has_expired = True
-    stage.do(stage.the(Load))
+    stage.do(stage.the(LoadTables))
     assert not stage.all(Append)
     assert stage.model.decided == [["a"]]
 
 
 def test_a_load_that_fails_fails_its_calls_with_nothing_done(stage: Stage) -> None:
     call = stage.submit("key:b")
-    stage.fail(stage.the(Load), LOST)
+    stage.fail(stage.the(LoadTables), LOST)
     assert isinstance(call.error, Unavailable)
     stage.settle()
     assert stage.store.tail == 1
@@ -190,11 +190,11 @@ def test_a_load_that_fails_fails_its_calls_with_nothing_done(stage: Stage) -> No
 def test_what_is_needed_next_is_loaded_while_an_append_is_under_way(stage: Stage) -> None:
     stage.submit("b")
     stage.submit("key:c")
-    assert (len(stage.all(Append)), stage.the(Load).need) == (1, ["key"])
+    assert (len(stage.all(Append)), stage.the(LoadTables).need) == (1, ["key"])
 
 
 def test_entries_whose_tables_are_not_written_are_bounded() -> None:
-    stage = Stage(limits=LIMITS._replace(unapplied=2)).serve()
+    stage = Stage(limits=LIMITS._replace(unapplied_entries=2)).serve()
     for text in "ab":
         stage.submit(text)
         stage.do(stage.the(Append))
@@ -206,7 +206,7 @@ def test_entries_whose_tables_are_not_written_are_bounded() -> None:
 
 
 def test_entries_that_are_not_on_the_event_log_are_bounded() -> None:
-    stage = Stage(limits=LIMITS._replace(unpublished=2)).serve()
+    stage = Stage(limits=LIMITS._replace(unpublished_entries=2)).serve()
     calls = [stage.submit("a")]
     stage.do(stage.the(Append))
     stage.do(stage.the(WriteTables))
@@ -217,13 +217,13 @@ def test_entries_that_are_not_on_the_event_log_are_bounded() -> None:
     stage.fail(stage.the(Publish), AWAY)
     refused = stage.submit("c")
     assert isinstance(refused.error, Overloaded)
-    assert stage.shard.sizes() == (0, 0, 2)
+    assert stage.shard.backlogs() == (0, 0, 2)
     stage.settle()
     assert stage.submit("d").is_decided
 
 
 def test_commands_that_wait_are_bounded() -> None:
-    stage = Stage(limits=LIMITS._replace(commands_waiting=2, commands_at_once=1)).serve()
+    stage = Stage(limits=LIMITS._replace(queued_commands=2, batch_commands=1)).serve()
     stage.submit("a")
     for text in "bcd":  # the first of them is the next batch already
         stage.submit(text)
@@ -235,7 +235,7 @@ def test_commands_that_wait_are_bounded() -> None:
 
 def gathering(*, few: int = 32) -> Stage:
     """A shard of a file that serves and has just answered three calls."""
-    stage = Stage(limits=ShardLimits(gather=GatherLimits(few=few)), is_atomic=True).serve()
+    stage = Stage(limits=ShardLimits(linger=LingerLimits(few=few)), is_atomic=True).serve()
     for text in "abc":
         stage.queue(text)
     stage.poll()
