@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from stack import certs
 from stack.envoy.contracts import read_methods
 from stack.envoy.model import Certificate, Model
 from stack.process.stopping import MARGIN_SECONDS
-from stack.process.supervisor import CannotStart, Program
+from stack.process.supervisor import UP_COMMAND, CannotStart, Program
 from stack.settings.model import SERVICES, Settings
 
 
@@ -101,7 +100,7 @@ def node_program(settings: Settings, node: MeshNode, environment: Mapping[str, s
     }
     return Program(
         node.name,
-        [sys.executable, "-m", "stack.cli", "up", "--json"],
+        UP_COMMAND,
         settings.data / "logs" / f"{node.name}.log",
         {**environment, **own},
         stop_seconds=settings.grace_seconds + MARGIN_SECONDS,

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
@@ -18,6 +19,8 @@ from typing import IO
 Report = Callable[[str], None]
 _MIN_RESTART_DELAY = 0.2
 _MAX_RESTART_DELAY = 5.0
+UP_COMMAND = (sys.executable, "-P", "-m", "stack.cli", "up", "--json")
+"""Starts a process of the system. `-P`: no code is imported from the working directory, which may be any folder."""
 # A process that lived this long did not fail because of its start.
 _STABLE_SECONDS = 10.0
 

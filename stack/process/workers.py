@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import structlog
 
 from kit.stopping import Stage, StopDeadline
-from stack.process.supervisor import Program
+from stack.process.supervisor import UP_COMMAND, Program
 from stack.settings.model import Settings
 
 log = structlog.get_logger()
@@ -35,7 +34,7 @@ def worker_programs(settings: Settings, registry: str, stop: StopDeadline) -> Se
     return [
         Program(
             f"worker-{number}",
-            [sys.executable, "-m", "stack.cli", "up", "--json"],
+            UP_COMMAND,
             None,
             {**environment, "PLAUDIT_NAME": f"gateway {number}"},
             stop_seconds=stop.seconds_until(Stage.WORKERS),
