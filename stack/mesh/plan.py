@@ -70,6 +70,7 @@ def plan_nodes(settings: Settings, options: MeshOptions, ports: Iterator[int]) -
 
 def common_environment(settings: Settings, nodes: list[MeshNode], tls: Tls | None) -> dict[str, str]:
     """The environment of all nodes."""
+    connections = str(settings.gateway.socket.connections)
     registries = [node.grpc for node in nodes if node.service == "session_registry"]
     variables = {
         "REGISTRY": ",".join(registries),
@@ -81,7 +82,11 @@ def common_environment(settings: Settings, nodes: list[MeshNode], tls: Tls | Non
         "GRACE_SECONDS": f"{settings.grace_seconds:g}",
         # Envoy carries all clients on its own connections, and opens another one when the calls of one are used up.
         "SERVER__STREAMS_PER_CONNECTION": str(settings.server.calls_per_connection),
+        # It is one address, which may have all connections of the port.
         "GATEWAY__HANDSHAKES_SHARE": "1",
+        "GATEWAY__SOCKET__CONNECTIONS": connections,
+        "GATEWAY__SOCKET__IDLE_PER_ADDRESS": connections,
+        "GATEWAY__CONNECTIONS_PER_ADDRESS": connections,
     }
     if tls is not None:
         files = {"TLS__CA": tls.ca, "TLS__CERT": tls.cert, "TLS__KEY": tls.key}

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kit.engineurl import parse
+from stack.planning.inputs import Inputs
 from stack.process.stopping import FORCE_SECONDS
 from stack.settings.model import PREFIX, SERVICES, Settings, load
 from tests.unit.deploy.manifests import FOLDER, Manifest, container, environment, load_all, named, pods
@@ -90,6 +91,18 @@ def test_a_pod_may_live_as_long_as_its_drain_takes(
     assert pod["spec"]["terminationGracePeriodSeconds"] > PRE_STOP_SECONDS + settings.grace_seconds + FORCE_SECONDS
     if name == "gateway":
         assert settings.gateway.reconnect_spread < settings.grace_seconds
+
+
+def test_a_gateway_takes_the_connections_that_are_planned_for_it_from_one_proxy(
+    manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = settings_of("gateway", manifests, monkeypatch).gateway
+    assert gateway.socket.connections == Inputs().connections_per_gateway
+    assert gateway.connections_per_address == gateway.socket.idle_per_address == gateway.socket.connections
+    assert gateway.handshakes_share == 1
+    request = container(pods(manifests)["gateway"])["resources"]["requests"]["memory"]
+    planned = Inputs().gateway_base_mib + Inputs().connections_per_gateway * Inputs().kib_per_connection / 1024
+    assert planned <= int(request.removesuffix("Gi")) * 1024
 
 
 def test_the_registries_are_found_by_the_names_of_their_pods(

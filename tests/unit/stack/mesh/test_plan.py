@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.mesh.plan import MeshOptions, free_ports, node_program, plan_nodes
-from stack.settings.model import SERVICES, Settings
+from stack.mesh.plan import MeshOptions, common_environment, free_ports, node_program, plan_nodes
+from stack.settings.model import PREFIX, SERVICES, Settings, load
 
 RECORDS, HOT, EVENTS = "cassandra://c1/x", "redis://r1/0", "kafka://k1/x"
 
@@ -32,3 +32,14 @@ def test_services_are_twice_there_where_nothing_they_share_is_in_a_file(
     assert Counter(node.service for node in nodes) == {name: 2 if name == "gateway" else each for name in SERVICES}
     folders = {node_program(settings, node, {}).environment["PLAUDIT_DATA"] for node in nodes}
     assert len(folders) == (len(nodes) if each == 2 else 1)
+
+
+def test_envoy_is_one_address_that_may_have_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}GATEWAY__SOCKET__CONNECTIONS", "30000")
+    settings = load()
+    for name, value in common_environment(settings, plan_nodes(settings, MeshOptions(), free_ports()), None).items():
+        monkeypatch.setenv(name, value)
+    gateway = load().gateway
+    assert gateway.socket.connections == 30_000
+    assert gateway.connections_per_address == gateway.socket.idle_per_address == 30_000
+    assert gateway.handshakes_share == 1
