@@ -94,7 +94,7 @@ class Node:
         return not self._connections and not len(self.sessions.detached)
 
     def accept(self, handshake: Handshake) -> Accept | Refuse:
-        """Decides about a handshake. See `listening.Acceptor`."""
+        """Decides about a handshake. See `head_protocol.Acceptor`."""
         return draining_refusal() if self.draining else self.admission.decide(handshake, partial(Connection, self))
 
     def connection_opened(self, connection: Connection) -> None:

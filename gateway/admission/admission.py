@@ -104,7 +104,7 @@ class Admission:
         self.addresses: _CountByKey[str] = _CountByKey()
 
     def decide(self, handshake: Handshake, make_handler: HandlerFactory) -> Accept | Refuse:
-        """Decides about a handshake. See `listener.listening.Acceptor`."""
+        """Decides about a handshake. See `head_protocol.Acceptor`."""
         now = self._clock.monotonic()
         if self._addresses is not None and (wait := self._addresses.take(handshake.peer[0], 1, now)):
             later = {"Retry-After": str(math.ceil(wait))}

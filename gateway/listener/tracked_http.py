@@ -1,4 +1,4 @@
-"""A connection that carries HTTP: whether it waits for its client, and how it gives up its place."""
+"""An HTTP connection that reports to the listener when it waits for its client, and when it ends."""
 
 import asyncio
 from typing import cast
@@ -9,8 +9,8 @@ from gateway.http.head import Refuse, refusal
 from gateway.listener.listener import Listener
 
 
-class CountedHttp(asyncio.Protocol):
-    """The protocol of an HTTP connection, and word to the listener when it waits for its client and when it ends."""
+class TrackedHttp(asyncio.Protocol):
+    """Wraps the protocol of an HTTP connection. See `waiting_connections.EvictableConnection`."""
 
     __slots__ = ("_inner", "_is_in_body", "_listener", "_transport", "address")
 
@@ -20,29 +20,29 @@ class CountedHttp(asyncio.Protocol):
         self._listener = listener
         self._is_in_body = False
 
-    def begins(self) -> None:
+    def head_received(self) -> None:
         """The head of a request is complete."""
         self._is_in_body = True
 
-    def has_come(self) -> None:
-        """The request is complete."""
+    def request_received(self) -> None:
+        """A request is complete."""
         self._is_in_body = False
-        self._listener.works(self)
+        self._listener.mark_served(self)
 
-    def answers(self) -> None:
-        """The answer begins."""
+    def response_started(self) -> None:
+        """The answer to a request begins."""
         self._is_in_body = False
-        self._listener.waits(self)
+        self._listener.mark_waiting(self)
 
     def drop(self) -> None:
-        """See `waiting_connections.Waiting`."""
+        """See `waiting_connections.EvictableConnection`."""
         if self._is_in_body:
             self._transport.write(refusal(Refuse(408, "BODY_TOO_SLOW", "the body did not come in time")))
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._listener.waits(self)
+        self._listener.mark_waiting(self)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -59,12 +59,12 @@ class CountedHttp(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._inner.connection_lost(exc)
-        self._listener.works(self)
-        self._listener.left(self.address)
+        self._listener.mark_served(self)
+        self._listener.connection_closed(self.address)
 
 
-async def note_answer(request: web.Request, _: web.StreamResponse) -> None:
-    """A signal of the application: an answer begins."""
+async def mark_response_started(request: web.Request, _: web.StreamResponse) -> None:
+    """A signal handler of the application: the answer to a request begins."""
     connection = request.transport.get_protocol() if request.transport is not None else None
-    if isinstance(connection, CountedHttp):
-        connection.answers()
+    if isinstance(connection, TrackedHttp):
+        connection.response_started()

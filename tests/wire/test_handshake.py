@@ -13,7 +13,8 @@ from aiohttp import web
 from gateway.echo import Echo
 from gateway.http.head import Refuse
 from gateway.limits import SocketLimits
-from gateway.listener.listening import Acceptor, listening
+from gateway.listener.head_protocol import Acceptor
+from gateway.listener.listening import listening
 from gateway.websocket.handshake import Accept, Handshake, choose_subprotocol
 
 GOOD = {
