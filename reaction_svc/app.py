@@ -126,10 +126,10 @@ async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncItera
     try:
         async with open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as ledger:
 
-            async def forget(before: int) -> int:
-                return await ledger.transact(lambda: tables.forget(ledger.connection, before))
+            async def delete_before(before: int) -> int:
+                return await ledger.transact(lambda: tables.delete_answers_before(ledger.connection, before))
 
-            retention = partial(run_retention, forget, event_log, clock, config)
+            retention = partial(run_retention, delete_before, event_log, clock, config)
             async with background(run_with_backoff("reaction retention", retention)):
                 yield _Store(ledger, tables, reads, None)
     finally:

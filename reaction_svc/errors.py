@@ -14,15 +14,15 @@ class InvalidEmoji(Invalid):
 
 
 class TooManyEmoji(Problem):
-    """The target has as many different emoji as it may have; taking reactions back stays possible."""
+    """The target has as many different emoji as it may have; reactions can still be removed."""
 
 
 class OpConflict(Problem):
-    """The operation id was used on this target for another change, or by another person."""
+    """The operation id was used on this target for another change, or by another user."""
 
 
 class RateLimited(Problem):
-    """The person changes reactions faster than a person does; nothing was done."""
+    """The user exceeds the rate limit; nothing was done."""
 
 
 ERRORS: ErrorTable = {

@@ -1,4 +1,4 @@
-"""Operations to the shards of the ledger they belong to, and their answers back in order."""
+"""Executes operations on the shards of the ledger, and returns their answers in order."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Execute = Callable[[int, Sequence[Op]], Awaitable[Executed]]
 
 
 class ShardedReactions:
-    """See `ports.ReactionLedger`. `execute` has operations of one shard decided, wherever that is.
+    """See `ports.ReactionLedger`. `execute` decides operations of one shard, on any node.
 
-    What does not fit into one entry is executed in parts: a target has at most `max_emoji` distinct emoji.
+    Operations that do not fit into one entry are executed in parts: a target has at most `max_emoji` distinct emoji.
     """
 
     def __init__(self, shards: int, execute: Execute, max_emoji: int = 20) -> None:
@@ -35,22 +35,22 @@ class ShardedReactions:
             return await self._apply(0, ops)
         parts: dict[int, list[int]] = {}
         shard, target, tenant = 0, "", ""
-        for place, op in enumerate(ops):
+        for index, op in enumerate(ops):
             if op[1] != target or op[0] != tenant:
                 tenant, target = op[:2]
                 shard = shard_of(tenant, target, self._shards)
-            parts.setdefault(shard, []).append(place)
+            parts.setdefault(shard, []).append(index)
         if len(parts) == 1:
             return await self._apply(shard, ops)
         applied = await asyncio.gather(
-            *(self._apply(shard, [ops[place] for place in places]) for shard, places in parts.items())
+            *(self._apply(shard, [ops[index] for index in indexes]) for shard, indexes in parts.items())
         )
         answers: list[Outcome | Refusal | Problem] = [Outcome(False, 0)] * len(ops)
         counts: dict[TargetKey, TargetCounts] = {}
-        for places, part in zip(parts.values(), applied, strict=True):
+        for indexes, part in zip(parts.values(), applied, strict=True):
             counts.update(part.counts)
-            for place, answer in zip(places, part.answers, strict=True):
-                answers[place] = answer
+            for index, answer in zip(indexes, part.answers, strict=True):
+                answers[index] = answer
         return ApplyResult(answers, counts)
 
     async def _apply(self, shard: int, ops: Sequence[Op]) -> ApplyResult:

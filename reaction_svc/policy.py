@@ -1,4 +1,4 @@
-"""What one person may hold on one target, by the target's collection."""
+"""How many reactions a user may have on a target, by the collection of the target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Policy(Enum):
-    """How many emoji one person holds."""
+    """How many emoji a user may have on one target."""
 
     # Any number of different emoji.
     ONE_PER_EMOJI = "one_per_emoji"

@@ -1,4 +1,4 @@
-"""Forgets what is old enough, a little at a time."""
+"""Deletes old answers and entries, in small steps."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from collections.abc import Awaitable, Callable
 from kit.clock import Clock
 from kit.eventlog import EventLog
 from reaction_svc.config import Config
-from reaction_svc.metrics import ANSWERS_FORGOTTEN
+from reaction_svc.metrics import ANSWERS_DELETED
 
 LEDGER = "reactions"
 """The name of the ledger, and of its topic on the event log."""
-_HASTE = 20  # while there is something to forget, it is looked for this many times as often
+_SPEEDUP = 20  # the pause is divided by this while there is something to delete
 
 
-async def run_retention(forget: Callable[[int], Awaitable[int]], log: EventLog, clock: Clock, config: Config) -> None:
-    """Forgets old answers and entries; never returns. `forget` takes a time, microseconds, and says how much it was."""
+async def run_retention(
+    delete_before: Callable[[int], Awaitable[int]], log: EventLog, clock: Clock, config: Config
+) -> None:
+    """Deletes old answers and entries; never returns. `delete_before` gets microseconds and returns the number of
+    rows."""
     while True:
-        forgotten = await forget(int((clock.now() - config.op_seconds) * 1_000_000))
-        ANSWERS_FORGOTTEN.inc(forgotten)
+        deleted = await delete_before(int((clock.now() - config.op_seconds) * 1_000_000))
+        ANSWERS_DELETED.inc(deleted)
         oldest, last = await log.bounds(LEDGER)
         if last - config.log_records > oldest:
             await log.trim(LEDGER, last - config.log_records)
-        await asyncio.sleep(config.retention_pause_seconds / (_HASTE if forgotten else 1))
+        await asyncio.sleep(config.retention_pause_seconds / (_SPEEDUP if deleted else 1))

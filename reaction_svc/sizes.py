@@ -1,4 +1,4 @@
-"""How large an entry can become: an upper bound from its operations, before anything of their targets is known."""
+"""An upper bound of the size of an entry, from its operations alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Action, Op
 
 EMOJI_BYTES = 32
-"""Of the longest emoji in its canonical form."""
+"""The size of the longest emoji in its canonical form."""
 _ID_BYTES = 64
 _CLEARS = (Action.CLEAR, Action.ERASE)
 # Tenant and target, the highest operation id and up to 16 from the future, the version, each with its tag and length.
 _TARGET_BYTES = 900
-# A distinct emoji, and how many people hold it.
+# A distinct emoji and its count.
 _COUNT_BYTES = EMOJI_BYTES + 8
-# A row of the columns without user and operation id, and the emoji that it names.
+# A row without user and operation id, and its emoji.
 _ROW_BYTES = EMOJI_BYTES + 28
 
 
@@ -34,7 +34,7 @@ class EntrySizer:
         for tenant, target, user, _, action, op_id in commands:
             size += _ROW_BYTES + len(user) + len(op_id)
             if action in _CLEARS:
-                # A row for each emoji that the person holds.
+                # A row for each reaction of the user.
                 size += self._max_emoji * (_ROW_BYTES + len(user))
             if (tenant, target) not in targets:
                 targets.add((tenant, target))
@@ -44,16 +44,16 @@ class EntrySizer:
 
 
 def split_by_size(ops: Sequence[Op], max_emoji: int) -> Iterator[Sequence[Op]]:
-    """Operations in order, in parts that fit into an entry each."""
+    """Splits operations into parts that fit into one entry each, in order."""
     row = _ROW_BYTES + 2 * _ID_BYTES
     if len(ops) * (_TARGET_BYTES + row + max_emoji * (row + _COUNT_BYTES)) <= ENTRY_BYTES:
         yield ops
         return
     start, sizer = 0, EntrySizer(max_emoji)
-    for place in range(len(ops)):
-        op = ops[place : place + 1]
-        if sizer.add(op) > ENTRY_BYTES and place > start:
-            yield ops[start:place]
-            start, sizer = place, EntrySizer(max_emoji)
+    for index in range(len(ops)):
+        op = ops[index : index + 1]
+        if sizer.add(op) > ENTRY_BYTES and index > start:
+            yield ops[start:index]
+            start, sizer = index, EntrySizer(max_emoji)
             sizer.add(op)
     yield ops[start:] if start else ops

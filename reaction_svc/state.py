@@ -1,4 +1,4 @@
-"""What a shard of reactions reads from its tables, and what it writes to them."""
+"""What a shard of reactions reads from its tables and writes to them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.domain import IdempotencyRecord, OperationRow, TargetHead
 
 RECORDS_AT_ONCE = 500
-"""Records of a target that are read with its head; of a target with more, those of single people are read."""
+"""The records of a target with up to so many are read with its head; of a larger target those of single users."""
 
 
 class LoadRequest(NamedTuple):
-    """What is to be read. A target stands in `targets` or in `users`, never in both."""
+    """What to read. A target is in `targets` or in `users`, never in both."""
 
     targets: Sequence[TargetKey]
     users: Mapping[TargetKey, Sequence[str]]
@@ -21,7 +21,7 @@ class LoadRequest(NamedTuple):
 
 
 class LoadedTarget(NamedTuple):
-    """A target: `records` are user to emoji to version, of what is held; `complete`: these are all there are."""
+    """A target. `reactions_by_user`: user to emoji to version; `is_complete`: these are all reactions of the target."""
 
     head: TargetHead | None
     reactions_by_user: Mapping[str, dict[str, int]]
@@ -29,7 +29,7 @@ class LoadedTarget(NamedTuple):
 
 
 class LoadedState(NamedTuple):
-    """What was read; people who hold nothing, and operations without an answer, may be left out."""
+    """The result of a read; users without reactions and operations without an answer may be left out."""
 
     targets: Mapping[TargetKey, LoadedTarget]
     users: Mapping[TargetKey, Mapping[str, dict[str, int]]]
@@ -37,10 +37,10 @@ class LoadedState(NamedTuple):
 
 
 class TargetWrites(NamedTuple):
-    """What is to be written of a target; `records` are (user, emoji, held, version), each reaction once.
+    """The writes of one target. `records`: (user, emoji, is present, version), each reaction once.
 
-    `erased` are (user, stamp): the records of that user, or where it is "" of everybody, that were written with this
-    stamp or a lower one are deleted. `records` are written after that.
+    `erased`: (user, stamp); the records of that user ("": of all users) with this stamp or a lower one are deleted,
+    before `records` are written.
     """
 
     key: TargetKey
@@ -64,7 +64,7 @@ class AnswerWrites(NamedTuple):
 
 
 class Writes(NamedTuple):
-    """All that follows from some entries. Of a target records go before its head."""
+    """All table writes of some entries. The records of a target are written before its head."""
 
     targets: Sequence[TargetWrites]
     answers: Sequence[AnswerWrites]

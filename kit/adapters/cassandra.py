@@ -1,4 +1,4 @@
-"""Cassandra or ScyllaDB: sessions opened by URL, statements awaited from asyncio, failures told apart."""
+"""Cassandra or ScyllaDB: sessions by URL, statements from asyncio, and errors that say whether anything was done."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from cassandra.query import PreparedStatement
 
 from kit.adapters.cassandra_replication import check_one_data_centre
 from kit.adapters.cassandra_schema import Schema, check_schemas
-from kit.adapters.cassandra_session import connect, line, parse_cassandra
+from kit.adapters.cassandra_session import connect, one_line, parse_cassandra
 from kit.breaker import engine_breaker
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.loop_handoff import LoopHandoff
 
-# What says surely that a write was not begun. A time-out, a lost connection or an overloaded server do not say so.
-_Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
+_Completion = tuple["asyncio.Future[Any]", Any, BaseException | None]
+# Errors after which a write was definitely not begun. After a time-out, a lost connection or an overload it may be.
 _NOT_DONE = (NoHostAvailable, TooFewReplicas, InvalidRequest)
 
 
 class Cassandra:
     """A session on one keyspace, with the consistency LOCAL_QUORUM. Made by `open_cassandra`.
 
-    Rows are tuples. The driver works in a thread of its own; what it answers is handed to the event loop in bulk.
+    Rows are tuples. The driver has its own thread; its results are handed over to the event loop in bulk.
     """
 
     def __init__(self, session: Session, keyspace: str, timeout: float, in_flight: int) -> None:
         self.keyspace = keyspace
         self._session = session
         self._timeout = timeout
-        self._room = asyncio.Semaphore(in_flight)
+        self._slots = asyncio.Semaphore(in_flight)
         self._loop = asyncio.get_running_loop()
         self._prepared: dict[str, asyncio.Task[PreparedStatement]] = {}
         self._breaker = engine_breaker("cassandra")
-        # The driver calls back in a thread of its own.
-        self._answers: LoopHandoff[_Answer] = LoopHandoff(_resolve)
+        # The driver calls back in its own thread.
+        self._completions: LoopHandoff[_Completion] = LoopHandoff(_resolve)
 
     async def prepare(self, cql: str) -> PreparedStatement:
-        """The prepared statement, made once for each text. Raises Unavailable."""
+        """The prepared statement; each text is prepared once. Raises Unavailable."""
         task = self._prepared.get(cql)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._prepared[cql] = asyncio.create_task(self._prepare(cql))
@@ -75,7 +75,9 @@ class Cassandra:
         paging: Any = None
         while True:
             try:
-                answer, paging = await self._ask(statement, parameters or None, timeout or self._timeout, paging)
+                answer, paging = await self._execute_page(
+                    statement, parameters or None, timeout or self._timeout, paging
+                )
             except Exception as error:
                 raise _unavailable(error) from error
             found += answer or ()
@@ -86,7 +88,7 @@ class Cassandra:
         """Executes a bound statement or a batch, within `timeout` seconds.
 
         A statement that `is_idempotent` is tried a second time where the outcome of the first is unknown and time is
-        left. Raises Unavailable where surely nothing was done, OutcomeUnknown where nobody can tell.
+        left. Raises Unavailable where definitely nothing was done, otherwise OutcomeUnknown.
         """
         until = time.monotonic() + (timeout or self._timeout)
         unknown: Exception | None = None
@@ -97,7 +99,7 @@ class Cassandra:
             # The first attempt of a repeatable write leaves time for the second.
             share = left * 0.6 if attempt == 1 and statement.is_idempotent else left
             try:
-                await self._ask(statement, None, share, None)
+                await self._execute_page(statement, None, share, None)
                 return
             except _NOT_DONE as error:
                 if unknown is None:
@@ -109,7 +111,7 @@ class Cassandra:
                 unknown = error
             if not statement.is_idempotent:
                 break
-        raise OutcomeUnknown(f"nobody can tell whether Cassandra saved it: {line(unknown)}") from unknown
+        raise OutcomeUnknown(f"the outcome of a write to Cassandra is unknown: {one_line(unknown)}") from unknown
 
     async def conditional(self, statement: Any, *, timeout: float | None = None) -> list[Any]:
         """Executes a bound statement or a batch with an IF condition once, at LOCAL_SERIAL, within `timeout` seconds.
@@ -121,18 +123,18 @@ class Cassandra:
         statement.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
         statement.is_idempotent = False
         try:
-            answer, _ = await self._ask(statement, None, timeout or self._timeout, None)
+            answer, _ = await self._execute_page(statement, None, timeout or self._timeout, None)
         except (NoHostAvailable, Unavailable) as error:
             raise _unavailable(error) from error
         except Exception as error:
-            # Too few replicas, too: replicas can be lost between the acceptance of a proposal and its commit.
-            raise OutcomeUnknown(f"Cassandra may have applied a conditional write: {line(error)}") from error
+            # Also with too few replicas: they can be lost between the acceptance of a proposal and its commit.
+            raise OutcomeUnknown(f"Cassandra may have applied a conditional write: {one_line(error)}") from error
         return list(answer or ())
 
     async def execute(self, cql: str) -> list[Any]:
         """Executes a statement given as text, such as one that changes the schema. Raises Unavailable."""
         try:
-            answer, _ = await self._ask(cql, None, max(self._timeout, 10.0), None)
+            answer, _ = await self._execute_page(cql, None, max(self._timeout, 10.0), None)
         except Exception as error:
             raise _unavailable(error) from error
         return list(answer or ())
@@ -146,18 +148,18 @@ class Cassandra:
         statement.consistency_level = ConsistencyLevel.LOCAL_QUORUM
         return statement
 
-    async def _ask(self, statement: Any, parameters: Any, timeout: float, paging: Any) -> tuple[Any, Any]:
-        """The rows of one page and where the next begins; raises what the driver raises, and Unavailable."""
+    async def _execute_page(self, statement: Any, parameters: Any, timeout: float, paging: Any) -> tuple[Any, Any]:
+        """The rows of one page and the state for the next page; raises the errors of the driver, and Unavailable."""
         self._breaker.check()
-        async with self._room:
+        async with self._slots:
             answered: asyncio.Future[Any] = self._loop.create_future()
             try:
                 asked = self._session.execute_async(statement, parameters, timeout=timeout, paging_state=paging)
-                # The callbacks do not know of `asked`: what goes in circles waits for the garbage collector.
-                asked.add_callbacks(self._done, self._failed, (answered,), errback_args=(answered,))
+                # The callbacks have no reference to `asked`: a cycle would wait for the garbage collector.
+                asked.add_callbacks(self._on_rows, self._on_error, (answered,), errback_args=(answered,))
                 answer = await answered, asked._paging_state
             except (RequestExecutionException, InvalidRequest) as error:
-                # The server answered; it is one request that cannot be done now.
+                # The server has answered; only this request failed.
                 if isinstance(error, TooFewReplicas):
                     self._breaker.failed()
                 else:
@@ -169,14 +171,14 @@ class Cassandra:
             self._breaker.ok()
             return answer
 
-    def _done(self, rows: Any, future: asyncio.Future[Any]) -> None:
-        self._answers.put((future, rows, None))
+    def _on_rows(self, rows: Any, future: asyncio.Future[Any]) -> None:
+        self._completions.put((future, rows, None))
 
-    def _failed(self, error: BaseException, future: asyncio.Future[Any]) -> None:
-        self._answers.put((future, None, error))
+    def _on_error(self, error: BaseException, future: asyncio.Future[Any]) -> None:
+        self._completions.put((future, None, error))
 
 
-def _resolve(answers: list[_Answer]) -> None:
+def _resolve(answers: list[_Completion]) -> None:
     for future, rows, error in answers:
         if future.done():
             continue
@@ -189,14 +191,14 @@ def _resolve(answers: list[_Answer]) -> None:
 def _unavailable(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
-    return Unavailable(f"Cassandra cannot be used: {line(error)}", retry_after=0.5)
+    return Unavailable(f"Cassandra cannot be used: {one_line(error)}", retry_after=0.5)
 
 
 @asynccontextmanager
 async def open_cassandra(
     url: str, *, timeout: float = 1.0, in_flight: int = 256, check: Sequence[Schema] = ()
 ) -> AsyncIterator[Cassandra]:
-    """Opens a session; requests beyond `in_flight` wait for their turn.
+    """Opens a session; requests beyond `in_flight` wait.
 
     Raises CannotUse where nobody answers, where there is no keyspace or one in several data centres, and where a schema
     of `check` is older or newer than its files.

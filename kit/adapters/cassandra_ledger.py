@@ -1,4 +1,4 @@
-"""The entries of a ledger in Cassandra: one conditional batch in the shard's partition for each append."""
+"""The entries of a ledger in Cassandra: each append is one conditional batch in the partition of the shard."""
 
 from __future__ import annotations
 
@@ -65,20 +65,20 @@ class CassandraLedger:
         self._name = name
 
     async def commit(self, shard: int, entry: Entry, writes: Any = None) -> bool:
-        """See `LedgerStore`. Sent once: neither the driver nor this class repeats it."""
-        place = (self._name, shard)
+        """See `LedgerStore`. Sent once: neither the driver nor this class retries it."""
+        shard_key = (self._name, shard)
         position = entry.position
         # Both rows are in one partition, so the condition on the first holds for the whole batch.
         batch = BatchStatement(BatchType.UNLOGGED)
-        batch.add(self._statements.advance.bind((position, *place, position - 1 or None)))
-        batch.add(self._statements.insert.bind((*place, position, entry.append_id, entry.stamp, entry.payload)))
+        batch.add(self._statements.advance.bind((position, *shard_key, position - 1 or None)))
+        batch.add(self._statements.insert.bind((*shard_key, position, entry.append_id, entry.stamp, entry.payload)))
         rows = await self._cassandra.conditional(batch)
         return bool(rows[0][0])
 
     async def read(self, shard: int, after: int, limit: int) -> Page:
         """See `LedgerStore`."""
-        # The last position comes with every row, and the last row is never trimmed. So the row at `after` is read too:
-        # where nothing is behind it, it is the one that says so, at the same moment.
+        # Every row has the last position, and the last row is never trimmed. So the row at `after` is read, too: if it
+        # is the last one, it has the last position at the same moment.
         bound = self._statements.read.bind((self._name, shard, max(after, 1), limit + 1))
         rows = await self._cassandra.rows(bound, page_size=limit + 2, serial=True)
         if not rows:
@@ -98,11 +98,11 @@ class CassandraLedger:
 
     async def save_watermarks(self, shard: int, marks: Watermarks) -> None:
         """See `LedgerStore`."""
-        place = (self._name, shard)
+        shard_key = (self._name, shard)
         batch = BatchStatement(BatchType.UNLOGGED)
-        # The position as the timestamp: of two values, the larger one stays, in whatever order they are written.
-        batch.add(self._statements.save_applied.bind((marks.applied, marks.applied, *place)))
-        batch.add(self._statements.save_published.bind((marks.published, marks.published, *place)))
+        # The position is the timestamp, so the larger value wins in any order of the writes.
+        batch.add(self._statements.save_applied.bind((marks.applied, marks.applied, *shard_key)))
+        batch.add(self._statements.save_published.bind((marks.published, marks.published, *shard_key)))
         await self._cassandra.write(batch)
 
     async def trim(self, shard: int, before: int) -> None:
@@ -111,10 +111,10 @@ class CassandraLedger:
 
 
 async def open_cassandra_ledger(cassandra: Cassandra, name: str, shards: int) -> CassandraLedger:
-    """Opens the ledger of that name, and makes it with so many shards where there is none.
+    """Opens a ledger; creates it with so many shards where it does not exist.
 
-    Raises CannotUse where it has another number of shards, and where Cassandra does not answer. That the keyspace is in
-    one data centre was checked when it was opened.
+    Raises CannotUse where it has another number of shards, and where Cassandra does not answer. `open_cassandra` has
+    checked that the keyspace is in one data centre.
     """
     try:
         found_shards, incarnation = await _meta(cassandra, name, shards)

@@ -1,4 +1,4 @@
-"""Batches of rows in the protocol's own form: binding thousands of values one by one would cost more than the rest."""
+"""Batches of rows in the format of the protocol: binding thousands of values one by one is too slow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cassandra.query import BatchStatement, BatchType, PreparedStatement
 
-# One row of a batch: whether the statement is prepared, its id, and its values as the protocol has them.
+# One row of a batch: whether the statement is prepared, its id, and its encoded values.
 RawRow = tuple[bool, bytes, tuple[bytes, ...]]
 
 bigint = struct.Struct(">q").pack
@@ -24,7 +24,7 @@ def raw_row(statement: PreparedStatement, values: tuple[bytes, ...]) -> RawRow:
 
 
 def routing_key(*parts: bytes) -> bytes:
-    """The key that says which nodes have a partition."""
+    """The routing key of a partition."""
     if len(parts) == 1:
         return parts[0]
     return b"".join(b"%b%b\x00" % (_length(len(part)), part) for part in parts)

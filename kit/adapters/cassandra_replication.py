@@ -1,4 +1,4 @@
-"""Where the copies of a keyspace are: conditional writes at LOCAL_SERIAL decide within one data centre only."""
+"""The replication of a keyspace: conditional writes at LOCAL_SERIAL are decided within one data centre only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_DATA_CENTRES = ("class", "replication_factor")
 
 
 async def check_one_data_centre(execute: _Execute, keyspace: str) -> None:
-    """Raises CannotUse where the keyspace has copies in several data centres: each would decide for itself."""
+    """Raises CannotUse where the keyspace is replicated to several data centres, each of which would decide alone."""
     found = await execute(f"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'")
     replication: Mapping[str, str] = found[0][0]
     where = {name for name, copies in replication.items() if name not in _NOT_DATA_CENTRES and copies != "0"}

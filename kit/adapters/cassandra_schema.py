@@ -13,7 +13,7 @@ from typing import Any
 from cassandra import DriverException, OperationTimedOut, Timeout, Unavailable
 from cassandra.cluster import NoHostAvailable
 
-from kit.adapters.cassandra_session import connect, line, parse_cassandra
+from kit.adapters.cassandra_session import connect, one_line, parse_cassandra
 from kit.engineurl import CannotUse
 
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.cql")
@@ -23,14 +23,14 @@ _RECORDS = (
     " (component text, number int, file text, PRIMARY KEY ((component), number))"
 )
 _SECONDS = 20.0  # changes of a schema are slow
-_PATIENCE_SECONDS, _PAUSE_SECONDS = 40.0, 0.5
+_RETRY_SECONDS, _PAUSE_SECONDS = 40.0, 0.5
 _APPLIED = "SELECT component, number FROM schema_migration"
 _Execute = Callable[[str], Awaitable[list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tables of one component: a folder with files `0001_….cql`, which only ever get more."""
+    """The tables of one component: a folder with files `0001_….cql`; files are only ever added."""
 
     component: str
     folder: Path
@@ -53,7 +53,7 @@ def statements(text: str) -> list[str]:
 
 
 async def missing(execute: _Execute, schemas: Sequence[Schema]) -> list[tuple[Schema, int, Path]]:
-    """What is still to be applied, in order. Raises CannotUse where a schema is newer than its files."""
+    """The files that are not applied yet, in order. Raises CannotUse where a schema is newer than its files."""
     applied: dict[str, set[int]] = {}
     for component, number in await execute(_APPLIED):
         applied.setdefault(component, set()).add(number)
@@ -83,9 +83,9 @@ async def check_schemas(execute: _Execute, keyspace: str, schemas: Sequence[Sche
 
 
 async def _apply(execute: _Execute, keyspace: str, schemas: Sequence[Schema], *, check: bool) -> list[str]:
-    """Applies what is missing and names it; `check` only names it.
+    """Applies the missing files and returns their names; `check`: only returns them.
 
-    A file that broke off half-way is applied again from its start, so statements say IF NOT EXISTS.
+    A file that failed in the middle is applied again from its start, so statements have IF NOT EXISTS.
     """
     if not check:
         await execute(_RECORDS)
@@ -105,7 +105,7 @@ async def _apply(execute: _Execute, keyspace: str, schemas: Sequence[Schema], *,
 
 
 async def migrate(url: str, schemas: Sequence[Schema], *, check: bool = False) -> list[str]:
-    """Makes the keyspace and the tables that are missing, and names the files applied; `check` only names them.
+    """Creates the missing keyspace and tables; returns the names of the applied files. `check`: only returns them.
 
     The option `replication` of the URL says how many copies of each row there are, 1 where it is not given, in the
     data centre `dc` if that is given. Raises CannotUse.
@@ -115,8 +115,8 @@ async def migrate(url: str, schemas: Sequence[Schema], *, check: bool = False) -
     cluster, session = await connect(parsed, _SECONDS, None)
 
     async def execute(cql: str) -> list[Any]:
-        # The others ask a node that has just died until they notice. All that is executed here bears repetition.
-        until = time.monotonic() + _PATIENCE_SECONDS
+        # Servers send requests to a node that has just died until they detect it. All these statements are idempotent.
+        until = time.monotonic() + _RETRY_SECONDS
         while True:
             try:
                 return list(await asyncio.to_thread(session.execute, cql, timeout=_SECONDS))
@@ -142,9 +142,9 @@ async def migrate(url: str, schemas: Sequence[Schema], *, check: bool = False) -
         await execute(f"USE {parsed.name}")
         return await _apply(execute, parsed.name, schemas, check=check)
     except DriverException as error:
-        raise CannotUse(f"{parsed} cannot be migrated: {line(error)}") from error
+        raise CannotUse(f"{parsed} cannot be migrated: {one_line(error)}") from error
     except NoHostAvailable as error:
-        raise CannotUse(f"{parsed} cannot be migrated: {line(error)}") from error
+        raise CannotUse(f"{parsed} cannot be migrated: {one_line(error)}") from error
     finally:
         await asyncio.to_thread(cluster.shutdown)
 

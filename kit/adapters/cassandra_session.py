@@ -25,7 +25,7 @@ from kit.engineurl import CannotUse, EngineUrl, parse
 OPTIONS = ("dc", "replication")
 _CONNECT_SECONDS = 5.0
 _RECONNECT_SECONDS = 0.3
-# Servers warn of every batch of several partitions above 5 KiB; ours are idempotent, and kept below what is refused.
+# Servers warn of every batch of several partitions above 5 KiB. Our batches are idempotent and below the refused size.
 logging.getLogger("cassandra.protocol").addFilter(lambda record: "Batch for [" not in record.getMessage())
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
@@ -75,7 +75,7 @@ def make_cluster(url: EngineUrl, timeout: float) -> Cluster:
 
 
 async def connect(url: EngineUrl, timeout: float, keyspace: str | None) -> tuple[Cluster, Session]:
-    """Connects, beside the event loop; raises CannotUse."""
+    """Connects in a thread; raises CannotUse."""
     cluster = make_cluster(url, timeout)
 
     def begin() -> Session:
@@ -95,10 +95,10 @@ async def connect(url: EngineUrl, timeout: float, keyspace: str | None) -> tuple
     except NoHostAvailable as error:
         raise CannotUse(f"no Cassandra answers at {url}") from error
     except Exception as error:
-        raise CannotUse(f"{url} cannot be used: {line(error)}") from error
+        raise CannotUse(f"{url} cannot be used: {one_line(error)}") from error
     return cluster, session
 
 
-def line(error: BaseException | None) -> str:
+def one_line(error: BaseException | None) -> str:
     """An error of the driver in one line."""
     return f"{type(error).__name__} {error}".replace("\n", " ")[:200] if error else "no time was left"

@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-import redis.exceptions as refused
+import redis.exceptions as redis_errors
 from redis.crc import key_slot
 
-from kit.adapters.redis_client import READS, Client, Known
+from kit.adapters.redis_client import READS, Client, ServerInfo
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.tasks import propagate_cancellation
 
@@ -22,21 +22,21 @@ _ON_ANY_NODE = ("INFO", "PING", "TIME")
 
 
 class ClusterNode(NamedTuple):
-    """A primary: its client, and what is known of the server."""
+    """A primary: its client and its properties."""
 
     client: Client
-    known: Known
+    server: ServerInfo
 
 
 class ClusterClient(Client):
     """See `Client`. The keys of one command, and of one script call, are in one slot.
 
-    A redirection is followed, since the command was not executed; nothing else is retried. Where a node fails, the map
-    of the slots is read again before the next command.
+    A redirection is followed, since the command was not executed; nothing else is retried. After a failure of a node
+    the slot map is read again before the next command.
     """
 
     def __init__(self, address: _Address, connect: Callable[[_Address], ClusterNode]) -> None:
-        """`address` is of a node that says which others there are; `connect` makes the client of a node."""
+        """`address`: a node that knows the others; `connect` makes the client of a node."""
         first = connect(address)
         super().__init__(first.client.connection_pool, first.client.breaker)
         self._connect = connect
@@ -57,26 +57,26 @@ class ClusterClient(Client):
             await node.client.connection_pool.disconnect()
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """See `Client`. Commands without a key go to all nodes, or to any, as they need."""
+        """See `Client`. A command without a key goes to all nodes or to any node, by its name."""
         name = str(args[0])
         if name in _ON_ALL_NODES:
             answers = [await node.client.execute_command(*args, **options) for node in self.nodes()]
             return answers[0]
         if name in _ON_ANY_NODE:
             return await self.nodes()[0].client.execute_command(*args, **options)
-        return await self.ask(name, *args, reads=name in READS, **options)
+        return await self.send(name, *args, reads=name in READS, **options)
 
-    async def ask(self, call: str, *args: Any, reads: bool, asking: bool = False, **options: Any) -> Any:
+    async def send(self, call: str, *args: Any, reads: bool, asking: bool = False, **options: Any) -> Any:
         """See `Client`."""
-        return await propagate_cancellation(self._redirected(call, args, reads, options))
+        return await propagate_cancellation(self._send_redirected(call, args, reads, options))
 
-    async def many(self, call: str, commands: Sequence[tuple[Any, ...]], *, reads: bool) -> list[Any]:
-        """See `Client`: one round trip for each node, side by side."""
-        return await propagate_cancellation(self._many_redirected(call, commands, reads)) if commands else []
+    async def send_many(self, call: str, commands: Sequence[tuple[Any, ...]], *, reads: bool) -> list[Any]:
+        """See `Client`: one round trip for each node, concurrently."""
+        return await propagate_cancellation(self._send_many_redirected(call, commands, reads)) if commands else []
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> NoReturn:
-        """There is none: its commands could be for several nodes. See `many`."""
-        raise NotImplementedError("a cluster has no pipeline; use `many`")
+        """Not supported: its commands could be for several nodes. See `send_many`."""
+        raise NotImplementedError("a cluster has no pipeline; use `send_many`")
 
     async def scan_iter(self, *args: Any, **options: Any) -> AsyncIterator[Any]:  # type: ignore[override]
         """The keys of all nodes."""
@@ -86,7 +86,7 @@ class ClusterClient(Client):
                 yield name
 
     async def refresh(self) -> None:
-        """Reads the map of the slots, from any node that answers. Raises Unavailable where none does."""
+        """Reads the slot map from any node that answers. Raises Unavailable where none does."""
         self._reading = True
         try:
             slots = await self._read_slots()
@@ -103,22 +103,22 @@ class ClusterClient(Client):
         failure: Exception = Unavailable("no node of the Redis Cluster is known", retry_after=0.1)
         for address in [*self._nodes, self._seed]:
             try:
-                found = await self._node(address).client.ask("CLUSTER SLOTS", "CLUSTER SLOTS", reads=True)
+                found = await self._node(address).client.send("CLUSTER SLOTS", "CLUSTER SLOTS", reads=True)
             except Unavailable as error:
                 failure = error
                 continue
             slots: dict[int, _Address] = {}
             for first, last, (host, port, *_), *_ in found:
-                # A node that does not know its own name leaves it out: it is the one by which it was reached.
-                owner = ((host or b"").decode() or address[0], int(port))
-                slots |= dict.fromkeys(range(first, last + 1), owner)
+                # A node that does not know its own host leaves it empty: it is the host of this connection.
+                primary = ((host or b"").decode() or address[0], int(port))
+                slots |= dict.fromkeys(range(first, last + 1), primary)
             if slots:
                 return slots
             failure = Unavailable("no node of the Redis Cluster has any slots", retry_after=0.1)
         raise failure
 
-    async def _current(self) -> None:
-        """Reads the map again where a node has failed since, but not for every command."""
+    async def _refresh_if_stale(self) -> None:
+        """Reads the slot map again after a failure of a node, but at most once per `_REFRESH_SECONDS`."""
         if self._stale and not self._reading and time.monotonic() >= self._read_at + _REFRESH_SECONDS:
             try:
                 await self.refresh()
@@ -131,22 +131,22 @@ class ClusterClient(Client):
             self._nodes[address] = self._connect(address)
         return self._nodes[address]
 
-    def _owner(self, args: Sequence[Any]) -> _Address:
+    def _address_for(self, args: Sequence[Any]) -> _Address:
         slot = key_slot(_bytes(args[3] if args[0] in ("EVAL", "EVALSHA") else args[1]))
         if (address := self._slots.get(slot)) is None:
             self._stale = True
             raise Unavailable(f"no node of the Redis Cluster has slot {slot}; nothing was done", retry_after=0.1)
         return address
 
-    async def _redirected(self, call: str, args: Sequence[Any], reads: bool, options: dict[str, Any]) -> Any:
-        await self._current()
-        address, asking = self._owner(args), False
+    async def _send_redirected(self, call: str, args: Sequence[Any], reads: bool, options: dict[str, Any]) -> Any:
+        await self._refresh_if_stale()
+        address, asking = self._address_for(args), False
         for _ in range(_REDIRECTS):
             try:
                 client = self._node(address).client
-                return await client.ask(call, *args, reads=reads, asking=asking, **options)
-            except refused.AskError as error:
-                address, asking = (error.host or address[0], error.port), not isinstance(error, refused.MovedError)
+                return await client.send(call, *args, reads=reads, asking=asking, **options)
+            except redis_errors.AskError as error:
+                address, asking = (error.host or address[0], error.port), not isinstance(error, redis_errors.MovedError)
                 if not asking:
                     self._slots[error.slot_id] = address
                     self._stale = True
@@ -155,14 +155,14 @@ class ClusterClient(Client):
                 raise
         raise Unavailable("the Redis Cluster redirected a call too often; nothing was done", retry_after=0.1)
 
-    async def _many_redirected(self, call: str, commands: Sequence[tuple[Any, ...]], reads: bool) -> list[Any]:
-        await self._current()
+    async def _send_many_redirected(self, call: str, commands: Sequence[tuple[Any, ...]], reads: bool) -> list[Any]:
+        await self._refresh_if_stale()
         groups: dict[_Address, list[int]] = {}
         for index, command in enumerate(commands):
-            groups.setdefault(self._owner(command), []).append(index)
+            groups.setdefault(self._address_for(command), []).append(index)
         found: list[Any] = await asyncio.gather(
             *(
-                self._node(address).client.many(call, [commands[index] for index in group], reads=reads)
+                self._node(address).client.send_many(call, [commands[index] for index in group], reads=reads)
                 for address, group in groups.items()
             ),
             return_exceptions=True,
@@ -173,10 +173,10 @@ class ClusterClient(Client):
             for index, answer in zip(group, some, strict=True):
                 answers[index] = answer
         for index, answer in enumerate(answers):
-            if isinstance(answer, refused.AskError):
+            if isinstance(answer, redis_errors.AskError):
                 try:
-                    answers[index] = await self._redirected(call, commands[index], reads, {})
-                except refused.ResponseError as error:
+                    answers[index] = await self._send_redirected(call, commands[index], reads, {})
+                except redis_errors.ResponseError as error:
                     answers[index] = error
                 except Unavailable as error:
                     if reads or len(commands) == 1:

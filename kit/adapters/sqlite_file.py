@@ -1,4 +1,4 @@
-"""SQLite files: how they are opened, which schema they hold, and rows in bulk."""
+"""SQLite files: opening them, their schemas, and statements for many rows."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class NewerData(CannotOpen):
 
 
 def connect(path: Path, *, durable: bool = True, busy_seconds: float = 5.0) -> apsw.Connection:
-    """Opens a file in WAL mode, made with its folder, for its owner only, where it is not there yet.
+    """Opens a file in WAL mode. Creates the file and its folder where they are missing, readable by the owner only.
 
-    Where `durable`, a commit has reached the disk when it returns; otherwise a crash of the machine, though not of the
-    process, may take the last commits back. Waits up to `busy_seconds` for locks of other processes. Raises CannotOpen.
+    Where `durable`, a commit is on disk when it returns; otherwise a crash of the machine, though not of the process,
+    may lose the last commits. Waits up to `busy_seconds` for locks of other processes. Raises CannotOpen.
     """
     with opening(path):
         make_private(path.parent)
-        touch_private(path)  # what SQLite puts beside it is as private
+        touch_private(path)  # SQLite creates its other files with the same permissions
         connection = apsw.Connection(str(path), statementcachesize=512)
         connection.set_busy_timeout(round(busy_seconds * 1000))
         _become_wal(connection, busy_seconds)
@@ -44,7 +44,7 @@ def connect(path: Path, *, durable: bool = True, busy_seconds: float = 5.0) -> a
 
 @contextmanager
 def opening(path: Path) -> Iterator[None]:
-    """Raises CannotOpen for what fails within the block, in which a file is opened or its schema made."""
+    """Raises CannotOpen for errors within the block, which opens a file or creates its schema."""
     try:
         yield
     except OSError as error:
@@ -56,7 +56,7 @@ def opening(path: Path) -> Iterator[None]:
 
 
 def _become_wal(connection: apsw.Connection, busy_seconds: float) -> None:
-    # SQLite's own waiting does not cover the change of mode, which two processes that make the file together both want.
+    # The busy timeout of SQLite does not cover the change of the journal mode, which two processes may do at once.
     until = time.monotonic() + busy_seconds
     while True:
         try:
@@ -75,9 +75,9 @@ def adopt_schema(
     script: Path,
     upgrades: Mapping[int, Callable[[apsw.Connection], None]] | None = None,
 ) -> None:
-    """Makes the component's tables where the file has none, or upgrades older ones, in one transaction.
+    """Creates the tables of a component where the file has none, or upgrades older ones, in one transaction.
 
-    `upgrades[n]` makes version n + 1 of version n. Several components may share a file. Raises NewerData where the file
+    `upgrades[n]` upgrades version n to n + 1. Several components may share a file. Raises NewerData where the file
     has a later version of this component, and CannotOpen where it cannot be written.
     """
     sql = script.read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def adopt_schema(
 
 @contextmanager
 def immediate(connection: apsw.Connection) -> Iterator[None]:
-    """A transaction that may write from its first statement on; an exception takes all of it back."""
+    """A transaction that may write from its first statement on; an exception rolls it back."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -123,11 +123,11 @@ def statements(script: Path) -> dict[str, str]:
     return found
 
 
-# Row counts a bulk statement is prepared for. A step of SQLite lets go of the interpreter lock and must win it back,
-# so many rows are given to one statement in one step; sizes are few so that prepared statements are used again.
+# The row counts that bulk statements are prepared for. Each step of SQLite releases the interpreter lock, so one step
+# processes many rows; the sizes are few, so that prepared statements are reused.
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 320, 384, 448, 512)
-MOST_ROWS = _SIZES[-1]
-_SIZE_FOR = [next(size for size in _SIZES if size >= n) for n in range(1, MOST_ROWS + 1)]
+MAX_ROWS = _SIZES[-1]
+_SIZE_FOR = [next(size for size in _SIZES if size >= n) for n in range(1, MAX_ROWS + 1)]
 
 
 @cache
@@ -139,10 +139,10 @@ def _expanded(sql: str, width: int, rows: int) -> str:
 def in_bulk(connection: apsw.Connection, sql: str, width: int, flat: list[Any]) -> list[tuple[Any, ...]]:
     """Runs `sql`, in which `VALUES :rows` stands for rows of `width` values, given one after the other in `flat`.
 
-    The last row is given several times where that fills a prepared size, so the statement must bear repeated rows.
+    The last row is repeated to fill a prepared size, so the statement must tolerate repeated rows.
     """
     results: list[tuple[Any, ...]] = []
-    most = MOST_ROWS * width
+    most = MAX_ROWS * width
     for start in range(0, len(flat), most):
         part = flat[start : start + most] if len(flat) > most else flat
         rows = len(part) // width

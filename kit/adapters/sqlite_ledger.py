@@ -1,4 +1,4 @@
-"""The ledger in a SQLite file: an entry and all that follows from it in one transaction."""
+"""The ledger in a SQLite file: an entry and its table writes are one transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kit.ledger.ports import Page, Watermarks
 from kit.telemetry import SECONDS
 
 COMMIT_SECONDS = Histogram("plaudit_ledger_commit_seconds", "Time of one COMMIT of the file.", buckets=SECONDS)
-# A page that many commits change is copied into the file once in so many pages: 32 MB of log.
+# WAL pages between two checkpoints, 32 MB: a page that many commits change is copied into the file only once.
 _CHECKPOINT_PAGES = 8_000
 _TAIL = "SELECT max(position) FROM ledger_entry WHERE ledger = ? AND shard = ?"
 _INSERT = "INSERT INTO ledger_entry VALUES (?, ?, ?, ?, ?, ?)"
@@ -37,20 +37,20 @@ class TransactionalTables(Protocol):
     """The tables of a service in the same file."""
 
     def write_within(self, connection: apsw.Connection, writes: Any) -> None:
-        """Writes what follows from an entry, in a transaction that is open."""
+        """Writes the tables of an entry, in the open transaction."""
         ...
 
-    def taken_back(self) -> None:
-        """The last transaction is not committed, or that cannot be said."""
+    def rolled_back(self) -> None:
+        """Called when the last transaction was rolled back or its outcome is unknown."""
         ...
 
 
 class SqliteLedger:
     """See `kit.ledger.ports.LedgerStore`. Made by `open_sqlite_ledger`.
 
-    Statements run on the event loop's thread, in few large steps, and only BEGIN, where it must wait, and COMMIT run
-    beside it: a thread that works in small steps loses the interpreter lock at each of them and, while the loop is
-    busy, gets it back no sooner than a switch interval later.
+    Statements run on the thread of the event loop, in a few large steps. Only COMMIT, and a BEGIN that has to wait, run
+    in the writer thread: a thread that runs small steps releases the interpreter lock at each of them and, while the
+    loop is busy, gets it back only after a switch interval.
     """
 
     is_atomic = True
@@ -62,10 +62,10 @@ class SqliteLedger:
         self._tables = tables
         self._busy_seconds = busy_seconds
         self._writing = connect(log_.path)
-        self._writing.set_busy_timeout(0)  # the loop's thread never waits for a lock
+        self._writing.set_busy_timeout(0)  # the thread of the event loop never waits for a lock
         self._writing.wal_autocheckpoint(_CHECKPOINT_PAGES)
         self._reading = connect(log_.path)
-        self._turn = asyncio.Lock()
+        self._transaction_lock = asyncio.Lock()
         self._worker = Worker("ledger-commit")
 
     async def commit(self, shard: int, entry: Entry, writes: Any) -> bool:
@@ -81,7 +81,7 @@ class SqliteLedger:
 
         is_committed = await self.transact(append)
         if is_committed:
-            self._log.committed_entry(self._ledger, shard, entry)
+            self._log.add_committed(self._ledger, shard, entry)
         return is_committed
 
     async def read(self, shard: int, after: int, limit: int) -> Page:
@@ -102,7 +102,7 @@ class SqliteLedger:
             raise Unavailable(f"the ledger cannot be read: {error}", retry_after=0.5) from error
 
     async def watermarks(self, shard: int) -> Watermarks:
-        """See `LedgerStore`. What is committed is in the tables and on the log."""
+        """See `LedgerStore`. Committed entries are in the tables and on the log."""
         tail = await self.tail(shard, confirm=True)
         return Watermarks(tail, tail)
 
@@ -114,17 +114,17 @@ class SqliteLedger:
         await self.transact(lambda: self._writing.execute(_TRIM, (self._ledger, shard, before)))
 
     async def transact(self, work: Callable[[], _Result]) -> _Result:
-        """Does the work in a transaction of its own. Raises Unavailable, or OutcomeUnknown from the commit itself."""
-        async with self._turn:
+        """Runs `work` in a transaction. Raises Unavailable, or OutcomeUnknown from the commit itself."""
+        async with self._transaction_lock:
             return await self._transact(work)
 
     @property
     def connection(self) -> apsw.Connection:
-        """The connection of `transact`."""
+        """The connection that `transact` uses."""
         return self._writing
 
     def close(self) -> None:
-        """Closes the file; nothing may be under way any more."""
+        """Closes the file; no call may be in progress."""
         self._worker.close()
         self._reading.close()
         self._writing.close()
@@ -135,34 +135,34 @@ class SqliteLedger:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
-                await self._worker.run(self._begin_patiently)
+                await self._worker.run(self._begin_after_wait)
             result = work()
         except apsw.Error as error:
-            self._take_back()
+            self._rollback()
             raise Unavailable(f"the store cannot be used, nothing was done: {error}", retry_after=0.5) from error
         except BaseException:
-            self._take_back()
+            self._rollback()
             raise
         with COMMIT_SECONDS.time():
             try:
                 await self._worker.run(lambda: connection.execute("COMMIT"))
             except (apsw.FullError, apsw.BusyError) as error:
-                self._take_back()
+                self._rollback()
                 raise Unavailable(f"the change could not be saved: {error}", retry_after=1.0) from error
             except apsw.Error as error:
-                self._take_back()
-                raise OutcomeUnknown(f"nobody can tell whether the change was saved: {error}") from error
+                self._rollback()
+                raise OutcomeUnknown(f"the outcome of the commit is unknown: {error}") from error
         return result
 
-    def _begin_patiently(self) -> None:
+    def _begin_after_wait(self) -> None:
         self._writing.set_busy_timeout(round(self._busy_seconds * 1000))
         try:
             self._writing.execute("BEGIN IMMEDIATE")
         finally:
             self._writing.set_busy_timeout(0)
 
-    def _take_back(self) -> None:
-        self._tables.taken_back()
+    def _rollback(self) -> None:
+        self._tables.rolled_back()
         try:
             if self._writing.in_transaction:
                 self._writing.execute("ROLLBACK")
@@ -174,7 +174,7 @@ class SqliteLedger:
 async def open_sqlite_ledger(
     log_: SqliteLog, ledger: str, tables: TransactionalTables, *, busy_seconds: float = 5.0
 ) -> AsyncIterator[SqliteLedger]:
-    """Opens the ledger in the log's file, which was opened with it."""
+    """Opens a ledger in the file of the log. The log must be opened with the ledger among its `ledgers`."""
     store = SqliteLedger(log_, ledger, tables, busy_seconds)
     try:
         yield store

@@ -1,4 +1,4 @@
-"""The event log in a SQLite file. The topic of a ledger is the ledger itself, so that state and event are one step."""
+"""The event log in a SQLite file. The topic of a ledger is the ledger itself, so state and event commit together."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LEDGER_TRIM = (
 _META = "INSERT OR IGNORE INTO ledger_meta VALUES (?, 1, ?)"
 _INCARNATION = "SELECT incarnation FROM ledger_meta WHERE ledger = ?"
 _SHARD = 0  # of a ledger in a file
-_TRIM_SLICE = 64  # records; between slices other writers have their turn
+_TRIM_SLICE = 64  # records; other writers can run between slices
 
 
 class SqliteLog:
@@ -56,26 +56,26 @@ class SqliteLog:
         adopt_schema(self._writing, "event_log", SCHEMA_VERSION, _SCHEMA)
         adopt_schema(self._writing, "ledger", SCHEMA_VERSION, _LEDGER_SCHEMA)
         with opening(path):
-            self._incarnations = {ledger: self._adopt(ledger) for ledger in ledgers}
+            self._incarnations = {ledger: self._adopt_ledger(ledger) for ledger in ledgers}
         self._recent = {ledger: RecentRecords() for ledger in ledgers}
         self._reading = connect(path)
         self._poll_seconds = poll_seconds
-        self._changes = 0  # grows when another connection has committed
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._wanted = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._changes = 0  # increases when another connection has committed
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._has_waiters = asyncio.Event()
+        self._writer_lock = asyncio.Lock()
         self._worker = Worker("event-log")
 
     def incarnation(self, ledger: str) -> str:
         """The incarnation of a ledger that the log was opened with."""
         return self._incarnations[ledger]
 
-    def committed_entry(self, ledger: str, shard: int, entry: Entry) -> None:
-        """Tells this process's readers of an entry that it has committed."""
+    def add_committed(self, ledger: str, shard: int, entry: Entry) -> None:
+        """Adds an entry that this process has committed, and wakes its readers."""
         if shard == _SHARD:
             name = EntryName(self._incarnations[ledger], shard, entry.position)
             self._recent[ledger].add(Record(entry.position, str(name), entry.payload))
-        self._wake()
+        self._wake_waiters()
 
     def partitions(self, topic: str) -> int:
         """See `EventLog`. A file has one writer at a time, so one partition is enough."""
@@ -89,15 +89,15 @@ class SqliteLog:
                 self._writing.execute(_APPEND, (topic, key, payload))
                 return self._writing.last_insert_rowid()
 
-        position = await self._in_thread(write)
-        self._wake()
+        position = await self._run_in_writer_thread(write)
+        self._wake_waiters()
         return position
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """See `EventLog`."""
         incarnation = self._incarnations.get(topic)
         if incarnation is not None:
-            if not self._is_there(topic, after):
+            if not self._has_records_after(topic, after):
                 return []
             if recent := self._recent[topic].after(after, limit):
                 return recent
@@ -109,15 +109,15 @@ class SqliteLog:
         return [Record(position, str(EntryName(incarnation, _SHARD, position)), payload) for position, payload in rows]
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
-        """See `EventLog`. What other processes commit is seen within the poll interval."""
-        while not self._is_there(topic, after):
+        """See `EventLog`. Commits of other processes become visible within the poll interval."""
+        while not self._has_records_after(topic, after):
             waiting = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiting)
-            self._wanted.set()
+            self._waiters.add(waiting)
+            self._has_waiters.set()
             try:
                 await waiting
             finally:
-                self._waiting.discard(waiting)
+                self._waiters.discard(waiting)
 
     async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """See `EventLog`."""
@@ -125,11 +125,11 @@ class SqliteLog:
             oldest = _LEDGER_OLDEST if topic in self._incarnations else _OLDEST
             first, last = scalar(self._reading, oldest, (topic,)) or 0, self._last(topic)
         if topic in self._recent:
-            self._recent[topic].found(last)
+            self._recent[topic].advance(last)
         return first, last
 
     async def trim(self, topic: str, before: int, partition: int = 0) -> None:
-        """See `EventLog`. Done in slices, so that nobody waits long for their turn to write."""
+        """See `EventLog`. Deletes in slices, so that other writers wait only briefly."""
 
         def slice_() -> int:
             with immediate(self._writing):
@@ -139,11 +139,11 @@ class SqliteLog:
 
         if topic in self._recent:
             self._recent[topic].clear()
-        while await self._in_thread(slice_) == _TRIM_SLICE:
+        while await self._run_in_writer_thread(slice_) == _TRIM_SLICE:
             pass
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """See `ConsumerOffsets`. A file remembers none: its readers keep their position with what they made of it."""
+        """See `ConsumerOffsets`. A file stores no offsets: consumers store their position with their own state."""
         return None
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
@@ -152,39 +152,39 @@ class SqliteLog:
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
         """See `ConsumerOffsets`."""
 
-    async def poll(self) -> None:
-        """Looks for commits of other processes while somebody waits; never returns."""
+    async def poll_changes(self) -> None:
+        """Checks for commits of other processes while a reader waits; never returns."""
         seen = self._data_version()
         while True:
-            if not self._waiting:
-                self._wanted.clear()
-                await self._wanted.wait()
+            if not self._waiters:
+                self._has_waiters.clear()
+                await self._has_waiters.wait()
             await asyncio.sleep(self._poll_seconds)
             found = self._data_version()
             if found != seen:
                 seen = found
                 self._changes += 1
-                self._wake()
+                self._wake_waiters()
 
     def close(self) -> None:
-        """Closes the file; nothing may be under way any more."""
+        """Closes the file; no call may be in progress."""
         self._worker.close()
         self._reading.close()
         self._writing.close()
 
-    def _wake(self) -> None:
-        for waiting in self._waiting:
+    def _wake_waiters(self) -> None:
+        for waiting in self._waiters:
             if not waiting.done():
                 waiting.set_result(None)
-        self._waiting.clear()
+        self._waiters.clear()
 
-    def _is_there(self, topic: str, after: int) -> bool:
+    def _has_records_after(self, topic: str, after: int) -> bool:
         recent = self._recent.get(topic)
         if recent is None:
             return self._last(topic) > after
-        if recent.last <= after and recent.asked_at != self._changes:
-            recent.asked_at = self._changes
-            recent.found(self._last(topic))
+        if recent.last <= after and recent.checked_at != self._changes:
+            recent.checked_at = self._changes
+            recent.advance(self._last(topic))
         return recent.last > after
 
     def _last(self, topic: str, connection: apsw.Connection | None = None) -> int:
@@ -192,7 +192,7 @@ class SqliteLog:
             last = _LEDGER_LAST if topic in self._incarnations else _LAST
             return scalar(connection or self._reading, last, (topic,)) or 0
 
-    def _adopt(self, ledger: str) -> str:
+    def _adopt_ledger(self, ledger: str) -> str:
         with immediate(self._writing):
             self._writing.execute(_META, (ledger, new_id()))
             return str(scalar(self._writing, _INCARNATION, (ledger,)))
@@ -201,10 +201,10 @@ class SqliteLog:
         try:
             return int(scalar(self._reading, "PRAGMA data_version"))
         except apsw.Error:
-            return -1  # unknown: readers look for themselves, and meet the error
+            return -1  # unknown: the next read raises the error
 
-    async def _in_thread(self, work: Callable[[], int]) -> int:
-        async with self._turn:
+    async def _run_in_writer_thread(self, work: Callable[[], int]) -> int:
+        async with self._writer_lock:
             with _reachable():
                 return await self._worker.run(work)
 
@@ -223,11 +223,11 @@ async def open_sqlite_log(
 ) -> AsyncIterator[SqliteLog]:
     """Opens the log in a file; raises `NewerData` where a newer version of this program wrote it.
 
-    The topics in `ledgers` are not appended to: a `kit.adapters.sqlite_ledger` in the same file is what is read.
+    The topics in `ledgers` are read-only: they are the entries of a `kit.adapters.sqlite_ledger` in the same file.
     """
     log = SqliteLog(path, poll_seconds, ledgers)
     try:
-        async with background(log.poll()):
+        async with background(log.poll_changes()):
             yield log
     finally:
         log.close()

@@ -1,4 +1,4 @@
-"""The rate limit of each person, kept by this process: who is routed to two nodes may do twice as much."""
+"""The rate limit of each user, local to this process: a user of two nodes has twice the limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kit.tenant_keys import UserKey
 
 
 class MemoryRateLimit:
-    """See `ports.RateLimit`. Up to `max_users` users are remembered; the one seen longest ago is forgotten."""
+    """See `ports.RateLimit`. Has up to `max_users` users in memory; the least recently used one is evicted."""
 
     def __init__(self, clock: Clock, per_second: float, at_once: int, max_users: int) -> None:
         self._clock = clock
@@ -23,7 +23,7 @@ class MemoryRateLimit:
 
 
 class NoRateLimit:
-    """See `ports.RateLimit`: everyone may do anything."""
+    """See `ports.RateLimit`: no limit."""
 
     async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
         """See `ports.RateLimit`."""

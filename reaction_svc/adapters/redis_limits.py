@@ -1,4 +1,4 @@
-"""The rate limit of each person, kept in Redis for all nodes together; by this process alone where Redis is away."""
+"""The rate limit of each user, in Redis for all nodes together; local to this process while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MICROS = 1_000_000
 
 
 class RedisRateLimit:
-    """See `ports.RateLimit`. While Redis cannot be used, `local` decides: an outage opens the limit, but not wide.
+    """See `ports.RateLimit`. While Redis is unavailable, the `local` limit of each node applies.
 
-    One round trip to Redis is under way at a time, and what was asked for meanwhile goes together with the next: so
-    changes keep the order in which they came.
+    One round trip to Redis is in flight at a time; requests that arrive meanwhile share the next one. So changes keep
+    their order.
     """
 
     def __init__(self, redis: Redis, per_second: float, at_once: int, local: RateLimit) -> None:
@@ -35,7 +35,7 @@ class RedisRateLimit:
         self._script = redis.script(_SCRIPT)
         self._bucket = (round(_MICROS / per_second), round(at_once * _MICROS / per_second))
         self._local = local
-        self._turn = asyncio.Lock()
+        self._round_trip = asyncio.Lock()
         self._waiting: list[tuple[Sequence[UserKey], asyncio.Future[Sequence[float]]]] = []
         self._away = False
 
@@ -43,19 +43,19 @@ class RedisRateLimit:
         """See `ports.RateLimit`."""
         answer: asyncio.Future[Sequence[float]] = asyncio.get_running_loop().create_future()
         self._waiting.append((users, answer))
-        async with self._turn:
+        async with self._round_trip:
             if not answer.done():
-                await self._answer()
+                await self._decide_waiting()
         return answer.result()
 
-    async def _answer(self) -> None:
-        asked, self._waiting = self._waiting, []
+    async def _decide_waiting(self) -> None:
+        requests, self._waiting = self._waiting, []
         try:
-            waits = iter(await self._decide([person for users, _ in asked for person in users]))
+            waits = iter(await self._decide([user for users, _ in requests for user in users]))
         except BaseException:
-            self._waiting = asked + self._waiting  # whoever asked next goes on with it
+            self._waiting = requests + self._waiting  # the next caller decides them
             raise
-        for users, answer in asked:
+        for users, answer in requests:
             answer.set_result([next(waits) for _ in users])
 
     async def _decide(self, users: Sequence[UserKey]) -> Sequence[float]:
@@ -70,20 +70,20 @@ class RedisRateLimit:
             self._set_away(True, str(error))
             return await self._local.take(users)
         self._set_away(False, "")
-        left = {person: taken for person, (taken, _) in zip(wanted, found, strict=True)}
-        wait = {person: micros for person, (_, micros) in zip(wanted, found, strict=True)}
+        remaining = {user: taken for user, (taken, _) in zip(wanted, found, strict=True)}
+        wait = {user: micros for user, (_, micros) in zip(wanted, found, strict=True)}
         waits: list[float] = []
-        for person in users:
-            left[person] -= 1
-            waits.append(0.0 if left[person] >= 0 else wait[person] / _MICROS)
+        for user in users:
+            remaining[user] -= 1
+            waits.append(0.0 if remaining[user] >= 0 else wait[user] / _MICROS)
         return waits
 
-    def _set_away(self, away: bool, why: str) -> None:
+    def _set_away(self, away: bool, reason: str) -> None:
         if away == self._away:
             return
         self._away = away
         LIMITS_LOCAL.set(int(away))
         if away:
-            log.warning("rate limits are this node's alone", reason=why)
+            log.warning("rate limits are local to this node", reason=reason)
         else:
-            log.warning("rate limits are common to all nodes again")
+            log.warning("rate limits apply to all nodes together again")

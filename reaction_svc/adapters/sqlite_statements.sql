@@ -75,9 +75,9 @@ SELECT page.id, page.tenant, page.name, page.version, record.emoji, count(record
 FROM page LEFT JOIN record INDEXED BY record_held ON record.target = page.id AND record.held
 GROUP BY page.id, record.emoji
 
--- name: forget_timed
+-- name: delete_timed
 DELETE FROM answer WHERE (slice, part, stamp) IN (SELECT slice, part, stamp FROM answer WHERE slice >= 0 AND slice < ? LIMIT ?)
 
--- name: forget_untimed
+-- name: delete_untimed
 DELETE FROM answer WHERE (slice, part, stamp) IN
   (SELECT slice, part, stamp FROM answer INDEXED BY answer_untimed WHERE slice < 0 AND stamp < ? LIMIT ?)

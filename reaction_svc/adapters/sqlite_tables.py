@@ -19,7 +19,7 @@ from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, LoadedState, LoadedTa
 SCHEMA_VERSION = 3
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
-_SLICE = 256  # rows forgotten in one transaction: some milliseconds
+_SLICE = 256  # rows deleted in one transaction: some milliseconds
 _MAX_IDS = 50_000
 _encode_counts = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
@@ -28,7 +28,7 @@ decode_counts = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class SqliteTables:
-    """See `kit.ledger.ports.Tables`; written by the ledger, within its transactions."""
+    """See `kit.ledger.ports.Tables`. The ledger writes them within its transactions."""
 
     def __init__(self, path: Path) -> None:
         """Raises `kit.adapters.sqlite_file.NewerData`; tables of an older version are upgraded."""
@@ -39,21 +39,21 @@ class SqliteTables:
             connection.close()
             raise
         self._reading = connection
-        # Rows of targets lately written, true for as long as no other connection has written.
+        # Row ids of targets written recently, valid until another connection writes.
         self._ids: dict[TargetKey, int] = {}
         self._data_version = -1
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `Tables`."""
         try:
-            with self._reading:  # one transaction: all of one moment
+            with self._reading:  # one transaction: one consistent snapshot
                 found = LoadedState(self._targets(need), self._users(need), self._answers(need))
         except apsw.Error as error:
             raise Unavailable(f"the store cannot be read: {error}", retry_after=0.5) from error
         return found
 
     async def write(self, shard: int, writes: Writes) -> None:
-        """See `Tables`. The ledger does it, with the entry."""
+        """See `Tables`. Not used: the ledger writes entries and tables together."""
         raise NotImplementedError("entries and tables are written in one transaction")
 
     def write_within(self, connection: apsw.Connection, writes: Writes) -> None:
@@ -66,13 +66,13 @@ class SqliteTables:
             counts = _encode_counts(head.counts).decode()
             targets += (id_, *key, head.version, counts, stamp, head.highest, " ".join(head.ahead))
             for user, _ in erased:
-                # What is in the file is of earlier entries.
+                # The records in the file are of earlier entries.
                 if user:
                     connection.execute(SQL["erase_user"], (id_, user))
                 else:
                     connection.execute(SQL["erase_all"], (id_,))
-            for user, emoji, held, version in rows:
-                records += (id_, user, emoji, held, version)
+            for user, emoji, is_present, version in rows:
+                records += (id_, user, emoji, is_present, version)
         answers: list[Any] = []
         for stamp, slice_, part, packed in writes.answers:
             answers += (slice_, part, stamp, _pack(packed))
@@ -80,16 +80,16 @@ class SqliteTables:
         in_bulk(connection, SQL["save_records"], 5, records)
         in_bulk(connection, SQL["save_answers"], 4, answers)
 
-    def taken_back(self) -> None:
+    def rolled_back(self) -> None:
         """See `kit.adapters.sqlite_ledger.TransactionalTables`."""
         self._ids.clear()
 
-    def forget(self, connection: apsw.Connection, before: int) -> int:
-        """Forgets answers from before that time (microseconds), not too many at once; says how many rows it were."""
-        connection.execute(SQL["forget_timed"], (slice_at(before // 1000), _SLICE))
-        forgotten = connection.changes()
-        connection.execute(SQL["forget_untimed"], (before, _SLICE))
-        return forgotten + connection.changes()
+    def delete_answers_before(self, connection: apsw.Connection, before: int) -> int:
+        """Deletes some answers of before that time (microseconds); returns the number of rows."""
+        connection.execute(SQL["delete_timed"], (slice_at(before // 1000), _SLICE))
+        deleted = connection.changes()
+        connection.execute(SQL["delete_untimed"], (before, _SLICE))
+        return deleted + connection.changes()
 
     def close(self) -> None:
         """Closes the file."""
@@ -104,7 +104,7 @@ class SqliteTables:
             head = TargetHead(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
             rows: list[Any] = self._reading.execute(SQL["records"], (id_, RECORDS_AT_ONCE + 1)).fetchall()
             complete = len(rows) <= RECORDS_AT_ONCE
-            found[tenant, name] = LoadedTarget(head, _held(rows) if complete else {}, complete)
+            found[tenant, name] = LoadedTarget(head, _reactions_by_user(rows) if complete else {}, complete)
         return found
 
     def _users(self, need: LoadRequest) -> dict[TargetKey, dict[str, dict[str, int]]]:
@@ -112,7 +112,7 @@ class SqliteTables:
         rows: dict[TargetKey, list[Any]] = {}
         for tenant, name, *record in dict.fromkeys(in_bulk(self._reading, SQL["find_held"], 3, asked)):
             rows.setdefault((tenant, name), []).append(record)
-        return {key: _held(records) for key, records in rows.items()}
+        return {key: _reactions_by_user(records) for key, records in rows.items()}
 
     def _answers(self, need: LoadRequest) -> dict[tuple[TargetKey, str], IdempotencyRecord]:
         wanted = set(need.op_ids)
@@ -142,9 +142,9 @@ class SqliteTables:
         return ids
 
 
-def _held(rows: list[Any]) -> dict[str, dict[str, int]]:
+def _reactions_by_user(rows: list[Any]) -> dict[str, dict[str, int]]:
     """User to emoji to version, oldest first, of (user, emoji, version)."""
-    held: dict[str, dict[str, int]] = {}
+    reactions: dict[str, dict[str, int]] = {}
     for user, emoji, version in sorted(rows, key=lambda row: row[2]):
-        held.setdefault(user, {})[emoji] = version
-    return held
+        reactions.setdefault(user, {})[emoji] = version
+    return reactions

@@ -33,7 +33,7 @@ class RedisRoutes:
     ) -> Written:
         """See `ports.Routes`."""
         if begin:
-            self._run_id = await self._redis.reach()
+            self._run_id = await self._redis.ping_all()
         args: list[str | int] = [term.number, int(begin)]
         for node, live in nodes:
             args += (node.node_id, json.dumps([node.epoch, node.address, *node.services]).replace(" ", "") * live)
@@ -41,7 +41,7 @@ class RedisRoutes:
         if written is not Written.DONE:
             return written
         # Of several servers one that was restarted has lost its routes, although the nodes are still there.
-        if (self._redis.run_id() if routes else await self._redis.reach()) != self._run_id:
+        if (self._redis.run_id() if routes else await self._redis.ping_all()) != self._run_id:
             return Written.LOST
         users: dict[str, list[str | int]] = {}
         for session, node_epoch, live in routes:

@@ -36,7 +36,7 @@ class File(NamedTuple):
 
     async def forget(self, before: int) -> int:
         """Forgets answers from before that time, some at a time; says how many rows it were."""
-        return await self.ledger.transact(lambda: self.tables.forget(self.ledger.connection, before))
+        return await self.ledger.transact(lambda: self.tables.delete_answers_before(self.ledger.connection, before))
 
 
 class Store:

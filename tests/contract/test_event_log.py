@@ -133,7 +133,7 @@ class NoTables:
         if self._failure is not None:
             raise self._failure
 
-    def taken_back(self) -> None:
+    def rolled_back(self) -> None:
         """There is nothing."""
 
 

@@ -25,13 +25,13 @@ class Notes:
     """A table of texts in the ledger's file: see `kit.adapters.sqlite_ledger.TransactionalTables`."""
 
     def __init__(self) -> None:
-        self.times_taken_back = 0
+        self.times_rolled_back = 0
 
     def write_within(self, connection: apsw.Connection, writes: Any) -> None:
         connection.execute("INSERT INTO note VALUES (?)", (writes,))
 
-    def taken_back(self) -> None:
-        self.times_taken_back += 1
+    def rolled_back(self) -> None:
+        self.times_rolled_back += 1
 
 
 @asynccontextmanager
@@ -116,7 +116,7 @@ class TestOneStep:
         assert await store.commit(0, entry(1), "first")
         with pytest.raises(Unavailable, match="nothing was done"):
             await store.commit(0, entry(2), "")
-        assert notes.times_taken_back == 1
+        assert notes.times_rolled_back == 1
         assert await store.tail(0, confirm=True) == 1
         assert await store.commit(0, entry(2), "second")
         assert texts_in(path) == ["first", "second"]

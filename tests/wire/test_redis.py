@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.adapters.redis import Redis, Script, open_redis
-from kit.adapters.redis_client import Known
+from kit.adapters.redis_client import ServerInfo
 from kit.engineurl import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from tests.ownredis import OwnRedis, Wire, free_port, own_redis, wire_to
@@ -259,13 +259,13 @@ async def test_a_password_opens_a_locked_server() -> None:
 
 
 async def test_an_old_server_is_refused(server: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> None:
-    learn = Known.learn
+    read = ServerInfo.read
 
-    async def learn_of_an_old_one(self: Known, connection: object) -> None:
-        await learn(self, connection)
+    async def read_of_an_old_one(self: ServerInfo, connection: object) -> None:
+        await read(self, connection)
         self.version = (6, 0, 16)
 
-    monkeypatch.setattr(Known, "learn", learn_of_an_old_one)
+    monkeypatch.setattr(ServerInfo, "read", read_of_an_old_one)
     with pytest.raises(CannotUse, match=r"6\.0\.16.*6\.2"):
         async with open_redis(server.url):
             pass
