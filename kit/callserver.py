@@ -18,21 +18,22 @@ from kit.admission import Admission
 from kit.caller import CURRENT, Caller, caller
 from kit.deadline import answer_within
 from kit.errors import Invalid, Overloaded, make_status, status_of
-from kit.guard import Guard, admission_of, validate
-from kit.telemetry import CALL_BATCH, REFUSED
+from kit.guard import CODE_NAMES, Guard, admission_of, validate
+from kit.telemetry import CALL_BATCH, REFUSED, RPC_RESULTS
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc
 
 log = structlog.get_logger()
 DEFAULT_TIMEOUT = 5.0
 _MAX_REPLIES = 512
+_OK = grpc.StatusCode.OK.value[0]
 _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 
 
 class Method:
     """One unary rpc that can be called through the stream."""
 
-    __slots__ = ("admission", "batch", "parse", "refused", "rule", "table", "unary")
+    __slots__ = ("_results", "admission", "batch", "parse", "refused", "rule", "table", "unary")
 
     def __init__(self, rule: Rule, handler: Any, batch: Any, table: Any, admission: Admission) -> None:
         self.admission = admission
@@ -42,6 +43,14 @@ class Method:
         self.unary = handler.unary_unary
         self.batch = batch
         self.table = table
+        self._results: dict[int, Any] = {}
+
+    def count(self, code: int, calls: int = 1) -> None:
+        """Counts answered calls by status code, as rpcs that come one by one are counted."""
+        if calls:
+            if code not in self._results:
+                self._results[code] = RPC_RESULTS.labels(self.rule.full_name, CODE_NAMES[code])
+            self._results[code].inc(calls)
 
 
 class CallServicer(call_service_pb2_grpc.CallServiceServicer):
@@ -123,6 +132,7 @@ class CallExecutor(ABC):
         except Overloaded as error:
             method.refused.inc(len(calls))
             status = status_of(error, method.table)
+            method.count(status.code, len(calls))
             for call in calls:
                 self._answer(call.id, None, status)
         else:
@@ -186,6 +196,7 @@ class CallExecutor(ABC):
                 results = await method.batch(good)
         except Exception as error:
             results = [error] * len(good)
+        answered = 0
         for call, result in zip(decoded, results, strict=True):
             if isinstance(result, Exception):
                 self._fail(method, call.id, result)
@@ -194,6 +205,8 @@ class CallExecutor(ABC):
                 self._start(self._serve_late(method, call, result))
             else:
                 self._answer(call.id, result.SerializeToString(), None)
+                answered += 1
+        method.count(_OK, answered)
 
     async def _serve_late(self, method: Method, call: pb.Call, result: Awaitable[Any]) -> None:
         try:
@@ -202,6 +215,7 @@ class CallExecutor(ABC):
         except Exception as error:
             self._fail(method, call.id, error)
         else:
+            method.count(_OK)
             self._answer(call.id, response, None)
 
     async def _serve_one(self, method: Method, call: pb.Call) -> None:
@@ -215,10 +229,12 @@ class CallExecutor(ABC):
         except Exception as error:
             self._fail(method, call.id, error)
         else:
+            method.count(_OK)
             self._answer(call.id, response, None)
 
     def _fail(self, method: Method, id_: int, error: Exception) -> None:
         status: status_pb2.Status = status_of(error, method.table)
+        method.count(status.code)
         if status.code == _INTERNAL:
             log.error("call failed", method=method.rule.full_name, exc_info=error)
         self._answer(id_, None, status)

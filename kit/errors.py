@@ -17,7 +17,8 @@ class Problem(Exception):
     """A failure with an answer for the caller: the base of every service's error tree.
 
     `field` names the request field at fault, `retry_after` is in seconds, `reason` overrides the error table's, `about`
-    goes into the metadata of ErrorInfo.
+    goes into the metadata of ErrorInfo. Callers receive `message`; `detail`, such as the text of an engine, is only for
+    logs and operators: it is in `str(error)`.
     """
 
     def __init__(
@@ -28,8 +29,11 @@ class Problem(Exception):
         retry_after: float | None = None,
         reason: str | None = None,
         about: Mapping[str, str] | None = None,
+        detail: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{message}: {detail}" if detail else message)
+        self.message = message
+        self.detail = detail
         self.field = field
         self.retry_after = retry_after
         self.reason = reason
@@ -136,7 +140,7 @@ def status_of(error: Exception, table: ErrorTable) -> status_pb2.Status:
             return make_status(
                 code,
                 error.reason or reason,
-                str(error),
+                error.message,
                 field=error.field,
                 retry_after=error.retry_after,
                 about=error.about,

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
 _ONE_OF = re.compile(r"one of (\w+),")
 _DETAILS_KEY = "grpc-status-details-bin"
-_CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 def validate(request: Any) -> None:
@@ -262,11 +262,11 @@ async def _validated(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
 async def fail(context: Any, error: Exception, method: str, table: ErrorTable) -> None:
     """Ends an rpc with the status of an error; raises `grpc.aio.AbortError`."""
     status = status_of(error, table)
-    RPC_RESULTS.labels(method, _CODE_NAMES[status.code]).inc()
+    RPC_RESULTS.labels(method, CODE_NAMES[status.code]).inc()
     if status.code == grpc.StatusCode.INTERNAL.value[0]:
         log.error("rpc failed", method=method, exc_info=error)
     await context.abort(
-        grpc.StatusCode[_CODE_NAMES[status.code]],
+        grpc.StatusCode[CODE_NAMES[status.code]],
         status.message,
         trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),),
     )

@@ -111,7 +111,7 @@ class Cassandra:
                 unknown = error
             if not statement.is_idempotent:
                 break
-        raise OutcomeUnknown(f"the outcome of a write to Cassandra is unknown: {one_line(unknown)}") from unknown
+        raise OutcomeUnknown("it is not known whether the change was saved", detail=one_line(unknown)) from unknown
 
     async def conditional(self, statement: Any, *, timeout: float | None = None) -> list[Any]:
         """Executes a bound statement or a batch with an IF condition once, at LOCAL_SERIAL, within `timeout` seconds.
@@ -128,7 +128,7 @@ class Cassandra:
             raise _unavailable(error) from error
         except Exception as error:
             # Also with too few replicas: they can be lost between the acceptance of a proposal and its commit.
-            raise OutcomeUnknown(f"Cassandra may have applied a conditional write: {one_line(error)}") from error
+            raise OutcomeUnknown("it is not known whether the change was saved", detail=one_line(error)) from error
         return list(answer or ())
 
     async def execute(self, cql: str) -> list[Any]:
@@ -191,7 +191,7 @@ def _resolve(answers: list[_Completion]) -> None:
 def _unavailable(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
-    return Unavailable(f"Cassandra cannot be used: {one_line(error)}", retry_after=0.5)
+    return Unavailable("Cassandra cannot be used", retry_after=0.5, detail=one_line(error))
 
 
 @asynccontextmanager

@@ -124,9 +124,9 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except kafka_errors.KafkaError as error:
-        raise Unavailable(f"Kafka cannot be used: {describe(error)}", retry_after=0.5) from None
+        raise Unavailable("Kafka cannot be used", retry_after=0.5, detail=describe(error)) from None
     except (OSError, RuntimeError) as error:  # a client that is being closed says RuntimeError
-        raise Unavailable(f"Kafka cannot be used: {error}", retry_after=0.5) from None
+        raise Unavailable("Kafka cannot be used", retry_after=0.5, detail=str(error)) from None
 
 
 def describe(error: BaseException) -> str:

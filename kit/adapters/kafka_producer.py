@@ -189,7 +189,7 @@ def _abort_unsent(session: Any, why: str) -> None:
 
 def _problem(error: BaseException) -> Exception:
     if isinstance(error, _NotSent):
-        return Unavailable(f"the log cannot be written: {error}", retry_after=0.5)
+        return Unavailable("the log cannot be written", retry_after=0.5, detail=str(error))
     if isinstance(error, kafka_errors.MessageSizeTooLargeError):
         return Invalid("the record is larger than the log takes")
-    return OutcomeUnknown(f"the log did not say whether the record was written: {describe(error)}", retry_after=0.5)
+    return OutcomeUnknown("the log did not say whether the record was written", retry_after=0.5, detail=describe(error))

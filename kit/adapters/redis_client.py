@@ -160,7 +160,7 @@ class Client(redis.asyncio.Redis):
                 # All are in use; their users report to the breaker.
                 raise Unavailable("all connections to Redis are in use; nothing was done", retry_after=0.1) from None
             self.breaker.failed()
-            raise Unavailable(f"Redis cannot be reached: {error}", retry_after=0.1) from None
+            raise Unavailable("Redis cannot be reached", retry_after=0.1, detail=str(error)) from None
 
     async def run_exchange(
         self, call: str, connection: Any, exchange: Awaitable[_Answer], *, reads: bool = False, is_single: bool = True

@@ -181,7 +181,9 @@ class ClusterClient(Client):
                 except Unavailable as error:
                     if reads or len(commands) == 1:
                         raise
-                    raise OutcomeUnknown(f"some nodes of the Redis Cluster did what was asked: {error}") from None
+                    raise OutcomeUnknown(
+                        "some nodes of the Redis Cluster did what was asked", detail=str(error)
+                    ) from None
         return answers
 
     def _raise_failure(self, found: Sequence[Any], reads: bool) -> None:
@@ -195,7 +197,7 @@ class ClusterClient(Client):
         nothing_done = len(failures) == len(found) and all(isinstance(failure, Unavailable) for failure in failures)
         if nothing_done or reads or len(found) == 1:
             raise failures[0]
-        raise OutcomeUnknown(f"some nodes of the Redis Cluster did not do what was asked: {failures[0]}")
+        raise OutcomeUnknown("some nodes of the Redis Cluster did not do what was asked", detail=str(failures[0]))
 
 
 def _bytes(key: Any) -> bytes:

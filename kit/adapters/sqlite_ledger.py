@@ -29,6 +29,7 @@ _READ = (
     " WHERE ledger = ? AND shard = ? AND position > ? ORDER BY position LIMIT ?"
 )
 _TRIM = "DELETE FROM ledger_entry WHERE ledger = ? AND shard = ? AND position < ?"
+_NOT_SAVED = "the change could not be saved; nothing was done"
 _Result = TypeVar("_Result")
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ class SqliteLedger:
                 rows: list[Any] = self._reading.execute(_READ, (self._ledger, shard, after, limit)).fetchall()
                 tail = scalar(self._reading, _TAIL, (self._ledger, shard)) or 0
         except apsw.Error as error:
-            raise Unavailable(f"the ledger cannot be read: {error}", retry_after=0.5) from error
+            raise Unavailable("the ledger cannot be read", retry_after=0.5, detail=str(error)) from error
         return Page([Entry(*row) for row in rows], tail)
 
     async def tail(self, shard: int, *, confirm: bool) -> int:
@@ -99,7 +100,7 @@ class SqliteLedger:
         try:
             return scalar(self._reading, _TAIL, (self._ledger, shard)) or 0
         except apsw.Error as error:
-            raise Unavailable(f"the ledger cannot be read: {error}", retry_after=0.5) from error
+            raise Unavailable("the ledger cannot be read", retry_after=0.5, detail=str(error)) from error
 
     async def watermarks(self, shard: int) -> Watermarks:
         """See `LedgerStore`. Committed entries are in the tables and on the log."""
@@ -139,7 +140,7 @@ class SqliteLedger:
             result = work()
         except apsw.Error as error:
             self._rollback()
-            raise Unavailable(f"the store cannot be used, nothing was done: {error}", retry_after=0.5) from error
+            raise Unavailable(_NOT_SAVED, retry_after=0.5, detail=str(error)) from error
         except BaseException:
             self._rollback()
             raise
@@ -148,10 +149,10 @@ class SqliteLedger:
                 await self._worker.run(lambda: connection.execute("COMMIT"))
             except (apsw.FullError, apsw.BusyError) as error:
                 self._rollback()
-                raise Unavailable(f"the change could not be saved: {error}", retry_after=1.0) from error
+                raise Unavailable(_NOT_SAVED, retry_after=1.0, detail=str(error)) from error
             except apsw.Error as error:
                 self._rollback()
-                raise OutcomeUnknown(f"the outcome of the commit is unknown: {error}") from error
+                raise OutcomeUnknown("it is not known whether the change was saved", detail=str(error)) from error
         return result
 
     def _begin_after_wait(self) -> None:

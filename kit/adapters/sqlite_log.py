@@ -214,7 +214,7 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise Unavailable(f"the event log cannot be used: {error}", retry_after=0.5) from error
+        raise Unavailable("the event log cannot be used", retry_after=0.5, detail=str(error)) from error
 
 
 @asynccontextmanager

@@ -294,4 +294,6 @@ class Decider:
 
 
 def _nothing_done(error: Exception) -> Problem:
-    return error if isinstance(error, Unavailable) else Unavailable(f"nothing was done: {error}", retry_after=0.2)
+    if isinstance(error, Unavailable):
+        return error
+    return Unavailable("nothing was done", retry_after=0.2, detail=str(error))

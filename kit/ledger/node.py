@@ -15,6 +15,7 @@ from kit.clock import Clock
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ids import new_id
 from kit.ledger import metrics
+from kit.ledger.append_outcomes import AppendOutcomes
 from kit.ledger.effects import (
     Append,
     Effect,
@@ -99,6 +100,7 @@ class LedgerNode:
         tasks: TaskScope,
     ) -> None:
         self.name = name
+        self._append_outcomes = AppendOutcomes(name)
         self._store = store
         self._tables = tables
         self._event_log = event_log
@@ -210,9 +212,10 @@ class LedgerNode:
             result = await self._perform(shard.number, effect)
         except Problem as error:
             shard.failed(effect, error, self._loop.time())
-        except Exception as error:
+        except Exception:
             log.exception("the ledger's store failed", ledger=self.name, shard=shard.number)
-            shard.failed(effect, OutcomeUnknown(str(error)), self._loop.time())
+            unknown = OutcomeUnknown("it is not known whether the change was saved")
+            shard.failed(effect, unknown, self._loop.time())
         else:
             shard.done(effect, result, self._loop.time())
         self._pump(slot)
@@ -221,10 +224,14 @@ class LedgerNode:
         match effect:
             case Append(entry, writes):
                 began = perf_counter()
-                committed = await self._store.commit(shard, entry, writes)
+                try:
+                    committed = await self._store.commit(shard, entry, writes)
+                except Problem as error:
+                    self._append_outcomes.failed(error, self._loop.time())
+                    raise
                 metrics.APPEND_SECONDS.observe(perf_counter() - began)
                 metrics.ENTRY_BYTES.observe(len(entry.payload))
-                metrics.APPENDS.labels("committed" if committed else "not_committed").inc()
+                self._append_outcomes.appended(committed)
                 return committed
             case WriteTables(writes, _):
                 with metrics.TABLES_SECONDS.time():

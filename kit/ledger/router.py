@@ -91,7 +91,9 @@ class LedgerRouter:
             if not answered or isinstance(problem, OutcomeUnknown):
                 raise
             # Nothing was done here, but the other node may have executed the commands.
-            raise OutcomeUnknown(f"{problem}; retry with the same op_id", retry_after=problem.retry_after) from problem
+            raise OutcomeUnknown(
+                f"{problem.message}; retry with the same op_id", retry_after=problem.retry_after
+            ) from problem
 
     async def _forward(self, there: str, shard: int, commands: Sequence[Any], deadline: float) -> Executed | bool:
         """The answers of the node at that address. Or a bool, where the commands are to be executed on this node:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kit.errors import OutcomeUnknown, Unavailable
+from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ledger.backoff import NEVER
 from kit.ledger.batching import Batch
 from kit.ledger.calls import CallQueue, PendingCall, fail_all
@@ -183,7 +183,8 @@ class Shard:
         if self._replay.is_reading(effect):
             self._replay.failed(now)
             # Whoever waits is stored at once, with nothing done.
-            fail_all(self._queue.drain(), Unavailable(str(error), retry_after=0.5))
+            message = error.message if isinstance(error, Problem) else str(error)
+            fail_all(self._queue.drain(), Unavailable(message, retry_after=0.5))
         elif self._tail_poller.finished(effect, now):
             pass
         elif isinstance(effect, WriteTables):

@@ -134,4 +134,4 @@ def _usable() -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise Unavailable(f"the store cannot be read: {error}", retry_after=0.5) from error
+        raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error

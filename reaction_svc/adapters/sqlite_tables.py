@@ -49,7 +49,7 @@ class SqliteTables:
             with self._reading:  # one transaction: one consistent snapshot
                 found = LoadedState(self._targets(need), self._users(need), self._answers(need))
         except apsw.Error as error:
-            raise Unavailable(f"the store cannot be read: {error}", retry_after=0.5) from error
+            raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error
         return found
 
     async def write(self, shard: int, writes: Writes) -> None:

@@ -13,7 +13,7 @@ import pytest
 from kit.adapters.sqlite_file import connect
 from kit.adapters.sqlite_ledger import SqliteLedger, open_sqlite_ledger
 from kit.adapters.sqlite_log import open_sqlite_log
-from kit.errors import Unavailable
+from kit.errors import Unavailable, status_of
 from kit.ledger.memory import MemoryLedgerStore
 from kit.ledger.ports import Watermarks
 from tests.contract.ledger_store import LedgerStoreContract, WatermarksContract, entry
@@ -120,6 +120,18 @@ class TestOneStep:
         assert await store.tail(0, confirm=True) == 1
         assert await store.commit(0, entry(2), "second")
         assert texts_in(path) == ["first", "second"]
+
+    async def test_a_full_disk_refuses_a_change_without_the_text_of_the_engine(
+        self, store: SqliteLedger, path: Path, notes: Notes
+    ) -> None:
+        assert await store.commit(0, entry(1), "first")
+        store.connection.execute("PRAGMA max_page_count = 1").fetchall()  # as many pages as there are already
+        with pytest.raises(Unavailable) as caught:
+            await store.commit(0, entry(2), "x" * 1_000_000)
+        assert caught.value.message == "the change could not be saved; nothing was done"
+        assert "disk is full" in caught.value.detail
+        assert status_of(caught.value, {}).message == caught.value.message
+        assert texts_in(path) == ["first"]
 
     async def test_watermarks_are_the_last_entry_whatever_is_saved(self, store: SqliteLedger) -> None:
         assert await store.watermarks(0) == Watermarks(0, 0)

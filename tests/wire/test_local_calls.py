@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from kit.caller import Caller
 from kit.callstream import EXCHANGE
@@ -72,6 +73,28 @@ async def test_calls_of_one_turn_are_one_batch_and_each_has_its_caller(keys: Key
         assert [[who.user for who in batch] for batch in servicer.seen] == [["user0", "user1", "user2"]]
         # The user's own call, with nothing of the service's rights.
         assert servicer.seen[0][0] == Caller("default", "user0")
+
+
+def results(code: str) -> float:
+    """How many calls of the method were answered with a code."""
+    labels = {"method": TOGGLE, "code": code}
+    return REGISTRY.get_sample_value("plaudit_rpc_results_total", labels) or 0.0
+
+
+async def test_calls_of_a_batch_are_counted_by_status_code(keys: Keys) -> None:
+    async with rig(keys) as (mesh, servicer):
+        ok, unavailable, invalid = results("OK"), results("UNAVAILABLE"), results("INVALID_ARGUMENT")
+        await asyncio.gather(*(toggle(mesh, f"user{n}") for n in range(3)))
+        assert results("OK") == ok + 3
+        servicer.answer = Unavailable("the change could not be saved", detail="database or disk is full")
+        with pytest.raises(RemoteError) as caught:
+            await toggle(mesh)
+        assert caught.value.message == "the change could not be saved"
+        with pytest.raises(RemoteError):
+            await toggle(mesh, request=b"\xff")
+        assert results("OK") == ok + 3
+        assert results("UNAVAILABLE") == unavailable + 1
+        assert results("INVALID_ARGUMENT") == invalid + 1
 
 
 async def test_the_reply_never_comes_from_within_submit(keys: Keys) -> None:
