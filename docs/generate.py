@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 
 from gateway.contracts.tables import installed_contracts, read_tables
 from gateway.http.status import HTTP_FAILURES, http_of
-from gateway.reference.asyncapi import FILE, told
+from gateway.reference.asyncapi import FILE, failures_text
 from gateway.reference.comments import Comments
 from gateway.reference.frames import FrameType, close_codes, frame_types
 from gateway.reference.openapi import openapi
@@ -76,7 +76,7 @@ def _frame(frame: FrameType, answer: FrameType | None, comments: Comments) -> It
             yield f"| `{field.name}` | {_cell(comments.of(field.full_name))} |"
         yield ""
     if frame.kind == "call" and (failures := frame.failures(comments)):
-        yield from (f"Fails with {told(failures)}.", "")
+        yield from (f"Fails with {failures_text(failures)}.", "")
 
 
 def http() -> str:

@@ -18,11 +18,11 @@ class PathTemplate:
     text: str
     variables: tuple[str, ...]
     rank: tuple[int, ...]
-    """Orders templates: what matches less comes first."""
+    """Sort key: more specific templates come first."""
     _pattern: re.Pattern[str]
 
     def match(self, path: str) -> Mapping[str, str] | None:
-        """The variables of a percent-encoded path, decoded; None where it does not match.
+        """The variables of a percent-encoded path, decoded; None: it does not match.
 
         Raises UnicodeDecodeError where a value is not UTF-8.
         """
@@ -51,7 +51,7 @@ def parse_template(text: str) -> PathTemplate:
     if "{" in plain or "}" in plain or len(set(variables)) != len(variables):
         raise ValueError(f"the path {text!r} is not a template")
     rank = tuple({"*": 1, "**": 2}.get(segment.partition(":")[0], 0) for segment in plain.split("/"))
-    # A template with a verb (`*:archive`) matches less than the same one without.
+    # A template with a verb (`*:archive`) is more specific than one without.
     return PathTemplate(text, tuple(variables), (*rank, 0 if ":" in plain else 1), re.compile(pattern))
 
 

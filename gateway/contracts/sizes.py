@@ -1,4 +1,4 @@
-"""How large the requests are that the contracts allow, so that the limits of the doors fit them."""
+"""The sizes of the largest requests of the contracts, to which the limits of the port are raised."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gateway.limits import SocketLimits
 from plaudit.gateway.v1 import frames_pb2
 
 LONGEST_LINE = 112 * 1024
-"""Bytes of a request line that no contract makes longer: what does not fit goes in the body of a POST."""
+"""The longest request line in bytes; longer requests use the body of a POST."""
 OTHER_FIELDS = 8 * 1024
-"""Bytes of a request head beside its first line."""
+"""Bytes of a request head after its first line."""
 
 _F = FieldDescriptor
 _COUNTED = re.compile(r"\{(?:\d*,)?(?P<most>\d+)\}")
 _UNCOUNTED = re.compile(r"[\])][+*]")
-# What a part of a name may have where its rule gives no number; and a whole name without a rule: `collection/id`.
+# The length of a part of a name whose rule has no number; and of a whole name without a rule, `collection/id`.
 _PART = 16
 _NAME = _PART + 1 + 64
 _ESCAPED_JSON = 6  # \u0000
@@ -70,13 +70,13 @@ def largest_line(route: Route) -> int:
 
 @cache
 def largest_json(message: Descriptor) -> int:
-    """Bytes of the largest object of a message as JSON, with every character escaped that can be."""
+    """Bytes of the largest object of a message as JSON, with every character escaped."""
     return len("{}") + sum(_field_in_json(field) for field in message.fields)
 
 
 @cache
 def most_parameters(message: Descriptor) -> int:
-    """How many parameters the longest query has."""
+    """The number of parameters of the longest query."""
     return sum(_items(field) for field in message.fields)
 
 
@@ -95,7 +95,7 @@ def _field_in_json(field: FieldDescriptor) -> int:
 def _in_url(field: FieldDescriptor) -> int:
     if field.type in (_F.TYPE_STRING, _F.TYPE_BYTES):
         size, is_plain = _text(field)
-        # A slash and a comma at most in what is plain.
+        # A plain text has at most one slash and one comma.
         return size + 2 * (_ESCAPED_URL - 1) if is_plain else size * _ESCAPED_URL
     return _scalar(field)
 
@@ -107,7 +107,7 @@ def _scalar(field: FieldDescriptor) -> int:
 
 
 def _text(field: FieldDescriptor) -> tuple[int, bool]:
-    """The most bytes of a text by its rule, and whether it has only characters that are written as they are."""
+    """The maximum bytes of a text by its rule, and whether all its characters are written unescaped."""
     rules = rules_of(field)
     text = rules.repeated.items.string if field.is_repeated else rules.string
     if text.max_bytes or text.max_len:

@@ -1,4 +1,4 @@
-"""What clients may call and hear, read from the contracts at start; no second list of it exists anywhere."""
+"""The calls and pushes of clients, read from the contracts at start; there is no other list of them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from plaudit.edge.v1 import options_pb2
 from plaudit.gateway.v1 import frames_pb2
 
 RESERVED = frozenset({"type", "id", "topic", "seq"})
-"""Names that belong to the frame itself, so that no request field can have them."""
+"""Names of the frame itself; no request field may have them."""
 BY_USER = "user"
-"""The `route_by` that stands for the verified user of the session."""
+"""The `route_by` of the verified user of the session."""
 SESSION_TYPES = frozenset(
     field.name
     for message in (frames_pb2.ClientFrame, frames_pb2.ServerFrame)
@@ -48,13 +48,13 @@ class Rpc:
     route_by: str
     """A request field, `BY_USER`, or empty for any node."""
     public: bool
-    """Whether it can be called without a token."""
+    """Whether it needs no token."""
     request: Descriptor
     response: Descriptor
     is_read: bool = False
     """Whether it changes nothing."""
     is_idempotent: bool = False
-    """Whether calling it twice is calling it once."""
+    """Whether a repeated call has no further effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Route:
     """`*`: the body is the request; a field name: the body is that field; empty: there is no body."""
     rpc: Rpc
     number: int = 0
-    """Its place among the bindings of the rpc."""
+    """Its index among the bindings of the rpc."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything the edge reads from the contracts."""
+    """What the gateway reads from the contracts."""
 
     frames: Mapping[str, Rpc]
     routes: tuple[Route, ...]
@@ -89,7 +89,7 @@ def installed_contracts() -> FileDescriptorSet:
 
 
 def read_tables(*contracts: FileDescriptorSet) -> Tables:
-    """Reads the contracts; without any, those installed. A file may come in several sets. Raises `ContractError`."""
+    """Reads the contracts; without any, those installed. Sets may share files. Raises `ContractError`."""
     files = {file.name: file for image in contracts or (installed_contracts(),) for file in image.file}
     pool = DescriptorPool()
     added: set[str] = set()

@@ -1,4 +1,4 @@
-"""What a call is answered with."""
+"""The frame that answers a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ log = structlog.get_logger()
 def reply(
     frames: Frames, call: Call, response: bytes | None, status: status_pb2.Status | None
 ) -> tuple[str, bytes] | None:
-    """The kind of a frame, and the frame; None: the call wants no answer. `response` is None where it has failed."""
+    """The kind of the frame, and the frame; None: the call needs no answer. `response` is None where the call
+    failed."""
     if response is None:
         error = error_of_status(status or status_pb2.Status(code=2))
         return "error", frames.answer(call.id, "error", error)
@@ -22,7 +23,7 @@ def reply(
     try:
         return "ack", frames.ack(call.id, call.rpc, response)
     except ValueError:
-        # The other end of the mesh is broken; it must not take this one with it.
+        # A broken peer must not break this process.
         log.error("response cannot be read", method=call.rpc.method)
         fault = Fault("INTERNAL", "BAD_RESPONSE", "the answer cannot be read")
         return "error", frames.answer(call.id, "error", error_of_fault(fault))

@@ -1,4 +1,4 @@
-"""What goes over a client's socket, as values: the same under every subprotocol."""
+"""The frames of a client's socket as values, the same for every subprotocol."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kit.guard import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
-"""Frames of the session that answer one of the client's."""
+"""Frames of the session that answer a frame."""
 Notice = Literal["goaway", "lag"]
-"""Frames of the session that answer nothing."""
+"""Frames of the session that answer no frame."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Hello:
 
 @dataclass(slots=True)
 class Resume:
-    """Goes on with a session: `topics` are pairs of a topic and the newest version seen of it (0: none)."""
+    """Resumes a session: `topics` are pairs of a topic and the newest version that the client has seen (0: none)."""
 
     id: int
     session: str
@@ -45,7 +45,7 @@ class Resume:
 
 @dataclass(slots=True)
 class Subscribe:
-    """Asks for pushes of topics."""
+    """Subscribes to topics."""
 
     id: int
     topics: Sequence[str]
@@ -53,7 +53,7 @@ class Subscribe:
 
 @dataclass(slots=True)
 class Unsubscribe:
-    """Ends pushes of topics."""
+    """Unsubscribes from topics."""
 
     id: int
     topics: Sequence[str]
@@ -61,7 +61,7 @@ class Unsubscribe:
 
 @dataclass(slots=True)
 class Ping:
-    """Keeps the session alive; `seq`: all durable pushes up to it have been seen."""
+    """Keeps the session alive; `seq` acknowledges all durable pushes up to it."""
 
     id: int
     seq: int = 0
@@ -77,7 +77,7 @@ class RenewToken:
 
 @dataclass(slots=True)
 class Call:
-    """Calls an rpc: `request` is the serialized message, `key` what routes it; None: the user."""
+    """Calls an rpc: `request` is the serialized message, `key` the routing key; None: the user."""
 
     id: int
     rpc: Rpc
@@ -87,7 +87,7 @@ class Call:
 
 @dataclass(slots=True)
 class Fault:
-    """What a frame is answered with when it cannot be obeyed; `code` is the name of a gRPC code."""
+    """The error that answers a frame; `code` is the name of a gRPC code."""
 
     code: str
     reason: str
@@ -98,7 +98,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Unreadable:
-    """A message that is no frame; it has been understood well enough to say why, and the socket stays."""
+    """A message that is not a frame. It is answered with the fault, and the socket stays open."""
 
     id: int
     fault: Fault
@@ -108,7 +108,7 @@ Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | RenewToken | Call | Un
 
 
 class BrokenSocket(Exception):
-    """The peer does not speak this subprotocol: the socket has to be closed with `code`."""
+    """The peer does not use this subprotocol: close the socket with `code`."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -124,7 +124,7 @@ class Frames(Protocol):
     """Whether its messages are text."""
 
     def read(self, payload: bytes) -> Frame:
-        """Reads one message. Raises `BrokenSocket` where nothing can be said about it."""
+        """Reads one message. Raises `BrokenSocket` where it cannot be answered."""
         ...
 
     def ack(self, id: int, rpc: Rpc, response: bytes) -> bytes:
@@ -148,7 +148,7 @@ class Frames(Protocol):
 
 
 def error_of_fault(fault: Fault) -> pb.Error:
-    """The `error` frame for a fault found here."""
+    """The `error` frame of a fault of this gateway."""
     return pb.Error(
         code=fault.code,
         reason=fault.reason,

@@ -23,7 +23,7 @@ from gateway.websocket.rfc6455 import TEXT, encode_frame
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 _MAX_ID = (1 << 64) - 1
-# What JavaScript, and whoever reads JSON into doubles, holds exactly.
+# The largest integer that JavaScript, and other readers with doubles, represent exactly.
 _MAX_NUMBER = (1 << 53) - 1
 _AN_ID = re.compile(rb'"id"\s*:\s*"?([0-9]{1,20})\b')
 _encode = msgspec.json.Encoder().encode
@@ -49,7 +49,7 @@ class JsonFrames:
         del bodies["call"]
         for name, body in bodies.items():
             assert body is not None
-            # The session's own messages are those of the stubs, not of the tables' pool.
+            # The messages of the session are those of the stubs, not of the pool of the tables.
             self._add(name, body, None)
         for name, rpc in tables.frames.items():
             self._add(name, rpc.request, rpc)
@@ -69,7 +69,7 @@ class JsonFrames:
         self._kinds[struct] = _Kind(name, rpc, shape.build)
 
     def read(self, payload: bytes) -> Frame:
-        """See `frames.frame.Frames`. Never raises: what is text can be answered."""
+        """See `frames.frame.Frames`. Never raises: a text message can be answered."""
         try:
             return self._read(payload)
         except BadJson as error:
@@ -90,7 +90,7 @@ class JsonFrames:
             keys += 2
             if id.__class__ is not int or not 0 <= id <= _MAX_ID:
                 id = _checked_id(id)
-        # As many colons as keys: no key is there twice. More: some string has colons, or the slow look will tell.
+        # As many colons as keys: no key is repeated. More: a string has colons, or the slow check finds the fault.
         if keys != payload.count(b":"):
             check_keys(payload)
         if rpc is None:
@@ -142,7 +142,7 @@ def _fault(error: BadJson) -> Fault:
 
 
 def _id(id: int) -> int | str:
-    """As protobuf's JSON writes 64-bit integers, where a number could be read as another one."""
+    """Large ids as strings, as in protobuf's JSON: as numbers they could be read as another id."""
     return id if id <= _MAX_NUMBER else str(id)
 
 
@@ -159,7 +159,7 @@ def _checked_id(id: float | str | None) -> int:
 
 
 def _find_id(payload: bytes) -> int:
-    """The id of a message that is no frame, as far as one can be made out: the client may be waiting for it."""
+    """The id of a message that is not a frame, where one can be found: the client may wait for the answer."""
     try:
         envelope = json.loads(payload)
         id = envelope.get("id", 0) if isinstance(envelope, dict) else 0

@@ -11,7 +11,7 @@ from plaudit.gateway.v1 import frames_pb2 as pb
 
 
 class ProtoFrames:
-    """See `frames.frame.Frames`. Requests and responses pass through as the bytes they are."""
+    """See `frames.frame.Frames`. Requests and responses are passed on as bytes."""
 
     subprotocol = "plaudit.v1.proto"
     is_text = False

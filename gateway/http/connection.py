@@ -1,4 +1,4 @@
-"""An HTTP connection: aiohttp's, with our own answers to what is no request."""
+"""An HTTP connection: that of aiohttp, with other answers to malformed requests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gateway.http.head import HEAD_TOO_LARGE
 from gateway.http.status import failure, http_error
 
 log = structlog.get_logger()
-# The parser begins with what is wrong, in words of its own; what follows is the client's, and not for answers or logs.
+# The message of the parser begins with its own words; the rest is input of the client, and not for answers or logs.
 _REASON = re.compile(r"[A-Za-z][A-Za-z0-9 '/-]{3,79}")
 
 
 class HttpConnection(web.RequestHandler):
-    """See `web.RequestHandler`. What its parser refuses is answered as everything is, with one line in the log."""
+    """See `web.RequestHandler`. Requests that its parser refuses are answered like others, and logged in one line."""
 
     __slots__ = ()
 
@@ -28,8 +28,8 @@ class HttpConnection(web.RequestHandler):
         request = self._current_request
         if request is None or request.content.is_eof() or not self._messages:
             return
-        # The parser has given up inside of a body. What handles the request would wait for the rest of it until its
-        # time is over, and the refusal in the queue for that.
+        # The parser has failed inside a body. The handler of the request would wait for the rest until its timeout, and
+        # the refusal, which is queued, for the handler.
         if isinstance(self._messages[-1][0], _ErrInfo):
             request.content.set_exception(web.RequestPayloadError("the body is not framed as HTTP/1.1 frames it"))
             request.content.feed_eof()
@@ -37,7 +37,7 @@ class HttpConnection(web.RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer to what cannot be read, or to a failure of a handler; the connection ends with it."""
+        """The answer to a malformed request, or to a failed handler; the connection closes after it."""
         if isinstance(exc, http_exceptions.HttpProcessingError):
             reason, text = _refusal(exc)
             response = http_error(reason, text)

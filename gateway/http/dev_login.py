@@ -1,4 +1,4 @@
-"""A login for development: whoever gives a name gets a token for it. Off unless the setting `dev_tokens` is on."""
+"""A login for development: gives a token for any name. Off unless the setting `dev_tokens` is on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
 def dev_login(minter: Minter, hosts: frozenset[str], body_timeout: float) -> web.RouteDef:
     """`POST {"user": "alice"}` answers `{"user", "token", "expires_in"}`, the time in seconds.
 
-    Only where the request is for one of the hosts: a page of a stranger whose name leads to this machine gets no token.
-    """
+    Only where the request is for one of `hosts`: a page of another site whose name resolves to this machine gets no
+    token."""
 
     async def login(request: web.Request) -> web.StreamResponse:
         if (request.url.host or "").lower() not in hosts:

@@ -66,7 +66,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answers the request with an error; `reason` is for programs, in UPPER_SNAKE_CASE, `message` for people."""
+    """Answers a request with an error; `reason` is for programs, in UPPER_SNAKE_CASE, `message` is for humans."""
 
     status: int
     reason: str
@@ -75,7 +75,7 @@ class Refuse:
 
 
 class HandshakeError(Exception):
-    """Carries a `Refuse` out of a check."""
+    """A check has failed; `answer` is the refusal."""
 
     def __init__(self, status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
@@ -83,7 +83,7 @@ class HandshakeError(Exception):
 
 
 def is_internal(name: str) -> bool:
-    """Whether a header field is ours alone, so that a client's is dropped."""
+    """Whether a header field is reserved for internal use, and dropped from requests of clients."""
     return name.lower().startswith(_INTERNAL)
 
 
@@ -111,9 +111,9 @@ def parse_head(data: bytes, limits: SocketLimits) -> Head:
 
 
 def check_beginning(data: bytes | bytearray) -> bool:
-    """Whether the first line is complete. Raises `HandshakeError` with 400 for what can never become a head.
+    """Whether the first line is complete. Raises `HandshakeError` with 400 for bytes that cannot become a head.
 
-    TLS, HTTP/0.9 and lines that end without a carriage return have no end that `parse_head` could wait for.
+    TLS, HTTP/0.9 and lines without a carriage return have no end of the head to wait for.
     """
     line, end, _ = data.partition(b"\n")
     if end and not line.endswith(b"\r"):
@@ -128,7 +128,7 @@ def check_beginning(data: bytes | bytearray) -> bool:
 
 
 def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
-    """Raises `HandshakeError` where a request is not for one of the hosts that are `allowed`; none: for any."""
+    """Raises `HandshakeError` where the host of a request is not one of `allowed`; empty: any host is."""
     if not hosts and version == "HTTP/1.0":
         return
     host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
@@ -141,7 +141,8 @@ def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
 
 
 def is_origin_allowed(origins: list[str], host: str, allowed: Iterable[str]) -> bool:
-    """Whether a page may connect. No Origin at all is not a page; `null` never has an origin of its own."""
+    """Whether a page of these Origin headers may connect. A request without one is not from a page; `null` is
+    refused."""
     allowed = {item.lower() for item in allowed}
     if not origins or "*" in allowed:
         return True

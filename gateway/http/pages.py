@@ -1,4 +1,4 @@
-"""The pages at `/`: files of one folder, found when it is opened."""
+"""The pages at `/`: the files of one folder."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from urllib.parse import unquote
 from aiohttp import web
 
 _HEADERS = {
-    # The pages load nothing from elsewhere, so that a text which slips into one cannot either.
+    # The pages load nothing from other origins, so injected text cannot either.
     "Content-Security-Policy": (
-        # Images in a style sheet may be written out in it.
+        # Style sheets may contain images as data.
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Names carry no versions: browsers keep the files, and ask each time whether they are still the same.
+    # File names have no versions: browsers cache the files and revalidate them each time.
     "Cache-Control": "no-cache",
 }
 _HIDDEN = (".py", ".pyc", ".md")
@@ -30,7 +30,7 @@ class Pages:
         self._folder = folder.resolve()
 
     def find(self, path: str) -> web.StreamResponse | None:
-        """The file at a percent-encoded path, or the `index.html` of a folder; None where there is no such page."""
+        """The file at a percent-encoded path, or the `index.html` of a folder; None: there is no such page."""
         name = unquote(path)
         parts = [part for part in name.split("/") if part]
         if any(part.startswith(".") or "\\" in part or "\0" in part or part == "__pycache__" for part in parts):

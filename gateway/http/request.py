@@ -53,13 +53,13 @@ def _read_body(route: Route, body: bytes) -> Message:
 
 def _read_query(route: Route, request: Message, query: str) -> None:
     try:
-        # One more than can be served: what is too much or unknown is then refused by its name.
-        most = most_parameters(route.rpc.request) + 1
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=most)
+        # One more than allowed: a surplus or unknown parameter is then refused by its name.
+        limit = most_parameters(route.rpc.request) + 1
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=limit)
     except UnicodeDecodeError:
         raise Invalid("the query is not UTF-8") from None
     except ValueError:
-        raise Invalid(f"a query has at most {most - 1} parameters here") from None
+        raise Invalid(f"a query has at most {limit - 1} parameters here") from None
     if pairs and route.body == "*":
         raise Invalid("everything of this request is in its body", field=pairs[0][0][:64])
     seen = set()

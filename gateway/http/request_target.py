@@ -8,7 +8,7 @@ _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORE
 
 
 def origin_form(target: str) -> tuple[str, str | None]:
-    """The path and query of a target, and the host it names itself; None: the Host header names it."""
+    """The path and query of a target, and the host in it; None: the host is in the Host header."""
     found = _ABSOLUTE.fullmatch(target)
     if found is None:
         return target, None

@@ -1,4 +1,4 @@
-"""HTTP: every rpc with a `google.api.http` annotation, health and metrics, and the pages."""
+"""REST: every rpc with a `google.api.http` annotation, health, metrics and pages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Rest:
         self._writers = {route.rpc.method: writer_of(route.rpc.response) for route in tables.routes}
 
     async def answer(self, fixed: Mapping[str, str], request: web.Request) -> web.StreamResponse:
-        """Everything that has no handler of its own; `fixed` are the paths that have one, with their methods."""
+        """Answers a request without a handler of its own; `fixed` are the paths that have one, with their methods."""
         path, _, query = origin_form(request.raw_path)[0].partition("?")
         try:
             found = [
@@ -108,15 +108,15 @@ class Rest:
             raise TokenRefused("missing")
         principal = self._verifier.verify(token.strip(), self._clock.now())
         if principal.service:
-            raise Forbidden("this door is for users; services call gRPC")
+            raise Forbidden("this API is for users; services call gRPC")
         return principal.tenant, principal.subject
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """Whether the process lives."""
+        """Liveness: the process runs."""
         return json_response({"status": "ok"})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Whether clients should be sent here."""
+        """Readiness: clients may be sent here."""
         if self._is_ready():
             return json_response({"status": "ready"})
         return json_response({"status": "not ready"}, status=503)
@@ -127,7 +127,7 @@ class Rest:
 
 
 def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Application:
-    """The aiohttp application, with further routes where there are any."""
+    """The aiohttp application; `more` are further routes."""
     own = [
         web.get("/healthz", rest.healthz),
         web.get("/readyz", rest.readyz),
@@ -139,7 +139,7 @@ def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Applicat
         client_max_size=config.body,
         middlewares=[_framing, _own_host(config.socket.hosts), _cross_origin(config), _errors],
     )
-    app.on_response_prepare.append(_name_server)
+    app.on_response_prepare.append(_set_server_header)
     app.add_routes(
         [
             *(web.route(one.method, one.path, one.handler, expect_handler=_expect) for one in own),
@@ -150,7 +150,7 @@ def application(rest: Rest, config: Config, *more: web.RouteDef) -> web.Applicat
 
 
 def _not_served(method: str, allowed: set[str]) -> web.Response:
-    """The answer where other methods are served at a path: which, to those who ask for their names."""
+    """The answer where a path has other methods: their names for OPTIONS, else an error."""
     methods = ", ".join(sorted(allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())))
     if method == "OPTIONS":
         response = web.Response(status=204)
@@ -165,7 +165,7 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
         return http_error("BAD_EXPECTATION", "only 100-continue can be expected")
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # Of the answer itself nothing was written.
+        # Nothing of the answer itself was written.
         request.writer.output_size = 0
     return None
 
@@ -197,13 +197,13 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return failure(error)
 
 
-async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "plaudit"  # and not which version of what
+async def _set_server_header(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "plaudit"  # without versions
 
 
 @web.middleware
 async def _framing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Ends a connection where it is not certain that the next request begins behind this one (RFC 9112, 6.1)."""
+    """Closes a connection where it is not certain where the next request begins (RFC 9112, 6.1)."""
     if request.method == "CONNECT":
         response = http_error("UNKNOWN_METHOD", "this is no proxy")
     elif not HttpVersion10 <= request.version <= HttpVersion11:
@@ -218,7 +218,7 @@ async def _framing(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _own_host(allowed: frozenset[str]) -> Middleware:
-    # The door has looked at the first request of each connection only.
+    # HeadProtocol checks only the first request of each connection.
     @web.middleware
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
         version = f"HTTP/{request.version.major}.{request.version.minor}"
@@ -245,7 +245,7 @@ def _cross_origin(config: Config) -> Middleware:
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Max-Age"] = "600"
         elif request.method == "OPTIONS" and request.raw_path == "*":
-            # No path, so that no route is found for it.
+            # Not a path: no route matches it.
             response = _not_served("OPTIONS", set(_METHODS))
         else:
             response = await handler(request)

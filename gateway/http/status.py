@@ -65,7 +65,7 @@ HTTP_FAILURES: Mapping[str, HttpFailure] = {
     "UNSUPPORTED_MEDIA_TYPE": HttpFailure(415, _BAD, "A body is `application/json` in UTF-8."),
     "UNSUPPORTED_ENCODING": HttpFailure(415, _BAD, "A body is not compressed."),
 }
-"""What only HTTP knows of, by reason."""
+"""The failures of HTTP itself, by reason."""
 _CODES = {http: code for code, http in reversed(_HTTP.items())} | {
     failure.status: failure.code for failure in HTTP_FAILURES.values()
 }
@@ -73,7 +73,7 @@ _write = writer_of(status_pb2.Status.DESCRIPTOR)
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """JSON that nobody may keep."""
+    """JSON that is not cached."""
     fields = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})}
     body = msgspec.json.encode(value)
     return web.Response(body=body, status=status, content_type="application/json", headers=fields)
@@ -103,7 +103,7 @@ def http_error(reason: str, message: str) -> web.Response:
 
 
 def refused(http: int, reason: str, message: str) -> web.Response:
-    """The answer for what the request's head is refused with, before anything knows which call it is."""
+    """The answer to a request that is refused because of its head, before it is known which call it is."""
     return error_response(make_status(_CODES.get(http, _BAD), reason, message), http)
 
 
@@ -113,7 +113,7 @@ def http_of(code: grpc.StatusCode) -> int:
 
 
 async def body_of(request: web.Request, seconds: float) -> bytes:
-    """The body of a request, which has so long to come; raises `web.HTTPRequestTimeout`."""
+    """The body of a request. Raises `web.HTTPRequestTimeout` where it is not complete after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             return await request.read()

@@ -1,4 +1,4 @@
-"""What is wrong with a JSON text, in words that name the field."""
+"""Errors of a JSON text, as messages that name the field."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from typing import Any
 
 import msgspec
 
-_WORDS = {"bool": "true or false", "str": "a string", "int": "an integer", "float": "a number", "object": "an object"}
+_KIND_NAMES = {
+    "bool": "true or false",
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "object": "an object",
+}
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 _EXPECTED = re.compile(r"Expected `(?P<kinds>[^`]*)`")
 REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
-"""How msgspec refuses a text."""
+"""What msgspec raises for a text that it refuses."""
 INVALID_VALUE = "the value is not valid"
 
 
 class BadJson(Exception):
-    """The text cannot be read; `field` is the path of the field at fault, or empty."""
+    """The text is invalid; `field` is the path of the invalid field, or empty."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -28,13 +34,13 @@ class BadJson(Exception):
         self.field = field
 
     def within(self, name: str) -> BadJson:
-        """The same, seen from the message that has the field `name`."""
+        """The same error, with its path relative to the message that has the field `name`."""
         dot = "." if self.field and not self.field.startswith("[") else ""
         return BadJson(self.message, f"{name}{dot}{self.field}")
 
 
 def check_keys(text: bytes) -> None:
-    """Raises `BadJson` where an object names a key twice, or a value is none that protobuf knows; slow."""
+    """Raises `BadJson` where an object repeats a key, or a value is not one of protobuf; slow."""
     try:
         json.loads(text, object_pairs_hook=_check_pairs)
     except BadJson:
@@ -60,12 +66,12 @@ def _check_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def explain(text: bytes, error: Exception) -> BadJson:
-    """What is wrong with a text that msgspec refused with this error."""
+    """The fault of a text that msgspec refused with this error."""
     if isinstance(error, RecursionError):
         return BadJson("the JSON is nested too deeply")
     shape = explain_shape(str(error)) if isinstance(error, msgspec.ValidationError) else BadJson("not JSON")
     try:
-        # Another parser knows which field it is that has NaN, a lone surrogate, or two values.
+        # Another parser names the field that has NaN, a lone surrogate, or two values.
         check_keys(text)
     except BadJson as found:
         return found if found.field else shape
@@ -73,7 +79,7 @@ def explain(text: bytes, error: Exception) -> BadJson:
 
 
 def explain_shape(message: str) -> BadJson:
-    """The error that msgspec describes, in the words of the contract."""
+    """The error of a message of msgspec, with the names of the contract."""
     at = _AT.search(message)
     path = (at["path"] if at else "").replace("[...]", "[]")
     for pattern, words in ((_UNKNOWN, "there is no such field"), (_MISSING, "the field is missing")):
@@ -82,7 +88,7 @@ def explain_shape(message: str) -> BadJson:
             return BadJson(words, f"{path}.{name}" if path else name)
     if expected := _EXPECTED.search(message):
         kinds = [kind for kind in expected["kinds"].split(" | ") if kind != "null"]
-        return BadJson("expected " + " or ".join(_WORDS.get(kind, kind) for kind in kinds), path)
+        return BadJson("expected " + " or ".join(_KIND_NAMES.get(kind, kind) for kind in kinds), path)
     return BadJson("the number is out of range" if "out of range" in message else INVALID_VALUE, path)
 
 

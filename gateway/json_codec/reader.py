@@ -1,7 +1,7 @@
 """JSON to protobuf, compiled per message type: strict types, no unknown or repeated keys, errors that name the field.
 
 The forms are those of protobuf's JSON mapping: fields by their names in the contracts or by their JSON names, null for
-absent, values as `jsonvalues` says; well-known types are read as `json_format` reads them.
+absent, values as in `values`; well-known types are read as `json_format` reads them.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _NO_NULL = "null is no value here"
 class _Field(NamedTuple):
     name: str
     json_name: str
-    """The other name it may have; empty: none."""
+    """Its other name; empty: none."""
     convert: Convert | None
     oneof: str
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one message type looks as a msgspec struct."""
+    """A message type as a msgspec struct."""
 
     columns: Sequence[tuple[str, Any, Any]]
     """For `msgspec.defstruct`: name, type, default."""
     build: Callable[[Any], tuple[Message, int]]
-    """Makes the message of a decoded struct; also returns how many keys it had."""
+    """Makes the message of a decoded struct; also returns the number of its keys."""
 
 
 class JsonReader:
@@ -63,15 +63,15 @@ class JsonReader:
 
 
 def shape_of(
-    descriptor: Descriptor, above: tuple[Descriptor, ...] = (), reserved: frozenset[str] = frozenset()
+    descriptor: Descriptor, outer: tuple[Descriptor, ...] = (), reserved: frozenset[str] = frozenset()
 ) -> Shape:
-    """The shape of a message type, inside of those `above`; JSON names that are `reserved` are not read."""
-    inside = (*above, descriptor)
+    """The shape of a message type, inside `outer`; JSON names that are `reserved` are not read."""
+    inside = (*outer, descriptor)
     columns: list[tuple[str, Any, Any]] = []
     fields: list[_Field] = []
     for field in descriptor.fields:
         kind, convert = _field(field, inside)
-        # msgspec has no unions with Raw; the converters know null themselves.
+        # msgspec has no unions with Raw; the converters handle null.
         columns.append((field.name, kind if kind is msgspec.Raw else kind | None | UnsetType, UNSET))
         json_name = field.json_name
         if json_name in reserved or json_name in descriptor.fields_by_name or not json_name.isidentifier():
@@ -79,7 +79,7 @@ def shape_of(
         else:
             columns.append((json_name, *columns[-1][1:]))
         oneof = field.containing_oneof
-        # A field that is `optional` has a oneof of its own.
+        # An `optional` field has a synthetic oneof.
         shared = oneof is not None and len(oneof.fields) > 1
         fields.append(_Field(field.name, json_name, convert, oneof.name if oneof is not None and shared else ""))
     return Shape(columns, _builder(message_class(descriptor), fields))
@@ -198,7 +198,7 @@ def _map_key(field: FieldDescriptor, name: str) -> Any:
 
 
 def single(field: FieldDescriptor, inside: tuple[Descriptor, ...] = ()) -> tuple[Any, Convert | None]:
-    """How one value of a field is read: what msgspec decodes, and what makes the value of that (None: it is that)."""
+    """How one value of a field is read: the type that msgspec decodes, and its converter (None: no conversion)."""
     if field.type == _F.TYPE_STRING:
         return str, None
     if field.type == _F.TYPE_BOOL:

@@ -1,8 +1,8 @@
-"""One JSON value to a value of a protobuf field: numbers, enums and bytes in all forms of protobuf's JSON mapping.
+"""JSON values as values of protobuf fields: numbers, enums and bytes in all forms of protobuf's JSON mapping.
 
 Numbers are numbers or strings (for an integer also `1.0` and `1e3`), enums are names or numbers, bytes are base64 or
-base64url. Stricter than `json_format`, which drops what is no base64, and takes every text that Python takes for a
-number, such as `+1` and `1_000`.
+base64url. Stricter than `json_format`, which drops characters that are not base64, and accepts every text that Python
+reads as a number, such as `+1` and `1_000`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from gateway.json_codec.errors import BadJson
 
 Convert = Callable[[Any], tuple[Any, int]]
-"""Makes the value of a field from what msgspec decoded; also returns how many keys of objects were in it."""
+"""Converts what msgspec decoded to the value of a field; also returns the number of object keys in it."""
 
 _F = FieldDescriptor
 BITS = {
@@ -37,7 +37,7 @@ _NAMED_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def integer(least: int, most: int) -> Convert:
-    """Reads integers between two."""
+    """Reads integers from `least` to `most`."""
 
     def convert(value: float | str) -> tuple[int, int]:
         number = value if isinstance(value, int) else whole(value)
@@ -49,14 +49,14 @@ def integer(least: int, most: int) -> Convert:
 
 
 def whole(value: float | str) -> int:
-    """The integer that a JSON number or a text is, whatever its form. Raises `BadJson` where it is none."""
+    """The integer of a JSON number or text, in any form. Raises `BadJson` where it is not an integer."""
     if isinstance(value, str):
         if _INTEGER.fullmatch(value):
             return int(value)
         if not _NUMBER.fullmatch(value):
             raise BadJson("expected an integer")
         exact = Decimal(value)
-        # Before it is written out: 1e9999 has ten thousand digits.
+        # Before the conversion: 1e9999 has ten thousand digits.
         if exact and (exact.adjusted() >= _LONGEST_INTEGER or exact != exact.to_integral_value()):
             raise BadJson("expected an integer")
         return int(exact)
@@ -85,7 +85,7 @@ def real(single: bool) -> Convert:
 
 
 def enum_value(enum: EnumDescriptor) -> Convert:
-    """Reads values of an enum; a number may be one that this process does not know."""
+    """Reads values of an enum; unknown numbers are accepted."""
     numbers = {value.name: value.number for value in enum.values}
     least, most = BITS[_F.TYPE_ENUM]
 

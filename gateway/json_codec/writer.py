@@ -1,6 +1,6 @@
-"""Protobuf to JSON, compiled per message type, in the names of the contracts and with default values present.
+"""Protobuf to JSON, compiled per message type, with the names of the contracts and with default values.
 
-The same as `json_format` with `preserving_proto_field_name` and `always_print_fields_with_no_presence`, faster.
+The same output as `json_format` with `preserving_proto_field_name` and `always_print_fields_with_no_presence`, faster.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from google.protobuf.internal.type_checkers import ToShortestFloat
 from google.protobuf.message import Message
 
 Writer = Callable[[Any], Any]
-"""Makes a JSON value of a field's or a message's value."""
+"""Converts a field's value or a message to a JSON value."""
 
 _F = FieldDescriptor
 _LONG = frozenset((_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64, _F.TYPE_UINT64, _F.TYPE_FIXED64))
@@ -26,7 +26,7 @@ _LONG = frozenset((_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64, _F.TYPE_UINT
 
 @cache
 def writer_of(descriptor: Descriptor) -> Writer:
-    """Makes dicts of messages of this type. Field names are dict keys in the order of the contract."""
+    """Converts messages of this type to dicts, with the field names as keys in the order of the contract."""
     if descriptor.full_name == "google.protobuf.Any":
         return _write_any
     if descriptor.full_name.startswith("google.protobuf."):
@@ -49,9 +49,9 @@ def writer_of(descriptor: Descriptor) -> Writer:
 
 
 def _expression(descriptor: Descriptor, of: str, values: dict[str, Any]) -> str:
-    """Source that makes a dict of the fields that are always there; what it calls is put into `values`.
+    """The source of a dict of the fields without presence; the functions it calls are added to `values`.
 
-    One expression with the messages inside written out costs half of what a loop over fields does.
+    One expression with inner messages inlined costs half as much as a loop over fields.
     """
     entries = []
     for field in descriptor.fields:
@@ -72,7 +72,7 @@ def _expression(descriptor: Descriptor, of: str, values: dict[str, Any]) -> str:
 
 
 def _is_plain(message: Descriptor) -> bool:
-    """Whether a message has only values: none that may be absent, no map, nothing that could be itself."""
+    """Whether a message has only scalar fields without presence: no message, no map, no recursion."""
     return all(not field.has_presence and field.message_type is None for field in message.fields) and not (
         message.full_name.startswith("google.protobuf.") or message.GetOptions().map_entry
     )
@@ -132,5 +132,5 @@ def _write_any(value: Any) -> Any:
     try:
         return json_format.MessageToDict(value, preserving_proto_field_name=True)
     except TypeError:
-        # The type is none this process was built with: bytes are all there is to say.
+        # This process does not have the type: only its bytes can be written.
         return {"@type": value.type_url, "value": b64encode(value.value).decode()}

@@ -14,7 +14,7 @@ from gateway.reference.schemas import Schemas
 
 VERSION = "3.0.0"
 FILE = "plaudit/gateway/v1/frames.proto"
-"""The contract that says what goes over a socket."""
+"""The contract of the frames."""
 _CHANNEL = "#/channels/socket"
 
 
@@ -60,19 +60,19 @@ def asyncapi(tables: Tables, contracts: Sequence[FileDescriptorSet], version: st
 
 
 def description(comments: Comments) -> str:
-    """What holds for all frames, and why sockets are closed."""
+    """What applies to all frames, and the close codes."""
     codes = "\n".join(f"- `{code}` {name}: {meaning}" for code, name, meaning in close_codes(comments))
     texts = (comments.of(FILE), comments.of("plaudit.gateway.v1.CloseCode"), codes)
     return "\n\n".join(text for text in texts if text)
 
 
-def told(failures: Sequence[Failure]) -> str:
-    """Failures in a line: `ABORTED` OP_CONFLICT."""
+def failures_text(failures: Sequence[Failure]) -> str:
+    """Failures in one line: `ABORTED` OP_CONFLICT."""
     return ", ".join(f"`{one.code.name}` {one.reason}".rstrip() for one in failures)
 
 
 def _message(frame: FrameType, schemas: Schemas, comments: Comments) -> dict[str, Any]:
-    failures = told(frame.failures(comments)) if frame.kind == "call" else ""
+    failures = failures_text(frame.failures(comments)) if frame.kind == "call" else ""
     texts = [comments.rest(frame.full_name), f"Fails with {failures}." if failures else ""]
     return {
         "name": frame.name,

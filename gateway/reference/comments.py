@@ -1,4 +1,4 @@
-"""The comments of the contracts, and what can be read from them: summaries, examples, how a call fails."""
+"""The comments of the contracts, with the summaries, examples and failures in them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from google.protobuf.message import Message
 _EXAMPLE = re.compile(r"[Ff]or example `(?P<example>[^`]+)`")
 _CAPITALS = re.compile(r"`(?P<name>[A-Z][A-Z_]+[A-Z])`")
 _SENTENCE = re.compile(r"(?P<first>.+?\.)(?:\s|$)", re.DOTALL)
-_OF_CHANGES = ("All changes ", "Every change ")
+_CHANGE_PREFIXES = ("All changes ", "Every change ")
 # Field numbers in descriptor.proto, which the paths of comments are made of.
 _PACKAGE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One way a call fails: the gRPC code, and the reason within it."""
+    """A failure of a call: the gRPC code, and the reason."""
 
     code: grpc.StatusCode
     reason: str
@@ -47,47 +47,49 @@ class Comments:
                 self._by_name.setdefault(full_name.rpartition(".")[2], example)
 
     def of(self, full_name: str) -> str:
-        """The comment of anything in a contract, or of a file by its path; paragraphs as Markdown."""
+        """The comment of an element of a contract by its full name, or of a file by its path; paragraphs as
+        Markdown."""
         return self._texts.get(full_name, "")
 
     def summary(self, full_name: str) -> str:
-        """Its first sentence, without the stop."""
+        """The first sentence of a comment, without the full stop."""
         found = _SENTENCE.match(self.of(full_name))
         return (found["first"] if found else self.of(full_name)).rstrip(".")
 
     def rest(self, full_name: str) -> str:
-        """What follows the first sentence."""
+        """The comment after its first sentence."""
         found = _SENTENCE.match(self.of(full_name))
         return self.of(full_name)[found.end() :].strip() if found else ""
 
     def example(self, full_name: str) -> str | None:
-        """The value that the comment calls an example."""
+        """The example value in a comment."""
         found = _EXAMPLE.search(self.of(full_name))
         return found["example"] if found else None
 
     def example_of_name(self, name: str) -> str | None:
-        """The example of some field of this name, for those that have none of their own."""
+        """The example of another field of this name, for fields without an example."""
         return self._by_name.get(name)
 
     def failures(self, full_name: str) -> Sequence[Failure]:
-        """How a call of a method or a frame fails, as its own comment says it."""
+        """The failures that the comment of a method or a frame states."""
         return read_failures(self.of(full_name))
 
     def failures_of_call(self, method: str, is_change: bool) -> Sequence[Failure]:
-        """The same with what the comment of the service says of all its methods; `method` as a full name.
+        """The same with the failures that the comment of the service states for all its methods; `method` is a full
+        name.
 
-        A paragraph that begins with `All changes` is about methods that change something.
+        A paragraph that begins with `All changes` applies to methods that are not reads.
         """
         service = self.of(method.rpartition(".")[0])
         paragraphs = [
-            paragraph for paragraph in service.split("\n\n") if is_change or not paragraph.startswith(_OF_CHANGES)
+            paragraph for paragraph in service.split("\n\n") if is_change or not paragraph.startswith(_CHANGE_PREFIXES)
         ]
         found = (*self.failures(method), *(failure for text in paragraphs for failure in read_failures(text)))
         return tuple(dict.fromkeys(found))
 
 
 def read_failures(text: str) -> Sequence[Failure]:
-    """The failures that a text names: a code such as `ABORTED`, followed by the reasons within it."""
+    """The failures in a text: a code such as `ABORTED`, followed by its reasons."""
     failures = []
     code: grpc.StatusCode | None = None
     bare = False
@@ -115,14 +117,14 @@ def _texts(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
 
 
 def _paragraphs(comment: str) -> str:
-    # Lists keep their lines; everything else is one line a paragraph.
+    # Lists keep their lines; other paragraphs become one line.
     lines = [line.removeprefix(" ").rstrip() for line in comment.strip("\n").split("\n")]
     blocks = "\n".join(lines).strip().split("\n\n")
     return "\n\n".join(block if block.lstrip().startswith("- ") else " ".join(block.split()) for block in blocks)
 
 
 def _names(file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Where each thing of a file is, as `source_code_info` writes it, and its full name."""
+    """The path of each element of a file, as in `source_code_info`, and its full name."""
     # A package has a comment in each of its files.
     yield (_PACKAGE,), file.name
     yield from _inside(file, file.package, ())

@@ -1,4 +1,4 @@
-"""Example messages, made of the examples in the comments of the contracts."""
+"""Example messages, from the examples in the comments of the contracts."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _FLOATS = (_F.TYPE_DOUBLE, _F.TYPE_FLOAT)
 
 
 def request_example(message: Descriptor, comments: Comments) -> dict[str, Any]:
-    """The JSON of a message from a client: what its rules ask for, and whatever has an example of its own."""
-    made = _filled(message, comments, is_request=True)
-    written = {field.name for field, _ in made.ListFields()} | required_of(message)
-    return {name: value for name, value in writer_of(message)(made).items() if name in written}
+    """The JSON of a message from a client: required fields, and fields with an example."""
+    message_value = _filled(message, comments, is_request=True)
+    written = {field.name for field, _ in message_value.ListFields()} | required_of(message)
+    return {name: value for name, value in writer_of(message)(message_value).items() if name in written}
 
 
 def response_example(message: Descriptor, comments: Comments) -> dict[str, Any]:
     """The JSON of a message to a client."""
-    made: dict[str, Any] = writer_of(message)(_filled(message, comments, is_request=False))
-    return made
+    message_value: dict[str, Any] = writer_of(message)(_filled(message, comments, is_request=False))
+    return message_value
 
 
 def _filled(message: Descriptor, comments: Comments, *, is_request: bool, depth: int = 0) -> Any:
-    made = message_class(message)()
+    message_value = message_class(message)()
     for field in message.fields:
         if field.containing_oneof is not None or message.full_name.startswith("google."):
             continue
@@ -42,18 +42,18 @@ def _filled(message: Descriptor, comments: Comments, *, is_request: bool, depth:
         if value is None:
             continue
         if field.is_repeated:
-            getattr(made, field.name).append(value)
+            getattr(message_value, field.name).append(value)
         elif isinstance(value, Message):
-            getattr(made, field.name).CopyFrom(value)
+            getattr(message_value, field.name).CopyFrom(value)
         else:
-            setattr(made, field.name, value)
-    return made
+            setattr(message_value, field.name, value)
+    return message_value
 
 
 def _value(field: FieldDescriptor, text: str | None, comments: Comments, is_request: bool, depth: int) -> Any:
     inner = field.message_type
     if inner is not None:
-        # Deeper than any message of the contracts, but for those that contain themselves.
+        # No message of the contracts is deeper, except recursive ones.
         if inner.GetOptions().map_entry or depth > 4 or inner.full_name.startswith("google."):
             return None
         return _filled(inner, comments, is_request=is_request, depth=depth + 1)

@@ -1,4 +1,4 @@
-"""How calls over HTTP fail: the statuses of a route, each with its reasons."""
+"""The failures of calls over HTTP: the statuses of a route, each with its reasons."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gateway.http.status import HTTP_FAILURES, http_of
 from gateway.reference.comments import Failure
 from kit.errors import KIT_ERRORS
 
-_OF_BODIES = ("BODY_", "UNSUPPORTED_")
-"""How the reasons begin that only a request with a body is answered with."""
-_OF_METHODS = 405
-"""What no method that is in the document is answered with."""
+_BODY_REASONS = ("BODY_", "UNSUPPORTED_")
+"""Prefixes of the reasons that apply only to a request with a body."""
+_METHOD_NOT_ALLOWED = 405
+"""Not a status of any method in the document."""
 
 
 def statuses_of(stated: Iterable[Failure], *, has_body: bool, is_public: bool) -> Mapping[int, Mapping[str, str]]:
-    """What a route can be answered with beside 200: reasons and their meanings by status, in order.
+    """The statuses of a route other than 200, in order, each with its reasons and their meanings.
 
-    `stated`: what the contract says of the rpc.
+    `stated`: the failures that the contract states.
     """
     found: dict[int, dict[str, str]] = defaultdict(dict)
     for kind, (code, reason) in KIT_ERRORS.items():
@@ -28,7 +28,7 @@ def statuses_of(stated: Iterable[Failure], *, has_body: bool, is_public: bool) -
             continue
         found[http_of(code)][reason] = _meaning(kind)
     for reason, failure in HTTP_FAILURES.items():
-        if failure.status != _OF_METHODS and (has_body or not reason.startswith(_OF_BODIES)):
+        if failure.status != _METHOD_NOT_ALLOWED and (has_body or not reason.startswith(_BODY_REASONS)):
             found[failure.status][reason] = failure.meaning
     for code, reason in ERRORS.values():
         if reason == "DRAINING":

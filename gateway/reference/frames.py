@@ -1,4 +1,4 @@
-"""Every frame of the JSON subprotocol, as a value: what the document and the page of frames are made of."""
+"""The frame types of the JSON subprotocol as values, for the AsyncAPI document and the page of frames."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from plaudit.edge.v1 import options_pb2
 from plaudit.gateway.v1 import close_codes_pb2, frames_pb2
 
 Kind = Literal["session", "call", "answer", "push"]
-_ANSWERED = "Chosen by the client; the answer carries it. Absent or 0: a call is answered only if it fails."
-_ID: Schema = {"type": ["integer", "string"], "format": "uint64", "minimum": 0, "description": _ANSWERED}
+_ID_TEXT = "Chosen by the client; the answer carries it. Absent or 0: a call is answered only if it fails."
+_ID: Schema = {"type": ["integer", "string"], "format": "uint64", "minimum": 0, "description": _ID_TEXT}
 _ANSWER_ID: Schema = {
     "type": ["integer", "string"],
     "format": "uint64",
@@ -29,7 +29,7 @@ _NOTICES = ("goaway", "lag")
 
 @dataclass(frozen=True, slots=True)
 class FrameType:
-    """One type of frame. `name` is unique among those of a direction."""
+    """A type of frame. `name` is unique within a direction."""
 
     name: str
     type: str
@@ -38,9 +38,9 @@ class FrameType:
     from_client: bool
     message: Descriptor
     full_name: str
-    """Of what the comment is about: the rpc of a call, else the message."""
+    """The full name of the commented element: the rpc of a call, else the message."""
     head: dict[str, Schema]
-    """The fields beside those of the message, apart from `type`."""
+    """The fields in addition to those of the message, without `type`."""
     example: dict[str, Any]
     rpc: Rpc | None = None
     answer: str = ""
@@ -63,19 +63,19 @@ class FrameType:
         return frozenset({"details"} if self.message.full_name == frames_pb2.Error.DESCRIPTOR.full_name else ())
 
     def failures(self, comments: Comments) -> Sequence[Failure]:
-        """How it fails, beside what any frame fails with."""
+        """Its failures, in addition to those of every frame."""
         if self.rpc is not None:
             return comments.failures_of_call(self.full_name, not self.rpc.is_read)
         return comments.failures(self.full_name)
 
 
 def frame_types(tables: Tables, comments: Comments) -> Sequence[FrameType]:
-    """All of them: those of the session, calls with their answers, pushes."""
+    """All frame types: those of the session, calls with their answers, pushes."""
     return (*_of_session(comments), *_of_calls(tables, comments), *_of_pushes(tables, comments))
 
 
 def close_codes(comments: Comments) -> Sequence[tuple[int, str, str]]:
-    """The codes with which sockets are closed: number, name, meaning."""
+    """The close codes: number, name, meaning."""
     enum = close_codes_pb2.CloseCode.DESCRIPTOR
     scope = f"{enum.full_name}."
     return [
@@ -117,9 +117,9 @@ def _of_calls(tables: Tables, comments: Comments) -> Iterator[FrameType]:
         yield FrameType(
             name, name, "call", True, rpc.request, full_name, {"id": _ID}, example, rpc, answer=f"{name}.ack"
         )
-        told = {"type": "ack", "id": 1, **response_example(rpc.response, comments)}
+        ack = {"type": "ack", "id": 1, **response_example(rpc.response, comments)}
         yield FrameType(
-            f"{name}.ack", "ack", "answer", False, rpc.response, rpc.response.full_name, {"id": _ANSWER_ID}, told, rpc
+            f"{name}.ack", "ack", "answer", False, rpc.response, rpc.response.full_name, {"id": _ANSWER_ID}, ack, rpc
         )
 
 

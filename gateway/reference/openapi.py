@@ -1,4 +1,4 @@
-"""The OpenAPI document of everything that has a `google.api.http` annotation."""
+"""The OpenAPI document of all rpcs with a `google.api.http` annotation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RETRY_AFTER = {
 
 def openapi(tables: Tables, contracts: Sequence[FileDescriptorSet], version: str) -> dict[str, Any]:
     """The document; `version` is that of the program."""
-    return _Document(tables, Comments(contracts)).made(version)
+    return _Document(tables, Comments(contracts)).build(version)
 
 
 class _Document:
@@ -47,7 +47,7 @@ class _Document:
         self._comments = comments
         self._schemas = Schemas(comments)
 
-    def made(self, version: str) -> dict[str, Any]:
+    def build(self, version: str) -> dict[str, Any]:
         paths: dict[str, dict[str, Any]] = {}
         services: dict[str, str] = {}
         for route in self._routes:
@@ -98,14 +98,14 @@ class _Document:
         return operation
 
     def _description(self, route: Route, name: str) -> str:
-        doors = [f"gRPC `{route.rpc.method[1:]}`"]
+        others = [f"gRPC `{route.rpc.method[1:]}`"]
         if route.rpc.frame:
-            doors.insert(0, f"frame `{route.rpc.frame}`")
+            others.insert(0, f"frame `{route.rpc.frame}`")
         texts = [
             self._comments.rest(name),
             "Changes nothing." * route.rpc.is_read,
             "Calling it twice is the same as calling it once." * route.rpc.is_idempotent,
-            f"Also: {', '.join(doors)}.",
+            f"Also: {', '.join(others)}.",
         ]
         return "\n\n".join(text for text in texts if text)
 

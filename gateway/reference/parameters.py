@@ -40,12 +40,12 @@ def path_of(route: Route, comments: Comments) -> tuple[str, Sequence[Parameter]]
 
 
 def query_of(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Parameter]:
-    """What the query may say: every field that is neither in the path nor in the body."""
+    """The parameters of the query: the fields that are neither in the path nor in the body."""
     if route.body == "*":
         return
-    taken = {*route.template.variables, route.body}
+    excluded = {*route.template.variables, route.body}
     for path, field in _fields(route.rpc.request, ""):
-        if path in taken:
+        if path in excluded:
             continue
         schema = _in_query(schemas.field(field, True))
         description = schema.pop("description", "")
@@ -57,7 +57,7 @@ def query_of(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Par
 
 
 def _in_query(schema: Schema) -> Schema:
-    """Digits of a query are an integer, whatever its size."""
+    """Integers of any size are digits in a query."""
     if "items" in schema:
         return {**schema, "items": _in_query(schema["items"])}
     if isinstance(schema.get("type"), list) and "integer" in schema["type"]:
@@ -75,7 +75,7 @@ def _fields(message: Descriptor, prefix: str) -> Iterator[tuple[str, FieldDescri
 
 
 def _name_of(field: FieldDescriptor) -> str:
-    """What the field is called in a query: its `json_name`, where the contract gives it one of its own."""
+    """The name of a field in a query: its `json_name` where the contract sets one."""
     head, *tail = field.name.split("_")
     usual = head + "".join(word.capitalize() for word in tail)
     return field.name if field.json_name == usual else field.json_name
@@ -87,7 +87,7 @@ def _parameter(where: str, name: str, description: str, schema: Schema, *, is_re
         given["required"] = True
     if description:
         given["description"] = description
-    # Viewers fill forms from here, and not from the examples of the schema.
+    # Viewers fill forms from this example, not from those of the schema.
     example = {"example": examples[0]} if (examples := schema.pop("examples", ())) else {}
     return {**given, **example, "schema": schema}
 

@@ -34,7 +34,7 @@ _TEXT = {
 
 
 def constrained(schema: Schema, field: FieldDescriptor, rules: Any) -> Schema:
-    """The schema of a value of the field, with the rules. A list gets the bounds of its size only."""
+    """The schema of a value of the field, with its rules. A list gets only the bounds of its size."""
     kind = rules.WhichOneof("type")
     if kind is None or _is_ignored(rules):
         return schema
@@ -55,7 +55,7 @@ def _is_ignored(rules: Any) -> bool:
 
 
 def bytes_note(field: FieldDescriptor) -> str:
-    """What JSON Schema cannot say of a text: that its limit is counted in bytes."""
+    """A note that JSON Schema cannot express: the limit of a text is in bytes."""
     rules = rules_of(field)
     if rules.WhichOneof("type") == "string" and rules.string.HasField("max_bytes"):
         return f"At most {rules.string.max_bytes} bytes in UTF-8."
@@ -64,7 +64,7 @@ def bytes_note(field: FieldDescriptor) -> str:
 
 @cache
 def required_of(message: Descriptor) -> frozenset[str]:
-    """The fields without which a message breaks its own rules."""
+    """The fields without which a message violates its own rules."""
     try:
         protovalidate.validate(message_class(message)())
     except protovalidate.ValidationError as error:

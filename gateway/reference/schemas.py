@@ -1,4 +1,4 @@
-"""JSON Schemas of messages, as the gateway reads them (`jsonread`) and writes them (`jsonwrite`)."""
+"""JSON Schemas of messages, as `json_codec.reader` reads and `json_codec.writer` writes them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ANY: Schema = {
 
 
 class Schemas:
-    """Makes schemas and keeps those of messages as components. `prefix` is where they are in the document."""
+    """Makes schemas, and collects those of messages as components. `prefix` is their path in the document."""
 
     def __init__(self, comments: Comments, prefix: str = "#/components/schemas/") -> None:
         self.components: dict[str, Schema] = {}
@@ -54,11 +54,11 @@ class Schemas:
         self._names: dict[str, tuple[Descriptor, bool]] = {}
 
     def request(self, message: Descriptor) -> Schema:
-        """A reference to the schema of a message from a client: rules hold, and no other keys are taken."""
+        """A reference to the schema of a message from a client: with its rules, and without other keys."""
         return self._component(message, True)
 
     def response(self, message: Descriptor) -> Schema:
-        """A reference to the schema of a message to a client: what cannot be absent is always there."""
+        """A reference to the schema of a message to a client: fields without presence are required."""
         return self._component(message, False)
 
     def object_of(self, message: Descriptor, is_request: bool, *, without: frozenset[str] = frozenset()) -> Schema:
@@ -128,7 +128,7 @@ class Schemas:
         return {"$ref": f"{self._prefix}{name}"}
 
     def _name_of(self, message: Descriptor, is_request: bool) -> str:
-        """Its own name; where another message or the other direction has that one, a longer one."""
+        """The name of the message; a longer one where another message or the other direction has that name."""
         longer = message.full_name.replace(".", "_")
         direction = "In" if is_request else "Out"
         for name in (message.name, f"{message.name}{direction}", longer, f"{longer}{direction}"):
@@ -138,7 +138,7 @@ class Schemas:
 
 
 def as_value(field: FieldDescriptor, text: str) -> Any:
-    """A value of the field that a text in a comment stands for, as the gateway writes it."""
+    """The value of a field for an example text, as the gateway writes it."""
     value: Any = text
     if field.type == _F.TYPE_BOOL:
         value = text == "true"

@@ -1,4 +1,4 @@
-"""The documents at `/openapi.json` and `/asyncapi.json`, made once, at the start."""
+"""The documents at `/openapi.json` and `/asyncapi.json`, made once at start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from gateway.reference.openapi import openapi
 
 
 def references(tables: Tables, path: str, contracts: Sequence[FileDescriptorSet] = ()) -> list[web.RouteDef]:
-    """Routes of the documents, which are for everyone. `path`: of sockets. `contracts`: beside those installed."""
+    """The routes of the documents, without authentication. `path`: of WebSockets; `contracts`: added to those
+    installed."""
     read = (installed_contracts(), *contracts)
     return [
         _route("/openapi.json", openapi(tables, read, program_version())),

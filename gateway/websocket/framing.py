@@ -1,7 +1,7 @@
-"""Frames of one connection, by picows: the only module that knows it.
+"""Frames of one connection, by picows: the only module that imports it.
 
 picows finds frames, unmasks them and checks opcodes, masks and lengths; the rest of the protocol is in `rfc6455`.
-picows never writes by itself: its close frames are caught and decided here.
+picows writes nothing itself: its close frames are intercepted here.
 """
 
 import asyncio
@@ -18,45 +18,45 @@ from gateway.websocket.rfc6455 import DeclaredLengths, Messages, ProtocolError
 
 log = logging.getLogger(__name__)
 
-# picows wants to read the handshake itself. It gets this one: the client's has been answered already, and a long head
-# would enlarge the read buffer for the life of the connection.
+# picows reads a handshake first. It gets this one: that of the client has been answered already, and a long head would
+# enlarge the read buffer for the lifetime of the connection.
 _REQUEST = (
     b"GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
-# The read buffer doubles when a piece nearly fills it, and never shrinks.
-_PIECE = 1024
+# The read buffer doubles when a chunk nearly fills it, and never shrinks.
+_CHUNK = 1024
 
 
-class Connection(Protocol):
-    """Whom the frames belong to."""
+class FrameHandler(Protocol):
+    """The owner of a framing: a socket."""
 
     def send(self, frame: bytes) -> None:
         """Writes an encoded frame."""
 
-    def filled(self) -> None:
-        """The transport has begun to buffer: to write past it would reorder bytes."""
+    def write_paused(self) -> None:
+        """The transport buffers: a write that bypasses it would reorder bytes."""
 
-    def drained(self) -> None:
+    def write_resumed(self) -> None:
         """The transport's buffer is empty again."""
 
     def fail(self, code: int, reason: str) -> None:
-        """The peer has broken the protocol, or its handler has failed (1011)."""
+        """The peer has violated the protocol, or a handler has failed (1011)."""
 
     def peer_closed(self, code: int, reason: str) -> None:
-        """A close frame came."""
+        """A close frame was received."""
 
-    def lost(self) -> None:
-        """The transport is gone. Its file descriptor is still open."""
+    def transport_lost(self) -> None:
+        """The transport has closed. Its file descriptor is still open."""
 
 
 class Framing(WSListener):
-    """What picows sees of a connection: its listener, and a transport whose writes only tell why it gave up."""
+    """What picows sees of a connection: its listener, and a transport from whose writes only the close code is used."""
 
     __slots__ = (
-        "_connection",
         "_fragments_due",
-        "_gate",
+        "_guard",
+        "_handler",
         "_limits",
         "_loop",
         "_messages",
@@ -68,27 +68,27 @@ class Framing(WSListener):
     def __init__(
         self,
         transport: asyncio.Transport,
-        connection: Connection,
+        handler: FrameHandler,
         on_message: Callable[[bool, bytes], None],
         limits: SocketLimits,
     ) -> None:
         self._transport = transport
-        self._connection: Connection | None = connection
+        self._handler: FrameHandler | None = handler
         self._on_message = on_message
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._pings_due = self._fragments_due = 0.0
         self._messages = Messages(min(limits.first_message, limits.message))
-        self._gate: _Gate | None = None
+        self._guard: _LengthGuard | None = None
 
     def attach(self) -> Callable[[bytes], None]:
-        """Makes the transport's input ours; returns where to put what has been read from it already."""
+        """Receives the input of the transport; returns the function for what was read from it before."""
         core = WSProtocol(
             host_port=None,
             ws_path=None,
             is_client_side=False,
             ws_listener_factory=lambda request: self,
-            logger=_QUIET,
+            logger=_LOGGER,
             disconnect_on_exception=True,
             websocket_handshake_timeout=None,
             enable_auto_ping=False,
@@ -102,31 +102,31 @@ class Framing(WSListener):
         )
         core.connection_made(self)
         _feed(core, _REQUEST)
-        # 1 KiB a connection which nobody reads.
+        # 1 KiB per connection that is not needed.
         core.transport.request.headers = core.transport.response.headers = None
         self._transport.set_write_buffer_limits(high=0)
         if self._messages.limit == self._limits.message:
             self._transport.set_protocol(core)
             return lambda data: _feed(core, data)
-        self._gate = _Gate(self, core, self._messages.limit)
-        self._transport.set_protocol(self._gate)
-        return self._gate.data_received
+        self._guard = _LengthGuard(self, core, self._messages.limit)
+        self._transport.set_protocol(self._guard)
+        return self._guard.data_received
 
     def raise_limit(self, message: int) -> None:
-        """Takes larger messages from now on."""
+        """Accepts larger messages from now on."""
         self._messages.limit = min(message, self._limits.message)
-        if self._gate is not None:
-            self._gate.open = True
-            self._transport.set_protocol(self._gate.core)
-            self._gate = None
+        if self._guard is not None:
+            self._guard.open = True
+            self._transport.set_protocol(self._guard.core)
+            self._guard = None
 
     def mute(self) -> None:
-        """Drops the messages which still come."""
+        """Drops further messages."""
         self._on_message = _ignore
 
     def release(self) -> None:
-        """Lets go of the connection, so that it is freed at once instead of by the garbage collector."""
-        self._connection = self._gate = None
+        """Drops the reference to the handler, so that it is freed immediately and not by the garbage collector."""
+        self._handler = self._guard = None
         self.mute()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -141,8 +141,8 @@ class Framing(WSListener):
             if message is None:
                 self._fragments_due = self._spend(self._limits.fragments, self._fragments_due, "fragments")
         except ProtocolError as error:
-            if self._connection is not None:
-                self._connection.fail(error.code, error.reason)
+            if self._handler is not None:
+                self._handler.fail(error.code, error.reason)
             return
         if message is not None:
             self._on_message(self._messages.is_text, message)
@@ -150,35 +150,35 @@ class Framing(WSListener):
     def _receive_control(self, opcode: int, reserved: int, payload: bytes) -> None:
         if reserved:
             raise ProtocolError(1002, "reserved bits are set")
-        if self._connection is None:
+        if self._handler is None:
             return
         if opcode == rfc6455.CLOSE:
-            self._connection.peer_closed(*rfc6455.parse_close(payload))
+            self._handler.peer_closed(*rfc6455.parse_close(payload))
             return
         self._pings_due = self._spend(self._limits.pings, self._pings_due, "pings")
         if opcode == rfc6455.PING:
-            self._connection.send(rfc6455.encode_frame(rfc6455.PONG, payload))
+            self._handler.send(rfc6455.encode_frame(rfc6455.PONG, payload))
 
     def _spend(self, rate: Rate, due: float, what: str) -> float:
-        left = rate.spend(due, self._loop.time())
-        if left is None:
+        next_due = rate.spend(due, self._loop.time())
+        if next_due is None:
             raise ProtocolError(4503, f"too many {what}")
-        return left
+        return next_due
 
     def pause_writing(self) -> None:
         """See `WSListener`."""
-        if self._connection is not None:
-            self._connection.filled()
+        if self._handler is not None:
+            self._handler.write_paused()
 
     def resume_writing(self) -> None:
         """See `WSListener`."""
-        if self._connection is not None:
-            self._connection.drained()
+        if self._handler is not None:
+            self._handler.write_resumed()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """See `WSListener`."""
-        if self._connection is not None:
-            self._connection.lost()
+        if self._handler is not None:
+            self._handler.transport_lost()
 
     def get_extra_info(self, name: str) -> Any:
         """See `asyncio.Transport`."""
@@ -189,25 +189,26 @@ class Framing(WSListener):
         return 1
 
     def write(self, data: bytes) -> None:
-        """Takes picows' close frame for the code in it; its answer to `_REQUEST` is of no use."""
+        """Reads the code of picows' close frame; ignores its answer to `_REQUEST`."""
         if data[0] == 0x80 | rfc6455.CLOSE:
             payload = data[2:] if data[1] < 126 else data[4:]
             self.reject(int.from_bytes(payload[:2], "big"), payload[2:].decode())
 
     def reject(self, code: int, reason: str) -> None:
-        """Fails the connection, once the messages before the fault have been handed over.
+        """Fails the connection after the messages before the fault were delivered.
 
-        picows parses one frame ahead: it complains before it delivers the good frame in front of the bad one.
+        picows parses one frame ahead: it reports the bad frame before it delivers the good one before it.
         """
-        if self._connection is not None:
-            self._loop.call_soon(self._connection.fail, code, reason)
+        if self._handler is not None:
+            self._loop.call_soon(self._handler.fail, code, reason)
 
     def close(self) -> None:
-        """Nothing: picows closes 10 ms after its complaint, but `reject` has seen to it."""
+        """Does nothing: picows closes 10 ms after its report, and `reject` has closed already."""
 
 
-class _Gate(asyncio.Protocol):
-    """Stands before picows until the peer is trusted: the limit of picows is fixed, so the lower one is kept here."""
+class _LengthGuard(asyncio.Protocol):
+    """Checks lengths before picows does, until the peer is trusted: the limit of picows cannot change, this one is
+    lower."""
 
     __slots__ = ("_framing", "_lengths", "core", "open")
 
@@ -237,8 +238,8 @@ class _Gate(asyncio.Protocol):
         self.core.connection_lost(exc)
 
 
-class _Quiet:
-    """picows' logger: what peers do wrong is no news, what our handlers do wrong is."""
+class _HandlerErrorLogger:
+    """The logger for picows: logs errors of handlers, and not those of peers."""
 
     def isEnabledFor(self, level: int) -> bool:
         return False
@@ -251,17 +252,17 @@ class _Quiet:
         log.exception(message, *args)
 
 
-_QUIET = _Quiet()
+_LOGGER = _HandlerErrorLogger()
 
 
 def _ignore(is_text: bool, payload: bytes) -> None: ...
 
 
 def _feed(core: Any, data: bytes) -> None:
-    left = memoryview(data)
-    while left and not core.transport.is_close_frame_sent:
-        room = core.get_buffer(-1)
-        size = min(len(left), len(room), _PIECE)
-        room[:size] = left[:size]
+    rest = memoryview(data)
+    while rest and not core.transport.is_close_frame_sent:
+        buffer = core.get_buffer(-1)
+        size = min(len(rest), len(buffer), _CHUNK)
+        buffer[:size] = rest[:size]
         core.buffer_updated(size)
-        left = left[size:]
+        rest = rest[size:]

@@ -12,7 +12,7 @@ from gateway.limits import SocketLimits
 from gateway.websocket.socket import Peer, SocketHandler
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-# A URL ends in logs, histories and Referer headers: none of these may be in one.
+# URLs are written to logs, histories and Referer headers: none of these may be in one.
 _SECRETS = frozenset({"token", "access_token", "id_token", "auth_token", "auth", "authorization", "bearer", "jwt"})
 
 
@@ -25,7 +25,7 @@ class Handshake:
     headers: Headers
     peer: Peer
     subprotocols: tuple[str, ...]
-    """What the client offers, in its order; a browser's `bearer.<token>` is among them."""
+    """What the client offers, in its order; browsers put `bearer.<token>` among them."""
 
 
 @dataclass(frozen=True, slots=True)

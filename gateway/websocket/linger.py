@@ -1,13 +1,13 @@
-"""The end of a TCP connection: what was written last must reach the peer."""
+"""The end of a TCP connection: the last bytes written must reach the peer."""
 
 import asyncio
 from collections.abc import Callable
 
 
 def linger(transport: asyncio.Transport, timeout: float, on_lost: Callable[[], None]) -> None:
-    """Ends our direction, drops what still comes in, and closes when the peer does, or after `timeout` seconds.
+    """Shuts the sending direction down, drops further input, and closes when the peer does, or after `timeout` seconds.
 
-    To close at once would be wrong: with unread input the kernel sends a reset, which can overtake our last words.
+    An immediate close would be wrong: with unread input the kernel sends a reset, which can overtake the last bytes.
     """
     protocol = _Linger(asyncio.get_running_loop().call_later(timeout, transport.abort), on_lost)
     transport.set_protocol(protocol)

@@ -1,4 +1,4 @@
-"""The rules of RFC 6455: how a server writes frames, and what a client's frames may be (no I/O)."""
+"""RFC 6455: the frames a server writes, and the rules for the frames of a client (no I/O)."""
 
 from codecs import IncrementalDecoder, getincrementaldecoder
 from typing import Final
@@ -26,7 +26,7 @@ _utf8_decoder = getincrementaldecoder("utf-8")
 
 
 class ProtocolError(Exception):
-    """The peer broke the protocol: the connection has to be closed with `code`."""
+    """The peer violated the protocol: close the connection with `code`."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -75,10 +75,10 @@ def parse_close(payload: bytes) -> tuple[int, str]:
 
 
 class Messages:
-    """Makes messages of one peer's data frames, and refuses what sections 5.4, 5.6 and 8.1 forbid.
+    """Assembles messages from the data frames of a peer, and refuses what sections 5.4, 5.6 and 8.1 forbid.
 
-    Frames come from a parser that has already checked opcodes, masks and lengths. An unfinished message is held in
-    one buffer of at most `limit` bytes; its text is checked fragment by fragment, so that bad UTF-8 fails at once.
+    The parser has checked opcodes, masks and lengths before. An incomplete message is in one buffer of at most `limit`
+    bytes; its text is checked fragment by fragment, so that invalid UTF-8 fails immediately.
     """
 
     __slots__ = ("_buffer", "_decoder", "is_text", "limit")
@@ -92,7 +92,7 @@ class Messages:
         self._decoder: IncrementalDecoder | None = None
 
     def receive(self, opcode: int, final: int, reserved: int, payload: bytes) -> bytes | None:
-        """Takes one data frame; returns the message which it completes, if any. Raises `ProtocolError`."""
+        """Adds one data frame; returns the message that it completes, if any. Raises `ProtocolError`."""
         if not final or reserved or opcode == CONTINUATION or self._buffer is not None or len(payload) > self.limit:
             return self._receive_fragment(opcode, final, reserved, payload)
         self.is_text = opcode == TEXT
@@ -144,7 +144,7 @@ def _decode_part(decoder: IncrementalDecoder, payload: bytes, final: bool) -> No
 
 
 class DeclaredLengths:
-    """Reads frame headers along a byte stream, to refuse a payload before any of it has been kept."""
+    """Reads the frame headers of a byte stream, to refuse a payload before it is buffered."""
 
     __slots__ = ("_head", "_limit", "_skip")
 
@@ -154,7 +154,8 @@ class DeclaredLengths:
         self._skip = 0
 
     def oversized(self, data: bytes) -> int | None:
-        """Takes the next bytes of the stream; returns the offset in them where an oversized payload would begin."""
+        """Reads the next bytes of the stream; returns the offset in them at which an oversized payload begins, if
+        any."""
         at = 0
         while True:
             step = min(self._skip, len(data) - at)
@@ -168,7 +169,7 @@ class DeclaredLengths:
             if missing or self._skip:
                 return None
             length = _declared_length(self._head)
-            # Control frames and the high bit break other rules, which the parser behind us answers with 1002.
+            # Control frames and the high bit violate other rules, which the parser refuses with 1002.
             if self._limit < length < _HIGH_BIT and not self._head[0] & 0x8:
                 return at
             self._skip = length

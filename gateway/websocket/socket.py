@@ -1,4 +1,4 @@
-"""One WebSocket: writes encoded frames at the cost of a system call, and hands over checked messages."""
+"""One WebSocket: writes encoded frames at the cost of one system call, and delivers checked messages."""
 
 import asyncio
 import logging
@@ -17,9 +17,9 @@ Peer = tuple[str, int]
 
 
 def send_to_all(receivers: Iterable["Socket"], frame: bytes) -> list["Socket"]:
-    """`Socket.send` to many; returns those that have something buffered, which are not written to.
+    """`Socket.send` to many; returns the sockets that have buffered data, which are not written to.
 
-    The loop is `Socket.send` written out, because the calls would cost a tenth more.
+    The loop has `Socket.send` inlined: calls would cost a tenth more.
     """
     length = len(frame)
     busy: list[Socket] = []
@@ -42,21 +42,21 @@ def send_to_all(receivers: Iterable["Socket"], frame: bytes) -> list["Socket"]:
 
 
 class SocketHandler(Protocol):
-    """Who talks through a socket. Calls come from the event loop, in the order of what happened on the wire."""
+    """The application behind a socket. It is called from the event loop, in the order of events on the wire."""
 
     def on_open(self, socket: "Socket") -> None:
         """The socket is open: the first call."""
 
     def on_message(self, is_text: bool, payload: bytes) -> None:
-        """A whole message came; text is valid UTF-8. None follows `Socket.close`."""
+        """A complete message was received; text is valid UTF-8. None follows `Socket.close`."""
 
     def on_writable(self) -> None:
         """`Socket.buffered` is zero again after it was not."""
 
     def on_close(self, code: int, reason: str) -> None:
-        """The WebSocket is over: the last call, made exactly once. TCP may take a moment longer to end.
+        """The WebSocket has closed: the last call, made exactly once. TCP may end a moment later.
 
-        The code is that of the first close frame, whoever sent it; 1005 if it had none, 1006 if there was no frame.
+        The code is that of the first close frame, of either side; 1005 if it had none, 1006 if there was no frame.
         """
 
 
@@ -71,7 +71,7 @@ class Socket:
         "_framing",
         "_handler",
         "_limits",
-        "_on_gone",
+        "_on_closed",
         "_on_trusted",
         "_raw",
         "_reason",
@@ -91,7 +91,7 @@ class Socket:
         peer: Peer,
         subprotocol: str | None,
         on_trusted: Callable[["Socket"], None],
-        on_gone: Callable[["Socket"], None],
+        on_closed: Callable[["Socket"], None],
     ) -> None:
         self.peer = peer
         """Address and port at the other end of the TCP connection."""
@@ -102,17 +102,17 @@ class Socket:
         self._handler = handler
         self._limits = limits
         self._on_trusted = on_trusted
-        self._on_gone = on_gone
-        # The transport's file descriptor, which only the transport closes. Of the ways to write to it from Python this
-        # one is the cheapest: os.write costs 4 % more, transport.write 14 %.
-        theirs = transport.get_extra_info("socket")
-        self._raw = sockets.socket(theirs.family, theirs.type, theirs.proto, fileno=theirs.fileno())
+        self._on_closed = on_closed
+        # The file descriptor of the transport, which only the transport closes. This is the cheapest way to write to it
+        # from Python: os.write costs 4 % more, transport.write 14 %.
+        own = transport.get_extra_info("socket")
+        self._raw = sockets.socket(own.family, own.type, own.proto, fileno=own.fileno())
         self._raw.setblocking(False)
         self._raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, limits.receive_buffer)
         self._raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, limits.send_buffer)
         self._write = self._raw.send
         self.direct = True
-        """Open, and nothing is buffered: frames go straight to the kernel."""
+        """Whether the socket is open and nothing is buffered: frames go directly to the kernel."""
         self._closing = False
         self._finished = False
         self._code, self._reason = rfc6455.ABNORMAL, ""
@@ -120,7 +120,7 @@ class Socket:
         self._framing = Framing(transport, self, handler.on_message, limits)
 
     def start(self, answer: bytes, rest: bytes) -> None:
-        """Opens: writes the answer to the handshake, and reads on from `rest`, which came behind the request."""
+        """Opens: writes the answer to the handshake, and reads `rest`, which arrived after the request."""
         receive = self._framing.attach()
         self.send(answer)
         try:
@@ -133,7 +133,7 @@ class Socket:
     def send(self, frame: bytes) -> None:
         """Writes an encoded frame (see `rfc6455.encode_frame`), or several joined: they cost one write.
 
-        What the kernel does not take is buffered, without a limit: watch `buffered`.
+        What the kernel does not accept is buffered, without a limit: see `buffered`.
         """
         if not self.direct:
             if not self._closing:
@@ -151,11 +151,11 @@ class Socket:
 
     @property
     def buffered(self) -> int:
-        """Bytes that the kernel has not taken yet."""
+        """Bytes that the kernel has not accepted yet."""
         return 0 if self.direct else self._transport.get_write_buffer_size()
 
     def raise_limit(self, message: int | None = None) -> None:
-        """Trusts the peer: takes messages of up to `message` bytes from it (and at most `SocketLimits.message`)."""
+        """Trusts the peer: accepts messages of up to `message` bytes (and at most `SocketLimits.message`)."""
         if self._closing:
             return
         self._framing.raise_limit(message or self._limits.message)
@@ -164,7 +164,7 @@ class Socket:
             self._on_trusted(self)
 
     def pause_reading(self) -> None:
-        """Takes no more from the network, so that TCP holds the peer back. What has been read is still handed over."""
+        """Reads no more from the network, so that TCP slows the peer down. What was read already is still delivered."""
         if not self._closing:
             self._transport.pause_reading()
 
@@ -174,49 +174,49 @@ class Socket:
             self._transport.resume_reading()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Sends a close frame behind what is buffered; drops the connection if the peer does not answer in time."""
+        """Sends a close frame after what is buffered; drops the connection if the peer does not answer in time."""
         if self._closing:
             return
         self.resume_reading()
-        self._say_goodbye(code, reason)
+        self._send_close(code, reason)
         self._drop = asyncio.get_running_loop().call_later(self._limits.close_timeout, self._transport.abort)
 
     def abort(self) -> None:
-        """Drops the connection, and what is buffered."""
+        """Drops the connection and what is buffered."""
         self._shut()
         self._transport.abort()
 
     def fail(self, code: int, reason: str) -> None:
-        """See `framing.Connection`. Nothing more is read."""
-        self._say_goodbye(code, reason)
+        """See `framing.FrameHandler`. Nothing more is read."""
+        self._send_close(code, reason)
         self._finish()
 
     def peer_closed(self, code: int, reason: str) -> None:
-        """See `framing.Connection`. A first close frame is answered with its own code."""
-        self._say_goodbye(code, reason)
+        """See `framing.FrameHandler`. A first close frame is answered with its own code."""
+        self._send_close(code, reason)
         self._finish()
 
-    def filled(self) -> None:
-        """See `framing.Connection`."""
+    def write_paused(self) -> None:
+        """See `framing.FrameHandler`."""
         self.direct = False
 
-    def drained(self) -> None:
-        """See `framing.Connection`."""
+    def write_resumed(self) -> None:
+        """See `framing.FrameHandler`."""
         if not self._closing:
             self.direct = True
             self._handler.on_writable()
 
-    def lost(self) -> None:
-        """See `framing.Connection`."""
+    def transport_lost(self) -> None:
+        """See `framing.FrameHandler`."""
         self._shut()
-        self._report()
+        self._notify_closed()
         self._raw.detach()
         self._framing.release()
-        # Whoever talks through a socket holds it: freed at once, and not by the garbage collector.
+        # The handler references the socket: without this, only the garbage collector would free both.
         del self._handler
-        self._on_gone(self)
+        self._on_closed(self)
 
-    def _say_goodbye(self, code: int, reason: str) -> None:
+    def _send_close(self, code: int, reason: str) -> None:
         if self._closing:
             return
         self._code, self._reason = code, reason
@@ -230,10 +230,10 @@ class Socket:
 
     def _finish(self) -> None:
         if not self._finished:
-            self._report()
-            linger(self._transport, self._limits.close_timeout, self.lost)
+            self._notify_closed()
+            linger(self._transport, self._limits.close_timeout, self.transport_lost)
 
-    def _report(self) -> None:
+    def _notify_closed(self) -> None:
         if self._finished:
             return
         self._finished = True

@@ -37,18 +37,18 @@ PROTO = "plaudit.v1.proto"
 
 
 class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
-    """Keeps reactions in a dict: enough to tell that a call arrived as it was sent, for whom it was sent."""
+    """Keeps reactions in a dict: enough to check that a call arrived unchanged and for its user."""
 
     def __init__(self) -> None:
-        self.held: dict[tuple[str, str], set[str]] = {}
+        self.by_user: dict[tuple[str, str], set[str]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.entered = 0
 
     def _change(self, target: str, emoji: str, on: bool | None) -> bool:
-        held = self.held.setdefault((target, caller().user), set())
-        on = emoji not in held if on is None else on
-        (held.add if on else held.discard)(emoji)
+        emojis = self.by_user.setdefault((target, caller().user), set())
+        on = emoji not in emojis if on is None else on
+        (emojis.add if on else emojis.discard)(emoji)
         return on
 
     async def ToggleReaction(self, request: Any, context: Any) -> Any:
@@ -72,13 +72,13 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
         if request.emoji:
             self._change(request.target, request.emoji, False)
         else:
-            self.held.pop((request.target, caller().user), None)
+            self.by_user.pop((request.target, caller().user), None)
         return reaction_service_pb2.ClearReactionsResponse(version=7)
 
     async def BatchGetOwnReactions(self, request: Any, context: Any) -> Any:
         return reaction_service_pb2.BatchGetOwnReactionsResponse(
             own_reactions=[
-                reaction_pb2.OwnReactions(target=target, emojis=sorted(self.held.get((target, caller().user), ())))
+                reaction_pb2.OwnReactions(target=target, emojis=sorted(self.by_user.get((target, caller().user), ())))
                 for target in request.targets
             ]
         )
@@ -100,20 +100,20 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
 
 
 @dataclass
-class Notes:
-    """A directory that only remembers what it was told."""
+class RecordingDirectory:
+    """A directory that records its calls."""
 
-    told: list[tuple[str, ...]] = field(default_factory=list)
+    events: list[tuple[str, ...]] = field(default_factory=list)
     fence: Callable[[Sequence[str]], None] = lambda _: None
 
     def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
         self.fence = callback
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
-        self.told.append(("opened", session_id, tenant, user, device))
+        self.events.append(("opened", session_id, tenant, user, device))
 
     def closed(self, session_id: str) -> None:
-        self.told.append(("closed", session_id))
+        self.events.append(("closed", session_id))
 
     def is_attached(self) -> bool:
         return True
@@ -122,14 +122,14 @@ class Notes:
         return LeaseStatus(1, 10.0, 0.0, True)
 
     def subscribe(self, tenant: str, topic: str) -> None:
-        self.told.append(("wanted", tenant, topic))
+        self.events.append(("subscribed", tenant, topic))
 
     def unsubscribe(self, tenant: str, topic: str) -> None:
-        self.told.append(("unwanted", tenant, topic))
+        self.events.append(("unsubscribed", tenant, topic))
 
 
 @dataclass
-class OneServer:
+class SingleServer:
     """Every service is at the same address."""
 
     address: str = ""
@@ -143,14 +143,14 @@ class OneServer:
 
 @dataclass
 class Rig:
-    """What a test works with."""
+    """A running gateway and its collaborators."""
 
     gateway: Gateway
     server: Server
     mesh: Mesh
     keys: Keys
     reactions: Reactions
-    notes: Notes
+    directory: RecordingDirectory
 
     @property
     def http(self) -> str:
@@ -163,7 +163,7 @@ class Rig:
     async def socket(
         self, user: str = "alice", subprotocol: str = JSON, hello: bool = True, **options: Any
     ) -> AsyncIterator[Client]:
-        """A client, which has said hello unless told otherwise."""
+        """A client; `hello`: after its `hello` was answered."""
         headers = {"Authorization": f"Bearer {self.token(user)}", **options.pop("headers", {})}
         url = self.http.replace("http", "ws") + "/ws/connect"
         offered = [Subprotocol(subprotocol)]
@@ -182,7 +182,7 @@ class Rig:
             yield client
 
     async def deliver(self, *deliveries: node_service_pb2.Delivery, sequence: str = "") -> int:
-        """Pushes as fan-out does; returns the number of sockets they were queued for."""
+        """Delivers pushes as fan-out does; returns the number of sockets they were queued for."""
         stub: Any = node_service_pb2_grpc.NodeServiceStub(self.mesh.channel(self.server.address))
         call = stub.Deliver(metadata=self.mesh.metadata("/plaudit.gateway.v1.NodeService/Deliver"))
         await call.write(node_service_pb2.DeliverRequest(deliveries=deliveries, sequence=sequence))
@@ -193,7 +193,7 @@ class Rig:
 
 
 class Client:
-    """A socket that speaks JSON or protobuf, whichever was agreed on."""
+    """A socket that uses JSON or protobuf, by its subprotocol."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -206,7 +206,7 @@ class Client:
         return await self.next()
 
     async def ask(self, frame: dict[str, Any] | str | bytes | frames_pb2.ClientFrame) -> Any:
-        """Sends a frame and returns what comes next."""
+        """Sends a frame and returns the next one received."""
         if isinstance(frame, dict):
             frame = json.dumps(frame)
         elif isinstance(frame, frames_pb2.ClientFrame):
@@ -222,7 +222,7 @@ class Client:
         return json.loads(message)
 
     async def closed(self) -> int:
-        """Waits for the end and returns its code."""
+        """Waits until the socket has closed and returns the code."""
         await asyncio.wait_for(self.socket.wait_closed(), PATIENCE)
         assert self.socket.close_code is not None
         return self.socket.close_code
@@ -240,24 +240,24 @@ async def running(
 ) -> AsyncIterator[Rig]:
     """A gateway on a free port; its server hosts `Reactions`, the node itself, and `more`."""
     keys = open_keys(folder / "keys")
-    nodes, notes, reactions = OneServer(), Notes(), Reactions()
+    nodes, directory, reactions = SingleServer(), RecordingDirectory(), Reactions()
     config = (config or Config()).model_copy(update={"port": 0})
     async with AsyncExitStack() as stack:
         verifier = keys.verifier(await stack.enter_async_context(open_issuers(issuers)))
         mesh = await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter())))
         gateway = await stack.enter_async_context(
-            opened(config, mesh, verifier, notes, node_id="node-1", contracts=contracts, **options)
+            opened(config, mesh, verifier, directory, node_id="node-1", contracts=contracts, **options)
         )
         hosted = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
         server = await stack.enter_async_context(serving([hosted, *gateway.hosted, *more], verifier=verifier))
         nodes.address = server.address
-        yield Rig(gateway, server, mesh, keys, reactions, notes)
+        yield Rig(gateway, server, mesh, keys, reactions, directory)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Returns when the condition holds."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what it waits for has no event
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""A thousand targets with the longest ids, asked through every door of a gateway."""
+"""A thousand targets with the longest ids, requested over every interface of a gateway."""
 
 from __future__ import annotations
 

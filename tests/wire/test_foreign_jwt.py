@@ -361,7 +361,7 @@ async def test_every_door_takes_and_refuses_the_same_tokens(tmp_path: Path) -> N
             assert await grpc_answer(rig, good) == ("OK", "")
             assert await rest_answer(rig, good) == (200, "")
             assert await socket_answer(rig, good) == (0, "auth0~7calice")
-            assert ("messages/1", "auth0~7calice") in rig.reactions.held
+            assert ("messages/1", "auth0~7calice") in rig.reactions.by_user
             for wrong, reason in (
                 (provider.token(provider.claims(aud="billing")), "INVALID_TOKEN"),
                 (provider.token(key=OTHER), "INVALID_TOKEN"),

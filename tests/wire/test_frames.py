@@ -1,4 +1,4 @@
-"""Frames as clients send them, good and bad: what exactly comes back, and that the socket stays or does not."""
+"""Valid and invalid frames of clients: the exact answers, and whether the socket stays open."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def fixture_rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
         yield rig
 
 
-async def test_hello_is_answered_with_who_one_is_and_what_one_may_do(rig: Rig) -> None:
+async def test_hello_is_answered_with_the_user_and_the_limits(rig: Rig) -> None:
     async with rig.socket("carol", hello=False) as client:
         welcome = await client.hello(device="phone", client="test/1")
         assert (welcome["type"], welcome["id"], welcome["user"], welcome["node"]) == ("welcome", 1, "carol", "node-1")
@@ -37,7 +37,7 @@ async def test_hello_is_answered_with_who_one_is_and_what_one_may_do(rig: Rig) -
         message = rig.gateway.node.config.socket.message
         limits = {"message_bytes": message, "topics": 128, "frames_per_second": 200, "calls_in_flight": 32}
         assert welcome["limits"] == limits
-        assert ("opened", welcome["session"], "default", "carol", "phone") in rig.notes.told
+        assert ("opened", welcome["session"], "default", "carol", "phone") in rig.directory.events
 
 
 async def test_a_call_is_acked_with_the_fields_of_its_response(rig: Rig) -> None:
@@ -64,7 +64,7 @@ async def test_a_call_without_an_id_is_answered_only_if_it_fails(rig: Rig) -> No
         assert (await client.ask({"type": "ping", "id": 3}))["type"] == "pong"
 
 
-async def test_a_failed_call_says_why_and_when_to_come_again(rig: Rig) -> None:
+async def test_a_failed_call_has_a_reason_and_a_time_to_retry(rig: Rig) -> None:
     async with rig.socket() as client, rig.socket(subprotocol=PROTO) as binary:
         error = await client.ask({**TOGGLE, "emoji": "limited"})
         assert error == {
@@ -85,7 +85,7 @@ async def test_a_failed_call_says_why_and_when_to_come_again(rig: Rig) -> None:
         )
 
 
-async def test_a_crash_behind_the_gateway_shows_nothing_of_itself(rig: Rig) -> None:
+async def test_a_crash_of_a_service_reveals_no_detail(rig: Rig) -> None:
     async with rig.socket() as client:
         error = await client.ask({**TOGGLE, "emoji": "crash"})
         assert (error["code"], error["message"]) == ("INTERNAL", "internal error")
@@ -233,12 +233,12 @@ async def test_a_large_message_before_hello_closes_with_1009(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "x" * 6000])
-async def test_a_bad_token_is_told_by_4500(rig: Rig, token: str) -> None:
+async def test_a_bad_token_closes_with_4500(rig: Rig, token: str) -> None:
     async with rig.socket(hello=False, headers={"Authorization": f"Bearer {token}"}) as client:
         assert await client.closed() == 4500
 
 
-async def test_an_expired_token_is_told_by_4500_and_a_service_by_4501(rig: Rig) -> None:
+async def test_an_expired_token_closes_with_4500_and_a_service_with_4501(rig: Rig) -> None:
     expired = rig.token(ttl=-1)
     service = rig.keys.minter().mint_service("robot")
     async with (
@@ -254,7 +254,7 @@ async def connected(rig: Rig, *subprotocols: str, query: str = "") -> Any:
     return await connect(url, subprotocols=offered or None, compression=None, proxy=None)
 
 
-async def test_a_browser_brings_its_token_as_a_subprotocol(rig: Rig) -> None:
+async def test_a_browser_sends_its_token_as_a_subprotocol(rig: Rig) -> None:
     socket = await connected(rig, JSON, f"bearer.{rig.token('gina')}")
     assert socket.subprotocol == JSON
     await socket.send('{"type":"hello","id":1}')
@@ -262,7 +262,7 @@ async def test_a_browser_brings_its_token_as_a_subprotocol(rig: Rig) -> None:
     await socket.close()
 
 
-async def test_without_a_subprotocol_json_is_spoken(rig: Rig) -> None:
+async def test_without_a_subprotocol_json_is_used(rig: Rig) -> None:
     async with rig.socket() as client:
         assert client.socket.subprotocol == JSON
     headers = {"Authorization": f"Bearer {rig.token()}"}
@@ -279,7 +279,7 @@ async def test_handshakes_that_are_refused_with_400(rig: Rig, subprotocols: tupl
     assert caught.value.response.status_code == 400
 
 
-async def test_a_topic_of_someone_else_is_forbidden(rig: Rig) -> None:
+async def test_a_topic_of_another_user_is_forbidden(rig: Rig) -> None:
     async with rig.socket("alice") as client:
         error = await client.ask({"type": "subscribe", "id": 2, "topics": ["users/bob"]})
         assert (error["code"], error["reason"]) == ("PERMISSION_DENIED", "FORBIDDEN_TOPIC")
@@ -307,7 +307,7 @@ async def test_calls_and_topics_and_connections_are_bounded(tmp_path: Path) -> N
             pass
 
 
-async def test_one_address_has_so_many_sockets_and_no_more(tmp_path: Path) -> None:
+async def test_the_sockets_of_an_address_are_limited(tmp_path: Path) -> None:
     async with running(tmp_path, config=Config(connections_per_address=1)) as rig, rig.socket():
         with pytest.raises(InvalidStatus) as caught:
             await connected(rig, JSON, f"bearer.{rig.token('bob')}")
@@ -348,5 +348,5 @@ async def test_a_live_socket_ends_with_its_token(rig: Rig) -> None:
 async def test_a_fenced_session_is_closed_with_4504(rig: Rig) -> None:
     async with rig.socket(hello=False) as client:
         welcome = await client.hello()
-        rig.notes.fence(["someone-else", welcome["session"]])
+        rig.directory.fence(["someone-else", welcome["session"]])
         assert await client.closed() == 4504

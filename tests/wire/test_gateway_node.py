@@ -1,4 +1,4 @@
-"""Fan-out to real sockets: who hears what, in which order, and what becomes of those who do not read."""
+"""Fan-out to real sockets: which pushes a subscriber gets, in which order, and slow readers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def subscribed(client: Client, *topics: str) -> Client:
 
 
 async def versions(client: Client, last: int) -> list[int]:
-    """The versions pushed, up to and with `last`."""
+    """The versions pushed, up to and including `last`."""
     seen: list[int] = []
     while not seen or seen[-1] != last:
         frame = await client.next()
@@ -117,21 +117,21 @@ async def test_updates_of_different_keys_do_not_replace_each_other(tmp_path: Pat
         assert {int((await late.next())["version"]) for _ in range(2)} == {4, 5}
 
 
-async def test_interest_is_told_for_the_first_subscriber_and_after_the_last(tmp_path: Path) -> None:
+async def test_a_topic_is_registered_from_its_first_subscriber_to_its_last(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
-        interest = [note for note in rig.notes.told if "wanted" in note[0]]
+        subscriptions = [event for event in rig.directory.events if "subscribed" in event[0]]
         async with rig.socket() as first:
             await subscribed(first)
             async with rig.socket("bob") as second:
                 await subscribed(second)
             await until(lambda: len(rig.gateway.node) == 1)
-            interest = [note for note in rig.notes.told if "wanted" in note[0]]
-            assert interest == [("wanted", "default", TOPIC)]
-        await until(lambda: ("unwanted", "default", TOPIC) in rig.notes.told)
-        assert [note[0] for note in rig.notes.told].count("closed") == 2
+            subscriptions = [event for event in rig.directory.events if "subscribed" in event[0]]
+            assert subscriptions == [("subscribed", "default", TOPIC)]
+        await until(lambda: ("unsubscribed", "default", TOPIC) in rig.directory.events)
+        assert [event[0] for event in rig.directory.events].count("closed") == 2
 
 
-async def test_who_comes_back_to_a_topic_misses_nothing_and_sees_nothing_older(tmp_path: Path) -> None:
+async def test_a_subscriber_that_comes_back_to_a_topic_misses_nothing_and_gets_nothing_older(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as client:
         await subscribed(client)
         await rig.deliver(update(10))
@@ -144,7 +144,7 @@ async def test_who_comes_back_to_a_topic_misses_nothing_and_sees_nothing_older(t
         assert await versions(client, 13) == [12, 13]
 
 
-async def test_a_push_nobody_can_read_is_dropped_alone(tmp_path: Path) -> None:
+async def test_an_unreadable_push_is_dropped_alone(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as client:
         await subscribed(client, TOPIC, "messages/43")
         broken = Delivery(tenant="default", topic="messages/43", type="reaction_update", payload=b"\xff", version=1)
@@ -154,7 +154,7 @@ async def test_a_push_nobody_can_read_is_dropped_alone(tmp_path: Path) -> None:
 
 
 async def fill_up(rig: Rig, client: Client, count: int = 4000) -> None:
-    """Delivers large updates until the client's socket takes no more, and then some."""
+    """Delivers large updates until the socket of the client is full, and some more."""
     deferred = metrics.total("deferred")
     text = "x" * 20_000
     for version in range(1, count):
@@ -162,16 +162,16 @@ async def fill_up(rig: Rig, client: Client, count: int = 4000) -> None:
         if metrics.total("deferred") > deferred + 5:
             await rig.deliver(update(count, text=text))
             return
-    pytest.fail("the socket took everything")
+    pytest.fail("the socket did not fill up")
 
 
 def stop_reading(client: Client) -> None:
-    """The client reads no more, and its kernel takes next to nothing for it."""
+    """The client stops reading, and its kernel buffers almost nothing for it."""
     client.socket.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
     client.socket.transport.pause_reading()
 
 
-async def test_who_reads_slowly_gets_the_newest_only_and_is_told_so(tmp_path: Path) -> None:
+async def test_a_slow_reader_gets_only_the_newest_updates_and_a_lag_notice(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as slow, rig.socket("bob") as quick:
         await subscribed(slow)
         await subscribed(quick)
@@ -194,7 +194,7 @@ async def test_who_reads_slowly_gets_the_newest_only_and_is_told_so(tmp_path: Pa
         assert (await slow.ask({"type": "ping", "id": 5}))["type"] == "pong"
 
 
-async def test_who_does_not_read_at_all_is_closed_with_4001(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_read_is_closed_with_4001(tmp_path: Path) -> None:
     config = Config(session=SessionLimits(slow_timeout=0.3), socket=SocketLimits(close_timeout=0.2))
     async with running(tmp_path, config=config) as rig, rig.socket() as stuck:
         await subscribed(stuck)
@@ -205,7 +205,7 @@ async def test_who_does_not_read_at_all_is_closed_with_4001(tmp_path: Path) -> N
         stuck.socket.transport.resume_reading()
 
 
-async def test_answers_that_nobody_reads_close_with_4001(tmp_path: Path) -> None:
+async def test_answers_that_are_not_read_close_with_4001(tmp_path: Path) -> None:
     limits = SessionLimits(frames_per_second=1e6, frames_burst=10**6)
     config = Config(session=limits, reply_buffer=10_000, socket=SocketLimits(close_timeout=0.2))
     async with running(tmp_path, config=config) as rig, rig.socket() as stuck:
@@ -228,7 +228,7 @@ async def test_answers_that_nobody_reads_close_with_4001(tmp_path: Path) -> None
             stuck.socket.transport.resume_reading()
 
 
-async def test_a_drain_sends_everyone_away_at_their_own_time_and_finishes_their_calls(tmp_path: Path) -> None:
+async def test_a_drain_closes_each_connection_at_its_own_time_and_finishes_its_calls(tmp_path: Path) -> None:
     async with running(tmp_path, config=Config(reconnect_spread=8.0)) as rig, AsyncExitStack() as stack:
         rig.reactions.gate.clear()
         clients = [await stack.enter_async_context(rig.socket(f"u{n}")) for n in range(8)]
@@ -257,7 +257,7 @@ async def test_a_drain_sends_everyone_away_at_their_own_time_and_finishes_their_
             await clients[0].next()
 
 
-async def test_everything_returns_to_where_it_was_when_all_have_left(tmp_path: Path) -> None:
+async def test_no_state_is_left_after_all_clients_have_disconnected(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         for user in ("alice", "bob"):
             async with rig.socket(user) as client:
@@ -270,7 +270,7 @@ async def test_everything_returns_to_where_it_was_when_all_have_left(tmp_path: P
         assert [len(one) for one in (node.sessions.connected, admission.users, admission.addresses)] == [0, 0, 0]
 
 
-async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Path) -> None:
+async def test_clients_that_reconnect_at_the_same_time_are_accepted_at_a_limited_rate(tmp_path: Path) -> None:
     clock = ManualClock(time.time())
     config = Config(handshakes_per_second=2, handshakes_burst=3, handshakes_share=1)
     async with running(tmp_path, config=config, clock=clock) as rig, AsyncExitStack() as stack:
@@ -286,7 +286,7 @@ async def test_a_crowd_that_comes_back_at_once_is_let_in_bit_by_bit(tmp_path: Pa
         assert len(rig.gateway.node) == 4
 
 
-async def test_an_address_that_opens_too_fast_leaves_room_for_others(tmp_path: Path) -> None:
+async def test_an_address_that_opens_too_fast_does_not_use_the_rate_of_others(tmp_path: Path) -> None:
     clock = ManualClock(time.time())
     config = Config(handshakes_per_second=10, handshakes_burst=5, handshakes_share=0.6)
     async with running(tmp_path, config=config, clock=clock) as rig, AsyncExitStack() as stack:
@@ -300,11 +300,11 @@ async def test_an_address_that_opens_too_fast_leaves_room_for_others(tmp_path: P
         await stack.enter_async_context(rig.socket("other", local_addr=("127.0.0.2", 0)))
 
 
-async def test_closed_sessions_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
-    kept = (Connection, Session, Socket, Framing)
+async def test_closed_sessions_leave_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
+    types = (Connection, Session, Socket, Framing)
 
     def alive() -> int:
-        return sum(type(each) in kept for each in gc.get_objects())
+        return sum(type(each) in types for each in gc.get_objects())
 
     async with running(tmp_path) as rig:
         gc.collect()

@@ -1,4 +1,4 @@
-"""The handshake on the wire: who gets a WebSocket, who gets HTTP, and the exact answer to everyone else."""
+"""The handshake on the wire: which requests get a WebSocket, which HTTP, and the exact answer to all others."""
 
 import asyncio
 import json
@@ -39,18 +39,18 @@ class Answer:
 
 
 @dataclass
-class Door:
-    """A listening port and everything that `accept` was asked."""
+class Port:
+    """A listening port, and the handshakes that `accept` decided about."""
 
-    port: int
-    asked: list[Handshake] = field(default_factory=list)
+    number: int
+    handshakes: list[Handshake] = field(default_factory=list)
 
     async def ask(self, request: bytes, *, is_reused: bool = False) -> Answer:
         """Sends a request and returns the answer; an error's answer must be followed by the end.
 
         `is_reused`: on a connection that has carried another request before.
         """
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.number)
         if is_reused:
             writer.write(plain())
             assert (await read_answer(reader)).status == 200
@@ -88,11 +88,11 @@ async def show_headers(http_request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def open_door(limits: SocketLimits | None = None, accept: Acceptor | None = None) -> AsyncIterator[Door]:
-    door = Door(0)
+async def open_port(limits: SocketLimits | None = None, accept: Acceptor | None = None) -> AsyncIterator[Port]:
+    port = Port(0)
 
     def accept_supported(handshake: Handshake) -> Accept | Refuse:
-        door.asked.append(handshake)
+        port.handshakes.append(handshake)
         chosen = choose_subprotocol(handshake.subprotocols, SUPPORTED)
         if chosen is None and handshake.subprotocols:
             return Refuse(400, "NO_SUBPROTOCOL", "none of the subprotocols is spoken here")
@@ -105,8 +105,8 @@ async def open_door(limits: SocketLimits | None = None, accept: Acceptor | None 
         asyncio.timeout(10),
         listening("127.0.0.1", 0, accept=accept or accept_supported, app=app, limits=limits) as listener,
     ):
-        door.port = listener.port
-        yield door
+        port.number = listener.port
+        yield port
 
 
 OPENED = [
@@ -140,8 +140,8 @@ OPENED = [
 async def test_a_good_handshake_opens_the_socket(
     name: str, data: bytes, subprotocol: str | None, is_reused: bool
 ) -> None:
-    async with open_door() as door:
-        answer = await door.ask(data, is_reused=is_reused)
+    async with open_port() as port:
+        answer = await port.ask(data, is_reused=is_reused)
     assert answer.status == 101
     assert answer.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     assert answer.headers.get("sec-websocket-protocol") == subprotocol
@@ -235,8 +235,8 @@ ASKED = [(*row, False) for row in REFUSED] + [(*row, True) for row in REFUSED if
 async def test_a_bad_handshake_is_refused(
     name: str, data: bytes, status: int, reason: str, fields: dict[str, str], is_reused: bool
 ) -> None:
-    async with open_door() as door:
-        answer = await door.ask(data, is_reused=is_reused)
+    async with open_port() as port:
+        answer = await port.ask(data, is_reused=is_reused)
     assert (answer.status, answer.reason) == (status, reason)
     assert answer.headers["content-type"] == "application/json"
     assert fields.items() <= answer.headers.items()
@@ -254,28 +254,28 @@ ORIGINS = [
 
 @pytest.mark.parametrize(("origin", "status"), ORIGINS)
 async def test_a_list_of_origins_replaces_the_hosts_own(origin: str, status: int) -> None:
-    async with open_door(SocketLimits(origins=frozenset({"https://chat.example"}))) as door:
-        assert (await door.ask(request(Origin=origin))).status == status
+    async with open_port(SocketLimits(origins=frozenset({"https://chat.example"}))) as port:
+        assert (await port.ask(request(Origin=origin))).status == status
 
 
 @pytest.mark.parametrize(("host", "status"), [("chat.example", 101), ("CHAT.example:9", 101), ("evil.example", 400)])
 async def test_a_list_of_hosts_keeps_rebound_names_out(host: str, status: int) -> None:
-    async with open_door(SocketLimits(hosts=frozenset({"chat.example"}))) as door:
-        assert (await door.ask(request(Host=host))).status == status
+    async with open_port(SocketLimits(hosts=frozenset({"chat.example"}))) as port:
+        assert (await port.ask(request(Host=host))).status == status
 
 
 async def test_accept_sees_the_request_without_internal_headers() -> None:
-    async with open_door() as door:
-        await door.ask(request("/ws/connect?v=2", "Plaudit-User: u1", "X-PLAUDIT-Tenant: t", "Authorization: Bearer t"))
-    (handshake,) = door.asked
+    async with open_port() as port:
+        await port.ask(request("/ws/connect?v=2", "Plaudit-User: u1", "X-PLAUDIT-Tenant: t", "Authorization: Bearer t"))
+    (handshake,) = port.handshakes
     assert (handshake.path, handshake.query, handshake.peer[0]) == ("/ws/connect", "v=2", "127.0.0.1")
     assert handshake.headers["authorization"] == "Bearer t"
     assert not [name for name in handshake.headers if "plaudit" in name]
 
 
 async def test_http_goes_to_the_application_without_internal_headers_on_every_request() -> None:
-    async with open_door() as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with open_port() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         for _ in range(2):
             writer.write(plain("/healthz", "plaudit-user: u1", "X-Plaudit-Tenant: t", "Accept: */*"))
             answer = await read_answer(reader)
@@ -283,18 +283,18 @@ async def test_http_goes_to_the_application_without_internal_headers_on_every_re
         writer.close()
 
 
-async def test_http_requests_may_be_pipelined_behind_the_first() -> None:
-    async with open_door() as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def test_http_requests_may_be_pipelined_after_the_first() -> None:
+    async with open_port() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         writer.write(plain() + plain())
         assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
         writer.close()
 
 
-async def test_a_head_may_come_byte_by_byte() -> None:
-    async with open_door() as door:
+async def test_a_head_may_arrive_byte_by_byte() -> None:
+    async with open_port() as port:
         for data, status in ((request(), 101), (plain(), 200)):
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
             for at in range(len(data)):
                 writer.write(data[at : at + 1])
                 await asyncio.sleep(0)
@@ -303,8 +303,8 @@ async def test_a_head_may_come_byte_by_byte() -> None:
 
 
 async def test_frames_may_come_with_the_request() -> None:
-    async with open_door() as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with open_port() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         writer.write(request() + b"\x81\x82\x00\x00\x00\x00hi")
         assert (await read_answer(reader)).status == 101
         assert await reader.readexactly(4) == b"\x81\x02hi"
@@ -313,8 +313,8 @@ async def test_frames_may_come_with_the_request() -> None:
 
 @pytest.mark.parametrize("before", [1, 3])
 async def test_a_connection_that_has_carried_requests_becomes_a_socket(before: int) -> None:
-    async with open_door() as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with open_port() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         for _ in range(before):
             writer.write(plain())
             assert (await read_answer(reader)).status == 200
@@ -326,34 +326,34 @@ async def test_a_connection_that_has_carried_requests_becomes_a_socket(before: i
         writer.close()
 
 
-async def test_slow_headers_get_408_and_the_end() -> None:
-    async with open_door(SocketLimits(head_timeout=0.05)) as door:
-        answer = await door.ask(b"GET /ws/connect HTTP/1.1\r\nHost: a\r\n")
+async def test_slow_headers_get_408_and_a_close() -> None:
+    async with open_port(SocketLimits(head_timeout=0.05)) as port:
+        answer = await port.ask(b"GET /ws/connect HTTP/1.1\r\nHost: a\r\n")
     assert (answer.status, answer.reason) == (408, "HEAD_TOO_SLOW")
 
 
-async def test_silence_gets_408_and_the_end() -> None:
-    async with open_door(SocketLimits(head_timeout=0.05)) as door:
-        assert (await door.ask(b"")).status == 408
+async def test_silence_gets_408_and_a_close() -> None:
+    async with open_port(SocketLimits(head_timeout=0.05)) as port:
+        assert (await port.ask(b"")).status == 408
 
 
-async def test_one_address_has_so_many_idle_connections_and_no_more() -> None:
-    async with open_door(SocketLimits(idle_per_address=2)) as door:
-        idle = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(2)]
-        answer = await door.ask(request())
+async def test_the_idle_connections_of_an_address_are_limited() -> None:
+    async with open_port(SocketLimits(idle_per_address=2)) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port.number) for _ in range(2)]
+        answer = await port.ask(request())
         assert (answer.status, answer.reason, answer.headers["retry-after"]) == (429, "TOO_MANY_IDLE", "1")
         for reader, writer in idle:
             writer.write(request())
             assert (await read_answer(reader)).status == 101  # Echo trusts its peer: no longer idle
-        assert (await door.ask(request())).status == 101
+        assert (await port.ask(request())).status == 101
         for _, writer in idle:
             writer.close()
 
 
 async def test_a_full_server_refuses_with_503() -> None:
-    async with open_door(SocketLimits(connections=1)) as door:
-        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
-        answer = await door.ask(request())
+    async with open_port(SocketLimits(connections=1)) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        answer = await port.ask(request())
         assert (answer.status, answer.reason) == (503, "NO_ROOM")
         writer.close()
 
@@ -378,13 +378,13 @@ VERDICTS: list[tuple[Callable[[Handshake], Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("accept", "status", "reason"), VERDICTS)
-async def test_the_verdict_of_accept_is_the_answer(accept: Acceptor, status: int, reason: str) -> None:
-    async with open_door(accept=accept) as door:
-        answer = await door.ask(request())
+async def test_the_decision_of_accept_is_the_answer(accept: Acceptor, status: int, reason: str) -> None:
+    async with open_port(accept=accept) as port:
+        answer = await port.ask(request())
     assert (answer.status, answer.reason) == (status, reason)
     assert set(json.loads(answer.body)) == {"code", "message", "status", "details"}
 
 
-async def test_without_an_application_there_is_nothing_else() -> None:
+async def test_without_an_application_other_paths_are_404() -> None:
     async with listening("127.0.0.1", 0, accept=fail) as listener:
-        assert (await Door(listener.port).ask(plain())).status == 404
+        assert (await Port(listener.port).ask(plain())).status == 404

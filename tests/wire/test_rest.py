@@ -84,10 +84,10 @@ async def test_additional_bindings_and_bodies_and_verbs_in_the_path(api: Api) ->
         status, answer, _ = await api.ask(verb, path, body)
         assert (status, answer["on"]) == (200, True)
     for target in ("posts/7", "posts/8", "posts/9"):
-        assert api.rig.reactions.held[target, "alice"] == {"like"}
+        assert api.rig.reactions.by_user[target, "alice"] == {"like"}
     status, answer, _ = await api.ask("DELETE", "/api/v1/reactions?target=posts/7")
     assert (status, answer) == (200, {"version": "7", "reactions": []})
-    assert ("posts/7", "alice") not in api.rig.reactions.held
+    assert ("posts/7", "alice") not in api.rig.reactions.by_user
 
 
 @pytest.mark.parametrize("prefix", ["/api", "/api/v1"])
@@ -95,7 +95,7 @@ async def test_additional_bindings_and_bodies_and_verbs_in_the_path(api: Api) ->
 async def test_the_paths_of_reactions_are_those_of_every_collection(api: Api, prefix: str, collection: str) -> None:
     target = f"{collection}/paths-of{prefix.replace('/', '-')}"
     at = f"{prefix}/{target}/reactions"
-    held = api.rig.reactions.held
+    held = api.rig.reactions.by_user
     for emoji in ("👍", "🎉", "😮"):
         assert (await api.ask("PUT", f"{at}/{quote(emoji)}"))[0] == 200
     assert held[target, "alice"] == {"👍", "🎉", "😮"}
@@ -131,11 +131,11 @@ async def test_parameters_go_by_their_json_names_and_their_own(api: Api) -> None
         assert body["reactors"] == [{"user": "5:c1", "emoji": "wow", "create_time": "1970-01-01T00:00:00Z"}]
 
 
-async def test_who_calls_comes_from_the_token_alone(api: Api) -> None:
+async def test_the_caller_is_taken_from_the_token_alone(api: Api) -> None:
     headers = {"Plaudit-User": "mallory"}
     await api.ask("POST", "/api/v1/reactions", {"target": "posts/31", "emoji": "sad"}, user="bob", headers=headers)
-    assert ("posts/31", "bob") in api.rig.reactions.held
-    assert ("posts/31", "mallory") not in api.rig.reactions.held
+    assert ("posts/31", "bob") in api.rig.reactions.by_user
+    assert ("posts/31", "mallory") not in api.rig.reactions.by_user
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def details(status: Any, kind: Any) -> list[Any]:
     return found
 
 
-async def test_a_limit_says_when_to_come_again(api: Api) -> None:
+async def test_a_limit_has_a_time_to_retry(api: Api) -> None:
     status, body, headers = await api.ask("PUT", "/api/messages/1/reactions/limited")
     assert (status, headers["Retry-After"]) == (429, "2")
     (retry,) = details(status_in(body), error_details_pb2.RetryInfo)
@@ -211,7 +211,7 @@ async def test_a_token_in_the_address_is_not_one(api: Api) -> None:
     assert (await api.ask("GET", path, user=None))[0] == 401
 
 
-async def test_a_service_is_sent_to_the_other_door(api: Api) -> None:
+async def test_a_service_is_referred_to_grpc(api: Api) -> None:
     token = api.rig.keys.minter().mint_service("robot")
     headers = {"Authorization": f"Bearer {token}"}
     assert (await api.ask("GET", "/api/v1/reactions/own?targets=posts/1", user=None, headers=headers))[0] == 403
@@ -255,13 +255,13 @@ async def test_health_readiness_and_metrics(api: Api) -> None:
     assert b"plaudit_gateway_deliveries_total" in text
 
 
-async def test_no_answer_tells_which_versions_of_what_serve(api: Api) -> None:
+async def test_no_answer_reveals_versions_of_software(api: Api) -> None:
     for path in ("/healthz", "/metrics", "/", "/nothing", "/api/messages/1/reactions/a"):
         _, _, headers = await api.ask("GET", path, user=None)
         assert headers["Server"] == "plaudit"
 
 
-async def test_each_request_of_a_connection_is_for_a_host_of_ours(tmp_path: Path) -> None:
+async def test_the_host_of_each_request_of_a_connection_is_checked(tmp_path: Path) -> None:
     config = Config(socket=SocketLimits(hosts=frozenset({"chat.example"})), metrics=False)
     async with running(tmp_path, config=config) as rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
@@ -281,7 +281,7 @@ async def test_each_request_of_a_connection_is_for_a_host_of_ours(tmp_path: Path
         writer.close()
 
 
-async def test_a_body_that_does_not_come_ends_the_connection_and_one_that_breaks_off_is_no_error(
+async def test_a_missing_body_closes_the_connection_and_a_truncated_one_is_no_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limits = SocketLimits(close_timeout=0.2)
@@ -315,7 +315,7 @@ def slow_body(rig: Rig) -> bytes:
     ).encode()
 
 
-async def test_bodies_that_do_not_come_give_up_their_places_to_others_of_the_address(tmp_path: Path) -> None:
+async def test_connections_with_missing_bodies_are_evicted_for_others_of_the_address(tmp_path: Path) -> None:
     limits = SocketLimits(close_timeout=0.2, idle_per_address=3, wait_timeout=0)
     async with running(tmp_path, config=Config(body_timeout=60, socket=limits)) as rig:
         slow = [await asyncio.open_connection("127.0.0.1", URL(rig.http).port) for _ in range(3)]
@@ -370,7 +370,7 @@ async def test_hundreds_of_clients_that_leave_at_once_are_not_logged_and_do_not_
         assert longest < 0.5
 
 
-async def test_pages_are_served_with_careful_headers_and_kept_while_they_are_the_same(api: Api) -> None:
+async def test_pages_are_served_with_security_headers_and_revalidated(api: Api) -> None:
     status, text, headers = await api.ask("GET", "/", user=None)
     assert (status, text) == (200, b"<!doctype html>hello")
     assert headers["Content-Type"].startswith("text/html")
@@ -412,7 +412,7 @@ async def test_with_the_setting_a_name_gets_a_token_that_works(tmp_path: Path) -
         assert (status, body["user"], body["expires_in"]) == (200, "zoe", 43200)
         headers = {"Authorization": f"Bearer {body['token']}"}
         await api.ask("PUT", "/api/messages/1/reactions/a", user=None, headers=headers)
-        assert ("messages/1", "zoe") in rig.reactions.held
+        assert ("messages/1", "zoe") in rig.reactions.by_user
         for bad in ({"user": ""}, {"user": "a b"}, {"user": 5}, {}, {"user": "a", "tenant": "b"}):
             assert (await api.ask("POST", "/api/v1/dev/token", bad, user=None))[0] == 400
         foreign = {"Origin": "https://elsewhere.example"}

@@ -1,4 +1,4 @@
-"""Resume on one node, frame by frame: what is missed comes once and in order, and nothing else can be had by asking."""
+"""Resume on one node, frame by frame: missed pushes arrive once and in order, and no others can be requested."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = "users/alice"
 
 
 def own(version: int, *, target: str = "", user: str = "alice") -> Delivery:
-    """What one person is told of a change of theirs; each on a target of its own."""
+    """A push of a user's own change; each on another target."""
     target = target or f"messages/{version}"
     message = updates_pb2.OwnReactionUpdate(target=target, added="👍", version=version)
     return Delivery(
@@ -36,8 +36,8 @@ def own(version: int, *, target: str = "", user: str = "alice") -> Delivery:
     )
 
 
-async def greeted(client: Client, *topics: str) -> Any:
-    """Says hello and subscribes; returns the welcome."""
+async def opened(client: Client, *topics: str) -> Any:
+    """Sends hello and subscribes; returns the welcome."""
     welcome = await client.hello(device="phone")
     await subscribed(client, *topics)
     return welcome if client.is_json else welcome.welcome
@@ -48,7 +48,7 @@ def field(message: Any, name: str) -> Any:
 
 
 async def resume(client: Client, welcome: Any, seq: int, topics: Mapping[str, int], **changes: Any) -> Any:
-    """Says resume; returns what comes next: `resumed`, or the error."""
+    """Sends resume; returns the answer: `resumed`, or the error."""
     fields: dict[str, Any] = {
         "session": field(welcome, "session"),
         "resume_token": field(welcome, "resume_token"),
@@ -78,27 +78,27 @@ async def pushes(client: Client, number: int) -> list[tuple[int, int]]:
     return found
 
 
-async def quiet(client: Client) -> None:
-    """Nothing was on its way."""
+async def assert_no_push(client: Client) -> None:
+    """No push is in flight."""
     frame = {"type": "ping", "id": 77} if client.is_json else pb.ClientFrame(id=77, ping=pb.Ping())
     answer = await client.ask(frame)
     assert (answer["type"] if client.is_json else answer.WhichOneof("body")) == "pong"
 
 
-async def lost(rig: Rig, client: Client) -> None:
-    """The client's network is gone, and the node has noticed."""
+async def disconnect(rig: Rig, client: Client) -> None:
+    """Breaks the connection, and waits until the node has noticed."""
     before = len(rig.gateway.node)
     client.socket.transport.abort()
     await until(lambda: len(rig.gateway.node) < before)
 
 
 @pytest.mark.parametrize("subprotocol", [JSON, PROTO])
-async def test_what_was_missed_comes_once_and_in_order(tmp_path: Path, subprotocol: str) -> None:
+async def test_missed_pushes_arrive_once_and_in_order(tmp_path: Path, subprotocol: str) -> None:
     async with running(tmp_path) as rig, rig.socket(subprotocol=subprotocol, hello=False) as first:
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         await rig.deliver(own(11), own(12))
         assert await pushes(first, 2) == [(1, 11), (2, 12)]
-        await lost(rig, first)
+        await disconnect(rig, first)
         assert await rig.deliver(own(13), own(13), own(14)) == 2
         async with rig.socket(subprotocol=subprotocol, hello=False) as second:
             resumed = await resume(second, welcome, 1, {OWN: 0})
@@ -108,7 +108,7 @@ async def test_what_was_missed_comes_once_and_in_order(tmp_path: Path, subprotoc
             assert await pushes(second, 3) == [(2, 12), (3, 13), (4, 14)]
             await rig.deliver(own(15))
             assert await pushes(second, 1) == [(5, 15)]
-            await quiet(second)
+            await assert_no_push(second)
 
 
 async def test_a_state_push_has_no_number_and_an_own_one_has(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ async def test_a_state_push_has_no_number_and_an_own_one_has(tmp_path: Path) -> 
         assert pong["resume_token"]
 
 
-async def test_what_was_acknowledged_is_no_longer_kept(tmp_path: Path) -> None:
+async def test_acknowledged_pushes_are_not_buffered(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as client:
         await subscribed(client, OWN)
         await rig.deliver(*(own(version) for version in range(1, 11)))
@@ -143,21 +143,21 @@ async def test_a_session_whose_old_socket_is_still_open_moves_and_the_old_one_is
         rig.socket(hello=False) as first,
         rig.socket(hello=False) as second,
     ):
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         await rig.deliver(own(1))
         assert (await resume(second, welcome, 0, {OWN: 0}))["verdict"] == "complete"
         assert await pushes(second, 1) == [(1, 1)]
         assert await first.closed() == 4004
-        assert [note[0] for note in rig.notes.told] == ["opened", "wanted"]
+        assert [event[0] for event in rig.directory.events] == ["opened", "subscribed"]
         # Both are gone at the end, and it is the second one whose end counts.
         await rig.deliver(own(2))
         assert await pushes(second, 1) == [(2, 2)]
 
 
 @pytest.mark.parametrize("case", ["edited", "cut", "empty", "another session", "another user", "long", "not ascii"])
-async def test_a_token_that_is_not_right_for_the_session_begins_a_new_one(tmp_path: Path, case: str) -> None:
+async def test_a_token_of_another_session_opens_a_new_session(tmp_path: Path, case: str) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first:
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         await rig.deliver(own(1))
         await pushes(first, 1)
         token: str = welcome["resume_token"]
@@ -176,21 +176,21 @@ async def test_a_token_that_is_not_right_for_the_session_begins_a_new_one(tmp_pa
             assert (answer["verdict"], answer["user"]) == ("reset", user)
             assert answer["session"] not in ("", welcome["session"])
             await rig.deliver(own(2), update(3))
-            await quiet(second)
+            await assert_no_push(second)
             assert (await second.ask({"type": "subscribe", "id": 4, "topics": [TOPIC]}))["type"] == "subscribed"
         # The one that was asked for is none the worse.
         assert await pushes(first, 1) == [(2, 2)]
 
 
-async def test_a_token_is_good_for_the_window_and_every_pong_brings_a_newer_one(tmp_path: Path) -> None:
+async def test_a_token_is_valid_for_the_window_and_every_pong_has_a_newer_one(tmp_path: Path) -> None:
     clock = ManualClock(time.time())
     async with running(tmp_path, clock=clock) as rig, rig.socket(hello=False) as first:
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         for _ in range(20):
             clock.advance(30)
             rig.gateway.node.tick()
             pong = await first.ask({"type": "ping", "id": 3})
-        await lost(rig, first)
+        await disconnect(rig, first)
         clock.advance(119)
         rig.gateway.node.tick()
         async with rig.socket(hello=False) as late:
@@ -200,45 +200,45 @@ async def test_a_token_is_good_for_the_window_and_every_pong_brings_a_newer_one(
             assert (await resume(right, newest, 0, {OWN: 0}))["verdict"] == "complete"
 
 
-async def test_a_session_left_for_longer_than_the_window_is_forgotten(tmp_path: Path) -> None:
+async def test_a_session_detached_for_longer_than_the_window_ends(tmp_path: Path) -> None:
     clock = ManualClock(time.time())
     async with running(tmp_path, clock=clock) as rig, rig.socket(hello=False) as first:
-        welcome = await greeted(first, OWN)
-        await lost(rig, first)
+        welcome = await opened(first, OWN)
+        await disconnect(rig, first)
         await rig.deliver(own(1))
         clock.advance(121)
         rig.gateway.node.tick()
-        assert ("closed", welcome["session"]) in rig.notes.told
+        assert ("closed", welcome["session"]) in rig.directory.events
         assert rig.gateway.node.sessions.replay_budget.used == 0
         async with rig.socket(hello=False) as second:
             assert (await resume(second, welcome, 0, {OWN: 0}))["verdict"] == "reset"
 
 
-async def test_a_goodbye_ends_the_session(tmp_path: Path) -> None:
+async def test_a_normal_closure_ends_the_session(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         async with rig.socket(hello=False) as first:
-            welcome = await greeted(first, OWN)
-        await until(lambda: ("closed", welcome["session"]) in rig.notes.told)
+            welcome = await opened(first, OWN)
+        await until(lambda: ("closed", welcome["session"]) in rig.directory.events)
         async with rig.socket(hello=False) as second:
             assert (await resume(second, welcome, 0, {OWN: 0}))["verdict"] == "reset"
 
 
-async def test_a_fenced_session_cannot_be_gone_on_with(tmp_path: Path) -> None:
+async def test_a_fenced_session_cannot_be_resumed(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-        welcome = await greeted(first, OWN)
-        rig.notes.fence([welcome["session"]])
+        welcome = await opened(first, OWN)
+        rig.directory.fence([welcome["session"]])
         assert await first.closed() == 4504
         assert (await resume(second, welcome, 0, {OWN: 0}))["verdict"] == "reset"
 
 
 @pytest.mark.parametrize("limits", [{"pushes": 3}, {"bytes": 1_500}, {"total_bytes": 1_500}])
-async def test_more_than_can_be_kept_is_partial_and_names_what_to_reload(
+async def test_more_pushes_than_the_buffer_holds_are_partial_with_the_topics_to_reload(
     tmp_path: Path, limits: dict[str, int]
 ) -> None:
     config = Config(resume=ResumeLimits(**limits))
     async with running(tmp_path, config=config) as rig, rig.socket(hello=False) as first:
-        welcome = await greeted(first, TOPIC, OWN)
-        await lost(rig, first)
+        welcome = await opened(first, TOPIC, OWN)
+        await disconnect(rig, first)
         await rig.deliver(*(own(version) for version in range(1, 9)))
         async with rig.socket(hello=False) as second:
             resumed = await resume(second, welcome, 0, {TOPIC: 0, OWN: 0})
@@ -247,12 +247,12 @@ async def test_more_than_can_be_kept_is_partial_and_names_what_to_reload(
             assert await pushes(second, 1) == [(1, 9)]
 
 
-async def test_more_sessions_than_can_be_kept_are_reset_those_that_left_first(tmp_path: Path) -> None:
+async def test_above_the_limit_the_oldest_detached_sessions_are_reset(tmp_path: Path) -> None:
     config = Config(resume=ResumeLimits(sessions=1))
     async with running(tmp_path, config=config) as rig, rig.socket(hello=False) as one, rig.socket(hello=False) as two:
-        welcomes = [await greeted(client, OWN) for client in (one, two)]
+        welcomes = [await opened(client, OWN) for client in (one, two)]
         for client in (one, two):
-            await lost(rig, client)
+            await disconnect(rig, client)
         verdicts = []
         for welcome in welcomes:
             async with rig.socket(hello=False) as again:
@@ -260,57 +260,57 @@ async def test_more_sessions_than_can_be_kept_are_reset_those_that_left_first(tm
         assert verdicts == ["reset", "complete"]
 
 
-async def test_a_topic_the_session_did_not_have_has_to_be_loaded(tmp_path: Path) -> None:
+async def test_a_topic_that_was_not_subscribed_before_must_be_reloaded(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-        welcome = await greeted(first, TOPIC)
+        welcome = await opened(first, TOPIC)
         resumed = await resume(second, welcome, 0, {TOPIC: 0, OWN: 0})
         assert (resumed["verdict"], resumed["reload"]) == ("partial", [OWN])
 
 
-async def test_a_number_from_the_future_is_not_believed(tmp_path: Path) -> None:
+async def test_a_number_that_was_not_assigned_yet_is_refused(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         for seq in (5, (1 << 64) - 1):
             async with rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-                welcome = await greeted(first, OWN)
+                welcome = await opened(first, OWN)
                 assert (await resume(second, welcome, seq, {OWN: 0}))["verdict"] == "reset"
 
 
-async def test_states_older_than_what_the_client_has_seen_elsewhere_are_not_shown_to_it(tmp_path: Path) -> None:
+async def test_states_older_than_those_the_client_has_seen_on_another_node_are_not_sent(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket() as other:
-        welcome = await greeted(first, TOPIC)
+        welcome = await opened(first, TOPIC)
         await subscribed(other)
         await rig.deliver(update(18))
-        await lost(rig, first)
+        await disconnect(rig, first)
         async with rig.socket(hello=False) as second:
             assert (await resume(second, welcome, 0, {TOPIC: 20}))["verdict"] == "complete"
             for version in (19, 20, 21):
                 await rig.deliver(update(version))
             assert int((await second.next())["version"]) == 21
-            await quiet(second)
+            await assert_no_push(second)
             await rig.deliver(update(22))
             assert int((await second.next())["version"]) == 22
         assert [int((await other.next())["version"]) for _ in range(5)] == [18, 19, 20, 21, 22]
 
 
-async def test_the_newest_state_comes_at_once_where_it_is_newer(tmp_path: Path) -> None:
+async def test_a_newer_state_is_sent_at_once(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket() as other:
-        welcome = await greeted(first, TOPIC, "messages/43")
+        welcome = await opened(first, TOPIC, "messages/43")
         await subscribed(other, TOPIC, "messages/43")
         await rig.deliver(update(18), update(7, topic="messages/43"))
-        await lost(rig, first)
+        await disconnect(rig, first)
         await rig.deliver(update(19))
         async with rig.socket(hello=False) as second:
             await resume(second, welcome, 0, {TOPIC: 18, "messages/43": 7})
             assert int((await second.next())["version"]) == 19
-            await quiet(second)
+            await assert_no_push(second)
 
 
-async def test_a_client_far_ahead_of_a_topic_can_leave_it_and_come_back(tmp_path: Path) -> None:
+async def test_a_client_that_awaits_a_version_can_unsubscribe_and_subscribe_again(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-        welcome = await greeted(first, TOPIC)
+        welcome = await opened(first, TOPIC)
         await resume(second, welcome, 0, {TOPIC: (1 << 63) - 1})
         await second.ask({"type": "unsubscribe", "id": 4, "topics": [TOPIC]})
-        await until(lambda: ("unwanted", "default", TOPIC) in rig.notes.told)
+        await until(lambda: ("unsubscribed", "default", TOPIC) in rig.directory.events)
         await subscribed(second)
         await rig.deliver(update(3))
         assert int((await second.next())["version"]) == 3
@@ -335,11 +335,11 @@ async def test_a_client_far_ahead_of_a_topic_can_leave_it_and_come_back(tmp_path
         ({"colour": "red"}, "colour"),
     ],
 )
-async def test_a_resume_that_breaks_a_rule_is_told_which_and_can_be_said_again(
+async def test_a_resume_that_breaks_a_rule_is_refused_with_the_field_and_can_be_repeated(
     tmp_path: Path, changes: dict[str, Any], where: str
 ) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         right = {"session": welcome["session"], "resume_token": welcome["resume_token"], "seq": 0, "topics": []}
         error = await second.ask({"type": "resume", "id": 9, **right, **changes})
         assert (error["type"], error["id"]) == ("error", 9)
@@ -356,7 +356,7 @@ async def test_a_resume_that_breaks_a_rule_is_told_which_and_can_be_said_again(
         pb.ClientFrame(id=9, resume=pb.Resume(session="x" * 65)),
     ],
 )
-async def test_a_binary_resume_that_breaks_a_rule_is_told_so(tmp_path: Path, data: pb.ClientFrame) -> None:
+async def test_a_binary_resume_that_breaks_a_rule_is_refused(tmp_path: Path, data: pb.ClientFrame) -> None:
     async with running(tmp_path) as rig, rig.socket(subprotocol=PROTO, hello=False) as client:
         answer = await client.ask(data)
         assert (answer.id, answer.error.code) == (9, "INVALID_ARGUMENT")
@@ -375,9 +375,9 @@ async def test_a_socket_has_one_session(tmp_path: Path) -> None:
         await until(lambda: rig.gateway.node.is_empty)
 
 
-async def test_what_fan_out_may_have_lost_is_found_out_by_the_next_number(tmp_path: Path) -> None:
+async def test_a_push_that_fan_out_may_have_lost_shows_as_a_gap_in_the_numbers(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         await rig.deliver(own(1), sequence="a")
         # The sequence begins: what was before it, nobody knows.
         assert await pushes(first, 1) == [(2, 1)]
@@ -391,7 +391,7 @@ async def test_what_fan_out_may_have_lost_is_found_out_by_the_next_number(tmp_pa
 
 async def test_no_token_is_in_the_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
-        welcome = await greeted(first, OWN)
+        welcome = await opened(first, OWN)
         await resume(second, welcome, 0, {OWN: 0})
         await asyncio.sleep(0)
     said = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""A socket's life on the wire: limits before trust, floods, full buffers, and the one end it comes to."""
+"""A socket on the wire: limits before trust, floods, full buffers, and every way it closes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ def close_frame(code: int) -> bytes:
 
 @dataclass
 class Recorder:
-    """A handler that writes down what happens."""
+    """A handler that records events."""
 
     messages: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     writable: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,7 +59,7 @@ class Recorder:
 
 @dataclass
 class Wire:
-    """The client's end, the handler at the server's end, and the listener between them."""
+    """The client's side, the handler on the server's side, and the listener."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -101,7 +101,7 @@ async def wired(
         writer.close()
 
 
-async def test_a_stranger_is_refused_from_the_declared_length() -> None:
+async def test_an_untrusted_peer_is_refused_by_the_declared_length() -> None:
     async with wired() as wire:
         wire.writer.write(client_frame(TEXT, b"x" * 100) + client_frame(TEXT, b"x" * 101)[:8])
         assert await wire.read_close() == 1009
@@ -109,7 +109,7 @@ async def test_a_stranger_is_refused_from_the_declared_length() -> None:
         assert await wire.handler.closed.get() == (1009, "the message is too large")
 
 
-async def test_a_stranger_cannot_pass_the_limit_with_fragments() -> None:
+async def test_an_untrusted_peer_cannot_exceed_the_limit_with_fragments() -> None:
     async with wired() as wire:
         part = client_frame(TEXT, b"x" * 60)
         wire.writer.write(bytes((TEXT,)) + part[1:] + b"\x80" + part[1:])
@@ -170,7 +170,7 @@ async def test_the_peers_close_is_answered_and_reported_once() -> None:
     assert (wire.listener.sockets, wire.listener.connections) == (0, 0)
 
 
-async def test_our_close_waits_for_the_peers() -> None:
+async def test_a_close_waits_for_that_of_the_peer() -> None:
     async with wired() as wire:
         wire.handler.socket.close(4001, "slow")
         assert await wire.read() == (CLOSE, (4001).to_bytes(2, "big") + b"slow")
@@ -213,7 +213,7 @@ async def test_nothing_is_sent_after_the_end() -> None:
     assert wire.handler.closed.empty()
 
 
-async def test_a_full_socket_buffers_in_order_and_tells_when_it_is_empty() -> None:
+async def test_a_full_socket_buffers_in_order_and_reports_when_it_is_writable() -> None:
     async with wired() as wire:
         socket, sent = wire.handler.socket, 0
         while socket.buffered < 100_000:
@@ -229,7 +229,7 @@ async def test_a_full_socket_buffers_in_order_and_tells_when_it_is_empty() -> No
         assert await wire.read() == (TEXT, b"at once")
 
 
-async def test_a_close_comes_behind_what_is_buffered() -> None:
+async def test_a_close_is_sent_after_what_is_buffered() -> None:
     async with wired() as wire:
         socket, sent = wire.handler.socket, 0
         while not socket.buffered:
@@ -250,7 +250,7 @@ async def test_a_peer_that_never_reads_is_dropped_with_its_buffer() -> None:
         assert await wire.handler.closed.get() == (4001, "slow consumer")
 
 
-async def test_the_kernel_holds_little_for_a_peer_that_does_not_read() -> None:
+async def test_the_kernel_buffers_little_for_a_peer_that_does_not_read() -> None:
     async with wired() as wire:
         peer = wire.writer.get_extra_info("socket")
         peer.setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
@@ -264,7 +264,7 @@ async def test_the_kernel_holds_little_for_a_peer_that_does_not_read() -> None:
         wire.handler.socket.abort()
 
 
-async def test_a_paused_socket_lets_tcp_hold_the_peer_back() -> None:
+async def test_a_paused_socket_lets_tcp_slow_the_peer_down() -> None:
     async with wired(SocketLimits(first_message=65536)) as wire:
         wire.handler.socket.pause_reading()
         await asyncio.sleep(0)
@@ -331,18 +331,18 @@ async def test_a_listener_that_stops_accepting_keeps_its_sockets() -> None:
 
 
 SCENARIOS: list[Callable[[], Awaitable[None]]] = [
-    test_a_stranger_is_refused_from_the_declared_length,
+    test_an_untrusted_peer_is_refused_by_the_declared_length,
     test_trust_raises_the_limit,
     test_trust_in_the_middle_of_a_frame_loses_nothing,
     test_a_flood_of_pings_is_closed_with_4503,
-    test_our_close_waits_for_the_peers,
+    test_a_close_waits_for_that_of_the_peer,
     test_a_peer_that_does_not_answer_a_close_is_dropped,
     test_a_peer_that_vanishes_is_reported_as_1006,
     test_nothing_is_sent_after_the_end,
-    test_a_full_socket_buffers_in_order_and_tells_when_it_is_empty,
-    test_a_close_comes_behind_what_is_buffered,
+    test_a_full_socket_buffers_in_order_and_reports_when_it_is_writable,
+    test_a_close_is_sent_after_what_is_buffered,
     test_a_peer_that_never_reads_is_dropped_with_its_buffer,
-    test_a_paused_socket_lets_tcp_hold_the_peer_back,
+    test_a_paused_socket_lets_tcp_slow_the_peer_down,
     test_the_end_of_the_listener_closes_every_socket_with_1001,
     test_the_end_of_the_listener_ends_connections_without_a_request,
     test_a_listener_that_stops_accepting_keeps_its_sockets,

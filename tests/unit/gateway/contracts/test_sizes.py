@@ -1,4 +1,4 @@
-"""The largest request of every rpc fits through every door."""
+"""The largest request of every rpc fits the limits of every interface."""
 
 from __future__ import annotations
 
