@@ -1,4 +1,4 @@
-"""A small asynchronous client of Plaudit: reactions over one WebSocket that heals itself."""
+"""An asynchronous client of Plaudit: reactions over a WebSocket session that reconnects automatically."""
 
 from plaudit_client.client import Client, connect
 from plaudit_client.errors import PlauditError

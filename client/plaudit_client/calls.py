@@ -1,4 +1,4 @@
-"""The calls that have no answer yet: what to send, what to send again, what to give up."""
+"""Pending calls: which to send, to send again, or to fail."""
 
 import heapq
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from plaudit_client.errors import PlauditError
 
 @dataclass(slots=True)
 class Call:
-    """One call. `repeat`: sending it twice is harmless. `patient`: waits where the server limits the rate."""
+    """One call. `repeat`: it is idempotent. `patient`: it waits where the server limits the rate."""
 
     id: int
     text: str
@@ -24,16 +24,16 @@ class Call:
 
 
 class Calls:
-    """Unanswered calls in the order they were made; at most `capacity`, of which `in_flight` are with the server."""
+    """Pending calls in order of creation, at most `capacity`; up to `in_flight` of them are sent and unanswered."""
 
     def __init__(self, capacity: int, backoff: Callable[[int], float]) -> None:
         self._capacity = capacity
         self._backoff = backoff
         self._all: dict[int, Call] = {}
         self._waiting: list[int] = []  # a heap of ids: oldest first, also after a reconnection
-        self._flying: set[int] = set()
+        self._sent: set[int] = set()
         self._parked: set[int] = set()
-        self._alarms: list[tuple[float, int]] = []
+        self._timers: list[tuple[float, int]] = []
         self.in_flight = 1
 
     def __len__(self) -> int:
@@ -45,35 +45,35 @@ class Calls:
             raise PlauditError("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", f"{self._capacity} calls are unanswered")
         self._all[call.id] = call
         heapq.heappush(self._waiting, call.id)
-        self._alarm(call.deadline, call.id)
+        self._set_timer(call.deadline, call.id)
 
     def forget(self, call_id: int) -> None:
-        """Nobody waits for the answer any more."""
+        """Removes a call whose caller has given up."""
         self._all.pop(call_id, None)
-        self._flying.discard(call_id)
+        self._sent.discard(call_id)
         self._parked.discard(call_id)
 
     def flush(self) -> list[Effect]:
-        """Sends what may go now. Only while the session is open."""
+        """Sends waiting calls up to the limit. Only while the session is open."""
         sends: list[Effect] = []
-        while self._waiting and len(self._flying) < max(1, self.in_flight):
+        while self._waiting and len(self._sent) < max(1, self.in_flight):
             call = self._all.get(heapq.heappop(self._waiting))
             if call is not None:
                 call.attempts += 1
-                self._flying.add(call.id)
+                self._sent.add(call.id)
                 sends.append(Send(call.text))
         return sends
 
     def answered(self, call_id: int, fields: Mapping[str, Any]) -> list[Effect]:
-        """Takes an answer; a second one, or one to nothing, is ignored."""
-        if call_id not in self._flying:
+        """Handles an answer; ignores one without a sent call."""
+        if call_id not in self._sent:
             return []
         self.forget(call_id)
         return [Answered(call_id, fields)]
 
     def refused(self, call_id: int, error: PlauditError, now: float) -> list[Effect]:
-        """Takes an error: the call fails, or is parked to be sent again where that may help before its deadline."""
-        if call_id not in self._flying:
+        """Handles an error: fails the call, or parks it for another attempt before its deadline."""
+        if call_id not in self._sent:
             return []
         call = self._all[call_id]
         limited = error.code == "RESOURCE_EXHAUSTED" and error.reason == "RATE_LIMITED"
@@ -82,30 +82,31 @@ class Calls:
             if now + wait < call.deadline:
                 call.due = now + wait
                 call.last_error = error
-                self._flying.discard(call_id)
+                self._sent.discard(call_id)
                 self._parked.add(call_id)
-                self._alarm(call.due, call_id)
+                self._set_timer(call.due, call_id)
                 return []
         self.forget(call_id)
         return [Failed(call_id, error)]
 
     def disconnected(self) -> list[Effect]:
-        """What was in flight has an unknown outcome: it goes again on the next socket, or fails where it must not."""
+        """The outcome of sent calls is unknown: sends the idempotent ones again on the next socket, and fails the
+        others."""
         effects: list[Effect] = []
-        for call_id in sorted(self._flying):
+        for call_id in sorted(self._sent):
             if self._all[call_id].repeat:
                 heapq.heappush(self._waiting, call_id)
             else:
                 self._all.pop(call_id)
                 effects.append(Failed(call_id, PlauditError("UNAVAILABLE", "OUTCOME_UNKNOWN", "the socket was lost")))
-        self._flying.clear()
+        self._sent.clear()
         return effects
 
     def tick(self, now: float) -> list[Effect]:
-        """Fails what is past its deadline and queues what was parked until now; `flush` sends it."""
+        """Fails calls past their deadline, and queues parked calls that are due; `flush` sends them."""
         effects: list[Effect] = []
-        while self._alarms and self._alarms[0][0] <= now:
-            _, call_id = heapq.heappop(self._alarms)
+        while self._timers and self._timers[0][0] <= now:
+            _, call_id = heapq.heappop(self._timers)
             call = self._all.get(call_id)
             if call is None:
                 continue
@@ -118,25 +119,25 @@ class Calls:
         return effects
 
     def wakeup(self) -> float | None:
-        """When `tick` has something to do; may be too early."""
-        return self._alarms[0][0] if self._alarms else None
+        """The time of the next `tick`, at the latest."""
+        return self._timers[0][0] if self._timers else None
 
     def fail_all(self, error: PlauditError) -> list[Effect]:
-        """Gives everything up."""
+        """Fails all calls."""
         effects: list[Effect] = [Failed(call_id, error) for call_id in sorted(self._all)]
         self._all.clear()
-        self._flying.clear()
+        self._sent.clear()
         self._parked.clear()
         self._waiting.clear()
-        self._alarms.clear()
+        self._timers.clear()
         return effects
 
-    def _alarm(self, at: float, call_id: int) -> None:
-        # Alarms of answered calls stay until they are due; without this, fast callers would pile them up.
-        if len(self._alarms) > 64 + 4 * len(self._all):
-            self._alarms = [(when, of) for when, of in self._alarms if of in self._all]
-            heapq.heapify(self._alarms)
-        heapq.heappush(self._alarms, (at, call_id))
+    def _set_timer(self, at: float, call_id: int) -> None:
+        # Timers of answered calls stay until they are due; this bounds their number.
+        if len(self._timers) > 64 + 4 * len(self._all):
+            self._timers = [(when, of) for when, of in self._timers if of in self._all]
+            heapq.heapify(self._timers)
+        heapq.heappush(self._timers, (at, call_id))
 
 
 def _too_late(call: Call) -> PlauditError:

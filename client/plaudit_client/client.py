@@ -1,4 +1,4 @@
-"""What an application calls."""
+"""The API for applications."""
 
 import secrets
 import time
@@ -65,12 +65,12 @@ class Client:
 
     @property
     def user(self) -> str:
-        """Who we are, from the token."""
+        """The id of the user, from the token."""
         return self._connection.welcome.user
 
     @property
     def node(self) -> str:
-        """The id of the gateway node that holds the present session."""
+        """The id of the gateway node of the session."""
         return self._connection.welcome.node
 
     @property
@@ -80,17 +80,17 @@ class Client:
 
     @property
     def verdict(self) -> str:
-        """What became of the session when the socket was last replaced; empty before that.
+        """The result of the last reconnection for the session; empty before the first one.
 
-        `complete`: nothing was missed. `partial`: our own changes from other devices may have been, what is held was
-        loaded anew (see `Subscription.missed`). `reset`: as `partial`, and the session is a new one.
+        `complete`: nothing was missed. `partial`: own changes from other devices may have been missed, so own reactions
+        were loaded again (see `Subscription.missed`). `reset`: as `partial`, and the session is a new one.
         """
         return self._connection.verdict
 
     async def toggle(
         self, target: str, emoji: str, *, op_id: str = "", timeout: float | None = None, patient: bool = False
     ) -> Outcome:
-        """Adds the reaction if absent, takes it back if present."""
+        """Adds the reaction if absent, removes it if present."""
         fields: dict[str, Any] = {"target": target, "emoji": emoji, "op_id": op_id or new_op_id()}
         return values.outcome(await self.call("toggle_reaction", timeout=timeout, patient=patient, **fields))
 
@@ -104,19 +104,19 @@ class Client:
         timeout: float | None = None,
         patient: bool = False,
     ) -> Outcome:
-        """Makes the reaction present or absent, whatever it was."""
+        """Makes the reaction present or absent."""
         fields: dict[str, Any] = {"target": target, "emoji": emoji, "on": on, "op_id": op_id or new_op_id()}
         return values.outcome(await self.call("set_reaction", timeout=timeout, patient=patient, **fields))
 
     async def clear(
         self, target: str, emoji: str = "", *, op_id: str = "", timeout: float | None = None, patient: bool = False
     ) -> Outcome:
-        """Takes back all own reactions on the target, or the one that is named."""
+        """Removes all own reactions on the target, or the given one."""
         fields: dict[str, Any] = {"target": target, "emoji": emoji, "op_id": op_id or new_op_id()}
         return values.outcome(await self.call("clear_reactions", timeout=timeout, patient=patient, **fields))
 
     async def own(self, *targets: str, timeout: float | None = None) -> list[OwnReactions]:
-        """What we hold on up to 1,000 targets, in their order."""
+        """The own reactions on up to 1,000 targets, in their order."""
         return values.own(
             await self.call("get_own_reactions", timeout=timeout, repeat=True, patient=True, targets=targets)
         )
@@ -133,7 +133,7 @@ class Client:
     async def reactors(
         self, target: str, emoji: str = "", *, page_size: int = 20, timeout: float | None = None
     ) -> AsyncIterator[Reactor]:
-        """Everyone who reacted, latest first, fetched page by page; `timeout` is for each page."""
+        """All reactors, latest first, fetched page by page; `timeout` is for each page."""
         token = ""
         while True:
             fields: dict[str, Any] = {"target": target, "emoji": emoji, "page_size": page_size, "page_token": token}
@@ -157,8 +157,8 @@ class Client:
     ) -> Mapping[str, Any]:
         """Calls any rpc that has a frame type; returns the fields of its answer.
 
-        `repeat` says that sending it twice is harmless; by default that is so where the fields have an `op_id`. Without
-        it a socket lost before the answer is UNAVAILABLE, reason `OUTCOME_UNKNOWN`.
+        `repeat`: the call is idempotent; by default true where the fields have an `op_id`. Otherwise a socket lost
+        before the answer is UNAVAILABLE, reason `OUTCOME_UNKNOWN`.
         """
         return await self._connection.call(
             frame_type,
@@ -169,22 +169,24 @@ class Client:
         )
 
     def subscribe(self, *targets: str) -> Subscription[Update]:
-        """The counts of targets: what is known at once, then whenever they change."""
+        """The counts of targets: the known ones at once, then each change."""
         if any(target.startswith("users/") for target in targets):
-            raise PlauditError("INVALID_ARGUMENT", "INVALID_TARGET", "own_updates() tells of users", field="targets")
+            raise PlauditError(
+                "INVALID_ARGUMENT", "INVALID_TARGET", "own_updates() is for topics of users", field="targets"
+            )
         return self._connection.subscribe(
             Subscription[Update](targets, self._options.max_waiting_updates, self._connection.release)
         )
 
     def own_updates(self) -> Subscription[OwnUpdate]:
-        """What we change ourselves, on whichever device, each change once and in order; see `Subscription.missed`."""
+        """Own changes from all devices, each change once and in order; see `Subscription.missed`."""
         return self._connection.subscribe(
             Subscription[OwnUpdate]([f"users/{self.user}"], self._options.max_waiting_updates, self._connection.release)
         )
 
 
 def new_op_id() -> str:
-    """A new operation id: a UUIDv7 (RFC 9562), which tells the server when it was made."""
+    """A new operation id: a UUIDv7 (RFC 9562), which has the time of its creation."""
     made = time.time_ns() // 1_000_000
     return str(uuid.UUID(int=made << 80 | 7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)))
 

@@ -1,4 +1,4 @@
-"""The thin I/O around the protocol: one task that keeps a socket, one timer, futures for calls."""
+"""The I/O around the protocol: one task for the socket, one timer, futures for calls."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _CLOSES = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType
 
 
 class Connection:
-    """Runs between `start` and `close`, on the loop it was made on."""
+    """Runs between `start` and `close`, on the event loop of its creation."""
 
     def __init__(self, urls: Sequence[str], token: Token, hello: Mapping[str, Any], options: Options) -> None:
         self._urls = deque(urls)
@@ -42,41 +42,41 @@ class Connection:
         self._now = asyncio.get_running_loop().time
         self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._subscriptions: weakref.WeakSet[AnySubscription] = weakref.WeakSet()
-        self._outbox: deque[str] = deque()
-        self._has_mail = asyncio.Event()
-        self._dial = asyncio.Event()
-        self._hangup = asyncio.Event()
-        self._hangup_code = 1000
+        self._output: deque[str] = deque()
+        self._has_output = asyncio.Event()
+        self._dial_requested = asyncio.Event()
+        self._close_requested = asyncio.Event()
+        self._close_code = 1000
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
-        self._talking = False
+        self._session_changed = asyncio.Event()
+        self._is_open = False
         self._loss = Loss(reason="no answer")
         self._tasks: set[asyncio.Task[None]] = set()
         self.welcome = Welcome()
         self.verdict = ""
 
     async def start(self, timeout: float) -> None:
-        """Returns once the server has welcomed us. Raises PlauditError where it refuses, or is not there in time."""
+        """Returns once there is a session. Raises PlauditError where the server refuses or does not answer in time."""
         self._task = asyncio.create_task(self._run(), name="plaudit-client")
         self._perform(self._protocol.start())
         try:
             async with asyncio.timeout(timeout):
-                await self._changed.wait()
+                await self._session_changed.wait()
         except TimeoutError:
             raise PlauditError("UNAVAILABLE", "NOT_CONNECTED", f"no session in {timeout} s: {self._loss}") from None
         if self._protocol.error is not None:
             raise self._protocol.error
 
     async def close(self) -> None:
-        """Says goodbye, within a second; every call and subscription ends."""
+        """Closes the socket, within a second; ends every call and subscription."""
         self._perform(self._protocol.close())
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
         if self._task is not None:
-            if self._talking:  # the ended protocol has hung up: let the goodbye go out
+            if self._is_open:  # the ended protocol closes the socket: wait for the close frame
                 await asyncio.wait([self._task], timeout=2 * CLOSE_TIMEOUT)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -99,23 +99,23 @@ class Connection:
                 self._perform(self._protocol.forget(call_id))
 
     def subscribe(self, subscription: Subscription[U]) -> Subscription[U]:
-        """Feeds a subscription until it releases its topics."""
+        """Delivers updates to a subscription until it releases its topics."""
         asked: list[fx.Effect] = self._protocol.subscribe(subscription.topics)
         self._subscriptions.add(subscription)
-        # What the others know already they have from their own versions: to them it is no news.
+        # Other subscriptions skip updates that they have by their version.
         self._perform([*self._protocol.known(subscription.topics), *asked])
         return subscription
 
     def release(self, topics: Sequence[str]) -> None:
-        """A subscription is over."""
+        """Unsubscribes from the topics of an ended subscription."""
         self._perform(self._protocol.unsubscribe(topics))
 
     def _perform(self, effects: Sequence[fx.Effect]) -> None:
         for effect in effects:
             match effect:
                 case fx.Send(text=text):
-                    self._outbox.append(text)
-                    self._has_mail.set()
+                    self._output.append(text)
+                    self._has_output.set()
                 case fx.Answered(id=call_id, fields=fields):
                     if (answer := self._answers.get(call_id)) is not None and not answer.done():
                         answer.set_result(fields)
@@ -132,16 +132,16 @@ class Connection:
                     for subscription in list(self._subscriptions):
                         subscription.refuse(topics, error)
                 case fx.Dial():
-                    self._dial.set()
+                    self._dial_requested.set()
                 case fx.RenewToken():
                     self._start(self._renew())
-                case fx.Hangup(code=code):
-                    self._hangup_code = code
-                    self._hangup.set()
+                case fx.CloseSocket(code=code):
+                    self._close_code = code
+                    self._close_requested.set()
                 case fx.Ready(welcome=welcome, verdict=verdict):
                     self.welcome = welcome
                     self.verdict = verdict
-                    self._changed.set()
+                    self._session_changed.set()
                 case fx.Reload(targets=targets):
                     for subscription in list(self._subscriptions):
                         subscription.miss()
@@ -150,9 +150,9 @@ class Connection:
                 case fx.Ended(error=error):
                     for subscription in list(self._subscriptions):
                         subscription.end(error)
-                    self._changed.set()
-                    self._dial.set()
-        self._arm()
+                    self._session_changed.set()
+                    self._dial_requested.set()
+        self._schedule_tick()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -188,16 +188,16 @@ class Connection:
         if update.topic in subscription.topics:
             subscription.offer(update)  # type: ignore[arg-type]  # the topic decides the kind
 
-    def _arm(self) -> None:
-        """One timer, set to when the protocol wants to be woken."""
+    def _schedule_tick(self) -> None:
+        """Sets the timer to the next `tick` of the protocol."""
         due = self._protocol.wakeup()
         if self._timer is not None and (due is None or self._timer.when() > due or self._timer.cancelled()):
             self._timer.cancel()
             self._timer = None
         if due is not None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self._perform(self._protocol.tick(self._now()))
 
@@ -205,18 +205,18 @@ class Connection:
         try:
             async with aiohttp.ClientSession() as http:
                 while True:
-                    await self._dial.wait()
-                    self._dial.clear()
+                    await self._dial_requested.wait()
+                    self._dial_requested.clear()
                     if self._protocol.ended:
                         return
                     self._loss = await self._one_socket(http)
-                    if self._protocol.goes_elsewhere(self._loss):
+                    if self._protocol.needs_other_address(self._loss):
                         self._urls.rotate(-1)
                     logger.info("socket lost: %s", self._loss)
                     self._perform(self._protocol.lost(self._loss, self._now()))
-        except PlauditError as error:  # the token callable says that there will be no other
+        except PlauditError as error:  # the token callable has no further token
             self._perform(self._protocol.close(error))
-        except Exception as error:  # a token callable that fails, or our own mistake: nobody may wait for ever
+        except Exception as error:  # a token callable that fails, or a bug: pending calls must fail
             logger.exception("the client failed")
             self._perform(self._protocol.close(PlauditError("INTERNAL", "CLIENT_FAILED", repr(error))))
 
@@ -244,23 +244,23 @@ class Connection:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Loss(reason=repr(error))
         try:
-            self._talking = True
+            self._is_open = True
             if socket.protocol != SUBPROTOCOL:
                 return Loss(reason=f"the server does not speak {SUBPROTOCOL}", status=400)
-            return await self._converse(socket)
+            return await self._run_session(socket)
         finally:
-            self._talking = False
+            self._is_open = False
             with contextlib.suppress(aiohttp.ClientError, OSError, UnicodeEncodeError):
-                await socket.close(code=self._hangup_code)
+                await socket.close(code=self._close_code)
 
-    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> Loss:
-        self._outbox.clear()
-        self._hangup.clear()
-        self._hangup_code = 1000
+    async def _run_session(self, socket: aiohttp.ClientWebSocketResponse) -> Loss:
+        self._output.clear()
+        self._close_requested.clear()
+        self._close_code = 1000
         self._perform(self._protocol.opened(self._now()))
         read = asyncio.create_task(self._read(socket))
         write = asyncio.create_task(self._write(socket))
-        hangup = asyncio.create_task(self._hangup.wait())
+        hangup = asyncio.create_task(self._close_requested.wait())
         tasks: set[asyncio.Task[Any]] = {read, write, hangup}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -270,7 +270,7 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
         if read.done() and not read.cancelled() and read.exception() is None:
             return read.result()
-        return Loss(code=1006, reason="hung up" if self._hangup.is_set() else "the socket broke")
+        return Loss(code=1006, reason="hung up" if self._close_requested.is_set() else "the socket broke")
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> Loss:
         while True:
@@ -278,16 +278,16 @@ class Connection:
             if message.type in _CLOSES:
                 return Loss(code=socket.close_code or 1006, reason=message.extra or "")
             if message.type is not aiohttp.WSMsgType.TEXT:
-                self._hangup_code = 1003
+                self._close_code = 1003
                 return Loss(reason=f"not a text message: {message.type.name}")
             self._perform(self._protocol.received(message.data, self._now()))
 
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
-            while self._outbox:
-                await socket.send_str(self._outbox.popleft())
-            self._has_mail.clear()
-            await self._has_mail.wait()
+            while self._output:
+                await socket.send_str(self._output.popleft())
+            self._has_output.clear()
+            await self._has_output.wait()
 
 
 def _retry_after(error: aiohttp.WSServerHandshakeError) -> float | None:

@@ -1,4 +1,4 @@
-"""What the protocol asks the connection to do."""
+"""Effects that the connection performs for the protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Hangup:
+class CloseSocket:
     """Close the socket, then call `lost`."""
 
     code: int
@@ -36,7 +36,7 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """There is a session, for the first time or again; `verdict` says what became of an earlier one."""
+    """There is a session; `verdict`: the result for an earlier session, empty for the first."""
 
     welcome: Welcome
     verdict: str = ""
@@ -52,7 +52,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A call has failed for good."""
+    """A call has failed permanently."""
 
     id: int
     error: PlauditError
@@ -67,7 +67,7 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class TopicsRefused:
-    """The server does not push these topics, and asking again would not help."""
+    """The server does not push these topics; another request would not help."""
 
     topics: tuple[str, ...]
     error: PlauditError
@@ -75,25 +75,36 @@ class TopicsRefused:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """A subscribed topic has news."""
+    """A subscribed topic has an update."""
 
     update: Update | OwnUpdate
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Changes of our own were missed: load what we hold on these targets, then call `reloaded`."""
+    """Own changes may have been missed: load the own reactions on these targets, then call `reloaded`."""
 
     targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Nothing will happen any more; without an error because we closed."""
+    """The client has ended; `error` is None after `close`."""
 
     error: PlauditError | None
 
 
 Effect = (
-    Dial | RenewToken | Send | Hangup | Ready | Answered | Failed | Confirmed | TopicsRefused | Deliver | Reload | Ended
+    Dial
+    | RenewToken
+    | Send
+    | CloseSocket
+    | Ready
+    | Answered
+    | Failed
+    | Confirmed
+    | TopicsRefused
+    | Deliver
+    | Reload
+    | Ended
 )

@@ -1,4 +1,4 @@
-"""The one error callers see, and what a closed socket means."""
+"""The error of the client, and the meaning of close codes."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class PlauditError(Exception):
     """A call, a subscription or the connection failed.
 
     `code` is the name of a gRPC code (`RESOURCE_EXHAUSTED`), `reason` says which case of it (`RATE_LIMITED`), `field`
-    names the request field at fault, and `retry_after` is in seconds, None where nobody said.
+    names the request field at fault, and `retry_after` is in seconds, None where the server has not sent it.
     """
 
     def __init__(

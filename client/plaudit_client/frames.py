@@ -11,13 +11,13 @@ from plaudit_client.values import OwnUpdate, Update, reactions
 SUBPROTOCOL = "plaudit.v1.json"
 
 
-class GarbageError(Exception):
-    """The peer sent something that is no frame."""
+class InvalidFrame(Exception):
+    """The peer has sent something that is no frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The session is open. Times in seconds; a limit of 0 was not told."""
+    """The session is open. Times in seconds; 0: the server has not sent that limit."""
 
     session: str = ""
     user: str = ""
@@ -28,12 +28,12 @@ class Welcome:
     calls_in_flight: int = 0
     resume_token: str = ""
     token_seconds: float = 0.0
-    """After so many seconds the token ends; 0: not told."""
+    """The token expires after so many seconds; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRenewed:
-    """Answers the frame `id`: the token ends after `seconds`."""
+    """Answers the frame `id`: the new token expires after `seconds`."""
 
     id: int
     seconds: float
@@ -41,7 +41,7 @@ class TokenRenewed:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The session goes on, or another one is open: `verdict` is `complete`, `partial` or `reset`."""
+    """The session is resumed, or a new one is open: `verdict` is `complete`, `partial` or `reset`."""
 
     welcome: Welcome
     verdict: str
@@ -67,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The frame `id` failed; 0: something that no frame asked for."""
+    """The frame `id` failed; 0: the error belongs to no frame."""
 
     id: int
     error: PlauditError
@@ -75,14 +75,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Goaway:
-    """The node is going away: connect anew after so many seconds."""
+    """The node is stopping: reconnect after so many seconds."""
 
     reconnect_after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """Something happened on a topic."""
+    """An update of a topic."""
 
     update: Update | OwnUpdate
     seq: int = 0
@@ -115,7 +115,7 @@ def encode(frame_type: str, frame_id: int, fields: Mapping[str, Any]) -> str:
 
 
 def decode(text: str) -> Frame | None:
-    """The frame; None for a kind this client has no use for. Raises GarbageError for what is no frame."""
+    """The frame; None for a type that this client does not use. Raises InvalidFrame for what is no frame."""
     try:
         fields = json.loads(text)
         match fields["type"]:
@@ -141,7 +141,7 @@ def decode(text: str) -> Frame | None:
             case _:
                 return None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise GarbageError(repr(error)) from error
+        raise InvalidFrame(repr(error)) from error
 
 
 def _error(fields: Mapping[str, Any]) -> PlauditError:
@@ -192,6 +192,6 @@ def _welcome(fields: Mapping[str, Any]) -> Welcome:
 
 
 def _token_seconds(fields: Mapping[str, Any]) -> float:
-    # Both by the server's clock: ours may be wrong.
+    # Both by the clock of the server: the local clock may be wrong.
     left = int(fields.get("token_expire_time_ms") or 0) - int(fields.get("server_time_ms") or 0)
     return max(left / 1000, 0.001) if fields.get("token_expire_time_ms") else 0.0

@@ -1,4 +1,4 @@
-"""What can be tuned, with its bounds, and how long to wait before trying again."""
+"""Options of the client, and the backoff between attempts."""
 
 import ssl
 from collections.abc import Callable
@@ -10,19 +10,19 @@ class Options:
     """Times are in seconds."""
 
     call_timeout: float = 10.0
-    """How long a call may take, reconnections and repetitions included."""
+    """How long a call may take, with all reconnections and attempts."""
     dial_timeout: float = 5.0
     """How long a TCP connection and handshake may take, and then the answer to `hello`."""
     backoff_floor: float = 0.1
-    """The first wait is anything up to this; each further one up to twice as much."""
+    """The maximum of the first wait; it doubles with each attempt."""
     backoff_ceiling: float = 10.0
-    """No wait is longer, unless the server asks for it."""
+    """The maximum of all waits, unless the server requests a longer one."""
     max_calls: int = 1024
-    """Calls unanswered at a time; one more fails with reason `TOO_MANY_CALLS`."""
+    """Maximum of pending calls; one more fails with reason `TOO_MANY_CALLS`."""
     max_waiting_updates: int = 4096
-    """Updates a subscription holds for a slow reader; beyond, the oldest go (see `Subscription.dropped`)."""
+    """Updates that a subscription buffers for a slow reader; then it drops the oldest (see `Subscription.dropped`)."""
     tls: ssl.SSLContext | None = None
-    """Whom `wss://` trusts; None: the authorities this machine trusts."""
+    """The TLS context for `wss://`; None: the default one, with the authorities of the machine."""
 
 
 def full_jitter(options: Options, attempt: int, random: Callable[[], float]) -> float:

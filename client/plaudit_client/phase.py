@@ -1,14 +1,14 @@
-"""Where a session stands."""
+"""The phases of a session."""
 
 from enum import Enum, auto
 
 
 class Phase(Enum):
-    """Where the session stands with its socket."""
+    """The phases of a session and its socket."""
 
-    WAITING = auto()  # for the time to dial
+    WAITING = auto()  # until the next dial
     DIALLING = auto()
-    GREETING = auto()  # hello or resume is out
+    GREETING = auto()  # hello or resume is sent
     READY = auto()
-    HANGING_UP = auto()
+    CLOSING = auto()
     ENDED = auto()

@@ -5,14 +5,13 @@ from typing import Any
 
 from plaudit_client import effects as fx
 from plaudit_client.calls import Call, Calls
-from plaudit_client.continuity import Continuity
 from plaudit_client.effects import Effect
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import (
     Answer,
     Frame,
-    GarbageError,
     Goaway,
+    InvalidFrame,
     Pong,
     Pushed,
     Refusal,
@@ -26,6 +25,7 @@ from plaudit_client.frames import (
 from plaudit_client.options import Options, full_jitter
 from plaudit_client.phase import Phase
 from plaudit_client.renewal import Renewal
+from plaudit_client.resume_state import ResumeState
 from plaudit_client.topics import Topics
 from plaudit_client.values import OwnReactions, OwnUpdate
 
@@ -36,12 +36,12 @@ MISSED = "something was missed"
 
 
 class Protocol:
-    """Decides everything; `now` is seconds on a clock that never goes back, `random` is uniform over [0, 1)."""
+    """The state machine of the client; `now`: monotonic seconds, `random`: uniform over [0, 1)."""
 
     def __init__(
         self, hello: Mapping[str, Any], options: Options, random: Callable[[], float], *, can_renew: bool = False
     ) -> None:
-        """`can_renew`: the answer to `RenewToken` can be another token than the one before."""
+        """`can_renew`: `RenewToken` can return another token."""
         self._hello = hello
         self._options = options
         self._random = random
@@ -51,22 +51,22 @@ class Protocol:
         self._welcome = Welcome()
         self._last_id = 0
         self._attempt = 0
-        self._not_before = 0.0  # a goaway's wish outlives the socket
-        self._phase_ends: float | None = None  # WAITING: dial; GREETING: give up; READY: move away
-        self._ping_at = self._heard_at = 0.0
-        self._ask_again_at: float | None = None
-        self._continuity = Continuity()
+        self._not_before = 0.0  # from a goaway or refusal; applies after the socket, too
+        self._phase_ends: float | None = None  # WAITING: dial; GREETING: time-out; READY: reconnect
+        self._ping_at = self._received_at = 0.0
+        self._subscribe_again_at: float | None = None
+        self._resume_state = ResumeState()
         self._renewal = Renewal(random, can_renew)
-        self._is_moving = False  # the node has said goaway
+        self._is_draining = False  # the node has sent goaway
         self.error: PlauditError | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen any more."""
+        """Whether the client has ended."""
         return self._phase is Phase.ENDED
 
     def start(self) -> list[Effect]:
-        """Begins."""
+        """Starts to connect."""
         self._phase = Phase.DIALLING
         return [fx.Dial()]
 
@@ -75,33 +75,33 @@ class Protocol:
         if self._phase is not Phase.DIALLING:
             return []
         self._phase, self._phase_ends = Phase.GREETING, now + self._options.dial_timeout
-        self._heard_at = now
-        self._is_moving = False
-        self._continuity.answered()
-        if not self._continuity.token:
+        self._received_at = now
+        self._is_draining = False
+        self._resume_state.answered()
+        if not self._resume_state.token:
             return [fx.Send(encode("hello", self._next_id(), self._hello))]
-        asked = self._continuity.ask(self._welcome.session, self._topics.positions(RESUME_BYTES))
+        asked = self._resume_state.request(self._welcome.session, self._topics.positions(RESUME_BYTES))
         return [fx.Send(encode("resume", self._next_id(), {**self._hello, **asked}))]
 
     def received(self, text: str, now: float) -> list[Effect]:
-        """A text message has come."""
+        """Handles a text message."""
         if self._phase not in (Phase.GREETING, Phase.READY):
             return []
-        self._heard_at = now
+        self._received_at = now
         try:
             frame = decode(text)
-        except GarbageError as error:
-            return self._hang_up(1007, f"no frame: {error}"[:100])
+        except InvalidFrame as error:
+            return self._close_socket(1007, f"no frame: {error}"[:100])
         if self._phase is Phase.GREETING:
-            return self._greeted(frame, now)
-        return self._heard(frame, now)
+            return self._on_greeting_answer(frame, now)
+        return self._on_frame(frame, now)
 
     def lost(self, loss: Loss, now: float) -> list[Effect]:
-        """The socket is gone, or could not be opened."""
+        """Handles the loss of the socket, or a failed attempt to open one."""
         if self._phase is Phase.ENDED:
             return []
         if (error := loss.terminal()) is not None:
-            was_ready = self._phase in (Phase.READY, Phase.HANGING_UP)
+            was_ready = self._phase in (Phase.READY, Phase.CLOSING)
             if not (loss.has_expired and self._renewal.may_dial_again(was_ready)):
                 return self._end(error)
         self._renewal.lost()
@@ -109,16 +109,16 @@ class Protocol:
         self._attempt += 1
         self._phase = Phase.WAITING
         self._phase_ends = max(now + wait, now + (loss.retry_after or 0.0), self._not_before)
-        self._ask_again_at = None
+        self._subscribe_again_at = None
         self._topics.disconnected()
         return self._calls.disconnected()
 
-    def goes_elsewhere(self, loss: Loss) -> bool:
-        """Whether another address should be tried next: this one is going away, or does not let us in."""
-        return loss.code in GOING_AWAY or self._phase in (Phase.DIALLING, Phase.GREETING) or self._is_moving
+    def needs_other_address(self, loss: Loss) -> bool:
+        """Whether to try another address next: this one is stopping, or has refused the session."""
+        return loss.code in GOING_AWAY or self._phase in (Phase.DIALLING, Phase.GREETING) or self._is_draining
 
     def tick(self, now: float) -> list[Effect]:
-        """Time has passed."""
+        """Performs what is due at `now`."""
         if self._phase is Phase.ENDED:
             return []
         effects = self._calls.tick(now)
@@ -126,27 +126,27 @@ class Protocol:
             self._phase_ends = None
             if self._phase is Phase.WAITING:
                 return [*effects, *self.start()]
-            return [*effects, *self._hang_up(4000, "moving" if self._phase is Phase.READY else "no welcome")]
+            return [*effects, *self._close_socket(4000, "moving" if self._phase is Phase.READY else "no welcome")]
         if self._phase is Phase.READY:
-            if now - self._heard_at >= 2 * self._welcome.heartbeat:
-                return [*effects, *self._hang_up(4002, "no pong")]
+            if now - self._received_at >= 2 * self._welcome.heartbeat:
+                return [*effects, *self._close_socket(4002, "no pong")]
             if now >= self._ping_at:
                 self._ping_at = now + self._welcome.heartbeat
-                effects.append(fx.Send(encode("ping", self._next_id(), {"seq": self._continuity.seq})))
+                effects.append(fx.Send(encode("ping", self._next_id(), {"seq": self._resume_state.seq})))
             if self._renewal.due is not None and now >= self._renewal.due:
                 self._renewal.asked()
                 effects.append(fx.RenewToken())
-            if self._ask_again_at is not None and now >= self._ask_again_at:
-                self._ask_again_at = None
-                effects += self._ask_topics()
+            if self._subscribe_again_at is not None and now >= self._subscribe_again_at:
+                self._subscribe_again_at = None
+                effects += self._subscribe_missing()
             effects += self._calls.flush()
         return effects
 
     def wakeup(self) -> float | None:
-        """When `tick` is due next, at the latest."""
-        times = [self._calls.wakeup(), self._phase_ends, self._ask_again_at]
+        """The time of the next `tick`, at the latest."""
+        times = [self._calls.wakeup(), self._phase_ends, self._subscribe_again_at]
         if self._phase is Phase.READY:
-            times += [self._ping_at, self._heard_at + 2 * self._welcome.heartbeat, self._renewal.due]
+            times += [self._ping_at, self._received_at + 2 * self._welcome.heartbeat, self._renewal.due]
         return min((time for time in times if time is not None), default=None)
 
     def call(
@@ -160,30 +160,30 @@ class Protocol:
         return call_id, self._calls.flush() if self._phase is Phase.READY else []
 
     def forget(self, call_id: int) -> list[Effect]:
-        """Nobody waits for the call any more."""
+        """Removes a call whose caller has given up."""
         self._calls.forget(call_id)
         return self._calls.flush() if self._phase is Phase.READY else []
 
     def subscribe(self, topics: Sequence[str]) -> list[Effect]:
-        """Wants topics, until they are unsubscribed as often. Raises PlauditError."""
+        """Subscribes to topics, until they are unsubscribed as often. Raises PlauditError."""
         self._check_open()
-        self._topics.want(topics)
-        return self._ask_topics() if self._phase is Phase.READY else []
+        self._topics.add(topics)
+        return self._subscribe_missing() if self._phase is Phase.READY else []
 
     def unsubscribe(self, topics: Sequence[str]) -> list[Effect]:
-        """Wants topics no longer."""
-        told = self._topics.unwant(topics)
-        if not told or self._phase is not Phase.READY:
+        """Ends one subscription of each topic."""
+        removed = self._topics.remove(topics)
+        if not removed or self._phase is not Phase.READY:
             return []
-        return [fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(told)}))]
+        return [fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(removed)}))]
 
     def known(self, topics: Sequence[str]) -> list[Effect]:
-        """What is known already of topics, for a further subscription."""
+        """The known state of topics, for a further subscription."""
         confirmed = self._topics.are_confirmed(topics)
         return [fx.Confirmed(confirmed), *(fx.Deliver(update) for update in self._topics.latest(topics))]
 
     def renew(self, token: str, now: float) -> list[Effect]:
-        """There is a new token; empty: there is none yet."""
+        """Sends a new token; empty: there is none yet."""
         if self._phase is not Phase.READY:
             return []
         if not token:
@@ -194,44 +194,49 @@ class Protocol:
         return [fx.Send(encode("renew_token", frame_id, {"token": token}))]
 
     def close(self, error: PlauditError | None = None) -> list[Effect]:
-        """Ends at our wish, or because we cannot go on."""
+        """Ends the client; `error`: why it cannot go on."""
         return [] if self._phase is Phase.ENDED else self._end(error)
 
-    def _greeted(self, frame: Frame | None, now: float) -> list[Effect]:
+    def _on_greeting_answer(self, frame: Frame | None, now: float) -> list[Effect]:
         if isinstance(frame, Refusal):
             if frame.error.code not in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
-                if not self._continuity.is_asking:
+                if not self._resume_state.is_pending:
                     return self._end(frame.error)
-                self._continuity.token = ""  # then a new session
+                self._resume_state.token = ""  # then a new session
             self._not_before = now + (frame.error.retry_after or 0.0)
-            return self._hang_up(4000, "not welcome")
+            return self._close_socket(4000, "not welcome")
         if isinstance(frame, Goaway):
             self._not_before = now + frame.reconnect_after
-            return self._hang_up(4000, "moving")
+            return self._close_socket(4000, "moving")
         if isinstance(frame, Resumed):
             return self._resumed(frame, now)
         if not isinstance(frame, Welcome):
             return []
         verdict = "reset" if self._welcome.session else ""
         self._begin(frame, 0, now)
-        return [fx.Ready(frame, verdict), *self._ask_topics(), *self._reload(verdict != ""), *self._calls.flush()]
+        return [
+            fx.Ready(frame, verdict),
+            *self._subscribe_missing(),
+            *self._reload(verdict != ""),
+            *self._calls.flush(),
+        ]
 
     def _begin(self, welcome: Welcome, seq: int, now: float) -> None:
         self._phase, self._phase_ends, self._welcome = Phase.READY, None, welcome
-        self._continuity.token, self._continuity.seq = welcome.resume_token, seq
+        self._resume_state.token, self._resume_state.seq = welcome.resume_token, seq
         self._ping_at = now + welcome.heartbeat
         self._renewal.begins(welcome.token_seconds, now)
         self._calls.in_flight = welcome.calls_in_flight or self._options.max_calls
 
     def _resumed(self, frame: Resumed, now: float) -> list[Effect]:
-        asked = self._continuity.answered()
+        asked = self._resume_state.answered()
         self._begin(frame.welcome, frame.seq, now)
         effects: list[Effect] = [fx.Ready(frame.welcome, frame.verdict)]
         if frame.verdict != "reset":
             effects.append(fx.Confirmed(self._topics.resumed(asked)))
-            if unwanted := self._topics.unwanted(asked):
-                effects.append(fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(unwanted)})))
-        effects += self._ask_topics()
+            if unsubscribed := self._topics.unsubscribed(asked):
+                effects.append(fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(unsubscribed)})))
+        effects += self._subscribe_missing()
         effects += self._reload(frame.verdict == "reset" or bool(frame.reload))
         return [*effects, *self._calls.flush()]
 
@@ -239,7 +244,7 @@ class Protocol:
         return [fx.Reload(self._topics.own_targets())] if missed and self._topics.own_topics() else []
 
     def reloaded(self, held: Sequence[OwnReactions]) -> list[Effect]:
-        """What we hold on targets was loaded."""
+        """Handles own reactions that were loaded."""
         return [
             fx.Deliver(update)
             for topic in self._topics.own_topics()
@@ -247,15 +252,15 @@ class Protocol:
             if self._topics.accept(update := OwnUpdate(topic, one.target, one.version, held=frozenset(one.emojis)))
         ]
 
-    def _heard(self, frame: Frame | None, now: float) -> list[Effect]:
+    def _on_frame(self, frame: Frame | None, now: float) -> list[Effect]:
         match frame:
             case Answer(id=frame_id, fields=fields):
                 self._attempt = 0  # this server works
-                if self._topics.is_asking(frame_id):
+                if self._topics.is_pending(frame_id):
                     return [fx.Confirmed(self._topics.confirmed(frame_id))]
                 return [*self._calls.answered(frame_id, fields), *self._calls.flush()]
             case Refusal(id=frame_id, error=error):
-                if self._topics.is_asking(frame_id):
+                if self._topics.is_pending(frame_id):
                     return self._topics_refused(frame_id, error, now)
                 if self._renewal.is_answer(frame_id):
                     return self.renew("", now)
@@ -264,42 +269,42 @@ class Protocol:
                 self._renewal.begins(seconds, now)
             case Pushed(update=update, seq=seq):
                 delivered: list[Effect] = [fx.Deliver(update)] if self._topics.accept(update) else []
-                return [*delivered, *([] if self._continuity.count(seq) else self._hang_up(4000, MISSED))]
+                return [*delivered, *([] if self._resume_state.receive(seq) else self._close_socket(4000, MISSED))]
             case Pong(seq=seq, resume_token=token):
                 self._attempt = 0
-                self._continuity.token = token or self._continuity.token
-                return self._hang_up(4000, MISSED) if seq > self._continuity.seq else []
+                self._resume_state.token = token or self._resume_state.token
+                return self._close_socket(4000, MISSED) if seq > self._resume_state.seq else []
             case Goaway(reconnect_after=after):
-                # Until then the socket answers what it was asked; the rest is asked again elsewhere.
+                # Until then this socket answers its calls; later ones go to another node.
                 self._not_before = self._phase_ends = now + after
-                self._is_moving = True
+                self._is_draining = True
         return []
 
     def _topics_refused(self, frame_id: int, error: PlauditError, now: float) -> list[Effect]:
         passing = error.code == "UNAVAILABLE" or error.reason == "RATE_LIMITED"
-        topics = self._topics.refused(frame_id, for_good=not passing)
+        topics = self._topics.refused(frame_id, permanent=not passing)
         if passing:
             wait = full_jitter(self._options, 4, self._random) if error.retry_after is None else error.retry_after
-            self._ask_again_at = now + wait
+            self._subscribe_again_at = now + wait
             return []
         return [fx.TopicsRefused(topics, error)]
 
-    def _ask_topics(self) -> list[Effect]:
+    def _subscribe_missing(self) -> list[Effect]:
         effects: list[Effect] = []
-        for topics in self._topics.to_ask():
+        for topics in self._topics.missing():
             frame_id = self._next_id()
-            self._topics.asked(frame_id, topics)
+            self._topics.requested(frame_id, topics)
             effects.append(fx.Send(encode("subscribe", frame_id, {"topics": list(topics)})))
         return effects
 
-    def _hang_up(self, code: int, reason: str) -> list[Effect]:
-        self._phase, self._phase_ends = Phase.HANGING_UP, None
-        return [fx.Hangup(code, reason)]
+    def _close_socket(self, code: int, reason: str) -> list[Effect]:
+        self._phase, self._phase_ends = Phase.CLOSING, None
+        return [fx.CloseSocket(code, reason)]
 
     def _end(self, error: PlauditError | None) -> list[Effect]:
         self._phase, self._phase_ends, self.error = Phase.ENDED, None, error
         failure = error or PlauditError("CANCELLED", "CLOSED", "the client was closed")
-        return [*self._calls.fail_all(failure), fx.Hangup(1000, "goodbye"), fx.Ended(error)]
+        return [*self._calls.fail_all(failure), fx.CloseSocket(1000, "goodbye"), fx.Ended(error)]
 
     def _check_open(self) -> None:
         if self._phase is Phase.ENDED:

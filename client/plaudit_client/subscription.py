@@ -1,4 +1,4 @@
-"""A reader's view of some topics: the newest of each, in the order they became waiting."""
+"""A subscription of some topics: buffers the newest update of each for its reader."""
 
 import asyncio
 import weakref
@@ -25,24 +25,24 @@ class Subscription(Generic[U]):
     def __init__(self, topics: Sequence[str], max_waiting: int, release: Callable[[Sequence[str]], None]) -> None:
         self.topics = tuple(dict.fromkeys(topics))
         self.dropped = 0
-        """Own updates lost because more targets waited than the client's options allow: read `own` again."""
+        """Own updates dropped because the buffer was full: read `own` again."""
         self.missed = 0
-        """How often own updates were perhaps missed while there was no connection. What is held on targets that updates
-        told of is loaded and comes as updates with `held`; of any other target read `own` again."""
+        """How often own updates may have been missed while there was no connection. Own reactions on targets of earlier
+        updates are loaded and arrive as updates with `held`; for any other target read `own` again."""
         self._max_waiting = max_waiting
         self._waiting: OrderedDict[str, U] = OrderedDict()
         self._versions: dict[str, int] = {}
         self._unconfirmed = set(self.topics)
-        self._news = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._ended = False
         self._error: PlauditError | None = None
-        self._held = list(self.topics)
-        finalizer: weakref.finalize[..., Any] = weakref.finalize(self, release, self._held)
+        self._topics_to_release = list(self.topics)
+        finalizer: weakref.finalize[..., Any] = weakref.finalize(self, release, self._topics_to_release)
         finalizer.atexit = False
         self._release = finalizer
 
     def offer(self, update: U) -> None:
-        """Takes an update of one of the topics."""
+        """Buffers an update of one of the topics."""
         if self._ended or (isinstance(update, Update) and update.version <= self._versions.get(update.topic, -1)):
             return
         if isinstance(update, Update):
@@ -52,27 +52,27 @@ class Subscription(Generic[U]):
         if len(self._waiting) > self._max_waiting:
             self._waiting.popitem(last=False)
             self.dropped += 1
-        self._news.set()
+        self._wakeup.set()
 
     def miss(self) -> None:
-        """Changes of our own were perhaps missed."""
+        """Records that own changes may have been missed."""
         self.missed += 1
 
     def confirm(self, topics: Sequence[str]) -> None:
-        """The server pushes these topics."""
+        """Records that the server pushes these topics."""
         self._unconfirmed.difference_update(topics)
-        self._news.set()
+        self._wakeup.set()
 
     def end(self, error: PlauditError | None) -> None:
-        """Nothing comes any more; what waits can still be read."""
+        """Ends the subscription; buffered updates can still be read."""
         if not self._ended:
             self._ended, self._error = True, error
-            self._news.set()
+            self._wakeup.set()
 
     def refuse(self, topics: Sequence[str], error: PlauditError) -> None:
-        """The server does not push these topics: there is no need to end them, nor to go on."""
-        if not set(topics).isdisjoint(self._held):
-            self._held[:] = [topic for topic in self._held if topic not in topics]
+        """Ends the subscription because the server refused these topics; they need not be released."""
+        if not set(topics).isdisjoint(self._topics_to_release):
+            self._topics_to_release[:] = [topic for topic in self._topics_to_release if topic not in topics]
             self.end(error)
 
     async def confirmed(self) -> None:
@@ -80,12 +80,12 @@ class Subscription(Generic[U]):
         while self._unconfirmed:
             if self._ended:
                 raise self._error or PlauditError("CANCELLED", "CLOSED", "the subscription was closed")
-            self._news.clear()
-            await self._news.wait()
-        self._news.set()  # the wait may have eaten the news of an update
+            self._wakeup.clear()
+            await self._wakeup.wait()
+        self._wakeup.set()  # the wait may have cleared the event of an update
 
     async def aclose(self) -> None:
-        """Ends the topics, unless another subscription wants them."""
+        """Ends the topics, unless another subscription has them."""
         self.end(None)
         self._release()
 
@@ -98,8 +98,8 @@ class Subscription(Generic[U]):
                 if self._error is not None:
                     raise self._error
                 raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
+            self._wakeup.clear()
+            await self._wakeup.wait()
         return self._waiting.popitem(last=False)[1]
 
     async def __aenter__(self) -> Self:

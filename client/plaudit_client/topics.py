@@ -1,4 +1,4 @@
-"""The topics we want, what the server has confirmed of them, and the newest update of each."""
+"""The subscribed topics, which of them the server has confirmed, and the newest update of each."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -8,73 +8,75 @@ from plaudit_client.values import OwnUpdate, Update
 MAX_PER_FRAME = 128
 MAX_OWN_TARGETS = 4096
 OWN = "users/"
-POSITION_BYTES = 48  # of a position in JSON, beside the topic
+POSITION_BYTES = 48  # of a position in JSON without the topic
 
 
 class Topics:
-    """Wanted topics, counted by subscription, in the order they were first wanted."""
+    """Topics with their number of subscriptions, in the order of their first subscription."""
 
     def __init__(self) -> None:
-        self._wanted: Counter[str] = Counter()
+        self._subscriptions: Counter[str] = Counter()
         self._confirmed: set[str] = set()
-        self._asked: dict[int, tuple[str, ...]] = {}
+        self._pending: dict[int, tuple[str, ...]] = {}
         self._latest: dict[str, Update] = {}
         self._own_versions: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    def want(self, topics: Sequence[str]) -> None:
-        """One more subscription wants them."""
-        self._wanted.update(topics)
+    def add(self, topics: Sequence[str]) -> None:
+        """Adds one subscription of each topic."""
+        self._subscriptions.update(topics)
 
-    def unwant(self, topics: Sequence[str]) -> tuple[str, ...]:
-        """One subscription fewer wants them; returns those the server must be told about."""
+    def remove(self, topics: Sequence[str]) -> tuple[str, ...]:
+        """Removes one subscription of each topic; returns the topics to unsubscribe at the server."""
         gone = []
         for topic in topics:
-            if topic in self._wanted:
-                self._wanted[topic] -= 1
-                if self._wanted[topic] <= 0:
+            if topic in self._subscriptions:
+                self._subscriptions[topic] -= 1
+                if self._subscriptions[topic] <= 0:
                     gone.append(topic)
-        asked = {topic for group in self._asked.values() for topic in group}
-        told = tuple(topic for topic in gone if topic in self._confirmed or topic in asked)
-        for frame_id, group in self._asked.items():  # or a new wish would take the old question for its own
-            self._asked[frame_id] = tuple(topic for topic in group if topic not in gone)
+        pending = {topic for group in self._pending.values() for topic in group}
+        removed = tuple(topic for topic in gone if topic in self._confirmed or topic in pending)
+        for frame_id, group in self._pending.items():  # or the old answer would confirm a new subscription
+            self._pending[frame_id] = tuple(topic for topic in group if topic not in gone)
         self._drop(gone)
-        return told
+        return removed
 
-    def to_ask(self) -> list[tuple[str, ...]]:
-        """Groups of topics that are neither confirmed nor asked for, as large as frames may be."""
-        asked = {topic for group in self._asked.values() for topic in group}
-        missing = [topic for topic in self._wanted if topic not in self._confirmed and topic not in asked]
-        return [tuple(missing[start : start + MAX_PER_FRAME]) for start in range(0, len(missing), MAX_PER_FRAME)]
+    def missing(self) -> list[tuple[str, ...]]:
+        """Groups of topics that are neither confirmed nor pending, as large as frames may be."""
+        pending = {topic for group in self._pending.values() for topic in group}
+        unconfirmed = [topic for topic in self._subscriptions if topic not in self._confirmed and topic not in pending]
+        return [
+            tuple(unconfirmed[start : start + MAX_PER_FRAME]) for start in range(0, len(unconfirmed), MAX_PER_FRAME)
+        ]
 
-    def asked(self, frame_id: int, topics: tuple[str, ...]) -> None:
-        """A frame that asks for them is with the server."""
-        self._asked[frame_id] = topics
+    def requested(self, frame_id: int, topics: tuple[str, ...]) -> None:
+        """Records that a frame has requested the topics."""
+        self._pending[frame_id] = topics
 
     def confirmed(self, frame_id: int) -> tuple[str, ...]:
-        """The server pushes the frame's topics; returns those still wanted."""
-        topics = tuple(topic for topic in self._asked.pop(frame_id, ()) if topic in self._wanted)
+        """Confirms the topics of the frame; returns those that are still subscribed."""
+        topics = tuple(topic for topic in self._pending.pop(frame_id, ()) if topic in self._subscriptions)
         self._confirmed.update(topics)
         return topics
 
-    def refused(self, frame_id: int, *, for_good: bool) -> tuple[str, ...]:
-        """The server does not push the frame's topics; they stay wanted unless it is for good."""
-        topics = self._asked.pop(frame_id, ())
-        if for_good:
+    def refused(self, frame_id: int, *, permanent: bool) -> tuple[str, ...]:
+        """Handles a refusal of the topics of the frame; they stay subscribed unless it is permanent."""
+        topics = self._pending.pop(frame_id, ())
+        if permanent:
             self._drop(topics)
         return topics
 
-    def is_asking(self, frame_id: int) -> bool:
-        """Whether that frame asked for topics."""
-        return frame_id in self._asked
+    def is_pending(self, frame_id: int) -> bool:
+        """Whether the frame has requested topics and has no answer yet."""
+        return frame_id in self._pending
 
     def disconnected(self) -> None:
-        """Nothing is subscribed any more; everything is wanted still."""
+        """Resets the confirmations; the subscriptions stay."""
         self._confirmed.clear()
-        self._asked.clear()
+        self._pending.clear()
 
     def accept(self, update: Update | OwnUpdate) -> bool:
-        """Whether an update is wanted and newer than what was seen: versions never go back, nothing comes twice."""
-        if update.topic not in self._wanted:
+        """Whether an update is of a subscribed topic and newer than the last one."""
+        if update.topic not in self._subscriptions:
             return False
         if isinstance(update, Update):
             seen = self._latest.get(update.topic)
@@ -92,9 +94,9 @@ class Topics:
         return True
 
     def positions(self, size: int) -> list[tuple[str, int]]:
-        """The wanted topics with the newest version seen, our own first, as many as fit into so many bytes."""
+        """The topics with their newest versions, own topics first, as many as fit into `size` bytes."""
         found: list[tuple[str, int]] = []
-        for topic in sorted(self._wanted, key=lambda name: not name.startswith(OWN)):
+        for topic in sorted(self._subscriptions, key=lambda name: not name.startswith(OWN)):
             latest = self._latest.get(topic)
             size -= len(topic) + POSITION_BYTES
             if size < 0 or len(found) == MAX_PER_FRAME:
@@ -103,35 +105,35 @@ class Topics:
         return found
 
     def resumed(self, topics: Sequence[str]) -> tuple[str, ...]:
-        """The server pushes these topics; returns those still wanted."""
-        wanted = tuple(topic for topic in topics if topic in self._wanted)
-        self._confirmed.update(wanted)
-        return wanted
+        """Confirms these topics; returns those that are still subscribed."""
+        subscribed = tuple(topic for topic in topics if topic in self._subscriptions)
+        self._confirmed.update(subscribed)
+        return subscribed
 
-    def unwanted(self, topics: Sequence[str]) -> tuple[str, ...]:
-        """Those that nobody wants any more."""
-        return tuple(topic for topic in topics if topic not in self._wanted)
+    def unsubscribed(self, topics: Sequence[str]) -> tuple[str, ...]:
+        """The topics without a subscription."""
+        return tuple(topic for topic in topics if topic not in self._subscriptions)
 
     def own_targets(self) -> tuple[str, ...]:
-        """The targets of which a change of our own was seen, the latest first."""
+        """The targets of own changes, the latest first."""
         return tuple(dict.fromkeys(target for _, target in reversed(self._own_versions)))
 
     def own_topics(self) -> tuple[str, ...]:
-        """The wanted topics that tell of changes of our own."""
-        return tuple(topic for topic in self._wanted if topic.startswith(OWN))
+        """The subscribed topics of own changes."""
+        return tuple(topic for topic in self._subscriptions if topic.startswith(OWN))
 
     def are_confirmed(self, topics: Sequence[str]) -> tuple[str, ...]:
-        """Those the server pushes already."""
+        """The confirmed ones of these topics."""
         return tuple(topic for topic in topics if topic in self._confirmed)
 
     def latest(self, topics: Sequence[str]) -> list[Update]:
-        """What is known already, for a further subscription."""
+        """The newest updates, for a further subscription."""
         return [self._latest[topic] for topic in topics if topic in self._latest]
 
     def _drop(self, topics: Sequence[str]) -> None:
         for topic in topics:
-            self._wanted.pop(topic, None)
+            self._subscriptions.pop(topic, None)
             self._confirmed.discard(topic)
             self._latest.pop(topic, None)
-        for key in [key for key in self._own_versions if key[0] not in self._wanted]:
+        for key in [key for key in self._own_versions if key[0] not in self._subscriptions]:
             del self._own_versions[key]

@@ -1,4 +1,4 @@
-"""What the client hands out, read from the fields of JSON frames."""
+"""The values that the client returns, read from the fields of JSON frames."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a change. `reactions` maps emoji to count, largest first; empty where counts were late."""
+    """The outcome of a change. `reactions` maps emoji to count, largest first; empty where counts were late."""
 
     on: bool
     version: int
@@ -24,7 +24,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class TargetCounts:
-    """The counts of a target at one version (0: nobody ever reacted), largest first."""
+    """The counts of a target at one version (0: no reaction ever), largest first."""
 
     target: str
     version: int
@@ -33,7 +33,7 @@ class TargetCounts:
 
 @dataclass(frozen=True, slots=True)
 class OwnReactions:
-    """What the caller holds on a target, oldest first."""
+    """The own reactions on a target, oldest first."""
 
     target: str
     version: int
@@ -42,7 +42,7 @@ class OwnReactions:
 
 @dataclass(frozen=True, slots=True)
 class Reactor:
-    """Someone who reacted, with what and when."""
+    """A user with a reaction, and when it was added."""
 
     user: str
     emoji: str
@@ -61,7 +61,7 @@ class Update:
 
     @property
     def key(self) -> str:
-        """What a newer update of the same key makes obsolete."""
+        """A newer update with the same key replaces this one."""
         return self.topic
 
     def after(self, previous: "Update") -> "Update":
@@ -71,9 +71,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class OwnUpdate:
-    """What the user holds on a target has changed, on this device or another; `topic` is `users/<id>`.
+    """The own reactions on a target have changed, on this device or another; `topic` is `users/<id>`.
 
-    Where changes were missed, `held` is all that is held now; otherwise it is None, and `added` and `removed` tell all.
+    Where changes were missed, `held` has all current reactions; otherwise it is None, and `added` and `removed` are
+    complete.
     """
 
     topic: str
@@ -85,7 +86,7 @@ class OwnUpdate:
 
     @property
     def key(self) -> str:
-        """What a newer update of the same key is merged with."""
+        """A newer update with the same key is merged with this one."""
         return self.target
 
     def after(self, previous: "OwnUpdate") -> "OwnUpdate":

@@ -143,11 +143,11 @@ async def cut(client: Client, *, onward: bool) -> None:
     connection = client._connection
     if onward:
         connection._urls.rotate(-1)
-    connection._changed.clear()
-    connection._hangup_code = 4000
-    connection._hangup.set()
+    connection._session_changed.clear()
+    connection._close_code = 4000
+    connection._close_requested.set()
     async with asyncio.timeout(PATIENCE):
-        await connection._changed.wait()
+        await connection._session_changed.wait()
 
 
 async def test_a_session_moved_back_and_forth_under_load_hears_every_change_once_and_in_order(
@@ -189,12 +189,12 @@ async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Sta
         await warm.set(known, "🎉", patient=True)
         await laptop.sees(lambda: any(change.target == known for change in laptop.seen))
         session, connection = laptop.client.session, laptop.client._connection
-        connection._changed.clear()
+        connection._session_changed.clear()
         one.kill()
         # Made while nobody listens for the laptop: no push will ever tell of it.
         missed = await warm.set(known, "👍", patient=True)
         async with asyncio.timeout(PATIENCE):
-            await connection._changed.wait()
+            await connection._session_changed.wait()
         await laptop.sees(lambda: any(one.held and one.version >= missed.version for one in laptop.seen))
         assert laptop.client.verdict == "partial"
         assert laptop.client.session == session

@@ -178,7 +178,7 @@ def test_answered_calls_leave_no_timers_behind() -> None:
     played = Played().ready()
     for n in range(10_000):
         played.hear("ack", id=played.call(timeout=1000, op_id=str(n)))
-    assert len(played.protocol._calls._alarms) < 100
+    assert len(played.protocol._calls._timers) < 100
 
 
 @given(

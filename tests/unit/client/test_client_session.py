@@ -17,7 +17,7 @@ def test_hello_comes_first_and_the_welcome_opens_the_session() -> None:
 
 def test_a_server_that_does_not_welcome_is_left_after_the_dial_timeout() -> None:
     played = Played(dial_timeout=5).start().open()
-    assert played.run_until(fx.Hangup) == 5
+    assert played.run_until(fx.CloseSocket) == 5
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(0, 0.1), (1, 0.2), (2, 0.4), (6, 6.4), (7, 10.0), (50, 10.0)])
@@ -44,12 +44,12 @@ def test_a_ping_goes_out_every_heartbeat_and_its_pong_keeps_the_socket() -> None
         [ping] = played.wait(30).sent()
         assert ping["type"] == "ping"
         played.hear("pong", id=ping["id"], server_time_ms="1")
-    assert played.take(fx.Hangup) == []
+    assert played.take(fx.CloseSocket) == []
 
 
 def test_a_silent_socket_is_left_after_two_heartbeats() -> None:
     played = Played().ready()
-    assert played.run_until(fx.Hangup) == 60
+    assert played.run_until(fx.CloseSocket) == 60
 
 
 def test_goaway_lets_answers_come_and_then_moves_the_session_when_it_was_told_to() -> None:
@@ -57,9 +57,9 @@ def test_goaway_lets_answers_come_and_then_moves_the_session_when_it_was_told_to
     asked = played.call(timeout=60, op_id="a")
     played.hear("goaway", reconnect_after_ms=4000, deadline_ms=9000)
     played.wait(3.9)
-    assert played.take(fx.Hangup) == []
+    assert played.take(fx.CloseSocket) == []
     assert [answer.id for answer in played.hear("ack", id=asked, on=True).take(fx.Answered)] == [asked]
-    assert played.run_until(fx.Hangup) == pytest.approx(0.1)
+    assert played.run_until(fx.CloseSocket) == pytest.approx(0.1)
     assert played.lose(1000).run_until(fx.Dial) == pytest.approx(0.1)
 
 
@@ -125,7 +125,7 @@ def test_a_hello_that_is_refused_for_good_ends_the_client() -> None:
 def test_a_hello_that_is_refused_for_now_is_said_again_when_told() -> None:
     played = Played().start().open()
     played.hear("error", id=1, code="UNAVAILABLE", reason="OVERLOADED", message="later", retry_after_ms=2500)
-    assert played.take(fx.Hangup)
+    assert played.take(fx.CloseSocket)
     assert played.lose(1000).run_until(fx.Dial) == 2.5
 
 
@@ -147,8 +147,8 @@ def test_a_hello_that_is_refused_for_now_is_said_again_when_told() -> None:
 def test_garbage_costs_the_server_the_socket_and_nothing_else(text: str) -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
-    [hangup] = played.hear_text(text).take(fx.Hangup)
-    assert hangup.code == 1007
+    [close] = played.hear_text(text).take(fx.CloseSocket)
+    assert close.code == 1007
     played.lose(1007).again()
     assert [frame["id"] for frame in played.sent("toggle_reaction")] == [asked, asked]
 
@@ -172,6 +172,6 @@ def test_closing_fails_what_is_unanswered_and_ends_without_an_error() -> None:
     [failed], [ended] = played.take(fx.Failed), played.take(fx.Ended)
     assert (failed.error.code, failed.error.reason) == ("CANCELLED", "CLOSED")
     assert ended.error is None
-    assert [hangup.code for hangup in played.take(fx.Hangup)] == [1000]
+    assert [close.code for close in played.take(fx.CloseSocket)] == [1000]
     assert played.protocol.close() == []
     assert played.wait(100).lose(1000).effects == []
