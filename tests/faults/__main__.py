@@ -1,4 +1,4 @@
-"""Breaks real servers in every way on the list, and holds the histories against the invariants."""
+"""Injects faults into real servers and checks the histories of their clients against the invariants."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tests.faults import backends, contracts
-from tests.faults.running import Result, run_trial
-from tests.faults.trials import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, WARM_UP_ON_THREE, Trial
+from tests.faults.catalog import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, WARM_UP_ON_THREE, Trial
+from tests.faults.runner import Result, run_trial
 
 
 def main() -> int:
-    """Runs what was asked for; 0 where no fault did harm and every planted bug was seen."""
+    """Runs the selected trials; returns 0 if no fault did harm and every planted bug was found."""
     options = _options()
-    trials = [trial for trial in (*FAULTS, *ON_FILES, *QUICK, *PLANTED) if _wanted(trial, options.only)]
+    trials = [trial for trial in (*FAULTS, *ON_FILES, *QUICK, *PLANTED) if _is_selected(trial, options.only)]
     names = _names(options.only)
     with_contract = not names or bool(names & {contracts.NAME, "faults"})
     if options.list:
@@ -36,7 +36,7 @@ def main() -> int:
     needed = backends.running(one_node=not all(on_engines), three_nodes=three_nodes)
     with needed if on_engines or three_nodes else nullcontext() as servers:
         broken = contracts.run(servers.cluster) if with_contract and servers and servers.cluster else []
-        # One event loop for all: further ones of a process confuse gRPC.
+        # One event loop for all trials: gRPC does not support several in one process.
         return asyncio.run(_run(trials, servers, options)) or int(bool(broken))
 
 
@@ -45,10 +45,10 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
     print(f"seed {options.seed}, histories of bad runs in {folder}", flush=True)
     results: list[Result] = []
     warm: set[bool] = set()
-    # Those on three nodes first: idle, the nodes would only be in the way of the others.
+    # Trials on three nodes come first: idle, these nodes would only slow down the others.
     for trial in sorted(trials, key=lambda trial: not trial.three_nodes):
         if servers is not None and not trial.three_nodes:
-            await asyncio.to_thread(servers.end_cluster)
+            await asyncio.to_thread(servers.stop_cluster)
         if trial.engines and trial.three_nodes not in warm:
             warm.add(trial.three_nodes)
             warm_up = WARM_UP_ON_THREE if trial.three_nodes else WARM_UP
@@ -67,7 +67,7 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
         results.append(result)
         print("\n".join([result.line, *(f"       {one}" for one in result.details())]), flush=True)
     bad = [result for result in results if not result.good]
-    faults = sum(not result.trial.planted for result in results)
+    faults = sum(not result.trial.is_mutant for result in results)
     print(f"\n{faults} faults, {len(results) - faults} planted bugs, {len(bad)} not as they should be, "
           f"seed {options.seed}")  # fmt: skip
     for result in bad:
@@ -82,10 +82,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
     parser.add_argument("--rate", type=float, help="operations a second (260); below 200 a run proves little")
-    parser.add_argument("--patience", type=float, help="for the dust to settle (10); more where the machine is busy")
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the load's chance")
+    parser.add_argument("--patience", type=float, help="seconds until counts must agree (10); more on a busy machine")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="seed of the load")
     parser.add_argument("--keep", help="the folder for histories and logs of bad runs")
-    parser.add_argument("--list", action="store_true", help="only say what there is")
+    parser.add_argument("--list", action="store_true", help="only list the trials")
     return parser.parse_args()
 
 
@@ -93,9 +93,9 @@ def _names(only: str) -> set[str]:
     return {name.strip().lower() for name in only.split(",") if name.strip()}
 
 
-def _wanted(trial: Trial, only: str) -> bool:
+def _is_selected(trial: Trial, only: str) -> bool:
     names = _names(only)
-    group = "bugs" if trial.planted else "faults" if trial.engines else trial.name.partition(":")[0]
+    group = "bugs" if trial.is_mutant else "faults" if trial.engines else trial.name.partition(":")[0]
     return (not names and group in ("bugs", "faults")) or trial.name.lower() in names or group in names
 
 

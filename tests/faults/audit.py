@@ -1,4 +1,4 @@
-"""Asks everyone who keeps records or counts what they have, and keeps asking about counts while a run goes on."""
+"""Reads records and counts from all nodes: continuously during a run, and completely at its end."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.faults.backends import Backends
-from tests.faults.doors import status_of
+from tests.faults.final_state import FinalState, VersionedCounts
+from tests.faults.grpc_clients import server_error
 from tests.faults.history import Recorder
 from tests.faults.load import TARGETS, TENANTS
 from tests.faults.model import Key
-from tests.faults.phone import Phone
-from tests.faults.readings import Counted, Readings
+from tests.faults.ws_clients import WsClient
 
 _SECONDS = 8.0
 
 
 class Auditor:
-    """Asks nodes through their stubs; knows each by name."""
+    """Reads from nodes by name through gRPC stubs."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class Auditor:
         self._recorder = recorder
         self._numbers = itertools.count(1)
 
-    async def read_on(self, people: Sequence[tuple[str, str]], seed: int, pause: float = 0.05) -> None:
-        """Reads counts and what people hold, at versions just seen, until it is cancelled."""
+    async def read_continuously(self, users: Sequence[tuple[str, str]], seed: int, pause: float = 0.05) -> None:
+        """Reads counts and own reactions at the latest seen versions, until it is cancelled."""
         chance = random.Random(seed)
         known: dict[Key, int] = {}
         while True:
-            tenant, user = chance.choice(people)
+            tenant, user = chance.choice(users)
             targets = chance.sample(TARGETS, 3)
             name = chance.choice(list(self._counters))
             found = await self._counts(name, tenant, targets, {one: known.get((tenant, one), 0) for one in targets})
@@ -63,42 +63,46 @@ class Auditor:
                 known[tenant, target] = max(version, known.get((tenant, target), 0))
             await asyncio.sleep(pause)  # the pace of the readers
 
-    async def final(self, people: Sequence[tuple[str, str]], phones: Sequence[Phone], *, late: bool) -> Readings:
-        """What everyone has now; raises grpc.aio.AioRpcError where somebody does not answer.
+    async def read_final_state(
+        self, users: Sequence[tuple[str, str]], ws_clients: Sequence[WsClient], *, allow_lag: bool
+    ) -> FinalState:
+        """Reads the state of all nodes; raises grpc.aio.AioRpcError if a node does not answer.
 
-        `late`: counts are taken as they are, however far behind the records.
+        `allow_lag`: counts may lag the records.
         """
-        readings = Readings()
+        state = FinalState()
         for name in self._reactions:
             found = await self._tally(name)
-            readings.counts[f"records of {name}"] = found
-            readings.tallies = readings.tallies or found
+            state.counts[f"records of {name}"] = found
+            state.tallies = state.tallies or found
         stub = next(iter(self._reactions.values()))
-        for tenant, user in people:
+        for tenant, user in users:
             answer = await stub.BatchGetOwnReactions(
-                pb.BatchGetOwnReactionsRequest(targets=TARGETS), metadata=self._who(tenant, user), timeout=_SECONDS
+                pb.BatchGetOwnReactionsRequest(targets=TARGETS), metadata=self._metadata(tenant, user), timeout=_SECONDS
             )
             for own in answer.own_reactions:
-                readings.own[tenant, own.target, user] = tuple(own.emojis)
-        for tenant, target in readings.tallies:
-            readings.reactors[tenant, target] = await self._reactors(stub, tenant, target)
+                state.own[tenant, own.target, user] = tuple(own.emojis)
+        for tenant, target in state.tallies:
+            state.reactors[tenant, target] = await self._reactors(stub, tenant, target)
         for name in self._counters:
-            readings.counts[name] = await self._final_counts(name, readings.tallies, late)
+            state.counts[name] = await self._final_counts(name, state.tallies, allow_lag)
         if self._backends is not None:
-            readings.counts["redis"] = await asyncio.to_thread(self._backends.counts, list(readings.tallies))
-        for phone in phones:
-            readings.counts[f"last push to {phone.name}"] = {
-                (phone.tenant, topic): phone.shown.get(topic, (0, {}))
-                for topic in phone.topics
-                if not topic.startswith("users/") and (phone.tenant, topic) in readings.tallies
+            state.counts["redis"] = await asyncio.to_thread(self._backends.counts, list(state.tallies))
+        for client in ws_clients:
+            state.counts[f"last push to {client.name}"] = {
+                (client.tenant, topic): client.last_counts.get(topic, (0, {}))
+                for topic in client.topics
+                if not topic.startswith("users/") and (client.tenant, topic) in state.tallies
             }
-        return readings
+        return state
 
-    async def _tally(self, name: str) -> dict[Key, Counted]:
-        found: dict[Key, Counted] = {}
+    async def _tally(self, name: str) -> dict[Key, VersionedCounts]:
+        found: dict[Key, VersionedCounts] = {}
         page = pb.TallyReactionsRequest(page_size=500)
         while True:
-            answer = await self._reactions[name].TallyReactions(page, metadata=self._who("default"), timeout=_SECONDS)
+            answer = await self._reactions[name].TallyReactions(
+                page, metadata=self._metadata("default"), timeout=_SECONDS
+            )
             for tally in answer.tallies:
                 counts = {one.emoji: one.count for one in tally.counts.reactions}
                 found[tally.tenant, tally.counts.target] = (tally.counts.version, counts)
@@ -110,22 +114,24 @@ class Auditor:
         found: set[tuple[str, str]] = set()
         page = pb.ListReactorsRequest(target=target, page_size=100)
         while True:
-            answer = await stub.ListReactors(page, metadata=self._who(tenant, "auditor"), timeout=_SECONDS)
+            answer = await stub.ListReactors(page, metadata=self._metadata(tenant, "auditor"), timeout=_SECONDS)
             found.update((one.user, one.emoji) for one in answer.reactors)
             if not answer.next_page_token:
                 return frozenset(found)
             page.page_token = answer.next_page_token
 
-    async def _final_counts(self, name: str, tallies: Mapping[Key, Counted], late: bool) -> dict[Key, Counted]:
-        found: dict[Key, Counted] = {}
+    async def _final_counts(
+        self, name: str, tallies: Mapping[Key, VersionedCounts], allow_lag: bool
+    ) -> dict[Key, VersionedCounts]:
+        found: dict[Key, VersionedCounts] = {}
         for tenant in TENANTS:
             least = {key[1]: version for key, (version, _) in tallies.items() if key[0] == tenant}
             if not least:
                 continue
-            versions = [] if late else list(least.values())
+            versions = [] if allow_lag else list(least.values())
             request = counter_pb.GetCountsRequest(targets=list(least), min_versions=versions)
             answer = await self._counters[name].GetCounts(
-                request, metadata=self._who(tenant, "auditor"), timeout=_SECONDS
+                request, metadata=self._metadata(tenant, "auditor"), timeout=_SECONDS
             )
             for one in answer.counts:
                 found[tenant, one.target] = (one.version, {each.emoji: each.count for each in one.reactions})
@@ -133,17 +139,17 @@ class Auditor:
 
     async def _counts(
         self, name: str, tenant: str, targets: Sequence[str], least: Mapping[str, int]
-    ) -> dict[str, Counted] | None:
+    ) -> dict[str, VersionedCounts] | None:
         number = f"read-{next(self._numbers)}"
         args = {"tenant": tenant, "min_versions": least}
         self._recorder.write("reader", "invoke", "counts", op_id=number, args=args, connection=name)
         request = counter_pb.GetCountsRequest(targets=targets, min_versions=[least[one] for one in targets])
         try:
-            answer = await self._counters[name].GetCounts(request, metadata=self._who(tenant, "reader"), timeout=2)
+            answer = await self._counters[name].GetCounts(request, metadata=self._metadata(tenant, "reader"), timeout=2)
         except grpc.aio.AioRpcError as error:
-            self._failed("counts", number, name, error)
+            self._record_failure("counts", number, name, error)
             return None
-        found: dict[str, Counted] = {}
+        found: dict[str, VersionedCounts] = {}
         for one in answer.counts:
             found[one.target] = (one.version, {each.emoji: each.count for each in one.reactions})
         shown = {target: {"version": version, "counts": counts} for target, (version, counts) in found.items()}
@@ -157,20 +163,20 @@ class Auditor:
         request = pb.BatchGetOwnReactionsRequest(targets=targets)
         try:
             answer = await self._reactions[name].BatchGetOwnReactions(
-                request, metadata=self._who(tenant, user), timeout=2
+                request, metadata=self._metadata(tenant, user), timeout=2
             )
         except grpc.aio.AioRpcError as error:
-            self._failed("own", number, name, error)
+            self._record_failure("own", number, name, error)
             return {}
         shown = {one.target: {"version": one.version, "emojis": list(one.emojis)} for one in answer.own_reactions}
         self._recorder.write("reader", "ok", "own", op_id=number, result={"targets": shown}, connection=name)
         return {one.target: one.version for one in answer.own_reactions}
 
-    def _failed(self, what: str, number: str, name: str, error: grpc.aio.AioRpcError) -> None:
-        said = status_of(error)
-        result = {"code": error.code().name, "reason": said.reason if said else ""}
+    def _record_failure(self, what: str, number: str, name: str, error: grpc.aio.AioRpcError) -> None:
+        found = server_error(error)
+        result = {"code": error.code().name, "reason": found.reason if found else ""}
         self._recorder.write("reader", "fail", what, op_id=number, result=result, connection=name)
 
-    def _who(self, tenant: str, user: str = "") -> tuple[tuple[str, str], ...]:
+    def _metadata(self, tenant: str, user: str = "") -> tuple[tuple[str, str], ...]:
         own = ("authorization", f"Bearer {self._tokens[tenant]}")
         return (own, ("plaudit-user", user)) if user else (own,)

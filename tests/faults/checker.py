@@ -1,44 +1,44 @@
-"""Holds a history and the final readings against the invariants. Pure: it asks nobody."""
+"""Checks a history and the final state against the invariants. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from tests.faults import readings as final
-from tests.faults import seen, sessions, timeline
+from tests.faults import final_state as final
+from tests.faults import push_rules, session_rules, timeline
+from tests.faults.final_state import FinalState
 from tests.faults.history import Event
-from tests.faults.model import changes
-from tests.faults.readings import Readings
+from tests.faults.model import operations_of
 from tests.faults.verdict import Verdict
 
 
 def check(
-    events: Sequence[Event], readings: Readings, *, fence_seconds: float = 2.0, killed: Iterable[str] = ()
+    events: Sequence[Event], state: FinalState, *, fence_seconds: float = 2.0, killed: Iterable[str] = ()
 ) -> Verdict:
-    """Everything that did not hold. `fence_seconds`: how long the news of a takeover may take."""
+    """Returns all violations. `fence_seconds`: the time until a replaced session must be silent."""
     verdict = Verdict()
-    asked = changes(events)
-    lines = timeline.timelines(asked)
+    operations = operations_of(events)
+    lines = timeline.timelines(operations)
     for line in lines.values():
-        verdict.add(timeline.unexplained(line))
-        verdict.add(timeline.two_answers(line))
+        verdict.add(timeline.contradictions(line))
+        verdict.add(timeline.different_answers(line))
         verdict.add(timeline.out_of_order(line))
-        verdict.add(final.lost_or_doubled(line, readings))
-    verdict.add(final.records_agree(readings))
-    verdict.add(final.drift(readings))
-    verdict.add(final.single_in_records(readings))
-    verdict.add(seen.pushes(events, lines))
-    verdict.add(seen.reads(events, lines))
-    found = sessions.sockets(events)
-    verdict.add(sessions.going_back(found))
-    verdict.add(sessions.holes(found, lines))
-    verdict.add(sessions.two_owners(found, fence_seconds, killed))
+        verdict.add(final.lost_or_doubled(line, state))
+    verdict.add(final.records_agree(state))
+    verdict.add(final.count_drift(state))
+    verdict.add(final.single_in_records(state))
+    verdict.add(push_rules.check_pushes(events, lines))
+    verdict.add(push_rules.check_reads(events, lines))
+    found = session_rules.sockets(events)
+    verdict.add(session_rules.versions_going_back(found))
+    verdict.add(session_rules.undetected_gaps(found, lines))
+    verdict.add(session_rules.concurrent_sessions(found, fence_seconds, killed))
     verdict.seen.update(
-        operations=len(asked),
-        acked=sum(one.acked for one in asked),
-        unknown=sum(one.open for one in asked),
-        refused=sum(not one.acked and not one.open for one in asked),
+        operations=len(operations),
+        acked=sum(one.acked for one in operations),
+        unknown=sum(one.is_unresolved for one in operations),
+        refused=sum(not one.acked and not one.is_unresolved for one in operations),
         attempts=sum(event.kind == "invoke" and event.what == "change" for event in events),
         inexact=sum(not line.exact for line in lines.values()),
         targets=len(lines),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from kit.keys import open_keys
 from kit.tokens import Minter
-from tests.faults.buggy.crashing import POINTS
-from tests.faults.nodes import Node
+from tests.faults.mutants.crash_points import POINTS
+from tests.faults.nodes import NodeProcess
 
 if TYPE_CHECKING:
     from tests.faults.backends import Backends
@@ -20,14 +20,14 @@ Layout = Sequence[tuple[str, str]]  # names and services, the registry first
 
 SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
 SMALL: Layout = (("services", SERVICES), ("gateway-1", "gateway"), ("gateway-2", "gateway"))
-"""Three processes on files: enough where no service node has to fail alone."""
+"""Three processes on files, for faults of all services at once."""
 FEW: Layout = (
     ("services", SERVICES),
     ("reaction-2", "reaction_svc"),
     ("gateway-1", "gateway"),
     ("gateway-2", "gateway"),
 )
-"""Two who write the ledger, and no more: where the engines need the cores."""
+"""Two writers of the ledger, for engines that need the cores."""
 FILES: Layout = (
     ("registry-1", "session_registry"),
     ("reaction-1", "reaction_svc"),
@@ -37,7 +37,7 @@ FILES: Layout = (
     ("gateway-1", "gateway"),
     ("gateway-2", "gateway"),
 )
-"""Every service a process, on files."""
+"""One process of every service, on files."""
 ENGINES: Layout = tuple(
     (f"{name}-{number}", service)
     for name, service in (
@@ -51,7 +51,7 @@ ENGINES: Layout = tuple(
 )
 """Two of every service, on engines."""
 
-# Limits that a load of few people meets too soon, and leases short enough for a test to see their end.
+# Higher limits, because few users make the load, and leases short enough to expire in a test.
 _SETTINGS = {
     "REACTION__CHANGES_PER_SECOND": "50",
     "REACTION__CHANGES_AT_ONCE": "50",
@@ -62,7 +62,7 @@ _SETTINGS = {
 
 
 class Cluster:
-    """Running nodes by name. Tenants are made up by tokens."""
+    """Running nodes by name. Tokens name the tenants."""
 
     def __init__(self, folder: Path, layout: Layout, backends: Backends | None, settings: Mapping[str, str]) -> None:
         self.folder = folder
@@ -70,36 +70,36 @@ class Cluster:
         own = {"DATA": str(folder / "data"), "LOG": "info", "GRACE_SECONDS": "5", **_SETTINGS, **settings}
         if backends is not None:
             own |= backends.settings
-        self.nodes = {name: Node(name, services, folder, own) for name, services in layout}
+        self.nodes = {name: NodeProcess(name, services, folder, own) for name, services in layout}
         for node in self.nodes.values():
             node.settings["REGISTRY"] = ",".join(one.grpc for one in self.registries)
             if backends is not None:
                 node.settings["DATA"] = str(folder / "data" / node.name)
         self._minter: Minter | None = None
 
-    def of(self, service: str) -> list[Node]:
-        """The nodes that carry a service."""
+    def nodes_of(self, service: str) -> list[NodeProcess]:
+        """The nodes of a service."""
         return [node for node in self.nodes.values() if service in node.services.split(",")]
 
-    def points(self, service: str) -> list[str]:
-        """The moments at which a node of the service may die."""
+    def crash_points(self, service: str) -> list[str]:
+        """The names of the crash points of a service."""
         engine = "files" if self.backends is None else "engines"
         return [name for name, point in POINTS.items() if point.service == service and engine in point.on]
 
     @property
-    def registries(self) -> list[Node]:
+    def registries(self) -> list[NodeProcess]:
         """The registry's nodes."""
-        return self.of("session_registry")
+        return self.nodes_of("session_registry")
 
     @property
-    def gateways(self) -> list[Node]:
+    def gateways(self) -> list[NodeProcess]:
         """The gateway nodes."""
-        return self.of("gateway")
+        return self.nodes_of("gateway")
 
     def start(self) -> None:
         """Starts all nodes, the registry before the others."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
-        # Whoever is first makes the keys, and they are to be one pair.
+        # The keys are created here, because the first of several processes would create them.
         keys = self.folder / "data" / "keys"
         self._minter = open_keys(keys).minter()
         if self.backends is not None:
@@ -109,25 +109,25 @@ class Cluster:
         for node in self.registries:
             node.launch()
         for node in self.registries:
-            node.ready()
+            node.wait_ready()
         others = [node for node in self.nodes.values() if node not in self.registries]
         for node in others:
             node.launch()
         for node in others:
-            node.ready()
+            node.wait_ready()
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Ends all nodes."""
         for node in self.nodes.values():
-            node.end()
+            node.shut_down()
 
     def user_token(self, tenant: str, user: str) -> str:
-        """For a person."""
+        """A token of a user."""
         assert self._minter is not None
         return self._minter.mint_user(user, tenant)
 
     def service_token(self, tenant: str = "default") -> str:
-        """For a service that acts for people of a tenant."""
+        """A token of a service that acts for users of a tenant."""
         assert self._minter is not None
         return self._minter.mint_service("faults", ("act-as", "tenants", "audit"), tenant=tenant)
 
@@ -137,16 +137,16 @@ async def running(
     folder: Path,
     layout: Layout,
     backends: Backends | None = None,
-    spoil: Mapping[str, str] | None = None,
+    mutants: Mapping[str, str] | None = None,
     **settings: str,
 ) -> AsyncIterator[Cluster]:
-    """A cluster for the block; `spoil` breaks nodes by name, "" all of them."""
+    """A cluster for the block; `mutants`: planted bugs by node name, "" for all nodes."""
     cluster = Cluster(folder, layout, backends, settings)
-    for name, what in (spoil or {}).items():
+    for name, what in (mutants or {}).items():
         for node in [cluster.nodes[name]] if name else cluster.nodes.values():
-            node.spoil = what
+            node.mutants = what
     try:
         await asyncio.to_thread(cluster.start)
         yield cluster
     finally:
-        await asyncio.to_thread(cluster.end)
+        await asyncio.to_thread(cluster.shut_down)

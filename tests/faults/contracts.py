@@ -1,4 +1,4 @@
-"""The promises of a ledger's store on three nodes of Cassandra, and again with one of them killed."""
+"""Runs the contract of the ledger store on three Cassandra nodes, then with one of them killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.engines import RUNNING
 from tests.running import ROOT
 
 NAME = "contract"
-TITLE = "the ledger's store on three Cassandra nodes, and on two that are left"
+TITLE = "the ledger store on three Cassandra nodes, and on the remaining two"
 _FILE = "tests/contract/ledger_store_on_three.py"
 
 
@@ -19,7 +19,7 @@ def run(cluster: CassandraCluster) -> list[str]:
     """Runs the suite twice and prints a line for each; returns the lines of runs that failed."""
     print(line := _run("three nodes", cluster), flush=True)
     lines = [line]
-    # The first is where clients begin.
+    # The first node is the contact point of clients.
     cluster.kill(0)
     print(line := _run("one of them killed", cluster), flush=True)
     lines.append(line)
@@ -37,10 +37,10 @@ def _run(what: str, cluster: CassandraCluster) -> str:
         text=True,
         check=False,
     )
-    said = done.stdout.strip().splitlines() or [done.stderr.strip()]
+    output = done.stdout.strip().splitlines() or [done.stderr.strip()]
     head = f"{NAME} {what:<25}"
     if done.returncode == 0:
-        return f"{head} {said[-1]}"
-    return f"{head} {said[-1]}   WRONG\n" + "\n".join(
-        f"       {line}" for line in said if line.startswith(("FAILED", "ERROR"))
+        return f"{head} {output[-1]}"
+    return f"{head} {output[-1]}   WRONG\n" + "\n".join(
+        f"       {line}" for line in output if line.startswith(("FAILED", "ERROR"))
     )

@@ -1,4 +1,4 @@
-"""What clients asked, were answered and were shown, written down outside the processes under test."""
+"""The history of a run: requests, answers and pushes of all clients, recorded outside the processes under test."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Event(NamedTuple):
     position: int = 0
 
 
-class TooMuch(Exception):
-    """The history is as long as it may be."""
+class HistoryTooLong(Exception):
+    """The history has reached its limit."""
 
 
 class Recorder:
-    """Keeps a history, and writes it to a file as JSON lines where one is given."""
+    """Records a history in memory, and as JSON lines in a file if a path is given."""
 
     def __init__(self, path: Path | None = None, limit: int = LIMIT) -> None:
         self.events: list[Event] = []
@@ -67,16 +67,16 @@ class Recorder:
         connection: str = "",
         position: int = 0,
     ) -> None:
-        """Adds a line of this moment; raises TooMuch."""
+        """Adds an event with the current time; raises HistoryTooLong."""
         if len(self.events) >= self._limit:
-            raise TooMuch(f"{self._limit} lines")
+            raise HistoryTooLong(f"{self._limit} lines")
         event = Event(time.monotonic(), process, kind, what, op_id, args or {}, result or {}, connection, position)
         self.events.append(event)
         if self._file is not None:
             self._file.write(line(event))
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         if self._file is not None:
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""What operations do to what one person holds on one target: the model that answers and records are held against.
+"""Model of the reactions of one user on one target; answers and records are compared with it.
 
 It is written from the contract and shares no code with the services.
 """
@@ -12,21 +12,21 @@ from typing import NamedTuple
 from tests.faults.history import Event
 
 Key = tuple[str, str]  # tenant, target
-Held = tuple[str, ...]  # oldest first
+HeldEmoji = tuple[str, ...]  # oldest first
 SINGLE_CHOICE = ("posts", "comments")
-# Unresolved operations of one person on one target that are still told apart.
-_MOST_UNKNOWN = 6
+# Unresolved operations of one user on one target up to which all outcomes are tried.
+_MAX_UNRESOLVED = 6
 
 
 class Answer(NamedTuple):
-    """What an operation was answered."""
+    """The answer of an operation."""
 
     on: bool
     version: int
 
 
 class Effect(NamedTuple):
-    """One change of one person's reactions at one version of the target."""
+    """One change of the reactions of one user at one version of the target."""
 
     version: int
     user: str
@@ -35,7 +35,7 @@ class Effect(NamedTuple):
 
 
 @dataclass(slots=True)
-class Asked:
+class Operation:
     """One operation with all of its attempts. Times are those of the first invocation and the first answer."""
 
     op_id: str
@@ -58,63 +58,63 @@ class Asked:
 
     @property
     def acked(self) -> bool:
-        """Whether it was answered at least once."""
+        """Whether it has at least one answer."""
         return bool(self.answers)
 
     @property
-    def open(self) -> bool:
-        """Whether nobody can tell if it was done."""
+    def is_unresolved(self) -> bool:
+        """Whether its outcome is unknown."""
         return not self.answers and (self.unknown > 0 or self.pending > 0)
 
 
 @dataclass(slots=True)
-class Walk:
-    """A person's way through a target. `states` are all that may be held at the end; `effects` None: not certain."""
+class Replay:
+    """A replay of one user's operations on a target. `states`: possible final reactions; `effects` None: uncertain."""
 
-    states: set[Held]
+    states: set[HeldEmoji]
     effects: list[Effect] | None
-    wrong: list[tuple[Asked, str]]
+    wrong: list[tuple[Operation, str]]
 
 
-def changes(events: Iterable[Event]) -> list[Asked]:
+def operations_of(events: Iterable[Event]) -> list[Operation]:
     """The changes of a history, in the order of their first invocations."""
-    found: dict[tuple[str, str, str], Asked] = {}
-    attempts: dict[tuple[str, str, int], Asked] = {}
+    found: dict[tuple[str, str, str], Operation] = {}
+    attempts: dict[tuple[str, str, int], Operation] = {}
     for event in events:
         if event.what != "change":
             continue
         attempt = (event.op_id, event.connection, event.position)
         if event.kind == "invoke":
             args = event.args
-            asked = found.setdefault(
+            operation = found.setdefault(
                 (args["tenant"], args["target"], event.op_id),
-                Asked(
+                Operation(
                     event.op_id, args["tenant"], args["target"], args["user"], args["emoji"], args["action"], event.time
                 ),
             )
-            asked.pending += 1
-            attempts[attempt] = asked
+            operation.pending += 1
+            attempts[attempt] = operation
             continue
-        asked = attempts.pop(attempt)
-        asked.pending -= 1
+        operation = attempts.pop(attempt)
+        operation.pending -= 1
         if event.kind == "ok":
-            if not asked.answers:
-                asked.answered = event.time
-            asked.answers.append(Answer(bool(event.result["on"]), int(event.result["version"])))
+            if not operation.answers:
+                operation.answered = event.time
+            operation.answers.append(Answer(bool(event.result["on"]), int(event.result["version"])))
         elif event.kind == "fail":
-            asked.refused += 1
+            operation.refused += 1
         else:
-            asked.unknown += 1
+            operation.unknown += 1
     return list(found.values())
 
 
 def single_choice(target: str) -> bool:
-    """Whether a person holds at most one reaction on the target."""
+    """Whether a user has at most one reaction on the target."""
     return target.partition("/")[0] in SINGLE_CHOICE
 
 
-def step(single: bool, held: Held, action: str, emoji: str) -> tuple[bool, list[tuple[str, str]]]:
-    """What an action does: whether the emoji is held then, and (added, removed) of each version it takes."""
+def step(single: bool, held: HeldEmoji, action: str, emoji: str) -> tuple[bool, list[tuple[str, str]]]:
+    """The result of an action: whether the emoji is on afterwards, and (added, removed) of each version it makes."""
     if action == "clear":
         return False, [("", one) for one in held]
     on = {"toggle": emoji not in held, "add": True, "remove": False}[action]
@@ -128,37 +128,37 @@ def step(single: bool, held: Held, action: str, emoji: str) -> tuple[bool, list[
     return True, [*(("", one) for one in others), (emoji, last)]
 
 
-def after(held: Held, facts: Sequence[tuple[str, str]]) -> Held:
-    """What is held after these changes."""
+def apply_changes(held: HeldEmoji, facts: Sequence[tuple[str, str]]) -> HeldEmoji:
+    """The reactions after these changes."""
     for added, removed in facts:
         held = tuple(one for one in held if one != removed) + ((added,) if added else ())
     return held
 
 
-def walk(asked: Sequence[Asked]) -> Walk:
-    """Replays one person's operations on one target by the versions they were answered with.
+def replay(operations: Sequence[Operation]) -> Replay:
+    """Replays the operations of one user on one target in the order of their answered versions.
 
-    Operations nobody knows the outcome of may have happened anywhere, or never.
+    An unresolved operation may have happened at any point, or never.
     """
-    single = single_choice(asked[0].target)
-    unknown = [one for one in asked if one.open]
+    single = single_choice(operations[0].target)
+    unknown = [one for one in operations if one.is_unresolved]
     certain = not unknown
-    if len(unknown) > _MOST_UNKNOWN:
-        return Walk(set(), None, [])
+    if len(unknown) > _MAX_UNRESOLVED:
+        return Replay(set(), None, [])
     effects: list[Effect] = []
-    wrong: list[tuple[Asked, str]] = []
-    ways: set[tuple[Held, frozenset[int]]] = {((), frozenset(range(len(unknown))))}
+    wrong: list[tuple[Operation, str]] = []
+    ways: set[tuple[HeldEmoji, frozenset[int]]] = {((), frozenset(range(len(unknown))))}
     last = 0
-    for one in _in_order(asked, single):
+    for one in _by_version(operations, single):
         answer = one.answers[0]
-        reached: set[tuple[Held, frozenset[int]]] = set()
+        reached: set[tuple[HeldEmoji, frozenset[int]]] = set()
         facts: list[tuple[str, str]] = []
-        for held, left in _anywhere(ways, unknown, single):
+        for held, left in _with_unresolved(ways, unknown, single):
             on, facts_here = step(single, held, one.action, one.emoji)
             if on != answer.on or (facts_here and answer.version <= last):
                 continue
             facts = facts_here
-            reached.add((after(held, facts_here), left))
+            reached.add((apply_changes(held, facts_here), left))
         if not reached:
             holds = " or ".join(sorted({"+".join(held) or "nothing" for held, _ in ways}))
             wrong.append((one, f"answered on={answer.on} at {answer.version}, but {one.user} held {holds} before"))
@@ -172,46 +172,49 @@ def walk(asked: Sequence[Asked]) -> Walk:
             last = answer.version
             first = answer.version - len(facts) + 1
             effects += [Effect(first + at, one.user, *fact) for at, fact in enumerate(facts)]
-    states = {held for held, _ in _anywhere(ways, unknown, single)}
-    return Walk(states, effects if certain else None, wrong)
+    states = {held for held, _ in _with_unresolved(ways, unknown, single)}
+    return Replay(states, effects if certain else None, wrong)
 
 
-def _in_order(asked: Sequence[Asked], single: bool) -> list[Asked]:
-    """Acked operations by version; of one version the one that made it comes first, then those that changed nothing."""
-    ordered: list[Asked] = []
-    groups: dict[int, list[Asked]] = {}
-    for one in asked:
+def _by_version(operations: Sequence[Operation], single: bool) -> list[Operation]:
+    """Acked operations by version; within a version first the one that made it, then those that changed nothing."""
+    ordered: list[Operation] = []
+    groups: dict[int, list[Operation]] = {}
+    for one in operations:
         if one.acked:
             groups.setdefault(one.answers[0].version, []).append(one)
-    held: Held = ()
+    held: HeldEmoji = ()
     for version in sorted(groups):
         group = sorted(groups[version], key=lambda one: (one.action != "toggle", one.invoked))
         makers = [one for one in group if step(single, held, one.action, one.emoji)[1]]
-        first = next((one for one in makers if _rest(single, held, one, group)), makers[0] if makers else group[0])
+        first = next(
+            (one for one in makers if _rest_changes_nothing(single, held, one, group)),
+            makers[0] if makers else group[0],
+        )
         group.remove(first)
         for one in (first, *group):
-            held = after(held, step(single, held, one.action, one.emoji)[1])
+            held = apply_changes(held, step(single, held, one.action, one.emoji)[1])
             ordered.append(one)
     return ordered
 
 
-def _rest(single: bool, held: Held, first: Asked, group: Sequence[Asked]) -> bool:
-    """Whether after one operation none of the others changes anything."""
-    then = after(held, step(single, held, first.action, first.emoji)[1])
+def _rest_changes_nothing(single: bool, held: HeldEmoji, first: Operation, group: Sequence[Operation]) -> bool:
+    """Whether no other operation of the group changes anything after `first`."""
+    then = apply_changes(held, step(single, held, first.action, first.emoji)[1])
     return not any(step(single, then, one.action, one.emoji)[1] for one in group if one is not first)
 
 
-def _anywhere(
-    ways: set[tuple[Held, frozenset[int]]], unknown: Sequence[Asked], single: bool
-) -> set[tuple[Held, frozenset[int]]]:
-    """These ways, and those on which some of the unknown operations have happened by now."""
+def _with_unresolved(
+    ways: set[tuple[HeldEmoji, frozenset[int]]], unknown: Sequence[Operation], single: bool
+) -> set[tuple[HeldEmoji, frozenset[int]]]:
+    """These states, and those in which some of the unresolved operations have happened."""
     found = set(ways)
     fresh = list(ways)
     while fresh:
         held, left = fresh.pop()
         for at in left:
             one = unknown[at]
-            way = (after(held, step(single, held, one.action, one.emoji)[1]), left - {at})
+            way = (apply_changes(held, step(single, held, one.action, one.emoji)[1]), left - {at})
             if way not in found:
                 found.add(way)
                 fresh.append(way)

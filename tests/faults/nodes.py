@@ -1,4 +1,4 @@
-"""One process of the system under test: started, stopped, killed, frozen and thawed by its pid."""
+"""One process of the system under test: start, stop, kill, pause and resume."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 
-class Node:
-    """A `plaudit up` with some services. `spoil` names what is to be broken in it: see `tests.faults.buggy`."""
+class NodeProcess:
+    """A `plaudit up` with some services. `mutants`: names of planted bugs, see `tests.faults.mutants`."""
 
     def __init__(self, name: str, services: str, folder: Path, settings: Mapping[str, str]) -> None:
         self.name = name
         self.services = services
-        self.spoil = ""
+        self.mutants = ""
         self.grpc = f"127.0.0.1:{free_port()}"
         self.http = f"127.0.0.1:{free_port()}"
         self.settings = dict(settings)
         self.exits: list[int] = []
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._frozen = False
+        self._paused = False
 
     @property
     def ws_url(self) -> str:
-        """Of the gateway's sockets."""
+        """The URL of WebSockets at this gateway."""
         return f"ws://{self.http}/ws/connect"
 
     @property
     def pid(self) -> int:
-        """Of the running process."""
+        """The process id."""
         assert self._process is not None, f"{self.name} does not run"
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, frozen or not."""
+        """Whether it runs, paused or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
-    def said(self) -> str:
+    def log_tail(self) -> str:
         """The end of its log."""
         return self._log.read_text("utf-8", "replace")[-2_000:] if self._log.exists() else ""
 
@@ -60,7 +60,7 @@ class Node:
         own = {"SERVICES": self.services, "GRPC": self.grpc, "HTTP": self.http, **self.settings}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PLAUDIT_")}
         path = os.pathsep.join(str(ROOT / each) for each in ("", "gen", "client"))
-        module = ["tests.faults.buggy", self.spoil] if self.spoil else ["stack.cli"]
+        module = ["tests.faults.mutants", self.mutants] if self.mutants else ["stack.cli"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *module, "up", "--json"],
@@ -70,30 +70,30 @@ class Node:
                 stderr=log,
             )
 
-    def ready(self) -> None:
-        """Waits until it serves; raises RuntimeError where it does not."""
+    def wait_ready(self) -> None:
+        """Waits until it serves; raises RuntimeError if it does not."""
         assert self._process is not None
         assert self._process.stdout is not None
         found, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
         line = self._process.stdout.readline() if found else b""
         if not line:
             how = "too slow" if not found else f"ended with {self._process.wait()}"
-            raise RuntimeError(f"{self.name} did not start: {how}\n{self.said}")
+            raise RuntimeError(f"{self.name} did not start: {how}\n{self.log_tail}")
         json.loads(line)
 
     def start(self) -> None:
         """Starts it and waits until it serves."""
         self.launch()
-        self.ready()
+        self.wait_ready()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Sends SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self.wait()
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """Waits for its end; the exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
+        """Waits until it ends; returns the exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
         assert self._process is not None
         code = self._process.wait(seconds)
         assert self._process.stdout is not None
@@ -103,7 +103,7 @@ class Node:
         return code
 
     def stop(self) -> tuple[int, float]:
-        """SIGTERM; the exit code and the seconds it took. Kills what does not end."""
+        """Sends SIGTERM; returns exit code and seconds. Kills a process that does not end."""
         assert self._process is not None
         began = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
@@ -113,33 +113,33 @@ class Node:
             self.kill()
             return -9, time.monotonic() - began
 
-    def freeze(self) -> None:
-        """SIGSTOP: it stands still and notices nothing."""
+    def pause(self) -> None:
+        """Sends SIGSTOP."""
         os.kill(self.pid, signal.SIGSTOP)
-        self._frozen = True
+        self._paused = True
 
-    def thaw(self) -> None:
-        """SIGCONT."""
+    def resume(self) -> None:
+        """Sends SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
-        self._frozen = False
+        self._paused = False
 
-    def resident(self) -> int:
-        """Bytes of memory."""
+    def memory_bytes(self) -> int:
+        """Resident memory in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def metric(self, sample: str) -> float:
-        """A sample of what a gateway tells of itself, by name and labels; 0 where it has nothing to tell."""
+        """The value of a metric of a gateway, by name and labels; 0 if it is missing."""
         with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10) as answer:
             lines = answer.read().decode("utf-8").splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample)), 0.0)
 
-    def end(self) -> None:
-        """Ends it whatever its state."""
+    def shut_down(self) -> None:
+        """Ends it in any state."""
         if not self.alive:
             if self._process is not None:
                 self.wait()
             return
-        if self._frozen:
-            self.thaw()
+        if self._paused:
+            self.resume()
         self.kill()

@@ -1,4 +1,4 @@
-"""Every moment to die at names a method that exists: a renamed one would never be reached."""
+"""Every crash point names an existing method: a renamed one would never be reached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from tests.faults.buggy.crashing import POINTS
+from tests.faults.mutants.crash_points import POINTS
 
 
 @pytest.mark.parametrize("name", sorted(POINTS))

@@ -1,4 +1,4 @@
-"""What every target looked like at each of its versions, as far as the answers tell."""
+"""The state of every target at each version, as far as the answers determine it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tests.faults.model import Asked, Effect, Held, Key, Walk, walk
+from tests.faults.model import Effect, HeldEmoji, Key, Operation, Replay, replay
 from tests.faults.verdict import Violation
 
 Counts = Mapping[str, int]
@@ -17,15 +17,15 @@ Counts = Mapping[str, int]
 
 @dataclass(slots=True)
 class Timeline:
-    """One target. `exact`: the effect of every operation is known, so `counts` has all versions there ever were."""
+    """One target. `exact`: the effect of every operation is known, so `counts` has every version."""
 
     key: Key
-    asked: list[Asked]
-    walks: dict[str, Walk] = field(default_factory=dict)
+    operations: list[Operation]
+    replays: dict[str, Replay] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     exact: bool = True
     counts: dict[int, Counts] = field(default_factory=dict)
-    _held: dict[str, tuple[list[int], list[Held]]] = field(default_factory=dict)
+    _held: dict[str, tuple[list[int], list[HeldEmoji]]] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -35,13 +35,13 @@ class Timeline:
     @property
     def version(self) -> int:
         """The highest version that was answered."""
-        return max((answer.version for one in self.asked for answer in one.answers), default=0)
+        return max((answer.version for one in self.operations for answer in one.answers), default=0)
 
-    def ways(self, user: str) -> tuple[list[int], list[Held]]:
-        """The versions at which what the user held has changed, and what was held from each on."""
+    def reactions_of(self, user: str) -> tuple[list[int], list[HeldEmoji]]:
+        """The versions at which the reactions of a user changed, and the reactions from each of them on."""
         found = self._held.get(user)
         if found is None:
-            held: Held = ()
+            held: HeldEmoji = ()
             versions, states = [0], [held]
             for effect in self.effects:
                 if effect.user == user:
@@ -52,29 +52,29 @@ class Timeline:
             found = self._held[user] = (versions, states)
         return found
 
-    def held_between(self, user: str, low: int, high: int) -> set[Held]:
-        """All that the user held from the version `low` to the version `high`."""
-        versions, states = self.ways(user)
+    def held_between(self, user: str, low: int, high: int) -> set[HeldEmoji]:
+        """All states of the user's reactions between the versions `low` and `high`."""
+        versions, states = self.reactions_of(user)
         begin = bisect_right(versions, low) - 1
         return set(states[begin : bisect_right(versions, high)])
 
 
-def timelines(asked: Iterable[Asked]) -> dict[Key, Timeline]:
-    """One for each target that somebody asked to change."""
+def timelines(operations: Iterable[Operation]) -> dict[Key, Timeline]:
+    """The timeline of each target of the operations."""
     found: dict[Key, Timeline] = {}
-    for one in asked:
-        found.setdefault(one.key, Timeline(one.key, [])).asked.append(one)
+    for one in operations:
+        found.setdefault(one.key, Timeline(one.key, [])).operations.append(one)
     for line in found.values():
         _fill(line)
     return found
 
 
 def _fill(line: Timeline) -> None:
-    by_user: dict[str, list[Asked]] = {}
-    for one in line.asked:
+    by_user: dict[str, list[Operation]] = {}
+    for one in line.operations:
         by_user.setdefault(one.user, []).append(one)
     for user, theirs in by_user.items():
-        way = line.walks[user] = walk(theirs)
+        way = line.replays[user] = replay(theirs)
         if way.effects is None:
             line.exact = False
         else:
@@ -88,9 +88,9 @@ def _fill(line: Timeline) -> None:
         line.counts[effect.version] = {emoji: count for emoji, count in counts.items() if emoji and count}
 
 
-def unexplained(line: Timeline) -> Iterable[Violation]:
-    """I3: every answer follows from what was before it, and no two changes share a version."""
-    for user in line.walks.values():
+def contradictions(line: Timeline) -> Iterable[Violation]:
+    """I3: every answer follows from the earlier operations, and no two changes have the same version."""
+    for user in line.replays.values():
         for one, why in user.wrong:
             yield Violation("I3", f"{line.where} {one.user}", f"{one.action} {one.emoji} ({one.op_id}): {why}")
     for before, effect in pairwise(line.effects):
@@ -99,28 +99,28 @@ def unexplained(line: Timeline) -> Iterable[Violation]:
 
 
 def out_of_order(line: Timeline) -> Iterable[Violation]:
-    """I3: what was answered before another operation was asked for comes before it, by version."""
+    """I3: an operation answered before another was sent has a lower version."""
     made = {effect.version for effect in line.effects} if line.exact else set()
     makers: dict[int, str] = {}
     for effect in line.effects:
         makers[effect.version] = effect.user
     done: list[tuple[float, int]] = []
     highest = 0
-    for one in sorted((one for one in line.asked if one.acked), key=lambda one: one.invoked):
+    for one in sorted((one for one in line.operations if one.acked), key=lambda one: one.invoked):
         while done and done[0][0] < one.invoked:
             highest = max(highest, heapq.heappop(done)[1])
         version = one.answers[0].version
         changed = one.action == "toggle" and version in made and makers[version] == one.user
         if version < highest or (changed and version == highest):
             yield Violation(
-                "I3", line.where, f"{one.op_id} has version {version}, but {highest} was answered before it was asked"
+                "I3", line.where, f"{one.op_id} has version {version}, but {highest} was answered before it was sent"
             )
         heapq.heappush(done, (one.answered, version))
 
 
-def two_answers(line: Timeline) -> Iterable[Violation]:
-    """I3: one operation has one answer, however often it is asked for."""
-    for one in line.asked:
+def different_answers(line: Timeline) -> Iterable[Violation]:
+    """I3: all attempts of one operation get the same answer."""
+    for one in line.operations:
         different: Sequence[object] = sorted(set(one.answers))
         if len(different) > 1:
             yield Violation("I3", line.where, f"{one.op_id} ({one.action} {one.emoji} of {one.user}) got {different}")

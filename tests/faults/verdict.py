@@ -1,4 +1,4 @@
-"""What a checker has found."""
+"""The violations that a check found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rule = Literal["I1", "I2", "I3", "I4", "I7", "I8", "I9"]
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """An invariant that did not hold: where, and what was seen."""
+    """A violated invariant: where, and what was observed."""
 
     rule: Rule
     where: str
@@ -24,20 +24,20 @@ class Violation:
 
 @dataclass(slots=True)
 class Verdict:
-    """All that was found, and how much was looked at: a check of nothing proves nothing."""
+    """All violations, and the amount of checked data: a check of nothing proves nothing."""
 
     violations: list[Violation] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
 
     def add(self, found: Iterable[Violation]) -> None:
-        """Takes in what a rule has found."""
+        """Adds the violations of a rule."""
         self.violations += found
 
-    def of(self, *rules: Rule) -> int:
-        """How many violations there are of these rules."""
+    def count(self, *rules: Rule) -> int:
+        """The number of violations of these rules."""
         return sum(violation.rule in rules for violation in self.violations)
 
     @property
     def rules(self) -> frozenset[Rule]:
-        """The invariants that did not hold."""
+        """The violated invariants."""
         return frozenset(violation.rule for violation in self.violations)

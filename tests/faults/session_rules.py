@@ -1,4 +1,4 @@
-"""Rules about sessions: what a socket is shown never goes back, a resumed one has no hole, a device has one owner."""
+"""Rules for sessions: versions on a socket never decrease, a resume has no gap, a device has one session."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.faults.timeline import Timeline
 from tests.faults.verdict import Violation
 
 REPLACED = (4004, 4504)
-# Logins closer together than this may be ordered either way.
-_TOGETHER = 1.0
-# What a person did last may still be on its way to them.
-_ON_ITS_WAY = 2.0
+# Logins within this time may be ordered either way.
+_SIMULTANEOUS_SECONDS = 1.0
+# The push of a last change may still be in transit.
+_TRANSIT_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Socket:
-    """One socket as its client saw it; `closed` 0: it was open at the end."""
+    """One socket as seen by its client; `closed` 0: open at the end."""
 
     connection: str
     tenant: str = ""
@@ -35,8 +35,8 @@ class Socket:
     before: str = ""
     verdict: str = ""
     seq: int = 0
-    hole: float = 0.0
-    """When its client found a hole; 0: it did not."""
+    gap: float = 0.0
+    """When its client found a gap; 0: it found none."""
     subscribed: dict[str, float] = field(default_factory=dict)
     pushes: list[Event] = field(default_factory=list)
 
@@ -47,21 +47,21 @@ class Socket:
 
 
 def sockets(events: Iterable[Event]) -> dict[str, Socket]:
-    """All sockets of a history that were welcomed, by connection."""
+    """All sockets of a history with a session, by connection."""
     found: dict[str, Socket] = {}
     for event in events:
         if event.kind == "session":
             one = found.setdefault(event.connection, Socket(event.connection))
-            _note(one, event)
-        elif event.kind == "mark" and event.what.startswith("hole") and event.connection in found:
-            found[event.connection].hole = found[event.connection].hole or event.time
+            _apply_event(one, event)
+        elif event.kind == "mark" and event.what.startswith("gap") and event.connection in found:
+            found[event.connection].gap = found[event.connection].gap or event.time
         elif event.kind == "push":
-            # What follows a resume may be there before its answer is written down.
+            # Pushes after a resume may be recorded before its answer.
             found.setdefault(event.connection, Socket(event.connection)).pushes.append(event)
     return {name: one for name, one in found.items() if one.welcomed}
 
 
-def _note(one: Socket, event: Event) -> None:
+def _apply_event(one: Socket, event: Event) -> None:
     args: Mapping[str, Any] = event.args
     if event.what in ("welcome", "resumed"):
         one.tenant, one.user, one.device = args["tenant"], args["user"], args["device"]
@@ -76,8 +76,8 @@ def _note(one: Socket, event: Event) -> None:
         one.by_client = bool(event.result.get("by_client"))
 
 
-def going_back(found: Mapping[str, Socket]) -> Iterable[Violation]:
-    """I8: what replaces something on a socket is not older than that."""
+def versions_going_back(found: Mapping[str, Socket]) -> Iterable[Violation]:
+    """I8: a push on a socket is not older than the push it replaces."""
     for one in found.values():
         last: dict[tuple[str, ...], int] = {}
         for push in one.pushes:
@@ -91,19 +91,19 @@ def going_back(found: Mapping[str, Socket]) -> Iterable[Violation]:
             last[key] = version
 
 
-def holes(found: Mapping[str, Socket], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
-    """I7: a session that goes on has no hole that nobody is told of.
+def undetected_gaps(found: Mapping[str, Socket], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+    """I7: a session has no gap that its client cannot detect.
 
-    A gap in the numbers of durable pushes tells of one, and so does any verdict but `complete`.
+    A client detects a gap by the sequence numbers of durable pushes, or by a verdict other than `complete`.
     """
     for one in found.values():
         if one.verdict != "complete":
             continue
         first = next((seq for push in one.pushes if (seq := _seq(push))), 0)
         if first > one.seq + 1:
-            yield Violation("I7", one.where, f"resumed as complete behind push {one.seq}, and then came {first}")
-    for chain, told in _chains(found):
-        yield from _missed(chain, told, lines)
+            yield Violation("I7", one.where, f"resumed as complete after push {one.seq}, but the next push was {first}")
+    for chain, gap_free in _chains(found):
+        yield from _missed_own_changes(chain, gap_free, lines)
 
 
 def _seq(push: Event) -> int:
@@ -111,7 +111,7 @@ def _seq(push: Event) -> int:
 
 
 def _chains(found: Mapping[str, Socket]) -> Iterable[tuple[list[Socket], float]]:
-    """Sockets that were resumed as complete one after the other, and until when nobody was told of a hole."""
+    """Chains of sockets resumed as complete, each with the time until which its client found no gap."""
     following = {one.before: one for one in found.values() if one.before in found}
     for one in found.values():
         if one.verdict == "complete" and one.before in found:
@@ -121,33 +121,33 @@ def _chains(found: Mapping[str, Socket]) -> Iterable[tuple[list[Socket], float]]
         while after is not None and after.verdict == "complete":
             chain.append(after)
             after = following.get(after.connection)
-        yield chain, _untold(chain, ended=after is not None)
+        yield chain, _gap_free_until(chain, ended=after is not None)
 
 
-def _untold(chain: Sequence[Socket], *, ended: bool) -> float:
-    """The time up to which whoever was on these sockets knows of no hole."""
+def _gap_free_until(chain: Sequence[Socket], *, ended: bool) -> float:
+    """The time until which the client of these sockets found no gap."""
     first = chain[0]
-    # A session begins with number 1; one that is partial goes on with its numbers.
+    # A new session begins with number 1; a partial one continues its numbers.
     seq, time = (first.seq if first.verdict == "partial" else 0), first.welcomed
     for one in chain:
         for push in one.pushes:
             number = _seq(push)
-            if number > seq + 1 or 0 < one.hole < push.time:
+            if number > seq + 1 or 0 < one.gap < push.time:
                 return time
             if number:
                 seq, time = number, push.time
-        if one.hole:
+        if one.gap:
             return time
     return time if ended else chain[-1].closed or float("inf")
 
 
-def _missed(chain: Sequence[Socket], told: float, lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+def _missed_own_changes(chain: Sequence[Socket], gap_free: float, lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
     first, last = chain[0], chain[-1]
     own = f"users/{first.user}"
     since = first.subscribed.get(own)
     if since is None:
         return
-    # What somebody holds is a state: a later word on the same reaction stands for the earlier ones.
+    # Reactions are state: a later push on the same reaction replaces earlier ones.
     shown: dict[tuple[str, str], int] = {}
     for one in chain:
         for push in one.pushes:
@@ -155,23 +155,28 @@ def _missed(chain: Sequence[Socket], told: float, lines: Mapping[Key, Timeline])
                 for emoji in (push.result.get("added"), push.result.get("removed")):
                     key = (str(push.result["target"]), str(emoji or ""))
                     shown[key] = max(shown.get(key, 0), int(push.result["version"]))
-    until = told - _ON_ITS_WAY
+    until = gap_free - _TRANSIT_SECONDS
     for (tenant, target), line in lines.items():
-        if tenant != first.tenant or not line.exact or first.user not in line.walks:
+        if tenant != first.tenant or not line.exact or first.user not in line.replays:
             continue
         made = {effect.version for effect in line.effects if effect.user == first.user}
-        for asked in line.asked:
-            if asked.user != first.user or not asked.acked or asked.invoked < since or asked.answered > until:
+        for operation in line.operations:
+            if (
+                operation.user != first.user
+                or not operation.acked
+                or operation.invoked < since
+                or operation.answered > until
+            ):
                 continue
-            version = asked.answers[0].version
-            if version in made and asked.action == "toggle" and shown.get((target, asked.emoji), 0) < version:
-                yield Violation("I7", last.where, f"was not told of their own {asked.emoji} on {target} at {version}")
+            version = operation.answers[0].version
+            if version in made and operation.action == "toggle" and shown.get((target, operation.emoji), 0) < version:
+                yield Violation("I7", last.where, f"got no push of the own {operation.emoji} on {target} at {version}")
 
 
-def two_owners(found: Mapping[str, Socket], grace: float, killed: Iterable[str] = ()) -> Iterable[Violation]:
-    """I9: once a device has logged in elsewhere, its earlier session says nothing more and is closed as replaced.
+def concurrent_sessions(found: Mapping[str, Socket], grace: float, killed: Iterable[str] = ()) -> Iterable[Violation]:
+    """I9: after a newer login of a device, its earlier session gets no pushes and is closed as replaced.
 
-    `grace` seconds are what the news may take; `killed` gateways cannot say goodbye.
+    `grace`: seconds until the fence takes effect; sockets of `killed` gateways have no close code.
     """
     devices: dict[tuple[str, str, str], list[Socket]] = {}
     gone = set(killed)
@@ -184,13 +189,13 @@ def two_owners(found: Mapping[str, Socket], grace: float, killed: Iterable[str] 
             if earlier.closed and earlier.closed <= later.welcomed:
                 continue
             loser = earlier
-            if later.welcomed - earlier.welcomed < _TOGETHER and later.code in REPLACED:
+            if later.welcomed - earlier.welcomed < _SIMULTANEOUS_SECONDS and later.code in REPLACED:
                 loser = later
             if not loser.closed:
-                yield Violation("I9", loser.where, f"is still open, though {later.where} has taken over")
+                yield Violation("I9", loser.where, f"is still open after {later.where} replaced it")
             elif loser.code not in REPLACED and not loser.by_client and loser.gateway not in gone:
                 yield Violation("I9", loser.where, f"was closed with {loser.code}, not as replaced")
             late = [push for push in loser.pushes if push.time > later.welcomed + grace]
             if late:
                 after = round(late[-1].time - later.welcomed, 2)
-                yield Violation("I9", loser.where, f"was still told {late[-1].what} {after} s after the takeover")
+                yield Violation("I9", loser.where, f"got {late[-1].what} {after} s after the takeover")

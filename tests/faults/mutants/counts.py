@@ -15,7 +15,7 @@ _SOMETIMES = 0.2
 
 
 def counted_twice() -> None:
-    """The counts of an entry are added to what is there, as if they were not absolute."""
+    """The counts of an entry are doubled now and then, as if they were added instead of absolute."""
     counts: Any = domain.PartitionCounts
     apply = counts.apply
 
@@ -30,7 +30,7 @@ def _doubled(people: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def position_before_effect() -> None:
-    """A target has the version of an entry before it has its counts."""
+    """A target gets the version of an entry before its counts."""
     counts: Any = domain.PartitionCounts
     apply = counts.apply
 
@@ -43,7 +43,7 @@ def position_before_effect() -> None:
 
 
 def min_version_ignored() -> None:
-    """Counts are answered as they stand, whatever version was asked for."""
+    """Counts are answered without waiting for the requested version."""
     counters: Any = service.Counters
     ready, get = counters.ready, counters.get
     reader: Any = consumer.Consumer
@@ -59,7 +59,7 @@ def min_version_ignored() -> None:
 
 
 def counts_not_rebuilt() -> None:
-    """What Redis has lost stays lost until it changes again."""
+    """Counts that Redis has lost are missing until they change again."""
 
     async def nothing(*_: Any) -> None:
         return None
@@ -69,7 +69,7 @@ def counts_not_rebuilt() -> None:
     theirs.check_for_loss = shared.restore = nothing
 
 
-BUGS: Mapping[str, Callable[[], None]] = {
+MUTANTS: Mapping[str, Callable[[], None]] = {
     "counted-twice": counted_twice,
     "position-before-effect": position_before_effect,
     "counts-not-rebuilt": counts_not_rebuilt,

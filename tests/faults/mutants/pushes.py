@@ -1,4 +1,4 @@
-"""Bugs of what people are shown: updates, sessions."""
+"""Bugs of pushes and sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.sessions import replay_buffer, session_table
 
 
 def older_push() -> None:
-    """A gateway shows an update again after a newer one."""
+    """A gateway sends an update again after a newer one."""
     feed: Any = feeds.ConflatedFeed
     theirs: Any = hub.Hub
     deliver = theirs.deliver
@@ -32,7 +32,7 @@ def older_push() -> None:
 
 
 def last_push_dropped() -> None:
-    """Fan-out forgets an update now and then, whether or not another follows."""
+    """Fan-out drops some updates, even if none follows."""
     theirs: Any = fanout.Fanout
     send = theirs._send
 
@@ -44,13 +44,13 @@ def last_push_dropped() -> None:
 
 
 def not_fenced() -> None:
-    """A gateway does not care that a device has logged in elsewhere."""
+    """A gateway ignores that a device has logged in at another one."""
     theirs: Any = session_table.SessionTable
     theirs.fence = lambda self, session_ids: None
 
 
 def resume_swallows_a_push() -> None:
-    """A session that is resumed misses the first of what came meanwhile."""
+    """A resumed session misses the first push since its last seq."""
     theirs: Any = replay_buffer.ReplayBuffer
     after = theirs.after
 
@@ -62,7 +62,7 @@ def resume_swallows_a_push() -> None:
     theirs.after = less
 
 
-BUGS: Mapping[str, Callable[[], None]] = {
+MUTANTS: Mapping[str, Callable[[], None]] = {
     "older-push": older_push,
     "last-push-dropped": last_push_dropped,
     "not-fenced": not_fenced,

@@ -1,4 +1,4 @@
-"""Runs one trial from nothing to its verdict."""
+"""Runs one trial: starts the system, applies load and fault, checks, stops the system."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.backends import Servers
+from tests.faults.catalog import Trial
 from tests.faults.cluster import running
-from tests.faults.drive import Plan, Report, drive
 from tests.faults.history import Recorder
-from tests.faults.trials import Trial
+from tests.faults.trial import TrialPlan, TrialReport, run_under_fault
 
 
 @dataclass(slots=True)
 class Result:
-    """A trial with what came of it."""
+    """A trial and its outcome."""
 
     trial: Trial
-    report: Report | None
-    broke: str = ""
-    """Why the run itself could not be made."""
+    report: TrialReport | None
+    error: str = ""
+    """The error that prevented the run."""
 
     @property
     def good(self) -> bool:
-        """A fault did no harm; a planted bug was found, by the rule that is there for it."""
+        """Whether a fault did no harm, or a planted bug was found by its rule."""
         if self.report is None:
             return False
-        if self.trial.planted:
+        if self.trial.is_mutant:
             found = self.report.verdict.violations
             return any(one.rule in self.trial.rules and self.trial.where in one.where for one in found)
         return self.report.good
 
     @property
     def line(self) -> str:
-        """One line: what was done and what came of it."""
+        """The trial and its outcome in one line."""
         head = f"{self.trial.name:<4} {self.trial.title:<34}"
         if self.report is None:
-            return f"{head} could not be run: {self.broke.splitlines()[0]}"
+            return f"{head} could not be run: {self.error.splitlines()[0]}"
         verdict = self.report.verdict
         seen = verdict.seen
-        if self.trial.planted:
+        if self.trial.is_mutant:
             rules = Counter(violation.rule for violation in verdict.violations)
             found = " ".join(f"{rule}×{times}" for rule, times in sorted(rules.items())) or "nothing"
             return f"{head} found {found}{'' if self.good else '   NOT SEEN'}"
-        other = verdict.of("I4", "I7", "I8", "I9")
+        other = verdict.count("I4", "I7", "I8", "I9")
         parts = [
             f"ops {seen['operations']:,}",
             f"acked {seen['acked']:,}",
             f"unknown {seen['unknown']}",
-            f"lost {verdict.of('I1')}",
-            f"doubled {verdict.of('I3')}",
-            f"drift {verdict.of('I2')}",
+            f"lost {verdict.count('I1')}",
+            f"doubled {verdict.count('I3')}",
+            f"drift {verdict.count('I2')}",
             f"max gap {self.report.gap:.1f} s",
             *([f"others {other}"] if other else []),
             *self.report.notes,
@@ -61,10 +61,10 @@ class Result:
         return f"{head} {'  '.join(parts)}{'' if self.good else '   WRONG'}"
 
     def details(self, most: int = 12) -> list[str]:
-        """What was wrong, in words."""
+        """The violations as lines of text."""
         if self.report is None:
-            return self.broke.splitlines()[-most:]
-        if self.trial.planted and self.good:
+            return self.error.splitlines()[-most:]
+        if self.trial.is_mutant and self.good:
             return []
         found = [*self.report.wrong, *map(str, self.report.verdict.violations)]
         return found[:most] + ([f"… and {len(found) - most} more"] if len(found) > most else [])
@@ -80,9 +80,9 @@ async def run_trial(
     patience: float | None = None,
     rate: float | None = None,
 ) -> Result:
-    """Makes the system, runs the trial in it, and ends it. The history and the logs of a bad run stay in `folder`."""
-    plan = replace(Plan(seed=seed), **trial.plan)
-    if seconds is not None and not trial.planted:
+    """Runs a trial on a new system. The history and the logs of a failed trial stay in `folder`."""
+    plan = replace(TrialPlan(seed=seed), **trial.plan)
+    if seconds is not None and not trial.is_mutant:
         plan = replace(plan, before=seconds, during=seconds)
     await asyncio.to_thread(folder.mkdir, parents=True)
     if rate is not None:
@@ -94,14 +94,14 @@ async def run_trial(
         backends = (
             await servers.backends(three_nodes=trial.three_nodes) if servers is not None and trial.engines else None
         )
-        async with running(folder, trial.layout, backends, trial.spoil, **trial.settings) as cluster:
-            report = await drive(cluster, plan, trial.fault, recorder)
+        async with running(folder, trial.layout, backends, trial.mutants, **trial.settings) as cluster:
+            report = await run_under_fault(cluster, plan, trial.fault, recorder)
         result = Result(trial, report)
-        # The proxy counts a connection's bytes when it ends.
+        # The proxy counts the bytes of a connection when it closes.
         for engine in report.proxied:
-            if backends is None or not await asyncio.to_thread(backends.through, engine):
+            if backends is None or not await asyncio.to_thread(backends.bytes_through, engine):
                 report.wrong.append(f"nothing went through the proxy of {engine}: the fault proves nothing")
-    except Exception as error:  # whatever it is, the other trials go on
+    except Exception as error:  # any error: the other trials go on
         result = Result(trial, None, f"{type(error).__name__}: {error}")
     finally:
         recorder.close()

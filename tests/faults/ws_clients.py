@@ -1,4 +1,4 @@
-"""People with sockets: they tap, watch, lose their gateway, and come back at another one."""
+"""WebSocket clients: they change reactions, receive pushes, and resume at another gateway when a socket is lost."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 
-from tests.faults.doors import Change, Journal, Reply, refusal
+from tests.faults.grpc_clients import AttemptRecorder, Change, Reply, error_reply
 from tests.faults.history import Recorder
-from tests.faults.nodes import Node
+from tests.faults.nodes import NodeProcess
 
 _ANSWER_SECONDS = 7.0
 _PING_SECONDS = 3.0
@@ -22,15 +22,15 @@ _REPLACED = 4504
 Frame = dict[str, Any]
 
 
-class Phone:
-    """One device of one person, on one socket at a time; everything it sees goes into the history."""
+class WsClient:
+    """One device of one user, with one socket at a time; records everything it receives in the history."""
 
     def __init__(
         self,
         name: str,
         who: tuple[str, str],
         token: str,
-        gateways: Sequence[Node],
+        gateways: Sequence[NodeProcess],
         topics: Sequence[str],
         recorder: Recorder,
         *,
@@ -42,52 +42,52 @@ class Phone:
         self.topics = tuple(topics)
         self.device = device
         self.connection = ""
-        self.shown: dict[str, tuple[int, dict[str, int]]] = {}
-        """The last counts shown in the present session, by topic."""
+        self.last_counts: dict[str, tuple[int, dict[str, int]]] = {}
+        """The last counts pushed in the current session, by topic."""
         self.ready = asyncio.Event()
-        self.over = asyncio.Event()
-        """Set once another session of the device has taken over."""
-        self.codes: list[int] = []
+        self.replaced = asyncio.Event()
+        """Set when another session replaces this one."""
+        self.close_codes: list[int] = []
         self.latencies: list[tuple[float, float]] = []
         self._token = token
         self._gateways = list(gateways)
         self._at = seed
         self._random = random.Random(seed)
         self._recorder = recorder
-        self._journal = Journal(recorder, name)
+        self._attempts = AttemptRecorder(recorder, name)
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._ids = itertools.count(1)
         self._sockets = itertools.count(1)
         self._pushes = 0
         self._answers: dict[int, asyncio.Future[Frame]] = {}
         self._resume: Frame = {}
-        self._before = ""
+        self._previous_connection = ""
         self._seq = 0
         self._versions: dict[str, int] = {}
         self._leaving: asyncio.Future[bool] | None = None
 
     async def run(self) -> None:
-        """Stays connected until it is cancelled or another session has taken over."""
+        """Stays connected until it is cancelled or another session replaces it."""
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"}) as http:
             wait = 0.1
-            while not self.over.is_set():
+            while not self.replaced.is_set():
                 gateway = self._gateways[self._at % len(self._gateways)]
                 try:
                     async with asyncio.timeout(3):
                         socket = await http.ws_connect(gateway.ws_url, protocols=("plaudit.v1.json",), max_msg_size=0)
                     wait = 0.1
-                    await self._one_socket(socket, gateway)
+                    await self._use_socket(socket, gateway)
                 except (aiohttp.ClientError, OSError, TimeoutError):
                     wait = min(wait * 2, 1.0)
                 self._at += 1
                 await asyncio.sleep(wait * self._random.uniform(0.5, 1.0))  # as a client backs off
 
     async def change(self, change: Change) -> Reply | None:
-        """One attempt over the socket; None where there is none now."""
+        """Makes one attempt over the socket; None without a socket."""
         if not self.ready.is_set():
             return None
         connection = self.connection
-        number = self._journal.ask(change, connection)
+        number = self._attempts.begin(change, connection)
         if change.action == "clear":
             fields: Frame = {"type": "clear_reactions"}
         elif change.action == "toggle":
@@ -96,31 +96,31 @@ class Phone:
             fields = {"type": "set_reaction", "emoji": change.emoji, "on": change.action == "add"}
         began = asyncio.get_running_loop().time()
         try:
-            frame = await self._ask({**fields, "target": change.target, "op_id": change.op_id})
+            frame = await self._request({**fields, "target": change.target, "op_id": change.op_id})
         except (TimeoutError, ConnectionError, aiohttp.ClientError) as error:
             reply = Reply("unknown", {"code": "", "reason": type(error).__name__})
         else:
-            reply = _reply(frame)
+            reply = _reply_to_frame(frame)
         if reply.kind == "ok":
             self.latencies.append((began, asyncio.get_running_loop().time() - began))
-        self._journal.tell(change, connection, number, reply)
+        self._attempts.end(change, connection, number, reply)
         return reply
 
     async def read(self, fields: Frame) -> Frame | None:
-        """Asks a question; None where no answer came."""
+        """Sends a request; None without an answer."""
         if not self.ready.is_set():
             return None
         try:
-            return await self._ask(fields)
+            return await self._request(fields)
         except (TimeoutError, ConnectionError, aiohttp.ClientError):
             return None
 
-    async def hang_up(self) -> None:
-        """Closes the socket as a client does; `run` would open another one."""
+    async def close_socket(self) -> None:
+        """Closes the socket; `run` opens another one."""
         if self._socket is not None:
             await self._socket.close()
 
-    async def _ask(self, fields: Frame) -> Frame:
+    async def _request(self, fields: Frame) -> Frame:
         socket = self._socket
         if socket is None:
             raise ConnectionError("there is no socket")
@@ -134,14 +134,14 @@ class Phone:
         finally:
             self._answers.pop(number, None)
 
-    async def _one_socket(self, socket: aiohttp.ClientWebSocketResponse, gateway: Node) -> None:
+    async def _use_socket(self, socket: aiohttp.ClientWebSocketResponse, gateway: NodeProcess) -> None:
         self.connection = connection = f"{self.name}#{next(self._sockets)}"
         self._socket, self._pushes = socket, 0
         reader = asyncio.create_task(self._read(socket, connection))
         pinger = asyncio.create_task(self._ping())
         by_client = False
         try:
-            await self._greet(gateway, connection)
+            await self._open_session(gateway, connection)
             self.ready.set()
             await reader
         except (TimeoutError, ConnectionError):
@@ -161,19 +161,19 @@ class Phone:
                 if not answer.done():
                     answer.set_exception(ConnectionError("the socket is lost"))
             code = socket.close_code or 1006
-            self.codes.append(code)
+            self.close_codes.append(code)
             result = {"code": code, "by_client": by_client}
             self._recorder.write(self.name, "session", "closed", connection=connection, result=result)
-            self._before = connection
+            self._previous_connection = connection
             if code == _REPLACED and self.device:
-                self.over.set()
+                self.replaced.set()
 
-    async def _greet(self, gateway: Node, connection: str) -> None:
+    async def _open_session(self, gateway: NodeProcess, connection: str) -> None:
         who: Frame = {"tenant": self.tenant, "user": self.user, "device": self.device, "gateway": gateway.name}
         verdict, answer = "", Frame()
         if self._resume:
             positions = [{"topic": topic, "version": str(self._versions.get(topic, 0))} for topic in self.topics]
-            answer = await self._ask(
+            answer = await self._request(
                 {"type": "resume", **self._resume, "seq": self._seq, "topics": positions, "device": self.device}
             )
             if answer["type"] == "resumed":
@@ -182,23 +182,23 @@ class Phone:
                 self._resume = {}
                 raise ConnectionError(str(answer))
         else:
-            answer = await self._ask({"type": "hello", "device": self.device})
+            answer = await self._request({"type": "hello", "device": self.device})
             if answer["type"] != "welcome":
                 raise ConnectionError(str(answer))
         self._resume = {"session": answer["session"], "resume_token": answer["resume_token"]}
         result = {"verdict": verdict, "session": answer["session"], "node": answer["node"]}
         if verdict in ("complete", "partial"):
-            who |= {"before": self._before, "seq": self._seq, "topics": list(self.topics)}
+            who |= {"before": self._previous_connection, "seq": self._seq, "topics": list(self.topics)}
             self._recorder.write(self.name, "session", "resumed", connection=connection, args=who, result=result)
             if verdict == "partial":
                 self._seq = int(answer.get("seq") or 0)
             return
         self._seq = 0
         self._versions.clear()
-        self.shown.clear()
+        self.last_counts.clear()
         self._recorder.write(self.name, "session", "welcome", connection=connection, args=who, result=result)
         if self.topics:
-            answer = await self._ask({"type": "subscribe", "topics": list(self.topics)})
+            answer = await self._request({"type": "subscribe", "topics": list(self.topics)})
             if answer["type"] != "subscribed":
                 raise ConnectionError(str(answer))
             args = {"topics": list(self.topics)}
@@ -208,19 +208,19 @@ class Phone:
         async for message in socket:
             frame: Frame = json.loads(message.data)
             if "topic" in frame:
-                self._shown(frame, connection)
+                self._on_push(frame, connection)
             elif frame["type"] == "goaway":
                 self._recorder.write(self.name, "mark", "goaway", connection=connection, result=frame)
             elif (answer := self._answers.get(int(frame.get("id", 0)))) is not None and not answer.done():
                 answer.set_result(frame)
 
-    def _shown(self, frame: Frame, connection: str) -> None:
+    def _on_push(self, frame: Frame, connection: str) -> None:
         self._pushes += 1
         seq = int(frame.get("seq") or 0)
         if seq == self._seq + 1:
             self._seq = seq
         elif seq > self._seq:
-            self._lost_something("a gap")
+            self._on_gap("a missing seq")
         self._recorder.write(
             self.name, "push", str(frame["type"]),
             args={"tenant": self.tenant}, result=frame, connection=connection, position=self._pushes,
@@ -228,13 +228,13 @@ class Phone:
         if frame["type"] == "reaction_update":
             counts = {str(one["emoji"]): int(one["count"]) for one in frame.get("reactions") or ()}
             topic, version = str(frame["topic"]), int(frame["version"])
-            self.shown[topic] = (version, counts)
+            self.last_counts[topic] = (version, counts)
             self._versions[topic] = max(version, self._versions.get(topic, 0))
 
-    def _lost_something(self, how: str) -> None:
-        """Goes and resumes, as a client does that finds a hole."""
+    def _on_gap(self, how: str) -> None:
+        """Closes the socket to resume, as a client does when it finds a gap."""
         if self._socket is not None:
-            self._recorder.write(self.name, "mark", f"hole: {how}", connection=self.connection)
+            self._recorder.write(self.name, "mark", f"gap: {how}", connection=self.connection)
             self._leaving = asyncio.ensure_future(self._socket.close())
 
     async def _ping(self) -> None:
@@ -242,14 +242,14 @@ class Phone:
             await asyncio.sleep(_PING_SECONDS)
             if self.ready.is_set():
                 with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
-                    pong = await self._ask({"type": "ping", "seq": self._seq})
+                    pong = await self._request({"type": "ping", "seq": self._seq})
                     self._resume["resume_token"] = pong.get("resume_token") or self._resume["resume_token"]
                     if int(pong.get("seq") or 0) > self._seq:
-                        self._lost_something("a pong that knows more")
+                        self._on_gap("a pong with a higher seq")
 
 
-def _reply(frame: Frame) -> Reply:
+def _reply_to_frame(frame: Frame) -> Reply:
     if frame["type"] == "ack":
         return Reply("ok", {"on": bool(frame.get("on", False)), "version": int(frame["version"])})
     wait = int(frame.get("retry_after_ms") or 0) / 1000 or None
-    return refusal(str(frame.get("code")), str(frame.get("reason", "")), str(frame.get("message", "")), wait)
+    return error_reply(str(frame.get("code")), str(frame.get("reason", "")), str(frame.get("message", "")), wait)

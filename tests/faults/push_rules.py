@@ -1,4 +1,4 @@
-"""Rules about what people were shown while it happened: pushes and reads."""
+"""Rules for pushes and reads during a run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.faults.history import Event
-from tests.faults.model import Effect, Held, Key, single_choice
+from tests.faults.model import Effect, HeldEmoji, Key, single_choice
 from tests.faults.timeline import Timeline
 from tests.faults.verdict import Rule, Violation
 
 
-def counted(reactions: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def counts_of(reactions: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """The counts of a frame."""
     return {str(one["emoji"]): int(one["count"]) for one in reactions}
 
 
-def pushes(events: Iterable[Event], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
-    """I2, I4: a push shows a version that was, with the counts it had; a person's own shows what they did, whole."""
+def check_pushes(events: Iterable[Event], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+    """I2, I4: a push has the counts of an existing version; an own push has the whole effect of the user's change."""
     effects: dict[Key, dict[int, Effect]] = {}
     for event in events:
         if event.kind != "push":
@@ -27,7 +27,9 @@ def pushes(events: Iterable[Event], lines: Mapping[Key, Timeline]) -> Iterable[V
         if event.what == "reaction_update":
             line = lines.get((tenant, str(frame["topic"])))
             if line is not None:
-                yield from _shown(line, int(frame["version"]), counted(frame.get("reactions") or ()), event.connection)
+                yield from _check_counts(
+                    line, int(frame["version"]), counts_of(frame.get("reactions") or ()), event.connection
+                )
         elif event.what == "own_reaction_update":
             key = (tenant, str(frame["target"]))
             line = lines.get(key)
@@ -35,19 +37,19 @@ def pushes(events: Iterable[Event], lines: Mapping[Key, Timeline]) -> Iterable[V
                 continue
             if key not in effects:
                 effects[key] = {effect.version: effect for effect in line.effects}
-            told = Effect(
+            pushed = Effect(
                 int(frame["version"]),
                 str(frame["topic"]).removeprefix("users/"),
                 str(frame.get("added") or ""),
                 str(frame.get("removed") or ""),
             )
-            if effects[key].get(told.version) != told:
+            if effects[key].get(pushed.version) != pushed:
                 rule: Rule = "I4" if single_choice(line.key[1]) else "I3"
                 where = f"{line.where} on {event.connection}"
-                yield Violation(rule, where, f"told {told}, answered was {effects[key].get(told.version)}")
+                yield Violation(rule, where, f"pushed {pushed}, the answer was {effects[key].get(pushed.version)}")
 
 
-def _shown(line: Timeline, version: int, counts: Mapping[str, int], by: str) -> Iterable[Violation]:
+def _check_counts(line: Timeline, version: int, counts: Mapping[str, int], by: str) -> Iterable[Violation]:
     if any(count < 0 for count in counts.values()):
         yield Violation("I2", f"{line.where} by {by}", f"negative: {counts}")
     if not line.exact:
@@ -55,59 +57,63 @@ def _shown(line: Timeline, version: int, counts: Mapping[str, int], by: str) -> 
     expected = line.counts.get(version)
     if expected is None:
         if version > line.version:
-            yield Violation("I1", f"{line.where} by {by}", f"shown at version {version}, which nobody was answered")
+            yield Violation("I1", f"{line.where} by {by}", f"has version {version}, which is in no answer")
         else:
-            # An answered change that took two versions: between them is a state that nobody asked for.
+            # An answered change of two versions: no operation asked for the state between them.
             rule: Rule = "I4" if single_choice(line.key[1]) else "I3"
-            yield Violation(rule, f"{line.where} by {by}", f"shown at version {version}, which no change made")
+            yield Violation(rule, f"{line.where} by {by}", f"has version {version}, which no change made")
     elif dict(counts) != dict(expected):
-        yield Violation("I2", f"{line.where} by {by}", f"shown {dict(counts)} at {version}, which had {expected}")
+        yield Violation("I2", f"{line.where} by {by}", f"has {dict(counts)} at {version}, expected {expected}")
 
 
-def reads(events: Sequence[Event], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
-    """I2, I4: a read is no older than asked for and than what was answered before; what it shows was so."""
-    asked: dict[tuple[str, str, int], Event] = {}
-    answered = _Answered(lines)
+def check_reads(events: Sequence[Event], lines: Mapping[Key, Timeline]) -> Iterable[Violation]:
+    """I2, I4: a read is at least as new as requested and as earlier answers, and its content existed."""
+    invocations: dict[tuple[str, str, int], Event] = {}
+    answered = _AnsweredVersions(lines)
     for event in events:
         if event.what not in ("counts", "own"):
             continue
         attempt = (event.op_id, event.connection, event.position)
         if event.kind == "invoke":
-            asked[attempt] = event
+            invocations[attempt] = event
             continue
-        question = asked.pop(attempt)
+        invocation = invocations.pop(attempt)
         if event.kind != "ok":
             continue
-        tenant, by = str(question.args["tenant"]), f"{event.process} {event.what}"
-        least = question.args.get("min_versions") or {}
+        tenant, by = str(invocation.args["tenant"]), f"{event.process} {event.what}"
+        least = invocation.args.get("min_versions") or {}
         for target, found in event.result["targets"].items():
             line = lines.get((tenant, target))
             if line is None:
                 continue
             version = int(found["version"])
             if version < int(least.get(target, 0)):
-                yield Violation("I2", f"{line.where} by {by}", f"asked for {least[target]}, got {version}")
+                yield Violation("I2", f"{line.where} by {by}", f"requested {least[target]}, got {version}")
             if event.what == "counts":
-                yield from _shown(line, version, found["counts"], by)
+                yield from _check_counts(line, version, found["counts"], by)
             else:
-                held: Held = tuple(found["emojis"])
-                yield from _own(line, str(question.args["user"]), held, answered.at(line, question.time), version)
+                held: HeldEmoji = tuple(found["emojis"])
+                yield from _check_own(
+                    line, str(invocation.args["user"]), held, answered.at(line, invocation.time), version
+                )
 
 
-def _own(line: Timeline, user: str, held: Held, low: int, version: int) -> Iterable[Violation]:
+def _check_own(line: Timeline, user: str, held: HeldEmoji, low: int, version: int) -> Iterable[Violation]:
     if single_choice(line.key[1]) and len(held) > 1:
         yield Violation("I4", f"{line.where} {user}", f"holds {held} at {version}")
-    way = line.walks.get(user)
+    way = line.replays.get(user)
     if not line.exact or way is None or way.wrong:
         return
-    # Between asking and answering what is held may change; before and after it may not.
+    # The reactions may change between request and answer, but not before or after.
     possible = line.held_between(user, low, max(version, line.version))
     if held not in possible:
         rule: Rule = "I4" if single_choice(line.key[1]) else "I1"
-        yield Violation(rule, f"{line.where} {user}", f"read {held or 'nothing'} at {version}, held were {possible}")
+        yield Violation(
+            rule, f"{line.where} {user}", f"read {held or 'nothing'} at {version}, possible were {possible}"
+        )
 
 
-class _Answered:
+class _AnsweredVersions:
     """The highest version of each target that was answered before a time."""
 
     def __init__(self, lines: Mapping[Key, Timeline]) -> None:
@@ -115,11 +121,11 @@ class _Answered:
         for key, line in lines.items():
             highest = 0
             times = self._times[key] = [(0.0, 0)]
-            for one in sorted((one for one in line.asked if one.acked), key=lambda one: one.answered):
+            for one in sorted((one for one in line.operations if one.acked), key=lambda one: one.answered):
                 highest = max(highest, one.answers[0].version)
                 times.append((one.answered, highest))
 
     def at(self, line: Timeline, time: float) -> int:
-        """Of one target, before `time`."""
+        """The version of one target before `time`."""
         times = self._times[line.key]
         return times[max(0, bisect_left(times, (time, 0)) - 1)][1]

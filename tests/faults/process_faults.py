@@ -1,4 +1,4 @@
-"""Faults of processes: killed, crashed at a step, stopped, frozen; and of clients that repeat themselves or stall."""
+"""Faults of processes: killed, crashed at a point, stopped, paused; lost sockets and repeated requests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tests.faults.buggy.crashing import POINTS
-from tests.faults.drive import Fault, Run, background
 from tests.faults.load import TARGETS
-from tests.faults.nodes import Node
-from tests.faults.phone import Phone
+from tests.faults.mutants.crash_points import POINTS
+from tests.faults.nodes import NodeProcess
+from tests.faults.trial import Fault, TrialRun, background
+from tests.faults.ws_clients import WsClient
 
 _CRASH_SECONDS = 30.0  # batches are few where they are large
 _NOTICE_SECONDS = 8.0
@@ -20,8 +20,8 @@ STOP_SECONDS = 8.0
 """The grace of a node, and what a busy machine takes to end a process."""
 
 
-async def gateway_killed(run: Run) -> None:
-    """F1: a gateway is killed, and comes back after a while."""
+async def gateway_killed(run: TrialRun) -> None:
+    """F1: a gateway is killed, and restarts after a while."""
     gateway = run.cluster.gateways[0]
     run.killed.add(gateway.name)
     gateway.kill()
@@ -30,13 +30,13 @@ async def gateway_killed(run: Run) -> None:
     await asyncio.to_thread(gateway.start)
 
 
-async def crash(run: Run, node: Node, point: str) -> None:
-    """Has a node die at a point under load, and starts it again as it was."""
+async def crash(run: TrialRun, node: NodeProcess, point: str) -> None:
+    """Crashes a node at a point under load, and restarts it."""
     await asyncio.to_thread(node.kill)
-    node.spoil = f"crash:{point}:{_CRASH_AT[POINTS[point].service]}"
+    node.mutants = f"crash:{point}:{_CRASH_AT[POINTS[point].service]}"
     await asyncio.to_thread(node.start)
-    if POINTS[point].service == "session_registry":  # only one that leads comes by
-        for other in run.cluster.of("session_registry"):
+    if POINTS[point].service == "session_registry":  # only a leader reaches the point
+        for other in run.cluster.nodes_of("session_registry"):
             if other is not node:
                 await asyncio.to_thread(other.kill)
                 await asyncio.to_thread(other.start)
@@ -44,37 +44,37 @@ async def crash(run: Run, node: Node, point: str) -> None:
     try:
         code = await asyncio.to_thread(node.wait, _CRASH_SECONDS)
     except subprocess.TimeoutExpired:
-        run.wrong.append(f"{node.name} never came by {point}")
+        run.wrong.append(f"{node.name} never reached {point}")
         code = -9
         node.kill()
     if code != -9:
         run.wrong.append(f"{node.name} ended with {code} at {point}")
-    node.spoil = ""
+    node.mutants = ""
     await asyncio.to_thread(node.start)
 
 
-def crashes(service: str, points: Sequence[str] = ()) -> Fault:
-    """F2: one node of a service dies at each of its steps, one after the other."""
+def crash_at_each_point(service: str, points: Sequence[str] = ()) -> Fault:
+    """F2: one node of a service crashes at each of its crash points in turn."""
 
-    async def fault(run: Run) -> None:
-        node = run.cluster.of(service)[0]
-        for point in points or run.cluster.points(service):
+    async def fault(run: TrialRun) -> None:
+        node = run.cluster.nodes_of(service)[0]
+        for point in points or run.cluster.crash_points(service):
             await crash(run, node, point)
-        run.notes.append(f"{len(node.exits)} deaths")
+        run.notes.append(f"{len(node.exits)} crashes")
 
     return fault
 
 
-async def sent_again(run: Run) -> None:
-    """F11: what is repeated and shuffled meets nodes that restart in between."""
-    for node in run.cluster.of("reaction_svc"):
+async def duplicates_during_restarts(run: TrialRun) -> None:
+    """F11: nodes restart while operations are repeated and shuffled."""
+    for node in run.cluster.nodes_of("reaction_svc"):
         node.kill()
         await asyncio.to_thread(node.start)
     await asyncio.sleep(run.plan.during / 2)  # the time of the fault
 
 
-async def stopped(run: Run, nodes: Sequence[Node]) -> None:
-    """F15: nodes are told to stop, one after the other, and started again."""
+async def stopped(run: TrialRun, nodes: Sequence[NodeProcess]) -> None:
+    """F15: nodes get SIGTERM one after the other, and restart."""
     for node in nodes:
         code, seconds = await asyncio.to_thread(node.stop)
         run.mark(f"stopped {node.name}")
@@ -85,59 +85,59 @@ async def stopped(run: Run, nodes: Sequence[Node]) -> None:
         await asyncio.to_thread(node.start)
 
 
-def stopping(service: str) -> Fault:
+def graceful_stop(service: str) -> Fault:
     """F15 for the nodes of a service."""
 
-    async def fault(run: Run) -> None:
-        await stopped(run, run.cluster.of(service)[:1])
+    async def fault(run: TrialRun) -> None:
+        await stopped(run, run.cluster.nodes_of(service)[:1])
 
     return fault
 
 
-async def claimed_twice(run: Run) -> None:
-    """F17: a gateway stands still beyond its lease, its devices log in elsewhere, and it wakes up again."""
+async def claimed_twice(run: TrialRun) -> None:
+    """F17: a gateway is paused beyond its lease, its devices log in at another one, and it resumes."""
     frozen, other = run.cluster.gateways[:2]
     twins = [_twin(run, n, frozen) for n in range(3)]
     async with background([one.run() for one in twins]):
         await asyncio.wait_for(asyncio.gather(*(one.ready.wait() for one in twins)), 10)
-        frozen.freeze()
+        frozen.pause()
         run.mark(f"froze {frozen.name}")
         elsewhere = [_twin(run, n, other) for n in range(3)]
         async with background([one.run() for one in elsewhere]):
             await asyncio.wait_for(asyncio.gather(*(one.ready.wait() for one in elsewhere)), 10)
             await asyncio.sleep(run.plan.during)  # longer than the lease
-            frozen.thaw()
+            frozen.resume()
             run.mark(f"thawed {frozen.name}")
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*(one.over.wait() for one in twins)), _NOTICE_SECONDS)
-            still = [one.name for one in twins if not one.over.is_set()]
+                await asyncio.wait_for(asyncio.gather(*(one.replaced.wait() for one in twins)), _NOTICE_SECONDS)
+            still = [one.name for one in twins if not one.replaced.is_set()]
             if still:
-                run.wrong.append(f"still not closed as replaced: {still}, codes {[one.codes for one in twins]}")
+                run.wrong.append(f"still not closed as replaced: {still}, codes {[one.close_codes for one in twins]}")
             for one in elsewhere:
                 if not one.ready.is_set():
-                    run.wrong.append(f"{one.name}, who came last, was closed with {one.codes}")
+                    run.wrong.append(f"{one.name}, the newest session, was closed with {one.close_codes}")
 
 
-async def sockets_lost(run: Run) -> None:
-    """All sockets of those who tap are lost, again and again; they resume."""
+async def sockets_lost(run: TrialRun) -> None:
+    """All sockets of changing users are lost, several times; they resume."""
     for _ in range(3):
-        await asyncio.gather(*(phone.hang_up() for phone in run.phones))
+        await asyncio.gather(*(client.close_socket() for client in run.ws_clients))
         await asyncio.sleep(run.plan.during / 3)  # the time of the fault
 
 
-async def logged_in_again(run: Run) -> None:
-    """A device logs in at another gateway while its first session is alive."""
+async def logged_in_again(run: TrialRun) -> None:
+    """A device logs in at a second gateway while its first session is open."""
     first, other = run.cluster.gateways[:2]
     one, two = _twin(run, 0, first), _twin(run, 0, other)
     async with background([one.run()]):
         await asyncio.wait_for(one.ready.wait(), 10)
-        await asyncio.sleep(1.5)  # so that there is no doubt who was first
+        await asyncio.sleep(1.5)  # so that the order of the logins is certain
         async with background([two.run()]):
             await asyncio.wait_for(two.ready.wait(), 10)
             await asyncio.sleep(run.plan.during)  # the time of the fault
 
 
-def _twin(run: Run, n: int, gateway: Node) -> Phone:
+def _twin(run: TrialRun, n: int, gateway: NodeProcess) -> WsClient:
     who = ("default", f"twin{n}")
     name = f"twin-{n}-{gateway.name}"
-    return Phone(name, who, run.cluster.user_token(*who), [gateway], TARGETS, run.recorder, device="tablet", seed=n)
+    return WsClient(name, who, run.cluster.user_token(*who), [gateway], TARGETS, run.recorder, device="tablet", seed=n)

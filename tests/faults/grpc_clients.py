@@ -1,4 +1,4 @@
-"""Ways in for internal services: the stubs, with every attempt and every answer in the history."""
+"""Clients that call a node through gRPC stubs and record every attempt and answer in the history."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ACTIONS = {
     "add": reaction_pb2.ACTION_ADD,
     "remove": reaction_pb2.ACTION_REMOVE,
 }
-# Refusals that stay refusals however often one asks.
-FINAL = ("OP_CONFLICT", "TOO_MANY_EMOJI", "INVALID_REQUEST", "INVALID_TARGET", "INVALID_EMOJI", "FORBIDDEN")
-# What nobody may ever be answered.
-UGLY = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS")
+# Reasons of errors that a retry does not change.
+FINAL_REASONS = ("OP_CONFLICT", "TOO_MANY_EMOJI", "INVALID_REQUEST", "INVALID_TARGET", "INVALID_EMOJI", "FORBIDDEN")
+# Codes that a correct server never answers.
+UNEXPECTED_CODES = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS")
 
 
 class Change(NamedTuple):
@@ -40,82 +40,88 @@ class Change(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What became of one attempt."""
+    """The outcome of one attempt."""
 
     kind: Kind
     result: Mapping[str, Any]
 
     @property
     def wait(self) -> float:
-        """Seconds until another attempt makes sense."""
+        """Seconds to wait before the next attempt."""
         return float(self.result.get("retry_after") or 0.0)
 
     @property
     def final(self) -> bool:
-        """Whether trying again changes nothing."""
-        return self.kind == "ok" or (self.kind == "fail" and self.result.get("reason") in FINAL)
+        """Whether a retry would get the same answer."""
+        return self.kind == "ok" or (self.kind == "fail" and self.result.get("reason") in FINAL_REASONS)
 
 
-def refusal(code: str, reason: str, message: str = "", retry_after: float | None = None) -> Reply:
-    """An error as an answer: unknown where it does not say that nothing was done."""
-    known = reason not in ("", "OUTCOME_UNKNOWN") and code not in ("DEADLINE_EXCEEDED", "CANCELLED", *UGLY)
+def error_reply(code: str, reason: str, message: str = "", retry_after: float | None = None) -> Reply:
+    """The reply to an error: `unknown` unless the error means that nothing was changed."""
+    is_refused = reason not in ("", "OUTCOME_UNKNOWN") and code not in (
+        "DEADLINE_EXCEEDED",
+        "CANCELLED",
+        *UNEXPECTED_CODES,
+    )
     result = {"code": code, "reason": reason, "message": message[:200], "retry_after": retry_after}
-    return Reply("fail" if known else "unknown", result)
+    return Reply("fail" if is_refused else "unknown", result)
 
 
-def status_of(error: grpc.aio.AioRpcError) -> RemoteError | None:
-    """What a server said; None where it is only our own end that speaks."""
+def server_error(error: grpc.aio.AioRpcError) -> RemoteError | None:
+    """The error that a server sent; None if gRPC itself made the status."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             return remote_error(status_pb2.Status.FromString(value))
     return None
 
 
-class Journal:
-    """Writes attempts down."""
+class AttemptRecorder:
+    """Records the start and the end of attempts."""
 
     def __init__(self, recorder: Recorder, process: str) -> None:
         self._recorder = recorder
         self._process = process
         self._attempts: dict[str, int] = {}
 
-    def ask(self, change: Change, door: str) -> int:
-        """An attempt begins; its number."""
+    def begin(self, change: Change, client: str) -> int:
+        """Records the start of an attempt; returns its number."""
         number = self._attempts[change.op_id] = self._attempts.get(change.op_id, 0) + 1
         args = change._asdict()
         del args["op_id"]
         self._recorder.write(
-            self._process, "invoke", "change", op_id=change.op_id, args=args, connection=door, position=number
+            self._process, "invoke", "change", op_id=change.op_id, args=args, connection=client, position=number
         )
         return number
 
-    def tell(self, change: Change, door: str, number: int, reply: Reply) -> None:
-        """An attempt has ended."""
+    def end(self, change: Change, client: str, number: int, reply: Reply) -> None:
+        """Records the end of an attempt."""
         self._recorder.write(
             self._process, reply.kind, "change",
-            op_id=change.op_id, result=reply.result, connection=door, position=number,
+            op_id=change.op_id, result=reply.result, connection=client, position=number,
         )  # fmt: skip
 
 
-class GrpcDoor:
-    """Calls of one node's stubs for the people of all tenants."""
+class GrpcClient:
+    """Calls one node for the users of all tenants."""
 
-    def __init__(self, name: str, channel: grpc.aio.Channel, tokens: Mapping[str, str], journal: Journal) -> None:
+    def __init__(
+        self, name: str, channel: grpc.aio.Channel, tokens: Mapping[str, str], attempts: AttemptRecorder
+    ) -> None:
         self.name = name
         self._stub: Any = pb_grpc.ReactionServiceStub(channel)
         self._tokens = tokens
-        self._journal = journal
+        self._attempts = attempts
 
     async def change(self, change: Change) -> Reply:
-        """One attempt."""
-        number = self._journal.ask(change, self.name)
-        reply = await self._answered(self._call(change))
-        self._journal.tell(change, self.name, number, reply)
+        """Makes one attempt."""
+        number = self._attempts.begin(change, self.name)
+        reply = await self._reply_of(self._call(change))
+        self._attempts.end(change, self.name, number, reply)
         return reply
 
     async def batch(self, changes: Sequence[Change]) -> list[Reply]:
-        """One attempt of many changes of one tenant, none of them a clear."""
-        numbers = [self._journal.ask(change, self.name) for change in changes]
+        """Makes one attempt of a batch of changes of one tenant; a clear is not allowed in it."""
+        numbers = [self._attempts.begin(change, self.name) for change in changes]
         request = pb.BatchChangeReactionsRequest(
             changes=[
                 reaction_pb2.Change(
@@ -130,18 +136,18 @@ class GrpcDoor:
                 request, metadata=self._metadata(changes[0].tenant), timeout=_CALL_SECONDS
             )
         except grpc.aio.AioRpcError as error:
-            replies = [_failed(error)] * len(changes)
+            replies = [_reply_to_error(error)] * len(changes)
         else:
-            replies = [_outcome(one) for one in answer.outcomes]
+            replies = [_reply_to_outcome(one) for one in answer.outcomes]
         for change, number, reply in zip(changes, numbers, replies, strict=True):
-            self._journal.tell(change, self.name, number, reply)
+            self._attempts.end(change, self.name, number, reply)
         return replies
 
-    async def _answered(self, call: Any) -> Reply:
+    async def _reply_of(self, call: Any) -> Reply:
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
-            return _failed(error)
+            return _reply_to_error(error)
         return Reply("ok", {"on": bool(getattr(answer, "on", False)), "version": answer.version})
 
     def _call(self, change: Change) -> Any:
@@ -161,25 +167,25 @@ class GrpcDoor:
         return (own, ("plaudit-user", user)) if user else (own,)
 
 
-def _failed(error: grpc.aio.AioRpcError) -> Reply:
-    said = status_of(error)
-    if said is None:
-        # Our own end: the call may have been on its way.
+def _reply_to_error(error: grpc.aio.AioRpcError) -> Reply:
+    found = server_error(error)
+    if found is None:
+        # A status of gRPC itself: the server may have received the call.
         details = error.details() or ""
         code = "CANCELLED" if details == "Internal error from Core" else error.code().name
         return Reply("unknown", {"code": code, "reason": "", "message": details[:200]})
-    return refusal(said.code.name, said.reason, said.message, said.retry_after)
+    return error_reply(found.code.name, found.reason, found.message, found.retry_after)
 
 
-def _outcome(outcome: reaction_pb2.Outcome) -> Reply:
+def _reply_to_outcome(outcome: reaction_pb2.Outcome) -> Reply:
     if outcome.HasField("error"):
-        said = remote_error(outcome.error)
-        return refusal(said.code.name, said.reason, said.message, said.retry_after)
+        found = remote_error(outcome.error)
+        return error_reply(found.code.name, found.reason, found.message, found.retry_after)
     return Reply("ok", {"on": outcome.on, "version": outcome.version})
 
 
 @asynccontextmanager
 async def channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel that comes back soon after its node has."""
+    """A channel that reconnects soon after its node restarts."""
     async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as opened:
         yield opened

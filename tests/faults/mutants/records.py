@@ -13,8 +13,8 @@ from kit.errors import Unavailable
 from reaction_svc import app, model, target
 from reaction_svc.domain import Op, OperationRow, Outcome
 
-_LONG_COMMIT = 0.6
-_BEHIND = 60.0
+_COMMIT_SECONDS = 0.6
+_CLOCK_LAG_SECONDS = 60.0
 
 
 def ack_before_commit() -> None:
@@ -24,7 +24,7 @@ def ack_before_commit() -> None:
     under_way: set[asyncio.Task[Any]] = set()
 
     async def slowly(self: Any, *what: Any) -> None:
-        await asyncio.sleep(_LONG_COMMIT)  # a slow disk
+        await asyncio.sleep(_COMMIT_SECONDS)  # a slow disk
         await commit(self, *what)
 
     async def at_once(self: Any, *what: Any) -> bool:
@@ -37,7 +37,7 @@ def ack_before_commit() -> None:
 
 
 def op_id_not_stored() -> None:
-    """An operation is made, but its id is not remembered."""
+    """An operation is made, but its id is not stored."""
     state: Any = target.TargetState
     apply_decision = state.apply_decision
     theirs: Any = model
@@ -50,7 +50,7 @@ def op_id_not_stored() -> None:
 
 
 def op_id_without_answer() -> None:
-    """An operation is known to have been made, but not what was answered."""
+    """The id of an operation is stored, but not its answer."""
     theirs: Any = target
     again = theirs._answer_again
 
@@ -62,7 +62,7 @@ def op_id_without_answer() -> None:
 
 
 def switch_as_two() -> None:
-    """A switch takes one reaction back and then adds the other."""
+    """A switch is two versions: it removes one reaction and then adds the other."""
     target_decision: Any = target.TargetDecision
     replace = target_decision._replace
 
@@ -81,7 +81,7 @@ def switch_as_two() -> None:
 
 
 def versions_by_the_clock() -> None:
-    """A version is what the clock says, not more than the one before."""
+    """A version comes from the clock alone and may be lower than the one before."""
     target_decision: Any = target.TargetDecision
     decide = target_decision.decide_all
 
@@ -94,18 +94,18 @@ def versions_by_the_clock() -> None:
 
 
 def clock_behind() -> None:
-    """The clock that versions are made of is a minute behind."""
+    """The clock of versions is a minute slow."""
 
     class Clock(SystemClock):
         def now(self) -> float:
-            return super().now() - _BEHIND
+            return super().now() - _CLOCK_LAG_SECONDS
 
     theirs: Any = app
     theirs.SystemClock = Clock
 
 
 def refused_but_made() -> None:
-    """Now and then what was saved is answered as not done."""
+    """Some saved changes are answered as refused."""
     ledger: Any = sqlite_ledger.SqliteLedger
     commit = ledger.commit
 
@@ -118,7 +118,7 @@ def refused_but_made() -> None:
     ledger.commit = denying
 
 
-BUGS: Mapping[str, Callable[[], None]] = {
+MUTANTS: Mapping[str, Callable[[], None]] = {
     "ack-before-commit": ack_before_commit,
     "op-id-not-stored": op_id_not_stored,
     "op-id-without-answer": op_id_without_answer,
