@@ -1,1 +1,1 @@
-"""What Plaudit costs, beside what it is compared with: each line of the table is measured side by side in one run."""
+"""Benchmarks: each line of the table measures Plaudit and a reference in the same run."""

@@ -22,13 +22,13 @@ LINES: Mapping[str, Callable[[Setup], list[Line]]] = {
     "P2": fanout.go,
     "P3": fanout.python,
     "P4": viewers.storm,
-    "P5": streams.beside_echo,
-    "P6": frames.beside_null,
+    "P5": streams.compared_with_echo,
+    "P6": frames.compared_with_null,
     "P7": streams.hot_target,
-    "P8": unary.beside_echo,
+    "P8": unary.compared_with_echo,
     "P9": memory.idle,
     "P10": frames.low_load,
-    "P11": embedded.beside_sqlite,
+    "P11": embedded.compared_with_sqlite,
     "P12": mesh.through_envoy,
     "P14": mesh.contended,
     "P16": overload.sixty_times_the_callers,
@@ -52,9 +52,9 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Never fails for a low figure; exit code 1 where something measured was not correct."""
+    """Exit code 1 if a measured result is not correct, never because of a low figure."""
     chosen = arguments()
-    # Whoever orchestrates stays off the servers' core.
+    # The orchestrating process does not run on the core of the servers.
     os.sched_setaffinity(0, {DRIVER_CPU})
     console, setup = Console(width=None if sys.stdout.isatty() else 200), Setup(chosen.length)
     progress = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Broadcasters: a thousand sockets in one room, one update to all of them at a steady pace, its cost per delivery."""
+"""Broadcasters: one update to a thousand sockets at a steady rate, and its CPU cost per delivery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PEERS = ROOT / "bench" / "peers"
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """What one round of broadcasts cost."""
+    """The cost of one round of broadcasts."""
 
     deliveries: int
     cpu_seconds: float  # of the server
@@ -38,7 +38,7 @@ class Fanout:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Broadcaster:
     """A server with connected viewers. `broadcast(rate, seconds)` returns how many updates it sent."""
 
     server: Process
@@ -46,13 +46,13 @@ class Room:
     broadcast: Callable[[float, float], int]
 
     def measure(self, rate: float, seconds: float) -> Fanout:
-        """One round; raises BenchError where a socket missed an update, or saw one twice or out of order."""
-        self.driver.ask("report")
+        """Measures one round; raises BenchError if a socket misses an update, or gets one twice or out of order."""
+        self.driver.request("report")
         with metered(self.server, self.driver) as meter:
             sent = self.broadcast(rate, seconds)
-            # What is still on its way belongs to the round: until a whole pause brings nothing new.
+            # Deliveries in transit belong to the round: it ends when a whole pause brings no new ones.
             time.sleep(0.5)
-        report = self.driver.ask("report")
+        report = self.driver.request("report")
         if (report["frames_fewest"], report["frames_most"]) != (sent, sent):
             raise BenchError(
                 f"{self.server.name}: {sent} updates sent, "
@@ -66,26 +66,26 @@ class Room:
 
 
 @contextmanager
-def peer(name: str, arguments: Sequence[str], viewers: int, *driver_options: str) -> Iterator[Room]:
-    """A peer program that announces its port and obeys `broadcast RATE SECONDS`."""
+def peer(name: str, arguments: Sequence[str], viewers: int, *driver_options: str) -> Iterator[Broadcaster]:
+    """Runs a peer program, which prints its port and handles `broadcast RATE SECONDS` lines."""
     with running(name, arguments, env={"GOMAXPROCS": "1", "PYTHONUNBUFFERED": "1"}) as server:
-        port = server.answer()["port"]
+        port = server.read_answer()["port"]
         with connected(port, viewers, name=f"{name}-viewers", protocol="plain", options=driver_options) as driver:
 
             def broadcast(rate: float, seconds: float) -> int:
-                sent: int = server.ask(f"broadcast {rate} {seconds}", timeout=seconds * 10 + 30)["sent"]
+                sent: int = server.request(f"broadcast {rate} {seconds}", timeout=seconds * 10 + 30)["sent"]
                 return sent
 
-            yield Room(server, driver, broadcast)
+            yield Broadcaster(server, driver, broadcast)
 
 
-def python_peer(name: str, file: str, viewers: int, *driver_options: str) -> AbstractContextManager[Room]:
+def python_peer(name: str, file: str, viewers: int, *driver_options: str) -> AbstractContextManager[Broadcaster]:
     """A peer written in Python, from bench/peers."""
     return peer(name, python(str(PEERS / file)), viewers, *driver_options)
 
 
 def go_broadcaster() -> str:
-    """The Go peer's program, compiled where it is missing."""
+    """The Go peer's program, compiled if it is missing."""
     program = BIN / "go-broadcaster"
     if program.exists() and program.stat().st_mtime >= (PEERS / "go" / "main.go").stat().st_mtime:
         return str(program)
@@ -107,8 +107,8 @@ def go_broadcaster() -> str:
 
 
 @contextmanager
-def plaudit_room(system: System, viewers: int, topic: str = "messages/fan") -> Iterator[Room]:
-    """Plaudit's gateway with viewers subscribed, and updates pushed to it as fan-out pushes them."""
+def plaudit_broadcaster(system: System, viewers: int, topic: str = "messages/fan") -> Iterator[Broadcaster]:
+    """Plaudit's gateway with subscribed viewers, which gets updates in the way fan-out pushes them."""
     stub: Any = node_service_pb2_grpc.NodeServiceStub(system.channel)
     version = 0
 
@@ -132,7 +132,7 @@ def plaudit_room(system: System, viewers: int, topic: str = "messages/fan") -> I
     with connected(
         system.http_port, viewers, name="viewers", tokens=system.user_tokens(viewers), options=options
     ) as driver:
-        yield Room(system.server, driver, broadcast)
+        yield Broadcaster(system.server, driver, broadcast)
 
 
 def _delivery(topic: str, version: int) -> node_pb.Delivery:

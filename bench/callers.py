@@ -1,4 +1,4 @@
-"""The load driver of thousands of unary callers (bench/grpcload, Go): built on first use, run, its report read."""
+"""Builds and runs the load driver of thousands of unary callers (bench/grpcload, Go), and reads its report."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SOURCES = ROOT / "bench" / "grpcload"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one run brought. `results`: by code, or code/REASON, the `count` and the `p50` and `p99` in ms."""
+    """The report of one run. `results`: by code or code/REASON, `count` and the `p50` and `p99` in ms."""
 
     seconds: float
     results: dict[str, dict[str, Any]]
 
     def count(self, outcome: str) -> int:
-        """How many calls ended so."""
+        """The number of calls with that outcome."""
         return int(self.results.get(outcome, {}).get("count", 0))
 
 
 def run(
     address: str, method: str, request: Message, token: str, *, callers: int, connections: int, seconds: float
 ) -> Report:
-    """A closed loop of callers, each of a user of its own, with a deadline of one second for each call."""
+    """Runs a closed loop of callers, each for its own user, with a deadline of one second per call."""
     options = {
         "address": address,
         "method": method,

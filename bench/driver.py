@@ -1,4 +1,4 @@
-"""The load driver of thousands of WebSocket clients (bench/driver, C): built on first use, then told what to do."""
+"""Builds and runs the load driver of thousands of WebSocket clients (bench/driver, C)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from bench.processes import BIN, DRIVER_CPU, ROOT, BenchError, Process, Skipped, running
 
 SOURCES = ROOT / "bench" / "driver"
-# Above this share of a core the driver measures itself.
+# Above this share of a core the driver is the bottleneck.
 DRIVER_BOUND = 0.9
 
 
 def built() -> Path:
-    """The driver's program; compiled where it is missing or older than its source."""
+    """The driver's program; compiled if it is missing or older than its source."""
     program = BIN / "wsload"
     newest = max(path.stat().st_mtime for path in SOURCES.iterdir())
     if program.exists() and program.stat().st_mtime >= newest:
@@ -47,7 +47,7 @@ def connected(
     options: Sequence[str] = (),
     timeout: float = 120.0,
 ) -> Iterator[Process]:
-    """A driver whose connections are all open, greeted and subscribed; further `options` as wsload names them."""
+    """Runs a driver with all connections open and subscribed; `options` are options of wsload."""
     with NamedTemporaryFile("w", suffix=".tokens") as file:
         file.write("\n".join(tokens))
         file.flush()
@@ -55,18 +55,18 @@ def connected(
         if tokens:
             arguments += ["--tokens", file.name]
         with running(name, [*arguments, *options], cpu=DRIVER_CPU) as process:
-            process.answer(timeout)
+            process.read_answer(timeout)
             yield process
 
 
 def call(
     driver: Process, seconds: float, rate: float = 0.0, in_flight: int = 1, *, alone: bool = True
 ) -> dict[str, Any]:
-    """Toggles reactions for some seconds; raises BenchError where an answer was lost, doubled or refused.
+    """Toggles reactions for some seconds; raises BenchError if an answer is lost, repeated or an error.
 
     `alone`: the answers are true, and must say on, off, on, … with growing versions.
     """
-    report = driver.ask(f"call {seconds} {rate} {in_flight}", timeout=seconds + 30.0)
+    report = driver.request(f"call {seconds} {rate} {in_flight}", timeout=seconds + 30.0)
     faults = ["errors", "lost", "doubled", "closed"] + (["versions_back", "disagree"] if alone else [])
     found = {name: report[name] for name in faults if report[name]}
     if found or not report["acks"]:
@@ -75,6 +75,6 @@ def call(
 
 
 def bound(report: Mapping[str, Any]) -> list[str]:
-    """A note where the driver was too busy for the figures to be the server's."""
+    """A note if the driver was the bottleneck."""
     share = float(report["cpu_share"])
     return [f"driver-bound: it used {share:.0%} of its core"] if share > DRIVER_BOUND else []

@@ -1,4 +1,4 @@
-"""A closed loop of unary calls from grpc.aio, for comparison with a stream from the same library; one line of JSON."""
+"""Closed loop of unary calls from grpc.aio, to compare with a stream of the same library; prints a line of JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durable toggles in this process: by the ledger, or by bare sqlite3 writing the same rows; one line of JSON."""
+"""Durable toggles in this process: through the ledger, or sqlite3 with the same rows; prints a line of JSON."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ TENANT, TARGET, THUMB = "default", "messages/embedded", "👍"
 USERS = 20_000
 
 
-class Spent(NamedTuple):
-    """Seconds."""
+class TimeSpent(NamedTuple):
+    """Elapsed and CPU seconds."""
 
     wall: float
     cpu: float
 
     @classmethod
-    def until_now(cls) -> Spent:
-        """Since the clocks began."""
+    def until_now(cls) -> TimeSpent:
+        """Reads the clocks."""
         return cls(time.perf_counter(), time.process_time())
 
-    def since(self, before: Spent) -> Spent:
+    def since(self, before: TimeSpent) -> TimeSpent:
         """The difference."""
-        return Spent(self.wall - before.wall, self.cpu - before.cpu)
+        return TimeSpent(self.wall - before.wall, self.cpu - before.cpu)
 
 
-async def by_ledger(path: Path, total: int, batch: int) -> Spent:
-    """What the ledger takes; two batches wait at a time, so that the next is there when one is done."""
+async def by_ledger(path: Path, total: int, batch: int) -> TimeSpent:
+    """The time of the ledger; two batches are pending at a time, so that it never waits for the next one."""
     ops = [Op(TENANT, TARGET, f"u{n % USERS}", THUMB, Action.TOGGLE, new_id()) for n in range(total)]
     tables, reads = SqliteTables(path), SqliteReads(path)
     async with (
@@ -65,14 +65,14 @@ async def by_ledger(path: Path, total: int, batch: int) -> Spent:
     ):
         batches = iter([ops[first : first + batch] for first in range(0, total, batch)])
         answers: list[object] = []
-        began = Spent.until_now()
+        began = TimeSpent.until_now()
 
         async def feed() -> None:
             for one in batches:
                 answers.extend((await node.execute(0, one, 60.0)).answers)
 
         await asyncio.gather(feed(), feed())
-        took = Spent.until_now().since(began)
+        took = TimeSpent.until_now().since(began)
         (tally,) = await reads.tally(TENANT, [TARGET])
     reads.close()
     tables.close()
@@ -83,8 +83,8 @@ async def by_ledger(path: Path, total: int, batch: int) -> Spent:
     return took
 
 
-def by_sqlite(path: Path, total: int, batch: int) -> Spent:
-    """What bare `executemany` takes into tables made for it: records, operations and events.
+def by_sqlite(path: Path, total: int, batch: int) -> TimeSpent:
+    """The time of `executemany` into tables for records, operations and events.
 
     Nothing is read, decided or checked.
     """
@@ -103,7 +103,7 @@ def by_sqlite(path: Path, total: int, batch: int) -> Spent:
         records = [(1, f"u{n % USERS}", THUMB, n // USERS % 2 == 0, now + n) for n in numbers]
         ops = [(1, f"op-{n}", f"u{n % USERS}", THUMB, 1, n // USERS % 2 == 0, now + n) for n in numbers]
         rows.append((records, ops, payload, now + numbers[-1]))
-    began = Spent.until_now()
+    began = TimeSpent.until_now()
     for records, ops, payload, version in rows:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE target SET version = ?, counts = ? WHERE id = 1", (version, f'{{"{THUMB}":1}}'))
@@ -115,13 +115,13 @@ def by_sqlite(path: Path, total: int, batch: int) -> Spent:
         connection.executemany("INSERT INTO op VALUES (?, ?, ?, ?, ?, ?, ?)", ops)
         connection.execute("INSERT INTO event_log (topic, key, payload) VALUES ('reactions', '0', ?)", (payload,))
         connection.execute("COMMIT")
-    took = Spent.until_now().since(began)
+    took = TimeSpent.until_now().since(began)
     connection.close()
     return took
 
 
 def main() -> None:
-    """The process's entry."""
+    """The entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("way", choices=["ledger", "sqlite"])
     parser.add_argument("--total", type=int, default=200_000)

@@ -1,4 +1,4 @@
-"""Real engines for a system under test, on free ports and with empty folders, unpinned: they take what is left."""
+"""Engines for a system under test, on free ports and with empty folders, not pinned to a core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack.storage.migrate import migrate
 
 @contextmanager
 def engine_settings(*names: str) -> Iterator[Mapping[str, str]]:
-    """Settings of a system on these engines, with tables and topics made; raises Skipped where one cannot be had."""
+    """Yields settings of a system on these engines, migrated; raises Skipped if an engine is not available."""
     try:
         with running(names) as servers:
             urls = {name: f"{name}://127.0.0.1:{server.port}/{_NAMES[name]}" for name, server in servers.items()}
@@ -26,7 +26,7 @@ def engine_settings(*names: str) -> Iterator[Mapping[str, str]]:
         raise Skipped(str(reason)) from None
 
 
-# A server that has just started on cores it shares is slow for its first writes; that is not what is measured.
+# A server that has just started is slow for its first writes, which are not measured.
 _PATIENT = {"PLAUDIT_REACTION__WRITE_SECONDS": "10"}
 # Of the database, the keyspace and the topics' prefix.
 _NAMES = {"redis": "0", "cassandra": "bench", "kafka": "bench"}

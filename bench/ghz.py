@@ -1,4 +1,4 @@
-"""ghz, the public gRPC load generator: fetched by the Go toolchain at a pinned version, run, its report read."""
+"""ghz, the public gRPC load generator: builds a pinned version with Go, runs it, reads its report."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def program() -> Path:
 
 
 def command(address: str, *options: str, pinned: bool = True) -> list[str]:
-    """The command line of a run against `host:port`; the options are ghz's own. Without TLS, unless they name a CA."""
+    """The command line of a run against `host:port`; `options` are those of ghz. Without TLS, unless they have a CA."""
     pin = ["taskset", "-c", str(DRIVER_CPU)] if pinned and shutil.which("taskset") else []
     plain = [] if any(option.startswith("--cacert") for option in options) else ["--insecure"]
     return [*pin, str(program()), *plain, "--duration-stop=wait", *options, address]
 
 
 def run(address: str, options: Sequence[str], timeout: float = 120.0, *, pinned: bool = True) -> dict[str, Any]:
-    """A run's report as ghz writes it in JSON, with `cpu_share`: how much of a core ghz itself used."""
+    """Runs ghz; returns its JSON report, with `cpu_share`: the share of a core that ghz used."""
     before = os.times()
     done = subprocess.run(
         command(address, "--format=json", *options, pinned=pinned),

@@ -21,16 +21,16 @@ import grpc
 
 from bench import ghz
 from bench.processes import ROOT, BenchError, Skipped
-from bench.system import Questions, plaudit
+from bench.system import Checks, plaudit
 from kit.keys import open_keys
 
-# A run that stays below this share of the rate asked for has measured the driver, or a collapse.
+# Below this share of the requested rate a run has measured the driver, or a collapse.
 REACHED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What ghz said of one run."""
+    """The results of one run of ghz."""
 
     ok: int
     total: int
@@ -38,7 +38,7 @@ class Run:
 
     @classmethod
     def read(cls, summary: str) -> Run:
-        """From ghz's summary."""
+        """Parses the summary of ghz."""
         count, rate = re.search(r"Count:\s+(\d+)", summary), re.search(r"Requests/sec:\s+([\d.]+)", summary)
         if count is None or rate is None:
             raise BenchError(f"ghz did not finish: {summary.strip()[-500:]}")
@@ -48,14 +48,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What is driven."""
+    """The system under load."""
 
     address: str
     token: str
-    questions: Questions
+    checks: Checks
 
     def drive(self, title: str, target: str, op_id: str, *options: str) -> Run:
-        """One run of ghz, its summary printed as it is."""
+        """Runs ghz and prints its summary."""
         data = f'{{"target":"{target}","emoji":"👍","op_id":"{op_id}"}}'
         metadata = f'{{"authorization":"Bearer {self.token}","plaudit-user":"u{{{{.RequestNumber}}}}"}}'
         command = ghz.command(
@@ -67,27 +67,27 @@ class Stack:
         return Run.read(done.stdout)
 
     def verify(self, target: str, run: Run) -> str:
-        """The exact count, in words; raises BenchError where a call was lost or took effect twice."""
-        records = self.questions.tallied([target])
+        """Checks the exact count; returns a line of text; raises BenchError if a call is lost or applied twice."""
+        records = self.checks.tallied([target])
         unknown = run.total - run.ok
-        # A call without an OK may have been made or not; one with an OK has been made once.
+        # A call without an OK may have been applied or not; one with an OK was applied once.
         if not run.ok <= records <= run.ok + unknown:
             raise BenchError(f"{run.ok} calls were OK and {unknown} were not, but the records say {records}")
-        took = self.questions.settled([target], records)
+        took = self.checks.wait_until_settled([target], records)
         words = f"{run.ok} calls OK = {records} in the records = {records} in the counts (after {took * 1e3:.0f} ms)"
         return words if not unknown else f"{words}; {unknown} calls failed"
 
 
 @contextmanager
 def stack(options: argparse.Namespace) -> Iterator[Stack]:
-    """The running stack that was named, or one for this run."""
+    """Yields the running stack of the options, or a new one."""
     if options.address:
         token = open_keys(options.data / "keys").minter().mint_service("load", ("act-as", "tenants", "audit"), ttl=3600)
         with grpc.insecure_channel(options.address) as channel:
-            yield Stack(options.address, token, Questions(channel, token))
+            yield Stack(options.address, token, Checks(channel, token))
         return
     with plaudit() as system:
-        yield Stack(system.grpc_address, system.service_token, system.questions)
+        yield Stack(system.grpc_address, system.service_token, system.checks)
 
 
 def measure(stack: Stack, options: argparse.Namespace) -> list[str]:
@@ -113,7 +113,7 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[str]:
 
 
 def main() -> int:
-    """Exit code 1 where a call was lost or counted twice; never for a low figure."""
+    """Exit code 1 if a call is lost or counted twice, never because of a low figure."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--address", default="", help="host:port of a running stack's gRPC; without: start one")
     parser.add_argument("--data", type=Path, default=Path("data"), help="data folder of that stack, for its keys")

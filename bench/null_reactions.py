@@ -1,4 +1,4 @@
-"""The gateway before a service that does nothing: what a toggle by frame costs without reactions, counts and a store.
+"""The gateway with a service that does nothing: the cost of a toggle frame without reactions, counts and a store.
 
 Takes the options of `plaudit up` that benchmarks use. The gateway, the call stream and the server are the real ones,
 in one process as there; only the reactions behind them are not.
@@ -34,16 +34,16 @@ ANSWER = pb.ToggleReactionResponse(
 )
 
 
-class Nothing(reaction_service_pb2_grpc.ReactionServiceServicer):
-    """Answers every toggle alike; other rpcs are not asked for."""
+class NullReactionService(reaction_service_pb2_grpc.ReactionServiceServicer):
+    """Answers every toggle with the same response; implements no other rpc."""
 
     async def toggle(self, calls: Sequence[tuple[Any, Caller]]) -> Sequence[Any]:
         """A batch of toggles."""
         return [ANSWER] * len(calls)
 
 
-class HereOnly:
-    """This process hosts everything (`kit.mesh.Nodes`), and nobody asks what it holds (`gateway.ports.Directory`)."""
+class SingleProcess:
+    """All services are in this process (`kit.mesh.Nodes`); sessions are not registered (`gateway.ports.Directory`)."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -81,7 +81,7 @@ class HereOnly:
 
 
 async def _serve(http: str, listen: str, data: Path) -> None:
-    keys, here, servicer = open_keys(data / "keys"), HereOnly(), Nothing()
+    keys, here, servicer = open_keys(data / "keys"), SingleProcess(), NullReactionService()
     verifier = keys.verifier()
     limits = SessionLimits(frames_per_second=1e6, frames_burst=1_000_000, calls_in_flight=1024)
     config = Config(port=int(http.rpartition(":")[2]), session=limits)

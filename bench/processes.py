@@ -1,4 +1,4 @@
-"""Processes under test: started pinned to a core, asked for their CPU seconds and memory, stopped by their own pid."""
+"""Processes under test: start on a core, CPU seconds and memory, stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERVER_CPU, DRIVER_CPU = (0, 1) if (os.cpu_count() or 1) > 1 else (0, 0)
 
 
 class BenchError(Exception):
-    """The benchmark could not be carried out, or what was measured was not correct."""
+    """The benchmark failed, or a measured result is not correct."""
 
 
 class Skipped(Exception):
@@ -30,7 +30,7 @@ class Skipped(Exception):
 
 
 class Process:
-    """A child process that speaks lines of JSON on its standard output and takes commands on its standard input."""
+    """A child process that writes lines of JSON to stdout and reads commands from stdin."""
 
     def __init__(
         self, name: str, arguments: Sequence[str], cpu: int | None, env: Mapping[str, str] | None = None
@@ -46,7 +46,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
         )
-        # At once, so that its threads inherit the core; code between fork and exec would meet gRPC's threads.
+        # At once, so that its threads inherit the core; code between fork and exec conflicts with threads of gRPC.
         os.sched_setaffinity(self._child.pid, range(os.cpu_count() or 1) if cpu is None else {cpu})
 
     @property
@@ -59,10 +59,10 @@ class Process:
         return self._child.poll() is None
 
     def cpu_seconds(self) -> float:
-        """CPU time of all its threads, user and system, to the nanosecond where the kernel tells it."""
+        """CPU time of all its threads, user and system, in nanoseconds if the kernel has them."""
         ran = []
         for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
-            with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end just now
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread may have ended
                 ran.append(task.read_text().split()[0])
         if ran:
             return sum(map(int, ran)) / 1e9
@@ -73,14 +73,14 @@ class Process:
         """Resident memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def tell(self, command: str) -> None:
+    def send(self, command: str) -> None:
         """Sends one line."""
         assert self._child.stdin is not None
         self._child.stdin.write(command.encode() + b"\n")
         self._child.stdin.flush()
 
-    def answer(self, timeout: float = 60.0) -> dict[str, Any]:
-        """The next line of JSON; other lines are passed over. Raises BenchError where none comes in time."""
+    def read_answer(self, timeout: float = 60.0) -> dict[str, Any]:
+        """Reads the next line of JSON and skips other lines. Raises BenchError after `timeout` seconds."""
         assert self._child.stdout is not None
         descriptor, deadline = self._child.stdout.fileno(), time.monotonic() + timeout
         while True:
@@ -92,19 +92,19 @@ class Process:
                     return answer
                 continue
             if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise BenchError(f"{self.name} said nothing for {timeout:.0f} s{self._last_words()}")
+                raise BenchError(f"{self.name} said nothing for {timeout:.0f} s{self._last_log_line()}")
             chunk = os.read(descriptor, 65536)
             if not chunk:
-                raise BenchError(f"{self.name} ended{self._last_words()}")
+                raise BenchError(f"{self.name} ended{self._last_log_line()}")
             self._lines += chunk
 
-    def ask(self, command: str, timeout: float = 60.0) -> dict[str, Any]:
-        """One command and its answer."""
-        self.tell(command)
-        return self.answer(timeout)
+    def request(self, command: str, timeout: float = 60.0) -> dict[str, Any]:
+        """Sends a command; returns its answer."""
+        self.send(command)
+        return self.read_answer(timeout)
 
     def stop(self, grace: float = 10.0) -> None:
-        """Ends it: by the end of its input and SIGTERM, then by force."""
+        """Stops it: closes its stdin and sends SIGTERM, then SIGKILL after `grace` seconds."""
         if self._child.poll() is None:
             assert self._child.stdin is not None
             self._child.stdin.close()
@@ -116,7 +116,7 @@ class Process:
                 self._child.wait()
         self._stderr.close()
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         self._stderr.flush()
         words = Path(self._stderr.name).read_text("utf-8", "replace").strip()
         return f":\n{words[-2000:]}" if words else ""
@@ -126,7 +126,7 @@ class Process:
 def running(
     name: str, arguments: Sequence[str], *, cpu: int | None = SERVER_CPU, env: Mapping[str, str] | None = None
 ) -> Iterator[Process]:
-    """A process for the length of the block, on one core; None: on all of them, and so are those it starts."""
+    """Runs a process for the block on one core; None: on all cores, as its children."""
     BIN.mkdir(exist_ok=True)
     process = Process(name, arguments, cpu, env)
     try:
@@ -141,7 +141,7 @@ def python(*arguments: str) -> list[str]:
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -159,21 +159,21 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30.0, 
 
 @dataclass
 class Meter:
-    """What was spent within a `metered` block; filled when it ends."""
+    """The resources used within a `metered` block; complete when it ends."""
 
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)  # CPU seconds of each process, by name
-    others: float = 0.0  # cores that processes which have nothing to do with it have used meanwhile
+    others: float = 0.0  # cores used by unrelated processes meanwhile
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the figures should know."""
+        """Notes for the reader of the figures."""
         return ["busy machine: others used over 0.2 of its cores"] if self.others > 0.2 else []
 
 
 @contextmanager
 def metered(*processes: Process) -> Iterator[Meter]:
-    """Measures what each process spends within the block."""
+    """Measures the CPU seconds of each process within the block."""
     meter = Meter()
     before = [process.cpu_seconds() for process in processes]
     own, all_ = _own_seconds(), _all_seconds()
@@ -187,12 +187,12 @@ def metered(*processes: Process) -> Iterator[Meter]:
 
 
 def _own_seconds() -> float:
-    """CPU seconds of this process and of those it has waited for."""
+    """CPU seconds of this process and of its ended children."""
     return sum(os.times()[:4])
 
 
 def _all_seconds() -> float:
-    """CPU seconds of everything on the machine, and what its host has taken from it; 0 where nobody tells."""
+    """CPU seconds of all processes of the machine, with time stolen by its host; 0 if unknown."""
     try:
         user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     except OSError:

@@ -13,14 +13,14 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is asked at least, and what is aimed at; with `at_most` a smaller figure is the better one."""
+    """The required and the desired figure; with `at_most` a smaller figure is better."""
 
     at_least: float
     aim: float
     at_most: bool = False
 
     def verdict(self, figure: float) -> str:
-        """Where the figure stands."""
+        """The verdict on a figure."""
         sign = -1 if self.at_most else 1
         if sign * figure >= sign * self.aim:
             return "aim reached"
@@ -31,7 +31,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row. `figure` is what the goal is about: the ratio ours ÷ reference, or ours where there is no reference."""
+    """One row. `figure` is compared with the goal: the ratio ours ÷ reference, or ours without a reference."""
 
     id: str
     what: str
@@ -47,7 +47,7 @@ class Line:
 
     @property
     def figure(self) -> float:
-        """The figure held against the goal."""
+        """The figure that is compared with the goal."""
         if not self.reference:
             return mean(self.ours)
         ratio = mean(self.ours) / mean(self.reference)
@@ -55,7 +55,7 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """In words, the notes included."""
+        """The verdict with notes, as text."""
         if self.skipped:
             return f"skipped: {self.skipped}"
         words = [self.goal.verdict(self.figure)] if self.goal else []
@@ -71,7 +71,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def short(value: float) -> str:
-    """A figure with three to four digits that matter."""
+    """A figure with three to four significant digits."""
     if abs(value) >= 10_000:
         return f"{value / 1000:,.1f} k"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

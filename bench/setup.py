@@ -1,4 +1,4 @@
-"""What every line of the table is measured with."""
+"""The setup of a run: its length, and the order of measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Length(IntEnum):
-    """How long rounds last."""
+    """The length of rounds."""
 
     QUICK = 0
     NORMAL = 1
@@ -20,7 +20,7 @@ class Length(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The choices of one run."""
+    """The options of one run."""
 
     length: Length = Length.NORMAL
 
@@ -30,7 +30,7 @@ class Setup:
 
 
 def alternating(ours: Callable[[], T], reference: Callable[[], T]) -> tuple[list[T], list[T]]:
-    """A-B-A: ours, the reference, ours again, so that drift of the machine shows and evens out."""
+    """A-B-A: ours, the reference, ours again, so that drift of the machine is visible and averaged."""
     first = ours()
     between = reference()
     return [first, ours()], [between]

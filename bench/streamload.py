@@ -1,4 +1,4 @@
-"""Reacts for many users by StreamReactions: batches on one stream, every answer checked; one line of JSON."""
+"""Toggles reactions of many users by StreamReactions: batches on one stream, all answers checked; prints JSON."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kit.ids import new_id
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 
-TICKS = 100  # batches a second where a rate is asked for
+TICKS = 100  # batches a second if a rate is given
 
 
 class Load:
-    """One stream. User `n % users` makes toggle `n`, so that which reactions must stand at the end is known."""
+    """One stream. User `n % users` makes toggle `n`, so that the final reactions are known."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -34,7 +34,7 @@ class Load:
         self.faults: list[str] = []
 
     def target(self, number: int) -> str:
-        """The target of one toggle: users keep to their target."""
+        """The target of one toggle: each user has one target."""
         return f"{self._options.target}{number % self._options.users % self._options.targets}"
 
     def _batch(self, first: int, size: int) -> pb.StreamReactionsRequest:
@@ -53,7 +53,7 @@ class Load:
         )
 
     async def write(self, call: Any) -> None:
-        """Sends batches until the time is over, then ends the stream."""
+        """Sends batches until the time ends, then closes the stream."""
         options, began, number = self._options, time.monotonic(), 0
         size = options.batch if not options.rate else max(1, round(options.rate / TICKS))
         while time.monotonic() < began + options.seconds:
@@ -95,7 +95,7 @@ class Load:
             self._versions[self.target(number)] = outcome.version
 
     def report(self, seconds: float) -> dict[str, Any]:
-        """What happened."""
+        """The results."""
         waits = sorted(self.latencies) or [0.0]
         return {
             "acked": self.acked,
@@ -128,7 +128,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 def load_process(system: System, **options: object) -> AbstractContextManager[Process]:
-    """The load as a process of its own on the driver's core; options as on its command line."""
+    """Runs the load as a process on the core of the driver; options as on its command line."""
     arguments = [f"--{name}={value}" for name, value in options.items()]
     return running(
         "streamload",
@@ -138,15 +138,15 @@ def load_process(system: System, **options: object) -> AbstractContextManager[Pr
 
 
 def checked(load: Process, seconds: float) -> dict[str, Any]:
-    """The report of a load that was started for so many seconds; raises BenchError where an answer was wrong."""
-    report = load.answer(seconds + 60)
+    """The report of a load of so many seconds; raises BenchError if an answer is wrong."""
+    report = load.read_answer(seconds + 60)
     if report["faults"] or not report["acked"]:
         raise BenchError(f"toggles by stream: {report['faults']} faults, first: {report['first_fault']!r}")
     return report
 
 
 def main() -> None:
-    """The process's entry."""
+    """The entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", required=True)
     parser.add_argument("--token", required=True)

@@ -1,4 +1,4 @@
-"""Plaudit under test: real processes started by its public command, and what is asked of them over gRPC."""
+"""Plaudit under test: real processes of its public command, and checks of them over gRPC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 
 THUMB = "👍"
 SETTINGS = {
-    # A load driver is one very keen user: limits that protect from such users would be what is measured.
+    # A load driver is one very active user: without higher limits the benchmark would measure the limits.
     "PLAUDIT_REACTION__CHANGES_PER_SECOND": "0",
     "PLAUDIT_GATEWAY__SESSION__FRAMES_PER_SECOND": "1000000",
     "PLAUDIT_GATEWAY__SESSION__FRAMES_BURST": "1000000",
@@ -32,29 +32,29 @@ SETTINGS = {
 }
 
 
-class Questions:
-    """What is asked of a running stack to see whether it kept its word."""
+class Checks:
+    """Reads of a running system, to check its records and counts."""
 
     def __init__(self, channel: grpc.Channel, token: str, counters: grpc.Channel | None = None) -> None:
-        """`counters`: where the counts are asked, if not at the same place."""
+        """`counters`: the channel for counts, if it is another one."""
         self._reactions: Any = reaction_grpc.ReactionServiceStub(channel)
         self._counters: Any = counter_grpc.CounterServiceStub(counters or channel)
         self._metadata = [("authorization", f"Bearer {token}")]
 
     def tallied(self, targets: Sequence[str]) -> int:
-        """How many reactions the records of the targets hold."""
+        """The number of reactions in the records of the targets."""
         request = reaction_pb.TallyReactionsRequest(tenant="default", targets=targets)
         tallies = self._reactions.TallyReactions(request, metadata=self._metadata, timeout=60).tallies
         return sum(one.count for tally in tallies for one in tally.counts.reactions)
 
     def counted(self, targets: Sequence[str]) -> int:
-        """How many reactions the counts of the targets say, now."""
+        """The number of reactions in the current counts of the targets."""
         request = counter_pb.GetCountsRequest(targets=targets, tenants=["default"] * len(targets))
         counts = self._counters.GetCounts(request, metadata=self._metadata, timeout=10).counts
         return sum(one.count for target in counts for one in target.reactions)
 
-    def settled(self, targets: Sequence[str], expected: int, within: float = 5.0) -> float:
-        """The seconds until the counts say what is expected; raises BenchError where they, or the records, never do."""
+    def wait_until_settled(self, targets: Sequence[str], expected: int, within: float = 5.0) -> float:
+        """Seconds until the counts are as expected; raises BenchError if they or the records never are."""
         began = time.monotonic()
         while (counted := self.counted(targets)) != expected:
             if time.monotonic() - began > within:
@@ -78,7 +78,7 @@ class System:
 
     @cached_property
     def minter(self) -> Minter:
-        """Mints tokens that it trusts."""
+        """The minter of its tokens."""
         return open_keys(self.data / "keys").minter()
 
     @cached_property
@@ -88,28 +88,28 @@ class System:
 
     @property
     def metadata(self) -> list[tuple[str, str]]:
-        """What a service calls with."""
+        """The metadata of calls of a service."""
         return [("authorization", f"Bearer {self.service_token}")]
 
     @cached_property
     def channel(self) -> grpc.Channel:
-        """A channel for questions."""
+        """A channel for checks."""
         channel = grpc.insecure_channel(self.grpc_address)
         self._channels.append(channel)
         return channel
 
     def user_tokens(self, count: int) -> list[str]:
-        """One token for each of so many users."""
+        """Tokens of `count` users."""
         return [self.minter.mint_user(f"u{index}", ttl=3600) for index in range(count)]
 
     @cached_property
-    def questions(self) -> Questions:
-        """Asks for its records and counts."""
-        return Questions(self.channel, self.service_token)
+    def checks(self) -> Checks:
+        """Reads of its records and counts."""
+        return Checks(self.channel, self.service_token)
 
-    def settled(self, targets: Sequence[str], expected: int, within: float = 5.0) -> float:
-        """See `Questions.settled`."""
-        return self.questions.settled(targets, expected, within)
+    def wait_until_settled(self, targets: Sequence[str], expected: int, within: float = 5.0) -> float:
+        """See `Checks.wait_until_settled`."""
+        return self.checks.wait_until_settled(targets, expected, within)
 
     def close(self) -> None:
         """Closes the channels."""
@@ -124,7 +124,7 @@ def plaudit(
     settings: Mapping[str, str] | None = None,
     module: str = "stack.cli",
 ) -> Iterator[System]:
-    """All rooms in one process, on free ports and an empty folder; ready when the block begins.
+    """Runs all services in one process, on free ports with an empty folder; ready when the block begins.
 
     `module`: whose command line starts it, the public one or one that takes the same options.
     """
@@ -136,7 +136,7 @@ def plaudit(
         ) as server:
             system = System(server, data, http, rpc)
             try:
-                server.answer(60)
+                server.read_answer(60)
                 yield system
             finally:
                 system.close()

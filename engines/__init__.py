@@ -1,4 +1,4 @@
-"""Real servers on a plain machine: gets, starts and stops Redis, Cassandra, Kafka and others, without Docker."""
+"""Downloads, starts and stops Redis, Cassandra, Kafka and other servers on this machine, without Docker."""
 
 from engines.errors import CannotRun, CannotStart, Missing
 from engines.group import running

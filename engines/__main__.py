@@ -20,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Names = Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(group.KINDS)}; all by default.")]
-Data = Annotated[Path, typer.Option("--data", help="The folder of their data and logs.", file_okay=False)]
+Names = Annotated[list[str] | None, typer.Argument(help=f"Servers: {', '.join(group.KINDS)}; all by default.")]
+Data = Annotated[Path, typer.Option("--data", help="The folder of data and logs.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 DATA = Path("data/engines")
 
@@ -34,12 +34,12 @@ def up(
         list[str] | None, typer.Option(help="NAME=NUMBER, or NAME.KIND=NUMBER such as kafka.advertised=9400.")
     ] = None,
     free_ports: Annotated[
-        bool, typer.Option("--free-ports", help="Ports that nobody uses, not the usual ones.")
+        bool, typer.Option("--free-ports", help="Use free ports instead of the default ones.")
     ] = False,
     envoy_config: Annotated[str, typer.Option(help="Envoy's configuration; envoy starts only with one.")] = "",
     json_: Json = False,
 ) -> None:
-    """Start servers and wait until they serve; they stay until `down`."""
+    """Start servers and wait until they serve; they run until `down`."""
     wanted = _chosen(names, (*group.ALONE, "envoy") if envoy_config else group.ALONE)
     given = _ports(port or [])
     servers = []
@@ -71,7 +71,7 @@ def down(names: Names = None, data: Data = DATA, json_: Json = False) -> None:
 
 @app.command()
 def status(names: Names = None, data: Data = DATA, json_: Json = False) -> None:
-    """Show which servers run; exit code 1 where one of the named does not."""
+    """Show the state of servers; exit code 1 if a named one does not run."""
     wanted = _chosen(names, tuple(group.KINDS))
     kept = {server.name: server for server in group.known(data)}
     shown = [kept.get(name) or group.make(name, data) for name in wanted]
@@ -84,10 +84,10 @@ def status(names: Names = None, data: Data = DATA, json_: Json = False) -> None:
 @app.command()
 def get(
     names: Names = None,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Exit code 0 even where some are missing.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Exit code 0 even if some are missing.")] = False,
     json_: Json = False,
 ) -> None:
-    """Get what is not on this machine yet, and start nothing."""
+    """Download missing programs; start nothing."""
     missing = 0
     for name in _chosen(names, tuple(group.KINDS)):
         try:

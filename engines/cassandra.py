@@ -1,4 +1,4 @@
-"""Cassandra from its Maven Central jars: one node, alone or one of several."""
+"""Cassandra from its Maven Central jars: a single node, or a node of a cluster."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SUPPORTED = b"\x84\x00\x00\x07\x06"
 
 
 class Cassandra(Server):
-    """See `Server`. A proxy may stand between: clients whose contact point is the proxy stay with it.
+    """See `Server`. With a proxy in between, clients whose contact point is the proxy use only the proxy.
 
-    With one node there is no peer to go to, and drivers give the contact point's own row the contact point's address;
+    A single node has no peers, and drivers give the contact point's own row the contact point's address;
     so nothing needs to be advertised.
     """
 
@@ -42,7 +42,7 @@ class Cassandra(Server):
         return {"port": self.port, "storage_port": self.storage_port}
 
     def values(self) -> dict[str, Any]:
-        """What the files of `engines/settings` leave open; times in ms, sizes in MiB."""
+        """The values of the placeholders in `engines/settings`; times in ms, sizes in MiB."""
         return {
             "folder": self.folder,
             "host": self.host,

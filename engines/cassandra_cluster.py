@@ -24,7 +24,7 @@ _READY_SECONDS = 180.0
 _POLL_SECONDS = 0.1
 _STARTUP, _READY, _QUERY, _RESULT = 1, 2, 7, 8
 _ALL = 5
-# A row of the one keyspace that has three replicas by itself. That there is no such row does not matter.
+# A key of the keyspace that has three replicas by default. The row need not exist.
 _READ_ALL = (
     b"SELECT parent_id FROM system_distributed.parent_repair_history"
     b" WHERE parent_id = 00000000-0000-1000-8000-000000000000"
@@ -68,7 +68,7 @@ class CassandraNode(Cassandra):
     def values(self) -> dict[str, Any]:
         return {
             **super().values(),
-            # Seeds do not bootstrap, so all of them may start at once; each knows its part of the ring.
+            # Seeds do not bootstrap, so all of them may start at once; each has fixed tokens.
             "seeds": ",".join(f"{address(number)}:{self.storage_port}" for number in range(NODES)),
             "token": -(2**63) + (2 * self.number + 1) * 2**64 // (2 * NODES),
             "ring_delay_ms": 1_000,
@@ -82,19 +82,19 @@ class CassandraNode(Cassandra):
 
     def command(self) -> list[str]:
         java, *options = super().command()
-        # Three virtual machines that optimize what they have just begun to run leave little of two cores to others.
+        # Three JVMs that compile their code at the start leave little of two cores to other processes.
         return [java, *(["-XX:TieredStopAtLevel=1"] if self.short_lived else []), *options]
 
-    def why_alone(self) -> str:
-        """Why a read through this node is not answered by every node of the ring; "" where it is."""
+    def unreachable_reason(self) -> str:
+        """The reason why a read through this node does not reach every node of the ring; "" if it does."""
         query = struct.pack(">i", len(_READ_ALL)) + _READ_ALL + struct.pack(">HB", _ALL, 0)
         version = b"\x00\x01" + _string(b"CQL_VERSION") + _string(b"3.0.0")
         try:
             with socket.create_connection((self.host, self.port), timeout=2) as connection:
                 for opcode, body, expected in ((_STARTUP, version, _READY), (_QUERY, query, _RESULT)):
-                    answered, answer = _told(connection, opcode, body)
+                    answered, answer = _request(connection, opcode, body)
                     if answered != expected:
-                        return answer[6:].decode("utf-8", "replace")  # behind the code and the length
+                        return answer[6:].decode("utf-8", "replace")  # after the code and the length
         except OSError as error:
             return str(error)
         return ""
@@ -107,19 +107,19 @@ class CassandraCluster:
         self.nodes = nodes
 
     def url(self, keyspace: str) -> str:
-        """Where clients find it; a keyspace that is made with this URL has a replica on every node."""
+        """The URL for clients; a keyspace created with this URL has a replica on every node."""
         return cluster_url(self.nodes[0].port, keyspace)
 
     def wait_ok(self) -> None:
         """Returns when every node reaches all nodes; raises CannotStart."""
         end = time.monotonic() + _READY_SECONDS
-        while why := next(filter(None, (node.why_alone() for node in self.nodes)), ""):
+        while why := next(filter(None, (node.unreachable_reason() for node in self.nodes)), ""):
             if time.monotonic() > end:
                 raise CannotStart(f"the Cassandra nodes did not find each other within {_READY_SECONDS:.0f} s: {why}")
             time.sleep(_POLL_SECONDS)
 
     def kill(self, number: int) -> None:
-        """SIGKILL for a node; the others go on, and keep hints of what it misses."""
+        """Kills a node with SIGKILL; the others go on, and store hints for it."""
         self.nodes[number].kill()
 
     def restart(self, number: int) -> None:
@@ -129,12 +129,12 @@ class CassandraCluster:
 
 
 def address(number: int) -> str:
-    """Of a node, by its number from 0."""
+    """The address of a node, by its number from 0."""
     return f"127.0.0.{number + 1}"
 
 
 def cluster_url(port: int, keyspace: str) -> str:
-    """cassandra://… of a cluster that listens on this port. It names all nodes: each may be the one that is away."""
+    """The URL of a cluster on this port. It lists all nodes, because any of them may be down."""
     hosts = ",".join(f"{address(number)}:{port}" for number in range(NODES))
     return f"cassandra://{hosts}/{keyspace}?replication={NODES}"
 
@@ -143,14 +143,14 @@ def _string(text: bytes) -> bytes:
     return struct.pack(">H", len(text)) + text
 
 
-def _told(connection: socket.socket, opcode: int, body: bytes) -> tuple[int, bytes]:
-    """Sends a frame of the native protocol 4, without flags, on stream 0; opcode and body of the answer."""
+def _request(connection: socket.socket, opcode: int, body: bytes) -> tuple[int, bytes]:
+    """Sends a frame of the native protocol 4, without flags, on stream 0; returns opcode and body of the answer."""
     connection.sendall(struct.pack(">BBHBI", 4, 0, 0, opcode, len(body)) + body)
-    _, _, _, answered, length = struct.unpack(">BBHBI", _exactly(connection, 9))
-    return answered, _exactly(connection, length)
+    _, _, _, answered, length = struct.unpack(">BBHBI", _receive_exactly(connection, 9))
+    return answered, _receive_exactly(connection, length)
 
 
-def _exactly(connection: socket.socket, length: int) -> bytes:
+def _receive_exactly(connection: socket.socket, length: int) -> bytes:
     found = b""
     while len(found) < length:
         more = connection.recv(length - len(found))
@@ -164,7 +164,7 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 def cassandra_cluster(
     folder: Path | None = None, *, paxos_variant: str = "v2", short_lived: bool = True
 ) -> Iterator[CassandraCluster]:
-    """A cluster on free ports until the block ends; without a folder its data goes with it. Raises CannotRun.
+    """Runs a cluster on free ports for the block; without a folder its data is deleted. Raises CannotRun.
 
     One that is `short_lived` is fast at once, but not as fast as it could become within minutes.
     The nodes are killed at the end: a clean stop takes some 10 s, and what was answered is on disk anyhow.

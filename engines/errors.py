@@ -1,15 +1,15 @@
-"""What can keep an engine from running; each message is one line that says what to do."""
+"""Errors of engines; each message is one line with what to do."""
 
 from __future__ import annotations
 
 
 class CannotRun(Exception):
-    """An engine does not run."""
+    """An engine cannot run."""
 
 
 class Missing(CannotRun):
-    """An engine, or a tool to get it with, is not on this machine and cannot be put there."""
+    """An engine, or a tool to install it, is missing on this machine and cannot be installed."""
 
 
 class CannotStart(CannotRun):
-    """An engine is here but did not start."""
+    """An engine is installed but did not start."""

@@ -1,4 +1,4 @@
-"""Gets engines: Debian packages, jars of Maven Central, programs of the Go proxy; each once, into a cache folder."""
+"""Installs engines once: Debian packages, jars of Maven Central and programs of the Go proxy, in a cache folder."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _JAVA_PACKAGE = f"openjdk-{JAVA}-jre-headless"
 
 
 def cache() -> Path:
-    """Where downloads stay: `PLAUDIT_ENGINES`, or a folder of the user's."""
+    """The folder of downloads: `PLAUDIT_ENGINES`, or a cache folder of the user."""
     return Path(os.environ.get("PLAUDIT_ENGINES") or Path.home() / ".cache" / "plaudit" / "engines").absolute()
 
 
-def program(name: str, package: str, *places: str) -> Path:
-    """A program on the path or matching one of `places` (globs); its Debian package is installed where allowed."""
-    if found := _program(name, places):
+def program(name: str, package: str, *patterns: str) -> Path:
+    """Finds a program on the path or by `patterns` (globs); installs its Debian package if allowed."""
+    if found := _program(name, patterns):
         return found
     _install(name, package)
-    if found := _program(name, places):
+    if found := _program(name, patterns):
         return found
     raise Missing(f"{name} is missing although the package {package} is installed")
 
@@ -49,13 +49,13 @@ def java() -> Path:
 
 
 def jars(name: str, version: str) -> Path:
-    """The folder with a server's jars, all that `settings/<name>.pom.xml` asks for."""
+    """The folder of a server's jars, the dependencies of `settings/<name>.pom.xml`."""
 
     def fill(folder: Path) -> None:
         mvn = program("mvn", "maven")
         pom = SETTINGS / f"{name}.pom.xml"
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}", f"-Dengine.version={version}"]
-        # Maven writes beside its pom, which may stand in a folder that is not ours to write in.
+        # Maven writes next to its pom, whose folder may be read-only.
         with tempfile.TemporaryDirectory() as work:
             shutil.copy(pom, work)
             _run([str(mvn), "-q", "-B", "-f", f"{work}/{pom.name}", *goal], f"jars of {name} {version}")
@@ -64,7 +64,7 @@ def jars(name: str, version: str) -> Path:
 
 
 def go_program(name: str, module: str, version: str) -> Path:
-    """The program that `go install module@version` makes."""
+    """The program built by `go install module@version`."""
 
     def fill(folder: Path) -> None:
         go = _program("go", _GO)
@@ -79,16 +79,16 @@ def go_program(name: str, module: str, version: str) -> Path:
 @functools.cache
 def _java() -> Path | None:
     home = os.environ.get("JAVA_HOME")
-    places = [Path(home, "bin", "java")] if home else []
+    patterns = [Path(home, "bin", "java")] if home else []
     if found := shutil.which("java"):
-        places.append(Path(found))
-    places += sorted(Path("/usr/lib/jvm").glob(f"*{JAVA}*/bin/java"))
-    return next((place for place in places if place.exists() and _java_version(place) == JAVA), None)
+        patterns.append(Path(found))
+    patterns += sorted(Path("/usr/lib/jvm").glob(f"*{JAVA}*/bin/java"))
+    return next((place for place in patterns if place.exists() and _java_version(place) == JAVA), None)
 
 
 def _java_version(place: Path) -> int:
     release = place.resolve().parent.parent / "release"
-    # The file says it at once; asking starts a virtual machine.
+    # The release file has the version; `java -version` would start a JVM.
     if release.exists():
         said = release.read_text("utf-8")
     else:
@@ -97,10 +97,10 @@ def _java_version(place: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def _program(name: str, places: Sequence[str]) -> Path | None:
+def _program(name: str, patterns: Sequence[str]) -> Path | None:
     if found := shutil.which(name):
         return Path(found)
-    matching = [path for place in places for path in sorted(Path("/").glob(place.lstrip("/")), reverse=True)]
+    matching = [path for place in patterns for path in sorted(Path("/").glob(place.lstrip("/")), reverse=True)]
     return matching[0] if matching else None
 
 
@@ -111,8 +111,8 @@ def _install(what: str, package: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = [apt, "install", "-y", "-q", "--no-install-recommends", package]
     with _locked("apt"):
-        _say(f"installing the package {package}")
-        # The lists may be missing or old; fetching them is only needed where the first try fails.
+        _print(f"installing the package {package}")
+        # The package lists may be missing or old; they are updated only if the first try fails.
         if subprocess.run(install, env=environment, capture_output=True, check=False).returncode == 0:
             return
         subprocess.run([apt, "update", "-q"], env=environment, capture_output=True, check=False)
@@ -123,13 +123,13 @@ def _install(what: str, package: str) -> None:
 
 
 def _once(name: str, fill: Callable[[Path], None]) -> Path:
-    """A folder of the cache, filled by the first who wants it; never seen half full."""
+    """A folder of the cache, filled once and atomically."""
     folder = cache() / name
     if folder.is_dir():
         return folder
     with _locked(name):
         if not folder.is_dir():
-            _say(f"getting {name} into {folder}")
+            _print(f"getting {name} into {folder}")
             with tempfile.TemporaryDirectory(dir=cache(), prefix=f".{name}-") as work:
                 made = Path(work) / name
                 made.mkdir()
@@ -157,5 +157,5 @@ def _run(command: Sequence[str], what: str, environment: dict[str, str] | None =
         raise Missing(f"cannot get {what}: {(errors or said or ['no reason given'])[0]} (tried: {' '.join(command)})")
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     print(f"engines: {message}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Several servers at once: made by name, started side by side, stopped together."""
+"""Groups of servers: created by name, started and stopped concurrently."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from engines.toxiproxy import Toxiproxy
 
 KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Redis, Kafka, Cassandra, Postgres, Toxiproxy, Envoy)}
 ALONE = tuple(name for name in KINDS if name != Envoy.name)
-"""Those that need nothing but a folder and ports."""
+"""Servers that need only a folder and ports."""
 
 
 def make(name: str, folder: Path, **settings: Any) -> Server:
-    """The server of that name, with its data in a folder of `folder`."""
+    """Creates the server of that name, with its data in a subfolder of `folder`."""
     return KINDS[name](folder / name, **settings)
 
 
 def known(folder: Path) -> list[Server]:
-    """The servers that run in this folder, or did and were not stopped."""
+    """The servers of this folder that run, or that ended without being stopped."""
     found = {name: settings_of(folder / name) for name in KINDS}
     return [make(name, folder, **settings) for name, settings in found.items() if settings is not None]
 
 
 def free_ports(name: str) -> dict[str, int]:
-    """Ports nobody listens on, for every port that server can be given."""
-    further = {"kafka": ("controller_port", "behind_port", "advertised_port"), "cassandra": ("storage_port",)}
+    """Free ports for all ports of that server."""
+    further = {"kafka": ("controller_port", "upstream_port", "advertised_port"), "cassandra": ("storage_port",)}
     return {setting: free_port() for setting in ("port", *further.get(name, ()))}
 
 
 def start(servers: Sequence[Server]) -> None:
-    """Starts them side by side; where one cannot, none stays. Raises CannotRun."""
+    """Starts servers concurrently; if one fails, stops all. Raises CannotRun."""
     begun: list[Server] = []
     try:
         with ThreadPoolExecutor(max_workers=max(1, len(servers))) as pool:
@@ -58,7 +58,7 @@ def start(servers: Sequence[Server]) -> None:
 
 
 def stop(servers: Sequence[Server]) -> list[Server]:
-    """Stops them side by side; returns those that ran."""
+    """Stops servers concurrently; returns those that ran."""
     with ThreadPoolExecutor(max_workers=max(1, len(servers))) as pool:
         ran = list(pool.map(lambda server: server.stop(), servers))
     return [server for server, did in zip(servers, ran, strict=True) if did]
@@ -68,7 +68,7 @@ def stop(servers: Sequence[Server]) -> list[Server]:
 def running(
     names: Sequence[str], folder: Path | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Iterator[dict[str, Server]]:
-    """The servers of these names, on free ports, until the block ends; without a folder their data goes with them.
+    """Runs the servers of these names on free ports for the block; without a folder their data is deleted.
 
     `settings` are more arguments by name of the server, for example {"kafka": {"advertised_port": 9400}}.
     Raises CannotRun.
@@ -76,7 +76,7 @@ def running(
     with contextlib.ExitStack() as leaving:
         if folder is None:
             folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="engines-")))
-            folder.chmod(0o711)  # PostgreSQL may run as another user, who must get to its own folder
+            folder.chmod(0o711)  # PostgreSQL may run as another user, who must be able to enter its folder
         given = settings or {}
         servers = {name: make(name, folder, **{**free_ports(name), **given.get(name, {})}) for name in names}
         leaving.callback(stop, list(servers.values()))

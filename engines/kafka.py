@@ -16,29 +16,29 @@ from engines.server import Server, ask
 VERSION = "4.1.0"
 HEAP = "512m"
 _API_VERSIONS = b"\x00\x00\x00\x10" + b"\x00\x12\x00\x00" + b"\x00\x00\x00\x07" + b"\x00\x06engine"
-"""A request of Kafka's protocol: length, key 18 in version 0, number 7, and who asks."""
+"""A request of Kafka's protocol: length, key 18 in version 0, number 7, and the client id."""
 
 
 class Kafka(Server):
-    """See `Server`. A proxy may stand between: it connects to `behind_port` and listens on `advertised_port`.
+    """See `Server`. With a proxy in between, the proxy connects to `upstream_port` and listens on `advertised_port`.
 
-    Clients that come in through the proxy are told to go on through it; those of `port` talk to the broker itself.
+    Clients of the proxy get its port as the address of the broker; clients of `port` connect directly.
     """
 
     name: ClassVar[str] = "kafka"
     default_port: ClassVar[int] = 9190
 
     def __init__(
-        self, folder: Path, port: int = 0, controller_port: int = 0, behind_port: int = 0, advertised_port: int = 0
+        self, folder: Path, port: int = 0, controller_port: int = 0, upstream_port: int = 0, advertised_port: int = 0
     ) -> None:
         super().__init__(folder, port)
         self.controller_port = controller_port or self.port + 1
-        self.behind_port = behind_port or self.port + 2
+        self.upstream_port = upstream_port or self.port + 2
         self.advertised_port = advertised_port or self.port + 3
 
     @property
     def ports(self) -> tuple[int, ...]:
-        return (self.port, self.controller_port, self.behind_port)
+        return (self.port, self.controller_port, self.upstream_port)
 
     @property
     def url(self) -> str:
@@ -48,7 +48,7 @@ class Kafka(Server):
         return {
             "port": self.port,
             "controller_port": self.controller_port,
-            "behind_port": self.behind_port,
+            "upstream_port": self.upstream_port,
             "advertised_port": self.advertised_port,
         }
 
@@ -69,7 +69,7 @@ class Kafka(Server):
         return [*self._java(f"-Xmx{HEAP}", log4j2), "kafka.Kafka", str(self._properties)]
 
     def answers(self) -> bool:
-        # Length, number, error 0: a broker answers once it takes part in its cluster.
+        # Length, number, error 0: a broker answers once it has joined its cluster.
         return ask(self.port, _API_VERSIONS, 10)[4:10] == b"\x00\x00\x00\x07\x00\x00"
 
     def _format(self) -> None:

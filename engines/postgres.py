@@ -1,4 +1,4 @@
-"""PostgreSQL, the package of Debian; it refuses to run as root, so root runs it as another user."""
+"""PostgreSQL, the Debian package; it refuses to run as root, so root starts it as another user."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from engines.get import program
 from engines.server import Server, ask
 
 VERSION = "15"
-"""The oldest that is tried; Debian 12 has it."""
+"""The oldest supported version; Debian 12 has it."""
 _ANSWER_BYTES = 9
 _AUTHENTICATED = b"R\x00\x00\x00\x08\x00\x00\x00\x00"
 
 
 class Postgres(Server):
-    """See `Server`. The user is `postgres`, without a password: it listens on loopback alone."""
+    """See `Server`. The user is `postgres`, without a password: it listens only on loopback."""
 
     name: ClassVar[str] = "postgresql"
     default_port: ClassVar[int] = 5490
@@ -78,7 +78,7 @@ class Postgres(Server):
             ) from None
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1]
-            raise CannotStart(f"postgresql: cannot make its data folder: {reason}")
+            raise CannotStart(f"postgresql: cannot create its data folder: {reason}")
 
     def command(self) -> list[str]:
         settings = {

@@ -1,4 +1,4 @@
-"""Processes by identity: a pid together with the moment it started, so that no stranger is ever signalled."""
+"""Processes by pid and start time, so that a signal never reaches another process with a reused pid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STATE, _STARTED = 0, 19
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process of one boot of this machine."""
+    """A process, identified within one boot of this machine."""
 
     pid: int
     started: int
@@ -22,7 +22,7 @@ class Identity:
 
 
 def identity_of(pid: int) -> Identity | None:
-    """Who has this pid now; None where nobody runs under it."""
+    """The process that has this pid now; None if there is none."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
@@ -32,18 +32,18 @@ def identity_of(pid: int) -> Identity | None:
 
 
 def runs(one: Identity) -> bool:
-    """Whether it still runs."""
+    """Whether the process still runs."""
     return identity_of(one.pid) == one
 
 
 def send(one: Identity, signum: signal.Signals) -> bool:
-    """Signals it; False where it has gone, whoever has its pid now."""
+    """Sends a signal; returns False if the process has ended, even if its pid is reused."""
     try:
         handle = os.pidfd_open(one.pid)
     except ProcessLookupError:
         return False
     try:
-        # The handle is of whoever had the pid before this comparison, so the signal cannot reach a later one.
+        # The pidfd was opened before this comparison, so the signal cannot reach a later process of that pid.
         if not runs(one):
             return False
         signal.pidfd_send_signal(handle, signum)
@@ -55,7 +55,7 @@ def send(one: Identity, signum: signal.Signals) -> bool:
 
 
 def wait_gone(one: Identity, seconds: float) -> bool:
-    """Waits until it has ended; False where it still runs after that time."""
+    """Waits until it has ended; returns False if it still runs after that time."""
     try:
         handle = os.pidfd_open(one.pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Redis, the package of Debian: hot state only, so nothing is saved."""
+"""Redis, the Debian package; without persistence, because it has only derived data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engines.get import program
 from engines.server import Server, ask
 
 VERSION = "7.0"
-"""The oldest that is tried; Debian 12 has it."""
+"""The oldest supported version; Debian 12 has it."""
 MAXMEMORY = "512mb"
 
 

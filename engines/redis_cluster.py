@@ -55,11 +55,11 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Where clients find it: each of the nodes tells them of the others."""
+        """The URL for clients, which learn the other nodes from each node."""
         return f"redis://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}/0"
 
     def form(self) -> None:
-        """Divides the slots and makes the nodes meet; returns when all serve all slots. Raises CannotStart."""
+        """Assigns the slots and joins the nodes; returns when all serve all slots. Raises CannotStart."""
         for number, node in enumerate(self.nodes):
             first, after = number * SLOTS // len(self.nodes), (number + 1) * SLOTS // len(self.nodes)
             _expect_ok(node, "CLUSTER", "ADDSLOTSRANGE", first, after - 1)
@@ -69,7 +69,7 @@ class RedisCluster:
         self.wait_ok()
 
     def wait_ok(self) -> None:
-        """Returns when every node says that the cluster serves all slots; raises CannotStart."""
+        """Returns when every node reports that the cluster serves all slots; raises CannotStart."""
         end = time.monotonic() + _READY_SECONDS
         while not all(self._is_ok(node) for node in self.nodes):
             if time.monotonic() > end:
@@ -77,14 +77,14 @@ class RedisCluster:
             time.sleep(_POLL_SECONDS)
 
     def restart(self, number: int) -> None:
-        """Kills a node, which loses its keys, and starts it again; its slots are kept."""
+        """Kills and restarts a node: it loses its keys and keeps its slots."""
         self.nodes[number].kill()
         self.nodes[number].start()
         self.wait_ok()
 
     def _is_ok(self, node: RedisNode) -> bool:
         with contextlib.suppress(OSError):
-            # An INFO of this section is some 400 bytes; what matters stands in the first hundred.
+            # This section of INFO has some 400 bytes; the state is in the first hundred.
             about = ask(node.port, b"CLUSTER INFO\r\n", 100)
             return b"cluster_state:ok" in about and f"cluster_slots_ok:{SLOTS}".encode() in about
         return False
@@ -98,7 +98,7 @@ def _expect_ok(node: RedisNode, *words: str | int) -> None:
 
 @contextmanager
 def redis_cluster(folder: Path | None = None) -> Iterator[RedisCluster]:
-    """A cluster on free ports until the block ends; without a folder its data goes with it. Raises CannotRun."""
+    """Runs a cluster on free ports for the block; without a folder its data is deleted. Raises CannotRun."""
     with contextlib.ExitStack() as leaving:
         if folder is None:
             folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="redis-cluster-")))

@@ -1,4 +1,4 @@
-"""One server of its own: its folder, its ports, its process; started, waited for and stopped."""
+"""A server: its folder, ports and process; start, readiness, stop."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from engines.process import Identity, identity_of, runs, send, wait_gone
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _FREE = (20_000, 32_000)
-"""Linux gives outgoing connections ports from 32,768 on."""
+"""Linux uses ports from 32,768 on for outgoing connections."""
 _given: set[int] = set()
 _STATE = "server.json"
 
 
 class Server(ABC):
-    """A server that listens on loopback and keeps everything it writes in `folder`."""
+    """A server that listens on loopback and writes only to `folder`."""
 
     name: ClassVar[str]
     default_port: ClassVar[int]
-    ready_seconds: ClassVar[float] = 180  # a machine that does much else is slow, not broken
+    ready_seconds: ClassVar[float] = 180  # a busy machine is slow
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 30
     host: str = HOST
-    """The address of loopback it listens on."""
+    """The loopback address on which it listens."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder.absolute()
@@ -48,42 +48,42 @@ class Server(ABC):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """All ports it listens on."""
+        """All ports on which it listens."""
         return (self.port,)
 
     @property
     def user(self) -> str | None:
-        """The user it must run as, where that is not ours."""
+        """The user it must run as, if not the current one."""
         return None
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The file of its output."""
         return self.folder / f"{self.name}.log"
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients find it."""
+        """The URL for clients."""
 
     @classmethod
     @abstractmethod
     def get(cls) -> Path:
-        """Gets the programs, where they are not here yet; returns where they are. Raises Missing."""
+        """Installs missing programs; returns their path. Raises Missing."""
 
-    def configure(self) -> None:  # noqa: B027  a server may need none
+    def configure(self) -> None:  # noqa: B027  not every server needs it
         """Writes the configuration and, before the first start, the data folder. Raises CannotStart."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What is run."""
+        """The command line."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it serves: asks it something in its own protocol. May raise OSError."""
+        """Whether it answers a request of its own protocol. May raise OSError."""
 
     def prepare(self) -> None:
-        """Everything before the process. Raises CannotRun."""
+        """Prepares folder and configuration. Raises CannotRun."""
         self.get()
         try:
             own_folder(self.folder, self.user)
@@ -100,12 +100,12 @@ class Server(ABC):
         self.wait_ready()
 
     def spawn(self) -> None:
-        """Starts the process. A tied one ends with ours, however that ends."""
+        """Starts the process. A tied one is killed when this process ends."""
         if other := self.running():
             raise CannotStart(f"{self.name}: the data in {self.folder} is in use by process {other.pid}")
         for port in self.ports:
             self._check_free(port)
-        # Linux ties a process to the thread that started it: one that is started elsewhere would end with its thread.
+        # Linux ties a process to the thread that started it: started in another thread, it would end with that thread.
         tied = self.tied and threading.current_thread() is threading.main_thread()
         setpriv = shutil.which("setpriv") if tied else None
         command = [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *self.command()]
@@ -123,7 +123,7 @@ class Server(ABC):
             )
         identity = identity_of(self._child.pid)
         if identity is not None:
-            self._remember(identity)
+            self._save_state(identity)
 
     def wait_ready(self) -> None:
         """Returns when it serves; raises CannotStart."""
@@ -131,8 +131,8 @@ class Server(ABC):
         while True:
             if self._child is not None and self._child.poll() is not None:
                 code = self._child.returncode
-                self._forget()
-                raise CannotStart(f"{self.name} ended with {code}: {self._last_words()} (log: {self.log})")
+                self._delete_state()
+                raise CannotStart(f"{self.name} ended with {code}: {self._last_log_line()} (log: {self.log})")
             with contextlib.suppress(OSError):
                 if self.answers():
                     return
@@ -143,7 +143,7 @@ class Server(ABC):
             time.sleep(_POLL_SECONDS)
 
     def running(self) -> Identity | None:
-        """Its process, whoever started it; None where it does not run. A pid that is another's by now is not it."""
+        """Its process, also if another program started it; None if it does not run or its pid is reused."""
         try:
             kept = json.loads((self.folder / _STATE).read_text("utf-8"))
             identity = Identity(**kept["process"])
@@ -152,36 +152,36 @@ class Server(ABC):
         return identity if runs(identity) else None
 
     def stop(self) -> bool:
-        """Stops it cleanly, with SIGKILL where it does not end; False where it did not run."""
+        """Stops it cleanly, or with SIGKILL if it does not end; returns False if it did not run."""
         identity = self.running()
         if identity is None or not send(identity, self.stop_signal):
-            self._forget()
+            self._delete_state()
             return False
         if not wait_gone(identity, self.stop_seconds):
             send(identity, signal.SIGKILL)
             wait_gone(identity, self.stop_seconds)
-        self._forget()
+        self._delete_state()
         return True
 
     def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does."""
+        """Sends SIGKILL."""
         if identity := self.running():
             send(identity, signal.SIGKILL)
             wait_gone(identity, self.stop_seconds)
-        self._forget()
+        self._delete_state()
 
     def pause(self) -> None:
-        """Stops its clock: connections stay, nothing is answered."""
+        """Sends SIGSTOP: connections stay open without answers."""
         if identity := self.running():
             send(identity, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on."""
+        """Sends SIGCONT."""
         if identity := self.running():
             send(identity, signal.SIGCONT)
 
     def facts(self) -> dict[str, Any]:
-        """What is known of it, for people and programs."""
+        """Its state and addresses."""
         identity = self.running()
         left = (self.folder / _STATE).exists()
         return {
@@ -195,7 +195,7 @@ class Server(ABC):
 
     def _check_free(self, port: int) -> None:
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what only lingers is not in the way
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
             try:
                 probe.bind((self.host, port))
             except OSError as error:
@@ -205,29 +205,29 @@ class Server(ABC):
                     f"{self.name}: port {port} is taken by another program; choose with --port {self.name}=NUMBER"
                 ) from None
 
-    def _remember(self, identity: Identity) -> None:
+    def _save_state(self, identity: Identity) -> None:
         kept = {"name": self.name, "process": asdict(identity), "settings": self.settings()}
         fresh = self.folder / f"{_STATE}.new"
         fresh.write_text(json.dumps(kept), "utf-8")
         fresh.rename(self.folder / _STATE)
 
     def settings(self) -> dict[str, Any]:
-        """The arguments, besides the folder, that make this server again."""
+        """The constructor arguments except the folder."""
         return {"port": self.port}
 
-    def _forget(self) -> None:
+    def _delete_state(self) -> None:
         (self.folder / _STATE).unlink(missing_ok=True)
         if self._child is not None:
             self._child.wait()
             self._child = None
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1] if lines else "it said nothing"
 
 
 def settings_of(folder: Path) -> dict[str, Any] | None:
-    """The settings a server of this folder runs, or ran, with."""
+    """The settings of the server that runs, or ran, in this folder."""
     try:
         kept = json.loads((folder / _STATE).read_text("utf-8"))
         return dict(kept["settings"])
@@ -236,7 +236,7 @@ def settings_of(folder: Path) -> dict[str, Any] | None:
 
 
 def free_port() -> int:
-    """A port nobody listens on, and that no outgoing connection is given: a server may take it seconds later."""
+    """A free port outside the ephemeral range: it is still free seconds later."""
     while True:
         port = random.randrange(*_FREE)
         if port in _given:
@@ -247,10 +247,10 @@ def free_port() -> int:
             return port
 
 
-def ask(port: int, question: bytes, length: int, seconds: float = 1, host: str = HOST) -> bytes:
-    """Sends bytes to a server and reads the first `length` of its answer; raises OSError."""
+def ask(port: int, request: bytes, length: int, seconds: float = 1, host: str = HOST) -> bytes:
+    """Sends bytes to a server and reads the first `length` bytes of its answer; raises OSError."""
     with socket.create_connection((host, port), timeout=seconds) as connection:
-        connection.sendall(question)
+        connection.sendall(request)
         answer = b""
         while len(answer) < length and (more := connection.recv(length - len(answer))):
             answer += more
@@ -258,7 +258,7 @@ def ask(port: int, question: bytes, length: int, seconds: float = 1, host: str =
 
 
 def own_folder(folder: Path, user: str | None = None) -> None:
-    """Makes a folder that only we, or that user, can read."""
+    """Creates a folder that only the current or the given user can read."""
     folder.mkdir(parents=True, exist_ok=True)
     if user is not None:
         shutil.chown(folder, user)

@@ -1,4 +1,4 @@
-"""Toxiproxy, built by Go: a proxy that delays, cuts and swallows on command."""
+"""Toxiproxy, built by Go: a proxy that delays, resets or drops data on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERSION = "v2.12.0"
 
 
 class Toxiproxy(Server):
-    """See `Server`. Proxies are made and set through its HTTP interface, on ports of their own."""
+    """See `Server`. Proxies are created and configured through its HTTP API, each on its own port."""
 
     name: ClassVar[str] = "toxiproxy"
     default_port: ClassVar[int] = 8490
@@ -31,15 +31,15 @@ class Toxiproxy(Server):
         return [str(self.get()), "-host", "127.0.0.1", "-port", str(self.port)]
 
     def proxy(self, name: str, listen: int, upstream: int) -> None:
-        """Makes a proxy from a port to a port."""
+        """Creates a proxy from one port to another."""
         self.ask("POST", "/proxies", {"name": name, "listen": f"{HOST}:{listen}", "upstream": f"{HOST}:{upstream}"})
 
     def enable(self, name: str, enabled: bool) -> None:
-        """A proxy that is not enabled cuts its connections and refuses new ones."""
+        """Enables or disables a proxy; a disabled one resets its connections and refuses new ones."""
         self.ask("POST", f"/proxies/{name}", {"enabled": enabled})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """A call of its HTTP interface, see https://github.com/Shopify/toxiproxy#http-api; raises OSError."""
+        """Calls its HTTP API, see https://github.com/Shopify/toxiproxy#http-api; raises OSError."""
         data = None if body is None else json.dumps(body).encode("utf-8")
         request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=5) as answer:

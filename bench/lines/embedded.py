@@ -1,4 +1,4 @@
-"""P11: the embedded ledger, without any wire."""
+"""P11: the embedded ledger, without a network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bench.setup import Setup, alternating, noted
 BATCH = 500
 
 
-def beside_sqlite(setup: Setup) -> list[Line]:
-    """P11: beside bare sqlite3 writing the same rows in the same batches, synchronous=FULL."""
+def compared_with_sqlite(setup: Setup) -> list[Line]:
+    """P11: compared with bare sqlite3 writing the same rows in the same batches, synchronous=FULL."""
     total = int(setup.pick(50_000, 200_000, 1_000_000))
     notes: list[str] = []
     cpu: dict[str, float] = {}
@@ -18,7 +18,7 @@ def beside_sqlite(setup: Setup) -> list[Line]:
     def measure(way: str) -> float:
         command = python("-m", "bench.embedded_toggles", way, f"--total={total}", f"--batch={BATCH}")
         with running(way, command, cpu=SERVER_CPU) as process, metered(process) as meter:
-            report = process.answer(300)
+            report = process.read_answer(300)
         notes.extend(meter.notes)
         cpu[way] = report["cpu_seconds"]
         return float(report["rate"])

@@ -1,4 +1,4 @@
-"""P1, P2, P3: what one delivery of an update to one of a thousand sockets costs the server."""
+"""P1, P2, P3: the server's CPU cost of delivering an update to one of a thousand sockets."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
+from bench.broadcasters import Broadcaster, go_broadcaster, peer, plaudit_broadcaster, python_peer
 from bench.report import Goal, Line
-from bench.rooms import Room, go_broadcaster, peer, plaudit_room, python_peer
 from bench.setup import Setup, alternating, noted
 from bench.system import plaudit
 
 VIEWERS = 1_000
-# Broadcasts a second: a pace that each peer can keep.
+# Broadcasts a second: a rate that each peer sustains.
 RATE, FASTAPI_RATE, SOCKETIO_RATE = 100.0, 90.0, 18.0
 SOCKETIO = ("--path", "/socket.io/?EIO=4&transport=websocket", "--greeting", "40", "--greetings", "2")
 
 
-def _beside(
-    setup: Setup, rate: float, peers: Sequence[tuple[str, str, AbstractContextManager[Room], Goal]]
+def _compared(
+    setup: Setup, rate: float, peers: Sequence[tuple[str, str, AbstractContextManager[Broadcaster], Goal]]
 ) -> list[Line]:
     seconds = setup.pick(2, 4, 10)
     lines = []
-    with plaudit() as system, plaudit_room(system, VIEWERS) as room:
-        room.measure(rate, 1)
+    with plaudit() as system, plaudit_broadcaster(system, VIEWERS) as broadcaster:
+        broadcaster.measure(rate, 1)
         for id_, what, other, goal in peers:
             with other as reference:
                 reference.measure(rate, 1)
                 ours, theirs = alternating(
-                    partial(room.measure, rate, seconds), partial(reference.measure, rate, seconds)
+                    partial(broadcaster.measure, rate, seconds), partial(reference.measure, rate, seconds)
                 )
             last = ours[-1]
             cpu = {
@@ -53,25 +53,25 @@ def _beside(
 
 
 def bare(setup: Setup) -> list[Line]:
-    """P1: beside `os.write` of a ready frame to the same number of sockets."""
+    """P1: compared with `os.write` of a ready frame to the same number of sockets."""
     what = f"fan-out to {VIEWERS:,} sockets ÷ bare os.write"
-    return _beside(setup, RATE, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.85, 0.92))])
+    return _compared(setup, RATE, [("P1", what, python_peer("os-write", "bare_write.py", VIEWERS), Goal(0.85, 0.92))])
 
 
 def go(setup: Setup) -> list[Line]:
-    """P2: beside prepared messages of gorilla/websocket on one core."""
+    """P2: compared with prepared messages of gorilla/websocket on one core."""
     program = go_broadcaster()
     what = "fan-out ÷ Go gorilla/websocket PreparedMessage, GOMAXPROCS=1"
-    return _beside(setup, RATE, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(1.2, 1.4))])
+    return _compared(setup, RATE, [("P2", what, peer("gorilla", [program], VIEWERS), Goal(1.2, 1.4))])
 
 
 def python(setup: Setup) -> list[Line]:
-    """P3: beside what a Python programmer would reach for."""
-    websockets = python_peer("websockets", "websockets_room.py", VIEWERS)
-    fastapi = python_peer("fastapi", "fastapi_room.py", VIEWERS)
-    socketio = python_peer("socketio", "socketio_room.py", VIEWERS, *SOCKETIO)
+    """P3: compared with common Python libraries."""
+    websockets = python_peer("websockets", "websockets_broadcast.py", VIEWERS)
+    fastapi = python_peer("fastapi", "fastapi_broadcast.py", VIEWERS)
+    socketio = python_peer("socketio", "socketio_broadcast.py", VIEWERS, *SOCKETIO)
     return [
-        *_beside(setup, RATE, [("P3", "fan-out ÷ websockets.broadcast", websockets, Goal(1.6, 1.75))]),
-        *_beside(setup, FASTAPI_RATE, [("P3", "fan-out ÷ a FastAPI loop", fastapi, Goal(2.0, 2.3))]),
-        *_beside(setup, SOCKETIO_RATE, [("P3", "fan-out ÷ a python-socketio room", socketio, Goal(8, 10))]),
+        *_compared(setup, RATE, [("P3", "fan-out ÷ websockets.broadcast", websockets, Goal(1.6, 1.75))]),
+        *_compared(setup, FASTAPI_RATE, [("P3", "fan-out ÷ a FastAPI loop", fastapi, Goal(2.0, 2.3))]),
+        *_compared(setup, SOCKETIO_RATE, [("P3", "fan-out ÷ a python-socketio room", socketio, Goal(8, 10))]),
     ]

@@ -1,4 +1,4 @@
-"""P6, P10: toggles as clients send them, one a WebSocket frame."""
+"""P6, P10: toggles of clients, one per WebSocket frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.report import Goal, Line
 from bench.setup import Setup, alternating, noted
 from bench.system import System, plaudit
 
-# Many clients with one tap in flight each, and few that pipeline.
+# Many clients with one toggle in flight each, and few that pipeline.
 SHAPES = ((1_000, 1), (50, 20))
 
 
@@ -31,7 +31,7 @@ class Frames:
         with metered(self._system.server, self._driver) as meter:
             report = call(self._driver, seconds, rate, in_flight, alone=check)
         if check:
-            self._system.settled([self._target], report["standing"])
+            self._system.wait_until_settled([self._target], report["standing"])
         self.meter = meter
         self.notes = noted(self.notes, bound(report), meter.notes)
         return report
@@ -39,7 +39,7 @@ class Frames:
 
 @contextmanager
 def clients(system: System, connections: int, name: str) -> Iterator[Frames]:
-    """Connected clients, each a user of its own, all on one target."""
+    """Connects clients, each with its own user, all on one target."""
     target = f"messages/frames-{connections}-"
     options = ["--target", target, "--run", f"f{connections}"]
     tokens = system.user_tokens(connections)
@@ -47,8 +47,8 @@ def clients(system: System, connections: int, name: str) -> Iterator[Frames]:
         yield Frames(system, driver, f"{target}0")
 
 
-def beside_null(setup: Setup) -> list[Line]:
-    """P6: beside the same frames answered by a service that does nothing."""
+def compared_with_null(setup: Setup) -> list[Line]:
+    """P6: compared with the same frames answered by a service that does nothing."""
     seconds = setup.pick(2, 5, 10)
     lines = []
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def beside_null(setup: Setup) -> list[Line]:
 
 
 def low_load(setup: Setup) -> list[Line]:
-    """P10: the latency of one tap when little else is going on."""
+    """P10: the latency of a toggle at low load."""
     seconds = setup.pick(2, 5, 20)
     with plaudit() as system, clients(system, 10, "clients") as few:
         few.toggle(1, 1, rate=100)

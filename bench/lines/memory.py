@@ -1,4 +1,4 @@
-"""P9: what an idle authenticated connection keeps in memory."""
+"""P9: the memory of an idle authenticated connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARM = 200
 
 
 def idle(setup: Setup) -> list[Line]:
-    """Growth of the resident memory of the whole process per connection, each a user of its own."""
+    """Growth of the resident memory of the whole process per connection, each of its own user."""
     connections = int(setup.pick(2_000, 5_000, 10_000))
     with plaudit() as system:
         tokens = system.user_tokens(WARM + connections)
@@ -37,5 +37,5 @@ def idle(setup: Setup) -> list[Line]:
 
 
 def _settled(server: Process) -> int:
-    time.sleep(2.0)  # buffers of the handshakes are given back in their own time
+    time.sleep(2.0)  # buffers of the handshakes are freed later
     return server.resident_bytes()

@@ -1,4 +1,4 @@
-"""P12 to P15: unary calls through Envoy and TLS to two nodes of each service on engines, and what an idle mesh costs.
+"""P12 to P15: unary calls through Envoy and TLS to two nodes of each service on engines; CPU of an idle mesh.
 
 Everything shares the machine's cores, the engines and the load driver too.
 """
@@ -22,7 +22,7 @@ from bench.lines.streams import echo_server
 from bench.processes import BenchError, free_port, python, running
 from bench.report import Goal, Line
 from bench.setup import Setup
-from bench.system import SETTINGS, Questions
+from bench.system import SETTINGS, Checks
 from kit.keys import open_keys
 
 _ENGINES = ("CassandraDaemon", "kafka.Kafka", "redis-server", "envoy")
@@ -31,12 +31,12 @@ _START_SECONDS = 180.0
 
 @dataclass
 class Mesh:
-    """A running mesh. `address` takes gRPC with TLS, by the authority in the file `ca`."""
+    """A running mesh. `address` serves gRPC with TLS by the authority in the file `ca`."""
 
     address: str
     ca: str
     token: str
-    questions: Questions
+    checks: Checks
     pid: int
 
     def toggles(self, seconds: float, target: str, callers: int, targets: int = 1) -> dict[str, Any]:
@@ -59,29 +59,29 @@ class Mesh:
         codes = report["statusCodeDistribution"]
         if set(codes) != {"OK"}:
             raise BenchError(f"ghz saw {codes}: {report.get('errorDistribution')}")
-        self.questions.settled([f"{target}-{number}" for number in range(targets)], codes["OK"])
+        self.checks.wait_until_settled([f"{target}-{number}" for number in range(targets)], codes["OK"])
         return report
 
 
 @contextmanager
 def mesh(**settings: str) -> Iterator[Mesh]:
-    """Two of everything on engines of its own, in an empty folder."""
+    """Runs two nodes of every service on its own engines, in an empty folder."""
     with TemporaryDirectory(prefix="plaudit-bench-") as folder:
         https, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         command = ["-m", "stack.cli", "mesh", "--json", "--https", https, "--http", http, "--data", folder]
         with running("mesh", python(*command), cpu=None, env={**SETTINGS, **settings}) as process:
-            facts = process.answer(_START_SECONDS)
+            facts = process.read_answer(_START_SECONDS)
             token = open_keys(Path(folder) / "keys").minter().mint_service("bench", ("act-as", "tenants", "audit"))
             nodes = facts["nodes"]
             with (
                 grpc.insecure_channel(nodes["reaction_svc-1"]) as reactions,
                 grpc.insecure_channel(nodes["counter_svc-1"]) as counters,
             ):
-                yield Mesh(https, facts["ca"], token, Questions(reactions, token, counters), process.pid)
+                yield Mesh(https, facts["ca"], token, Checks(reactions, token, counters), process.pid)
 
 
 def through_envoy(setup: Setup) -> list[Line]:
-    """P12, P13, P15: one caller, many callers, and nobody."""
+    """P12, P13, P15: one caller, many callers, and no callers."""
     seconds = setup.pick(3, 8, 20)
     with mesh() as running_mesh:
         _warm_up(running_mesh, setup)
@@ -118,7 +118,7 @@ def contended(setup: Setup) -> list[Line]:
 
 
 def _warm_up(running_mesh: Mesh, setup: Setup) -> None:
-    """Engines that have just started are slow at what they never did: loads them until they get no faster."""
+    """Engines that have just started are slow: loads them until their rate stops growing."""
     best, level = 0.0, 0
     for _ in range(int(setup.pick(2, 10, 15))):
         name = f"messages/warm{time.monotonic_ns()}"
@@ -130,7 +130,7 @@ def _warm_up(running_mesh: Mesh, setup: Setup) -> None:
 
 
 def _bare_echo(setup: Setup) -> str:
-    """How fast the machine is just now: calls to a bare grpc.aio server, the mesh beside it at rest."""
+    """The current speed of the machine: calls to a bare grpc.aio server, while the mesh is idle."""
     with echo_server() as (_, address):
         options = ["--protoset=gen/plaudit/plaudit.protoset", f"--call={ghz.TOGGLE}", "--concurrency=50", "--data={}"]
         report = ghz.run(address, [*options, f"--duration={setup.pick(2, 5, 10)}s"])
@@ -138,7 +138,7 @@ def _bare_echo(setup: Setup) -> str:
 
 
 def _percentile(report: dict[str, Any], percent: int) -> float:
-    """Milliseconds."""
+    """The percentile in milliseconds."""
     return float(next(row["latency"] for row in report["latencyDistribution"] if row["percentage"] == percent)) / 1e6
 
 
@@ -153,7 +153,7 @@ def _share_of_a_core(root: int, seconds: float) -> float:
 
 
 def _own_seconds(root: int) -> float:
-    """CPU seconds of a process and all it has started, but for engines and Envoy."""
+    """CPU seconds of a process and its descendants, without engines and Envoy."""
     parents, spent = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

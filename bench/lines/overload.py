@@ -1,4 +1,4 @@
-"""P16: what is still answered in time when sixty times the callers come, and how the others are refused."""
+"""P16: the goodput at sixty times the callers, and the refusals of the other calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFUSED = ("ResourceExhausted/OVERLOADED", "Canceled")
 
 
 def sixty_times_the_callers(setup: Setup) -> list[Line]:
-    """The goodput of 3,000 callers who try again at once, on one connection and on ten, beside that of 50."""
+    """The goodput of 3,000 callers that retry at once, on one and on ten connections, compared with that of 50."""
     return [_line(setup, 1), _line(setup, 10)]
 
 

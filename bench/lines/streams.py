@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bench.broadcasters import PEERS
 from bench.driver import bound
 from bench.engines import engine_settings
 from bench.processes import DRIVER_CPU, Meter, Process, metered, python, running
 from bench.report import Goal, Line
-from bench.rooms import PEERS
 from bench.setup import Setup, alternating, noted
 from bench.streamload import checked, load_process
 from bench.system import System, plaudit
@@ -20,7 +20,7 @@ EXACT_WITHIN = 0.2
 
 
 class Streams:
-    """Loads on one system, each on targets of its own."""
+    """Loads on one system, each on its own targets."""
 
     def __init__(self, system: System, target: str = "messages/hot") -> None:
         self._system = system
@@ -28,7 +28,7 @@ class Streams:
         self._rounds = 0
         self.meter = Meter()
         self.notes: list[str] = []
-        self.settled = 0.0  # seconds until the counts were exact, in the last round
+        self.settle_seconds = 0.0  # seconds until the counts were exact, in the last round
 
     def load(self, seconds: float, **options: object) -> dict[str, Any]:
         """One load; its acks, its counts and the records must agree."""
@@ -38,7 +38,7 @@ class Streams:
             with metered(self._system.server, load) as meter:
                 report = checked(load, seconds)
             targets = [f"{name}{index}" for index in range(int(str(options.get("targets", 1))))]
-            self.settled = self._system.settled(targets, report["standing"])
+            self.settle_seconds = self._system.wait_until_settled(targets, report["standing"])
         self.meter = meter
         self.notes = noted(self.notes, bound(report), meter.notes)
         return report
@@ -46,21 +46,21 @@ class Streams:
 
 @contextmanager
 def echo_server() -> Iterator[tuple[Process, str]]:
-    """The bare unary echo and its address."""
+    """Runs the bare unary echo; yields process and address."""
     with running("echo", python(str(PEERS / "unary_echo.py"))) as server:
-        yield server, f"127.0.0.1:{server.answer()['port']}"
+        yield server, f"127.0.0.1:{server.read_answer()['port']}"
 
 
 def echo_rate(server: Process, address: str, seconds: float) -> tuple[float, Meter, list[str]]:
     """Unary echoes a second from a grpc.aio client."""
     arguments = ["-m", "bench.echoload", address, str(ECHO_IN_FLIGHT), str(seconds)]
     with running("echoload", python(*arguments), cpu=DRIVER_CPU) as client, metered(server, client) as meter:
-        report = client.answer(seconds + 30)
+        report = client.read_answer(seconds + 30)
     return report["rate"], meter, noted(bound(report), meter.notes)
 
 
-def beside_echo(setup: Setup) -> list[Line]:
-    """P5: beside bare unary echoes."""
+def compared_with_echo(setup: Setup) -> list[Line]:
+    """P5: compared with bare unary echoes."""
     seconds = setup.pick(2, 5, 10)
     with plaudit() as system, echo_server() as (echo, address):
         streams = Streams(system)
@@ -109,9 +109,9 @@ def hot_target(setup: Setup) -> list[Line]:
 
 def _hot(where: str, seconds: float, system: System, goal: Goal | None = None) -> Line:
     streams = Streams(system)
-    streams.load(min(seconds, 3.0))  # servers on a virtual machine are slow until they are warm
+    streams.load(min(seconds, 3.0))  # JVM servers are slow until they are warm
     report = streams.load(seconds, users=100_000)
-    late = "" if streams.settled <= EXACT_WITHIN else "LATE: "
+    late = "" if streams.settle_seconds <= EXACT_WITHIN else "LATE: "
     return Line(
         "P7",
         f"toggles/s on ONE target by stream, held {seconds:.0f} s, {where}",
@@ -119,7 +119,7 @@ def _hot(where: str, seconds: float, system: System, goal: Goal | None = None) -
         [report["rate"]],
         goal=goal,
         notes=noted(
-            [f"{late}counts exact {streams.settled * 1e3:.0f} ms after the last ack", _waits(report)], streams.notes
+            [f"{late}counts exact {streams.settle_seconds * 1e3:.0f} ms after the last ack", _waits(report)], streams.notes
         ),
         cpu_seconds=streams.meter.cpu,
     )

@@ -1,4 +1,4 @@
-"""P8: one durable toggle a unary call, with everything a call has to pass."""
+"""P8: one durable toggle per unary call, with authentication, validation and limits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ IN_FLIGHT = 50
 TARGET = "messages/unary-0"
 
 
-def beside_echo(setup: Setup) -> list[Line]:
-    """ghz against both, the same call with the same data."""
+def compared_with_echo(setup: Setup) -> list[Line]:
+    """ghz on both servers, with the same call and data."""
     seconds = setup.pick(2, 5, 10)
     notes: list[str] = []
     cpu: dict[str, float] = {}
@@ -38,7 +38,7 @@ def beside_echo(setup: Setup) -> list[Line]:
             lambda: load(system.server, system.grpc_address, system.service_token),
             lambda: load(echo, address, system.service_token),
         )
-        system.settled([TARGET], made)
+        system.wait_until_settled([TARGET], made)
     what = (
         f"durable unary toggle ({IN_FLIGHT} in flight, auth, deadline, validation, metrics) ÷ bare grpc.aio unary echo"
     )

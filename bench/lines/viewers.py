@@ -1,4 +1,4 @@
-"""P4: what a viewer of a message sees of a storm on it."""
+"""P4: the updates that a viewer of a message gets during a storm."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def storm(setup: Setup) -> list[Line]:
             options=["--topic", topic],
         ) as viewers,
     ):
-        viewers.ask("report")
+        viewers.request("report")
         with (
             load_process(system, target="messages/storm-", rate=RATE, seconds=seconds, users=20_000) as load,
             metered(system.server, load) as meter,
         ):
             report = checked(load, seconds)
-        system.settled([topic], report["standing"])
+        system.wait_until_settled([topic], report["standing"])
         # The window of the last change may still be open.
         time.sleep(1.0)
-        seen = viewers.ask("report")
+        seen = viewers.request("report")
     last = json.loads(seen["last_push"])
     shown = sum(int(one["count"]) for one in last["reactions"])
     if seen["versions_back"] or seen["version_low"] != seen["version_high"]:

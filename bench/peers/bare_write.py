@@ -1,4 +1,4 @@
-"""The floor: `os.write` of a ready frame to every socket, one after another."""
+"""The lower bound: `os.write` of a prepared frame to every socket in turn."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ def frame(text):
 
 
 def main():
-    """Accepts for ever in a thread; broadcasts when told to."""
+    """Accepts connections in a thread; broadcasts on command."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     sockets = []
 

@@ -15,7 +15,7 @@ connections = []
 
 @app.websocket("/ws/connect")
 async def connect(websocket: WebSocket):
-    """Keeps the connection in the room until it ends."""
+    """Adds the connection until it ends."""
     await websocket.accept()
     connections.append(websocket)
     try:

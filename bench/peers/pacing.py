@@ -1,4 +1,4 @@
-"""What all broadcasting peers share: the update they send, and obedience to `broadcast RATE SECONDS` lines."""
+"""Shared by all broadcasting peers: the update, and the handling of `broadcast RATE SECONDS` lines."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ def update(version):
 
 
 def say(**fields):
-    """One line of JSON."""
+    """Prints a line of JSON."""
     print(json.dumps(fields), flush=True)
 
 
 async def obey(broadcast):
-    """Calls `await broadcast(text)` at the pace asked for, until the end of the input."""
+    """Calls `await broadcast(text)` at the requested rate, until the end of the input."""
     loop = asyncio.get_running_loop()
     version = 0
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -15,7 +15,7 @@ server = socketio.AsyncServer(async_mode="asgi", ping_interval=3600, cors_allowe
 
 @server.event
 async def connect(session, _environ):
-    """Everyone enters the one room."""
+    """Every client enters the same room."""
     await server.enter_room(session, "messages/fan")
 
 

@@ -1,4 +1,4 @@
-"""A bare grpc.aio server: one unary method that answers ready bytes, nothing decoded, nobody asked who they are."""
+"""A bare grpc.aio server: one unary method that answers prepared bytes, without decoding or authentication."""
 
 import asyncio
 import sys
@@ -11,12 +11,12 @@ ANSWER = bytes.fromhex("080110 80f0a6fc8f8c9103 1a09 0a04f09f918d 108e01".replac
 
 
 async def echo(_request, _context):
-    """The answer, whatever was asked."""
+    """Returns the same answer to every request."""
     return ANSWER
 
 
 class Handlers(grpc.GenericRpcHandler):
-    """Every method."""
+    """Handles every method."""
 
     def service(self, _details):
         """Bytes in, bytes out."""

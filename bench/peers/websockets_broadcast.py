@@ -8,17 +8,17 @@ from websockets.asyncio.server import broadcast, serve
 
 async def main():
     """Serves until the end of the input."""
-    rooms = set()
+    connections = set()
 
     async def handler(connection):
-        rooms.add(connection)
+        connections.add(connection)
         try:
             await connection.wait_closed()
         finally:
-            rooms.discard(connection)
+            connections.discard(connection)
 
     async def send(text):
-        broadcast(rooms, text)
+        broadcast(connections, text)
 
     async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None, max_queue=4) as server:
         say(port=server.sockets[0].getsockname()[1], version=websockets.__version__)

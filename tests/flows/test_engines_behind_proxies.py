@@ -52,7 +52,7 @@ def test_kafka_sends_its_clients_back_to_the_proxy(engines: Engines, proxies: To
     server = engines.server("kafka")
     assert isinstance(server, Kafka)
     port = server.advertised_port
-    proxies.proxy("kafka", port, server.behind_port)
+    proxies.proxy("kafka", port, server.upstream_port)
     address, topic = f"127.0.0.1:{port}", engines.kafka().rpartition("/")[2]
     with closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
         admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])

@@ -1,4 +1,4 @@
-"""`make stops`: many stops under load, one after the other; each has to end within its grace."""
+"""`make stops`: stops under load, one after another; each must end within its grace."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from tests.stops.underload import Stop, stopped_under_load
 async def _run(stops: int, grace: float, seed: int, core: int | None) -> int:
     rng = random.Random(seed)
     done: list[Stop] = []
-    never = 0
+    unfinished = 0
     for number in range(1, stops + 1):
         with tempfile.TemporaryDirectory(prefix="plaudit-stops-") as folder:
             try:
                 stop = await stopped_under_load(Path(folder), grace, rng, core)
             except subprocess.TimeoutExpired:
-                never += 1
+                unfinished += 1
                 print(f"stop {number}: never ended", flush=True)
                 continue
         done.append(stop)
         if stop.code or stop.seconds > grace:
             print(f"stop {number}: {stop.seconds:.2f} s, exit code {stop.code}", flush=True)
         if number % 10 == 0:
-            print(_figures(done, never), flush=True)
-    print(_figures(done, never))
-    return int(never > 0 or any(stop.code or stop.seconds > grace for stop in done))
+            print(_summary(done, unfinished), flush=True)
+    print(_summary(done, unfinished))
+    return int(unfinished > 0 or any(stop.code or stop.seconds > grace for stop in done))
 
 
-def _figures(done: list[Stop], never: int) -> str:
+def _summary(done: list[Stop], unfinished: int) -> str:
     seconds = sorted(stop.seconds for stop in done) or [0.0]
     return (
-        f"{len(done) + never} stops: longest {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s,"
-        f" {never} never ended, {sum(bool(stop.code) for stop in done)} by force"
+        f"{len(done) + unfinished} stops: longest {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s,"
+        f" {unfinished} never ended, {sum(bool(stop.code) for stop in done)} by force"
     )
 
 
 def main() -> None:
-    """The entry point; exit code 1 where a stop took longer than its grace."""
+    """The entry point; exit code 1 if a stop took longer than its grace."""
     parser = argparse.ArgumentParser(prog="python -m tests.stops", description=__doc__)
     parser.add_argument("--stops", type=int, default=300)
     parser.add_argument("--grace", type=float, default=5.0, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pin", action="store_true", help="the system has one core, what loads it the others")
-    given = parser.parse_args()
+    parser.add_argument("--pin", action="store_true", help="one core for the system, the others for the load")
+    options = parser.parse_args()
     core = None
-    if given.pin:
+    if options.pin:
         core, *others = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, others or [core])
-    sys.exit(asyncio.run(_run(given.stops, given.grace, given.seed, core)))
+    sys.exit(asyncio.run(_run(options.stops, options.grace, options.seed, core)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stops of `plaudit up` while people write through every door and others listen: how long each takes."""
+"""Stops `plaudit up` under load of writers by gRPC, REST and WebSocket and of subscribers; measures the time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from plaudit_client import Client, PlauditError, connect
 from tests.running import Stack
 
 WRITERS = 20
-LISTENERS = 3
+SUBSCRIBERS = 3
 TARGETS = tuple(f"messages/stop-{n}" for n in range(10))
-# From one change of a writer to the next.
+# Between two changes of a writer.
 _PAUSE_SECONDS = 0.01
 _FAILURES = (aiohttp.ClientError, grpc.aio.AioRpcError, PlauditError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """How a stop went. `seconds` from the signal to the end of the process."""
+    """The outcome of a stop. `seconds` from the signal to the end of the process."""
 
     seconds: float
     code: int
@@ -39,14 +39,14 @@ class Stop:
 
 
 class Load:
-    """Writers and listeners; `changes` counts what was answered."""
+    """Writers and subscribers; `changes` counts answered changes."""
 
     def __init__(self, stack: Stack) -> None:
         self.changes = 0
         self._stack = stack
 
     async def over_grpc(self, user: str) -> None:
-        """Changes over a channel of its own, again and again."""
+        """Sends changes over its own channel."""
         metadata = (("authorization", f"Bearer {self._stack.token(user)}"),)
         async with grpc.aio.insecure_channel(self._stack.grpc_address) as channel:
             stub: Any = pb_grpc.ReactionServiceStub(channel)
@@ -58,7 +58,7 @@ class Load:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def over_rest(self, user: str) -> None:
-        """Changes over a connection that is kept."""
+        """Sends changes over a keep-alive connection."""
         headers = {"Authorization": f"Bearer {self._stack.token(user)}"}
         async with aiohttp.ClientSession(headers=headers) as http:
             while True:
@@ -69,8 +69,8 @@ class Load:
                         self.changes += response.status == 200
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def over_a_socket(self, user: str) -> None:
-        """Changes of a client, which connects again."""
+    async def over_websocket(self, user: str) -> None:
+        """Sends changes through a client, which reconnects."""
         while True:
             with suppress(*_FAILURES):
                 async with connect(self._stack.ws_url, self._stack.token(user)) as client:
@@ -80,15 +80,15 @@ class Load:
                         await asyncio.sleep(_PAUSE_SECONDS)
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def listening(self, user: str) -> None:
-        """A client that is told every change."""
+    async def subscribe(self, user: str) -> None:
+        """Subscribes to every target through a client, which reconnects."""
         while True:
             with suppress(*_FAILURES):
                 async with connect(self._stack.ws_url, self._stack.token(user)) as client:
-                    await self._listen(client)
+                    await self._receive_updates(client)
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _listen(self, client: Client) -> None:
+    async def _receive_updates(self, client: Client) -> None:
         async with client.subscribe(*TARGETS) as updates:
             async for _ in updates:
                 pass
@@ -96,11 +96,11 @@ class Load:
 
 @asynccontextmanager
 async def loaded(stack: Stack) -> AsyncIterator[Load]:
-    """Load for the block."""
+    """Runs the load for the block."""
     load = Load(stack)
-    doors = (load.over_grpc, load.over_rest, load.over_a_socket)
-    tasks = [asyncio.create_task(doors[n % len(doors)](f"writer-{n}")) for n in range(WRITERS)]
-    tasks += [asyncio.create_task(load.listening(f"listener-{n}")) for n in range(LISTENERS)]
+    writers = (load.over_grpc, load.over_rest, load.over_websocket)
+    tasks = [asyncio.create_task(writers[n % len(writers)](f"writer-{n}")) for n in range(WRITERS)]
+    tasks += [asyncio.create_task(load.subscribe(f"subscriber-{n}")) for n in range(SUBSCRIBERS)]
     try:
         yield load
     finally:
@@ -110,9 +110,9 @@ async def loaded(stack: Stack) -> AsyncIterator[Load]:
 
 
 async def stopped_under_load(folder: Path, grace: float, rng: random.Random, core: int | None = None) -> Stop:
-    """Starts a system, loads it, stops it. `core`: the one that the system has to itself.
+    """Starts a system, loads it, stops it. `core`: the core of the system alone.
 
-    Raises `subprocess.TimeoutExpired` where it does not end at all.
+    Raises `subprocess.TimeoutExpired` if it does not end.
     """
     stack = Stack(folder / "data", GRACE_SECONDS=f"{grace:g}", GATEWAY__RECONNECT_SPREAD="0.5")
     async with AsyncExitStack() as opened:
@@ -131,7 +131,7 @@ async def stopped_under_load(folder: Path, grace: float, rng: random.Random, cor
 
 
 def _pin(pid: int, core: int) -> None:
-    """Every thread of a process."""
+    """Pins every thread of a process to a core."""
     for thread in os.listdir(f"/proc/{pid}/task"):
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread), {core})

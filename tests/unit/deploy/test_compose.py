@@ -76,7 +76,7 @@ def test_kafka_is_set_the_same(services: dict[str, dict[str, Any]]) -> None:
     machine |= {"log.cleaner.dedupe.buffer.size", "listeners", "controller.quorum.voters"}
     for key in native.keys() - machine:
         assert environment[f"KAFKA_{key.replace('.', '_').upper()}"] == native[key], key
-    assert f"DIRECT://:{server.port},BEHIND://:{server.behind_port}," in environment["KAFKA_LISTENERS"]
+    assert f"DIRECT://:{server.port},PROXIED://:{server.upstream_port}," in environment["KAFKA_LISTENERS"]
     assert environment["KAFKA_HEAP_OPTS"] == f"-Xmx{kafka.HEAP}"
 
 
