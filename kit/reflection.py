@@ -14,17 +14,15 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 SERVICES = (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
 
 
-def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
-    """Adds server reflection, in both versions, for services by their full names and for itself."""
+def reflection_handlers(services: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The handlers of both versions by service name; they describe `services` (full names) and themselves."""
     servicer = reflection.aio.ReflectionServicer([*services, *SERVICES], MethodAwarePool())
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         reflection_pb2.ServerReflectionRequest.FromString,
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    for name in SERVICES:
-        handlers = {"ServerReflectionInfo": handler}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    return {name: {"ServerReflectionInfo": handler} for name in SERVICES}
 
 
 class MethodAwarePool:

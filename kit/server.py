@@ -14,8 +14,7 @@ import grpc
 import structlog
 from grpc_channelz.v1 import _async as channelz_async  # type: ignore[import-untyped]
 from grpc_channelz.v1 import channelz_pb2_grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health_pb2_grpc
 
 from kit.access import Gate, rule_of
 from kit.caller import Caller
@@ -24,8 +23,9 @@ from kit.callstream import EXCHANGE
 from kit.clock import Clock, SystemClock
 from kit.errors import ErrorTable
 from kit.guard import Guard
+from kit.health import HEALTH_ERRORS, HealthServicer
 from kit.localcalls import LocalCalls
-from kit.reflection import add_reflection
+from kit.reflection import reflection_handlers
 from kit.serverlimits import ServerLimits
 from kit.tls import Tls
 from kit.tokens import Verifier
@@ -68,9 +68,9 @@ class Server:
         """Calls of this process to itself, as whoever the metadata says; raises Unauthenticated or Forbidden."""
         return LocalCalls(self._calls, self._gate.admit(rule_of(EXCHANGE), metadata))
 
-    async def not_ready(self) -> None:
+    def not_ready(self) -> None:
         """Answers health checks with NOT_SERVING from now on."""
-        await self.health.enter_graceful_shutdown()
+        self.health.set_serving(False)
 
 
 def options_of(limits: ServerLimits) -> list[tuple[str, int]]:
@@ -115,7 +115,6 @@ async def serving(
     guard = Guard(Gate(verifier, clock or SystemClock()), limits)
     server = grpc.aio.server(interceptors=list(interceptors) or None, options=options_of(limits))
     calls = CallServicer(guard)
-    health = HealthServicer()
     names: list[str] = []
     for servicer in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:
         for service, handlers in _handlers_of(servicer).items():
@@ -123,19 +122,24 @@ async def serving(
             guard.know(service, servicer.errors)
             calls.host(service, handlers, servicer.batches)
             _add(server, service, guard.wrapped(service, handlers))
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    channelz = Hosted(channelz_async.ChannelzServicer(), channelz_pb2_grpc.add_ChannelzServicer_to_server)
-    for service, handlers in _handlers_of(channelz).items():
+    health = HealthServicer(names)
+    for extra in (
+        Hosted(health, health_pb2_grpc.add_HealthServicer_to_server, HEALTH_ERRORS),
+        Hosted(channelz_async.ChannelzServicer(), channelz_pb2_grpc.add_ChannelzServicer_to_server),
+    ):
+        for service, handlers in _handlers_of(extra).items():
+            guard.know(service, extra.errors)
+            _add(server, service, guard.wrapped(service, handlers))
+    for service, handlers in reflection_handlers([*names, "grpc.health.v1.Health"]).items():
         _add(server, service, guard.wrapped(service, handlers))
-    add_reflection(server, [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     address = _bind(server, listen, tls)
     await server.start()
-    for name in ["", *names]:
-        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health.set_serving(True)
     try:
         yield Server(address, tuple(names), health, calls, guard.gate)
     finally:
-        await health.enter_graceful_shutdown()
+        health.set_serving(False)
+        health.end_watches()
         calls.drain()
         for servicer in hosted:
             servicer.drain()

@@ -50,6 +50,9 @@ class ServerSettings(BaseModel):
     streams_per_service: int = Field(
         default=1_000, ge=1, description="Of these, streams of one service in its own name."
     )
+    streams_without_token: int = Field(
+        default=1_000, ge=1, description="Of these, streams of all callers without a token: health watches, reflection."
+    )
     streams_per_connection: int = Field(
         default=96, ge=1, description="Of these, streams of one connection; below `calls_per_connection`."
     )

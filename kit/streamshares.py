@@ -38,9 +38,14 @@ class StreamShares:
         # All for whom a service acts have shares of their own.
         place = Place((who.tenant, who.user, "" if who.user else who.service), connection)
         limits = self._limits
-        kind, share = ("user", limits.streams_per_user) if who.user else ("service", limits.streams_per_service)
+        if who.user:
+            kind, share = "one user has", limits.streams_per_user
+        elif who.service:
+            kind, share = "one service has", limits.streams_per_service
+        else:
+            kind, share = "callers without a token have", limits.streams_without_token
         if self._callers[place.caller] >= share:
-            raise _too_many(f"one {kind} has at most {share} streams")
+            raise _too_many(f"{kind} at most {share} streams")
         if self._connections[connection] >= limits.streams_per_connection:
             raise _too_many(f"one connection has at most {limits.streams_per_connection} streams: open another one")
         if self.open >= limits.streams:

@@ -96,7 +96,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         finally:
             # First unready, then the clients leave, then each service ends after its callers.
             is_serving.clear()
-            await server.not_ready()
+            server.not_ready()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(workers.aclose())
                 if gateway_ is not None:

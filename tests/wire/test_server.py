@@ -357,7 +357,7 @@ async def test_health_answers_for_the_server_and_each_service(keys: Keys) -> Non
         for name in ("", SERVICE):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        await server.not_ready()
+        server.not_ready()
         answer = await health.Check(health_pb2.HealthCheckRequest(service=SERVICE))
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kit.access import ANONYMOUS
 from kit.caller import Caller
 from kit.errors import Overloaded
 from kit.serverlimits import ServerSettings
@@ -48,6 +49,14 @@ def test_a_service_has_a_larger_share_over_several_connections() -> None:
     assert "another one" in refused(shares, SERVICE, "a")
     shares.enter(SERVICE, "b")
     assert "one service" in refused(shares, SERVICE, "b")
+
+
+def test_callers_without_a_token_share_one_number() -> None:
+    shares = StreamShares(ServerSettings(streams=10, streams_without_token=2))
+    for connection in ("a", "b"):
+        shares.enter(ANONYMOUS, connection)
+    assert "without a token" in refused(shares, ANONYMOUS, "c")
+    assert shares.enter(ALICE, "c") is not None
 
 
 def test_users_whom_a_service_acts_for_have_shares_of_their_own() -> None:
