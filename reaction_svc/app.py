@@ -41,7 +41,7 @@ SERVICE = "plaudit.reaction.v1.ReactionService"
 
 
 class _Store(NamedTuple):
-    """What keeps reactions: the ledger, the tables behind it, reads of these, and the event log where it is apart."""
+    """The store of reactions: the ledger, its tables, reads of the tables, and the event log where it is separate."""
 
     ledger: LedgerStore
     tables: Tables
@@ -139,7 +139,7 @@ async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncItera
 
 @asynccontextmanager
 async def _on_engines(config: Config, engines: Engines) -> AsyncIterator[_Store]:
-    # The driver takes a third of a second to import: only who uses it pays for that.
+    # Importing the driver takes a third of a second, so it is imported only where it is used.
     from kit.adapters.cassandra_ledger import open_cassandra_ledger
     from reaction_svc.adapters.cassandra_queries import open_cassandra_queries
     from reaction_svc.adapters.cassandra_tables import open_cassandra_tables

@@ -50,19 +50,19 @@ _ACTIONS = {
 
 
 def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Op:
-    """The caller's tap; raises Invalid."""
+    """The operation of a toggle; raises Invalid."""
     target, emoji = target_from_pb(request), request.emoji or request.reaction_type
     return make_op(who.tenant, target, who.user, emoji, Action.TOGGLE, request.op_id)
 
 
 def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Op:
-    """The caller's wish to hold a reaction, or not to; raises Invalid."""
+    """The operation that adds or removes a reaction; raises Invalid."""
     action = Action.ADD if request.on else Action.REMOVE
     return make_op(who.tenant, request.target, who.user, request.emoji, action, request.op_id)
 
 
 def clear_from_pb(request: service_pb.ClearReactionsRequest, who: Caller) -> Op:
-    """The caller's wish to hold nothing, or not the emoji that is named; raises Invalid."""
+    """The operation that removes all reactions, or the given one; raises Invalid."""
     action = Action.REMOVE if request.emoji else Action.CLEAR
     return make_op(who.tenant, target_from_pb(request), who.user, request.emoji, action, request.op_id)
 
@@ -73,7 +73,7 @@ def target_from_pb(request: _Targeted) -> str:
 
 
 def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Problem]:
-    """Each change, or what is wrong with it: the rules of the contract are checked here, for streams do not."""
+    """Each change, or its Problem: validates each change, because streams are not validated before."""
     decoded_ops: list[Op | Problem] = []
     tenant, own_user = who.tenant, who.user
     may_act = bool(who.service) and ACT_AS in who.scopes
@@ -93,12 +93,12 @@ def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Prob
 
 
 def toggled_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.ToggleReactionResponse:
-    """The answer to a tap."""
+    """The answer to a toggle."""
     return service_pb.ToggleReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
 
 
 def set_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.SetReactionResponse:
-    """The answer to a wish."""
+    """The answer to a set."""
     return service_pb.SetReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
 
 
@@ -122,14 +122,14 @@ def stream_to_pb(answered: ChangeResults) -> service_pb.StreamReactionsResponse:
 
 
 def own_to_pb(found: Sequence[OwnReactions]) -> service_pb.BatchGetOwnReactionsResponse:
-    """What one person holds on many targets."""
+    """The reactions of one user on many targets."""
     return service_pb.BatchGetOwnReactionsResponse(
         own_reactions=[pb.OwnReactions(target=own.target, emojis=own.emojis, version=own.version) for own in found]
     )
 
 
 def reactors_to_pb(page: Sequence[Reactor], next_page_token: str) -> service_pb.ListReactorsResponse:
-    """A page of those who reacted. Versions are about the time in microseconds, which is enough for display."""
+    """A page of reactors. Versions are about the time in microseconds, which is enough for display."""
     response = service_pb.ListReactorsResponse(next_page_token=next_page_token)
     for reactor in page:
         row = response.reactors.add(user=reactor.user, emoji=reactor.emoji)
@@ -189,7 +189,7 @@ def heads_to_pb(found: Iterable[TargetCounts]) -> service_pb.BatchGetTargetCount
 
 
 def tallies_to_pb(found: Sequence[TargetCounts], next_page_token: str) -> service_pb.TallyReactionsResponse:
-    """Records, counted."""
+    """Counts of records."""
     return service_pb.TallyReactionsResponse(
         tallies=[
             service_pb.Tally(tenant=each.tenant, counts=row)
@@ -308,13 +308,13 @@ def _change(row: events_pb.TargetChanged, stamp: int) -> TargetChange:
             row.users, row.added, row.removed, row.versions, row.op_ids, row.asked, row.actions, row.on, strict=True
         )
     ]
-    counts = {emoji: people for emoji, people in zip(row.emojis, row.counts, strict=True) if people}
+    counts = {emoji: users for emoji, users in zip(row.emojis, row.counts, strict=True) if users}
     head = TargetHead(row.version, stamp, counts, row.highest_op_id, tuple(row.op_ids_ahead))
     return TargetChange((row.tenant, row.target), rows, head)
 
 
 def _add_outcomes(rows: Any, outcomes: Sequence[Outcome | Problem]) -> None:
-    # Rows are made where they belong: a list of messages would be copied into the response.
+    # Adds rows in place: a list of messages would be copied into the response.
     add = rows.add
     for outcome in outcomes:
         if isinstance(outcome, Problem):

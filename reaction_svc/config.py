@@ -28,7 +28,9 @@ class Config(BaseModel):
         default=100_000, ge=1, description="Records kept on the event log; one may hold 512 changes."
     )
     retention_seconds: float = Field(
-        default=90 * 86_400.0, ge=60, description="How long Redis keeps what nobody uses; records stay where they are."
+        default=90 * 86_400.0,
+        ge=60,
+        description="How long Redis keeps unused data; records in the tables are not affected.",
     )
     write_seconds: float = Field(
         default=5.0, gt=0, le=30, description="The longest a change may take before its outcome is given up as unknown."
@@ -38,7 +40,7 @@ class Config(BaseModel):
         description="Calls go to the node that owns their shard; false: each node decides what it is asked.",
     )
     people_in_memory: int = Field(
-        default=400_000, ge=1_000, description="People and answers kept in memory, per shard; some 300 bytes each."
+        default=400_000, ge=1_000, description="Users and answers in memory, per shard; some 300 bytes each."
     )
     unpublished_entries: int = Field(
         default=1_000_000, ge=100, description="Entries of a shard that may wait for the event log; then it refuses."

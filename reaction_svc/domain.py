@@ -1,4 +1,4 @@
-"""What can be done to reactions: operations, their answers, and what an entry says of a target."""
+"""Operations on reactions, their answers, and the changes of an entry."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import NamedTuple
 from kit.tenant_keys import TargetKey
 from reaction_svc.policy import Policy
 
-# Named tuples, not dataclasses: these are made for every tap, and a frozen dataclass takes four times as long to make.
+# Named tuples: these are made for every operation, and a frozen dataclass takes four times as long to make.
 
-# User to emoji to the version since when it is held, oldest first.
+# User to emoji to the version that added it, oldest first.
 ReactionsByUser = Mapping[str, dict[str, int]]
 
 
 class Action(IntEnum):
-    """What an operation asks for. The numbers are stored."""
+    """The action of an operation. The numbers are stored."""
 
     TOGGLE = 1
     ADD = 2
     REMOVE = 3
-    # Takes back everything the person holds on the target; has no emoji.
+    # Removes all reactions of the user on the target; has no emoji.
     CLEAR = 4
-    # As CLEAR, and nothing that tells of the person is left in the records of the target. Without a user: where nobody
-    # holds anything, nothing is left in them that tells of anybody; its answer is on while somebody does. Has an op_id.
+    # As CLEAR, and deletes all records of the user on the target. Without a user: deletes the records of all users, if
+    # no reaction is present; otherwise its answer is on. Has an op_id.
     ERASE = 5
 
 
 class Op(NamedTuple):
-    """One operation. `emoji` is canonical; `op_id` names the operation across retries, "" for one that has no name."""
+    """One operation. `emoji` is canonical; `op_id` names the operation across retries, "" where it has none."""
 
     tenant: str
     target: str
@@ -40,7 +40,7 @@ class Op(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of an operation: whether the person holds the reaction now, and the target's version after it."""
+    """The outcome of an operation: whether the reaction is present now, and the version of the target after it."""
 
     on: bool
     version: int
@@ -49,11 +49,11 @@ class Outcome(NamedTuple):
 class Refusal(Enum):
     """Why an operation was not applied."""
 
-    # Its op_id belongs to another change of this target, or to another person's.
+    # Its op_id belongs to another change of this target, or to one of another user.
     OP_CONFLICT = "op_conflict"
-    # Its op_id is older than the answers that are kept.
+    # Its op_id is older than the stored answers.
     OP_EXPIRED = "op_expired"
-    # It would give the target one more distinct emoji than it may have.
+    # The target has the maximum of distinct emoji.
     TOO_MANY_EMOJI = "too_many_emoji"
 
 
@@ -85,7 +85,7 @@ class OperationRow(NamedTuple):
 
 
 class TargetHead(NamedTuple):
-    """A target as a whole. `stamp`: of its last entry; `counts`: people per emoji, without zeros.
+    """A target as a whole. `stamp`: of its last entry; `counts`: users per emoji, without zeros.
 
     `highest` and `ahead` are the `kit.ledger.opids.OpIdWatermark` of the operation ids used on it.
     """
@@ -98,7 +98,7 @@ class TargetHead(NamedTuple):
 
 
 class TargetChange(NamedTuple):
-    """What one entry did to one target: the operations in order, and the state after them."""
+    """The change of one target by one entry: the operations in order, and the head after them."""
 
     key: TargetKey
     rows: Sequence[OperationRow]
@@ -109,18 +109,18 @@ class TargetChange(NamedTuple):
         return {row[4]: row for row in self.rows if row[4]}
 
 
-# What one operation does to what one person holds: (on, added, removed). Nothing added, nothing removed: no change.
+# The effect of one operation on the reactions of one user: (on, added, removed).
 Transition = tuple[bool, str, tuple[str, ...]]
 
 
-def transition(policy: Policy, held: Collection[str], action: Action, emoji: str) -> Transition:
-    """Decides an operation of a person who holds `held`, oldest first."""
+def transition(policy: Policy, current: Collection[str], action: Action, emoji: str) -> Transition:
+    """Decides an operation of a user whose reactions are `current`, oldest first."""
     if action is Action.CLEAR:
-        return False, "", tuple(held)
-    was_on = emoji in held
+        return False, "", tuple(current)
+    was_on = emoji in current
     on = not was_on if action is Action.TOGGLE else action is Action.ADD
     if on is was_on:
         return on, "", ()
     if was_on:
         return False, "", (emoji,)
-    return True, emoji, tuple(held) if policy is Policy.SINGLE_CHOICE and held else ()
+    return True, emoji, tuple(current) if policy is Policy.SINGLE_CHOICE and current else ()

@@ -1,4 +1,4 @@
-"""The reactions of one ledger shard in memory: the targets lately used, and the entries whose tables may lag behind."""
+"""The reactions of one ledger shard in memory: recently used targets, and entries that the tables may not have yet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OnCommit = Callable[[Mapping[TargetKey, int], Sequence[TargetChange]], None]
 
 
 class EntryCodec(Protocol):
-    """How entries are written on the ledger and on the event log."""
+    """Encodes entries for the ledger and the event log."""
 
     def encode(self, changes: Sequence[TargetChange]) -> bytes:
         """The payload of an entry, of at least one change."""
@@ -42,14 +42,14 @@ class EntryCodec(Protocol):
 
 
 class ModelLimits(NamedTuple):
-    """What the settings say."""
+    """Limits from the settings."""
 
     max_emoji: int = 20
-    # How long answers of operations are kept at least, seconds.
+    # How long answers are stored at least, seconds.
     op_seconds: float = 86_400.0
-    # People and answers kept in memory, and people of one target.
+    # Users and answers in memory, and users of one target.
     weight: int = 400_000
-    people: int = 200_000
+    users: int = 200_000
 
 
 class ReactionDecision(NamedTuple):
@@ -64,7 +64,7 @@ class ReactionDecision(NamedTuple):
 
 
 class _PendingEntry(NamedTuple):
-    """An entry that tables, or a load under way, may not have yet."""
+    """An entry that the tables, or a load in flight, may not have yet."""
 
     position: int
     stamp: int
@@ -148,7 +148,7 @@ class ReactionModel:
         certain = True
         for key, ops in _runs_by_target(commands):
             if key not in target_decisions:
-                # The last to be forgotten.
+                # Moved to the end: the last to be evicted.
                 state = states[key] = states.pop(key)
                 target_decisions[key] = (state, TargetDecision(state))
             certain &= target_decisions[key][1].decide_all(ops, now, max_emoji, oldest, answers)
@@ -171,12 +171,12 @@ class ReactionModel:
         for (state, target_decision), change in zip(decision.target_decisions, decision.changes, strict=True):
             before = state.weight
             state.apply_decision(change.head, target_decision.reactions_by_user, target_decision.answers)
-            if len(state.reactions_by_user) > self._rules.people:
+            if len(state.reactions_by_user) > self._rules.users:
                 state.evict_users()
             self._weight += state.weight - before
         changes = {change.key: change for change in decision.changes}
         self._pending_entries.append(_PendingEntry(position, decision.stamp, changes))
-        # Only here, where nothing is under way that rests on what is known.
+        # Evicts only here, where no decision in progress depends on the state.
         if self._weight > self._rules.weight:
             self._evict_targets()
 
@@ -223,7 +223,7 @@ class ReactionModel:
         return found
 
     def _evict_targets(self) -> None:
-        """The least lately used, but none whose entries are kept: those who wait for these are told its counts."""
+        """Evicts the least recently used targets without pending entries: answers of those still need their counts."""
         kept = {key for entry in self._pending_entries for key in entry.changes}
         excess, forgotten = self._weight - self._rules.weight, []
         for key, state in self._states.items():
@@ -240,7 +240,7 @@ class ReactionModel:
 
 
 def writes_of(entries: Sequence[_PendingEntry]) -> Writes:
-    """What entries lead to in the tables; of several that touch a target the last state of each row."""
+    """The table writes of entries: the last state of each row."""
     records: dict[TargetKey, _RecordWrites] = {}
     heads: dict[TargetKey, TargetHead] = {}
     answers: list[AnswerWrites] = []
@@ -259,7 +259,7 @@ def writes_of(entries: Sequence[_PendingEntry]) -> Writes:
 
 
 class _RecordWrites:
-    """The last state of each record of a target, and whose earlier ones are deleted up to which stamp."""
+    """The last state of each record of a target, and the users whose earlier records are deleted, with a stamp."""
 
     __slots__ = ("erased", "last")
 
@@ -293,7 +293,7 @@ def _answers_of(entry: _PendingEntry) -> list[AnswerWrites]:
 
 
 def _runs_by_target(commands: Sequence[Op]) -> Iterator[tuple[TargetKey, Sequence[Op]]]:
-    """The commands in order, those that follow each other on one target together."""
+    """The commands in order, grouped by runs on the same target."""
     start = 0
     tenant, target = "", ""
     for place, op in enumerate(commands):

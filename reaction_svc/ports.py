@@ -1,4 +1,4 @@
-"""What the service needs from outside: the ledger, reads of its tables, and a limit for each person."""
+"""The ports of the service: the ledger, reads of its tables, and the rate limit of each user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from reaction_svc.domain import Op, Outcome, Refusal, TargetHead
 
 
 class OwnReactions(NamedTuple):
-    """What one person holds on one target: emoji, oldest first, and the target's version; 0 where nobody reacted."""
+    """The reactions of one user on one target: emoji, oldest first, and the version of the target; 0: no reaction
+    ever."""
 
     target: str
     emojis: tuple[str, ...]
@@ -19,7 +20,7 @@ class OwnReactions(NamedTuple):
 
 
 class Reactor(NamedTuple):
-    """One person who holds one emoji since a version of the target, which is about the time in microseconds."""
+    """One reaction of one user. `version`: that of the target when it was added, about the time in microseconds."""
 
     user: str
     emoji: str
@@ -27,7 +28,7 @@ class Reactor(NamedTuple):
 
 
 class TargetCounts(NamedTuple):
-    """The records of one target, counted: people per emoji without zeros, and the version they belong to."""
+    """The counts of one target: users per emoji, without zeros, and the version of the counts."""
 
     tenant: str
     target: str
@@ -48,7 +49,7 @@ class ReactionLedger(Protocol):
     async def apply(self, ops: Sequence[Op]) -> ApplyResult:
         """Decides the operations of each target in order, each by `target.TargetDecision.decide`.
 
-        What it returns is durable and seen by every later read, and its entry comes on the log's topic `reactions`.
+        The result is durable and visible to every later read; its entry is published on the topic `reactions`.
         Applying a batch again, here or in any other process, gives the same answers and changes nothing, as long as its
         operations have op_ids. Never raises: a failure is the answer to each operation it concerns,
         `kit.errors.OutcomeUnknown` where it cannot be said whether it was made.
@@ -57,43 +58,44 @@ class ReactionLedger(Protocol):
 
 
 class ReactionReads(Protocol):
-    """Reads the tables: who reacted to what. All methods raise `kit.errors.Unavailable`."""
+    """Reads of the tables. All methods raise `kit.errors.Unavailable`."""
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
-        """What the person holds on each target, in order; sees every answered change."""
+        """The reactions of the user on each target, in order; includes every answered change."""
         ...
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
-        """Up to `limit` holders of `emoji`, "" for any, with versions below `before` (0: any), latest first."""
+        """Up to `limit` reactors with `emoji` ("": any) and versions below `before` (0: any), latest first."""
         ...
 
     async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, TargetHead]:
-        """The heads of those targets that have one; sees every answered change."""
+        """The heads of those targets that have one; includes every answered change."""
         ...
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
-        """Counts the records of each target, in order; sees every answered change."""
+        """Counts the records of each target, in order; includes every answered change."""
         ...
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
-        """Counts the records of the next `limit` targets of any tenant, and says where to go on; 0 starts and ends."""
+        """Counts the records of the next `limit` targets of any tenant, and returns where to continue; 0 starts and
+        ends."""
         ...
 
 
 class ErasureReads(Protocol):
-    """Reads the tables for what there is to erase. All methods raise `kit.errors.Unavailable`."""
+    """Reads of the tables for erasures. All methods raise `kit.errors.Unavailable`."""
 
     async def targets_of(self, tenant: str, user: str, limit: int) -> Sequence[tuple[str, int]]:
-        """Up to `limit` targets that have any record of the person, with how many emoji the person holds there.
+        """Up to `limit` targets with any record of the user, with the number of present reactions.
 
-        Sees every answered change. A target whose records were erased comes no more.
+        Includes every answered change. A target whose records are erased is not returned any more.
         """
         ...
 
     async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
-        """Up to `limit` people who hold something, by name and behind `after`, with how many emoji.
+        """Up to `limit` users with a reaction, by name and after `after`, with the number of reactions.
 
-        Sees every answered change.
+        Includes every answered change.
         """
         ...
 
@@ -103,12 +105,12 @@ class Reads(ReactionReads, ErasureReads, Protocol):
 
 
 class RateLimit(Protocol):
-    """Says who may make another change now."""
+    """The rate limit of users."""
 
     async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
-        """Takes one change of each person, in order: 0.0 where it may be made, or the seconds to wait.
+        """Takes one token of each user, in order: 0.0 where there is one, otherwise the seconds to wait.
 
-        A change that has to wait takes nothing. Changes asked for together are decided at one moment, so that of one
-        user's the first ones pass. Who asks first is answered first. Never raises.
+        A change that has to wait takes no token. Changes of one call are decided at one moment, so the first ones of a
+        user pass. Calls are decided in order. Never raises.
         """
         ...

@@ -1,4 +1,4 @@
-"""What can be asked of the service: changes, who reacted, and the records counted."""
+"""The use cases of the service: changes, reactors, and counts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ChangeResults(NamedTuple):
 def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_id: str) -> Op:
     """A valid operation, with the emoji in its canonical form ("" for a clear); raises Invalid or InvalidEmoji."""
     parse_target(target)
-    # One match for both: this is done for every tap.
+    # One match for both, for speed.
     if _USER_AND_OP.fullmatch(f"{user}/{op_id}") is None:
         if not is_id(user):
             raise Invalid("say for whom: a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
@@ -57,7 +57,7 @@ def parse_emoji(text: str) -> str:
 
 
 class Reactions:
-    """Who reacted to what."""
+    """Changes and reads of reactions."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Reactions:
         return passed
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
-        """What the user holds on each target, in order; raises Invalid."""
+        """The reactions of the user on each target, in order; raises Invalid."""
         if not user:
             raise Invalid("say for whom you ask", field="user")
         return await self._reads.own(tenant, user, target_names(targets))
@@ -125,7 +125,7 @@ class Reactions:
     async def reactors(
         self, tenant: str, who: str, target: str, emoji: str, size: int, token: str
     ) -> tuple[Sequence[Reactor], str]:
-        """A page of those who reacted, latest first, and the token of the next one; raises Invalid, InvalidCursor."""
+        """A page of reactors, latest first, and the token of the next page; raises Invalid, InvalidCursor."""
         parse_target(target)
         key = parse_emoji(emoji) if emoji else ""
         scope = ("reactors", tenant, who, target, key)
@@ -144,11 +144,12 @@ class Reactions:
         ]
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
-        """The records of some targets, counted, in order; raises Invalid."""
+        """Counts the records of some targets, in order; raises Invalid."""
         return await self._reads.tally(tenant, target_names(targets))
 
     async def tally_all(self, who: str, size: int, token: str) -> tuple[Sequence[TargetCounts], str]:
-        """A page of all targets of all tenants, and the token of the next one; raises InvalidCursor."""
+        """Counts the records of a page of all targets; also returns the token of the next page. Raises
+        InvalidCursor."""
         scope = ("tally", who)
         after = int(self._cursors.open(scope, token)) if token else 0
         found, end = await self._reads.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)

@@ -25,7 +25,7 @@ _Encode = Callable[[Outcome, TargetCounts | None], _Response]
 
 
 class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
-    """See the contract. A stream has up to `batches_in_flight` batches under way."""
+    """See the contract. A stream has up to `batches_in_flight` batches in progress."""
 
     def __init__(self, reactions: Reactions, erasure: Erasure, batches_in_flight: int) -> None:
         self._reactions = reactions
@@ -35,11 +35,11 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
 
     @property
     def batches(self) -> Mapping[str, BatchHandler]:
-        """Handlers of many calls at once, which go to the store together: see `kit.server.Hosted`."""
+        """Handlers that execute many calls together: see `kit.server.Hosted`."""
         return {"ToggleReaction": self._toggle_many, "SetReaction": self._set_many, "ClearReactions": self._clear_many}
 
     def drain(self) -> None:
-        """Ends the streams after what they have read is answered."""
+        """Ends each stream once the batches it has read are answered."""
         self._draining.set()
 
     async def ToggleReaction(
@@ -70,16 +70,16 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Context
     ) -> AsyncIterator[pb.StreamReactionsResponse]:
         """See the contract."""
-        window = _Window(self._batches_in_flight)
+        window = _BatchWindow(self._batches_in_flight)
         reader = asyncio.create_task(self._read(request_iterator, caller(), window))
         drainer = asyncio.create_task(self._cancel_on_drain(reader))
         try:
             while (working := await window.batches.get()) is not None:
                 yield codec.stream_to_pb(await working)
-                window.room.release()
+                window.slots.release()
             if reader.cancelled():
                 raise Unavailable("this server is about to stop", reason="DRAINING")
-            await reader  # what broke the reading breaks the stream
+            await reader  # raises the error of the reader
         finally:
             drainer.cancel()
             reader.cancel()
@@ -160,10 +160,12 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
             for decoded, outcome in zip(decoded_ops, outcomes, strict=True)
         ]
 
-    async def _read(self, requests: AsyncIterator[pb.StreamReactionsRequest], who: Caller, window: _Window) -> None:
+    async def _read(
+        self, requests: AsyncIterator[pb.StreamReactionsRequest], who: Caller, window: _BatchWindow
+    ) -> None:
         try:
             async for request in requests:
-                await window.room.acquire()
+                await window.slots.acquire()
                 decoded_ops = codec.changes_from_pb(request.changes, who)
                 # Tasks begin in the order they are made, so batches reach the store in the order they were read.
                 change = self._reactions.change(decoded_ops, [who.unlimited] * len(decoded_ops))
@@ -176,9 +178,9 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         reader.cancel()
 
 
-class _Window:
-    """The batches of one stream that are under way, in order; None after the last."""
+class _BatchWindow:
+    """The batches of one stream in progress, in order; None after the last."""
 
     def __init__(self, size: int) -> None:
-        self.room = asyncio.Semaphore(size)
+        self.slots = asyncio.Semaphore(size)
         self.batches: asyncio.Queue[asyncio.Task[ChangeResults] | None] = asyncio.Queue()

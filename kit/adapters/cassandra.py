@@ -200,8 +200,8 @@ async def open_cassandra(
 ) -> AsyncIterator[Cassandra]:
     """Opens a session; requests beyond `in_flight` wait.
 
-    Raises CannotUse where nobody answers, where there is no keyspace or one in several data centres, and where a schema
-    of `check` is older or newer than its files.
+    Raises CannotUse where no server answers, where there is no keyspace or one in several data centres, and where a
+    schema of `check` is older or newer than its files.
     """
     parsed = parse_cassandra(url)
     cluster, session = await connect(parsed, timeout, parsed.name)

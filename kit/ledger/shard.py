@@ -182,7 +182,7 @@ class Shard:
             self.unreachable_since = now
         if self._replay.is_reading(effect):
             self._replay.failed(now)
-            # Whoever waits is stored at once, with nothing done.
+            # Waiting calls fail at once, with nothing done.
             message = error.message if isinstance(error, Problem) else str(error)
             fail_all(self._queue.drain(), Unavailable(message, retry_after=0.5))
         elif self._tail_poller.finished(effect, now):

@@ -1,4 +1,4 @@
-"""The questions the service asks the tables of reactions in Cassandra."""
+"""Reads of the tables of reactions in Cassandra."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROWS_PER_NAME = 4
 _KEYS_AT_ONCE = 20
 _CQL = {
     "own": "SELECT target, emoji, held, version FROM reaction_record WHERE tenant = ? AND target IN ? AND user = ?",
-    # By the index of users; a row of a person whom another tenant knows by the same name is filtered by the server.
+    # By the index of users; a row of a user whom another tenant knows by the same name is filtered by the server.
     "targets_of": "SELECT target, held FROM reaction_record WHERE tenant = ? AND user = ? LIMIT ? ALLOW FILTERING",
     "holders": "SELECT user, held FROM reaction_record WHERE tenant = ? AND target = ? AND user > ? LIMIT ?",
     "scan": "SELECT user, emoji, held, version, WRITETIME(held) FROM reaction_record WHERE tenant = ? AND target = ?",
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Latest(Protocol):
-    """Knows the latest reactors of targets without a scan; derived, and possibly behind or incomplete."""
+    """A cache of the latest reactors of targets, which avoids a scan; it may lag or be incomplete."""
 
     async def page(
         self, key: TargetKey, head: TargetHead, emoji: str, before: int, limit: int
@@ -74,7 +74,7 @@ class CassandraQueries:
         self._tallies = asyncio.Semaphore(_TALLIES_AT_ONCE)
 
     async def heads(self, keys: Iterable[TargetKey]) -> Mapping[TargetKey, TargetHead]:
-        """The heads of those targets that have one; sees every acked change."""
+        """The heads of those targets that have one; sees every answered change."""
         return await self._tables.heads(dict.fromkeys(keys))
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
@@ -125,14 +125,14 @@ class CassandraQueries:
         most = limit * _ROWS_PER_NAME
         found: list[tuple[str, int]] = []
         while len(found) < limit:
-            # People who hold nothing any more are rows, too.
+            # Users without a present reaction have rows, too.
             rows = await self._rows("holders", tenant, target, after, most, timeout=_SCAN_SECONDS)
             rows = [row for row in rows if row[0] is not None]
-            people = _whole(rows, is_cut=len(rows) == most)
-            found += [person for person in people if person[1]]
+            users = _whole(rows, is_cut=len(rows) == most)
+            found += [user for user in users if user[1]]
             if len(rows) < most:
                 break
-            after = people[-1][0]
+            after = users[-1][0]
         return found[:limit]
 
     async def tally(self, tenant: str, targets: Sequence[str]) -> Sequence[TargetCounts]:
@@ -185,7 +185,7 @@ class CassandraQueries:
             return TargetCounts(*key, head.version, counts)
 
     async def _count(self, key: TargetKey, stamp: int) -> dict[str, int] | None:
-        """People per emoji; None where a record is newer than `stamp`, so that the head is still to be written."""
+        """Users per emoji; None where a record is newer than `stamp`, so that the head is still to be written."""
         counts: dict[str, int] = {}
         for _, emoji, held, _, written in await self._scan(key):
             if written > stamp:

@@ -1,4 +1,4 @@
-"""The tables of reactions in Cassandra: loaded to decide on a target, written behind the entries of the ledger."""
+"""The tables of reactions in Cassandra: loaded for decisions, written after the entries of the ledger."""
 
 from __future__ import annotations
 

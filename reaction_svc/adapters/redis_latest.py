@@ -1,4 +1,4 @@
-"""The latest reactors of large targets in Redis: derived, a moment behind, and never believed when it is older."""
+"""The latest reactors of large targets in Redis: a derived cache that lags a little; a stale list is not used."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class RedisLatest:
 
 
 def _complete(lists: Sequence[Any], emojis: Sequence[str], limit: int) -> Sequence[Reactor] | None:
-    """The page of all lists; None where it may lack somebody."""
+    """The page of all lists; None where it may be incomplete."""
     floor = 0
     holders: list[Reactor] = []
     for emoji, (low, rows) in zip(emojis, lists, strict=True):
@@ -159,7 +159,7 @@ def _complete(lists: Sequence[Any], emojis: Sequence[str], limit: int) -> Sequen
         holders += [Reactor(user.decode(), emoji, int(at)) for user, at in zip(rows[::2], rows[1::2], strict=True)]
     holders.sort(key=lambda holder: -holder.version)
     page = holders[:limit]
-    # Complete where nobody is below that version, or the page ends above it.
+    # Complete where the lists are whole, or the page ends above the lowest complete version.
     return page if floor == 0 or (len(page) == limit and page[-1].version > floor) else None
 
 

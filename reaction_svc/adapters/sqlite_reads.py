@@ -1,4 +1,4 @@
-"""The questions the SQLite store answers, on connections that only read."""
+"""Reads of the tables of reactions in SQLite, on read-only connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEWEST = (1 << 63) - 1
 
 
 class SqliteReads:
-    """See `ports.ReactionReads`. Short questions are answered on the loop, counting runs beside it."""
+    """See `ports.ReactionReads`. Short reads run on the event loop, counts run in a thread."""
 
     def __init__(self, path: Path) -> None:
         self._reading = connect(path)
@@ -77,7 +77,7 @@ class SqliteReads:
             return list(found)
 
         with _usable():
-            # There may be any number of people between who hold nothing any more.
+            # Any number of users without a present reaction may have to be skipped.
             return await asyncio.get_running_loop().run_in_executor(self._counter, read)
 
     async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, TargetHead]:
@@ -123,9 +123,7 @@ class SqliteReads:
         for (id_, tenant, name, version), group in groupby(rows, key=lambda row: row[:4]):
             yield (
                 id_,
-                TargetCounts(
-                    tenant, name, version, {emoji: people for *_, emoji, people in group if emoji is not None}
-                ),
+                TargetCounts(tenant, name, version, {emoji: users for *_, emoji, users in group if emoji is not None}),
             )
 
 

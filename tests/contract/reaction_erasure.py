@@ -101,7 +101,7 @@ class ErasureContract:
         await engine.store.apply([op(user="was here"), op(user="was here")])
         left = []
         token = ""
-        with patch.object(erasure, "_PEOPLE", 4):
+        with patch.object(erasure, "_USERS", 4):
             while True:
                 erased, token = await erasing(engine).target("tests", ("default", "messages/1"), token)
                 left.append((erased, *(await counts(engine, "messages/1"))))

@@ -40,7 +40,7 @@ LIMITS = ShardLimits(
     watermarks=WatermarkLimits(save_seconds=0.1, trim_seconds=0.2, retain_seconds=0.2),
 )
 # So little fits into memory that it is often given up and loaded again.
-RULES = ModelLimits(max_emoji=MAX_EMOJI, op_seconds=OP_SECONDS, weight=40, people=5)
+RULES = ModelLimits(max_emoji=MAX_EMOJI, op_seconds=OP_SECONDS, weight=40, users=5)
 
 
 class _PendingUpdates:

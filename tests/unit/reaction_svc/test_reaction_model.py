@@ -219,7 +219,7 @@ def test_the_target_used_longest_ago_is_given_up_first() -> None:
 
 
 def test_of_a_target_with_many_people_those_are_forgotten_and_read_again() -> None:
-    shard = Shard(ModelLimits(people=3), MemoryTables(records_at_once=2))
+    shard = Shard(ModelLimits(users=3), MemoryTables(records_at_once=2))
     shard.change(*(tap(f"user{n}") for n in range(4)))
     need = shard.model.find_missing([tap("user1"), tap("new")])
     assert need is not None
