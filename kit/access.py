@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from kit.caller import Caller
 from kit.clock import Clock
@@ -46,6 +47,12 @@ def rule_of(method: str) -> Rule:
         return Rule(options_pb2.ACCESS_UNSPECIFIED, method)
     options = found.GetOptions()
     return Rule(options.Extensions[options_pb2.access], method, options.Extensions[options_pb2.scope])
+
+
+def known_scopes(methods: Iterable[MethodOptions]) -> tuple[str, ...]:
+    """The scopes that a token of a service may have: two for all rpcs, and those that the contracts name."""
+    named = {options.Extensions[options_pb2.scope] for options in methods}
+    return (ACT_AS, ANY_TENANT, *sorted({AUDIT, *named} - {"", NODE}))
 
 
 class Gate:

@@ -32,7 +32,14 @@ def mint(
     """Mint a token with the key in the data folder."""
     from kit.access import ACT_AS
     from kit.keys import BadKeys, read_keys
+    from stack.commands.token_tools import service_scopes
 
+    known = service_scopes()
+    for one in scope or ():
+        if one not in known:
+            raise command_error(f"there is no scope {one!r}; the scopes are {', '.join(known)}")
+    if scope and not service:
+        raise command_error("only a token of a service has scopes: add --service")
     try:
         minter = read_keys(load_settings(config).data / "keys").minter()
         if service:
@@ -51,7 +58,7 @@ def verify(token: TokenArgument, config: ConfigFile = None, json_: Json = False)
     from stack.process.logs import configure_logging
 
     settings = load_settings(config)
-    configure_logging(settings.log)
+    configure_logging("warning")  # the level of the settings is for servers; here it would mix lines into the answer
     found = run_async(verify_token(settings, _read_token(token)))
     if found["valid"]:
         print_result(found, json_, lambda: f"valid: {_subject_of(found)}, until {found['expires']}")

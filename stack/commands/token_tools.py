@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.contracts.tables import installed_contracts
+from kit.access import known_scopes
 from kit.identity import IssuerSettings
 from kit.issuers import open_issuers
 from kit.jose import TokenRefused, UnknownKey, Unverified, fingerprint, read
@@ -37,6 +39,12 @@ _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 class UnreadableToken(Exception):
     """The text is not a token and not an id of one; the message is one line."""
+
+
+def service_scopes() -> tuple[str, ...]:
+    """The scopes that a token of a service may have, from the contracts."""
+    files = installed_contracts().file
+    return known_scopes(method.options for file in files for service in file.service for method in service.method)
 
 
 async def verify_token(settings: Settings, token: str) -> dict[str, Any]:

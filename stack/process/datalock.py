@@ -46,7 +46,7 @@ def _lock(folder: Path, service: str) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise FolderInUse(
-                f"the data folder {folder} is in use: process {holder} runs {service} on it;"
+                f"the data folder {folder} is in use: process {holder} uses it;"
                 " stop that one, or set PLAUDIT_DATA to another folder"
             ) from None
         os.ftruncate(descriptor, 0)

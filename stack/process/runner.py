@@ -44,12 +44,13 @@ def run(settings: Settings, announce: Announce | None = None) -> None:
     export_build_info()
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop = StopDeadline(settings.grace_seconds)
-    uvloop.run(_serve(settings, announce or _print_banner, stop, sdnotify.open_notifier()))
+    uvloop.run(_serve(settings, announce or print_banner, stop, sdnotify.open_notifier()))
     log.info("stopped", seconds=round(stop.elapsed(), 3))
 
 
 async def _serve(settings: Settings, announce: Announce, stop: StopDeadline, notify: sdnotify.Notify) -> None:
     def on_ready(facts: dict[str, Any]) -> None:
+        facts = printed_facts(facts, settings, is_json=announce is not print_banner)
         log.info("listening", **_addresses(settings, facts))
         announce(facts)
         notify("READY=1")
@@ -92,7 +93,25 @@ def _addresses(settings: Settings, facts: dict[str, Any]) -> dict[str, str]:
     return addresses
 
 
-def _print_banner(facts: dict[str, Any]) -> None:
+def is_terminal() -> bool:
+    """Whether a person reads the output; otherwise the log is JSON, or the output is stored."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def printed_facts(facts: dict[str, Any], settings: Settings, *, is_json: bool) -> dict[str, Any]:
+    """The facts to print; with a token in a demo, or for a person at a terminal. Journals store all other output."""
+    if settings.demo or (is_terminal() and not is_json):
+        return facts
+    return {name: value for name, value in facts.items() if name != "token"}
+
+
+def print_banner(facts: dict[str, Any]) -> None:
+    """Prints the addresses: for a terminal in several lines, otherwise in one."""
+    if not is_terminal():
+        page = f"page {facts['page']}, " if "page" in facts else ""
+        token = f", a token for the user demo {facts['token']}" if "token" in facts else ""
+        print(f"Plaudit is running: {page}gRPC {facts['grpc']}{token}", flush=True)
+        return
     lines = ["", "  Plaudit is running", ""]
     if "page" in facts:
         lines += [f"  page    {facts['page']}", f"  socket  {facts['socket']}"]

@@ -118,7 +118,7 @@ def test_a_data_folder_is_for_one_system_at_a_time(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with Stack(data) as first:
         line = refused(data)
-        assert f"the data folder {data} is in use: process {first.pid} runs session_registry on it" in line
+        assert f"the data folder {data} is in use: process {first.pid} uses it" in line
         # Commands are no systems.
         assert first.run("token", "mint", "alice").returncode == 0
         assert first.run("react", "messages/1", "👍").returncode == 0
@@ -126,7 +126,7 @@ def test_a_data_folder_is_for_one_system_at_a_time(tmp_path: Path) -> None:
         # Nothing is left behind by a process that is killed.
         first.kill()
         with Stack(data) as second:
-            assert f"process {second.pid} runs" in refused(data)
+            assert f"process {second.pid} uses it" in refused(data)
             assert "👍 1" in second.run("counts", "messages/1").stdout
             second.stop()
     with Stack(data):

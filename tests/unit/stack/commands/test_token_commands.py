@@ -156,3 +156,26 @@ def test_revoke_needs_a_token_or_an_id_and_not_both(keys: Keys) -> None:
         said = run("revoke", *arguments)
         assert (said.exit_code, said.stdout) == (1, "")
     assert not keys.revoked_file.exists()
+
+
+def test_a_scope_that_no_contract_names_is_refused(keys: Keys) -> None:
+    for wrong in ("nonsense", "", "node"):
+        refused = run("mint", "feed", "--service", "--scope", "audit", "--scope", wrong)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert f"there is no scope {wrong!r}; the scopes are act-as, tenants, audit, erase, sessions" in refused.stderr
+    for good in ("act-as", "tenants", "audit", "erase", "sessions"):
+        assert run("mint", "feed", "--service", "--scope", good).exit_code == 0
+
+
+def test_a_token_of_a_user_has_no_scopes(keys: Keys) -> None:
+    refused = run("mint", "alice", "--scope", "audit")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "--service" in refused.stderr
+
+
+def test_the_log_level_of_servers_adds_no_lines_to_the_answer(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+    monkeypatch.setattr("stack.process.logs.configure_logging", levels.append)
+    monkeypatch.setenv("PLAUDIT_LOG", "debug")
+    assert run("verify", keys.minter().mint_user("alice")).exit_code == 0
+    assert levels == ["warning"]
