@@ -1,4 +1,4 @@
-"""Where Envoy sends calls: the nodes of each service on a hash ring, the gateways by load.
+"""Clusters: the nodes of each service on a hash ring, the gateways by load.
 
 Envoy gives each node so many points of the ring that they are about `minimum_ring_size` in all, so that nodes get more
 points when one of them goes, and keys move that need not. Unless one node has a much smaller weight: then a node has as
@@ -48,10 +48,10 @@ def assignment(name: str, nodes: Iterable[str], spread: str = "") -> Config:
 def _service(model: Model, name: str, nodes: tuple[str, ...]) -> Config:
     cluster = {
         **_common(model, name, nodes, model.spread),
-        # Equal keys meet on one node; where one goes or comes, only its own keys move.
+        # Equal keys go to the same node; when a node joins or leaves, only its own keys move.
         "lb_policy": "RING_HASH",
         "ring_hash_lb_config": {"minimum_ring_size": 1, "hash_function": "XX_HASH"},
-        # With every node unhealthy, a call fails at once instead of at one of them.
+        # If every node is unhealthy, a call fails at once.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
             _PROTOCOLS: typed(
@@ -101,7 +101,7 @@ def _common(model: Model, name: str, nodes: tuple[str, ...], spread: str = "") -
         source = {"path": str(path), "watched_directory": {"path": str(model.endpoints)}}
         return common | {
             "type": "EDS",
-            # Who is not in the file has gone, however well; a name that is not in DNS for a moment has not.
+            # A node missing in the file is removed even if healthy; one missing in DNS for a moment is not.
             "ignore_health_on_host_removal": True,
             "eds_cluster_config": {"eds_config": {"resource_api_version": "V3", "path_config_source": source}},
         }
@@ -126,8 +126,8 @@ def _thresholds(limits: Limits, sockets: bool) -> Config:
 
 
 def _outliers() -> dict[str, Any]:
-    # A node is thrown out for what happens on the way to it. Answers such as UNAVAILABLE say that its store is down,
-    # which all nodes say then: throwing half of them out would only move keys.
+    # A node is ejected for connection failures only. UNAVAILABLE means that its store is down, which affects all nodes:
+    # ejecting half of them would only move keys.
     return {
         "split_external_local_origin_errors": True,
         "consecutive_local_origin_failure": 5,

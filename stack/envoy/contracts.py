@@ -1,4 +1,4 @@
-"""What Envoy has to know of the contracts: methods, who may call them, their REST bindings, what can be retried."""
+"""Reads from the contracts what Envoy needs: methods, allowed callers, REST bindings, retries."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Binding:
     path: str
     """A regular expression (RE2) that a whole path matches, without its query."""
     key: str
-    """The same with the query and one group, what routes the call; "" where the path does not say."""
+    """The same with the query and one group, the route key; "" if the path has none."""
     rank: tuple[int, ...]
-    """Orders bindings: what matches less comes first."""
+    """Orders bindings: more specific ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Method:
     access: int
     streams: bool
     retried: bool
-    """Whether calling it twice is calling it once."""
+    """Whether the method is idempotent."""
     by_user: bool
     bindings: tuple[Binding, ...]
 
     @property
     def path(self) -> str:
-        """As gRPC writes it."""
+        """The path of the method in gRPC."""
         return f"/{self.service}/{self.name}"
 
     @property
@@ -57,7 +57,7 @@ class Method:
 
     @property
     def open(self) -> bool:
-        """Whether it is for the edge: what only services may call is not."""
+        """Whether the edge serves it: methods that are only for services are not."""
         return self.access in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC)
 
 

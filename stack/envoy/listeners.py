@@ -1,4 +1,4 @@
-"""Where Envoy listens, and what every request passes on its way to a route."""
+"""Listeners, and the filters that every request passes before its route."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _edge(model: Model, methods: Sequence[Method], contracts: FileDescriptorSet 
         },
         request_headers_timeout=seconds(limits.header_timeout),
         stream_idle_timeout=seconds(limits.idle_seconds),
-        # The address that a client has, not the one it says; nobody outside is trusted more for being near.
+        # The address of the connection, not that of a header; no outside address is trusted.
         use_remote_address=True,
         internal_address_config={"cidr_ranges": []},
         http2_protocol_options={
@@ -127,7 +127,7 @@ def _manager(model: Model, name: str, filters: Sequence[Config], **more: Any) ->
 
 _LINE = {
     "text_format_source": {
-        # No queries: a token that somebody put in a URL must not end up here.
+        # Without queries: a token in a URL must not be logged.
         "inline_string": "%START_TIME% %REQ(:METHOD)% %PATH(NQ)% %RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION%ms"
         " %UPSTREAM_HOST%\n"
     }
@@ -135,7 +135,7 @@ _LINE = {
 
 
 def _stripped() -> list[Config]:
-    """Takes away what only Envoy and the services may say."""
+    """Removes headers that only Envoy and the services may set."""
     kept = (routes.KEY, routes.USER)
     own = "plaudit-"
     return [
@@ -162,12 +162,12 @@ def _tokens(model: Model) -> Config:
         "issuer": ISSUER,
         "audiences": [AUDIENCE],
         "local_jwks": {"inline_string": key_set(model.keys)},
-        # From nowhere else: by default a query may carry one too.
+        # Only from this header: by default the query is read, too.
         # The scheme in any case (RFC 9110, 11.1), of which Envoy knows prefixes only.
         "from_headers": [
             {"name": "authorization", "value_prefix": f"{scheme} "} for scheme in ("Bearer", "bearer", "BEARER")
         ],
-        # Services look for themselves.
+        # Services verify the token themselves.
         "forward": True,
         "require_expiration": True,
         "clock_skew_seconds": round(LEEWAY),
@@ -176,7 +176,7 @@ def _tokens(model: Model) -> Config:
     }
     required: Config = {"provider_name": "plaudit"}
     if model.has_other_issuers:
-        # Their keys come and go, and the services follow them: what Envoy cannot check, it passes on to them.
+        # Their keys rotate, and services follow them: Envoy passes on the tokens that it cannot verify.
         required = {"requires_any": {"requirements": [required, {"allow_missing_or_failed": {}}]}}
     return {"providers": {"plaudit": provider}, "requirement_map": {routes.TOKEN: required}}
 

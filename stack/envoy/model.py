@@ -1,4 +1,4 @@
-"""What an Envoy of this system is told: everything else in its configuration follows from this and the contracts."""
+"""The model of an Envoy: its configuration is derived from this and the contracts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOCKETS = "gateway-sockets"
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What the edge shows to clients."""
+    """The certificate of the edge."""
 
     cert: Path
     key: Path
@@ -31,18 +31,18 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the edge takes on. Times are seconds, sizes are bytes."""
+    """Limits of the edge. Times are seconds, sizes are bytes."""
 
     request_bytes: int = 1 << 20
     # The longest request line of the contracts, and 8 KiB of fields.
     header_kilobytes: int = (LONGEST_LINE + OTHER_FIELDS) // 1024
     headers: int = 64
     header_timeout: float = 10.0
-    # A request that is answered once: all of it, however slowly it comes and goes.
+    # A whole unary request, with its body and answer.
     call_seconds: float = 30.0
-    # One attempt at a node; clients that need less say so with `grpc-timeout`.
+    # One attempt at a node; clients set shorter ones with `grpc-timeout`.
     attempt_seconds: float = 10.0
-    # A WebSocket or stream on which nothing moves: clients ping every 30 s.
+    # An idle WebSocket or stream: clients ping every 30 s.
     idle_seconds: float = 120.0
     clients: int = 100_000
     # To one service: calls and streams at a time, and how many of them may be second attempts.
@@ -61,7 +61,7 @@ class Model:
     keys: Mapping[str, Ed25519PublicKey]
     """The keys that tokens may be signed with, by their ids."""
     has_other_issuers: bool = False
-    """Whether services take tokens of identity providers, too, whose keys Envoy does not have."""
+    """Whether services also accept tokens of identity providers, whose keys Envoy does not have."""
     https: str = ""
     """TLS for clients: the page, sockets, REST and gRPC; needs `certificate`."""
     http: str = ""
@@ -71,21 +71,21 @@ class Model:
     spread: str = "127.0.0.1:9903"
     """For Envoy alone, on loopback: see `clusters`."""
     admin: str = ""
-    """Envoy's own page; anyone who reaches it can stop Envoy."""
+    """The admin interface of Envoy; every client of it can stop Envoy."""
     certificate: Certificate | None = None
     tls: Tls | None = None
     """Mutual TLS with the services, and on the internal listener."""
     rest: Literal["services", "gateways"] = "services"
-    """Who answers REST: the services through Envoy's transcoder, or the gateways."""
+    """Whether REST is served by the services through Envoy's transcoder, or by the gateways."""
     origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call, such as `https://chat.example.com`."""
     endpoints: Path | None = None
-    """A folder with a file of addresses for each cluster, read again when it changes; None: they never change."""
+    """A folder with a file of addresses for each cluster, reloaded when it changes; None: fixed addresses."""
     access_log: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        """Raises ValueError where this is no Envoy."""
+        """Raises ValueError if the model is not valid."""
         if not (self.https or self.http or self.internal):
             raise ValueError("an Envoy listens somewhere: give https, http or internal")
         if self.https and self.certificate is None:

