@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kit.private import make_private, write_once
+from kit.revocations import CannotRead
 from kit.tokens import ForeignIssuers, Minter, Verifier
 
 _SIGNING = "signing.pem"
@@ -48,8 +49,14 @@ class Keys:
         return self.folder / "revoked"
 
     def verifier(self, issuers: ForeignIssuers | None = None) -> Verifier:
-        """Trusts every public key of the folder, the issuers, and no token whose id stands in its file `revoked`."""
-        return Verifier(self.trusted, self.revoked_file, issuers)
+        """Trusts every public key of the folder, the issuers, and no token whose id stands in its file `revoked`.
+
+        Raises BadKeys where that file exists and cannot be read.
+        """
+        try:
+            return Verifier(self.trusted, self.revoked_file, issuers)
+        except CannotRead as error:
+            raise BadKeys(f"{error}; correct it, or remove it if no token is revoked") from None
 
 
 def key_id_of(key: Ed25519PublicKey) -> str:

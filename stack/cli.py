@@ -183,12 +183,16 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # Set before any output: a terminal without emoji shows their code points.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.stdin is not None:
+        sys.stdin.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app(args=decode_arguments(sys.argv[1:]), prog_name="plaudit")
-    except BrokenPipeError:
-        sys.exit(0)
+        arguments = decode_arguments(sys.argv[1:])
     except UnicodeDecodeError:
         sys.exit("plaudit: an argument is not UTF-8")
+    try:
+        app(args=arguments, prog_name="plaudit")
+    except BrokenPipeError:
+        sys.exit(0)
 
 
 if __name__ == "__main__":

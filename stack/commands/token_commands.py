@@ -90,13 +90,14 @@ def revoke(
 ) -> None:
     """Revoke a token: servers that read this data folder refuse it within two seconds."""
     from kit.keys import BadKeys
+    from kit.revocations import CannotRead
     from stack.commands.token_tools import UnreadableToken, revoke_token
 
     if bool(token) == bool(id_):
         raise command_error("give a token, or --id")
     try:
         found = revoke_token(load_settings(config), _read_token(token) if token else "", id_)
-    except (UnreadableToken, BadKeys) as error:
+    except (UnreadableToken, BadKeys, CannotRead) as error:
         raise command_error(str(error)) from None
     except OSError as error:
         raise command_error(f"{error.filename} cannot be written: {error.strerror}") from None

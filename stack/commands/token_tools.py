@@ -90,7 +90,7 @@ def describe_token(settings: Settings, token: str) -> dict[str, Any]:
 def revoke_token(settings: Settings, token: str, token_id: str) -> dict[str, Any]:
     """Adds the id of a token to the file of revoked tokens; returns {"token_id", "file", "new"}.
 
-    Raises UnreadableToken, BadKeys, OSError.
+    Raises UnreadableToken, BadKeys, CannotRead, OSError.
     """
     file = read_keys(settings.data / "keys").revoked_file
     comment = ""
