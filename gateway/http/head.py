@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.http.request_target import origin_form
+from gateway.http.request_target import RequestTarget, parse_request_target
 from gateway.limits import SocketLimits
 
 Headers = CIMultiDictProxy[str]
@@ -47,8 +47,11 @@ class Head:
 
     method: str
     target: str
+    """Path and query."""
     version: str
     headers: Headers
+    host: str
+    """The host that the request is for, as its target or its Host header names it; empty: neither does."""
 
     @property
     def path(self) -> str:
@@ -61,7 +64,7 @@ class Head:
     @property
     def upgrades(self) -> bool:
         """Whether the client wants this connection to become a WebSocket."""
-        return "websocket" in _items(self.headers, "upgrade") and "upgrade" in _items(self.headers, "connection")
+        return wants_websocket(self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,6 @@ def parse_head(data: bytes, limits: SocketLimits) -> Head:
         raise HandshakeError(400, "BAD_REQUEST_LINE", NOT_HTTP)
     if not version.startswith("HTTP/1."):
         raise HandshakeError(505, "BAD_VERSION", "only HTTP/1.1 is spoken here")
-    target, authority = origin_form(target)
     if len(lines) > limits.head_fields:
         raise HandshakeError(431, "TOO_MANY_FIELDS", f"a request has at most {limits.head_fields} header fields")
     headers: CIMultiDict[str] = CIMultiDict()
@@ -106,8 +108,9 @@ def parse_head(data: bytes, limits: SocketLimits) -> Head:
             raise HandshakeError(400, "BAD_HEADER", "a header field is malformed")
         if not is_internal(name):
             headers.add(name.lower(), value.strip(" \t"))
-    check_host(version, headers.getall("host", []) if authority is None else [authority], limits.hosts)
-    return Head(method, target, version, CIMultiDictProxy(headers))
+    parsed = parse_request_target(method, target)
+    host = check_target(version, parsed, headers, limits.hosts)
+    return Head(method, parsed.path, version, CIMultiDictProxy(headers), host)
 
 
 def check_beginning(data: bytes | bytearray) -> bool:
@@ -127,10 +130,18 @@ def check_beginning(data: bytes | bytearray) -> bool:
     return bool(end)
 
 
-def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
-    """Raises `HandshakeError` where the host of a request is not one of `allowed`; empty: any host is."""
+def check_target(
+    version: str, target: RequestTarget, headers: CIMultiDict[str] | Headers, allowed: Iterable[str]
+) -> str:
+    """The host that a request is for; empty in HTTP/1.0 without one.
+
+    Raises `HandshakeError` for a scheme that is not served, and for a host that is not `allowed` (none: any is).
+    """
+    if not target.is_served(upgrades=wants_websocket(headers)):
+        raise HandshakeError(400, "BAD_REQUEST_LINE", "only http and https are served, and ws and wss for handshakes")
+    hosts = headers.getall("host", []) if target.authority is None else [target.authority]
     if not hosts and version == "HTTP/1.0":
-        return
+        return ""
     host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
     if host is None:
         raise HandshakeError(400, "BAD_HOST", "the request has no Host header, or one that is no host name")
@@ -138,6 +149,7 @@ def check_host(version: str, hosts: list[str], allowed: Iterable[str]) -> None:
         raise HandshakeError(
             400, "BAD_HOST", "this host is not served; the setting PLAUDIT_GATEWAY__SOCKET__HOSTS names those that are"
         )
+    return hosts[0]
 
 
 def is_origin_allowed(origins: list[str], host: str, allowed: Iterable[str]) -> bool:
@@ -172,12 +184,18 @@ def response_head(status: str, fields: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def list_of(headers: Headers, name: str) -> list[str]:
+def wants_websocket(headers: CIMultiDict[str] | Headers) -> bool:
+    """Whether the client wants the connection to become a WebSocket."""
+    return "websocket" in items_of(headers, "upgrade") and "upgrade" in items_of(headers, "connection")
+
+
+def list_of(headers: CIMultiDict[str] | Headers, name: str) -> list[str]:
     """The items of a header field that is a list separated by commas."""
     return [item.strip(" \t") for value in headers.getall(name, []) for item in value.split(",")]
 
 
-def _items(headers: Headers, name: str) -> list[str]:
+def items_of(headers: CIMultiDict[str] | Headers, name: str) -> list[str]:
+    """The same in lower case."""
     return [item.lower() for item in list_of(headers, name)]
 
 

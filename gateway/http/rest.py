@@ -13,10 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from gateway.config import Config
 from gateway.contracts.tables import BY_USER, Route, Tables, message_class
 from gateway.errors import NoRoute
-from gateway.http.head import FOREIGN, HandshakeError, check_host, is_origin_allowed
+from gateway.http.head import FOREIGN, HandshakeError, check_target, is_origin_allowed, items_of
 from gateway.http.pages import Pages
 from gateway.http.request import read_request
-from gateway.http.request_target import origin_form
+from gateway.http.request_target import parse_request_target
 from gateway.http.status import body_of, failure, http_error, json_response, refused
 from gateway.json_codec.writer import writer_of
 from gateway.ports import Calls
@@ -27,6 +27,7 @@ from kit.tokens import Verifier
 
 log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_HOST = web.RequestKey("host", str)
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 _NO_ROUTE = "there is nothing at this path; /docs and /openapi.json have all there are"
 
@@ -54,7 +55,7 @@ class Rest:
 
     async def answer(self, fixed: Mapping[str, str], request: web.Request) -> web.StreamResponse:
         """Answers a request without a handler of its own; `fixed` are the paths that have one, with their methods."""
-        path, _, query = origin_form(request.raw_path)[0].partition("?")
+        path, _, query = parse_request_target(request.method, request.raw_path).path.partition("?")
         try:
             found = [
                 (route, variables) for route in self._routes if (variables := route.template.match(path)) is not None
@@ -210,6 +211,8 @@ async def _framing(request: web.Request, handler: Handler) -> web.StreamResponse
         response = http_error("BAD_VERSION", "only HTTP/1.1 is spoken here")
     elif request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
         response = http_error("BAD_FRAMING", "HTTP/1.0 has no Transfer-Encoding; send a Content-Length")
+    elif set(items_of(request.headers, "Transfer-Encoding")) - {"chunked"}:
+        response = http_error("UNSUPPORTED_TRANSFER_CODING", "the only transfer coding that is served is chunked")
     else:
         return await handler(request)
     log.info("request refused", status=response.status, reason="BAD_FRAMING", peer=request.remote)
@@ -223,8 +226,8 @@ def _own_host(allowed: frozenset[str]) -> Middleware:
     async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
         version = f"HTTP/{request.version.major}.{request.version.minor}"
         try:
-            authority = origin_form(request.raw_path)[1]
-            check_host(version, request.headers.getall("Host", []) if authority is None else [authority], allowed)
+            target = parse_request_target(request.method, request.raw_path)
+            request[_HOST] = check_target(version, target, request.headers, allowed)
         except HandshakeError as error:
             return refused(error.answer.status, error.answer.reason, error.answer.message)
         return await handler(request)
@@ -236,7 +239,7 @@ def _cross_origin(config: Config) -> Middleware:
     @web.middleware
     async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
         origins = request.headers.getall("Origin", [])
-        allowed = bool(origins) and is_origin_allowed(origins, request.host, config.socket.origins)
+        allowed = bool(origins) and is_origin_allowed(origins, request[_HOST], config.socket.origins)
         if origins and not allowed:
             return http_error("BAD_ORIGIN", FOREIGN)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
@@ -244,7 +247,7 @@ def _cross_origin(config: Config) -> Middleware:
             response.headers["Access-Control-Allow-Methods"] = ", ".join(_METHODS)
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Max-Age"] = "600"
-        elif request.method == "OPTIONS" and request.raw_path == "*":
+        elif request.method == "OPTIONS" and parse_request_target("OPTIONS", request.raw_path).path == "*":
             # Not a path: no route matches it.
             response = _not_served("OPTIONS", set(_METHODS))
         else:

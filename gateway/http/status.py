@@ -59,6 +59,7 @@ HTTP_FAILURES: Mapping[str, HttpFailure] = {
     "METHOD_NOT_ALLOWED": HttpFailure(405, grpc.StatusCode.UNIMPLEMENTED, "The path does not have this method."),
     "BAD_EXPECTATION": HttpFailure(417, _BAD, "Only `100-continue` can be expected."),
     "UNKNOWN_METHOD": HttpFailure(501, _NOT_HERE, "The method is none that this server knows."),
+    "UNSUPPORTED_TRANSFER_CODING": HttpFailure(501, _NOT_HERE, "The only transfer coding that is served is `chunked`."),
     "BAD_VERSION": HttpFailure(505, _NOT_HERE, "Only HTTP/1.1 is spoken here."),
     "BODY_TOO_SLOW": HttpFailure(408, grpc.StatusCode.DEADLINE_EXCEEDED, "The body did not come in time."),
     "BODY_TOO_LARGE": HttpFailure(413, _BAD, "The body is too large."),

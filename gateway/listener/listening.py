@@ -88,7 +88,7 @@ def _http_factory(server: web.Server, limits: SocketLimits) -> HttpFactory:
         HttpConnection,
         server,
         loop=asyncio.get_running_loop(),
-        access_log=None,  # type: ignore[arg-type]  # as AppRunner takes it
+        access_log=None,
         auto_decompress=False,
         keepalive_timeout=30,
         # How long the rest of a body is read and dropped before the connection is closed.

@@ -47,7 +47,12 @@ def check_upgrade(head: Head, peer: Peer, limits: SocketLimits) -> Handshake:
     if head.headers.getall("sec-websocket-version", []) != ["13"]:
         raise HandshakeError(426, "BAD_WEBSOCKET_VERSION", "the version is 13", {"Sec-WebSocket-Version": "13"})
     _check_key(head.headers.getall("sec-websocket-key", []))
-    if not is_origin_allowed(head.headers.getall("origin", []), head.headers.get("host", ""), limits.origins):
+    lengths = list_of(head.headers, "content-length")
+    if "transfer-encoding" in head.headers or any(set(length) != {"0"} for length in lengths):
+        raise HandshakeError(
+            400, "HANDSHAKE_WITH_BODY", "a handshake has no body: the frames begin where its head ends"
+        )
+    if not is_origin_allowed(head.headers.getall("origin", []), head.host, limits.origins):
         raise HandshakeError(403, "BAD_ORIGIN", FOREIGN)
     if any(name.lower() in _SECRETS for name, _ in parse_qsl(head.query, keep_blank_values=True)):
         raise HandshakeError(

@@ -130,6 +130,14 @@ OPENED = [
     ("https without ports", request(Host="chat.example", Origin="https://chat.example"), None),
     ("https with its port", request(Host="chat.example:443", Origin="https://chat.example"), None),
     ("an IPv6 Origin", request(Host="[::1]:8080", Origin="http://[::1]:8080"), None),
+    ("a target that names the host", request("http://chat.example:8080/ws/connect"), None),
+    ("a target with the scheme of WebSockets", request("WS://chat.example:8080/ws/connect"), None),
+    (
+        "the Origin of the host in the target",
+        request("http://chat.example:8080/ws/connect", Host="x", Origin="http://chat.example:8080"),
+        None,
+    ),
+    ("a body of no bytes", request("/ws/connect", "Content-Length: 0"), None),
     ("a harmless query", request("/ws/connect?v=2&device=phone"), None),
     ("an offer of compression", request(Sec_WebSocket_Extensions="permessage-deflate"), None),
 ]
@@ -189,6 +197,21 @@ REFUSED: list[tuple[str, bytes, int, str, dict[str, str]]] = [
         "BAD_ORIGIN",
         {},
     ),
+    (
+        "the Origin of a Host that is ignored",
+        request("http://localhost/ws/connect", Host="evil.example", Origin="http://evil.example"),
+        403,
+        "BAD_ORIGIN",
+        {},
+    ),
+    ("a body", request("/ws/connect", "Content-Length: 2") + b"\x81\x00", 400, "HANDSHAKE_WITH_BODY", {}),
+    (
+        "a body in chunks",
+        request("/ws/connect", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        400,
+        "HANDSHAKE_WITH_BODY",
+        {},
+    ),
     ("a subprotocol unknown here", request(Sec_WebSocket_Protocol="chat"), 400, "NO_SUBPROTOCOL", {}),
     ("a malformed subprotocol", request(Sec_WebSocket_Protocol="a b"), 400, "BAD_SUBPROTOCOL", {}),
     ("an empty subprotocol", request(Sec_WebSocket_Protocol="a,,b"), 400, "BAD_SUBPROTOCOL", {}),
@@ -203,6 +226,7 @@ REFUSED: list[tuple[str, bytes, int, str, dict[str, str]]] = [
     ("a Host with a path", request(Host="chat.example/x"), 400, "BAD_HOST", {}),
     ("a Host with a user", request(Host="user@chat.example"), 400, "BAD_HOST", {}),
     ("an empty Host", request(Host=""), 400, "BAD_HOST", {}),
+    ("another scheme", request("ftp://chat.example/ws/connect"), 400, "BAD_REQUEST_LINE", {}),
     ("no request line", b"\r\n\r\n", 400, "BAD_REQUEST_LINE", {}),
     ("half a request line", b"GET /ws/connect\r\n\r\n", 400, "BAD_REQUEST_LINE", {}),
     ("a space in the path", request("/ws/con nect"), 400, "BAD_REQUEST_LINE", {}),
@@ -222,7 +246,7 @@ REFUSED: list[tuple[str, bytes, int, str, dict[str, str]]] = [
 # What is no HTTP, or too much of it, a connection that is served already answers in other words.
 OF_A_HANDSHAKE = {
     "UPGRADE_REQUIRED", "BAD_METHOD", "BAD_WEBSOCKET_VERSION", "BAD_WEBSOCKET_KEY", "BAD_ORIGIN", "NO_SUBPROTOCOL",
-    "BAD_SUBPROTOCOL", "TOKEN_IN_URL",
+    "BAD_SUBPROTOCOL", "TOKEN_IN_URL", "HANDSHAKE_WITH_BODY",
 }  # fmt: skip
 ASKED = [(*row, False) for row in REFUSED] + [(*row, True) for row in REFUSED if row[3] in OF_A_HANDSHAKE]
 

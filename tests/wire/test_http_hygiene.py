@@ -68,6 +68,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "two lengths": (post("Content-Length: 1", "Content-Length: 2", body=b"ab"), 400),
     "a length and chunks": (post("Content-Length: 5", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400),
     "an encoding that is not chunked": (post("Transfer-Encoding: gzip"), 400),
+    "a coding before chunked": (post("Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n" + FIRST), 501),
     "a bad chunk": (post("Transfer-Encoding: chunked", body=b"zz\r\n"), 400),
     "a chunk that is longer than it says": (post("Transfer-Encoding: chunked", body=b"1\r\nabc\r\n0\r\n\r\n"), 400),
     "HTTP/1.0 with chunks": (post("Transfer-Encoding: chunked", body=b"0\r\n\r\n" + FIRST, version="1.0"), 400),
@@ -93,6 +94,12 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "a long field": (get(b"A: " + b"b" * 200_000), 431),
     "no Host": (b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
     "a target that is no URL": (get(line=b"GET http://[::1 HTTP/1.1"), 400),
+    "another scheme": (get(CLOSE, line=b"GET ftp://x/healthz HTTP/1.1"), 400),
+    "a scheme of WebSockets": (get(CLOSE, line=b"GET ws://x/healthz HTTP/1.1"), 400),
+    "the Origin of a Host that is ignored": (
+        get(CLOSE, b"Origin: http://x", line=b"GET http://y/healthz HTTP/1.1"),
+        403,
+    ),
     "a Host in the target with a user": (get(CLOSE, line=b"GET http://a@x/healthz HTTP/1.1"), 400),
     "an unknown path": (get(CLOSE, line=b"GET /api/nothing HTTP/1.1"), 404),
     "a path from nowhere": (get(line=b"GET foo HTTP/1.1"), 400),
@@ -212,7 +219,35 @@ async def test_head_is_served_where_get_is_and_options_tells_so(rig: Rig, path: 
     assert (await ask("PATCH"))[0].split()[1] == b"405"
 
 
-async def test_options_of_everything_names_all_methods(rig: Rig) -> None:
-    answer = await said(rig, get(CLOSE, line=b"OPTIONS * HTTP/1.1"))
-    assert answer.startswith(b"HTTP/1.1 204 ")
-    assert b"Allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" in answer
+@pytest.mark.parametrize("target", [b"*", b"http://x"])
+async def test_options_of_everything_names_all_methods(rig: Rig, target: bytes) -> None:
+    for is_first in (True, False):
+        answer = await said(rig, get(CLOSE, line=b"OPTIONS " + target + b" HTTP/1.1"), is_first=is_first)
+        assert answer.startswith(b"HTTP/1.1 204 ")
+        assert b"Allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" in answer
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_the_line_of_a_chunk_has_a_limit(rig: Rig, is_first: bool) -> None:
+    body = b'{"target":"posts/1","emoji":"a"}'
+
+    def chunked(extension: int, trailer: int) -> bytes:
+        line = b"%x;" % len(body) + b"a" * extension
+        return line + b"\r\n" + body + b"\r\n0\r\nX: " + b"a" * trailer + b"\r\n\r\n"
+
+    async def ask(data: bytes) -> bytes:
+        fields = (f"Authorization: Bearer {rig.token()}", "Transfer-Encoding: chunked", "Connection: close")
+        return await said(rig, post(*fields, body=data), is_first=is_first)
+
+    assert (await ask(chunked(1000, 1000))).startswith(b"HTTP/1.1 200 ")
+    for data in (chunked(100_000, 1), chunked(1, 100_000), b"1;" + b"a" * 100_000):
+        answer = await ask(data)
+        assert typed(answer) == 400
+        assert b"BAD_BODY" in answer
+
+
+async def test_a_chunk_may_be_large(rig: Rig) -> None:
+    body = b'{"target":"posts/1","emoji":"a"}' + b" " * 200_000
+    fields = (f"Authorization: Bearer {rig.token()}", "Transfer-Encoding: chunked", "Connection: close")
+    answer = await said(rig, post(*fields, body=b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
