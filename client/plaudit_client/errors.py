@@ -12,7 +12,12 @@ TERMINAL_CLOSES: dict[int, tuple[str, str]] = {
 BAD_TOKEN = 4500
 EXPIRED = "TOKEN_EXPIRED"
 """The reason of a close with 4500 after which a new token helps."""
-_TOKEN_REASONS = (EXPIRED, "TOKEN_REVOKED", "INVALID_TOKEN")
+TOKEN_MESSAGES = {
+    EXPIRED: "the token has expired",
+    "TOKEN_REVOKED": "the token was revoked",
+    "INVALID_TOKEN": "the token is missing or not valid",
+}
+"""What is wrong with a token in words, by the reason of a close with 4500."""
 TERMINAL_STATUSES: dict[int, tuple[str, str]] = {
     400: ("INVALID_ARGUMENT", "BAD_HANDSHAKE"),
     401: ("UNAUTHENTICATED", "BAD_TOKEN"),
@@ -61,8 +66,8 @@ class Loss:
             kind = TERMINAL_STATUSES.get(self.status)
             return PlauditError(*kind, self.reason or f"handshake refused with {self.status}") if kind else None
         if 4500 <= self.code <= 4999:
-            kind = TERMINAL_CLOSES.get(self.code, ("FAILED_PRECONDITION", f"CLOSED_{self.code}"))
-            if self.code == BAD_TOKEN and self.reason in _TOKEN_REASONS:
-                kind = (kind[0], self.reason)
-            return PlauditError(*kind, self.reason or f"closed with {self.code}")
+            code, reason = TERMINAL_CLOSES.get(self.code, ("FAILED_PRECONDITION", f"CLOSED_{self.code}"))
+            if self.code == BAD_TOKEN and self.reason in TOKEN_MESSAGES:
+                return PlauditError(code, self.reason, TOKEN_MESSAGES[self.reason])
+            return PlauditError(code, reason, self.reason or f"closed with {self.code}")
         return None

@@ -93,19 +93,21 @@ def test_a_token_that_has_expired_before_it_was_in_force_is_replaced_once() -> N
 
 
 @pytest.mark.parametrize(
-    ("can_renew", "reason", "said"),
+    ("can_renew", "reason", "said", "message"),
     [
-        (False, EXPIRED, EXPIRED),
-        (True, "TOKEN_REVOKED", "TOKEN_REVOKED"),
-        (True, "INVALID_TOKEN", "INVALID_TOKEN"),
-        (True, "", "BAD_TOKEN"),
+        (False, EXPIRED, EXPIRED, "the token has expired"),
+        (True, "TOKEN_REVOKED", "TOKEN_REVOKED", "the token was revoked"),
+        (True, "INVALID_TOKEN", "INVALID_TOKEN", "the token is missing or not valid"),
+        (True, "", "BAD_TOKEN", "closed with 4500"),
     ],
 )
-def test_every_other_end_of_a_token_is_final(can_renew: bool, reason: str, said: str) -> None:
+def test_every_other_end_of_a_token_is_final_and_said_in_words(
+    can_renew: bool, reason: str, said: str, message: str
+) -> None:
     played = Played(can_renew=can_renew).ready().lose(4500, reason=reason)
     [ended] = played.take(fx.Ended)
     assert ended.error is not None
-    assert (ended.error.code, ended.error.reason) == ("UNAUTHENTICATED", said)
+    assert (ended.error.code, ended.error.reason, ended.error.message) == ("UNAUTHENTICATED", said, message)
 
 
 def tokens(*given: str | Exception) -> Callable[[], str]:
