@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -33,14 +33,22 @@ def _is_text(argument: str) -> bool:
 
 def command_error(message: str) -> typer.Exit:
     """Prints an error in one line on stderr; returns the exception that the command raises."""
-    typer.echo(f"plaudit: {message}", err=True)
+    print_line(f"plaudit: {message}", sys.stderr)
     return typer.Exit(1)
+
+
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """Prints a text in the encoding of the stream, by default stdout.
+
+    `typer.echo` writes UTF-8 to a stream whose encoding is ASCII.
+    """
+    print(text, file=stream, flush=True)
 
 
 def print_result(value: Any, as_json: bool, text: Callable[[], str]) -> None:
     """Prints a value as a line of JSON, or the text."""
     is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
-    typer.echo(json.dumps(value, ensure_ascii=not is_utf8) if as_json else text())
+    print_line(json.dumps(value, ensure_ascii=not is_utf8) if as_json else text())
 
 
 def run_async(work: Coroutine[Any, Any, Any]) -> Any:

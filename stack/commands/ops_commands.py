@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stack.commands.common import ConfigFile, Json, command_error, load_settings, print_result, run_async
+from stack.commands.common import ConfigFile, Json, command_error, load_settings, print_line, print_result, run_async
 
 ops_commands = typer.Typer()
 envoy = typer.Typer(help="The configuration of Envoy.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def all_settings(config: ConfigFile = None, json_: Json = False) -> None:
         for value in as_values(settings, config):
             print_result(value, True, str)
     else:
-        typer.echo(as_lines(settings, config))
+        print_line(as_lines(settings, config))
 
 
 @configuration.command("check")

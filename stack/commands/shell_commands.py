@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
+from stack.commands.common import print_line
+
 shell = typer.Typer()
 
 
@@ -27,7 +29,7 @@ def show_version(is_requested: bool) -> None:
     from stack.process.version import plaudit_version, revision
 
     facts = ", ".join(filter(None, (revision(), f"Python {platform.python_version()}")))
-    typer.echo(f"plaudit {plaudit_version()} ({facts})")
+    print_line(f"plaudit {plaudit_version()} ({facts})")
     raise typer.Exit
 
 
@@ -39,4 +41,4 @@ Version = Annotated[
 @shell.command()
 def completion(which: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")]) -> None:
     """Print the completion of a shell: `source <(plaudit completion bash)`, `plaudit completion fish | source`."""
-    typer.echo(get_completion_script(prog_name="plaudit", complete_var="_PLAUDIT_COMPLETE", shell=which.value))
+    print_line(get_completion_script(prog_name="plaudit", complete_var="_PLAUDIT_COMPLETE", shell=which.value))
