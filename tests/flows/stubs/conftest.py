@@ -60,6 +60,12 @@ def as_service(shared_stack: Stack) -> Metadata:
 
 
 @pytest.fixture
+def as_eraser(shared_stack: Stack) -> Metadata:
+    """A service that may erase."""
+    return (("authorization", f"Bearer {shared_stack.service_token(scopes=('erase',))}"),)
+
+
+@pytest.fixture
 def as_node(shared_stack: Stack) -> AsNode:
     """A process of the system, for calls of `/package.Service/Method`."""
     return lambda method: (("authorization", f"Bearer {shared_stack.node_token(method)}"),)

@@ -187,6 +187,43 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.TallyReactions(request, metadata=as_alice, timeout=5))
         assert kind(error) == NO_SERVICE
 
+    def test_a_person_is_erased_for_services_with_the_scope(
+        self, grpc_stub: Any, alice: str, as_alice: Metadata, as_service: Metadata, as_eraser: Metadata
+    ) -> None:
+        for _ in range(2):
+            grpc_stub.ToggleReaction(toggle(target()), metadata=as_alice, timeout=5)
+        request = reaction.ErasePersonRequest(user=alice)
+        for stranger in (as_alice, as_service):
+            error = failure(lambda who=stranger: grpc_stub.ErasePerson(request, metadata=who, timeout=5))  # type: ignore[misc]
+            assert error.code is grpc.StatusCode.PERMISSION_DENIED
+        answer = grpc_stub.ErasePerson(request, metadata=as_eraser, timeout=10)
+        assert (answer.erased, answer.done) == (2, True)
+        nobody = reaction.ErasePersonRequest()
+        error = failure(lambda: grpc_stub.ErasePerson(nobody, metadata=as_eraser, timeout=5))
+        assert (kind(error), error.field) == (("INVALID_ARGUMENT", "INVALID_REQUEST"), "user")
+
+    def test_a_target_is_erased_for_services_with_the_scope(
+        self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata, as_eraser: Metadata
+    ) -> None:
+        message = target()
+        version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
+        request = reaction.EraseTargetRequest(target=message)
+        for stranger in (as_alice, as_service):
+            error = failure(lambda who=stranger: grpc_stub.EraseTarget(request, metadata=who, timeout=5))  # type: ignore[misc]
+            assert error.code is grpc.StatusCode.PERMISSION_DENIED
+        answer = grpc_stub.EraseTarget(request, metadata=as_eraser, timeout=10)
+        assert (answer.erased, answer.next_page_token) == (1, "")
+        tally_request = reaction.TallyReactionsRequest(targets=[message])
+        [tally] = grpc_stub.TallyReactions(tally_request, metadata=as_service, timeout=5).tallies
+        assert counted(tally.counts.reactions) == {}
+        assert tally.counts.version > version
+        for wrong, reason, field in (
+            (reaction.EraseTargetRequest(target="kitchens/1"), "INVALID_TARGET", "target"),
+            (reaction.EraseTargetRequest(target=message, page_token="edited"), "INVALID_CURSOR", "page_token"),
+        ):
+            error = failure(lambda wrong=wrong: grpc_stub.EraseTarget(wrong, metadata=as_eraser, timeout=5))  # type: ignore[misc]
+            assert (kind(error), error.field) == (("INVALID_ARGUMENT", reason), field)
+
     def test_the_counts_of_targets_are_told_as_the_last_change_left_them(
         self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata, as_node: AsNode
     ) -> None:
