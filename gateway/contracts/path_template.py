@@ -18,7 +18,10 @@ class PathTemplate:
     text: str
     variables: tuple[str, ...]
     rank: tuple[int, ...]
-    """Sort key: more specific templates come first."""
+    """Sort key: more specific templates come first. Of two templates that match a path, the first one is served.
+
+    The first segment where they differ decides: a literal comes before `*`, and `*` before `**`.
+    """
     _pattern: re.Pattern[str]
 
     def match(self, path: str) -> Mapping[str, str] | None:

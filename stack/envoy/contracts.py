@@ -29,7 +29,7 @@ class Binding:
     key: str
     """The same with the query and one group, the route key; "" if the path has none."""
     rank: tuple[int, ...]
-    """Orders bindings: more specific ones first."""
+    """Orders bindings as their templates: more specific ones first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ READS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("DELETE", "/api/comments/short/reactions?op_id=eight", {}),
     ("GET", "/api/comments/short/reactions", {}),
     ("DELETE", "/api/posts/short/reactions/nonsense", {}),
+    # Two templates match it.
+    ("DELETE", "/api/v1/posts/reactions/reactions?op_id=eleven", {}),
     ("GET", "/api/kitchens/1/reactions", {}),
     (
         "POST",

@@ -108,6 +108,15 @@ async def test_the_paths_of_reactions_are_those_of_every_collection(api: Api, pr
     assert (target, "alice") not in held
 
 
+async def test_of_two_routes_that_match_a_path_the_more_specific_one_is_served(api: Api) -> None:
+    held = api.rig.reactions.by_user
+    await api.ask("PUT", "/api/v1/posts/reactions/reactions/like")
+    assert held["posts/reactions", "alice"] == {"like"}
+    # Also the emoji `reactions` of the target `v1/posts`, by the template without `v1`.
+    assert (await api.ask("DELETE", "/api/v1/posts/reactions/reactions"))[0] == 200
+    assert ("posts/reactions", "alice") not in held
+
+
 async def test_reactors_of_any_collection_are_at_the_path_of_the_emoji(api: Api) -> None:
     for target in ("messages/1", "posts/1"):
         status, body, _ = await api.ask("GET", f"/api/{target}/reactions/wow/users?limit=5&cursor=c1")

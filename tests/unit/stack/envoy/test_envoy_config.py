@@ -180,6 +180,7 @@ def test_a_rest_route_is_tried_again_as_its_method_is(make: Make) -> None:
         ("PUT", "/api/messages/42/reactions/%F0%9F%91%8D", "messages/42"),
         ("GET", "/api/messages/42/reactions", "messages/42"),
         ("GET", "/api/v1/posts/7/reactors?limit=3&cursor=a/b", "posts/7"),
+        ("DELETE", "/api/v1/posts/reactions/reactions", "posts/reactions"),
         ("POST", "/api/v1/reactions", None),
         ("GET", "/api/v1/reactions/counts?targets=messages/1", None),
     ],
