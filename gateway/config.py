@@ -102,6 +102,13 @@ class Config(BaseModel):
         ge=1,
         description="Open WebSockets of one address, more than all clients behind one proxy; then 429.",
     )
+    bytes_per_user: float = Field(
+        default=float(1 << 20),
+        gt=0,
+        description="Bytes per second of one user, over all sockets and requests. Above, its sockets are not read for "
+        "moments, and its calls get RESOURCE_EXHAUSTED, reason RATE_LIMITED.",
+    )
+    bytes_burst: float = Field(default=float(2 << 20), ge=1 << 16, description="Bytes of one user at once.")
     handshakes_per_second: float = Field(
         default=1000.0,
         gt=0,

@@ -30,6 +30,7 @@ from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
 from gateway.sessions.timing_wheel import TimingWheel
 from gateway.websocket.handshake import Accept, Handshake
+from kit.budget import Budgets
 from kit.clock import Clock
 from kit.tokens import Verifier
 from plaudit.fanout.v1 import fanout_service_pb2 as fanout
@@ -73,6 +74,7 @@ class Node:
         self.session_frames = SessionFrames(node_id, config, tokens, clock)
         frames: list[Frames] = [JsonFrames(tables), ProtoFrames(tables)]
         self.admission = Admission(config, {each.subprotocol: each for each in frames}, verifier, clock, spawn)
+        self.budgets = Budgets(config.bytes_per_user, config.bytes_burst)
         self._clock = clock
         self._verifier = verifier
         self._revoked: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any
@@ -25,6 +25,8 @@ from plaudit.edge.v1 import call_service_pb2_grpc
 
 log = structlog.get_logger()
 DEFAULT_TIMEOUT = 5.0
+# Bytes of requests that are executed in one iteration of the event loop: some milliseconds.
+_SLICE_BYTES = 32 << 10
 _MAX_REPLIES = 512
 _OK = grpc.StatusCode.OK.value[0]
 _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
@@ -60,6 +62,8 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
         self._guard = guard
         self.methods: dict[str, Method] = {}
         """By full name."""
+        self.large = asyncio.Lock()
+        """See `CallExecutor`."""
         self.draining = asyncio.Event()
         """Set when no more calls are accepted."""
 
@@ -81,7 +85,7 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
     ) -> AsyncIterator[pb.ExchangeResponse]:
         """See the contract."""
         await context.send_initial_metadata(())  # the client writes nothing before it has them
-        stream = _Stream(self.methods, caller(), self._guard.limits.stream_in_flight)
+        stream = _Stream(self.methods, caller(), self.large, self._guard.limits.stream_in_flight)
         reader = asyncio.create_task(stream.read(request_iterator))
         drainer = asyncio.create_task(self._drained(reader))
         try:
@@ -103,8 +107,10 @@ class CallServicer(call_service_pb2_grpc.CallServiceServicer):
 class CallExecutor(ABC):
     """Executes accepted calls; each is answered once, through `_answer`."""
 
-    def __init__(self, methods: Mapping[str, Method], service: Caller) -> None:
+    def __init__(self, methods: Mapping[str, Method], service: Caller, large: asyncio.Lock) -> None:
+        """`large` is one lock for all executors of a process."""
         self._methods = methods
+        self._large = large
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -121,7 +127,8 @@ class CallExecutor(ABC):
                 for call in group:
                     self._answer(call.id, None, missing)
             elif method.batch is not None:
-                self._admit(method, group)
+                for part in _slices(group):
+                    self._admit(method, part)
             else:
                 for call in group:
                     self._admit(method, [call])
@@ -141,11 +148,18 @@ class CallExecutor(ABC):
     async def _serve(self, method: Method, calls: Sequence[pb.Call]) -> None:
         began = perf_counter()
         try:
+            if sum(len(call.request) for call in calls) > _SLICE_BYTES // 2:
+                await self._own_iteration()
             await (self._serve_one(method, calls[0]) if method.batch is None else self._serve_batch(method, calls))
         finally:
             ended = perf_counter()
             in_time = ended - began < max(map(_timeout, calls))
             method.admission.end(began, ended, len(calls), answered=in_time)
+
+    async def _own_iteration(self) -> None:
+        """Lets large requests begin one per iteration of the event loop, so that small ones come between them."""
+        async with self._large:
+            await asyncio.sleep(0)
 
     @abstractmethod
     def _answer(self, id_: int, response: bytes | None, error: status_pb2.Status | None) -> None:
@@ -243,8 +257,8 @@ class CallExecutor(ABC):
 class _Stream(CallExecutor):
     """One stream: accepted calls and ready replies."""
 
-    def __init__(self, methods: Mapping[str, Method], service: Caller, limit: int) -> None:
-        super().__init__(methods, service)
+    def __init__(self, methods: Mapping[str, Method], service: Caller, large: asyncio.Lock, limit: int) -> None:
+        super().__init__(methods, service, large)
         self._limit = limit
         self._unanswered = 0
         self._ended = False
@@ -291,3 +305,14 @@ class _Stream(CallExecutor):
 def _timeout(call: pb.Call) -> float:
     """The timeout of a call in seconds."""
     return call.timeout_ms / 1000 or DEFAULT_TIMEOUT
+
+
+def _slices(calls: Sequence[pb.Call]) -> Iterator[Sequence[pb.Call]]:
+    """The calls in order, divided where their requests together have more than `_SLICE_BYTES`."""
+    size = start = 0
+    for index, call in enumerate(calls):
+        if size and size + len(call.request) > _SLICE_BYTES:
+            yield calls[start:index]
+            size, start = 0, index
+        size += len(call.request)
+    yield calls[start:]

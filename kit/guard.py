@@ -14,7 +14,8 @@ import structlog
 
 from kit.access import Gate, Rule, rule_of
 from kit.admission import Admission
-from kit.caller import CURRENT
+from kit.budget import Budgets
+from kit.caller import CURRENT, Caller
 from kit.deadline import answer_within
 from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_of
 from kit.serverlimits import AdmissionLimits, ServerLimits
@@ -70,6 +71,7 @@ class Guard:
         self._unary: list[Admission] = []
         self._streams = StreamShares(limits)
         RPC_IN_FLIGHT.set_function(lambda: sum(admission.in_flight for admission in self._unary))
+        self._budgets = Budgets(limits.bytes_per_user, limits.bytes_burst)
         self._errors: dict[str, ErrorTable] = {}
 
     def know(self, service: str, errors: ErrorTable) -> None:
@@ -123,6 +125,7 @@ class Guard:
             answered = True
             try:
                 who, _ = await self.gate.admitted(rule, context.invocation_metadata())
+                self._charge(who, len(data), began)
                 CURRENT.set(who)
                 if left is not None:
                     answer_within(left)
@@ -147,6 +150,14 @@ class Guard:
             return None
 
         return guarded
+
+    def _charge(self, who: Caller, size: int, now: float) -> None:
+        """Charges a request of a user; services have no budget, as they have no rate limits."""
+        if who.service or not who.user:
+            return
+        debt = self._budgets.charge(self._budgets.of((who.tenant, who.user), now), size, now)
+        if debt > self._budgets.price(size):
+            raise Overloaded("you send more data than you may", reason="RATE_LIMITED", retry_after=debt)
 
     def _streaming(self, rule: Rule, behavior: Callable[[Any, Any], AsyncIterator[Any]], many: bool) -> Any:
         method, table = rule.full_name, self.table(rule.full_name)

@@ -17,7 +17,7 @@ class LocalCalls(CallExecutor):
     """A `CallStream` to the process itself; `service` is the caller. Created by `kit.server.Server`."""
 
     def __init__(self, servicer: CallServicer, service: Caller) -> None:
-        super().__init__(servicer.methods, service)
+        super().__init__(servicer.methods, service, servicer.large)
         self._draining = servicer.draining
         self._loop = asyncio.get_running_loop()
         # Handlers see the service as the caller, and not the context of the first submitter.

@@ -67,6 +67,12 @@ class ServerSettings(BaseModel):
         description="Unaccepted calls of a method from which on new ones are dropped at random, with CANCELLED.",
     )
     pending_calls_most: int = Field(default=450, ge=1, description="From here on all new ones are dropped.")
+    bytes_per_user: float = Field(
+        default=float(1 << 20),
+        gt=0,
+        description="Bytes per second of one user's unary calls; more get RESOURCE_EXHAUSTED, reason RATE_LIMITED.",
+    )
+    bytes_burst: float = Field(default=float(2 << 20), ge=1 << 16, description="Bytes of one user at once.")
     message_bytes: int = Field(default=4 << 20, ge=1, description="Largest message.")
 
 

@@ -20,8 +20,9 @@ from gateway.http.request_target import parse_request_target
 from gateway.http.status import body_of, failure, http_error, json_response, refused
 from gateway.json_codec.writer import writer_of
 from gateway.ports import Calls
+from kit.budget import Budgets
 from kit.clock import Clock
-from kit.errors import Forbidden, Problem, RemoteError
+from kit.errors import Forbidden, Overloaded, Problem, RemoteError
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Verifier
 
@@ -42,6 +43,7 @@ class Rest:
         calls: Calls,
         verifier: Verifier,
         clock: Clock,
+        budgets: Budgets,
         is_ready: Callable[[], bool],
     ) -> None:
         self._config = config
@@ -49,6 +51,7 @@ class Rest:
         self._calls = calls
         self._verifier = verifier
         self._clock = clock
+        self._budgets = budgets
         self._is_ready = is_ready
         self._pages = Pages(config.web) if config.web is not None else None
         self._writers = {route.rpc.method: writer_of(route.rpc.response) for route in tables.routes}
@@ -93,13 +96,22 @@ class Rest:
                 )
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 return http_error("UNSUPPORTED_ENCODING", "a body is not compressed")
-        message = read_request(route, variables, query, await body_of(request, self._config.body_timeout))
+        body = await body_of(request, self._config.body_timeout)
+        if not rpc.public:
+            self._charge(tenant, user, len(request.path_qs) + len(body))
+        message = read_request(route, variables, query, body)
         key = "" if not rpc.route_by else user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) or user
         timeout = self._config.call_timeout
         response = await self._calls.call(
             rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout
         )
         return json_response(self._writers[rpc.method](message_class(rpc.response).FromString(response)))
+
+    def _charge(self, tenant: str, user: str, size: int) -> None:
+        now = self._clock.monotonic()
+        debt = self._budgets.charge(self._budgets.of((tenant, user), now), size, now)
+        if debt > self._budgets.price(size):
+            raise Overloaded("you send more data than you may", reason="RATE_LIMITED", retry_after=debt)
 
     def _authenticate(self, request: web.Request) -> tuple[str, str]:
         given = request.headers.getall("Authorization", [])

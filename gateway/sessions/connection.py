@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
@@ -30,12 +31,14 @@ from gateway.websocket.socket import Socket
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 log = structlog.get_logger()
+# How long a socket of a user in debt is not read at a time, in seconds; far below the time until it counts as silent.
+_MAX_PAUSE = 5.0
 
 
 class Connection(PushSender):
     """See `socket.SocketHandler` and `hub.Subscriber`. What can be shared by all connections is in the host."""
 
-    __slots__ = ("_out", "device", "session_id", "slot", "token_id")
+    __slots__ = ("_budget", "_out", "_resume_reading", "device", "session_id", "slot", "token_id")
 
     _host: ConnectionHost[Connection]
 
@@ -48,6 +51,8 @@ class Connection(PushSender):
         self.slot = -1
         """See `timing_wheel.Scheduled`."""
         self._out = b""
+        self._budget = host.budgets.of((session.tenant, session.user), host.monotonic())
+        self._resume_reading: asyncio.TimerHandle | None = None
 
     def on_open(self, socket: Socket) -> None:
         """See `socket.SocketHandler`."""
@@ -61,21 +66,38 @@ class Connection(PushSender):
             wanted = "text" if frames.is_text else "binary"
             self.run(self.session.end(CloseCode.UNSUPPORTED_DATA, f"{frames.subprotocol} has {wanted} messages"))
             return
+        now = self._host.monotonic()
+        debt = self._host.budgets.charge(self._budget, len(payload), now)
+        if debt:
+            debt = self._pay_back(debt, len(payload))
         try:
             frame = frames.read(payload)
         except BrokenSocket as broken:
             self.run(self.session.end(CloseCode(broken.code), broken.reason))
             return
-        now = self._host.monotonic()
-        effects = self.session.receive(frame, now)
+        effects = self.session.receive(frame, now, debt)
         if frame.__class__ is Call and effects and effects[0] is frame:
             self._call(frame, now)
             return
         metrics.frames_in[frame.__class__.__name__.lower()] += 1
         self.run(effects)
 
+    def _pay_back(self, debt: float, size: int) -> float:
+        """Reads no more for some of the debt; returns the debt, 0.0 where the user has it only since this message."""
+        if self._resume_reading is None:
+            self.socket.pause_reading()
+            self._resume_reading = asyncio.get_running_loop().call_later(min(debt, _MAX_PAUSE), self._read_again)
+        return debt if debt > self._host.budgets.price(size) else 0.0
+
+    def _read_again(self) -> None:
+        self._resume_reading = None
+        self.socket.resume_reading()
+
     def on_close(self, code: int, reason: str) -> None:
         """See `socket.SocketHandler`."""
+        if self._resume_reading is not None:
+            self._resume_reading.cancel()
+            self._resume_reading = None
         self._drop_pending()
         self._out = b""
         self._host.connection_closed(self, code)

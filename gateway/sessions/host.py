@@ -10,6 +10,7 @@ from gateway.frames.frame import RenewToken, Resume
 from gateway.ports import Calls
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.session_frames import SessionFrames
+from kit.budget import Budgets
 
 _Connection = TypeVar("_Connection", contravariant=True)
 
@@ -19,6 +20,7 @@ class ConnectionHost(Protocol[_Connection]):
 
     config: Config
     calls: Calls
+    budgets: Budgets
     hub: Hub
     session_frames: SessionFrames
 

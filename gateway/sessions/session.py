@@ -126,8 +126,8 @@ class Session:
         self._bucket = Bucket(limits.frames_per_second, limits.frames_burst)
         self._refusals: Bucket | None = None
 
-    def receive(self, frame: Frame, now: float) -> Sequence[Effect]:
-        """Returns the effects of a frame, in order."""
+    def receive(self, frame: Frame, now: float, debt: float = 0.0) -> Sequence[Effect]:
+        """Returns the effects of a frame, in order. `debt`: for how many seconds the user's calls are refused."""
         if self.closed:
             return _NOTHING
         wait = self._bucket.take(1, now)
@@ -135,6 +135,8 @@ class Session:
             return self._too_fast(frame.id, wait, now)
         if frame.__class__ is Call and self.opened:
             self._last_frame_at = now
+            if debt:
+                return (Refuse(frame.id, _exhausted("RATE_LIMITED", "you send more data than you may", debt)),)
             if self.calls < self._limits.calls_in_flight:
                 self.calls += 1
                 return (frame,)
