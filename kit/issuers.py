@@ -16,13 +16,14 @@ import jwt
 from kit.engineurl import CannotUse
 from kit.identity import IssuerSettings
 from kit.jose import MAX_LIFETIME, TokenRefused, UnknownKey, Unverified, expired, fingerprint, time_of
-from kit.jwks import Key, KeySet, load_file, load_url
+from kit.jwks import CannotFetch, Key, KeySet, load_file, load_url, parse, read_file
 from kit.tasks import background
 from kit.tokens import UNCHECKED, Principal
 from kit.userids import escape
 
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _MIN_SECRET_BYTES = 32
+_SETTING = "PLAUDIT_IDENTITY__ISSUERS"
 
 
 class _Issuer:
@@ -144,6 +145,8 @@ async def open_issuers(
 
     A URL that does not answer stops nothing: its keys are asked for again and again.
     """
+    for each in settings:
+        await asyncio.to_thread(check_files, each)
     async with AsyncExitStack() as stack:
         http = None
         if any(each.is_url for each in settings):
@@ -151,11 +154,18 @@ async def open_issuers(
         keys = {each.issuer: _keys(each, http, monotonic) for each in settings}
         issuers = Issuers({each.issuer: _Issuer(each, keys[each.issuer]) for each in settings})
         await stack.enter_async_context(issuers.refreshed())
-        for each in settings:
-            found = keys[each.issuer]
-            if isinstance(found, KeySet) and found.failure and not each.is_url:
-                raise CannotUse(f"the keys of the issuer {each.issuer}: {found.failure}")
         yield issuers
+
+
+def check_files(settings: IssuerSettings) -> None:
+    """Raises CannotUse, which names the setting, if the file of an issuer cannot be used."""
+    if settings.secret_file is not None:
+        _secret(settings)
+    elif not settings.is_url:
+        try:
+            parse(read_file(Path(settings.jwks)))
+        except CannotFetch as error:
+            raise CannotUse(f"{_SETTING}: the keys of the issuer {settings.issuer}: {error}") from None
 
 
 def _keys(settings: IssuerSettings, http: aiohttp.ClientSession | None, monotonic: Callable[[], float]) -> KeySet | Key:
@@ -179,7 +189,9 @@ def _secret(settings: IssuerSettings) -> bytes:
     try:
         secret = settings.secret_file.read_bytes().removesuffix(b"\n")
     except OSError as error:
-        raise CannotUse(f"{settings.secret_file} cannot be read: {error.strerror}") from None
+        raise CannotUse(f"{_SETTING}: {settings.secret_file} cannot be read: {error.strerror}") from None
     if len(secret) < _MIN_SECRET_BYTES:
-        raise CannotUse(f"{settings.secret_file} has fewer than {_MIN_SECRET_BYTES} bytes: no secret is that short")
+        raise CannotUse(
+            f"{_SETTING}: {settings.secret_file} has fewer than {_MIN_SECRET_BYTES} bytes: no secret is that short"
+        )
     return secret

@@ -166,17 +166,18 @@ class KeySet:
             fetched.set()
 
 
-async def load_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """A document from a file. Raises CannotFetch."""
-
-    def read() -> bytes:
+    try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
-
-    try:
-        return await asyncio.to_thread(read)
     except OSError as error:
         raise CannotFetch(f"{path} cannot be read: {error.strerror}") from None
+
+
+async def load_file(path: Path) -> bytes:
+    """The same without blocking the event loop."""
+    return await asyncio.to_thread(read_file, path)
 
 
 async def load_url(http: aiohttp.ClientSession, url: str, seconds: float) -> bytes:

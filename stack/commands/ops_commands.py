@@ -32,18 +32,23 @@ def all_settings(config: ConfigFile = None, json_: Json = False) -> None:
 @configuration.command("check")
 def check_configuration(
     file: Annotated[Path | None, typer.Argument(help="A TOML file with settings.", dir_okay=False)] = None,
+    config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
     """Check a file together with the variables of the environment; start nothing."""
-    from kit.engineurl import CannotUse
-    from kit.tls import open_tls
+    from stack.process.startcheck import start_problems
     from stack.settings.listing import summary
+    from stack.settings.model import BadSettings, load
 
-    settings = load_settings(file)
+    if file is not None and config is not None:
+        raise command_error("give the file once")
+    file = file or config
     try:
-        open_tls(settings.tls)
-    except CannotUse as error:
-        raise command_error(str(error)) from None
+        problems = tuple(start_problems(load(file)))
+    except BadSettings as error:
+        problems = error.problems
+    if problems:
+        raise [command_error(problem) for problem in problems][-1]
     found = summary(file)
     print_result(
         found, json_, lambda: "the configuration can be used: " + ", ".join(f"{n} from {s}" for s, n in found.items())

@@ -28,8 +28,8 @@ from kit.stopping import Stage, StopDeadline
 from kit.tls import open_tls
 from kit.tokens import NodeTokens, Verifier
 from kit.tracing import tracing
-from stack.addresses import is_loopback
 from stack.process.datalock import lock_data_folder
+from stack.process.startcheck import combination_problems
 from stack.process.status import serve_status
 from stack.process.supervisor import CannotStart, supervised
 from stack.process.workers import log_worker_event, worker_programs
@@ -44,10 +44,8 @@ _REGISTRY_SECONDS = 10.0
 @asynccontextmanager
 async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[str, Any]]:
     """Runs all services of this process and its workers for the block; yields the addresses and a token of a user."""
-    if "session_registry" not in settings.services and not settings.registry:
-        raise CannotStart("without the service session_registry, --registry must have its address")
-    if settings.demo and not is_loopback(settings.http):
-        raise CannotStart(f"--demo gives tokens to anyone, so it must listen on loopback, not on {settings.http}")
+    for problem in combination_problems(settings):
+        raise CannotStart(problem)
     node_id = new_id()
     is_serving = asyncio.Event()
     async with AsyncExitStack() as stack:

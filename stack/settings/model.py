@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from counter_svc.config import Config as Counter
 from fanout_svc.config import Config as Fanout
 from gateway.config import Config as Gateway
 from kit.engineurl import CannotUse, parse
-from kit.identity import IdentitySettings
+from kit.identity import IdentitySettings, IssuerSettings
 from kit.serverlimits import ServerSettings
 from kit.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
@@ -38,8 +39,16 @@ ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
 SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
 class BadSettings(Exception):
-    """A setting is unknown or invalid; the message names it."""
+    """Settings are unknown or invalid: one line for each in `problems`; the message is the first."""
+
+    def __init__(self, *problems: str) -> None:
+        more = f" (and {len(problems) - 1} more: see `plaudit config check`)" if len(problems) > 1 else ""
+        super().__init__(problems[0] + more)
+        self.problems = problems
 
 
 class Settings(BaseModel):
@@ -75,7 +84,7 @@ class Settings(BaseModel):
     web: Path = Field(Path(__file__).parents[2] / "web", description="The folder of the page.")
     demo: bool = Field(False, description="The page gives a token to every visitor; only on loopback.")
     grace_seconds: float = Field(5.0, ge=0, le=600, description="Deadline of a stop, for all stages together.")
-    otlp: str = Field("", description="host:port of an OTLP collector for traces; needs the telemetry extra.")
+    otlp: str = Field("", description="host:port or URL of an OTLP collector for traces; needs the telemetry extra.")
     log: str = Field("warning", description="debug, info, warning or error.")
     identity: IdentitySettings = Field(
         default_factory=IdentitySettings, description="Identity providers whose user tokens are accepted."
@@ -101,6 +110,22 @@ class Settings(BaseModel):
     @classmethod
     def _host_port(cls, value: str) -> str:
         _check_address(value)
+        return value
+
+    @field_validator("log")
+    @classmethod
+    def _log_level(cls, value: str) -> str:
+        if value.lower() not in LOG_LEVELS:
+            raise ValueError(f"there is no level {value!r}; the levels are {', '.join(LOG_LEVELS)}")
+        return value.lower()
+
+    @field_validator("otlp")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if "://" not in value:
+            _check_address(value)
+        elif not re.fullmatch(r"https?://[^/:@\s]+(:\d{1,5})?/?", value):
+            raise ValueError(f"{value!r} is neither host:port nor a URL like http://host:port")
         return value
 
     @field_validator("registry")
@@ -152,10 +177,11 @@ def _check_address(value: str) -> None:
 
 def load(file: Path | None = None) -> Settings:
     """The settings of this process; variables override the file, which overrides defaults. Raises BadSettings."""
-    values = read_file(settings_file(file))
+    path = settings_file(file)
+    values = read_file(path)
     for name, text in setting_variables().items():
         _set_value(values, name, text)
-    return _validate(values)
+    return _validate(values, path)
 
 
 def settings_file(file: Path | None = None) -> Path | None:
@@ -195,15 +221,30 @@ def _set_value(values: dict[str, Any], name: str, text: str) -> None:
     inner[key] = text
 
 
-def _validate(values: dict[str, Any]) -> Settings:
+def _validate(values: dict[str, Any], file: Path | None = None) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = "__".join(str(part) for part in first["loc"]).upper()
-        unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        why = _unknown(name) if unknown else first["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"setting {PREFIX}{name}: {why}" if name else f"settings: {why}") from None
+        # Unknown names first: a missing setting is often one of them, with another spelling.
+        errors = sorted(error.errors(include_url=False), key=lambda one: not _is_unknown(one))
+        raise BadSettings(*(_problem(one, file) for one in errors)) from None
+
+
+def _is_unknown(error: Any) -> bool:
+    return error["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+
+
+def _problem(error: Any, file: Path | None) -> str:
+    """One line: the file of the setting, if it is in one, its name, and the error."""
+    path = tuple(str(part) for part in error["loc"])
+    name = "__".join(path).upper()
+    why = _unknown(name) if _is_unknown(error) else error["msg"].removeprefix("Value error, ")
+    if not path:
+        return f"settings: {why}"
+    variables = map(setting_path, setting_variables())
+    is_variable = any(path[: len(one)] == one[: len(path)] for one in variables)
+    where = "" if file is None or is_variable else f"{file}: {'.'.join(path)}: "
+    return f"{where}setting {PREFIX}{name}: {why}"
 
 
 def _unknown(name: str) -> str:
@@ -220,5 +261,14 @@ def _suggestion(name: str) -> str:
     groups = {
         "__".join(parts[:count]) for parts in (one.split("__") for one in names) for count in range(1, len(parts))
     }
+    fields = IssuerSettings.model_fields if name.startswith("IDENTITY__ISSUERS__") else {}
+    last = name.rpartition("__")[2]
+    if near := difflib.get_close_matches(last.lower(), fields, 1, 0.75):
+        return f"; did you mean {near[0]}?"
     found = same_name or difflib.get_close_matches(name, [*names, *sorted(groups)], 1, 0.75)
+    if not found and "__" in name:
+        # A similar name deeper in the same group; some names of times have no unit.
+        wanted = name.rpartition("__")[2].removesuffix("_SECONDS")
+        inner = {one.rpartition("__")[2]: one for one in names if one.startswith(name.partition("__")[0] + "__")}
+        found = [inner[near] for near in difflib.get_close_matches(wanted, inner, 1, 0.75)]
     return f"; did you mean {PREFIX}{found[0]}?" if found else ""
