@@ -57,7 +57,7 @@ async def opened(
     secret: bytes = b"",
     patience: Callable[[], float] | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is taken.
+    """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is in use.
 
     `patience` says, once the block ends, how many seconds connections have to end: see `listener.listening.listening`.
 

@@ -92,7 +92,7 @@ class Config(BaseModel):
     )
     socket: SocketLimits = Field(default=SocketLimits(), description="Limits of the port and of each socket.")
     session: SessionLimits = Field(default=SessionLimits(), description="Limits of each connection.")
-    resume: ResumeLimits = Field(default=ResumeLimits(), description="Limits of what is kept for resumption.")
+    resume: ResumeLimits = Field(default=ResumeLimits(), description="Limits of resumption.")
 
     connections_per_user: int = Field(
         default=100, ge=1, description="Live connections of one user; one more is closed with 4503."

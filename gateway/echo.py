@@ -13,8 +13,8 @@ from gateway.websocket.handshake import Accept, Handshake
 from gateway.websocket.rfc6455 import BINARY, TEXT, encode_frame
 from gateway.websocket.socket import Socket
 
-# Above it the peer has to read before it may write again.
-_FULL = 1024 * 1024
+# Above this size in bytes, reading pauses until the peer reads.
+_MAX_BUFFERED = 1024 * 1024
 
 
 class Echo:
@@ -25,31 +25,31 @@ class Echo:
     _socket: Socket
 
     def on_open(self, socket: Socket) -> None:
-        """Trusts everyone."""
+        """Trusts every peer."""
         self._socket = socket
         socket.raise_limit()
 
     def on_message(self, is_text: bool, payload: bytes) -> None:
         """Text is answered with text, binary with binary."""
         self._socket.send(encode_frame(TEXT if is_text else BINARY, payload))
-        if self._socket.buffered > _FULL:
+        if self._socket.buffered > _MAX_BUFFERED:
             self._socket.pause_reading()
 
     def on_writable(self) -> None:
-        """Reads on."""
+        """Resumes reading."""
         self._socket.resume_reading()
 
     def on_close(self, code: int, reason: str) -> None:
-        """Nothing is kept."""
+        """Does nothing."""
 
 
 def accept(handshake: Handshake) -> Accept:
-    """Everyone may connect, and gets the subprotocol named first."""
+    """Accepts every handshake, with the first offered subprotocol."""
     return Accept(next(iter(handshake.subprotocols), None), Echo)
 
 
 def echo_limits(message: int) -> SocketLimits:
-    """No limit that a conformance suite would meet, except the size of a message in bytes."""
+    """Limits that a conformance suite does not reach, except the size of a message in bytes."""
     pings = Rate(per_second=100_000, burst=100_000)
     return SocketLimits(path=None, origins=frozenset({"*"}), first_message=message, message=message, pings=pings)
 

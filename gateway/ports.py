@@ -12,7 +12,7 @@ from kit.registration import LeaseStatus
 
 
 class Calls(Protocol):
-    """Reaches the services behind the gateway: `kit.mesh.Mesh`."""
+    """Calls services: `kit.mesh.Mesh`."""
 
     def submit(
         self,

@@ -78,7 +78,7 @@ class _CountByKey(Generic[_K]):
 
 
 class Admission:
-    """Lets clients in, and counts those who are."""
+    """Decides about handshakes, and counts connections by user and by address."""
 
     def __init__(
         self,

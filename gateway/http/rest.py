@@ -191,7 +191,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return http_error("BODY_TOO_LARGE", "the body is too large: send less at a time")
     except ConnectionError:
         log.debug("client left before its request was complete", method=request.method)
-        return http_error("BODY_INCOMPLETE", "the body did not come")  # the client has gone
+        return http_error("BODY_INCOMPLETE", "the body did not come")
     except web.RequestPayloadError:
         log.info("request refused", status=400, reason="BAD_BODY", peer=request.remote)
         response = http_error("BAD_BODY", "the body is not framed as HTTP/1.1 frames it")

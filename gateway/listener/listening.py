@@ -36,7 +36,7 @@ async def listening(
 
     Then it stops accepting, closes every WebSocket with 1001 and ends HTTP, within the seconds that `patience` returns
     at that time (`limits.close_timeout` without it); connections still open after that are dropped. An exception from
-    `accept` is answered with 500. Raises OSError if the port is taken."""
+    `accept` is answered with 500. Raises OSError if the port is in use."""
     limits = limits or SocketLimits()
     patience = patience or (lambda: limits.close_timeout)
     listener = Listener(limits)
@@ -78,9 +78,9 @@ def _http_factory(server: web.Server, limits: SocketLimits) -> HttpFactory:
             connection.head_received()
             payload.on_eof(connection.request_received)
         if any(is_internal(name) for name in message.headers):
-            kept = CIMultiDict((name, value) for name, value in message.headers.items() if not is_internal(name))
+            public = CIMultiDict((name, value) for name, value in message.headers.items() if not is_internal(name))
             raw = tuple((name, value) for name, value in message.raw_headers if not is_internal(name.decode("latin-1")))
-            message = message._replace(headers=CIMultiDictProxy(kept), raw_headers=raw)
+            message = message._replace(headers=CIMultiDictProxy(public), raw_headers=raw)
         return make_request(message, payload, protocol, *rest)
 
     server.request_factory = without_internal_headers

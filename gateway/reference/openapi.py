@@ -22,7 +22,7 @@ Reactions in real time, over HTTP. Every path is an rpc of the contracts; most o
 and all of them can be called over gRPC.
 
 - **Who you are** is the token: `Authorization: Bearer <token>`.
-- **Names** of fields are those of the contracts. Integers of 64 bits are strings; in requests numbers are taken, too.
+- **Names** of fields are those of the contracts. Integers of 64 bits are strings; requests may have numbers, too.
   In requests `null` is the same as absent, and a field that does not exist is refused.
 - **Failures** are a `google.rpc.Status`: `code` is the gRPC code, `details` hold a reason for programs, the field at
   fault, and when to try again.

@@ -1,4 +1,4 @@
-"""What a client shows to go on with its session: sealed, of one user, for as long as the session may be kept."""
+"""The token with which a client resumes its session: sealed, for one user, valid as long as the session can be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kit.cursor import Cursors, InvalidCursor
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who may go on with what: the session, the node that had it last, its device (empty: one of its own)."""
+    """The content of a token: the session, the last node that had it, and its device (empty: none)."""
 
     session_id: str
     node_id: str
@@ -18,18 +18,18 @@ class Claim:
 
 
 class ResumeTokens:
-    """Every node with the same secret can open them."""
+    """Seals and opens resume tokens. All nodes with the same secret can open them."""
 
     def __init__(self, secret: bytes, clock: Clock, ttl: float) -> None:
-        """`ttl` in seconds: as long after it was given a token can be used."""
+        """`ttl`: seconds for which a token is valid."""
         self._cursors = Cursors(secret, clock, ttl)
 
     def seal(self, tenant: str, user: str, claim: Claim) -> str:
-        """The token of a claim. Keep it out of logs."""
+        """The token of a claim. Do not log it."""
         return self._cursors.seal(_scope(tenant, user), f"{claim.session_id} {claim.node_id} {claim.device}")
 
     def open(self, tenant: str, user: str, session_id: str, token: str) -> Claim | None:
-        """The claim to a session; None: it is not this user's, not of this session, or too old."""
+        """The claim in a token; None: it is of another user or session, or has expired."""
         try:
             claim = Claim(*self._cursors.open(_scope(tenant, user), token).split(" "))
         except InvalidCursor:

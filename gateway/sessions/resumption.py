@@ -123,7 +123,7 @@ class Resumption:
             return detached
         found = sessions.detached.remove(session_id)
         if found is not None and (found.tenant, found.user) != (tenant, user):
-            sessions.keep(found)
+            sessions.retain(found)
             return None
         return found
 
@@ -204,7 +204,7 @@ class Resumption:
         if reload:
             buffer.mark_gap()
         detached = DetachedSession(claim.session_id, session.tenant, session.user, claim.device, tuple(topics), buffer)
-        self._sessions.keep(detached)
+        self._sessions.retain(detached)
         buffered, connection.buffered_during_resume = connection.buffered_during_resume, None
         for topic in topics:
             self._sessions.durable.unsubscribe(connection, session.tenant, topic)

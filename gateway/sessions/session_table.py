@@ -57,7 +57,7 @@ class SessionTable:
         metrics.SESSIONS.inc()
 
     def detach(self, connection: Connection) -> DetachedSession:
-        """Detaches the session from its connection and buffers its durable pushes; `keep` or close it next."""
+        """Detaches the session from its connection and buffers its durable pushes; `retain` or close it next."""
         session = connection.session
         detached = DetachedSession(
             connection.session_id,
@@ -76,8 +76,8 @@ class SessionTable:
         metrics.SESSIONS.dec()
         return detached
 
-    def keep(self, detached: DetachedSession) -> None:
-        """Keeps a detached session for the resume window."""
+    def retain(self, detached: DetachedSession) -> None:
+        """Retains a detached session for the resume window."""
         for ended in self.detached.add(detached, self.monotonic()):
             self.directory.closed(ended.session_id)
         metrics.DETACHED_SESSIONS.set(len(self.detached))
@@ -92,7 +92,7 @@ class SessionTable:
             self.detached.close(detached)
             self.directory.closed(detached.session_id)
         else:
-            self.keep(detached)
+            self.retain(detached)
 
     def fence(self, session_ids: Iterable[str]) -> None:
         """Ends sessions that later ones of the same device have replaced; unknown ids are ignored."""
