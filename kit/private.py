@@ -13,6 +13,18 @@ def make_private(folder: Path) -> None:
             path.mkdir(mode=0o700, exist_ok=True)
 
 
+def is_readable_by_others(path: Path) -> bool:
+    """Whether group or others may read a file of this user, who can change that; a mounted file of another user is not.
+
+    A path that is not there is not.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and bool(found.st_mode & 0o044)
+
+
 def touch_private(path: Path) -> None:
     """Creates an empty file where there is none."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))

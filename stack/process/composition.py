@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
+import structlog
+
 import counter_svc.app
 import fanout_svc.app
 import gateway.app
@@ -21,6 +23,7 @@ from kit.issuers import open_issuers
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import RegistryNodes, StaticNodes
+from kit.private import is_readable_by_others
 from kit.registration import Registration
 from kit.server import Hosted, Server, serving
 from kit.serverlimits import ServerLimits
@@ -39,6 +42,7 @@ from stack.storage.schemas import shard_counts
 
 _THROUGH_ENVOY = ("plaudit.reaction.v1.ReactionService", "plaudit.counter.v1.CounterService")
 _REGISTRY_SECONDS = 10.0
+log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -51,6 +55,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
     async with AsyncExitStack() as stack:
         stack.enter_context(lock_data_folder(settings))
         keys = open_keys(settings.data / "keys")
+        _warn_of_readable_keys(settings)
         await stack.enter_async_context(serve_status(settings.status, is_serving.is_set))
         tls = open_tls(settings.tls)
         verifier = keys.verifier(await stack.enter_async_context(open_issuers(settings.identity.issuers)))
@@ -99,6 +104,14 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
                 tasks.create_task(workers.aclose())
                 if gateway_ is not None:
                     tasks.create_task(gateway_.drain(stop.left(Stage.CLIENTS)))
+
+
+def _warn_of_readable_keys(settings: Settings) -> None:
+    folder = settings.data / "keys"
+    secrets = [issuer.secret_file for issuer in settings.identity.issuers if issuer.secret_file is not None]
+    for path in (folder / "signing.pem", folder / "cursor.key", settings.tls.key, *secrets):
+        if path is not None and is_readable_by_others(path):
+            log.warning("a private key can be read by other users", file=str(path), fix=f"chmod 600 {path}")
 
 
 async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, stop: StopDeadline) -> list[Hosted]:
