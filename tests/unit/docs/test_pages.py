@@ -96,3 +96,17 @@ def test_every_reason_that_a_comment_names_is_one_that_is_answered() -> None:
         one.reason for frame in frame_types(read_tables(), comments) if frame.rpc for one in frame.failures(comments)
     }
     assert stated - {""} - answered - of_frames - {"INVALID_TARGET"} == set()
+
+
+def test_the_quickstart_reacts_to_what_the_readme_has_left_alone() -> None:
+    def targets(name: str) -> set[str]:
+        return set(re.findall(r"\b(?:messages|posts)/\d+", (ROOT / name).read_text("utf-8")))
+
+    shared = targets("README.md") & targets("docs/quickstart.md")
+    assert shared == set()
+
+
+def test_a_page_of_frames_says_how_a_socket_is_opened() -> None:
+    page = (DOCS / "reference" / "frames.md").read_text("utf-8")
+    for part in ("GET /ws/connect", "plaudit.v1.json", "bearer.<token>", "Authorization: Bearer <token>"):
+        assert part in page

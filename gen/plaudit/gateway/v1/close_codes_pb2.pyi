@@ -66,7 +66,8 @@ class CloseCode(_CloseCode, metaclass=_CloseCodeEnumTypeWrapper):
     """The code of a close frame of the gateway.
 
     Below 4000 are codes of the WebSocket protocol itself. From 4000 to 4499 connecting again helps, with `resume`; from 4500 on
-    it does not, before something else has changed: another token, another client, fewer connections.
+    it does not, before something else has changed: another token, another client, fewer connections. The one of these that a client
+    handles by itself is 4500 with the reason `TOKEN_EXPIRED`: it connects with a new token and says `resume`.
     """
 
 CLOSE_CODE_UNSPECIFIED: CloseCode.ValueType  # 0

@@ -3,6 +3,11 @@
 isort:skip_file
 What goes over a client's socket.
 
+A client opens it with `GET /ws/connect` and offers one of the subprotocols `plaudit.v1.json` and `plaudit.v1.proto`. It
+brings the token of a user in the header `Authorization: Bearer <token>`, or, as browsers cannot set headers, offers it as one
+more subprotocol, `bearer.<token>`. A token in the URL is refused. The gateway answers with the subprotocol it has chosen, never
+with the token. The first frame is `hello` or `resume`.
+
 Under the subprotocol `plaudit.v1.proto` each message is a `ClientFrame` or `ServerFrame`. Under `plaudit.v1.json`
 each is one flat JSON object: `type` names the field of the oneof below (or, for a call, the rpc's frame type; for a
 push, the push type), beside it stand `id`, `topic`, `seq` and the fields of that message. Fields are written in their
@@ -17,7 +22,8 @@ number given, so that a client that hears nothing more finds out, too. After a l
 node and says `resume` instead of `hello`.
 
 A socket ends with its token, unless `renew_token` has brought a newer one before. After a close with 4500 and the reason
-`TOKEN_EXPIRED` the session goes on over a socket with a new token.
+`TOKEN_EXPIRED` the session goes on over a socket with a new token; after any other close from 4500 on a client does not connect
+again by itself.
 """
 
 from collections import abc as _abc

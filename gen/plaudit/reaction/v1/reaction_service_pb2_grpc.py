@@ -29,16 +29,19 @@ class ReactionServiceStub:
     """Keeps the records of reactions: the truth that counts and pushes are derived from.
 
     A target names a collection with a policy: on `messages` and `streams` a person may hold several emoji, on `posts`
-    and `comments` one, where another switches to it. Every method of change answers after the change is durable. A retry
-    with the same `op_id` on the same target returns the first answer and changes nothing; the same `op_id` for another
-    change, or from another person, fails with `ABORTED`, reason `OP_CONFLICT`.
+    and `comments` one, where another switches to it.
+
+    Every change is durable before it is answered. A retry with the same `op_id` on the same target returns the first answer
+    and changes nothing; the same `op_id` for another change, or from another person, fails with `ABORTED`, reason
+    `OP_CONFLICT`.
 
     All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
     target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
     with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), which a retry
     with the same `op_id` gets again, with `FAILED_PRECONDITION`, reason `OP_ID_EXPIRED`, where an `op_id` that tells its time
     is older than the answers that are kept (24 h), with
-    `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
+    `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user (changes that a service makes for a user, by
+    its scope `act-as`, are not limited), and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
     """
 
@@ -109,16 +112,19 @@ class ReactionServiceServicer:
     """Keeps the records of reactions: the truth that counts and pushes are derived from.
 
     A target names a collection with a policy: on `messages` and `streams` a person may hold several emoji, on `posts`
-    and `comments` one, where another switches to it. Every method of change answers after the change is durable. A retry
-    with the same `op_id` on the same target returns the first answer and changes nothing; the same `op_id` for another
-    change, or from another person, fails with `ABORTED`, reason `OP_CONFLICT`.
+    and `comments` one, where another switches to it.
+
+    Every change is durable before it is answered. A retry with the same `op_id` on the same target returns the first answer
+    and changes nothing; the same `op_id` for another change, or from another person, fails with `ABORTED`, reason
+    `OP_CONFLICT`.
 
     All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
     target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
     with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), which a retry
     with the same `op_id` gets again, with `FAILED_PRECONDITION`, reason `OP_ID_EXPIRED`, where an `op_id` that tells its time
     is older than the answers that are kept (24 h), with
-    `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
+    `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user (changes that a service makes for a user, by
+    its scope `act-as`, are not limited), and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
     """
 
@@ -309,16 +315,19 @@ class ReactionService:
     """Keeps the records of reactions: the truth that counts and pushes are derived from.
 
     A target names a collection with a policy: on `messages` and `streams` a person may hold several emoji, on `posts`
-    and `comments` one, where another switches to it. Every method of change answers after the change is durable. A retry
-    with the same `op_id` on the same target returns the first answer and changes nothing; the same `op_id` for another
-    change, or from another person, fails with `ABORTED`, reason `OP_CONFLICT`.
+    and `comments` one, where another switches to it.
+
+    Every change is durable before it is answered. A retry with the same `op_id` on the same target returns the first answer
+    and changes nothing; the same `op_id` for another change, or from another person, fails with `ABORTED`, reason
+    `OP_CONFLICT`.
 
     All changes fail with `INVALID_ARGUMENT` where a field breaks its rule (reason `INVALID_REQUEST`, with the field), on a
     target of an unknown collection (`INVALID_TARGET`) and on what is not one emoji (`INVALID_EMOJI`),
     with `FAILED_PRECONDITION`, reason `TOO_MANY_EMOJI`, for a distinct emoji above the limit of a target (20), which a retry
     with the same `op_id` gets again, with `FAILED_PRECONDITION`, reason `OP_ID_EXPIRED`, where an `op_id` that tells its time
     is older than the answers that are kept (24 h), with
-    `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user, and with `UNAVAILABLE`, reason
+    `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 10 changes per second per user (changes that a service makes for a user, by
+    its scope `act-as`, are not limited), and with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where the change may or may not have been made: retry with the same `op_id`.
     """
 
