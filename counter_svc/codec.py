@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from counter_svc.domain import Recounted, Row, Totals, totals
 from kit.access import ANY_TENANT
 from kit.caller import Caller
-from kit.errors import Forbidden, Invalid
+from kit.errors import AccessDenied, Invalid
 from kit.eventlog import Record
 from kit.ledger.entry import EntryName, parse_name
 from kit.target import MAX_TARGETS, is_id, parse_target, target_names, targets_of
@@ -93,7 +93,7 @@ def rebuilt_keys_from_pb(request: pb.RebuildRequest, who: Caller) -> list[Target
     """The targets to recount; None: all. Raises `Invalid`."""
     if not request.targets:
         if ANY_TENANT not in who.scopes:
-            raise Forbidden("this service may not recount all tenants", reason="ACCESS_DENIED")
+            raise AccessDenied("this service may not recount all tenants")
         return None
     tenant = request.tenant or who.tenant
     _check_tenant(tenant, who)
@@ -182,7 +182,7 @@ def _totals(row: type_pb.TargetCounts) -> Totals:
 
 def _check_tenant(tenant: str, who: Caller) -> None:
     if tenant != who.tenant and ANY_TENANT not in who.scopes:
-        raise Forbidden("this service may not act in that tenant", reason="ACCESS_DENIED")
+        raise AccessDenied("this service may not act in that tenant")
     if not is_id(tenant):
         raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenants")
 

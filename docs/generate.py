@@ -15,7 +15,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from prometheus_client import REGISTRY
 
 from gateway.contracts.tables import installed_contracts, read_tables
-from gateway.http.status import HTTP_FAILURES, http_of
+from gateway.http.status import HANDSHAKE_FAILURES, HTTP_FAILURES, http_of
 from gateway.reference.asyncapi import FILE, failures_text
 from gateway.reference.comments import Comments
 from gateway.reference.frames import FrameType, close_codes, frame_types
@@ -36,6 +36,10 @@ _MODEL = """\
 A failure is a `google.rpc.Status` on every way in: over gRPC in the trailers, over HTTP as the body, on a socket as an
 `error` frame. Its ErrorInfo has the domain `plaudit` and one of these reasons; programs decide by the reason, or by the
 code where they do not know it. BadRequest names the field at fault, RetryInfo when to try again.
+"""
+_CLOSES = """\
+A socket that is closed with 4500 has one of these as the reason of the close frame: `TOKEN_EXPIRED`, `INVALID_TOKEN`,
+or `TOKEN_REVOKED` where the token was withdrawn; see [close codes](frames.md#close-codes).
 """
 _PARTS: Mapping[str, str] = {
     "session": "Frames of the session",
@@ -129,23 +133,31 @@ def errors() -> str:
     for kind, (code, reason) in (pair for table in error_tables() for pair in table.items()):
         meaning = "There was no answer in time." if kind is TimeoutError else inspect.cleandoc(kind.__doc__ or "")
         rows.setdefault((code.name, reason), (http_of(code), meaning))
-    for reason, failure in HTTP_FAILURES.items():
+    for reason, failure in (*HTTP_FAILURES.items(), *HANDSHAKE_FAILURES.items()):
         rows.setdefault((failure.code.name, reason), (failure.status, failure.meaning))
     comments = Comments([installed_contracts()])
-    for name in ("plaudit.gateway.v1.Error", "plaudit.gateway.v1.Subscribe"):
+    for name in ("plaudit.gateway.v1.Error", *sorted(_session_frames(comments))):
         for one in comments.failures(name):
             rows.setdefault((one.code.name, one.reason), (http_of(one.code), "See [Frames](frames.md#failures)."))
+    rows[("INTERNAL", "INTERNAL")] = (500, "A fault of the server. Nothing more is said of it.")
     lines = ["# Errors", "", _NOTE.format(source="the error tables and the contracts")]
     lines += [_MODEL]
     lines += ["| reason | code | HTTP | meaning |", "|---|---|---|---|"]
     for (code_name, reason), (status, meaning) in sorted(rows.items(), key=lambda row: row[0][::-1]):
         lines.append(f"| `{reason}` | `{code_name}` | {status} | {_cell(meaning)} |")
-    return "\n".join(lines) + "\n"
+    lines += ["", _CLOSES]
+    return "\n".join(lines)
+
+
+def _session_frames(comments: Comments) -> set[str]:
+    """The messages that clients send over a socket, apart from calls."""
+    return {one.full_name for one in frame_types(read_tables(), comments) if one.kind == "session" and one.from_client}
 
 
 def error_tables() -> Iterator[ErrorTable]:
     """Those of kit and of every service."""
     yield KIT_ERRORS
+    yield import_module("kit.health").HEALTH_ERRORS
     yield import_module("kit.ledger.errors").FORWARDING_ERRORS
     for service in SERVICES:
         yield import_module(f"{service}.errors").ERRORS

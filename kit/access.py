@@ -12,8 +12,8 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from kit.caller import Caller
 from kit.clock import Clock
-from kit.errors import Forbidden, Invalid, Unauthenticated
-from kit.jose import EXPIRED, TokenRefused, UnknownKey
+from kit.errors import AccessDenied, ActAsRequired, Invalid, TokenExpired, Unauthenticated
+from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import NODE, Principal, Verifier
 from plaudit.edge.v1 import options_pb2
 
@@ -63,7 +63,7 @@ class Gate:
         self._clock = clock
 
     def admit(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
-        """The caller of an rpc; raises Unauthenticated or Forbidden."""
+        """The caller of an rpc; raises Unauthenticated, AccessDenied or ActAsRequired."""
         return self.admit_stream(rule, metadata)[0]
 
     async def admitted(
@@ -81,10 +81,11 @@ class Gate:
         now = self._clock.now()
         if not self._verifier.is_over(principal, now):
             return None
-        return Unauthenticated("the token is not valid any more", reason=EXPIRED if principal.expires <= now else None)
+        kind = TokenExpired if principal.expires <= now else Unauthenticated
+        return kind("the token is not valid any more")
 
     def admit_stream(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Caller, Principal | None]:
-        """The caller of an rpc, and the token whose end also ends the rpc; raises Unauthenticated or Forbidden.
+        """The caller of an rpc, and the token whose end also ends the rpc; raises as `admit` does.
 
         None: the rpc needs no token, or it is a node's, which would open the rpc again at once.
         """
@@ -109,7 +110,7 @@ class Gate:
         if not any(named):
             return self._allowed(rule, _own(principal)), ends_with
         if not (principal.service and ACT_AS in principal.scopes):
-            raise Forbidden(f"only a service with the scope {ACT_AS} may send {USER_KEY}", reason="ACT_AS_REQUIRED")
+            raise ActAsRequired(f"only a service with the scope {ACT_AS} may send {USER_KEY}")
         acting_for = named[0]
         if len(named) > 1 or not isinstance(acting_for, str) or not _USER.fullmatch(acting_for):
             raise Invalid(f"{USER_KEY} is not a user id", field=USER_KEY)
@@ -127,7 +128,7 @@ class Gate:
         raise denied(rule)
 
 
-def denied(rule: Rule) -> Forbidden:
+def denied(rule: Rule) -> AccessDenied:
     """The error for a verified caller that may not call the rpc; names what the rpc requires."""
     if rule.access == options_pb2.ACCESS_SERVICE:
         required = f"the token of a service with the scope {rule.scope}"
@@ -135,7 +136,7 @@ def denied(rule: Rule) -> Forbidden:
         required = "the token of a node"
     else:
         required = "the token of a user or of a service"
-    return Forbidden(f"this caller may not call this method: it requires {required}", reason="ACCESS_DENIED")
+    return AccessDenied(f"this caller may not call this method: it requires {required}")
 
 
 def allows(rule: Rule, who: Caller) -> bool:

@@ -17,7 +17,7 @@ from kit.access import Rule, allows, denied, forwarded, rule_of
 from kit.admission import Admission
 from kit.caller import CURRENT, Caller, caller
 from kit.deadline import answer_within
-from kit.errors import Invalid, Overloaded, make_status, status_of
+from kit.errors import Invalid, NoSuchMethod, Overloaded, status_of
 from kit.guard import CODE_NAMES, Guard, admission_of, validate
 from kit.telemetry import CALL_BATCH, REFUSED, RPC_RESULTS
 from plaudit.edge.v1 import call_service_pb2 as pb
@@ -123,7 +123,7 @@ class CallExecutor(ABC):
         for name, group in by_method.items():
             method = self._methods.get(name)
             if method is None:
-                missing = make_status(grpc.StatusCode.UNIMPLEMENTED, "NO_SUCH_METHOD", "no such method here")
+                missing = status_of(NoSuchMethod("no such method here"), {})
                 for call in group:
                     self._answer(call.id, None, missing)
             elif method.batch is not None:

@@ -11,7 +11,7 @@ import grpc
 import structlog
 from google.rpc import status_pb2
 
-from kit.errors import make_status
+from kit.errors import NodeUnreachable, OutcomeUnknown, Overloaded, status_of
 from kit.tasks import run_with_backoff
 from kit.telemetry import CALL_BATCH
 from plaudit.edge.v1 import call_service_pb2 as pb
@@ -27,18 +27,13 @@ _SWEEP_SECONDS = 0.1
 # The server answers at the deadline; the client gives up so many seconds later.
 _GRACE_SECONDS = 0.25
 
-OVERLOADED = make_status(
-    grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many calls are waiting for this node", retry_after=0.2
+OVERLOADED = status_of(Overloaded("too many calls are waiting for this node", retry_after=0.2), {})
+BROKEN = status_of(
+    OutcomeUnknown("the connection broke before the answer came; retry with the same op_id"),
+    {},
 )
-BROKEN = make_status(
-    grpc.StatusCode.UNAVAILABLE,
-    "OUTCOME_UNKNOWN",
-    "the connection broke before the answer came; retry with the same op_id",
-)
-LATE = make_status(grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN", "no answer came in time; retry with the same op_id")
-UNREACHED = make_status(
-    grpc.StatusCode.UNAVAILABLE, "NODE_UNREACHABLE", "the node could not be reached; nothing was done", retry_after=0.2
-)
+LATE = status_of(OutcomeUnknown("no answer came in time; retry with the same op_id"), {})
+UNREACHED = status_of(NodeUnreachable("the node could not be reached; nothing was done", retry_after=0.2), {})
 
 
 class _PendingCall:

@@ -16,9 +16,9 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 class Problem(Exception):
     """A failure with an answer for the caller: the base of every service's error tree.
 
-    `field` names the request field at fault, `retry_after` is in seconds, `reason` overrides the error table's, `about`
-    goes into the metadata of ErrorInfo. Callers receive `message`; `detail`, such as the text of an engine, is only for
-    logs and operators: it is in `str(error)`.
+    `field` names the request field at fault, `retry_after` is in seconds, `about` goes into the metadata of ErrorInfo. The
+    reason is that of the class in an error table: a new reason is a new class. Callers receive `message`; `detail`, such
+    as the text of an engine, is only for logs and operators: it is in `str(error)`.
     """
 
     def __init__(
@@ -27,7 +27,6 @@ class Problem(Exception):
         *,
         field: str = "",
         retry_after: float | None = None,
-        reason: str | None = None,
         about: Mapping[str, str] | None = None,
         detail: str = "",
     ) -> None:
@@ -36,7 +35,6 @@ class Problem(Exception):
         self.detail = detail
         self.field = field
         self.retry_after = retry_after
-        self.reason = reason
         self.about = about or {}
 
 
@@ -44,20 +42,60 @@ class Invalid(Problem):
     """The request breaks a rule of the contract."""
 
 
+class InvalidTarget(Invalid):
+    """The target is not `collection/id` with a collection that exists."""
+
+
 class Unauthenticated(Problem):
     """There is no valid token."""
+
+
+class TokenExpired(Unauthenticated):
+    """The token was valid until its time was over: a new one helps."""
 
 
 class Forbidden(Problem):
     """The caller may not do this."""
 
 
+class AccessDenied(Forbidden):
+    """The token does not allow this method, or not for this tenant or user; the message names what is required."""
+
+
+class ActAsRequired(Forbidden):
+    """Only a service with the scope `act-as` may name a user in `plaudit-user`."""
+
+
 class Overloaded(Problem):
     """The server is overloaded; nothing was done."""
 
 
+class TooMuchData(Overloaded):
+    """The user sends more than the rates allow; nothing was done."""
+
+
+class TooManyStreams(Overloaded):
+    """The user, the service, the connection or the server has as many streams as it may have."""
+
+
 class Unavailable(Problem):
     """A dependency is unavailable; nothing was done."""
+
+
+class Stopping(Unavailable):
+    """The process is about to stop; nothing was done, another one can do it."""
+
+
+class NodeUnreachable(Unavailable):
+    """The node that serves the call could not be reached; nothing was done."""
+
+
+class NoNode(Unavailable):
+    """No live node serves the method; nothing was done."""
+
+
+class NoSuchMethod(Problem):
+    """The service does not have this method."""
 
 
 class OutcomeUnknown(Problem):
@@ -68,10 +106,20 @@ ErrorTable = Mapping[type[Exception], tuple[grpc.StatusCode, str]]
 
 KIT_ERRORS: ErrorTable = {
     Invalid: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    InvalidTarget: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_TARGET"),
     Unauthenticated: (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN"),
+    TokenExpired: (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED"),
     Forbidden: (grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN"),
+    AccessDenied: (grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED"),
+    ActAsRequired: (grpc.StatusCode.PERMISSION_DENIED, "ACT_AS_REQUIRED"),
     Overloaded: (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    TooMuchData: (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
+    TooManyStreams: (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
     Unavailable: (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+    Stopping: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    NodeUnreachable: (grpc.StatusCode.UNAVAILABLE, "NODE_UNREACHABLE"),
+    NoNode: (grpc.StatusCode.UNAVAILABLE, "NO_NODE"),
+    NoSuchMethod: (grpc.StatusCode.UNIMPLEMENTED, "NO_SUCH_METHOD"),
     OutcomeUnknown: (grpc.StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN"),
     TimeoutError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
 }
@@ -129,24 +177,28 @@ def status_of(error: Exception, table: ErrorTable) -> status_pb2.Status:
     """The status an error is answered with; an error no table knows is INTERNAL, without detail."""
     if isinstance(error, RemoteError):
         return error.status
+    entry = _entry_of(error, table)
+    if entry is None:
+        return make_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error")
+    code, reason = entry
+    if isinstance(error, Problem):
+        return make_status(
+            code, reason, error.message, field=error.field, retry_after=error.retry_after, about=error.about
+        )
+    return make_status(code, reason, str(error) or reason.lower().replace("_", " "))
+
+
+def reason_of(error: Problem) -> str:
+    """The reason of an error of KIT_ERRORS; of any other INTERNAL."""
+    entry = _entry_of(error, {})
+    return entry[1] if entry is not None else "INTERNAL"
+
+
+def _entry_of(error: Exception, table: ErrorTable) -> tuple[grpc.StatusCode, str] | None:
     for kind in type(error).__mro__:
-        if not issubclass(kind, Exception):
-            continue
-        entry = table.get(kind) or KIT_ERRORS.get(kind)
-        if entry is None:
-            continue
-        code, reason = entry
-        if isinstance(error, Problem):
-            return make_status(
-                code,
-                error.reason or reason,
-                error.message,
-                field=error.field,
-                retry_after=error.retry_after,
-                about=error.about,
-            )
-        return make_status(code, reason, str(error) or reason.lower().replace("_", " "))
-    return make_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error")
+        if issubclass(kind, Exception) and (entry := table.get(kind) or KIT_ERRORS.get(kind)) is not None:
+            return entry
+    return None
 
 
 def remote_error(status: status_pb2.Status) -> RemoteError:

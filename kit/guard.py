@@ -17,14 +17,24 @@ from kit.admission import Admission
 from kit.budget import Budgets
 from kit.caller import CURRENT, Caller
 from kit.deadline import answer_within
-from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_of
+from kit.errors import ErrorTable, Invalid, Overloaded, TooMuchData, Unauthenticated, status_of
 from kit.serverlimits import AdmissionLimits, ServerLimits
 from kit.streamshares import Place, StreamShares
+from kit.target import TARGET_FORM, TOPIC_FORM
 from kit.telemetry import EXPECTED_SECONDS, REFUSED, RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
 from kit.tokens import Principal
 
 log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
+_SENTENCES = {
+    "^[a-z]+/[A-Za-z0-9_.~-]{1,64}$": TARGET_FORM,
+    "^[A-Za-z0-9_.~-]{1,64}$": "an id is 1 to 64 letters, digits or _.~-",
+    "^[A-Za-z0-9_.~-]{0,64}$": "an id is at most 64 letters, digits or _.~-",
+    "^[a-z]{0,32}$": "a type is at most 32 small letters",
+    "^[A-Za-z0-9_.]{1,128}$": "a name is 1 to 128 letters, digits or _.",
+}
+"""What is said where a field breaks a pattern of the contracts; protovalidate shows the pattern."""
+_TOPICS = frozenset({"topic", "topics"})
 _ONE_OF = re.compile(r"one of (\w+),")
 _DETAILS_KEY = "grpc-status-details-bin"
 CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -36,7 +46,15 @@ def validate(request: Any) -> None:
         protovalidate.validate(request, fail_fast=True)
     except protovalidate.ValidationError as error:
         violation = error.violations[0]
-        raise Invalid(violation.proto.message, field=path_of(violation)) from None
+        raise Invalid(_sentence_of(violation), field=path_of(violation)) from None
+
+
+def _sentence_of(violation: Any) -> str:
+    if violation.proto.rule_id != "string.pattern":
+        return str(violation.proto.message)
+    sentence = _SENTENCES.get(violation.rule_value, violation.proto.message)
+    is_topic = sentence == TARGET_FORM and violation.proto.field.elements[-1].field_name in _TOPICS
+    return TOPIC_FORM if is_topic else str(sentence)
 
 
 def path_of(violation: Any) -> str:
@@ -157,7 +175,7 @@ class Guard:
             return
         debt = self._budgets.charge(self._budgets.of((who.tenant, who.user), now), size, now)
         if debt > self._budgets.price(size):
-            raise Overloaded("you send more data than you may", reason="RATE_LIMITED", retry_after=debt)
+            raise TooMuchData("you send more data than you may", retry_after=debt)
 
     def _streaming(self, rule: Rule, behavior: Callable[[Any, Any], AsyncIterator[Any]], many: bool) -> Any:
         method, table = rule.full_name, self.table(rule.full_name)

@@ -15,7 +15,7 @@ import jwt
 
 from kit.engineurl import CannotUse
 from kit.identity import IssuerSettings
-from kit.jose import MAX_LIFETIME, TokenRefused, UnknownKey, Unverified, expired, fingerprint, time_of
+from kit.jose import MAX_LIFETIME, ExpiredTokenRefused, TokenRefused, UnknownKey, Unverified, fingerprint, time_of
 from kit.jwks import CannotFetch, Key, KeySet, load_file, load_url, parse, read_file
 from kit.tasks import background
 from kit.tokens import UNCHECKED, Principal
@@ -80,7 +80,7 @@ class _Issuer:
         if expires - now > MAX_LIFETIME:
             raise TokenRefused("lives_too_long")
         if expires + leeway <= now:
-            raise expired()
+            raise ExpiredTokenRefused("expired")
         return expires + leeway
 
     def _principal(self, claims: dict[str, Any], expires: float, token_id: str) -> Principal:

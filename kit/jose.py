@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from kit.errors import Unauthenticated
+from kit.errors import TokenExpired, Unauthenticated
 
 MAX_TOKEN_BYTES = 4096
 MAX_LIFETIME = 366 * 24 * 3600.0  # a service token may live a year
-EXPIRED = "TOKEN_EXPIRED"
-"""The reason of an error for a token that was good until its time was over: a new one helps."""
 MESSAGE = "the token is missing or not valid: send Authorization: Bearer <token>; `plaudit token mint` makes one"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -23,9 +21,13 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 class TokenRefused(Unauthenticated):
     """A token is not taken. `cause` is one word for logs and metrics, from a fixed set, and says nothing to callers."""
 
-    def __init__(self, cause: str, *, reason: str | None = None) -> None:
-        super().__init__(MESSAGE, reason=reason)
+    def __init__(self, cause: str) -> None:
+        super().__init__(MESSAGE)
         self.cause = cause
+
+
+class ExpiredTokenRefused(TokenRefused, TokenExpired):
+    """A token whose signature is right and whose time is over."""
 
 
 class UnknownKey(TokenRefused):
@@ -34,11 +36,6 @@ class UnknownKey(TokenRefused):
     def __init__(self, fetch: Callable[[], Awaitable[None]]) -> None:
         super().__init__("unknown_key")
         self.fetch = fetch
-
-
-def expired() -> TokenRefused:
-    """For a token whose signature is right and whose time is over."""
-    return TokenRefused("expired", reason=EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)

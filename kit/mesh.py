@@ -12,7 +12,7 @@ import grpc
 from google.rpc import status_pb2
 
 from kit.callstream import BROKEN, EXCHANGE, LATE, CallStream, OnReply
-from kit.errors import make_status, remote_error
+from kit.errors import NoNode, remote_error, status_of
 from kit.ledger.routing import node_of
 from kit.tasks import TaskScope, task_scope
 from kit.telemetry import CALLS_WAITING
@@ -20,9 +20,7 @@ from kit.tls import CHANNEL_OPTIONS as TLS_OPTIONS
 from kit.tls import Tls
 from plaudit.edge.v1 import call_service_pb2 as pb
 
-_NO_NODE = make_status(
-    grpc.StatusCode.UNAVAILABLE, "NO_NODE", "no live node serves this method; nothing was done", retry_after=0.5
-)
+_NO_NODE = status_of(NoNode("no live node serves this method; nothing was done", retry_after=0.5), {})
 
 
 class Nodes(Protocol):

@@ -6,11 +6,10 @@ from collections import Counter
 from typing import NamedTuple, TypeVar
 
 from kit.caller import Caller
-from kit.errors import Overloaded
+from kit.errors import TooManyStreams
 from kit.serverlimits import ServerSettings
 from kit.tokens import NODE
 
-_REASON = "TOO_MANY_STREAMS"
 _RETRY_SECONDS = 1.0
 _K = TypeVar("_K")
 
@@ -32,7 +31,7 @@ class StreamShares:
         self._connections: Counter[str] = Counter()
 
     def enter(self, who: Caller, connection: str) -> Place | None:
-        """Counts a stream; `leave` ends that. None: it is not counted. Raises Overloaded."""
+        """Counts a stream; `leave` ends that. None: it is not counted. Raises TooManyStreams."""
         if NODE in who.scopes:
             return None
         # All for whom a service acts have shares of their own.
@@ -68,5 +67,5 @@ def _take(counts: Counter[_K], key: _K) -> None:
         del counts[key]
 
 
-def _too_many(message: str) -> Overloaded:
-    return Overloaded(message, reason=_REASON, retry_after=_RETRY_SECONDS)
+def _too_many(message: str) -> TooManyStreams:
+    return TooManyStreams(message, retry_after=_RETRY_SECONDS)

@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kit.errors import Invalid
+from kit.errors import Invalid, InvalidTarget
 
 COLLECTIONS = frozenset({"messages", "posts", "comments", "streams"})
 _COLLECTIONS_OF_TYPES = {"post": "posts", "comment": "comments", "message": "messages", "stream": "streams"}
+TARGET_FORM = (
+    f"a target is collection/id: a collection of {', '.join(sorted(COLLECTIONS))} and an id of 1 to 64 letters, digits"
+    " or _.~-, but not . or .."
+)
+TOPIC_FORM = f"a topic is users/<own id> or a target; {TARGET_FORM}"
 MAX_TARGETS = 1_000
 # No URL can carry `.` and `..`: browsers and proxies resolve them.
 ID_PATTERN = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]{1,64}"
@@ -37,16 +42,10 @@ def is_id(text: str) -> bool:
 
 @lru_cache(maxsize=65_536)
 def parse_target(name: str) -> Target:
-    """Reads `messages/42`. Raises Invalid, reason INVALID_TARGET, for anything that is not exactly such a name."""
+    """Reads `messages/42`. Raises InvalidTarget for anything that is not exactly such a name."""
     collection, slash, item = name.partition("/")
     if not slash or collection not in COLLECTIONS or not is_id(item):
-        known = ", ".join(sorted(COLLECTIONS))
-        raise Invalid(
-            f"a target is collection/id: a collection of {known} and an id of 1 to 64 letters, digits or _.~-,"
-            " but not . or ..",
-            field="target",
-            reason="INVALID_TARGET",
-        )
+        raise InvalidTarget(TARGET_FORM, field="target")
     return Target(collection, item)
 
 

@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from kit.ids import new_id
-from kit.jose import MAX_LIFETIME, TokenRefused, UnknownKey, Unverified, expired, read
+from kit.jose import MAX_LIFETIME, ExpiredTokenRefused, TokenRefused, UnknownKey, Unverified, read
 from kit.refusals import RefusalLog
 from kit.revocations import Revocations
 
@@ -127,7 +127,7 @@ class Verifier:
         if principal.token_id in self.revocations(now):
             raise TokenRefused("revoked")
         if principal.expires <= now:
-            raise expired()
+            raise ExpiredTokenRefused("expired")
         return principal
 
     def _parse(self, token: str, now: float) -> Principal:
@@ -201,7 +201,7 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
         method=method,
     )
     if expires <= now:
-        raise expired()
+        raise ExpiredTokenRefused("expired")
     return made
 
 

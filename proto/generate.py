@@ -18,6 +18,8 @@ WELL_KNOWN = Path(str(files("grpc_tools"))) / "_proto"
 GOOGLEAPIS = Path(str(files("google.api"))).parent.parent
 SCRIPTS = Path(sys.executable).parent
 VALIDATE = "buf/validate/validate.proto"
+DETAILS = "google/rpc/error_details.proto"
+"""The messages in the details of errors, which no contract imports: stubs of other languages read reasons with them."""
 
 
 def validate_image(into: Path) -> Path:
@@ -48,6 +50,7 @@ def generate(out: Path) -> None:
             "--include_imports",
             "--include_source_info",
             f"--descriptor_set_out={protoset}",
+            DETAILS,
             *sources,
         )
         stubs = Path(scratch, "stubs.binpb")

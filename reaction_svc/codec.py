@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from kit.access import ACT_AS, ANY_TENANT
 from kit.caller import Caller
-from kit.errors import Forbidden, Invalid, Problem, status_of
+from kit.errors import AccessDenied, Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
 from kit.target import is_id, parse_target, target_names, target_of
@@ -141,7 +141,7 @@ def tallied_tenant_from_pb(request: service_pb.TallyReactionsRequest, who: Calle
     """The tenant of a request to count; raises Forbidden where the service may not see it, and Invalid."""
     tenant = request.tenant or who.tenant
     if ANY_TENANT not in who.scopes and (tenant != who.tenant or not request.targets):
-        raise Forbidden("this service may not count in that tenant", reason="ACCESS_DENIED")
+        raise AccessDenied("this service may not count in that tenant")
     if not is_id(tenant):
         raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenant")
     return tenant
@@ -163,7 +163,7 @@ def erased_target_from_pb(request: service_pb.EraseTargetRequest, who: Caller) -
 def _tenant_to_erase(asked: str, who: Caller) -> str:
     tenant = asked or who.tenant
     if tenant != who.tenant and ANY_TENANT not in who.scopes:
-        raise Forbidden("this service may not erase in that tenant", reason="ACCESS_DENIED")
+        raise AccessDenied("this service may not erase in that tenant")
     if not is_id(tenant):
         raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenant")
     return tenant
@@ -177,7 +177,7 @@ def target_keys_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Ca
         raise Invalid("give one tenant per target, or none", field="tenants")
     for tenant in set(tenants):
         if tenant != who.tenant and ANY_TENANT not in who.scopes:
-            raise Forbidden("this service may not ask in that tenant", reason="ACCESS_DENIED")
+            raise AccessDenied("this service may not ask in that tenant")
         if not is_id(tenant):
             raise Invalid("a tenant is 1 to 64 letters, digits or _.~-", field="tenants")
     return list(zip(tenants, names, strict=True))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 
 from kit.caller import Caller, caller
-from kit.errors import Problem, Unavailable
+from kit.errors import Problem, Stopping
 from kit.server import BatchHandler
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
@@ -78,7 +78,7 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
                 yield codec.stream_to_pb(await working)
                 window.slots.release()
             if reader.cancelled():
-                raise Unavailable("this server is about to stop", reason="DRAINING")
+                raise Stopping("this server is about to stop")
             await reader  # raises the error of the reader
         finally:
             drainer.cancel()

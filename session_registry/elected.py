@@ -10,7 +10,7 @@ import structlog
 
 from kit.caller import Caller
 from kit.clock import Clock
-from kit.errors import Forbidden, Invalid, OutcomeUnknown, Unavailable
+from kit.errors import AccessDenied, Invalid, OutcomeUnknown, Unavailable
 from kit.tasks import background, run_with_backoff
 from session_registry import metrics
 from session_registry.config import Config
@@ -121,5 +121,5 @@ def session_owner(who: Caller, user: str) -> tuple[str, str]:
     if not user:
         raise Invalid("say sessions_subject sessions", field="user")
     if who.user and who.user != user:
-        raise Forbidden("these are another user's sessions", reason="ACCESS_DENIED")
+        raise AccessDenied("these are another user's sessions")
     return who.tenant, user

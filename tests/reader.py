@@ -34,15 +34,19 @@ class Reader:
 
     A block may need `server` (a running Plaudit), `mesh` (one behind Envoy, without other engines) and programs, by
     name. In its text the addresses at which Plaudit listens by default stand for those of the one that runs.
+    `tree`: paths of the source tree that are there.
     """
 
-    def __init__(self, folder: Path, stack: Callable[[], Stack], leaving: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, stack: Callable[[], Stack], leaving: ExitStack, *, tree: Iterable[str] = _TREE
+    ) -> None:
         self.folder = folder
         self._stack = stack
         self._leaving = leaving
         self._mesh: dict[str, str] | None = None
         folder.mkdir()
-        for name in _TREE:
+        for name in tree:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(ROOT / name)
         shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns(*_BUILT))
         (folder / ".venv").mkdir()

@@ -10,9 +10,11 @@ import (
 	"os"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	counterv1 "react/gen/plaudit/counter/v1"
 	reactionv1 "react/gen/plaudit/reaction/v1"
@@ -24,8 +26,18 @@ func main() {
 	target := flag.String("target", "messages/42", "what to react to")
 	flag.Parse()
 	if err := react(*address, os.Getenv("TOKEN"), *user, *target, "👍"); err != nil {
-		log.Fatal(err)
+		log.Fatalf("%s: %v", reason(err), err)
 	}
+}
+
+// reason is what programs decide by; empty where the failure is not one of Plaudit's.
+func reason(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.Reason
+		}
+	}
+	return ""
 }
 
 func react(address, token, user, target, emoji string) error {

@@ -20,6 +20,7 @@ from gateway.websocket.handshake import Accept, Handshake, choose_subprotocol
 from gateway.websocket.socket import Socket, SocketHandler
 from kit.bucket import Buckets
 from kit.clock import Clock
+from kit.errors import reason_of
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Principal, Verifier
 
@@ -170,7 +171,7 @@ def expiry_of(clock: Clock, principal: Principal, now: float) -> float:
 
 
 def _rejected(refused: TokenRefused) -> Callable[[], SocketHandler]:
-    return partial(Rejected, CloseCode.BAD_TOKEN, refused.reason or "INVALID_TOKEN")
+    return partial(Rejected, CloseCode.BAD_TOKEN, reason_of(refused))
 
 
 def draining_refusal() -> Refuse:

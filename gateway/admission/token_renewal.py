@@ -9,6 +9,7 @@ from gateway.admission.admission import expiry_of
 from gateway.frames.frame import Fault, RenewToken
 from gateway.sessions.connection import Connection
 from kit.clock import Clock
+from kit.errors import reason_of
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Verifier
 from plaudit.gateway.v1 import frames_pb2 as pb
@@ -67,4 +68,4 @@ class TokenRenewals:
 
 
 def _fault(error: TokenRefused) -> Fault:
-    return Fault("UNAUTHENTICATED", error.reason or "INVALID_TOKEN", str(error), "token")
+    return Fault("UNAUTHENTICATED", reason_of(error), str(error), "token")

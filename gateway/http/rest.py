@@ -22,7 +22,7 @@ from gateway.json_codec.writer import writer_of
 from gateway.ports import Calls
 from kit.budget import Budgets
 from kit.clock import Clock
-from kit.errors import Forbidden, Overloaded, Problem, RemoteError
+from kit.errors import Forbidden, Problem, RemoteError, TooMuchData
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Verifier
 
@@ -111,7 +111,7 @@ class Rest:
         now = self._clock.monotonic()
         debt = self._budgets.charge(self._budgets.of((tenant, user), now), size, now)
         if debt > self._budgets.price(size):
-            raise Overloaded("you send more data than you may", reason="RATE_LIMITED", retry_after=debt)
+            raise TooMuchData("you send more data than you may", retry_after=debt)
 
     def _authenticate(self, request: web.Request) -> tuple[str, str]:
         given = request.headers.getall("Authorization", [])

@@ -44,6 +44,7 @@ class HttpFailure(NamedTuple):
 
 _BAD = grpc.StatusCode.INVALID_ARGUMENT
 _FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
+_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 _NOT_HERE = grpc.StatusCode.UNIMPLEMENTED
 HTTP_FAILURES: Mapping[str, HttpFailure] = {
     "BAD_REQUEST": HttpFailure(400, _BAD, "The request is not HTTP/1.1."),
@@ -61,12 +62,32 @@ HTTP_FAILURES: Mapping[str, HttpFailure] = {
     "UNKNOWN_METHOD": HttpFailure(501, _NOT_HERE, "The method is none that this server knows."),
     "UNSUPPORTED_TRANSFER_CODING": HttpFailure(501, _NOT_HERE, "The only transfer coding that is served is `chunked`."),
     "BAD_VERSION": HttpFailure(505, _NOT_HERE, "Only HTTP/1.1 is spoken here."),
-    "BODY_TOO_SLOW": HttpFailure(408, grpc.StatusCode.DEADLINE_EXCEEDED, "The body did not come in time."),
+    "BODY_TOO_SLOW": HttpFailure(408, _LATE, "The body did not come in time."),
     "BODY_TOO_LARGE": HttpFailure(413, _BAD, "The body is too large."),
     "UNSUPPORTED_MEDIA_TYPE": HttpFailure(415, _BAD, "A body is `application/json` in UTF-8."),
     "UNSUPPORTED_ENCODING": HttpFailure(415, _BAD, "A body is not compressed."),
+    "BAD_HEADER": HttpFailure(400, _BAD, "A header field is malformed."),
+    "HEAD_TOO_SLOW": HttpFailure(408, _LATE, "The head of the request did not come in time."),
+    "TOO_SLOW": HttpFailure(408, _LATE, "The request did not come in time. Envoy's answer."),
+    "TOO_MANY_IDLE": HttpFailure(429, _FULL, "The address has too many connections without authentication."),
+    "NO_ROOM": HttpFailure(503, grpc.StatusCode.UNAVAILABLE, "The server takes no more connections."),
 }
 """The failures of HTTP itself, by reason."""
+HANDSHAKE_FAILURES: Mapping[str, HttpFailure] = {
+    "BAD_METHOD": HttpFailure(405, _NOT_HERE, "A WebSocket is opened with GET."),
+    "UPGRADE_REQUIRED": HttpFailure(426, grpc.StatusCode.FAILED_PRECONDITION, "The path speaks WebSocket only."),
+    "BAD_WEBSOCKET_VERSION": HttpFailure(426, grpc.StatusCode.FAILED_PRECONDITION, "The version of WebSocket is 13."),
+    "BAD_WEBSOCKET_KEY": HttpFailure(400, _BAD, "Sec-WebSocket-Key is not 16 bytes in base64."),
+    "BAD_SUBPROTOCOL": HttpFailure(400, _BAD, "The offered subprotocols are malformed."),
+    "NO_SUBPROTOCOL": HttpFailure(400, _BAD, "None of the offered subprotocols is spoken here."),
+    "HANDSHAKE_WITH_BODY": HttpFailure(400, _BAD, "The request that opens a WebSocket has a body."),
+    "TOKEN_IN_URL": HttpFailure(400, _BAD, "A token is in the URL: it belongs in a header or a subprotocol."),
+    "NOT_FOUND": HttpFailure(404, grpc.StatusCode.NOT_FOUND, "There is no WebSocket at this path."),
+    "TOO_MANY_CONNECTIONS": HttpFailure(429, _FULL, "The address has too many open WebSockets."),
+    "TOO_MANY_HANDSHAKES": HttpFailure(429, _FULL, "The address opens WebSockets too fast."),
+    "TOO_BUSY": HttpFailure(503, grpc.StatusCode.UNAVAILABLE, "Too many clients open WebSockets at once."),
+}
+"""What the opening of a WebSocket is refused with, beside HTTP_FAILURES, by reason."""
 _CODES = {http: code for code, http in reversed(_HTTP.items())} | {
     failure.status: failure.code for failure in HTTP_FAILURES.values()
 }

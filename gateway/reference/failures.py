@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gateway.errors import ERRORS
 from gateway.http.status import HTTP_FAILURES, http_of
 from gateway.reference.comments import Failure
-from kit.errors import KIT_ERRORS
+from kit.errors import KIT_ERRORS, TooManyStreams
 
 _BODY_REASONS = ("BODY_", "UNSUPPORTED_")
 """Prefixes of the reasons that apply only to a request with a body."""
@@ -24,7 +24,7 @@ def statuses_of(stated: Iterable[Failure], *, has_body: bool, is_public: bool) -
     """
     found: dict[int, dict[str, str]] = defaultdict(dict)
     for kind, (code, reason) in KIT_ERRORS.items():
-        if is_public and http_of(code) in (401, 403):
+        if kind is TooManyStreams or (is_public and http_of(code) in (401, 403)):
             continue
         found[http_of(code)][reason] = _meaning(kind)
     for reason, failure in HTTP_FAILURES.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -27,6 +28,11 @@ _DOWNLOADS = {
     "typescript": ["npm", "ci", "--no-audit", "--no-fund"],
     "java": ["mvn", "-q", "-B", "initialize", "dependency:resolve"],
 }
+# What fails, with the program that is made by then.
+_RUN_AGAIN = {
+    "go": "go run . -address 127.0.0.1:50051 -target nope/1",
+    "typescript": "node dist/src/react.js --url http://127.0.0.1:50051 --target nope/1",
+}
 _COMPILERS = {"go": ("go",), "typescript": ("node", "npm"), "java": ("javac", "mvn")}
 
 
@@ -37,13 +43,22 @@ def test_a_service_in_another_language_reacts(language: str, shared_stack: Stack
     for program in _COMPILERS[language]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    [block] = [one for one in blocks(ROOT / "docs" / "other-languages.md") if f"cd examples/{language}\n" in one.text]
+    page = [one for one in blocks(ROOT / "docs" / "other-languages.md") if one.language == "sh"]
+    [token] = [one for one in page if "token mint" in one.text]
+    [block] = [one for one in page if f"cd examples/{language}\n" in one.text]
     message = target()
     with ExitStack() as leaving:
-        reader = Reader(tmp_path / "checkout", lambda: shared_stack, leaving)
+        # Nothing else of the source tree: no other folder is looked into.
+        reader = Reader(tmp_path / "checkout", lambda: shared_stack, leaving, tree=["gen/plaudit/plaudit.protoset"])
         download(_DOWNLOADS[language], reader.folder / "examples" / language)
+        reader.run(token, needs=["server"])
         said = reader.run(block, needs=["server"], seconds=_SECONDS, replaced={"messages/42": message})
-    assert re.findall(r"👍 [\w: ]+", said) == ["👍 is on: true", "👍 1"]
+        assert re.findall(r"👍 [\w: ]+", said) == ["👍 is on: true", "👍 1"]
+        if language in _RUN_AGAIN:
+            again = dataclasses.replace(block, text=f"{_RUN_AGAIN[language]} 2>&1 || true\n")
+            # The program reads the reason in the details of the error.
+            failed = reader.run(again, needs=["server"], seconds=_SECONDS)
+            assert "INVALID_TARGET: " in failed
 
 
 def download(command: list[str], folder: Path) -> None:

@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 from gateway.app import Gateway, opened
 from gateway.config import Config
 from kit.caller import caller
-from kit.errors import Forbidden, Overloaded
+from kit.errors import ErrorTable, Forbidden, Overloaded
 from kit.identity import IssuerSettings
 from kit.issuers import open_issuers
 from kit.keys import Keys, open_keys
@@ -34,6 +34,13 @@ from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_ser
 PATIENCE = 5.0
 JSON = "plaudit.v1.json"
 PROTO = "plaudit.v1.proto"
+
+
+class TooFast(Overloaded):
+    """A failure that only the table of the service knows."""
+
+
+ERRORS: ErrorTable = {TooFast: (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")}
 
 
 class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
@@ -55,7 +62,7 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
         self.entered += 1
         await self.gate.wait()
         if request.emoji == "limited":
-            raise Overloaded("too much", retry_after=1.25, field="emoji", reason="RATE_LIMITED")
+            raise TooFast("too much", retry_after=1.25, field="emoji")
         if request.emoji == "forbidden":
             raise Forbidden("not you")
         if request.emoji == "crash":
@@ -248,7 +255,7 @@ async def running(
         gateway = await stack.enter_async_context(
             opened(config, mesh, verifier, directory, node_id="node-1", contracts=contracts, **options)
         )
-        hosted = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+        hosted = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server, ERRORS)
         server = await stack.enter_async_context(serving([hosted, *gateway.hosted, *more], verifier=verifier))
         nodes.address = server.address
         yield Rig(gateway, server, mesh, keys, reactions, directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -11,17 +12,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import grpc
 import pytest
 
 from gateway.contracts.tables import installed_contracts, read_tables
-from gateway.http.status import HTTP_FAILURES
+from gateway.http.status import HANDSHAKE_FAILURES, HTTP_FAILURES
 from gateway.reference.comments import Comments
 from gateway.reference.frames import frame_types
+from stack.settings.model import SERVICES
 from tests.documents import documents
 from tests.running import ROOT
 
 DOCS = ROOT / "docs"
 _LINK = re.compile(r"\[[^\]]*\]\((?P<to>[^)\s]+)\)")
+_REASON = re.compile(r"[A-Z]+(?:_[A-Z]+)+")
+_NOT_REASONS = {"IGNORE_ALWAYS", "OVERWRITE_IF_EXISTS_OR_ADD"}  # values of enums of protovalidate and Envoy
+_REFUSALS = ("Refuse", "HandshakeError", "refused")
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 
 
@@ -86,16 +92,41 @@ def test_every_page_is_on_the_site() -> None:
     assert shown <= there | {"adr/index.md"}
 
 
+def reasons_on_the_page() -> set[str]:
+    return set(re.findall(r"`([A-Z_]+)`", (DOCS / "reference" / "errors.md").read_text("utf-8")))
+
+
+def reasons_in_code() -> set[str]:
+    """Every text of production code that is written like a reason of two words or more."""
+    files = [path for name in ("kit", *SERVICES) for path in sorted((ROOT / name).rglob("*.py"))]
+    texts = {
+        node.value
+        for path in (*files, ROOT / "stack" / "envoy" / "replies.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _REASON.fullmatch(node.value)
+    }
+    return texts - set(grpc.StatusCode.__members__) - _NOT_REASONS
+
+
+def test_every_reason_in_the_code_is_on_the_page_of_errors() -> None:
+    assert {"ACCESS_DENIED", "TOO_MANY_IDLE", "ANOTHER_USER", "NODE_UNREACHABLE"} <= reasons_in_code()
+    assert reasons_in_code() - reasons_on_the_page() == set()
+
+
 def test_every_reason_that_a_comment_names_is_one_that_is_answered() -> None:
     comments = Comments([installed_contracts()])
-    answered = {reason for table in GENERATE.error_tables() for _, reason in table.values()} | set(HTTP_FAILURES)
-    of_frames = {
-        one.reason for name in ("Error", "Subscribe") for one in comments.failures(f"plaudit.gateway.v1.{name}")
-    }
-    stated = {
-        one.reason for frame in frame_types(read_tables(), comments) if frame.rpc for one in frame.failures(comments)
-    }
-    assert stated - {""} - answered - of_frames - {"INVALID_TARGET"} == set()
+    stated = {one.reason for frame in frame_types(read_tables(), comments) for one in frame.failures(comments)}
+    single = {reason for table in GENERATE.error_tables() for _, reason in table.values()}
+    assert stated - {""} - single - reasons_in_code() == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "gateway").rglob("*.py")), ids=lambda path: path.stem)
+def test_a_refused_request_has_the_status_that_the_page_has(path: Path) -> None:
+    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _REFUSALS:
+            status, reason = (one.value if isinstance(one, ast.Constant) else None for one in call.args[:2])
+            if isinstance(status, int) and isinstance(reason, str) and reason not in ("DRAINING", "INTERNAL"):
+                assert {**HTTP_FAILURES, **HANDSHAKE_FAILURES}[reason].status == status
 
 
 def test_the_quickstart_reacts_to_what_the_readme_has_left_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kit.access import ANONYMOUS
 from kit.caller import Caller
-from kit.errors import Overloaded
+from kit.errors import Overloaded, reason_of
 from kit.serverlimits import ServerSettings
 from kit.streamshares import StreamShares
 from kit.tokens import NODE
@@ -19,7 +19,7 @@ LIMITS = ServerSettings(streams=10, streams_per_user=2, streams_per_service=4, s
 def refused(shares: StreamShares, who: Caller, connection: str) -> str:
     with pytest.raises(Overloaded) as caught:
         shares.enter(who, connection)
-    assert caught.value.reason == "TOO_MANY_STREAMS"
+    assert reason_of(caught.value) == "TOO_MANY_STREAMS"
     assert caught.value.retry_after
     return str(caught.value)
 
