@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import os
 import random
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from socket import gaierror
 from typing import Any, TypeVar
 
 import aiohttp
@@ -64,7 +66,7 @@ class Connection:
             async with asyncio.timeout(timeout):
                 await self._session_changed.wait()
         except TimeoutError:
-            raise PlauditError("UNAVAILABLE", "NOT_CONNECTED", f"no session in {timeout} s: {self._loss}") from None
+            raise PlauditError("UNAVAILABLE", "NOT_CONNECTED", f"no session in {timeout:g} s: {self._loss}") from None
         if self._protocol.error is not None:
             raise self._protocol.error
 
@@ -242,7 +244,7 @@ class Connection:
         except aiohttp.WSServerHandshakeError as error:
             return Loss(reason=error.message, status=error.status, retry_after=_retry_after(error))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return Loss(reason=repr(error))
+            return Loss(reason=_why(error))
         try:
             self._is_open = True
             if socket.protocol != SUBPROTOCOL:
@@ -288,6 +290,18 @@ class Connection:
                 await socket.send_str(self._output.popleft())
             self._has_output.clear()
             await self._has_output.wait()
+
+
+def _why(error: Exception) -> str:
+    """Why there is no connection, for people: `127.0.0.1:8080: connection refused`."""
+    if isinstance(error, TimeoutError):
+        return "the server does not answer"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # Its own text, and that of the loop, are in words of the libraries.
+        cause = error.os_error
+        what = os.strerror(cause.errno) if cause.errno and not isinstance(cause, gaierror) else cause.strerror
+        return f"{error.host}:{error.port}: {(what or str(cause)).lower()}"
+    return str(error) or type(error).__name__
 
 
 def _retry_after(error: aiohttp.WSServerHandshakeError) -> float | None:

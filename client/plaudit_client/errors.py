@@ -9,6 +9,7 @@ TERMINAL_CLOSES: dict[int, tuple[str, str]] = {
     4503: ("RESOURCE_EXHAUSTED", "LIMIT"),
     4504: ("ABORTED", "REPLACED"),
 }
+NO_CLOSE = 1006
 BAD_TOKEN = 4500
 EXPIRED = "TOKEN_EXPIRED"
 """The reason of a close with 4500 after which a new token helps."""
@@ -50,10 +51,15 @@ class PlauditError(Exception):
 class Loss:
     """How a socket ended: a close code (1006: no close frame), or the HTTP status of a refused handshake."""
 
-    code: int = 1006
+    code: int = NO_CLOSE
     reason: str = ""
     status: int = 0
     retry_after: float | None = None
+
+    def __str__(self) -> str:
+        """For people: the reason, with the status or the close code where the server gave one."""
+        given = f"status {self.status}" if self.status else f"close code {self.code}" if self.code != NO_CLOSE else ""
+        return " ".join([self.reason or "the connection broke", *([f"({given})"] if given else [])])
 
     @property
     def has_expired(self) -> bool:
