@@ -16,9 +16,9 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 class Problem(Exception):
     """A failure with an answer for the caller: the base of every service's error tree.
 
-    `field` names the request field at fault, `retry_after` is in seconds, `about` goes into the metadata of ErrorInfo. The
-    reason is that of the class in an error table: a new reason is a new class. Callers receive `message`; `detail`, such
-    as the text of an engine, is only for logs and operators: it is in `str(error)`.
+    `field` names the request field at fault, `retry_after` is in seconds, `about` goes into the metadata of ErrorInfo.
+    The reason is that of the class in an error table: a new reason is a new class. Callers receive `message`; `detail`,
+    such as the text of an engine, is only for logs and operators: it is in `str(error)`.
     """
 
     def __init__(
