@@ -69,12 +69,15 @@ class Gate:
     async def admitted(
         self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]
     ) -> tuple[Caller, Principal | None]:
-        """As `admit_stream`; where the token has an unknown key of its issuer, the keys are fetched first."""
+        """As `admit_stream`; where the token has an unknown key of its issuer, the keys are fetched first.
+
+        Raises Unavailable where they cannot be had now.
+        """
         try:
             return self.admit_stream(rule, metadata)
         except UnknownKey as unknown:
             await unknown.fetch()
-        return self.admit_stream(rule, metadata)
+        return self.admit_stream(rule, metadata, fetched=True)
 
     def ended(self, principal: Principal) -> Unauthenticated | None:
         """Why streams that were opened with a token end now; None: they continue."""
@@ -84,10 +87,13 @@ class Gate:
         kind = TokenExpired if principal.expires <= now else Unauthenticated
         return kind("the token is not valid any more")
 
-    def admit_stream(self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Caller, Principal | None]:
+    def admit_stream(
+        self, rule: Rule, metadata: Iterable[tuple[str, str | bytes]], *, fetched: bool = False
+    ) -> tuple[Caller, Principal | None]:
         """The caller of an rpc, and the token whose end also ends the rpc; raises as `admit` does.
 
-        None: the rpc needs no token, or it is a node's, which would open the rpc again at once.
+        None: the rpc needs no token, or it is a node's, which would open the rpc again at once. `fetched` as in
+        `Verifier.verify`.
         """
         if rule.access == options_pb2.ACCESS_PUBLIC:
             return ANONYMOUS, None
@@ -103,7 +109,7 @@ class Gate:
         # The scheme in any case, and spaces after it: RFC 9110, 11.1 and 11.4.
         if not isinstance(bearer, str) or bearer[:7].lower() != "bearer ":
             raise self._refused("missing")
-        principal = self._verifier.verify(bearer[7:].strip(" "), self._clock.now())
+        principal = self._verifier.verify(bearer[7:].strip(" "), self._clock.now(), fetched=fetched)
         if principal.method and principal.method != rule.full_name:
             raise self._refused("another_method")
         ends_with = None if principal.method else principal

@@ -133,16 +133,18 @@ class Guard:
         self._unary.append(admission)
 
         async def guarded(data: bytes, context: Any) -> Any:
-            began = perf_counter()
-            left = context.time_remaining()
             try:
+                # Before it counts as in flight: a call may wait for the keys of a slow issuer.
+                who, _ = await self.gate.admitted(rule, context.invocation_metadata())
+                began, left = perf_counter(), context.time_remaining()
                 admission.begin(left, began)
-            except Overloaded as error:
-                refused.inc()
+            except Exception as error:
+                if isinstance(error, Overloaded):
+                    refused.inc()
                 await fail(context, error, method, table)
+                return None
             answered = True
             try:
-                who, _ = await self.gate.admitted(rule, context.invocation_metadata())
                 self._charge(who, len(data), began)
                 CURRENT.set(who)
                 if left is not None:

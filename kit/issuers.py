@@ -63,8 +63,8 @@ class _Issuer:
             return next(iter(known.values()))
         if key_id in known:
             return known[key_id]
-        if key_id and self.keys.may_fetch():
-            raise UnknownKey(self.keys.fetch)
+        if key_id:
+            raise UnknownKey(partial(self.keys.fetch_for, key_id))
         raise TokenRefused("unknown_key")
 
     def _checked(self, claims: dict[str, Any], now: float) -> float:

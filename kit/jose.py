@@ -31,7 +31,10 @@ class ExpiredTokenRefused(TokenRefused, TokenExpired):
 
 
 class UnknownKey(TokenRefused):
-    """The key that has signed a token may be a new one: await `fetch`, then verify once more."""
+    """The key that has signed a token may be a new one: await `fetch`, then verify once more with `fetched`.
+
+    `fetch` raises `kit.errors.Unavailable` where the keys cannot be had now.
+    """
 
     def __init__(self, fetch: Callable[[], Awaitable[None]]) -> None:
         super().__init__("unknown_key")

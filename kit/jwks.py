@@ -14,10 +14,16 @@ import jwt
 import structlog
 from prometheus_client import Counter
 
+from kit.errors import Unavailable
+
 log = structlog.get_logger()
 FETCHES = Counter("plaudit_jwks_fetches", "Key sets of issuers fetched, by result.", ["issuer", "result"])
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 100
+MAX_WAITING = 256
+"""Callers that wait for the keys of one issuer at a time."""
+MAX_WAIT_SECONDS = 5.0
+_RETRY_LEAST_SECONDS = 0.5
 _MAX_KEY_ID = 256
 _MIN_RSA_BITS = 2048
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -113,24 +119,57 @@ class KeySet:
         self._document = b""
         self._attempted = float("-inf")
         self._fetching = False
+        self._begun = 0
+        self._ended = 0
+        self._waiting = 0
         self._wanted = asyncio.Event()
         self._fetched = asyncio.Event()
-        self._runs = False
+        self._is_stopped = False
 
-    def may_fetch(self) -> bool:
-        """Whether `fetch` brings an answer that is not known yet."""
-        return self._runs and (self._fetching or self._monotonic() - self._attempted >= self._retry_seconds)
+    async def fetch_for(self, key_id: str) -> None:
+        """Returns when the key is known, or when a fetch that began after the call has not brought it.
 
-    async def fetch(self) -> None:
-        """Returns when the attempt under way has ended, or one that begins now."""
-        fetched = self._fetched
-        if not self._fetching:
-            self._wanted.set()
-        await fetched.wait()
+        Raises Unavailable where that takes more than a few seconds, where the keys cannot be fetched, and where too
+        many callers wait: then nobody knows yet whether the issuer has the key.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise self._unavailable()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
+                await self._fetched_after_now(key_id)
+        except TimeoutError:
+            raise self._unavailable() from None
+        finally:
+            self._waiting -= 1
+
+    async def _fetched_after_now(self, key_id: str) -> None:
+        begun = self._begun
+        while self._ended <= begun and key_id not in self.keys:
+            if self._is_stopped:
+                raise self._unavailable()
+            fetched = self._fetched
+            if not self._fetching:
+                wait = self._seconds_to_next_fetch()
+                if wait > MAX_WAIT_SECONDS:
+                    raise self._unavailable()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                    continue
+                self._wanted.set()
+            await fetched.wait()
+        if self.failure and key_id not in self.keys:
+            raise self._unavailable()
+
+    def _seconds_to_next_fetch(self) -> float:
+        return max(0.0, self._attempted + self._retry_seconds - self._monotonic())
+
+    def _unavailable(self) -> Unavailable:
+        retry_after = max(_RETRY_LEAST_SECONDS, self._seconds_to_next_fetch())
+        return Unavailable("the keys of the token's issuer are being fetched: try again", retry_after=retry_after)
 
     async def keep_fresh(self) -> None:
         """Fetches the keys when they are old or one is missing; until cancelled."""
-        self._runs = True
         try:
             while True:
                 try:
@@ -140,13 +179,14 @@ class KeySet:
                     pass
                 await self.refresh()
         finally:
-            self._runs = False
+            self._is_stopped = True
             self._fetched.set()
 
     async def refresh(self) -> None:
         """Fetches the keys now; what fails is logged, and `failure` says it."""
         self._wanted.clear()
         self._fetching, self._attempted = True, self._monotonic()
+        self._begun += 1
         try:
             document = await self._load()
             if document != self._document:
@@ -162,6 +202,7 @@ class KeySet:
             log.warning("keys of an issuer cannot be fetched", issuer=self._issuer, reason=self.failure)
         finally:
             self._fetching = False
+            self._ended = self._begun
             fetched, self._fetched = self._fetched, asyncio.Event()
             fetched.set()
 

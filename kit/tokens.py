@@ -86,17 +86,21 @@ class Verifier:
         self._revocations = Revocations(revoked_file)
         self._refusals = RefusalLog()
 
-    def verify(self, token: str, now: float | None = None) -> Principal:
+    def verify(self, token: str, now: float | None = None, *, fetched: bool = False) -> Principal:
         """The token's principal; raises TokenRefused, always with the same message. `now` in Unix seconds.
 
-        After UnknownKey the keys can be fetched and the token verified once more; a caller that does not refuses it.
+        After UnknownKey the keys can be fetched and the token verified once more, with `fetched`: an unknown key is
+        then refused for good.
         """
         if now is None:
             now = time.time()
         try:
             return self._verify(token, now)
-        except UnknownKey:
-            raise
+        except UnknownKey as unknown:
+            if not fetched:
+                raise
+            self.refused(unknown.cause, token, now)
+            raise TokenRefused(unknown.cause) from None
         except TokenRefused as refused:
             self.refused(refused.cause, token, now)
             raise

@@ -130,12 +130,12 @@ class Admission:
             return Accept(subprotocol, partial(PendingLogin, unknown, again, self._spawn))
 
     def _authenticate(
-        self, token: str, make_handler: Callable[[Session, str], SocketHandler]
+        self, token: str, make_handler: Callable[[Session, str], SocketHandler], *, fetched: bool = False
     ) -> Callable[[], SocketHandler]:
-        """Makes the handler of a socket with this token. Raises UnknownKey."""
+        """Makes the handler of a socket with this token. Raises UnknownKey, unless the keys were `fetched` for it."""
         now = self._clock.now()
         try:
-            principal = self._verifier.verify(token, now)
+            principal = self._verifier.verify(token, now, fetched=fetched)
         except UnknownKey:
             raise
         except TokenRefused as refused:
@@ -149,10 +149,7 @@ class Admission:
         return partial(make_handler, session, principal.token_id)
 
     def _authenticate_again(self, token: str, make_handler: Callable[[Session, str], SocketHandler]) -> SocketHandler:
-        try:
-            return self._authenticate(token, make_handler)()
-        except UnknownKey as unknown:
-            return _rejected(unknown)()
+        return self._authenticate(token, make_handler, fetched=True)()
 
     def connection_opened(self, session: Session, address: str) -> None:
         """Counts a connection."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import structlog
 
+from gateway import metrics
 from gateway.sessions.session import CloseCode
 from gateway.websocket.socket import Socket, SocketHandler
+from kit.errors import Unavailable
 from kit.jose import UnknownKey
 
 log = structlog.get_logger()
@@ -61,12 +63,21 @@ class PendingLogin:
             if self._closed:
                 return
             self._handler = self._make_handler()
+        except Unavailable:
+            # The token may be good: the client connects again.
+            self._close(socket, "UNAVAILABLE")
+            return
         except Exception:
             log.exception("login failed")
-            socket.close(CloseCode.BAD_TOKEN, "INVALID_TOKEN")
+            self._close(socket, "INTERNAL")
             return
         self._handler.on_open(socket)
         buffered, self._buffered = self._buffered, []
         for is_text, payload in buffered:
             if not self._closed:
                 self._handler.on_message(is_text, payload)
+
+    def _close(self, socket: Socket, reason: str) -> None:
+        if not self._closed:
+            metrics.closes[CloseCode.INTERNAL] += 1
+            socket.close(CloseCode.INTERNAL, reason)

@@ -9,7 +9,7 @@ from gateway.admission.admission import expiry_of
 from gateway.frames.frame import Fault, RenewToken
 from gateway.sessions.connection import Connection
 from kit.clock import Clock
-from kit.errors import reason_of
+from kit.errors import Unavailable, reason_of
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Verifier
 from plaudit.gateway.v1 import frames_pb2 as pb
@@ -39,18 +39,21 @@ class TokenRenewals:
             self._spawn(self._renew_later(connection, frame, unknown))
 
     async def _renew_later(self, connection: Connection, frame: RenewToken, unknown: UnknownKey) -> None:
-        await unknown.fetch()
-        if connection.session.closed:
-            return
         try:
-            self._answer(connection, frame)
-        except UnknownKey as error:
-            connection.refuse(frame.id, _fault(error))
+            await unknown.fetch()
+        except Unavailable as error:
+            if not connection.session.closed:
+                retry_after_ms = round((error.retry_after or 0) * 1000)
+                fault = Fault("UNAVAILABLE", "UNAVAILABLE", str(error), "token", retry_after_ms)
+                connection.refuse(frame.id, fault)
+            return
+        if not connection.session.closed:
+            self._answer(connection, frame, fetched=True)
 
-    def _answer(self, connection: Connection, frame: RenewToken) -> None:
+    def _answer(self, connection: Connection, frame: RenewToken, *, fetched: bool = False) -> None:
         now, session = self._clock.now(), connection.session
         try:
-            principal = self._verifier.verify(frame.token, now)
+            principal = self._verifier.verify(frame.token, now, fetched=fetched)
         except UnknownKey:
             raise
         except TokenRefused as error:

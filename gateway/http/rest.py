@@ -88,7 +88,7 @@ class Rest:
                 tenant, user = self._authenticate(request)
             except UnknownKey as unknown:
                 await unknown.fetch()
-                tenant, user = self._authenticate(request)
+                tenant, user = self._authenticate(request, fetched=True)
         if request.body_exists:
             if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
                 return http_error(
@@ -113,13 +113,13 @@ class Rest:
         if debt > self._budgets.price(size):
             raise TooMuchData("you send more data than you may", retry_after=debt)
 
-    def _authenticate(self, request: web.Request) -> tuple[str, str]:
+    def _authenticate(self, request: web.Request, *, fetched: bool = False) -> tuple[str, str]:
         given = request.headers.getall("Authorization", [])
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer":
             self._verifier.refused("missing", "", self._clock.now())
             raise TokenRefused("missing")
-        principal = self._verifier.verify(token.strip(), self._clock.now())
+        principal = self._verifier.verify(token.strip(), self._clock.now(), fetched=fetched)
         if principal.service:
             raise Forbidden("this API is for users; services call gRPC")
         return principal.tenant, principal.subject

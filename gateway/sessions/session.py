@@ -16,8 +16,9 @@ from plaudit.gateway.v1 import close_codes_pb2 as pb
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed, from the contract; those that the framing sends itself are not here."""
+    """Why a socket is closed, from the contract; those that only the framing sends are not here."""
 
+    INTERNAL = pb.CLOSE_CODE_INTERNAL
     UNSUPPORTED_DATA = pb.CLOSE_CODE_UNSUPPORTED_DATA
     BAD_PAYLOAD = pb.CLOSE_CODE_BAD_PAYLOAD
     DRAIN = pb.CLOSE_CODE_DRAIN

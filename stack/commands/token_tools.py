@@ -10,7 +10,7 @@ from gateway.contracts.tables import installed_contracts
 from kit.access import known_scopes
 from kit.identity import IssuerSettings
 from kit.issuers import open_issuers
-from kit.jose import TokenRefused, UnknownKey, Unverified, fingerprint, read
+from kit.jose import TokenRefused, Unverified, fingerprint, read
 from kit.keys import read_keys
 from kit.revocations import revoke
 from kit.tokens import ISSUER
@@ -53,11 +53,7 @@ async def verify_token(settings: Settings, token: str) -> dict[str, Any]:
     try:
         async with open_issuers(settings.identity.issuers) as issuers:
             verifier = keys.verifier(issuers)
-            try:
-                principal = verifier.verify(token)
-            except UnknownKey as unknown:
-                await unknown.fetch()
-                principal = verifier.verify(token)
+            principal = verifier.verify(token, fetched=True)
     except TokenRefused as refused:
         return {"valid": False, "cause": refused.cause, "why": REASONS.get(refused.cause, refused.cause)}
     return {

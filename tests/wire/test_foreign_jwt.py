@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 
 from kit.engineurl import CannotUse
-from kit.errors import remote_error
+from kit.errors import Unavailable, remote_error
 from kit.identity import IssuerSettings
 from kit.issuers import open_issuers
 from kit.jose import MESSAGE, TokenRefused, UnknownKey, fingerprint
@@ -68,8 +68,8 @@ async def verified(verifier: Verifier, token: str, now: float = float(NOW)) -> P
     try:
         return verifier.verify(token, now)
     except UnknownKey as unknown:
-        await asyncio.wait_for(unknown.fetch(), 5)
-    return verifier.verify(token, now)
+        await asyncio.wait_for(unknown.fetch(), 10)
+    return verifier.verify(token, now, fetched=True)
 
 
 async def cause_of(verifier: Verifier, token: str, now: float = float(NOW)) -> str:
@@ -142,7 +142,7 @@ async def test_a_good_token_is_that_of_a_user_without_scopes(keys: Keys, key: An
 @pytest.mark.parametrize("case", CASES)
 async def test_a_token_that_is_not_right_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
     build, cause = CASES[case]
-    async with identity_provider(NOW) as provider, trusting(keys, provider) as verifier:
+    async with identity_provider(NOW) as provider, trusting(keys, provider, retry_seconds=0.001) as verifier:
         assert (await verified(verifier, provider.token())).subject == "auth0~7calice"
         for _ in range(2):
             assert await cause_of(verifier, build(provider)) == cause
@@ -221,8 +221,11 @@ async def test_a_new_key_is_fetched_when_a_token_names_it_and_not_more_often_tha
             assert await cause_of(verifier, kept) == "unknown_key", "a key that was taken back is not trusted any more"
         async with trusting(keys, provider, retry_seconds=600) as verifier:
             for number in range(20):
-                assert await cause_of(verifier, provider.token(kid=f"made-up-{number}")) == "unknown_key"
-            assert provider.asked == 3
+                with pytest.raises(Unavailable) as caught:
+                    await verified(verifier, provider.token(kid=f"made-up-{number}"))
+                assert caught.value.retry_after is not None
+                assert 500 < caught.value.retry_after <= 600
+            assert provider.asked == 4
 
 
 async def test_many_that_wait_for_a_key_cause_one_fetch(keys: Keys) -> None:
@@ -255,7 +258,8 @@ async def test_known_keys_stay_in_force_while_no_others_can_be_had(keys: Keys, b
         token = provider.token()
         provider.broken = BROKEN[broken]
         await asyncio.sleep(0.002)
-        assert await cause_of(verifier, provider.token(key=OTHER, kid="new")) == "unknown_key"
+        with pytest.raises(Unavailable):
+            await verified(verifier, provider.token(key=OTHER, kid="new"))
         assert provider.asked == 2
         assert (await verified(verifier, token)).subject == "auth0~7calice"
 
@@ -274,7 +278,8 @@ async def test_where_the_url_is_down_at_the_start_own_tokens_are_taken_and_other
         provider.broken = BROKEN["an error"]
         async with trusting(keys, provider, retry_seconds=0.001) as verifier:
             assert verifier.verify(keys.minter().mint_user("alice")).subject == "alice"
-            assert await cause_of(verifier, provider.token()) == "unknown_key"
+            with pytest.raises(Unavailable):
+                await verified(verifier, provider.token())
             provider.broken = None
             await asyncio.sleep(0.002)
             assert (await verified(verifier, provider.token())).subject == "auth0~7calice"
@@ -383,3 +388,35 @@ async def test_a_token_of_a_new_key_is_taken_at_the_first_try_by_every_door(tmp_
         provider.keys.append(jwk(OTHER, "new", "RS256"))
         assert await door(rig, provider.token(key=OTHER, kid="new")) in (("OK", ""), (200, ""), (0, "auth0~7calice"))
         assert provider.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("door", "answer"),
+    [
+        (grpc_answer, ("UNAVAILABLE", "UNAVAILABLE")),
+        (rest_answer, (503, "UNAVAILABLE")),
+        (socket_answer, (1011, "UNAVAILABLE")),
+    ],
+)
+async def test_a_token_of_a_key_that_cannot_be_fetched_yet_is_not_refused_for_good(
+    tmp_path: Path, door: Any, answer: tuple[Any, str]
+) -> None:
+    async with (
+        identity_provider() as provider,
+        running(tmp_path, issuers=[provider.settings(retry_seconds=600)]) as rig,
+    ):
+        provider.keys.append(jwk(OTHER, "new", "RS256"))
+        assert await door(rig, provider.token(key=OTHER, kid="new")) == answer
+        assert provider.asked == 1
+
+
+async def test_a_renewal_with_a_key_that_cannot_be_fetched_yet_can_be_tried_again(tmp_path: Path) -> None:
+    async with (
+        identity_provider() as provider,
+        running(tmp_path, issuers=[provider.settings(retry_seconds=600)]) as rig,
+        rig.socket(headers={"Authorization": f"Bearer {provider.token()}"}) as client,
+    ):
+        renewed = provider.token(key=OTHER, kid="new")
+        answer = await client.ask({"type": "renew_token", "id": 9, "token": renewed})
+        assert (answer["type"], answer["code"], answer["reason"]) == ("error", "UNAVAILABLE", "UNAVAILABLE")
+        assert answer["retry_after_ms"] > 500_000

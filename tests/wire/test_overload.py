@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import jwt
 import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from kit.errors import RemoteError, remote_error
+from kit.jose import UnknownKey, Unverified
 from kit.keys import Keys, open_keys
 from kit.mesh import Mesh, connected
 from kit.nodes import StaticNodes
 from kit.server import Hosted, Server, serving
 from kit.serverlimits import AdmissionLimits, ServerLimits
-from kit.tokens import NodeTokens
+from kit.tokens import ForeignIssuers, NodeTokens, Principal
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
@@ -57,20 +59,41 @@ class Watched(counter_grpc.CounterServiceServicer):
         await asyncio.Event().wait()
 
 
+class SlowIssuer:
+    """An issuer none of whose keys is known; a fetch of them ends with the test."""
+
+    version = 0
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def names(self) -> frozenset[str]:
+        return frozenset(["slow"])
+
+    def verify(self, token: str, unverified: Unverified, now: float) -> Principal:
+        raise UnknownKey(self._fetch)
+
+    async def _fetch(self) -> None:
+        self.waiting += 1
+        await asyncio.Event().wait()
+
+
 @pytest.fixture(name="keys")
 def fixture_keys(tmp_path: Path) -> Keys:
     return open_keys(tmp_path / "keys")
 
 
 @asynccontextmanager
-async def blocked(keys: Keys, **limits: Any) -> AsyncIterator[tuple[Server, Blocked, grpc.aio.Channel, Mesh]]:
+async def blocked(
+    keys: Keys, *, issuers: ForeignIssuers | None = None, **limits: Any
+) -> AsyncIterator[tuple[Server, Blocked, grpc.aio.Channel, Mesh]]:
     servicer = Blocked()
     hosted = [
         Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server),
         Hosted(Watched(), counter_grpc.add_CounterServiceServicer_to_server),
     ]
     async with (
-        serving(hosted, verifier=keys.verifier(), limits=ServerLimits(grace=0.1, **limits)) as server,
+        serving(hosted, verifier=keys.verifier(issuers), limits=ServerLimits(grace=0.1, **limits)) as server,
         connected(StaticNodes(server.address), NodeTokens(keys.minter())) as mesh,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
@@ -95,6 +118,22 @@ async def is_entered(servicer: Blocked, calls: int) -> None:
     async with asyncio.timeout(5):
         while servicer.entered < calls:  # noqa: ASYNC110  (a counter that the server's tasks change)
             await asyncio.sleep(0)
+
+
+async def test_calls_that_wait_for_the_keys_of_an_issuer_do_not_count_as_in_flight(keys: Keys) -> None:
+    issuer = SlowIssuer()
+    one = AdmissionLimits(always=1, most=1)
+    async with blocked(keys, issuers=issuer, unary=one) as (_, servicer, channel, _mesh):
+        servicer.gate.set()
+        token = jwt.encode({"iss": "slow"}, b"x" * 32, headers={"kid": "unknown"})
+        stub = pb_grpc.ReactionServiceStub(channel)
+        calls = [stub.ToggleReaction(REQUEST, metadata=[("authorization", f"Bearer {token}")]) for _ in range(5)]
+        async with asyncio.timeout(5):
+            while issuer.waiting < len(calls):  # noqa: ASYNC110  (a counter that the server's tasks change)
+                await asyncio.sleep(0)
+        assert (await stub.ToggleReaction(REQUEST, metadata=bearer(keys, "alice"))).on
+        for call in calls:
+            call.cancel()
 
 
 async def test_a_blocked_service_refuses_with_a_type_long_before_the_deadline(keys: Keys) -> None:

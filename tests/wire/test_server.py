@@ -344,8 +344,9 @@ async def test_a_node_that_is_not_there_did_nothing(keys: Keys) -> None:
 async def test_too_many_unary_calls_are_refused_at_once(keys: Keys) -> None:
     none = AdmissionLimits(most=0)
     async with echoing(keys, unary=none) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice')}"),)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(pb.ToggleReactionRequest())
+            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(pb.ToggleReactionRequest(), metadata=bearer)
         found = status_in(caught.value)
         assert (found.code, found.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert found.retry_after
