@@ -16,7 +16,7 @@ from stack.envoy.model import Model
 from stack.envoy.render import binary, write
 from tests.running import Stack, free_port
 
-SERVICES = ("reaction_svc", "counter_svc", "fanout_svc")
+NAMES = ("reaction_svc", "counter_svc", "fanout_svc")
 SERVICES = (
     "plaudit.reaction.v1.ReactionService",
     "plaudit.counter.v1.CounterService",
@@ -87,7 +87,7 @@ async def house_behind_envoy(
     """Envoy before a gateway and a process with all services: (edge, gateway, services). `settings` are of both."""
     own = settings or {}
     data = folder / "data"
-    services = Stack(data, SERVICES=",".join(("session_registry", *SERVICES)), **own)
+    services = Stack(data, SERVICES=",".join(("session_registry", *NAMES)), **own)
     with services, Stack(data, SERVICES="gateway", REGISTRY=services.grpc_address, **own) as gateway:
         model: dict[str, Any] = {
             "gateways": (gateway.http,),
