@@ -18,6 +18,7 @@ from gateway.json_codec.errors import BadJson
 from gateway.json_codec.reader import JsonReader, single
 from kit.errors import Invalid
 
+_IN_PATH = "the path has this field already"
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -28,6 +29,8 @@ def read_request(route: Route, variables: Mapping[str, str], query: str, body: b
         _read_query(route, request, query)
         for path, value in variables.items():
             message, field, _ = _find(request, path)
+            if route.body == "*" and getattr(message, field.name):
+                raise Invalid(_IN_PATH, field=path)
             setattr(message, field.name, _value(field, value, path))
     except BadJson as error:
         raise Invalid(error.message, field=error.field) from None
@@ -62,9 +65,13 @@ def _read_query(route: Route, request: Message, query: str) -> None:
         raise Invalid(f"a query has at most {limit - 1} parameters here") from None
     if pairs and route.body == "*":
         raise Invalid("everything of this request is in its body", field=pairs[0][0][:64])
-    seen = set()
+    in_path, seen = route.template.variables, set()
     for path, text in pairs:
         message, field, name = _find(request, path)
+        if name in in_path:
+            raise Invalid(_IN_PATH, field=path[:64])
+        if route.body and name.split(".")[0] == route.body:
+            raise Invalid("this field is the body of the request", field=path[:64])
         value = _value(field, text, path[:64])
         if field.is_repeated:
             getattr(message, field.name).append(value)

@@ -43,9 +43,8 @@ def query_of(route: Route, schemas: Schemas, comments: Comments) -> Iterator[Par
     """The parameters of the query: the fields that are neither in the path nor in the body."""
     if route.body == "*":
         return
-    excluded = {*route.template.variables, route.body}
-    for path, field in _fields(route.rpc.request, ""):
-        if path in excluded:
+    for name, path, field in _fields(route.rpc.request, "", ""):
+        if name in route.template.variables or name.partition(".")[0] == route.body:
             continue
         schema = _in_query(schemas.field(field, True))
         description = schema.pop("description", "")
@@ -65,13 +64,14 @@ def _in_query(schema: Schema) -> Schema:
     return schema
 
 
-def _fields(message: Descriptor, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
+def _fields(message: Descriptor, above: str, prefix: str) -> Iterator[tuple[str, str, FieldDescriptor]]:
+    """The fields that a query can have: the name in the contract, the name in the query, the descriptor."""
     for field in message.fields:
         inner = field.message_type
         if inner is None or inner.full_name.startswith("google.protobuf."):
-            yield prefix + _name_of(field), field
+            yield above + field.name, prefix + _name_of(field), field
         elif not field.is_repeated and inner is not message:
-            yield from _fields(inner, f"{prefix}{field.name}.")
+            yield from _fields(inner, f"{above}{field.name}.", f"{prefix}{field.name}.")
 
 
 def _name_of(field: FieldDescriptor) -> str:

@@ -133,6 +133,18 @@ def test_what_is_neither_in_the_path_nor_in_the_body_is_in_the_query(probe: dict
     assert given["least"]["schema"]["type"] == "integer"
 
 
+def test_no_field_of_the_path_is_in_the_query() -> None:
+    routes = document()["paths"]
+    for path in (
+        "/api/v1/reactions/{target_id}/reactors",
+        "/api/{target_collection}/{target_id}/reactions/{emoji}/users",
+    ):
+        query = {one["name"] for one in routes[path]["get"]["parameters"] if one["in"] == "query"}
+        assert {"limit", "cursor"} <= query
+        in_path = {"target_id", "targetId"} if "target_collection" not in path else {"target", "emoji", "type"}
+        assert not in_path & query
+
+
 def test_an_answer_has_every_field_that_cannot_be_absent(probe: dict[str, Any]) -> None:
     told = probe["components"]["schemas"]["Told"]
     assert told["required"] == ["version", "mood"]
