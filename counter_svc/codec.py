@@ -13,7 +13,7 @@ from kit.caller import Caller
 from kit.errors import AccessDenied, Invalid
 from kit.eventlog import Record
 from kit.ledger.entry import EntryName, parse_name
-from kit.target import MAX_TARGETS, is_id, parse_target, target_names, targets_of
+from kit.target import MAX_TARGETS, is_id, parse_target, target_names, target_names_of
 from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
@@ -67,7 +67,7 @@ def keys_from_pb(request: pb.GetCountsRequest, who: Caller) -> tuple[list[Target
     A service that calls in its own name may give tenants; any other call is in the caller's tenant. Raises `Forbidden`
     for a tenant that the service may not act in.
     """
-    names = target_names(request.targets or targets_of(request.target_type, request.target_ids))
+    names = target_names_of(request.targets, request.target_type, request.target_ids)
     min_versions: Sequence[int] = request.min_versions
     if min_versions and len(min_versions) != len(names):
         raise Invalid("give one minimum version per target, or none", field="min_versions")

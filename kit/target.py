@@ -54,27 +54,56 @@ def target_names(given: Sequence[str]) -> list[str]:
 
     Raises Invalid for their number or for one of them.
     """
-    names = list(given)
-    if any("," in name for name in names):
-        names = [part for name in names for part in name.split(",")]
-    if not 1 <= len(names) <= MAX_TARGETS:
-        raise Invalid(f"give 1 to {MAX_TARGETS} targets", field="targets")
+    names = _split(given)
+    _check_number(names, "targets")
     for name in names:
         parse_target(name)
     return names
 
 
-def target_of(target_type: str, target_id: str) -> str:
-    """The name of a target whose type and id are given apart, as other systems have them; no type means a post.
+def target_name(target: str, target_type: str, target_id: str) -> str:
+    """The target of a request that gives its name, or its type (none: a post) and its id, as other systems do.
 
-    Not checked any further than `parse_target` does.
+    A name is not checked. Raises Invalid, which names the field at fault.
     """
-    return f"{_COLLECTIONS_OF_TYPES.get(target_type or 'post', target_type)}/{target_id}"
+    if target_id:
+        return _joined(target_type, target_id, "target_id")
+    _check_no_type(target_type, "target_id")
+    return target
 
 
-def targets_of(target_type: str, target_ids: Sequence[str]) -> list[str]:
-    """The same for many; each string may have several ids, separated by commas."""
-    return [target_of(target_type, part) for given in target_ids for part in given.split(",")]
+def target_names_of(targets: Sequence[str], target_type: str, target_ids: Sequence[str]) -> list[str]:
+    """The same for a bulk read, which is checked as `target_names` does."""
+    if target_ids:
+        ids = _split(target_ids)
+        _check_number(ids, "target_ids")
+        return [_joined(target_type, item, "target_ids") for item in ids]
+    _check_no_type(target_type, "target_ids")
+    return target_names(targets)
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    return [part for text in given for part in text.split(",")] if any("," in text for text in given) else list(given)
+
+
+def _check_number(targets: Sequence[str], field: str) -> None:
+    if not 1 <= len(targets) <= MAX_TARGETS:
+        raise Invalid(f"give 1 to {MAX_TARGETS} targets", field=field)
+
+
+def _joined(target_type: str, target_id: str, field: str) -> str:
+    collection = _COLLECTIONS_OF_TYPES.get(target_type or "post", target_type)
+    if collection not in COLLECTIONS:
+        known = ", ".join(sorted({*COLLECTIONS, *_COLLECTIONS_OF_TYPES}))
+        raise InvalidTarget(f"a target_type is one of {known}", field="target_type")
+    if not is_id(target_id):
+        raise InvalidTarget("the id of a target is 1 to 64 letters, digits or _.~-, but not . or ..", field=field)
+    return f"{collection}/{target_id}"
+
+
+def _check_no_type(target_type: str, field: str) -> None:
+    if target_type:
+        raise Invalid(f"a target_type belongs to {field}; a target has its collection in its name", field="target_type")
 
 
 def partition_of(tenant: str, target: str, partitions: int) -> int:

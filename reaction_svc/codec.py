@@ -12,7 +12,7 @@ from kit.caller import Caller
 from kit.errors import AccessDenied, Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
-from kit.target import is_id, parse_target, target_names, target_of
+from kit.target import is_id, parse_target, target_name, target_names
 from kit.tenant_keys import TargetKey, UserKey
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
@@ -28,7 +28,7 @@ from reaction_svc.domain import (
     TargetChange,
     TargetHead,
 )
-from reaction_svc.errors import ERRORS
+from reaction_svc.errors import ERRORS, InvalidEmoji
 from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
 from reaction_svc.service import ChangeResults, make_op
 
@@ -52,7 +52,11 @@ _ACTIONS = {
 def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Op:
     """The operation of a toggle; raises Invalid."""
     target, emoji = target_from_pb(request), request.emoji or request.reaction_type
-    return make_op(who.tenant, target, who.user, emoji, Action.TOGGLE, request.op_id)
+    try:
+        return make_op(who.tenant, target, who.user, emoji, Action.TOGGLE, request.op_id)
+    except InvalidEmoji as error:
+        error.field = "emoji" if request.emoji else "reaction_type"
+        raise
 
 
 def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Op:
@@ -69,7 +73,7 @@ def clear_from_pb(request: service_pb.ClearReactionsRequest, who: Caller) -> Op:
 
 def target_from_pb(request: _Targeted) -> str:
     """The target of a request that may name it by type and id."""
-    return request.target or (target_of(request.target_type, request.target_id) if request.target_id else "")
+    return target_name(request.target, request.target_type, request.target_id)
 
 
 def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Problem]:

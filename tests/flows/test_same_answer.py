@@ -80,7 +80,8 @@ CASES: list[tuple[str, Fields, Answer]] = [
     *(("clear_reactions", {"target": text}, answer) for text, answer in TARGETS.items()),
     *(("get_reactions", {"target": text}, answer) for text, answer in TARGETS.items()),
     *(("list_reactors", {"target": "posts/e", "emoji": text}, answer) for text, answer in EMOJIS.items() if text),
-    *(("list_reactors", {"target": "posts/e", "page_size": number}, OK) for number in (0, 1, -1, 1 << 30)),
+    *(("list_reactors", {"target": "posts/e", "page_size": number}, OK) for number in (0, 1, 1 << 30)),
+    ("list_reactors", {"target": "posts/e", "page_size": -1}, bad(RULE, "page_size")),
     ("list_reactors", {"target": "posts/e", "page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
     ("get_counts", {"targets": [f"comments/{number:064}" for number in range(1000)]}, OK),
     ("get_counts", {"targets": [",".join(f"posts/{number}" for number in range(1000))]}, OK),
@@ -88,6 +89,24 @@ CASES: list[tuple[str, Fields, Answer]] = [
     ("get_counts", {"targets": []}, bad(RULE, "targets")),
     ("get_counts", {"targets": ["post/1"]}, bad(TARGET, "target")),
     ("get_counts", {"targets": [""]}, bad(TARGET, "target")),
+    *(
+        (frame, {**emoji, **fields}, answer)
+        for frame, emoji in (("toggle_reaction", {"emoji": "👍"}), ("clear_reactions", {}), ("list_reactors", {}))
+        for fields, answer in (
+            ({"target_id": "7"}, OK),
+            ({"target_id": "7", "target_type": "comments"}, OK),
+            ({"target_id": "7", "target_type": "page"}, bad(TARGET, "target_type")),
+            ({"target_id": "..", "target_type": "post"}, bad(TARGET, "target_id")),
+            ({"target": "posts/7", "target_type": "message"}, bad(RULE, "target_type")),
+            ({"target": "posts/7", "target_type": "post"}, bad(RULE, "target_type")),
+        )
+    ),
+    ("toggle_reaction", {"target": "posts/e", "reaction_type": "x"}, bad(EMOJI, "reaction_type")),
+    ("get_counts", {"target_ids": ["1", "2"], "target_type": "comment"}, OK),
+    ("get_counts", {"target_ids": ["1,"]}, bad(TARGET, "target_ids")),
+    ("get_counts", {"target_ids": ["1"], "target_type": "page"}, bad(TARGET, "target_type")),
+    ("get_counts", {"target_ids": [",".join("1" * 1001)]}, bad(RULE, "target_ids")),
+    ("get_counts", {"targets": ["posts/1"], "target_type": "post"}, bad(RULE, "target_type")),
     ("get_own_reactions", {"targets": ["posts/1", "posts/1"]}, OK),
     ("get_own_reactions", {"targets": ["posts/1,"]}, bad(TARGET, "target")),
 ]

@@ -113,16 +113,17 @@ async def test_who_reacted_with_a_type_comes_page_by_page(alice: Api, shared_sta
     [
         ("POST", "/api/v1/reactions", {"reaction_type": "like"}, "INVALID_REQUEST", "target"),
         ("POST", "/api/v1/reactions", {"target_id": "1", "target_type": "page", "reaction_type": "like"},
-         "INVALID_TARGET", "target"),
-        ("POST", "/api/v1/reactions", {"target_id": "1", "reaction_type": "nonsense"}, "INVALID_EMOJI", "emoji"),
+         "INVALID_TARGET", "target_type"),
+        ("POST", "/api/v1/reactions", {"target_id": "1", "reaction_type": "nonsense"},
+         "INVALID_EMOJI", "reaction_type"),
         ("POST", "/api/v1/reactions", {"target_id": "1"}, "INVALID_REQUEST", "emoji"),
         ("POST", "/api/v1/reactions", {"target_id": "1", "target": "posts/1", "emoji": "like"},
          "INVALID_REQUEST", "target"),
         ("POST", "/api/v1/reactions", {"target_id": "a/b", "reaction_type": "like"}, "INVALID_REQUEST", "target_id"),
         ("DELETE", "/api/v1/reactions", None, "INVALID_REQUEST", "target"),
-        ("DELETE", "/api/v1/reactions?target_id=..", None, "INVALID_TARGET", "target"),
+        ("DELETE", "/api/v1/reactions?target_id=..", None, "INVALID_TARGET", "target_id"),
         ("GET", "/api/v1/reactions/counts", None, "INVALID_REQUEST", "targets"),
-        ("GET", "/api/v1/reactions/counts?target_ids=1,,2", None, "INVALID_TARGET", "target"),
+        ("GET", "/api/v1/reactions/counts?target_ids=1,,2", None, "INVALID_TARGET", "target_ids"),
     ],
 )  # fmt: skip
 async def test_what_names_no_target_or_reaction_is_refused(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import Invalid, reason_of
-from kit.target import COLLECTIONS, ID_PATTERN, Target, is_id, parse_target
+from kit.target import COLLECTIONS, ID_PATTERN, Target, is_id, parse_target, target_name
 
 
 @given(st.sampled_from(sorted(COLLECTIONS)), st.from_regex(ID_PATTERN, fullmatch=True))
@@ -58,3 +58,21 @@ def test_an_id_is_never_empty_nor_ends_in_a_line_break() -> None:
     assert is_id("alice")
     assert not is_id("")
     assert not is_id("alice\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "target_type", "target_id", "name"),
+    [("posts/7", "", "", "posts/7"), ("", "", "7", "posts/7"), ("", "message", "7", "messages/7"), ("", "", "", "")],
+)
+def test_a_target_has_a_name_or_a_type_and_an_id(target: str, target_type: str, target_id: str, name: str) -> None:
+    assert target_name(target, target_type, target_id) == name
+
+
+@pytest.mark.parametrize(
+    ("target", "target_type", "target_id", "field"),
+    [("posts/7", "post", "", "target_type"), ("", "page", "7", "target_type"), ("", "post", "..", "target_id")],
+)
+def test_an_error_names_the_field_that_was_given(target: str, target_type: str, target_id: str, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        target_name(target, target_type, target_id)
+    assert refused.value.field == field

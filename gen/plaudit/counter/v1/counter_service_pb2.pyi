@@ -85,7 +85,7 @@ class GetCountsRequest(_message.Message):
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     TARGET_TYPE_FIELD_NUMBER: _builtins.int
     target_type: _builtins.str
-    """What `target_ids` are the ids of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
+    """What `target_ids` are the ids of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`. Not for `targets`."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """From 1 to 1,000 targets, for example `messages/42`; one string may name several, separated by commas."""

@@ -43,7 +43,7 @@ class ToggleReactionRequest(_message.Message):
     target_id: _builtins.str
     """Instead of `target`: an id alone, `7` for `posts/7`; `target_type` says of what."""
     target_type: _builtins.str
-    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
+    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`. Not for `target`."""
     reaction_type: _builtins.str
     """Instead of `emoji`."""
     def __init__(
@@ -184,7 +184,7 @@ class ClearReactionsRequest(_message.Message):
     target_id: _builtins.str
     """Instead of `target`: an id alone, `7` for `posts/7`; `target_type` says of what."""
     target_type: _builtins.str
-    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
+    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`. Not for `target`."""
     def __init__(
         self,
         *,
@@ -409,7 +409,7 @@ class ListReactorsRequest(_message.Message):
     target_id: _builtins.str
     """Instead of `target`: an id alone, `7` for `posts/7`; `target_type` says of what."""
     target_type: _builtins.str
-    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`."""
+    """What `target_id` is the id of: `post`, `comment`, `message`, `stream` or a collection; empty: `post`. Not for `target`."""
     def __init__(
         self,
         *,
