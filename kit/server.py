@@ -78,6 +78,7 @@ def options_of(limits: ServerLimits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),
         # Streams that have ended but are not freed yet would count, and clients within their limit be refused.
         ("grpc.http.overload_protection", 0),

@@ -28,10 +28,12 @@ from kit.registration import Registration
 from kit.server import Hosted, Server, serving
 from kit.serverlimits import ServerLimits
 from kit.stopping import Stage, StopDeadline
+from kit.tasks import background
 from kit.tls import open_tls
 from kit.tokens import NodeTokens, Verifier
 from kit.tracing import tracing
 from stack.process.datalock import lock_data_folder
+from stack.process.descriptors import descriptor_limit, fit_connections, fit_grpc_connections, report_exhaustion
 from stack.process.startcheck import combination_problems
 from stack.process.status import serve_status
 from stack.process.supervisor import CannotStart, supervised
@@ -54,6 +56,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
     is_serving = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.enter_context(lock_data_folder(settings))
+        await stack.enter_async_context(background(report_exhaustion()))
         keys = open_keys(settings.data / "keys")
         _warn_of_readable_keys(settings)
         await stack.enter_async_context(serve_status(settings.status, is_serving.is_set))
@@ -75,7 +78,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
                 hosted,
                 verifier=verifier,
                 listen=settings.grpc,
-                limits=ServerLimits(**dict(settings.server)),
+                limits=_server_limits(settings),
                 interceptors=interceptors,
                 tls=tls,
                 patience=partial(stop.left, Stage.RPCS),
@@ -112,6 +115,14 @@ def _warn_of_readable_keys(settings: Settings) -> None:
     for path in (folder / "signing.pem", folder / "cursor.key", settings.tls.key, *secrets):
         if path is not None and is_readable_by_others(path):
             log.warning("a private key can be read by other users", file=str(path), fix=f"chmod 600 {path}")
+
+
+def _server_limits(settings: Settings) -> ServerLimits:
+    limit = descriptor_limit()
+    has_gateway = "gateway" in settings.services
+    http_connections = fit_connections(settings.gateway, limit).socket.connections if has_gateway else 0
+    connections = fit_grpc_connections(settings.server.connections, limit, http_connections)
+    return ServerLimits(**{**dict(settings.server), "connections": connections})
 
 
 async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, stop: StopDeadline) -> list[Hosted]:
@@ -160,7 +171,7 @@ def _open_gateway(
         "dev_tokens": settings.demo,
         "metrics": settings.gateway.metrics and not settings.status,
     }
-    config = settings.gateway.model_copy(update=overrides)
+    config = fit_connections(settings.gateway, descriptor_limit()).model_copy(update=overrides)
     return gateway.app.opened(
         config,
         mesh,

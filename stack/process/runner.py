@@ -19,6 +19,7 @@ from kit.tracing import TracingMissing
 from stack.process import sdnotify
 from stack.process.composition import running
 from stack.process.datalock import FolderInUse
+from stack.process.descriptors import raise_descriptor_limit
 from stack.process.logs import configure_logging
 from stack.process.stopping import enforce_deadline, run_until_signal
 from stack.process.supervisor import CannotStart
@@ -42,6 +43,7 @@ def run(settings: Settings, announce: Announce | None = None) -> None:
     configure_logging(settings.log)
     set_process_title(process_title(settings))
     export_build_info()
+    raise_descriptor_limit()
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop = StopDeadline(settings.grace_seconds)
     uvloop.run(_serve(settings, announce or print_banner, stop, sdnotify.open_notifier()))

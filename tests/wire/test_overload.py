@@ -209,3 +209,18 @@ async def test_a_user_with_too_many_streams_is_refused_and_another_gets_in(keys:
                     break
                 except grpc.aio.AioRpcError:
                     await asyncio.sleep(0)
+
+
+async def test_the_grpc_port_closes_connections_above_its_limit(keys: Keys) -> None:
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    # The mesh of the test has connected to nothing yet.
+    async with (
+        blocked(keys, connections=2) as (server, _servicer, channel, _mesh),
+        grpc.aio.insecure_channel(server.address, options=own) as second,
+        grpc.aio.insecure_channel(server.address, options=own) as third,
+    ):
+        for accepted in (channel, second):
+            await health_pb2_grpc.HealthStub(accepted).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await health_pb2_grpc.HealthStub(third).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,67 @@
+"""Descriptors of a process: the limit in force, connections that fit in it, and what is logged where none is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+from structlog.testing import capture_logs
+
+from gateway.config import Config
+from gateway.limits import SocketLimits
+from stack.process.descriptors import fit_connections, fit_grpc_connections
+
+_RAISES = """
+import resource
+from stack.process.descriptors import raise_descriptor_limit
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+print(raise_descriptor_limit(), resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
+    found = subprocess.run([sys.executable, "-c", _RAISES], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "512 (512, 512)"
+
+
+def test_connections_are_lowered_to_what_fits_and_shares_with_them() -> None:
+    limits = replace(SocketLimits(), connections=16_000, idle_per_address=4_000)
+    with capture_logs() as logs:
+        fitted = fit_connections(Config(socket=limits, connections_per_address=8_000), 1_024)
+    assert (fitted.socket.connections, fitted.socket.idle_per_address) == (768, 192)
+    assert fitted.connections_per_address == 384
+    assert [(line["connections"], line["wanted"], line["descriptors"]) for line in logs] == [(768, 16_000, 1_024)]
+
+
+def test_connections_that_fit_stay_as_they_are() -> None:
+    config = Config()
+    with capture_logs() as logs:
+        assert fit_connections(config, config.socket.connections + 4_096) is config
+    assert logs == []
+
+
+def test_the_grpc_port_leaves_half_of_the_rest_to_files() -> None:
+    with capture_logs() as logs:
+        assert fit_grpc_connections(4_096, 1_024, 768) == 128
+        assert fit_grpc_connections(4_096, 65_536, 16_384) == 4_096
+    assert [line["connections"] for line in logs] == [128]
+
+
+_REPORTS = """
+import asyncio, os, resource
+from stack.process.descriptors import report_exhaustion
+async def main():
+    task = asyncio.create_task(report_exhaustion(60))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    await asyncio.sleep(0)
+    task.cancel()
+asyncio.run(main())
+"""
+
+
+def test_a_lack_of_descriptors_is_logged() -> None:
+    found = subprocess.run([sys.executable, "-c", _REPORTS], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.count("no more descriptors can be opened") == 1
