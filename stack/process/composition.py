@@ -33,7 +33,13 @@ from kit.tls import open_tls
 from kit.tokens import NodeTokens, Verifier
 from kit.tracing import tracing
 from stack.process.datalock import lock_data_folder
-from stack.process.descriptors import descriptor_limit, fit_connections, fit_grpc_connections, report_exhaustion
+from stack.process.descriptors import (
+    descriptor_limit,
+    fit_connections,
+    fit_grpc_connections,
+    log_lowered,
+    report_exhaustion,
+)
 from stack.process.startcheck import combination_problems
 from stack.process.status import serve_status
 from stack.process.supervisor import CannotStart, supervised
@@ -73,12 +79,13 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
             )
             hosted += gateway_.hosted
         interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
+        limits = _server_limits(settings)
         server = await stack.enter_async_context(
             serving(
                 hosted,
                 verifier=verifier,
                 listen=settings.grpc,
-                limits=_server_limits(settings),
+                limits=limits,
                 interceptors=interceptors,
                 tls=tls,
                 patience=partial(stop.left, Stage.RPCS),
@@ -97,6 +104,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         workers = await stack.enter_async_context(AsyncExitStack())
         await workers.enter_async_context(supervised(worker_programs(settings, registry, stop), log_worker_event))
         is_serving.set()
+        _log_lowered(settings, limits)
         try:
             yield _connection_facts(settings, server, keys, node_id)
         finally:
@@ -123,6 +131,13 @@ def _server_limits(settings: Settings) -> ServerLimits:
     http_connections = fit_connections(settings.gateway, limit).socket.connections if has_gateway else 0
     connections = fit_grpc_connections(settings.server.connections, limit, http_connections)
     return ServerLimits(**{**dict(settings.server), "connections": connections})
+
+
+def _log_lowered(settings: Settings, limits: ServerLimits) -> None:
+    log_lowered("gRPC", settings.server.connections, limits.connections)
+    if "gateway" in settings.services:
+        fitted = fit_connections(settings.gateway, descriptor_limit()).socket.connections
+        log_lowered("HTTP", settings.gateway.socket.connections, fitted)
 
 
 async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, stop: StopDeadline) -> list[Hosted]:

@@ -37,7 +37,7 @@ def descriptor_limit() -> int:
 
 
 def fit_connections(config: Config, limit: int) -> Config:
-    """The settings with limits of connections that fit in `limit` descriptors; logs a line where that is fewer.
+    """The settings with limits of connections that fit in `limit` descriptors.
 
     A quarter of the descriptors, at most 4,096, is left for files, engines, and the gRPC port. The shares of an address
     stay the same part of the whole.
@@ -50,12 +50,6 @@ def fit_connections(config: Config, limit: int) -> Config:
     def scaled(share: int) -> int:
         return max(1, share * connections // wanted)
 
-    log.warning(
-        "fewer connections than the settings say: the limit of open descriptors is lower",
-        connections=connections,
-        wanted=wanted,
-        descriptors=limit,
-    )
     socket = replace(config.socket, connections=connections, idle_per_address=scaled(config.socket.idle_per_address))
     per_address = scaled(config.connections_per_address)
     return config.model_copy(update={"socket": socket, "connections_per_address": per_address})
@@ -63,15 +57,19 @@ def fit_connections(config: Config, limit: int) -> Config:
 
 def fit_grpc_connections(wanted: int, limit: int, http_connections: int) -> int:
     """The connections of the gRPC port: as many as wanted, at most half of the descriptors that HTTP leaves."""
-    connections = max(1, min(wanted, (limit - http_connections) // 2))
+    return max(1, min(wanted, (limit - http_connections) // 2))
+
+
+def log_lowered(port: str, wanted: int, connections: int) -> None:
+    """Logs a line where a port has fewer connections than the settings say."""
     if connections < wanted:
         log.warning(
-            "fewer gRPC connections than the settings say: the limit of open descriptors is lower",
+            "fewer connections than in the settings: the limit of open descriptors is lower",
+            port=port,
             connections=connections,
             wanted=wanted,
-            descriptors=limit,
+            descriptors=descriptor_limit(),
         )
-    return connections
 
 
 def can_open() -> bool:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from gateway.config import Config
 from gateway.limits import SocketLimits
-from stack.process.descriptors import fit_connections, fit_grpc_connections
+from stack.process.descriptors import fit_connections, fit_grpc_connections, log_lowered
 
 _RAISES = """
 import resource
@@ -27,25 +27,26 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 
 def test_connections_are_lowered_to_what_fits_and_shares_with_them() -> None:
     limits = replace(SocketLimits(), connections=16_000, idle_per_address=4_000)
-    with capture_logs() as logs:
-        fitted = fit_connections(Config(socket=limits, connections_per_address=8_000), 1_024)
+    fitted = fit_connections(Config(socket=limits, connections_per_address=8_000), 1_024)
     assert (fitted.socket.connections, fitted.socket.idle_per_address) == (768, 192)
     assert fitted.connections_per_address == 384
-    assert [(line["connections"], line["wanted"], line["descriptors"]) for line in logs] == [(768, 16_000, 1_024)]
 
 
 def test_connections_that_fit_stay_as_they_are() -> None:
     config = Config()
-    with capture_logs() as logs:
-        assert fit_connections(config, config.socket.connections + 4_096) is config
-    assert logs == []
+    assert fit_connections(config, config.socket.connections + 4_096) is config
 
 
 def test_the_grpc_port_leaves_half_of_the_rest_to_files() -> None:
+    assert fit_grpc_connections(4_096, 1_024, 768) == 128
+    assert fit_grpc_connections(4_096, 65_536, 16_384) == 4_096
+
+
+def test_a_lower_limit_is_logged_and_a_kept_one_is_not() -> None:
     with capture_logs() as logs:
-        assert fit_grpc_connections(4_096, 1_024, 768) == 128
-        assert fit_grpc_connections(4_096, 65_536, 16_384) == 4_096
-    assert [line["connections"] for line in logs] == [128]
+        log_lowered("HTTP", 16_000, 768)
+        log_lowered("gRPC", 128, 128)
+    assert [(line["port"], line["connections"], line["wanted"]) for line in logs] == [("HTTP", 768, 16_000)]
 
 
 _REPORTS = """
