@@ -89,6 +89,9 @@ class _Issuer:
         tenant = claims.get(settings.tenant_claim) if settings.tenant_claim else settings.tenant
         if not isinstance(user, str) or not isinstance(tenant, str):
             raise TokenRefused("bad_claims")
+        # OpenID Connect Core, 5.7: anybody can enter the address of another user until it is verified.
+        if settings.user_claim == "email" and claims.get("email_verified") is not True:
+            raise TokenRefused("bad_claims")
         if settings.tenants and tenant not in settings.tenants:
             raise TokenRefused("tenant")
         scopes = settings.services.get(user)

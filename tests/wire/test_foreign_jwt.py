@@ -167,6 +167,15 @@ async def test_ids_and_tenants_come_from_the_claims_that_the_settings_name(keys:
         assert await cause_of(verifier, provider.token(provider.claims(oid="a"))) == "bad_claims"
 
 
+async def test_an_address_is_a_user_only_once_it_is_verified(keys: Keys) -> None:
+    async with identity_provider(NOW) as provider, trusting(keys, provider, user_claim="email") as verifier:
+        for bad in ({}, {"email_verified": False}, {"email_verified": "true"}):
+            token = provider.token(provider.claims(email="ann@example.com", **bad))
+            assert await cause_of(verifier, token) == "bad_claims"
+        token = provider.token(provider.claims(email="ann@example.com", email_verified=True))
+        assert (await verified(verifier, token)).subject == "ann~40example.com"
+
+
 async def test_only_those_that_the_settings_name_are_services_and_have_the_scopes_named_there(keys: Keys) -> None:
     services = {"feed@clients": ["act-as", "audit"]}
     async with identity_provider(NOW) as provider:
