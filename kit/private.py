@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -22,7 +23,7 @@ def is_readable_by_others(path: Path) -> bool:
         found = path.stat()
     except OSError:
         return False
-    return found.st_uid == os.geteuid() and bool(found.st_mode & 0o044)
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and bool(found.st_mode & 0o044)
 
 
 def touch_private(path: Path) -> None:

@@ -36,7 +36,9 @@ def _a_file(data: Path) -> None:
 def _key(content: bytes, name: str = "signing.pem") -> Callable[[Path], None]:
     def make(data: Path) -> None:
         (data / "keys").mkdir(parents=True)
-        (data / "keys" / name).write_bytes(content)
+        file = data / "keys" / name
+        file.touch(mode=0o600)  # or there is a warning, too
+        file.write_bytes(content)
 
     return make
 
