@@ -13,6 +13,7 @@ import structlog
 
 log = structlog.get_logger()
 _Result = TypeVar("_Result")
+_SILENT_FAILURES = 2
 
 
 async def run_with_backoff(
@@ -32,7 +33,11 @@ async def run_with_backoff(
             reason = f"{type(error).__name__}: {_short(error)}"
         failures = 1 if time.monotonic() - began > ceiling else failures + 1
         pause = random.uniform(floor, min(ceiling, floor * 2 ** min(failures, 16)))
-        log.info("loop will run again", loop=name, after=reason, pause_ms=round(pause * 1000), failures=failures)
+        # A few failures are normal at the start and at the stop of a process or of its peers.
+        report = log.info if failures > _SILENT_FAILURES else log.debug
+        report(
+            "loop failed, running it again", loop=name, after=reason, pause_ms=round(pause * 1000), failures=failures
+        )
         await asyncio.sleep(pause)
 
 

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import random
+import ssl
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -296,9 +297,13 @@ def _why(error: Exception) -> str:
     """Why there is no connection, for people: `127.0.0.1:8080: connection refused`."""
     if isinstance(error, TimeoutError):
         return "the server does not answer"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{error.host}:{error.port}: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         # Its own text, and that of the loop, are in words of the libraries.
         cause = error.os_error
+        if isinstance(cause, ssl.SSLError):
+            return f"{error.host}:{error.port}: {cause}"
         what = os.strerror(cause.errno) if cause.errno and not isinstance(cause, gaierror) else cause.strerror
         return f"{error.host}:{error.port}: {(what or str(cause)).lower()}"
     return str(error) or type(error).__name__
