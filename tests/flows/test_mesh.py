@@ -104,7 +104,8 @@ def test_people_meet_on_the_page(mesh: RunningMesh) -> None:
             expect(page.get_by_text("Live", exact=True)).to_be_visible()
             seats.append(page)
         ann, ben = (
-            page.get_by_role("group", name=re.compile("^React to ")).first.get_by_role("button").first for page in seats
+            page.get_by_role("toolbar", name=re.compile("^React to ")).first.get_by_role("button").first
+            for page in seats
         )
         before = ben.inner_text()
         ann.click()

@@ -65,7 +65,7 @@ def test_what_is_installed_finds_its_schemas_and_scripts(installed: Path, tmp_pa
 def test_what_is_installed_serves_the_page_and_takes_a_reaction(installed: Path, tmp_path: Path) -> None:
     http = f"127.0.0.1:{free_port()}"
     own = {"PLAUDIT_DATA": str(tmp_path / "data"), "PLAUDIT_HTTP": http, "PLAUDIT_GRPC": "127.0.0.1:0"}
-    command = [str(installed / "plaudit"), "up", "--json"]
+    command = [str(installed / "plaudit"), "up", "--demo", "--json"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=clean_environment(own), stdout=subprocess.PIPE, text=True
     ) as process:
