@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from weakref import WeakValueDictionary
 
+from kit.errors import TooMuchData
+
 _MAX_DEBT_SECONDS = 60.0
 
 
@@ -67,6 +69,12 @@ class Budgets:
             full_at = now + self._depth + debt
         budget.full_at = full_at
         return debt
+
+    def spend(self, key: Hashable, size: int, now: float) -> None:
+        """Charges a request of a user; raises `TooMuchData` where the user was in debt before."""
+        debt = self.charge(self.of(key, now), size, now)
+        if debt > self.price(size):
+            raise TooMuchData("you send more data than you may", retry_after=debt)
 
     def _drop_full(self, now: float) -> None:
         # Two are dropped for each one that is added, so memory shrinks again after many users came at once.

@@ -17,7 +17,7 @@ from kit.admission import Admission
 from kit.budget import Budgets
 from kit.caller import CURRENT, Caller
 from kit.deadline import answer_within
-from kit.errors import ErrorTable, Invalid, Overloaded, TooMuchData, Unauthenticated, status_of
+from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_of
 from kit.serverlimits import AdmissionLimits, ServerLimits
 from kit.streamshares import Place, StreamShares
 from kit.target import TARGET_FORM, TOPIC_FORM
@@ -175,9 +175,7 @@ class Guard:
         """Charges a request of a user; services have no budget, as they have no rate limits."""
         if who.service or not who.user:
             return
-        debt = self._budgets.charge(self._budgets.of((who.tenant, who.user), now), size, now)
-        if debt > self._budgets.price(size):
-            raise TooMuchData("you send more data than you may", retry_after=debt)
+        self._budgets.spend((who.tenant, who.user), size, now)
 
     def _streaming(self, rule: Rule, behavior: Callable[[Any, Any], AsyncIterator[Any]], many: bool) -> Any:
         method, table = rule.full_name, self.table(rule.full_name)

@@ -22,7 +22,7 @@ from gateway.json_codec.writer import writer_of
 from gateway.ports import Calls
 from kit.budget import Budgets
 from kit.clock import Clock
-from kit.errors import Forbidden, Problem, RemoteError, TooMuchData
+from kit.errors import Forbidden, Problem, RemoteError
 from kit.jose import TokenRefused, UnknownKey
 from kit.tokens import Verifier
 
@@ -98,7 +98,7 @@ class Rest:
                 return http_error("UNSUPPORTED_ENCODING", "a body is not compressed")
         body = await body_of(request, self._config.body_timeout)
         if not rpc.public:
-            self._charge(tenant, user, len(request.path_qs) + len(body))
+            self._budgets.spend((tenant, user), len(request.path_qs) + len(body), self._clock.monotonic())
         message = read_request(route, variables, query, body)
         key = "" if not rpc.route_by else user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) or user
         timeout = self._config.call_timeout
@@ -106,12 +106,6 @@ class Rest:
             rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout
         )
         return json_response(self._writers[rpc.method](message_class(rpc.response).FromString(response)))
-
-    def _charge(self, tenant: str, user: str, size: int) -> None:
-        now = self._clock.monotonic()
-        debt = self._budgets.charge(self._budgets.of((tenant, user), now), size, now)
-        if debt > self._budgets.price(size):
-            raise TooMuchData("you send more data than you may", retry_after=debt)
 
     def _authenticate(self, request: web.Request, *, fetched: bool = False) -> tuple[str, str]:
         given = request.headers.getall("Authorization", [])
