@@ -165,7 +165,8 @@ class LeaseLeadership:
         if held is None:
             return
         try:
-            async with asyncio.timeout(_RELEASE_SECONDS):
+            # After the end of the lease another registry may lead; it must not lose its record to this one.
+            async with asyncio.timeout(min(_RELEASE_SECONDS, held.until - self._clock.monotonic())):
                 # A renewal under way may have been stored unnoticed; then the record after that is replaced.
                 for _ in range(3):
                     last = self._record

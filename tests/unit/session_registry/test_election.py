@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator
@@ -72,12 +73,15 @@ class Store:
         await asyncio.sleep(LEASE * self.random.choice((0.0, 0.01, 0.01, 0.02, 0.05, 0.5)))
 
     def mishap(self) -> None:
-        """What an operator does to it, now and then: all is gone, or is what it was long ago."""
+        """What an operator does to it, now and then: all is gone, or is what it was long ago.
+
+        A lease that was given up is not restored: whoever reads it may lead at once.
+        """
         now = time.monotonic()
         if self.loses and now >= self.next_mishap:
             self.next_mishap = now + 4 * LEASE
             self.record = self.random.choice(
-                [None, *(record for moment, record in self.past if moment < now - 4 * LEASE)]
+                [None, *(record for moment, record in self.past if record.holder and moment < now - 4 * LEASE)]
             )
 
 
@@ -118,10 +122,9 @@ class Trial:
         self.wrong: list[str] = []
         self.terms: list[int] = []
         self.epoch = 0
-        self._registries = [
-            LeaseLeadership(store, clock, name=f"r{i}", address=lambda i=i: f"r{i}:1", seconds=LEASE)  # type: ignore[misc]
-            for i, clock in enumerate(clocks)
-        ]
+        self._clocks = clocks
+        self._registries: dict[int, LeaseLeadership] = {}
+        self._highest: dict[int, int] = {}
 
     @asynccontextmanager
     async def lead(self, term: Term) -> AsyncIterator[None]:
@@ -131,21 +134,31 @@ class Trial:
         self.terms.append(term.number)
         yield
 
+    async def restart(self, i: int, clock: SystemClock) -> None:
+        """Runs one registry and restarts it now and then; a new process knows no epoch of the one before."""
+        for generation in itertools.count():
+            registry = LeaseLeadership(
+                self.store, clock, name=f"r{i}-{generation}", address=lambda: f"r{i}:1", seconds=LEASE
+            )
+            self._registries[i], self._highest[i] = registry, 0
+            async with background(registry.campaign(self.lead, lambda: self._highest[i])):
+                await asyncio.sleep(LEASE * self.store.random.uniform(2, 10))
+
     def look(self) -> None:
         """The one that leads gives an epoch."""
-        leading = [registry for registry in self._registries if registry.leads()]
+        leading = [(i, registry) for i, registry in self._registries.items() if registry.leads()]
         if len(leading) > 1:
             self.wrong.append("two lead")
-        for registry in leading:
+        for i, registry in leading:
             epoch = max(self.epoch + 1, registry.micros())
             if epoch <= registry.ceiling():
-                self.epoch = epoch
+                self.epoch = self._highest[i] = epoch
 
     async def run(self) -> Trial:
         """Some time of it."""
         async with AsyncExitStack() as stack:
-            for registry in self._registries:
-                await stack.enter_async_context(background(registry.campaign(self.lead, lambda: 0)))
+            for i, clock in enumerate(self._clocks):
+                await stack.enter_async_context(background(self.restart(i, clock)))
             ends = time.monotonic() + SECONDS
             while time.monotonic() < ends:
                 self.look()
