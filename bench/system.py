@@ -13,7 +13,8 @@ from typing import Any
 
 import grpc
 
-from bench.processes import SERVER_CPU, BenchError, Process, free_port, python, running, wait_until
+from bench.processes import SERVER_CPU, BenchError, Process, python, running, wait_until
+from engines.server import free_port
 from kit.keys import open_keys
 from kit.tokens import Minter
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb

@@ -13,19 +13,10 @@ from contextlib import asynccontextmanager, contextmanager
 
 from engines import Missing
 from engines.redis import Redis as RedisServer
+from engines.server import free_port
 from tests.engines import unavailable
 
 _PATIENCE = 10.0
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now, and not one in whose place a cluster finds no second one."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 55_000:
-            return port
 
 
 class OwnRedis:

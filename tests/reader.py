@@ -18,8 +18,9 @@ import pytest
 
 from bench import ghz
 from bench.processes import Skipped
+from engines.server import free_port
 from tests.documents import Block
-from tests.running import ROOT, Stack, free_port
+from tests.running import ROOT, Stack
 
 _BLOCK_SECONDS = 60
 _PROGRAMS = Path(sys.executable).parent

@@ -5,26 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from engines.server import free_port
 from kit.keys import open_keys
 from kit.tokens import Minter
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 20
-
-
-def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Stack:

@@ -19,10 +19,11 @@ import grpc
 
 from bench import ghz
 from bench.lines.streams import echo_server
-from bench.processes import BenchError, free_port, python, running
+from bench.processes import BenchError, python, running
 from bench.report import Goal, Line
 from bench.setup import Setup
 from bench.system import SETTINGS, Checks
+from engines.server import free_port
 from kit.keys import open_keys
 
 _ENGINES = ("CassandraDaemon", "kafka.Kafka", "redis-server", "envoy")

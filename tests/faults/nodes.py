@@ -13,7 +13,8 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.running import ROOT, free_port
+from engines.server import free_port
+from tests.running import ROOT
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0

@@ -11,10 +11,11 @@ from typing import Any
 
 import aiohttp
 
+from engines.server import free_port
 from kit.keys import open_keys
 from stack.envoy.model import Model
 from stack.envoy.render import binary, write
-from tests.running import Stack, free_port
+from tests.running import Stack
 
 NAMES = ("reaction_svc", "counter_svc", "fanout_svc")
 SERVICES = (

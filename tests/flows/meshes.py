@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
+from engines.server import free_port
 from kit.keys import open_keys
 from stack.mesh.plan import MeshOptions
 from stack.mesh.runner import MeshProcesses, running
 from stack.settings.model import Settings
-from tests.running import free_port
 
 _START_SECONDS = 180
 

@@ -13,6 +13,7 @@ import aiohttp
 import grpc
 import pytest
 
+from engines.server import free_port
 from kit import mesh as mesh_module
 from kit.envoynodes import EnvoyNodes
 from kit.errors import RemoteError
@@ -30,7 +31,6 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from stack import certs
 from stack.envoy.render import write_endpoints
 from tests.flows.envoys import Edge, envoy
-from tests.running import free_port
 
 REACTION = "plaudit.reaction.v1.ReactionService"
 COUNTER = "plaudit.counter.v1.CounterService"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, STOP_SECONDS, Stack, free_port
+from engines.server import free_port
+from tests.running import ROOT, STOP_SECONDS, Stack
 
 PATH = "/api/messages/1/reactions"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, free_port
+from engines.server import free_port
+from tests.running import ROOT
 
 pytestmark = pytest.mark.timeout(240)
 

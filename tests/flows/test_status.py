@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Stack, free_port
+from engines.server import free_port
+from tests.running import Stack
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from engines.server import free_port
 from tests.building import clean_environment, environment_with, server_sources
-from tests.running import ROOT, free_port
+from tests.running import ROOT
 
 # What runs is written in these; everything else in the folders of the packages is data that belongs to it.
 _CODE = {".py", ".pyi", ".pyc", ".md"}

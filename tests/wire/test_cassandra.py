@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from engines.server import free_port
 from kit.adapters.cassandra import Cassandra, open_cassandra
 from kit.adapters.cassandra_schema import Schema, migrate, statements
 from kit.engineurl import CannotUse, parse
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from tests.engines import Engines
-from tests.ownredis import Wire, free_port, wire_to
+from tests.ownredis import Wire, wire_to
 
 TABLE = "-- things\nCREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY, name text); -- and no more\n"
 

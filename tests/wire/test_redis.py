@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.server import free_port
 from kit.adapters.redis import Redis, Script, open_redis
 from kit.adapters.redis_client import ServerInfo
 from kit.engineurl import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
-from tests.ownredis import OwnRedis, Wire, free_port, own_redis, wire_to
+from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
 
 _PATIENCE = 10.0
 

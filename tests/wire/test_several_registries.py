@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from engines.server import free_port
 from kit.adapters.cassandra_schema import migrate
 from kit.errors import RemoteError
 from kit.keys import Keys, open_keys
@@ -24,7 +25,7 @@ from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.adapters.cassandra_lease import SCHEMA
 from tests.engines import Engines
-from tests.ownredis import OwnRedis, free_port, own_redis
+from tests.ownredis import OwnRedis, own_redis
 from tests.registryprocess import LEASE, QUICK, Process, process, registry
 from tests.wire.registering import ECHO, REGISTRY, Gateway, RawNode, Watcher, gateway, mesh, until, watching
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from engines.server import free_port
 from plaudit_client import Client, Options, Outcome, PlauditError, connect
-from tests.running import free_port
 from tests.unit.client.rogue import COUNTED, Peer, Script, refusing, rogue
 
 FAST = Options(backoff_floor=0.01, backoff_ceiling=0.05, dial_timeout=1)
