@@ -74,7 +74,7 @@ async def by_ledger(path: Path, total: int, batch: int) -> TimeSpent:
         await asyncio.gather(feed(), feed())
         took = TimeSpent.until_now().since(began)
         (tally,) = await reads.tally(TENANT, [TARGET])
-    reads.close()
+    await reads.close()
     tables.close()
     held = sum((total + USERS - 1 - user) // USERS % 2 for user in range(USERS))
     made = sum(isinstance(answer, Outcome) for answer in answers)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from google.protobuf import descriptor_pool
+
+from kit.adapters.worker import Worker
+
+log = structlog.get_logger()
 
 
 class TracingMissing(Exception):
     """Tracing was asked for and its packages are not installed."""
 
 
-@contextmanager
-def tracing(endpoint: str, service: str) -> Iterator[list[Any]]:
+@asynccontextmanager
+async def tracing(endpoint: str, service: str, patience: Callable[[], float] = lambda: 5.0) -> AsyncIterator[list[Any]]:
     """Server interceptors that send spans to an OTLP gRPC `endpoint` (`host:port`); none where it is empty.
 
-    What is left to send is sent when the block ends. Raises TracingMissing.
+    The remaining spans are sent when the block ends, within as many seconds as `patience` returns then.
+    Raises TracingMissing.
     """
     if not endpoint:
         yield []
@@ -35,7 +42,15 @@ def tracing(endpoint: str, service: str) -> Iterator[list[Any]]:
     try:
         yield [aio_server_interceptor(tracer_provider=provider, filter_=_is_unary)]  # type: ignore[no-untyped-call]
     finally:
-        provider.shutdown()
+        await _shut_down(provider, patience())
+
+
+async def _shut_down(provider: Any, seconds: float) -> None:
+    # Blocks for ten seconds where the collector does not answer.
+    try:
+        await asyncio.wait_for(Worker("last-spans").close(provider.shutdown), seconds)
+    except TimeoutError:
+        log.warning("the last spans are not sent: the collector does not answer", seconds=round(seconds, 2))
 
 
 def _is_unary(details: Any) -> bool:

@@ -133,7 +133,7 @@ async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncItera
             async with background(run_with_backoff("reaction retention", retention)):
                 yield _Store(ledger, tables, reads, None)
     finally:
-        reads.close()
+        await reads.close()
         tables.close()
 
 

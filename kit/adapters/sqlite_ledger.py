@@ -124,9 +124,11 @@ class SqliteLedger:
         """The connection that `transact` uses."""
         return self._writing
 
-    def close(self) -> None:
-        """Closes the file; no call may be in progress."""
-        self._worker.close()
+    async def close(self) -> None:
+        """Closes the file, not on the event loop; no call may be in progress."""
+        await self._worker.close(self._close_connections)
+
+    def _close_connections(self) -> None:
         self._reading.close()
         self._writing.close()
 
@@ -180,4 +182,4 @@ async def open_sqlite_ledger(
     try:
         yield store
     finally:
-        store.close()
+        await store.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import structlog
 
 from kit.adapters.sqlite_file import adopt_schema, connect, immediate, opening, scalar
 from kit.adapters.sqlite_recent import RecentRecords
@@ -42,8 +43,10 @@ _LEDGER_TRIM = (
 )
 _META = "INSERT OR IGNORE INTO ledger_meta VALUES (?, 1, ?)"
 _INCARNATION = "SELECT incarnation FROM ledger_meta WHERE ledger = ?"
+_CLOSE_SECONDS = 30.0
 _SHARD = 0  # of a ledger in a file
 _TRIM_SLICE = 64  # records; other writers can run between slices
+log = structlog.get_logger()
 
 
 class SqliteLog:
@@ -166,9 +169,18 @@ class SqliteLog:
                 self._changes += 1
                 self._wake_waiters()
 
-    def close(self) -> None:
-        """Closes the file; no call may be in progress."""
-        self._worker.close()
+    async def close(self, seconds: float) -> None:
+        """Closes the file in the writer thread; no call may be in progress. Returns after at most that many seconds.
+
+        The last connection to a file copies the whole WAL into it, for seconds on a slow disk. Nothing is lost where
+        the process ends before: the next start reads the WAL.
+        """
+        try:
+            await asyncio.wait_for(self._worker.close(self._close_connections), seconds)
+        except TimeoutError:
+            log.warning("the WAL is not copied in time, the next start does it", file=str(self.path))
+
+    def _close_connections(self) -> None:
         self._reading.close()
         self._writing.close()
 
@@ -219,15 +231,20 @@ def _reachable() -> Iterator[None]:
 
 @asynccontextmanager
 async def open_sqlite_log(
-    path: Path, *, poll_seconds: float = 0.01, ledgers: Sequence[str] = ()
+    path: Path,
+    *,
+    poll_seconds: float = 0.01,
+    ledgers: Sequence[str] = (),
+    patience: Callable[[], float] = lambda: _CLOSE_SECONDS,
 ) -> AsyncIterator[SqliteLog]:
     """Opens the log in a file; raises `NewerData` where a newer version of this program wrote it.
 
     The topics in `ledgers` are read-only: they are the entries of a `kit.adapters.sqlite_ledger` in the same file.
+    `patience` returns, once the block ends, how many seconds the close of the file may take.
     """
-    log = SqliteLog(path, poll_seconds, ledgers)
+    opened = SqliteLog(path, poll_seconds, ledgers)
     try:
-        async with background(log.poll_changes()):
-            yield log
+        async with background(opened.poll_changes()):
+            yield opened
     finally:
-        log.close()
+        await opened.close(patience())

@@ -29,20 +29,28 @@ class Worker:
         """
         if self._is_closed:
             raise RuntimeError(f"{self._thread.name} is closed")
-        loop = asyncio.get_running_loop()
-        working: asyncio.Future[_Result] = loop.create_future()
-        self._jobs.put((work, working, loop))
+        working = self._add(work)
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             await asyncio.wait([working])
             raise
 
-    def close(self) -> None:
-        """Blocks until what was asked for is done. Nothing is taken from now on."""
+    async def close(self, last: Callable[[], None] = lambda: None) -> None:
+        """Does `last` after all other work, then ends the thread; raises what `last` raises. Later work is refused.
+
+        A cancelled call returns at once, and the thread continues.
+        """
         self._is_closed = True
+        working = self._add(last)
         self._jobs.put(None)
-        self._thread.join()
+        await asyncio.shield(working)
+
+    def _add(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        loop = asyncio.get_running_loop()
+        working: asyncio.Future[_Result] = loop.create_future()
+        self._jobs.put((work, working, loop))
+        return working
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

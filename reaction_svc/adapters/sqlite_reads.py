@@ -111,10 +111,11 @@ class SqliteReads:
         with _usable():
             return await asyncio.get_running_loop().run_in_executor(self._counter, count)
 
-    def close(self) -> None:
-        """Closes the connections."""
+    async def close(self) -> None:
+        """Closes the connections; a count that still runs fails."""
+        self._counting.interrupt()
+        await asyncio.get_running_loop().run_in_executor(self._counter, self._counting.close)
         self._counter.shutdown()
-        self._counting.close()
         self._reading.close()
 
     def _tallies(self, sql: str, bindings: Sequence[Any]) -> Iterator[tuple[int, TargetCounts]]:

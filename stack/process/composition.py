@@ -66,6 +66,8 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         keys = open_keys(settings.data / "keys")
         _warn_of_readable_keys(settings)
         await stack.enter_async_context(serve_status(settings.status, is_serving.is_set))
+        patience = partial(stop.left, Stage.FILES)
+        interceptors = await stack.enter_async_context(tracing(settings.otlp, "plaudit", patience))
         tls = open_tls(settings.tls)
         verifier = keys.verifier(await stack.enter_async_context(open_issuers(settings.identity.issuers)))
         mesh = await stack.enter_async_context(connected(StaticNodes(), NodeTokens(keys.minter()), tls))
@@ -78,7 +80,6 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
                 _open_gateway(settings, mesh, keys, verifier, registration, is_serving.is_set, stop)
             )
             hosted += gateway_.hosted
-        interceptors = stack.enter_context(tracing(settings.otlp, "plaudit"))
         limits = _server_limits(settings)
         server = await stack.enter_async_context(
             serving(
@@ -155,7 +156,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
         if "gateway" in settings.services:
             mesh.sharded = shard_counts(await expected_partitions(settings))
         return hosted
-    engines = await open_engines(stack, settings, cassandra, redis)
+    engines = await open_engines(stack, settings, cassandra, redis, partial(stop.left, Stage.FILES))
     mesh.sharded = shard_counts(engines.log.partitions)
     if "reaction_svc" in settings.services:
         hosted += await stack.enter_async_context(

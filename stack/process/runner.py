@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -21,7 +21,7 @@ from stack.process.composition import running
 from stack.process.datalock import FolderInUse
 from stack.process.descriptors import raise_descriptor_limit
 from stack.process.logs import configure_logging
-from stack.process.stopping import enforce_deadline, run_until_signal
+from stack.process.stopping import enforce_deadline, exit_process, run_until_signal
 from stack.process.supervisor import CannotStart
 from stack.process.title import process_title, set_process_title
 from stack.process.version import export_build_info
@@ -36,8 +36,11 @@ _SWITCH_SECONDS = 0.0005
 _GC = (50_000, 50, 100)
 
 
-def run(settings: Settings, announce: Announce | None = None) -> None:
-    """Runs until SIGINT or SIGTERM; raises CannotStart. `announce` gets the addresses once everything serves."""
+def run(settings: Settings, announce: Announce | None = None) -> NoReturn:
+    """Runs until SIGINT or SIGTERM, then ends the process; raises CannotStart.
+
+    `announce` gets the addresses once everything serves.
+    """
     import uvloop
 
     configure_logging(settings.log)
@@ -48,6 +51,7 @@ def run(settings: Settings, announce: Announce | None = None) -> None:
     stop = StopDeadline(settings.grace_seconds)
     uvloop.run(_serve(settings, announce or print_banner, stop, sdnotify.open_notifier()))
     log.info("stopped", seconds=round(stop.elapsed(), 3))
+    exit_process()
 
 
 async def _serve(settings: Settings, announce: Announce, stop: StopDeadline, notify: sdnotify.Notify) -> None:

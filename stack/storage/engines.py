@@ -51,10 +51,17 @@ async def open_cassandra_of(stack: AsyncExitStack, settings: Settings) -> Cassan
 
 
 async def open_engines(
-    stack: AsyncExitStack, settings: Settings, cassandra: Cassandra | None, redis: Redis | None
+    stack: AsyncExitStack,
+    settings: Settings,
+    cassandra: Cassandra | None,
+    redis: Redis | None,
+    patience: Callable[[], float],
 ) -> Engines:
-    """Opens the event log until the stack closes; raises CannotUse, and NewerData for files."""
-    return Engines(settings.data, await _open_log(stack, settings), cassandra, redis)
+    """Opens the event log until the stack closes; raises CannotUse, and NewerData for files.
+
+    `patience` returns, once the stack closes, how many seconds the close of a file may take.
+    """
+    return Engines(settings.data, await _open_log(stack, settings, patience), cassandra, redis)
 
 
 async def read_partitions(settings: Settings) -> Mapping[str, int]:
@@ -83,10 +90,11 @@ async def expected_partitions(settings: Settings) -> Callable[[str], int]:
         return lambda topic: wanted_partitions(url, TOPICS[topic])
 
 
-async def _open_log(stack: AsyncExitStack, settings: Settings) -> Log:
+async def _open_log(stack: AsyncExitStack, settings: Settings, patience: Callable[[], float]) -> Log:
     if not settings.events:
+        ledgers = () if settings.records else ("reactions",)
         return await stack.enter_async_context(
-            open_sqlite_log(settings.data / "reactions.db", ledgers=() if settings.records else ("reactions",))
+            open_sqlite_log(settings.data / "reactions.db", ledgers=ledgers, patience=patience)
         )
     from kit.adapters.kafka_log import open_kafka
 

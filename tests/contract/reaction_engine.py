@@ -115,5 +115,5 @@ async def opened_in_file(
             store.file = File(ledger, tables)
             yield store
     finally:
-        reads.close()
+        await reads.close()
         tables.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
     await sink.start()
     hosted = Hosted(Tallies(), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     try:
-        with tracing(f"127.0.0.1:{port}", "tests") as interceptors:
+        async with tracing(f"127.0.0.1:{port}", "tests") as interceptors:
             async with (
                 serving([hosted], verifier=keys.verifier(), interceptors=interceptors) as server,
                 grpc.aio.insecure_channel(server.address) as channel,
@@ -65,3 +67,16 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
         assert collector.names == ["/plaudit.reaction.v1.ReactionService/TallyReactions"]
     finally:
         await sink.stop(None)
+
+
+async def test_a_collector_that_does_not_answer_holds_up_neither_the_end_nor_the_event_loop() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        async with tracing(f"127.0.0.1:{port}", "tests", patience=lambda: 0.2) as interceptors:
+            interceptors[0]._tracer.start_span("unsent").end()
+            ticks: list[float] = []
+            timer = asyncio.get_running_loop().call_later(0.05, ticks.append, 1.0)
+            began = time.monotonic()
+        assert time.monotonic() - began < 3
+        assert ticks
+        timer.cancel()

@@ -20,7 +20,7 @@ async def test_work_is_done_in_order_in_one_other_thread() -> None:
         return threading.get_ident()
 
     found = await asyncio.gather(*(worker.run(partial(work, number)) for number in range(5)))
-    worker.close()
+    await worker.close()
     assert order == [0, 1, 2, 3, 4]
     assert len(set(found)) == 1
     assert found[0] != threading.get_ident()
@@ -31,7 +31,7 @@ async def test_a_failure_is_raised_and_the_next_work_is_done() -> None:
     with pytest.raises(ZeroDivisionError):
         await worker.run(lambda: 1 // 0)
     assert await worker.run(lambda: 2) == 2
-    worker.close()
+    await worker.close()
 
 
 async def test_who_is_cancelled_ends_no_sooner_than_the_work() -> None:
@@ -51,22 +51,37 @@ async def test_who_is_cancelled_ends_no_sooner_than_the_work() -> None:
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await working
-    worker.close()
+    await worker.close()
 
 
-async def test_closing_waits_for_what_was_asked_for() -> None:
+async def test_closing_waits_for_what_was_asked_for_and_for_its_last_work_in_the_same_thread() -> None:
     worker = Worker("w")
-    done: list[bool] = []
-    waiting = asyncio.create_task(worker.run(lambda: done.append(True)))
+    done: list[tuple[str, int]] = []
+    waiting = asyncio.create_task(worker.run(lambda: done.append(("work", threading.get_ident()))))
     await asyncio.sleep(0)
-    worker.close()
-    assert done == [True]
+    await worker.close(lambda: done.append(("last", threading.get_ident())))
     await waiting
+    assert [name for name, _ in done] == ["work", "last"]
+    assert done[0][1] == done[1][1] != threading.get_ident()
+
+
+async def test_a_close_that_takes_long_can_be_cancelled_and_its_last_work_is_done_all_the_same() -> None:
+    worker = Worker("w")
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def last() -> None:
+        assert may_end.wait(5)
+        has_ended.set()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker.close(last), 0.01)
+    may_end.set()
+    assert await asyncio.to_thread(has_ended.wait, 5)
 
 
 async def test_a_closed_worker_refuses_work_instead_of_keeping_its_caller() -> None:
     worker = Worker("w")
-    worker.close()
+    await worker.close()
     async with asyncio.timeout(5):
         with pytest.raises(RuntimeError, match="w is closed"):
             await worker.run(lambda: 1)

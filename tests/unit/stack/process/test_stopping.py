@@ -79,6 +79,22 @@ def test_a_stop_in_time_is_left_alone() -> None:
     assert ended(process)[0] == 0
 
 
+def test_a_process_that_has_stopped_waits_neither_for_threads_nor_for_the_interpreter() -> None:
+    process = started("""
+    import atexit, threading
+    from stack.process.stopping import exit_process
+
+    asyncio.run(main())
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    atexit.register(time.sleep, 60)
+    print("stopped", end="")
+    exit_process()
+    """)
+    process.terminate()
+    said, _ = process.communicate(timeout=20)
+    assert (process.returncode, said) == (0, "stopped")
+
+
 def test_the_second_signal_ends_the_process_at_once_even_where_the_loop_is_blocked() -> None:
     process = started("""
         print("stops", flush=True)
