@@ -68,7 +68,9 @@ class SocketLimits:
 
     Set it above the number of all clients where they connect through one proxy."""
     connections: int = 16384
-    """All connections. One more replaces the longest waiting one of the address that has most, or gets 503."""
+    """All connections, or as many as the limit of open descriptors allows.
+
+    One more replaces the longest waiting one of the address that has most, or gets 503."""
     wait_timeout: float = 1.0
     """Seconds after which a connection without a complete request can be replaced by a new one."""
     backlog: int = 2048

@@ -125,7 +125,7 @@ async def run_assigned_partitions(
     async with task_scope() as tasks:
         try:
             while True:
-                _arrange(partitions.assigned(), held, run, tasks)
+                _arrange(partitions, held, run, tasks)
                 owned.set(sum(not one.gone.is_set() for one in held.values()))
                 await asyncio.sleep(check_seconds)
         finally:
@@ -136,25 +136,29 @@ async def run_assigned_partitions(
 
 
 def _arrange(
-    mine: frozenset[int],
+    partitions: Partitions,
     held: dict[int, PartitionAssignment],
     run: Callable[[int], AbstractAsyncContextManager[None]],
     tasks: TaskScope,
 ) -> None:
+    assigned, service = partitions.assigned(), partitions.service
     for partition, one in list(held.items()):
         if one.task is not None and one.task.done():
             del held[partition]
-        elif partition not in mine and not one.gone.is_set():
-            log.info("partition revoked", partition=partition)
+        elif partition not in assigned and not one.gone.is_set():
+            log.info("partition revoked", service=service, partition=partition)
             one.leave()
-    for partition in mine - held.keys():
-        log.info("partition assigned", partition=partition)
+    for partition in assigned - held.keys():
+        log.info("partition assigned", service=service, partition=partition)
         one = held[partition] = PartitionAssignment()
-        one.task = tasks.start(_hold(partition, one, run))
+        one.task = tasks.start(_hold(service, partition, one, run))
 
 
 async def _hold(
-    partition: int, one: PartitionAssignment, run: Callable[[int], AbstractAsyncContextManager[None]]
+    service: str,
+    partition: int,
+    one: PartitionAssignment,
+    run: Callable[[int], AbstractAsyncContextManager[None]],
 ) -> None:
     floor, ceiling = _PAUSE_SECONDS
     failures, gone = 0, one.gone
@@ -168,7 +172,13 @@ async def _hold(
             one.entered = False
             failures = 1 if asyncio.get_running_loop().time() - began > ceiling else failures + 1
             reason = f"{type(error).__name__}: {error}"[:200]
-            log.warning("partition failed, entering it again", partition=partition, after=reason, failures=failures)
+            log.warning(
+                "partition failed, entering it again",
+                service=service,
+                partition=partition,
+                after=reason,
+                failures=failures,
+            )
             with suppress(TimeoutError):
                 pause = random.uniform(floor, min(ceiling, floor * 2 ** min(failures, 16)))
                 await asyncio.wait_for(gone.wait(), pause)

@@ -57,7 +57,10 @@ class ServerSettings(BaseModel):
         default=96, ge=1, description="Of these, streams of one connection; below `calls_per_connection`."
     )
     connections: int = Field(
-        default=4_096, ge=1, description="Connections of the gRPC port; further ones are closed at once."
+        default=4_096,
+        ge=1,
+        description="Connections of the gRPC port, or as many as the limit of open descriptors allows; further ones "
+        "are closed at once.",
     )
     calls_per_connection: int = Field(
         default=128,

@@ -191,6 +191,8 @@ class DurableTopics:
             del self._unsubscribed[name]
 
     def _mark_gaps(self) -> None:
+        if not len(self):
+            return
         log.info("durable pushes may have been missed: clients reload", topics=len(self))
         for topic in self._topics.values():
             for subscriber in topic.subscribers:

@@ -43,7 +43,7 @@ async def drain_connections(
         connection.run(connection.session.drain(random.uniform(0, spread), close_at, deadline))
         if index % config.slice == 0:
             await asyncio.sleep(0)
-    log.info("draining", connections=len(remaining), grace=grace)
+    log.info("draining", connections=len(remaining), grace=round(grace, 3))
     while not is_drained() and monotonic() < began + grace:
         now = monotonic()
         remaining = [connection for connection in remaining if not connection.session.closed]

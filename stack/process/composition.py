@@ -44,6 +44,7 @@ from stack.process.startcheck import combination_problems
 from stack.process.status import serve_status
 from stack.process.supervisor import CannotStart, supervised
 from stack.process.workers import log_worker_event, worker_programs
+from stack.settings.listing import is_set
 from stack.settings.model import SERVICES, Settings
 from stack.storage.engines import expected_partitions, open_cassandra_of, open_engines, open_redis_of
 from stack.storage.schemas import shard_counts
@@ -135,8 +136,10 @@ def _server_limits(settings: Settings) -> ServerLimits:
 
 
 def _log_lowered(settings: Settings, limits: ServerLimits) -> None:
-    log_lowered("gRPC", settings.server.connections, limits.connections)
-    if "gateway" in settings.services:
+    """Logs the limits of connections that were set and do not fit; the default ones are as many as fit."""
+    if is_set("server", "connections"):
+        log_lowered("gRPC", settings.server.connections, limits.connections)
+    if "gateway" in settings.services and is_set("gateway", "socket", "connections"):
         fitted = fit_connections(settings.gateway, descriptor_limit()).socket.connections
         log_lowered("HTTP", settings.gateway.socket.connections, fitted)
 

@@ -44,15 +44,25 @@ def summary(file: Path | None = None) -> dict[str, int]:
     return dict(Counter(source(setting) for setting in settings_of_class(Settings)))
 
 
+def is_set(*path: str) -> bool:
+    """Whether a setting is in the settings file or a variable of this process; `path` as in `Setting.path`."""
+    return _source_by_path(None)(path) != DEFAULT
+
+
 def _sources(file: Path | None) -> Callable[[Setting], str]:
+    source = _source_by_path(file)
+    return lambda setting: source(setting.path)
+
+
+def _source_by_path(file: Path | None) -> Callable[[tuple[str, ...]], str]:
     by_file = read_file(settings_file(file))
     by_variable = {setting_path(name) for name in setting_variables()}
 
-    def source(setting: Setting) -> str:
-        if setting.path in by_variable:
+    def source(path: tuple[str, ...]) -> str:
+        if path in by_variable:
             return VARIABLE
         inner: Any = by_file
-        for name in setting.path:
+        for name in path:
             if not isinstance(inner, dict) or name not in inner:
                 return DEFAULT
             inner = inner[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -133,3 +134,38 @@ def test_a_data_folder_is_for_one_system_at_a_time(tmp_path: Path) -> None:
             second.stop()
     with Stack(data):
         assert os.path.exists(data / "reaction_svc.lock")
+
+
+def started_and_stopped(data: Path, **settings: str) -> list[dict[str, object]]:
+    """The log of a start and a stop of a process that may have 1,024 descriptors."""
+    with subprocess.Popen(
+        ["sh", "-c", 'ulimit -n 1024 && exec "$@"', "sh", *UP],
+        env=Stack(data, **settings).environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            process.terminate()
+            _, lines = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def test_a_start_and_a_stop_log_nothing_that_looks_like_a_fault(tmp_path: Path) -> None:
+    log = started_and_stopped(tmp_path / "data", LOG="info")
+    assert [line for line in log if line["level"] != "info"] == []
+    events = [(str(line["event"]), line.get("service")) for line in log]
+    assert len(events) == len(set(events))
+    assert [event for event, _ in events if "missed" in event] == []
+    assert events[-1] == ("stopped", None)
+
+
+def test_only_a_number_of_connections_that_was_set_and_does_not_fit_is_logged(tmp_path: Path) -> None:
+    (line,) = started_and_stopped(tmp_path / "data", SERVER__CONNECTIONS="4096")
+    assert (line["level"], line["port"], line["wanted"]) == ("warning", "gRPC", 4096)

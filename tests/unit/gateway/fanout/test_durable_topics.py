@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config import ResumeLimits
 from gateway.fanout.durable_topics import NODE_LEFT, DurableTopics
@@ -171,6 +172,16 @@ def test_a_sender_whose_stream_broke_continues_its_sequence_or_a_gap_is_marked()
     assert topics.subscriber.versions == [0]
     topics.durable.stream_continues(object(), "sequence-9")
     assert topics.subscriber.versions == [0, 0]
+
+
+def test_a_gap_is_logged_only_where_somebody_has_to_reload() -> None:
+    topics = Topics()
+    with capture_logs() as logs:
+        topics.durable.stream_continues(object(), "sequence-8")
+        assert [line["topics"] for line in logs] == [1]
+        topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
+        topics.durable.stream_continues(object(), "sequence-9")
+    assert len(logs) == 1
 
 
 @pytest.fixture(name="world")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from stack.cli import app
 from stack.settings.catalog import settings_of_class
-from stack.settings.listing import DEFAULT, FILE, VARIABLE, as_values
+from stack.settings.listing import DEFAULT, FILE, VARIABLE, as_values, is_set
 from stack.settings.model import BadSettings, Settings, load
 from stack.settings.page import page
 from stack.settings.renamed import RENAMED
@@ -122,3 +122,15 @@ def test_a_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
     assert "did you mean PLAUDIT_REACTION__MAX_EMOJI?" in bad.output
     file.write_text('[tls]\nca = "/nowhere/ca.pem"\ncert = "/nowhere/cert.pem"\nkey = "/nowhere/key.pem"\n')
     assert RUN.invoke(app, ["config", "check", str(file)]).exit_code == 1
+
+
+def test_a_setting_is_set_by_a_file_or_a_variable_also_to_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "plaudit.toml"
+    file.write_text("[server]\nconnections = 4096\n", encoding="utf-8")
+    monkeypatch.setenv("PLAUDIT_CONFIG", str(file))
+    assert is_set("server", "connections")
+    assert not is_set("gateway", "socket", "connections")
+    monkeypatch.setenv("PLAUDIT_GATEWAY__SOCKET__CONNECTIONS", "16384")
+    assert is_set("gateway", "socket", "connections")
