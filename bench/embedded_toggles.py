@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from kit.adapters.sqlite_ledger import open_sqlite_ledger
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.sqlite.event_log import open_sqlite_log
+from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.clock import SystemClock
 from kit.ids import new_id
-from kit.ledger.limits import ShardLimits
 from kit.ledger.node import running_node
+from kit.ledger.shard.limits import ShardLimits
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec

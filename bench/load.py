@@ -22,7 +22,7 @@ import grpc
 from bench import ghz
 from bench.processes import ROOT, BenchError, Skipped
 from bench.system import Checks, plaudit
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 
 # Below this share of the requested rate a run has measured the driver, or a collapse.
 REACHED = 0.95

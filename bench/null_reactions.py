@@ -18,12 +18,12 @@ import uvloop
 
 from gateway.app import opened
 from gateway.config import Config, SessionLimits
-from kit import mesh
-from kit.caller import Caller
-from kit.keys import open_keys
-from kit.registration import LeaseStatus
-from kit.server import Hosted, serving
-from kit.tokens import NodeTokens
+from kit.auth.caller import Caller
+from kit.auth.keys import open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.registration import LeaseStatus
+from kit.rpc import mesh
+from kit.rpc.server import Hosted, serving
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount
@@ -43,17 +43,17 @@ class NullReactionService(reaction_service_pb2_grpc.ReactionServiceServicer):
 
 
 class SingleProcess:
-    """All services are in this process (`kit.mesh.Nodes`); sessions are not registered (`gateway.ports.Directory`)."""
+    """See `kit.rpc.mesh.Nodes`, `gateway.ports.Directory`: all services are in this process; nothing is registered."""
 
     def __init__(self) -> None:
         self.address = ""
 
     def addresses(self, service: str) -> tuple[str, ...]:
-        """See `kit.mesh.Nodes`."""
+        """See `kit.rpc.mesh.Nodes`."""
         return (self.address,)
 
     def address_of(self, node_id: str) -> str:
-        """See `kit.mesh.Nodes`."""
+        """See `kit.rpc.mesh.Nodes`."""
         return ""
 
     def is_attached(self) -> bool:

@@ -15,8 +15,8 @@ import grpc
 
 from bench.processes import SERVER_CPU, BenchError, Process, python, running, wait_until
 from engines.server import free_port
-from kit.keys import open_keys
-from kit.tokens import Minter
+from kit.auth.keys import open_keys
+from kit.auth.tokens import Minter
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb

@@ -15,10 +15,10 @@ from counter_svc.errors import ERRORS
 from counter_svc.ports import SharedCounts
 from counter_svc.service import Counters
 from counter_svc.servicer import CounterServicer
-from kit.engines import Engines
-from kit.mesh import Mesh
-from kit.partitions import Partitions, run_assigned_partitions
-from kit.server import Hosted
+from kit.adapters.engines import Engines
+from kit.cluster.partitions import Partitions, run_assigned_partitions
+from kit.rpc.mesh import Mesh
+from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff
 from plaudit.counter.v1 import counter_service_pb2_grpc
 

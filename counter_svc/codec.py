@@ -8,10 +8,10 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from counter_svc.domain import Recounted, Row, Totals, totals
-from kit.access import ANY_TENANT
-from kit.caller import Caller
+from kit.auth.access import ANY_TENANT
+from kit.auth.caller import Caller
 from kit.errors import AccessDenied, Invalid
-from kit.eventlog import Record
+from kit.event_log.ports import Record
 from kit.ledger.entry import EntryName, parse_name
 from kit.target import MAX_TARGETS, is_id, parse_target, target_names, target_names_of
 from kit.tenant_keys import TargetKey

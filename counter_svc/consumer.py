@@ -9,10 +9,9 @@ import structlog
 
 from counter_svc import codec, metrics
 from counter_svc.domain import Row
-from kit.deadletters import DeadLetters
-from kit.engines import Log
 from kit.errors import Unavailable
-from kit.eventlog import Record
+from kit.event_log.dead_letters import DeadLetters
+from kit.event_log.ports import Log, Record
 from kit.ledger.entry import Arrival, EntrySequence, parse_name
 
 log = structlog.get_logger()

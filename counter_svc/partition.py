@@ -18,8 +18,8 @@ from counter_svc.consumer import GROUP, TOPIC, Consumer, NewerFormat
 from counter_svc.domain import PartitionCounts, Row, Totals
 from counter_svc.ports import Records
 from counter_svc.publisher import Publisher
-from kit.engines import Log
 from kit.errors import OutcomeUnknown, Unavailable
+from kit.event_log.ports import Log
 from kit.tasks import background, run_with_backoff
 from kit.tenant_keys import TargetKey
 

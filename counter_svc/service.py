@@ -17,8 +17,8 @@ from counter_svc.partition import AssignedPartition
 from counter_svc.ports import Peers, Records, SharedCounts
 from counter_svc.publisher import Publisher
 from counter_svc.watchers import Watchers
-from kit.engines import Log
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
+from kit.event_log.ports import Log
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 

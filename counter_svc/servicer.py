@@ -9,7 +9,7 @@ import grpc
 
 from counter_svc import codec
 from counter_svc.service import Counters
-from kit.caller import Caller, caller
+from kit.auth.caller import Caller, caller
 from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc

@@ -157,7 +157,7 @@ def _session_frames(comments: Comments) -> set[str]:
 def error_tables() -> Iterator[ErrorTable]:
     """Those of kit and of every service."""
     yield KIT_ERRORS
-    yield import_module("kit.health").HEALTH_ERRORS
+    yield import_module("kit.rpc.health").HEALTH_ERRORS
     yield import_module("kit.ledger.errors").FORWARDING_ERRORS
     for service in SERVICES:
         yield import_module(f"{service}.errors").ERRORS

@@ -15,11 +15,11 @@ from fanout_svc.consumer import TOPIC, Consumers, follow_interest
 from fanout_svc.errors import ERRORS
 from fanout_svc.service import Fanout
 from fanout_svc.servicer import FanoutServicer
+from kit.adapters.engines import Engines
 from kit.clock import Clock, SystemClock
-from kit.engines import Engines
-from kit.mesh import Mesh
-from kit.partitions import Partitions, run_assigned_partitions
-from kit.server import Hosted
+from kit.cluster.partitions import Partitions, run_assigned_partitions
+from kit.rpc.mesh import Mesh
+from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff
 from plaudit.fanout.v1 import fanout_service_pb2_grpc
 

@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError
 
 from fanout_svc.domain import Change, Node, OwnUpdate, PeerInterest, TargetChange, Topic, TopicStatus, Totals, Update
 from fanout_svc.interest import Interest, RegistryDelta
-from kit.caller import Caller
+from kit.auth.caller import Caller
 from kit.errors import Invalid
-from kit.eventlog import Record
+from kit.event_log.ports import Record
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb

@@ -15,9 +15,8 @@ from fanout_svc.errors import NewerFormat
 from fanout_svc.ports import Watch
 from fanout_svc.service import Fanout
 from kit.clock import Clock
-from kit.deadletters import DeadLetters
-from kit.engines import Log
-from kit.eventlog import Record
+from kit.event_log.dead_letters import DeadLetters
+from kit.event_log.ports import Log, Record
 from kit.ledger.entry import Arrival, EntryName, EntrySequence, parse_name
 from kit.tasks import background, run_with_backoff
 

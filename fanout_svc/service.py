@@ -15,7 +15,7 @@ from fanout_svc.snapshots import Snapshots
 from fanout_svc.topic_states import TopicStates
 from fanout_svc.windows import Due, Windows
 from kit.clock import Clock
-from kit.partitions import Partitions
+from kit.cluster.partitions import Partitions
 from kit.tasks import background
 
 # Topics sent before the loop yields to other work of the process; a few milliseconds.

@@ -8,7 +8,7 @@ import grpc
 
 from fanout_svc import codec
 from fanout_svc.service import Fanout
-from kit.caller import caller
+from kit.auth.caller import caller
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import fanout_service_pb2_grpc
 

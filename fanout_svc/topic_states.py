@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fanout_svc.domain import Head, Topic
 from fanout_svc.heads import Heads
-from kit.partitions import Partitions
+from kit.cluster.partitions import Partitions
 from kit.target import partition_of
 
 

@@ -22,10 +22,10 @@ from gateway.node import Node
 from gateway.ports import Calls, Directory
 from gateway.reference.served import references
 from gateway.servicer import NodeServicer
+from kit.auth.tokens import Minter, Verifier
 from kit.clock import Clock, SystemClock
-from kit.server import Hosted
+from kit.rpc.server import Hosted
 from kit.tasks import background, task_scope
-from kit.tokens import Minter, Verifier
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
 

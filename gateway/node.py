@@ -30,9 +30,9 @@ from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
 from gateway.sessions.timing_wheel import TimingWheel
 from gateway.websocket.handshake import Accept, Handshake
-from kit.budget import Budgets
+from kit.auth.tokens import Verifier
 from kit.clock import Clock
-from kit.tokens import Verifier
+from kit.limits.budget import Budgets
 from plaudit.fanout.v1 import fanout_service_pb2 as fanout
 from plaudit.gateway.v1 import node_service_pb2 as pb
 

@@ -8,11 +8,11 @@ from typing import Protocol
 import grpc
 from google.rpc import status_pb2
 
-from kit.registration import LeaseStatus
+from kit.cluster.registration import LeaseStatus
 
 
 class Calls(Protocol):
-    """Calls services: `kit.mesh.Mesh`."""
+    """Calls services: `kit.rpc.mesh.Mesh`."""
 
     def submit(
         self,
@@ -62,7 +62,7 @@ class Calls(Protocol):
 
 
 class Directory(Protocol):
-    """Registers the sessions and topics of this node: `kit.registration.Registration`.
+    """Registers the sessions and topics of this node: `kit.cluster.registration.Registration`.
 
     Never blocks; registers everything again after the connection to the registry broke.
     """

@@ -7,19 +7,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
-from kit.adapters.sqlite_ledger import open_sqlite_ledger
-from kit.adapters.sqlite_log import SqliteLog
+from kit.adapters.engines import Engines
+from kit.adapters.sqlite.event_log import SqliteLog
+from kit.adapters.sqlite.ledger import open_sqlite_ledger
+from kit.auth.cursor import Cursors, cursor_secret
 from kit.clock import Clock, SystemClock
-from kit.cursor import Cursors, cursor_secret
-from kit.engines import Engines, Log
+from kit.cluster.partitions import Partitions
+from kit.event_log.ports import Log
 from kit.ledger.event_log import ShardedEventLog
-from kit.ledger.limits import ShardLimits
 from kit.ledger.node import running_node
 from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
 from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
-from kit.mesh import Mesh
-from kit.partitions import Partitions
-from kit.server import Hosted
+from kit.ledger.shard.limits import ShardLimits
+from kit.rpc.mesh import Mesh
+from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec, emoji
@@ -63,7 +64,7 @@ async def opened(
 
     `patience` says, once the block ends, for how many seconds what was accepted may be finished.
 
-    Raises `kit.adapters.sqlite_file.NewerData` where a newer version of the program wrote the file, and CannotUse where
+    Raises `kit.adapters.sqlite.file.NewerData` where a newer version of the program wrote the file, and CannotUse where
     the store has another number of shards.
     """
     clock = clock or SystemClock()
@@ -140,7 +141,7 @@ async def _in_a_file(config: Config, clock: Clock, event_log: Log) -> AsyncItera
 @asynccontextmanager
 async def _on_engines(config: Config, engines: Engines) -> AsyncIterator[_Store]:
     # Importing the driver takes a third of a second, so it is imported only where it is used.
-    from kit.adapters.cassandra_ledger import open_cassandra_ledger
+    from kit.adapters.cassandra.ledger import open_cassandra_ledger
     from reaction_svc.adapters.cassandra_queries import open_cassandra_queries
     from reaction_svc.adapters.cassandra_tables import open_cassandra_tables
 

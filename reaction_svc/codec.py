@@ -7,8 +7,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from kit.access import ACT_AS, ANY_TENANT
-from kit.caller import Caller
+from kit.auth.access import ACT_AS, ANY_TENANT
+from kit.auth.caller import Caller
 from kit.errors import AccessDenied, Forbidden, Invalid, Problem, status_of
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed

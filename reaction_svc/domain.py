@@ -87,7 +87,7 @@ class OperationRow(NamedTuple):
 class TargetHead(NamedTuple):
     """A target as a whole. `stamp`: of its last entry; `counts`: users per emoji, without zeros.
 
-    `highest` and `ahead` are the `kit.ledger.opids.OpIdWatermark` of the operation ids used on it.
+    `highest` and `ahead` are the `kit.ledger.op_ids.OpIdWatermark` of the operation ids used on it.
     """
 
     version: int

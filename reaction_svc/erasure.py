@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kit.cursor import Cursors
+from kit.auth.cursor import Cursors
 from kit.errors import Problem
 from kit.ids import new_id
 from kit.tenant_keys import TargetKey

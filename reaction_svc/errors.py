@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from kit.cursor import InvalidCursor
+from kit.auth.cursor import InvalidCursor
 from kit.errors import ErrorTable, Invalid, Problem
 from kit.ledger.errors import LEDGER_ERRORS
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 
+from kit.cluster.routing import shard_of
 from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavailable
 from kit.ledger.node import Executed
-from kit.ledger.routing import shard_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.ports import ApplyResult, TargetCounts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
-from kit.ledger.opids import AnswerLocation, locations_of, timed_at
+from kit.ledger.op_ids import AnswerLocation, locations_of, timed_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import (
     Action,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kit.clock import Clock
-from kit.eventlog import EventLog
+from kit.event_log.ports import EventLog
 from reaction_svc.config import Config
 from reaction_svc.metrics import ANSWERS_DELETED
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import prometheus_client
 
-from kit.cursor import Cursors
+from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.ledger.errors import OpIdExpired

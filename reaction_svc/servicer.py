@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import grpc
 
-from kit.caller import Caller, caller
+from kit.auth.caller import Caller, caller
 from kit.errors import Problem, Stopping
-from kit.server import BatchHandler
+from kit.rpc.server import BatchHandler
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from reaction_svc import codec
@@ -35,7 +35,7 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
 
     @property
     def batches(self) -> Mapping[str, BatchHandler]:
-        """Handlers that execute many calls together: see `kit.server.Hosted`."""
+        """Handlers that execute many calls together: see `kit.rpc.server.Hosted`."""
         return {"ToggleReaction": self._toggle_many, "SetReaction": self._set_many, "ClearReactions": self._clear_many}
 
     def drain(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kit.ledger.batching import ENTRY_BYTES
+from kit.ledger.shard.batching import ENTRY_BYTES
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Action, Op
 

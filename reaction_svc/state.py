@@ -55,7 +55,7 @@ AnswerRow = tuple[str, str, Sequence[OperationRow]]
 
 
 class AnswerWrites(NamedTuple):
-    """Answers of one entry that are stored at one location: see `kit.ledger.opids.location_of`."""
+    """Answers of one entry that are stored at one location: see `kit.ledger.op_ids.location_of`."""
 
     stamp: int
     slice: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from kit.ledger.opids import OpIdWatermark, is_timed
+from kit.ledger.op_ids import OpIdWatermark, is_timed
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import (
     REFUSED,

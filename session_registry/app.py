@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kit.clock import Clock, SystemClock
 from kit.ids import new_id
-from kit.server import Hosted
+from kit.rpc.server import Hosted
 from kit.tasks import background
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry import metrics
@@ -24,8 +24,8 @@ from session_registry.ports import Leadership, LeaseStore
 from session_registry.servicer import SessionRegistryServicer
 
 if TYPE_CHECKING:
-    from kit.adapters.cassandra import Cassandra
-    from kit.adapters.redis import Redis
+    from kit.adapters.cassandra.engine import Cassandra
+    from kit.adapters.redis.engine import Redis
 
 
 @asynccontextmanager

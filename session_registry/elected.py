@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from kit.caller import Caller
+from kit.auth.caller import Caller
 from kit.clock import Clock
 from kit.errors import AccessDenied, Invalid, OutcomeUnknown, Unavailable
 from kit.tasks import background, run_with_backoff
@@ -17,7 +17,7 @@ from session_registry.config import Config
 from session_registry.domain import FoundSessions, Node, Term
 from session_registry.errors import NotLeader
 from session_registry.ports import Leadership, Routes
-from session_registry.routewriter import RouteWriter
+from session_registry.route_writer import RouteWriter
 from session_registry.service import Registry
 
 log = structlog.get_logger()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 
+from kit.cluster.registry_endpoints import LEADER, NOT_LEADER
 from kit.errors import ErrorTable, Problem, Unavailable
-from kit.registry_endpoints import LEADER, NOT_LEADER
 
 
 class NotAttached(Problem):

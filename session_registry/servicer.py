@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from kit.caller import caller
+from kit.auth.caller import caller
 from kit.errors import Invalid
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kit.tls import SERVER_NAME
+from kit.rpc.tls import SERVER_NAME
 
 CA, CA_KEY = "ca.pem", "ca.key"
 SERVICE, SERVICE_KEY = "service.pem", "service.key"

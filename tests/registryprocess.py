@@ -13,15 +13,15 @@ from pathlib import Path
 
 import structlog
 
-from kit.adapters.cassandra import open_cassandra
-from kit.adapters.redis import open_redis
-from kit.keys import Keys, open_keys
-from kit.mesh import connected
-from kit.nodes import StaticNodes
-from kit.registration import Registration
-from kit.server import Server, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.adapters.cassandra.engine import open_cassandra
+from kit.adapters.redis.engine import open_redis
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
+from kit.cluster.registration import Registration
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import connected
+from kit.rpc.server import Server, serving
 from session_registry.adapters.cassandra_lease import SCHEMA
 from session_registry.app import opened
 from session_registry.config import Config

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from engines.server import free_port
-from kit.keys import open_keys
-from kit.tokens import Minter
+from kit.auth.keys import open_keys
+from kit.auth.tokens import Minter
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 20

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from kit.adapters.kafka_client import open_admin, read_url
-from kit.adapters.kafka_log import create_topics
-from kit.adapters.kafka_topics import full_name
+from kit.adapters.kafka.client import open_admin, read_url
+from kit.adapters.kafka.event_log import create_topics
+from kit.adapters.kafka.topics import full_name
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from bench.report import Goal, Line
 from bench.setup import Setup
 from bench.system import SETTINGS, Checks
 from engines.server import free_port
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 
 _ENGINES = ("CassandraDaemon", "kafka.Kafka", "redis-server", "envoy")
 _START_SECONDS = 180.0

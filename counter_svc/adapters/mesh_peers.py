@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from counter_svc import codec
 from counter_svc.domain import Recounted
 from counter_svc.errors import Moved
+from kit.cluster.partitions import owners
 from kit.errors import RemoteError
-from kit.mesh import Mesh
-from kit.partitions import owners
+from kit.rpc.mesh import Mesh
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 

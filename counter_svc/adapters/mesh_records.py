@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from counter_svc import codec, metrics
 from counter_svc.domain import Totals
 from counter_svc.errors import RecordsUnreachable
+from kit.cluster.partitions import owner_groups, partition_key
 from kit.errors import RemoteError
-from kit.mesh import Mesh
-from kit.partitions import owner_groups, partition_key
+from kit.rpc.mesh import Mesh
 from kit.target import MAX_TARGETS, partition_of
 from kit.tenant_keys import TargetKey
 

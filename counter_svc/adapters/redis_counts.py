@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from counter_svc.domain import Totals, totals
-from kit.adapters.redis import Redis
+from kit.adapters.redis.engine import Redis
 from kit.tenant_keys import TargetKey
 
 # The field of the version. No emoji has ASCII letters without a colon.

@@ -14,7 +14,7 @@ from fanout_svc.domain import Node, OwnUpdate, PeerInterest, Topic, Update
 from fanout_svc.errors import NodeSilent
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 from kit.ids import new_id
-from kit.mesh import Mesh
+from kit.rpc.mesh import Mesh
 from kit.tasks import TaskScope, run_with_backoff, task_scope
 from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.gateway.v1 import node_service_pb2_grpc

@@ -10,9 +10,9 @@ import grpc
 from fanout_svc import codec
 from fanout_svc.domain import Topic, Totals
 from fanout_svc.errors import CountsUnreachable
+from kit.cluster.partitions import owner_groups, partition_key
 from kit.errors import RemoteError
-from kit.mesh import Mesh
-from kit.partitions import owner_groups, partition_key
+from kit.rpc.mesh import Mesh
 from kit.target import partition_of
 
 SERVICE = "plaudit.counter.v1.CounterService"

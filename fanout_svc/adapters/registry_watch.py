@@ -8,8 +8,8 @@ from contextlib import aclosing
 from fanout_svc import codec
 from fanout_svc.errors import RegistryUnreachable
 from fanout_svc.interest import RegistryDelta
-from kit.mesh import Mesh
-from kit.registry_endpoints import RegistryEndpoints, watch
+from kit.cluster.registry_endpoints import RegistryEndpoints, watch
+from kit.rpc.mesh import Mesh
 
 REGISTRY = "plaudit.session.v1.SessionRegistryService"
 GATEWAY = "plaudit.gateway.v1.NodeService"

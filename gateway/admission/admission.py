@@ -18,11 +18,11 @@ from gateway.limits import Rate
 from gateway.sessions.session import CloseCode, Session
 from gateway.websocket.handshake import Accept, Handshake, choose_subprotocol
 from gateway.websocket.socket import Socket, SocketHandler
-from kit.bucket import Buckets
+from kit.auth.jose import TokenRefused, UnknownKey
+from kit.auth.tokens import Principal, Verifier
 from kit.clock import Clock
 from kit.errors import reason_of
-from kit.jose import TokenRefused, UnknownKey
-from kit.tokens import Principal, Verifier
+from kit.limits.bucket import Buckets
 
 BEARER = "bearer."
 _RETRY = {"Retry-After": "1"}

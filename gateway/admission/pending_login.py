@@ -10,8 +10,8 @@ import structlog
 from gateway import metrics
 from gateway.sessions.session import CloseCode
 from gateway.websocket.socket import Socket, SocketHandler
+from kit.auth.jose import UnknownKey
 from kit.errors import Unavailable
-from kit.jose import UnknownKey
 
 log = structlog.get_logger()
 # A client sends hello, and little else, before it gets an answer.

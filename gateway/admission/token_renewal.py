@@ -8,10 +8,10 @@ from typing import Any
 from gateway.admission.admission import expiry_of
 from gateway.frames.frame import Fault, RenewToken
 from gateway.sessions.connection import Connection
+from kit.auth.jose import TokenRefused, UnknownKey
+from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.errors import Unavailable, reason_of
-from kit.jose import TokenRefused, UnknownKey
-from kit.tokens import Verifier
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 

@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from gateway.http.status import body_of, http_error, json_response
+from kit.auth.tokens import Minter
 from kit.errors import Invalid
 from kit.target import is_id
-from kit.tokens import Minter
 
 PATH = "/api/v1/dev/token"
 LIFETIME = 12 * 3600.0

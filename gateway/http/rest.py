@@ -20,11 +20,11 @@ from gateway.http.request_target import parse_request_target
 from gateway.http.status import body_of, failure, http_error, json_response, refused
 from gateway.json_codec.writer import writer_of
 from gateway.ports import Calls
-from kit.budget import Budgets
+from kit.auth.jose import TokenRefused, UnknownKey
+from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.errors import Forbidden, Problem, RemoteError
-from kit.jose import TokenRefused, UnknownKey
-from kit.tokens import Verifier
+from kit.limits.budget import Budgets
 
 log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -10,7 +10,7 @@ from gateway.frames.frame import RenewToken, Resume
 from gateway.ports import Calls
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.session_frames import SessionFrames
-from kit.budget import Budgets
+from kit.limits.budget import Budgets
 
 _Connection = TypeVar("_Connection", contravariant=True)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kit.auth.cursor import Cursors, InvalidCursor
 from kit.clock import Clock
-from kit.cursor import Cursors, InvalidCursor
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from enum import IntEnum
 
 from gateway.config import SessionLimits
 from gateway.frames.frame import Call, Fault, Frame, Hello, Ping, RenewToken, Resume, Subscribe, Unreadable, Unsubscribe
-from kit.bucket import Bucket
 from kit.errors import Invalid
+from kit.limits.bucket import Bucket
 from kit.target import TOPIC_FORM, parse_target
 from plaudit.gateway.v1 import close_codes_pb2 as pb
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from kit.eventlog import Appender
+from kit.event_log.ports import Appender
 from kit.ledger.entry import Entry, EntryName
 
 

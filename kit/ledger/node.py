@@ -16,7 +16,8 @@ from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ids import new_id
 from kit.ledger import metrics
 from kit.ledger.append_outcomes import AppendOutcomes
-from kit.ledger.effects import (
+from kit.ledger.ports import LedgerEventLog, LedgerStore, Model, Tables
+from kit.ledger.shard.effects import (
     Append,
     Effect,
     LoadTables,
@@ -28,10 +29,9 @@ from kit.ledger.effects import (
     Trim,
     WriteTables,
 )
-from kit.ledger.limits import ShardLimits
-from kit.ledger.ports import LedgerEventLog, LedgerStore, Model, Tables
-from kit.ledger.shard import Shard
-from kit.ledger.state import State
+from kit.ledger.shard.limits import ShardLimits
+from kit.ledger.shard.shard import Shard
+from kit.ledger.shard.state import State
 from kit.tasks import TaskScope, task_scope
 
 log = structlog.get_logger()

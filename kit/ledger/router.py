@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 from google.rpc import status_pb2
 
-from kit.deadline import remaining
+from kit.cluster.routing import SILENCE_SECONDS, destination, is_executed_here
 from kit.errors import Invalid, OutcomeUnknown, Problem, remote_error
 from kit.ledger import metrics
 from kit.ledger.errors import FORWARDING_ERRORS, ShardNotServed
 from kit.ledger.node import Executed, LedgerNode
-from kit.ledger.routing import SILENCE_SECONDS, destination, is_executed_here
-from kit.mesh import Mesh
-from kit.server import Hosted
+from kit.rpc.deadline import remaining
+from kit.rpc.mesh import Mesh
+from kit.rpc.server import Hosted
 from plaudit.edge.v1 import ledger_service_pb2 as pb
 from plaudit.edge.v1 import ledger_service_pb2_grpc
 

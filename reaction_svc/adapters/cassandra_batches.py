@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cassandra.query import BatchStatement
 
-from kit.adapters.cassandra_raw import RawRow, raw_batch
+from kit.adapters.cassandra.raw import RawRow, raw_batch
 
 _ROWS_AT_ONCE = 500
 # Batches of several partitions are limited by the server, 50 KiB, and divided by it.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 from cassandra.query import PreparedStatement
 
-from kit.adapters.cassandra import Cassandra
+from kit.adapters.cassandra.engine import Cassandra
 from kit.ledger.errors import CorruptEntry
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_batches import all_of

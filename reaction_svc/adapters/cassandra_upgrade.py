@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from kit.adapters.cassandra import Cassandra
-from kit.engineurl import CannotUse
+from kit.adapters.cassandra.engine import Cassandra
+from kit.engine_url import CannotUse
 from kit.errors import Problem
-from kit.ledger.opids import location_of
+from kit.ledger.op_ids import location_of
 from kit.target import partition_of
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables

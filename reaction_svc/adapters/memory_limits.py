@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kit.bucket import Buckets
 from kit.clock import Clock
+from kit.limits.bucket import Buckets
 from kit.tenant_keys import UserKey
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import structlog
 
-from kit.adapters.redis import Redis
+from kit.adapters.redis.engine import Redis
 from kit.errors import Problem
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import TargetChange, TargetHead

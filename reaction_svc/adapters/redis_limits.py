@@ -16,7 +16,7 @@ from reaction_svc.metrics import LIMITS_LOCAL
 from reaction_svc.ports import RateLimit
 
 if TYPE_CHECKING:
-    from kit.adapters.redis import Redis
+    from kit.adapters.redis.engine import Redis
 
 log = structlog.get_logger()
 _SCRIPT = Path(__file__).with_name("rate.lua")

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from kit.adapters.sqlite_file import connect, in_bulk
+from kit.adapters.sqlite.file import connect, in_bulk
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_tables import SQL, decode_counts

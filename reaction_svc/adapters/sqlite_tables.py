@@ -8,9 +8,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from kit.adapters.sqlite_file import adopt_schema, connect, in_bulk, scalar, statements
+from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, scalar, statements
 from kit.errors import Unavailable
-from kit.ledger.opids import location_of, slice_at
+from kit.ledger.op_ids import location_of, slice_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_upgrade import UPGRADES
 from reaction_svc.domain import IdempotencyRecord, TargetHead
@@ -31,7 +31,7 @@ class SqliteTables:
     """See `kit.ledger.ports.Tables`. The ledger writes them within its transactions."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `kit.adapters.sqlite_file.NewerData`; tables of an older version are upgraded."""
+        """Raises `kit.adapters.sqlite.file.NewerData`; tables of an older version are upgraded."""
         connection = connect(path)
         try:
             adopt_schema(connection, "reaction_svc", SCHEMA_VERSION, _SCHEMA, UPGRADES)
@@ -57,7 +57,7 @@ class SqliteTables:
         raise NotImplementedError("entries and tables are written in one transaction")
 
     def write_within(self, connection: apsw.Connection, writes: Writes) -> None:
-        """See `kit.adapters.sqlite_ledger.TransactionalTables`."""
+        """See `kit.adapters.sqlite.ledger.TransactionalTables`."""
         ids = self._ids_of(connection, [target.key for target in writes.targets])
         targets: list[Any] = []
         records: list[Any] = []
@@ -81,7 +81,7 @@ class SqliteTables:
         in_bulk(connection, SQL["save_answers"], 4, answers)
 
     def rolled_back(self) -> None:
-        """See `kit.adapters.sqlite_ledger.TransactionalTables`."""
+        """See `kit.adapters.sqlite.ledger.TransactionalTables`."""
         self._ids.clear()
 
     def delete_answers_before(self, connection: apsw.Connection, before: int) -> int:

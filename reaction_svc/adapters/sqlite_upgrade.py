@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from kit.ledger.opids import AnswerLocation, OpIdWatermark, location_of
+from kit.ledger.op_ids import AnswerLocation, OpIdWatermark, location_of
 from reaction_svc.domain import OperationRow
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -6,11 +6,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.adapters.cassandra_schema import Schema
+from kit.adapters.cassandra.schema import Schema
 from session_registry.lease import Lease
 
 if TYPE_CHECKING:
-    from kit.adapters.cassandra import Cassandra
+    from kit.adapters.cassandra.engine import Cassandra
 
 SCHEMA = Schema("session_registry", Path(__file__).with_name("cassandra"))
 _UUID_EPOCH = 0x01B21DD213814000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from session_registry.lease import Lease
 
 if TYPE_CHECKING:
-    from kit.adapters.redis import Redis
+    from kit.adapters.redis.engine import Redis
 
 _HERE = Path(__file__).parent
 

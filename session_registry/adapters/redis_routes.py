@@ -11,7 +11,7 @@ from session_registry.domain import Node, Session, Term
 from session_registry.ports import NodeChange, Route, Written
 
 if TYPE_CHECKING:
-    from kit.adapters.redis import Redis
+    from kit.adapters.redis.engine import Redis
 
 _HERE = Path(__file__).parent
 _ANSWERS = {1: Written.DONE, 0: Written.DEPOSED, -1: Written.LOST}

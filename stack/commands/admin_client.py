@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 from google.rpc import status_pb2
 
+from kit.auth.keys import read_keys
 from kit.errors import remote_error
 from kit.ids import new_id
-from kit.keys import read_keys
-from kit.mesh import open_channel
-from kit.tls import open_tls
+from kit.rpc.mesh import open_channel
+from kit.rpc.tls import open_tls
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb

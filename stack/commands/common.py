@@ -55,8 +55,8 @@ def run_async(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs the coroutine of a command; an expected failure becomes one line on stderr and exit code 1."""
     import asyncio
 
-    from kit.engineurl import CannotUse
-    from kit.keys import BadKeys
+    from kit.auth.keys import BadKeys
+    from kit.engine_url import CannotUse
     from stack.commands.admin_client import CommandFailed
 
     try:

@@ -155,9 +155,9 @@ def render(
     json_: Json = False,
 ) -> None:
     """Write the configuration of an Envoy in front of these nodes, from the contracts and the settings."""
-    from kit.engineurl import CannotUse
-    from kit.keys import BadKeys, open_keys
-    from kit.tls import open_tls
+    from kit.auth.keys import BadKeys, open_keys
+    from kit.engine_url import CannotUse
+    from kit.rpc.tls import open_tls
     from stack.envoy.model import Certificate, Model
     from stack.envoy.render import BadEnvoy, validate, write
     from stack.envoy.render import render as text_of

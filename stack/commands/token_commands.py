@@ -30,8 +30,8 @@ def mint(
     json_: Json = False,
 ) -> None:
     """Mint a token with the key in the data folder."""
-    from kit.access import ACT_AS
-    from kit.keys import BadKeys, read_keys
+    from kit.auth.access import ACT_AS
+    from kit.auth.keys import BadKeys, read_keys
     from stack.commands.token_tools import service_scopes
 
     known = service_scopes()
@@ -89,8 +89,8 @@ def revoke(
     json_: Json = False,
 ) -> None:
     """Revoke a token: servers that read this data folder refuse it within two seconds."""
-    from kit.keys import BadKeys
-    from kit.revocations import CannotRead
+    from kit.auth.keys import BadKeys
+    from kit.auth.revocations import CannotRead
     from stack.commands.token_tools import UnreadableToken, revoke_token
 
     if bool(token) == bool(id_):

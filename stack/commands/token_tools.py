@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.contracts.tables import installed_contracts
-from kit.access import known_scopes
-from kit.identity import IssuerSettings
-from kit.issuers import open_issuers
-from kit.jose import TokenRefused, Unverified, fingerprint, read
-from kit.keys import read_keys
-from kit.revocations import revoke
-from kit.tokens import ISSUER
-from kit.userids import escape
+from kit.auth.access import known_scopes
+from kit.auth.identity import IssuerSettings
+from kit.auth.issuers import open_issuers
+from kit.auth.jose import TokenRefused, Unverified, fingerprint, read
+from kit.auth.keys import read_keys
+from kit.auth.revocations import revoke
+from kit.auth.tokens import ISSUER
+from kit.auth.user_ids import escape
 from stack.settings.model import Settings
 
 REASONS = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kit.tls import SERVER_NAME, Tls
+from kit.rpc.tls import SERVER_NAME, Tls
 from stack.addresses import is_ip, split
 from stack.envoy.model import GATEWAY, SOCKETS, Limits, Model
 from stack.envoy.types import Config, extension, socket_address, typed

@@ -8,8 +8,8 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from kit.tls import SERVER_NAME, Tls
-from kit.tokens import AUDIENCE, ISSUER, LEEWAY
+from kit.auth.tokens import AUDIENCE, ISSUER, LEEWAY
+from kit.rpc.tls import SERVER_NAME, Tls
 from stack.addresses import split
 from stack.envoy import routes
 from stack.envoy.clusters import certificate

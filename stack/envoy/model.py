@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.contracts.sizes import LONGEST_LINE, OTHER_FIELDS
-from kit.tls import Tls
+from kit.rpc.tls import Tls
 from stack.addresses import is_loopback, split
 
 GATEWAY = "gateway"

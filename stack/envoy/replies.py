@@ -10,8 +10,8 @@ import grpc
 from google.protobuf import json_format
 
 from gateway.http.head import HEAD_TOO_LARGE
+from kit.auth.jose import MESSAGE
 from kit.errors import make_status
-from kit.jose import MESSAGE
 from stack.envoy.routes import ORIGINAL_PATH
 from stack.envoy.types import Config
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from kit.tls import Tls
+from kit.rpc.tls import Tls
 from stack import certs
 from stack.envoy.model import Model
 from stack.settings.model import Settings

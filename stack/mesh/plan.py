@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kit.tls import Tls, check, open_tls
+from kit.rpc.tls import Tls, check, open_tls
 from stack import certs
 from stack.envoy.contracts import read_methods
 from stack.envoy.model import Certificate, Model

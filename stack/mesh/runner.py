@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from typing import Any
 
-from kit.engineurl import CannotUse
-from kit.keys import BadKeys, open_keys
+from kit.auth.keys import BadKeys, open_keys
+from kit.engine_url import CannotUse
 from stack import certs
 from stack.addresses import is_loopback
 from stack.envoy.model import Model

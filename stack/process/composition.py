@@ -15,23 +15,23 @@ import fanout_svc.app
 import gateway.app
 import reaction_svc.app
 import session_registry.app
-from kit.callstream import EXCHANGE
-from kit.cursor import cursor_secret
-from kit.envoynodes import EnvoyNodes
+from kit.auth.cursor import cursor_secret
+from kit.auth.issuers import open_issuers
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens, Verifier
+from kit.cluster.nodes import RegistryNodes, StaticNodes
+from kit.cluster.registration import Registration
 from kit.ids import new_id
-from kit.issuers import open_issuers
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import RegistryNodes, StaticNodes
-from kit.private import is_readable_by_others
-from kit.registration import Registration
-from kit.server import Hosted, Server, serving
-from kit.serverlimits import ServerLimits
+from kit.limits.server_limits import ServerLimits
+from kit.private_files import is_readable_by_others
+from kit.rpc.call_stream import EXCHANGE
+from kit.rpc.envoy_nodes import EnvoyNodes
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, Server, serving
+from kit.rpc.tls import open_tls
+from kit.rpc.tracing import tracing
 from kit.stopping import Stage, StopDeadline
 from kit.tasks import background
-from kit.tls import open_tls
-from kit.tokens import NodeTokens, Verifier
-from kit.tracing import tracing
 from stack.process.datalock import lock_data_folder
 from stack.process.descriptors import (
     descriptor_limit,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from kit.private import make_private
+from kit.private_files import make_private
 from stack.settings.model import Settings
 
 # A gateway only reads keys from the folder, so many may share it.

@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 
 import structlog
 
-from kit.adapters.sqlite_file import CannotOpen
-from kit.engineurl import CannotUse
-from kit.keys import BadKeys
+from kit.adapters.sqlite.file import CannotOpen
+from kit.auth.keys import BadKeys
+from kit.engine_url import CannotUse
+from kit.rpc.tracing import TracingMissing
 from kit.stopping import StopDeadline
-from kit.tracing import TracingMissing
 from stack.process import sdnotify
 from stack.process.composition import running
 from stack.process.datalock import FolderInUse

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kit.engineurl import CannotUse
-from kit.issuers import check_files
-from kit.tls import open_tls
+from kit.auth.issuers import check_files
+from kit.engine_url import CannotUse
+from kit.rpc.tls import open_tls
 from stack.addresses import is_loopback
 from stack.settings.model import Settings
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from kit.engineurl import CannotUse
+from kit.engine_url import CannotUse
 
 
 @asynccontextmanager

@@ -22,10 +22,10 @@ from pydantic import (
 from counter_svc.config import Config as Counter
 from fanout_svc.config import Config as Fanout
 from gateway.config import Config as Gateway
-from kit.engineurl import CannotUse, parse
-from kit.identity import IdentitySettings, IssuerSettings
-from kit.serverlimits import ServerSettings
-from kit.tls import TlsSettings
+from kit.auth.identity import IdentitySettings, IssuerSettings
+from kit.engine_url import CannotUse, parse
+from kit.limits.server_limits import ServerSettings
+from kit.rpc.tls import TlsSettings
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
 from stack.settings.catalog import PREFIX as PREFIX

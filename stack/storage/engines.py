@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from kit.adapters.sqlite_log import open_sqlite_log
-from kit.engines import Engines, Log
-from kit.engineurl import CannotReach, CannotUse
+from kit.adapters.engines import Engines
+from kit.adapters.sqlite.event_log import open_sqlite_log
+from kit.engine_url import CannotReach, CannotUse
+from kit.event_log.ports import Log
 from stack.settings.model import PREFIX, Settings
 from stack.storage.schemas import TOPICS, schemas
 
 if TYPE_CHECKING:
-    from kit.adapters.cassandra import Cassandra
-    from kit.adapters.redis import Redis
+    from kit.adapters.cassandra.engine import Cassandra
+    from kit.adapters.redis.engine import Redis
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ async def open_redis_of(stack: AsyncExitStack, settings: Settings) -> Redis | No
     """Opens Redis until the stack closes; None if none is set. Raises CannotUse."""
     if not settings.hot:
         return None
-    from kit.adapters.redis import open_redis
+    from kit.adapters.redis.engine import open_redis
 
     with naming_setting("HOT"):
         return await stack.enter_async_context(open_redis(settings.hot))
@@ -44,7 +45,7 @@ async def open_cassandra_of(stack: AsyncExitStack, settings: Settings) -> Cassan
     """Opens Cassandra until the stack closes; None if none is set. Raises CannotUse."""
     if not settings.records:
         return None
-    from kit.adapters.cassandra import open_cassandra
+    from kit.adapters.cassandra.engine import open_cassandra
 
     with naming_setting("RECORDS"):
         return await stack.enter_async_context(open_cassandra(settings.records, check=schemas()))
@@ -68,7 +69,7 @@ async def read_partitions(settings: Settings) -> Mapping[str, int]:
     """The number of partitions of each topic, read without opening the event log. Raises CannotReach and CannotUse."""
     if not settings.events:
         return dict.fromkeys(TOPICS, 1)
-    from kit.adapters.kafka_topics import read_partitions as read_in_kafka
+    from kit.adapters.kafka.topics import read_partitions as read_in_kafka
 
     with naming_setting("EVENTS"):
         return await read_in_kafka(settings.events, TOPICS)
@@ -82,8 +83,8 @@ async def expected_partitions(settings: Settings) -> Callable[[str], int]:
     try:
         return (await read_partitions(settings)).__getitem__
     except CannotReach as error:
-        from kit.adapters.kafka_client import read_url
-        from kit.adapters.kafka_topics import wanted_partitions
+        from kit.adapters.kafka.client import read_url
+        from kit.adapters.kafka.topics import wanted_partitions
 
         url = read_url(settings.events)
         log.warning("Kafka is unreachable, the number of shards comes from the URL", reason=str(error))
@@ -96,7 +97,7 @@ async def _open_log(stack: AsyncExitStack, settings: Settings, patience: Callabl
         return await stack.enter_async_context(
             open_sqlite_log(settings.data / "reactions.db", ledgers=ledgers, patience=patience)
         )
-    from kit.adapters.kafka_log import open_kafka
+    from kit.adapters.kafka.event_log import open_kafka
 
     with naming_setting("EVENTS"):
         return await stack.enter_async_context(open_kafka(settings.events, TOPICS))

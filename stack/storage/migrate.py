@@ -18,21 +18,21 @@ async def migrate(settings: Settings, *, check: bool = False) -> list[str]:
 
 
 async def _create_tables(settings: Settings, check: bool) -> list[str]:
-    from kit.adapters.cassandra_schema import migrate as migrate_cassandra
+    from kit.adapters.cassandra.schema import migrate as migrate_cassandra
 
     with naming_setting("RECORDS"):
         return await migrate_cassandra(settings.records, schemas(), check=check)
 
 
 async def _create_topics(settings: Settings, check: bool) -> list[str]:
-    from kit.adapters.kafka_log import create_topics
+    from kit.adapters.kafka.event_log import create_topics
 
     with naming_setting("EVENTS"):
         return await create_topics(settings.events, TOPICS, check=check)
 
 
 async def _copy_records(settings: Settings, check: bool) -> list[str]:
-    from kit.adapters.cassandra import open_cassandra
+    from kit.adapters.cassandra.engine import open_cassandra
     from reaction_svc.adapters.cassandra_upgrade import needs_upgrade, upgrade
 
     with naming_setting("RECORDS"):

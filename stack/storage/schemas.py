@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kit.adapters.cassandra_schema import Schema
+    from kit.adapters.cassandra.schema import Schema
 
 _ROOT = Path(__file__).parents[2]
 # Partitions of each topic when it is created and the URL has no number. The partitions of a ledger's topic are its
@@ -27,7 +27,7 @@ def shard_counts(partitions: Callable[[str], int]) -> dict[str, int]:
 
 def schemas() -> tuple[Schema, ...]:
     """The tables in Cassandra: the ledger's, then each service's. Unused tables of older versions stay."""
-    from kit.adapters.cassandra_schema import Schema
+    from kit.adapters.cassandra.schema import Schema
 
     services = [Schema(name, _ROOT / name / "adapters" / "cassandra") for name in ("reaction_svc", "session_registry")]
-    return (Schema("ledger", _ROOT / "kit" / "adapters" / "cassandra_ledger"), *services)
+    return (Schema("ledger", _ROOT / "kit" / "adapters" / "cassandra" / "ledger_schema"), *services)

@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_schema import migrate
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
+from kit.adapters.cassandra.schema import migrate
 from kit.ids import new_id
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
-from kit.adapters.cassandra_schema import migrate
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
+from kit.adapters.cassandra.ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
+from kit.adapters.cassandra.schema import migrate
 from kit.ids import new_id
 from tests.contract.ledger_store import WatermarksContract
 from tests.engines import Engines

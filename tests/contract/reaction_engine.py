@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from kit.adapters.sqlite_ledger import SqliteLedger, open_sqlite_ledger
-from kit.adapters.sqlite_log import SqliteLog
+from kit.adapters.sqlite.event_log import SqliteLog
+from kit.adapters.sqlite.ledger import SqliteLedger, open_sqlite_ledger
 from kit.clock import Clock
 from kit.errors import Problem
-from kit.ledger.limits import ShardLimits
 from kit.ledger.node import running_node
 from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
+from kit.ledger.shard.limits import ShardLimits
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from kit.cursor import Cursors
+from kit.auth.cursor import Cursors
 from kit.errors import Unavailable
 from kit.ids import new_id
 from reaction_svc import erasure

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kit.clock import ManualClock
-from kit.eventlog import EventLog
+from kit.event_log.ports import EventLog
 from kit.ids import new_id
-from kit.ledger.batching import ENTRY_BYTES
+from kit.ledger.shard.batching import ENTRY_BYTES
 from reaction_svc.domain import Action, Op, Outcome, Refusal
 from reaction_svc.ports import OwnReactions, TargetCounts
 from tests.contract.reaction_engine import Store

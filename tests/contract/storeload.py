@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import SystemClock
 from kit.ids import new_id
 from reaction_svc.domain import Action, Op, Outcome, Refusal

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from kit.adapters.kafka_log import open_kafka
-from kit.adapters.sqlite_log import open_sqlite_log
-from kit.deadletters import TOPIC, DeadLetters
-from kit.engines import Log
+from kit.adapters.kafka.event_log import open_kafka
+from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.errors import Overloaded
-from kit.eventlog import Record
+from kit.event_log.dead_letters import TOPIC, DeadLetters
+from kit.event_log.ports import Log, Record
 from plaudit.event.v1 import dead_letter_pb2 as pb
 from tests.engines import Engines
 from tests.topics import topics

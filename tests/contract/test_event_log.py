@@ -11,12 +11,12 @@ from typing import ClassVar
 import apsw
 import pytest
 
-from kit.adapters.kafka_log import KafkaLog, open_kafka
-from kit.adapters.sqlite_file import NewerData, connect
-from kit.adapters.sqlite_ledger import open_sqlite_ledger
-from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
-from kit.engines import Log
+from kit.adapters.kafka.event_log import KafkaLog, open_kafka
+from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
+from kit.adapters.sqlite.file import NewerData, connect
+from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.errors import Unavailable
+from kit.event_log.ports import Log
 from kit.ledger.entry import Entry, EntryName, parse_name
 from tests.engines import Engines
 from tests.topics import topics

@@ -13,9 +13,9 @@ import pytest
 
 import engines
 from engines import Server
-from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka
+from kit.adapters.kafka.event_log import KafkaLog, create_topics, open_kafka
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.eventlog import Record
+from kit.event_log.ports import Record
 from tests.engines import unavailable
 
 pytestmark = pytest.mark.timeout(300)  # a broker takes its time to start where others start theirs

@@ -9,13 +9,13 @@ import pytest
 from kafka import KafkaProducer
 from prometheus_client import REGISTRY
 
-from kit.adapters.kafka_client import check_version, read_url, settings
-from kit.adapters.kafka_log import KafkaLog, create_topics, open_kafka
-from kit.adapters.kafka_readers import MAX_THREADS
-from kit.adapters.kafka_topics import read_partitions
-from kit.engineurl import CannotUse
+from kit.adapters.kafka.client import check_version, read_url, settings
+from kit.adapters.kafka.event_log import KafkaLog, create_topics, open_kafka
+from kit.adapters.kafka.readers import MAX_THREADS
+from kit.adapters.kafka.topics import read_partitions
+from kit.engine_url import CannotUse
 from kit.errors import Invalid, Overloaded, Unavailable
-from kit.eventlog import Record
+from kit.event_log.ports import Record
 from tests.engines import Engines
 from tests.topics import topics
 

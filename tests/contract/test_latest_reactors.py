@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from kit.adapters.redis import Redis, open_redis
+from kit.adapters.redis.engine import Redis, open_redis
 from kit.ids import new_id
 from kit.tasks import background
 from kit.tenant_keys import TargetKey

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_schema import migrate
-from kit.adapters.redis import open_redis
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
+from kit.adapters.cassandra.schema import migrate
+from kit.adapters.redis.engine import open_redis
 from kit.clock import SystemClock
 from session_registry.adapters.cassandra_lease import SCHEMA, CassandraLease
 from session_registry.adapters.redis_lease import RedisLease

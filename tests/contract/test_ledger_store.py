@@ -10,11 +10,11 @@ from typing import Any
 import apsw
 import pytest
 
-from kit.adapters.sqlite_file import connect
-from kit.adapters.sqlite_ledger import SqliteLedger, open_sqlite_ledger
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.memory_ledger import MemoryLedgerStore
+from kit.adapters.sqlite.event_log import open_sqlite_log
+from kit.adapters.sqlite.file import connect
+from kit.adapters.sqlite.ledger import SqliteLedger, open_sqlite_ledger
 from kit.errors import Unavailable, status_of
-from kit.ledger.memory import MemoryLedgerStore
 from kit.ledger.ports import Watermarks
 from tests.contract.ledger_store import LedgerStoreContract, WatermarksContract, entry
 
@@ -22,7 +22,7 @@ LEDGER = "notes"
 
 
 class Notes:
-    """A table of texts in the ledger's file: see `kit.adapters.sqlite_ledger.TransactionalTables`."""
+    """A table of texts in the ledger's file: see `kit.adapters.sqlite.ledger.TransactionalTables`."""
 
     def __init__(self) -> None:
         self.times_rolled_back = 0

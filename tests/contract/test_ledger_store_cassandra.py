@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
-from kit.adapters.cassandra_schema import migrate
-from kit.engineurl import CannotUse
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
+from kit.adapters.cassandra.ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
+from kit.adapters.cassandra.schema import migrate
+from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.ids import new_id
 from tests.contract.ledger_store import WatermarksContract, entry

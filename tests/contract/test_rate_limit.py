@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engines.redis_cluster import RedisCluster
-from kit.adapters.redis import open_redis
+from kit.adapters.redis.engine import open_redis
 from kit.clock import ManualClock, SystemClock
 from kit.tenant_keys import UserKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from kit.adapters.cassandra import Cassandra
+from kit.adapters.cassandra.engine import Cassandra
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import CassandraTables

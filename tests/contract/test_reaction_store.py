@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kit.adapters.sqlite_file import NewerData, connect, scalar
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.sqlite.event_log import open_sqlite_log
+from kit.adapters.sqlite.file import NewerData, connect, scalar
 from kit.clock import ManualClock
 from kit.errors import Overloaded, Unavailable
-from kit.ledger.limits import ShardLimits
-from kit.ledger.opids import timed_at
+from kit.ledger.op_ids import timed_at
+from kit.ledger.shard.limits import ShardLimits
 from reaction_svc.domain import Refusal
 from reaction_svc.model import ModelLimits
 from tests.contract.reaction_engine import LEDGER, Store, opened_in_file

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from kit.adapters.cassandra import open_cassandra
-from kit.adapters.cassandra_ledger import SCHEMA as LEDGER_SCHEMA
-from kit.adapters.cassandra_ledger import open_cassandra_ledger
-from kit.adapters.cassandra_schema import migrate
-from kit.adapters.redis import open_redis
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.cassandra.engine import open_cassandra
+from kit.adapters.cassandra.ledger import SCHEMA as LEDGER_SCHEMA
+from kit.adapters.cassandra.ledger import open_cassandra_ledger
+from kit.adapters.cassandra.schema import migrate
+from kit.adapters.redis.engine import open_redis
+from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.errors import OutcomeUnknown, Problem
 from kit.ids import new_id

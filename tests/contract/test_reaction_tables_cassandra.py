@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from kit.adapters.cassandra import Cassandra, open_cassandra
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
 from kit.errors import OutcomeUnknown, Problem
 from kit.ids import new_id
 from kit.ledger.errors import CorruptEntry
-from kit.ledger.opids import AnswerLocation, location_of
+from kit.ledger.op_ids import AnswerLocation, location_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
 from reaction_svc.domain import IdempotencyRecord, OperationRow, TargetHead

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_schema import migrate
-from kit.engineurl import CannotUse
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
+from kit.adapters.cassandra.schema import migrate
+from kit.engine_url import CannotUse
 from kit.ids import new_id
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey

@@ -9,7 +9,7 @@ import pytest
 from redis.crc import key_slot
 
 from engines.redis_cluster import SLOTS, redis_cluster
-from kit.adapters.redis import Redis, open_redis
+from kit.adapters.redis.engine import Redis, open_redis
 from kit.errors import OutcomeUnknown, Unavailable
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.domain import Node, Session, Term

@@ -9,7 +9,7 @@ import pytest
 from counter_svc.adapters.redis_counts import RedisCounts
 from counter_svc.domain import Totals
 from counter_svc.ports import SharedCounts
-from kit.adapters.redis import Redis, open_redis
+from kit.adapters.redis.engine import Redis, open_redis
 from kit.tenant_keys import TargetKey
 from tests.engines import Engines
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.keys import open_keys
-from kit.tokens import Minter
+from kit.auth.keys import open_keys
+from kit.auth.tokens import Minter
 from tests.faults.mutants.crash_points import POINTS
 from tests.faults.nodes import NodeProcess
 

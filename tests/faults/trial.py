@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from kit.mesh import CHANNEL_OPTIONS
+from kit.rpc.mesh import CHANNEL_OPTIONS
 from tests.faults.audit import Auditor
 from tests.faults.checker import check, longest_gap
 from tests.faults.cluster import Cluster

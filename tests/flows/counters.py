@@ -14,15 +14,16 @@ import grpc
 from counter_svc.adapters.mesh_peers import SERVICE
 from counter_svc.app import opened
 from counter_svc.config import Config
-from kit.engines import Engines, Log
+from kit.adapters.engines import Engines
+from kit.auth.keys import Keys
+from kit.auth.tokens import NodeTokens
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.keys import Keys
-from kit.mesh import Mesh, connected
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
+from kit.event_log.ports import Log
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
-from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
@@ -152,11 +153,11 @@ class Town:
     _asking: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def addresses(self, service: str) -> tuple[str, ...]:
-        """See `kit.mesh.Nodes`."""
+        """See `kit.rpc.mesh.Nodes`."""
         return self.places.get(service, ())
 
     def address_of(self, node_id: str) -> str:
-        """See `kit.mesh.Nodes`."""
+        """See `kit.rpc.mesh.Nodes`."""
         return ""
 
     async def join(self) -> Node:

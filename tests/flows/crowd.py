@@ -7,8 +7,8 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from kit.adapters.sqlite_log import SqliteLog
-from kit.eventlog import Record
+from kit.adapters.sqlite.event_log import SqliteLog
+from kit.event_log.ports import Record
 from kit.ledger.entry import EntryName
 from kit.tenant_keys import TargetKey
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
@@ -96,42 +96,42 @@ class DeafLog:
             self.listening.set()
 
     def partitions(self, topic: str) -> int:
-        """See `kit.eventlog.EventLog`."""
+        """See `kit.event_log.ports.EventLog`."""
         return self._log.partitions(topic)
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
-        """See `kit.eventlog.EventLog`."""
+        """See `kit.event_log.ports.EventLog`."""
         return await self._log.read(topic, after, limit, partition) if self.listening.is_set() else []
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
-        """See `kit.eventlog.EventLog`; never returns where nobody tells."""
+        """See `kit.event_log.ports.EventLog`; never returns where nobody tells."""
         if not self._told:
             await asyncio.Event().wait()
         await self.listening.wait()
         await self._log.wait(topic, after, partition)
 
     async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
-        """See `kit.eventlog.EventLog`."""
+        """See `kit.event_log.ports.EventLog`."""
         return await self._log.bounds(topic, partition)
 
     async def trim(self, topic: str, before: int, partition: int = 0) -> None:
-        """See `kit.eventlog.EventLog`."""
+        """See `kit.event_log.ports.EventLog`."""
         await self._log.trim(topic, before, partition)
 
     async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
-        """See `kit.eventlog.Appender`."""
+        """See `kit.event_log.ports.Appender`."""
         return await self._log.append(topic, key, payload, partition)
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """See `kit.eventlog.ConsumerOffsets`."""
+        """See `kit.event_log.ports.ConsumerOffsets`."""
         return await self._log.committed(group, topic, partition)
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
-        """See `kit.eventlog.ConsumerOffsets`."""
+        """See `kit.event_log.ports.ConsumerOffsets`."""
         await self._log.commit(group, topic, position, partition)
 
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
-        """See `kit.eventlog.ConsumerOffsets`."""
+        """See `kit.event_log.ports.ConsumerOffsets`."""
         self._log.leave(group, topic, partition)
 
 

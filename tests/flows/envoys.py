@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from engines.server import free_port
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from stack.envoy.model import Model
 from stack.envoy.render import binary, write
 from tests.running import Stack

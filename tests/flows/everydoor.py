@@ -19,8 +19,8 @@ from google.rpc import status_pb2
 from yarl import URL
 
 from gateway.contracts.tables import Route, Rpc, message_class, read_tables
+from kit.auth.keys import open_keys
 from kit.errors import RemoteError, remote_error
-from kit.keys import open_keys
 from plaudit.gateway.v1 import frames_pb2
 from plaudit_client import Client, PlauditError, connect
 from stack.commands import admin_client

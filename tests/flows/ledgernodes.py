@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
+from kit.adapters.memory_ledger import MemoryLedgerStore
+from kit.auth.keys import Keys
+from kit.auth.tokens import NodeTokens
 from kit.clock import SystemClock
-from kit.keys import Keys
+from kit.cluster.partitions import Partitions, owners
+from kit.cluster.routing import shard_of
 from kit.ledger.entry import Entry
-from kit.ledger.limits import ShardLimits
-from kit.ledger.memory import MemoryLedgerStore
 from kit.ledger.node import LedgerNode, running_node
 from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
-from kit.ledger.routing import shard_of
-from kit.mesh import Mesh, connected
-from kit.partitions import Partitions, owners
-from kit.server import serving
-from kit.serverlimits import ServerLimits
+from kit.ledger.shard.limits import ShardLimits
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import serving
 from kit.tenant_keys import TargetKey
-from kit.tokens import NodeTokens
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetChange
@@ -34,7 +34,7 @@ TENANT = "default"
 
 
 class Membership:
-    """The nodes as both see them: see `kit.mesh.Nodes`."""
+    """The nodes as both see them: see `kit.rpc.mesh.Nodes`."""
 
     def __init__(self) -> None:
         self.nodes: tuple[str, ...] = ()

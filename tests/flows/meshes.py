@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from engines.server import free_port
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from stack.mesh.plan import MeshOptions
 from stack.mesh.runner import MeshProcesses, running
 from stack.settings.model import Settings

@@ -13,15 +13,15 @@ import pytest
 
 from fanout_svc.adapters.mesh_counts import MeshCounts as FanoutCounts
 from fanout_svc.errors import CountsUnreachable
+from kit.auth.keys import open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
+from kit.cluster.partitions import owners
 from kit.errors import Problem
-from kit.keys import open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.partitions import owners
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from kit.target import partition_of
-from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc
 

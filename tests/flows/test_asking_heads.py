@@ -12,14 +12,14 @@ import pytest
 from counter_svc.adapters.mesh_records import SERVICE, MeshRecords
 from counter_svc.domain import Totals
 from counter_svc.errors import RecordsUnreachable
-from kit.keys import open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.partitions import owners
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
+from kit.auth.keys import open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
+from kit.cluster.partitions import owners
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from kit.target import partition_of
-from kit.tokens import NodeTokens
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

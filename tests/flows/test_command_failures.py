@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from tests.running import ROOT, Stack
 
 TALKING = {

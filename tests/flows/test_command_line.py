@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from tests.running import Stack
 
 

@@ -18,16 +18,16 @@ from counter_svc import codec
 from counter_svc.app import opened
 from counter_svc.config import Config
 from counter_svc.domain import Totals
-from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
-from kit.deadletters import TOPIC as DEAD_LETTERS
-from kit.engines import Engines
+from kit.adapters.engines import Engines
+from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
 from kit.errors import RemoteError
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
+from kit.event_log.dead_letters import TOPIC as DEAD_LETTERS
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from kit.tenant_keys import TargetKey
-from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from plaudit.event.v1 import reaction_events_pb2 as event_pb

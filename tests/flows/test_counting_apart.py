@@ -18,10 +18,10 @@ from counter_svc.adapters.redis_counts import RedisCounts
 from counter_svc.config import Config
 from counter_svc.consumer import GROUP
 from engines import Server, running
-from kit.adapters.kafka_log import open_kafka
-from kit.adapters.redis import Redis, open_redis
+from kit.adapters.kafka.event_log import open_kafka
+from kit.adapters.redis.engine import Redis, open_redis
+from kit.auth.keys import open_keys
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.keys import open_keys
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb

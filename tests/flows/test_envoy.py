@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 from google.rpc import status_pb2
 
+from kit.auth.keys import open_keys
 from kit.errors import RemoteError, remote_error
-from kit.keys import open_keys
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_pb2 as reaction_pb

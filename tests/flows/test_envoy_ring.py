@@ -14,16 +14,16 @@ import grpc
 import pytest
 
 from engines.server import free_port
-from kit import mesh as mesh_module
-from kit.envoynodes import EnvoyNodes
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError
-from kit.keys import Keys, open_keys
-from kit.mesh import connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tls import Tls
-from kit.tokens import NodeTokens
+from kit.limits.server_limits import ServerLimits
+from kit.rpc import mesh as mesh_module
+from kit.rpc.envoy_nodes import EnvoyNodes
+from kit.rpc.mesh import connected
+from kit.rpc.server import Hosted, serving
+from kit.rpc.tls import Tls
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

@@ -18,16 +18,16 @@ import fanout_svc.app
 import session_registry.app
 from counter_svc.config import Config as CounterConfig
 from fanout_svc.config import Config
-from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
-from kit.engines import Engines
+from kit.adapters.engines import Engines
+from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.registration import Registration
 from kit.errors import Problem
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.registration import Registration
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from kit.tenant_keys import TargetKey
-from kit.tokens import NodeTokens
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from plaudit.fanout.v1 import updates_pb2

@@ -14,12 +14,12 @@ import pytest
 
 import fanout_svc.app
 from fanout_svc.config import Config
-from kit.adapters.kafka_log import KafkaLog, open_kafka
-from kit.engines import Engines
+from kit.adapters.engines import Engines
+from kit.adapters.kafka.event_log import KafkaLog, open_kafka
+from kit.auth.keys import open_keys
+from kit.cluster.partitions import Partitions
 from kit.errors import Unavailable
-from kit.keys import open_keys
-from kit.partitions import Partitions
-from kit.server import Hosted, serving
+from kit.rpc.server import Hosted, serving
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from plaudit.event.v1 import dead_letter_pb2

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import pytest
 from prometheus_client import REGISTRY
 
+from kit.auth.cursor import Cursors
+from kit.auth.keys import open_keys
 from kit.clock import SystemClock
-from kit.cursor import Cursors
-from kit.keys import open_keys
+from kit.cluster.routing import shard_of
 from kit.ledger import router
-from kit.ledger.routing import shard_of
 from reaction_svc.erasure import Erasure
 from reaction_svc.ledger import ShardedReactions
 from tests.flows.crowd import eventually

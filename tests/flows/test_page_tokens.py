@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from tests.browsing import Windows
 from tests.running import Stack
 

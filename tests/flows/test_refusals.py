@@ -10,7 +10,7 @@ import pytest
 from google.rpc import status_pb2
 
 from kit.errors import remote_error
-from kit.ledger.opids import timed_at
+from kit.ledger.op_ids import timed_at
 from plaudit.gateway.v1 import frames_pb2
 from plaudit.reaction.v1 import reaction_pb2
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from kit.cluster import routing
 from kit.errors import Unavailable
-from kit.ledger import routing
-from kit.ledger.batching import Batch
-from kit.ledger.decider import Decider
-from kit.ledger.effects import Append, Effect, Publish
 from kit.ledger.entry import Entry
-from kit.ledger.entry_publisher import EntryPublisher
-from kit.ledger.events import Committed, Event
 from kit.ledger.ports import Page
-from kit.ledger.shard import Shard
-from kit.ledger.tail_poller import TailPoller
+from kit.ledger.shard.batching import Batch
+from kit.ledger.shard.decider import Decider
+from kit.ledger.shard.effects import Append, Effect, Publish
+from kit.ledger.shard.entry_publisher import EntryPublisher
+from kit.ledger.shard.events import Committed, Event
+from kit.ledger.shard.shard import Shard
+from kit.ledger.shard.tail_poller import TailPoller
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.domain import Op, Refusal

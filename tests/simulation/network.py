@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from kit.cluster import routing
 from kit.errors import OutcomeUnknown, Overloaded, Problem, Unavailable
-from kit.ledger import routing
 from kit.ledger.errors import ShardNotServed
 from reaction_svc.domain import Op
 from tests.simulation.world import Action, Violation, World

@@ -7,16 +7,16 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
 from typing import Any, cast
 
-from kit.cursor import Cursors
+from kit.auth.cursor import Cursors
+from kit.cluster import routing
+from kit.cluster.partitions import owners
 from kit.errors import Problem
-from kit.ledger import routing
-from kit.ledger.effects import Effect
-from kit.ledger.entry_publisher import PublishLimits
-from kit.ledger.limits import LingerLimits, ShardLimits
-from kit.ledger.shard import Shard
-from kit.ledger.state import State
-from kit.ledger.watermark_saver import WatermarkLimits
-from kit.partitions import owners
+from kit.ledger.shard.effects import Effect
+from kit.ledger.shard.entry_publisher import PublishLimits
+from kit.ledger.shard.limits import LingerLimits, ShardLimits
+from kit.ledger.shard.shard import Shard
+from kit.ledger.shard.state import State
+from kit.ledger.shard.watermark_saver import WatermarkLimits
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.model import ModelLimits, ReactionModel

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from kit.ledger.state import State
+from kit.ledger.shard.state import State
 from reaction_svc import target
 from tests.simulation.chaos import Chaos
 from tests.simulation.checks import Checker

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from kit.adapters.memory_ledger import MemoryShard
 from kit.errors import OutcomeUnknown, Unavailable
-from kit.ledger.effects import (
+from kit.ledger.entry import Entry, EntryName
+from kit.ledger.shard.effects import (
     Append,
     Effect,
     LoadTables,
@@ -19,8 +21,6 @@ from kit.ledger.effects import (
     Trim,
     WriteTables,
 )
-from kit.ledger.entry import Entry, EntryName
-from kit.ledger.memory import MemoryShard
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.state import LoadedState, LoadRequest
 from tests.simulation.checks import Checker

@@ -12,7 +12,7 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import Session
 
 from engines.cassandra_cluster import CassandraCluster
-from kit.adapters.cassandra_session import make_cluster, parse_cassandra
+from kit.adapters.cassandra.session import make_cluster, parse_cassandra
 
 _SECONDS = 20.0
 _MERGED = re.compile(r"Merged data from memtables and (\d+) sstables")

@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
-from kit.adapters.cassandra import open_cassandra
-from kit.adapters.cassandra_ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
-from kit.adapters.cassandra_schema import migrate
+from kit.adapters.cassandra.engine import open_cassandra
+from kit.adapters.cassandra.ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
+from kit.adapters.cassandra.schema import migrate
 from kit.clock import SystemClock
 from kit.errors import Problem
 from kit.ids import new_id
 from kit.ledger.entry import Entry
-from kit.ledger.limits import ShardLimits
 from kit.ledger.node import LedgerNode, running_node
+from kit.ledger.shard.limits import ShardLimits
 from kit.tasks import background
 from reaction_svc.adapters import cassandra_tables
 from reaction_svc.codec import EventCodec

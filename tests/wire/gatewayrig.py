@@ -19,15 +19,15 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, opened
 from gateway.config import Config
-from kit.caller import caller
+from kit.auth.caller import caller
+from kit.auth.identity import IssuerSettings
+from kit.auth.issuers import open_issuers
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.registration import LeaseStatus
 from kit.errors import ErrorTable, Forbidden, Overloaded
-from kit.identity import IssuerSettings
-from kit.issuers import open_issuers
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.registration import LeaseStatus
-from kit.server import Hosted, Server, serving
-from kit.tokens import NodeTokens
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, Server, serving
 from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
 

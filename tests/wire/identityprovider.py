@@ -12,7 +12,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kit.identity import IssuerSettings
+from kit.auth.identity import IssuerSettings
 
 NAME = "https://id.example.com/"
 AUDIENCE = "reactions"

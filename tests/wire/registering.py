@@ -11,15 +11,15 @@ from typing import Any
 import grpc
 from google.rpc import status_pb2
 
+from kit.auth.keys import Keys
+from kit.auth.tokens import NodeTokens
 from kit.clock import Clock, ManualClock
+from kit.cluster.nodes import StaticNodes
+from kit.cluster.registration import Registration
 from kit.errors import RemoteError, remote_error
-from kit.keys import Keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.registration import Registration
-from kit.server import Server, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Server, serving
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc

@@ -22,14 +22,14 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import Default
 
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
 from kit.clock import ManualClock
+from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from plaudit.counter.v1 import counter_service_pb2
 from plaudit.edge.v1 import options_pb2
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engines.server import free_port
-from kit.adapters.cassandra import Cassandra, open_cassandra
-from kit.adapters.cassandra_schema import Schema, migrate, statements
-from kit.engineurl import CannotUse, parse
+from kit.adapters.cassandra.engine import Cassandra, open_cassandra
+from kit.adapters.cassandra.schema import Schema, migrate, statements
+from kit.engine_url import CannotUse, parse
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from tests.engines import Engines
 from tests.ownredis import Wire, wire_to

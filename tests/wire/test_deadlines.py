@@ -9,14 +9,14 @@ from typing import Any
 import grpc
 import pytest
 
-from kit.caller import Caller
-from kit.deadline import remaining
-from kit.keys import open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.auth.caller import Caller
+from kit.auth.keys import open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.deadline import remaining
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

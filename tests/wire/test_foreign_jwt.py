@@ -20,14 +20,14 @@ from google.rpc import status_pb2
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 
-from kit.engineurl import CannotUse
+from kit.auth.identity import IssuerSettings
+from kit.auth.issuers import open_issuers
+from kit.auth.jose import MESSAGE, TokenRefused, UnknownKey, fingerprint
+from kit.auth.jwks import MAX_BYTES
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import Principal, Verifier
+from kit.engine_url import CannotUse
 from kit.errors import Unavailable, remote_error
-from kit.identity import IssuerSettings
-from kit.issuers import open_issuers
-from kit.jose import MESSAGE, TokenRefused, UnknownKey, fingerprint
-from kit.jwks import MAX_BYTES
-from kit.keys import Keys, open_keys
-from kit.tokens import Principal, Verifier
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 from tests.wire.gatewayrig import Rig, running

@@ -12,9 +12,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from kit.keys import open_keys
-from kit.server import Server, serving
-from kit.serverlimits import ServerLimits
+from kit.auth.keys import open_keys
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.server import Server, serving
 from tests.http2 import Http2Client, http2_client
 
 WATCH = "/grpc.health.v1.Health/Watch"

@@ -16,10 +16,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kit.auth.jose import MESSAGE
+from kit.auth.keys import Keys, open_keys
 from kit.errors import Unauthenticated
-from kit.jose import MESSAGE
-from kit.keys import Keys, open_keys
-from kit.server import serving
+from kit.rpc.server import serving
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.app import opened

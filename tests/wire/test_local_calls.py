@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from kit.caller import Caller
-from kit.callstream import EXCHANGE
+from kit.auth.caller import Caller
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
 from kit.errors import Problem, RemoteError, Unauthenticated, Unavailable
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.call_stream import EXCHANGE
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from kit import mesh as mesh_module
-from kit.envoynodes import EnvoyNodes
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
+from kit.limits.server_limits import ServerLimits
+from kit.rpc import mesh as mesh_module
+from kit.rpc.envoy_nodes import EnvoyNodes
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

@@ -12,8 +12,8 @@ import aiohttp
 import pytest_asyncio
 
 from gateway.contracts.tables import installed_contracts
-from kit.caller import caller
-from kit.server import Hosted
+from kit.auth.caller import caller
+from kit.rpc.server import Hosted
 from plaudit.gateway.v1 import frames_pb2
 from tests.unit.gateway.protos import compile_proto
 from tests.wire.gatewayrig import PROTO, Rig, running

@@ -14,14 +14,14 @@ import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from kit.auth.jose import UnknownKey, Unverified
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import ForeignIssuers, NodeTokens, Principal
+from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError, remote_error
-from kit.jose import UnknownKey, Unverified
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, Server, serving
-from kit.serverlimits import AdmissionLimits, ServerLimits
-from kit.tokens import ForeignIssuers, NodeTokens, Principal
+from kit.limits.server_limits import AdmissionLimits, ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, Server, serving
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

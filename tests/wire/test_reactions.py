@@ -16,16 +16,16 @@ from google.rpc import status_pb2
 import counter_svc.app
 import counter_svc.config
 import reaction_svc.app
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.engines import Engines
+from kit.adapters.sqlite.event_log import open_sqlite_log
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
 from kit.clock import ManualClock
-from kit.engines import Engines
+from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError, remote_error
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.nodes import StaticNodes
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tokens import NodeTokens
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, serving
 from plaudit.reaction.v1 import reaction_pb2 as types
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc

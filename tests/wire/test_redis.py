@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.server import free_port
-from kit.adapters.redis import Redis, Script, open_redis
-from kit.adapters.redis_client import ServerInfo
-from kit.engineurl import CannotUse
+from kit.adapters.redis.client import ServerInfo
+from kit.adapters.redis.engine import Redis, Script, open_redis
+from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
 

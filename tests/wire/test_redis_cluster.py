@@ -11,8 +11,8 @@ from redis.crc import key_slot
 
 from engines.redis_cluster import SLOTS, RedisCluster, RedisNode, redis_cluster
 from engines.server import ask
-from kit.adapters.redis import Redis, Script, open_redis
-from kit.engineurl import CannotUse
+from kit.adapters.redis.engine import Redis, Script, open_redis
+from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from tests.ownredis import own_redis
 

@@ -19,7 +19,7 @@ from yarl import URL
 
 from gateway.config import Config
 from gateway.limits import SocketLimits
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from tests.wire.gatewayrig import Rig, running, status_in, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,14 +14,14 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from kit.caller import Caller, caller
-from kit.callstream import EXCHANGE
+from kit.auth.caller import Caller, caller
+from kit.auth.keys import Keys, open_keys
+from kit.auth.tokens import NodeTokens
 from kit.errors import Problem, RemoteError, remote_error
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh, connected
-from kit.server import Hosted, Server, serving
-from kit.serverlimits import AdmissionLimits, ServerLimits
-from kit.tokens import NodeTokens
+from kit.limits.server_limits import AdmissionLimits, ServerLimits
+from kit.rpc.call_stream import EXCHANGE
+from kit.rpc.mesh import Mesh, connected
+from kit.rpc.server import Hosted, Server, serving
 from plaudit.edge.v1 import call_service_pb2 as call_pb
 from plaudit.edge.v1 import call_service_pb2_grpc as call_pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb

@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from kit.auth.keys import Keys, open_keys
 from kit.clock import ManualClock
-from kit.keys import Keys, open_keys
-from kit.nodes import RegistryNodes
-from kit.server import Hosted, serving
+from kit.cluster.nodes import RegistryNodes
+from kit.rpc.server import Hosted, serving
 from kit.tasks import background
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb

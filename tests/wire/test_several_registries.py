@@ -15,12 +15,12 @@ import grpc
 import pytest
 
 from engines.server import free_port
-from kit.adapters.cassandra_schema import migrate
+from kit.adapters.cassandra.schema import migrate
+from kit.auth.keys import Keys, open_keys
+from kit.cluster.nodes import RegistryNodes
+from kit.cluster.registry_endpoints import RegistryEndpoints, problem_of
 from kit.errors import RemoteError
-from kit.keys import Keys, open_keys
-from kit.mesh import Mesh
-from kit.nodes import RegistryNodes
-from kit.registry_endpoints import RegistryEndpoints, problem_of
+from kit.rpc.mesh import Mesh
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.adapters.cassandra_lease import SCHEMA

@@ -13,12 +13,12 @@ from pathlib import Path
 import grpc
 import pytest
 
+from kit.auth.keys import open_keys
+from kit.auth.tokens import NodeTokens
+from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError
-from kit.keys import open_keys
-from kit.mesh import connected, open_channel
-from kit.nodes import StaticNodes
-from kit.tls import Tls, open_tls
-from kit.tokens import NodeTokens
+from kit.rpc.mesh import connected, open_channel
+from kit.rpc.tls import Tls, open_tls
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from stack import certs
 from tests.running import ROOT

@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from kit.callstream import EXCHANGE
-from kit.keys import open_keys
-from kit.server import Hosted, serving
-from kit.tracing import tracing
+from kit.auth.keys import open_keys
+from kit.rpc.call_stream import EXCHANGE
+from kit.rpc.server import Hosted, serving
+from kit.rpc.tracing import tracing
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_service_pb2, reaction_service_pb2_grpc

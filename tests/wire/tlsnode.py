@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kit.caller import caller
-from kit.keys import open_keys
-from kit.server import Hosted, serving
-from kit.serverlimits import ServerLimits
-from kit.tls import TlsSettings, open_tls
+from kit.auth.caller import caller
+from kit.auth.keys import open_keys
+from kit.limits.server_limits import ServerLimits
+from kit.rpc.server import Hosted, serving
+from kit.rpc.tls import TlsSettings, open_tls
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 

@@ -24,9 +24,9 @@ class CrashPoint(NamedTuple):
     on: tuple[str, ...] = ("files", "engines")
 
 
-_FILE = ("kit.adapters.sqlite_ledger", "SqliteLedger")
+_FILE = ("kit.adapters.sqlite.ledger", "SqliteLedger")
 _TABLES_IN_FILE = ("reaction_svc.adapters.sqlite_tables", "SqliteTables")
-_LEDGER = ("kit.adapters.cassandra_ledger", "CassandraLedger")
+_LEDGER = ("kit.adapters.cassandra.ledger", "CassandraLedger")
 _TABLES = ("reaction_svc.adapters.cassandra_tables", "CassandraTables")
 _FEED = ("kit.ledger.event_log", "ShardedEventLog")
 _FILES, _ENGINES = ("files",), ("engines",)

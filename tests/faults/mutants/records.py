@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kit.adapters import sqlite_ledger
+from kit.adapters.sqlite import ledger as sqlite_ledger
 from kit.clock import SystemClock
 from kit.errors import Unavailable
 from reaction_svc import app, model, target

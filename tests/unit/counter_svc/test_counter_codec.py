@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from counter_svc import codec
 from counter_svc.domain import Totals, totals
-from kit.caller import Caller
+from kit.auth.caller import Caller
 from kit.errors import Forbidden, Invalid
-from kit.eventlog import Record
+from kit.event_log.ports import Record
 from kit.ledger.entry import EntryName
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kit.engineurl import parse
+from kit.engine_url import parse
 from stack.planning.inputs import Inputs
 from stack.process.stopping import FORCE_SECONDS
 from stack.settings.model import PREFIX, SERVICES, Settings, load

@@ -12,7 +12,7 @@ from fanout_svc.errors import CountsUnreachable
 from fanout_svc.interest import RegistryDelta
 from fanout_svc.service import Fanout
 from kit.clock import SystemClock
-from kit.partitions import Partitions
+from kit.cluster.partitions import Partitions
 from kit.tasks import background
 
 

@@ -12,9 +12,9 @@ from fanout_svc import codec
 from fanout_svc.domain import Node, OwnUpdate, TargetChange, Topic, Totals, Update, totals_of
 from fanout_svc.interest import Interest, RegistryDelta
 from fanout_svc.snapshots import has_counts
-from kit.caller import Caller
+from kit.auth.caller import Caller
 from kit.errors import Invalid
-from kit.eventlog import Record
+from kit.event_log.ports import Record
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.fanout.v1 import fanout_service_pb2 as pb

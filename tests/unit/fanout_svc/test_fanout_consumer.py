@@ -14,7 +14,7 @@ from fanout_svc.config import Config
 from fanout_svc.consumer import TOPIC, Consumer
 from fanout_svc.domain import Topic
 from fanout_svc.errors import NewerFormat
-from kit.adapters.sqlite_log import SqliteLog, open_sqlite_log
+from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
 from kit.clock import SystemClock
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from tests.events import Change, payload

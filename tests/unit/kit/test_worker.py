@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from kit.adapters.worker import Worker
+from kit.worker import Worker
 
 
 async def test_work_is_done_in_order_in_one_other_thread() -> None:

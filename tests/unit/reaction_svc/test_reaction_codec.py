@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.caller import Caller
+from kit.auth.caller import Caller
 from kit.errors import Forbidden, Invalid, remote_error
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from kit.auth.cursor import Cursors
 from kit.clock import ManualClock
-from kit.cursor import Cursors
 from kit.errors import OutcomeUnknown, Problem, Unavailable
-from kit.ledger.opids import is_timed
+from kit.ledger.op_ids import is_timed
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
 from reaction_svc.domain import Action, Op, Outcome, TargetHead

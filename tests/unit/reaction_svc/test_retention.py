@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kit.adapters.sqlite_log import open_sqlite_log
+from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.tasks import background
 from reaction_svc.config import Config

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from kit.ledger.batching import ENTRY_BYTES
 from kit.ledger.node import Executed
-from kit.ledger.opids import timed_at
+from kit.ledger.op_ids import timed_at
+from kit.ledger.shard.batching import ENTRY_BYTES
 from kit.tenant_keys import TargetKey
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetHead

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.tls import Tls, check
+from kit.rpc.tls import Tls, check
 from stack import certs
 
 

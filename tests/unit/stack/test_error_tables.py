@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from kit.errors import Problem, status_of
-from kit.health import HEALTH_ERRORS
 from kit.ledger.errors import FORWARDING_ERRORS, OpIdExpired, ShardNotServed
+from kit.rpc.health import HEALTH_ERRORS
 
 SERVICES = ("reaction_svc", "counter_svc", "fanout_svc", "session_registry", "gateway")
 

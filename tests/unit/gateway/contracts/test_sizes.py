@@ -20,7 +20,7 @@ from gateway.contracts.sizes import (
 )
 from gateway.contracts.tables import Route, read_tables
 from gateway.limits import SocketLimits
-from kit.serverlimits import ServerLimits
+from kit.limits.server_limits import ServerLimits
 from kit.target import COLLECTIONS
 from plaudit.gateway.v1 import frames_pb2
 from stack.envoy.model import Limits

@@ -20,9 +20,9 @@ from gateway.frames.json_frames import JsonFrames
 from gateway.node import Node
 from gateway.sessions.connection import Connection
 from gateway.sessions.session import Session
+from kit.auth.keys import open_keys
 from kit.clock import ManualClock
-from kit.keys import open_keys
-from kit.registration import LeaseStatus
+from kit.cluster.registration import LeaseStatus
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 

@@ -15,9 +15,9 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
+from kit.auth.jose import fingerprint
+from kit.auth.keys import Keys, open_keys
 from kit.errors import Unauthenticated
-from kit.jose import fingerprint
-from kit.keys import Keys, open_keys
 from stack.cli import app
 
 KEY = Ed25519PrivateKey.generate()

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contracts.tables import installed_contracts
-from kit.keys import Keys, open_keys
-from kit.tls import Tls
+from kit.auth.keys import Keys, open_keys
+from kit.rpc.tls import Tls
 from plaudit.edge.v1 import options_pb2
 from stack import certs
 from stack.envoy.contracts import read_methods

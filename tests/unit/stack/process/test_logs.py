@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import logging, structlog
-from kit.adapters import cassandra_session
+from kit.adapters.cassandra import session as cassandra_session
 from stack.process.logs import configure_logging
 configure_logging("info")
 structlog.get_logger().info("a node came", node="n1")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from kit.adapters import cassandra, cassandra_schema, kafka_topics
-from kit.engineurl import CannotReach, CannotUse
+from kit.adapters.cassandra import engine as cassandra
+from kit.adapters.cassandra import schema as cassandra_schema
+from kit.adapters.kafka import topics as kafka_topics
+from kit.engine_url import CannotReach, CannotUse
 from reaction_svc.adapters import cassandra_upgrade
 from stack.settings.model import Settings
 from stack.storage.engines import expected_partitions

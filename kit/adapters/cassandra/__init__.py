@@ -1,0 +1,1 @@
+"""Cassandra or ScyllaDB behind the ports of kit."""

@@ -1,0 +1,25 @@
+"""The engines a process works with, opened once for all of its services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.event_log.ports import Log
+
+if TYPE_CHECKING:
+    from kit.adapters.cassandra.engine import Cassandra
+    from kit.adapters.redis.engine import Redis
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What the services of a process keep their data in. Without an engine, services use files of the folder `data`."""
+
+    data: Path
+    log: Log
+    cassandra: Cassandra | None = None
+    """The ledger, the tables behind it, and the lease of the leading session registry."""
+    redis: Redis | None = None
+    """Derived things: latest reactors, counts, routes, rate limits; without Cassandra that lease, too. Or nothing."""

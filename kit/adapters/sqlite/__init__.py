@@ -1,0 +1,1 @@
+"""SQLite files behind the ports of kit."""

@@ -1,0 +1,1 @@
+"""The event log: its ports, and the records that cannot be decoded."""

@@ -1,0 +1,1 @@
+"""What a server accepts: by time, by rate, and from each caller."""

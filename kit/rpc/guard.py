@@ -1,0 +1,301 @@
+"""What stands before every handler: admits the caller, checks the request, answers failures, takes the time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import grpc
+import protovalidate
+import structlog
+
+from kit.auth.access import Gate, Rule, rule_of
+from kit.auth.caller import CURRENT, Caller
+from kit.auth.tokens import Principal
+from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_of
+from kit.limits.admission import Admission
+from kit.limits.budget import Budgets
+from kit.limits.server_limits import AdmissionLimits, ServerLimits
+from kit.limits.stream_shares import Place, StreamShares
+from kit.rpc.deadline import answer_within
+from kit.target import TARGET_FORM, TOPIC_FORM
+from kit.telemetry import EXPECTED_SECONDS, REFUSED, RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
+
+log = structlog.get_logger()
+_LOOK_SECONDS = 0.5
+_SENTENCES = {
+    "^[a-z]+/[A-Za-z0-9_.~-]{1,64}$": TARGET_FORM,
+    "^[A-Za-z0-9_.~-]{1,64}$": "an id is 1 to 64 letters, digits or _.~-",
+    "^[A-Za-z0-9_.~-]{0,64}$": "an id is at most 64 letters, digits or _.~-",
+    "^[a-z]{0,32}$": "a type is at most 32 small letters",
+    "^[A-Za-z0-9_.]{1,128}$": "a name is 1 to 128 letters, digits or _.",
+}
+"""What is said where a field breaks a pattern of the contracts; protovalidate shows the pattern."""
+_TOPICS = frozenset({"topic", "topics"})
+_ONE_OF = re.compile(r"one of (\w+),")
+_DETAILS_KEY = "grpc-status-details-bin"
+CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def validate(request: Any) -> None:
+    """Raises Invalid, naming the field, where a request breaks a rule of its contract."""
+    try:
+        protovalidate.validate(request, fail_fast=True)
+    except protovalidate.ValidationError as error:
+        violation = error.violations[0]
+        raise Invalid(_sentence_of(violation), field=path_of(violation)) from None
+
+
+def _sentence_of(violation: Any) -> str:
+    if violation.proto.rule_id != "string.pattern":
+        return str(violation.proto.message)
+    sentence = _SENTENCES.get(violation.rule_value, violation.proto.message)
+    is_topic = sentence == TARGET_FORM and violation.proto.field.elements[-1].field_name in _TOPICS
+    return TOPIC_FORM if is_topic else str(sentence)
+
+
+def path_of(violation: Any) -> str:
+    """A violation's field path as text: `changes[3].target`; of a rule `oneof` of a message the first of its fields."""
+    if violation.proto.field is None:
+        # Only the text of the violation names them.
+        found = _ONE_OF.search(violation.proto.message)
+        return found[1] if found is not None else ""
+    parts = []
+    for element in violation.proto.field.elements:
+        index = f"[{element.subscript.value}]" if element.subscript is not None else ""
+        parts.append(f"{element.field_name}{index}")
+    return ".".join(parts)
+
+
+def admission_of(door: str, method: str, limits: AdmissionLimits) -> Admission:
+    """The admission of a method's calls through one door, with its metrics."""
+    admission = Admission(limits)
+    EXPECTED_SECONDS.labels(door, method).set_function(lambda: admission.expected(perf_counter()))
+    return admission
+
+
+class Guard:
+    """Wraps each rpc's handler, once, when it is added.
+
+    An interceptor would do the same for each call anew, at a quarter of the cost of a bare unary call.
+    """
+
+    def __init__(self, gate: Gate, limits: ServerLimits) -> None:
+        self.gate = gate
+        self.limits = limits
+        self._unary: list[Admission] = []
+        self._streams = StreamShares(limits)
+        RPC_IN_FLIGHT.set_function(lambda: sum(admission.in_flight for admission in self._unary))
+        self._budgets = Budgets(limits.bytes_per_user, limits.bytes_burst)
+        self._errors: dict[str, ErrorTable] = {}
+
+    def know(self, service: str, errors: ErrorTable) -> None:
+        """Tells the error table of a service."""
+        self._errors[service] = errors
+
+    def table(self, method: str) -> ErrorTable:
+        """The error table for `/package.Service/Method`."""
+        return self._errors.get(method[1:].partition("/")[0], {})
+
+    def wrapped(self, service: str, handlers: Mapping[str, Any]) -> dict[str, Any]:
+        """The guarded handlers of a service. Its error table must be known."""
+        return {name: self._wrap(f"/{service}/{name}", handler) for name, handler in handlers.items()}
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        rule = rule_of(method)
+        if handler.unary_unary:
+            # Parsed once the call is admitted.
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary_unary(rule, handler.unary_unary, handler.request_deserializer),
+                request_deserializer=None,
+                response_serializer=handler.response_serializer,
+            )
+        serial = {
+            "request_deserializer": _strict(handler.request_deserializer),
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(rule, handler.unary_stream, False), **serial)
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(self._streaming(rule, handler.stream_stream, True), **serial)
+        raise TypeError(f"{method}: client-streaming rpcs are not used in this system")
+
+    def _unary_unary(
+        self, rule: Rule, behavior: Callable[[Any, Any], Awaitable[Any]], parse: Callable[[bytes], Any]
+    ) -> Any:
+        method, table = rule.full_name, self.table(rule.full_name)
+        seconds, done = RPC_SECONDS.labels(method), RPC_RESULTS.labels(method, "OK")
+        refused = REFUSED.labels("unary", method)
+        admission = admission_of("unary", method, self.limits.unary)
+        self._unary.append(admission)
+
+        async def guarded(data: bytes, context: Any) -> Any:
+            try:
+                # Before it counts as in flight: a call may wait for the keys of a slow issuer.
+                who, _ = await self.gate.admitted(rule, context.invocation_metadata())
+                began, left = perf_counter(), context.time_remaining()
+                admission.begin(left, began)
+            except Exception as error:
+                if isinstance(error, Overloaded):
+                    refused.inc()
+                await fail(context, error, method, table)
+                return None
+            answered = True
+            try:
+                self._charge(who, len(data), began)
+                CURRENT.set(who)
+                if left is not None:
+                    answer_within(left)
+                request = parsed(parse, data)
+                validate(request)
+                response = await behavior(request, context)
+            except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                answered = False
+                raise
+            except Exception as error:
+                failure = error
+            else:
+                done.inc()
+                return response
+            finally:
+                ended = perf_counter()
+                admission.end(began, ended, answered=answered)
+                seconds.observe(ended - began)
+            await fail(context, failure, method, table)
+            return None
+
+        return guarded
+
+    def _charge(self, who: Caller, size: int, now: float) -> None:
+        """Charges a request of a user; services have no budget, as they have no rate limits."""
+        if who.service or not who.user:
+            return
+        self._budgets.spend((who.tenant, who.user), size, now)
+
+    def _streaming(self, rule: Rule, behavior: Callable[[Any, Any], AsyncIterator[Any]], many: bool) -> Any:
+        method, table = rule.full_name, self.table(rule.full_name)
+
+        async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
+            token: _Token | None = None
+            place: Place | None = None
+            try:
+                who, principal = await self.gate.admitted(rule, context.invocation_metadata())
+                place = self._streams.enter(who, context.peer())
+                token = _Token(self.gate, principal)
+                CURRENT.set(who)
+                _note_deadline(context)
+                if many:
+                    request = _validated(request)
+                else:
+                    if isinstance(request, BadBytes):
+                        raise Invalid("the request is not a message of this method")
+                    validate(request)
+                async for response in behavior(request, context):
+                    yield response
+            except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                if token is None or token.ended is None:
+                    raise
+                failure: Exception = token.ended
+            except grpc.aio.BaseError as error:
+                # The server has stopped beneath the stream: there is nobody left to answer.
+                log.info("stream ended", method=method, reason=str(error))
+                return
+            except Exception as error:
+                failure = error
+            else:
+                RPC_RESULTS.labels(method, "OK").inc()
+                return
+            finally:
+                if token is not None:
+                    token.close()
+                if place is not None:
+                    self._streams.leave(place)
+            await fail(context, failure, method, table)
+
+        return guarded
+
+
+class _Token:
+    """What opened a stream; once it is over, the task that serves the stream is cancelled."""
+
+    def __init__(self, gate: Gate, principal: Principal | None) -> None:
+        self.ended: Unauthenticated | None = None
+        """Why the stream ends; None: not because of its token."""
+        self._gate = gate
+        self._principal = principal
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._look()
+
+    def close(self) -> None:
+        """The stream has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._principal is None or self._task is None:
+            return
+        self.ended = self._gate.ended(self._principal)
+        if self.ended is not None:
+            self._task.cancel()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+
+def _note_deadline(context: Any) -> None:
+    seconds = context.time_remaining()
+    if seconds is not None:
+        answer_within(seconds)
+
+
+def parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
+    """The message in the bytes of a request; raises Invalid."""
+    try:
+        return parse(data)
+    except Exception:
+        raise Invalid("the request is not a message of this method") from None
+
+
+class BadBytes:
+    """Stands for a request that could not be parsed, so that it is answered like any other bad request."""
+
+
+def _strict(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if deserialize is None:
+        return None
+
+    def parsed(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except Exception:
+            return BadBytes()
+
+    return parsed
+
+
+async def _validated(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, BadBytes):
+            raise Invalid("the request is not a message of this method")
+        validate(request)
+        yield request
+
+
+async def fail(context: Any, error: Exception, method: str, table: ErrorTable) -> None:
+    """Ends an rpc with the status of an error; raises `grpc.aio.AbortError`."""
+    status = status_of(error, table)
+    RPC_RESULTS.labels(method, CODE_NAMES[status.code]).inc()
+    if status.code == grpc.StatusCode.INTERNAL.value[0]:
+        log.error("rpc failed", method=method, exc_info=error)
+    await context.abort(
+        grpc.StatusCode[CODE_NAMES[status.code]],
+        status.message,
+        trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),),
+    )

@@ -1,0 +1,312 @@
+"""How a shard decides: one append at a time, what it makes of lost answers, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit.errors import OutcomeUnknown, Overloaded, Unavailable
+from kit.ledger.shard.effects import Append, LoadTables, Publish, ReadEntries, ReadTail, WriteTables
+from kit.ledger.shard.limits import LingerLimits, ShardLimits
+from kit.ledger.shard.state import State
+from tests.unit.kit.ledger.shard_stage import AWAY, LIMITS, LOST, Call, Stage, entry
+
+GATHER = LingerLimits()
+
+
+@pytest.fixture(name="stage")
+def fixture_stage() -> Stage:
+    """A shard that serves, with one entry."""
+    stage = Stage().serve()
+    stage.submit("a")
+    stage.settle()
+    return stage
+
+
+def lose(stage: Stage, *, has_landed: bool) -> tuple[Call, Append]:
+    """A change whose append is not answered."""
+    call = stage.submit("b")
+    append = stage.the(Append)
+    if has_landed:
+        stage.perform(append)
+    stage.fail(append, LOST)
+    return call, append
+
+
+def test_a_change_is_answered_once_its_tables_are_written_and_is_not_part_of_the_state_before(stage: Stage) -> None:
+    call = stage.submit("b")
+    assert (stage.model.texts, call.is_decided) == (["a"], True)
+    stage.do(stage.the(Append))
+    assert (stage.model.texts, call.answers) == (["a", "b"], None)
+    stage.do(stage.the(WriteTables))
+    assert call.answers == ["b2"]
+
+
+def test_calls_that_come_during_an_append_are_decided_together_behind_it(stage: Stage) -> None:
+    stage.submit("b")
+    later = [stage.queue("c"), stage.queue("d", "e")]
+    stage.poll()
+    assert len(stage.all(Append)) == 1
+    stage.do(stage.the(Append))
+    assert stage.the(Append).entry.payload == b"c|d|e"
+    stage.settle()
+    assert [call.answers for call in later] == [["c3"], ["d4", "e5"]]
+
+
+def test_a_lost_append_that_landed_is_known_by_its_id(stage: Stage) -> None:
+    call, append = lose(stage, has_landed=True)
+    assert stage.the(ReadEntries).after == append.entry.position - 1
+    stage.settle()
+    assert call.answers == ["b2"]
+    assert (stage.store.tail, stage.model.texts) == (2, ["a", "b"])
+
+
+def test_a_lost_append_at_whose_place_stands_anothers_is_decided_again_behind_that(stage: Stage) -> None:
+    call, append = lose(stage, has_landed=False)
+    stage.store.commit(append.entry._replace(append_id="theirs", payload=b"x"))
+    stage.settle()
+    assert call.answers == ["b3"]
+    assert stage.model.texts == ["a", "x", "b"]
+    assert stage.written == ["a", "x", "b"]
+
+
+def test_a_lost_append_that_is_not_there_is_sent_again_as_it_was(stage: Stage) -> None:
+    call, append = lose(stage, has_landed=False)
+    stage.do(stage.the(ReadEntries))
+    assert not stage.all(Append), "there is a pause first"
+    stage.wait(1.0)
+    assert stage.the(Append).entry == append.entry
+    stage.settle()
+    assert (call.answers, stage.store.tail) == (["b2"], 2)
+
+
+def test_that_an_append_sent_again_never_left_says_nothing_of_the_first_attempt(stage: Stage) -> None:
+    call, append = lose(stage, has_landed=False)
+    stage.do(stage.the(ReadEntries))
+    stage.wait(1.0)
+    stage.perform(append)  # late
+    stage.fail(stage.the(Append), AWAY)
+    assert call.error is None
+    stage.settle()
+    assert (call.answers, stage.store.tail) == (["b2"], 2)
+
+
+def test_a_lost_append_at_a_place_that_was_trimmed_is_unknown_and_the_shard_starts_over(stage: Stage) -> None:
+    call, append = lose(stage, has_landed=True)
+    waiting = stage.submit("later")
+    for position in (3, 4):
+        stage.store.commit(entry(position)._replace(stamp=append.entry.stamp + position))
+    stage.store.trim(4)
+    stage.store.marks = stage.store.marks._replace(applied=4, published=4)
+    stage.do(stage.the(ReadEntries))
+    assert isinstance(call.error, OutcomeUnknown)
+    assert stage.shard.state is State.REPLAYING
+    stage.settle()
+    assert waiting.answers is not None
+    assert stage.store.tail == 5
+
+
+def test_a_condition_that_did_not_hold_is_no_answer_either(stage: Stage) -> None:
+    call = stage.submit("b")
+    append = stage.the(Append)
+    stage.perform(append)  # an attempt of which nothing was heard
+    stage.do(append)
+    stage.settle()
+    assert (call.answers, stage.store.tail) == (["b2"], 2)
+
+
+def test_nothing_is_decided_until_a_lost_append_is_settled(stage: Stage) -> None:
+    lose(stage, has_landed=True)
+    waiting = stage.submit("later")
+    for _ in range(3):
+        stage.fail(stage.the(ReadEntries), AWAY)
+        stage.wait(1.0)
+    assert not stage.all(Append)
+    assert stage.model.decided == [["a"], ["b"]]
+    stage.settle()
+    assert waiting.answers == ["later3"]
+
+
+def test_an_append_that_surely_never_left_fails_its_calls_with_nothing_done(stage: Stage) -> None:
+    call = stage.submit("b")
+    stage.fail(stage.the(Append), AWAY)
+    assert call.error is AWAY
+    stage.settle()
+    assert stage.store.tail == 1
+
+
+def test_what_changes_nothing_is_answered_after_the_tail_was_confirmed(stage: Stage) -> None:
+    call = stage.submit("?")
+    assert call.is_live()
+    assert stage.the(ReadTail).confirm
+    stage.do(stage.the(ReadTail))
+    assert (call.answers, stage.store.tail) == (["?1"], 1)
+
+
+def test_what_changes_nothing_is_decided_again_where_another_node_has_appended(stage: Stage) -> None:
+    call = stage.submit("?")
+    stage.store.commit(stage.store.read(0, 1).entries[0]._replace(position=2, stamp=1 << 60, payload=b"x"))
+    stage.settle()
+    assert call.answers == ["?2"]
+    assert stage.written == ["a", "x"]
+
+
+def test_that_the_tail_cannot_be_confirmed_fails_with_nothing_done(stage: Stage) -> None:
+    call = stage.submit("?")
+    stage.fail(stage.the(ReadTail), LOST)
+    assert isinstance(call.error, Unavailable)
+
+
+def test_a_stored_answer_needs_no_look_at_the_store(stage: Stage) -> None:
+    assert stage.submit("=").answers == ["=1"]
+    assert not stage.in_flight
+
+
+def test_a_call_that_has_expired_is_not_decided(stage: Stage) -> None:
+    stage.submit("b")
+    expired, live = stage.submit("c"), stage.submit("d")
+    expired.has_expired = True
+    stage.do(stage.the(Append))
+    assert stage.the(Append).entry.payload == b"d"
+    stage.settle()
+    assert (live.answers, expired.is_decided) == (["d3"], False)
+
+
+def test_a_call_that_expires_while_what_it_needs_is_loaded_is_not_decided(stage: Stage) -> None:
+    call = stage.submit("key:b")
+    call.has_expired = True
+    stage.do(stage.the(LoadTables))
+    assert not stage.all(Append)
+    assert stage.model.decided == [["a"]]
+
+
+def test_a_load_that_fails_fails_its_calls_with_nothing_done(stage: Stage) -> None:
+    call = stage.submit("key:b")
+    stage.fail(stage.the(LoadTables), LOST)
+    assert isinstance(call.error, Unavailable)
+    stage.settle()
+    assert stage.store.tail == 1
+
+
+def test_what_is_needed_next_is_loaded_while_an_append_is_under_way(stage: Stage) -> None:
+    stage.submit("b")
+    stage.submit("key:c")
+    assert (len(stage.all(Append)), stage.the(LoadTables).need) == (1, ["key"])
+
+
+def test_entries_whose_tables_are_not_written_are_bounded() -> None:
+    stage = Stage(limits=LIMITS._replace(unapplied_entries=2)).serve()
+    for text in "ab":
+        stage.submit(text)
+        stage.do(stage.the(Append))
+    refused = stage.submit("c")
+    assert isinstance(refused.error, Overloaded)
+    assert not stage.all(Append)
+    stage.do(stage.the(WriteTables))
+    assert stage.submit("d").is_decided
+
+
+def test_entries_that_are_not_on_the_event_log_are_bounded() -> None:
+    stage = Stage(limits=LIMITS._replace(unpublished_entries=2)).serve()
+    calls = [stage.submit("a")]
+    stage.do(stage.the(Append))
+    stage.do(stage.the(WriteTables))
+    calls.append(stage.submit("b"))
+    stage.do(stage.the(Append))
+    stage.do(stage.the(WriteTables))
+    assert [call.answers for call in calls] == [["a1"], ["b2"]]
+    stage.fail(stage.the(Publish), AWAY)
+    refused = stage.submit("c")
+    assert isinstance(refused.error, Overloaded)
+    assert stage.shard.backlogs() == (0, 0, 2)
+    stage.settle()
+    assert stage.submit("d").is_decided
+
+
+def test_commands_that_wait_are_bounded() -> None:
+    stage = Stage(limits=LIMITS._replace(queued_commands=2, batch_commands=1)).serve()
+    stage.submit("a")
+    for text in "bcd":  # the first of them is the next batch already
+        stage.submit(text)
+    with pytest.raises(Overloaded):
+        stage.submit("e")
+    stage.settle()
+    assert stage.model.texts == ["a", "b", "c", "d"]
+
+
+def gathering(*, few: int = 32) -> Stage:
+    """A shard of a file that serves and has just answered three calls."""
+    stage = Stage(limits=ShardLimits(linger=LingerLimits(few=few)), is_atomic=True).serve()
+    for text in "abc":
+        stage.queue(text)
+    stage.poll()
+    stage.do(stage.the(Append))
+    return stage
+
+
+def test_who_was_answered_together_is_expected_together_again() -> None:
+    stage = gathering()
+    for text in "de":
+        stage.submit(text)
+        assert not stage.all(Append)
+    stage.submit("f")
+    assert stage.the(Append).entry.payload == b"d|e|f"
+
+
+def test_who_waited_when_the_others_were_answered_is_expected_with_them() -> None:
+    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
+    stage.queue("a")
+    stage.submit("b")
+    stage.queue("c")  # during the append
+    stage.do(stage.the(Append))
+    stage.submit("d")
+    assert not stage.all(Append)
+    stage.submit("e")
+    assert stage.the(Append).entry.payload == b"c|d|e"
+
+
+def test_few_are_enough_and_nobody_waits_for_ever() -> None:
+    stage = gathering(few=2)
+    stage.queue("d")
+    stage.submit("e")
+    assert stage.the(Append).entry.payload == b"d|e"
+
+    stage = gathering()
+    stage.submit("d")
+    stage.wait(GATHER.gap_seconds * 0.9)
+    assert not stage.all(Append)
+    stage.submit("e")  # as long as they come one after the other
+    stage.wait(GATHER.gap_seconds * 0.9)
+    assert not stage.all(Append)
+    stage.wait(GATHER.gap_seconds)
+    assert stage.the(Append).entry.payload == b"d|e"
+
+    stage = gathering(few=1_000)
+    for number in range(3, 100):
+        stage.submit(str(number))
+        stage.wait(GATHER.gap_seconds / 2)
+        if stage.all(Append):
+            break
+    assert 2 <= len(stage.the(Append).entry.payload.split(b"|")) < 100
+
+
+def test_who_comes_alone_or_late_does_not_wait() -> None:
+    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
+    for text in "ab":
+        stage.submit(text)
+        stage.do(stage.the(Append))
+    stage = gathering()
+    stage.wait(GATHER.quiet_seconds * 1.1)
+    stage.submit("d")
+    assert stage.the(Append).entry.payload == b"d"
+
+
+def test_a_call_that_only_joins_others_needs_no_look_at_the_shard() -> None:
+    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
+    assert stage.shard.submit(Call("a"))
+    assert stage.shard.submit(Call("b"))
+    stage.poll()
+    assert not stage.shard.submit(Call("c")), "the append that is under way ends, and then it is looked at"
+    stage.do(stage.the(Append))
+    assert stage.shard.next_at(stage.now) < stage.now + 1.0
+    assert not stage.shard.submit(Call("d")), "it is looked at when the time is over"
+    assert stage.shard.submit(Call("e")), "they are complete"

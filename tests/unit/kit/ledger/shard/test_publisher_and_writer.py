@@ -1,0 +1,206 @@
+"""What goes on behind the appends: tables and event log, each repeated until it succeeds."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kit.ledger.backoff import Backoff
+from kit.ledger.ports import Page, Watermarks
+from kit.ledger.shard.effects import Publish, ReadEntries, ReadWatermarks, WriteTables
+from kit.ledger.shard.entry_publisher import EntryPublisher, PublishLimits
+from kit.ledger.shard.table_writer import TableWriter
+from tests.unit.kit.ledger.shard_stage import Texts, entry
+
+SOON = 1.0  # later than any pause after a failure
+
+
+def positions(effect: Publish | ReadEntries | ReadWatermarks | None) -> list[int]:
+    assert isinstance(effect, Publish)
+    return [each.position for each in effect.entries]
+
+
+class TestBackoff:
+    """Pauses between attempts."""
+
+    def test_pauses_grow_to_half_a_second_and_end_with_a_success(self) -> None:
+        backoff = Backoff(random.Random(1))
+        pauses = []
+        for _ in range(200):
+            backoff.failed(0.0)
+            pauses.append(backoff.until)
+        assert min(pauses) >= 0.02
+        assert max(pauses[:1]) <= 0.04
+        assert 0.4 < max(pauses) <= 0.5
+        backoff.succeeded()
+        assert backoff.until == 0.0
+        backoff.failed(0.0)
+        assert backoff.until <= 0.04
+
+
+class TestTables:
+    """Rounds of table writes."""
+
+    @pytest.fixture(name="model")
+    def fixture_model(self) -> Texts:
+        model = Texts()
+        for position, text in enumerate("abcd", start=1):
+            model.replay(entry(position, text.encode()))
+        return model
+
+    @pytest.fixture(name="lane")
+    def fixture_lane(self, model: Texts) -> TableWriter:
+        return TableWriter(model, random.Random(1))
+
+    def test_a_round_has_all_that_was_committed_and_only_one_is_under_way(self, lane: TableWriter) -> None:
+        round_ = lane.poll(2, 0.0)
+        assert round_ == WriteTables(["a", "b"], 2)
+        assert lane.poll(3, 9.0) is None
+        assert lane.applied == 0
+        assert round_ is not None
+        lane.done(round_)
+        assert lane.applied == 2
+        assert lane.poll(4, 9.0) == (["c", "d"], 4)
+
+    def test_a_round_that_failed_is_repeated_with_what_was_committed_meanwhile(self, lane: TableWriter) -> None:
+        round_ = lane.poll(1, 0.0)
+        assert round_ is not None
+        lane.failed(round_, 0.0)
+        assert lane.applied == 0
+        assert lane.poll(3, 0.0) is None, "there is a pause first"
+        assert 0.0 < lane.next_at(3) < SOON
+        assert lane.poll(3, SOON) == (["a", "b", "c"], 3)
+
+    def test_a_round_of_before_does_not_count(self, lane: TableWriter, model: Texts) -> None:
+        before = lane.poll(2, 0.0)
+        assert before is not None
+        later = TableWriter(model, random.Random(1))
+        current = later.poll(1, 0.0)
+        later.done(before)
+        assert later.applied == 0
+        later.failed(before, 0.0)
+        assert later.poll(2, SOON) is None, "its own round is still under way"
+        assert current is not None
+        later.done(current)
+        assert later.applied == 1
+
+    def test_without_anything_to_write_it_waits(self, lane: TableWriter) -> None:
+        assert lane.poll(0, 0.0) is None
+        assert lane.next_at(0) == float("inf")
+
+
+class TestFeed:
+    """Entries to the event log."""
+
+    @pytest.fixture(name="lane")
+    def fixture_lane(self) -> EntryPublisher:
+        return EntryPublisher(
+            random.Random(1),
+            PublishLimits(batch_entries=2, buffered_entries=3, interval_seconds=0.05, unassigned_delay_seconds=1.0),
+        )
+
+    def committed(self, lane: EntryPublisher, *wanted: int, is_assigned: bool = True) -> None:
+        for position in wanted:
+            lane.add(entry(position), is_assigned=is_assigned, now=0.0)
+
+    def test_entries_go_in_order_some_at_once(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, 3)
+        first = lane.poll(3, 0.0)
+        assert positions(first) == [1, 2]
+        assert lane.poll(3, 9.0) is None, "one step at a time"
+        assert first is not None
+        lane.done(first, None, 0.0)
+        assert lane.published == 2
+        assert positions(lane.poll(3, SOON)) == [3]
+
+    def test_a_busy_shard_publishes_once_in_a_while(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1)
+        first = lane.poll(1, 10.02)
+        assert first is not None
+        lane.done(first, None, 10.021)
+        self.committed(lane, 2)
+        assert lane.poll(2, 10.04) is None
+        assert lane.next_at(2) == pytest.approx(10.05)
+        assert positions(lane.poll(2, 10.0501)) == [2]
+
+    def test_nothing_goes_past_an_entry_that_failed(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, 3)
+        for at in (0.0, SOON, 2 * SOON):
+            step = lane.poll(3, at)
+            assert positions(step) == [1, 2]
+            assert step is not None
+            lane.failed(step, at)
+            assert lane.published == 0
+            assert lane.poll(3, at) is None, "there is a pause first"
+
+    def test_what_is_not_kept_is_read_again(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, 3, 4, 5)
+        assert lane.poll(5, 0.0) == ReadEntries(0, 2, "publish")
+        read = ReadEntries(0, 2, "publish")
+        lane.done(read, Page([entry(1)], 5), 0.0)
+        assert lane.poll(5, 0.0) is None, "an answer to a question of before does not count"
+
+    def test_what_was_read_again_is_published_and_then_what_follows(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, 3, 4, 5)
+        published: list[int] = []
+        now = 0.0
+        while lane.published < 5:
+            now += SOON
+            step = lane.poll(5, now)
+            assert step is not None
+            if isinstance(step, ReadEntries):
+                rows = [entry(position) for position in range(step.after + 1, step.after + 1 + step.limit)]
+                lane.done(step, Page([row for row in rows if row.position <= 5], 5), now)
+            else:
+                published += positions(step)
+                lane.done(step, None, now)
+        assert published == [1, 2, 3, 4, 5]
+        assert lane.poll(5, now + SOON) is None
+
+    def test_a_node_that_is_not_the_owner_waits_and_asks_what_is_published(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, is_assigned=False)
+        assert lane.poll(2, 0.9) is None
+        assert lane.next_at(2) == 1.0
+        asked = lane.poll(2, 1.0)
+        assert asked == ReadWatermarks("publish")
+        assert asked is not None
+        lane.done(asked, Watermarks(0, 1), 1.0)
+        assert positions(lane.poll(2, 1.0)) == [2]
+
+    def test_what_the_owner_has_published_is_not_published_again(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, is_assigned=False)
+        asked = lane.poll(2, 1.0)
+        assert asked is not None
+        lane.done(asked, Watermarks(0, 2), 1.0)
+        assert lane.poll(2, 9.0) is None
+        assert lane.next_at(2) == float("inf")
+
+    def test_a_node_that_becomes_the_owner_waits_no_longer_but_asks_first(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, is_assigned=False)
+        assert lane.poll(1, 0.0) is None
+        lane.publish_now()
+        assert lane.poll(1, 0.0) == ReadWatermarks("publish")
+
+    def test_what_was_trimmed_was_published_by_another_who_is_asked(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1, 2, 3, 4, 5)
+        read = lane.poll(5, 0.0)
+        assert read is not None
+        lane.done(read, Page([entry(4), entry(5)], 5), 0.0)
+        assert lane.published == 0
+        asked = lane.poll(5, SOON)
+        assert asked == ReadWatermarks("publish")
+        assert asked is not None
+        lane.done(asked, Watermarks(5, 4), SOON)
+        assert positions(lane.poll(5, SOON)) == [5]
+
+    def test_marks_that_are_older_take_nothing_back(self, lane: EntryPublisher) -> None:
+        self.committed(lane, 1)
+        step = lane.poll(1, 0.0)
+        assert step is not None
+        lane.done(step, None, 0.0)
+        self.committed(lane, 2, is_assigned=False)
+        asked = lane.poll(2, 1.0)
+        assert asked is not None
+        lane.done(asked, Watermarks(0, 0), 1.0)
+        assert positions(lane.poll(2, 1.0)) == [2]
