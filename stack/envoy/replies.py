@@ -13,7 +13,7 @@ from gateway.http.head import HEAD_TOO_LARGE
 from kit.auth.jose import MESSAGE
 from kit.errors import make_status
 from stack.envoy.routes import ORIGINAL_PATH
-from stack.envoy.types import Config
+from stack.envoy.types import Config, extension
 
 _IS_GRPC = {
     "and_filter": {
@@ -47,6 +47,12 @@ def _status(status: int, operation: str = "EQ") -> Config:
     return {"status_code_filter": {"comparison": {"op": operation, "value": value}}}
 
 
+def _details(text: str) -> Config:
+    """A reply whose response code details (Envoy's own name of its cause) contain a text."""
+    expression = f"response.code_details.contains('{text}')"
+    return {"extension_filter": extension("envoy.access_loggers.extension_filters.cel", "Cel", expression=expression)}
+
+
 _TOKEN = (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", MESSAGE)
 _UNREACHED = (
     grpc.StatusCode.UNAVAILABLE,
@@ -65,6 +71,8 @@ _REPLIES = (
         "no answer came from the node; retry with the same op_id",
     ),
     _Reply(_flags("UF", "UH", "UO", "NC"), 503, *_UNREACHED),
+    # Envoy looks at the time before the signature: a forged token that has expired is answered like this, too.
+    _Reply(_details("Jwt_is_expired"), 0, grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED", MESSAGE),
     _Reply(_status(401), 0, *_TOKEN),
     # A token for another audience.
     _Reply(_status(403), 401, *_TOKEN),

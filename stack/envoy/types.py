@@ -11,6 +11,7 @@ _V3 = {
     "Assignment": "config.endpoint.v3.ClusterLoadAssignment",
     "Buffer": "extensions.filters.http.buffer.v3.Buffer",
     "BufferPerRoute": "extensions.filters.http.buffer.v3.BufferPerRoute",
+    "Cel": "extensions.access_loggers.filters.cel.v3.ExpressionFilter",
     "ClientTls": "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     "Connections": "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
     "Cors": "extensions.filters.http.cors.v3.Cors",

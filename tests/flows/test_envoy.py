@@ -161,6 +161,23 @@ async def test_without_a_good_token_nothing_is_served(house: House, token: str) 
     assert (await asked(edge.url, "GET", path))[0] == 401
 
 
+async def test_a_token_that_has_expired_is_named_as_such_and_a_wrong_one_is_not(house: House) -> None:
+    edge, gateway, nodes = house
+    minter = open_keys(gateway.data / "keys").minter()
+    late, service = minter.mint_user("reader", ttl=-600), minter.mint_service("tests", ttl=-600)
+    for token, reason in ((late, "TOKEN_EXPIRED"), (gateway.token("reader")[:-8], "INVALID_TOKEN")):
+        direct = await asked(gateway.http_url, "GET", f"/api/{AT}/reactions", headers=bearer(token))
+        assert await asked(edge.url, "GET", f"/api/{AT}/reactions", headers=bearer(token)) == direct
+        assert (direct[0], direct[1]["details"][0]["reason"]) == (401, reason)
+    request = pb.ToggleReactionRequest(target=target(), emoji="👍")
+    for address in (edge.address, nodes.grpc_address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub: Any = pb_grpc.ReactionServiceStub(channel)
+            for token in (late, service):
+                call = stub.ToggleReaction(request, metadata=[("authorization", f"Bearer {token}")])
+                assert (await refused(call)).reason == "TOKEN_EXPIRED"
+
+
 async def test_numbers_of_a_node_are_not_for_the_edge(house: House) -> None:
     edge, gateway, _ = house
     assert (await asked(edge.url, "GET", "/metrics"))[0] == 404

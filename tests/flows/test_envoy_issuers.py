@@ -10,6 +10,7 @@ import aiohttp
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from kit.keys import open_keys
 from tests.flows.envoys import house_behind_envoy
 from tests.wire.identityprovider import jwk
 
@@ -21,6 +22,7 @@ async def test_users_of_an_identity_provider_come_through_envoy_and_strangers_do
     issuer = {"issuer": "https://id", "audience": "app", "jwks": str(keys)}
     claims = {"iss": "https://id", "aud": "app", "sub": "auth0|al", "exp": int(time.time()) + 600}
     theirs = jwt.encode(claims, key, "EdDSA", headers={"kid": "k"})
+    late = jwt.encode(claims | {"exp": int(time.time()) - 600}, key, "EdDSA", headers={"kid": "k"})
     forged = jwt.encode(claims, stranger, "EdDSA", headers={"kid": "k"})
     settings = {"IDENTITY__ISSUERS": json.dumps([issuer])}
     async with (
@@ -38,3 +40,7 @@ async def test_users_of_an_identity_provider_come_through_envoy_and_strangers_do
         for token in ("", forged, theirs[:-8], gateway.token("alice")[:-8]):
             status, body = await answer(token)
             assert (status, "INVALID_TOKEN" in body) == (401, True), body
+        own_late = open_keys(gateway.data / "keys").minter().mint_user("alice", ttl=-600)
+        for token in (late, own_late):
+            status, body = await answer(token)
+            assert (status, "TOKEN_EXPIRED" in body) == (401, True), body
