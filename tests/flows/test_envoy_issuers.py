@@ -10,7 +10,7 @@ import aiohttp
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kit.keys import open_keys
+from kit.auth.keys import open_keys
 from tests.flows.envoys import house_behind_envoy
 from tests.wire.identityprovider import jwk
 
