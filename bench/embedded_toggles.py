@@ -21,7 +21,7 @@ from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, OperationRow, Outcome, TargetChange, TargetHead
-from reaction_svc.model import ModelLimits, ReactionModel
+from reaction_svc.model.model import ModelLimits, ReactionModel
 
 LEDGER = "reactions"
 TENANT, TARGET, THUMB = "default", "messages/embedded", "👍"

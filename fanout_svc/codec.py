@@ -9,7 +9,7 @@ from sys import intern
 from google.protobuf.message import DecodeError
 
 from fanout_svc.domain import Change, Node, OwnUpdate, PeerInterest, TargetChange, Topic, TopicStatus, Totals, Update
-from fanout_svc.interest import Interest, RegistryDelta
+from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller
 from kit.errors import Invalid
 from kit.event_log.ports import Record

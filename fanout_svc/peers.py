@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fanout_svc.domain import USERS, PeerInterest, Topic
-from fanout_svc.interest import Interest
 from fanout_svc.ports import Nodes
+from fanout_svc.topics.interest import Interest
 
 
 class PeerAnnouncements:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
 from fanout_svc.domain import Node, OwnUpdate, PeerInterest, Topic, Totals, Update
-from fanout_svc.interest import RegistryDelta
+from fanout_svc.topics.interest import RegistryDelta
 
 
 class Counts(Protocol):

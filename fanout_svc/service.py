@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Sequence
 from fanout_svc import metrics
 from fanout_svc.config import Config
 from fanout_svc.domain import TargetChange, Topic, TopicStatus, Update, own_update, totals_of
-from fanout_svc.interest import Interest, RegistryDelta
 from fanout_svc.peers import PeerAnnouncements
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.snapshots import Snapshots
-from fanout_svc.topic_states import TopicStates
-from fanout_svc.windows import Due, Windows
+from fanout_svc.topics.interest import Interest, RegistryDelta
+from fanout_svc.topics.topic_states import TopicStates
+from fanout_svc.topics.windows import Due, Windows
 from kit.clock import Clock
 from kit.cluster.partitions import Partitions
 from kit.tasks import background

@@ -11,10 +11,10 @@ from fanout_svc import metrics
 from fanout_svc.config import Config
 from fanout_svc.domain import Topic, Totals, Update, totals_of
 from fanout_svc.errors import CountsUnreachable
-from fanout_svc.interest import Interest
-from fanout_svc.pending_snapshots import PendingSnapshots
 from fanout_svc.ports import Counts, Nodes
-from fanout_svc.topic_states import TopicStates
+from fanout_svc.topics.interest import Interest
+from fanout_svc.topics.pending_snapshots import PendingSnapshots
+from fanout_svc.topics.topic_states import TopicStates
 from kit.errors import Invalid
 from kit.target import is_id, parse_target
 

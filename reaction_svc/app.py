@@ -32,7 +32,7 @@ from reaction_svc.config import Config
 from reaction_svc.erasure import Erasure
 from reaction_svc.errors import ERRORS
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import ModelLimits, OnCommit, ReactionModel
+from reaction_svc.model.model import ModelLimits, OnCommit, ReactionModel
 from reaction_svc.ports import RateLimit, Reads
 from reaction_svc.retention import LEDGER, run_retention
 from reaction_svc.service import Reactions

@@ -12,8 +12,8 @@ from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavail
 from kit.ledger.node import Executed
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Op, Outcome, Refusal
+from reaction_svc.model.sizes import split_by_size
 from reaction_svc.ports import ApplyResult, TargetCounts
-from reaction_svc.sizes import split_by_size
 
 Execute = Callable[[int, Sequence[Op]], Awaitable[Executed]]
 

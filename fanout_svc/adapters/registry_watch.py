@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from fanout_svc import codec
 from fanout_svc.errors import RegistryUnreachable
-from fanout_svc.interest import RegistryDelta
+from fanout_svc.topics.interest import RegistryDelta
 from kit.cluster.registry_endpoints import RegistryEndpoints, watch
 from kit.rpc.mesh import Mesh
 

@@ -17,8 +17,8 @@ from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
 from reaction_svc.domain import TargetHead
 from reaction_svc.metrics import DRIFTED
+from reaction_svc.model.state import RECORDS_AT_ONCE
 from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
-from reaction_svc.state import RECORDS_AT_ONCE
 
 _ROUNDS = 5
 _PAUSE_SECONDS = 0.01

@@ -17,7 +17,7 @@ from kit.ledger.op_ids import location_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_batches import Part, all_of, divided
 from reaction_svc.domain import IdempotencyRecord, TargetHead
-from reaction_svc.state import (
+from reaction_svc.model.state import (
     RECORDS_AT_ONCE,
     AnswerRow,
     AnswerWrites,
@@ -56,7 +56,7 @@ ReactionsByUser = dict[str, dict[str, int]]
 
 
 class CassandraTables:
-    """See `kit.ledger.ports.Tables`; the values are those of `reaction_svc.state`. Made by `open_cassandra_tables`."""
+    """See `kit.ledger.ports.Tables`; the values are of `reaction_svc.model.state`. Made by `open_cassandra_tables`."""
 
     def __init__(self, cassandra: Cassandra, statements: Mapping[str, PreparedStatement], op_seconds: float) -> None:
         self._cassandra = cassandra

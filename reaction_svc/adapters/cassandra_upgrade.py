@@ -16,7 +16,7 @@ from kit.target import partition_of
 from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
 from reaction_svc.domain import OperationRow, TargetHead
-from reaction_svc.state import AnswerWrites, TargetWrites, Writes
+from reaction_svc.model.state import AnswerWrites, TargetWrites, Writes
 
 _PAGE = 50
 _FIRST_TOKEN = -(1 << 63)

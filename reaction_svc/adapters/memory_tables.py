@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import IdempotencyRecord, TargetHead
-from reaction_svc.state import (
+from reaction_svc.model.state import (
     RECORDS_AT_ONCE,
     AnswerWrites,
     LoadedState,

@@ -14,8 +14,8 @@ from kit.adapters.redis.engine import Redis
 from kit.errors import Problem
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import TargetChange, TargetHead
+from reaction_svc.model.state import RECORDS_AT_ONCE
 from reaction_svc.ports import Reactor
-from reaction_svc.state import RECORDS_AT_ONCE
 
 log = structlog.get_logger()
 _HERE = Path(__file__)

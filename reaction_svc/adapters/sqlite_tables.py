@@ -14,7 +14,7 @@ from kit.ledger.op_ids import location_of, slice_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_upgrade import UPGRADES
 from reaction_svc.domain import IdempotencyRecord, TargetHead
-from reaction_svc.state import RECORDS_AT_ONCE, AnswerRow, LoadedState, LoadedTarget, LoadRequest, Writes
+from reaction_svc.model.state import RECORDS_AT_ONCE, AnswerRow, LoadedState, LoadedTarget, LoadRequest, Writes
 
 SCHEMA_VERSION = 3
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))

@@ -15,7 +15,7 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
 from reaction_svc.domain import TargetHead
-from reaction_svc.state import LoadedTarget, LoadRequest, TargetWrites, Writes
+from reaction_svc.model.state import LoadedTarget, LoadRequest, TargetWrites, Writes
 from tests.engines import Engines
 
 Record = tuple[str, str, bool, int]

@@ -20,7 +20,7 @@ from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import ModelLimits, OnCommit, ReactionModel
+from reaction_svc.model.model import ModelLimits, OnCommit, ReactionModel
 from reaction_svc.ports import OwnReactions, ReactionLedger, Reactor, Reads, TargetCounts
 
 LEDGER = "reactions"

@@ -18,7 +18,7 @@ from kit.errors import Overloaded, Unavailable
 from kit.ledger.op_ids import timed_at
 from kit.ledger.shard.limits import ShardLimits
 from reaction_svc.domain import Refusal
-from reaction_svc.model import ModelLimits
+from reaction_svc.model.model import ModelLimits
 from tests.contract.reaction_engine import LEDGER, Store, opened_in_file
 from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, check_acked, facts_of, on, op

@@ -26,7 +26,7 @@ from reaction_svc.adapters.cassandra_queries import open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, open_cassandra_tables
 from reaction_svc.adapters.redis_latest import RedisLatest
 from reaction_svc.domain import Op, Outcome, Refusal
-from reaction_svc.model import ModelLimits
+from reaction_svc.model.model import ModelLimits
 from tests.contract.reaction_engine import LEDGER, Store, opened_store
 from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, facts_of, on, op

@@ -16,7 +16,7 @@ from kit.ledger.op_ids import AnswerLocation, location_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
 from reaction_svc.domain import IdempotencyRecord, OperationRow, TargetHead
-from reaction_svc.state import RECORDS_AT_ONCE, AnswerWrites, LoadedTarget, LoadRequest, TargetWrites, Writes
+from reaction_svc.model.state import RECORDS_AT_ONCE, AnswerWrites, LoadedTarget, LoadRequest, TargetWrites, Writes
 from tests.contract.cassandra_reactions import (
     OP_SECONDS,
     Record,

@@ -19,7 +19,7 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
 from reaction_svc.adapters.cassandra_upgrade import needs_upgrade, upgrade
 from reaction_svc.domain import IdempotencyRecord, TargetHead
-from reaction_svc.state import LoadedTarget, LoadRequest, TargetWrites, Writes
+from reaction_svc.model.state import LoadedTarget, LoadRequest, TargetWrites, Writes
 from tests.engines import Engines
 
 SHARDS = 8

@@ -25,7 +25,7 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec, OpCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetChange
-from reaction_svc.model import ModelLimits, ReactionModel
+from reaction_svc.model.model import ModelLimits, ReactionModel
 from tests.ownredis import Wire, wire_to
 
 SERVICE = "plaudit.reaction.v1.ReactionService"

@@ -21,9 +21,9 @@ from kit.ledger.shard.tail_poller import TailPoller
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.domain import Op, Refusal
-from reaction_svc.model import ReactionDecision, ReactionModel
+from reaction_svc.model.model import ReactionDecision, ReactionModel
+from reaction_svc.model.target import TargetDecision
 from reaction_svc.service import Reactions
-from reaction_svc.target import TargetDecision
 
 Patches = Sequence[tuple[Any, str, Callable[..., Any]]]
 NEVER = float("inf")

@@ -19,7 +19,7 @@ from kit.ledger.shard.state import State
 from kit.ledger.shard.watermark_saver import WatermarkLimits
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome
-from reaction_svc.model import ModelLimits, ReactionModel
+from reaction_svc.model.model import ModelLimits, ReactionModel
 from reaction_svc.ports import ApplyResult, RateLimit, ReactionReads
 from reaction_svc.service import ChangeResults, Reactions
 from tests.simulation.checks import MAX_EMOJI, Checker

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from kit.ledger.shard.state import State
-from reaction_svc import target
+from reaction_svc.model import target
 from tests.simulation.chaos import Chaos
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients

@@ -22,7 +22,7 @@ from kit.ledger.shard.effects import (
     WriteTables,
 )
 from reaction_svc.adapters.memory_tables import MemoryTables
-from reaction_svc.state import LoadedState, LoadRequest
+from reaction_svc.model.state import LoadedState, LoadRequest
 from tests.simulation.checks import Checker
 from tests.simulation.world import World
 

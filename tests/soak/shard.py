@@ -22,7 +22,7 @@ from kit.tasks import background
 from reaction_svc.adapters import cassandra_tables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op
-from reaction_svc.model import ModelLimits, ReactionModel
+from reaction_svc.model.model import ModelLimits, ReactionModel
 
 LEDGER = "reactions"
 SHARD = 0

@@ -10,8 +10,9 @@ from typing import Any
 from kit.adapters.sqlite import ledger as sqlite_ledger
 from kit.clock import SystemClock
 from kit.errors import Unavailable
-from reaction_svc import app, model, target
+from reaction_svc import app
 from reaction_svc.domain import Op, OperationRow, Outcome
+from reaction_svc.model import model, target
 
 _COMMIT_SECONDS = 0.6
 _CLOCK_LAG_SECONDS = 60.0

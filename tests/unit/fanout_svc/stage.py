@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from fanout_svc.config import Config
 from fanout_svc.domain import Node, OwnUpdate, PeerInterest, TargetChange, Topic, Totals, Update
 from fanout_svc.errors import CountsUnreachable
-from fanout_svc.interest import RegistryDelta
 from fanout_svc.service import Fanout
+from fanout_svc.topics.interest import RegistryDelta
 from kit.clock import SystemClock
 from kit.cluster.partitions import Partitions
 from kit.tasks import background

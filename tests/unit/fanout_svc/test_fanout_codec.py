@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fanout_svc import codec
 from fanout_svc.domain import Node, OwnUpdate, TargetChange, Topic, Totals, Update, totals_of
-from fanout_svc.interest import Interest, RegistryDelta
 from fanout_svc.snapshots import has_counts
+from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller
 from kit.errors import Invalid
 from kit.event_log.ports import Record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanout_svc.domain import OwnUpdate, Topic
-from fanout_svc.interest import RegistryDelta
+from fanout_svc.topics.interest import RegistryDelta
 from tests.unit.fanout_svc.stage import counts, staged
 
 A: Topic = ("default", "messages/a")

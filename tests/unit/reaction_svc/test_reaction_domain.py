@@ -19,8 +19,8 @@ from reaction_svc.domain import (
     Transition,
     transition,
 )
+from reaction_svc.model.target import TargetDecision, TargetState
 from reaction_svc.policy import POLICIES, Policy, policy_of
-from reaction_svc.target import TargetDecision, TargetState
 
 NOW = 1_700_000_000_000_000
 MULTI, SINGLE = Policy.ONE_PER_EMOJI, Policy.SINGLE_CHOICE

@@ -14,9 +14,9 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
 from reaction_svc.domain import Action, Op, Outcome, TargetHead
 from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEmoji
+from reaction_svc.model.target import TargetDecision, TargetState
 from reaction_svc.ports import ApplyResult, OwnReactions, RateLimit, Reactor, TargetCounts
 from reaction_svc.service import Reactions
-from reaction_svc.target import TargetDecision, TargetState
 
 KEY = ("default", "messages/1")
 

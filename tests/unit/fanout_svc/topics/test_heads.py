@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fanout_svc.domain import Head, Topic
-from fanout_svc.heads import Heads
+from fanout_svc.topics.heads import Heads
 
 A: Topic = ("default", "messages/a")
 

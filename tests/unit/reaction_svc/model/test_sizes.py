@@ -15,9 +15,9 @@ from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetHead
 from reaction_svc.emoji import forms
 from reaction_svc.ledger import ShardedReactions
-from reaction_svc.model import ModelLimits, ReactionModel
-from reaction_svc.sizes import EMOJI_BYTES, EntrySizer, split_by_size
-from reaction_svc.state import LoadedState, LoadedTarget
+from reaction_svc.model.model import ModelLimits, ReactionModel
+from reaction_svc.model.sizes import EMOJI_BYTES, EntrySizer, split_by_size
+from reaction_svc.model.state import LoadedState, LoadedTarget
 
 KAFKA_BYTES = 1 << 20
 NOW = 1_800_000_000_000_000

@@ -12,8 +12,8 @@ from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, Outcome
-from reaction_svc.model import ModelLimits, ReactionDecision, ReactionModel
-from reaction_svc.state import LoadedState, LoadRequest
+from reaction_svc.model.model import ModelLimits, ReactionDecision, ReactionModel
+from reaction_svc.model.state import LoadedState, LoadRequest
 
 NOW = 1_700_000_000_000_000
 ONE, TWO = ("default", "messages/1"), ("default", "messages/2")

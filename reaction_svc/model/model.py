@@ -19,10 +19,10 @@ from reaction_svc.domain import (
     TargetChange,
     TargetHead,
 )
+from reaction_svc.model.sizes import EntrySizer
+from reaction_svc.model.state import AnswerRow, AnswerWrites, LoadedState, LoadRequest, TargetWrites, Writes
+from reaction_svc.model.target import TargetDecision, TargetState
 from reaction_svc.ports import TargetCounts
-from reaction_svc.sizes import EntrySizer
-from reaction_svc.state import AnswerRow, AnswerWrites, LoadedState, LoadRequest, TargetWrites, Writes
-from reaction_svc.target import TargetDecision, TargetState
 
 _MICROS = 1_000_000
 _ERASE = Action.ERASE

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_svc.domain import Topic
-from fanout_svc.windows import Due, Windows
+from fanout_svc.topics.windows import Due, Windows
 
 A: Topic = ("default", "messages/a")
 B: Topic = ("default", "messages/b")

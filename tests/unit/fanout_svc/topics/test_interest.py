@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_svc.domain import Node, Topic
-from fanout_svc.interest import Effects, Interest, RegistryDelta
+from fanout_svc.topics.interest import Effects, Interest, RegistryDelta
 
 A: Topic = ("default", "messages/a")
 B: Topic = ("default", "messages/b")

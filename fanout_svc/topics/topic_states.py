@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fanout_svc.domain import Head, Topic
-from fanout_svc.heads import Heads
+from fanout_svc.topics.heads import Heads
 from kit.cluster.partitions import Partitions
 from kit.target import partition_of
 

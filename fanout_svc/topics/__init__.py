@@ -1,0 +1,1 @@
+"""The state of topics in memory: subscribed nodes, windows, newest counts, snapshots to send. No I/O."""

@@ -1,0 +1,1 @@
+"""How the ledger decides operations on targets: pure, on state in memory."""
