@@ -21,7 +21,7 @@ class Config(BaseModel):
         default=604_800.0, ge=60, description="How long Redis keeps the counts of a target after a change."
     )
     records_at_once: int = Field(default=32, ge=1, le=10_000, description="Log records read at a time.")
-    patience_seconds: float = Field(
+    wait_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Longest wait for a version, whatever the caller's deadline."
     )
     max_watchers: int = Field(default=10_000, ge=1, description="Most watches at a time.")

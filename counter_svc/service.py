@@ -113,7 +113,7 @@ class Counters:
     ) -> list[Totals]:
         """The counts of the targets in order, each at its minimum version or a later one.
 
-        Waits at most `timeout` seconds, and at most `patience_seconds`. Then raises `NotCaughtUp`, or
+        Waits at most `timeout` seconds, and at most `wait_seconds`. Then raises `NotCaughtUp`, or
         `RecordsUnreachable` where that is the reason.
         """
         found = self.ready(keys, min_versions)
@@ -122,11 +122,11 @@ class Counters:
         wanted = dict.fromkeys(keys, 0)
         for key, version in zip(keys, min_versions, strict=False):
             wanted[key] = max(version, wanted[key])
-        patience = self._config.patience_seconds
+        longest = self._config.wait_seconds
         values: dict[TargetKey, Totals] = {}
         unreachable: RecordsUnreachable | None = None
         try:
-            async with asyncio.timeout(patience if timeout is None else min(timeout, patience)):
+            async with asyncio.timeout(longest if timeout is None else min(timeout, longest)):
                 while True:
                     try:
                         await self._find(wanted, values)
@@ -171,13 +171,13 @@ class Counters:
     async def rebuild(self, keys: Sequence[TargetKey] | None, partitions: Sequence[int] = ()) -> Recounted:
         """Compares targets (None: all) with their records, on the nodes that their partitions are assigned to.
 
-        Waits up to `patience_seconds` for partitions that are moving. With `partitions`, only these, and only on this
+        Waits up to `wait_seconds` for partitions that are moving. With `partitions`, only these, and only on this
         node. Raises `RecordsUnreachable`, and `Moved` where a partition is not assigned. Repeating it is harmless.
         """
         chosen = set(partitions or range(self._partitions))
         if keys is not None:
             chosen &= {self._partition(key) for key in keys}
-        until = asyncio.get_running_loop().time() + self._config.patience_seconds
+        until = asyncio.get_running_loop().time() + self._config.wait_seconds
         while True:
             try:
                 return await self._rebuild(keys, chosen, local_only=bool(partitions))

@@ -55,11 +55,11 @@ async def opened(
     contracts: Sequence[FileDescriptorSet] = (),
     clock: Clock | None = None,
     secret: bytes = b"",
-    patience: Callable[[], float] | None = None,
+    grace_seconds: Callable[[], float] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serves HTTP and WebSocket until the block ends. Raises OSError where the port is in use.
 
-    `patience` says, once the block ends, how many seconds connections have to end: see `listener.listening.listening`.
+    `grace_seconds` returns, when the block ends, how many seconds connections have to end: see `listener.listening`.
 
     `secret` is the same on all nodes between which sessions may move; empty: they cannot. `contracts` are served
     instead of those installed; `minter` is needed for `config.dev_tokens` alone.
@@ -88,7 +88,7 @@ async def opened(
                 app=app,
                 limits=config.socket,
                 reuse_port=config.reuse_port,
-                patience=patience,
+                grace_seconds=grace_seconds,
             )
         )
         hosted = [Hosted(NodeServicer(node), node_service_pb2_grpc.add_NodeServiceServicer_to_server, ERRORS)]

@@ -58,11 +58,11 @@ async def opened(
     engines: Engines,
     clock: Clock | None = None,
     *,
-    patience: Callable[[], float] = lambda: 3.0,
+    grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
     """Everything but the server; without engines records are in the log's file. The key of page tokens is in `keys`.
 
-    `patience` says, once the block ends, for how many seconds what was accepted may be finished.
+    `grace_seconds` returns, when the block ends, for how many seconds accepted operations may be finished.
 
     Raises `kit.adapters.sqlite.file.NewerData` where a newer version of the program wrote the file, and CannotUse where
     the store has another number of shards.
@@ -73,7 +73,7 @@ async def opened(
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = engines.log.partitions(LEDGER)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
-    rules = ModelLimits(config.max_emoji, config.op_seconds, config.people_in_memory, config.people_in_memory // 2)
+    rules = ModelLimits(config.max_emoji, config.op_seconds, config.users_in_memory, config.users_in_memory // 2)
     async with (
         _store(config, clock, engines) as store,
         running_node(
@@ -86,7 +86,7 @@ async def opened(
             clock,
             _limits(config),
             division.is_assigned,
-            grace_seconds=patience,
+            grace_seconds=grace_seconds,
         ) as node,
     ):
         op_codec = codec.OpCodec()

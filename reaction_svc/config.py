@@ -39,7 +39,7 @@ class Config(BaseModel):
         default=True,
         description="Calls go to the node that owns their shard; false: each node decides what it is asked.",
     )
-    people_in_memory: int = Field(
+    users_in_memory: int = Field(
         default=400_000, ge=1_000, description="Users and answers in memory, per shard; some 300 bytes each."
     )
     unpublished_entries: int = Field(

@@ -16,7 +16,7 @@ from engines.redis import Redis as RedisServer
 from engines.server import free_port
 from tests.engines import unavailable
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 
 
 class OwnRedis:
@@ -42,7 +42,7 @@ class OwnRedis:
             unavailable(str(error))
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + _TIMEOUT
         while not self.tell("PING").startswith(self._ready):
             assert time.monotonic() < give_up, "redis-server does not answer"
             assert self._process.poll() is None, "redis-server has ended"
@@ -50,7 +50,7 @@ class OwnRedis:
     def tell(self, *words: str) -> bytes:
         """One command on a connection of its own, and the first bytes of the answer; b"" where nobody answers."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as wire:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT) as wire:
                 wire.sendall(" ".join(words).encode() + b"\r\n")
                 return wire.recv(4096)
         except OSError:
@@ -71,7 +71,7 @@ class OwnRedis:
         """It is gone at once, with all it kept."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_PATIENCE)
+            self._process.wait(_TIMEOUT)
             self._process = None
 
     def restart(self) -> None:

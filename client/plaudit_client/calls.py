@@ -11,13 +11,13 @@ from plaudit_client.errors import PlauditError
 
 @dataclass(slots=True)
 class Call:
-    """One call. `repeat`: it is idempotent. `patient`: it waits where the server limits the rate."""
+    """One call. `repeat`: it is idempotent. `wait_for_rate_limit`: above the rate limit it waits and is sent again."""
 
     id: int
     text: str
     deadline: float
     repeat: bool
-    patient: bool
+    wait_for_rate_limit: bool
     attempts: int = 0
     due: float = 0.0
     last_error: PlauditError | None = None
@@ -77,7 +77,7 @@ class Calls:
             return []
         call = self._all[call_id]
         limited = error.code == "RESOURCE_EXHAUSTED" and error.reason == "RATE_LIMITED"
-        if (call.patient and limited) or (call.repeat and error.code == "UNAVAILABLE"):
+        if (call.wait_for_rate_limit and limited) or (call.repeat and error.code == "UNAVAILABLE"):
             wait = self._backoff(call.attempts - 1) if error.retry_after is None else error.retry_after
             if now + wait < call.deadline:
                 call.due = now + wait

@@ -52,12 +52,11 @@ async def connect(
 class Client:
     """One user's session. Made by `connect`.
 
-    A change gets an operation id and is sent again with it after a lost socket, until its `timeout` (seconds), so it is
-    made once. All methods raise PlauditError; DEADLINE_EXCEEDED with reason `OUTCOME_UNKNOWN` means that a change may
-    have been made: repeating it with the same `op_id` tells. With `patient` a change waits where the server
-    limits the rate, as long as its timeout allows; otherwise that is RESOURCE_EXHAUSTED, reason `RATE_LIMITED`. Reads
-    always wait.
-    """
+    A change gets an operation id and is sent again with it after a lost socket, until its `timeout` (seconds), so it
+    takes effect once. All methods raise PlauditError. DEADLINE_EXCEEDED with reason `OUTCOME_UNKNOWN` means that a
+    change may have taken effect: repeating it with the same `op_id` returns its answer. Above the rate limit a change
+    fails with RESOURCE_EXHAUSTED, reason `RATE_LIMITED`; with `wait_for_rate_limit` it waits instead, as long as its
+    timeout allows. Reads always wait."""
 
     def __init__(self, connection: Connection, options: Options) -> None:
         self._connection = connection
@@ -88,11 +87,19 @@ class Client:
         return self._connection.verdict
 
     async def toggle(
-        self, target: str, emoji: str, *, op_id: str = "", timeout: float | None = None, patient: bool = False
+        self,
+        target: str,
+        emoji: str,
+        *,
+        op_id: str = "",
+        timeout: float | None = None,
+        wait_for_rate_limit: bool = False,
     ) -> Outcome:
         """Adds the reaction if absent, removes it if present."""
         fields: dict[str, Any] = {"target": target, "emoji": emoji, "op_id": op_id or new_op_id()}
-        return values.outcome(await self.call("toggle_reaction", timeout=timeout, patient=patient, **fields))
+        return values.outcome(
+            await self.call("toggle_reaction", timeout=timeout, wait_for_rate_limit=wait_for_rate_limit, **fields)
+        )
 
     async def set(
         self,
@@ -102,23 +109,35 @@ class Client:
         *,
         op_id: str = "",
         timeout: float | None = None,
-        patient: bool = False,
+        wait_for_rate_limit: bool = False,
     ) -> Outcome:
         """Makes the reaction present or absent."""
         fields: dict[str, Any] = {"target": target, "emoji": emoji, "on": on, "op_id": op_id or new_op_id()}
-        return values.outcome(await self.call("set_reaction", timeout=timeout, patient=patient, **fields))
+        return values.outcome(
+            await self.call("set_reaction", timeout=timeout, wait_for_rate_limit=wait_for_rate_limit, **fields)
+        )
 
     async def clear(
-        self, target: str, emoji: str = "", *, op_id: str = "", timeout: float | None = None, patient: bool = False
+        self,
+        target: str,
+        emoji: str = "",
+        *,
+        op_id: str = "",
+        timeout: float | None = None,
+        wait_for_rate_limit: bool = False,
     ) -> Outcome:
         """Removes all own reactions on the target, or the given one."""
         fields: dict[str, Any] = {"target": target, "emoji": emoji, "op_id": op_id or new_op_id()}
-        return values.outcome(await self.call("clear_reactions", timeout=timeout, patient=patient, **fields))
+        return values.outcome(
+            await self.call("clear_reactions", timeout=timeout, wait_for_rate_limit=wait_for_rate_limit, **fields)
+        )
 
     async def own(self, *targets: str, timeout: float | None = None) -> list[OwnReactions]:
         """The own reactions on up to 1,000 targets, in their order."""
         return values.own(
-            await self.call("get_own_reactions", timeout=timeout, repeat=True, patient=True, targets=targets)
+            await self.call(
+                "get_own_reactions", timeout=timeout, repeat=True, wait_for_rate_limit=True, targets=targets
+            )
         )
 
     async def counts(
@@ -128,7 +147,9 @@ class Client:
         fields: dict[str, Any] = {"targets": targets}
         if min_versions:
             fields["min_versions"] = [str(min_versions.get(target, 0)) for target in targets]
-        return values.counts(await self.call("get_counts", timeout=timeout, repeat=True, patient=True, **fields))
+        return values.counts(
+            await self.call("get_counts", timeout=timeout, repeat=True, wait_for_rate_limit=True, **fields)
+        )
 
     async def reactors(
         self, target: str, emoji: str = "", *, page_size: int = 20, timeout: float | None = None
@@ -138,7 +159,7 @@ class Client:
         while True:
             fields: dict[str, Any] = {"target": target, "emoji": emoji, "page_size": page_size, "page_token": token}
             page, token = values.reactors(
-                await self.call("list_reactors", timeout=timeout, repeat=True, patient=True, **fields)
+                await self.call("list_reactors", timeout=timeout, repeat=True, wait_for_rate_limit=True, **fields)
             )
             for reactor in page:
                 yield reactor
@@ -152,7 +173,7 @@ class Client:
         *,
         timeout: float | None = None,
         repeat: bool | None = None,
-        patient: bool = False,
+        wait_for_rate_limit: bool = False,
         **fields: Any,
     ) -> Mapping[str, Any]:
         """Calls any rpc that has a frame type; returns the fields of its answer.
@@ -165,7 +186,7 @@ class Client:
             fields,
             timeout=self._options.call_timeout if timeout is None else timeout,
             repeat=bool(fields.get("op_id")) if repeat is None else repeat,
-            patient=patient,
+            wait_for_rate_limit=wait_for_rate_limit,
         )
 
     def subscribe(self, *targets: str) -> Subscription[Update]:

@@ -85,11 +85,11 @@ class Connection:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def call(
-        self, frame_type: str, fields: Mapping[str, Any], *, timeout: float, repeat: bool, patient: bool
+        self, frame_type: str, fields: Mapping[str, Any], *, timeout: float, repeat: bool, wait_for_rate_limit: bool
     ) -> Mapping[str, Any]:
         """Returns the answer's fields, or raises PlauditError."""
         call_id, effects = self._protocol.call(
-            frame_type, fields, self._now() + timeout, repeat=repeat, patient=patient
+            frame_type, fields, self._now() + timeout, repeat=repeat, wait_for_rate_limit=wait_for_rate_limit
         )
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[call_id] = answer
@@ -182,7 +182,9 @@ class Connection:
         fields = {"targets": targets}
         timeout = self._options.call_timeout
         try:
-            answer = await self.call("get_own_reactions", fields, timeout=timeout, repeat=True, patient=True)
+            answer = await self.call(
+                "get_own_reactions", fields, timeout=timeout, repeat=True, wait_for_rate_limit=True
+            )
             self._perform(self._protocol.reloaded(own(answer)))
         except PlauditError as error:
             logger.warning("own reactions could not be loaded: %s", error)

@@ -150,13 +150,13 @@ class Protocol:
         return min((time for time in times if time is not None), default=None)
 
     def call(
-        self, frame_type: str, fields: Mapping[str, Any], deadline: float, *, repeat: bool, patient: bool
+        self, frame_type: str, fields: Mapping[str, Any], deadline: float, *, repeat: bool, wait_for_rate_limit: bool
     ) -> tuple[int, list[Effect]]:
         """Makes a call, now or once there is a session; `Answered` or `Failed` follows. Raises PlauditError."""
         self._check_open()
         call_id = self._next_id()
         text = encode_call(frame_type, call_id, fields, self._welcome.message_bytes)
-        self._calls.add(Call(call_id, text, deadline, repeat, patient))
+        self._calls.add(Call(call_id, text, deadline, repeat, wait_for_rate_limit))
         return call_id, self._calls.flush() if self._phase is Phase.READY else []
 
     def forget(self, call_id: int) -> list[Effect]:

@@ -58,10 +58,10 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         await server.start_serving()
 
-    async def close(self, patience: float) -> None:
+    async def close(self, grace_seconds: float) -> None:
         """Stops accepting, drops pending connections, and closes every WebSocket with 1001.
 
-        Drops those still open after `patience` seconds, and returns when all have ended.
+        Drops those still open after `grace_seconds` seconds, and returns when all have ended.
         """
         self.stop_accepting()
         for pending in list(self._pending):
@@ -69,7 +69,7 @@ class Listener:
         for socket in list(self._sockets):
             socket.close(1001, "the server is going away")
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(grace_seconds):
                 await self._wait_until_empty()
         except TimeoutError:
             for pending in list(self._pending):

@@ -30,15 +30,15 @@ async def listening(
     app: web.Application | None = None,
     limits: SocketLimits | None = None,
     reuse_port: bool = False,
-    patience: Callable[[], float] | None = None,
+    grace_seconds: Callable[[], float] | None = None,
 ) -> AsyncIterator[Listener]:
     """Serves WebSockets by `accept` and everything else by `app` (404 without one) until the block ends.
 
-    Then it stops accepting, closes every WebSocket with 1001 and ends HTTP, within the seconds that `patience` returns
-    at that time (`limits.close_timeout` without it); connections still open after that are dropped. An exception from
-    `accept` is answered with 500. Raises OSError if the port is in use."""
+    Then it stops accepting, closes every WebSocket with 1001 and ends HTTP, within the seconds that `grace_seconds`
+    returns at that time (`limits.close_timeout` without it); connections still open after that are dropped. An
+    exception from `accept` is answered with 500. Raises OSError if the port is in use."""
     limits = limits or SocketLimits()
-    patience = patience or (lambda: limits.close_timeout)
+    grace_seconds = grace_seconds or (lambda: limits.close_timeout)
     listener = Listener(limits)
     async with AsyncExitStack() as stack:
         http: HttpFactory | None = None
@@ -50,22 +50,22 @@ async def listening(
             await runner.setup()
             server = cast("web.Server", runner.server)
             stack.push_async_callback(runner.cleanup)
-            stack.push_async_callback(_end_requests, server, patience)
+            stack.push_async_callback(_end_requests, server, grace_seconds)
             http = _http_factory(server, limits)
-        stack.push_async_callback(_close, listener, patience)
+        stack.push_async_callback(_close, listener, grace_seconds)
         await listener.listen(partial(HeadProtocol, listener, limits, accept, http), host, port, reuse_port)
         yield listener
 
 
-async def _close(listener: Listener, patience: Callable[[], float]) -> None:
-    await listener.close(patience())
+async def _close(listener: Listener, grace_seconds: Callable[[], float]) -> None:
+    await listener.close(grace_seconds())
 
 
-async def _end_requests(server: web.Server, patience: Callable[[], float]) -> None:
+async def _end_requests(server: web.Server, grace_seconds: Callable[[], float]) -> None:
     """Waits for the running requests, then cancels them, so that `cleanup` has nothing to wait for."""
     server.pre_shutdown()
     # aiohttp waits for the answer, then as long again for the cancelled handler; 0 would mean without a limit.
-    await server.shutdown(max(patience() / 2, _MIN_WAIT))
+    await server.shutdown(max(grace_seconds() / 2, _MIN_WAIT))
 
 
 def _http_factory(server: web.Server, limits: SocketLimits) -> HttpFactory:

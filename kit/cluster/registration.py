@@ -105,13 +105,13 @@ class Registration:
         registry: Sequence[str] | str,
         address: str,
         services: Sequence[str],
-        patience: Callable[[], float] = lambda: _LEAVE_SECONDS,
+        grace_seconds: Callable[[], float] = lambda: _LEAVE_SECONDS,
     ) -> AsyncIterator[None]:
         """Keeps this node attached to the leader of the registries at `registry` for the block, and leaves at its end.
 
         `address` is that of this process's gRPC server, which must listen already; `services` are the full names of the
-        services it hosts; `patience` returns, at the end, how many seconds the registry has to answer.
-        """
+        services it hosts; `grace_seconds` returns, at the end, how many seconds the registry has to answer that the
+        node leaves."""
         node = session_pb2.Node(node_id=self.node_id, address=address, services=services)
         registries = RegistryEndpoints(registry)
         attempt = run_with_backoff("attachment", lambda: self._find(registries, reach, node), ceiling=0.5)
@@ -119,16 +119,16 @@ class Registration:
         try:
             yield
         finally:
-            await self._leave(min(patience(), _LEAVE_SECONDS))
+            await self._leave(min(grace_seconds(), _LEAVE_SECONDS))
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 
-    async def _leave(self, patience: float) -> None:
+    async def _leave(self, grace_seconds: float) -> None:
         self._leaving = True
         self._wake.set()
         if self._attached.is_set():
             try:
-                await asyncio.wait_for(self._left.wait(), patience)
+                await asyncio.wait_for(self._left.wait(), grace_seconds)
             except TimeoutError:
                 log.info("registry did not answer that this node leaves", node=self.node_id)
 

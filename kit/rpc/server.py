@@ -104,13 +104,13 @@ async def serving(
     clock: Clock | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     tls: Tls | None = None,
-    patience: Callable[[], float] | None = None,
+    grace_seconds: Callable[[], float] | None = None,
 ) -> AsyncIterator[Server]:
     """Serves until the block ends, then finishes what runs. Raises OSError where the port is taken.
 
-    That takes at most as many seconds as `patience` says then (`limits.grace` without it).
+    The end takes at most the seconds that `grace_seconds` returns at that time (`limits.grace` without it).
 
-    With `tls` only who has a certificate of the same authority can connect.
+    With `tls`, only peers with a certificate of the same authority can connect.
     """
     limits = limits or ServerLimits()
     guard = Guard(Gate(verifier, clock or SystemClock()), limits)
@@ -144,21 +144,21 @@ async def serving(
         calls.drain()
         for servicer in hosted:
             servicer.drain()
-        await _stop(server, limits.grace if patience is None else patience())
+        await _stop(server, limits.grace if grace_seconds is None else grace_seconds())
 
 
-async def _stop(server: grpc.aio.Server, patience: float) -> None:
-    """Lets rpcs go on for `patience` seconds, then cancels them.
+async def _stop(server: grpc.aio.Server, grace_seconds: float) -> None:
+    """Lets rpcs continue for `grace_seconds`, then cancels them.
 
-    grpc waits for them to end without a limit, and an rpc that came as the stop began may be one that nobody serves;
-    so it is left alone when it does not come back. The process ends anyway.
+    grpc waits without a limit for all of them to end, and an rpc that arrived as the stop began may have no handler. So
+    this function returns after a limit; the process ends anyway.
     """
-    stopping = asyncio.ensure_future(server.stop(patience))
-    done, _ = await asyncio.wait({stopping}, timeout=patience + _CANCEL_SECONDS)
+    stopping = asyncio.ensure_future(server.stop(grace_seconds))
+    done, _ = await asyncio.wait({stopping}, timeout=grace_seconds + _CANCEL_SECONDS)
     if done:
         stopping.result()
     else:
-        log.warning("the gRPC server does not end, it is left alone", seconds=round(patience + _CANCEL_SECONDS, 2))
+        log.warning("the gRPC server does not end, it is left alone", seconds=round(grace_seconds + _CANCEL_SECONDS, 2))
         stopping.cancel()
 
 

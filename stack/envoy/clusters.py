@@ -80,7 +80,7 @@ def _gateways(model: Model, name: str, options: Config) -> Config:
             _PROTOCOLS: typed(
                 "Alternatives",
                 explicit_http_config={"http_protocol_options": {}},
-                # Shorter than a gateway's own patience: a request must not meet a connection that is about to close.
+                # Shorter than a gateway's own timeout: a request must not meet a connection that is about to close.
                 common_http_protocol_options={"idle_timeout": "10s", **options},
             )
         },

@@ -90,7 +90,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
                 limits=limits,
                 interceptors=interceptors,
                 tls=tls,
-                patience=partial(stop.left, Stage.RPCS),
+                grace_seconds=partial(stop.left, Stage.RPCS),
             )
         )
         mesh.own_address = settings.advertise or server.address
@@ -99,7 +99,7 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
         await _set_resolver(stack, settings, mesh, server, registry)
         await stack.enter_async_context(
             registration.running(
-                mesh, registry, mesh.own_address, server.services, patience=partial(stop.left, Stage.REGISTRY)
+                mesh, registry, mesh.own_address, server.services, grace_seconds=partial(stop.left, Stage.REGISTRY)
             )
         )
         await _wait_for(registration.attached(), f"the session registry at {registry} does not answer")
@@ -163,7 +163,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
     mesh.sharded = shard_counts(engines.log.partitions)
     if "reaction_svc" in settings.services:
         hosted += await stack.enter_async_context(
-            reaction_svc.app.opened(settings.reaction, mesh, engines, patience=partial(stop.left, Stage.LEDGER))
+            reaction_svc.app.opened(settings.reaction, mesh, engines, grace_seconds=partial(stop.left, Stage.LEDGER))
         )
     if "counter_svc" in settings.services:
         hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
@@ -201,7 +201,7 @@ def _open_gateway(
         is_ready=is_ready,
         minter=keys.minter(),
         secret=cursor_secret(settings.data / "keys"),
-        patience=partial(stop.left, Stage.SOCKETS),
+        grace_seconds=partial(stop.left, Stage.SOCKETS),
     )
 
 

@@ -20,7 +20,7 @@ from session_registry.lease import Lease
 from session_registry.ports import Leadership, LeaseStore
 from tests.ownredis import Wire, wire_to
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class FastClock(SystemClock):
@@ -65,7 +65,7 @@ async def campaigning(leadership: Leadership) -> AsyncIterator[Candidate]:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not true():  # noqa: ASYNC110 - what is waited for is any condition at all
             await asyncio.sleep(0.002)
 

@@ -61,7 +61,7 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
             servers,
             seed=options.seed,
             seconds=options.seconds,
-            patience=options.patience,
+            settle_timeout=options.settle_timeout,
             rate=options.rate,
         )
         results.append(result)
@@ -82,7 +82,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
     parser.add_argument("--rate", type=float, help="operations a second (260); below 200 a run proves little")
-    parser.add_argument("--patience", type=float, help="seconds until counts must agree (10); more on a busy machine")
+    parser.add_argument(
+        "--settle-timeout", type=float, help="seconds until counts must agree (10); more on a busy machine"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="seed of the load")
     parser.add_argument("--keep", help="the folder for histories and logs of bad runs")
     parser.add_argument("--list", action="store_true", help="only list the trials")

@@ -67,7 +67,7 @@ MAX_GAP = 2.0
 SOON = 5.0
 """Seconds until all counts and pushes agree with the records after Kafka is back."""
 # Three more JVMs share the cores, so there are fewer processes and fewer operations.
-_ON_THREE = {"rate": 100.0, "least": 60.0, "patience": 20.0}
+_ON_THREE = {"rate": 100.0, "least": 60.0, "settle_timeout": 20.0}
 _STOPPED = (
     ("a gateway", "gateway"),
     ("a reaction node", "reaction_svc"),
@@ -107,7 +107,9 @@ FAULTS = (
         engine_faults.with_toxics("redis", ("reset_peer", "downstream", 0.5, {"timeout": 200})),
     ),
     _on_engines("F5", "Kafka down", engine_faults.unreachable("kafka"), during=11.0),
-    _on_engines("F5", "Kafka away for a minute", engine_faults.outage_of_kafka, during=60.0, after=0.0, patience=SOON),
+    _on_engines(
+        "F5", "Kafka away for a minute", engine_faults.outage_of_kafka, during=60.0, after=0.0, settle_timeout=SOON
+    ),
     _on_engines("F6", "consumers come back from the dead", engine_faults.zombie),
     _on_engines("F7", "Cassandra down", engine_faults.unreachable("cassandra")),
     _on_engines("F7", "Cassandra paused", engine_faults.paused("cassandra")),
@@ -176,7 +178,7 @@ def _planted(name: str, *rules: str, fault: Fault = no_fault, where: str = "serv
 
 
 # For every test run: a busy machine offers less load.
-_QUICK = _SHORT | {"least": 20.0, "patience": 60.0}
+_QUICK = _SHORT | {"least": 20.0, "settle_timeout": 60.0}
 QUICK = (
     Trial("quick:kill", "a gateway killed", process_faults.gateway_killed, layout=SMALL, plan=_QUICK),
     Trial("quick:kill", "all services killed", services_killed, layout=SMALL, plan=_QUICK),

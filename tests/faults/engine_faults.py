@@ -110,7 +110,7 @@ async def outage_of_kafka(run: TrialRun) -> None:
         before = run.load.tally.acked
         await asyncio.sleep(run.plan.during)  # the time of the fault
         acked = run.load.tally.acked - before
-        await run.load.finish(run.plan.patience)
+        await run.load.finish(run.plan.settle_timeout)
     rate = acked / run.plan.during
     run.notes.append(f"{rate:.0f} acked a second without it")
     if rate < run.plan.least:
@@ -147,7 +147,7 @@ def without_refusals(fault: Fault) -> Fault:
 
 async def flushed_at_rest(run: TrialRun) -> None:
     """Redis loses all data after the load has ended: only a rebuild restores it."""
-    await run.load.finish(run.plan.patience)
+    await run.load.finish(run.plan.settle_timeout)
     await redis_commands(lambda client: client.flushall())(run)
 
 

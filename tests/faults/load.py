@@ -94,10 +94,10 @@ class Load:
         self._max_in_flight = _MAX_IN_FLIGHT
         self.tally.dropped = 0
 
-    async def finish(self, patience: float) -> None:
-        """Stops offering operations, and waits at most `patience` seconds for all answers."""
+    async def finish(self, settle_timeout: float) -> None:
+        """Stops offering operations, and waits at most `settle_timeout` seconds for all answers."""
         self._done.set()
-        self._until = time.monotonic() + patience
+        self._until = time.monotonic() + settle_timeout
         while self._in_flight_tasks and time.monotonic() < self._until:
             await asyncio.wait(set(self._in_flight_tasks), timeout=self._until - time.monotonic())
         for task in list(self._in_flight_tasks):
@@ -146,7 +146,7 @@ class Load:
 
     async def _repeated(self, change: Change, copies: int) -> None:
         if copies > 1:
-            # Duplicates by an impatient client: at once or later, through any client.
+            # Duplicates: sent at once or later, through any client.
             spread = [self._random.uniform(0, self._spread) for _ in range(copies - 1)]
             await asyncio.gather(
                 self._repeat_until_final(change, 0.0), *(self._repeat_until_final(change, later) for later in spread)

@@ -77,7 +77,7 @@ async def run_trial(
     *,
     seed: int,
     seconds: float | None = None,
-    patience: float | None = None,
+    settle_timeout: float | None = None,
     rate: float | None = None,
 ) -> Result:
     """Runs a trial on a new system. The history and the logs of a failed trial stay in `folder`."""
@@ -87,8 +87,8 @@ async def run_trial(
     await asyncio.to_thread(folder.mkdir, parents=True)
     if rate is not None:
         plan = replace(plan, rate=rate, least=0.6 * rate)
-    if patience is not None:
-        plan = replace(plan, patience=patience)
+    if settle_timeout is not None:
+        plan = replace(plan, settle_timeout=settle_timeout)
     recorder = Recorder(folder / "history.jsonl")
     try:
         backends = (

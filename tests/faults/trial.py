@@ -43,7 +43,7 @@ class TrialPlan:
     """The share of operations that are sent more than once."""
     least: float = 160.0
     """The minimum of acked changes a second before the fault; below it the trial proves nothing."""
-    patience: float = 10.0
+    settle_timeout: float = 10.0
     """Seconds after the fault within which all operations must be answered and all counts must agree."""
     spread: float = 0.5
     """Seconds between the first and the last copy of a repeated operation."""
@@ -128,13 +128,13 @@ async def run_under_fault(cluster: Cluster, plan: TrialPlan, fault: Fault, recor
         await fault(run)
         run.mark("healed")
         await _wait_while(plan.after, [*reader_tasks, *load_tasks])
-        await load.finish(plan.patience)
+        await load.finish(plan.settle_timeout)
         for task in reader_tasks:
             task.cancel()
         await asyncio.gather(*reader_tasks, return_exceptions=True)
         run.mark("quiet")
         began = time.monotonic()
-        state = await _wait_until_consistent(auditor, all_users, [*ws_clients, *watchers], began + plan.patience)
+        state = await _wait_until_consistent(auditor, all_users, [*ws_clients, *watchers], began + plan.settle_timeout)
         quiet = time.monotonic() - began
     if load.failed:
         raise load.failed[0]

@@ -169,7 +169,7 @@ class Tapper:
             count += 1
             target, emoji = self._targets[count % len(self._targets)], EMOJIS[count % len(EMOJIS)]
             op_id = f"{self._client.user}-{count}"
-            outcome = await self._client.toggle(target, emoji, op_id=op_id, timeout=60, patient=True)
+            outcome = await self._client.toggle(target, emoji, op_id=op_id, timeout=60, wait_for_rate_limit=True)
             self.taps.append(Tap(self._client.user, target, emoji, op_id, outcome.on, outcome.version))
 
 

@@ -20,7 +20,7 @@ from tests.running import Stack
 
 SERVICES = "session_registry,reaction_svc,counter_svc,fanout_svc"
 QUICK = Options(backoff_ceiling=0.3, dial_timeout=20.0)
-PATIENCE = 60.0
+TIMEOUT = 60.0
 LEASE = 3.0
 
 
@@ -56,7 +56,7 @@ class Device:
 
     async def sees(self, holds: Callable[[], bool]) -> None:
         """Returns when what was seen satisfies a condition."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not holds():
                 self.news.clear()
                 await self.news.wait()
@@ -68,7 +68,7 @@ class Device:
         """Returns when the session was ended in favour of another."""
         assert self.listening is not None
         with pytest.raises(PlauditError, match="REPLACED"):
-            await asyncio.wait_for(asyncio.shield(self.listening), PATIENCE)
+            await asyncio.wait_for(asyncio.shield(self.listening), TIMEOUT)
 
 
 @asynccontextmanager
@@ -90,7 +90,7 @@ async def heard(one: Device, other: Client) -> int:
     """Waits until changes made elsewhere are heard, and the last of them is; returns how many it took."""
     for number in range(1, 200):
         last = target()
-        await other.set(last, "👍", patient=True)
+        await other.set(last, "👍", wait_for_rate_limit=True)
         try:
             async with asyncio.timeout(0.2):
                 await one.has_seen(1)
@@ -113,14 +113,14 @@ class Tapping:
     async def run(self) -> None:
         while self.running:
             where = target()
-            outcome = await self.client.set(where, "👍", patient=True, timeout=PATIENCE)
+            outcome = await self.client.set(where, "👍", wait_for_rate_limit=True, timeout=TIMEOUT)
             self.made.append((where, outcome.version))
             self.news.set()
 
     async def more(self, number: int) -> None:
         """Returns when so many more were made."""
         enough = len(self.made) + number
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(self.made) < enough:
                 self.news.clear()
                 await self.news.wait()
@@ -135,7 +135,7 @@ async def tapping(stack: Stack, user: str, gateway: Stack) -> AsyncIterator[Tapp
             yield made
         finally:
             made.running = False
-            await asyncio.wait_for(task, PATIENCE)
+            await asyncio.wait_for(task, TIMEOUT)
 
 
 async def cut(client: Client, *, onward: bool) -> None:
@@ -146,7 +146,7 @@ async def cut(client: Client, *, onward: bool) -> None:
     connection._session_changed.clear()
     connection._close_code = 4000
     connection._close_requested.set()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await connection._session_changed.wait()
 
 
@@ -186,14 +186,14 @@ async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Sta
     async with device(one, alice, one, two) as laptop, connect(three.ws_url, one.token(alice)) as warm:
         await heard(laptop, warm)
         known = target()
-        await warm.set(known, "🎉", patient=True)
+        await warm.set(known, "🎉", wait_for_rate_limit=True)
         await laptop.sees(lambda: any(change.target == known for change in laptop.seen))
         session, connection = laptop.client.session, laptop.client._connection
         connection._session_changed.clear()
         one.kill()
         # Made while nobody listens for the laptop: no push will ever tell of it.
-        missed = await warm.set(known, "👍", patient=True)
-        async with asyncio.timeout(PATIENCE):
+        missed = await warm.set(known, "👍", wait_for_rate_limit=True)
+        async with asyncio.timeout(TIMEOUT):
             await connection._session_changed.wait()
         await laptop.sees(lambda: any(one.held and one.version >= missed.version for one in laptop.seen))
         assert laptop.client.verdict == "partial"
@@ -201,7 +201,7 @@ async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Sta
         assert laptop.changes.missed == 1
         [held] = [change.held for change in laptop.seen if change.held and change.target == known]
         assert held == frozenset({"🎉", "👍"})
-        later = await warm.set(known, "❤", patient=True)
+        later = await warm.set(known, "❤", wait_for_rate_limit=True)
         await laptop.sees(lambda: laptop.seen[-1].version >= later.version)
         versions = [change.version for change in laptop.seen if change.target == known]
         assert versions == sorted(set(versions))
@@ -227,7 +227,7 @@ async def test_a_drained_gateway_hands_every_session_over_and_no_operation_fails
         await asyncio.gather(*(phone.more(3) for phone in phones))
         for each in (*own, *phones):
             each.running = False
-        await asyncio.wait_for(asyncio.gather(*working), PATIENCE)
+        await asyncio.wait_for(asyncio.gather(*working), TIMEOUT)
         assert [laptop.client.verdict for laptop in laptops] == ["complete"] * len(laptops)
         for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
             await laptop.has_seen(before + len(phone.made) + len(mine.made))
@@ -271,4 +271,4 @@ async def test_a_gateway_that_stood_still_for_longer_than_its_lease_closes_what_
             os.kill(one.pid, signal.SIGCONT)
         await stale.is_replaced()
         assert stale.seen[known:] == []
-        assert (await fresh.client.set(target(), "👍", patient=True)).on
+        assert (await fresh.client.set(target(), "👍", wait_for_rate_limit=True)).on

@@ -97,7 +97,7 @@ async def test_switching_never_shows_zero_or_two_reactions_of_one_person(shared_
         watching = asyncio.create_task(watch_records())
         versions = [first.version]
         for emoji in ["love", "haha", "wow", "sad", "angry", "like", "love", "haha", "wow", "sad", "angry"]:
-            outcome = await alice.toggle(post, emoji, patient=True)
+            outcome = await alice.toggle(post, emoji, wait_for_rate_limit=True)
             assert outcome.on
             assert sum(outcome.reactions.values()) == 1
             versions.append(outcome.version)

@@ -26,13 +26,13 @@ _NOTHING_DONE = (Unavailable, Overloaded, ShardNotServed)
 
 
 class Ask:
-    """Some operations of one call, and all attempts of it. `is_patient`: it is repeated until it is answered."""
+    """Some operations of one call, and all attempts of it. `is_repeated`: it is repeated until it is answered."""
 
-    def __init__(self, ops: Sequence[Op], invoked: int, *, is_direct: bool, is_patient: bool) -> None:
+    def __init__(self, ops: Sequence[Op], invoked: int, *, is_direct: bool, is_repeated: bool) -> None:
         self.ops = ops
         self.invoked = invoked
         self.is_direct = is_direct
-        self.is_patient = is_patient
+        self.is_repeated = is_repeated
         self.attempts = self.open = 0
         self.is_answered = False
         self.may_be_made = False
@@ -42,7 +42,7 @@ class Ask:
     @property
     def is_over(self) -> bool:
         """Whether it is not repeated any more."""
-        return self.is_answered or (self.attempts > 0 and not self.is_patient)
+        return self.is_answered or (self.attempts > 0 and not self.is_repeated)
 
 
 class Clients:
@@ -69,13 +69,13 @@ class Clients:
         count = rng.choice((1, 1, 1, 2, 4))
         style = rng.random()
         if style < 0.12:
-            ops, is_patient = [self._unnamed(key, is_alone=True)], False
+            ops, is_repeated = [self._unnamed(key, is_alone=True)], False
         elif style < 0.3:
-            ops, is_patient = [self._unnamed(key, is_alone=False) for _ in range(count)], False
+            ops, is_repeated = [self._unnamed(key, is_alone=False) for _ in range(count)], False
         else:
-            ops, is_patient = [self._with_op_id(key) for _ in range(count)], rng.random() < 0.8
+            ops, is_repeated = [self._with_op_id(key) for _ in range(count)], rng.random() < 0.8
         # Without an id and without a first node that gives it one: nothing may be tried twice.
-        ask = Ask(ops, self._checker.tail(key), is_direct=0.12 <= style < 0.3, is_patient=is_patient)
+        ask = Ask(ops, self._checker.tail(key), is_direct=0.12 <= style < 0.3, is_repeated=is_repeated)
         self.asks.append(ask)
         self._attempt(ask)
 

@@ -31,7 +31,7 @@ from kit.rpc.server import Hosted, Server, serving
 from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 JSON = "plaudit.v1.json"
 PROTO = "plaudit.v1.proto"
 
@@ -193,7 +193,7 @@ class Rig:
         stub: Any = node_service_pb2_grpc.NodeServiceStub(self.mesh.channel(self.server.address))
         call = stub.Deliver(metadata=self.mesh.metadata("/plaudit.gateway.v1.NodeService/Deliver"))
         await call.write(node_service_pb2.DeliverRequest(deliveries=deliveries, sequence=sequence))
-        answer = await asyncio.wait_for(call.read(), PATIENCE)
+        answer = await asyncio.wait_for(call.read(), TIMEOUT)
         await call.done_writing()
         assert answer is not grpc.aio.EOF, await call.details()
         return int(answer.sockets)
@@ -223,14 +223,14 @@ class Client:
 
     async def next(self) -> Any:
         """The next frame: a dict, or a ServerFrame."""
-        message = await asyncio.wait_for(self.socket.recv(), PATIENCE)
+        message = await asyncio.wait_for(self.socket.recv(), TIMEOUT)
         if isinstance(message, bytes):
             return frames_pb2.ServerFrame.FromString(message)
         return json.loads(message)
 
     async def closed(self) -> int:
         """Waits until the socket has closed and returns the code."""
-        await asyncio.wait_for(self.socket.wait_closed(), PATIENCE)
+        await asyncio.wait_for(self.socket.wait_closed(), TIMEOUT)
         assert self.socket.close_code is not None
         return self.socket.close_code
 
@@ -263,7 +263,7 @@ async def running(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Returns when the condition holds."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.005)
 

@@ -29,13 +29,13 @@ from session_registry.config import Config
 ECHO = "plaudit.echo.v1.EchoService"
 REGISTRY = "/plaudit.session.v1.SessionRegistryService"
 CONFIG = Config(sweep_seconds=0.01)
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 async def until(true: Callable[[], Any], what: str = "") -> None:
     """Lets the loop go on until something is true."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not true():  # noqa: ASYNC110 - what is waited for is any condition at all
                 await asyncio.sleep(0.002)
     except TimeoutError:
@@ -75,7 +75,7 @@ async def gateway(mesh: Mesh, address: str, name: str) -> AsyncIterator[Gateway]
     node = Gateway(Registration(name))
     node.registration.on_fenced(lambda session_ids: node.fenced.extend(session_ids))
     async with node.registration.running(mesh, address, f"{name}:1", [ECHO]):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await node.registration.attached()
         yield node
 
@@ -170,7 +170,7 @@ class RawNode:
     async def failure(self) -> RemoteError:
         """The status the stream ends with; raises AssertionError where it ends well."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while await self.call.read() is not grpc.aio.EOF:
                     pass
         except grpc.aio.AioRpcError as error:

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from gateway.config import Config, SessionLimits
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2
-from tests.wire.gatewayrig import JSON, PATIENCE, PROTO, Rig, running, until
+from tests.wire.gatewayrig import JSON, PROTO, TIMEOUT, Rig, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOGGLE: dict[str, Any] = {"type": "toggle_reaction", "id": 7, "target": "messages/42", "emoji": "👍"}
@@ -258,7 +258,7 @@ async def test_a_browser_sends_its_token_as_a_subprotocol(rig: Rig) -> None:
     socket = await connected(rig, JSON, f"bearer.{rig.token('gina')}")
     assert socket.subprotocol == JSON
     await socket.send('{"type":"hello","id":1}')
-    assert json.loads(await asyncio.wait_for(socket.recv(), PATIENCE))["user"] == "gina"
+    assert json.loads(await asyncio.wait_for(socket.recv(), TIMEOUT))["user"] == "gina"
     await socket.close()
 
 
@@ -269,7 +269,7 @@ async def test_without_a_subprotocol_json_is_used(rig: Rig) -> None:
     url = rig.http.replace("http", "ws") + "/ws/connect"
     async with connect(url, additional_headers=headers, compression=None, proxy=None) as socket:
         await socket.send('{"type":"hello","id":1}')
-        assert json.loads(await asyncio.wait_for(socket.recv(), PATIENCE))["type"] == "welcome"
+        assert json.loads(await asyncio.wait_for(socket.recv(), TIMEOUT))["type"] == "welcome"
 
 
 @pytest.mark.parametrize(("subprotocols", "query"), [(("chat",), ""), (("bearer.x",), ""), ((), "?token=x")])

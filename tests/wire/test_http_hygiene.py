@@ -14,7 +14,7 @@ from yarl import URL
 
 from gateway.config import Config
 from gateway.limits import SocketLimits
-from tests.wire.gatewayrig import PATIENCE, Rig, running, until
+from tests.wire.gatewayrig import TIMEOUT, Rig, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,9 +44,9 @@ async def said(rig: Rig, data: bytes, *, is_first: bool = True) -> bytes:
     try:
         if not is_first:
             writer.write(FIRST)
-            assert await asyncio.wait_for(reader.readuntil(SERVED), PATIENCE)
+            assert await asyncio.wait_for(reader.readuntil(SERVED), TIMEOUT)
         writer.write(data)
-        return await asyncio.wait_for(reader.read(), PATIENCE)
+        return await asyncio.wait_for(reader.read(), TIMEOUT)
     finally:
         writer.close()
         await until(lambda: not rig.gateway.listener.connections)
@@ -156,9 +156,9 @@ async def test_a_body_that_breaks_in_its_middle_is_the_clients_fault(
     reader, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
     fields = (f"Authorization: Bearer {rig.token()}", "Transfer-Encoding: chunked", "Expect: 100-continue")
     writer.write(post(*fields))
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"zz\r\n")
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    answer = await asyncio.wait_for(reader.read(), TIMEOUT)
     assert typed(answer) == 400
     writer.close()
     await until(lambda: not rig.gateway.listener.connections)
@@ -175,7 +175,7 @@ async def test_a_head_may_come_in_pieces(rig: Rig, size: int) -> None:
         writer.write(FIRST[at : at + size])
         await writer.drain()
         await asyncio.sleep(0)
-    assert (await asyncio.wait_for(reader.readline(), PATIENCE)).startswith(b"HTTP/1.1 200 ")
+    assert (await asyncio.wait_for(reader.readline(), TIMEOUT)).startswith(b"HTTP/1.1 200 ")
     writer.close()
 
 

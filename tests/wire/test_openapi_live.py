@@ -31,7 +31,7 @@ def fixture_open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     """A stack that refuses nobody for their rate, and gives up soon on versions that do not come."""
     settings = {
         "REACTION__CHANGES_PER_SECOND": "0",
-        "COUNTER__PATIENCE_SECONDS": "0.05",
+        "COUNTER__WAIT_SECONDS": "0.05",
         "GATEWAY__CALL_TIMEOUT": "1",
     }
     with Stack(tmp_path_factory.mktemp("openapi") / "data", **settings) as stack:

@@ -20,7 +20,7 @@ from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 
 
 @pytest.fixture(name="server")
@@ -50,7 +50,7 @@ async def owner_groups(redis: Redis, *commands: str, transaction: bool = True) -
 
 async def answers_again(redis: Redis) -> None:
     """Waits until a call succeeds."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT):
         while True:
             try:
                 await redis.client.execute_command("PING")
@@ -95,7 +95,7 @@ async def test_connections_that_broke_while_idle_are_no_failure(server: OwnRedis
     async with over_a_wire(server) as (redis, wire):
         await redis.client.set("a", 1)
         wire.cut()
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             while wire.open:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert await redis.client.incr("a") == 2
@@ -133,7 +133,7 @@ async def test_silence_opens_the_breaker_within_a_second_and_it_recovers_by_itse
 async def test_a_paused_server_is_left_alone_and_taken_up_again(server: OwnRedis) -> None:
     async with open_redis(server.url, timeout=0.1) as redis:
         server.pause()
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             while not redis.client.breaker.is_open():
                 await asyncio.gather(*[redis.client.incr("a") for _ in range(8)], return_exceptions=True)
         server.resume()
@@ -145,7 +145,7 @@ async def test_however_many_ask_connections_are_bounded_and_nobody_waits_for_eve
         await asyncio.gather(*[redis.client.incr("a") for _ in range(50)])
         assert wire.most <= 3
         wire.answers.clear()
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             failures = await asyncio.gather(*[redis.client.incr("a") for _ in range(50)], return_exceptions=True)
         assert {type(failure) for failure in failures} == {OutcomeUnknown, Unavailable}
         assert wire.most <= 3

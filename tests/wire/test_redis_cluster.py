@@ -16,7 +16,7 @@ from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from tests.ownredis import own_redis
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 @pytest.fixture(name="cluster", scope="module")
@@ -152,7 +152,7 @@ async def test_a_node_that_was_restarted_is_another_run(redis: Redis, cluster: R
 
 async def answers(redis: Redis, key: str) -> None:
     """Waits until the node of a key answers."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             try:
                 await redis.client.get(key)

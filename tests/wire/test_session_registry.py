@@ -25,7 +25,7 @@ from session_registry.servicer import SessionRegistryServicer
 from tests.wire.registering import (
     CONFIG,
     ECHO,
-    PATIENCE,
+    TIMEOUT,
     RawNode,
     gateway,
     mesh,
@@ -180,7 +180,7 @@ async def test_a_node_whose_stream_broke_has_a_second_to_come_back(keys: Keys) -
         await until(lambda: watcher.nodes.keys() == {"n1", "n2"})
         await again.attach("n2")
         # The broken stream is heard of a little later than it is cancelled.
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while "n1" in watcher.nodes:
                 clock.advance(0.2)
                 await again.tell(pb.AttachRequest())

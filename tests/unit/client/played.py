@@ -95,9 +95,11 @@ class Played:
             self.effects += self.protocol.tick(self.now)
         return self.now - began
 
-    def call(self, timeout: float = 10, *, repeat: bool = True, patient: bool = False, **fields: Any) -> int:
+    def call(
+        self, timeout: float = 10, *, repeat: bool = True, wait_for_rate_limit: bool = False, **fields: Any
+    ) -> int:
         call_id, effects = self.protocol.call(
-            "toggle_reaction", fields, self.now + timeout, repeat=repeat, patient=patient
+            "toggle_reaction", fields, self.now + timeout, repeat=repeat, wait_for_rate_limit=wait_for_rate_limit
         )
         self.effects += effects
         return call_id

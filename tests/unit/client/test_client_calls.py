@@ -102,9 +102,9 @@ def test_a_rate_limit_fails_the_call_with_the_time_to_wait() -> None:
     assert (failed.error.reason, failed.error.retry_after) == ("RATE_LIMITED", 0.35)
 
 
-def test_a_patient_call_goes_again_after_the_time_it_was_told() -> None:
+def test_a_call_is_sent_again_after_the_retry_delay_of_the_rate_limit() -> None:
     played = Played().ready()
-    asked = played.call(op_id="a", patient=True)
+    asked = played.call(op_id="a", wait_for_rate_limit=True)
     played.sent()
     played.hear("error", id=asked, **LIMITED)
     assert played.take(fx.Failed) == []
@@ -112,9 +112,9 @@ def test_a_patient_call_goes_again_after_the_time_it_was_told() -> None:
     assert played.hear("ack", id=asked).take(fx.Answered)
 
 
-def test_a_patient_call_that_would_have_to_wait_beyond_its_deadline_fails_at_once() -> None:
+def test_a_call_fails_at_once_if_the_retry_delay_ends_after_its_deadline() -> None:
     played = Played().ready()
-    asked = played.call(timeout=0.3, op_id="a", patient=True)
+    asked = played.call(timeout=0.3, op_id="a", wait_for_rate_limit=True)
     [failed] = played.hear("error", id=asked, **LIMITED).take(fx.Failed)
     assert failed.error.reason == "RATE_LIMITED"
 
@@ -142,7 +142,7 @@ def test_an_unknown_outcome_of_a_call_that_must_not_be_repeated_is_passed_on() -
 
 def test_a_parked_call_survives_a_lost_socket() -> None:
     played = Played().ready()
-    asked = played.call(op_id="a", patient=True)
+    asked = played.call(op_id="a", wait_for_rate_limit=True)
     played.hear("error", id=asked, **LIMITED).lose().again().sent()
     played.wait(1)
     assert [frame["id"] for frame in played.sent()] == [asked]
@@ -203,7 +203,7 @@ def test_whatever_happens_every_call_ends_exactly_once(steps: list[tuple[str, fl
         chosen = ids[int(value) % len(ids)] if ids else 0
         match step:
             case "call":
-                ids.append(played.call(repeat=bool(value), patient=bool(value), op_id="a"))
+                ids.append(played.call(repeat=bool(value), wait_for_rate_limit=bool(value), op_id="a"))
             case "ack":
                 played.hear("ack", id=chosen)
             case "limited":

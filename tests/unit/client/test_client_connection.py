@@ -337,7 +337,7 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
         assert (await client.toggle("messages/42", "👍")).version == 2
 
 
-async def test_a_patient_call_waits_out_the_rate_limit() -> None:
+async def test_a_call_waits_until_the_rate_limit_allows_it() -> None:
     async def limiting(peer: Peer) -> None:
         await peer.greet()
         for _ in range(2):
@@ -358,7 +358,7 @@ async def test_a_patient_call_waits_out_the_rate_limit() -> None:
             await client.toggle("messages/42", "👍")
         assert caught.value.retry_after == 0.05
         began = time.monotonic()
-        await client.toggle("messages/42", "👍", patient=True)
+        await client.toggle("messages/42", "👍", wait_for_rate_limit=True)
         assert time.monotonic() - began >= 0.045
 
 
