@@ -81,7 +81,7 @@ compatibility: $(VENV)/dev ## use the packages with the lowest and the newest ve
 	$(BIN)/python -m tests.packages
 
 languages: $(VENV)/dev ## generate, compile and run the examples in Go, TypeScript and Java
-	TEST_ALL_LANGUAGES=1 $(BIN)/python -m pytest tests/flows/test_other_languages.py
+	TEST_ALL_LANGUAGES=1 $(BIN)/python -m pytest tests/flows/docs/test_other_languages.py
 
 fix: $(VENV)/dev ## mend what can be mended without thought
 	$(BIN)/ruff check --fix .

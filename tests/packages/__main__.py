@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.building import PROJECTS, build, clean_environment, metadata
-from tests.flows.test_packages import example, lower_bound, needs
+from tests.flows.packages.test_packages import example, lower_bound, needs
 from tests.running import Stack
 
 _INSTALL_SECONDS = 600

@@ -1,0 +1,245 @@
+"""Several fan-outs over one log in Kafka: each tells its partitions, and takes over those of one that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fanout_svc.app
+from fanout_svc.config import Config
+from kit.adapters.engines import Engines
+from kit.adapters.kafka.event_log import KafkaLog, open_kafka
+from kit.auth.keys import open_keys
+from kit.cluster.partitions import Partitions
+from kit.errors import Unavailable
+from kit.rpc.server import Hosted, serving
+from kit.target import partition_of
+from kit.tenant_keys import TargetKey
+from plaudit.event.v1 import dead_letter_pb2
+from plaudit.fanout.v1 import updates_pb2
+from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from tests import engines as servers
+from tests.flows.counting.counters import PartedCrowd
+from tests.flows.crowd import CrowdServicer, eventually
+from tests.flows.fanout.test_fanning_out import FANOUT, LIMITS, REACTION, City, GatewayNode
+from tests.topics import topics
+
+PARTITIONS = 4
+TOPICS = {"reactions": PARTITIONS, "dead-letters": 1}
+KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(40)]
+ALICE: TargetKey = ("default", "users/alice")
+HASTY = Config(window_seconds=0.05, commit_seconds=0.05)
+
+
+class MortalLog:
+    """The log as a process reaches it that may be killed: from then on nothing gets there, and nothing comes."""
+
+    def __init__(self, log: KafkaLog) -> None:
+        self._log = log
+        self.dead = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.dead and name != "leave":
+            raise Unavailable("this process was killed")
+        return getattr(self._log, name)
+
+
+@dataclass
+class Teller:
+    """One fan-out."""
+
+    address: str
+    log: MortalLog
+    stack: AsyncExitStack
+    partitions: Partitions
+
+
+@dataclass
+class Apart:
+    """The city, and the fan-outs in it."""
+
+    city: City
+    log: KafkaLog
+
+    async def join(self) -> Teller:
+        stack, log = AsyncExitStack(), MortalLog(self.log)
+        mesh = await self.city.mesh(stack)
+        mesh.shares_work = True
+        told: Any = log
+        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.city.folder, told))
+        hosted = await stack.enter_async_context(opened)
+        server = await stack.enter_async_context(serving(hosted, verifier=self.city.keys.verifier(), limits=LIMITS))
+        mesh.own_address = server.address
+        self.city.places[FANOUT] = tuple(sorted([*self.city.places.get(FANOUT, ()), server.address]))
+        partitions = Partitions(mesh.addresses, FANOUT, lambda: mesh.own_address, PARTITIONS)
+        self.city.stack.push_async_callback(stack.aclose)
+        return Teller(server.address, log, stack, partitions)
+
+    async def kill(self, teller: Teller) -> None:
+        """In the middle of whatever it does; the others see it a moment later."""
+        teller.log.dead = True
+        await teller.stack.aclose()
+        self.city.places[FANOUT] = tuple(place for place in self.city.places[FANOUT] if place != teller.address)
+
+
+@pytest.fixture(name="apart")
+async def fixture_apart(tmp_path: Path, engines: servers.Engines) -> AsyncIterator[Apart]:
+    async with topics(engines.kafka(), TOPICS) as url, open_kafka(url, TOPICS) as log, AsyncExitStack() as stack:
+        crowd = PartedCrowd(log)
+        any_log: Any = log
+        city = City(tmp_path, any_log, open_keys(tmp_path / "keys"), stack, crowd)
+        records: Any = CrowdServicer(crowd)
+        peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
+        server = await stack.enter_async_context(serving([peer], verifier=city.keys.verifier(), limits=LIMITS))
+        city.places[REACTION] = (server.address,)
+        async with city.registry(), city.counter():
+            yield Apart(city, log)
+
+
+async def greeted(node: GatewayNode, keys: Sequence[TargetKey] = KEYS) -> None:
+    node.want(*keys, ALICE)
+    for key in keys:
+        await node.update(key, 0)
+
+
+def own_versions(node: GatewayNode) -> dict[str, list[int]]:
+    """What alice was told of herself: per target, the versions in the order they came."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for _, one in node.receiver.got:
+        if one.topic == ALICE[1]:
+            update = updates_pb2.OwnReactionUpdate.FromString(one.payload)
+            found[update.target].append(update.version)
+    return found
+
+
+class Tapping:
+    """Alice taps on everything, over and over, each time with another emoji: no change says what another one says."""
+
+    def __init__(self, apart: Apart) -> None:
+        self._apart = apart
+        self.made: dict[str, list[int]] = defaultdict(list)
+        self.rounds = 0
+
+    async def once(self) -> None:
+        changes = [self._apart.city.crowd.toggle(key, "alice", f"emoji-{self.rounds}") for key in KEYS]
+        for change in changes:
+            self.made[change.target].append(change.version)
+        await self._apart.city.crowd.append(changes)
+        self.rounds += 1
+
+    async def until(self, stopped: asyncio.Event) -> None:
+        while not stopped.is_set():
+            await self.once()
+            await asyncio.sleep(0.01)
+
+    async def round(self, number: int) -> None:
+        async def made() -> bool:
+            return self.rounds >= number
+
+        await eventually(made)
+
+    async def assert_all_told(self, node: GatewayNode) -> None:
+        """No change was skipped, and the counts shown last are the true ones."""
+
+        async def told() -> bool:
+            own = own_versions(node)
+            return all(set(own[target]) >= set(versions) for target, versions in self.made.items())
+
+        try:
+            await eventually(told, 20.0)
+        except TimeoutError:
+            own = own_versions(node)
+            missing = {t: sorted(set(v) - set(own[t])) for t, v in self.made.items() if set(v) - set(own[t])}
+            raise AssertionError(f"never told: {missing}") from None
+        crowd = self._apart.city.crowd
+        for key in KEYS:
+            update = await node.update(key, crowd.versions[key])
+            assert (update.version, {one.emoji: one.count for one in update.reactions}) == crowd.truth(key)
+
+
+async def test_each_fan_out_tells_its_own_partitions_and_nothing_comes_twice(apart: Apart) -> None:
+    tellers = [await apart.join(), await apart.join()]
+    node = await apart.city.node("n1")
+    await greeted(node)
+    assert sorted(p for teller in tellers for p in teller.partitions.assigned()) == list(range(PARTITIONS))
+    assert {len(node.updates(key)) for key in KEYS} == {1}
+    tapping = Tapping(apart)
+    await tapping.once()
+    await tapping.assert_all_told(node)
+    assert own_versions(node) == tapping.made
+    await node.assert_exact(apart.city.crowd, *KEYS)
+
+
+async def test_what_a_killed_fan_out_had_to_tell_is_told_by_the_others_and_versions_never_go_back(apart: Apart) -> None:
+    lost, _ = await apart.join(), await apart.join()
+    node = await apart.city.node("n1")
+    await greeted(node)
+    tapping, stopped = Tapping(apart), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(tapping.until(stopped))
+        await tapping.round(30)
+        await apart.kill(lost)
+        await tapping.round(tapping.rounds + 30)
+        stopped.set()
+    await tapping.assert_all_told(node)
+    await node.assert_exact(apart.city.crowd, *KEYS)
+
+
+async def test_a_fan_out_that_joins_takes_its_share_and_nothing_is_skipped(apart: Apart) -> None:
+    first = await apart.join()
+    node = await apart.city.node("n1")
+    await greeted(node)
+    tapping, stopped = Tapping(apart), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(tapping.until(stopped))
+        await tapping.round(20)
+        assert len(first.partitions.assigned()) == PARTITIONS
+        while len(first.partitions.assigned()) == PARTITIONS:  # addresses are chance: one more may get nothing
+            await apart.join()
+        await tapping.round(tapping.rounds + 30)
+        stopped.set()
+    await tapping.assert_all_told(node)
+
+
+async def test_changes_while_there_was_no_fan_out_are_told_by_the_next_one(apart: Apart) -> None:
+    only = await apart.join()
+    node = await apart.city.node("n1")
+    await greeted(node)
+    tapping = Tapping(apart)
+    await tapping.once()
+    await tapping.assert_all_told(node)
+
+    async def committed() -> bool:
+        places = [await apart.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
+        return all(place for place in places)
+
+    await eventually(committed)
+    await apart.kill(only)
+    for _ in range(5):
+        await tapping.once()
+    await apart.join()
+    await tapping.assert_all_told(node)
+
+
+async def test_a_record_nobody_can_read_is_put_aside_and_its_partition_moves_on(apart: Apart) -> None:
+    await apart.join()
+    node = await apart.city.node("n1")
+    await greeted(node)
+    partition = partition_of(*KEYS[0], PARTITIONS)
+    name = apart.city.crowd.next_name(partition)
+    at = await apart.log.append("reactions", name, b"\xff not a record", partition)
+    tapping = Tapping(apart)
+    await tapping.once()
+    await tapping.assert_all_told(node)
+    letters = [
+        dead_letter_pb2.DeadLetter.FromString(one.payload) for one in await apart.log.read("dead-letters", 0, 10)
+    ]
+    found = {(one.reader, one.partition, one.position, one.payload) for one in letters}
+    assert ("fanout", partition, at, b"\xff not a record") in found

@@ -1,0 +1,48 @@
+"""The nodes of a person's topic learn of each other, in the stream and in its order, and of what may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.flows.crowd import eventually
+from tests.flows.fanout.test_fanning_out import City, GatewayNode, fixture_city, fixture_whole
+
+__all__ = ["fixture_city", "fixture_whole"]
+ALICE = ("default", "users/alice")
+
+
+def told(node: GatewayNode) -> list[tuple[str, int]]:
+    """What a node was told on Alice's topic: other nodes with 0 or -1, changes with their versions."""
+    deliveries = [one for _, one in node.receiver.got if (one.tenant, one.topic) == ALICE]
+    return [("change" if one.type else one.key, one.version) for one in deliveries]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async def there() -> bool:
+        return holds()
+
+    await eventually(there)
+
+
+async def test_who_joins_and_who_leaves_is_told_between_the_changes_it_has_and_those_it_has_not(whole: City) -> None:
+    async def change(target: str) -> None:
+        await whole.crowd.append([whole.crowd.toggle(("default", target), "alice", "👍")])
+
+    one, two = await whole.node("n1"), await whole.node("n2")
+    one.want(ALICE)
+    number = 0
+    while not told(one):  # until the interest is known there is nobody to tell
+        number += 1
+        await change(f"messages/before-{number}")
+    two.want(ALICE)
+    await until(lambda: ("n2", 0) in told(one) and ("n1", 0) in told(two))
+    assert not any(what == "change" for what, _ in told(two))
+    before = told(one).index(("n2", 0))
+    await change("messages/both")
+    await until(lambda: told(two)[-1][0] == "change" and told(one)[-1][0] == "change")
+    assert told(one)[before + 1 :] == told(two)[1:]
+    two.registration.unsubscribe(*ALICE)
+    await until(lambda: told(one)[-1] == ("n2", -1))
+    await change("messages/one")
+    await until(lambda: told(one)[-1][0] == "change")
+    assert len([what for what, _ in told(two) if what == "change"]) == 1

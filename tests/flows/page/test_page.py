@@ -1,0 +1,213 @@
+"""The page as people meet it: windows of a real browser on a real stack."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browsing import Windows
+from tests.flows.page.pages import MOON, chip, option, quick, react, seated
+from tests.running import Stack
+
+pytestmark = pytest.mark.browser
+
+ONE_SECOND = 1_000
+
+
+def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(windows: Windows, demo_stack: Stack) -> None:
+    alice, bob = seated(windows, demo_stack, "alice-tap"), seated(windows, demo_stack, "bob-tap")
+    expect(option(bob, "Stage", "love")).to_have_accessible_name("love, 0")
+
+    option(alice, "Stage", "love").click()
+
+    expect(option(bob, "Stage", "love")).to_have_accessible_name("love, 1", timeout=ONE_SECOND)
+    expect(option(alice, "Stage", "love")).to_have_accessible_name("love, 1, your reaction")
+    expect(option(bob, "Stage", "love")).to_have_attribute("aria-pressed", "false")
+    expect(bob.get_by_role("button", name="alice-tap", exact=True)).to_be_visible()
+
+    option(alice, "Stage", "love").click()
+    expect(option(bob, "Stage", "love")).to_have_accessible_name("love, 0", timeout=ONE_SECOND)
+
+
+def test_another_tap_on_a_post_switches_and_never_adds_a_second(windows: Windows, demo_stack: Stack) -> None:
+    carol, dan = seated(windows, demo_stack, "carol-switch"), seated(windows, demo_stack, "dan-switch")
+    option(carol, "Workshop", "like").click()
+    expect(option(dan, "Workshop", "like")).to_have_accessible_name("like, 1")
+
+    option(carol, "Workshop", "wow").click()
+
+    expect(option(dan, "Workshop", "wow")).to_have_accessible_name("wow, 1", timeout=ONE_SECOND)
+    expect(option(dan, "Workshop", "like")).to_have_accessible_name("like, 0")
+    expect(option(carol, "Workshop", "like")).to_have_attribute("aria-pressed", "false")
+    expect(dan.get_by_role("button", name="carol-switch", exact=True)).to_be_visible()
+
+
+def test_a_reaction_is_still_mine_after_a_reload(windows: Windows, demo_stack: Stack) -> None:
+    erin = seated(windows, demo_stack, "erin-reload")
+    option(erin, "Swimmers", "haha").click()
+    expect(erin.locator("#spoken")).to_have_text("haha given.")
+
+    erin.reload()
+
+    expect(option(erin, "Swimmers", "haha")).to_have_accessible_name(re.compile(r"^haha, \d+, your reaction$"))
+    expect(option(erin, "Swimmers", "haha")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_message_takes_several_emoji_of_one_person(windows: Windows, demo_stack: Stack) -> None:
+    frank, grace = seated(windows, demo_stack, "frank-several"), seated(windows, demo_stack, "grace-several")
+    quick(frank, MOON, "like").click()
+    quick(frank, MOON, "More emoji").click()
+    frank.get_by_role("searchbox", name="Search emoji").fill("crescent moon")
+    picker = frank.get_by_role("dialog", name="Pick an emoji")
+    expect(picker.get_by_role("button", name="crescent moon", exact=True)).to_be_visible()
+    frank.keyboard.press("Enter")
+
+    expect(chip(grace, MOON, "👍")).to_have_text("👍1", timeout=ONE_SECOND)
+    expect(chip(grace, MOON, "🌙")).to_have_text("🌙1", timeout=ONE_SECOND)
+    expect(chip(frank, MOON, "👍")).to_have_attribute("aria-pressed", "true")
+    expect(chip(frank, MOON, "🌙")).to_have_attribute("aria-pressed", "true")
+
+
+def test_two_tabs_of_one_person_agree_on_what_is_hers(windows: Windows, demo_stack: Stack) -> None:
+    first, second = seated(windows, demo_stack, "heidi-two"), seated(windows, demo_stack, "heidi-two")
+    message = "Sound: That’s my mum."
+
+    quick(first, message, "love").click()
+    expect(chip(second, message, "❤")).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+
+    chip(second, message, "❤").click()
+    expect(chip(first, message, "❤")).to_have_count(0, timeout=ONE_SECOND)
+    expect(first.get_by_text("Live", exact=True)).to_be_visible()
+    expect(second.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def test_a_duplicated_tab_is_a_device_of_its_own(windows: Windows, demo_stack: Stack) -> None:
+    first = seated(windows, demo_stack, "xena-twin")
+    with first.expect_popup() as opened:
+        first.evaluate("void window.open(location.href)")  # starts with a copy of this tab's sessionStorage
+    second = opened.value
+    expect(second.get_by_text("Live", exact=True)).to_be_visible()
+    devices = [tab.evaluate("sessionStorage.getItem('plaudit.device')") for tab in (first, second)]
+    assert devices[0] != devices[1]
+
+    quick(second, "Props: Me. Two minutes, I’m carrying the moon.", "wow").click()
+    mine = chip(first, "Props: Me. Two minutes, I’m carrying the moon.", "😮")
+    expect(mine).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+    expect(first.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def test_resting_on_a_reaction_says_whose_it_is(windows: Windows, demo_stack: Stack) -> None:
+    for user in ("ivan-who", "judy-who", "kim-who"):
+        react(demo_stack, user, "messages/crew-1", "👏")
+    page = seated(windows, demo_stack, "leo-who")
+    message = "Doors: Van’s outside. Who has the key to the scene dock?"
+
+    chip(page, message, "👏").hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("kim-who, judy-who and 1 other reacted with")
+
+    quick(page, message, "Who reacted").click()
+    people = page.get_by_role("dialog", name="Who reacted").get_by_role("listitem")
+    expect(people).to_have_count(3)
+    expect(people.first).to_contain_text("kim-who")
+
+
+def test_a_tap_the_server_refuses_is_taken_back_and_explained(windows: Windows, demo_stack: Stack) -> None:
+    message = "Lights: Then it stays."
+    full = [
+        "🍇",
+        "🍈",
+        "🍉",
+        "🍊",
+        "🍋",
+        "🍌",
+        "🍍",
+        "🥭",
+        "🍎",
+        "🍐",
+        "🍑",
+        "🍒",
+        "🍓",
+        "🥝",
+        "🍅",
+        "🥥",
+        "🥑",
+        "🍆",
+        "🥔",
+        "🥕",
+    ]
+    for place, emoji in enumerate(full):
+        react(demo_stack, f"mallory-{place // 8}", "messages/crew-7", emoji)
+    page = seated(windows, demo_stack, "niaj-refused")
+    expect(chip(page, message, "🥕")).to_have_text("🥕1")
+
+    quick(page, message, "wow").click()
+
+    expect(page.get_by_text("Twenty different emoji are on this already.")).to_be_visible()
+    expect(chip(page, message, "😮")).to_have_count(0)
+
+
+def agree(one: Locator, other: Locator) -> None:
+    """Waits until two windows show the same; what was under way when the storm was stopped still changes both."""
+    for _ in range(10):
+        with suppress(AssertionError):
+            expect(other).to_have_accessible_name(one.get_attribute("aria-label") or "", timeout=ONE_SECOND)
+            return
+    pytest.fail(f"one window shows {one.get_attribute('aria-label')}, another {other.get_attribute('aria-label')}")
+
+
+def test_a_storm_stays_within_the_limits_and_reaches_every_window(windows: Windows, demo_stack: Stack) -> None:
+    olivia, peggy = seated(windows, demo_stack, "olivia-storm"), seated(windows, demo_stack, "peggy-storm")
+    olivia.get_by_label("Where").select_option("posts/cold-water")
+
+    olivia.get_by_role("button", name="Start a storm").click()
+    expect(olivia.get_by_text(re.compile(r"^\d{3,} taps saved, none refused\.$"))).to_be_visible(timeout=30_000)
+    expect(option(peggy, "Swimmers", "love")).to_have_accessible_name(re.compile(r"^love, [1-9]\d*$"))
+    olivia.get_by_role("button", name="Stop").click()
+
+    agree(option(olivia, "Swimmers", "love"), option(peggy, "Swimmers", "love"))
+
+
+def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Windows, tmp_path: Path) -> None:
+    with Stack(tmp_path / "data", DEMO="true") as stack:
+        quinn, rupert = seated(windows, stack, "quinn"), seated(windows, stack, "rupert")
+        option(quinn, "Stage", "like").click()
+        expect(option(rupert, "Stage", "like")).to_have_accessible_name("like, 1")
+
+        stack.kill()
+        expect(quinn.get_by_text("The server is away. Your taps are kept")).to_be_visible()
+        option(quinn, "Workshop", "love").click()
+        expect(option(quinn, "Workshop", "love")).to_have_attribute("aria-pressed", "true")
+        stack.restart()
+
+        expect(option(rupert, "Workshop", "love")).to_have_accessible_name("love, 1", timeout=20_000)
+        expect(option(rupert, "Stage", "like")).to_have_accessible_name("like, 1")
+        expect(option(quinn, "Stage", "like")).to_have_accessible_name("like, 1, your reaction")
+        expect(quinn.get_by_text("The server is away.")).to_be_hidden()
+        option(rupert, "Stage", "like").click()
+        expect(option(quinn, "Stage", "like")).to_have_accessible_name("like, 2, your reaction", timeout=ONE_SECOND)
+
+
+def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path) -> None:
+    with Stack(tmp_path / "data", DEMO="true") as stack:
+        frames: list[str] = []
+        page = windows.open(f"{stack.http_url}/")
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+        page.get_by_label("Your name", exact=True).fill("ursula")
+        page.get_by_role("button", name="Take a seat").click()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        option(page, "Stage", "like").click()
+        expect(page.locator("#spoken")).to_have_text("like given.")
+
+        stack.stop()
+        expect(page.get_by_text("Live", exact=True)).to_be_hidden()
+        assert any('"goaway"' in frame for frame in frames)
+        stack.restart()
+
+        expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=30_000)
+        option(page, "Stage", "like").click()
+        expect(option(page, "Stage", "like")).to_have_accessible_name("like, 0")
+        expect(page.locator("#spoken")).to_have_text("like taken back.")

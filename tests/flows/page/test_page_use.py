@@ -1,0 +1,126 @@
+"""The page by keyboard, on a phone, in two themes, and where a server gives no demo tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browsing import Windows
+from tests.flows.page.pages import chip, option, quick, quick_button, seated
+from tests.running import Stack
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_server_without_demo_tokens_asks_for_ones_own_at_once(windows: Windows, tmp_path: Path) -> None:
+    with Stack(tmp_path / "data") as stack:
+        page = windows.open(f"{stack.http_url}/")
+        expect(page.get_by_text("This server gives no demo tokens. Paste a token of your own")).to_be_visible()
+        expect(page.get_by_text("plaudit token mint NAME")).to_be_visible()
+        expect(page.get_by_label("Your name", exact=True)).to_be_hidden()
+        field, enter = page.get_by_label("Token"), page.get_by_role("button", name="Take a seat")
+        expect(field).to_be_focused()
+
+        for text, said in (
+            ("", "This is no token of a user."),
+            ("sybil", "This is no token of a user."),
+            (stack.token("sybil")[:-40], "The server does not accept this token."),
+        ):
+            field.fill(text)
+            enter.click()
+            expect(page.get_by_role("alert")).to_contain_text(said)
+
+        token = stack.token("sybil")
+        field.fill(f"Bearer {token[:60]}\n{token[60:]}\n")
+        enter.click()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        option(page, "Stage", "sad").click()
+        expect(page.locator("#spoken")).to_have_text("sad given.")
+        expect(page.get_by_role("button", name="Start a storm")).to_be_disabled()
+        expect(page.get_by_text("A storm needs demo tokens")).to_be_visible()
+
+
+def test_each_message_and_each_post_is_one_tab_stop_with_arrows_within(windows: Windows, demo_stack: Stack) -> None:
+    page = seated(windows, demo_stack, "wendy-keys")
+    toolbars = page.get_by_role("toolbar")
+    expect(toolbars).to_have_count(11)
+    for toolbar in toolbars.all():
+        expect(toolbar.locator("button[tabindex='0']")).to_have_count(1)
+
+    moon, whole = "Props: It’s a small moon.", "Doors: The whole moon?"
+    quick(page, moon, "wow").click()
+    expect(chip(page, moon, "😮")).to_have_attribute("aria-pressed", "true")
+    page.mouse.move(0, 0)
+    page.get_by_role("button", name=f"Add a reaction to {whole}").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('[role=toolbar]').ariaLabel") == f"Reactions to {moon}"
+
+    chip(page, moon, "😮").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name=f"Add a reaction to {moon}")).to_be_focused()
+    page.keyboard.press("End")
+    expect(quick_button(page, moon, "Who reacted")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Who reacted")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Who reacted")).to_be_hidden()
+    expect(quick_button(page, moon, "Who reacted")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(quick_button(page, moon, "More emoji")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.closest('[role=toolbar]').ariaLabel") == f"Reactions to {whole}"
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_phone_shows_one_view_at_a_time_and_never_scrolls_sideways(
+    windows: Windows, demo_stack: Stack, width: int
+) -> None:
+    page = seated(windows, demo_stack, f"trent-{width}", width=width, touch=True)
+    for view, heading in (("Posts", "Stage"), ("Chat", "Load-in crew"), ("Activity", "Storm")):
+        page.get_by_role("navigation").get_by_role("button", name=view).tap()
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    expect(page.get_by_role("heading", name="Load-in crew")).to_be_hidden()
+
+
+def test_the_keyboard_alone_is_enough(windows: Windows, demo_stack: Stack) -> None:
+    page = seated(windows, demo_stack, "victor-keys")
+    option(page, "Workshop", "wow").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(option(page, "Workshop", "sad")).to_have_accessible_name("sad, 1, your reaction")
+    expect(page.get_by_role("tooltip")).to_contain_text("reacted with sad")
+
+    message = "Doors: The whole moon?"
+    add = page.get_by_role("button", name=f"Add a reaction to {message}")
+    add.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    expect(
+        page.get_by_role("dialog", name="Pick an emoji").get_by_role("button", name="love", exact=True)
+    ).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+
+    expect(chip(page, message, "❤")).to_have_attribute("aria-pressed", "true")
+    expect(add).to_be_focused()
+
+
+def test_the_theme_follows_the_system_until_somebody_chooses(windows: Windows, demo_stack: Stack) -> None:
+    page = windows.open(f"{demo_stack.http_url}/", scheme="dark")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.get_by_label("Your name", exact=True).fill("walter-theme")
+    page.get_by_role("button", name="Take a seat").click()
+    page.get_by_role("button", name="Switch to dark").click()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")

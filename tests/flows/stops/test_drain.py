@@ -1,0 +1,60 @@
+"""A stop in the middle of everybody's work: told beforehand, nothing fails, everybody is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from plaudit_client import Options, connect
+from tests.flows.people import target
+from tests.flows.stops.loads import Tapper, after, reached, running
+from tests.running import Stack
+
+
+@pytest.fixture(name="stack")
+def fixture_stack(tmp_path: Path) -> Iterator[Stack]:
+    """Clients come back within half a second of being told, not ten: nobody else wants the time."""
+    with Stack(tmp_path / "data", GATEWAY__RECONNECT_SPREAD="0.5") as stack:
+        yield stack
+
+
+async def test_a_stop_and_a_start_fail_no_tap_of_anybody(stack: Stack) -> None:
+    targets = [target() for _ in range(5)] + [target("posts")]
+    finishing = asyncio.Event()
+    async with AsyncExitStack() as opened:
+        clients = [
+            await opened.enter_async_context(
+                connect(stack.ws_url, stack.token(f"person-{n}"), options=Options(backoff_ceiling=0.2))
+            )
+            for n in range(8)
+        ]
+        first_sessions = {client.session for client in clients}
+        tappers = [Tapper(client, targets) for client in clients]
+        working = await opened.enter_async_context(running(*(tapper.run(finishing) for tapper in tappers)))
+        for _ in range(2):
+            enough = [len(tapper.taps) + 5 for tapper in tappers]
+            await reached(
+                working,
+                lambda enough=enough: all(len(one.taps) >= n for one, n in zip(tappers, enough, strict=True)),  # type: ignore[misc]
+                30,
+            )
+            assert await asyncio.to_thread(stack.stop) == 0
+            await asyncio.to_thread(stack.restart)
+        enough = [len(tapper.taps) + 5 for tapper in tappers]
+        await reached(working, lambda: all(len(one.taps) >= n for one, n in zip(tappers, enough, strict=True)), 30)
+        finishing.set()
+        await asyncio.wait_for(asyncio.gather(*working), 30)
+
+        assert {client.session for client in clients} == first_sessions
+        assert {client.verdict for client in clients} == {"complete"}
+        taps = [tap for one in tappers for tap in one.taps]
+        expected = {name: dict(counts) for name, counts in after(taps).items()}
+        newest = {
+            name: max(tap.version for one in tappers for tap in one.taps if tap.target == name) for name in targets
+        }
+        found = await clients[0].counts(*targets, min_versions=newest)
+        assert {one.target: dict(one.reactions) for one in found} == expected

@@ -1,0 +1,394 @@
+"""The session registry as nodes and watchers see it: a real server, a clock turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kit.auth.keys import Keys, open_keys
+from kit.clock import ManualClock
+from kit.cluster.nodes import RegistryNodes
+from kit.rpc.server import Hosted, serving
+from kit.tasks import background
+from plaudit.session.v1 import session_pb2
+from plaudit.session.v1 import session_registry_service_pb2 as pb
+from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
+from session_registry.config import Config
+from session_registry.domain import NodeUpdate
+from session_registry.elected import ElectedRegistry
+from session_registry.service import Link, Registry
+from session_registry.servicer import SessionRegistryServicer
+from tests.wire.registry.registering import (
+    CONFIG,
+    ECHO,
+    TIMEOUT,
+    RawNode,
+    gateway,
+    mesh,
+    owner_is,
+    registry,
+    until,
+    watching,
+)
+
+ABORTED, EXHAUSTED = grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.fixture(name="keys")
+def fixture_keys(tmp_path: Path) -> Keys:
+    return open_keys(tmp_path / "keys")
+
+
+async def test_what_a_node_holds_is_seen_and_what_it_drops_is_gone(keys: Keys) -> None:
+    async with registry(keys) as server, mesh(keys) as reach, watching(reach, server.address) as watcher:
+        async with gateway(reach, server.address, "n1") as node:
+            node.registration.opened("s1", "acme", "alice", "phone")
+            node.registration.subscribe("acme", "messages/1")
+            node.registration.subscribe("acme", "messages/2")
+            await until(lambda: watcher.interests == {("n1", "messages/1"), ("n1", "messages/2")})
+            await owner_is(reach, server.address, "alice", ("n1", "s1"))
+            assert watcher.nodes == {"n1": "n1:1"}
+            node.registration.closed("s1")
+            node.registration.unsubscribe("acme", "messages/1")
+            await until(lambda: watcher.interests == {("n1", "messages/2")})
+            await owner_is(reach, server.address, "alice")
+        # The clock stands still: the node is gone because it said so.
+        await until(lambda: not watcher.nodes and not watcher.interests)
+
+
+async def test_a_later_login_of_the_device_on_another_node_fences_the_first(keys: Keys) -> None:
+    async with (
+        registry(keys) as server,
+        mesh(keys) as reach,
+        gateway(reach, server.address, "n1") as one,
+        gateway(reach, server.address, "n2") as two,
+    ):
+        one.registration.opened("s1", "acme", "alice", "phone")
+        one.registration.opened("s2", "acme", "alice", "laptop")
+        await owner_is(reach, server.address, "alice", ("n1", "s1"), ("n1", "s2"))
+        two.registration.opened("s3", "acme", "alice", "phone")
+        await until(lambda: one.fenced == ["s1"])
+        await owner_is(reach, server.address, "alice", ("n1", "s2"), ("n2", "s3"))
+        assert two.fenced == []
+
+
+async def test_a_silent_node_is_given_up_when_its_lease_is_over(keys: Keys) -> None:
+    clock = ManualClock()
+    async with (
+        registry(keys, clock=clock) as server,
+        mesh(keys) as reach,
+        watching(reach, server.address) as watcher,
+    ):
+        node = RawNode(reach, server.address)
+        first = await node.attach("n1")
+        assert (first.lease_ms, first.epoch > 0) == (10_000, True)
+        session = session_pb2.Session(session_id="s1", tenant="acme", user="alice", device="phone")
+        topic = session_pb2.Topic(tenant="acme", name="messages/1")
+        await node.tell(pb.AttachRequest(opened=[session], wanted=[topic]))
+        await until(lambda: watcher.interests)
+        clock.advance(9.9)
+        await node.tell(pb.AttachRequest())  # the heartbeat
+        clock.advance(9.9)
+        await owner_is(reach, server.address, "alice", ("n1", "s1"))
+        clock.advance(0.1)
+        await until(lambda: not watcher.nodes and not watcher.interests)
+        failure = await node.failure()
+        assert (failure.code, failure.reason) == (ABORTED, "LEASE_EXPIRED")
+        await owner_is(reach, server.address, "alice")
+
+
+async def test_a_node_that_was_given_up_attaches_again_with_all_it_holds(keys: Keys) -> None:
+    clock = ManualClock()
+    async with (
+        registry(keys, clock=clock) as server,
+        mesh(keys) as reach,
+        watching(reach, server.address) as watcher,
+        gateway(reach, server.address, "n1") as node,
+    ):
+        node.registration.opened("s1", "acme", "alice", "phone")
+        node.registration.subscribe("acme", "messages/1")
+        await until(lambda: watcher.interests)
+        before, epoch = watcher.responses, node.registration.epoch
+        clock.advance(10.0)
+        await until(lambda: watcher.responses > before and watcher.interests == {("n1", "messages/1")})
+        await until(lambda: node.registration.epoch > epoch)
+        await owner_is(reach, server.address, "alice", ("n1", "s1"))
+        assert node.fenced == []
+
+
+class Listening(Registry):
+    """Counts what nodes tell."""
+
+    heard = 0
+
+    def apply_update(self, link: Link, update: NodeUpdate) -> None:
+        super().apply_update(link, update)
+        self.heard += 1
+
+
+class Always(ElectedRegistry):
+    """Leads without a campaign."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._always = registry
+
+    def registry(self) -> Registry:
+        return self._always
+
+
+async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> None:
+    clock = ManualClock()
+    registry = Listening(Config(lease_seconds=0.6, sweep_seconds=0.01), clock)
+    hosted = Hosted(
+        SessionRegistryServicer(Always(registry)),
+        pb_grpc.add_SessionRegistryServiceServicer_to_server,
+        drain=registry.stop,
+    )
+    async with (
+        background(registry.sweep()),
+        serving([hosted], verifier=keys.verifier()) as server,
+        mesh(keys) as reach,
+        watching(reach, server.address) as watcher,
+        gateway(reach, server.address, "n1") as node,
+    ):
+        await until(lambda: watcher.nodes)
+        responses, epoch = watcher.responses, node.registration.epoch
+        for _ in range(3):
+            clock.advance(0.59)
+            heard = registry.heard
+            await until(lambda heard=heard: registry.heard > heard)  # type: ignore[misc]
+        assert (watcher.responses, node.registration.epoch) == (responses, epoch)
+
+
+async def test_a_node_whose_stream_broke_has_a_second_to_come_back(keys: Keys) -> None:
+    clock = ManualClock()
+    config = CONFIG.model_copy(update={"lease_seconds": 600.0})
+    async with (
+        registry(keys, clock=clock, config=config) as server,
+        mesh(keys) as reach,
+        watching(reach, server.address) as watcher,
+    ):
+        for name in ("n1", "n2"):
+            node = RawNode(reach, server.address)
+            await node.attach(name)
+            node.call.cancel()
+        again = RawNode(reach, server.address)
+        await until(lambda: watcher.nodes.keys() == {"n1", "n2"})
+        await again.attach("n2")
+        # The broken stream is heard of a little later than it is cancelled.
+        async with asyncio.timeout(TIMEOUT):
+            while "n1" in watcher.nodes:
+                clock.advance(0.2)
+                await again.tell(pb.AttachRequest())
+        assert clock.monotonic() < 590.0, "it is not the lease that was over"
+        assert watcher.nodes.keys() == {"n2"}
+
+
+async def test_a_second_attachment_of_a_node_ends_the_first(keys: Keys) -> None:
+    async with registry(keys) as server, mesh(keys) as reach, watching(reach, server.address) as watcher:
+        first, second = RawNode(reach, server.address), RawNode(reach, server.address)
+        one, two = await first.attach("n1"), await second.attach("n1")
+        assert two.epoch > one.epoch
+        failure = await first.failure()
+        assert (failure.code, failure.reason) == (ABORTED, "REPLACED")
+        topic = session_pb2.Topic(tenant="acme", name="messages/1")
+        await second.tell(pb.AttachRequest(wanted=[topic]))
+        await until(lambda: watcher.interests == {("n1", "messages/1")})
+
+
+async def test_after_a_restart_of_the_registry_all_is_told_again_and_the_newest_login_stays(keys: Keys) -> None:
+    nodes, seen = RegistryNodes(), set[tuple[str, ...]]()
+    async with mesh(keys) as reach, AsyncExitStack() as first:
+        address = (await first.enter_async_context(registry(keys))).address
+        async with (
+            gateway(reach, address, "n1") as one,
+            gateway(reach, address, "n2") as two,
+            nodes.running(reach, address),
+        ):
+            one.registration.opened("s1", "acme", "alice", "phone")
+            one.registration.opened("s2", "acme", "bob", "phone")
+            one.registration.subscribe("acme", "messages/1")
+            two.registration.subscribe("acme", "messages/1")
+            await owner_is(reach, address, "alice", ("n1", "s1"))
+            await owner_is(reach, address, "bob", ("n1", "s2"))
+            await until(lambda: nodes.addresses(ECHO) == ("n1:1", "n2:1"))
+            await first.aclose()
+            two.registration.opened("s3", "acme", "alice", "phone")  # while nobody is there to hear of it
+            two.registration.subscribe("acme", "messages/2")
+            clock = ManualClock()
+            clock.advance(1.0)
+            async with registry(keys, clock=clock, listen=address), watching(reach, address) as watcher:
+                complete = {("n1", "messages/1"), ("n2", "messages/1"), ("n2", "messages/2")}
+
+                def told_again() -> bool:
+                    seen.add(nodes.addresses(ECHO))
+                    return watcher.interests == complete
+
+                await until(told_again)
+                await until(lambda: one.fenced == ["s1"])
+                await owner_is(reach, address, "alice", ("n2", "s3"))
+                await owner_is(reach, address, "bob", ("n1", "s2"))
+                assert two.fenced == []
+                assert seen == {("n1:1", "n2:1")}, "no process ever lost sight of the nodes"
+
+
+async def test_a_session_that_stood_apart_and_comes_back_does_not_fence_the_newer_one(keys: Keys) -> None:
+    async with (
+        registry(keys) as server,
+        mesh(keys) as reach,
+        mesh(keys) as apart,
+        gateway(reach, server.address, "n2") as two,
+        gateway(apart, server.address, "n1") as one,
+    ):
+        one.registration.opened("s1", "acme", "alice", "phone")
+        await owner_is(reach, server.address, "alice", ("n1", "s1"))
+        # Another stream in the name of n1 ends the first, as if it had been paused for long.
+        usurper = RawNode(reach, server.address)
+        await usurper.attach("n1")
+        two.registration.opened("s2", "acme", "alice", "phone")
+        await until(lambda: one.fenced == ["s1"])
+        await owner_is(reach, server.address, "alice", ("n2", "s2"))
+        assert two.fenced == []
+
+
+async def test_watchers_of_nodes_hear_nothing_of_topics(keys: Keys) -> None:
+    async with (
+        registry(keys) as server,
+        mesh(keys) as reach,
+        watching(reach, server.address, topics=False) as watcher,
+        watching(reach, server.address) as other,
+        gateway(reach, server.address, "n1") as node,
+    ):
+        node.registration.subscribe("acme", "messages/1")
+        await until(lambda: other.interests)
+        async with gateway(reach, server.address, "n2"):
+            await until(lambda: watcher.nodes.keys() == {"n1", "n2"})
+        assert not watcher.interests
+
+
+async def test_a_first_state_larger_than_a_message_comes_in_pieces_and_is_complete(keys: Keys) -> None:
+    topics = {f"messages/{i:0>64}" for i in range(12_000)}
+    async with (
+        registry(keys) as server,
+        mesh(keys) as reach,
+        gateway(reach, server.address, "n1") as node,
+        watching(reach, server.address) as early,
+    ):
+        for topic in topics:
+            node.registration.subscribe("acme", topic)
+        await until(lambda: len(early.interests) == len(topics))
+        async with watching(reach, server.address) as late:
+            assert late.interests == early.interests == {("n1", topic) for topic in topics}
+            assert late.responses == 3
+
+
+async def test_a_watcher_that_falls_behind_is_told_to_watch_again(keys: Keys) -> None:
+    config = CONFIG.model_copy(update={"watch_backlog": 2})
+    async with (
+        registry(keys, config=config) as server,
+        mesh(keys) as reach,
+        watching(reach, server.address) as watcher,
+    ):
+        node = RawNode(reach, server.address)
+        await node.attach("n1")
+        topics = [session_pb2.Topic(tenant="acme", name=f"messages/{i}") for i in range(3)]
+        await node.tell(pb.AttachRequest(wanted=topics))
+        await until(lambda: watcher.error)
+        assert watcher.error is not None
+        assert (watcher.error.code, watcher.error.reason) == (EXHAUSTED, "WATCH_LAGGED")
+        async with watching(reach, server.address) as again:
+            assert again.interests == {("n1", f"messages/{i}") for i in range(3)}
+
+
+@pytest.mark.parametrize("limit", ["max_nodes", "max_sessions", "max_topics"])
+async def test_what_goes_beyond_a_limit_is_refused_and_the_rest_goes_on(keys: Keys, limit: str) -> None:
+    config = CONFIG.model_copy(update={limit: 1})
+    async with registry(keys, config=config) as server, mesh(keys) as reach:
+        good = RawNode(reach, server.address)
+        await good.attach("n1")
+        bad = good
+        if limit == "max_nodes":
+            bad = RawNode(reach, server.address)
+            await bad.call.write(pb.AttachRequest(node=session_pb2.Node(node_id="n2", address="n2:1")))
+        sessions = [session_pb2.Session(session_id=f"s{i}", tenant="acme", user=f"u{i}") for i in range(2)]
+        topics = [session_pb2.Topic(tenant="acme", name=f"messages/{i}") for i in range(2)]
+        if limit == "max_sessions":
+            await bad.call.write(pb.AttachRequest(opened=sessions))
+        if limit == "max_topics":
+            await bad.call.write(pb.AttachRequest(wanted=topics))
+        failure = await bad.failure()
+        assert (failure.code, failure.reason) == (EXHAUSTED, "LIMIT_REACHED")
+        async with watching(reach, server.address) as watcher:
+            assert watcher.nodes.keys() == {"n1"}
+
+
+@pytest.mark.parametrize(
+    ("requests", "code", "reason"),
+    [
+        ([], "FAILED_PRECONDITION", "NOT_ATTACHED"),
+        ([pb.AttachRequest()], "FAILED_PRECONDITION", "NOT_ATTACHED"),
+        ([pb.AttachRequest(node=session_pb2.Node(node_id="n 1", address="a:1"))], "INVALID_ARGUMENT", None),
+        ([pb.AttachRequest(node=session_pb2.Node(node_id="n1"))], "INVALID_ARGUMENT", None),
+        ([pb.AttachRequest(node=session_pb2.Node(node_id="n1", address="a:1"))] * 2, "INVALID_ARGUMENT", None),
+        (
+            [
+                pb.AttachRequest(node=session_pb2.Node(node_id="n1", address="a:1")),
+                pb.AttachRequest(wanted=[session_pb2.Topic(tenant="acme", name="no topic")]),
+            ],
+            "INVALID_ARGUMENT",
+            None,
+        ),
+        (
+            [
+                pb.AttachRequest(
+                    node=session_pb2.Node(node_id="n1", address="a:1"),
+                    opened=[session_pb2.Session(session_id="s1", tenant="acme", user="alice", epoch=(1 << 63) - 1)],
+                )
+            ],
+            "INVALID_ARGUMENT",
+            None,
+        ),
+    ],
+)
+async def test_a_node_that_breaks_the_contract_is_told_how(
+    keys: Keys, requests: list[pb.AttachRequest], code: str, reason: str | None
+) -> None:
+    async with registry(keys) as server, mesh(keys) as reach:
+        node = RawNode(reach, server.address)
+        for request in requests:
+            await node.call.write(request)
+        if not requests:
+            await node.call.done_writing()
+        failure = await node.failure()
+        assert (failure.code.name, failure.reason) == (code, reason or "INVALID_REQUEST")
+
+
+async def test_users_may_neither_attach_nor_watch_nor_look_up_sessions(keys: Keys) -> None:
+    async with registry(keys) as server, mesh(keys) as reach:
+        bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice', 'acme')}"),)
+        stub = pb_grpc.SessionRegistryServiceStub(reach.channel(server.address))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetSessions(pb.GetSessionsRequest(tenant="acme", user="alice"), metadata=bearer)
+        assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_the_server_stops_at_once_however_many_watch_and_are_attached(keys: Keys) -> None:
+    async with mesh(keys) as reach, AsyncExitStack() as running:
+        address = (await running.enter_async_context(registry(keys))).address
+        async with watching(reach, address) as watcher, gateway(reach, address, "n1"):
+            async with asyncio.timeout(5.0):  # the grace is 30
+                await running.aclose()
+            await until(lambda: watcher.error)
+            assert watcher.error is not None
+            assert watcher.error.code == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_thousands_of_sessions_that_begin_at_once_are_all_there(keys: Keys) -> None:
+    async with registry(keys) as server, mesh(keys) as reach, gateway(reach, server.address, "n1") as node:
+        for index in range(5_000):
+            node.registration.opened(f"s{index}", "acme", f"u{index % 100}", f"d{index}")
+        await owner_is(reach, server.address, "u99", *[("n1", f"s{index}") for index in range(99, 5_000, 100)])
