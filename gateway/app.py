@@ -69,9 +69,7 @@ async def opened(
     config = config.model_copy(
         update={"socket": fitted(config.socket, tables), "body": max(config.body, largest_body(tables.routes))}
     )
-    logins = (
-        [dev_login(minter, _hosts_of(config), config.body_timeout)] if config.dev_tokens and minter is not None else []
-    )
+    logins = dev_login(minter if config.dev_tokens else None, _hosts_of(config), config.body_timeout)
     secret = secret or secrets.token_bytes(32)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(task_scope())

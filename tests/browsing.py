@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import which
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 ARGUMENTS = (
     "--headless",
@@ -19,6 +19,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SETTLED_MS = 10_000
+# Chromium itself reports them; a page cannot prevent it.
+_FAILED_REQUESTS = ("Failed to load resource", "WebSocket connection to")
 
 
 @contextmanager
@@ -34,10 +36,15 @@ def chromium() -> Iterator[Browser]:
 
 
 class Windows:
-    """Opens windows, each with storage of its own, and remembers what went wrong in any of them."""
+    """Opens windows, each with a storage of its own, and collects the problems of all of them.
+
+    Problems are script errors, console messages of any level, and requests to other origins. With
+    `expects_failed_requests` the console may report failed requests: the test stops the server or is refused.
+    """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        self.expects_failed_requests = False
         self.problems: list[str] = []
 
     def open(
@@ -53,7 +60,7 @@ class Windows:
         )
         page = context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda said: self.problems.append(said.text) if "Content Security" in said.text else None)
+        page.on("console", self._on_console)
         page.on("request", lambda request: None if request.url.startswith(url) else self.problems.append(request.url))
         page.goto(url)
         return page
@@ -62,3 +69,7 @@ class Windows:
         """Closes all of them."""
         for context in self._browser.contexts:
             context.close()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if not (self.expects_failed_requests and message.text.startswith(_FAILED_REQUESTS)):
+            self.problems.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")

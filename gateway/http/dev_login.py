@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from aiohttp import web
 
@@ -10,7 +12,8 @@ from kit.auth.tokens import Minter
 from kit.errors import Invalid
 from kit.target import is_id
 
-PATH = "/api/v1/dev/token"
+STATUS_PATH = "/api/v1/dev"
+TOKEN_PATH = "/api/v1/dev/token"
 LIFETIME = 12 * 3600.0
 
 
@@ -18,14 +21,33 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
     user: str
 
 
-def dev_login(minter: Minter, hosts: frozenset[str], body_timeout: float) -> web.RouteDef:
-    """`POST {"user": "alice"}` answers `{"user", "token", "expires_in"}`, the time in seconds.
+def dev_login(minter: Minter | None, hosts: frozenset[str], body_timeout: float) -> list[web.RouteDef]:
+    """The routes of the login. `minter` is None where the login is off.
 
-    Only where the request is for one of `hosts`: a page of another site whose name resolves to this machine gets no
-    token."""
+    `GET /api/v1/dev` answers `{"tokens"}`: whether the login gives tokens to requests for this host. Pages read it
+    before they show a sign-in, so that they need not try the login and fail.
 
+    `POST /api/v1/dev/token` with `{"user": "alice"}` answers `{"user", "token", "expires_in"}`, the time in seconds.
+    Only requests for one of `hosts` get a token: a page of another site whose name resolves to this machine does not.
+    """
+
+    def is_own_host(request: web.Request) -> bool:
+        return (request.url.host or "").lower() in hosts
+
+    async def status(request: web.Request) -> web.StreamResponse:
+        return json_response({"tokens": minter is not None and is_own_host(request)})
+
+    routes = [web.get(STATUS_PATH, status)]
+    if minter is not None:
+        routes.append(web.post(TOKEN_PATH, _token_handler(minter, is_own_host, body_timeout)))
+    return routes
+
+
+def _token_handler(
+    minter: Minter, is_own_host: Callable[[web.Request], bool], body_timeout: float
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def login(request: web.Request) -> web.StreamResponse:
-        if (request.url.host or "").lower() not in hosts:
+        if not is_own_host(request):
             return http_error("BAD_HOST", "tokens are given at the names of this machine only")
         # JSON makes browsers ask first before a page of another origin may send it.
         if request.content_type != "application/json":
@@ -39,4 +61,4 @@ def dev_login(minter: Minter, hosts: frozenset[str], body_timeout: float) -> web
         token = minter.mint_user(user, ttl=LIFETIME)
         return json_response({"user": user, "token": token, "expires_in": int(LIFETIME)})
 
-    return web.post(PATH, login)
+    return login

@@ -1,4 +1,12 @@
-// The reference of HTTP. On a demo, whoever gives a name can try the calls; elsewhere one pastes a token under Authorize.
+// The HTTP reference. The sign-in takes a user's name where the server gives demo tokens, a token elsewhere.
+
+import { cleanToken, givesDemoTokens, isTokenAccepted, requestDemoToken, userOfToken } from "/js/net/tokens.js";
+
+// Swagger UI warns where a list has items of a format for which it has no input: 64-bit numbers are typed as text.
+const int64Input = ({ React, getComponent }) => ({
+  components: { JsonSchema_integer_int64: (props) => React.createElement(getComponent("JsonSchema_string"), props) },
+});
+
 const ui = SwaggerUIBundle({
   url: "/openapi.json",
   domNode: document.getElementById("reference"),
@@ -8,31 +16,46 @@ const ui = SwaggerUIBundle({
   docExpansion: "list",
   filter: false,
   persistAuthorization: false,
+  plugins: [int64Input],
   syntaxHighlight: { activated: true, theme: "nord" },
   tryItOutEnabled: true,
   validatorUrl: null,
 });
 
 const form = document.getElementById("sign-in");
-const said = document.getElementById("signed-in");
+const result = document.getElementById("sign-in-result");
+
+let demo = true;
+givesDemoTokens().then((given) => given || askForToken(), () => {});
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const user = new FormData(form).get("user");
+  const text = new FormData(form).get("user").trim();
   try {
-    const answer = await fetch("/api/v1/dev/token", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ user }),
-    });
-    if (!answer.ok) {
-      said.textContent = "This server gives no tokens: paste one under Authorize.";
+    const token = demo ? (await requestDemoToken(text)).token : cleanToken(text);
+    if (!demo && !(userOfToken(token) && (await isTokenAccepted(token)))) {
+      show("The server does not accept this token.", "failed");
       return;
     }
-    const { token } = await answer.json();
     ui.preauthorizeApiKey("bearer", token);
-    said.textContent = `Signed in as ${user}`;
-  } catch {
-    said.textContent = "The server cannot be reached.";
+    show(`Signed in as ${demo ? text : userOfToken(token)}`, "succeeded");
+  } catch (error) {
+    if (error.final) askForToken();
+    show(error.final ? error.message : "The server cannot be reached.", "failed");
   }
 });
+
+function askForToken() {
+  demo = false;
+  form.dataset.by = "token";
+  const input = form.elements.user;
+  form.querySelector("label").textContent = "Your token";
+  input.removeAttribute("pattern");
+  input.value = "";
+  input.placeholder = "plaudit token mint NAME";
+}
+
+function show(text, outcome) {
+  result.textContent = text;
+  result.dataset.outcome = outcome;
+}

@@ -1,8 +1,8 @@
-// Emoji: how they are shown, what they are called, and which the picker offers.
+// Emoji: their display form, their names, and the table of the picker.
 
 import { canonical } from "./state/reactions.js";
 
-/** The six that everybody knows, by the names the server knows them by too. */
+/** The six reactions of a post, with names that the server accepts too. */
 export const QUICK = [
   { emoji: "👍", name: "like" },
   { emoji: "❤", name: "love" },
@@ -15,29 +15,29 @@ export const QUICK = [
 const names = new Map(QUICK.map(({ emoji, name }) => [emoji, name]));
 let table = null;
 
-/** Canonical emoji carry no variation selectors; without them some would be drawn as plain text. */
-export function shown(emoji) {
+/** An emoji with the variation selectors that canonical emoji lack: without them a browser draws some as plain text. */
+export function displayForm(emoji) {
   return canonical(emoji)
     .replace(/(?!\p{Emoji_Presentation})\p{Extended_Pictographic}(?!\p{Emoji_Modifier})/gu, "$&\uFE0F")
     .replace(/^[0-9#*](?=\u20E3)/, "$&\uFE0F");
 }
 
-/** A word for an emoji, once the table is here; until then the emoji itself. */
-export const nameOf = (emoji) => names.get(canonical(emoji)) ?? emoji;
+/** The name of an emoji; the emoji itself until the table is loaded. */
+export const emojiName = (emoji) => names.get(canonical(emoji)) ?? emoji;
 
 /** `[{title, emoji: [{emoji, name, words}]}]`, loaded on first use. */
-export function emojiTable() {
+export function loadEmoji() {
   table ??= fetch(new URL("../emoji.json", import.meta.url))
-    .then((answer) => answer.json())
-    .then((groups) => groups.map(({ title, emoji }) => ({ title, emoji: emoji.map(entry) })))
+    .then((response) => response.json())
+    .then((groups) => groups.map(({ title, emoji }) => ({ title, emoji: emoji.map(parseLine) })))
     .catch((error) => {
-      table = null; // asked for again when it is next wanted
+      table = null; // the next call tries again
       throw error;
     });
   return table;
 }
 
-/** Those whose name or keywords contain all words of the query: everyday names first, then names that start with it. */
+/** The emoji whose name or keywords contain all words of the query: quick names first, then names that start with it. */
 export function search(groups, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const found = groups.flatMap(({ emoji }) => emoji).filter(({ words: text }) => words.every((w) => text.includes(w)));
@@ -48,26 +48,27 @@ export function search(groups, query) {
   return found.sort((a, b) => rank(a) - rank(b));
 }
 
-function entry(line) {
+// `👍 thumbs up|keywords`
+function parseLine(line) {
   const [, emoji, name, keywords] = line.match(/^(\S+) ([^|]*)\|(.*)$/u);
   const quick = names.get(canonical(emoji)) ?? "";
   if (!quick) names.set(canonical(emoji), name);
   return { emoji: canonical(emoji), quick, name, words: ` ${quick} ${name} ${keywords}` };
 }
 
-const RECENT = "plaudit.recent";
-const MOST_RECENT = 16;
+const RECENT_KEY = "plaudit.recent";
+const MAX_RECENT = 16;
 
-/** What was picked in this browser before, latest first. */
-export function recent() {
+/** The emoji last picked in this browser, latest first. */
+export function recentEmoji() {
   try {
-    return JSON.parse(localStorage.getItem(RECENT) ?? "[]").slice(0, MOST_RECENT);
+    return JSON.parse(localStorage.getItem(RECENT_KEY) ?? "[]").slice(0, MAX_RECENT);
   } catch {
     return [];
   }
 }
 
-export function remember(emoji) {
-  const kept = [canonical(emoji), ...recent().filter((one) => one !== canonical(emoji))];
-  localStorage.setItem(RECENT, JSON.stringify(kept.slice(0, MOST_RECENT)));
+export function saveRecent(emoji) {
+  const saved = [canonical(emoji), ...recentEmoji().filter((one) => one !== canonical(emoji))];
+  localStorage.setItem(RECENT_KEY, JSON.stringify(saved.slice(0, MAX_RECENT)));
 }

@@ -1,60 +1,61 @@
-// The page: who is here, the connection, the reactions, and everything that shows them.
+// The page: signs the user in, connects, and builds the views.
 
-import { TARGETS } from "./content.js";
-import { nameOf } from "./emoji.js";
+import { TARGETS } from "./demo_content.js";
+import { emojiName } from "./emoji.js";
 import { Connection } from "./net/connection.js";
-import { deviceOfThisTab } from "./net/ids.js";
-import { forget, remember, remembered, tokensOf } from "./net/tokens.js";
-import { Crowd } from "./state/crowd.js";
+import { tabDeviceId } from "./net/ids.js";
+import { clearSavedUser, saveUser, savedUser, tokenSource } from "./net/tokens.js";
+import { LoadGenerator } from "./state/load_generator.js";
 import { Reactions } from "./state/reactions.js";
-import { askWho } from "./ui/door.js";
-import { avatar, say, still } from "./ui/dom.js";
-import { metersPanel } from "./ui/meters.js";
-import { People } from "./ui/people.js";
-import { Picker } from "./ui/picker.js";
-import { conversation, feed } from "./ui/stage.js";
-import { bindStatus, refusal, toast } from "./ui/status.js";
-import { stormPanel } from "./ui/storm.js";
-import { tickerPanel } from "./ui/ticker.js";
+import { showConnectionStatus } from "./ui/connection_status.js";
+import { announce, avatar, h, prefersReducedMotion } from "./ui/dom.js";
+import { EmojiPicker } from "./ui/emoji_picker.js";
+import { messageList, postList } from "./ui/feed.js";
+import { latencyPanel } from "./ui/latency_panel.js";
+import { ReactorsView } from "./ui/reactors.js";
+import { signIn } from "./ui/sign_in.js";
+import { stormPanel } from "./ui/storm_panel.js";
+import { tickerPanel } from "./ui/ticker_panel.js";
+import { refusalText, toast } from "./ui/toast.js";
 
-const socketUrl = () => {
+function socketUrl() {
   const url = new URL("ws/connect", location.href);
   url.protocol = url.protocol.replace("http", "ws");
   return url.href;
-};
+}
 
 async function start() {
-  const who = remembered() ?? (await askWho());
-  remember(who);
-  document.documentElement.dataset.scene = "stage";
-  document.getElementById("me").replaceChildren(avatar(who.user, "small"), who.user);
+  const user = savedUser() ?? (await signIn());
+  saveUser(user);
+  document.documentElement.dataset.screen = "main";
+  document.getElementById("me").replaceChildren(avatar(user.user, "small"), h("span", { class: "me-name" }, user.user));
 
-  const connection = new Connection({ url: socketUrl(), tokens: tokensOf(who), device: await deviceOfThisTab() });
+  const connection = new Connection({ url: socketUrl(), tokens: tokenSource(user), device: await tabDeviceId() });
   const reactions = new Reactions(connection, TARGETS);
-  const crowd = who.token ? null : new Crowd(socketUrl()); // its people have no tokens of their own
-  const picker = new Picker();
-  const context = { reactions, people: new People(reactions, who.user), picker, me: who.user };
+  const generator = user.token ? null : new LoadGenerator(socketUrl()); // without demo tokens it has no users
+  const picker = new EmojiPicker();
+  const context = { reactions, reactors: new ReactorsView(reactions, user.user), picker, me: user.user };
 
-  bindStatus(connection, { rejoin: (replaced) => (replaced ? location.reload() : leave()) });
-  document.getElementById("posts").replaceChildren(...feed(context));
-  document.getElementById("chat").replaceChildren(...conversation(context));
-  document.getElementById("activity").replaceChildren(stormPanel(crowd, showTarget), metersPanel(connection, reactions), tickerPanel(reactions));
-  document.getElementById("leave").onclick = leave;
-  reactions.addEventListener("refused", ({ detail }) => toast(refusal(detail.error)));
-  reactions.addEventListener("own", ({ detail }) => say(`${nameOf(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
-  crowd?.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
+  showConnectionStatus(connection, { rejoin: (replaced) => (replaced ? location.reload() : signOut()) });
+  document.getElementById("posts").replaceChildren(...postList(context));
+  document.getElementById("chat").replaceChildren(...messageList(context));
+  document.getElementById("activity").replaceChildren(stormPanel(generator, showTarget), latencyPanel(connection, reactions), tickerPanel(reactions));
+  document.getElementById("sign-out").onclick = signOut;
+  reactions.addEventListener("refused", ({ detail }) => toast(refusalText(detail.error)));
+  reactions.addEventListener("own", ({ detail }) => announce(`${emojiName(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
+  generator?.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
   connection.open();
   connection.addEventListener("welcome", () => picker.load());
 
-  function leave() {
-    crowd?.stop();
+  function signOut() {
+    generator?.stop();
     connection.close();
-    forget();
+    clearSavedUser();
     location.reload();
   }
 }
 
-// On a phone one of the three views is shown at a time; on a desk all are and the bar is not there.
+// On a phone one of the three views is visible at a time, and a bar switches between them.
 const viewButtons = [...document.querySelectorAll("[data-view-button]")];
 
 function showView(view) {
@@ -65,7 +66,8 @@ function showView(view) {
 
 function showTarget(target) {
   showView(target.startsWith("posts/") ? "posts" : "chat");
-  document.querySelector(`[data-target="${target}"]`).scrollIntoView({ block: "nearest", behavior: still() ? "auto" : "smooth" });
+  const behavior = prefersReducedMotion() ? "auto" : "smooth";
+  document.querySelector(`[data-target="${target}"]`).scrollIntoView({ block: "nearest", behavior });
 }
 
 for (const button of viewButtons) button.addEventListener("click", () => showView(button.dataset.viewButton));

@@ -1,4 +1,4 @@
-// Light or dark, before the first paint: a plain script, since modules run too late for that.
+// Light or dark, before the first paint: a plain script, since modules run later.
 (() => {
   const KEY = "plaudit.theme";
   const root = document.documentElement;
@@ -16,7 +16,7 @@
     show();
     document.getElementById("theme").addEventListener("click", () => {
       const next = chosen() === "dark" ? "light" : "dark";
-      // Choosing what the system says anyway follows the system again.
+      // The theme of the system is not saved: the page follows the system again.
       if (next === (dark.matches ? "dark" : "light")) localStorage.removeItem(KEY);
       else localStorage.setItem(KEY, next);
       show();

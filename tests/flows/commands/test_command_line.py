@@ -173,6 +173,7 @@ def test_a_demo_gives_nothing_to_pages_whose_name_only_leads_here(tmp_path: Path
         page = {"Content-Type": "application/json", "Origin": f"http://evil.example:{port}"}
         status, text = ask("POST", "/api/v1/dev/token", f"evil.example:{port}", **page)
         assert (status, "BAD_HOST" in text) == (400, True)
+        assert ask("GET", "/api/v1/dev", f"evil.example:{port}") == (200, '{"tokens":false}')
         for name in (f"localhost:{port}", f"127.0.0.1:{port}", "LOCALHOST"):
             own = page | {"Origin": f"http://{name}"}
             assert ask("POST", "/api/v1/dev/token", name, **own)[0] == 200

@@ -37,7 +37,7 @@ _TEXTS = """() => {
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const element = node.parentElement;
     const shown = element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
-    const exempt = element.closest(".spoken, .skip, [aria-hidden='true'], :disabled");
+    const exempt = element.closest(".visually-hidden, .skip, [aria-hidden='true'], :disabled");
     if (!node.textContent.trim() || !shown || exempt) continue;
     const style = getComputedStyle(element);
     const size = parseFloat(style.fontSize);

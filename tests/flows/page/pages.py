@@ -1,4 +1,4 @@
-"""The page in the words of its tests: a person at a window, the reactions of a post, those of a message."""
+"""The page for its tests: a window of a user, the reactions of a post, those of a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.running import Stack
 MOON = "Props: It’s a small moon."
 
 
-def seated(
+def signed_in(
     windows: Windows,
     stack: Stack,
     name: str,
@@ -24,7 +24,7 @@ def seated(
     touch: bool = False,
     scheme: str = "light",
 ) -> Page:
-    """A window in which somebody has come in and is connected."""
+    """A window in which a user is signed in and connected."""
     page = windows.open(f"{stack.http_url}/", width=width, height=height, touch=touch, scheme=scheme)
     page.get_by_label("Your name", exact=True).fill(name)
     page.get_by_role("button", name="Take a seat").click()
@@ -33,7 +33,7 @@ def seated(
 
 
 def option(page: Page, author: str, name: str) -> Locator:
-    """The button of one of the six reactions under somebody's post."""
+    """The button of one of the six reactions under a post."""
     return page.get_by_role("toolbar", name=re.compile(f"^React to {author}’s? post$")).get_by_role(
         "button", name=re.compile(f"^{name}")
     )
@@ -45,22 +45,22 @@ def chip(page: Page, message: str, emoji: str) -> Locator:
 
 
 def quick_button(page: Page, message: str, name: str) -> Locator:
-    """A button of the bar beside a message."""
+    """A button of the quick bar of a message."""
     bar = page.get_by_role("toolbar", name=f"Reactions to {message}").get_by_role("group", name="Quick reactions")
     return bar.get_by_role("button", name=name, exact=True)
 
 
 def quick(page: Page, message: str, name: str) -> Locator:
-    """The same once it can be seen: while a pointer rests on the message."""
+    """The same button, visible: the pointer is on the message."""
     page.get_by_text(message.partition(": ")[2], exact=True).hover()
     return quick_button(page, message, name)
 
 
-def react(stack: Stack, user: str, target: str, emoji: str) -> None:
-    """Somebody without a window adds a reaction."""
+def react(stack: Stack, user: str, target: str, emoji: str, *, on: bool = True) -> None:
+    """Adds a reaction of a user without a window, or removes it."""
     request = urllib.request.Request(
         f"{stack.http_url}/api/v1/reactions:set",
-        json.dumps({"target": target, "emoji": emoji, "on": True}).encode(),
+        json.dumps({"target": target, "emoji": emoji, "on": on}).encode(),
         {"content-type": "application/json", "authorization": f"Bearer {stack.token(user)}"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:

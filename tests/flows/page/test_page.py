@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browsing import Windows
-from tests.flows.page.pages import MOON, chip, option, quick, react, seated
+from tests.flows.page.pages import MOON, chip, option, quick, react, signed_in
 from tests.running import Stack
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,7 @@ ONE_SECOND = 1_000
 
 
 def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(windows: Windows, demo_stack: Stack) -> None:
-    alice, bob = seated(windows, demo_stack, "alice-tap"), seated(windows, demo_stack, "bob-tap")
+    alice, bob = signed_in(windows, demo_stack, "alice-tap"), signed_in(windows, demo_stack, "bob-tap")
     expect(option(bob, "Stage", "love")).to_have_accessible_name("love, 0")
 
     option(alice, "Stage", "love").click()
@@ -34,7 +34,7 @@ def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(window
 
 
 def test_another_tap_on_a_post_switches_and_never_adds_a_second(windows: Windows, demo_stack: Stack) -> None:
-    carol, dan = seated(windows, demo_stack, "carol-switch"), seated(windows, demo_stack, "dan-switch")
+    carol, dan = signed_in(windows, demo_stack, "carol-switch"), signed_in(windows, demo_stack, "dan-switch")
     option(carol, "Workshop", "like").click()
     expect(option(dan, "Workshop", "like")).to_have_accessible_name("like, 1")
 
@@ -47,9 +47,9 @@ def test_another_tap_on_a_post_switches_and_never_adds_a_second(windows: Windows
 
 
 def test_a_reaction_is_still_mine_after_a_reload(windows: Windows, demo_stack: Stack) -> None:
-    erin = seated(windows, demo_stack, "erin-reload")
+    erin = signed_in(windows, demo_stack, "erin-reload")
     option(erin, "Swimmers", "haha").click()
-    expect(erin.locator("#spoken")).to_have_text("haha given.")
+    expect(erin.locator("#announcer")).to_have_text("haha given.")
 
     erin.reload()
 
@@ -58,7 +58,7 @@ def test_a_reaction_is_still_mine_after_a_reload(windows: Windows, demo_stack: S
 
 
 def test_a_message_takes_several_emoji_of_one_person(windows: Windows, demo_stack: Stack) -> None:
-    frank, grace = seated(windows, demo_stack, "frank-several"), seated(windows, demo_stack, "grace-several")
+    frank, grace = signed_in(windows, demo_stack, "frank-several"), signed_in(windows, demo_stack, "grace-several")
     quick(frank, MOON, "like").click()
     quick(frank, MOON, "More emoji").click()
     frank.get_by_role("searchbox", name="Search emoji").fill("crescent moon")
@@ -73,7 +73,7 @@ def test_a_message_takes_several_emoji_of_one_person(windows: Windows, demo_stac
 
 
 def test_two_tabs_of_one_person_agree_on_what_is_hers(windows: Windows, demo_stack: Stack) -> None:
-    first, second = seated(windows, demo_stack, "heidi-two"), seated(windows, demo_stack, "heidi-two")
+    first, second = signed_in(windows, demo_stack, "heidi-two"), signed_in(windows, demo_stack, "heidi-two")
     message = "Sound: That’s my mum."
 
     quick(first, message, "love").click()
@@ -86,7 +86,7 @@ def test_two_tabs_of_one_person_agree_on_what_is_hers(windows: Windows, demo_sta
 
 
 def test_a_duplicated_tab_is_a_device_of_its_own(windows: Windows, demo_stack: Stack) -> None:
-    first = seated(windows, demo_stack, "xena-twin")
+    first = signed_in(windows, demo_stack, "xena-twin")
     with first.expect_popup() as opened:
         first.evaluate("void window.open(location.href)")  # starts with a copy of this tab's sessionStorage
     second = opened.value
@@ -103,7 +103,7 @@ def test_a_duplicated_tab_is_a_device_of_its_own(windows: Windows, demo_stack: S
 def test_resting_on_a_reaction_says_whose_it_is(windows: Windows, demo_stack: Stack) -> None:
     for user in ("ivan-who", "judy-who", "kim-who"):
         react(demo_stack, user, "messages/crew-1", "👏")
-    page = seated(windows, demo_stack, "leo-who")
+    page = signed_in(windows, demo_stack, "leo-who")
     message = "Doors: Van’s outside. Who has the key to the scene dock?"
 
     chip(page, message, "👏").hover()
@@ -141,7 +141,7 @@ def test_a_tap_the_server_refuses_is_taken_back_and_explained(windows: Windows, 
     ]
     for place, emoji in enumerate(full):
         react(demo_stack, f"mallory-{place // 8}", "messages/crew-7", emoji)
-    page = seated(windows, demo_stack, "niaj-refused")
+    page = signed_in(windows, demo_stack, "niaj-refused")
     expect(chip(page, message, "🥕")).to_have_text("🥕1")
 
     quick(page, message, "wow").click()
@@ -160,7 +160,7 @@ def agree(one: Locator, other: Locator) -> None:
 
 
 def test_a_storm_stays_within_the_limits_and_reaches_every_window(windows: Windows, demo_stack: Stack) -> None:
-    olivia, peggy = seated(windows, demo_stack, "olivia-storm"), seated(windows, demo_stack, "peggy-storm")
+    olivia, peggy = signed_in(windows, demo_stack, "olivia-storm"), signed_in(windows, demo_stack, "peggy-storm")
     olivia.get_by_label("Where").select_option("posts/cold-water")
 
     olivia.get_by_role("button", name="Start a storm").click()
@@ -172,8 +172,9 @@ def test_a_storm_stays_within_the_limits_and_reaches_every_window(windows: Windo
 
 
 def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Windows, tmp_path: Path) -> None:
+    windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
-        quinn, rupert = seated(windows, stack, "quinn"), seated(windows, stack, "rupert")
+        quinn, rupert = signed_in(windows, stack, "quinn"), signed_in(windows, stack, "rupert")
         option(quinn, "Stage", "like").click()
         expect(option(rupert, "Stage", "like")).to_have_accessible_name("like, 1")
 
@@ -192,6 +193,7 @@ def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Wind
 
 
 def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path) -> None:
+    windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
         frames: list[str] = []
         page = windows.open(f"{stack.http_url}/")
@@ -200,7 +202,7 @@ def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path
         page.get_by_role("button", name="Take a seat").click()
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         option(page, "Stage", "like").click()
-        expect(page.locator("#spoken")).to_have_text("like given.")
+        expect(page.locator("#announcer")).to_have_text("like given.")
 
         stack.stop()
         expect(page.get_by_text("Live", exact=True)).to_be_hidden()
@@ -210,4 +212,4 @@ def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path
         expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=30_000)
         option(page, "Stage", "like").click()
         expect(option(page, "Stage", "like")).to_have_accessible_name("like, 0")
-        expect(page.locator("#spoken")).to_have_text("like taken back.")
+        expect(page.locator("#announcer")).to_have_text("like taken back.")

@@ -1,4 +1,4 @@
-"""How the page looks: nothing is faint, cut off, hidden or moving that should not be."""
+"""How the page looks: contrast, sizes, and no motion where less is preferred."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browsing import Windows
 from tests.flows.page.contrast import emoji_contrast, faint_texts
-from tests.flows.page.pages import chip, option, quick, react, seated
+from tests.flows.page.pages import chip, option, quick, react, signed_in
 from tests.running import Stack
 
 pytestmark = pytest.mark.browser
@@ -24,8 +24,9 @@ new MutationObserver(() => banners.push(banner.textContent)).observe(banner, { c
 
 
 def test_the_banner_is_made_of_words_when_the_server_stops_and_when_it_dies(windows: Windows, tmp_path: Path) -> None:
+    windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
-        page = seated(windows, stack, "alice-banner")
+        page = signed_in(windows, stack, "alice-banner")
         page.evaluate(BANNERS)
         stack.stop()
         expect(page.get_by_text("The server is away.")).to_be_visible()
@@ -38,11 +39,19 @@ def test_the_banner_is_made_of_words_when_the_server_stops_and_when_it_dies(wind
     assert [text for text in said if "null" in text or "undefined" in text] == []
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_sign_in_fits_into_the_window(windows: Windows, demo_stack: Stack, width: int, height: int) -> None:
+    page = windows.open(f"{demo_stack.http_url}/", width=width, height=height, touch=width < 500)
+    expect(page.get_by_role("button", name="Take a seat")).to_be_visible()
+    document = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert page.evaluate(document) == [width, height]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_thumb_can_be_told_from_what_is_behind_it_when_it_is_ones_own(
     windows: Windows, demo_stack: Stack, scheme: str
 ) -> None:
-    page = seated(windows, demo_stack, f"bob-{scheme}", scheme=scheme)
+    page = signed_in(windows, demo_stack, f"bob-{scheme}", scheme=scheme)
     message = "Sound: That’s my mum."
     own = [option(page, "Workshop", "like"), chip(page, message, "👍")]
     own[0].click()
@@ -57,7 +66,7 @@ def test_a_thumb_can_be_told_from_what_is_behind_it_when_it_is_ones_own(
 
 def test_a_reaction_keeps_its_count_under_the_pointer(windows: Windows, demo_stack: Stack) -> None:
     react(demo_stack, "carol-hover", "posts/cold-water", "wow")
-    page = seated(windows, demo_stack, "dan-hover")
+    page = signed_in(windows, demo_stack, "dan-hover")
     wow = option(page, "Swimmers", "wow")
     expect(wow.locator(".count")).not_to_be_empty()
     wow.hover()
@@ -67,7 +76,7 @@ def test_a_reaction_keeps_its_count_under_the_pointer(windows: Windows, demo_sta
 
 
 def test_a_storm_as_offered_is_one_and_its_people_are_shown_whole(windows: Windows, demo_stack: Stack) -> None:
-    erin, frank = seated(windows, demo_stack, "erin-storm"), seated(windows, demo_stack, "frank-storm")
+    erin, frank = signed_in(windows, demo_stack, "erin-storm"), signed_in(windows, demo_stack, "frank-storm")
     erin.get_by_role("button", name="Start a storm").click()
     expect(frank.locator("[data-target='posts/opening-night'] .storm-badge")).to_be_visible(timeout=60_000)
     expect(frank.locator(".ticker li")).to_have_count(5, timeout=60_000)
@@ -88,7 +97,7 @@ def test_texts_have_contrast_and_nothing_is_wider_than_the_window(
     windows: Windows, demo_stack: Stack, width: int, height: int, scheme: str
 ) -> None:
     is_phone = width < 500
-    page = seated(
+    page = signed_in(
         windows, demo_stack, f"grace-{width}-{scheme}", width=width, height=height, touch=is_phone, scheme=scheme
     )
     for target in ("posts/opening-night", "messages/crew-2"):
@@ -111,5 +120,5 @@ def test_nothing_moves_by_itself_where_less_motion_is_wished_for(windows: Window
     page.get_by_role("button", name="Take a seat").click()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     option(page, "Stage", "haha").click()
-    expect(page.locator("#spoken")).to_have_text("haha given.")
+    expect(page.locator("#announcer")).to_have_text("haha given.")
     assert page.evaluate(moving) == 0

@@ -413,6 +413,7 @@ async def test_what_is_not_a_page_is_not_found(api: Api, path: str) -> None:
 
 async def test_there_is_no_login_without_the_setting(api: Api) -> None:
     assert (await api.ask("POST", "/api/v1/dev/token", {"user": "zoe"}, user=None))[0] == 404
+    assert (await api.ask("GET", "/api/v1/dev", user=None))[:2] == (200, {"tokens": False})
 
 
 async def test_with_the_setting_a_name_gets_a_token_that_works(tmp_path: Path) -> None:
@@ -422,6 +423,7 @@ async def test_with_the_setting_a_name_gets_a_token_that_works(tmp_path: Path) -
         aiohttp.ClientSession() as session,
     ):
         api = Api(rig, session)
+        assert (await api.ask("GET", "/api/v1/dev", user=None))[:2] == (200, {"tokens": True})
         status, body, _ = await api.ask("POST", "/api/v1/dev/token", {"user": "zoe"}, user=None)
         assert (status, body["user"], body["expires_in"]) == (200, "zoe", 43200)
         headers = {"Authorization": f"Bearer {body['token']}"}

@@ -1,13 +1,14 @@
-// How long to wait before trying again.
+// The time between attempts.
 
-const FLOOR_MS = 250;
-const CEILING_MS = 10_000;
+const MIN_MS = 250;
+const MAX_MS = 10_000;
 
 /**
- * Milliseconds to wait before attempt `attempt` (from 0): exponential with full jitter above half, so that a thousand
- * tabs that lost one server do not come back in step. Never less than `atLeast`, which is what the server asked for.
+ * Milliseconds to wait before attempt `attempt` (from 0), at least `minimum`, which is what the server asks for.
+ *
+ * Exponential, with jitter over the upper half, so that the clients of a lost server do not return at the same time.
  */
-export function delay(attempt, { atLeast = 0, random = Math.random } = {}) {
-  const ceiling = Math.min(CEILING_MS, FLOOR_MS * 2 ** Math.min(attempt, 10));
-  return Math.max(atLeast, ceiling / 2 + (random() * ceiling) / 2);
+export function backoffDelay(attempt, { minimum = 0, random = Math.random } = {}) {
+  const longest = Math.min(MAX_MS, MIN_MS * 2 ** Math.min(attempt, 10));
+  return Math.max(minimum, longest / 2 + (random() * longest) / 2);
 }

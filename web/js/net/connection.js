@@ -1,49 +1,51 @@
-// One session with the gateway: opens the socket, keeps it alive, and finds its way back after whatever happens.
+// A connection to the gateway that reconnects, and resumes its session, after every loss of a socket.
 //
 // Events: "state" {state, …}, "welcome" {frame, complete}, "push" {frame}, "pong" {ms}, "lag" {merged}.
-// A welcome is `complete` where the session went on and nothing was missed.
-// States: connecting, live, waiting {retryAt, attempt}, moving {retryAt}, ended {code, reason}.
+// `complete`: the session was resumed and no push is missing.
+// States: connecting, live, waiting {retryAt, attempt}, moving {retryAt}, ended {code, reason, replaced}.
 
-import { delay } from "./backoff.js";
-import { Calls } from "./calls.js";
-import { Continuity } from "./continuity.js";
-import { WHY_ENDED, renewIn, timeLeft, tryAgainIn } from "./renewal.js";
+import { backoffDelay } from "./backoff.js";
+import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, isTerminal } from "./close_codes.js";
+import { Heartbeat } from "./heartbeat.js";
+import { PendingCalls } from "./pending_calls.js";
+import { ResumeState } from "./resume_state.js";
+import { Timers } from "./timers.js";
+import { TOKEN_ERRORS, TokenRenewal } from "./token_renewal.js";
 
 const SUBPROTOCOL = "plaudit.v1.json";
 const CLIENT = "plaudit-web/0.1";
-const SHOWN_PING_MS = 4_000;
-const NO_PONG_MS = 10_000;
+const WELCOME_TIMEOUT_MS = 10_000;
 const TOPICS_PER_FRAME = 128;
-const COMES_BACK = 4000;
-const REPLACED = 4504;
-const BAD_TOKEN = 4500;
 const REVOKED = "TOKEN_REVOKED";
-const isTerminal = (code) => code >= 4500 && code < 5000;
 
 export class Connection extends EventTarget {
   #url;
-  #tokens;
   #device;
   #socket = null;
-  #timers = new Map();
-  #attempt = 0;
-  #topics = new Set();
   #state = { state: "idle" };
-  #heartbeat = 30_000;
-  #pinged = null;
-  #badTokens = 0;
-  #token = "";
-  #tokenEnds = 0;
-  #renewal = null;
-  #continuity = new Continuity();
-  #calls = new Calls((frame) => this.#send(frame));
+  #attempt = 0;
+  #refusedTokens = 0;
+  #topics = new Set();
+  #timers = new Timers();
+  #resume = new ResumeState();
+  #calls = new PendingCalls((frame) => this.#send(frame));
+  #heartbeat = new Heartbeat({
+    timers: this.#timers,
+    sendPing: () => this.#request({ type: "ping", seq: String(this.#resume.seq) }),
+    onTimeout: () => this.#onLost(TIMED_OUT, "no pong"),
+  });
+  #token;
 
   /** `tokens(fresh)` resolves with a token, a new one where `fresh`; `device` as in `Hello`. */
   constructor({ url, tokens, device }) {
     super();
     this.#url = url;
-    this.#tokens = tokens;
     this.#device = device;
+    this.#token = new TokenRenewal({
+      timers: this.#timers,
+      source: tokens,
+      sendToken: (token) => this.#request({ type: "renew_token", token }),
+    });
     this.wake = this.wake.bind(this);
   }
 
@@ -51,7 +53,7 @@ export class Connection extends EventTarget {
     return this.#state.state;
   }
 
-  /** Connects, and stays connected until `close`. */
+  /** Connects, and reconnects until `close`. */
   open() {
     globalThis.addEventListener("online", this.wake);
     document.addEventListener("visibilitychange", this.wake);
@@ -61,211 +63,177 @@ export class Connection extends EventTarget {
   close() {
     globalThis.removeEventListener("online", this.wake);
     document.removeEventListener("visibilitychange", this.wake);
-    this.#end(1000, "closed by the client");
+    this.#end(NORMAL_CLOSE, "closed by the client");
   }
 
-  /** Tries at once instead of waiting: the network is back, or somebody is looking. */
+  /** Reconnects at once instead of waiting, or checks the socket: the network is back, or the page is visible again. */
   wake() {
     if (this.#state.state === "waiting" && !document.hidden) this.#connect();
-    else if (this.#state.state === "live") this.#ping();
+    else if (this.#state.state === "live") this.#heartbeat.ping();
   }
 
-  /** Calls an rpc by its frame type; see `Calls.make`. */
+  /** Calls an rpc by its frame type; see `PendingCalls.call`. */
   call(type, fields, options) {
-    return this.#calls.make(type, fields, options);
+    return this.#calls.call(type, fields, options);
   }
 
-  /** Asks for pushes of topics, now and after every reconnect. */
+  /** Subscribes to topics, now and in every later session. */
   subscribe(topics) {
     const added = topics.filter((topic) => !this.#topics.has(topic));
     for (const topic of added) this.#topics.add(topic);
-    if (this.#state.state === "live") this.#subscribe(added);
+    if (this.#state.state === "live") this.#sendSubscribe(added);
   }
 
-  // `refused`: why the server did not take the token before.
-  async #connect(refused = "") {
-    this.#clear();
+  // `refusal`: why the server refused the previous token; empty where it did not.
+  async #connect(refusal = "") {
+    this.#timers.cancelAll();
     this.#enter({ state: "connecting" });
+    const previous = this.#token.token;
     let token;
     try {
-      token = await this.#tokens(Boolean(refused) || this.#attempt % 4 === 3);
+      token = await this.#token.load(Boolean(refusal) || this.#attempt % 4 === 3);
     } catch (error) {
       if (error.final) this.#end(BAD_TOKEN, error.message);
-      else this.#later(0);
+      else this.#reconnectLater();
       return;
     }
     if (this.#state.state !== "connecting") return;
-    if (refused && token === this.#token) {
-      this.#end(BAD_TOKEN, refused);
+    if (refusal && token === previous) {
+      this.#end(BAD_TOKEN, refusal);
       return;
     }
-    this.#token = token;
     const socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
     this.#socket = socket;
-    socket.onopen = () => this.#greet();
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
-    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
-    this.#after("silence", NO_PONG_MS, () => this.#lost(4002, "no answer"));
+    socket.onopen = () => this.#sendHello();
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#onFrame(JSON.parse(data));
+    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
+    this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
   }
 
-  #greet() {
-    const resume = this.#continuity.ask(this.#topics);
-    const type = resume ? "resume" : "hello";
-    this.#send({ type, id: this.#calls.nextId(), device: this.#device, client: CLIENT, ...resume });
-  }
-
-  #receive(frame) {
+  #onFrame(frame) {
     switch (frame.type) {
       case "welcome":
       case "resumed":
-        return this.#welcome(frame);
+        return this.#onWelcome(frame);
       case "pong":
-        return this.#pong(frame);
+        return this.#onPong(frame);
       case "token_renewed":
-        return this.#keepToken(frame);
+        return this.#token.onAccepted(frame);
       case "goaway":
-        return this.#moving(frame.reconnect_after_ms);
+        return this.#onGoaway(frame.reconnect_after_ms);
       case "lag":
         return this.#emit("lag", { merged: frame.merged });
       case "ack":
-        return this.#calls.answer(frame);
+        return this.#calls.onAnswer(frame);
       case "error":
-        if (this.#calls.answer(frame)) return undefined;
-        if (frame.id === this.#renewal) return this.#renewLater();
-        console.warn("plaudit:", frame.code, frame.reason, frame.message);
-        return this.#state.state === "connecting" ? this.#unwelcome(frame) : undefined;
+        return this.#onError(frame);
       case "subscribed":
       case "unsubscribed":
         return undefined;
       default:
-        return frame.topic && this.#pushed(frame);
+        return frame.topic && this.#onPush(frame);
     }
   }
 
-  #pushed(frame) {
-    const complete = this.#continuity.pushed(frame);
-    this.#emit("push", { frame });
-    if (!complete) this.#again();
-  }
-
-  // Something on its way to us was lost: going on with the session says what.
-  #again() {
-    this.#drop();
-    this.#later(0);
-  }
-
-  #unwelcome(frame) {
-    this.#continuity.forget();
-    this.#drop();
-    this.#later(frame.retry_after_ms ?? 0);
-  }
-
-  #welcome(frame) {
+  #onWelcome(frame) {
     this.#attempt = 0;
-    this.#badTokens = 0;
-    this.#heartbeat = (frame.heartbeat_seconds || 30) * 1000;
-    this.#cancel("silence");
-    this.#keepToken(frame);
-    const known = new Set(this.#continuity.opened(frame));
+    this.#refusedTokens = 0;
+    this.#timers.cancel("welcome timeout");
+    this.#token.onAccepted(frame);
+    const subscribed = new Set(this.#resume.onOpened(frame));
     this.#enter({ state: "live" });
     this.#emit("welcome", { frame, complete: frame.verdict === "complete" });
-    this.#subscribe([...this.#topics].filter((topic) => !known.has(topic)));
-    this.#calls.opened(frame.limits?.calls_in_flight);
-    this.#ping();
+    this.#sendSubscribe([...this.#topics].filter((topic) => !subscribed.has(topic)));
+    this.#calls.onOpened(frame.limits?.calls_in_flight);
+    this.#heartbeat.start(frame.heartbeat_seconds);
   }
 
-  #keepToken(frame) {
-    const left = timeLeft(frame);
-    this.#renewal = null;
-    if (left === null) return;
-    this.#tokenEnds = performance.now() + left;
-    this.#after("renew", renewIn(left), () => this.#renew());
+  #onPush(frame) {
+    const isComplete = this.#resume.onPush(frame);
+    this.#emit("push", { frame });
+    if (!isComplete) this.#resumeAgain();
   }
 
-  async #renew() {
-    const socket = this.#socket;
-    const token = await this.#tokens(true).catch(() => this.#token);
-    if (socket !== this.#socket || socket === null) return;
-    if (token === this.#token) {
-      this.#renewLater();
-      return;
-    }
-    this.#token = token;
-    this.#renewal = this.#calls.nextId();
-    this.#send({ type: "renew_token", id: this.#renewal, token });
+  #onPong(frame) {
+    this.#emit("pong", { ms: this.#heartbeat.onPong() });
+    if (!this.#resume.onPong(frame)) this.#resumeAgain();
   }
 
-  // The old token is still in force; where there is no other before it ends, the socket is lost, and the next has one.
-  #renewLater() {
-    const wait = tryAgainIn(this.#tokenEnds - performance.now());
-    if (wait !== null) this.#after("renew", wait, () => this.#renew());
+  #onError(frame) {
+    if (this.#calls.onAnswer(frame) || this.#token.onError(frame)) return;
+    console.warn("plaudit:", frame.code, frame.reason, frame.message);
+    if (this.#state.state !== "connecting") return;
+    this.#resume.reset();
+    this.#drop();
+    this.#reconnectLater(frame.retry_after_ms);
   }
 
-  #subscribe(topics) {
-    for (let from = 0; from < topics.length; from += TOPICS_PER_FRAME) {
-      const some = topics.slice(from, from + TOPICS_PER_FRAME);
-      this.#send({ type: "subscribe", id: this.#calls.nextId(), topics: some });
-    }
-  }
-
-  #ping() {
-    if (this.#pinged !== null) return;
-    this.#pinged = performance.now();
-    this.#send({ type: "ping", id: this.#calls.nextId(), seq: String(this.#continuity.seq) });
-    this.#after("silence", NO_PONG_MS, () => this.#lost(4002, "no pong"));
-  }
-
-  #pong(frame) {
-    const ms = performance.now() - this.#pinged;
-    this.#pinged = null;
-    this.#cancel("silence");
-    this.#emit("pong", { ms });
-    if (!this.#continuity.ponged(frame)) return this.#again();
-    // Often where somebody looks at the figure; as rarely as the server allows where nobody does.
-    this.#after("ping", document.hidden ? this.#heartbeat : Math.min(SHOWN_PING_MS, this.#heartbeat), () => this.#ping());
-    return undefined;
-  }
-
-  #moving(afterMs) {
-    // Calls in flight may still be answered before the deadline, so the old socket is kept until it is time to leave.
+  // Until it is time to reconnect the old socket stays open: it may still answer calls.
+  #onGoaway(afterMs) {
     this.#enter({ state: "moving", retryAt: performance.now() + afterMs });
-    this.#after("retry", afterMs, () => {
+    this.#timers.after("reconnect", afterMs, () => {
       this.#drop();
       this.#connect();
     });
   }
 
-  #lost(code, reason) {
-    const wasMoving = this.#state.state === "moving";
+  #onLost(code, reason) {
+    const { state, retryAt } = this.#state;
     this.#drop();
-    const why = code === BAD_TOKEN ? (WHY_ENDED[reason] ?? reason) : reason;
-    if (code === BAD_TOKEN && reason !== REVOKED && this.#badTokens++ === 0) this.#connect(why || "token refused");
-    else if (isTerminal(code)) this.#end(code, why);
-    else if (!wasMoving) this.#later(0);
+    const text = code === BAD_TOKEN ? (TOKEN_ERRORS[reason] ?? reason) : reason;
+    if (code === BAD_TOKEN && reason !== REVOKED && this.#refusedTokens++ === 0) this.#connect(text || "token refused");
+    else if (isTerminal(code)) this.#end(code, text);
+    // The node is gone. The timer of its `goaway` continues: it spreads the reconnects of all clients.
+    else if (state === "moving") this.#enter({ state: "waiting", retryAt, attempt: this.#attempt });
+    else this.#reconnectLater();
   }
 
-  #later(atLeast) {
+  // A push is missing: the server sends it again when the session is resumed.
+  #resumeAgain() {
+    this.#drop();
+    this.#reconnectLater();
+  }
+
+  #reconnectLater(minimum = 0) {
     const attempt = this.#attempt++;
-    const wait = delay(attempt, { atLeast });
-    this.#enter({ state: "waiting", retryAt: performance.now() + wait, attempt });
-    this.#after("retry", wait, () => this.#connect());
+    const ms = backoffDelay(attempt, { minimum });
+    this.#enter({ state: "waiting", retryAt: performance.now() + ms, attempt });
+    this.#timers.after("reconnect", ms, () => this.#connect());
   }
 
-  // A goodbye would end the session; any other code keeps it for when we come back.
-  #drop(code = COMES_BACK) {
+  #drop(code = RECONNECTING) {
     const socket = this.#socket;
     this.#socket = null;
-    this.#pinged = null;
-    for (const name of ["ping", "silence", "renew"]) this.#cancel(name);
-    this.#calls.closed();
+    this.#timers.cancel("welcome timeout");
+    this.#heartbeat.stop();
+    this.#token.stop();
+    this.#calls.onClosed();
     socket?.close(code);
   }
 
   #end(code, reason) {
-    this.#drop(1000);
-    this.#clear();
+    this.#drop(NORMAL_CLOSE);
+    this.#timers.cancelAll();
     this.#enter({ state: "ended", code, reason, replaced: code === REPLACED });
-    this.#calls.fail({ code: "CANCELLED", reason: "CONNECTION_ENDED", message: reason });
+    this.#calls.rejectAll({ code: "CANCELLED", reason: "CONNECTION_ENDED", message: reason });
+  }
+
+  #sendHello() {
+    const resume = this.#resume.request(this.#topics);
+    this.#request({ type: resume ? "resume" : "hello", device: this.#device, client: CLIENT, ...resume });
+  }
+
+  #sendSubscribe(topics) {
+    for (let from = 0; from < topics.length; from += TOPICS_PER_FRAME) {
+      this.#request({ type: "subscribe", topics: topics.slice(from, from + TOPICS_PER_FRAME) });
+    }
+  }
+
+  // Sends a frame under a new id, which it returns.
+  #request({ type, ...fields }) {
+    const id = this.#calls.nextId();
+    this.#send({ type, id, ...fields });
+    return id;
   }
 
   #send(frame) {
@@ -279,19 +247,5 @@ export class Connection extends EventTarget {
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-
-  #after(name, ms, run) {
-    this.#cancel(name);
-    this.#timers.set(name, setTimeout(run, ms));
-  }
-
-  #cancel(name) {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
-  }
-
-  #clear() {
-    for (const name of [...this.#timers.keys()]) this.#cancel(name);
   }
 }

@@ -1,66 +1,80 @@
-// Where this page's tokens come from: the development endpoint, or pasted where a server does not offer it.
+// Sources of tokens: the server's login for development, or a token that the user pastes.
 
-const USER = "plaudit.user";
-const PASTED = "plaudit.token";
-const SPARE_MS = 60_000;
+const USER_KEY = "plaudit.user";
+const TOKEN_KEY = "plaudit.token";
+const RENEW_BEFORE_EXPIRY_MS = 60_000;
+const DEFAULT_LIFETIME_SECONDS = 600;
 
-/** No token is to be had without the person's help; `final` stops the reconnects. */
-export class NoToken extends Error {
+/** The path of an API call: the modules are two folders below the root, wherever the page is mounted. */
+const api = (path) => new URL(`../../api/v1/${path}`, import.meta.url);
+
+/** The server gives no token without the user's help. `final`: another attempt does not change that. */
+export class TokenUnavailable extends Error {
   final = true;
 }
 
-/** Who this tab is, kept across reloads: `{user, token}`, or null. `token` only where it was pasted. */
-export function remembered() {
-  const user = sessionStorage.getItem(USER);
-  return user && { user, token: sessionStorage.getItem(PASTED) ?? "" };
+/** The user of this tab, saved across reloads: `{user, token}`, or null. `token` is empty unless it was pasted. */
+export function savedUser() {
+  const user = sessionStorage.getItem(USER_KEY);
+  return user && { user, token: sessionStorage.getItem(TOKEN_KEY) ?? "" };
 }
 
-export function remember({ user, token = "" }) {
-  sessionStorage.setItem(USER, user);
-  if (token) sessionStorage.setItem(PASTED, token);
-  else sessionStorage.removeItem(PASTED);
+export function saveUser({ user, token = "" }) {
+  sessionStorage.setItem(USER_KEY, user);
+  if (token) sessionStorage.setItem(TOKEN_KEY, token);
+  else sessionStorage.removeItem(TOKEN_KEY);
 }
 
-export function forget() {
-  sessionStorage.removeItem(USER);
-  sessionStorage.removeItem(PASTED);
+export function clearSavedUser() {
+  sessionStorage.removeItem(USER_KEY);
+  sessionStorage.removeItem(TOKEN_KEY);
 }
 
-/** A source of tokens for `Connection`: keeps one until shortly before it expires. */
-export function tokensOf({ user, token: pasted = "" }) {
-  let kept = null;
+/** A source of tokens for `Connection`. Caches a demo token until shortly before it expires. */
+export function tokenSource({ user, token: pasted = "" }) {
+  let cached = null;
   return async (fresh) => {
     if (pasted) return pasted;
-    if (fresh || !kept || kept.expires - Date.now() < SPARE_MS) kept = await mint(user);
-    return kept.token;
+    if (fresh || !cached || cached.expires - Date.now() < RENEW_BEFORE_EXPIRY_MS) cached = await requestDemoToken(user);
+    return cached.token;
   };
 }
 
-/** Asks the development endpoint. Throws `NoToken` where there is none, another error where the server is away. */
-async function mint(user) {
-  const answer = await fetch("api/v1/dev/token", {
+/** Whether the server gives demo tokens. Throws where the server cannot be reached. */
+export async function givesDemoTokens() {
+  const response = await fetch(api("dev"));
+  return response.ok && (await response.json()).tokens;
+}
+
+/**
+ * A demo token for a user: `{token, expires}`, the time in milliseconds since 1970.
+ *
+ * Throws `TokenUnavailable` where the server gives none, another error where the server cannot be reached.
+ */
+export async function requestDemoToken(user) {
+  const response = await fetch(api("dev/token"), {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ user }),
   });
-  if (answer.status >= 500 || answer.status === 429) throw new Error(`the server answered ${answer.status}`);
-  if (!answer.ok) throw new NoToken("This server gives no demo tokens.");
-  const { token, expires_in: seconds } = await answer.json();
-  return { token, expires: Date.now() + (seconds ?? 600) * 1000 };
+  if (response.status >= 500 || response.status === 429) throw new Error(`the server answered ${response.status}`);
+  if (!response.ok) throw new TokenUnavailable("This server gives no demo tokens.");
+  const { token, expires_in: seconds = DEFAULT_LIFETIME_SECONDS } = await response.json();
+  return { token, expires: Date.now() + seconds * 1000 };
 }
 
-/** A token as people paste it, without what stands around it. */
-export const cleaned = (text) => text.trim().replace(/^bearer\s+/i, "").replaceAll(/\s/g, "");
+/** A pasted token without the scheme, the spaces and the line breaks around and within it. */
+export const cleanToken = (text) => text.trim().replace(/^bearer\s+/i, "").replaceAll(/\s/g, "");
 
-/** Whether the server takes a token. Throws where the server is away. */
-export async function accepts(token) {
-  const answer = await fetch("api/v1/reactions/counts?targets=posts/1", { headers: { authorization: `Bearer ${token}` } });
-  if (answer.status >= 500) throw new Error(`the server answered ${answer.status}`);
-  return answer.status !== 401 && answer.status !== 403;
+/** Whether the server accepts a token. Throws where the server cannot be reached. */
+export async function isTokenAccepted(token) {
+  const response = await fetch(api("reactions/counts?targets=posts/1"), { headers: { authorization: `Bearer ${token}` } });
+  if (response.status >= 500) throw new Error(`the server answered ${response.status}`);
+  return response.status !== 401 && response.status !== 403;
 }
 
-/** The user a pasted token names, as far as can be read without its key. */
-export function userOf(token) {
+/** The user that a token names, read without checking its signature; empty: this is no token. */
+export function userOfToken(token) {
   try {
     const [, body, signature, more] = token.split(".");
     if (!/^[\w-]+$/.test(signature) || more !== undefined) return "";

@@ -1,137 +1,137 @@
-// The reactions on this page: a ledger per target, kept true by a connection.
+// The reactions of all targets on the page, kept up to date by a connection.
 //
-// Events: "change" {target, cause}, "refused" {target, emoji, error}, "seen" {target, recent}, "own" {target, emoji, on},
-// "measured" {ack, screen} in milliseconds from a tap.
+// Events: "change" {target, cause}, "refused" {target, emoji, error}, "pushed" {target, recent}, "own" {target, emoji, on},
+// "latency" {saved} or {shown} in milliseconds from a tap.
 
 import { uuid7 } from "../net/ids.js";
-import { Ledger } from "./ledger.js";
+import { TargetReactions } from "./target_reactions.js";
 
 const SINGLE_CHOICE = new Set(["posts", "comments"]);
-const HOLD_MS = 250;
+const MAX_DEFER_MS = 250;
+const LIST_TIMEOUT_MS = 8_000;
 
 /** Emoji as the server names them: without variation selectors. */
 export const canonical = (emoji) => emoji.replaceAll("\uFE0F", "");
 
 export class Reactions extends EventTarget {
   #connection;
-  #ledgers = new Map();
-  #busy = new Set();
-  #watches = new Map();
+  #targets = new Map();
+  #slotsInFlight = new Set();
+  #measured = new Map(); // target to the tap that is measured, or to the newest pushed version
 
   constructor(connection, targets) {
     super();
     this.#connection = connection;
     for (const target of targets) {
-      this.#ledgers.set(target, new Ledger({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
+      this.#targets.set(target, new TargetReactions({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
     }
-    connection.addEventListener("welcome", ({ detail }) => this.#welcome(detail.frame.user, detail.complete));
-    connection.addEventListener("push", ({ detail }) => this.#push(detail.frame));
+    connection.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail.frame.user, detail.complete));
+    connection.addEventListener("push", ({ detail }) => this.#onPush(detail.frame));
   }
 
   get targets() {
-    return [...this.#ledgers.keys()];
+    return [...this.#targets.keys()];
   }
 
   of(target) {
-    return this.#ledgers.get(target);
+    return this.#targets.get(target);
   }
 
-  /** The person taps an emoji: shown at once, asked for, taken back where the server refuses. */
+  /** The user taps an emoji: it is shown at once, sent, and removed again where the server refuses it. */
   tap(target, emoji) {
     const slot = this.of(target).tap(canonical(emoji));
-    this.#changed(target, "tap");
-    setTimeout(() => this.#release(target), HOLD_MS);
-    return this.#reconcile(target, slot, performance.now());
+    this.#emitChange(target, "tap");
+    setTimeout(() => this.#applyDeferred(target), MAX_DEFER_MS);
+    return this.#sendChanges(target, slot, performance.now());
   }
 
-  /** Who reacted, latest first: `{reactors, next_page_token}`; `emoji` empty for all. */
+  /** The users who reacted, latest first: `{reactors, next_page_token}`; `emoji` empty for all. */
   reactors(target, { emoji = "", limit = 20, cursor = "" } = {}) {
     const query = { target, emoji, page_size: limit, page_token: cursor };
-    return this.#connection.call("list_reactors", query, { patience: 8_000 });
+    return this.#connection.call("list_reactors", query, { timeout: LIST_TIMEOUT_MS });
   }
 
-  async #reconcile(target, slot, tapped) {
+  async #sendChanges(target, slot, tappedAt) {
     const key = `${target} ${slot}`;
-    if (this.#busy.has(key)) return;
-    this.#busy.add(key);
-    const ledger = this.of(target);
+    if (this.#slotsInFlight.has(key)) return;
+    this.#slotsInFlight.add(key);
+    const reactions = this.of(target);
     try {
-      for (let request = ledger.request(slot); request; request = ledger.request(slot)) {
-        const answer = await this.#connection.call("set_reaction", { target, ...request, op_id: uuid7() });
+      for (let change = reactions.nextChange(slot); change; change = reactions.nextChange(slot)) {
+        const answer = await this.#connection.call("set_reaction", { target, ...change, op_id: uuid7() });
         const version = BigInt(answer.version);
-        ledger.answered({ emoji: request.emoji, on: answer.on, version, reactions: answer.reactions });
-        this.#measure(target, version, tapped);
-        this.#emit("own", { target, emoji: request.emoji, on: answer.on });
-        this.#changed(target, "ack");
+        reactions.onAnswer({ emoji: change.emoji, on: answer.on, version, reactions: answer.reactions });
+        this.#measureAnswer(target, version, tappedAt);
+        this.#emit("own", { target, emoji: change.emoji, on: answer.on });
+        this.#emitChange(target, "ack");
       }
     } catch (error) {
-      ledger.refused(slot);
+      reactions.onRefused(slot);
       this.#emit("refused", { target, emoji: slot, error });
     } finally {
-      this.#busy.delete(key);
-      this.#changed(target, "ack");
+      this.#slotsInFlight.delete(key);
+      this.#emitChange(target, "ack");
     }
   }
 
-  #welcome(user, complete) {
+  #onWelcome(user, isComplete) {
     this.#connection.subscribe([...this.targets, `users/${user}`]);
-    if (!complete) this.#loadOwn();
+    if (!isComplete) this.#loadOwn();
   }
 
   async #loadOwn() {
     try {
       const answer = await this.#connection.call("get_own_reactions", { targets: this.targets });
       for (const { target, emojis, version } of answer.own_reactions) {
-        this.of(target)?.ownKnown({ emojis, version: BigInt(version) });
-        this.#changed(target, "own");
+        this.of(target)?.onOwnLoaded({ emojis, version: BigInt(version) });
+        this.#emitChange(target, "own");
       }
     } catch (error) {
-      console.warn("plaudit: own reactions are not known:", error.message);
+      console.warn("plaudit: the user's reactions could not be loaded:", error.message);
     }
   }
 
-  #push(frame) {
+  #onPush(frame) {
     if (frame.type === "own_reaction_update") {
-      this.of(frame.target)?.ownChanged({ ...frame, version: BigInt(frame.version) });
-      if (this.of(frame.target)) this.#changed(frame.target, "own");
+      this.of(frame.target)?.onOwnChange({ ...frame, version: BigInt(frame.version) });
+      if (this.of(frame.target)) this.#emitChange(frame.target, "own");
     }
-    if (frame.type !== "reaction_update" || !this.#ledgers.has(frame.topic)) return;
+    if (frame.type !== "reaction_update" || !this.#targets.has(frame.topic)) return;
     const version = BigInt(frame.version);
-    if (!this.of(frame.topic).updated({ ...frame, version })) return;
-    this.#arrived(frame.topic, version);
-    this.#emit("seen", { target: frame.topic, recent: frame.recent ?? [] });
-    this.#changed(frame.topic, "push");
+    if (!this.of(frame.topic).onCounts({ ...frame, version })) return;
+    this.#measurePush(frame.topic, version);
+    this.#emit("pushed", { target: frame.topic, recent: frame.recent ?? [] });
+    this.#emitChange(frame.topic, "push");
   }
 
-  // A tap is on every screen once the push that contains it is painted; ours is one of those screens.
-  #measure(target, version, tapped) {
-    const ack = performance.now() - tapped;
-    this.#emit("measured", { ack });
-    const watch = this.#watches.get(target) ?? {};
-    this.#watches.set(target, { ...watch, version, tapped });
-    if (watch.pushed >= version) this.#arrived(target, watch.pushed);
+  // A tap is shown to all users when the push that contains it is painted, on this page as on every other.
+  #measureAnswer(target, version, tappedAt) {
+    this.#emit("latency", { saved: performance.now() - tappedAt });
+    const { pushed } = this.#measured.get(target) ?? {};
+    this.#measured.set(target, { pushed, version, tappedAt });
+    if (pushed >= version) this.#measurePush(target, pushed);
   }
 
-  #arrived(target, version) {
-    const watch = this.#watches.get(target);
-    if (watch?.version && version >= watch.version) {
-      this.#watches.delete(target);
+  #measurePush(target, version) {
+    const measured = this.#measured.get(target);
+    if (measured?.version && version >= measured.version) {
+      this.#measured.delete(target);
       requestAnimationFrame(() => {
         const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => this.#emit("measured", { screen: performance.now() - watch.tapped });
-        port2.postMessage(null); // runs right after the frame is painted
+        port1.onmessage = () => this.#emit("latency", { shown: performance.now() - measured.tappedAt });
+        port2.postMessage(null); // handled right after the frame is painted
       });
     } else {
-      this.#watches.set(target, { ...watch, pushed: version });
+      this.#measured.set(target, { ...measured, pushed: version });
     }
   }
 
-  #release(target) {
-    this.of(target).release();
-    this.#changed(target, "push");
+  #applyDeferred(target) {
+    this.of(target).applyDeferred();
+    this.#emitChange(target, "push");
   }
 
-  #changed(target, cause) {
+  #emitChange(target, cause) {
     this.#emit("change", { target, cause });
   }
 

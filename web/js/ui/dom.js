@@ -1,4 +1,4 @@
-// Making elements. Text only ever becomes text: nothing here parses markup.
+// Helpers that make and use elements. Text is never parsed as markup.
 
 /** `h("button", {class: "x", onclick: f, "aria-pressed": "true"}, "text", child)`; null and false are left out. */
 export function h(tag, attributes = {}, ...children) {
@@ -14,44 +14,44 @@ export function h(tag, attributes = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A drawing from the sprite; decoration only, the text beside it or the label says what it means. */
-export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `img/icons.svg#${name}`);
-  svg.append(use);
-  return svg;
+/** An element of an SVG. */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
 }
 
-/** A person's round mark: initials on a colour of their own. */
+/** An icon of the sprite, for decoration only: a text or a label must say what it means. */
+export const icon = (name) => svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `img/icons.svg#${name}` }));
+
+/** The avatar of a user: initials on a colour that depends on the name. */
 export function avatar(user, size = "") {
   const initials = user.split(/[-_.~ ]+/).filter(Boolean).slice(0, size === "small" ? 1 : 2).map((part) => part[0]).join("");
-  const mark = h("span", { class: `avatar ${size}`, "aria-hidden": "true" }, initials || user[0] || "?");
+  const element = h("span", { class: `avatar ${size}`, "aria-hidden": "true" }, initials || user[0] || "?");
   let hash = 7;
   for (const letter of user) hash = (hash * 31 + letter.codePointAt(0)) % 3600;
-  mark.style.setProperty("--hue", String(hash % 360));
-  return mark;
+  element.style.setProperty("--hue", String(hash % 360));
+  return element;
 }
 
-/** Whether the person wants things to keep still. */
-export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+/** Whether the user's system asks for less motion. */
+export const prefersReducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** Calls `run` at most once per frame, however often it is asked for. */
-export function perFrame(run) {
-  let asked = false;
+/** A function that calls `run` in the next frame, once per frame at most. */
+export function oncePerFrame(run) {
+  let isScheduled = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (isScheduled) return;
+    isScheduled = true;
     requestAnimationFrame(() => {
-      asked = false;
+      isScheduled = false;
       run();
     });
   };
 }
 
-/** Tells screen readers, politely. */
-export function say(text) {
-  document.getElementById("spoken").textContent = text;
+/** Announces a text to screen readers. */
+export function announce(text) {
+  document.getElementById("announcer").textContent = text;
 }

@@ -1,6 +1,6 @@
-// What moves: numbers that roll, emoji that rise. All of it stands still where less motion is wished for.
+// Animations: rolling numbers and floating emoji. None runs where the user prefers reduced motion.
 
-import { h, still } from "./dom.js";
+import { h, prefersReducedMotion } from "./dom.js";
 
 const plain = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -8,10 +8,10 @@ const ROLL_MS = 260;
 const SPRING = "cubic-bezier(.2, 1.3, .4, 1)";
 
 /** `1204` as `1,204`, `128000` as `128K`. */
-export const figure = (count) => (count < 10_000n ? plain : compact).format(count);
+export const formatCount = (count) => (count < 10_000n ? plain : compact).format(count);
 
-/** A number whose changed digits roll. In a storm, when changes outrun the eye, it just changes. */
-export class Count {
+/** A number whose changed digits roll. Changes that follow each other fast, as in a storm, are shown without animation. */
+export class AnimatedCount {
   #text = "";
   #value = 0n;
   #last = 0;
@@ -21,16 +21,16 @@ export class Count {
   }
 
   set(value) {
-    const text = value > 0n ? figure(value) : "";
+    const text = value > 0n ? formatCount(value) : "";
     if (text === this.#text) return;
     const now = performance.now();
     const up = value > this.#value;
-    const rolls = !still() && now - this.#last > ROLL_MS && this.#text && text && document.visibilityState === "visible";
+    const rolls = !prefersReducedMotion() && now - this.#last > ROLL_MS && this.#text && text && document.visibilityState === "visible";
     const old = this.#text.padStart(text.length);
     this.element.replaceChildren(
-      ...Array.from(text, (digit, place) => {
-        const before = old.slice(-text.length)[place];
-        return rolls && before !== digit ? rolling(before, digit, up) : digit;
+      ...Array.from(text, (digit, index) => {
+        const before = old.slice(-text.length)[index];
+        return rolls && before !== digit ? rollingDigit(before, digit, up) : digit;
       }),
     );
     this.#text = text;
@@ -39,7 +39,7 @@ export class Count {
   }
 }
 
-function rolling(before, after, up) {
+function rollingDigit(before, after, up) {
   const out = h("span", { class: "digit-old" }, before);
   const into = h("span", { class: "digit-new" }, after);
   const from = up ? 90 : -90;
@@ -50,41 +50,41 @@ function rolling(before, after, up) {
   return h("span", { class: "digit" }, out, into);
 }
 
-const MOST_RISING = 36;
-let rising = 0;
+const MAX_FLOATING = 36;
+let floating = 0;
 
-/** Lets an emoji rise from an element, as applause does. */
-export function rise(from, emoji, times = 1) {
-  if (still() || document.visibilityState !== "visible") return;
+/** Floats copies of an emoji up from an element. */
+export function floatEmoji(from, emoji, times = 1) {
+  if (prefersReducedMotion() || document.visibilityState !== "visible") return;
   const box = from.getBoundingClientRect();
   if (!box.width || box.bottom < 0 || box.top > innerHeight) return;
-  const layer = document.getElementById("rising");
-  for (let i = 0; i < times && rising < MOST_RISING; i += 1) {
+  const layer = document.getElementById("floating");
+  for (let i = 0; i < times && floating < MAX_FLOATING; i += 1) {
     const drift = (Math.random() - 0.5) * 70;
-    const spark = h("span", { class: "spark" }, emoji);
-    spark.style.left = `${box.left + box.width / 2 + (Math.random() - 0.5) * box.width * 0.5}px`;
-    spark.style.top = `${box.top}px`;
-    layer.append(spark);
-    rising += 1;
-    const tall = 70 + Math.random() * 90;
-    const turn = (Math.random() - 0.5) * 50;
-    spark.animate(
+    const copy = h("span", { class: "floating-emoji" }, emoji);
+    copy.style.left = `${box.left + box.width / 2 + (Math.random() - 0.5) * box.width * 0.5}px`;
+    copy.style.top = `${box.top}px`;
+    layer.append(copy);
+    floating += 1;
+    const height = 70 + Math.random() * 90;
+    const angle = (Math.random() - 0.5) * 50;
+    copy.animate(
       [
         { transform: "translate(-50%, 0) scale(.5)", opacity: 0 },
-        { transform: `translate(calc(-50% + ${drift * 0.3}px), ${-tall * 0.35}px) scale(1.15)`, opacity: 1, offset: 0.25 },
-        { transform: `translate(calc(-50% + ${drift}px), ${-tall}px) rotate(${turn}deg) scale(.9)`, opacity: 0 },
+        { transform: `translate(calc(-50% + ${drift * 0.3}px), ${-height * 0.35}px) scale(1.15)`, opacity: 1, offset: 0.25 },
+        { transform: `translate(calc(-50% + ${drift}px), ${-height}px) rotate(${angle}deg) scale(.9)`, opacity: 0 },
       ],
       { duration: 900 + Math.random() * 500, easing: "cubic-bezier(.2, .7, .4, 1)", delay: i * 40, fill: "backwards" },
     ).onfinish = () => {
-      rising -= 1;
-      spark.remove();
+      floating -= 1;
+      copy.remove();
     };
   }
 }
 
-/** A short spring, for something that was just tapped or just appeared. */
+/** Springs an element from the scale `from` to its size: it was tapped, or is new. */
 export function pop(element, from = 0.8) {
-  if (!still()) {
+  if (!prefersReducedMotion()) {
     element.animate([{ transform: `scale(${from})` }, { transform: "scale(1)" }], { duration: 320, easing: SPRING });
   }
 }

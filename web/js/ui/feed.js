@@ -1,12 +1,12 @@
 // The posts and the conversation.
 
-import { CONVERSATION, POSTS, postOf } from "../content.js";
+import { CONVERSATION, POSTS, postTitle } from "../demo_content.js";
 import { avatar, h } from "./dom.js";
-import { chips } from "./chips.js";
-import { choice } from "./choice.js";
+import { messageReactions } from "./message_reactions.js";
+import { postReactions } from "./post_reactions.js";
 
-/** The feed of posts. */
-export function feed(context) {
+/** The posts. */
+export function postList(context) {
   return POSTS.map((post) => {
     const id = post.target.replace("/", "-");
     return h("article", { class: `post ${post.quote ? "quoted" : ""}`, "aria-labelledby": `${id}-by`, "data-target": post.target },
@@ -15,23 +15,23 @@ export function feed(context) {
       post.quote && h("blockquote", {}, post.quote),
       post.text && h("p", { class: "post-text" }, post.text),
       post.picture && h("img", { class: "picture", src: post.picture.src, alt: post.picture.alt, width: "640", height: "360", loading: "lazy" }),
-      choice({ ...context, target: post.target, label: postOf(post.author) }));
+      postReactions({ ...context, target: post.target, label: postTitle(post.author) }));
   });
 }
 
-/** The conversation; messages of one person in a row stand together. */
-export function conversation(context) {
+/** The conversation. Successive messages of one author have one heading. */
+export function messageList(context) {
   const toolbars = [];
-  let before = "";
+  let lastAuthor = "";
   const lines = CONVERSATION.messages.map(({ target, author, when, text }) => {
-    const first = author !== before;
-    before = author;
-    const toolbar = chips({ ...context, target, label: `${author}: ${text}`, neighbours: () => toolbars });
+    const isFirst = author !== lastAuthor;
+    lastAuthor = author;
+    const toolbar = messageReactions({ ...context, target, label: `${author}: ${text}`, neighbours: () => toolbars });
     toolbars.push(toolbar);
-    return h("li", { class: `line ${first ? "first" : ""}`, "data-target": target },
-      first ? avatar(author) : h("span", { class: "avatar-gap" }),
+    return h("li", { class: `line ${isFirst ? "first" : ""}`, "data-target": target },
+      isFirst ? avatar(author) : h("span", { class: "avatar-gap" }),
       h("div", { class: "line-body" },
-        first && h("p", { class: "line-by" }, h("strong", {}, author), h("time", { class: "muted" }, when)),
+        isFirst && h("p", { class: "line-by" }, h("strong", {}, author), h("time", { class: "muted" }, when)),
         h("p", { class: "bubble" }, text), toolbar));
   });
   return [

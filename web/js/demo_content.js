@@ -1,4 +1,4 @@
-// What there is to react to: a small theatre's week.
+// The content of the demo: posts and a conversation of a small theatre.
 
 export const POSTS = [
   {
@@ -54,12 +54,12 @@ export const CONVERSATION = {
 export const TARGETS = [...POSTS, ...CONVERSATION.messages].map(({ target }) => target);
 
 /** `Stage’s post`, `Swimmers’ post`. */
-export const postOf = (author) => `${author}${author.endsWith("s") ? "’" : "’s"} post`;
+export const postTitle = (author) => `${author}${author.endsWith("s") ? "’" : "’s"} post`;
 
 const titles = new Map([
-  ...POSTS.map(({ target, author }) => [target, postOf(author)]),
+  ...POSTS.map(({ target, author }) => [target, postTitle(author)]),
   ...CONVERSATION.messages.map(({ target, text }) => [target, `“${text.length > 28 ? `${text.slice(0, 26).trim()}…` : text}”`]),
 ]);
 
-/** A few words that name a target. */
+/** A short title of a target. */
 export const titleOf = (target) => titles.get(target) ?? target;

@@ -1,13 +1,16 @@
-// The picker: every emoji there is, by category or by word; a popover on a desk, a sheet on a phone.
+// The emoji picker: all emoji by category, and a search. A popover on a wide screen, a sheet on a phone.
 
-import { QUICK, emojiTable, nameOf, recent, remember, search, shown } from "../emoji.js";
-import { h, icon, say } from "./dom.js";
+import { QUICK, displayForm, emojiName, loadEmoji, recentEmoji, saveRecent, search } from "../emoji.js";
+import { announce, h, icon } from "./dom.js";
 
-const MOST_FOUND = 160;
+const MAX_FOUND = 160;
+const MAX_RECENT = 16;
+const COLUMNS = 8;
+const MARGIN = 8;
 const TAB_ICONS = { Recent: "clock", Smileys: "smile", People: "hand", Nature: "leaf", Food: "cup", Places: "plane",
   Activities: "ball", Objects: "bulb", Symbols: "heart", Flags: "flag" };
 
-export class Picker {
+export class EmojiPicker {
   #root = document.getElementById("picker");
   #query = h("input", { type: "search", class: "picker-query", placeholder: "Search emoji", "aria-label": "Search emoji",
     autocomplete: "off", spellcheck: "false", enterkeyhint: "done" });
@@ -15,111 +18,111 @@ export class Picker {
   #tabs = h("div", { class: "picker-tabs", role: "group", "aria-label": "Categories" });
   #preview = h("p", { class: "picker-preview", "aria-hidden": "true" });
   #groups = [];
-  #wanted = null;
+  #request = null; // {anchor, own, onpick} while it is open
 
   constructor() {
     this.#root.append(
       h("div", { class: "picker-head" }, icon("search"), this.#query,
         h("button", { type: "button", class: "round", "aria-label": "Close", onclick: () => this.#root.hidePopover() }, icon("close"))),
       this.#tabs, this.#grid, this.#preview);
-    this.#query.addEventListener("input", () => this.#fill());
-    this.#root.addEventListener("keydown", (event) => this.#key(event));
+    this.#query.addEventListener("input", () => this.#draw());
+    this.#root.addEventListener("keydown", (event) => this.#onKey(event));
     this.#grid.addEventListener("click", ({ target }) => this.#pick(target.closest("button")));
     for (const type of ["pointerover", "focusin"]) {
-      this.#grid.addEventListener(type, ({ target }) => this.#show(target.closest("button")));
+      this.#grid.addEventListener(type, ({ target }) => this.#showPreview(target.closest("button")));
     }
-    this.#grid.addEventListener("scroll", () => this.#mark(), { passive: true });
+    this.#grid.addEventListener("scroll", () => this.#markTab(), { passive: true });
     this.#root.addEventListener("toggle", ({ newState }) => {
-      if (newState === "closed") this.#wanted?.anchor.focus({ preventScroll: true });
-      this.#wanted?.anchor.setAttribute("aria-expanded", String(newState === "open"));
-      if (newState === "closed") this.#wanted = null;
+      if (newState === "closed") this.#request?.anchor.focus({ preventScroll: true });
+      this.#request?.anchor.setAttribute("aria-expanded", String(newState === "open"));
+      if (newState === "closed") this.#request = null; // {anchor, own, onpick} while it is open
     });
   }
 
-  /** Opens beside `anchor`; `own` are marked; `onpick(emoji)` gets the canonical emoji. */
+  /** Opens next to `anchor`. `own`: the emoji to mark; `onpick(emoji)` is called with the canonical emoji. */
   async open({ anchor, own, onpick }) {
-    this.#wanted = { anchor, own, onpick };
+    this.#request = { anchor, own, onpick };
     this.#query.value = "";
     this.#root.showPopover();
-    this.#place(anchor);
+    this.#position(anchor);
     if (matchMedia("(hover: hover)").matches) this.#query.focus();
-    this.#fill();
+    this.#draw();
     await this.load();
-    this.#fill();
+    this.#draw();
   }
 
-  /** Gets the table; worth doing before anybody asks, so that the picker opens without the server too. */
+  /** Loads the table. Called early, so that the picker also opens while the server is away. */
   async load() {
     if (this.#groups.length) return;
-    this.#groups = await emojiTable().catch(() => []);
+    this.#groups = await loadEmoji().catch(() => []);
     const titles = ["Recent", ...this.#groups.map(({ title }) => title)];
-    this.#tabs.replaceChildren(...titles.map((title, place) => this.#tab(title, place)));
+    this.#tabs.replaceChildren(...titles.map((title, index) => this.#tab(title, index)));
   }
 
-  #place(anchor) {
+  #position(anchor) {
     const from = anchor.getBoundingClientRect();
     const box = this.#root.getBoundingClientRect();
-    const left = Math.min(Math.max(8, from.left - box.width / 2), innerWidth - box.width - 8);
-    const below = from.bottom + 8;
-    const top = below + box.height < innerHeight - 8 ? below : Math.max(8, from.top - box.height - 8);
+    const left = Math.min(Math.max(MARGIN, from.left - box.width / 2), innerWidth - box.width - MARGIN);
+    const below = from.bottom + MARGIN;
+    const top = below + box.height < innerHeight - MARGIN ? below : Math.max(MARGIN, from.top - box.height - MARGIN);
     this.#root.style.setProperty("--left", `${left}px`);
     this.#root.style.setProperty("--top", `${top}px`);
   }
 
-  #fill() {
+  #draw() {
     const query = this.#query.value.trim();
     this.#grid.scrollTop = 0;
     if (query) {
-      const found = search(this.#groups, query).slice(0, MOST_FOUND);
+      const found = search(this.#groups, query).slice(0, MAX_FOUND);
       this.#tabs.hidden = true;
-      this.#grid.replaceChildren(found.length ? this.#section(`${found.length} found`, found) : nothing(query));
-      say(found.length ? `${found.length} emoji found` : "No emoji found");
+      this.#grid.replaceChildren(found.length ? this.#section(`${found.length} found`, found) : noneFound(query));
+      announce(found.length ? `${found.length} emoji found` : "No emoji found");
     } else {
-      const before = [...new Set([...recent(), ...QUICK.map(({ emoji }) => emoji)])].map((emoji) => ({ emoji, name: nameOf(emoji) }));
-      const sections = [{ title: "Recent", emoji: before.slice(0, 16) }, ...this.#groups];
+      const recent = [...new Set([...recentEmoji(), ...QUICK.map(({ emoji }) => emoji)])].map((emoji) => ({ emoji, name: emojiName(emoji) }));
+      const sections = [{ title: "Recent", emoji: recent.slice(0, MAX_RECENT) }, ...this.#groups];
       this.#grid.replaceChildren(...sections.map(({ title, emoji }) => this.#section(title, emoji)));
       this.#tabs.hidden = false;
-      this.#mark();
+      this.#markTab();
     }
-    this.#show(null);
+    this.#showPreview(null);
     this.#grid.querySelector("button")?.setAttribute("tabindex", "0");
   }
 
   #section(title, emoji) {
     const cells = emoji.map((one) =>
       h("button", { type: "button", class: "cell", tabindex: "-1", "data-emoji": one.emoji, "aria-label": one.name,
-        "aria-pressed": this.#wanted?.own.has(one.emoji) ? "true" : null }, shown(one.emoji)));
+        "aria-pressed": this.#request?.own.has(one.emoji) ? "true" : null }, displayForm(one.emoji)));
     const section = h("section", { class: "picker-section" }, h("h3", {}, title), h("div", { class: "cells" }, ...cells));
-    section.style.setProperty("--rows", String(Math.ceil(emoji.length / 8)));
+    section.style.setProperty("--rows", String(Math.ceil(emoji.length / COLUMNS)));
     return section;
   }
 
-  #tab(title, place) {
+  #tab(title, index) {
     const jump = () => {
-      const section = this.#grid.children[place];
+      const section = this.#grid.children[index];
       this.#grid.scrollTop = section.offsetTop;
       this.#focus(section.querySelector("button"), false);
     };
     return h("button", { type: "button", class: "picker-tab", title, "aria-label": title, onclick: jump }, icon(TAB_ICONS[title] ?? "smile"));
   }
 
-  #mark() {
+  #markTab() {
     const top = this.#grid.scrollTop + 8;
     const sections = [...this.#grid.children];
     const current = sections.findLastIndex((section) => section.offsetTop <= top);
-    [...this.#tabs.children].forEach((tab, place) => tab.setAttribute("aria-current", String(place === Math.max(0, current))));
+    [...this.#tabs.children].forEach((tab, index) => tab.setAttribute("aria-current", String(index === Math.max(0, current))));
   }
 
-  #show(cell) {
+  #showPreview(cell) {
     this.#preview.replaceChildren(...(cell
       ? [h("span", { class: "picker-large" }, cell.textContent), cell.getAttribute("aria-label")]
       : [h("span", { class: "muted" }, "Pick one. Pick it again to take it back.")]));
   }
 
   #pick(cell) {
-    if (!cell || !this.#wanted) return;
-    const { onpick } = this.#wanted;
-    remember(cell.dataset.emoji);
+    if (!cell || !this.#request) return;
+    const { onpick } = this.#request;
+    saveRecent(cell.dataset.emoji);
     this.#root.hidePopover();
     onpick(cell.dataset.emoji);
   }
@@ -131,31 +134,32 @@ export class Picker {
     if (focus) cell.focus();
   }
 
-  // Arrows walk the grid as it looks, across sections; Enter in the search field takes the first find.
-  #key(event) {
+  // Arrow keys move by what is next on the screen, across sections. Enter in the search field picks the first cell.
+  #onKey(event) {
     const cells = [...this.#grid.querySelectorAll("button")];
-    const place = cells.indexOf(document.activeElement);
+    const index = cells.indexOf(document.activeElement);
     if (document.activeElement === this.#query) {
       if (event.key === "Enter") this.#pick(cells[0]);
       if (event.key === "ArrowDown") this.#focus(cells[0]);
       if (["Enter", "ArrowDown"].includes(event.key)) event.preventDefault();
       return;
     }
-    if (place < 0) return;
+    if (index < 0) return;
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const line = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) this.#focus(cells[place + step]);
-    else if (line) this.#focus(inNextLine(cells, place, line) ?? null);
+    if (step) this.#focus(cells[index + step]);
+    else if (line) this.#focus(inNextLine(cells, index, line) ?? null);
     else if (event.key === "Home") this.#focus(cells[0]);
     else return;
-    if (line === -1 && document.activeElement === cells[place] && !inNextLine(cells, place, line)) this.#query.focus();
+    if (line === -1 && document.activeElement === cells[index] && !inNextLine(cells, index, line)) this.#query.focus();
     event.preventDefault();
   }
 }
 
-function inNextLine(cells, place, direction) {
-  const from = cells[place].getBoundingClientRect();
-  for (let i = place + direction; cells[i]; i += direction) {
+// The cell above (-1) or below (1) the one at `index`.
+function inNextLine(cells, index, direction) {
+  const from = cells[index].getBoundingClientRect();
+  for (let i = index + direction; cells[i]; i += direction) {
     const box = cells[i].getBoundingClientRect();
     const near = Math.abs(box.left - from.left) < from.width / 2;
     if (box.top !== from.top && near) return cells[i];
@@ -163,4 +167,4 @@ function inNextLine(cells, place, direction) {
   return undefined;
 }
 
-const nothing = (query) => h("p", { class: "picker-none muted" }, `Nothing is called “${query}”.`);
+const noneFound = (query) => h("p", { class: "picker-none muted" }, `Nothing is called “${query}”.`);

@@ -1,0 +1,10 @@
+// Close codes of a socket.
+
+export const NORMAL_CLOSE = 1000; // ends the session
+export const RECONNECTING = 4000; // as any other code but 1000: the session can be resumed
+export const TIMED_OUT = 4002;
+export const BAD_TOKEN = 4500;
+export const REPLACED = 4504;
+
+/** Whether the server forbids to reconnect. */
+export const isTerminal = (code) => code >= 4500 && code < 5000;
