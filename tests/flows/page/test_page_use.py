@@ -74,6 +74,9 @@ def test_each_message_and_each_post_is_one_tab_stop_with_arrows_within(windows: 
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    picker = page.get_by_role("dialog", name="Pick an emoji").bounding_box()
+    assert picker is not None
+    assert picker["x"] + picker["width"] <= 1440 - 8
     page.keyboard.press("Escape")
     expect(quick_button(page, moon, "More emoji")).to_be_focused()
     page.keyboard.press("ArrowUp")

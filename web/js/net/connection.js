@@ -5,7 +5,7 @@
 // States: connecting, live, waiting {retryAt, attempt}, moving {retryAt}, ended {code, reason, replaced}.
 
 import { backoffDelay } from "./backoff.js";
-import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, isTerminal } from "./close_codes.js";
+import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, closeSocket, isTerminal } from "./close.js";
 import { Heartbeat } from "./heartbeat.js";
 import { PendingCalls } from "./pending_calls.js";
 import { ResumeState } from "./resume_state.js";
@@ -208,7 +208,7 @@ export class Connection extends EventTarget {
     this.#heartbeat.stop();
     this.#token.stop();
     this.#calls.onClosed();
-    socket?.close(code);
+    if (socket) closeSocket(socket, code);
   }
 
   #end(code, reason) {

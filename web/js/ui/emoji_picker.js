@@ -61,10 +61,10 @@ export class EmojiPicker {
 
   #position(anchor) {
     const from = anchor.getBoundingClientRect();
-    const box = this.#root.getBoundingClientRect();
-    const left = Math.min(Math.max(MARGIN, from.left - box.width / 2), innerWidth - box.width - MARGIN);
+    const { offsetWidth: width, offsetHeight: height } = this.#root; // not scaled by the animation that opens it
+    const left = Math.min(Math.max(MARGIN, from.left - width / 2), innerWidth - width - MARGIN);
     const below = from.bottom + MARGIN;
-    const top = below + box.height < innerHeight - MARGIN ? below : Math.max(MARGIN, from.top - box.height - MARGIN);
+    const top = below + height < innerHeight - MARGIN ? below : Math.max(MARGIN, from.top - height - MARGIN);
     this.#root.style.setProperty("--left", `${left}px`);
     this.#root.style.setProperty("--top", `${top}px`);
   }

@@ -144,10 +144,10 @@ export class ReactorsView {
   }
 
   #positionCard(anchor) {
-    const card = this.#card.getBoundingClientRect();
-    const center = anchor.left + anchor.width / 2 - card.width / 2;
-    const left = Math.min(Math.max(CARD_MARGIN, center), innerWidth - card.width - CARD_MARGIN);
-    const above = anchor.top - card.height - 10;
+    const { offsetWidth: width, offsetHeight: height } = this.#card; // not scaled by the animation that opens it
+    const center = anchor.left + anchor.width / 2 - width / 2;
+    const left = Math.min(Math.max(CARD_MARGIN, center), innerWidth - width - CARD_MARGIN);
+    const above = anchor.top - height - 10;
     this.#card.style.left = `${left}px`;
     this.#card.style.top = `${above > CARD_MARGIN ? above : anchor.bottom + 10}px`;
   }

@@ -1,4 +1,4 @@
-// Close codes of a socket.
+// Closes sockets; the close codes.
 
 export const NORMAL_CLOSE = 1000; // ends the session
 export const RECONNECTING = 4000; // as any other code but 1000: the session can be resumed
@@ -8,3 +8,9 @@ export const REPLACED = 4504;
 
 /** Whether the server forbids to reconnect. */
 export const isTerminal = (code) => code >= 4500 && code < 5000;
+
+/** Closes a socket; one that is still connecting when it opens, as browsers warn of a close before that. */
+export function closeSocket(socket, code) {
+  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close(code);
+  else socket.close(code);
+}
