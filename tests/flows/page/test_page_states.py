@@ -29,7 +29,7 @@ def gateway_that_leaves(socket: WebSocketRoute) -> None:
     def answer(text: str | bytes) -> None:
         if json.loads(text)["type"] != "hello":
             return
-        socket.send(json.dumps({"type": "welcome", "session": "1", "resume_token": "1", "user": "alice", "heartbeat_seconds": 30}))
+        socket.send(json.dumps({"type": "welcome", "session": "1", "resume_token": "1", "user": "alice"}))
         socket.send(json.dumps({"type": "goaway", "reconnect_after_ms": 60_000}))
         socket.close(code=1001, reason="shutdown")
 

@@ -13,6 +13,13 @@ from tests.running import Stack
 
 pytestmark = pytest.mark.browser
 
+# The transitions that hide a quick bar have ended, also where they have not begun yet.
+QUICKBAR_SETTLED = """async () => {
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const bars = [...document.querySelectorAll(".quickbar")];
+  await Promise.all(bars.flatMap((bar) => bar.getAnimations()).map((transition) => transition.finished));
+}"""
+
 
 def test_a_server_without_demo_tokens_asks_for_ones_own_at_once(windows: Windows, tmp_path: Path) -> None:
     with Stack(tmp_path / "data") as stack:
@@ -68,6 +75,7 @@ def test_each_message_and_each_post_is_one_tab_stop_with_arrows_within(windows: 
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog", name="Who reacted")).to_be_visible()
+    page.evaluate(QUICKBAR_SETTLED)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Who reacted")).to_be_hidden()
     expect(quick_button(page, moon, "Who reacted")).to_be_focused()
@@ -77,6 +85,7 @@ def test_each_message_and_each_post_is_one_tab_stop_with_arrows_within(windows: 
     picker = page.get_by_role("dialog", name="Pick an emoji").bounding_box()
     assert picker is not None
     assert picker["x"] + picker["width"] <= 1440 - 8
+    page.evaluate(QUICKBAR_SETTLED)
     page.keyboard.press("Escape")
     expect(quick_button(page, moon, "More emoji")).to_be_focused()
     page.keyboard.press("ArrowUp")

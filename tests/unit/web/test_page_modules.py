@@ -340,7 +340,9 @@ def resume_state(page: Page, script: str) -> Any:
 
 
 def test_without_a_session_there_is_nothing_to_resume(page: Page) -> None:
-    asked = resume_state(page, 'return [one.request(["posts/1"]), one.onOpened(welcome), (one.reset(), one.request([]))];')
+    asked = resume_state(
+        page, 'return [one.request(["posts/1"]), one.onOpened(welcome), (one.reset(), one.request([]))];'
+    )
     assert asked == [None, [], None]
 
 

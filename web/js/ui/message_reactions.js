@@ -21,7 +21,7 @@ export function messageReactions({ reactions, reactors, picker, target, label, n
       h("button", { type: "button", class: "quick", "aria-label": name, title: name, onclick: () => tap(emoji) }, displayForm(emoji))),
     h("button", { type: "button", class: "quick", "aria-label": "More emoji", "aria-haspopup": "dialog",
       onclick: ({ currentTarget }) => openPicker(currentTarget) }, icon("smile-plus")),
-    h("button", { type: "button", class: "quick", "aria-label": "Who reacted", onclick: () => reactors.open(target) }, icon("people")));
+    h("button", { type: "button", class: "quick", "aria-label": "Who reacted", "aria-haspopup": "dialog", onclick: () => reactors.open(target) }, icon("people")));
 
   const toolbar = h("div", { class: "reacting", "aria-label": `Reactions to ${label}` }, root, bar);
   const refreshTabindex = rovingTabindex(toolbar, neighbours);

@@ -32,12 +32,14 @@ export class ReactorsView {
   #timer = 0;
   #request = 0; // the latest: an answer to an older one is ignored
   #hovered = null; // {element, target, emoji}, hovered or focused
+  #opener = null; // the button that opened the list
 
   /** `me`: the name of this user. */
   constructor(reactions, me) {
     this.#reactions = reactions;
     this.#me = me;
     this.#list.addEventListener("click", (event) => event.target === this.#list && this.#list.close());
+    this.#list.addEventListener("close", () => this.#opener?.setAttribute("aria-expanded", "false"));
     reactions.addEventListener("change", ({ detail }) => {
       if (detail.cause === "ack" && this.#hovered?.target === detail.target) this.#showCardSoon();
     });
@@ -87,7 +89,7 @@ export class ReactorsView {
       h("div", { class: "reactors-tabs" }, tab("", "All", state.total),
         ...[...state.counts].map(([one, count]) => tab(one, displayForm(one), count))),
       users, more);
-    if (!this.#list.open) this.#list.showModal();
+    if (!this.#list.open) this.#showList();
     const request = ++this.#request;
     const loadPage = async (cursor) => {
       more.hidden = true;
@@ -100,6 +102,12 @@ export class ReactorsView {
       more.onclick = () => loadPage(page.next_page_token);
     };
     await loadPage("");
+  }
+
+  #showList() {
+    this.#opener = document.activeElement?.closest("button");
+    this.#opener?.setAttribute("aria-expanded", "true");
+    this.#list.showModal();
   }
 
   /** The names of the users who reacted last, for `reactorsSentence`. */
