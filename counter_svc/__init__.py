@@ -1,1 +1,1 @@
-"""Counts: how many people hold each reaction, read from the reaction log."""
+"""Counts: how many users have each reaction, read from the reaction log."""

@@ -1,4 +1,4 @@
-"""The service as a whole: its parts, its loops, its servicers."""
+"""Composes the service: its parts, its background tasks and the servicers it hosts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from plaudit.counter.v1 import counter_service_pb2_grpc
 
 @asynccontextmanager
 async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[list[Hosted]]:
-    """Runs everything but the server for the block."""
+    """Runs everything except the server for the block."""
     partitions = engines.log.partitions(TOPIC)
     shared: SharedCounts | None = None
     if engines.redis is not None:

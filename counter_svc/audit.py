@@ -45,7 +45,7 @@ class Audit:
     """Compares memory and the shared counts with the records at equal versions.
 
     Counts with a version that the records do not have, even after several tries, are wrong too: this is the only place
-    that lowers a version. Counts behind the records have not drifted.
+    that lowers a version. Counts that lag the records have not drifted.
     """
 
     def __init__(self, records: Records, shared: SharedCounts | None, partitions: int) -> None:

@@ -10,7 +10,7 @@ from kit.tenant_keys import TargetKey
 
 
 class SharedCounts(Protocol):
-    """Counts that all nodes read, a moment behind the log. May lose data at any time.
+    """Counts that all nodes read; they lag the log a little. May lose data at any time.
 
     All methods take any number of targets, and raise `kit.errors.Unavailable` or `OutcomeUnknown` while the engine
     cannot be reached; a part may then be done, and repeating is harmless.

@@ -32,8 +32,8 @@ class Counters:
     """The counts of all targets: from memory, from the counts that nodes share, or from the heads of the targets.
 
     Memory holds the partitions that are assigned to this node, from the moment the log was read to its end. Every
-    answer has a version, and each source may be behind: targets below the requested version are read from the next
-    source. The last source, the head of a target in reaction_svc, is never behind.
+    answer has a version, and each source may lag: targets below the requested version are read from the next
+    source. The last source, the head of a target in reaction_svc, never lags.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Counters:
             self._update_serving()
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        """The loops that run beside the partitions."""
+        """The loops that are independent of partitions."""
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"counter watches": self._poll_remote}
         if self._publisher is not None:
             loops["counter sharing"] = self._publisher.run

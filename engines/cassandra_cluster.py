@@ -119,7 +119,7 @@ class CassandraCluster:
             time.sleep(_POLL_SECONDS)
 
     def kill(self, number: int) -> None:
-        """Kills a node with SIGKILL; the others go on, and store hints for it."""
+        """Kills a node with SIGKILL; the others continue, and store hints for it."""
         self.nodes[number].kill()
 
     def restart(self, number: int) -> None:
@@ -167,7 +167,7 @@ def cassandra_cluster(
     """Runs a cluster on free ports for the block; without a folder its data is deleted. Raises CannotRun.
 
     One that is `short_lived` is fast at once, but not as fast as it could become within minutes.
-    The nodes are killed at the end: a clean stop takes some 10 s, and what was answered is on disk anyhow.
+    The nodes are killed at the end: a clean stop takes some 10 s, and answered writes are on disk already.
     """
     with contextlib.ExitStack() as leaving:
         if folder is None:

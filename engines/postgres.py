@@ -26,7 +26,7 @@ class Postgres(Server):
 
     name: ClassVar[str] = "postgresql"
     default_port: ClassVar[int] = 5490
-    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": it does not wait for clients to go
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": it does not wait for clients to disconnect
 
     @property
     def url(self) -> str:

@@ -55,7 +55,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """The URL for clients, which learn the other nodes from each node."""
+        """The URL for clients; each node reports the others."""
         return f"redis://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}/0"
 
     def form(self) -> None:

@@ -1,1 +1,1 @@
-"""Fan-out: who must apply_delta of a change, and when."""
+"""Fan-out: which gateway nodes get an update of a topic, and when."""

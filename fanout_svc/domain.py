@@ -20,7 +20,7 @@ USERS = "users/"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A gateway node: `address` is `host:port`, `epoch` tells its attachments apart."""
+    """A gateway node: `address` is `host:port`, `epoch` distinguishes its attachments."""
 
     node_id: str
     address: str

@@ -32,10 +32,9 @@ class Nodes(Protocol):
     """Delivers to gateway nodes; none of them waits for another.
 
     A delivery arrives at least once while the node is joined, unless a newer delivery of the same topic and key
-    replaces it. Where deliveries without a state may be lost, the node is told. Where the state of topics may be lost
-    (the node was unreachable, or its queue was full), `on_resync` is called with its id and the topics that need a
-    snapshot; None: all.
-    """
+    replaces it. Where deliveries without a state may be lost, the node is notified. Where the state of topics may be
+    lost (the node was unreachable, or its queue was full), `on_resync` is called with its id and the topics that need a
+    snapshot; None: all."""
 
     on_resync: Callable[[str, Collection[Topic] | None], None]
 
@@ -44,7 +43,7 @@ class Nodes(Protocol):
         ...
 
     def mark_gap(self) -> None:
-        """Tells every node that it may lack changes, which cannot be sent any more."""
+        """Notifies every node that it may lack changes, which cannot be sent any more."""
         ...
 
     def leave(self, node_id: str) -> None:

@@ -15,10 +15,9 @@ T = TypeVar("T")
 class QueuedDelivery(Generic[K, T]):
     """One delivery: of two with the same key the one with the larger version is sent.
 
-    A `state` delivery says all there is to say under its key. It takes the place of the one it replaces, so a key that
-    changes all the time is still sent, and it can be requested again. Any other delivery goes to the end, because its
-    order among the keys has a meaning.
-    """
+    A `state` delivery has the complete state of its key. It gets the position in the queue of the one it replaces, so a
+    key that changes all the time is still sent, and it can be requested again. Any other delivery goes to the end,
+    because its order among the keys has a meaning."""
 
     key: K
     version: int
@@ -47,7 +46,7 @@ class SendQueue(Generic[K, T]):
     def put(self, delivery: QueuedDelivery[K, T]) -> bool:
         """Adds a delivery; returns whether one of the same key was waiting, so that only one of the two is sent.
 
-        Of equal versions the first stays: a repeated one says less.
+        Of equal versions the first stays: a repeated one has less content.
         """
         waiting = self._deliveries.get(delivery.key)
         if waiting is not None:
@@ -70,10 +69,10 @@ class SendQueue(Generic[K, T]):
 
     def take_dropped(self) -> list[K]:
         """Removes and returns keys of dropped states, at most as many as fit; none while the queue is half full."""
-        room = self._limit - len(self._deliveries)
-        if room < self._limit // 2:
+        capacity = self._limit - len(self._deliveries)
+        if capacity < self._limit // 2:
             return []
-        return [self._dropped.popitem(last=False)[0] for _ in range(min(room, len(self._dropped)))]
+        return [self._dropped.popitem(last=False)[0] for _ in range(min(capacity, len(self._dropped)))]
 
     def requeue(self, deliveries: Sequence[QueuedDelivery[K, T]]) -> None:
         """Puts deliveries that may not have arrived back to the front, except where a newer one of the key waits."""
@@ -82,7 +81,7 @@ class SendQueue(Generic[K, T]):
             if waiting is None or waiting.version < delivery.version:
                 self._deliveries[delivery.key] = delivery
             elif not delivery.state:
-                continue  # the newer one stays behind what was queued before it
+                continue  # the newer one keeps its position in the queue
             self._deliveries.move_to_end(delivery.key, last=False)
         self._drop()
 

@@ -118,7 +118,8 @@ class Fanout:
         self._wake.set()
 
     def mark_gap(self, partition: int) -> None:
-        """Changes of a partition were missed: nodes get snapshots, and learn that they may lack changes."""
+        """Changes of a partition were missed: nodes get snapshots, and a sequence that shows that they may lack
+        changes."""
         self._states.heads_of(partition).invalidate()
         self._nodes.mark_gap()
         self.resync_partition(partition)

@@ -100,7 +100,7 @@ class Config(BaseModel):
     connections_per_address: int = Field(
         default=10_000,
         ge=1,
-        description="Open WebSockets of one address, more than all clients behind one proxy; then 429.",
+        description="Maximum of open WebSockets of one address, which may be a proxy of many clients; then 429.",
     )
     bytes_per_user: float = Field(
         default=float(1 << 20),

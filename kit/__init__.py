@@ -1,1 +1,1 @@
-"""What any service may use and could leave as a library of its own."""
+"""What every service may use: independent of the services, like a library."""

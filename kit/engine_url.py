@@ -15,7 +15,8 @@ _HOST = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0
 
 
 class CannotUse(Exception):
-    """An engine cannot be used as it is set; the message is one line for the operator, without the setting's name."""
+    """An engine cannot be used with its setting; the message is one line for the operator, without the setting's
+    name."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))

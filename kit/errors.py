@@ -51,7 +51,7 @@ class Unauthenticated(Problem):
 
 
 class TokenExpired(Unauthenticated):
-    """The token was valid until its time was over: a new one helps."""
+    """The token has expired: a new one helps."""
 
 
 class Forbidden(Problem):
@@ -75,7 +75,7 @@ class TooMuchData(Overloaded):
 
 
 class TooManyStreams(Overloaded):
-    """The user, the service, the connection or the server has as many streams as it may have."""
+    """The user, the service, the connection or the server has the maximum of streams."""
 
 
 class Unavailable(Problem):

@@ -1,4 +1,4 @@
-"""Ids that are unique without asking anyone; order comes from sequences, never from these."""
+"""Ids that are unique without coordination; they define no order."""
 
 from __future__ import annotations
 

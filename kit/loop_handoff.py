@@ -22,8 +22,8 @@ class LoopHandoff(Generic[T]):
 
     def put(self, item: T) -> None:
         """Adds an item. May be called from any thread; an item for a closed loop is dropped."""
-        # First the item, then the flag; the loop does it the other way round. So whichever of the two comes later sees
-        # what the other did, and no item waits without a scheduled call.
+        # First the item, then the flag; the loop does it the other way round. So the later of the two sees
+        # the effect of the other, and no item waits without a scheduled call.
         self._items.append(item)
         if not self._scheduled:
             self._scheduled = True

@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def make_private(folder: Path) -> None:
-    """Creates a folder and its parents where they are missing."""
+    """Creates a folder and its missing parents."""
     for path in [*reversed(folder.parents), folder]:
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
 
 
 def is_readable_by_others(path: Path) -> bool:
-    """Whether group or others may read a file of this user, who can change that; a mounted file of another user is not.
+    """Whether the group or others may read a file of this user.
 
-    A path that is not there is not.
+    False for files of other users, such as mounted ones, whose mode this user cannot change, and for missing files.
     """
     try:
         found = path.stat()

@@ -1,4 +1,4 @@
-"""One deadline for all stages of a stop: each stage gets what is left of it, less what the stages behind it need."""
+"""One deadline for all stages of a stop: each stage gets the remaining time, less the share of later stages."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class Stage(StrEnum):
     """The stages of a stop, in their order."""
 
     CLIENTS = "clients"
-    """Clients are sent away."""
+    """Clients are disconnected."""
     WORKERS = "workers"
     """Further processes of the same command have ended."""
     REGISTRY = "registry"
-    """The session registry is told that the node leaves."""
+    """The node leaves the session registry."""
     RPCS = "rpcs"
-    """The gRPC server finishes what runs."""
+    """The gRPC server finishes running rpcs."""
     SOCKETS = "sockets"
     """Sockets and HTTP connections that are still open are closed."""
     LEDGER = "ledger"
-    """The ledger finishes what it has accepted."""
+    """The ledger finishes accepted operations."""
     FILES = "files"
     """Files and connections to engines are closed."""
 
 
-# The share of the grace that stays for the stages behind each stage.
+# The share of the grace that is reserved for the stages after each stage.
 _RESERVED = {
     Stage.CLIENTS: 0.30,
     Stage.WORKERS: 0.25,
@@ -41,7 +41,7 @@ _RESERVED = {
     Stage.LEDGER: 0.05,
     Stage.FILES: 0.0,
 }
-# A longer grace is for the clients: the stages behind them need no larger share than of so many seconds.
+# A longer grace is for the clients: later stages need no larger share than of so many seconds.
 _SHARED_SECONDS = 10.0
 _ROOT = f"{Path(__file__).resolve().parent.parent}/"
 
@@ -54,7 +54,7 @@ class StopDeadline:
         self.on_start: Callable[[], None] = lambda: None
         """Called once, when the stop begins."""
         self.stage = Stage.CLIENTS
-        """The stage that asked last how much is left."""
+        """The stage of the last call of `left`."""
         self._monotonic = monotonic
         self._began: float | None = None
 
@@ -69,18 +69,18 @@ class StopDeadline:
         return 0.0 if self._began is None else self._monotonic() - self._began
 
     def seconds_until(self, stage: Stage) -> float:
-        """How many seconds after its begin the stop is to be through with a stage."""
+        """The seconds after the beginning of the stop at which a stage must have ended."""
         return self.grace - _RESERVED[stage] * min(self.grace, _SHARED_SECONDS)
 
     def left(self, stage: Stage) -> float:
-        """How many seconds this stage may take, now that it begins; starts the stop where nothing else has."""
+        """How many seconds this stage may take, which begins now; starts the stop if it has not begun."""
         self.start()
         self.stage = stage
         return max(0.0, self.seconds_until(stage) - self.elapsed())
 
 
 def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
-    """The tasks of a loop that have not ended, each with the place in our code, or else in any, where it waits.
+    """The tasks of a loop that have not ended, each with the line of our code, or else of any code, where it waits.
 
     May be called from another thread, while the loop's own thread is blocked.
     """
@@ -88,7 +88,7 @@ def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
 
 
 def unfinished_threads() -> list[str]:
-    """The threads that the interpreter waits for at its end, each with the place in our code where it is."""
+    """The threads that the interpreter waits for at its end, each with the line of our code where it is."""
     frames = sys._current_frames()
     return sorted(
         f"{thread.name} at {_place(_callers(frames.get(thread.ident or 0)))}"
@@ -116,7 +116,7 @@ def _callers(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _place(frames: Iterable[FrameType]) -> str:
-    """The innermost place in our code, or else in any; the innermost frame is the first."""
+    """The innermost line of our code, or else of any code; the innermost frame is the first."""
     places = [(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name) for frame in frames]
     ours = [one for one in places if one[0].startswith(_ROOT) and "site-packages" not in one[0][len(_ROOT) :]]
     for file, line, name in [*ours, *places][:1]:

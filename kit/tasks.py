@@ -70,7 +70,7 @@ class TaskScope:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs `work` beside the block; its failure cancels the block."""
+        """Runs `work` concurrently with the block; its failure cancels the block."""
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -100,7 +100,8 @@ async def task_scope() -> AsyncIterator[TaskScope]:
 
 @asynccontextmanager
 async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs the coroutines beside the block and cancels them when it ends; a failure of one cancels the block."""
+    """Runs the coroutines concurrently with the block and cancels them when it ends; a failure of one cancels the
+    block."""
     async with task_scope() as tasks:
         for coroutine in coroutines:
             tasks.start(coroutine)

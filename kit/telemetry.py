@@ -11,10 +11,10 @@ RPC_SECONDS = Histogram("plaudit_rpc_seconds", "Time to serve a unary rpc.", ["m
 RPC_RESULTS = Counter("plaudit_rpc_results", "Rpcs served, by status code.", ["method", "code"])
 RPC_IN_FLIGHT = Gauge("plaudit_rpc_in_flight", "Unary rpcs being served.")
 EXPECTED_SECONDS = Gauge(
-    "plaudit_admission_expected_seconds", "How long a call that comes now is expected to take.", ["door", "method"]
+    "plaudit_admission_expected_seconds", "Expected duration of a call that begins now.", ["kind", "method"]
 )
 REFUSED = Counter(
-    "plaudit_admission_refused", "Calls refused because they would not be answered in time.", ["door", "method"]
+    "plaudit_admission_refused", "Calls refused because they would not be answered in time.", ["kind", "method"]
 )
 CALL_BATCH = Histogram("plaudit_call_batch_size", "Calls in one batch of a call stream.", ["side"], buckets=SIZES)
 CALLS_WAITING = Gauge("plaudit_calls_waiting", "Calls sent or to be sent that have no reply yet.")

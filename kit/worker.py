@@ -25,8 +25,8 @@ class Worker:
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """What `work` returns or raises; even when cancelled, ends no sooner than the work.
 
-        Raises RuntimeError once the worker is closed: no thread would do the work, and the caller would wait for ever.
-        """
+        Raises RuntimeError once the worker is closed: no thread would do the work, and the caller would never get an
+        answer."""
         if self._is_closed:
             raise RuntimeError(f"{self._thread.name} is closed")
         working = self._add(work)
@@ -60,6 +60,6 @@ class Worker:
                 result = work()
             except BaseException as error:
                 done, result = working.set_exception, error
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed: no caller waits any more
                 loop.call_soon_threadsafe(done, result)
             del job, work, working, loop, done, result

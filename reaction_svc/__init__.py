@@ -1,1 +1,1 @@
-"""Who reacted to what."""
+"""Reactions of users on targets."""

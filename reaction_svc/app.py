@@ -1,4 +1,4 @@
-"""The service as a whole: what it is made of, what runs in it, what it hosts."""
+"""Composes the service: its parts, its background tasks and the servicers it hosts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ async def opened(
     *,
     grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
-    """Everything but the server; without engines records are in the log's file. The key of page tokens is in `keys`.
+    """Runs everything except the server for the block; without engines records are in the log's file. The key of page
+    tokens is in `keys`.
 
     `grace_seconds` returns, when the block ends, for how many seconds accepted operations may be finished.
 
@@ -157,7 +158,7 @@ async def _on_engines(config: Config, engines: Engines) -> AsyncIterator[_Store]
     latest = RedisLatest(engines.redis, config.retention_seconds)
     queries = await open_cassandra_queries(engines.cassandra, tables, latest)
     async with background(run_with_backoff("latest reactors", latest.run)):
-        yield _Store(ledger, tables, queries, event_log, latest.note)
+        yield _Store(ledger, tables, queries, event_log, latest.record_entry)
 
 
 def _rate_limit(config: Config, clock: Clock, engines: Engines) -> RateLimit:

@@ -39,7 +39,7 @@ _REFUSALS = {
 }
 _REFUSED = {number: refusal for refusal, number in _REFUSALS.items()}
 FORMAT = 1
-"""The newest format of entries that this program reads and writes."""
+"""The newest format of entries that this version reads and writes."""
 
 _Targeted = service_pb.ToggleReactionRequest | service_pb.ClearReactionsRequest | service_pb.ListReactorsRequest
 _ACTIONS = {
@@ -142,7 +142,7 @@ def reactors_to_pb(page: Sequence[Reactor], next_page_token: str) -> service_pb.
 
 
 def tallied_tenant_from_pb(request: service_pb.TallyReactionsRequest, who: Caller) -> str:
-    """The tenant of a request to count; raises Forbidden where the service may not see it, and Invalid."""
+    """The tenant of a request to count; raises Forbidden where the service may not read it, and Invalid."""
     tenant = request.tenant or who.tenant
     if ANY_TENANT not in who.scopes and (tenant != who.tenant or not request.targets):
         raise AccessDenied("this service may not count in that tenant")
@@ -152,14 +152,15 @@ def tallied_tenant_from_pb(request: service_pb.TallyReactionsRequest, who: Calle
 
 
 def erased_user_from_pb(request: service_pb.ErasePersonRequest, who: Caller) -> UserKey:
-    """Whose reactions are to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
+    """The tenant and user whose reactions are erased; raises Forbidden where the service may not act in that tenant,
+    and Invalid."""
     if not is_id(request.user):
         raise Invalid("a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
     return _tenant_to_erase(request.tenant, who), request.user
 
 
 def erased_target_from_pb(request: service_pb.EraseTargetRequest, who: Caller) -> TargetKey:
-    """The target to be erased; raises Forbidden where the service may not in that tenant, and Invalid."""
+    """The target to erase; raises Forbidden where the service may not act in that tenant, and Invalid."""
     parse_target(request.target)
     return _tenant_to_erase(request.tenant, who), request.target
 
@@ -174,7 +175,7 @@ def _tenant_to_erase(asked: str, who: Caller) -> str:
 
 
 def target_keys_from_pb(request: service_pb.BatchGetTargetCountsRequest, who: Caller) -> list[TargetKey]:
-    """The targets whose counts are asked for; raises Invalid, and Forbidden for a tenant of others."""
+    """The targets of a request for counts; raises Invalid, and Forbidden for another tenant."""
     names = target_names(request.targets)
     tenants = request.tenants or [who.tenant] * len(names)
     if len(tenants) != len(names):

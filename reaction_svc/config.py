@@ -1,4 +1,4 @@
-"""What can be set for reactions."""
+"""The settings of reactions."""
 
 from __future__ import annotations
 

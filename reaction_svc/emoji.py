@@ -1,4 +1,4 @@
-"""Which texts are an emoji, and the one key that stands for all ways to write it."""
+"""Recognises emoji, and maps all ways to write one to a canonical key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-# The names of the six reactions of posts, as in social networks, and the emoji each stands for.
+# The names of the six reactions of posts, as in social networks, and the emoji of each.
 ALIASES: Mapping[str, str] = {"like": "👍", "love": "❤", "haha": "😆", "wow": "😮", "sad": "😢", "angry": "😡"}
 
-# They say how a character is drawn, in colour or as text, and not which it is. Nothing else may be folded: NFKC, for
+# They select how a character is drawn, in colour or as text, not the character. Nothing else may be folded: NFKC, for
 # one, would turn ™ into the letters TM.
 _VARIATION_SELECTORS = re.compile("[\ufe0e\ufe0f]")
 _COLONS = re.compile(r":([^\s:]+):")
@@ -38,9 +38,9 @@ def _table() -> Mapping[str, list[str]]:
 
 
 def canonical(text: str) -> str | None:
-    """The one key of an emoji however it is written, or None for anything that is not one whole emoji.
+    """The canonical key of an emoji, or None for anything that is not exactly one emoji.
 
-    An emoji may have variation selectors anywhere or nowhere. Its name may stand between colons (`:+1:`) or, if it is
+    An emoji may have variation selectors anywhere or nowhere. Its name may be between colons (`:+1:`) or, if it is
     no single letter or number, without them (`thumbsup`).
     """
     found = forms().get(text)

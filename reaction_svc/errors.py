@@ -1,4 +1,4 @@
-"""How the service refuses, and what each refusal is called on the wire."""
+"""The errors of the service, and the reason of each on the wire."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kit.ledger.errors import LEDGER_ERRORS
 
 
 class InvalidEmoji(Invalid):
-    """The text is not one whole emoji, nor the name of one."""
+    """The text is not exactly one emoji or the name of one."""
 
 
 class TooManyEmoji(Problem):
-    """The target has as many different emoji as it may have; reactions can still be removed."""
+    """The target has the maximum of different emoji; reactions can still be removed."""
 
 
 class OpConflict(Problem):

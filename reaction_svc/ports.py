@@ -52,7 +52,7 @@ class ReactionLedger(Protocol):
         The result is durable and visible to every later read; its entry is published on the topic `reactions`.
         Applying a batch again, here or in any other process, gives the same answers and changes nothing, as long as its
         operations have op_ids. Never raises: a failure is the answer to each operation it concerns,
-        `kit.errors.OutcomeUnknown` where it cannot be said whether it was made.
+        `kit.errors.OutcomeUnknown` where it is not known whether it took effect.
         """
         ...
 
@@ -110,7 +110,6 @@ class RateLimit(Protocol):
     async def take(self, users: Sequence[UserKey]) -> Sequence[float]:
         """Takes one token of each user, in order: 0.0 where there is one, otherwise the seconds to wait.
 
-        A change that has to wait takes no token. Changes of one call are decided at one moment, so the first ones of a
-        user pass. Calls are decided in order. Never raises.
-        """
+        A change that has to wait takes no token. Changes of one call are decided at the same time, so the first ones of
+        a user pass. Calls are decided in order. Never raises."""
         ...

@@ -12,7 +12,7 @@ from reaction_svc.metrics import ANSWERS_DELETED
 
 LEDGER = "reactions"
 """The name of the ledger, and of its topic on the event log."""
-_SPEEDUP = 20  # the pause is divided by this while there is something to delete
+_SPEEDUP = 20  # the pause is divided by this while old rows remain
 
 
 async def run_retention(

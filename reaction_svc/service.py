@@ -42,7 +42,7 @@ def make_op(tenant: str, target: str, user: str, emoji: str, action: Action, op_
     # One match for both, for speed.
     if _USER_AND_OP.fullmatch(f"{user}/{op_id}") is None:
         if not is_id(user):
-            raise Invalid("say for whom: a user is 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
+            raise Invalid("name the user: 1 to 64 letters, digits or _.~-, but not . or ..", field="user")
         raise Invalid("an op_id is at most 64 letters, digits or _.~-", field="op_id")
     key = "" if action is Action.CLEAR else forms().get(emoji) or parse_emoji(emoji)
     return tuple.__new__(Op, (tenant, target, user, key, action, op_id))  # half the time of Op(…)
@@ -119,7 +119,7 @@ class Reactions:
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         """The reactions of the user on each target, in order; raises Invalid."""
         if not user:
-            raise Invalid("say for whom you ask", field="user")
+            raise Invalid("name the user", field="user")
         return await self._reads.own(tenant, user, target_names(targets))
 
     async def reactors(

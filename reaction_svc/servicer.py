@@ -167,7 +167,7 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
             async for request in requests:
                 await window.slots.acquire()
                 decoded_ops = codec.changes_from_pb(request.changes, who)
-                # Tasks begin in the order they are made, so batches reach the store in the order they were read.
+                # Tasks begin in the order of their creation, so batches reach the store in the order they were read.
                 change = self._reactions.change(decoded_ops, [who.unlimited] * len(decoded_ops))
                 window.batches.put_nowait(asyncio.create_task(change))
         finally:

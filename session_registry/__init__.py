@@ -1,1 +1,1 @@
-"""Who is connected where, which nodes are alive, and which node wants which topic."""
+"""The nodes of sessions, the live nodes, and the topics that each node subscribes to."""

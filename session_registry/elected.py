@@ -117,9 +117,9 @@ class ElectedRegistry:
 
 
 def session_owner(who: Caller, user: str) -> tuple[str, str]:
-    """The (tenant, user) sessions_subject sessions the caller may list; raises Forbidden, Invalid."""
+    """The tenant and user of the sessions that the caller may list; raises AccessDenied, Invalid."""
     if not user:
-        raise Invalid("say sessions_subject sessions", field="user")
+        raise Invalid("name the user of the sessions", field="user")
     if who.user and who.user != user:
         raise AccessDenied("these are another user's sessions")
     return who.tenant, user

@@ -17,9 +17,9 @@ class Lease:
     renewal: int
     """Grows with every replacement in a term."""
     ceiling: int
-    """No epoch above it has been given, and none will be under this record."""
+    """No epoch above it was assigned, and none will be under this record."""
     micros: int
-    """How long the holder may lead from the moment at which it asked for this record, in microseconds."""
+    """How long the holder may lead after it requested this record, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def acquired(last: Lease | None, candidate: Candidate, now: int, highest: int) -
 def renewed(last: Lease | None, held: Lease, now: int, highest: int) -> Lease:
     """The next record of the term of `held`. `last` is what is stored: None where it was lost, older where restored.
 
-    The leader gives epochs up to the ceiling as time goes on, so the ceiling is one lease ahead of the time and of the
+    The leader assigns epochs up to the ceiling, so the ceiling is one lease ahead of the time and of the
     highest epoch: the next term, which begins above it, is hardly ahead of the time.
     """
     known = [held] if last is None else [held, last]
@@ -54,5 +54,5 @@ def renewed(last: Lease | None, held: Lease, now: int, highest: int) -> Lease:
 
 
 def given_up(last: Lease, highest: int) -> Lease:
-    """The record after which another registry may lead at once. Its ceiling is the highest epoch that was given."""
+    """The record after which another registry may lead at once. Its ceiling is the highest epoch that was assigned."""
     return replace(last, holder="", address="", renewal=last.renewal + 1, ceiling=max(highest, last.term))

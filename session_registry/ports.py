@@ -98,10 +98,9 @@ class Written(Enum):
 class Routes(Protocol):
     """The node of every session, written by the leader and readable by every registry.
 
-    A route is good while the attachment it came with is: when its node attaches anew, all it does not tell again is
-    gone. All methods raise `kit.errors.Unavailable` where the store cannot be reached, `write` also `OutcomeUnknown`;
-    it may be repeated.
-    """
+    A route is valid as long as the attachment it came with: when its node attaches again, a route that it does not
+    report again is gone. All methods raise `kit.errors.Unavailable` where the store cannot be reached, `write` also
+    `OutcomeUnknown`; it may be repeated."""
 
     async def write(
         self, term: Term, nodes: Sequence[NodeChange], routes: Sequence[Route], *, begin: bool = False
@@ -113,7 +112,7 @@ class Routes(Protocol):
         ...
 
     async def sessions_of(self, tenant: str, user: str) -> Sequence[Session]:
-        """The routes of a user, oldest first, without those whose node is gone or has attached anew."""
+        """The routes of a user, oldest first, without those whose node is gone or has attached again."""
         ...
 
     async def nodes(self) -> Sequence[Node]:

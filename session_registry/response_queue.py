@@ -68,7 +68,7 @@ class ResponseQueue:
         self._room.set()
         return self._responses.popleft()
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Waits while too many responses wait for a node that does not read."""
         while len(self._responses) > _MAX_WAITING and not self._ended:
             self._room.clear()

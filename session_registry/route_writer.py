@@ -116,6 +116,6 @@ class RouteWriter:
             self._rewrite.clear()
             for effects in everything():
                 self.add(effects)
-                while len(self._changed) > _MAX_WAITING // 2:  # noqa: ASYNC110 - what is written makes room, some ms a call
+                while len(self._changed) > _MAX_WAITING // 2:  # noqa: ASYNC110 - writes free capacity, some ms a call
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0)

@@ -51,7 +51,7 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
                     registry.leave(link)
                     return
                 registry.apply_update(link, codec.update_from_pb(request))
-                await link.responses.room()
+                await link.responses.wait_for_capacity()
         except Exception as error:
             link.responses.close(error)
         else:

@@ -31,11 +31,11 @@ async def connect(
 
     `url` is `ws://host:port` or `wss://…`, or several of them, tried in turn; without a path, `/ws/connect`. A callable
     token, which may be asynchronous, is called before each socket and shortly before the token ends, so that the client
-    goes on; a text is good until it ends. What the callable raises ends the client where there was no session yet;
-    later it is called again, unless it raises PlauditError.
+    can continue; a string is used until it expires. An exception of the callable ends the client if there was no
+    session yet; later the callable is called again, unless it raises PlauditError.
     A later login of the same `device` ends this client with ABORTED, reason `REPLACED`; without one the device is new.
     Raises PlauditError: UNAVAILABLE, reason `NOT_CONNECTED`, where the server cannot be reached within `timeout`
-    seconds, or why it refuses.
+    seconds, or the error with which it refuses.
     """
     options = options or Options()
     urls = [_with_path(each) for each in ([url] if isinstance(url, str) else url)]
@@ -74,7 +74,7 @@ class Client:
 
     @property
     def session(self) -> str:
-        """The id of the session: the same over all sockets, as long as the server can go on with it."""
+        """The id of the session: the same over all sockets, as long as the server can resume it."""
         return self._connection.welcome.session
 
     @property

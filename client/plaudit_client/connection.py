@@ -296,13 +296,13 @@ class Connection:
 
 
 def _why(error: Exception) -> str:
-    """Why there is no connection, for people: `127.0.0.1:8080: connection refused`."""
+    """The reason why there is no connection, for users: `127.0.0.1:8080: connection refused`."""
     if isinstance(error, TimeoutError):
         return "the server does not answer"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"{error.host}:{error.port}: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        # Its own text, and that of the loop, are in words of the libraries.
+        # The texts of the error and of the event loop are those of libraries.
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):
             return f"{error.host}:{error.port}: {cause}"

@@ -18,7 +18,7 @@ TOKEN_MESSAGES = {
     "TOKEN_REVOKED": "the token was revoked",
     "INVALID_TOKEN": "the token is missing or not valid",
 }
-"""What is wrong with a token in words, by the reason of a close with 4500."""
+"""A sentence about the token, by the reason of a close with 4500."""
 TERMINAL_STATUSES: dict[int, tuple[str, str]] = {
     400: ("INVALID_ARGUMENT", "BAD_HANDSHAKE"),
     401: ("UNAUTHENTICATED", "BAD_TOKEN"),
@@ -32,7 +32,7 @@ TERMINAL_STATUSES: dict[int, tuple[str, str]] = {
 class PlauditError(Exception):
     """A call, a subscription or the connection failed.
 
-    `code` is the name of a gRPC code (`RESOURCE_EXHAUSTED`), `reason` says which case of it (`RATE_LIMITED`), `field`
+    `code` is the name of a gRPC code (`RESOURCE_EXHAUSTED`), `reason` distinguishes its cases (`RATE_LIMITED`), `field`
     names the request field at fault, and `retry_after` is in seconds, None where the server has not sent it.
     """
 
@@ -57,7 +57,7 @@ class Loss:
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        """For people: the reason, with the status or the close code where the server gave one."""
+        """For users: the reason, with the status or the close code if there is one."""
         given = f"status {self.status}" if self.status else f"close code {self.code}" if self.code != NO_CLOSE else ""
         return " ".join([self.reason or "the connection broke", *([f"({given})"] if given else [])])
 

@@ -12,7 +12,7 @@ SUBPROTOCOL = "plaudit.v1.json"
 
 
 class InvalidFrame(Exception):
-    """The peer has sent something that is no frame."""
+    """The peer has sent an invalid frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def encode_call(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit
 
 
 def encode(frame_type: str, frame_id: int, fields: Mapping[str, Any]) -> str:
-    """A frame as text. Raises PlauditError, code `INVALID_ARGUMENT`, where the fields are no JSON in UTF-8."""
+    """A frame as text. Raises PlauditError, code `INVALID_ARGUMENT`, where the fields are not JSON in UTF-8."""
     try:
         text = json.dumps(
             {"type": frame_type, "id": frame_id, **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
@@ -115,7 +115,7 @@ def encode(frame_type: str, frame_id: int, fields: Mapping[str, Any]) -> str:
 
 
 def decode(text: str) -> Frame | None:
-    """The frame; None for a type that this client does not use. Raises InvalidFrame for what is no frame."""
+    """The frame; None for a type that this client does not use. Raises InvalidFrame."""
     try:
         fields = json.loads(text)
         match fields["type"]:

@@ -26,6 +26,6 @@ class Options:
 
 
 def full_jitter(options: Options, attempt: int, random: Callable[[], float]) -> float:
-    """Seconds to wait before attempt 0, 1, …: spread evenly over a range that doubles, so that crowds do not return at
-    once (Brooker, "Exponential Backoff And Jitter")."""
+    """Seconds to wait before attempt 0, 1, …: spread evenly over a range that doubles, so that many clients do not
+    return at once (Brooker, "Exponential Backoff And Jitter")."""
     return random() * min(options.backoff_ceiling, options.backoff_floor * 2.0 ** min(attempt, 30))

@@ -194,7 +194,7 @@ class Protocol:
         return [fx.Send(encode("renew_token", frame_id, {"token": token}))]
 
     def close(self, error: PlauditError | None = None) -> list[Effect]:
-        """Ends the client; `error`: why it cannot go on."""
+        """Ends the client; `error`: the reason."""
         return [] if self._phase is Phase.ENDED else self._end(error)
 
     def _on_greeting_answer(self, frame: Frame | None, now: float) -> list[Effect]:

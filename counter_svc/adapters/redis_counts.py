@@ -1,4 +1,4 @@
-"""Counts in Redis: a hash of emoji and people for each target, read by anyone with one HGETALL."""
+"""Counts in Redis: a hash of emoji and number of users for each target, which one HGETALL reads."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class _Stream:
         self._wake.set()
 
     def mark_gap(self) -> None:
-        """Tells the node that it may lack changes."""
+        """Notifies the node that it may lack changes."""
         self._sequence = new_id()
         self._wake.set()
 

@@ -18,7 +18,7 @@ _SLICE = 8 * 1024
 _MAX_WITHOUT_DATA = 8 * 1024
 """Bytes of a body's framing without a byte of data between: the line of a chunk, or the trailers."""
 _BAD_BODY = "the body is not framed as HTTP/1.1 frames it"
-# The message of the parser begins with its own words; the rest is input of the client, and not for answers or logs.
+# The message of the parser begins with a fixed text; the rest is input of the client, which is not for answers or logs.
 _REASON = re.compile(r"[A-Za-z][A-Za-z0-9 '/-]{3,79}")
 
 

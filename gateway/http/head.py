@@ -123,9 +123,9 @@ def check_beginning(data: bytes | bytearray) -> bool:
         raise HandshakeError(400, "BAD_REQUEST_LINE", "lines of a head end with CR LF")
     if line.startswith(b"\x16\x03"):
         raise HandshakeError(400, "BAD_REQUEST_LINE", "this port speaks HTTP without TLS")
-    words = line.rstrip(b"\r").decode("latin-1").split(" ")
-    method_wrong = TOKEN.fullmatch(words[0]) is None and (end or words[0] != "")
-    if method_wrong or (end and len(words) != 3):
+    parts = line.rstrip(b"\r").decode("latin-1").split(" ")
+    method_wrong = TOKEN.fullmatch(parts[0]) is None and (end or parts[0] != "")
+    if method_wrong or (end and len(parts) != 3):
         raise HandshakeError(400, "BAD_REQUEST_LINE", NOT_HTTP)
     return bool(end)
 

@@ -87,7 +87,7 @@ HANDSHAKE_FAILURES: Mapping[str, HttpFailure] = {
     "TOO_MANY_HANDSHAKES": HttpFailure(429, _FULL, "The address opens WebSockets too fast."),
     "TOO_BUSY": HttpFailure(503, grpc.StatusCode.UNAVAILABLE, "Too many clients open WebSockets at once."),
 }
-"""What the opening of a WebSocket is refused with, beside HTTP_FAILURES, by reason."""
+"""Failures of the opening of a WebSocket, in addition to HTTP_FAILURES, by reason."""
 _CODES = {http: code for code, http in reversed(_HTTP.items())} | {
     failure.status: failure.code for failure in HTTP_FAILURES.values()
 }

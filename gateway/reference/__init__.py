@@ -1,1 +1,1 @@
-"""The reference of everything clients can call and hear, generated from the contracts: OpenAPI, AsyncAPI, a page."""
+"""The reference of all calls and pushes of clients, generated from the contracts: OpenAPI, AsyncAPI, a page."""

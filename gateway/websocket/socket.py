@@ -42,7 +42,7 @@ def send_to_all(receivers: Iterable["Socket"], frame: bytes) -> list["Socket"]:
 
 
 class SocketHandler(Protocol):
-    """The application behind a socket. It is called from the event loop, in the order of events on the wire."""
+    """The application of a socket. It is called from the event loop, in the order of events on the wire."""
 
     def on_open(self, socket: "Socket") -> None:
         """The socket is open: the first call."""

@@ -1,1 +1,1 @@
-"""Engines behind the ports of kit."""
+"""Adapters of the ports of kit, one package for each engine."""

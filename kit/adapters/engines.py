@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Engines:
-    """What the services of a process keep their data in. Without an engine, services use files of the folder `data`."""
+    """Where the services of a process store their data. Without an engine, services use files of the folder `data`."""
 
     data: Path
     log: Log
     cassandra: Cassandra | None = None
-    """The ledger, the tables behind it, and the lease of the leading session registry."""
+    """The ledger, its tables, and the lease of the leading session registry."""
     redis: Redis | None = None
-    """Derived things: latest reactors, counts, routes, rate limits; without Cassandra that lease, too. Or nothing."""
+    """Derived state: latest reactors, counts, routes, rate limits; without Cassandra that lease, too. May be absent."""

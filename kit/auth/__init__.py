@@ -1,1 +1,1 @@
-"""Who a caller is and what it may do: tokens, their keys and issuers, access to rpcs."""
+"""Authentication and authorization of callers: tokens, their keys and issuers, access to rpcs."""

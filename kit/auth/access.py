@@ -71,7 +71,7 @@ class Gate:
     ) -> tuple[Caller, Principal | None]:
         """As `admit_stream`; where the token has an unknown key of its issuer, the keys are fetched first.
 
-        Raises Unavailable where they cannot be had now.
+        Raises Unavailable where they cannot be fetched now.
         """
         try:
             return self.admit_stream(rule, metadata)
@@ -80,7 +80,7 @@ class Gate:
         return self.admit_stream(rule, metadata, fetched=True)
 
     def ended(self, principal: Principal) -> Unauthenticated | None:
-        """Why streams that were opened with a token end now; None: they continue."""
+        """The reason to end streams that were opened with a token; None: they continue."""
         now = self._clock.now()
         if not self._verifier.is_over(principal, now):
             return None
@@ -165,7 +165,8 @@ def _own(principal: Principal) -> Caller:
 
 @lru_cache(maxsize=65_536)
 def forwarded(tenant: str, user: str, service: str, scopes: frozenset[str], unlimited: bool) -> Caller:
-    """The caller of a call that a trusted service forwards on a call stream; raises Invalid where a name is none."""
+    """The caller of a call that a trusted service forwards on a call stream; raises Invalid where a name is not
+    valid."""
     for field, name in (("tenant", tenant), ("user", user)):
         if name and not _USER.fullmatch(name):
             raise Invalid(f"the call's {field} is not a name", field=field)

@@ -12,7 +12,7 @@ from kit.errors import Unauthenticated
 class Caller:
     """A verified identity.
 
-    `user` is the user whom the call is for, "" for a service in its own name; `service` is the calling service's name,
+    `user` is the user of the call, "" for a service in its own name; `service` is the calling service's name,
     "" for a user. A user's rate limits do not apply where `unlimited`."""
 
     tenant: str

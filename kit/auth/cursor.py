@@ -30,8 +30,8 @@ class InvalidCursor(Invalid):
 class Cursors:
     """Signs positions into tokens and reads them again; works across processes with the same secret.
 
-    `scope` is everything that the position is bound to: query, tenant, user, parameters. Tokens live for `ttl` seconds.
-    """
+    `scope` is everything that the position is bound to: query, tenant, user, parameters. Tokens are valid for `ttl`
+    seconds."""
 
     def __init__(self, secret: bytes, clock: Clock, ttl: float) -> None:
         self._secret = secret

@@ -1,4 +1,4 @@
-"""The settings of identity providers whose tokens are taken beside those of Plaudit's own keys."""
+"""The settings of identity providers whose tokens are accepted in addition to Plaudit's own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class IssuerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    issuer: str = Field(min_length=1, description="What stands in the claim `iss` of its tokens, exactly.")
+    issuer: str = Field(min_length=1, description="The claim `iss` of its tokens, exactly.")
     audience: Texts = Field(min_length=1, description="What `aud` must name; of several, one.")
     jwks: str = Field(default="", description="The https URL of its JSON Web Key Set, or a file.")
     secret_file: Path | None = Field(
@@ -107,7 +107,7 @@ class IssuerSettings(BaseModel):
 
 
 class IdentitySettings(BaseModel):
-    """Who may sign tokens of users, beside Plaudit itself."""
+    """The issuers of tokens of users, in addition to Plaudit itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -135,7 +135,7 @@ class IdentitySettings(BaseModel):
         return value
 
     def as_variable(self) -> str:
-        """The value of `PLAUDIT_IDENTITY__ISSUERS` that says the same, for another process."""
+        """These settings as the value of `PLAUDIT_IDENTITY__ISSUERS`, for another process."""
         return json.dumps([each.model_dump(mode="json") for each in self.issuers])
 
 

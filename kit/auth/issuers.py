@@ -1,4 +1,4 @@
-"""Verifies tokens of identity providers: their keys, their claims, and the users here that they stand for."""
+"""Verifies tokens of identity providers: their keys, their claims, and the users that they identify."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Issuer:
         return self._principal(unverified.claims, expires, fingerprint(token))
 
     def _key(self, header: dict[str, Any]) -> tuple[str, Any]:
-        """The algorithm and key; what the header brings along (`jwk`, `jku`, `x5c`) is never looked at."""
+        """The algorithm and key; keys in the header of a token (`jwk`, `jku`, `x5c`) are ignored."""
         algorithm, kind, key_id = header.get("alg"), header.get("typ", "JWT"), header.get("kid", "")
         if not isinstance(algorithm, str) or algorithm not in self._settings.allowed:
             raise TokenRefused("algorithm")
@@ -50,7 +50,7 @@ class _Issuer:
         if not isinstance(key_id, str):
             raise TokenRefused("header")
         key = self._find(key_id)
-        # The key says what it is for: a token cannot make an RSA key a secret.
+        # The use of a key is its own: a token cannot use an RSA key as a secret.
         if algorithm not in key.algorithms:
             raise TokenRefused("algorithm")
         return algorithm, key.key
@@ -68,7 +68,7 @@ class _Issuer:
         raise TokenRefused("unknown_key")
 
     def _checked(self, claims: dict[str, Any], now: float) -> float:
-        """When a token with these claims is over."""
+        """When a token with these claims expires."""
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if not any(one in named for one in self._settings.audience):
@@ -89,7 +89,7 @@ class _Issuer:
         tenant = claims.get(settings.tenant_claim) if settings.tenant_claim else settings.tenant
         if not isinstance(user, str) or not isinstance(tenant, str):
             raise TokenRefused("bad_claims")
-        # OpenID Connect Core, 5.7: anybody can enter the address of another user until it is verified.
+        # OpenID Connect Core, 5.7: until it is verified, it may be the address of another user.
         if settings.user_claim == "email" and claims.get("email_verified") is not True:
             raise TokenRefused("bad_claims")
         if settings.tenants and tenant not in settings.tenants:
@@ -134,7 +134,7 @@ class Issuers:
 
     @asynccontextmanager
     async def refreshed(self) -> AsyncIterator[None]:
-        """Keeps their keys fresh for the block, which begins when each was asked for them once."""
+        """Fetches their keys regularly for the block, which begins after the first fetch of each."""
         await asyncio.gather(*(keys.refresh() for keys in self._sets))
         async with background(*(keys.keep_fresh() for keys in self._sets)):
             yield
@@ -144,9 +144,9 @@ class Issuers:
 async def open_issuers(
     settings: Sequence[IssuerSettings], monotonic: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[Issuers]:
-    """The issuers of the settings. Raises CannotUse where a file of theirs is not what it should be.
+    """The issuers of the settings. Raises CannotUse where one of their files cannot be used.
 
-    A URL that does not answer stops nothing: its keys are asked for again and again.
+    A URL that does not answer does not prevent the start: its keys are requested again.
     """
     for each in settings:
         await asyncio.to_thread(check_files, each)

@@ -1,4 +1,5 @@
-"""Reads JSON Web Tokens strictly. What is wrong with one is for logs and operators; callers get one message."""
+"""Reads JSON Web Tokens strictly. The cause of a refusal is for logs and operators; callers get one constant
+message."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class TokenRefused(Unauthenticated):
-    """A token is not taken. `cause` is one word for logs and metrics, from a fixed set, and says nothing to callers."""
+    """A token is refused. `cause` is for logs and metrics, from a fixed set; callers do not get it."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(MESSAGE)
@@ -27,13 +28,13 @@ class TokenRefused(Unauthenticated):
 
 
 class ExpiredTokenRefused(TokenRefused, TokenExpired):
-    """A token whose signature is right and whose time is over."""
+    """An expired token whose signature is valid."""
 
 
 class UnknownKey(TokenRefused):
     """The key that has signed a token may be a new one: await `fetch`, then verify once more with `fetched`.
 
-    `fetch` raises `kit.errors.Unavailable` where the keys cannot be had now.
+    `fetch` raises `kit.errors.Unavailable` where the keys cannot be fetched now.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[None]]) -> None:

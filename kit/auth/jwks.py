@@ -1,4 +1,4 @@
-"""The public keys of an identity provider: a JSON Web Key Set (RFC 7517) from a URL or a file, kept fresh."""
+"""The public keys of an identity provider: a JSON Web Key Set (RFC 7517) from a URL or a file, fetched regularly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FETCHES = Counter("plaudit_jwks_fetches", "Key sets of issuers fetched, by resul
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 100
 MAX_WAITING = 256
-"""Callers that wait for the keys of one issuer at a time."""
+"""The maximum of callers that wait for the keys of one issuer."""
 MAX_WAIT_SECONDS = 5.0
 _RETRY_LEAST_SECONDS = 0.5
 _MAX_KEY_ID = 256
@@ -29,16 +29,16 @@ _MIN_RSA_BITS = 2048
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
 ALGORITHMS = frozenset({*_RSA, *_CURVES.values()})
-"""What may be signed with: none of them takes a secret, so that a public key is never one."""
+"""The allowed algorithms: none of them uses a secret, so a public key is never used as one."""
 
 
 class CannotFetch(Exception):
-    """A key set cannot be had, or is none; the message is one line."""
+    """A key set cannot be fetched or is not valid; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key, and the algorithms that it is for."""
+    """A public key, and the algorithms that it may be used with."""
 
     algorithms: frozenset[str]
     key: Any
@@ -47,7 +47,7 @@ class Key:
 def parse(document: bytes) -> dict[str, Key]:
     """The keys of a set that are for signatures, by their ids ("" where one has none). Raises CannotFetch.
 
-    Others are left out: secrets, keys of unknown types, RSA keys below 2048 bits.
+    Other keys are ignored: secrets, keys of unknown types, RSA keys below 2048 bits.
     """
     if len(document) > MAX_BYTES:
         raise CannotFetch(f"the key set has more than {MAX_BYTES} bytes")
@@ -79,7 +79,7 @@ def _key(jwk: dict[str, Any]) -> Key | None:
     uses = jwk.get("key_ops", ["verify"])
     if named not in fitting or jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
         return None
-    # Never the private half, should somebody have published it.
+    # Never the private part, in case it was published by mistake.
     public: dict[str, Any] = {name: jwk[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in jwk}
     try:
         key = jwt.PyJWK(public, named).key
@@ -91,7 +91,7 @@ def _key(jwk: dict[str, Any]) -> Key | None:
 
 
 class KeySet:
-    """The keys of one issuer. Those known stay in force while no newer ones can be had."""
+    """The keys of one issuer. Known keys stay valid while no newer ones can be fetched."""
 
     def __init__(
         self,
@@ -102,15 +102,15 @@ class KeySet:
         retry_seconds: float,
         monotonic: Callable[[], float],
     ) -> None:
-        """`load` gets the document, or raises CannotFetch; it is called every `refresh_seconds`.
+        """`load` returns the document, or raises CannotFetch; it is called every `refresh_seconds`.
 
-        For a key that is not known it is called sooner, but not within `retry_seconds` of the time before.
+        For an unknown key it is called sooner, but not within `retry_seconds` after the previous call.
         """
         self.keys: Mapping[str, Key] = {}
         self.version = 0
         """Grows when the keys change."""
         self.failure = ""
-        """Why the last attempt failed; empty: it did not."""
+        """The reason why the last attempt failed; empty: it succeeded."""
         self._issuer = issuer
         self._load = load
         self._refresh_seconds = refresh_seconds
@@ -130,7 +130,7 @@ class KeySet:
         """Returns when the key is known, or when a fetch that began after the call has not brought it.
 
         Raises Unavailable where that takes more than a few seconds, where the keys cannot be fetched, and where too
-        many callers wait: then nobody knows yet whether the issuer has the key.
+        many callers wait: then it is not known yet whether the issuer has the key.
         """
         if self._waiting >= MAX_WAITING:
             raise self._unavailable()
@@ -183,7 +183,7 @@ class KeySet:
             self._fetched.set()
 
     async def refresh(self) -> None:
-        """Fetches the keys now; what fails is logged, and `failure` says it."""
+        """Fetches the keys now; a failure is logged and stored in `failure`."""
         self._wanted.clear()
         self._fetching, self._attempted = True, self._monotonic()
         self._begun += 1

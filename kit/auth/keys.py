@@ -27,7 +27,7 @@ _SIGNING = "signing.pem"
 
 
 class BadKeys(Exception):
-    """The folder has no keys, or something that is none; the message is one line and says what to do."""
+    """The folder has no keys, or an invalid one; the message is one line with what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Keys:
         return self.folder / "revoked"
 
     def verifier(self, issuers: ForeignIssuers | None = None) -> Verifier:
-        """Trusts every public key of the folder, the issuers, and no token whose id stands in its file `revoked`.
+        """Trusts every public key of the folder and the issuers; refuses tokens whose ids are in its file `revoked`.
 
         Raises BadKeys where that file exists and cannot be read.
         """
@@ -65,7 +65,7 @@ def key_id_of(key: Ed25519PublicKey) -> str:
 
 
 def open_keys(folder: Path) -> Keys:
-    """Opens the keys in a folder; makes the first one where there is none. Raises BadKeys."""
+    """Opens the keys in a folder; creates the first one if there is none. Raises BadKeys."""
     make_private(folder)
     if not (folder / _SIGNING).exists():
         fresh = Ed25519PrivateKey.generate()

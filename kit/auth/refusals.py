@@ -1,4 +1,4 @@
-"""Tells operators which tokens are refused and why, never the tokens; a flood of them is a line every ten seconds."""
+"""Logs which tokens are refused and why, never the tokens; for many refusals, one line every ten seconds."""
 
 from __future__ import annotations
 

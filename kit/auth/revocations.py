@@ -16,15 +16,14 @@ _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
 class CannotRead(Exception):
-    """The file is there and its ids cannot be read; the message is one line that names the file."""
+    """The file exists, but its ids cannot be read; the message is one line that names the file."""
 
 
 class Revocations:
-    """The ids in a file, which is looked at once a second. None: there is no file.
+    """The ids in a file, which is checked once a second. None: there is no file.
 
-    New ids count at once. An id that is no longer in the file is removed when the file has had the same ids for five
-    seconds. While there is no file, or one that cannot be read, the known ids stay revoked.
-    """
+    New ids take effect at once. An id that is no longer in the file is removed when the file has had the same ids for
+    five seconds. While there is no file, or one that cannot be read, the known ids stay revoked."""
 
     def __init__(self, file: Path | None) -> None:
         """Reads the file, if it exists. Raises CannotRead."""
@@ -92,17 +91,17 @@ class Revocations:
 def read_ids(file: Path) -> frozenset[str]:
     """The ids in such a file. Raises OSError, and CannotRead where it has lines and none of them is an id.
 
-    Other text in place of an id is logged and left out: one bad line leaves the others in force.
+    Other text in place of an id is logged and ignored: one bad line does not affect the others.
     """
     # Some editors begin a file with a byte order mark, which is not a part of the first id.
     text = file.read_bytes().decode("utf-8-sig", "replace")
-    words = [word for line in text.splitlines() for word in line.partition("#")[0].split()]
-    ids = frozenset(word for word in words if _ID.fullmatch(word))
-    bad = sum(1 for word in words if word not in ids)
+    items = [item for line in text.splitlines() for item in line.partition("#")[0].split()]
+    ids = frozenset(item for item in items if _ID.fullmatch(item))
+    bad = sum(1 for item in items if item not in ids)
     if bad and not ids:
         raise CannotRead(f"{file} is not a file of revoked tokens: it is UTF-8 text with one id a line")
     if bad:
-        log.error("the file of revoked tokens has words that are not ids", file=str(file), words=bad)
+        log.error("the file of revoked tokens has texts that are not ids", file=str(file), texts=bad)
     return ids
 
 
@@ -111,7 +110,7 @@ def _cannot_read(file: Path, error: OSError) -> CannotRead:
 
 
 def revoke(file: Path, token_id: str, comment: str = "") -> bool:
-    """Adds an id, in one write, so that a server never reads half of it; False: it was there.
+    """Adds an id, in one write, so that a server never reads half of it; False: it was there already.
 
     Raises OSError, CannotRead.
     """
@@ -123,7 +122,7 @@ def revoke(file: Path, token_id: str, comment: str = "") -> bool:
     except OSError as error:
         raise _cannot_read(file, error) from None
     line = f"{token_id}  # {' '.join(comment.split())}" if comment else token_id
-    # Whoever wrote the file by hand may have left its last line without an end.
+    # A file that was edited by hand may have no line end after its last line.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         separator = "\n" if os.fstat(descriptor).st_size else ""

@@ -65,7 +65,8 @@ class ForeignIssuers(Protocol):
         ...
 
     def verify(self, token: str, unverified: Unverified, now: float) -> Principal:
-        """The principal of a token of one of them. Raises TokenRefused; UnknownKey where another try may help."""
+        """The principal of a token of one of them. Raises TokenRefused; UnknownKey where another attempt may
+        succeed."""
         ...
 
 
@@ -225,14 +226,14 @@ class Minter:
     ) -> str:
         """A token for a service, valid for `ttl` seconds.
 
-        With the scope `act-as` it may act for users of its tenant, with `tenants` beside it for those of any.
-        """
+        With the scope `act-as` it may act for users of its tenant, and with `tenants` in addition for users of any
+        tenant."""
         return self._mint(name, tenant, "service", " ".join(scopes), ttl)
 
     def mint_node(self, name: str, method: str, ttl: float = MAX_NODE_LIFETIME - _SKEW) -> str:
         """A token for a process of the system and calls of `/package.Service/Method`, valid for `ttl` seconds.
 
-        Its issue time is a minute ago, so that a node whose clock is behind accepts it.
+        Its issue time is a minute ago, so that a node with a slow clock accepts it.
         """
         return self._mint(name, "default", NODE, _NODE_SCOPES, ttl, _SKEW, method=method)
 

@@ -1,4 +1,4 @@
-"""Maps user ids of other systems to ids of this one: pure, and no two ids meet.
+"""Maps user ids of other systems to ids of this one: pure and without collisions.
 
 An id here is 1 to 64 of `A-Z a-z 0-9 _ . ~ -` (`kit.target.is_id`); elsewhere it is any text, such as `auth0|x`.
 """
@@ -33,12 +33,12 @@ def escape(foreign: str) -> str:
     escaped = "".join(chr(byte) if byte in _PLAIN else f"~{byte:02x}" for byte in raw)
     if len(escaped) <= MAX_ID:
         return escaped
-    # An escape never has a `~` behind a `~`: no short id looks like this.
+    # An escape never has two `~` in a row: no short id looks like this.
     return escaped[:_PREFIX] + _HASHED + urlsafe_b64encode(sha256(raw).digest()).rstrip(b"=").decode()
 
 
 def unescape(id_: str) -> str | None:
-    """The id elsewhere that `escape` has made this of; None where it cannot be told."""
+    """The id elsewhere that `escape` has made this of; None where it cannot be determined."""
     raw = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), id_)
     try:
         foreign = raw.encode("latin-1").decode("utf-8")

@@ -92,24 +92,24 @@ def problem_of(error: Exception | None) -> RemoteError | None:
 async def watch(
     reach: ChannelProvider, registries: RegistryEndpoints, *, topics: bool
 ) -> AsyncGenerator[pb.WatchResponse, None]:
-    """What the leading registry tells a watcher, until the watch breaks, which raises; then watch again.
+    """The responses of the leading registry, until the watch breaks, which raises; then watch again.
 
     Raises TimeoutError where the registry is silent for longer than it may be.
     """
     for _ in range(len(registries) + 1):
         stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(registries.address()))
         call = stub.Watch(pb.WatchRequest(topics=topics), metadata=reach.metadata(_WATCH))
-        told = False
+        has_responded = False
         try:
             while True:
                 async with asyncio.timeout(_SILENCE):
                     response = await call.read()
                 if response is grpc.aio.EOF:
                     raise EOFError("the registry has ended the watch")
-                told = True
+                has_responded = True
                 yield response
         except (grpc.aio.AioRpcError, EOFError, TimeoutError) as error:
-            if not registries.failed(error) or told:
+            if not registries.failed(error) or has_responded:
                 raise
         finally:
             call.cancel()

@@ -28,11 +28,11 @@ class EventLog(Protocol):
         ...
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
-        """Up to `limit` records behind the position `after`, in order; empty at the end, and 0 reads from the start."""
+        """Up to `limit` records after the position `after`, in order; empty at the end; 0 reads from the start."""
         ...
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
-        """Waits until there is a record behind the position `after`."""
+        """Waits until there is a record after the position `after`."""
         ...
 
     async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
@@ -45,7 +45,8 @@ class EventLog(Protocol):
 
 
 class ConsumerOffsets(Protocol):
-    """Committed positions of groups of readers, for nodes that take a partition over, and for the lag metric."""
+    """Committed positions of groups of readers, for nodes that are newly assigned a partition, and for the lag
+    metric."""
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
         """The last position that a group committed; None where it never did, or where the engine stores none."""

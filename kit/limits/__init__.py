@@ -1,1 +1,1 @@
-"""What a server accepts: by time, by rate, and from each caller."""
+"""Limits of a server: by time, by rate, and for each caller."""

@@ -1,7 +1,7 @@
-"""Decides which calls a server takes on: those whose answer can come within their deadline. Times are arguments.
+"""Decides which calls a server admits: those that can be answered within their deadline. Times are arguments.
 
-The measure is how long calls take now, in the sense of RFC 8289 a sojourn time and no count: the same limit fits a slow
-and a fast machine. By Little's law it bounds the calls in flight as well.
+The measure is how long calls take now (a sojourn time in the sense of RFC 8289, not a count), so the same limit fits a
+slow and a fast machine. By Little's law it bounds the calls in flight as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Admission:
         return max(self._mean, now - self._last_end) if self.in_flight else self._mean
 
     def begin(self, left: float | None, now: float, calls: int = 1) -> None:
-        """Takes on calls that have `left` seconds to be answered in; raises Overloaded, with nothing counted.
+        """Admits calls that must be answered within `left` seconds; raises Overloaded, with nothing counted.
 
         Each `begin` that returns is followed by one `end`.
         """
@@ -60,17 +60,17 @@ class Admission:
             left = limits.default_deadline
         if expected * _MARGIN > left:
             return True
-        # A refusal costs up to a third of a call: to refuse all who come again at once would leave no time to serve.
+        # A refusal costs up to a third of a call: refusing all callers that retry at once would leave no time to serve.
         if expected <= left * limits.share or self._early is None or calls > self._early_burst:
             return False
         return not self._early.take(calls, now)
 
     def end(self, began: float, now: float, calls: int = 1, *, answered: bool = True) -> None:
-        """Calls that began at `began` have ended: `answered`, or given up by who waited for them."""
+        """Calls that began at `began` have ended: `answered`, or abandoned by their callers."""
         self.in_flight -= calls
         longer = now - began - self._mean
         if answered:
             self._last_end = now
         elif longer < 0:
-            return  # it would have taken longer, nobody knows how long
+            return  # it would have taken longer, but it is not known how long
         self._mean += longer * _WEIGHT

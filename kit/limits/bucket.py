@@ -10,8 +10,8 @@ _SLACK = 1e-6  # seconds; so that a caller that waits exactly as long as require
 class Bucket:
     """One bucket of `burst` tokens that refills with `rate` tokens per second; it begins full.
 
-    Kept as one number, the time at which it will be full again (the GCRA of ITU-T I.371), so that a take costs an
-    addition and nothing ever needs to be refilled.
+    Kept as one number, the time at which it will be full again (the GCRA of ITU-T I.371), so that taking tokens
+    costs an addition, and no timer refills buckets.
     """
 
     __slots__ = ("_depth", "_full_at", "_per_token")
@@ -26,7 +26,7 @@ class Bucket:
     def take(self, n: float, now: float) -> float:
         """Takes `n` tokens and returns 0.0, or takes none and returns the seconds after which `n` will be there.
 
-        `now` is in seconds of a clock that only grows; raises ValueError if `n` is more than the bucket can hold.
+        `now` is in seconds of a clock that only grows; raises ValueError if `n` is more than the burst.
         """
         wait, self._full_at = _take(self._full_at, n * self._per_token, self._depth, now)
         return wait
@@ -43,7 +43,7 @@ class Buckets:
 
     def __init__(self, rate: float, burst: float, *, max_keys: int = 65_536) -> None:
         if rate <= 0 or burst < 1 or max_keys < 1:
-            raise ValueError("buckets need a rate above 0, a burst of at least 1 and room for a key")
+            raise ValueError("buckets need a rate above 0, a burst of at least 1 and space for a key")
         self._per_token = 1.0 / rate
         self._depth = burst / rate
         self._max_keys = max_keys
@@ -64,7 +64,7 @@ class Buckets:
         return wait
 
     def _forget(self, now: float) -> None:
-        # Two out for one in: memory goes back to where it was after a flood of keys, at no cost worth a sweep.
+        # Two are dropped for each one that is added: memory shrinks again after many keys, without a sweep.
         for _ in range(2):
             oldest = next(iter(self._full_at), None)
             if oldest is None:
@@ -78,7 +78,7 @@ def _take(full_at: float, cost: float, depth: float, now: float) -> tuple[float,
     """Returns (seconds to wait, when the bucket will be full); `cost` and `depth` are in seconds of refill."""
     if cost > depth + _SLACK:
         raise ValueError("more tokens are asked for than the bucket can hold")
-    # Never fuller than full, never emptier than empty: so a clock set back locks nobody out.
+    # Bounded on both sides: after the clock was set back, no key has to wait for longer.
     full_at = min(max(full_at, now), now + depth)
     wait = full_at + cost - now - depth
     if wait > _SLACK:

@@ -31,7 +31,7 @@ class Budgets:
         self._depth = burst / per_second
         self._least = least
         self._max_keys = max_keys
-        # Those that a connection holds, and those that are not full: a full one is the same as a new one.
+        # Those that a connection uses, and those that are not full: a full one is the same as a new one.
         self._budgets: WeakValueDictionary[Hashable, Budget] = WeakValueDictionary()
         self._kept: dict[Hashable, Budget] = {}
 
@@ -56,7 +56,7 @@ class Budgets:
         """Charges a request of `size` bytes; returns for how many seconds the user is in debt then, 0.0 for none.
 
         A debt above `price` means that the user was in debt before: then the request is refused. The request that
-        brings a user into debt is served, or one that is tried again after the debt would be refused for ever.
+        brings a user into debt is served, because otherwise a large request would be refused at every retry.
         """
         full_at = budget.full_at if budget.full_at > now else now
         full_at += self.price(size)

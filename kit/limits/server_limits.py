@@ -1,4 +1,4 @@
-"""Settings of a gRPC server: what it takes on, in all and from each caller."""
+"""Settings of a gRPC server: how much it admits, in total and from each caller."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class AdmissionLimits(BaseModel):
-    """What `kit.limits.admission.Admission` decides by. Times are seconds."""
+    """The limits of `kit.limits.admission.Admission`. Times are seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class AdmissionLimits(BaseModel):
 
 
 class ServerSettings(BaseModel):
-    """What one server takes on. Times are seconds, sizes are bytes."""
+    """The limits of one server. Times are seconds, sizes are bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Shares of the streams of a server: how many there may be in all, of one caller, and of one connection."""
+"""Shares of the streams of a server: the maximum in total, of one caller, and of one connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RETRY_SECONDS = 1.0
 _K = TypeVar("_K")
 
 
-class Place(NamedTuple):
+class OpenStream(NamedTuple):
     """One open stream."""
 
     caller: tuple[str, str, str]
@@ -22,7 +22,7 @@ class Place(NamedTuple):
 
 
 class StreamShares:
-    """Counts the open streams. Nodes have as many as they need: what they open is bounded by their own number."""
+    """Counts the open streams. Streams of nodes are not counted: the number of nodes bounds them."""
 
     def __init__(self, limits: ServerSettings) -> None:
         self.open = 0
@@ -30,12 +30,12 @@ class StreamShares:
         self._callers: Counter[tuple[str, str, str]] = Counter()
         self._connections: Counter[str] = Counter()
 
-    def enter(self, who: Caller, connection: str) -> Place | None:
+    def enter(self, who: Caller, connection: str) -> OpenStream | None:
         """Counts a stream; `leave` ends that. None: it is not counted. Raises TooManyStreams."""
         if NODE in who.scopes:
             return None
-        # All for whom a service acts have shares of their own.
-        place = Place((who.tenant, who.user, "" if who.user else who.service), connection)
+        # Each user that a service acts for has its own share.
+        stream = OpenStream((who.tenant, who.user, "" if who.user else who.service), connection)
         limits = self._limits
         if who.user:
             kind, share = "one user has", limits.streams_per_user
@@ -43,25 +43,25 @@ class StreamShares:
             kind, share = "one service has", limits.streams_per_service
         else:
             kind, share = "callers without a token have", limits.streams_without_token
-        if self._callers[place.caller] >= share:
+        if self._callers[stream.caller] >= share:
             raise _too_many(f"{kind} at most {share} streams")
         if self._connections[connection] >= limits.streams_per_connection:
             raise _too_many(f"one connection has at most {limits.streams_per_connection} streams: open another one")
         if self.open >= limits.streams:
-            raise _too_many("the server takes no more streams")
+            raise _too_many("the server accepts no more streams")
         self.open += 1
-        self._callers[place.caller] += 1
+        self._callers[stream.caller] += 1
         self._connections[connection] += 1
-        return place
+        return stream
 
-    def leave(self, place: Place) -> None:
+    def leave(self, stream: OpenStream) -> None:
         """A stream has ended."""
         self.open -= 1
-        _take(self._callers, place.caller)
-        _take(self._connections, place.connection)
+        _decrement(self._callers, stream.caller)
+        _decrement(self._connections, stream.connection)
 
 
-def _take(counts: Counter[_K], key: _K) -> None:
+def _decrement(counts: Counter[_K], key: _K) -> None:
     counts[key] -= 1
     if not counts[key]:
         del counts[key]

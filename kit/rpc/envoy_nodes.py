@@ -1,4 +1,5 @@
-"""Nodes behind an Envoy: each service has a number of slots, and Envoy's ring maps each slot to a node."""
+"""Nodes that are reached through an Envoy: each service has a number of slots, and Envoy's ring maps each slot to a
+node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before every handler: admits the caller, checks the request, answers failures, takes the time."""
+"""Wraps every handler of an rpc: authenticates, admits and validates calls, answers failures, measures the time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from kit.errors import ErrorTable, Invalid, Overloaded, Unauthenticated, status_
 from kit.limits.admission import Admission
 from kit.limits.budget import Budgets
 from kit.limits.server_limits import AdmissionLimits, ServerLimits
-from kit.limits.stream_shares import Place, StreamShares
+from kit.limits.stream_shares import OpenStream, StreamShares
 from kit.rpc.deadline import answer_within
 from kit.target import TARGET_FORM, TOPIC_FORM
 from kit.telemetry import EXPECTED_SECONDS, REFUSED, RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
 
 log = structlog.get_logger()
-_LOOK_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 _SENTENCES = {
     "^[a-z]+/[A-Za-z0-9_.~-]{1,64}$": TARGET_FORM,
     "^[A-Za-z0-9_.~-]{1,64}$": "an id is 1 to 64 letters, digits or _.~-",
@@ -33,7 +33,7 @@ _SENTENCES = {
     "^[a-z]{0,32}$": "a type is at most 32 small letters",
     "^[A-Za-z0-9_.]{1,128}$": "a name is 1 to 128 letters, digits or _.",
 }
-"""What is said where a field breaks a pattern of the contracts; protovalidate shows the pattern."""
+"""The message where a field breaks a pattern of the contracts; protovalidate would show the pattern."""
 _TOPICS = frozenset({"topic", "topics"})
 _ONE_OF = re.compile(r"one of (\w+),")
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -70,17 +70,17 @@ def path_of(violation: Any) -> str:
     return ".".join(parts)
 
 
-def admission_of(door: str, method: str, limits: AdmissionLimits) -> Admission:
-    """The admission of a method's calls through one door, with its metrics."""
+def admission_of(kind: str, method: str, limits: AdmissionLimits) -> Admission:
+    """The admission of a method's calls of one kind, unary or batched, with its metrics."""
     admission = Admission(limits)
-    EXPECTED_SECONDS.labels(door, method).set_function(lambda: admission.expected(perf_counter()))
+    EXPECTED_SECONDS.labels(kind, method).set_function(lambda: admission.expected(perf_counter()))
     return admission
 
 
 class Guard:
     """Wraps each rpc's handler, once, when it is added.
 
-    An interceptor would do the same for each call anew, at a quarter of the cost of a bare unary call.
+    An interceptor would repeat this for each call, at a quarter of the cost of a bare unary call.
     """
 
     def __init__(self, gate: Gate, limits: ServerLimits) -> None:
@@ -92,8 +92,8 @@ class Guard:
         self._budgets = Budgets(limits.bytes_per_user, limits.bytes_burst)
         self._errors: dict[str, ErrorTable] = {}
 
-    def know(self, service: str, errors: ErrorTable) -> None:
-        """Tells the error table of a service."""
+    def register_errors(self, service: str, errors: ErrorTable) -> None:
+        """Sets the error table of a service."""
         self._errors[service] = errors
 
     def table(self, method: str) -> ErrorTable:
@@ -101,7 +101,7 @@ class Guard:
         return self._errors.get(method[1:].partition("/")[0], {})
 
     def wrapped(self, service: str, handlers: Mapping[str, Any]) -> dict[str, Any]:
-        """The guarded handlers of a service. Its error table must be known."""
+        """The guarded handlers of a service. Call `register_errors` before."""
         return {name: self._wrap(f"/{service}/{name}", handler) for name, handler in handlers.items()}
 
     def _wrap(self, method: str, handler: Any) -> Any:
@@ -181,14 +181,14 @@ class Guard:
         method, table = rule.full_name, self.table(rule.full_name)
 
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
-            token: _Token | None = None
-            place: Place | None = None
+            token: _StreamToken | None = None
+            stream: OpenStream | None = None
             try:
                 who, principal = await self.gate.admitted(rule, context.invocation_metadata())
-                place = self._streams.enter(who, context.peer())
-                token = _Token(self.gate, principal)
+                stream = self._streams.enter(who, context.peer())
+                token = _StreamToken(self.gate, principal)
                 CURRENT.set(who)
-                _note_deadline(context)
+                _set_deadline(context)
                 if many:
                     request = _validated(request)
                 else:
@@ -204,7 +204,7 @@ class Guard:
                     raise
                 failure: Exception = token.ended
             except grpc.aio.BaseError as error:
-                # The server has stopped beneath the stream: there is nobody left to answer.
+                # The server has stopped during the stream: the client cannot get an answer.
                 log.info("stream ended", method=method, reason=str(error))
                 return
             except Exception as error:
@@ -215,48 +215,48 @@ class Guard:
             finally:
                 if token is not None:
                     token.close()
-                if place is not None:
-                    self._streams.leave(place)
+                if stream is not None:
+                    self._streams.leave(stream)
             await fail(context, failure, method, table)
 
         return guarded
 
 
-class _Token:
-    """What opened a stream; once it is over, the task that serves the stream is cancelled."""
+class _StreamToken:
+    """The token that opened a stream; when it expires or is revoked, the task of the stream is cancelled."""
 
     def __init__(self, gate: Gate, principal: Principal | None) -> None:
         self.ended: Unauthenticated | None = None
-        """Why the stream ends; None: not because of its token."""
+        """The reason to end the stream; None: the token is valid."""
         self._gate = gate
         self._principal = principal
         self._task = asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
-        self._look()
+        self._check()
 
     def close(self) -> None:
         """The stream has ended."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._principal is None or self._task is None:
             return
         self.ended = self._gate.ended(self._principal)
         if self.ended is not None:
             self._task.cancel()
         else:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+            self._timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)
 
 
-def _note_deadline(context: Any) -> None:
+def _set_deadline(context: Any) -> None:
     seconds = context.time_remaining()
     if seconds is not None:
         answer_within(seconds)
 
 
 def parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
-    """The message in the bytes of a request; raises Invalid."""
+    """Parses a request; raises Invalid."""
     try:
         return parse(data)
     except Exception:

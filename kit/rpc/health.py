@@ -1,4 +1,4 @@
-"""The health service of a server: grpc.health.v1.Health, whose watches never wait for one another."""
+"""The health service of a server: grpc.health.v1.Health, whose watches never block each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEALTH_ERRORS: ErrorTable = {UnknownService: (grpc.StatusCode.NOT_FOUND, "UNKNOW
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """Answers for the server (the name "") and for each of its services, all of which have one status.
 
-    Nothing is locked while a response is written: a client that reads nothing delays neither other watches nor a
+    No lock is held while a response is written: a client that reads nothing delays neither other watches nor a
     change of the status. A watch gets the latest status; changes in between may be missing, as the protocol allows.
     """
 

@@ -39,12 +39,12 @@ BatchHandler = Callable[[Sequence[tuple[Any, Caller]]], Awaitable[Sequence[Any]]
 
 @dataclass(frozen=True)
 class Hosted:
-    """One servicer with all the server needs to know of it.
+    """A servicer, and what the server needs for it.
 
     `add` is the generated `add_…Servicer_to_server`; `batches` names, per rpc, a handler of many calls at once:
-    (request, caller) pairs in, a response, an exception or (where one has to
-    wait) an awaitable of a response for each out, in order. `drain` is called when the server
-    begins to stop: it ends the streams that would otherwise last until the grace is over.
+    it gets (request, caller) pairs and returns for each, in order, a response, an exception, or an awaitable of a
+    response where the call has to wait. `drain` is called when the server begins to stop: it ends the streams that
+    would otherwise last until the grace is over.
     """
 
     servicer: object
@@ -65,7 +65,7 @@ class Server:
     _gate: Gate
 
     def local_calls(self, metadata: Sequence[tuple[str, str]]) -> LocalCalls:
-        """Calls of this process to itself, as whoever the metadata says; raises Unauthenticated or Forbidden."""
+        """Calls of this process to itself, with the caller of the metadata; raises Unauthenticated or Forbidden."""
         return LocalCalls(self._calls, self._gate.admit(rule_of(EXCHANGE), metadata))
 
     def not_ready(self) -> None:
@@ -80,7 +80,8 @@ def options_of(limits: ServerLimits) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),
-        # Streams that have ended but are not freed yet would count, and clients within their limit be refused.
+        # Otherwise streams that have ended but are not freed yet would count, and clients within their limit be
+        # refused.
         ("grpc.http.overload_protection", 0),
         ("grpc.server.max_pending_requests", limits.pending_calls),
         ("grpc.server.max_pending_requests_hard_limit", limits.pending_calls_most),
@@ -120,7 +121,7 @@ async def serving(
     for servicer in [*hosted, Hosted(calls, call_service_pb2_grpc.add_CallServiceServicer_to_server)]:
         for service, handlers in _handlers_of(servicer).items():
             names.append(service)
-            guard.know(service, servicer.errors)
+            guard.register_errors(service, servicer.errors)
             calls.host(service, handlers, servicer.batches)
             _add(server, service, guard.wrapped(service, handlers))
     health = HealthServicer(names)
@@ -129,7 +130,7 @@ async def serving(
         Hosted(channelz_async.ChannelzServicer(), channelz_pb2_grpc.add_ChannelzServicer_to_server),
     ):
         for service, handlers in _handlers_of(extra).items():
-            guard.know(service, extra.errors)
+            guard.register_errors(service, extra.errors)
             _add(server, service, guard.wrapped(service, handlers))
     for service, handlers in reflection_handlers([*names, "grpc.health.v1.Health"]).items():
         _add(server, service, guard.wrapped(service, handlers))
@@ -176,7 +177,7 @@ def _bind(server: grpc.aio.Server, listen: str, tls: Tls | None) -> str:
 
 
 def _why_not(listen: str) -> str:
-    """Why an address cannot be bound, which gRPC does not tell."""
+    """The reason why an address cannot be bound; the error of gRPC does not contain it."""
     host, _, port = listen.rpartition(":")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
@@ -194,7 +195,8 @@ def _add(server: grpc.aio.Server, service: str, handlers: dict[str, Any]) -> Non
 
 
 def _handlers_of(hosted: Hosted) -> dict[str, Mapping[str, Any]]:
-    """The handlers of each service of a servicer, by name, learnt by standing in for the server while it is added."""
+    """The handlers of each service of a servicer, by name: the servicer is added to a registrar instead of the
+    server."""
     registrar = _Registrar()
     hosted.add(hosted.servicer, registrar)
     return registrar.registered

@@ -1,4 +1,4 @@
-"""Mutual TLS between the processes of the system: one authority, and a certificate for whoever it vouches for."""
+"""Mutual TLS between the processes of the system: one authority, which signs the certificate of each node."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from kit.engine_url import CannotUse
 log = structlog.get_logger()
 
 SERVER_NAME = "plaudit.internal"
-"""The name every service's certificate carries: a node is who it is by its authority, not by its address."""
+"""The name in the certificate of every service: nodes are verified by their authority, not by their address."""
 _NAMES = {"ca": "PLAUDIT_TLS__CA", "cert": "PLAUDIT_TLS__CERT", "key": "PLAUDIT_TLS__KEY"}
 
 
 class TlsSettings(BaseModel):
-    """Where the certificates are; all three, or none for plain connections."""
+    """The files of the certificates; all three, or none for plain connections."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,7 @@ class TlsSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The certificate files of a node, which were good when it started. Made by `open_tls`."""
+    """The certificate files of a node, which were valid when it started. Made by `open_tls`."""
 
     ca: Path
     cert: Path
@@ -67,7 +67,7 @@ class Tls:
                     return None  # nothing has changed
                 check(self)
             except (CannotUse, OSError) as error:
-                # Half a rotation, or a bad one: who holds the old certificate goes on with it.
+                # An incomplete or invalid rotation: the old certificate stays in use.
                 log.error("new certificate not used", why=str(error))
                 return None
             current = found
@@ -85,7 +85,7 @@ class Tls:
 
 
 CHANNEL_OPTIONS = (("grpc.ssl_target_name_override", SERVER_NAME),)
-"""What a channel with `Tls.channel_credentials` needs: nodes come and go by address, their name stays."""
+"""Options of a channel with `Tls.channel_credentials`: all nodes have the same name, at any address."""
 
 
 def _for_server(files: tuple[bytes, bytes, bytes]) -> Any:

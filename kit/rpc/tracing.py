@@ -16,14 +16,16 @@ log = structlog.get_logger()
 
 
 class TracingMissing(Exception):
-    """Tracing was asked for and its packages are not installed."""
+    """Tracing is configured, but its packages are not installed."""
 
 
 @asynccontextmanager
-async def tracing(endpoint: str, service: str, patience: Callable[[], float] = lambda: 5.0) -> AsyncIterator[list[Any]]:
+async def tracing(
+    endpoint: str, service: str, grace_seconds: Callable[[], float] = lambda: 5.0
+) -> AsyncIterator[list[Any]]:
     """Server interceptors that send spans to an OTLP gRPC `endpoint` (`host:port`); none where it is empty.
 
-    The remaining spans are sent when the block ends, within as many seconds as `patience` returns then.
+    The remaining spans are sent when the block ends, within the seconds that `grace_seconds` returns at that time.
     Raises TracingMissing.
     """
     if not endpoint:
@@ -42,7 +44,7 @@ async def tracing(endpoint: str, service: str, patience: Callable[[], float] = l
     try:
         yield [aio_server_interceptor(tracer_provider=provider, filter_=_is_unary)]  # type: ignore[no-untyped-call]
     finally:
-        await _shut_down(provider, patience())
+        await _shut_down(provider, grace_seconds())
 
 
 async def _shut_down(provider: Any, seconds: float) -> None:

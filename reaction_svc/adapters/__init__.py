@@ -1,1 +1,1 @@
-"""The service's ports on real engines."""
+"""Adapters of the ports of the service, for each engine."""

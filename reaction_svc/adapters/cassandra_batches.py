@@ -1,4 +1,4 @@
-"""What is to be written to Cassandra, divided into batches it takes."""
+"""Divides rows to write into batches that Cassandra accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cassandra.query import BatchStatement
 from kit.adapters.cassandra.raw import RawRow, raw_batch
 
 _ROWS_AT_ONCE = 500
-# Batches of several partitions are limited by the server, 50 KiB, and divided by it.
+# The server limits batches of several partitions to 50 KiB.
 _PARTITIONS_AT_ONCE, _LARGE = 10, 20_000
 
 
@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 def divided(parts: Sequence[Part]) -> tuple[list[BatchStatement], list[BatchStatement]]:
-    """The batches to be written first, and those to be written once the first are.
+    """The batches to write first, and those to write after them.
 
     Small partitions share a batch, in which each is still written as a whole. A partition with very many rows needs
     several batches: the one with its head is the last.
@@ -53,7 +53,7 @@ def divided(parts: Sequence[Part]) -> tuple[list[BatchStatement], list[BatchStat
 
 
 async def all_of(work: Iterable[Awaitable[Any]]) -> list[Any]:
-    """Waits for all, also where one fails, so that nothing goes on unseen; raises the first failure."""
+    """Waits for all, also where one fails, so that none continues in the background; raises the first failure."""
     results = await asyncio.gather(*work, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

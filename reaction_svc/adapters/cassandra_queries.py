@@ -30,7 +30,7 @@ _ROWS_PER_NAME = 4
 _KEYS_AT_ONCE = 20
 _CQL = {
     "own": "SELECT target, emoji, held, version FROM reaction_record WHERE tenant = ? AND target IN ? AND user = ?",
-    # By the index of users; a row of a user whom another tenant knows by the same name is filtered by the server.
+    # By the index of users; a row of another tenant's user with the same name is filtered by the server.
     "targets_of": "SELECT target, held FROM reaction_record WHERE tenant = ? AND user = ? LIMIT ? ALLOW FILTERING",
     "holders": "SELECT user, held FROM reaction_record WHERE tenant = ? AND target = ? AND user > ? LIMIT ?",
     "scan": "SELECT user, emoji, held, version, WRITETIME(held) FROM reaction_record WHERE tenant = ? AND target = ?",
@@ -46,14 +46,14 @@ class Latest(Protocol):
     async def page(
         self, key: TargetKey, head: TargetHead, emoji: str, before: int, limit: int
     ) -> Sequence[Reactor] | None:
-        """The page that `ReactionReads.reactors` asks for; None where it is not known as of the head or later.
+        """The page for `ReactionReads.reactors`; None where it is not cached at the version of the head or later.
 
         Never raises.
         """
         ...
 
     async def fill(self, key: TargetKey, head: TargetHead, holders: Sequence[Reactor]) -> None:
-        """Takes all holders of a target, latest first, read when it was at the head or later. Never raises."""
+        """Stores all reactors of a target, latest first, read at the version of the head or later. Never raises."""
         ...
 
 
@@ -74,7 +74,7 @@ class CassandraQueries:
         self._tallies = asyncio.Semaphore(_TALLIES_AT_ONCE)
 
     async def heads(self, keys: Iterable[TargetKey]) -> Mapping[TargetKey, TargetHead]:
-        """The heads of those targets that have one; sees every answered change."""
+        """The heads of those targets that have one; includes every answered change."""
         return await self._tables.heads(dict.fromkeys(keys))
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
@@ -144,13 +144,13 @@ class CassandraQueries:
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
         """See `ports.ReactionReads`. Targets come in the order of their partitions."""
         rows = await self._rows("targets", after - _SHIFT, limit)
-        # A partition without a head has records of a round that is under way: it is counted next time.
+        # A partition without a head has records of a round in progress: it is counted next time.
         keys = [(tenant, target) for tenant, target, head, _ in rows if head is not None]
         found = [tally for tally in await all_of(self._legible_tally(key) for key in keys) if tally is not None]
         return found, rows[-1][3] + _SHIFT if len(rows) == limit else 0
 
     async def _legible_tally(self, key: TargetKey) -> TargetCounts | None:
-        """None where the head is corrupt: one such target must not keep all others from being audited."""
+        """None where the head is corrupt: one such target must not prevent the audit of all others."""
         try:
             return await self._tally(key)
         except CorruptEntry as error:
@@ -177,7 +177,7 @@ class CassandraQueries:
             if head is None:
                 return TargetCounts(*key, 0, {})
             if counts is None:
-                # It changes all the time, so its records cannot be counted as of one moment.
+                # It changes continuously, so its records cannot be counted at one version.
                 return TargetCounts(*key, head.version, head.counts)
             if counts != head.counts:
                 DRIFTED.inc()
@@ -185,7 +185,7 @@ class CassandraQueries:
             return TargetCounts(*key, head.version, counts)
 
     async def _count(self, key: TargetKey, stamp: int) -> dict[str, int] | None:
-        """Users per emoji; None where a record is newer than `stamp`, so that the head is still to be written."""
+        """Users per emoji; None where a record is newer than `stamp`, which means that the head is not written yet."""
         counts: dict[str, int] = {}
         for _, emoji, held, _, written in await self._scan(key):
             if written > stamp:
@@ -197,7 +197,7 @@ class CassandraQueries:
     async def _scan(self, key: TargetKey) -> list[Any]:
         """All records of a target: (user, emoji, held, version, stamp)."""
         rows = await self._rows("scan", *key, timeout=_SCAN_SECONDS)
-        # A partition with nothing but its head answers with one row of nothing.
+        # A partition that has only its head returns one row of nulls.
         return [row for row in rows if row[0] is not None]
 
     async def _rows(self, name: str, *values: Any, timeout: float | None = None) -> list[Any]:
@@ -205,8 +205,8 @@ class CassandraQueries:
 
 
 def _whole(rows: Sequence[Any], *, is_cut: bool) -> list[tuple[str, int]]:
-    """How much is held by name, of rows (name, held), those of a name together; the last name is left out of a page
-    that is cut off, unless it is the only one."""
+    """The number of reactions by name, of rows (name, held) that are grouped by name. The last name of a truncated page
+    is left out, unless it is the only one."""
     found: dict[str, int] = {}
     for name, held in rows:
         found[name] = found.get(name, 0) + bool(held)

@@ -30,14 +30,14 @@ from reaction_svc.model.state import (
 
 SCHEMA = Schema("reaction_svc", Path(__file__).with_name("cassandra"))
 _KEYS_AT_ONCE, _USERS_AT_ONCE = 20, 100
-# Rough sizes of rows, beside what differs much.
+# Approximate sizes of rows, without the values of variable length.
 _ROW_BYTES = 200
 _CQL = {
     "save_head": "INSERT INTO reaction_record (tenant, target, head) VALUES (?, ?, ?) USING TIMESTAMP ?",
     "save_record": "INSERT INTO reaction_record (tenant, target, user, emoji, held, version) VALUES (?, ?, ?, ?, ?, ?)"
     " USING TIMESTAMP ?",
     "erase_user": "DELETE FROM reaction_record USING TIMESTAMP ? WHERE tenant = ? AND target = ? AND user = ?",
-    # All rows, but not the head, which is no row.
+    # All rows, without the head, which is not a row.
     "erase_all": "DELETE FROM reaction_record USING TIMESTAMP ? WHERE tenant = ? AND target = ? AND user >= ?",
     "save_answers": "INSERT INTO reaction_answer (shard, slice, part, stamp, answers) VALUES (?, ?, ?, ?, ?)"
     " USING TIMESTAMP ? AND TTL ?",
@@ -52,7 +52,7 @@ _decode_head = msgspec.json.Decoder(TargetHead).decode
 _encode_answers = msgspec.msgpack.Encoder().encode
 _decode_answers = msgspec.msgpack.Decoder(list[AnswerRow]).decode
 ReactionsByUser = dict[str, dict[str, int]]
-"""What users hold: emoji to version, oldest first."""
+"""The reactions of users: emoji to version, oldest first."""
 
 
 class CassandraTables:
@@ -65,7 +65,7 @@ class CassandraTables:
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `Tables`. The records of a target that has too many at once are left out."""
-        # Heads and records need not be of one moment: what has changed meanwhile is in entries that overlay both.
+        # Heads and records need not be of the same moment: later changes are in entries that overlay both.
         targets, users, answers = await all_of(
             [self._targets(need.targets), self._users(need.users), self._answers(shard, need.op_ids)]
         )
@@ -124,7 +124,7 @@ class CassandraTables:
         for key, op_id in asked:
             slice_, part = location_of(key, op_id)
             parts.setdefault(slice_, set()).add(part)
-        # Slices of which the same parts are asked for are read together.
+        # Slices with the same requested parts are read together.
         slices: dict[tuple[int, ...], list[int]] = {}
         for slice_, some in parts.items():
             slices.setdefault(tuple(sorted(some)), []).append(slice_)
@@ -143,7 +143,7 @@ class CassandraTables:
                     for user, _, _, version, op_id, emoji, action, on in operations:
                         name = ((tenant, target), op_id)
                         if name in wanted:
-                            # Rows come in the order of their entries: the first answer is the one that counts.
+                            # Rows come in the order of their entries: the first answer is valid.
                             found.setdefault(name, IdempotencyRecord(user, emoji, action, on, version))
         return found
 
@@ -194,9 +194,9 @@ def head_of(tenant: str, target: str, text: str) -> TargetHead:
 
 
 def held_of(rows: Iterable[Sequence[Any]]) -> ReactionsByUser:
-    """What is held by rows of (user or target, emoji, held, version); where nothing is held, the name is left out."""
+    """The reactions in rows of (user or target, emoji, held, version); names without a reaction are left out."""
     found: ReactionsByUser = {}
-    # A partition with nothing but its head answers with one row of nothing.
+    # A partition that has only its head returns one row of nulls.
     for user, emoji, held, version in sorted((row for row in rows if row[0] is not None), key=lambda row: row[3]):
         if held:
             found.setdefault(user, {})[emoji] = version
@@ -211,7 +211,7 @@ def _answers_of(blob: bytes) -> list[AnswerRow]:
 
 
 def _by_tenant(keys: Iterable[TargetKey]) -> Iterable[tuple[str, list[str]]]:
-    """Keys by tenant, as many at a time as one statement asks for."""
+    """Keys by tenant, in groups of the size of one statement."""
     tenants: dict[str, list[str]] = {}
     for tenant, target in keys:
         tenants.setdefault(tenant, []).append(target)

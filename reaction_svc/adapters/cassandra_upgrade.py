@@ -1,4 +1,4 @@
-"""Copies what the version before the ledger kept in Cassandra into the tables of the ledger."""
+"""Copies the data of the version before the ledger in Cassandra into the tables of the ledger."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ _decode_head = msgspec.json.Decoder(_OldHead).decode
 
 
 async def needs_upgrade(cassandra: Cassandra) -> bool:
-    """Whether there are records of the version before that were not copied. Raises Unavailable."""
+    """Whether there are records of the earlier version that were not copied. Raises Unavailable."""
     if not await cassandra.execute("SELECT tenant FROM reactions LIMIT 1"):
         return False
     return not await cassandra.execute(f"SELECT number FROM schema_migration WHERE component = '{_NAME}'")
 
 
 async def upgrade(cassandra: Cassandra, shards: int, op_seconds: float) -> None:
-    """Copies all records and answers; repeating it, also after changes were made on the new tables, loses nothing.
+    """Copies all records and answers; it can be repeated without loss, also after changes in the new tables.
 
-    No process of the version before may run. Raises CannotUse where one has left work undone, or Cassandra fails.
+    No process of the earlier version may run. Raises CannotUse where one has unfinished work, or Cassandra fails.
     """
     try:
         await _check_outboxes(cassandra)
@@ -75,7 +75,7 @@ async def upgrade(cassandra: Cassandra, shards: int, op_seconds: float) -> None:
 
 
 async def _check_outboxes(cassandra: Cassandra) -> None:
-    # A process that stops publishes all it has and removes its outbox; of a killed one, another process does that.
+    # A process that stops publishes its events and removes its outbox; for a killed one, another process does that.
     if any(generation is not None for _, generation in await cassandra.execute(_OUTBOXES)):
         raise CannotUse(
             "processes of the version before run, or were killed with changes that are not published: start one of that"
@@ -96,7 +96,7 @@ async def _target(cassandra: Cassandra, tenant: str, target: str, text: str) -> 
     old = _decode_head(text)
     statement = await cassandra.prepare(_RECORDS)
     rows = await cassandra.rows(statement, (tenant, target, list(range(old.spread))), timeout=10.0)
-    # While a target was hot, records went to several buckets: the newest of a user and an emoji is the one that counts.
+    # While a target was hot, records went to several buckets: the newest of a user and an emoji is valid.
     newest = {(row[0], row[1]): row for row in sorted(rows, key=lambda row: row[3] or 0) if row[0] is not None}
     records = [(user, emoji, True, version) for user, emoji, held, version in newest.values() if held]
     counts: dict[str, int] = {}
@@ -117,7 +117,7 @@ async def _copy_answers(
         for user, emoji, action, on, version, op_id in _decode_answers(blob):
             row = OperationRow(user, "", "", version, op_id, emoji, action, on)
             places.setdefault(location_of((tenant, target), op_id), []).append(row)
-        # Targets of one batch had the same stamp, but here no two may share a row. So a number instead that is the
+        # Targets of one batch had the same stamp, but here no two may share a row. So they get a number that is the
         # same each time, and less than the stamps of all entries.
         name = blake2b(f"{tenant}/{target}/{slice_}/{part}/{stamp}".encode(), digest_size=6)
         number = int.from_bytes(name.digest(), "big")

@@ -20,7 +20,7 @@ from reaction_svc.model.state import (
 
 
 class Record(NamedTuple):
-    """What was last written of one person and one emoji."""
+    """The last write of one user and one emoji."""
 
     stamp: int
     held: bool
@@ -34,7 +34,7 @@ class MemoryTables:
         self.heads: dict[TargetKey, TargetHead] = {}
         self.records: dict[TargetKey, dict[tuple[str, str], Record]] = {}
         self.answers: dict[tuple[TargetKey, str], IdempotencyRecord] = {}
-        # Up to which stamp; "": everybody's. What is written late with an older stamp is dropped.
+        # Up to which stamp; "": of all users. A late write with an older stamp is dropped.
         self.erased: dict[tuple[TargetKey, str], int] = {}
         self._records_at_once = records_at_once
 
@@ -48,7 +48,7 @@ class MemoryTables:
             step()
 
     def find(self, need: LoadRequest) -> LoadedState:
-        """What is asked for, as it stands now."""
+        """The requested values, as of now."""
         return LoadedState(
             {key: self._target(key) for key in need.targets},
             {key: {user: self.reactions_of(key, user) for user in users} for key, users in need.users.items()},
@@ -56,7 +56,7 @@ class MemoryTables:
         )
 
     def steps(self, writes: Writes) -> Sequence[Callable[[], None]]:
-        """The writes one by one, in the order in which they are made: records, then heads, then answers."""
+        """The writes one by one, in the order in which they are applied: records, then heads, then answers."""
         return [
             *(partial(self._write_records, target) for target in writes.targets),
             *(partial(self._write_head, target) for target in writes.targets),
@@ -64,11 +64,11 @@ class MemoryTables:
         ]
 
     def reactions_of(self, key: TargetKey, user: str) -> dict[str, int]:
-        """What one person holds, oldest first."""
+        """The reactions of one user, oldest first."""
         return self.reactions_by_user(key).get(user, {})
 
     def reactions_by_user(self, key: TargetKey) -> dict[str, dict[str, int]]:
-        """What each person holds who holds something, oldest first."""
+        """The reactions of each user who has any, oldest first."""
         found: dict[str, dict[str, int]] = {}
         rows = sorted(self.records.get(key, {}).items(), key=lambda row: row[1].version)
         for (user, emoji), record in rows:

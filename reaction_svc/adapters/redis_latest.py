@@ -21,15 +21,15 @@ log = structlog.get_logger()
 _HERE = Path(__file__)
 _MOST = 1_000
 """Reactors kept per emoji."""
-_PENDING = 20_000  # targets; beyond, what waits is dropped, and their lists are found out of date
+_PENDING = 20_000  # targets; above, waiting changes are dropped, and their lists are recognised as stale
 _AT_ONCE = 64
 _PACE_SECONDS = 0.03
-"""Between two flushes: what happens meanwhile to one target is one call. Below what readers wait."""
+"""Seconds between two flushes: all changes of a target in between are one call. Shorter than readers wait."""
 _CATCH_UP_SECONDS = (0.005, 0.015, 0.03, 0.03)
 
 
 class _PendingUpdates:
-    """What happened to a target since the last flush: from a version to one, the last state of each reaction."""
+    """The changes of a target since the last flush: the versions before and after, the last state of each reaction."""
 
     __slots__ = ("before", "states", "version")
 
@@ -39,7 +39,7 @@ class _PendingUpdates:
         self.states: dict[tuple[str, str], int] = {}
 
     def add(self, before: int, change: TargetChange) -> None:
-        """Adds an entry; one that does not follow makes Redis forget the target."""
+        """Adds an entry; after a gap, Redis drops the target."""
         if before != self.version:
             self.before = -1
         self.version = change.head.version
@@ -52,11 +52,11 @@ class _PendingUpdates:
 
 
 class RedisLatest:
-    """Keeps lists up to date in the background, and reads them. Made with `run` beside it."""
+    """Keeps lists up to date in the background, and reads them. `run` must run concurrently."""
 
     def __init__(self, redis: Redis, seconds: float, above: int = RECORDS_AT_ONCE) -> None:
-        """Lists are kept for `seconds` after their last change, of targets with more than `above` reactions: of others
-        the tables tell in one read."""
+        """Lists are kept for `seconds` after their last change, of targets with more than `above` reactions: for
+        others the tables answer in one read."""
         self._redis = redis
         self._above = above
         self._ttl = round(seconds * 1_000)
@@ -66,8 +66,8 @@ class RedisLatest:
         self._pending: dict[TargetKey, _PendingUpdates] = {}
         self._wanted = asyncio.Event()
 
-    def note(self, before: Mapping[TargetKey, int], changes: Sequence[TargetChange]) -> None:
-        """Takes in an entry that is durable; `before`: the versions of its targets before it."""
+    def record_entry(self, before: Mapping[TargetKey, int], changes: Sequence[TargetChange]) -> None:
+        """Records a durable entry; `before`: the versions of its targets before it."""
         pending = self._pending
         if len(pending) > _PENDING:
             pending.clear()
@@ -81,7 +81,7 @@ class RedisLatest:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Flushes what comes, until it is cancelled; what Redis does not take is dropped."""
+        """Flushes changes until it is cancelled; changes that Redis does not accept are dropped."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -96,7 +96,7 @@ class RedisLatest:
     async def page(
         self, key: TargetKey, head: TargetHead, emoji: str, before: int, limit: int
     ) -> Sequence[Reactor] | None:
-        """The page as Redis knows it, where it knows the target at the head's version or a later one; else None."""
+        """The page in Redis, if the target is there at the version of the head or a later one; otherwise None."""
         if not self._keeps(head):
             return None
         emojis = [emoji] if emoji else list(head.counts)
@@ -114,7 +114,8 @@ class RedisLatest:
         return None
 
     async def fill(self, key: TargetKey, head: TargetHead, holders: Sequence[Reactor]) -> None:
-        """Puts a target's lists, read from the tables at its head; `holders` are all, latest first. Best effort."""
+        """Stores the lists of a target, read from the tables at its head; `holders`: all reactors, latest first. Best
+        effort."""
         lists: dict[str, list[Reactor]] = {emoji: [] for emoji in head.counts}
         for holder in holders:
             lists.setdefault(holder.emoji, []).append(holder)
@@ -164,5 +165,5 @@ def _complete(lists: Sequence[Any], emojis: Sequence[str], limit: int) -> Sequen
 
 
 def _tag(key: TargetKey) -> str:
-    # No two targets have one name: a tenant's / is written otherwise, a target has exactly one.
+    # Two targets never have the same name: a tenant's / is escaped, a target has exactly one.
     return f"{quote(key[0], safe='')}/{key[1]}"

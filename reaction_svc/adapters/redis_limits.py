@@ -53,7 +53,7 @@ class RedisRateLimit:
         try:
             waits = iter(await self._decide([user for users, _ in requests for user in users]))
         except BaseException:
-            self._waiting = requests + self._waiting  # the next caller decides them
+            self._waiting = requests + self._waiting  # the next caller sends them
             raise
         for users, answer in requests:
             answer.set_result([next(waits) for _ in users])

@@ -53,7 +53,7 @@ class SqliteReads:
             row: Any = self._reading.execute(SQL["find_target"], (tenant, target)).fetchone()
             if row is None:
                 return ()
-            # The index has each emoji's holders in order of version; the few emoji of a target are merged.
+            # The index has the reactors of each emoji in order of version; the few emoji of a target are merged.
             emojis = [emoji] if emoji else list(decode_counts(row[1]))
             holders: list[list[Any]] = [
                 self._reading.execute(SQL["reactors"], (row[0], each, before or _NEWEST, limit)).fetchall()
@@ -112,14 +112,14 @@ class SqliteReads:
             return await asyncio.get_running_loop().run_in_executor(self._counter, count)
 
     async def close(self) -> None:
-        """Closes the connections; a count that still runs fails."""
+        """Closes the connections; a count in progress fails."""
         self._counting.interrupt()
         await asyncio.get_running_loop().run_in_executor(self._counter, self._counting.close)
         self._counter.shutdown()
         self._reading.close()
 
     def _tallies(self, sql: str, bindings: Sequence[Any]) -> Iterator[tuple[int, TargetCounts]]:
-        """(row id, tally) of each target; a statement sees one moment, so counts and version belong together."""
+        """(row id, tally) of each target; a statement reads one snapshot, so counts and version match."""
         rows: list[Any] = self._counting.execute(sql, bindings).fetchall()
         for (id_, tenant, name, version), group in groupby(rows, key=lambda row: row[:4]):
             yield (

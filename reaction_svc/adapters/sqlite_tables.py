@@ -85,7 +85,7 @@ class SqliteTables:
         self._ids.clear()
 
     def delete_answers_before(self, connection: apsw.Connection, before: int) -> int:
-        """Deletes some answers of before that time (microseconds); returns the number of rows."""
+        """Deletes some answers that are older than that time (microseconds); returns the number of rows."""
         connection.execute(SQL["delete_timed"], (slice_at(before // 1000), _SLICE))
         deleted = connection.changes()
         connection.execute(SQL["delete_untimed"], (before, _SLICE))

@@ -1,4 +1,4 @@
-"""Makes today's tables of reactions of those that older versions of this program wrote."""
+"""Upgrades the tables of reactions that older versions of this program wrote."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kit.ledger.op_ids import AnswerLocation, OpIdWatermark, location_of
 from reaction_svc.domain import OperationRow
 
 _pack = msgspec.msgpack.Encoder().encode
-# When operations that changed nothing were made: the version they were answered with is older than they are.
+# The time of operations that changed nothing: the version of their answer is older than they are.
 _MADE = "CREATE TABLE IF NOT EXISTS op_late (target INTEGER NOT NULL, op_id TEXT NOT NULL, made INTEGER NOT NULL)"
 
 
 def answers_of_operations(connection: apsw.Connection) -> None:
-    """From version 1, which kept a row for each operation and had no ledger.
+    """From version 1, which stored a row for each operation and had no ledger.
 
     Records and counts stay. Answers are packed. The old event log is dropped: its consumers read counts now.
     """
@@ -45,7 +45,7 @@ def answers_of_operations(connection: apsw.Connection) -> None:
         places.setdefault(place, []).append(
             (tenant, name, OperationRow(user, "", "", version, op_id, emoji, action, bool(held)))
         )
-        # Timed ids tell their age themselves; no entry has the stamp 0, so none replaces what stands here.
+        # Timed ids contain their age; no entry has the stamp 0, so none replaces this row.
         stamps[place] = 0 if place.slice >= 0 else max(made, stamps.get(place, 0))
         used[tenant, name] = used.get((tenant, name), OpIdWatermark()).with_all([op_id], made)
     for place, rows in places.items():
@@ -64,9 +64,9 @@ def answers_of_operations(connection: apsw.Connection) -> None:
 
 
 def records_by_user(connection: apsw.Connection) -> None:
-    """From version 2, where nothing found the records of a person."""
+    """From version 2, which had no index of records by user."""
     connection.execute("CREATE INDEX record_user ON record (user)")
 
 
 UPGRADES: Mapping[int, Callable[[apsw.Connection], None]] = {1: answers_of_operations, 2: records_by_user}
-"""What makes version n + 1 of version n."""
+"""The upgrade from version n to n + 1."""

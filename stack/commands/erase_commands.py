@@ -8,7 +8,7 @@ import typer
 
 from stack.commands.common import ConfigFile, Json, load_settings, print_result, run_async
 
-erase = typer.Typer(help="Erase all reactions of a person or a target.", no_args_is_help=True)
+erase = typer.Typer(help="Erase all reactions of a user or a target.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Option(help="The tenant.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -22,7 +22,7 @@ def person(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Remove all reactions of a person and delete their records."""
+    """Remove all reactions of a user and delete their records."""
     from stack.commands.erasure_client import erase_person
 
     _confirm(f"Erase all reactions of {user} in tenant {tenant}?", yes)

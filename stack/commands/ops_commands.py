@@ -104,7 +104,7 @@ def mesh(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Start two processes of every service behind Envoy, on real engines, on this machine."""
+    """Start two processes of every service with Envoy in front, on real engines, on this machine."""
     from stack.mesh.plan import MeshOptions
     from stack.mesh.runner import run
     from stack.process.supervisor import CannotStart

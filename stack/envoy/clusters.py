@@ -1,9 +1,9 @@
 """Clusters: the nodes of each service on a hash ring, the gateways by load.
 
-Envoy gives each node so many points of the ring that they are about `minimum_ring_size` in all, so that nodes get more
-points when one of them goes, and keys move that need not. Unless one node has a much smaller weight: then a node has as
-many points as its weight is greater. So each ring has a member of weight 1 that never goes: Envoy itself, at its
-listener `spread`, which passes on the few calls that meet it to any node.
+Envoy gives the nodes of a ring about `minimum_ring_size` points in total. So nodes get more points when one of them
+leaves, and keys move without need. With one member of a much smaller weight, the points of a node are proportional to
+its weight instead. So each ring has a member of weight 1 that never leaves: Envoy itself, at its listener `spread`,
+which forwards the few calls that reach it to any node.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stack.addresses import is_ip, split
 from stack.envoy.model import GATEWAY, SOCKETS, Limits, Model
 from stack.envoy.types import Config, extension, socket_address, typed
 
-# Of a node on the ring: one key in as many is not sent to one node, and nodes' shares differ by a percent.
+# The weight of a node: one key in so many reaches `spread` instead, and the shares of nodes differ by a percent.
 _POINTS = 10_000
 _PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 

@@ -149,12 +149,12 @@ def _stripped() -> list[Config]:
     ]
 
 
-def none_of(words: Sequence[str]) -> str:
-    """A regular expression (RE2, which cannot look ahead) for every text but these words."""
-    first = sorted({word[0] for word in words if word})
-    ways = [f"{letter}{none_of([word[1:] for word in words if word[:1] == letter])}" for letter in first]
+def none_of(texts: Sequence[str]) -> str:
+    """A regular expression (RE2, which cannot look ahead) for every text except these."""
+    first = sorted({text[0] for text in texts if text})
+    ways = [f"{letter}{none_of([text[1:] for text in texts if text[:1] == letter])}" for letter in first]
     ways.append(f"[^{''.join(first)}].*" if first else ".+")
-    return f"(?:{'|'.join(ways)}){'' if '' in words else '?'}"
+    return f"(?:{'|'.join(ways)}){'' if '' in texts else '?'}"
 
 
 def _tokens(model: Model) -> Config:

@@ -45,7 +45,7 @@ class Limits:
     # An idle WebSocket or stream: clients ping every 30 s.
     idle_seconds: float = 120.0
     clients: int = 100_000
-    # To one service: calls and streams at a time, and how many of them may be second attempts.
+    # To one service: concurrent calls and streams, and how many of them may be retries.
     calls: int = 8_192
     retry_percent: float = 20.0
 

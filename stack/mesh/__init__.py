@@ -1,1 +1,1 @@
-"""`plaudit mesh`: the whole system on one machine, several processes of each service behind Envoy."""
+"""`plaudit mesh`: the whole system on one machine, several processes of each service, with Envoy in front."""

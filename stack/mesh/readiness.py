@@ -45,7 +45,7 @@ async def _wait_until_all_healthy(model: Model) -> None:
 
 
 async def drain_listeners(admin: str) -> None:
-    """Tells Envoy to close the connections of clients when their requests end."""
+    """Makes Envoy close the connections of clients when their requests end."""
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(1)) as http:
             await http.post(f"http://{admin}/drain_listeners?graceful&skip_exit")

@@ -84,7 +84,7 @@ def can_open() -> bool:
 async def report_exhaustion(seconds: float = _LOG_SECONDS) -> None:
     """Logs a line every `seconds` while no descriptor can be opened; until cancelled.
 
-    It tries, because the event loop closes connections without a word when it has no descriptor for them.
+    It opens one to find out, because the event loop closes connections without a log line when it has no descriptor.
     """
     while True:
         if not can_open():

@@ -100,12 +100,12 @@ def _addresses(settings: Settings, facts: dict[str, Any]) -> dict[str, str]:
 
 
 def is_terminal() -> bool:
-    """Whether a person reads the output; otherwise the log is JSON, or the output is stored."""
+    """Whether the output is a terminal; otherwise the log is JSON, or the output is stored."""
     return sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def printed_facts(facts: dict[str, Any], settings: Settings, *, is_json: bool) -> dict[str, Any]:
-    """The facts to print; with a token in a demo, or for a person at a terminal. Journals store all other output."""
+    """The facts to print; with a token in a demo, or at a terminal. Journals store all other output."""
     if settings.demo or (is_terminal() and not is_json):
         return facts
     return {name: value for name, value in facts.items() if name != "token"}

@@ -95,7 +95,7 @@ def exit_process() -> NoReturn:
     itself. It would also wait for threads. All files and connections must be closed; standard output is flushed.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more
+        with suppress(OSError, ValueError):  # the reader is gone
             stream.flush()
     os._exit(0)
 

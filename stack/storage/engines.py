@@ -56,13 +56,13 @@ async def open_engines(
     settings: Settings,
     cassandra: Cassandra | None,
     redis: Redis | None,
-    patience: Callable[[], float],
+    grace_seconds: Callable[[], float],
 ) -> Engines:
     """Opens the event log until the stack closes; raises CannotUse, and NewerData for files.
 
-    `patience` returns, once the stack closes, how many seconds the close of a file may take.
+    `grace_seconds` returns, once the stack closes, how many seconds the close of a file may take.
     """
-    return Engines(settings.data, await _open_log(stack, settings, patience), cassandra, redis)
+    return Engines(settings.data, await _open_log(stack, settings, grace_seconds), cassandra, redis)
 
 
 async def read_partitions(settings: Settings) -> Mapping[str, int]:
@@ -91,11 +91,11 @@ async def expected_partitions(settings: Settings) -> Callable[[str], int]:
         return lambda topic: wanted_partitions(url, TOPICS[topic])
 
 
-async def _open_log(stack: AsyncExitStack, settings: Settings, patience: Callable[[], float]) -> Log:
+async def _open_log(stack: AsyncExitStack, settings: Settings, grace_seconds: Callable[[], float]) -> Log:
     if not settings.events:
         ledgers = () if settings.records else ("reactions",)
         return await stack.enter_async_context(
-            open_sqlite_log(settings.data / "reactions.db", ledgers=ledgers, patience=patience)
+            open_sqlite_log(settings.data / "reactions.db", ledgers=ledgers, grace_seconds=grace_seconds)
         )
     from kit.adapters.kafka.event_log import open_kafka
 

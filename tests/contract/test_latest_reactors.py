@@ -59,16 +59,18 @@ async def page(
 
 
 async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: RedisLatest, key: TargetKey) -> None:
-    latest.note({key: 0}, [change(key, 1_002, [("ann", "a", ""), ("bob", "b", ""), ("cem", "a", "")], a=2, b=1)])
+    latest.record_entry(
+        {key: 0}, [change(key, 1_002, [("ann", "a", ""), ("bob", "b", ""), ("cem", "a", "")], a=2, b=1)]
+    )
     assert await page(latest, key, 1_002, a=2, b=1) == [("cem", "a"), ("bob", "b"), ("ann", "a")]
-    latest.note({key: 1_002}, [change(key, 1_004, [("ann", "", "a"), ("bob", "a", "b")], a=2)])
+    latest.record_entry({key: 1_002}, [change(key, 1_004, [("ann", "", "a"), ("bob", "a", "b")], a=2)])
     assert await page(latest, key, 1_004, a=2) == [("bob", "a"), ("cem", "a")]
     assert await page(latest, key, 1_004, "a", before=1_004, a=2) == [("cem", "a")]
     assert await page(latest, key, 1_004, "b", a=2) == []
 
 
 async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, key: TargetKey) -> None:
-    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    latest.record_entry({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     assert await latest.page(key, TargetHead(1_001, 1_001, {"a": 1}), "", 0, 10) is None
 
@@ -76,9 +78,9 @@ async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, ke
 async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_is_filled(
     latest: RedisLatest, key: TargetKey
 ) -> None:
-    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    latest.record_entry({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
-    latest.note({key: 1_005}, [change(key, 1_006, [("cem", "a", "")], a=3)])
+    latest.record_entry({key: 1_005}, [change(key, 1_006, [("cem", "a", "")], a=3)])
     head = TargetHead(1_006, 1_006, {"a": 3})
     async with asyncio.timeout(5):
         while await latest.page(key, TargetHead(1_000, 1_000, {"a": 1}), "", 0, 10) is not None:  # noqa: ASYNC110
@@ -87,16 +89,16 @@ async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_i
     holders = [Reactor("cem", "a", 1_006), Reactor("bob", "a", 1_005), Reactor("ann", "a", 1_000)]
     await latest.fill(key, head, holders)
     assert await latest.page(key, head, "", 0, 10) == holders
-    latest.note({key: 1_006}, [change(key, 1_007, [("bob", "", "a")], a=2)])
+    latest.record_entry({key: 1_006}, [change(key, 1_007, [("bob", "", "a")], a=2)])
     assert await page(latest, key, 1_007, a=2) == [("cem", "a"), ("ann", "a")]
 
 
 async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: RedisLatest, key: TargetKey) -> None:
-    latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
+    latest.record_entry({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) == [("bob", "a"), ("ann", "a")]
     await latest.fill(key, TargetHead(1_000, 1_000, {"a": 1}), [Reactor("ann", "a", 1_000)])
-    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
-    latest.note({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
+    latest.record_entry({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    latest.record_entry({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
     # The late repetition did not follow what was known here, so it is dropped, and lists stay whole or unknown.
     assert await page(latest, key, 1_002, a=3) in ([("cem", "a"), ("bob", "a"), ("ann", "a")], None)
 
@@ -105,18 +107,18 @@ async def test_of_more_than_a_thousand_the_latest_are_known_and_older_pages_are_
     latest: RedisLatest, key: TargetKey
 ) -> None:
     rows = [(f"u{n}", "a", "") for n in range(1_200)]
-    latest.note({key: 0}, [change(key, 3_000, rows, a=1_200)])
+    latest.record_entry({key: 0}, [change(key, 3_000, rows, a=1_200)])
     first = await page(latest, key, 3_000, limit=3, a=1_200)
     assert first == [("u1199", "a"), ("u1198", "a"), ("u1197", "a")]
     assert await latest.page(key, TargetHead(3_000, 3_000, {"a": 1_200}), "a", 1_900, 200) is None
 
 
 async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: RedisLatest, key: TargetKey) -> None:
-    latest.note({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
+    latest.record_entry({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     await redis.client.execute_command("DEL", f"{redis.prefix}reactions:{{{key[0]}/{key[1]}}}")
     assert await latest.page(key, TargetHead(1_000, 1_000, {"a": 1}), "", 0, 10) is None
-    latest.note({key: 1_000}, [change(key, 1_001, [("bob", "a", "")], a=2)])
+    latest.record_entry({key: 1_000}, [change(key, 1_001, [("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) is None
 
 
@@ -125,13 +127,13 @@ async def test_of_a_small_target_nothing_is_kept_and_of_one_that_grew_all_that_w
 ) -> None:
     latest = RedisLatest(redis, 60.0, above=2)
     async with background(latest.run()):
-        latest.note({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
+        latest.record_entry({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
         assert await latest.page(key, TargetHead(1_001, 1_001, {"a": 2}), "", 0, 10) is None
         # The first one it is told of does not follow on anything: nothing of it is believed.
-        latest.note({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
+        latest.record_entry({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
         assert await latest.page(key, TargetHead(1_002, 1_002, {"a": 3}), "", 0, 10) is None
         holders = [Reactor("cem", "a", 1_002), Reactor("bob", "a", 1_001), Reactor("ann", "a", 1_000)]
         await latest.fill(key, TargetHead(1_002, 1_002, {"a": 3}), holders)
-        latest.note({key: 1_002}, [change(key, 1_003, [("dia", "a", "")], a=4)])
+        latest.record_entry({key: 1_002}, [change(key, 1_003, [("dia", "a", "")], a=4)])
         expected = [("dia", "a"), ("cem", "a"), ("bob", "a"), ("ann", "a")]
         assert await page(latest, key, 1_003, a=4) == expected

@@ -62,7 +62,9 @@ class Node:
         feed = ShardedEventLog(log, LEDGER, ledger.incarnation)
         rules = ModelLimits(max_emoji=MOST, op_seconds=3_600.0)
         store = await enter(
-            opened_store(ledger, tables, queries, self.clock, event_log=feed, rules=rules, on_commit=latest.note)
+            opened_store(
+                ledger, tables, queries, self.clock, event_log=feed, rules=rules, on_commit=latest.record_entry
+            )
         )
 
         async def published() -> None:

@@ -1,1 +1,1 @@
-"""Cassandra or ScyllaDB behind the ports of kit."""
+"""Adapters of the ports of kit for Cassandra and ScyllaDB."""

@@ -1,1 +1,1 @@
-"""Kafka behind the ports of kit."""
+"""Adapters of the ports of kit for Kafka."""

@@ -72,7 +72,7 @@ def connected(kind: Callable[..., Any], url: EngineUrl, name: str, **more: Any) 
     try:
         return kind(**settings(url, name), **more, kafka_client=client)
     except BaseException:
-        # The library leaves its connections and its thread behind.
+        # The library does not close its connections and its thread.
         for one in made:
             one.close()
             one._net.stop()

@@ -83,7 +83,7 @@ class KafkaLog:
             if window is not None:
                 await window.grown()
             elif await self._readers.enter(at, after, beyond=True) is None:
-                await asyncio.sleep(_LOOK_SECONDS)  # behind the end: rarer than rare, another log stood here
+                await asyncio.sleep(_LOOK_SECONDS)  # after the end: very rare, only after the log was replaced
 
     async def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """See `EventLog`. Where retention has taken everything, both are the last position."""

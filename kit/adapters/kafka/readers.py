@@ -32,7 +32,7 @@ class _Reader:
 
 
 class Readers:
-    """Up to `MAX_THREADS` positions of a partition are read at a time; one more rereaders the least recently used."""
+    """Up to `MAX_THREADS` positions of a partition are read at a time; one more replaces the least recently used."""
 
     def __init__(self, url: EngineUrl, offsets: Offsets) -> None:
         self._url = url
@@ -45,14 +45,14 @@ class Readers:
         self._entering: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def find(self, at: TopicPartition, after: int) -> Window | None:
-        """A window that has, or will have, the first record behind the position `after`."""
+        """A window that has, or will have, the first record after the position `after`."""
         for reader in self._readers[at]:
             if reader.window.covers(after):
                 return reader.window
         return None
 
     async def enter(self, at: TopicPartition, after: int, *, beyond: bool = False) -> Window | None:
-        """Begins to read behind a position; None where there is nothing (`beyond`: not even later) to be read."""
+        """Begins to read after a position; None where there is nothing to read (`beyond`: not even later)."""
         async with self._entering[at]:
             found = self.find(at, after)
             if found is not None:
@@ -61,7 +61,7 @@ class Readers:
             if after > end or (after == end and not beyond):
                 return None
             thread = self._thread_for(at)
-            # Where the beginning is behind the position, nothing is between them: the window covers both.
+            # If the window begins after the position, no record is between them: the window covers both.
             window = Window(after, _PREFETCH_BYTES, _HISTORY_BYTES, time.monotonic())
             reader = _Reader(at, thread, next(self._tickets), window)
             self._readers[at].append(reader)
@@ -70,7 +70,7 @@ class Readers:
             return window
 
     def taken(self, at: TopicPartition, window: Window) -> None:
-        """Records were taken from a window: resumes fetching where there is room again."""
+        """Records were taken from a window: resumes fetching where there is capacity again."""
         if window.paused and window.has_room():
             for reader in self._readers[at]:
                 if reader.window is window:

@@ -21,7 +21,7 @@ def full_name(url: EngineUrl, topic: str) -> str:
 
 
 def partitions_found(admin: KafkaAdminClient, url: EngineUrl, topics: Mapping[str, int]) -> dict[str, int]:
-    """How many partitions each topic has; raises CannotUse where one is missing, or is not as the URL says."""
+    """How many partitions each topic has; raises CannotUse where one is missing, or has another number than the URL."""
     found = _describe(admin, url, topics)
     missing = [topic for topic in topics if topic not in found]
     if missing:

@@ -7,14 +7,14 @@ from bisect import bisect_left, bisect_right
 
 from kit.event_log.ports import Record
 
-_OVERHEAD = 200  # bytes a record takes beside its payload, about
+_OVERHEAD = 200  # about the bytes of a record in addition to its payload
 
 
 class Window:
     """The records with positions above `low` and up to `high`, of one partition.
 
-    Callers take records by position. Up to `history` bytes that the foremost caller has taken are kept for callers a
-    little behind; at most about `ahead` bytes that none has taken are prefetched.
+    Callers take records by position. Up to `history` bytes that the foremost caller has taken are kept for callers that
+    lag a little; at most about `ahead` bytes that no caller has taken are prefetched.
     """
 
     def __init__(self, low: int, ahead: int, history: int, now: float) -> None:
@@ -30,7 +30,7 @@ class Window:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def covers(self, after: int) -> bool:
-        """Whether the window has, or will fetch next, the first record behind the position `after`."""
+        """Whether the window has, or will fetch next, the first record after the position `after`."""
         return self.low <= after <= self.high
 
     @property
@@ -46,7 +46,7 @@ class Window:
         self.wake()
 
     def take(self, after: int, limit: int, now: float) -> list[Record]:
-        """Up to `limit` records behind a position that is covered."""
+        """Up to `limit` records after a position that is covered."""
         self.used = now
         self._advance(after)
         start = bisect_right(self._records, after, lo=self._dropped, key=_position)

@@ -1,1 +1,1 @@
-"""SQLite files behind the ports of kit."""
+"""Adapters of the ports of kit for SQLite files."""

@@ -235,16 +235,16 @@ async def open_sqlite_log(
     *,
     poll_seconds: float = 0.01,
     ledgers: Sequence[str] = (),
-    patience: Callable[[], float] = lambda: _CLOSE_SECONDS,
+    grace_seconds: Callable[[], float] = lambda: _CLOSE_SECONDS,
 ) -> AsyncIterator[SqliteLog]:
     """Opens the log in a file; raises `NewerData` where a newer version of this program wrote it.
 
     The topics in `ledgers` are read-only: they are the entries of a `kit.adapters.sqlite.ledger` in the same file.
-    `patience` returns, once the block ends, how many seconds the close of the file may take.
+    `grace_seconds` returns, once the block ends, how many seconds the close of the file may take.
     """
     opened = SqliteLog(path, poll_seconds, ledgers)
     try:
         async with background(opened.poll_changes()):
             yield opened
     finally:
-        await opened.close(patience())
+        await opened.close(grace_seconds())

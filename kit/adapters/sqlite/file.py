@@ -137,7 +137,8 @@ def _expanded(sql: str, width: int, rows: int) -> str:
 
 
 def in_bulk(connection: apsw.Connection, sql: str, width: int, flat: list[Any]) -> list[tuple[Any, ...]]:
-    """Runs `sql`, in which `VALUES :rows` stands for rows of `width` values, given one after the other in `flat`.
+    """Runs `sql`, in which `VALUES :rows` is replaced by rows of `width` values, which are in `flat` one after the
+    other.
 
     The last row is repeated to fill a prepared size, so the statement must tolerate repeated rows.
     """

@@ -84,7 +84,7 @@ async def test_a_node_that_reads_nothing_is_not_read_from() -> None:
     responses = ResponseQueue()
     for _ in range(1_001):
         responses.add(NodeResponse())
-    waiting = asyncio.ensure_future(responses.room())
+    waiting = asyncio.ensure_future(responses.wait_for_capacity())
     await asyncio.sleep(0)
     assert not waiting.done()
     await responses.next()

@@ -72,7 +72,7 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
 async def test_a_collector_that_does_not_answer_holds_up_neither_the_end_nor_the_event_loop() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        async with tracing(f"127.0.0.1:{port}", "tests", patience=lambda: 0.2) as interceptors:
+        async with tracing(f"127.0.0.1:{port}", "tests", grace_seconds=lambda: 0.2) as interceptors:
             interceptors[0]._tracer.start_span("unsent").end()
             ticks: list[float] = []
             timer = asyncio.get_running_loop().call_later(0.05, ticks.append, 1.0)

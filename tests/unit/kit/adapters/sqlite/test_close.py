@@ -40,7 +40,7 @@ def fixture_closes() -> Iterator[SlowCloses]:
 
 
 async def test_the_event_loop_runs_while_a_file_is_closed(tmp_path: Path, closes: SlowCloses) -> None:
-    async with open_sqlite_log(tmp_path / "log.db", patience=lambda: 10.0):
+    async with open_sqlite_log(tmp_path / "log.db", grace_seconds=lambda: 10.0):
         asyncio.get_running_loop().call_later(0.01, closes.may_end.set)
     assert closes.may_end.is_set()
     assert len(closes.threads) == 2
@@ -50,7 +50,7 @@ async def test_the_event_loop_runs_while_a_file_is_closed(tmp_path: Path, closes
 async def test_a_close_that_takes_longer_than_it_may_is_not_waited_for_and_loses_nothing(
     tmp_path: Path, closes: SlowCloses
 ) -> None:
-    async with asyncio.timeout(5), open_sqlite_log(tmp_path / "log.db", patience=lambda: 0.01) as log:
+    async with asyncio.timeout(5), open_sqlite_log(tmp_path / "log.db", grace_seconds=lambda: 0.01) as log:
         position = await log.append("t", "k", b"x")
     assert not closes.may_end.is_set()
     closes.may_end.set()
