@@ -8,7 +8,7 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import Change, Node, OwnUpdate, PeerInterest, TargetChange, Topic, TopicStatus, Totals, Update
+from fanout_svc.domain import Change, Node, NodeInterest, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
 from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller
 from kit.errors import Invalid
@@ -77,10 +77,10 @@ def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], users: Set[st
     ]
 
 
-def delivery_to_pb(update: Update | OwnUpdate | PeerInterest) -> node_pb.Delivery:
+def delivery_to_pb(update: Update | OwnUpdate | NodeInterest) -> node_pb.Delivery:
     """An update as a delivery to a gateway node."""
-    if isinstance(update, PeerInterest):
-        return _peer_interest(update)
+    if isinstance(update, NodeInterest):
+        return _node_interest(update)
     tenant, name = update.topic
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):
@@ -154,9 +154,9 @@ def statuses_to_pb(statuses: Sequence[TopicStatus]) -> pb.DescribeTopicsResponse
     )
 
 
-def _peer_interest(peer: PeerInterest) -> node_pb.Delivery:
-    tenant, name = peer.topic
-    return node_pb.Delivery(tenant=tenant, topic=name, key=peer.node_id, version=0 if peer.subscribes else -1)
+def _node_interest(interest: NodeInterest) -> node_pb.Delivery:
+    tenant, name = interest.topic
+    return node_pb.Delivery(tenant=tenant, topic=name, key=interest.node_id, version=0 if interest.subscribes else -1)
 
 
 def _update(update: Update) -> updates_pb2.ReactionUpdate:

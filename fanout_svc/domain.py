@@ -45,6 +45,11 @@ class Update:
     recent: tuple[str, ...] = ()
 
     @property
+    def is_state(self) -> bool:
+        """It says all there is to say about the topic, and can be requested again."""
+        return True
+
+    @property
     def version(self) -> int:
         """Grows with every update of the topic."""
         return self.totals.version
@@ -66,6 +71,11 @@ class OwnUpdate:
     version: int
 
     @property
+    def is_state(self) -> bool:
+        """It is one of several changes, and cannot be requested again."""
+        return False
+
+    @property
     def key(self) -> str:
         """Updates of one topic and key replace each other: here those about the same emoji of the same target.
 
@@ -77,10 +87,10 @@ class OwnUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerInterest:
-    """A node subscribes to, or unsubscribes from, a topic without state: announced to the other nodes of the topic.
+class NodeInterest:
+    """A node subscribes to, or unsubscribes from, a topic without state: announced to the nodes of the topic.
 
-    Deliveries after this one go to that node as well; those before it may not have.
+    What happens after this announcement was made is delivered to that node; what happened before may not have been.
     """
 
     topic: Topic
@@ -88,6 +98,8 @@ class PeerInterest:
     subscribes: bool
     # Grows with each announcement.
     version: int
+    # Whether its place in the queue has no meaning and it can be requested again: where a node is announced to itself.
+    is_state: bool = False
 
     @property
     def key(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
-from fanout_svc.domain import Node, OwnUpdate, PeerInterest, Topic, Totals, Update
+from fanout_svc.domain import Node, NodeInterest, OwnUpdate, Topic, Totals, Update
 from fanout_svc.topics.interest import RegistryDelta
 
 
@@ -33,8 +33,9 @@ class Nodes(Protocol):
 
     A delivery arrives at least once while the node is joined, unless a newer delivery of the same topic and key
     replaces it. Where deliveries without a state may be lost, the node is notified. Where the state of topics may be
-    lost (the node was unreachable, or its queue was full), `on_resync` is called with its id and the topics that need a
-    snapshot; None: all."""
+    lost (the node was unreachable, or its queue was full), `on_resync` is called with its id and the topics whose state
+    has to be sent again; None: all.
+    """
 
     on_resync: Callable[[str, Collection[Topic] | None], None]
 
@@ -50,6 +51,6 @@ class Nodes(Protocol):
         """Forgets the node and its queue."""
         ...
 
-    def deliver(self, update: Update | OwnUpdate | PeerInterest, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | NodeInterest, node_ids: Collection[str]) -> None:
         """Queues an update for nodes; ignores ids of nodes that are not joined. Never waits."""
         ...

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from fanout_svc import metrics
+from fanout_svc.announcements import Announcements
 from fanout_svc.config import Config
 from fanout_svc.domain import TargetChange, Topic, TopicStatus, Update, own_update, totals_of
-from fanout_svc.peers import PeerAnnouncements
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.snapshots import Snapshots
 from fanout_svc.topics.interest import Interest, RegistryDelta
@@ -36,7 +36,7 @@ class Fanout:
         self._windows = Windows(config.window_seconds, config.storm_changes)
         self._states = TopicStates(partitions, config.heads_kept)
         self._snapshots = Snapshots(counts, nodes, self.interest, self._states, config)
-        self._peers = PeerAnnouncements(self.interest, nodes)
+        self._announcements = Announcements(self.interest, nodes)
         self._wake = asyncio.Event()
         nodes.on_resync = self.resync_node
 
@@ -95,19 +95,23 @@ class Fanout:
             self._states.forget_sent(topic)
         for node_id, topic in effects.subscribed:
             self._snapshots.request(node_id, topic)
-            self._peers.subscribed(node_id, topic)
+            self._announcements.subscribed(node_id, topic)
         for node_id, topic, subscribes in delta.interests:
             if not subscribes and node_id not in self.interest.nodes_of(topic):
-                self._peers.unsubscribed(node_id, topic)
+                self._announcements.unsubscribed(node_id, topic)
         metrics.TOPICS.set(len(self.interest))
         if delta.synced:
             self._synced.set()
+            # A node may have unsubscribed and subscribed again while no watch was open.
+            for node_id, topic in self.interest.pairs():
+                self._announcements.confirm(node_id, topic)
         self._wake.set()
 
     def resync_node(self, node_id: str, topics: Collection[Topic] | None = None) -> None:
-        """Sends a node snapshots of topics; None: of all it subscribes to."""
+        """Sends a node the state of topics; None: of all it subscribes to."""
         for topic in self.interest.topics_of(node_id) if topics is None else topics:
             self._snapshots.request(node_id, topic)
+            self._announcements.confirm(node_id, topic)
         self._wake.set()
 
     def resync_partition(self, partition: int) -> None:
@@ -160,7 +164,8 @@ class Fanout:
         due = self._windows.due(self._clock.monotonic(), _BATCH)
         for one in due:
             self._send(one)
-        return self._snapshots.flush(_BATCH) or bool(due)
+        is_announced = self._announcements.flush(_BATCH)
+        return self._snapshots.flush(_BATCH) or is_announced or bool(due)
 
     def _send(self, due: Due) -> None:
         node_ids = self.interest.nodes_of(due.topic)

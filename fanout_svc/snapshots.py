@@ -13,7 +13,7 @@ from fanout_svc.domain import Topic, Totals, Update, totals_of
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.topics.interest import Interest
-from fanout_svc.topics.pending_snapshots import PendingSnapshots
+from fanout_svc.topics.pending_topics import PendingTopics
 from fanout_svc.topics.topic_states import TopicStates
 from kit.errors import Invalid
 from kit.target import is_id, parse_target
@@ -36,8 +36,8 @@ class Snapshots:
         self._interest = interest
         self._states = states
         self._config = config
-        self._pending = PendingSnapshots()
-        self._awaiting_counts = PendingSnapshots()
+        self._pending = PendingTopics()
+        self._awaiting_counts = PendingTopics()
         self._fetch = asyncio.Event()
 
     def request(self, node_id: str, topic: Topic) -> None:

@@ -68,6 +68,12 @@ class ResumeLimits(BaseModel):
     linger: float = Field(
         default=10.0, ge=0, description="A durable topic stays subscribed for so long after its last subscriber."
     )
+    confirmation: float = Field(
+        default=2.0,
+        gt=0,
+        description="How long `subscribed` and `resumed` wait until every fan-out process delivers their durable "
+        "topics to this node. Then they are sent all the same, and clients notice a gap once every process does.",
+    )
     recent: int = Field(
         default=64,
         ge=1,

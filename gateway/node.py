@@ -64,7 +64,7 @@ class Node:
         self.draining = False
         self.monotonic = clock.monotonic
         self.durable = DurableTopics(
-            directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(_FANOUT))
+            node_id, directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(_FANOUT))
         )
         self.hub = Hub(directory, self.durable, config, clock.monotonic)
         self.pause_detector = PauseDetector(directory, clock.monotonic)

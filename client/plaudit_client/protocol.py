@@ -58,6 +58,7 @@ class Protocol:
         self._resume_state = ResumeState()
         self._renewal = Renewal(random, can_renew)
         self._is_draining = False  # the node has sent goaway
+        self._is_reload_due = False  # own changes may have been missed
         self.error: PlauditError | None = None
 
     @property
@@ -213,11 +214,12 @@ class Protocol:
         if not isinstance(frame, Welcome):
             return []
         verdict = "reset" if self._welcome.session else ""
+        self._is_reload_due = self._is_reload_due or verdict != ""
         self._begin(frame, 0, now)
         return [
             fx.Ready(frame, verdict),
             *self._subscribe_missing(),
-            *self._reload(verdict != ""),
+            *self._reload(),
             *self._calls.flush(),
         ]
 
@@ -237,11 +239,17 @@ class Protocol:
             if unsubscribed := self._topics.unsubscribed(asked):
                 effects.append(fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(unsubscribed)})))
         effects += self._subscribe_missing()
-        effects += self._reload(frame.verdict == "reset" or bool(frame.reload))
+        self._is_reload_due = self._is_reload_due or frame.verdict == "reset" or bool(frame.reload)
+        effects += self._reload()
         return [*effects, *self._calls.flush()]
 
-    def _reload(self, missed: bool) -> list[Effect]:
-        return [fx.Reload(self._topics.own_targets())] if missed and self._topics.own_topics() else []
+    def _reload(self) -> list[Effect]:
+        """Loads own reactions where changes were missed, after `subscribed`: changes before that may not arrive."""
+        own = self._topics.own_topics()
+        if not self._is_reload_due or len(self._topics.are_confirmed(own)) < len(own):
+            return []
+        self._is_reload_due = False
+        return [fx.Reload(self._topics.own_targets())] if own else []
 
     def reloaded(self, held: Sequence[OwnReactions]) -> list[Effect]:
         """Handles own reactions that were loaded."""
@@ -257,7 +265,7 @@ class Protocol:
             case Answer(id=frame_id, fields=fields):
                 self._attempt = 0  # this server works
                 if self._topics.is_pending(frame_id):
-                    return [fx.Confirmed(self._topics.confirmed(frame_id))]
+                    return [fx.Confirmed(self._topics.confirmed(frame_id)), *self._reload()]
                 return [*self._calls.answered(frame_id, fields), *self._calls.flush()]
             case Refusal(id=frame_id, error=error):
                 if self._topics.is_pending(frame_id):

@@ -76,7 +76,10 @@ class Subscription(Generic[U]):
             self.end(error)
 
     async def confirmed(self) -> None:
-        """Waits until the server has confirmed all topics. Raises PlauditError where it refuses one."""
+        """Waits until the server has confirmed all topics. Raises PlauditError where it refuses one.
+
+        Every own change after that arrives: read `own` then, and nothing is missed in between.
+        """
         while self._unconfirmed:
             if self._ended:
                 raise self._error or PlauditError("CANCELLED", "CLOSED", "the subscription was closed")

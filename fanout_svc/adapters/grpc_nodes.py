@@ -10,7 +10,7 @@ from typing import Any
 
 from fanout_svc import codec, metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Node, OwnUpdate, PeerInterest, Topic, Update
+from fanout_svc.domain import Node, NodeInterest, OwnUpdate, Topic, Update
 from fanout_svc.errors import NodeSilent
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 from kit.ids import new_id
@@ -53,7 +53,7 @@ class GrpcNodes:
         for stream, _ in self._streams.values():
             stream.mark_gap()
 
-    def deliver(self, update: Update | OwnUpdate | PeerInterest, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | NodeInterest, node_ids: Collection[str]) -> None:
         """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
         delivery: QueuedDelivery[_Key, pb.Delivery] | None = None
         for node_id in node_ids:
@@ -61,9 +61,8 @@ class GrpcNodes:
             if found is None:
                 continue
             if delivery is None:
-                state = isinstance(update, Update)
                 item = codec.delivery_to_pb(update)
-                delivery = QueuedDelivery((update.topic, update.key), update.version, item, state)
+                delivery = QueuedDelivery((update.topic, update.key), update.version, item, update.is_state)
             found[0].put(delivery)
 
     def _resync(self, node_id: str, topics: Collection[Topic] | None) -> None:

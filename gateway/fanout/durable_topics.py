@@ -1,10 +1,10 @@
-"""Topics with durable pushes: their subscribers here, their recent pushes, and the other nodes that receive them."""
+"""Topics with durable pushes: their subscribers here, their recent pushes, and the nodes that receive them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Protocol, TypeVar
 
@@ -14,6 +14,8 @@ from google.protobuf.message import DecodeError
 
 from gateway.config import ResumeLimits
 from gateway.contracts.tables import Tables, message_class
+from gateway.fanout.confirmations import Confirmations, Receivers, Wait
+from gateway.fanout.senders import Senders
 from gateway.ports import Directory
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 
@@ -22,10 +24,10 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 TopicName = tuple[str, str]
 """Tenant and topic."""
-# Seconds for a sender whose stream broke to continue its sequence on a new one.
-_RECONNECT_TIMEOUT = 5.0
 NODE_LEFT = -1
 """The version of a marker that says that a node no longer receives the topic."""
+# Seconds for which a topic without subscribers stays subscribed where a sender does not confirm it.
+_MAX_UNCONFIRMED = 60.0
 
 
 class DurableSubscriber(Protocol):
@@ -40,18 +42,23 @@ class DurableSubscriber(Protocol):
         ...
 
 
-class _Topic:
-    __slots__ = ("receiving_nodes", "recent", "subscribers", "unsure_until", "versions", "waiters")
+class _Topic(Receivers):
+    __slots__ = ("idle_since", "recent", "subscribers", "unsure_until", "versions")
 
     def __init__(self, unsure_until: float) -> None:
+        super().__init__()
         self.subscribers: list[DurableSubscriber] = []
         self.unsure_until = unsure_until
         """Until then the senders may not know yet that this node subscribes to the topic again."""
+        self.idle_since = 0.0
+        """When the last subscriber unsubscribed."""
         # The rest is created when it is needed: most topics are quiet.
         self.recent: OrderedDict[str, tuple[float, Delivery]] | None = None
         self.versions: OrderedDict[str, int] | None = None
-        self.receiving_nodes: dict[str, set[object]] | None = None
-        self.waiters: list[asyncio.Event] | None = None
+
+    def mark_gap(self) -> None:
+        for subscriber in self.subscribers:
+            subscriber.mark_gap()
 
 
 class DurableTopics:
@@ -63,6 +70,7 @@ class DurableTopics:
 
     def __init__(
         self,
+        node_id: str,
         directory: Directory,
         tables: Tables,
         limits: ResumeLimits,
@@ -75,14 +83,12 @@ class DurableTopics:
         self._prefixes = tuple(f"{collection}/" for collection in tables.durable)
         self._limits = limits
         self._monotonic = monotonic
-        self._senders = senders
+        self._senders = Senders(senders)
+        self._confirmations = Confirmations(node_id, self._senders, limits.confirmation)
         self._topics: dict[TopicName, _Topic] = {}
         # Both with the time of the event, oldest first.
         self._idle: dict[TopicName, float] = {}
         self._unsubscribed: dict[TopicName, float] = {}
-        self._streams: dict[object, str] = {}
-        # Sequences whose stream ended, and when.
-        self._interrupted: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._topics) - len(self._idle)
@@ -110,7 +116,7 @@ class DurableTopics:
             return
         topic.subscribers.remove(subscriber)
         if not topic.subscribers:
-            self._idle[tenant, name] = self._monotonic()
+            topic.idle_since = self._idle[tenant, name] = self._monotonic()
 
     def deliver(self, stream: object, delivery: Delivery) -> int:
         """Delivers a push that arrived on a stream; returns the number of its subscribers."""
@@ -139,78 +145,115 @@ class DurableTopics:
         return [delivery for at, delivery in (topic.recent or {}).values() if at >= since] if topic else ()
 
     def is_certain(self, tenant: str, name: str) -> bool:
-        """Whether the senders know that this node is subscribed: it did not unsubscribe a moment ago."""
+        """Whether what other nodes know of this node's subscription is true: it did not unsubscribe a moment ago, and
+        the topic is confirmed."""
         topic = self._topics.get((tenant, name))
-        return topic is not None and self._monotonic() >= topic.unsure_until and self._directory.is_attached()
+        return (
+            topic is not None
+            and self._monotonic() >= topic.unsure_until
+            and self._directory.is_attached()
+            and self._confirmations.is_confirmed(topic)
+        )
+
+    def is_confirmed(self, tenant: str, name: str) -> bool:
+        """Whether every sender delivers the topic to this node: each push about what happens from now on arrives."""
+        topic = self._topics.get((tenant, name))
+        return topic is not None and self._confirmations.is_confirmed(topic)
+
+    def when_confirmed(self, tenant: str, names: Iterable[str], on_end: Callable[[], None]) -> Wait | None:
+        """Calls back when topics are confirmed, at the latest after `ResumeLimits.confirmation`; None: they are.
+
+        Where a topic is not confirmed in time, its subscribers get a gap when it is.
+        """
+        return self._confirmations.when_confirmed(self._found(tenant, names), on_end, self._monotonic())
+
+    def skip(self, wait: Wait, tenant: str, names: Iterable[str]) -> None:
+        """Waits no longer for some topics; calls back where none remains."""
+        self._confirmations.skip(wait, self._found(tenant, names))
+
+    def cancel(self, wait: Wait) -> None:
+        """Ends a wait without a callback, if it has not ended."""
+        self._confirmations.cancel(wait)
+
+    async def wait_until_confirmed(self, tenant: str, names: Iterable[str]) -> None:
+        """As `when_confirmed`, awaited."""
+        ended = asyncio.Event()
+        wait = self.when_confirmed(tenant, names, ended.set)
+        if wait is None:
+            return
+        try:
+            await ended.wait()
+        finally:
+            self.cancel(wait)
 
     async def wait_until_received_by(self, tenant: str, name: str, node_id: str, seconds: float) -> bool:
-        """Waits until all senders deliver the topic to another node too; False: not known after `seconds`."""
+        """Waits until all senders deliver the topic to another node too.
+
+        False: not known after `seconds`, or pushes may be missing here already.
+        """
         topic = self._topics.get((tenant, name))
         if topic is None:
             return False
-        changed = asyncio.Event()
-        topic.waiters = [*(topic.waiters or ()), changed]
-        try:
-            async with asyncio.timeout(seconds):
-                while not self._is_received_from_all(topic, node_id):
-                    changed.clear()
-                    await changed.wait()
-            return self._directory.is_attached()
-        except TimeoutError:
-            return False
-        finally:
-            topic.waiters = [one for one in topic.waiters or () if one is not changed] or None
+        ended = asyncio.Event()
+        wait = self._confirmations.when_received_by(node_id, (topic,), ended.set)
+        if wait is not None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await ended.wait()
+            except TimeoutError:
+                return False
+            finally:
+                self.cancel(wait)
+        return self._directory.is_attached() and not topic.has_gap
 
     def stream_continues(self, stream: object, sequence: str) -> None:
         """Records that what arrives on a stream from now on belongs to a sequence (see `DeliverRequest`)."""
-        before = self._streams.get(stream)
-        if before == sequence:
-            return
-        self._streams[stream] = sequence
-        if sequence and self._interrupted.pop(sequence, None) is None:
+        if self._senders.stream_continues(stream, sequence):
             self._mark_gaps()
 
     def stream_ended(self, stream: object) -> None:
         """Records that a stream ended."""
-        sequence = self._streams.pop(stream, "")
-        if sequence:
-            self._interrupted[sequence] = self._monotonic()
+        self._senders.stream_ended(stream, self._monotonic())
 
     def expire(self, now: float) -> None:
-        """Unsubscribes from topics that were idle for long enough, and gives up sequences that did not continue."""
+        """Unsubscribes from topics that were idle for long enough, ends waits, and gives up sequences that did not
+        continue."""
         for name in _until(self._idle, now - self._limits.linger):
-            del self._idle[name], self._topics[name]
-            self._unsubscribed[name] = now
-            self._directory.unsubscribe(*name)
-        expired = _until(self._interrupted, now - _RECONNECT_TIMEOUT)
-        for sequence in expired:
-            del self._interrupted[sequence]
-        if expired:
+            del self._idle[name]
+            self._expire_idle(name, now)
+        if self._senders.expire(now):
             self._mark_gaps()
         for name in _until(self._unsubscribed, now - self._limits.linger):
             del self._unsubscribed[name]
+        self._confirmations.expire(now)
+
+    def _expire_idle(self, name: TopicName, now: float) -> None:
+        topic = self._topics[name]
+        is_unconfirmed = self._senders.are_expected and not self._confirmations.is_confirmed(topic)
+        if is_unconfirmed and now < topic.idle_since + _MAX_UNCONFIRMED:
+            # A confirmation that is on its way must not be taken for one of the next subscription.
+            self._idle[name] = now
+            return
+        del self._topics[name]
+        self._confirmations.forget(topic)
+        self._unsubscribed[name] = now
+        self._directory.unsubscribe(*name)
+
+    def _found(self, tenant: str, names: Iterable[str]) -> list[_Topic]:
+        return [topic for name in names if (topic := self._topics.get((tenant, name))) is not None]
 
     def _mark_gaps(self) -> None:
         if not len(self):
             return
         log.info("durable pushes may have been missed: clients reload", topics=len(self))
         for topic in self._topics.values():
-            for subscriber in topic.subscribers:
-                subscriber.mark_gap()
+            topic.mark_gap()
 
     def _apply_marker(self, stream: object, topic: _Topic, marker: Delivery) -> None:
-        nodes = topic.receiving_nodes = topic.receiving_nodes or {}
         if marker.version == NODE_LEFT:
-            nodes.pop(marker.key, None)
-            return
-        nodes.setdefault(marker.key, set()).add(stream)
-        nodes[marker.key] &= self._streams.keys()
-        for changed in topic.waiters or ():
-            changed.set()
-
-    def _is_received_from_all(self, topic: _Topic, node_id: str) -> bool:
-        streams = (topic.receiving_nodes or {}).get(node_id, set()) & self._streams.keys()
-        return 0 < self._senders() <= len(streams)
+            self._confirmations.no_longer_receives(topic, marker.key)
+        else:
+            self._confirmations.receives(stream, topic, marker.key)
 
     def _is_readable(self, delivery: Delivery) -> bool:
         descriptor = self._pushes.get(delivery.type)

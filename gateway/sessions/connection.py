@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from gateway import metrics
+from gateway.fanout.confirmations import Wait
 from gateway.frames.call_reply import reply
 from gateway.frames.frame import (
     Answer,
@@ -38,7 +39,7 @@ _MAX_PAUSE = 5.0
 class Connection(PushSender):
     """See `socket.SocketHandler` and `hub.Subscriber`. What can be shared by all connections is in the host."""
 
-    __slots__ = ("_budget", "_out", "_resume_reading", "device", "session_id", "slot", "token_id")
+    __slots__ = ("_budget", "_out", "_resume_reading", "_waits", "device", "session_id", "slot", "token_id")
 
     _host: ConnectionHost[Connection]
 
@@ -53,6 +54,8 @@ class Connection(PushSender):
         self._out = b""
         self._budget = host.budgets.of((session.tenant, session.user), host.monotonic())
         self._resume_reading: asyncio.TimerHandle | None = None
+        self._waits: list[Wait] | None = None
+        """The waits of `subscribe` frames that are not answered yet; None: there is no such frame."""
 
     def on_open(self, socket: Socket) -> None:
         """See `socket.SocketHandler`."""
@@ -121,8 +124,7 @@ class Connection(PushSender):
                 case Subscribe():
                     self._subscribe(effect)
                 case Unsubscribe():
-                    self._host.hub.unsubscribe(self, self.session.tenant, effect.topics)
-                    self.answer(effect.id, "unsubscribed", pb.Unsubscribed(topics=effect.topics))
+                    self._unsubscribe(effect)
                 case Goaway():
                     self._queue("goaway", self.frames.notice("goaway", self._host.session_frames.goaway(effect)))
                 case Close():
@@ -198,9 +200,38 @@ class Connection(PushSender):
         self.answer(hello.id, "welcome", welcome)
 
     def _subscribe(self, subscribe: Subscribe) -> None:
+        """Subscribes to the durable topics, and answers when every push about what happens after the answer arrives."""
+        durable, tenant = self._host.hub.durable, self.session.tenant
+        topics = [topic for topic in subscribe.topics if durable.is_durable(topic)]
+        for topic in topics:
+            durable.subscribe(self, tenant, topic)
+        wait = durable.when_confirmed(tenant, topics, partial(self._subscribed, subscribe)) if topics else None
+        if wait is None:
+            self._subscribed(subscribe)
+        else:
+            self._waits = [*(self._waits or ()), wait]
+
+    def _subscribed(self, subscribe: Subscribe) -> None:
+        """Answers `subscribe`, and subscribes to those topics that were not unsubscribed while it waited."""
+        if self._waits is not None:
+            self._waits = [wait for wait in self._waits if wait.topics] or None
         metrics.frames_out["subscribed"] += 1
         answer = self.frames.answer(subscribe.id, "subscribed", pb.Subscribed(topics=subscribe.topics))
-        self._subscribe_with(answer, subscribe.topics)
+        subscribed = self.session.topics or ()
+        self._subscribe_with(answer, [topic for topic in subscribe.topics if topic in subscribed])
+
+    def _unsubscribe(self, unsubscribe: Unsubscribe) -> None:
+        durable, tenant = self._host.hub.durable, self.session.tenant
+        for wait in self._waits or ():
+            durable.skip(wait, tenant, unsubscribe.topics)
+        self._host.hub.unsubscribe(self, tenant, unsubscribe.topics)
+        self.answer(unsubscribe.id, "unsubscribed", pb.Unsubscribed(topics=unsubscribe.topics))
+
+    def cancel_waits(self) -> None:
+        """Leaves `subscribe` frames without an answer: the session leaves this connection."""
+        waits, self._waits = self._waits, None
+        for wait in waits or ():
+            self._host.hub.durable.cancel(wait)
 
     def _subscribe_with(self, answer: bytes, topics: Iterable[str], seen: Mapping[str, int] | None = None) -> None:
         ready = self._host.hub.subscribe(self, self.session.tenant, topics, seen)

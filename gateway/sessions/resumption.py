@@ -48,15 +48,17 @@ class Resumption:
         """The sessions that this node is taking over, each with an event for the end of it."""
 
     def resume(self, connection: Connection, frame: Resume) -> None:
-        """Answers `resume`: immediately where the session is on this node."""
+        """Answers `resume`: immediately where the session is on this node, and its durable topics are confirmed."""
         session, durable = connection.session, self._sessions.durable
         claim = self._tokens.open(session.tenant, session.user, frame.session, frame.token)
         if claim is None or not handover.is_valid_seq(frame.seq):
             self._reset(connection, frame)
             return
-        if claim.session_id not in self._in_progress and self._continue_local(connection, frame, claim):
-            return
         topics = self._durable_topics(frame)
+        are_confirmed = all(durable.is_confirmed(session.tenant, topic) for topic in topics)
+        is_in_progress = claim.session_id in self._in_progress
+        if are_confirmed and not is_in_progress and self._continue_local(connection, frame, claim):
+            return
         connection.buffered_during_resume = []
         for topic in topics:
             durable.subscribe(connection, session.tenant, topic)
@@ -130,14 +132,17 @@ class Resumption:
     async def _take_over(
         self, connection: Connection, frame: Resume, claim: Claim, received: Sequence[pb.Delivery]
     ) -> None:
-        """Continues a session of another node. `received`: recent pushes of its topics that this node received."""
+        """Continues a session once its topics are confirmed. `received`: recent pushes of its topics that this node
+        received."""
+        session = connection.session
+        # What a client loads after `resumed` and what it is pushed have to be complete together.
+        await self._sessions.durable.wait_until_confirmed(session.tenant, self._durable_topics(frame))
         while (in_progress := self._in_progress.get(claim.session_id)) is not None:
             await in_progress.wait()
         if self._continue_local(connection, frame, claim):
             return
         ended = self._in_progress[claim.session_id] = asyncio.Event()
         try:
-            session = connection.session
             snapshot = await self._locator.take_over(session.tenant, session.user, claim)
             if snapshot is None or (snapshot is not EMPTY_SNAPSHOT and frame.seq > snapshot.seq):
                 self._reset(connection, frame)

@@ -59,6 +59,7 @@ class SessionTable:
     def detach(self, connection: Connection) -> DetachedSession:
         """Detaches the session from its connection and buffers its durable pushes; `retain` or close it next."""
         session = connection.session
+        connection.cancel_waits()
         detached = DetachedSession(
             connection.session_id,
             session.tenant,

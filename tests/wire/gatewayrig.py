@@ -32,6 +32,7 @@ from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_gr
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
 
 TIMEOUT = 5.0
+NODE_ID = "node-1"
 JSON = "plaudit.v1.json"
 PROTO = "plaudit.v1.proto"
 
@@ -112,6 +113,7 @@ class RecordingDirectory:
 
     events: list[tuple[str, ...]] = field(default_factory=list)
     fence: Callable[[Sequence[str]], None] = lambda _: None
+    on_subscribe: Callable[[str, str], None] = lambda tenant, topic: None
 
     def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
         self.fence = callback
@@ -130,6 +132,7 @@ class RecordingDirectory:
 
     def subscribe(self, tenant: str, topic: str) -> None:
         self.events.append(("subscribed", tenant, topic))
+        self.on_subscribe(tenant, topic)
 
     def unsubscribe(self, tenant: str, topic: str) -> None:
         self.events.append(("unsubscribed", tenant, topic))
@@ -243,9 +246,13 @@ async def running(
     more: Iterable[Hosted] = (),
     contracts: Sequence[FileDescriptorSet] = (),
     issuers: Sequence[IssuerSettings] = (),
+    is_confirming: bool = True,
     **options: Any,
 ) -> AsyncIterator[Rig]:
-    """A gateway on a free port; its server hosts `Reactions`, the node itself, and `more`."""
+    """A gateway on a free port; its server hosts `Reactions`, the node itself, and `more`.
+
+    `is_confirming`: a sender confirms every durable topic at once.
+    """
     keys = open_keys(folder / "keys")
     nodes, directory, reactions = SingleServer(), RecordingDirectory(), Reactions()
     config = (config or Config()).model_copy(update={"port": 0})
@@ -253,12 +260,22 @@ async def running(
         verifier = keys.verifier(await stack.enter_async_context(open_issuers(issuers)))
         mesh = await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter())))
         gateway = await stack.enter_async_context(
-            opened(config, mesh, verifier, directory, node_id="node-1", contracts=contracts, **options)
+            opened(config, mesh, verifier, directory, node_id=NODE_ID, contracts=contracts, **options)
         )
+        if is_confirming:
+            sender = object()
+            gateway.node.durable.stream_continues(sender, "")
+            directory.on_subscribe = lambda tenant, topic: confirm(gateway, sender, tenant, topic)
         hosted = Hosted(reactions, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server, ERRORS)
         server = await stack.enter_async_context(serving([hosted, *gateway.hosted, *more], verifier=verifier))
         nodes.address = server.address
         yield Rig(gateway, server, mesh, keys, reactions, directory)
+
+
+def confirm(gateway: Gateway, stream: object, tenant: str, topic: str) -> None:
+    """Announces on a sender's stream that it delivers a topic to the node, as fan-out does for users' topics."""
+    if gateway.node.durable.is_durable(topic):
+        gateway.node.durable.deliver(stream, node_service_pb2.Delivery(tenant=tenant, topic=topic, key=NODE_ID))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -241,12 +241,17 @@ async def test_what_one_holds_is_told_to_ones_own_topic_only(whole: City) -> Non
     node = await whole.node("n1")
     node.want(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)
+
+    async def announced() -> bool:
+        return ("users/alice", "", "n1") in [(one.topic, one.type, one.key) for _, one in node.receiver.got]
+
+    await eventually(announced)
     changes = [whole.crowd.toggle(HOT, user, emoji) for user, emoji in (("alice", "👍"), ("bob", "👍"), ("alice", "❤"))]
     switch = Change("default", "posts/1", "alice", "👍", "❤", 5)
     await whole.crowd.append([*changes, switch])
 
     async def told() -> bool:
-        return len(node.receiver.got) == 4
+        return len(node.receiver.got) == 5
 
     await eventually(told)
     own = [one for _, one in node.receiver.got if one.type == "own_reaction_update"]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fanout_svc.config import Config
-from fanout_svc.domain import Node, OwnUpdate, PeerInterest, TargetChange, Topic, Totals, Update
+from fanout_svc.domain import Node, NodeInterest, OwnUpdate, TargetChange, Topic, Totals, Update
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.service import Fanout
 from fanout_svc.topics.interest import RegistryDelta
@@ -39,7 +39,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.on_resync: Callable[[str, Collection[Topic] | None], None] = lambda node_id, topics: None
-        self.got: dict[str, list[Update | OwnUpdate | PeerInterest]] = {}
+        self.got: dict[str, list[Update | OwnUpdate | NodeInterest]] = {}
         self.gaps = 0
 
     def join(self, node: Node) -> None:
@@ -51,7 +51,7 @@ class Nodes:
     def mark_gap(self) -> None:
         self.gaps += 1
 
-    def deliver(self, update: Update | OwnUpdate | PeerInterest, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | NodeInterest, node_ids: Collection[str]) -> None:
         for node_id in node_ids:
             self.got[node_id].append(update)
 
@@ -80,6 +80,10 @@ class Stage:
     def own_versions(self, node_id: str) -> list[int]:
         """The versions of the own updates a node was told."""
         return [one.version for one in self.nodes.got[node_id] if isinstance(one, OwnUpdate)]
+
+    def announced(self, node_id: str) -> list[tuple[Topic, str]]:
+        """The topics and nodes that were announced to a node."""
+        return [(one.topic, one.node_id) for one in self.nodes.got[node_id] if isinstance(one, NodeInterest)]
 
     def told(self, node_id: str, topic: Topic) -> list[int]:
         """The versions a node was told of a topic; the counts are as many as the version."""

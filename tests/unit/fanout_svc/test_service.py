@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_svc.domain import OwnUpdate, Topic
+from fanout_svc.domain import Node, OwnUpdate, Topic
 from fanout_svc.topics.interest import RegistryDelta
 from tests.unit.fanout_svc.stage import counts, staged
 
@@ -151,3 +151,54 @@ async def test_everyone_is_told_the_state_when_a_partition_is_taken_over(many: i
         stage.fanout.assign(0)
         await stage.until(lambda: all(stage.told("n1", topic) == [3] for topic in topics))
         assert not stage.counter.asked
+
+
+async def test_a_node_that_subscribes_to_a_users_topic_is_announced_to_itself_and_to_the_others() -> None:
+    async with staged() as stage:
+        stage.wants("n1", A, ALICE)
+        await stage.until(lambda: stage.announced("n1") == [(ALICE, "n1")])
+        stage.wants("n2", ALICE)
+        await stage.until(lambda: len(stage.announced("n2")) == 2)
+        assert stage.announced("n1") == [(ALICE, "n1"), (ALICE, "n2")]
+        assert sorted(stage.announced("n2")) == [(ALICE, "n1"), (ALICE, "n2")]
+
+
+async def test_a_change_after_a_node_was_announced_to_itself_is_delivered_to_it() -> None:
+    async with staged() as stage:
+        stage.changes(A, 1)
+        stage.wants("n1", ALICE)
+        await stage.until(lambda: stage.announced("n1") == [(ALICE, "n1")])
+        stage.changes(A, 2)
+        assert stage.own_versions("n1") == [2]
+
+
+async def test_a_node_that_subscribes_again_is_announced_again() -> None:
+    async with staged() as stage:
+        stage.wants("n1", ALICE)
+        await stage.until(lambda: len(stage.announced("n1")) == 1)
+        stage.fanout.apply_delta(RegistryDelta(interests=[("n1", ALICE, False), ("n1", ALICE, True)]))
+        await stage.until(lambda: len(stage.announced("n1")) == 2)
+
+
+async def test_an_announcement_is_repeated_where_it_may_be_lost() -> None:
+    async with staged() as stage:
+        stage.wants("n1", ALICE)
+        await stage.until(lambda: len(stage.announced("n1")) == 1)
+        stage.nodes.on_resync("n1", [ALICE])
+        await stage.until(lambda: len(stage.announced("n1")) == 2)
+        stage.nodes.on_resync("n1", None)
+        await stage.until(lambda: len(stage.announced("n1")) == 3)
+        # Between two watches a node can unsubscribe and subscribe again.
+        stage.fanout.restart_interest()
+        up = (Node("n1", "127.0.0.1:1", 1),)
+        stage.fanout.apply_delta(RegistryDelta(up=up, interests=[("n1", ALICE, True)], synced=True))
+        await stage.until(lambda: len(stage.announced("n1")) == 4)
+
+
+async def test_a_node_that_unsubscribes_before_it_is_announced_is_not_announced() -> None:
+    async with staged() as stage:
+        stage.wants("n1", ALICE)
+        stage.fanout.apply_delta(RegistryDelta(interests=[("n1", ALICE, False)]))
+        stage.wants("n1", ("default", "users/bob"))
+        await stage.until(lambda: len(stage.announced("n1")) > 0)
+        assert stage.announced("n1") == [(("default", "users/bob"), "n1")]

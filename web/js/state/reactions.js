@@ -15,9 +15,17 @@ export const canonical = (emoji) => emoji.replaceAll("\uFE0F", "");
 
 export class Reactions extends EventTarget {
   #connection;
+<<<<<<< HEAD
   #targets = new Map();
   #slotsInFlight = new Set();
   #measured = new Map(); // target to the tap that is measured, or to the newest pushed version
+=======
+  #ledgers = new Map();
+  #busy = new Set();
+  #watches = new Map();
+  #ownTopic = "";
+  #isOwnKnown = false;
+>>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
 
   constructor(connection, targets) {
     super();
@@ -25,8 +33,14 @@ export class Reactions extends EventTarget {
     for (const target of targets) {
       this.#targets.set(target, new TargetReactions({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
     }
+<<<<<<< HEAD
     connection.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail.frame.user, detail.complete));
     connection.addEventListener("push", ({ detail }) => this.#onPush(detail.frame));
+=======
+    connection.addEventListener("welcome", ({ detail }) => this.#welcome(detail.frame.user, detail.complete));
+    connection.addEventListener("subscribed", ({ detail }) => this.#subscribed(detail.topics));
+    connection.addEventListener("push", ({ detail }) => this.#push(detail.frame));
+>>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
   }
 
   get targets() {
@@ -74,9 +88,23 @@ export class Reactions extends EventTarget {
     }
   }
 
+<<<<<<< HEAD
   #onWelcome(user, isComplete) {
     this.#connection.subscribe([...this.targets, `users/${user}`]);
     if (!isComplete) this.#loadOwn();
+=======
+  #welcome(user, complete) {
+    this.#ownTopic = `users/${user}`;
+    this.#isOwnKnown &&= complete;
+    this.#connection.subscribe([...this.targets, this.#ownTopic]);
+  }
+
+  // A change of ours before this may not be pushed: what is loaded from now on contains it.
+  #subscribed(topics) {
+    if (this.#isOwnKnown || !topics.includes(this.#ownTopic)) return;
+    this.#isOwnKnown = true;
+    this.#loadOwn();
+>>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
   }
 
   async #loadOwn() {
@@ -87,7 +115,12 @@ export class Reactions extends EventTarget {
         this.#emitChange(target, "own");
       }
     } catch (error) {
+<<<<<<< HEAD
       console.warn("plaudit: the user's reactions could not be loaded:", error.message);
+=======
+      this.#isOwnKnown = false;
+      console.warn("plaudit: own reactions are not known:", error.message);
+>>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
     }
   }
 

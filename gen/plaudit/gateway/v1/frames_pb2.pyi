@@ -338,7 +338,8 @@ class Resumed(_message.Message):
     """For example `complete`. One of:
 
     - `complete`: the topics are subscribed, and the pushes that follow bring everything that was missed, in order.
-    - `partial`: the same, but for the topics in `reload`: what they are about must be loaded anew.
+    - `partial`: the same, but for the topics in `reload`: what they are about must be loaded anew, after this answer, as
+      after `subscribed`.
     - `reset`: the session could not be continued. This is a new one: nothing is subscribed, everything that was known
       must be loaded anew.
     """
@@ -503,7 +504,12 @@ Global___Subscribe: _TypeAlias = Subscribe  # noqa: Y015
 
 @_typing.final
 class Subscribed(_message.Message):
-    """Answers `subscribe`."""
+    """Answers `subscribe`.
+
+    Every push about what happens after `subscribed` arrives, so a client that loads a state after it misses nothing. For
+    `users/<own id>` the answer waits until all that deliver the topic do, at most some seconds; where it came without, the
+    `seq` of a later push or `pong` shows a gap. Pushes of that topic may come before the answer.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

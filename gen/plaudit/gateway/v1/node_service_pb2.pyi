@@ -230,7 +230,8 @@ class Delivery(_message.Message):
     """The push type, which names the message in `payload`, for example `reaction_update`.
 
     Empty: a marker about a topic that has no state. `key` is a node that wants the topic: what follows on this stream,
-    goes to that node as well, and what came before may not have. With `version` -1 the node no longer wants it.
+    goes to that node as well, and what came before may not have. With `version` -1 the node no longer wants it. A node
+    gets a marker about itself too: from then on this sender delivers the topic to it.
     """
     payload: _builtins.bytes
     """The message, serialized."""

@@ -18,6 +18,7 @@ from tests.unit.gateway.fanout.test_hub import TABLES, World
 
 OWN = "users/u0"
 STREAM = object()
+HERE = "here"
 
 
 def own(version: int, key: str = "", topic: str = OWN) -> Delivery:
@@ -70,12 +71,14 @@ class Topics:
 
     def __init__(self, senders: int = 2) -> None:
         self.clock, self.directory, self.subscriber = ManualClock(), RecordingDirectory(), RecordingSubscriber()
+        self.senders = senders
         self.durable = DurableTopics(
+            HERE,
             self.directory,  # type: ignore[arg-type]
             TABLES,
             ResumeLimits(),
             self.clock.monotonic,
-            lambda: senders,
+            lambda: self.senders,
         )
         self.streams = [object(), object()]
         for number, stream in enumerate(self.streams):
@@ -85,6 +88,15 @@ class Topics:
     def deliver(self, *deliveries: Delivery, stream: int = 0) -> None:
         for delivery in deliveries:
             self.durable.deliver(self.streams[stream], delivery)
+
+    def confirm(self) -> None:
+        """Every sender announces that it delivers the topic to this node."""
+        for stream in range(len(self.streams)):
+            self.deliver(marker(HERE), stream=stream)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.durable.expire(self.clock.monotonic())
 
 
 def test_repetitions_are_dropped_and_the_order_stays() -> None:
@@ -125,11 +137,13 @@ def test_a_topic_stays_subscribed_for_a_moment_after_its_last_subscriber_and_not
     topics.durable.expire(topics.clock.monotonic())
     topics.durable.subscribe(topics.subscriber, "acme", OWN)
     assert topics.directory.changes == [("subscribe", OWN)]
+    topics.confirm()
     topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
     topics.clock.advance(10)
     topics.durable.expire(topics.clock.monotonic())
     assert topics.directory.changes == [("subscribe", OWN), ("unsubscribe", OWN)]
     topics.durable.subscribe(topics.subscriber, "acme", OWN)
+    topics.confirm()
     assert not topics.durable.is_certain("acme", OWN), "senders may still be about to process the unsubscription"
     topics.clock.advance(10)
     assert topics.durable.is_certain("acme", OWN)

@@ -1,4 +1,4 @@
-"""Snapshots that have yet to be sent. No I/O."""
+"""Topics for which something has yet to be sent to nodes. No I/O."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Collection
 from fanout_svc.domain import Topic
 
 
-class PendingSnapshots:
-    """Topics in the order of their first request, each with the ids of the nodes that get its snapshot."""
+class PendingTopics:
+    """Topics in the order of their first request, each with the ids of the nodes that the request is for."""
 
     def __init__(self) -> None:
         self._node_ids: OrderedDict[Topic, set[str]] = OrderedDict()
@@ -18,7 +18,7 @@ class PendingSnapshots:
         return len(self._node_ids)
 
     def add(self, topic: Topic, node_ids: Collection[str]) -> None:
-        """Schedules the snapshot of a topic for nodes."""
+        """Adds a request of a topic for nodes."""
         self._node_ids.setdefault(topic, set()).update(node_ids)
 
     def take(self, limit: int) -> dict[Topic, set[str]]:
