@@ -24,7 +24,7 @@ from kit.auth.tokens import NodeTokens
 from kit.cluster.registration import LeaseStatus
 from kit.rpc import mesh
 from kit.rpc.server import Hosted, serving
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount
 from stack.process.logs import configure_logging

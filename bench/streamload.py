@@ -14,8 +14,8 @@ import grpc
 from bench.processes import DRIVER_CPU, BenchError, Process, python, running
 from bench.system import THUMB, System
 from kit.ids import new_id
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
 
 TICKS = 100  # batches a second if a rate is given
 

@@ -19,8 +19,8 @@ from kit.auth.keys import open_keys
 from kit.auth.tokens import Minter
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as reaction_pb
 
 THUMB = "👍"
 SETTINGS = {

@@ -18,6 +18,7 @@ from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from plaudit.type.v1 import counts_pb2 as type_pb
 
 # The highest format of entries that this version reads.
@@ -152,19 +153,19 @@ def heads_from_pb(keys: Sequence[TargetKey], response: bytes) -> dict[TargetKey,
 def tallies_to_pb(keys: Sequence[TargetKey]) -> list[bytes]:
     """Requests to count the records of some targets, by tenant."""
     return [
-        reaction_pb.TallyReactionsRequest(tenant=tenant, targets=targets).SerializeToString()
+        tally_pb.TallyReactionsRequest(tenant=tenant, targets=targets).SerializeToString()
         for tenant, targets in _by_tenant(keys)
     ]
 
 
 def tally_all_to_pb(page_token: str) -> bytes:
     """A request to count the records of all targets, a page at a time."""
-    return reaction_pb.TallyReactionsRequest(page_size=MAX_TARGETS, page_token=page_token).SerializeToString()
+    return tally_pb.TallyReactionsRequest(page_size=MAX_TARGETS, page_token=page_token).SerializeToString()
 
 
 def tallies_from_pb(response: bytes) -> tuple[dict[TargetKey, Totals], str]:
     """The records of targets, counted, and the token of the next page."""
-    message = reaction_pb.TallyReactionsResponse.FromString(response)
+    message = tally_pb.TallyReactionsResponse.FromString(response)
     found = {(tally.tenant, tally.counts.target): _totals(tally.counts) for tally in message.tallies}
     return found, message.next_page_token
 

@@ -12,7 +12,7 @@ import uuid
 import grpc
 from grpc_status import rpc_status
 
-from plaudit.reaction.v1.reaction_service_pb2 import ToggleReactionRequest
+from plaudit.reaction.v1.reaction_changes_pb2 import ToggleReactionRequest
 from plaudit.reaction.v1.reaction_service_pb2_grpc import ReactionServiceStub
 
 

@@ -16,8 +16,11 @@ from kit.target import is_id, parse_target, target_name, target_names
 from kit.tenant_keys import TargetKey, UserKey
 from plaudit.event.v1 import reaction_events_pb2 as events_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
+from plaudit.reaction.v1 import reaction_erasure_pb2 as erasure_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from plaudit.type.v1 import counts_pb2 as counts_pb
 from reaction_svc.domain import (
     Action,
@@ -41,7 +44,7 @@ _REFUSED = {number: refusal for refusal, number in _REFUSALS.items()}
 FORMAT = 1
 """The newest format of entries that this version reads and writes."""
 
-_Targeted = service_pb.ToggleReactionRequest | service_pb.ClearReactionsRequest | service_pb.ListReactorsRequest
+_Targeted = changes_pb.ToggleReactionRequest | changes_pb.ClearReactionsRequest | service_pb.ListReactorsRequest
 _ACTIONS = {
     pb.ACTION_TOGGLE: Action.TOGGLE,
     pb.ACTION_ADD: Action.ADD,
@@ -49,7 +52,7 @@ _ACTIONS = {
 }
 
 
-def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Op:
+def toggle_from_pb(request: changes_pb.ToggleReactionRequest, who: Caller) -> Op:
     """The operation of a toggle; raises Invalid."""
     target, emoji = target_from_pb(request), request.emoji or request.reaction_type
     try:
@@ -59,13 +62,13 @@ def toggle_from_pb(request: service_pb.ToggleReactionRequest, who: Caller) -> Op
         raise
 
 
-def set_from_pb(request: service_pb.SetReactionRequest, who: Caller) -> Op:
+def set_from_pb(request: changes_pb.SetReactionRequest, who: Caller) -> Op:
     """The operation that adds or removes a reaction; raises Invalid."""
     action = Action.ADD if request.on else Action.REMOVE
     return make_op(who.tenant, request.target, who.user, request.emoji, action, request.op_id)
 
 
-def clear_from_pb(request: service_pb.ClearReactionsRequest, who: Caller) -> Op:
+def clear_from_pb(request: changes_pb.ClearReactionsRequest, who: Caller) -> Op:
     """The operation that removes all reactions, or the given one; raises Invalid."""
     action = Action.REMOVE if request.emoji else Action.CLEAR
     return make_op(who.tenant, target_from_pb(request), who.user, request.emoji, action, request.op_id)
@@ -96,31 +99,31 @@ def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Prob
     return decoded_ops
 
 
-def toggled_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.ToggleReactionResponse:
+def toggled_to_pb(outcome: Outcome, counts: TargetCounts | None) -> changes_pb.ToggleReactionResponse:
     """The answer to a toggle."""
-    return service_pb.ToggleReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
+    return changes_pb.ToggleReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
 
 
-def set_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.SetReactionResponse:
+def set_to_pb(outcome: Outcome, counts: TargetCounts | None) -> changes_pb.SetReactionResponse:
     """The answer to a set."""
-    return service_pb.SetReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
+    return changes_pb.SetReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
 
 
-def cleared_to_pb(outcome: Outcome, counts: TargetCounts | None) -> service_pb.ClearReactionsResponse:
+def cleared_to_pb(outcome: Outcome, counts: TargetCounts | None) -> changes_pb.ClearReactionsResponse:
     """The answer to a clear."""
-    return service_pb.ClearReactionsResponse(version=outcome.version, reactions=reactions_to_pb(counts))
+    return changes_pb.ClearReactionsResponse(version=outcome.version, reactions=reactions_to_pb(counts))
 
 
-def batch_to_pb(answered: ChangeResults) -> service_pb.BatchChangeReactionsResponse:
+def batch_to_pb(answered: ChangeResults) -> changes_pb.BatchChangeReactionsResponse:
     """The answer to a batch."""
-    response = service_pb.BatchChangeReactionsResponse(counts=_target_counts(answered.counts.values()))
+    response = changes_pb.BatchChangeReactionsResponse(counts=_target_counts(answered.counts.values()))
     _add_outcomes(response.outcomes, answered.outcomes)
     return response
 
 
-def stream_to_pb(answered: ChangeResults) -> service_pb.StreamReactionsResponse:
+def stream_to_pb(answered: ChangeResults) -> changes_pb.StreamReactionsResponse:
     """The answer to a batch of a stream."""
-    response = service_pb.StreamReactionsResponse(counts=_target_counts(answered.counts.values()))
+    response = changes_pb.StreamReactionsResponse(counts=_target_counts(answered.counts.values()))
     _add_outcomes(response.outcomes, answered.outcomes)
     return response
 
@@ -141,7 +144,7 @@ def reactors_to_pb(page: Sequence[Reactor], next_page_token: str) -> service_pb.
     return response
 
 
-def tallied_tenant_from_pb(request: service_pb.TallyReactionsRequest, who: Caller) -> str:
+def tallied_tenant_from_pb(request: tally_pb.TallyReactionsRequest, who: Caller) -> str:
     """The tenant of a request to count; raises Forbidden where the service may not read it, and Invalid."""
     tenant = request.tenant or who.tenant
     if ANY_TENANT not in who.scopes and (tenant != who.tenant or not request.targets):
@@ -151,7 +154,7 @@ def tallied_tenant_from_pb(request: service_pb.TallyReactionsRequest, who: Calle
     return tenant
 
 
-def erased_user_from_pb(request: service_pb.ErasePersonRequest, who: Caller) -> UserKey:
+def erased_user_from_pb(request: erasure_pb.ErasePersonRequest, who: Caller) -> UserKey:
     """The tenant and user whose reactions are erased; raises Forbidden where the service may not act in that tenant,
     and Invalid."""
     if not is_id(request.user):
@@ -159,7 +162,7 @@ def erased_user_from_pb(request: service_pb.ErasePersonRequest, who: Caller) -> 
     return _tenant_to_erase(request.tenant, who), request.user
 
 
-def erased_target_from_pb(request: service_pb.EraseTargetRequest, who: Caller) -> TargetKey:
+def erased_target_from_pb(request: erasure_pb.EraseTargetRequest, who: Caller) -> TargetKey:
     """The target to erase; raises Forbidden where the service may not act in that tenant, and Invalid."""
     parse_target(request.target)
     return _tenant_to_erase(request.tenant, who), request.target
@@ -193,11 +196,11 @@ def heads_to_pb(found: Iterable[TargetCounts]) -> service_pb.BatchGetTargetCount
     return service_pb.BatchGetTargetCountsResponse(counts=_target_counts(found))
 
 
-def tallies_to_pb(found: Sequence[TargetCounts], next_page_token: str) -> service_pb.TallyReactionsResponse:
+def tallies_to_pb(found: Sequence[TargetCounts], next_page_token: str) -> tally_pb.TallyReactionsResponse:
     """Counts of records."""
-    return service_pb.TallyReactionsResponse(
+    return tally_pb.TallyReactionsResponse(
         tallies=[
-            service_pb.Tally(tenant=each.tenant, counts=row)
+            tally_pb.Tally(tenant=each.tenant, counts=row)
             for each, row in zip(found, _target_counts(found), strict=True)
         ],
         next_page_token=next_page_token,

@@ -11,8 +11,11 @@ import grpc
 from kit.auth.caller import Caller, caller
 from kit.errors import Problem, Stopping
 from kit.rpc.server import BatchHandler
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
+from plaudit.reaction.v1 import reaction_erasure_pb2 as erasure_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from reaction_svc import codec
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.erasure import Erasure
@@ -43,32 +46,34 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         self._draining.set()
 
     async def ToggleReaction(
-        self, request: pb.ToggleReactionRequest, context: Context | None
-    ) -> pb.ToggleReactionResponse:
+        self, request: changes_pb.ToggleReactionRequest, context: Context | None
+    ) -> changes_pb.ToggleReactionResponse:
         """See the contract."""
         return await self._one(codec.toggle_from_pb(request, caller()), codec.toggled_to_pb)
 
-    async def SetReaction(self, request: pb.SetReactionRequest, context: Context | None) -> pb.SetReactionResponse:
+    async def SetReaction(
+        self, request: changes_pb.SetReactionRequest, context: Context | None
+    ) -> changes_pb.SetReactionResponse:
         """See the contract."""
         return await self._one(codec.set_from_pb(request, caller()), codec.set_to_pb)
 
     async def ClearReactions(
-        self, request: pb.ClearReactionsRequest, context: Context | None
-    ) -> pb.ClearReactionsResponse:
+        self, request: changes_pb.ClearReactionsRequest, context: Context | None
+    ) -> changes_pb.ClearReactionsResponse:
         """See the contract."""
         return await self._one(codec.clear_from_pb(request, caller()), codec.cleared_to_pb)
 
     async def BatchChangeReactions(
-        self, request: pb.BatchChangeReactionsRequest, context: Context | None
-    ) -> pb.BatchChangeReactionsResponse:
+        self, request: changes_pb.BatchChangeReactionsRequest, context: Context | None
+    ) -> changes_pb.BatchChangeReactionsResponse:
         """See the contract."""
         who = caller()
         decoded_ops = codec.changes_from_pb(request.changes, who)
         return codec.batch_to_pb(await self._reactions.change(decoded_ops, [who.unlimited] * len(decoded_ops)))
 
     async def StreamReactions(
-        self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Context
-    ) -> AsyncIterator[pb.StreamReactionsResponse]:
+        self, request_iterator: AsyncIterator[changes_pb.StreamReactionsRequest], context: Context
+    ) -> AsyncIterator[changes_pb.StreamReactionsResponse]:
         """See the contract."""
         window = _BatchWindow(self._batches_in_flight)
         reader = asyncio.create_task(self._read(request_iterator, caller(), window))
@@ -107,8 +112,8 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         return codec.heads_to_pb(await self._reactions.heads(codec.target_keys_from_pb(request, caller())))
 
     async def TallyReactions(
-        self, request: pb.TallyReactionsRequest, context: Context | None
-    ) -> pb.TallyReactionsResponse:
+        self, request: tally_pb.TallyReactionsRequest, context: Context | None
+    ) -> tally_pb.TallyReactionsResponse:
         """See the contract."""
         who = caller()
         tenant = codec.tallied_tenant_from_pb(request, who)
@@ -116,25 +121,29 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
             return codec.tallies_to_pb(await self._reactions.tally(tenant, request.targets), "")
         return codec.tallies_to_pb(*await self._reactions.tally_all(who.service, request.page_size, request.page_token))
 
-    async def ErasePerson(self, request: pb.ErasePersonRequest, context: Context | None) -> pb.ErasePersonResponse:
+    async def ErasePerson(
+        self, request: erasure_pb.ErasePersonRequest, context: Context | None
+    ) -> erasure_pb.ErasePersonResponse:
         """See the contract."""
         erased, is_done = await self._erasure.person(*codec.erased_user_from_pb(request, caller()))
-        return pb.ErasePersonResponse(erased=erased, done=is_done)
+        return erasure_pb.ErasePersonResponse(erased=erased, done=is_done)
 
-    async def EraseTarget(self, request: pb.EraseTargetRequest, context: Context | None) -> pb.EraseTargetResponse:
+    async def EraseTarget(
+        self, request: erasure_pb.EraseTargetRequest, context: Context | None
+    ) -> erasure_pb.EraseTargetResponse:
         """See the contract."""
         who = caller()
         key = codec.erased_target_from_pb(request, who)
         erased, token = await self._erasure.target(who.service, key, request.page_token)
-        return pb.EraseTargetResponse(erased=erased, next_page_token=token)
+        return erasure_pb.EraseTargetResponse(erased=erased, next_page_token=token)
 
-    async def _toggle_many(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> Sequence[Any]:
+    async def _toggle_many(self, calls: Sequence[tuple[changes_pb.ToggleReactionRequest, Caller]]) -> Sequence[Any]:
         return await self._many(calls, codec.toggle_from_pb, codec.toggled_to_pb)
 
-    async def _set_many(self, calls: Sequence[tuple[pb.SetReactionRequest, Caller]]) -> Sequence[Any]:
+    async def _set_many(self, calls: Sequence[tuple[changes_pb.SetReactionRequest, Caller]]) -> Sequence[Any]:
         return await self._many(calls, codec.set_from_pb, codec.set_to_pb)
 
-    async def _clear_many(self, calls: Sequence[tuple[pb.ClearReactionsRequest, Caller]]) -> Sequence[Any]:
+    async def _clear_many(self, calls: Sequence[tuple[changes_pb.ClearReactionsRequest, Caller]]) -> Sequence[Any]:
         return await self._many(calls, codec.clear_from_pb, codec.cleared_to_pb)
 
     async def _one(self, op: Op, encode: _Encode[_Response]) -> _Response:
@@ -161,7 +170,7 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         ]
 
     async def _read(
-        self, requests: AsyncIterator[pb.StreamReactionsRequest], who: Caller, window: _BatchWindow
+        self, requests: AsyncIterator[changes_pb.StreamReactionsRequest], who: Caller, window: _BatchWindow
     ) -> None:
         try:
             async for request in requests:

@@ -9,7 +9,7 @@ from bench.processes import metered
 from bench.report import Goal, Line
 from bench.setup import Setup, alternating, noted
 from bench.system import THUMB, plaudit
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 
 FEW = 50
 MANY = 60 * FEW

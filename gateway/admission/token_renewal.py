@@ -12,7 +12,7 @@ from kit.auth.jose import TokenRefused, UnknownKey
 from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.errors import Unavailable, reason_of
-from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as pb
 
 
 class TokenRenewals:

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.contracts.field_rules import rules_of
 from gateway.contracts.tables import Route, Tables
 from gateway.limits import SocketLimits
-from plaudit.gateway.v1 import frames_pb2
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 
 LONGEST_LINE = 112 * 1024
 """The longest request line in bytes; longer requests use the body of a POST."""
@@ -29,7 +29,7 @@ _ESCAPED_JSON = 6  # \u0000
 _ESCAPED_URL = 3  # %00
 _DIGITS = {_F.TYPE_BOOL: 5, _F.TYPE_DOUBLE: 24, _F.TYPE_FLOAT: 24}
 _LONG = 20
-_OPENING = {"hello": frames_pb2.Hello.DESCRIPTOR, "resume": frames_pb2.Resume.DESCRIPTOR}
+_OPENING = {"hello": session_pb.Hello.DESCRIPTOR, "resume": session_pb.Resume.DESCRIPTOR}
 _SEPARATORS = len('"": , ')
 
 

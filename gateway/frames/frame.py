@@ -14,6 +14,7 @@ from gateway.contracts.tables import Rpc
 from kit.errors import Invalid, remote_error
 from kit.rpc.guard import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 
 Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
 """Frames of the session that answer a frame."""
@@ -182,16 +183,16 @@ def session_frame(id: int, kind: str, body: Message) -> Frame:
         validate(body)
     except Invalid as error:
         return Unreadable(id, invalid(str(error), error.field))
-    if isinstance(body, pb.Hello):
+    if isinstance(body, session_pb.Hello):
         return Hello(id, body.device, body.client)
-    if isinstance(body, pb.Resume):
+    if isinstance(body, session_pb.Resume):
         topics = tuple({position.topic: position.version for position in body.topics}.items())
         return Resume(id, body.session, body.resume_token, body.seq, topics, body.device, body.client)
     if isinstance(body, pb.Subscribe):
         return Subscribe(id, tuple(dict.fromkeys(body.topics)))
     if isinstance(body, pb.Unsubscribe):
         return Unsubscribe(id, tuple(dict.fromkeys(body.topics)))
-    if isinstance(body, pb.RenewToken):
+    if isinstance(body, session_pb.RenewToken):
         return RenewToken(id, body.token)
-    assert isinstance(body, pb.Ping)
+    assert isinstance(body, session_pb.Ping)
     return Ping(id, body.seq)

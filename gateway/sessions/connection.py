@@ -30,6 +30,7 @@ from gateway.sessions.push_sender import PushSender
 from gateway.sessions.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.websocket.socket import Socket
 from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 
 log = structlog.get_logger()
 # How long a socket of a user in debt is not read at a time, in seconds; far below the time until it counts as silent.
@@ -150,7 +151,7 @@ class Connection(PushSender):
         """Answers a frame with an error."""
         self.answer(id, "error", error_of_fault(fault))
 
-    def resumed(self, id: int, resumed: pb.Resumed, topics: dict[str, int]) -> None:
+    def resumed(self, id: int, resumed: session_pb.Resumed, topics: dict[str, int]) -> None:
         """Answers `resume` and subscribes to the topics, each with the newest version of its state that the client has
         seen."""
         self.socket.raise_limit()

@@ -8,7 +8,7 @@ from gateway.config import Config
 from gateway.sessions.resume_token import Claim, ResumeTokens
 from gateway.sessions.session import Goaway, Session
 from kit.clock import Clock
-from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as pb
 
 
 class SessionFrames:

@@ -17,8 +17,9 @@ from kit.rpc.mesh import open_channel
 from kit.rpc.tls import open_tls
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from plaudit.type.v1 import counts_pb2
 from plaudit_client import PlauditError, connect
 from stack.addresses import split
@@ -82,7 +83,7 @@ async def react(settings: Settings, target: str, emoji: str, user: str) -> dict[
     """Toggles a reaction; returns {"on", "version", "reactions"}."""
     async with channel_to(settings, user) as (channel, metadata):
         stub: Any = reaction_grpc.ReactionServiceStub(channel)
-        request = reaction_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=new_id())
+        request = changes_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=new_id())
         answer = await stub.ToggleReaction(request, metadata=metadata, timeout=10)
     return {"on": answer.on, "version": answer.version, "reactions": _reactions(answer.reactions)}
 
@@ -104,7 +105,7 @@ async def check(settings: Settings) -> dict[str, Any]:
     async with channel_to(settings) as (channel, metadata):
         reaction_stub: Any = reaction_grpc.ReactionServiceStub(channel)
         counter_stub: Any = counter_grpc.CounterServiceStub(channel)
-        request = reaction_pb.TallyReactionsRequest()
+        request = tally_pb.TallyReactionsRequest()
         while True:
             page = await reaction_stub.TallyReactions(request, metadata=metadata, timeout=30)
             if page.tallies:
@@ -117,7 +118,7 @@ async def check(settings: Settings) -> dict[str, Any]:
                     # A newer version means that a reaction changed between the two calls.
                     if counts.version == tally.counts.version and actual != expected:
                         wrong.append({"target": counts.target, "counted": actual, "records": expected})
-            request = reaction_pb.TallyReactionsRequest(page_token=page.next_page_token)
+            request = tally_pb.TallyReactionsRequest(page_token=page.next_page_token)
             if not page.next_page_token:
                 return {"targets": targets, "reactions": reactions, "wrong": wrong}
 

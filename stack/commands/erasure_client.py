@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_erasure_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from stack.commands.admin_client import channel_to
 from stack.settings.model import Settings

@@ -14,6 +14,7 @@ from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from tests.faults.backends import Backends
 from tests.faults.final_state import FinalState, VersionedCounts
 from tests.faults.grpc_clients import server_error
@@ -98,7 +99,7 @@ class Auditor:
 
     async def _tally(self, name: str) -> dict[Key, VersionedCounts]:
         found: dict[Key, VersionedCounts] = {}
-        page = pb.TallyReactionsRequest(page_size=500)
+        page = tally_pb.TallyReactionsRequest(page_size=500)
         while True:
             answer = await self._reactions[name].TallyReactions(
                 page, metadata=self._metadata("default"), timeout=_SECONDS

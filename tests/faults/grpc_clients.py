@@ -11,8 +11,8 @@ from google.rpc import status_pb2
 
 from kit.errors import RemoteError, remote_error
 from kit.rpc.mesh import CHANNEL_OPTIONS
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_pb2
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.faults.history import Kind, Recorder
 

@@ -13,6 +13,7 @@ from kit.ledger.entry import EntryName
 from kit.tenant_keys import TargetKey
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from tests.events import Change, payload
 
 TOPIC = "reactions"
@@ -141,9 +142,11 @@ class CrowdServicer(pb_grpc.ReactionServiceServicer):
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
 
-    async def TallyReactions(self, request: pb.TallyReactionsRequest, context: object) -> pb.TallyReactionsResponse:
+    async def TallyReactions(
+        self, request: tally_pb.TallyReactionsRequest, context: object
+    ) -> tally_pb.TallyReactionsResponse:
         """See the contract; one target per page, so that paging shows."""
-        response = pb.TallyReactionsResponse()
+        response = tally_pb.TallyReactionsResponse()
         if request.targets:
             for target in request.targets:
                 self._add(response, (request.tenant, target))
@@ -168,7 +171,7 @@ class CrowdServicer(pb_grpc.ReactionServiceServicer):
                 row.reactions.add(emoji=emoji, count=count)
         return response
 
-    def _add(self, response: pb.TallyReactionsResponse, key: TargetKey) -> None:
+    def _add(self, response: tally_pb.TallyReactionsResponse, key: TargetKey) -> None:
         version, counts = self._crowd.truth(key)
         tally = response.tallies.add(tenant=key[0])
         tally.counts.target = key[1]

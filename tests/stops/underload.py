@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import grpc
 
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import Client, PlauditError, connect
 from tests.running import Stack

@@ -29,7 +29,10 @@ from kit.errors import ErrorTable, Forbidden, Overloaded
 from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, Server, serving
 from plaudit.gateway.v1 import frames_pb2, node_service_pb2, node_service_pb2_grpc
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2, reaction_service_pb2_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 
 TIMEOUT = 5.0
 NODE_ID = "node-1"
@@ -69,19 +72,19 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
         if request.emoji == "crash":
             raise ZeroDivisionError("secret")
         on = self._change(request.target, request.emoji, None)
-        response = reaction_service_pb2.ToggleReactionResponse(on=on, version=1 << 60)
+        response = changes_pb.ToggleReactionResponse(on=on, version=1 << 60)
         response.reactions.add(emoji=request.emoji, count=1)
         return response
 
     async def SetReaction(self, request: Any, context: Any) -> Any:
-        return reaction_service_pb2.SetReactionResponse(on=self._change(request.target, request.emoji, request.on))
+        return changes_pb.SetReactionResponse(on=self._change(request.target, request.emoji, request.on))
 
     async def ClearReactions(self, request: Any, context: Any) -> Any:
         if request.emoji:
             self._change(request.target, request.emoji, False)
         else:
             self.by_user.pop((request.target, caller().user), None)
-        return reaction_service_pb2.ClearReactionsResponse(version=7)
+        return changes_pb.ClearReactionsResponse(version=7)
 
     async def BatchGetOwnReactions(self, request: Any, context: Any) -> Any:
         return reaction_service_pb2.BatchGetOwnReactionsResponse(
@@ -92,14 +95,14 @@ class Reactions(reaction_service_pb2_grpc.ReactionServiceServicer):
         )
 
     async def BatchChangeReactions(self, request: Any, context: Any) -> Any:
-        return reaction_service_pb2.BatchChangeReactionsResponse()
+        return changes_pb.BatchChangeReactionsResponse()
 
     async def StreamReactions(self, request_iterator: Any, context: Any) -> Any:
         async for _ in request_iterator:
-            yield reaction_service_pb2.StreamReactionsResponse()
+            yield changes_pb.StreamReactionsResponse()
 
     async def TallyReactions(self, request: Any, context: Any) -> Any:
-        return reaction_service_pb2.TallyReactionsResponse()
+        return tally_pb.TallyReactionsResponse()
 
     async def ListReactors(self, request: Any, context: Any) -> Any:
         reactor = reaction_pb2.Reactor(user=f"{request.page_size}:{request.page_token}", emoji=request.emoji)
@@ -212,7 +215,7 @@ class Client:
     async def hello(self, **fields: Any) -> Any:
         if self.is_json:
             return await self.ask({"type": "hello", "id": 1, **fields})
-        await self.socket.send(frames_pb2.ClientFrame(id=1, hello=frames_pb2.Hello(**fields)).SerializeToString())
+        await self.socket.send(frames_pb2.ClientFrame(id=1, hello=session_pb.Hello(**fields)).SerializeToString())
         return await self.next()
 
     async def ask(self, frame: dict[str, Any] | str | bytes | frames_pb2.ClientFrame) -> Any:

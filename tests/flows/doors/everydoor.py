@@ -22,6 +22,7 @@ from gateway.contracts.tables import Route, Rpc, message_class, read_tables
 from kit.auth.keys import open_keys
 from kit.errors import RemoteError, remote_error
 from plaudit.gateway.v1 import frames_pb2
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from plaudit_client import Client, PlauditError, connect
 from stack.commands import admin_client
 from stack.envoy.render import BadEnvoy, binary
@@ -156,7 +157,7 @@ class Doors:
                 return None
             if not hello:
                 hello = True
-                first = frames_pb2.ClientFrame(id=1, hello=frames_pb2.Hello()).SerializeToString()
+                first = frames_pb2.ClientFrame(id=1, hello=session_pb.Hello()).SerializeToString()
                 await (socket.send_str('{"type":"hello","id":1}') if is_json else socket.send_bytes(first))
                 await asyncio.wait_for(socket.receive(), 10)
             if is_json:

@@ -12,8 +12,9 @@ from google.rpc import status_pb2
 from kit.errors import remote_error
 from kit.ledger.op_ids import timed_at
 from plaudit.gateway.v1 import frames_pb2
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_pb2
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.flows.people import person, target, wire
 from tests.running import Stack
@@ -61,7 +62,7 @@ async def test_an_operation_id_that_is_too_old_is_refused_alike_through_every_do
         aiohttp.ClientSession(headers={"Authorization": bearer}) as http,
         http.ws_connect(shared_stack.ws_url, protocols=("plaudit.v1.proto",)) as socket,
     ):
-        hello = frames_pb2.ClientFrame(id=1, hello=frames_pb2.Hello())
+        hello = frames_pb2.ClientFrame(id=1, hello=session_pb.Hello())
         await socket.send_bytes(hello.SerializeToString())
         await socket.receive_bytes(timeout=5)
         call = frames_pb2.CallFrame(type="toggle_reaction", request=request.SerializeToString())

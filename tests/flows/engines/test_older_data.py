@@ -13,6 +13,8 @@ import pytest
 
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
+from plaudit.reaction.v1 import reaction_erasure_pb2 as erasure_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.running import Stack
@@ -50,11 +52,11 @@ class People:
         self._counts: Any = counter_grpc.CounterServiceStub(channel)
 
     async def tap(self, user: str, target: str, emoji: str, op_id: str) -> Any:
-        request = pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=op_id)
+        request = changes_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=op_id)
         return await self._reactions.ToggleReaction(request, metadata=self._as(user), timeout=20)
 
     async def set(self, user: str, target: str, emoji: str, on: bool, op_id: str) -> Any:
-        request = pb.SetReactionRequest(target=target, emoji=emoji, on=on, op_id=op_id)
+        request = changes_pb.SetReactionRequest(target=target, emoji=emoji, on=on, op_id=op_id)
         return await self._reactions.SetReaction(request, metadata=self._as(user), timeout=20)
 
     async def own(self, user: str) -> list[list[str]]:
@@ -66,7 +68,9 @@ class People:
     async def erase(self, user: str) -> tuple[int, bool]:
         """How many reactions of the user were taken back, and whether none is left."""
         metadata = (("authorization", f"Bearer {self._stack.service_token(scopes=('erase',))}"),)
-        answer = await self._reactions.ErasePerson(pb.ErasePersonRequest(user=user), metadata=metadata, timeout=20)
+        answer = await self._reactions.ErasePerson(
+            erasure_pb.ErasePersonRequest(user=user), metadata=metadata, timeout=20
+        )
         return answer.erased, answer.done
 
     async def reactors(self, target: str, emoji: str = "") -> list[tuple[str, str]]:

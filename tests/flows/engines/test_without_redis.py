@@ -9,6 +9,7 @@ import pytest
 
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.engines import Engines
@@ -24,15 +25,15 @@ def test_changes_counts_and_reactors_are_answered_without_redis(engines: Engines
     made = stack.run("migrate")
     assert made.returncode == 0, made.stderr
     users, on = [person("alice"), person("bob")], target()
-    asks = [pb.ToggleReactionRequest(target=on, emoji="👍", op_id=user) for user in users]
+    asks = [changes_pb.ToggleReactionRequest(target=on, emoji="👍", op_id=user) for user in users]
 
-    def tap(stub: pb_grpc.ReactionServiceStub) -> list[pb.ToggleReactionResponse]:
+    def tap(stub: pb_grpc.ReactionServiceStub) -> list[changes_pb.ToggleReactionResponse]:
         return [
             stub.ToggleReaction(ask, metadata=(("authorization", f"Bearer {stack.token(user)}"),), timeout=10)
             for user, ask in zip(users, asks, strict=True)
         ]
 
-    first: list[pb.ToggleReactionResponse] = []
+    first: list[changes_pb.ToggleReactionResponse] = []
     for _ in range(2):
         with stack, grpc.insecure_channel(stack.grpc_address) as channel:
             reactions, counters = pb_grpc.ReactionServiceStub(channel), counter_grpc.CounterServiceStub(channel)

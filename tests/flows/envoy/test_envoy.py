@@ -18,9 +18,10 @@ from kit.auth.keys import open_keys
 from kit.errors import RemoteError, remote_error
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_pb2 as reaction_pb
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from plaudit_client import connect
 from tests.flows.envoy.envoys import Edge, envoy, house_behind_envoy
 from tests.flows.people import person, target
@@ -169,7 +170,7 @@ async def test_a_token_that_has_expired_is_named_as_such_and_a_wrong_one_is_not(
         direct = await asked(gateway.http_url, "GET", f"/api/{AT}/reactions", headers=bearer(token))
         assert await asked(edge.url, "GET", f"/api/{AT}/reactions", headers=bearer(token)) == direct
         assert (direct[0], direct[1]["details"][0]["reason"]) == (401, reason)
-    request = pb.ToggleReactionRequest(target=target(), emoji="👍")
+    request = changes_pb.ToggleReactionRequest(target=target(), emoji="👍")
     for address in (edge.address, nodes.grpc_address):
         async with grpc.aio.insecure_channel(address) as channel:
             stub: Any = pb_grpc.ReactionServiceStub(channel)
@@ -226,7 +227,7 @@ async def test_services_call_through_envoy(house: House) -> None:
         reactions: Any = pb_grpc.ReactionServiceStub(channel)
         counts: Any = counter_grpc.CounterServiceStub(channel)
         metadata = [("authorization", f"Bearer {gateway.service_token()}"), ("plaudit-user", "alice")]
-        request = pb.ToggleReactionRequest(target=where, emoji="👍")
+        request = changes_pb.ToggleReactionRequest(target=where, emoji="👍")
         answer = await reactions.ToggleReaction(request, metadata=metadata, timeout=5)
         assert answer.on
         watching = counts.WatchCounts(counter_pb.WatchCountsRequest(targets=[where]), metadata=metadata)
@@ -239,20 +240,20 @@ async def test_refusals_reach_grpc_callers_as_they_are(house: House) -> None:
     edge, gateway, _ = house
     own = [("authorization", f"Bearer {gateway.token('alice')}")]
     as_service = [("authorization", f"Bearer {gateway.service_token()}")]
-    request = pb.ToggleReactionRequest(target=target(), emoji="👍")
+    request = changes_pb.ToggleReactionRequest(target=target(), emoji="👍")
     async with grpc.aio.insecure_channel(edge.address) as channel:
         stub: Any = pb_grpc.ReactionServiceStub(channel)
         assert (await refused(stub.ToggleReaction(request))).reason == "INVALID_TOKEN"
         wrong = [("authorization", "Bearer a.b.c")]
         assert (await refused(stub.ToggleReaction(request, metadata=wrong))).reason == "INVALID_TOKEN"
-        bad = pb.ToggleReactionRequest(target=target(), emoji="nonsense")
+        bad = changes_pb.ToggleReactionRequest(target=target(), emoji="nonsense")
         assert (await refused(stub.ToggleReaction(bad, metadata=own))).reason == "INVALID_EMOJI"
         acting = [*own, ("plaudit-user", "bob")]
         assert (await refused(stub.ToggleReaction(request, metadata=acting))).reason == "ACT_AS_REQUIRED"
         # What only services call among themselves is not there for anyone outside.
-        tally = stub.TallyReactions(pb.TallyReactionsRequest(), metadata=as_service)
+        tally = stub.TallyReactions(tally_pb.TallyReactionsRequest(), metadata=as_service)
         assert (await refused(tally)).code is grpc.StatusCode.UNIMPLEMENTED
-        big = pb.BatchChangeReactionsRequest(changes=[reaction_pb.Change(target="x" * 3000)] * 400)
+        big = changes_pb.BatchChangeReactionsRequest(changes=[reaction_pb.Change(target="x" * 3000)] * 400)
         assert (await refused(stub.BatchChangeReactions(big, metadata=own))).reason == "BODY_TOO_LARGE"
 
 

@@ -26,7 +26,7 @@ from kit.rpc.server import Hosted, serving
 from kit.rpc.tls import Tls
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from stack import certs
 from stack.envoy.render import write_endpoints

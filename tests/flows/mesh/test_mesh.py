@@ -20,7 +20,7 @@ from websockets.typing import Origin, Subprotocol
 from kit.ids import new_id
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import Options, PlauditError, connect
 from tests.browsing import chromium

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_erasure_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import OwnUpdate, connect
 from tests.flows.people import person, target, until

@@ -14,8 +14,8 @@ from typing import Any
 import grpc
 
 from kit.errors import remote_error
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_pb2
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import Client
 

@@ -13,8 +13,8 @@ import pytest
 
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as pb
 from plaudit_client import Client, Options, Update, connect
 from tests.flows.stops.loads import Load, Tap, Tapper, after, reached, running
 from tests.running import Stack

@@ -15,6 +15,7 @@ from kit.ledger.entry import EntryName
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from tests.events import Change, payload
 
 USER = Caller("default", "alice")
@@ -65,7 +66,7 @@ def test_counts_keep_their_order_and_size_in_every_answer(counted: dict[str, int
 
 @given(counts, st.integers(0, 2**62))
 def test_a_tally_comes_back_in_our_order_whatever_order_it_has(counted: dict[str, int], version: int) -> None:
-    response = reaction_pb.TallyReactionsResponse(next_page_token="more")
+    response = tally_pb.TallyReactionsResponse(next_page_token="more")
     tally = response.tallies.add(tenant="acme")
     tally.counts.target = "messages/1"
     tally.counts.version = version

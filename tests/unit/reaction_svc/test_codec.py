@@ -13,8 +13,8 @@ from kit.ledger.node import Executed
 from kit.target import ID_PATTERN
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.reaction.v1 import forwarded_pb2 as forwarded_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as service_pb
 from plaudit.reaction.v1 import reaction_pb2 as pb
-from plaudit.reaction.v1 import reaction_service_pb2 as service_pb
 from reaction_svc import codec
 from reaction_svc.domain import Action, Op, OperationRow, Outcome, Refusal, TargetChange, TargetHead
 from reaction_svc.errors import RateLimited

@@ -32,7 +32,8 @@ from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, serving
 from plaudit.counter.v1 import counter_service_pb2
 from plaudit.edge.v1 import options_pb2
-from plaudit.reaction.v1 import reaction_pb2, reaction_service_pb2
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
+from plaudit.reaction.v1 import reaction_pb2
 from tests.wire.registry.registering import status_in
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +64,7 @@ STREAMS = [
 # Where nothing is no valid request.
 FIRST: dict[str, Any] = {
     "WatchCounts": counter_service_pb2.WatchCountsRequest(targets=["messages/1"]),
-    "StreamReactions": reaction_service_pb2.StreamReactionsRequest(changes=[reaction_pb2.Change()]),
+    "StreamReactions": changes_pb.StreamReactionsRequest(changes=[reaction_pb2.Change()]),
 }
 UNARY = [method for method in METHODS if not method.client_streaming and not method.server_streaming]
 

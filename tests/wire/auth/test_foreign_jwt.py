@@ -28,7 +28,7 @@ from kit.auth.keys import Keys, open_keys
 from kit.auth.tokens import Principal, Verifier
 from kit.engine_url import CannotUse
 from kit.errors import Unavailable, remote_error
-from plaudit.reaction.v1 import reaction_service_pb2 as reaction_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as reaction_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 from tests.wire.auth.identityprovider import (
     AUDIENCE,

@@ -12,6 +12,7 @@ from yarl import URL
 from gateway.config import Config
 from gateway.limits import SocketLimits
 from plaudit.gateway.v1 import frames_pb2
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from tests.wire.gatewayrig import PROTO, running
 
@@ -70,7 +71,7 @@ async def test_a_session_with_the_most_topics_is_resumed(tmp_path: Path, subprot
             answer = await client.ask({"type": "resume", "id": 1, "topics": topics, "resume_token": "x" * 512})
             assert (answer["type"], answer["verdict"]) == ("resumed", "reset")
         else:
-            resume = frames_pb2.Resume(resume_token="x" * 512)
+            resume = session_pb.Resume(resume_token="x" * 512)
             for topic in topics:
                 resume.topics.add(**topic)
             answer = await client.ask(frames_pb2.ClientFrame(id=1, resume=resume))

@@ -24,7 +24,7 @@ from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, Server, serving
 from plaudit.counter.v1 import counter_service_pb2 as counter_pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
 TOGGLE = "/plaudit.reaction.v1.ReactionService/ToggleReaction"

@@ -26,9 +26,11 @@ from kit.errors import RemoteError, remote_error
 from kit.limits.server_limits import ServerLimits
 from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, serving
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_pb2 as types
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from reaction_svc.config import Config
 
 SERVICE = "/plaudit.reaction.v1.ReactionService"
@@ -57,7 +59,7 @@ class Rig:
     async def toggle(
         self, emoji: str = "👍", *, target: str = "messages/42", user: str = "alice", op_id: str = ""
     ) -> Any:
-        request = pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=op_id)
+        request = changes_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=op_id)
         return await self.stub.ToggleReaction(request, metadata=self.user(user))
 
 
@@ -119,21 +121,21 @@ async def test_a_tap_answers_with_the_counts_it_is_in(rig: Rig) -> None:
 async def test_set_and_clear_say_what_is_to_be(rig: Rig) -> None:
     as_alice = rig.user()
     for on in (True, True, False):
-        request = pb.SetReactionRequest(target="messages/42", emoji="👍️"[:1], on=on)
+        request = changes_pb.SetReactionRequest(target="messages/42", emoji="👍️"[:1], on=on)
         assert (await rig.stub.SetReaction(request, metadata=as_alice)).on is on
     await rig.toggle("👍")
     await rig.toggle("❤️")
     await rig.toggle("🎉")
-    one = pb.ClearReactionsRequest(target="messages/42", emoji="🎉", op_id="one")
+    one = changes_pb.ClearReactionsRequest(target="messages/42", emoji="🎉", op_id="one")
     for _ in range(2):
         taken = await rig.stub.ClearReactions(one, metadata=as_alice)
         assert counts_of(taken.reactions) == [("❤", 1), ("👍", 1)]
     # The same id for all of them is another change.
     error = await refused(
-        rig.stub.ClearReactions(pb.ClearReactionsRequest(target="messages/42", op_id="one"), metadata=as_alice)
+        rig.stub.ClearReactions(changes_pb.ClearReactionsRequest(target="messages/42", op_id="one"), metadata=as_alice)
     )
     assert error.reason == "OP_CONFLICT"
-    cleared = await rig.stub.ClearReactions(pb.ClearReactionsRequest(target="messages/42"), metadata=as_alice)
+    cleared = await rig.stub.ClearReactions(changes_pb.ClearReactionsRequest(target="messages/42"), metadata=as_alice)
     assert counts_of(cleared.reactions) == []
     own = await rig.stub.BatchGetOwnReactions(
         pb.BatchGetOwnReactionsRequest(targets=["messages/42,messages/43", "posts/1"]), metadata=as_alice
@@ -159,7 +161,7 @@ async def test_set_and_clear_say_what_is_to_be(rig: Rig) -> None:
 async def test_bad_input_is_refused_by_name_on_both_ways_in(
     rig: Rig, request_: dict[str, str], code: str, reason: str, field: str
 ) -> None:
-    request = pb.ToggleReactionRequest(**request_)
+    request = changes_pb.ToggleReactionRequest(**request_)
     direct = await refused(rig.stub.ToggleReaction(request, metadata=rig.user()))
     assert (direct.code.name, direct.reason, direct.field) == (code, reason, field)
     with pytest.raises(RemoteError) as streamed:
@@ -196,7 +198,7 @@ async def test_a_user_is_held_to_the_rate_and_told_when_to_come_back(tmp_path: P
         await limited.toggle()
         # Nor does a batch get around it, and each change of it is told.
         limited.clock.advance(0.2)
-        batch = pb.BatchChangeReactionsRequest(
+        batch = changes_pb.BatchChangeReactionsRequest(
             changes=[types.Change(target=f"messages/{i}", emoji="👍", action=types.ACTION_ADD) for i in range(5)]
         )
         answer = await limited.stub.BatchChangeReactions(batch, metadata=limited.user())
@@ -205,7 +207,8 @@ async def test_a_user_is_held_to_the_rate_and_told_when_to_come_back(tmp_path: P
         # A service that acts for the user has limits of its own.
         for _ in range(30):
             await limited.stub.ToggleReaction(
-                pb.ToggleReactionRequest(target="messages/1", emoji="👍"), metadata=limited.service(acting_for="alice")
+                changes_pb.ToggleReactionRequest(target="messages/1", emoji="👍"),
+                metadata=limited.service(acting_for="alice"),
             )
 
 
@@ -218,7 +221,9 @@ async def test_a_batch_has_an_outcome_for_each_change_and_counts_for_each_target
         types.Change(target="posts/1", emoji="wow", action=types.ACTION_ADD),
         types.Change(target="messages/1", emoji="👍", action=types.ACTION_TOGGLE, op_id="a"),
     ]
-    answer = await rig.stub.BatchChangeReactions(pb.BatchChangeReactionsRequest(changes=changes), metadata=rig.user())
+    answer = await rig.stub.BatchChangeReactions(
+        changes_pb.BatchChangeReactionsRequest(changes=changes), metadata=rig.user()
+    )
     assert [row.on for row in answer.outcomes] == [True, False, False, True, True, True]
     bad = remote_error(answer.outcomes[2].error)
     assert (bad.reason, bad.field) == ("INVALID_EMOJI", "changes[2].emoji")
@@ -228,7 +233,7 @@ async def test_a_batch_has_an_outcome_for_each_change_and_counts_for_each_target
 
 async def test_only_a_service_that_may_act_for_users_names_them_in_a_change(rig: Rig) -> None:
     named = types.Change(target="messages/1", emoji="👍", action=types.ACTION_ADD, user="bob")
-    request = pb.BatchChangeReactionsRequest(changes=[named])
+    request = changes_pb.BatchChangeReactionsRequest(changes=[named])
     for metadata, reason in [
         (rig.user("alice"), "FORBIDDEN"),
         (rig.user("bob"), "FORBIDDEN"),
@@ -238,28 +243,28 @@ async def test_only_a_service_that_may_act_for_users_names_them_in_a_change(rig:
     ]:
         (outcome,) = (await rig.stub.BatchChangeReactions(request, metadata=metadata)).outcomes
         assert (remote_error(outcome.error).reason if outcome.HasField("error") else "") == reason
-    nobody = pb.BatchChangeReactionsRequest(
+    nobody = changes_pb.BatchChangeReactionsRequest(
         changes=[types.Change(target="messages/1", emoji="👍", action=types.ACTION_ADD)]
     )
     (outcome,) = (await rig.stub.BatchChangeReactions(nobody, metadata=rig.service())).outcomes
     assert remote_error(outcome.error).field == "changes[0].user"
     with pytest.raises(RemoteError) as forwarded:
         await rig.mesh.call(
-            f"{SERVICE}/ClearReactions", pb.ClearReactionsRequest(target="messages/1").SerializeToString()
+            f"{SERVICE}/ClearReactions", changes_pb.ClearReactionsRequest(target="messages/1").SerializeToString()
         )
     assert forwarded.value.field == "user"
 
 
 async def test_many_calls_of_a_call_stream_are_each_answered_with_their_own(rig: Rig) -> None:
-    async def tap(i: int) -> pb.ToggleReactionResponse:
+    async def tap(i: int) -> changes_pb.ToggleReactionResponse:
         emoji = "👍" if i % 10 else "bad"
-        request = pb.ToggleReactionRequest(target="messages/1", emoji=emoji, op_id=f"op{i}")
-        return pb.ToggleReactionResponse.FromString(
+        request = changes_pb.ToggleReactionRequest(target="messages/1", emoji=emoji, op_id=f"op{i}")
+        return changes_pb.ToggleReactionResponse.FromString(
             await rig.mesh.call(TOGGLE, request.SerializeToString(), user=f"u{i}", tenant="default", timeout=20)
         )
 
     answers = await asyncio.gather(*(tap(i) for i in range(200)), return_exceptions=True)
-    good = [answer for answer in answers if isinstance(answer, pb.ToggleReactionResponse)]
+    good = [answer for answer in answers if isinstance(answer, changes_pb.ToggleReactionResponse)]
     assert [isinstance(answer, RemoteError) for answer in answers] == [i % 10 == 0 for i in range(200)]
     assert all(answer.on for answer in good)
     assert len({answer.version for answer in good}) == 180
@@ -267,9 +272,9 @@ async def test_many_calls_of_a_call_stream_are_each_answered_with_their_own(rig:
 
 
 async def test_a_stream_answers_each_batch_in_order_and_keeps_to_the_rules(rig: Rig) -> None:
-    async def requests() -> AsyncIterator[pb.StreamReactionsRequest]:
+    async def requests() -> AsyncIterator[changes_pb.StreamReactionsRequest]:
         for batch in range(30):
-            yield pb.StreamReactionsRequest(
+            yield changes_pb.StreamReactionsRequest(
                 changes=[
                     types.Change(
                         target="messages/1", emoji="👍", action=types.ACTION_TOGGLE, op_id=f"{batch}", user=f"u{batch}"
@@ -301,11 +306,11 @@ async def test_a_stream_answers_each_batch_in_order_and_keeps_to_the_rules(rig: 
 
 
 async def test_a_batch_that_is_no_batch_ends_the_stream_after_the_answers_before_it(rig: Rig) -> None:
-    async def requests() -> AsyncIterator[pb.StreamReactionsRequest]:
-        yield pb.StreamReactionsRequest(
+    async def requests() -> AsyncIterator[changes_pb.StreamReactionsRequest]:
+        yield changes_pb.StreamReactionsRequest(
             changes=[types.Change(target="messages/1", emoji="👍", action=types.ACTION_ADD, user="u")]
         )
-        yield pb.StreamReactionsRequest()
+        yield changes_pb.StreamReactionsRequest()
 
     call = rig.stub.StreamReactions(requests(), metadata=rig.service())
     assert (await call.read()).outcomes[0].on
@@ -316,7 +321,7 @@ async def test_a_batch_that_is_no_batch_ends_the_stream_after_the_answers_before
 async def test_a_drain_ends_the_stream_once_all_it_has_read_is_answered(rig: Rig) -> None:
     call = rig.stub.StreamReactions(metadata=rig.service())
     changes = [types.Change(target="messages/1", emoji="👍", action=types.ACTION_ADD, user="u")]
-    await call.write(pb.StreamReactionsRequest(changes=changes))
+    await call.write(changes_pb.StreamReactionsRequest(changes=changes))
     assert (await call.read()).outcomes[0].on
     for hosted in rig.hosted:
         hosted.drain()
@@ -358,7 +363,7 @@ async def test_records_are_counted_for_services_in_their_tenants_only(rig: Rig) 
     for i in range(4):
         await rig.toggle(target=f"messages/{i}")
     some = await rig.stub.TallyReactions(
-        pb.TallyReactionsRequest(targets=["messages/0", "messages/9", "messages/0"]), metadata=rig.service()
+        tally_pb.TallyReactionsRequest(targets=["messages/0", "messages/9", "messages/0"]), metadata=rig.service()
     )
     assert [(row.tenant, row.counts.target, counts_of(row.counts.reactions)) for row in some.tallies] == [
         ("default", "messages/0", [("👍", 1)]),
@@ -368,7 +373,7 @@ async def test_records_are_counted_for_services_in_their_tenants_only(rig: Rig) 
     found, token = [], ""
     while True:
         page = await rig.stub.TallyReactions(
-            pb.TallyReactionsRequest(page_size=3, page_token=token), metadata=rig.service()
+            tally_pb.TallyReactionsRequest(page_size=3, page_token=token), metadata=rig.service()
         )
         found += [row.counts.target for row in page.tallies]
         token = page.next_page_token
@@ -376,9 +381,9 @@ async def test_records_are_counted_for_services_in_their_tenants_only(rig: Rig) 
             break
     assert sorted(found) == [f"messages/{i}" for i in range(4)]
     for request, metadata in [
-        (pb.TallyReactionsRequest(), rig.user()),
-        (pb.TallyReactionsRequest(), rig.service("act-as")),
-        (pb.TallyReactionsRequest(tenant="acme", targets=["messages/0"]), rig.service("act-as")),
+        (tally_pb.TallyReactionsRequest(), rig.user()),
+        (tally_pb.TallyReactionsRequest(), rig.service("act-as")),
+        (tally_pb.TallyReactionsRequest(tenant="acme", targets=["messages/0"]), rig.service("act-as")),
     ]:
         assert (await refused(rig.stub.TallyReactions(request, metadata=metadata))).code.name == "PERMISSION_DENIED"
 

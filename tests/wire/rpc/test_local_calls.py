@@ -20,7 +20,7 @@ from kit.limits.server_limits import ServerLimits
 from kit.rpc.call_stream import EXCHANGE
 from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, serving
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
 SERVICE = "plaudit.reaction.v1.ReactionService"

@@ -18,7 +18,7 @@ from kit.rpc import mesh as mesh_module
 from kit.rpc.envoy_nodes import EnvoyNodes
 from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, serving
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
 SERVICE = "plaudit.reaction.v1.ReactionService"

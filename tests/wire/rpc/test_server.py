@@ -24,6 +24,7 @@ from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, Server, serving
 from plaudit.edge.v1 import call_service_pb2 as call_pb
 from plaudit.edge.v1 import call_service_pb2_grpc as call_pb_grpc
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
@@ -51,19 +52,21 @@ class EchoingServicer(pb_grpc.ReactionServiceServicer):
     def drain(self) -> None:
         self.drained += 1
 
-    async def ToggleReaction(self, request: pb.ToggleReactionRequest, context: Any) -> pb.ToggleReactionResponse:
+    async def ToggleReaction(
+        self, request: changes_pb.ToggleReactionRequest, context: Any
+    ) -> changes_pb.ToggleReactionResponse:
         return self._toggled(request, caller())
 
-    def _toggled(self, request: pb.ToggleReactionRequest, who: Caller) -> pb.ToggleReactionResponse:
+    def _toggled(self, request: changes_pb.ToggleReactionRequest, who: Caller) -> changes_pb.ToggleReactionResponse:
         if request.emoji == "sulk":
             raise Sulky("not now", field="emoji", retry_after=1.5)
         if request.emoji == "crash":
             raise ZeroDivisionError("secret detail")
-        response = pb.ToggleReactionResponse(on=True, version=len(request.op_id))
+        response = changes_pb.ToggleReactionResponse(on=True, version=len(request.op_id))
         response.reactions.add(emoji=f"{who.tenant}/{who.user}/{who.service}/{who.unlimited}", count=1)
         return response
 
-    async def toggles(self, calls: Sequence[tuple[pb.ToggleReactionRequest, Caller]]) -> list[Any]:
+    async def toggles(self, calls: Sequence[tuple[changes_pb.ToggleReactionRequest, Caller]]) -> list[Any]:
         self.batches.append(len(calls))
         self.entered.set()
         await self.gate.wait()
@@ -78,7 +81,7 @@ class EchoingServicer(pb_grpc.ReactionServiceServicer):
                 answers.append(error)
         return answers
 
-    async def _later(self, request: pb.ToggleReactionRequest, who: Caller) -> pb.ToggleReactionResponse:
+    async def _later(self, request: changes_pb.ToggleReactionRequest, who: Caller) -> changes_pb.ToggleReactionResponse:
         await self.late_gate.wait()
         return self._toggled(request, who)
 
@@ -91,10 +94,10 @@ class EchoingServicer(pb_grpc.ReactionServiceServicer):
         return response
 
     async def StreamReactions(
-        self, request_iterator: AsyncIterator[pb.StreamReactionsRequest], context: Any
-    ) -> AsyncIterator[pb.StreamReactionsResponse]:
+        self, request_iterator: AsyncIterator[changes_pb.StreamReactionsRequest], context: Any
+    ) -> AsyncIterator[changes_pb.StreamReactionsResponse]:
         async for request in request_iterator:
-            response = pb.StreamReactionsResponse()
+            response = changes_pb.StreamReactionsResponse()
             for _ in request.changes:
                 response.outcomes.add(on=True)
             yield response
@@ -147,7 +150,9 @@ async def test_a_user_calls_with_a_token_and_is_known(keys: Keys) -> None:
     async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
         stub = pb_grpc.ReactionServiceStub(channel)
         bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice', 'acme')}"),)
-        answer = await stub.ToggleReaction(pb.ToggleReactionRequest(target="messages/1", emoji="x"), metadata=bearer)
+        answer = await stub.ToggleReaction(
+            changes_pb.ToggleReactionRequest(target="messages/1", emoji="x"), metadata=bearer
+        )
         assert answer.reactions[0].emoji == "acme/alice//False"
 
 
@@ -156,7 +161,9 @@ async def test_failures_carry_reason_field_and_time(keys: Keys) -> None:
         stub = pb_grpc.ReactionServiceStub(channel)
         bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice')}"),)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.ToggleReaction(pb.ToggleReactionRequest(target="messages/1", emoji="sulk"), metadata=bearer)
+            await stub.ToggleReaction(
+                changes_pb.ToggleReactionRequest(target="messages/1", emoji="sulk"), metadata=bearer
+            )
         found = status_in(caught.value)
         assert (found.code, found.reason, found.field, found.retry_after) == (
             grpc.StatusCode.FAILED_PRECONDITION,
@@ -168,7 +175,7 @@ async def test_failures_carry_reason_field_and_time(keys: Keys) -> None:
 
 async def test_what_nobody_expected_is_internal_without_detail(keys: Keys) -> None:
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
-        request = pb.ToggleReactionRequest(target="messages/1", emoji="crash").SerializeToString()
+        request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="crash").SerializeToString()
         with pytest.raises(RemoteError) as caught:
             await mesh.call(TOGGLE, request, user="alice")
         assert (caught.value.code, caught.value.message) == (grpc.StatusCode.INTERNAL, "internal error")
@@ -177,13 +184,13 @@ async def test_what_nobody_expected_is_internal_without_detail(keys: Keys) -> No
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (pb.ToggleReactionRequest(target="Messages/1", emoji="x"), "target"),
-        (pb.ToggleReactionRequest(target="messages/1"), "emoji"),
-        (pb.ToggleReactionRequest(target="messages/1", emoji="x", op_id="a b"), "op_id"),
+        (changes_pb.ToggleReactionRequest(target="Messages/1", emoji="x"), "target"),
+        (changes_pb.ToggleReactionRequest(target="messages/1"), "emoji"),
+        (changes_pb.ToggleReactionRequest(target="messages/1", emoji="x", op_id="a b"), "op_id"),
     ],
 )
 async def test_a_malformed_request_is_refused_with_its_field_on_both_ways(
-    keys: Keys, request_: pb.ToggleReactionRequest, field: str
+    keys: Keys, request_: changes_pb.ToggleReactionRequest, field: str
 ) -> None:
     async with (
         echoing(keys) as (server, _),
@@ -219,19 +226,19 @@ async def test_garbage_bytes_are_an_invalid_argument_on_both_ways(keys: Keys) ->
 async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(keys: Keys) -> None:
     async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
         requests = [
-            (f"u{i}", pb.ToggleReactionRequest(target=f"messages/{i}", emoji="x").SerializeToString())
+            (f"u{i}", changes_pb.ToggleReactionRequest(target=f"messages/{i}", emoji="x").SerializeToString())
             for i in range(1000)
         ]
         answers = await asyncio.gather(
             *[mesh.call(TOGGLE, request, tenant="acme", user=user) for user, request in requests]
         )
-        seen = [pb.ToggleReactionResponse.FromString(answer).reactions[0].emoji for answer in answers]
+        seen = [changes_pb.ToggleReactionResponse.FromString(answer).reactions[0].emoji for answer in answers]
         assert seen == [f"acme/u{i}//False" for i in range(1000)]
         assert len(servicer.batches) < 100
 
 
 async def test_a_batch_holds_no_more_calls_than_the_contract_says(keys: Keys) -> None:
-    toggle = pb.ToggleReactionRequest(target="messages/1", emoji="x")
+    toggle = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x")
     call = call_pb.Call(method=TOGGLE, request=toggle.SerializeToString())
     async with (
         echoing(keys) as (server, servicer),
@@ -261,13 +268,17 @@ async def test_a_node_is_reached_by_one_stream_however_often_it_was_idle(keys: K
 
     async with echoing(keys) as (server, _), connected(Fixed(server.address), token) as mesh:
         for _ in range(3):
-            await mesh.call(TOGGLE, pb.ToggleReactionRequest(target="messages/1", emoji="👍").SerializeToString())
+            await mesh.call(
+                TOGGLE, changes_pb.ToggleReactionRequest(target="messages/1", emoji="👍").SerializeToString()
+            )
     assert len(asked) == 1
 
 
 async def test_one_call_that_waits_does_not_hold_up_the_others_of_its_batch(keys: Keys) -> None:
     async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
-        late, *soon = [pb.ToggleReactionRequest(target="messages/1", emoji=emoji) for emoji in ("later", "x", "y")]
+        late, *soon = [
+            changes_pb.ToggleReactionRequest(target="messages/1", emoji=emoji) for emoji in ("later", "x", "y")
+        ]
         waiting = asyncio.create_task(mesh.call(TOGGLE, late.SerializeToString(), user="alice"))
         hurried = asyncio.create_task(mesh.call(TOGGLE, late.SerializeToString(), user="alice", timeout=0.01))
         await asyncio.gather(*[mesh.call(TOGGLE, one.SerializeToString(), user="alice") for one in soon])
@@ -287,8 +298,10 @@ async def test_services_drain_once_when_the_server_begins_to_stop(keys: Keys) ->
 
 async def test_a_service_acting_for_a_user_is_not_held_to_the_users_limits(keys: Keys) -> None:
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
-        request = pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
-        answer = pb.ToggleReactionResponse.FromString(await mesh.call(TOGGLE, request, user="bob", unlimited=True))
+        request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
+        answer = changes_pb.ToggleReactionResponse.FromString(
+            await mesh.call(TOGGLE, request, user="bob", unlimited=True)
+        )
         assert answer.reactions[0].emoji == "default/bob/gateway/True"
 
 
@@ -310,7 +323,7 @@ async def test_a_method_nobody_hosts_and_a_service_without_nodes(keys: Keys) -> 
 
 
 async def test_a_broken_stream_leaves_an_unknown_outcome_and_the_next_call_goes_through(keys: Keys) -> None:
-    request = pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
+    request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
     async with echoing(keys) as (server, servicer):
         async with mesh_to(keys, server.address) as mesh:
             await mesh.call(TOGGLE, request, user="alice")
@@ -325,7 +338,7 @@ async def test_a_broken_stream_leaves_an_unknown_outcome_and_the_next_call_goes_
 
 
 async def test_a_call_without_an_answer_in_time_has_an_unknown_outcome(keys: Keys) -> None:
-    request = pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
+    request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
     async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
         servicer.gate.clear()
         with pytest.raises(RemoteError) as caught:
@@ -346,7 +359,9 @@ async def test_too_many_unary_calls_are_refused_at_once(keys: Keys) -> None:
     async with echoing(keys, unary=none) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
         bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice')}"),)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(pb.ToggleReactionRequest(), metadata=bearer)
+            await pb_grpc.ReactionServiceStub(channel).ToggleReaction(
+                changes_pb.ToggleReactionRequest(), metadata=bearer
+            )
         found = status_in(caught.value)
         assert (found.code, found.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert found.retry_after

@@ -19,7 +19,7 @@ from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError
 from kit.rpc.mesh import connected, open_channel
 from kit.rpc.tls import Tls, open_tls
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from stack import certs
 from tests.running import ROOT
 from tests.wire.rpc.tlsnode import settings_in

@@ -17,7 +17,8 @@ from kit.rpc.server import Hosted, serving
 from kit.rpc.tracing import tracing
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc as pb_grpc
-from plaudit.reaction.v1 import reaction_service_pb2, reaction_service_pb2_grpc
+from plaudit.reaction.v1 import reaction_service_pb2_grpc
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
@@ -37,7 +38,7 @@ class Tallies(reaction_service_pb2_grpc.ReactionServiceServicer):
     """Answers one unary rpc."""
 
     async def TallyReactions(self, request: Any, context: Any) -> Any:
-        return reaction_service_pb2.TallyReactionsResponse()
+        return tally_pb.TallyReactionsResponse()
 
 
 async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
                 grpc.aio.insecure_channel(server.address) as channel,
             ):
                 stub: Any = reaction_service_pb2_grpc.ReactionServiceStub(channel)
-                await stub.TallyReactions(reaction_service_pb2.TallyReactionsRequest(), metadata=bearer)
+                await stub.TallyReactions(tally_pb.TallyReactionsRequest(), metadata=bearer)
                 calls: Any = pb_grpc.CallServiceStub(channel)
                 stream = calls.Exchange(iter([pb.ExchangeRequest()]), metadata=node)
                 assert [answer async for answer in stream] == []

@@ -12,7 +12,7 @@ from kit.auth.keys import open_keys
 from kit.limits.server_limits import ServerLimits
 from kit.rpc.server import Hosted, serving
 from kit.rpc.tls import TlsSettings, open_tls
-from plaudit.reaction.v1 import reaction_service_pb2 as pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.config import Config, ResumeLimits
 from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from tests.wire.gatewayrig import JSON, PROTO, Client, Rig, confirm, running, until
 from tests.wire.sessions.test_gateway_node import TOPIC, update
 from tests.wire.sessions.test_resume import OWN, opened, own, pushes, resume
@@ -39,7 +40,9 @@ async def send(client: Client, type: str, id: int, topics: list[str]) -> None:
 
 async def assert_silent(client: Client) -> None:
     """Nothing was answered: the answer to a ping is the next frame."""
-    answer = await client.ask({"type": "ping", "id": 77} if client.is_json else pb.ClientFrame(id=77, ping=pb.Ping()))
+    answer = await client.ask(
+        {"type": "ping", "id": 77} if client.is_json else pb.ClientFrame(id=77, ping=session_pb.Ping())
+    )
     assert (answer["type"] if client.is_json else answer.WhichOneof("body")) == "pong"
 
 

@@ -15,6 +15,7 @@ from gateway.config import Config, SessionLimits
 from kit.clock import ManualClock
 from kit.ids import new_id
 from plaudit.gateway.v1 import frames_pb2
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from tests.wire.auth.identityprovider import OTHER, identity_provider, jwk
 from tests.wire.auth.test_jwt import Forge
 from tests.wire.gatewayrig import JSON, PROTO, Client, Rig, running, until
@@ -57,7 +58,7 @@ async def renew(client: Client, token: str, id: int = 9) -> dict[str, Any]:
     if client.is_json:
         answer: dict[str, Any] = await client.ask({"type": "renew_token", "id": id, "token": token})
         return answer
-    frame = await client.ask(frames_pb2.ClientFrame(id=id, renew_token=frames_pb2.RenewToken(token=token)))
+    frame = await client.ask(frames_pb2.ClientFrame(id=id, renew_token=session_pb.RenewToken(token=token)))
     kind = frame.WhichOneof("body")
     body = getattr(frame, kind)
     return {"type": kind, "id": frame.id} | {field.name: value for field, value in body.ListFields()}

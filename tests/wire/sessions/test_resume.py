@@ -15,6 +15,7 @@ from gateway.config import Config, ResumeLimits
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from plaudit.gateway.v1.node_service_pb2 import Delivery
 from tests.wire.gatewayrig import JSON, PROTO, Client, Rig, running, until
 from tests.wire.sessions.test_gateway_node import TOPIC, subscribed, update
@@ -59,8 +60,8 @@ async def resume(client: Client, welcome: Any, seq: int, topics: Mapping[str, in
     if client.is_json:
         positions = [{"topic": topic, "version": version} for topic, version in topics.items()]
         return await client.ask({"type": "resume", "id": 9, "topics": positions, **fields})
-    positions_pb = [pb.Position(topic=topic, version=version) for topic, version in topics.items()]
-    frame = await client.ask(pb.ClientFrame(id=9, resume=pb.Resume(topics=positions_pb, **fields)))
+    positions_pb = [session_pb.Position(topic=topic, version=version) for topic, version in topics.items()]
+    frame = await client.ask(pb.ClientFrame(id=9, resume=session_pb.Resume(topics=positions_pb, **fields)))
     return frame.resumed if frame.WhichOneof("body") == "resumed" else frame
 
 
@@ -80,7 +81,7 @@ async def pushes(client: Client, number: int) -> list[tuple[int, int]]:
 
 async def assert_no_push(client: Client) -> None:
     """No push is in flight."""
-    frame = {"type": "ping", "id": 77} if client.is_json else pb.ClientFrame(id=77, ping=pb.Ping())
+    frame = {"type": "ping", "id": 77} if client.is_json else pb.ClientFrame(id=77, ping=session_pb.Ping())
     answer = await client.ask(frame)
     assert (answer["type"] if client.is_json else answer.WhichOneof("body")) == "pong"
 
@@ -351,9 +352,9 @@ async def test_a_resume_that_breaks_a_rule_is_refused_with_the_field_and_can_be_
 @pytest.mark.parametrize(
     "data",
     [
-        pb.ClientFrame(id=9, resume=pb.Resume(topics=[pb.Position(topic=TOPIC, version=-1)])),
-        pb.ClientFrame(id=9, resume=pb.Resume(topics=[pb.Position(topic="x")])),
-        pb.ClientFrame(id=9, resume=pb.Resume(session="x" * 65)),
+        pb.ClientFrame(id=9, resume=session_pb.Resume(topics=[session_pb.Position(topic=TOPIC, version=-1)])),
+        pb.ClientFrame(id=9, resume=session_pb.Resume(topics=[session_pb.Position(topic="x")])),
+        pb.ClientFrame(id=9, resume=session_pb.Resume(session="x" * 65)),
     ],
 )
 async def test_a_binary_resume_that_breaks_a_rule_is_refused(tmp_path: Path, data: pb.ClientFrame) -> None:

@@ -16,7 +16,8 @@ from websockets.typing import Subprotocol
 
 from gateway.config import Config, SessionLimits
 from plaudit.gateway.v1 import frames_pb2 as pb
-from plaudit.reaction.v1 import reaction_service_pb2
+from plaudit.gateway.v1 import session_frames_pb2 as session_pb
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from tests.wire.gatewayrig import JSON, PROTO, TIMEOUT, Rig, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,10 +51,10 @@ async def test_a_call_is_acked_with_the_fields_of_its_response(rig: Rig) -> None
 
 async def test_a_call_of_the_binary_subprotocol_passes_bytes_through(rig: Rig) -> None:
     async with rig.socket("erin", PROTO) as client:
-        request = reaction_service_pb2.ToggleReactionRequest(target="messages/42", emoji="👍").SerializeToString()
+        request = changes_pb.ToggleReactionRequest(target="messages/42", emoji="👍").SerializeToString()
         answer = await client.ask(pb.ClientFrame(id=9, call=pb.CallFrame(type="toggle_reaction", request=request)))
         assert answer.id == 9
-        assert reaction_service_pb2.ToggleReactionResponse.FromString(answer.ack.response).on
+        assert changes_pb.ToggleReactionResponse.FromString(answer.ack.response).on
 
 
 async def test_a_call_without_an_id_is_answered_only_if_it_fails(rig: Rig) -> None:
@@ -76,7 +77,7 @@ async def test_a_failed_call_has_a_reason_and_a_time_to_retry(rig: Rig) -> None:
             "retry_after_ms": 1250,
             "field": "emoji",
         }
-        request = reaction_service_pb2.ToggleReactionRequest(target="messages/1", emoji="limited").SerializeToString()
+        request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="limited").SerializeToString()
         answer = await binary.ask(pb.ClientFrame(id=1, call=pb.CallFrame(type="toggle_reaction", request=request)))
         assert (answer.error.code, answer.error.retry_after_ms, len(answer.error.details)) == (
             "RESOURCE_EXHAUSTED",
@@ -189,7 +190,7 @@ async def test_a_bad_binary_frame_gets_an_error_and_the_socket_stays(rig: Rig, n
         answer = await client.ask(frame)
         error = answer.error
         assert (answer.id, error.code, error.reason, error.field) == (5, "INVALID_ARGUMENT", reason, field)
-        assert (await client.ask(pb.ClientFrame(id=6, ping=pb.Ping()))).HasField("pong")
+        assert (await client.ask(pb.ClientFrame(id=6, ping=session_pb.Ping()))).HasField("pong")
 
 
 async def test_a_truncated_request_that_needs_no_routing_is_refused_by_the_service(rig: Rig) -> None:

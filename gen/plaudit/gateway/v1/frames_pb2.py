@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
+from plaudit.gateway.v1 import session_frames_pb2 as plaudit_dot_gateway_dot_v1_dot_session__frames__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/gateway/v1/frames.proto\x12\x12plaudit.gateway.v1\x1a\x19google/protobuf/any.proto\"\xba\x03\n\x0b\x43lientFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x31\n\x05hello\x18\x02 \x01(\x0b\x32\x19.plaudit.gateway.v1.HelloH\x00R\x05hello\x12=\n\tsubscribe\x18\x03 \x01(\x0b\x32\x1d.plaudit.gateway.v1.SubscribeH\x00R\tsubscribe\x12\x43\n\x0bunsubscribe\x18\x04 \x01(\x0b\x32\x1f.plaudit.gateway.v1.UnsubscribeH\x00R\x0bunsubscribe\x12.\n\x04ping\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PingH\x00R\x04ping\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1d.plaudit.gateway.v1.CallFrameH\x00R\x04\x63\x61ll\x12\x34\n\x06resume\x18\x07 \x01(\x0b\x32\x1a.plaudit.gateway.v1.ResumeH\x00R\x06resume\x12\x41\n\x0brenew_token\x18\x08 \x01(\x0b\x32\x1e.plaudit.gateway.v1.RenewTokenH\x00R\nrenewTokenB\x06\n\x04\x62ody\"\x8d\x05\n\x0bServerFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x37\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.plaudit.gateway.v1.WelcomeH\x00R\x07welcome\x12+\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x17.plaudit.gateway.v1.AckH\x00R\x03\x61\x63k\x12\x31\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x19.plaudit.gateway.v1.ErrorH\x00R\x05\x65rror\x12.\n\x04push\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PushH\x00R\x04push\x12@\n\nsubscribed\x18\x06 \x01(\x0b\x32\x1e.plaudit.gateway.v1.SubscribedH\x00R\nsubscribed\x12\x46\n\x0cunsubscribed\x18\x07 \x01(\x0b\x32 .plaudit.gateway.v1.UnsubscribedH\x00R\x0cunsubscribed\x12.\n\x04pong\x18\x08 \x01(\x0b\x32\x18.plaudit.gateway.v1.PongH\x00R\x04pong\x12\x34\n\x06goaway\x18\t \x01(\x0b\x32\x1a.plaudit.gateway.v1.GoawayH\x00R\x06goaway\x12+\n\x03lag\x18\n \x01(\x0b\x32\x17.plaudit.gateway.v1.LagH\x00R\x03lag\x12\x37\n\x07resumed\x18\x0b \x01(\x0b\x32\x1b.plaudit.gateway.v1.ResumedH\x00R\x07resumed\x12G\n\rtoken_renewed\x18\x0c \x01(\x0b\x32 .plaudit.gateway.v1.TokenRenewedH\x00R\x0ctokenRenewedB\x06\n\x04\x62ody\"`\n\x05Hello\x12\x36\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\"\x84\x02\n\x06Resume\x12!\n\x07session\x18\x01 \x01(\tB\x07\xbaH\x04r\x02(@R\x07session\x12+\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x0bresumeToken\x12\x10\n\x03seq\x18\x03 \x01(\x04R\x03seq\x12?\n\x06topics\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.PositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x01R\x06topics\x12\x36\n\x06\x64\x65vice\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x06 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\"j\n\x08Position\x12;\n\x05topic\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x05topic\x12!\n\x07version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x07version\"\x9e\x03\n\x07Resumed\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12\x18\n\x07verdict\x18\t \x01(\tR\x07verdict\x12\x16\n\x06reload\x18\n \x03(\tR\x06reload\x12\x10\n\x03seq\x18\x0b \x01(\x04R\x03seq\x12/\n\x14token_expire_time_ms\x18\x0c \x01(\x03R\x11tokenExpireTimeMs\"\xda\x02\n\x07Welcome\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12/\n\x14token_expire_time_ms\x18\t \x01(\x03R\x11tokenExpireTimeMs\"\x99\x01\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\rR\x0cmessageBytes\x12\x16\n\x06topics\x18\x02 \x01(\rR\x06topics\x12*\n\x11\x66rames_per_second\x18\x03 \x01(\rR\x0f\x66ramesPerSecond\x12&\n\x0f\x63\x61lls_in_flight\x18\x04 \x01(\rR\rcallsInFlight\"T\n\tSubscribe\x12G\n\x06topics\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x08\x01\x10\x80\x01\"\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06topics\"$\n\nSubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"2\n\x0bUnsubscribe\x12#\n\x06topics\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01R\x06topics\"&\n\x0cUnsubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\".\n\nRenewToken\x12 \n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 R\x05token\"e\n\x0cTokenRenewed\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12/\n\x14token_expire_time_ms\x18\x02 \x01(\x03R\x11tokenExpireTimeMs\"\x18\n\x04Ping\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\"a\n\x04Pong\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12!\n\x0cresume_token\x18\x03 \x01(\tR\x0bresumeToken\"9\n\tCallFrame\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07request\x18\x02 \x01(\x0cR\x07request\"!\n\x03\x41\x63k\x12\x1a\n\x08response\x18\x01 \x01(\x0cR\x08response\"\xb9\x01\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x04 \x01(\rR\x0cretryAfterMs\x12\x14\n\x05\x66ield\x18\x05 \x01(\tR\x05\x66ield\x12.\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\\\n\x04Push\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x10\n\x03seq\x18\x04 \x01(\x04R\x03seq\"W\n\x06Goaway\x12,\n\x12reconnect_after_ms\x18\x01 \x01(\rR\x10reconnectAfterMs\x12\x1f\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\rR\ndeadlineMs\"\x1d\n\x03Lag\x12\x16\n\x06merged\x18\x01 \x01(\rR\x06mergedB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/gateway/v1/frames.proto\x12\x12plaudit.gateway.v1\x1a\x19google/protobuf/any.proto\x1a\'plaudit/gateway/v1/session_frames.proto\"\xba\x03\n\x0b\x43lientFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x31\n\x05hello\x18\x02 \x01(\x0b\x32\x19.plaudit.gateway.v1.HelloH\x00R\x05hello\x12=\n\tsubscribe\x18\x03 \x01(\x0b\x32\x1d.plaudit.gateway.v1.SubscribeH\x00R\tsubscribe\x12\x43\n\x0bunsubscribe\x18\x04 \x01(\x0b\x32\x1f.plaudit.gateway.v1.UnsubscribeH\x00R\x0bunsubscribe\x12.\n\x04ping\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PingH\x00R\x04ping\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1d.plaudit.gateway.v1.CallFrameH\x00R\x04\x63\x61ll\x12\x34\n\x06resume\x18\x07 \x01(\x0b\x32\x1a.plaudit.gateway.v1.ResumeH\x00R\x06resume\x12\x41\n\x0brenew_token\x18\x08 \x01(\x0b\x32\x1e.plaudit.gateway.v1.RenewTokenH\x00R\nrenewTokenB\x06\n\x04\x62ody\"\x8d\x05\n\x0bServerFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x37\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.plaudit.gateway.v1.WelcomeH\x00R\x07welcome\x12+\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x17.plaudit.gateway.v1.AckH\x00R\x03\x61\x63k\x12\x31\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x19.plaudit.gateway.v1.ErrorH\x00R\x05\x65rror\x12.\n\x04push\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PushH\x00R\x04push\x12@\n\nsubscribed\x18\x06 \x01(\x0b\x32\x1e.plaudit.gateway.v1.SubscribedH\x00R\nsubscribed\x12\x46\n\x0cunsubscribed\x18\x07 \x01(\x0b\x32 .plaudit.gateway.v1.UnsubscribedH\x00R\x0cunsubscribed\x12.\n\x04pong\x18\x08 \x01(\x0b\x32\x18.plaudit.gateway.v1.PongH\x00R\x04pong\x12\x34\n\x06goaway\x18\t \x01(\x0b\x32\x1a.plaudit.gateway.v1.GoawayH\x00R\x06goaway\x12+\n\x03lag\x18\n \x01(\x0b\x32\x17.plaudit.gateway.v1.LagH\x00R\x03lag\x12\x37\n\x07resumed\x18\x0b \x01(\x0b\x32\x1b.plaudit.gateway.v1.ResumedH\x00R\x07resumed\x12G\n\rtoken_renewed\x18\x0c \x01(\x0b\x32 .plaudit.gateway.v1.TokenRenewedH\x00R\x0ctokenRenewedB\x06\n\x04\x62ody\"T\n\tSubscribe\x12G\n\x06topics\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x08\x01\x10\x80\x01\"\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06topics\"$\n\nSubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"2\n\x0bUnsubscribe\x12#\n\x06topics\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01R\x06topics\"&\n\x0cUnsubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"9\n\tCallFrame\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07request\x18\x02 \x01(\x0cR\x07request\"!\n\x03\x41\x63k\x12\x1a\n\x08response\x18\x01 \x01(\x0cR\x08response\"\xb9\x01\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x04 \x01(\rR\x0cretryAfterMs\x12\x14\n\x05\x66ield\x18\x05 \x01(\tR\x05\x66ield\x12.\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\\\n\x04Push\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x10\n\x03seq\x18\x04 \x01(\x04R\x03seq\"\x1d\n\x03Lag\x12\x16\n\x06merged\x18\x01 \x01(\rR\x06mergedB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,72 +34,30 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.gateway.v1.frames_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.plaudit.gateway.v1P\001Z\034plaudit/gateway/v1;gatewayv1'
-  _globals['_HELLO'].fields_by_name['device']._loaded_options = None
-  _globals['_HELLO'].fields_by_name['device']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_HELLO'].fields_by_name['client']._loaded_options = None
-  _globals['_HELLO'].fields_by_name['client']._serialized_options = b'\272H\004r\002(@'
-  _globals['_RESUME'].fields_by_name['session']._loaded_options = None
-  _globals['_RESUME'].fields_by_name['session']._serialized_options = b'\272H\004r\002(@'
-  _globals['_RESUME'].fields_by_name['resume_token']._loaded_options = None
-  _globals['_RESUME'].fields_by_name['resume_token']._serialized_options = b'\272H\005r\003(\200\004'
-  _globals['_RESUME'].fields_by_name['topics']._loaded_options = None
-  _globals['_RESUME'].fields_by_name['topics']._serialized_options = b'\272H\006\222\001\003\020\200\001'
-  _globals['_RESUME'].fields_by_name['device']._loaded_options = None
-  _globals['_RESUME'].fields_by_name['device']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_RESUME'].fields_by_name['client']._loaded_options = None
-  _globals['_RESUME'].fields_by_name['client']._serialized_options = b'\272H\004r\002(@'
-  _globals['_POSITION'].fields_by_name['topic']._loaded_options = None
-  _globals['_POSITION'].fields_by_name['topic']._serialized_options = b'\272H\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_POSITION'].fields_by_name['version']._loaded_options = None
-  _globals['_POSITION'].fields_by_name['version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_SUBSCRIBE'].fields_by_name['topics']._loaded_options = None
   _globals['_SUBSCRIBE'].fields_by_name['topics']._serialized_options = b'\272H,\222\001)\010\001\020\200\001\"\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
   _globals['_UNSUBSCRIBE'].fields_by_name['topics']._loaded_options = None
   _globals['_UNSUBSCRIBE'].fields_by_name['topics']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\001'
-  _globals['_RENEWTOKEN'].fields_by_name['token']._loaded_options = None
-  _globals['_RENEWTOKEN'].fields_by_name['token']._serialized_options = b'\272H\007r\005\020\001(\200 '
-  _globals['_CLIENTFRAME']._serialized_start=83
-  _globals['_CLIENTFRAME']._serialized_end=525
-  _globals['_SERVERFRAME']._serialized_start=528
-  _globals['_SERVERFRAME']._serialized_end=1181
-  _globals['_HELLO']._serialized_start=1183
-  _globals['_HELLO']._serialized_end=1279
-  _globals['_RESUME']._serialized_start=1282
-  _globals['_RESUME']._serialized_end=1542
-  _globals['_POSITION']._serialized_start=1544
-  _globals['_POSITION']._serialized_end=1650
-  _globals['_RESUMED']._serialized_start=1653
-  _globals['_RESUMED']._serialized_end=2067
-  _globals['_WELCOME']._serialized_start=2070
-  _globals['_WELCOME']._serialized_end=2416
-  _globals['_LIMITS']._serialized_start=2419
-  _globals['_LIMITS']._serialized_end=2572
-  _globals['_SUBSCRIBE']._serialized_start=2574
-  _globals['_SUBSCRIBE']._serialized_end=2658
-  _globals['_SUBSCRIBED']._serialized_start=2660
-  _globals['_SUBSCRIBED']._serialized_end=2696
-  _globals['_UNSUBSCRIBE']._serialized_start=2698
-  _globals['_UNSUBSCRIBE']._serialized_end=2748
-  _globals['_UNSUBSCRIBED']._serialized_start=2750
-  _globals['_UNSUBSCRIBED']._serialized_end=2788
-  _globals['_RENEWTOKEN']._serialized_start=2790
-  _globals['_RENEWTOKEN']._serialized_end=2836
-  _globals['_TOKENRENEWED']._serialized_start=2838
-  _globals['_TOKENRENEWED']._serialized_end=2939
-  _globals['_PING']._serialized_start=2941
-  _globals['_PING']._serialized_end=2965
-  _globals['_PONG']._serialized_start=2967
-  _globals['_PONG']._serialized_end=3064
-  _globals['_CALLFRAME']._serialized_start=3066
-  _globals['_CALLFRAME']._serialized_end=3123
-  _globals['_ACK']._serialized_start=3125
-  _globals['_ACK']._serialized_end=3158
-  _globals['_ERROR']._serialized_start=3161
-  _globals['_ERROR']._serialized_end=3346
-  _globals['_PUSH']._serialized_start=3348
-  _globals['_PUSH']._serialized_end=3440
-  _globals['_GOAWAY']._serialized_start=3442
-  _globals['_GOAWAY']._serialized_end=3529
-  _globals['_LAG']._serialized_start=3531
-  _globals['_LAG']._serialized_end=3560
+  _globals['_CLIENTFRAME']._serialized_start=124
+  _globals['_CLIENTFRAME']._serialized_end=566
+  _globals['_SERVERFRAME']._serialized_start=569
+  _globals['_SERVERFRAME']._serialized_end=1222
+  _globals['_SUBSCRIBE']._serialized_start=1224
+  _globals['_SUBSCRIBE']._serialized_end=1308
+  _globals['_SUBSCRIBED']._serialized_start=1310
+  _globals['_SUBSCRIBED']._serialized_end=1346
+  _globals['_UNSUBSCRIBE']._serialized_start=1348
+  _globals['_UNSUBSCRIBE']._serialized_end=1398
+  _globals['_UNSUBSCRIBED']._serialized_start=1400
+  _globals['_UNSUBSCRIBED']._serialized_end=1438
+  _globals['_CALLFRAME']._serialized_start=1440
+  _globals['_CALLFRAME']._serialized_end=1497
+  _globals['_ACK']._serialized_start=1499
+  _globals['_ACK']._serialized_end=1532
+  _globals['_ERROR']._serialized_start=1535
+  _globals['_ERROR']._serialized_end=1720
+  _globals['_PUSH']._serialized_start=1722
+  _globals['_PUSH']._serialized_end=1814
+  _globals['_LAG']._serialized_start=1816
+  _globals['_LAG']._serialized_end=1845
 # @@protoc_insertion_point(module_scope)

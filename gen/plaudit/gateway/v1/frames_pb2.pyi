@@ -31,6 +31,7 @@ from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from plaudit.gateway.v1 import session_frames_pb2 as _session_frames_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -59,7 +60,7 @@ class ClientFrame(_message.Message):
     id: _builtins.int
     """Chosen by the client; the answer carries it. From 1; 0: a call is answered only if it fails."""
     @_builtins.property
-    def hello(self) -> Global___Hello:
+    def hello(self) -> _session_frames_pb2.Hello:
         """Must come first, within 10 s, unless `resume` does."""
 
     @_builtins.property
@@ -71,7 +72,7 @@ class ClientFrame(_message.Message):
         """Ends pushes of topics."""
 
     @_builtins.property
-    def ping(self) -> Global___Ping:
+    def ping(self) -> _session_frames_pb2.Ping:
         """Keeps the session alive; due every 30 s."""
 
     @_builtins.property
@@ -79,24 +80,24 @@ class ClientFrame(_message.Message):
         """Calls an rpc that has a frame type."""
 
     @_builtins.property
-    def resume(self) -> Global___Resume:
+    def resume(self) -> _session_frames_pb2.Resume:
         """Goes on with a session whose socket is lost. Comes first, instead of `hello`."""
 
     @_builtins.property
-    def renew_token(self) -> Global___RenewToken:
+    def renew_token(self) -> _session_frames_pb2.RenewToken:
         """Replaces the token of the socket."""
 
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
-        hello: Global___Hello | None = ...,
+        hello: _session_frames_pb2.Hello | None = ...,
         subscribe: Global___Subscribe | None = ...,
         unsubscribe: Global___Unsubscribe | None = ...,
-        ping: Global___Ping | None = ...,
+        ping: _session_frames_pb2.Ping | None = ...,
         call: Global___CallFrame | None = ...,
-        resume: Global___Resume | None = ...,
-        renew_token: Global___RenewToken | None = ...,
+        resume: _session_frames_pb2.Resume | None = ...,
+        renew_token: _session_frames_pb2.RenewToken | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -129,7 +130,7 @@ class ServerFrame(_message.Message):
     id: _builtins.int
     """The id of the frame this answers; 0: a push or a notice."""
     @_builtins.property
-    def welcome(self) -> Global___Welcome:
+    def welcome(self) -> _session_frames_pb2.Welcome:
         """Answers `hello`."""
 
     @_builtins.property
@@ -153,11 +154,11 @@ class ServerFrame(_message.Message):
         """Answers `unsubscribe`."""
 
     @_builtins.property
-    def pong(self) -> Global___Pong:
+    def pong(self) -> _session_frames_pb2.Pong:
         """Answers `ping`."""
 
     @_builtins.property
-    def goaway(self) -> Global___Goaway:
+    def goaway(self) -> _session_frames_pb2.Goaway:
         """The node is going away: reconnect elsewhere."""
 
     @_builtins.property
@@ -165,28 +166,28 @@ class ServerFrame(_message.Message):
         """Updates were merged or dropped because this client reads slowly."""
 
     @_builtins.property
-    def resumed(self) -> Global___Resumed:
+    def resumed(self) -> _session_frames_pb2.Resumed:
         """Answers `resume`."""
 
     @_builtins.property
-    def token_renewed(self) -> Global___TokenRenewed:
+    def token_renewed(self) -> _session_frames_pb2.TokenRenewed:
         """Answers `renew_token`."""
 
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
-        welcome: Global___Welcome | None = ...,
+        welcome: _session_frames_pb2.Welcome | None = ...,
         ack: Global___Ack | None = ...,
         error: Global___Error | None = ...,
         push: Global___Push | None = ...,
         subscribed: Global___Subscribed | None = ...,
         unsubscribed: Global___Unsubscribed | None = ...,
-        pong: Global___Pong | None = ...,
-        goaway: Global___Goaway | None = ...,
+        pong: _session_frames_pb2.Pong | None = ...,
+        goaway: _session_frames_pb2.Goaway | None = ...,
         lag: Global___Lag | None = ...,
-        resumed: Global___Resumed | None = ...,
-        token_renewed: Global___TokenRenewed | None = ...,
+        resumed: _session_frames_pb2.Resumed | None = ...,
+        token_renewed: _session_frames_pb2.TokenRenewed | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -197,279 +198,6 @@ class ServerFrame(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___ServerFrame: _TypeAlias = ServerFrame  # noqa: Y015
-
-@_typing.final
-class Hello(_message.Message):
-    """Opens the session. A second one on the same socket closes it with 4502."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DEVICE_FIELD_NUMBER: _builtins.int
-    CLIENT_FIELD_NUMBER: _builtins.int
-    device: _builtins.str
-    """The device, stable across connections of one installation, for example `phone-1`; empty: a device of its own for this
-    connection.
-
-    A later login of the same user and device replaces this session, which is closed with 4504.
-    """
-    client: _builtins.str
-    """The client's name and version, for the operators' logs, for example `app/1.4`."""
-    def __init__(
-        self,
-        *,
-        device: _builtins.str = ...,
-        client: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "device", b"device"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Hello: _TypeAlias = Hello  # noqa: Y015
-
-@_typing.final
-class Resume(_message.Message):
-    """Goes on with a session on a new socket, on the same node or another. Topics are refused as those of `subscribe`.
-
-    The token of the socket must be of the session's user. The client waits for `resumed` before it sends anything else. On
-    a socket that has a session already this closes it with 4502.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SESSION_FIELD_NUMBER: _builtins.int
-    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
-    SEQ_FIELD_NUMBER: _builtins.int
-    TOPICS_FIELD_NUMBER: _builtins.int
-    DEVICE_FIELD_NUMBER: _builtins.int
-    CLIENT_FIELD_NUMBER: _builtins.int
-    session: _builtins.str
-    """The session, from `welcome`, for example `0192f3a1c2d47b60a1b2c3d4e5f60718`."""
-    resume_token: _builtins.str
-    """The newest that `welcome`, `resumed` or a `pong` gave, for example `MDE5MmYzYTE.c2lnbmF0dXJl`."""
-    seq: _builtins.int
-    """The last durable push up to which the client has seen all; 0: none."""
-    device: _builtins.str
-    """The device, as in `hello`: used where the verdict is `reset`."""
-    client: _builtins.str
-    """The client's name and version, as in `hello`."""
-    @_builtins.property
-    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
-        """At most 128: what the client wants to hear from now on, as in `subscribe`."""
-
-    def __init__(
-        self,
-        *,
-        session: _builtins.str = ...,
-        resume_token: _builtins.str = ...,
-        seq: _builtins.int = ...,
-        topics: _abc.Iterable[Global___Position] | None = ...,
-        device: _builtins.str = ...,
-        client: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "device", b"device", "resume_token", b"resume_token", "seq", b"seq", "session", b"session", "topics", b"topics"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Resume: _TypeAlias = Resume  # noqa: Y015
-
-@_typing.final
-class Position(_message.Message):
-    """How far a client is on a topic."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TOPIC_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    topic: _builtins.str
-    """The topic, for example `messages/42`."""
-    version: _builtins.int
-    """The version of the newest state push it has seen; 0: none. Nothing up to this version is pushed to it again."""
-    def __init__(
-        self,
-        *,
-        topic: _builtins.str = ...,
-        version: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["topic", b"topic", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Position: _TypeAlias = Position  # noqa: Y015
-
-@_typing.final
-class Resumed(_message.Message):
-    """The session goes on, or a new one is open."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SESSION_FIELD_NUMBER: _builtins.int
-    USER_FIELD_NUMBER: _builtins.int
-    NODE_FIELD_NUMBER: _builtins.int
-    HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
-    LIMITS_FIELD_NUMBER: _builtins.int
-    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
-    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
-    RESUME_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
-    VERDICT_FIELD_NUMBER: _builtins.int
-    RELOAD_FIELD_NUMBER: _builtins.int
-    SEQ_FIELD_NUMBER: _builtins.int
-    TOKEN_EXPIRE_TIME_MS_FIELD_NUMBER: _builtins.int
-    session: _builtins.str
-    """The session's id: the one asked for, unless the verdict is `reset`."""
-    user: _builtins.str
-    """Who the client is, from its token, for example `alice`."""
-    node: _builtins.str
-    """The node that holds the session, for example `gateway-1`."""
-    heartbeat_seconds: _builtins.int
-    """As in `Welcome`."""
-    server_time_ms: _builtins.int
-    """The server's time, in milliseconds since 1970, for display, for example `1763720000000`."""
-    resume_token: _builtins.str
-    """As in `Welcome`."""
-    resume_window_seconds: _builtins.int
-    """As in `Welcome`."""
-    verdict: _builtins.str
-    """For example `complete`. One of:
-
-    - `complete`: the topics are subscribed, and the pushes that follow bring everything that was missed, in order.
-    - `partial`: the same, but for the topics in `reload`: what they are about must be loaded anew, after this answer, as
-      after `subscribed`.
-    - `reset`: the session could not be continued. This is a new one: nothing is subscribed, everything that was known
-      must be loaded anew.
-    """
-    seq: _builtins.int
-    """The number from which durable pushes go on: the next has this one plus 1."""
-    token_expire_time_ms: _builtins.int
-    """As in `Welcome`."""
-    @_builtins.property
-    def limits(self) -> Global___Limits:
-        """What this connection may do."""
-
-    @_builtins.property
-    def reload(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """With `partial`: topics whose durable pushes are not all known."""
-
-    def __init__(
-        self,
-        *,
-        session: _builtins.str = ...,
-        user: _builtins.str = ...,
-        node: _builtins.str = ...,
-        heartbeat_seconds: _builtins.int = ...,
-        limits: Global___Limits | None = ...,
-        server_time_ms: _builtins.int = ...,
-        resume_token: _builtins.str = ...,
-        resume_window_seconds: _builtins.int = ...,
-        verdict: _builtins.str = ...,
-        reload: _abc.Iterable[_builtins.str] | None = ...,
-        seq: _builtins.int = ...,
-        token_expire_time_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "reload", b"reload", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "seq", b"seq", "server_time_ms", b"server_time_ms", "session", b"session", "token_expire_time_ms", b"token_expire_time_ms", "user", b"user", "verdict", b"verdict"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Resumed: _TypeAlias = Resumed  # noqa: Y015
-
-@_typing.final
-class Welcome(_message.Message):
-    """The session is open."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SESSION_FIELD_NUMBER: _builtins.int
-    USER_FIELD_NUMBER: _builtins.int
-    NODE_FIELD_NUMBER: _builtins.int
-    HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
-    LIMITS_FIELD_NUMBER: _builtins.int
-    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
-    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
-    RESUME_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
-    TOKEN_EXPIRE_TIME_MS_FIELD_NUMBER: _builtins.int
-    session: _builtins.str
-    """The session's id."""
-    user: _builtins.str
-    """Who the client is, from its token."""
-    node: _builtins.str
-    """The node that holds the session."""
-    heartbeat_seconds: _builtins.int
-    """How often the client must ping, in seconds, for example `30`; three missed pings end the session."""
-    server_time_ms: _builtins.int
-    """The server's time, in milliseconds since 1970, for display."""
-    resume_token: _builtins.str
-    """What `resume` needs, a secret between this client and the system. Each `pong` brings a newer one."""
-    resume_window_seconds: _builtins.int
-    """How long the session is kept after its socket is lost, in seconds, for example `120`."""
-    token_expire_time_ms: _builtins.int
-    """When the token ends and the socket with it, in milliseconds since 1970 by the clock of `server_time_ms`. Before that
-    the client sends `renew_token`, or it connects again.
-    """
-    @_builtins.property
-    def limits(self) -> Global___Limits:
-        """What this connection may do."""
-
-    def __init__(
-        self,
-        *,
-        session: _builtins.str = ...,
-        user: _builtins.str = ...,
-        node: _builtins.str = ...,
-        heartbeat_seconds: _builtins.int = ...,
-        limits: Global___Limits | None = ...,
-        server_time_ms: _builtins.int = ...,
-        resume_token: _builtins.str = ...,
-        resume_window_seconds: _builtins.int = ...,
-        token_expire_time_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_seconds", b"heartbeat_seconds", "limits", b"limits", "node", b"node", "resume_token", b"resume_token", "resume_window_seconds", b"resume_window_seconds", "server_time_ms", b"server_time_ms", "session", b"session", "token_expire_time_ms", b"token_expire_time_ms", "user", b"user"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
-
-@_typing.final
-class Limits(_message.Message):
-    """What one connection may do."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
-    TOPICS_FIELD_NUMBER: _builtins.int
-    FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
-    CALLS_IN_FLIGHT_FIELD_NUMBER: _builtins.int
-    message_bytes: _builtins.int
-    """Largest message, in bytes, for example `65536`."""
-    topics: _builtins.int
-    """Most topics subscribed at a time, for example `128`."""
-    frames_per_second: _builtins.int
-    """Most frames a second, over time, for example `200`."""
-    calls_in_flight: _builtins.int
-    """Most calls in flight, for example `32`."""
-    def __init__(
-        self,
-        *,
-        message_bytes: _builtins.int = ...,
-        topics: _builtins.int = ...,
-        frames_per_second: _builtins.int = ...,
-        calls_in_flight: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_in_flight", b"calls_in_flight", "frames_per_second", b"frames_per_second", "message_bytes", b"message_bytes", "topics", b"topics"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Limits: _TypeAlias = Limits  # noqa: Y015
 
 @_typing.final
 class Subscribe(_message.Message):
@@ -578,116 +306,6 @@ class Unsubscribed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Unsubscribed: _TypeAlias = Unsubscribed  # noqa: Y015
-
-@_typing.final
-class RenewToken(_message.Message):
-    """Replaces the token of the socket, at any time after `hello` or `resume` was answered. Nothing else changes: calls in
-    flight are answered, and topics stay subscribed.
-
-    Fails with `UNAUTHENTICATED`, reason `INVALID_TOKEN` or `TOKEN_EXPIRED`, where the token is not good, and with
-    `PERMISSION_DENIED`, reason `ANOTHER_USER`, where it is not of the user and tenant of the session. The socket stays,
-    and the token that it had stays in force until it ends. A retry with the same token has the same result.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TOKEN_FIELD_NUMBER: _builtins.int
-    token: _builtins.str
-    """The new token, for example `eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2ln`. The socket ends with it, also where it
-    ends earlier than the one before.
-    """
-    def __init__(
-        self,
-        *,
-        token: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RenewToken: _TypeAlias = RenewToken  # noqa: Y015
-
-@_typing.final
-class TokenRenewed(_message.Message):
-    """Answers `renew_token`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
-    TOKEN_EXPIRE_TIME_MS_FIELD_NUMBER: _builtins.int
-    server_time_ms: _builtins.int
-    """The server's time, in milliseconds since 1970."""
-    token_expire_time_ms: _builtins.int
-    """As in `Welcome`, of the new token."""
-    def __init__(
-        self,
-        *,
-        server_time_ms: _builtins.int = ...,
-        token_expire_time_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["server_time_ms", b"server_time_ms", "token_expire_time_ms", b"token_expire_time_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TokenRenewed: _TypeAlias = TokenRenewed  # noqa: Y015
-
-@_typing.final
-class Ping(_message.Message):
-    """Keeps the session alive."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SEQ_FIELD_NUMBER: _builtins.int
-    seq: _builtins.int
-    """The `seq` of the last durable push up to which the client has seen all; 0: none."""
-    def __init__(
-        self,
-        *,
-        seq: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Ping: _TypeAlias = Ping  # noqa: Y015
-
-@_typing.final
-class Pong(_message.Message):
-    """Answers `ping`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
-    SEQ_FIELD_NUMBER: _builtins.int
-    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
-    server_time_ms: _builtins.int
-    """The server's time, in milliseconds since 1970, for display."""
-    seq: _builtins.int
-    """The `seq` last given to a durable push of this session; 0: none. Where it is above what the client has seen by now,
-    something was lost: resume.
-    """
-    resume_token: _builtins.str
-    """Replaces the one the client has."""
-    def __init__(
-        self,
-        *,
-        server_time_ms: _builtins.int = ...,
-        seq: _builtins.int = ...,
-        resume_token: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "seq", b"seq", "server_time_ms", b"server_time_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Pong: _TypeAlias = Pong  # noqa: Y015
 
 @_typing.final
 class CallFrame(_message.Message):
@@ -822,34 +440,6 @@ class Push(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Push: _TypeAlias = Push  # noqa: Y015
-
-@_typing.final
-class Goaway(_message.Message):
-    """The node is going away."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    RECONNECT_AFTER_MS_FIELD_NUMBER: _builtins.int
-    DEADLINE_MS_FIELD_NUMBER: _builtins.int
-    reconnect_after_ms: _builtins.int
-    """Wait this long before reconnecting, in milliseconds, for example `2500`; spread over the connections of the node."""
-    deadline_ms: _builtins.int
-    """The latest moment at which the node closes the socket, in milliseconds from now, for example `5000`. Each socket is closed at
-    a time of its own before that, as soon as no call is in flight.
-    """
-    def __init__(
-        self,
-        *,
-        reconnect_after_ms: _builtins.int = ...,
-        deadline_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "reconnect_after_ms", b"reconnect_after_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Goaway: _TypeAlias = Goaway  # noqa: Y015
 
 @_typing.final
 class Lag(_message.Message):

@@ -25,10 +25,13 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 from plaudit.reaction.v1 import reaction_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__pb2
+from plaudit.reaction.v1 import reaction_changes_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2
+from plaudit.reaction.v1 import reaction_erasure_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2
+from plaudit.reaction.v1 import reaction_tally_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/reaction/v1/reaction_service.proto\x12\x13plaudit.reaction.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\"plaudit/reaction/v1/reaction.proto\x1a\x1cplaudit/type/v1/counts.proto\"\x85\x03\n\x15ToggleReactionRequest\x12@\n\x06target\x18\x01 \x01(\tB(\xbaH%r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\xd8\x01\x01R\x06target\x12\x1d\n\x05\x65moji\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x05\x65moji\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x12;\n\ttarget_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08targetId\x12\x35\n\x0btarget_type\x18\x05 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\ntargetType\x12,\n\rreaction_type\x18\x06 \x01(\tB\x07\xbaH\x04r\x02(@R\x0creactionType:4\xbaH1\"\x15\n\x06target\n\ttarget_id\x10\x01\"\x18\n\x05\x65moji\n\rreaction_type\x10\x01\"\x80\x01\n\x16ToggleReactionResponse\x12\x0e\n\x02on\x18\x01 \x01(\x08R\x02on\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\xb9\x01\n\x12SetReactionRequest\x12=\n\x06target\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\x1f\n\x05\x65moji\x18\x02 \x01(\tB\t\xbaH\x06r\x04 \x01(@R\x05\x65moji\x12\x0e\n\x02on\x18\x03 \x01(\x08R\x02on\x12\x33\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"}\n\x13SetReactionResponse\x12\x0e\n\x02on\x18\x01 \x01(\x08R\x02on\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\x12<\n\treactions\x18\x03 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"\xbd\x02\n\x15\x43learReactionsRequest\x12@\n\x06target\x18\x01 \x01(\tB(\xbaH%r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\xd8\x01\x01R\x06target\x12\x33\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x12\x1d\n\x05\x65moji\x18\x03 \x01(\tB\x07\xbaH\x04r\x02(@R\x05\x65moji\x12;\n\ttarget_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08targetId\x12\x35\n\x0btarget_type\x18\x05 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\ntargetType:\x1a\xbaH\x17\"\x15\n\x06target\n\ttarget_id\x10\x01\"p\n\x16\x43learReactionsResponse\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\"a\n\x1b\x42\x61tchChangeReactionsRequest\x12\x42\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.plaudit.reaction.v1.ChangeB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x07\x63hanges\"\x8f\x01\n\x1c\x42\x61tchChangeReactionsResponse\x12\x38\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.OutcomeR\x08outcomes\x12\x35\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"a\n\x16StreamReactionsRequest\x12G\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.plaudit.reaction.v1.ChangeB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xf4\x03\"\x03\xd8\x01\x03R\x07\x63hanges\"\x8a\x01\n\x17StreamReactionsResponse\x12\x38\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.OutcomeR\x08outcomes\x12\x35\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"D\n\x1b\x42\x61tchGetOwnReactionsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\"f\n\x1c\x42\x61tchGetOwnReactionsResponse\x12\x46\n\rown_reactions\x18\x01 \x03(\x0b\x32!.plaudit.reaction.v1.OwnReactionsR\x0cownReactions\"\xce\x02\n\x13ListReactorsRequest\x12@\n\x06target\x18\x01 \x01(\tB(\xbaH%r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\xd8\x01\x01R\x06target\x12\x1c\n\x05\x65moji\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x04type\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\x12$\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\x12;\n\ttarget_id\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08targetId\x12\x35\n\x0btarget_type\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\ntargetType:\x1a\xbaH\x17\"\x15\n\x06target\n\ttarget_id\x10\x01\"x\n\x14ListReactorsResponse\x12\x38\n\x08reactors\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.ReactorR\x08reactors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n\x1b\x42\x61tchGetTargetCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\x12#\n\x07tenants\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\"U\n\x1c\x42\x61tchGetTargetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\xc3\x01\n\x15TallyReactionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"v\n\x16TallyReactionsResponse\x12\x34\n\x07tallies\x18\x01 \x03(\x0b\x32\x1a.plaudit.reaction.v1.TallyR\x07tallies\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"V\n\x05Tally\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x35\n\x06\x63ounts\x18\x02 \x01(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"\x80\x01\n\x12\x45rasePersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"A\n\x13\x45rasePersonResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xb4\x01\n\x12\x45raseTargetRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12=\n\x06target\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"U\n\x13\x45raseTargetResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x83\x10\n\x0fReactionService\x12\xfa\x01\n\x0eToggleReaction\x12*.plaudit.reaction.v1.ToggleReactionRequest\x1a+.plaudit.reaction.v1.ToggleReactionResponse\"\x8e\x01\xaa\xed\x18\x19\n\x0ftoggle_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02g\x1a#/api/{target=*/*}/reactions/{emoji}Z(\x1a&/api/v1/{target=*/*}/reactions/{emoji}Z\x16\"\x11/api/v1/reactions:\x01*\x12\xa3\x01\n\x0bSetReaction\x12\'.plaudit.reaction.v1.SetReactionRequest\x1a(.plaudit.reaction.v1.SetReactionResponse\"A\x90\x02\x02\xaa\xed\x18\x16\n\x0cset_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/reactions:set:\x01*\x12\xbc\x02\n\x0e\x43learReactions\x12*.plaudit.reaction.v1.ClearReactionsRequest\x1a+.plaudit.reaction.v1.ClearReactionsResponse\"\xd0\x01\x90\x02\x02\xaa\xed\x18\x19\n\x0f\x63lear_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\xa5\x01*#/api/{target=*/*}/reactions/{emoji}Z\x1d*\x1b/api/{target=*/*}/reactionsZ(*&/api/v1/{target=*/*}/reactions/{emoji}Z *\x1e/api/v1/{target=*/*}/reactionsZ\x13*\x11/api/v1/reactions\x12\xc5\x01\n\x14\x42\x61tchChangeReactions\x12\x30.plaudit.reaction.v1.BatchChangeReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchChangeReactionsResponse\"H\xaa\xed\x18\x1e\n\x16\x62\x61tch_change_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1c\"\x17/api/v1/reactions:batch:\x01*\x12v\n\x0fStreamReactions\x12+.plaudit.reaction.v1.StreamReactionsRequest\x1a,.plaudit.reaction.v1.StreamReactionsResponse\"\x04\xb0\xed\x18\x02(\x01\x30\x01\x12\xda\x01\n\x14\x42\x61tchGetOwnReactions\x12\x30.plaudit.reaction.v1.BatchGetOwnReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchGetOwnReactionsResponse\"]\x90\x02\x01\xaa\xed\x18\x19\n\x11get_own_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x33\x12\x15/api/v1/reactions/ownZ\x1a\"\x15/api/v1/reactions/own:\x01*\x12\x84\x02\n\x0cListReactors\x12(.plaudit.reaction.v1.ListReactorsRequest\x1a).plaudit.reaction.v1.ListReactorsResponse\"\x9e\x01\x90\x02\x01\xaa\xed\x18\x17\n\rlist_reactors\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02v\x12)/api/{target=*/*}/reactions/{emoji}/usersZ\x1f\x12\x1d/api/v1/{target=*/*}/reactorsZ(\x12&/api/v1/reactions/{target_id}/reactors\x12\x84\x01\n\x14\x42\x61tchGetTargetCounts\x12\x30.plaudit.reaction.v1.BatchGetTargetCountsRequest\x1a\x31.plaudit.reaction.v1.BatchGetTargetCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x12{\n\x0eTallyReactions\x12*.plaudit.reaction.v1.TallyReactionsRequest\x1a+.plaudit.reaction.v1.TallyReactionsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61udit\x12r\n\x0b\x45rasePerson\x12\'.plaudit.reaction.v1.ErasePersonRequest\x1a(.plaudit.reaction.v1.ErasePersonResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65rase\x12r\n\x0b\x45raseTarget\x12\'.plaudit.reaction.v1.EraseTargetRequest\x1a(.plaudit.reaction.v1.EraseTargetResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65raseB;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/reaction/v1/reaction_service.proto\x12\x13plaudit.reaction.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\"plaudit/reaction/v1/reaction.proto\x1a*plaudit/reaction/v1/reaction_changes.proto\x1a*plaudit/reaction/v1/reaction_erasure.proto\x1a(plaudit/reaction/v1/reaction_tally.proto\x1a\x1cplaudit/type/v1/counts.proto\"D\n\x1b\x42\x61tchGetOwnReactionsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\"f\n\x1c\x42\x61tchGetOwnReactionsResponse\x12\x46\n\rown_reactions\x18\x01 \x03(\x0b\x32!.plaudit.reaction.v1.OwnReactionsR\x0cownReactions\"\xce\x02\n\x13ListReactorsRequest\x12@\n\x06target\x18\x01 \x01(\tB(\xbaH%r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\xd8\x01\x01R\x06target\x12\x1c\n\x05\x65moji\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x04type\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\x12$\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\x12;\n\ttarget_id\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08targetId\x12\x35\n\x0btarget_type\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\ntargetType:\x1a\xbaH\x17\"\x15\n\x06target\n\ttarget_id\x10\x01\"x\n\x14ListReactorsResponse\x12\x38\n\x08reactors\x18\x01 \x03(\x0b\x32\x1c.plaudit.reaction.v1.ReactorR\x08reactors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n\x1b\x42\x61tchGetTargetCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\x12#\n\x07tenants\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\"U\n\x1c\x42\x61tchGetTargetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts2\x83\x10\n\x0fReactionService\x12\xfa\x01\n\x0eToggleReaction\x12*.plaudit.reaction.v1.ToggleReactionRequest\x1a+.plaudit.reaction.v1.ToggleReactionResponse\"\x8e\x01\xaa\xed\x18\x19\n\x0ftoggle_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02g\x1a#/api/{target=*/*}/reactions/{emoji}Z(\x1a&/api/v1/{target=*/*}/reactions/{emoji}Z\x16\"\x11/api/v1/reactions:\x01*\x12\xa3\x01\n\x0bSetReaction\x12\'.plaudit.reaction.v1.SetReactionRequest\x1a(.plaudit.reaction.v1.SetReactionResponse\"A\x90\x02\x02\xaa\xed\x18\x16\n\x0cset_reaction\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/reactions:set:\x01*\x12\xbc\x02\n\x0e\x43learReactions\x12*.plaudit.reaction.v1.ClearReactionsRequest\x1a+.plaudit.reaction.v1.ClearReactionsResponse\"\xd0\x01\x90\x02\x02\xaa\xed\x18\x19\n\x0f\x63lear_reactions\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\xa5\x01*#/api/{target=*/*}/reactions/{emoji}Z\x1d*\x1b/api/{target=*/*}/reactionsZ(*&/api/v1/{target=*/*}/reactions/{emoji}Z *\x1e/api/v1/{target=*/*}/reactionsZ\x13*\x11/api/v1/reactions\x12\xc5\x01\n\x14\x42\x61tchChangeReactions\x12\x30.plaudit.reaction.v1.BatchChangeReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchChangeReactionsResponse\"H\xaa\xed\x18\x1e\n\x16\x62\x61tch_change_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1c\"\x17/api/v1/reactions:batch:\x01*\x12v\n\x0fStreamReactions\x12+.plaudit.reaction.v1.StreamReactionsRequest\x1a,.plaudit.reaction.v1.StreamReactionsResponse\"\x04\xb0\xed\x18\x02(\x01\x30\x01\x12\xda\x01\n\x14\x42\x61tchGetOwnReactions\x12\x30.plaudit.reaction.v1.BatchGetOwnReactionsRequest\x1a\x31.plaudit.reaction.v1.BatchGetOwnReactionsResponse\"]\x90\x02\x01\xaa\xed\x18\x19\n\x11get_own_reactions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x33\x12\x15/api/v1/reactions/ownZ\x1a\"\x15/api/v1/reactions/own:\x01*\x12\x84\x02\n\x0cListReactors\x12(.plaudit.reaction.v1.ListReactorsRequest\x1a).plaudit.reaction.v1.ListReactorsResponse\"\x9e\x01\x90\x02\x01\xaa\xed\x18\x17\n\rlist_reactors\x12\x06target\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02v\x12)/api/{target=*/*}/reactions/{emoji}/usersZ\x1f\x12\x1d/api/v1/{target=*/*}/reactorsZ(\x12&/api/v1/reactions/{target_id}/reactors\x12\x84\x01\n\x14\x42\x61tchGetTargetCounts\x12\x30.plaudit.reaction.v1.BatchGetTargetCountsRequest\x1a\x31.plaudit.reaction.v1.BatchGetTargetCountsResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x12{\n\x0eTallyReactions\x12*.plaudit.reaction.v1.TallyReactionsRequest\x1a+.plaudit.reaction.v1.TallyReactionsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61udit\x12r\n\x0b\x45rasePerson\x12\'.plaudit.reaction.v1.ErasePersonRequest\x1a(.plaudit.reaction.v1.ErasePersonResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65rase\x12r\n\x0b\x45raseTarget\x12\'.plaudit.reaction.v1.EraseTargetRequest\x1a(.plaudit.reaction.v1.EraseTargetResponse\"\x10\x90\x02\x02\xb0\xed\x18\x03\xca\xed\x18\x05\x65raseB;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,42 +39,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.reaction.v1.reactio
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.plaudit.reaction.v1P\001Z\036plaudit/reaction/v1;reactionv1'
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['target']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['target']._serialized_options = b'\272H%r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\330\001\001'
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['emoji']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['emoji']._serialized_options = b'\272H\004r\002(@'
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['op_id']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['target_id']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['target_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['target_type']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['target_type']._serialized_options = b'\272H\021r\0172\r^[a-z]{0,32}$'
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['reaction_type']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST'].fields_by_name['reaction_type']._serialized_options = b'\272H\004r\002(@'
-  _globals['_TOGGLEREACTIONREQUEST']._loaded_options = None
-  _globals['_TOGGLEREACTIONREQUEST']._serialized_options = b'\272H1\"\025\n\006target\n\ttarget_id\020\001\"\030\n\005emoji\n\rreaction_type\020\001'
-  _globals['_SETREACTIONREQUEST'].fields_by_name['target']._loaded_options = None
-  _globals['_SETREACTIONREQUEST'].fields_by_name['target']._serialized_options = b'\272H\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_SETREACTIONREQUEST'].fields_by_name['emoji']._loaded_options = None
-  _globals['_SETREACTIONREQUEST'].fields_by_name['emoji']._serialized_options = b'\272H\006r\004 \001(@'
-  _globals['_SETREACTIONREQUEST'].fields_by_name['op_id']._loaded_options = None
-  _globals['_SETREACTIONREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['target']._loaded_options = None
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['target']._serialized_options = b'\272H%r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$\330\001\001'
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['op_id']._loaded_options = None
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['emoji']._loaded_options = None
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['emoji']._serialized_options = b'\272H\004r\002(@'
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['target_id']._loaded_options = None
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['target_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['target_type']._loaded_options = None
-  _globals['_CLEARREACTIONSREQUEST'].fields_by_name['target_type']._serialized_options = b'\272H\021r\0172\r^[a-z]{0,32}$'
-  _globals['_CLEARREACTIONSREQUEST']._loaded_options = None
-  _globals['_CLEARREACTIONSREQUEST']._serialized_options = b'\272H\027\"\025\n\006target\n\ttarget_id\020\001'
-  _globals['_BATCHCHANGEREACTIONSREQUEST'].fields_by_name['changes']._loaded_options = None
-  _globals['_BATCHCHANGEREACTIONSREQUEST'].fields_by_name['changes']._serialized_options = b'\272H\010\222\001\005\010\001\020\364\003'
-  _globals['_STREAMREACTIONSREQUEST'].fields_by_name['changes']._loaded_options = None
-  _globals['_STREAMREACTIONSREQUEST'].fields_by_name['changes']._serialized_options = b'\272H\r\222\001\n\010\001\020\364\003\"\003\330\001\003'
   _globals['_BATCHGETOWNREACTIONSREQUEST'].fields_by_name['targets']._loaded_options = None
   _globals['_BATCHGETOWNREACTIONSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_LISTREACTORSREQUEST'].fields_by_name['target']._loaded_options = None
@@ -92,24 +59,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['tenants']._loaded_options = None
   _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['tenants']._serialized_options = b'\272H\006\222\001\003\020\350\007'
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['tenant']._loaded_options = None
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['targets']._loaded_options = None
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\006\222\001\003\020\350\007'
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\004'
-  _globals['_ERASEPERSONREQUEST'].fields_by_name['tenant']._loaded_options = None
-  _globals['_ERASEPERSONREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_ERASEPERSONREQUEST'].fields_by_name['user']._loaded_options = None
-  _globals['_ERASEPERSONREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_ERASETARGETREQUEST'].fields_by_name['tenant']._loaded_options = None
-  _globals['_ERASETARGETREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_ERASETARGETREQUEST'].fields_by_name['target']._loaded_options = None
-  _globals['_ERASETARGETREQUEST'].fields_by_name['target']._serialized_options = b'\272H\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_ERASETARGETREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_ERASETARGETREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\004'
   _globals['_REACTIONSERVICE'].methods_by_name['ToggleReaction']._loaded_options = None
   _globals['_REACTIONSERVICE'].methods_by_name['ToggleReaction']._serialized_options = b'\252\355\030\031\n\017toggle_reaction\022\006target\260\355\030\002\202\323\344\223\002g\032#/api/{target=*/*}/reactions/{emoji}Z(\032&/api/v1/{target=*/*}/reactions/{emoji}Z\026\"\021/api/v1/reactions:\001*'
   _globals['_REACTIONSERVICE'].methods_by_name['SetReaction']._loaded_options = None
@@ -132,52 +81,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REACTIONSERVICE'].methods_by_name['ErasePerson']._serialized_options = b'\220\002\002\260\355\030\003\312\355\030\005erase'
   _globals['_REACTIONSERVICE'].methods_by_name['EraseTarget']._loaded_options = None
   _globals['_REACTIONSERVICE'].methods_by_name['EraseTarget']._serialized_options = b'\220\002\002\260\355\030\003\312\355\030\005erase'
-  _globals['_TOGGLEREACTIONREQUEST']._serialized_start=195
-  _globals['_TOGGLEREACTIONREQUEST']._serialized_end=584
-  _globals['_TOGGLEREACTIONRESPONSE']._serialized_start=587
-  _globals['_TOGGLEREACTIONRESPONSE']._serialized_end=715
-  _globals['_SETREACTIONREQUEST']._serialized_start=718
-  _globals['_SETREACTIONREQUEST']._serialized_end=903
-  _globals['_SETREACTIONRESPONSE']._serialized_start=905
-  _globals['_SETREACTIONRESPONSE']._serialized_end=1030
-  _globals['_CLEARREACTIONSREQUEST']._serialized_start=1033
-  _globals['_CLEARREACTIONSREQUEST']._serialized_end=1350
-  _globals['_CLEARREACTIONSRESPONSE']._serialized_start=1352
-  _globals['_CLEARREACTIONSRESPONSE']._serialized_end=1464
-  _globals['_BATCHCHANGEREACTIONSREQUEST']._serialized_start=1466
-  _globals['_BATCHCHANGEREACTIONSREQUEST']._serialized_end=1563
-  _globals['_BATCHCHANGEREACTIONSRESPONSE']._serialized_start=1566
-  _globals['_BATCHCHANGEREACTIONSRESPONSE']._serialized_end=1709
-  _globals['_STREAMREACTIONSREQUEST']._serialized_start=1711
-  _globals['_STREAMREACTIONSREQUEST']._serialized_end=1808
-  _globals['_STREAMREACTIONSRESPONSE']._serialized_start=1811
-  _globals['_STREAMREACTIONSRESPONSE']._serialized_end=1949
-  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_start=1951
-  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_end=2019
-  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_start=2021
-  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_end=2123
-  _globals['_LISTREACTORSREQUEST']._serialized_start=2126
-  _globals['_LISTREACTORSREQUEST']._serialized_end=2460
-  _globals['_LISTREACTORSRESPONSE']._serialized_start=2462
-  _globals['_LISTREACTORSRESPONSE']._serialized_end=2582
-  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_start=2584
-  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_end=2689
-  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_start=2691
-  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_end=2776
-  _globals['_TALLYREACTIONSREQUEST']._serialized_start=2779
-  _globals['_TALLYREACTIONSREQUEST']._serialized_end=2974
-  _globals['_TALLYREACTIONSRESPONSE']._serialized_start=2976
-  _globals['_TALLYREACTIONSRESPONSE']._serialized_end=3094
-  _globals['_TALLY']._serialized_start=3096
-  _globals['_TALLY']._serialized_end=3182
-  _globals['_ERASEPERSONREQUEST']._serialized_start=3185
-  _globals['_ERASEPERSONREQUEST']._serialized_end=3313
-  _globals['_ERASEPERSONRESPONSE']._serialized_start=3315
-  _globals['_ERASEPERSONRESPONSE']._serialized_end=3380
-  _globals['_ERASETARGETREQUEST']._serialized_start=3383
-  _globals['_ERASETARGETREQUEST']._serialized_end=3563
-  _globals['_ERASETARGETRESPONSE']._serialized_start=3565
-  _globals['_ERASETARGETRESPONSE']._serialized_end=3650
-  _globals['_REACTIONSERVICE']._serialized_start=3653
-  _globals['_REACTIONSERVICE']._serialized_end=5704
+  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_start=324
+  _globals['_BATCHGETOWNREACTIONSREQUEST']._serialized_end=392
+  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_start=394
+  _globals['_BATCHGETOWNREACTIONSRESPONSE']._serialized_end=496
+  _globals['_LISTREACTORSREQUEST']._serialized_start=499
+  _globals['_LISTREACTORSREQUEST']._serialized_end=833
+  _globals['_LISTREACTORSRESPONSE']._serialized_start=835
+  _globals['_LISTREACTORSRESPONSE']._serialized_end=955
+  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_start=957
+  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_end=1062
+  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_start=1064
+  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_end=1149
+  _globals['_REACTIONSERVICE']._serialized_start=1152
+  _globals['_REACTIONSERVICE']._serialized_end=3203
 # @@protoc_insertion_point(module_scope)

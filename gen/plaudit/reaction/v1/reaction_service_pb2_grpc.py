@@ -3,7 +3,10 @@
 import grpc
 import warnings
 
+from plaudit.reaction.v1 import reaction_changes_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2
+from plaudit.reaction.v1 import reaction_erasure_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2
 from plaudit.reaction.v1 import reaction_service_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2
+from plaudit.reaction.v1 import reaction_tally_pb2 as plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -53,28 +56,28 @@ class ReactionServiceStub:
         """
         self.ToggleReaction = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/ToggleReaction',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ToggleReactionRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ToggleReactionResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ToggleReactionRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ToggleReactionResponse.FromString,
                 _registered_method=True)
         self.SetReaction = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/SetReaction',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.SetReactionRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.SetReactionResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.SetReactionRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.SetReactionResponse.FromString,
                 _registered_method=True)
         self.ClearReactions = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/ClearReactions',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ClearReactionsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ClearReactionsResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ClearReactionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ClearReactionsResponse.FromString,
                 _registered_method=True)
         self.BatchChangeReactions = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/BatchChangeReactions',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchChangeReactionsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchChangeReactionsResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.BatchChangeReactionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.BatchChangeReactionsResponse.FromString,
                 _registered_method=True)
         self.StreamReactions = channel.stream_stream(
                 '/plaudit.reaction.v1.ReactionService/StreamReactions',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.StreamReactionsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.StreamReactionsResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.StreamReactionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.StreamReactionsResponse.FromString,
                 _registered_method=True)
         self.BatchGetOwnReactions = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/BatchGetOwnReactions',
@@ -93,18 +96,18 @@ class ReactionServiceStub:
                 _registered_method=True)
         self.TallyReactions = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/TallyReactions',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.TallyReactionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.TallyReactionsResponse.FromString,
                 _registered_method=True)
         self.ErasePerson = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/ErasePerson',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ErasePersonResponse.FromString,
                 _registered_method=True)
         self.EraseTarget = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/EraseTarget',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetResponse.FromString,
                 _registered_method=True)
 
 
@@ -250,28 +253,28 @@ def add_ReactionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'ToggleReaction': grpc.unary_unary_rpc_method_handler(
                     servicer.ToggleReaction,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ToggleReactionRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ToggleReactionResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ToggleReactionRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ToggleReactionResponse.SerializeToString,
             ),
             'SetReaction': grpc.unary_unary_rpc_method_handler(
                     servicer.SetReaction,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.SetReactionRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.SetReactionResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.SetReactionRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.SetReactionResponse.SerializeToString,
             ),
             'ClearReactions': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearReactions,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ClearReactionsRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ClearReactionsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ClearReactionsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ClearReactionsResponse.SerializeToString,
             ),
             'BatchChangeReactions': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchChangeReactions,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchChangeReactionsRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchChangeReactionsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.BatchChangeReactionsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.BatchChangeReactionsResponse.SerializeToString,
             ),
             'StreamReactions': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamReactions,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.StreamReactionsRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.StreamReactionsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.StreamReactionsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.StreamReactionsResponse.SerializeToString,
             ),
             'BatchGetOwnReactions': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetOwnReactions,
@@ -290,18 +293,18 @@ def add_ReactionServiceServicer_to_server(servicer, server):
             ),
             'TallyReactions': grpc.unary_unary_rpc_method_handler(
                     servicer.TallyReactions,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.TallyReactionsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.TallyReactionsResponse.SerializeToString,
             ),
             'ErasePerson': grpc.unary_unary_rpc_method_handler(
                     servicer.ErasePerson,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ErasePersonRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ErasePersonResponse.SerializeToString,
             ),
             'EraseTarget': grpc.unary_unary_rpc_method_handler(
                     servicer.EraseTarget,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -346,8 +349,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/ToggleReaction',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ToggleReactionRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ToggleReactionResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ToggleReactionRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ToggleReactionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -373,8 +376,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/SetReaction',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.SetReactionRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.SetReactionResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.SetReactionRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.SetReactionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -400,8 +403,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/ClearReactions',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ClearReactionsRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ClearReactionsResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ClearReactionsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.ClearReactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -427,8 +430,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/BatchChangeReactions',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchChangeReactionsRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchChangeReactionsResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.BatchChangeReactionsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.BatchChangeReactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -454,8 +457,8 @@ class ReactionService:
             request_iterator,
             target,
             '/plaudit.reaction.v1.ReactionService/StreamReactions',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.StreamReactionsRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.StreamReactionsResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.StreamReactionsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__changes__pb2.StreamReactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -562,8 +565,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/TallyReactions',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.TallyReactionsResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.TallyReactionsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.TallyReactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -589,8 +592,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/ErasePerson',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.ErasePersonResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ErasePersonRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ErasePersonResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -616,8 +619,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/EraseTarget',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.EraseTargetResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,10 @@ Who reacted to what."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.reaction.v1 import reaction_changes_pb2 as _reaction_changes_pb2
+from plaudit.reaction.v1 import reaction_erasure_pb2 as _reaction_erasure_pb2
 from plaudit.reaction.v1 import reaction_service_pb2 as _reaction_service_pb2
+from plaudit.reaction.v1 import reaction_tally_pb2 as _reaction_tally_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -50,27 +53,27 @@ class ReactionServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReactionServiceAsyncStub: ...
-    ToggleReaction: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.ToggleReactionRequest, _reaction_service_pb2.ToggleReactionResponse]
+    ToggleReaction: _grpc.UnaryUnaryMultiCallable[_reaction_changes_pb2.ToggleReactionRequest, _reaction_changes_pb2.ToggleReactionResponse]
     """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
     `reactions` in the answer are the target's counts with this change in them.
     """
-    SetReaction: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.SetReactionRequest, _reaction_service_pb2.SetReactionResponse]
+    SetReaction: _grpc.UnaryUnaryMultiCallable[_reaction_changes_pb2.SetReactionRequest, _reaction_changes_pb2.SetReactionResponse]
     """Makes the caller's reaction present or absent, whatever it was before.
 
     Idempotent even without an `op_id`.
     """
-    ClearReactions: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.ClearReactionsRequest, _reaction_service_pb2.ClearReactionsResponse]
+    ClearReactions: _grpc.UnaryUnaryMultiCallable[_reaction_changes_pb2.ClearReactionsRequest, _reaction_changes_pb2.ClearReactionsResponse]
     """Takes back all the caller's reactions on a target, or the one that is named.
 
     Taking back nothing is not an error.
     """
-    BatchChangeReactions: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchChangeReactionsRequest, _reaction_service_pb2.BatchChangeReactionsResponse]
+    BatchChangeReactions: _grpc.UnaryUnaryMultiCallable[_reaction_changes_pb2.BatchChangeReactionsRequest, _reaction_changes_pb2.BatchChangeReactionsResponse]
     """Makes up to 500 changes, each with an outcome of its own, in request order.
 
     Changes of one target are made in the order given. Not atomic as a whole: some may be refused and others made.
     """
-    StreamReactions: _grpc.StreamStreamMultiCallable[_reaction_service_pb2.StreamReactionsRequest, _reaction_service_pb2.StreamReactionsResponse]
+    StreamReactions: _grpc.StreamStreamMultiCallable[_reaction_changes_pb2.StreamReactionsRequest, _reaction_changes_pb2.StreamReactionsResponse]
     """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
     The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
@@ -90,12 +93,12 @@ class ReactionServiceStub:
 
     For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
     """
-    TallyReactions: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.TallyReactionsRequest, _reaction_service_pb2.TallyReactionsResponse]
+    TallyReactions: _grpc.UnaryUnaryMultiCallable[_reaction_tally_pb2.TallyReactionsRequest, _reaction_tally_pb2.TallyReactionsResponse]
     """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
     With targets: those, in request order. Without: all targets of all tenants, in pages.
     """
-    ErasePerson: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.ErasePersonRequest, _reaction_service_pb2.ErasePersonResponse]
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_reaction_erasure_pb2.ErasePersonRequest, _reaction_erasure_pb2.ErasePersonResponse]
     """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
 
     Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
@@ -109,7 +112,7 @@ class ReactionServiceStub:
     `UNAVAILABLE` where some of it is not done, or not known to be (`OUTCOME_UNKNOWN`); what was done stays done.
     Another tenant than the caller's needs the scope `tenants` too, otherwise: `PERMISSION_DENIED`.
     """
-    EraseTarget: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.EraseTargetRequest, _reaction_service_pb2.EraseTargetResponse]
+    EraseTarget: _grpc.UnaryUnaryMultiCallable[_reaction_erasure_pb2.EraseTargetRequest, _reaction_erasure_pb2.EraseTargetResponse]
     """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
 
     Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people
@@ -145,27 +148,27 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ToggleReaction: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.ToggleReactionRequest, _reaction_service_pb2.ToggleReactionResponse]  # type: ignore[assignment]
+    ToggleReaction: _aio.UnaryUnaryMultiCallable[_reaction_changes_pb2.ToggleReactionRequest, _reaction_changes_pb2.ToggleReactionResponse]  # type: ignore[assignment]
     """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
     `reactions` in the answer are the target's counts with this change in them.
     """
-    SetReaction: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.SetReactionRequest, _reaction_service_pb2.SetReactionResponse]  # type: ignore[assignment]
+    SetReaction: _aio.UnaryUnaryMultiCallable[_reaction_changes_pb2.SetReactionRequest, _reaction_changes_pb2.SetReactionResponse]  # type: ignore[assignment]
     """Makes the caller's reaction present or absent, whatever it was before.
 
     Idempotent even without an `op_id`.
     """
-    ClearReactions: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.ClearReactionsRequest, _reaction_service_pb2.ClearReactionsResponse]  # type: ignore[assignment]
+    ClearReactions: _aio.UnaryUnaryMultiCallable[_reaction_changes_pb2.ClearReactionsRequest, _reaction_changes_pb2.ClearReactionsResponse]  # type: ignore[assignment]
     """Takes back all the caller's reactions on a target, or the one that is named.
 
     Taking back nothing is not an error.
     """
-    BatchChangeReactions: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchChangeReactionsRequest, _reaction_service_pb2.BatchChangeReactionsResponse]  # type: ignore[assignment]
+    BatchChangeReactions: _aio.UnaryUnaryMultiCallable[_reaction_changes_pb2.BatchChangeReactionsRequest, _reaction_changes_pb2.BatchChangeReactionsResponse]  # type: ignore[assignment]
     """Makes up to 500 changes, each with an outcome of its own, in request order.
 
     Changes of one target are made in the order given. Not atomic as a whole: some may be refused and others made.
     """
-    StreamReactions: _aio.StreamStreamMultiCallable[_reaction_service_pb2.StreamReactionsRequest, _reaction_service_pb2.StreamReactionsResponse]  # type: ignore[assignment]
+    StreamReactions: _aio.StreamStreamMultiCallable[_reaction_changes_pb2.StreamReactionsRequest, _reaction_changes_pb2.StreamReactionsResponse]  # type: ignore[assignment]
     """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
     The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
@@ -185,12 +188,12 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
 
     For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
     """
-    TallyReactions: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.TallyReactionsRequest, _reaction_service_pb2.TallyReactionsResponse]  # type: ignore[assignment]
+    TallyReactions: _aio.UnaryUnaryMultiCallable[_reaction_tally_pb2.TallyReactionsRequest, _reaction_tally_pb2.TallyReactionsResponse]  # type: ignore[assignment]
     """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
     With targets: those, in request order. Without: all targets of all tenants, in pages.
     """
-    ErasePerson: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.ErasePersonRequest, _reaction_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_reaction_erasure_pb2.ErasePersonRequest, _reaction_erasure_pb2.ErasePersonResponse]  # type: ignore[assignment]
     """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
 
     Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
@@ -204,7 +207,7 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     `UNAVAILABLE` where some of it is not done, or not known to be (`OUTCOME_UNKNOWN`); what was done stays done.
     Another tenant than the caller's needs the scope `tenants` too, otherwise: `PERMISSION_DENIED`.
     """
-    EraseTarget: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.EraseTargetRequest, _reaction_service_pb2.EraseTargetResponse]  # type: ignore[assignment]
+    EraseTarget: _aio.UnaryUnaryMultiCallable[_reaction_erasure_pb2.EraseTargetRequest, _reaction_erasure_pb2.EraseTargetResponse]  # type: ignore[assignment]
     """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
 
     Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people
@@ -241,9 +244,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ToggleReaction(
         self,
-        request: _reaction_service_pb2.ToggleReactionRequest,
+        request: _reaction_changes_pb2.ToggleReactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.ToggleReactionResponse, _abc.Awaitable[_reaction_service_pb2.ToggleReactionResponse]]:
+    ) -> _typing.Union[_reaction_changes_pb2.ToggleReactionResponse, _abc.Awaitable[_reaction_changes_pb2.ToggleReactionResponse]]:
         """Toggles the caller's reaction: adds it if absent, takes it back if present.
 
         `reactions` in the answer are the target's counts with this change in them.
@@ -252,9 +255,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def SetReaction(
         self,
-        request: _reaction_service_pb2.SetReactionRequest,
+        request: _reaction_changes_pb2.SetReactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.SetReactionResponse, _abc.Awaitable[_reaction_service_pb2.SetReactionResponse]]:
+    ) -> _typing.Union[_reaction_changes_pb2.SetReactionResponse, _abc.Awaitable[_reaction_changes_pb2.SetReactionResponse]]:
         """Makes the caller's reaction present or absent, whatever it was before.
 
         Idempotent even without an `op_id`.
@@ -263,9 +266,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ClearReactions(
         self,
-        request: _reaction_service_pb2.ClearReactionsRequest,
+        request: _reaction_changes_pb2.ClearReactionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.ClearReactionsResponse, _abc.Awaitable[_reaction_service_pb2.ClearReactionsResponse]]:
+    ) -> _typing.Union[_reaction_changes_pb2.ClearReactionsResponse, _abc.Awaitable[_reaction_changes_pb2.ClearReactionsResponse]]:
         """Takes back all the caller's reactions on a target, or the one that is named.
 
         Taking back nothing is not an error.
@@ -274,9 +277,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def BatchChangeReactions(
         self,
-        request: _reaction_service_pb2.BatchChangeReactionsRequest,
+        request: _reaction_changes_pb2.BatchChangeReactionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.BatchChangeReactionsResponse, _abc.Awaitable[_reaction_service_pb2.BatchChangeReactionsResponse]]:
+    ) -> _typing.Union[_reaction_changes_pb2.BatchChangeReactionsResponse, _abc.Awaitable[_reaction_changes_pb2.BatchChangeReactionsResponse]]:
         """Makes up to 500 changes, each with an outcome of its own, in request order.
 
         Changes of one target are made in the order given. Not atomic as a whole: some may be refused and others made.
@@ -285,9 +288,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamReactions(
         self,
-        request_iterator: _MaybeAsyncIterator[_reaction_service_pb2.StreamReactionsRequest],
+        request_iterator: _MaybeAsyncIterator[_reaction_changes_pb2.StreamReactionsRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_reaction_service_pb2.StreamReactionsResponse], _abc.AsyncIterator[_reaction_service_pb2.StreamReactionsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_reaction_changes_pb2.StreamReactionsResponse], _abc.AsyncIterator[_reaction_changes_pb2.StreamReactionsResponse]]:
         """Makes batches of changes on one stream: each request is answered by one response, in request order.
 
         The client ends the stream; the server answers what it has read, then closes with `OK`. On a drain the server
@@ -329,9 +332,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def TallyReactions(
         self,
-        request: _reaction_service_pb2.TallyReactionsRequest,
+        request: _reaction_tally_pb2.TallyReactionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.TallyReactionsResponse, _abc.Awaitable[_reaction_service_pb2.TallyReactionsResponse]]:
+    ) -> _typing.Union[_reaction_tally_pb2.TallyReactionsResponse, _abc.Awaitable[_reaction_tally_pb2.TallyReactionsResponse]]:
         """Counts the records themselves, for checks and rebuilds of what is derived from them.
 
         With targets: those, in request order. Without: all targets of all tenants, in pages.
@@ -340,9 +343,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ErasePerson(
         self,
-        request: _reaction_service_pb2.ErasePersonRequest,
+        request: _reaction_erasure_pb2.ErasePersonRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.ErasePersonResponse, _abc.Awaitable[_reaction_service_pb2.ErasePersonResponse]]:
+    ) -> _typing.Union[_reaction_erasure_pb2.ErasePersonResponse, _abc.Awaitable[_reaction_erasure_pb2.ErasePersonResponse]]:
         """Takes back all reactions of a person, on all targets of a tenant, and deletes the records that tell of them.
 
         Call it until `done`. One call takes back what the person holds on up to 500 targets, in some seconds at most; each
@@ -360,9 +363,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def EraseTarget(
         self,
-        request: _reaction_service_pb2.EraseTargetRequest,
+        request: _reaction_erasure_pb2.EraseTargetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.EraseTargetResponse, _abc.Awaitable[_reaction_service_pb2.EraseTargetResponse]]:
+    ) -> _typing.Union[_reaction_erasure_pb2.EraseTargetResponse, _abc.Awaitable[_reaction_erasure_pb2.EraseTargetResponse]]:
         """Takes back all reactions on a target, and deletes the records that tell of those who reacted.
 
         Call it with the `next_page_token` of the answer until that is empty. One call takes back what up to 1,000 people

@@ -11,8 +11,8 @@ import pytest
 from grpc_status import rpc_status
 
 from kit.errors import RemoteError, remote_error
+from plaudit.reaction.v1 import reaction_changes_pb2 as reaction
 from plaudit.reaction.v1 import reaction_pb2
-from plaudit.reaction.v1 import reaction_service_pb2 as reaction
 
 Metadata = tuple[tuple[str, str], ...]
 AsNode = Callable[[str], Metadata]

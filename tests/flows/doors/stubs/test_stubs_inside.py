@@ -19,7 +19,7 @@ from plaudit.fanout.v1 import fanout_service_pb2_grpc as fanout_grpc
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.gateway.v1 import node_service_pb2 as node
 from plaudit.gateway.v1 import node_service_pb2_grpc as node_grpc
-from plaudit.reaction.v1 import reaction_service_pb2 as reaction
+from plaudit.reaction.v1 import reaction_changes_pb2 as reaction
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as session
 from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc

@@ -8,7 +8,10 @@ import grpc
 import pytest
 
 from kit.errors import remote_error
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
+from plaudit.reaction.v1 import reaction_erasure_pb2 as erasure_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction
+from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from tests.flows.doors.stubs.asked import NO_SERVICE, AsNode, Metadata, change, counted, failure, kind, toggle
 from tests.flows.people import target
 
@@ -29,7 +32,7 @@ class TestReactionService:
             (toggle("messages/1", "thumbs"), ("INVALID_ARGUMENT", "INVALID_EMOJI"), "emoji"),
             (toggle("messages/1", "👍👍"), ("INVALID_ARGUMENT", "INVALID_EMOJI"), "emoji"),
             (
-                reaction.ToggleReactionRequest(target="messages/1", emoji="👍", op_id="a b"),
+                changes_pb.ToggleReactionRequest(target="messages/1", emoji="👍", op_id="a b"),
                 ("INVALID_ARGUMENT", "INVALID_REQUEST"),
                 "op_id",
             ),
@@ -39,7 +42,7 @@ class TestReactionService:
         self,
         grpc_stub: Any,
         as_alice: Metadata,
-        request_: reaction.ToggleReactionRequest,
+        request_: changes_pb.ToggleReactionRequest,
         expected: tuple[str, str],
         field: str,
     ) -> None:
@@ -78,22 +81,24 @@ class TestReactionService:
         assert kind(error) == ("PERMISSION_DENIED", "ACT_AS_REQUIRED")
 
     def test_a_reaction_is_set_and_set_again(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        request = reaction.SetReactionRequest(target=target("posts"), emoji="like", on=True)
+        request = changes_pb.SetReactionRequest(target=target("posts"), emoji="like", on=True)
         answers = [grpc_stub.SetReaction(request, metadata=as_alice, timeout=5) for _ in range(2)]
         assert [(answer.on, counted(answer.reactions)) for answer in answers] == [(True, {"👍": 1})] * 2
         assert answers[0].version == answers[1].version
-        error = failure(lambda: grpc_stub.SetReaction(reaction.SetReactionRequest(), metadata=as_alice, timeout=5))
+        error = failure(lambda: grpc_stub.SetReaction(changes_pb.SetReactionRequest(), metadata=as_alice, timeout=5))
         assert kind(error)[0] == "INVALID_ARGUMENT"
 
     def test_all_reactions_are_taken_back_at_once(self, grpc_stub: Any, as_alice: Metadata) -> None:
         message = target()
         for emoji in ("👍", "❤"):
             grpc_stub.ToggleReaction(toggle(message, emoji), metadata=as_alice, timeout=5)
-        answer = grpc_stub.ClearReactions(reaction.ClearReactionsRequest(target=message), metadata=as_alice, timeout=5)
+        answer = grpc_stub.ClearReactions(
+            changes_pb.ClearReactionsRequest(target=message), metadata=as_alice, timeout=5
+        )
         assert counted(answer.reactions) == {}
-        again = grpc_stub.ClearReactions(reaction.ClearReactionsRequest(target=message), metadata=as_alice, timeout=5)
+        again = grpc_stub.ClearReactions(changes_pb.ClearReactionsRequest(target=message), metadata=as_alice, timeout=5)
         assert again.version == answer.version
-        bad = reaction.ClearReactionsRequest(target="messages")
+        bad = changes_pb.ClearReactionsRequest(target="messages")
         error = failure(lambda: grpc_stub.ClearReactions(bad, metadata=as_alice, timeout=5))
         assert error.field == "target"
 
@@ -101,20 +106,20 @@ class TestReactionService:
         message, post = target(), target("posts")
         changes = [change(message, user="u1"), change(message, user="u2"), change(post, "love", "u1")]
         changes += [change(post, "haha", "u1"), changes[0]]
-        request = reaction.BatchChangeReactionsRequest(changes=changes)
+        request = changes_pb.BatchChangeReactionsRequest(changes=changes)
         answer = grpc_stub.BatchChangeReactions(request, metadata=as_service, timeout=5)
         assert [outcome.on for outcome in answer.outcomes] == [True] * 5
         assert answer.outcomes[4].version == answer.outcomes[0].version
         assert {one.target: counted(one.reactions) for one in answer.counts} == {message: {"👍": 2}, post: {"😆": 1}}
 
     def test_a_batch_of_501_changes_is_refused(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        request = reaction.BatchChangeReactionsRequest(changes=[change(target()) for _ in range(501)])
+        request = changes_pb.BatchChangeReactionsRequest(changes=[change(target()) for _ in range(501)])
         error = failure(lambda: grpc_stub.BatchChangeReactions(request, metadata=as_alice, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "changes")
 
     def test_a_batch_of_a_user_for_somebody_else_is_refused(self, grpc_stub: Any, as_alice: Metadata) -> None:
         message = target()
-        request = reaction.BatchChangeReactionsRequest(changes=[change(message, user="bob")])
+        request = changes_pb.BatchChangeReactionsRequest(changes=[change(message, user="bob")])
         [outcome] = grpc_stub.BatchChangeReactions(request, metadata=as_alice, timeout=5).outcomes
         assert remote_error(outcome.error).code is grpc.StatusCode.PERMISSION_DENIED
         own = reaction.ListReactorsRequest(target=message)
@@ -128,7 +133,7 @@ class TestReactionService:
             [change(message, user=f"u{n}") for n in range(100)],
             [change(message, "no emoji", "u1"), change(message, user="u1"), change("nowhere", user="u1")],
         ]
-        requests = (reaction.StreamReactionsRequest(changes=batch) for batch in batches)
+        requests = (changes_pb.StreamReactionsRequest(changes=batch) for batch in batches)
         first, second = grpc_stub.StreamReactions(requests, metadata=as_service, timeout=10)
         assert all(outcome.on and not outcome.HasField("error") for outcome in first.outcomes)
         reasons = [remote_error(one.error).reason if one.HasField("error") else one.on for one in second.outcomes]
@@ -137,7 +142,7 @@ class TestReactionService:
 
     def test_a_stream_is_not_for_a_token_that_is_not_ours(self, grpc_stub: Any) -> None:
         metadata = (("authorization", "Bearer nonsense"),)
-        requests = iter([reaction.StreamReactionsRequest(changes=[change(target())])])
+        requests = iter([changes_pb.StreamReactionsRequest(changes=[change(target())])])
         error = failure(lambda: list(grpc_stub.StreamReactions(requests, metadata=metadata, timeout=5)))
         assert kind(error) == ("UNAUTHENTICATED", "INVALID_TOKEN")
 
@@ -158,7 +163,7 @@ class TestReactionService:
         self, grpc_stub: Any, as_service: Metadata, for_alice: Metadata
     ) -> None:
         message = target()
-        batch = reaction.BatchChangeReactionsRequest(changes=[change(message, user=f"u{n}") for n in range(7)])
+        batch = changes_pb.BatchChangeReactionsRequest(changes=[change(message, user=f"u{n}") for n in range(7)])
         grpc_stub.BatchChangeReactions(batch, metadata=as_service, timeout=5)
         request = reaction.ListReactorsRequest(target=message, page_size=3)
         users: list[str] = []
@@ -180,7 +185,7 @@ class TestReactionService:
     ) -> None:
         message = target()
         version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
-        request = reaction.TallyReactionsRequest(tenant="default", targets=[message])
+        request = tally_pb.TallyReactionsRequest(tenant="default", targets=[message])
         [tally] = grpc_stub.TallyReactions(request, metadata=as_service, timeout=5).tallies
         assert (tally.tenant, tally.counts.target, tally.counts.version) == ("default", message, version)
         assert counted(tally.counts.reactions) == {"👍": 1}
@@ -192,13 +197,13 @@ class TestReactionService:
     ) -> None:
         for _ in range(2):
             grpc_stub.ToggleReaction(toggle(target()), metadata=as_alice, timeout=5)
-        request = reaction.ErasePersonRequest(user=alice)
+        request = erasure_pb.ErasePersonRequest(user=alice)
         for stranger in (as_alice, as_service):
             error = failure(lambda who=stranger: grpc_stub.ErasePerson(request, metadata=who, timeout=5))  # type: ignore[misc]
             assert error.code is grpc.StatusCode.PERMISSION_DENIED
         answer = grpc_stub.ErasePerson(request, metadata=as_eraser, timeout=10)
         assert (answer.erased, answer.done) == (2, True)
-        nobody = reaction.ErasePersonRequest()
+        nobody = erasure_pb.ErasePersonRequest()
         error = failure(lambda: grpc_stub.ErasePerson(nobody, metadata=as_eraser, timeout=5))
         assert (kind(error), error.field) == (("INVALID_ARGUMENT", "INVALID_REQUEST"), "user")
 
@@ -207,19 +212,19 @@ class TestReactionService:
     ) -> None:
         message = target()
         version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
-        request = reaction.EraseTargetRequest(target=message)
+        request = erasure_pb.EraseTargetRequest(target=message)
         for stranger in (as_alice, as_service):
             error = failure(lambda who=stranger: grpc_stub.EraseTarget(request, metadata=who, timeout=5))  # type: ignore[misc]
             assert error.code is grpc.StatusCode.PERMISSION_DENIED
         answer = grpc_stub.EraseTarget(request, metadata=as_eraser, timeout=10)
         assert (answer.erased, answer.next_page_token) == (1, "")
-        tally_request = reaction.TallyReactionsRequest(targets=[message])
+        tally_request = tally_pb.TallyReactionsRequest(targets=[message])
         [tally] = grpc_stub.TallyReactions(tally_request, metadata=as_service, timeout=5).tallies
         assert counted(tally.counts.reactions) == {}
         assert tally.counts.version > version
         for wrong, reason, field in (
-            (reaction.EraseTargetRequest(target="kitchens/1"), "INVALID_TARGET", "target"),
-            (reaction.EraseTargetRequest(target=message, page_token="edited"), "INVALID_CURSOR", "page_token"),
+            (erasure_pb.EraseTargetRequest(target="kitchens/1"), "INVALID_TARGET", "target"),
+            (erasure_pb.EraseTargetRequest(target=message, page_token="edited"), "INVALID_CURSOR", "page_token"),
         ):
             error = failure(lambda wrong=wrong: grpc_stub.EraseTarget(wrong, metadata=as_eraser, timeout=5))  # type: ignore[misc]
             assert (kind(error), error.field) == (("INVALID_ARGUMENT", reason), field)

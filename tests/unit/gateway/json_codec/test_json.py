@@ -21,7 +21,7 @@ from gateway.frames.json_frames import JsonFrames
 from gateway.json_codec.errors import BadJson
 from gateway.json_codec.reader import JsonReader
 from gateway.json_codec.writer import writer_of
-from plaudit.gateway.v1 import frames_pb2 as pb
+from plaudit.gateway.v1 import session_frames_pb2 as pb
 from tests.unit.gateway.protos import compile_proto
 
 SOURCE = """

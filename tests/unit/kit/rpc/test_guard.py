@@ -15,7 +15,7 @@ from kit.rpc.guard import _SENTENCES, validate
 from kit.target import TARGET_FORM, TOPIC_FORM, parse_target
 from plaudit.counter.v1 import counter_service_pb2
 from plaudit.gateway.v1 import frames_pb2
-from plaudit.reaction.v1 import reaction_service_pb2
+from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 
 
 def patterns() -> set[str]:
@@ -50,7 +50,7 @@ def test_a_target_of_a_bad_form_gets_the_sentence_of_one_of_an_unknown_collectio
     with pytest.raises(Invalid) as unknown:
         parse_target("nope/1")
     for request in (
-        reaction_service_pb2.ToggleReactionRequest(target=name, emoji="👍"),
+        changes_pb.ToggleReactionRequest(target=name, emoji="👍"),
         counter_service_pb2.GetReactionCountsRequest(target=name),
     ):
         with pytest.raises(Invalid) as refused:
