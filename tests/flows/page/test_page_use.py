@@ -62,6 +62,7 @@ def test_each_message_and_each_post_is_one_tab_stop_with_arrows_within(windows: 
     quick(page, moon, "wow").click()
     expect(chip(page, moon, "😮")).to_have_attribute("aria-pressed", "true")
     page.mouse.move(0, 0)
+    page.evaluate(QUICKBAR_SETTLED)
     page.get_by_role("button", name=f"Add a reaction to {whole}").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('[role=toolbar]').ariaLabel") == f"Reactions to {moon}"

@@ -24,7 +24,7 @@ export function messageReactions({ reactions, reactors, picker, target, label, n
     h("button", { type: "button", class: "quick", "aria-label": "Who reacted", "aria-haspopup": "dialog", onclick: () => reactors.open(target) }, icon("people")));
 
   const toolbar = h("div", { class: "reacting", "aria-label": `Reactions to ${label}` }, root, bar);
-  const refreshTabindex = rovingTabindex(toolbar, neighbours);
+  const refreshTabindex = rovingTabindex(toolbar, { neighbours, hiddenPart: bar });
 
   const openPicker = (anchor) => picker.open({ anchor, own: state.own, onpick: tap });
 

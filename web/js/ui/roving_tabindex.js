@@ -7,9 +7,11 @@ const TOOLBAR_STEP = { ArrowDown: 1, ArrowUp: -1 };
 /**
  * Makes `toolbar` one tab stop. Up and Down move to the toolbar before or after it in what `neighbours()` returns.
  *
+ * `hiddenPart`: a part that is visible only with the focus or the pointer. It has no tab stop while the focus is outside.
+ *
  * Returns a function to call after buttons were added or removed.
  */
-export function rovingTabindex(toolbar, neighbours = () => []) {
+export function rovingTabindex(toolbar, { neighbours = () => [], hiddenPart = null } = {}) {
   toolbar.setAttribute("role", "toolbar");
   let current = null;
   const allButtons = () => [...toolbar.querySelectorAll(BUTTONS)];
@@ -23,6 +25,11 @@ export function rovingTabindex(toolbar, neighbours = () => []) {
   toolbar.addEventListener("focusin", ({ target }) => {
     if (!target.matches(BUTTONS)) return;
     current = target;
+    refresh();
+  });
+  toolbar.addEventListener("focusout", ({ relatedTarget }) => {
+    if (toolbar.contains(relatedTarget) || !hiddenPart?.contains(current)) return;
+    current = null;
     refresh();
   });
   toolbar.addEventListener("keydown", (event) => {
