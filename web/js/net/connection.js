@@ -1,15 +1,9 @@
 // A connection to the gateway that reconnects, and resumes its session, after every loss of a socket.
 //
-<<<<<<< HEAD
-// Events: "state" {state, …}, "welcome" {frame, complete}, "push" {frame}, "pong" {ms}, "lag" {merged}.
-// `complete`: the session was resumed and no push is missing.
+// Events: "state" {state, …}, "welcome" {frame, complete}, "subscribed" {topics}, "push" {frame}, "pong" {ms}, "lag" {merged}.
+// `complete`: the session was resumed and no push is missing. After "subscribed" all later changes of the topics are pushed:
+// load their state then, not before.
 // States: connecting, live, waiting {retryAt, attempt}, moving {retryAt}, ended {code, reason, replaced}.
-=======
-// Events: "state" {state, …}, "welcome" {frame, complete}, "subscribed" {topics}, "push" {frame}, "pong" {ms},
-// "lag" {merged}. A welcome is `complete` where the session went on and nothing was missed. After "subscribed", every push
-// about what happens from then on arrives: load a state then, not before.
-// States: connecting, live, waiting {retryAt, attempt}, moving {retryAt}, ended {code, reason}.
->>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
 
 import { backoffDelay } from "./backoff.js";
 import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, closeSocket, isTerminal } from "./close.js";
@@ -136,8 +130,6 @@ export class Connection extends EventTarget {
         return this.#onError(frame);
       case "subscribed":
         return this.#emit("subscribed", { topics: frame.topics });
-      case "unsubscribed":
-        return undefined;
       default:
         return frame.topic && this.#onPush(frame);
     }
@@ -150,18 +142,11 @@ export class Connection extends EventTarget {
     this.#token.onAccepted(frame);
     const subscribed = new Set(this.#resume.onOpened(frame));
     this.#enter({ state: "live" });
-<<<<<<< HEAD
-    this.#emit("welcome", { frame, complete: frame.verdict === "complete" });
     this.#sendSubscribe([...this.#topics].filter((topic) => !subscribed.has(topic)));
+    this.#emit("welcome", { frame, complete: frame.verdict === "complete" });
+    this.#emit("subscribed", { topics: [...subscribed] });
     this.#calls.onOpened(frame.limits?.calls_in_flight);
     this.#heartbeat.start(frame.heartbeat_seconds);
-=======
-    this.#subscribe([...this.#topics].filter((topic) => !known.has(topic)));
-    this.#emit("welcome", { frame, complete: frame.verdict === "complete" });
-    this.#emit("subscribed", { topics: [...known] });
-    this.#calls.opened(frame.limits?.calls_in_flight);
-    this.#ping();
->>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
   }
 
   #onPush(frame) {

@@ -15,17 +15,11 @@ export const canonical = (emoji) => emoji.replaceAll("\uFE0F", "");
 
 export class Reactions extends EventTarget {
   #connection;
-<<<<<<< HEAD
   #targets = new Map();
   #slotsInFlight = new Set();
   #measured = new Map(); // target to the tap that is measured, or to the newest pushed version
-=======
-  #ledgers = new Map();
-  #busy = new Set();
-  #watches = new Map();
   #ownTopic = "";
-  #isOwnKnown = false;
->>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
+  #isOwnLoaded = false;
 
   constructor(connection, targets) {
     super();
@@ -33,14 +27,9 @@ export class Reactions extends EventTarget {
     for (const target of targets) {
       this.#targets.set(target, new TargetReactions({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
     }
-<<<<<<< HEAD
     connection.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail.frame.user, detail.complete));
+    connection.addEventListener("subscribed", ({ detail }) => this.#onSubscribed(detail.topics));
     connection.addEventListener("push", ({ detail }) => this.#onPush(detail.frame));
-=======
-    connection.addEventListener("welcome", ({ detail }) => this.#welcome(detail.frame.user, detail.complete));
-    connection.addEventListener("subscribed", ({ detail }) => this.#subscribed(detail.topics));
-    connection.addEventListener("push", ({ detail }) => this.#push(detail.frame));
->>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
   }
 
   get targets() {
@@ -88,23 +77,17 @@ export class Reactions extends EventTarget {
     }
   }
 
-<<<<<<< HEAD
   #onWelcome(user, isComplete) {
-    this.#connection.subscribe([...this.targets, `users/${user}`]);
-    if (!isComplete) this.#loadOwn();
-=======
-  #welcome(user, complete) {
     this.#ownTopic = `users/${user}`;
-    this.#isOwnKnown &&= complete;
+    this.#isOwnLoaded &&= isComplete;
     this.#connection.subscribe([...this.targets, this.#ownTopic]);
   }
 
-  // A change of ours before this may not be pushed: what is loaded from now on contains it.
-  #subscribed(topics) {
-    if (this.#isOwnKnown || !topics.includes(this.#ownTopic)) return;
-    this.#isOwnKnown = true;
+  // A change of this user before the subscription may not be pushed: a state that is loaded now contains it.
+  #onSubscribed(topics) {
+    if (this.#isOwnLoaded || !topics.includes(this.#ownTopic)) return;
+    this.#isOwnLoaded = true;
     this.#loadOwn();
->>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
   }
 
   async #loadOwn() {
@@ -115,12 +98,8 @@ export class Reactions extends EventTarget {
         this.#emitChange(target, "own");
       }
     } catch (error) {
-<<<<<<< HEAD
+      this.#isOwnLoaded = false;
       console.warn("plaudit: the user's reactions could not be loaded:", error.message);
-=======
-      this.#isOwnKnown = false;
-      console.warn("plaudit: own reactions are not known:", error.message);
->>>>>>> 064e355 (gateway, fanout_svc: answer `subscribed` of a user's topic when all of fan-out delivers it)
     }
   }
 
