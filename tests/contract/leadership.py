@@ -77,7 +77,7 @@ class LeadershipContract:
         raise NotImplementedError
         yield
 
-    async def test_who_has_no_other_beside_it_leads(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_single_registry_leads(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as leadership, campaigning(leadership) as one:
             await until(lambda: one.leading)
             assert leadership.leads()
@@ -224,9 +224,7 @@ class LeaseContract(LeadershipContract):
             await self.lose(request)
         assert terms == sorted(set(terms))
 
-    async def test_what_a_node_was_told_by_a_fast_clock_is_below_the_next_term(
-        self, request: pytest.FixtureRequest
-    ) -> None:
+    async def test_epochs_of_a_fast_clock_are_below_the_next_term(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as first, campaigning(first) as one:
             await until(lambda: one.leading)
             one.highest += 3_600_000_000
@@ -236,7 +234,7 @@ class LeaseContract(LeadershipContract):
             await until(lambda: two.leading)
             assert two.terms[0] > ahead
 
-    async def test_who_does_not_serve_yet_does_not_stand(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_registry_that_does_not_serve_yet_is_no_candidate(self, request: pytest.FixtureRequest) -> None:
         await self.lose(request)
         where = ""
         async with self.store(request, self.port(request)) as store:

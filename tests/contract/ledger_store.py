@@ -76,7 +76,7 @@ class LedgerStoreContract:
         assert (list(page.entries), page.tail) == (before, 2)
         assert await self.commit(store, entry(3)) == [True]
 
-    async def test_the_first_entry_of_a_shard_stands_at_position_1(self, store: LedgerStore) -> None:
+    async def test_the_first_entry_of_a_shard_has_position_1(self, store: LedgerStore) -> None:
         assert await self.commit(store, entry(2)) == [False]
         assert await self.commit(store, entry(1)) == [True]
 

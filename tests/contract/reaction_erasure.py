@@ -44,7 +44,7 @@ async def counts(engine: Engine, *targets: str, tenant: str = "default") -> list
 class ErasureContract:
     """See `ReactionStoreContract`."""
 
-    async def test_a_person_is_erased_from_every_target_and_nobody_else_is(self, engine: Engine) -> None:
+    async def test_a_user_is_erased_from_every_target_and_no_other_user_is(self, engine: Engine) -> None:
         await engine.store.apply(
             [op("👍"), op("❤"), op("👍", target="posts/7"), op("👍", target="comments/1"), op("👍", user="bob")]
         )
@@ -63,7 +63,7 @@ class ErasureContract:
         assert await erasing(engine).person("default", "alice") == (0, True)
         assert await erasing(engine).person("default", "nobody") == (0, True)
 
-    async def test_a_long_erasure_of_a_person_goes_on_where_it_was(self, engine: Engine) -> None:
+    async def test_a_long_erasure_of_a_user_continues_where_it_stopped(self, engine: Engine) -> None:
         await engine.store.apply([op(target=f"messages/{i}") for i in range(7)])
         with patch.object(erasure, "_TARGETS", 3):
             found = [await erasing(engine).person("default", "alice") for _ in range(3)]
@@ -95,7 +95,7 @@ class ErasureContract:
         assert await other.apply([tap]) == first
         assert await counts(engine, "messages/1") == [{}]
 
-    async def test_a_target_is_erased_some_people_at_a_time_with_exact_counts(self, engine: Engine) -> None:
+    async def test_a_target_is_erased_in_groups_of_users_with_exact_counts(self, engine: Engine) -> None:
         people = [f"u{i:02}" for i in range(10)]
         await engine.store.apply([op(user=user) for user in people] + [op("❤", user="u03"), op(target="messages/2")])
         await engine.store.apply([op(user="was here"), op(user="was here")])
@@ -127,7 +127,7 @@ class ErasureContract:
             "alice"
         ]
 
-    async def test_an_erasure_of_a_target_is_not_done_while_somebody_reacts(self, engine: Engine) -> None:
+    async def test_an_erasure_of_a_target_is_not_done_while_users_react(self, engine: Engine) -> None:
         await engine.store.apply([op(user="bob")])
         reacting = Meanwhile(engine.store, [op(user="alice")])
         racing = Erasure(reacting, engine.store.reads, Cursors(SECRET, engine.clock, 3_600.0))
@@ -138,7 +138,7 @@ class ErasureContract:
         assert await racing.target("tests", ("default", "messages/1"), token) == (1, "")
         assert await counts(engine, "messages/1") == [{}]
 
-    async def test_changes_of_others_go_on_beside_an_erasure(self, engine: Engine, other: Store) -> None:
+    async def test_changes_of_other_users_continue_during_an_erasure(self, engine: Engine, other: Store) -> None:
         await engine.store.apply(
             [op(target=f"messages/{i}", user=user) for i in range(30) for user in ("alice", "bob")]
         )

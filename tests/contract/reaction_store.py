@@ -158,7 +158,7 @@ class ReactionStoreContract:
         ]
         assert [fact.version for fact in facts] == [answers[i].version for i in (0, 2, 3)]  # type: ignore[union-attr]
 
-    async def test_what_someone_holds_is_told_oldest_first_for_many_targets(self, engine: Engine) -> None:
+    async def test_reactions_of_a_user_are_returned_oldest_first_for_many_targets(self, engine: Engine) -> None:
         await engine.store.apply([op("😆"), op("👍"), op("❤", target="messages/2"), op("❤", user="bob")])
         asked = ["messages/3", "messages/1", "messages/2", "messages/1"]
         owns = await engine.store.own("default", "alice", asked)
@@ -191,7 +191,7 @@ class ReactionStoreContract:
         likes = await engine.store.reactors("default", "messages/1", "👍", 0, 3)
         assert [(r.user, r.emoji) for r in likes] == [("u1", "👍"), ("u9", "👍"), ("u7", "👍")]
 
-    async def test_a_target_nobody_reacted_to_has_nobody_and_version_zero(self, engine: Engine) -> None:
+    async def test_a_target_without_reactions_has_no_reactors_and_version_zero(self, engine: Engine) -> None:
         assert list(await engine.store.reactors("default", "messages/9", "", 0, 10)) == []
         (tally,) = await engine.store.tally("default", ["messages/9"])
         assert (tally.target, tally.version, dict(tally.counts)) == ("messages/9", 0, {})

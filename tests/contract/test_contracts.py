@@ -142,7 +142,7 @@ def test_a_frame_is_routed_by_the_user_or_by_a_text_of_its_request(method: Metho
         assert not field.is_repeated
 
 
-def test_frame_types_are_unique_and_none_is_a_word_of_the_protocol() -> None:
+def test_frame_types_are_unique_and_none_is_a_reserved_name_of_the_protocol() -> None:
     calls = Counter(frame_of(method).type for method in FRAMES)
     pushes = Counter(message.GetOptions().Extensions[options_pb2.push] for message in PUSHES)
     assert set(calls.values()) == {1}

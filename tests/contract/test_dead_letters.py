@@ -67,7 +67,7 @@ class DeadLettersContract:
         assert await DeadLetters(log, "counter", tries=3).decoded("reactions", 0, Record(7, "k", b"1"), wavering) == 1
         assert await log.bounds(TOPIC) == (0, 0)
 
-    async def test_old_letters_make_room(self, log: Log) -> None:
+    async def test_old_dead_letters_are_deleted(self, log: Log) -> None:
         letters = DeadLetters(log, "counter", tries=1, kept=10)
         for n in range(25):
             assert await letters.decoded("reactions", 0, Record(n + 1, "k", b"bad"), number) is None

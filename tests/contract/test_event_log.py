@@ -33,7 +33,7 @@ class EventLogContract:
         ]
         assert positions == sorted(set(positions))
 
-    async def test_reading_goes_on_behind_a_position_and_stops_at_the_limit(self, log: Log) -> None:
+    async def test_reading_continues_after_a_position_and_stops_at_the_limit(self, log: Log) -> None:
         for i in range(5):
             await log.append("t", "k", b"%d" % i)
         first = await log.read("t", 0, 2)
@@ -55,7 +55,7 @@ class EventLogContract:
         await log.append("u", "k", b"x")
         assert await log.bounds("t") == (positions[0], positions[-1])
 
-    async def test_waiting_returns_at_once_where_there_is_something_behind_the_position(self, log: Log) -> None:
+    async def test_waiting_returns_at_once_if_there_is_a_record_after_the_position(self, log: Log) -> None:
         await log.append("t", "k", b"x")
         async with asyncio.timeout(1):
             await log.wait("t", 0)

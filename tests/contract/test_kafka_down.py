@@ -144,7 +144,7 @@ async def test_what_was_acked_survives_a_broker_that_is_killed_and_comes_back(br
     await writer.check()
 
 
-async def test_a_broker_that_stands_still_is_noticed_and_nothing_is_lost(broker: Server, log: KafkaLog) -> None:
+async def test_a_broker_that_hangs_is_detected_and_nothing_is_lost(broker: Server, log: KafkaLog) -> None:
     writer = Writer(log)
     writing = asyncio.create_task(writer.run())
     await writer.until(50)

@@ -116,7 +116,7 @@ async def test_above_the_limit_appends_are_refused_at_once(url: str) -> None:
             await log.append("reactions", "k", b"x" * 101)
 
 
-async def test_a_reader_behind_what_was_trimmed_elsewhere_goes_on_at_the_oldest(log: KafkaLog, url: str) -> None:
+async def test_a_reader_before_the_trimmed_position_continues_at_the_oldest_record(log: KafkaLog, url: str) -> None:
     await asyncio.gather(*[log.append("reactions", "k", b"%d" % n) for n in range(50)])
     async with open_kafka(url, TOPICS) as other:
         await other.trim("reactions", 31)
@@ -124,7 +124,7 @@ async def test_a_reader_behind_what_was_trimmed_elsewhere_goes_on_at_the_oldest(
     assert payloads(await all_of(log, after=10)) == [b"%d" % n for n in range(30, 50)]
 
 
-async def test_a_position_behind_the_end_reads_nothing_and_waits_for_what_comes_behind_it(log: KafkaLog) -> None:
+async def test_a_read_after_the_end_returns_nothing_and_waits_for_later_records(log: KafkaLog) -> None:
     await log.append("reactions", "k", b"1")
     assert await log.read("reactions", 2, 10) == []
     waiting = asyncio.create_task(log.wait("reactions", 2))
@@ -142,7 +142,7 @@ def lag(group: str, partition: int) -> float | None:
     return REGISTRY.get_sample_value("plaudit_log_lag_records", labels)
 
 
-async def test_places_of_groups_are_kept_for_others_and_their_lag_is_told(log: KafkaLog, url: str) -> None:
+async def test_committed_positions_are_stored_for_others_and_their_lag_is_reported(log: KafkaLog, url: str) -> None:
     name = read_url(url).name
     await asyncio.gather(*[log.append("reactions", "k", b"x", 1) for _ in range(5)])
     assert await log.committed(name, "reactions", 1) is None

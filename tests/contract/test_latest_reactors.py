@@ -69,7 +69,7 @@ async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: Re
     assert await page(latest, key, 1_004, "b", a=2) == []
 
 
-async def test_a_page_is_not_given_where_redis_is_behind(latest: RedisLatest, key: TargetKey) -> None:
+async def test_no_page_is_returned_if_redis_lags(latest: RedisLatest, key: TargetKey) -> None:
     latest.record_entry({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     assert await latest.page(key, TargetHead(1_001, 1_001, {"a": 1}), "", 0, 10) is None

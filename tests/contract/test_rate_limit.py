@@ -45,7 +45,7 @@ class RateLimitContract:
         raise NotImplementedError
         yield
 
-    async def test_of_a_batch_the_first_changes_of_each_person_pass(self, request: pytest.FixtureRequest) -> None:
+    async def test_the_first_changes_of_each_user_in_a_batch_pass(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 0.01, 2) as limit:
             waits = await limit.take([ALICE, BOB, ALICE, ALICE, BOB, ALICE])
             assert [wait > 0 for wait in waits] == [False, False, False, True, False, True]
@@ -63,7 +63,7 @@ class RateLimitContract:
             [again] = await limit.take([ALICE])
             assert again == pytest.approx(waits[3], abs=20), "a refusal takes nothing"
 
-    async def test_whoever_waits_as_long_as_told_may_go_on(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_client_that_waits_for_the_retry_delay_may_continue(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 20.0, 1) as limit:
             assert await limit.take([ALICE]) == [0]
             for _ in range(5):
@@ -80,7 +80,7 @@ class RateLimitContract:
                 await asyncio.sleep(0)
             assert 10 <= passed <= 5 + 50 * (time.monotonic() - began) + 1
 
-    async def test_nobody_asks_for_nothing(self, request: pytest.FixtureRequest) -> None:
+    async def test_an_empty_request_is_not_sent(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 1.0, 1) as limit:
             assert list(await limit.take([])) == []
 
@@ -116,7 +116,7 @@ class TestRedis(RateLimitContract):
             batches = await asyncio.gather(*[limit.take([ALICE]) for limit in (one, two) for _ in range(10)])
             assert Counter(wait == 0 for batch in batches for wait in batch) == {True: 5, False: 15}
 
-    async def test_a_full_bucket_leaves_no_key_behind(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_full_bucket_is_dropped(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 100.0, 2) as limit, open_redis(self.url(request)) as redis:
             await limit.take([ALICE, BOB])
             began = time.monotonic()

@@ -40,7 +40,7 @@ __all__ = ["fixture_key", "fixture_keyspace", "fixture_session", "fixture_shard"
 class TestTargets:
     """Heads and records."""
 
-    async def test_a_target_nobody_reacted_to_is_complete_and_empty(
+    async def test_a_target_without_reactions_is_complete_and_empty(
         self, tables: CassandraTables, key: TargetKey
     ) -> None:
         assert await found(tables, key) == LoadedTarget(None, {}, True)

@@ -71,7 +71,7 @@ async def test_routes_are_read_as_they_were_written_oldest_first(routes: RedisRo
     assert await routes.sessions_of("other", "alice") == []
 
 
-async def test_of_a_device_the_larger_epoch_stays_in_whatever_order_it_is_told(routes: RedisRoutes) -> None:
+async def test_the_larger_epoch_of_a_device_stays_in_any_order_of_reports(routes: RedisRoutes) -> None:
     await routes.write(TERM, [], [on(N2, "s2", 120)])
     await routes.write(TERM, [], [on(N1, "s1", 110)])
     assert await found(routes) == [("n2", "s2", "phone", 120)]
@@ -93,7 +93,7 @@ async def test_with_its_node_a_route_is_gone(routes: RedisRoutes) -> None:
     assert await found(routes) == [("n2", "s2", "laptop", 120)]
 
 
-async def test_what_a_node_does_not_tell_again_is_gone(routes: RedisRoutes) -> None:
+async def test_sessions_that_a_node_does_not_report_again_are_gone(routes: RedisRoutes) -> None:
     again = Node("n1", "n1:1", (), 150)
     await routes.write(TERM, [], [on(N1, "s1", 110), on(N1, "s2", 120, "laptop")])
     await routes.write(TERM, [NodeChange(again, True)], [on(again, "s2", 120, "laptop")])
@@ -139,7 +139,7 @@ async def test_what_is_lost_is_noticed_and_nothing_is_written_until_all_is(route
     assert await found(routes) == [("n1", "s1", "phone", 110)]
 
 
-async def test_a_route_nobody_takes_back_is_forgotten_in_the_end(routes: RedisRoutes, redis: Redis) -> None:
+async def test_a_route_that_is_not_removed_expires(routes: RedisRoutes, redis: Redis) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110)])
     left = await redis.client.execute_command("PTTL", redis.key("route", "acme/alice"))
     assert 50_000 < left <= 60_000

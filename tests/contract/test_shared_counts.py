@@ -42,7 +42,7 @@ class SharedCountsContract:
         await shared.put({A: newer, B: older})
         assert await shared.get([A, B]) == {A: newer, B: newer}
 
-    async def test_versions_are_told_apart_to_the_last_digit(self, shared: SharedCounts) -> None:
+    async def test_versions_are_compared_to_the_last_digit(self, shared: SharedCounts) -> None:
         for version in (2**53 + 1, 2**53, 2**62 + 1, 2**62):
             await shared.put({A: Totals(version, (("👍", 1),))})
         assert await shared.get([A]) == {A: Totals(2**62 + 1, (("👍", 1),))}
@@ -92,7 +92,7 @@ class TestRedisCounts(SharedCountsContract):
         if names:
             await self._redis.client.delete(*names)
 
-    async def test_a_target_is_a_hash_of_emoji_and_people_that_is_kept_for_a_while(
+    async def test_a_target_is_a_hash_of_emoji_and_counts_that_expires(
         self, shared: SharedCounts, redis: Redis
     ) -> None:
         await shared.put({A: Totals(7, (("👍", 2),))})

@@ -140,7 +140,7 @@ def test_a_retry_that_gets_another_answer_is_seen() -> None:
     assert HistoryBuilder().made("1", True, 10).ask("1").ok("1", False, 11).records(11, ann="").rules >= {"I3"}
 
 
-def test_a_toggle_made_twice_behind_one_answer_is_seen() -> None:
+def test_a_toggle_that_took_effect_twice_with_one_answer_is_found() -> None:
     story = HistoryBuilder().ask("1").end("1", "unknown").ask("1").ok("1", False, 11).records(11, ann="")
     assert "I3" in story.rules
 

@@ -86,7 +86,7 @@ class Crowd:
         return self.versions[key], dict(Counter(emoji for _, emoji in self.held.get(key, ())))
 
 
-class DeafLog:
+class StalledLog:
     """The log as someone sees it who hears nothing new until `listening` is set, or of nothing new being there."""
 
     def __init__(self, log: SqliteLog, *, listening: bool = False, told: bool = True) -> None:

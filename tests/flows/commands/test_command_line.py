@@ -34,7 +34,7 @@ def test_reactions_are_made_and_counted_from_the_shell(shared_stack: Stack) -> N
     assert json.loads(checked.stdout)["wrong"] == []
 
 
-def test_a_person_and_a_target_are_erased_from_the_shell_after_a_question(shared_stack: Stack) -> None:
+def test_a_user_and_a_target_are_erased_by_the_command_after_a_confirmation(shared_stack: Stack) -> None:
     for user, target in (("erwin", "messages/e1"), ("erwin", "posts/e2"), ("dora", "messages/e1")):
         assert shared_stack.run("react", target, "👍", "--user", user).returncode == 0
     asked = shared_stack.run("erase", "person", "erwin")
@@ -198,5 +198,5 @@ def test_a_gateway_alone_must_know_the_registry(tmp_path: Path) -> None:
     assert "--registry" in last_line(Stack(tmp_path / "data").run("up", "--services", "gateway"))
 
 
-def test_it_stops_cleanly_when_told_to(stack: Stack) -> None:
+def test_it_stops_cleanly_on_request(stack: Stack) -> None:
     assert stack.stop() == 0

@@ -61,7 +61,7 @@ def test_workers_do_not_fight_for_the_status_port(tmp_path: Path) -> None:
         assert get(port, "/readyz")[0] == 200
 
 
-def test_systemd_is_told_when_it_serves_and_when_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified_when_it_serves_and_when_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)

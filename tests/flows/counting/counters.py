@@ -138,7 +138,7 @@ class Node:
 
 
 @dataclass
-class Town:
+class CounterCluster:
     """The nodes, and the records and the log they count."""
 
     folder: Path
@@ -202,13 +202,15 @@ class Town:
 
 
 @asynccontextmanager
-async def town(folder: Path, keys: Keys, log: Any, config: Config, redis: Any = None) -> AsyncIterator[Town]:
-    """A town without nodes, in which the records can be counted; all leave in the end."""
+async def counter_cluster(
+    folder: Path, keys: Keys, log: Any, config: Config, redis: Any = None
+) -> AsyncIterator[CounterCluster]:
+    """A cluster without nodes, whose records can be counted; nodes leave at the end of the block."""
     crowd = PartedCrowd(log)
     records: Any = CrowdServicer(crowd)
     peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     async with serving([peer], verifier=keys.verifier(), limits=LIMITS) as server:
-        here = Town(folder, keys, crowd, log, config, redis)
+        here = CounterCluster(folder, keys, crowd, log, config, redis)
         here.places["plaudit.reaction.v1.ReactionService"] = (server.address,)
         try:
             yield here

@@ -30,7 +30,7 @@ PARTITIONS = 16
 KEYS = [("default", f"messages/{n}") for n in range(400)]
 
 
-class Tired(Problem):
+class Exhausted(Problem):
     """The counter has a bad day."""
 
 
@@ -44,7 +44,7 @@ class Door(counter_service_pb2_grpc.CounterServiceServicer):
     async def GetCounts(self, request: pb.GetCountsRequest, context: Any) -> pb.GetCountsResponse:
         """See the contract."""
         if self.tired:
-            raise Tired("not now")
+            raise Exhausted("not now")
         self.asked.append(list(zip(request.tenants, request.targets, strict=True)))
         answer = pb.GetCountsResponse()
         for target, version in zip(request.targets, request.min_versions, strict=True):
@@ -76,7 +76,7 @@ async def fixture_counters(tmp_path: Path) -> AsyncIterator[Counters]:
         doors: dict[str, Door] = {}
         for _ in range(2):
             door = Door()
-            hosted = Hosted(door, add, {Tired: (grpc.StatusCode.UNAVAILABLE, "TIRED")})
+            hosted = Hosted(door, add, {Exhausted: (grpc.StatusCode.UNAVAILABLE, "TIRED")})
             limits = ServerLimits(grace=0.1)
             server = await stack.enter_async_context(serving([hosted], verifier=keys.verifier(), limits=limits))
             doors[server.address] = door

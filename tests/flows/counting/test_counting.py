@@ -34,7 +34,7 @@ from plaudit.event.v1 import reaction_events_pb2 as event_pb
 from plaudit.event.v1.dead_letter_pb2 import DeadLetter
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests.events import payload
-from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, DeafLog, eventually
+from tests.flows.crowd import TOPIC, Crowd, CrowdServicer, StalledLog, eventually
 
 GET = "/plaudit.counter.v1.CounterService/GetCounts"
 GET_ONE = "/plaudit.counter.v1.CounterService/GetReactionCounts"
@@ -59,7 +59,7 @@ class Addresses:
 
 
 @dataclass
-class House:
+class CounterStack:
     """A counter beside a reaction service, as a user of both sees them."""
 
     crowd: Crowd
@@ -97,9 +97,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(
+async def counter_stack(
     folder: Path, crowd: Crowd, config: Config = QUICK, log: Any = None, records: Any = None
-) -> AsyncIterator[House]:
+) -> AsyncIterator[CounterStack]:
     """A counter beside a reaction service, serving; `records` answers for the reaction service, where not the crowd."""
     keys = open_keys(folder / "keys")
     places = Addresses()
@@ -111,7 +111,7 @@ async def house(
         serving([*hosted, peer], verifier=keys.verifier(), limits=limits) as server,
     ):
         mesh.own_address, places.found = server.address, (server.address,)
-        yield House(crowd, mesh, keys, server.address)
+        yield CounterStack(crowd, mesh, keys, server.address)
 
 
 @pytest.fixture(name="log")
@@ -126,15 +126,15 @@ def fixture_crowd(log: SqliteLog) -> Crowd:
 
 
 async def test_one_reads_ones_own_writes(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         for _ in range(20):
             await crowd.act(KEYS, 10)
             await counter.assert_exact()
 
 
 async def test_a_version_that_the_log_does_not_bring_is_read_from_the_head(tmp_path: Path, crowd: Crowd) -> None:
-    deaf = DeafLog(crowd.log, listening=True)
-    async with house(tmp_path, crowd, UNCHECKED, log=deaf) as counter:
+    deaf = StalledLog(crowd.log, listening=True)
+    async with counter_stack(tmp_path, crowd, UNCHECKED, log=deaf) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
         deaf.listening.clear()
@@ -150,7 +150,7 @@ def heads_read() -> float:
 
 
 async def test_what_the_log_brings_is_answered_without_asking_for_the_head(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
         before = heads_read()
@@ -162,7 +162,7 @@ async def test_what_the_log_brings_is_answered_without_asking_for_the_head(tmp_p
 
 async def test_a_head_that_was_read_does_not_hold_back_what_the_log_brings(tmp_path: Path, crowd: Crowd) -> None:
     slow = Slow(CrowdServicer(crowd))
-    async with house(tmp_path, crowd, UNCHECKED, records=slow) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED, records=slow) as counter:
         await counter.get([OTHER])
         await crowd.append([crowd.toggle(KEYS[0], "alice", "👍")])
         slow.let_go.clear()
@@ -196,13 +196,13 @@ class Slow:
         return answer
 
 
-async def test_a_target_nobody_reacted_to_has_version_0(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+async def test_a_target_without_reactions_has_version_0(tmp_path: Path, crowd: Crowd) -> None:
+    async with counter_stack(tmp_path, crowd) as counter:
         assert await counter.get(KEYS[:1]) == {KEYS[0]: Totals(0, ())}
 
 
 async def test_a_version_that_does_not_come_is_refused_in_time(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 10)
         ready = asyncio.create_task(counter.get(KEYS))
         with pytest.raises(RemoteError) as caught:
@@ -219,12 +219,12 @@ async def test_a_version_that_does_not_come_is_refused_in_time(tmp_path: Path, c
 
 
 async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 100)
         await counter.assert_exact()
     await crowd.act(KEYS, 100)
-    deaf = DeafLog(crowd.log)
-    async with house(tmp_path, crowd, log=deaf) as counter:
+    deaf = StalledLog(crowd.log)
+    async with counter_stack(tmp_path, crowd, log=deaf) as counter:
         for _ in range(2):  # behind the log, and having read it
             found = await counter.get(KEYS)
             assert {key: value.version for key, value in found.items()} == {key: crowd.versions[key] for key in KEYS}
@@ -234,7 +234,7 @@ async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp
 
 
 async def test_without_the_reaction_service_only_what_is_known_is_answered(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(
+    async with counter_stack(
         tmp_path, crowd, UNCHECKED, records=reaction_service_pb2_grpc.ReactionServiceServicer()
     ) as counter:
         await crowd.act(KEYS, 50)
@@ -245,7 +245,7 @@ async def test_without_the_reaction_service_only_what_is_known_is_answered(tmp_p
         assert caught.value.code == grpc.StatusCode.UNAVAILABLE
 
 
-async def knows(counter: House, keys: Sequence[TargetKey]) -> bool:
+async def knows(counter: CounterStack, keys: Sequence[TargetKey]) -> bool:
     try:
         found = await counter.get(keys, timeout=0.2)
     except RemoteError:
@@ -254,7 +254,7 @@ async def knows(counter: House, keys: Sequence[TargetKey]) -> bool:
 
 
 async def test_entries_that_come_twice_change_nothing(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         gaps = missed()
         entries = [(crowd.next_name(), crowd.entry(crowd.some(KEYS, 7))) for _ in range(30)]
         for at, (name, entry) in enumerate(entries):
@@ -271,7 +271,7 @@ def missed() -> float:
 
 
 async def test_where_an_entry_is_missing_what_is_known_is_read_again(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
         crowd.some(KEYS, 50)
@@ -284,7 +284,10 @@ async def test_where_an_entry_is_missing_what_is_known_is_read_again(tmp_path: P
 
 
 async def test_a_watch_is_sent_what_a_missing_entry_has_changed(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter, grpc.aio.insecure_channel(counter.address) as channel:
+    async with (
+        counter_stack(tmp_path, crowd, UNCHECKED) as counter,
+        grpc.aio.insecure_channel(counter.address) as channel,
+    ):
         await crowd.act(KEYS[:1], 5)
         bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
         stub: Any = pb_grpc.CounterServiceStub(channel)
@@ -299,7 +302,7 @@ async def test_a_watch_is_sent_what_a_missing_entry_has_changed(tmp_path: Path, 
 
 
 async def test_after_a_restore_from_a_backup_lower_versions_are_answered(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 200)
         await counter.assert_exact()
         crowd.restore()
@@ -311,7 +314,7 @@ async def test_after_a_restore_from_a_backup_lower_versions_are_answered(tmp_pat
 
 
 async def test_entries_of_a_newer_format_are_not_guessed_at(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
         changes = crowd.some(KEYS, 50)
@@ -337,7 +340,7 @@ async def plant(crowd: Crowd, keys: Sequence[TargetKey]) -> None:
     await crowd.log.append(TOPIC, crowd.next_name(), wrong)
 
 
-async def with_wrong_counts(counter: House) -> None:
+async def with_wrong_counts(counter: CounterStack) -> None:
     await counter.crowd.act(KEYS, 200)
     await counter.assert_exact()
     await plant(counter.crowd, KEYS[:3])
@@ -345,7 +348,7 @@ async def with_wrong_counts(counter: House) -> None:
 
 
 async def test_a_rebuild_finds_what_is_wrong_and_makes_it_right(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await with_wrong_counts(counter)
         assert (await counter.get(KEYS[:1]))[KEYS[0]].reactions == (("🐛", 7),)
         assert await counter.rebuild(KEYS) == (5, 3)
@@ -354,7 +357,7 @@ async def test_a_rebuild_finds_what_is_wrong_and_makes_it_right(tmp_path: Path, 
 
 
 async def test_a_rebuild_lowers_a_version_that_the_records_do_not_have(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await plant(crowd, KEYS[:1])
         await counter.get(KEYS[:1], [crowd.versions[KEYS[0]]])
@@ -365,7 +368,7 @@ async def test_a_rebuild_lowers_a_version_that_the_records_do_not_have(tmp_path:
 
 
 async def test_a_rebuild_of_everything_also_finds_counts_without_records(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await with_wrong_counts(counter)
         ghost: TargetKey = ("default", "messages/ghost")
         await plant(crowd, [ghost])
@@ -376,8 +379,8 @@ async def test_a_rebuild_of_everything_also_finds_counts_without_records(tmp_pat
         await counter.assert_exact([*KEYS, ghost])
 
 
-async def test_a_rebuild_while_everybody_reacts_ends_exact(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd, UNCHECKED) as counter:
+async def test_a_rebuild_during_changes_ends_with_exact_counts(tmp_path: Path, crowd: Crowd) -> None:
+    async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await with_wrong_counts(counter)
         done = asyncio.Event()
         found_before = drift_found()
@@ -401,7 +404,7 @@ async def test_a_rebuild_while_everybody_reacts_ends_exact(tmp_path: Path, crowd
 
 async def test_drift_is_found_by_sampling_what_changes(tmp_path: Path, crowd: Crowd) -> None:
     before = drift_found()
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 200)
         await plant(crowd, KEYS[:3])
 
@@ -416,8 +419,8 @@ async def test_drift_is_found_by_sampling_what_changes(tmp_path: Path, crowd: Cr
 async def test_where_the_log_is_trimmed_beyond_a_slow_counter_what_is_known_is_read_again(
     tmp_path: Path, crowd: Crowd
 ) -> None:
-    slow = DeafLog(crowd.log, listening=True)
-    async with house(tmp_path, crowd, UNCHECKED, log=slow) as counter:
+    slow = StalledLog(crowd.log, listening=True)
+    async with counter_stack(tmp_path, crowd, UNCHECKED, log=slow) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
         slow.listening.clear()
@@ -430,7 +433,7 @@ async def test_where_the_log_is_trimmed_beyond_a_slow_counter_what_is_known_is_r
 
 
 async def test_a_record_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 10)
         crowd.some(KEYS, 10)
         bad = await crowd.log.append(TOPIC, crowd.next_name(), b"\xff\xff")
@@ -442,7 +445,7 @@ async def test_a_record_that_cannot_be_read_does_not_stop_the_others(tmp_path: P
 
 
 async def test_a_watch_sends_all_then_what_changes_and_never_an_older_version(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter, grpc.aio.insecure_channel(counter.address) as channel:
+    async with counter_stack(tmp_path, crowd) as counter, grpc.aio.insecure_channel(counter.address) as channel:
         await crowd.act(KEYS, 30)
         await counter.assert_exact()
         bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
@@ -467,7 +470,7 @@ async def test_a_watch_sends_all_then_what_changes_and_never_an_older_version(tm
 
 
 async def test_a_watch_ends_with_unavailable_when_the_counter_drains(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         channel = grpc.aio.insecure_channel(counter.address)
         bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
         watch: Any = pb_grpc.CounterServiceStub(channel).WatchCounts(
@@ -480,9 +483,9 @@ async def test_a_watch_ends_with_unavailable_when_the_counter_drains(tmp_path: P
     await channel.close()
 
 
-async def test_watches_above_the_limit_are_refused_and_one_that_ends_makes_room(tmp_path: Path, crowd: Crowd) -> None:
+async def test_watches_above_the_limit_are_refused_until_one_ends(tmp_path: Path, crowd: Crowd) -> None:
     config = Config(max_watchers=1, drift_seconds=0)
-    async with house(tmp_path, crowd, config) as counter, grpc.aio.insecure_channel(counter.address) as channel:
+    async with counter_stack(tmp_path, crowd, config) as counter, grpc.aio.insecure_channel(counter.address) as channel:
         bearer = (("authorization", f"Bearer {counter.keys.minter().mint_user('alice')}"),)
         stub: Any = pb_grpc.CounterServiceStub(channel)
         request = pb.WatchCountsRequest(targets=["messages/1"])
@@ -515,7 +518,7 @@ async def test_watches_above_the_limit_are_refused_and_one_that_ends_makes_room(
 async def test_malformed_questions_are_refused_with_their_field(
     tmp_path: Path, crowd: Crowd, request_: pb.GetCountsRequest, field: str, reason: str
 ) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         with pytest.raises(RemoteError) as caught:
             await counter.mesh.call(GET, request_.SerializeToString(), tenant="default", user="alice")
         found = caught.value
@@ -523,7 +526,7 @@ async def test_malformed_questions_are_refused_with_their_field(
 
 
 async def test_one_string_may_name_several_targets(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         request = pb.GetCountsRequest(targets=["messages/1,messages/2", "posts/3"])
         answer = await counter.mesh.call(GET, request.SerializeToString(), user="alice")
         rows = pb.GetCountsResponse.FromString(answer).counts
@@ -531,7 +534,7 @@ async def test_one_string_may_name_several_targets(tmp_path: Path, crowd: Crowd)
 
 
 async def test_a_user_sees_the_own_tenant_only_whatever_the_request_says(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter:
+    async with counter_stack(tmp_path, crowd) as counter:
         await crowd.append([crowd.toggle(("acme", "messages/0"), "eve", "👍"), crowd.toggle(KEYS[0], "bob", "❤")])
         await counter.get([KEYS[0], ("acme", "messages/0")], [1, 1])
         request = pb.GetCountsRequest(targets=["messages/0"], tenants=["acme"])
@@ -543,7 +546,7 @@ async def test_a_user_sees_the_own_tenant_only_whatever_the_request_says(tmp_pat
 
 
 async def test_a_service_without_the_scope_asks_in_its_own_tenant_only(tmp_path: Path, crowd: Crowd) -> None:
-    async with house(tmp_path, crowd) as counter, grpc.aio.insecure_channel(counter.address) as channel:
+    async with counter_stack(tmp_path, crowd) as counter, grpc.aio.insecure_channel(counter.address) as channel:
         for scopes, method, request in (
             (("act-as",), GET, pb.GetCountsRequest(targets=["messages/0"], tenants=["acme"])),
             (("act-as", "audit"), REBUILD, pb.RebuildRequest(targets=["messages/0"], tenant="acme")),
@@ -560,7 +563,7 @@ async def test_a_service_without_the_scope_asks_in_its_own_tenant_only(tmp_path:
 async def test_memory_holds_no_more_targets_than_it_may(tmp_path: Path, crowd: Crowd) -> None:
     small = Config(targets_in_memory=2_000, drift_seconds=0)
     many: list[TargetKey] = [("default", f"posts/{n}") for n in range(6_000)]
-    async with house(tmp_path, crowd, small) as counter:
+    async with counter_stack(tmp_path, crowd, small) as counter:
         for start in range(0, len(many), 500):
             await crowd.append([crowd.toggle(key, "alice", "👍") for key in many[start : start + 500]])
         for start in range(0, len(many), 1_000):

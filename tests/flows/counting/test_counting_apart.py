@@ -27,7 +27,7 @@ from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
 from tests.engines import Engines
-from tests.flows.counting.counters import COUNTER, Node, Town, town
+from tests.flows.counting.counters import COUNTER, CounterCluster, Node, counter_cluster
 from tests.flows.crowd import TOPIC, eventually
 from tests.topics import topics
 
@@ -35,7 +35,7 @@ PARTITIONS = 8
 KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(40)]
 COLD: list[TargetKey] = [("default", f"posts/{n}") for n in range(20)]
 QUICK = Config(drift_seconds=0, watch_seconds=0.001)
-Opener = Callable[..., AbstractAsyncContextManager[Town]]
+Opener = Callable[..., AbstractAsyncContextManager[CounterCluster]]
 
 
 @pytest.fixture(name="redis")
@@ -48,12 +48,12 @@ async def fixture_redis(engines: Engines) -> AsyncIterator[Redis]:
 @pytest.fixture(name="begin")
 def fixture_begin(tmp_path: Path, engines: Engines, redis: Redis) -> Opener:
     @asynccontextmanager
-    async def begun(config: Config, hot: Redis = redis) -> AsyncIterator[Town]:
+    async def begun(config: Config, hot: Redis = redis) -> AsyncIterator[CounterCluster]:
         wanted = {TOPIC: PARTITIONS}
         async with (
             topics(engines.kafka(), wanted) as url,
             open_kafka(url, wanted) as log,
-            town(tmp_path, open_keys(tmp_path / "keys"), log, config, hot) as here,
+            counter_cluster(tmp_path, open_keys(tmp_path / "keys"), log, config, hot) as here,
         ):
             yield here
 
@@ -71,7 +71,7 @@ def metric(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"plaudit_counter_{name}", labels) or 0
 
 
-async def assert_exact(here: Town, keys: list[TargetKey] = KEYS) -> None:
+async def assert_exact(here: CounterCluster, keys: list[TargetKey] = KEYS) -> None:
     """Every node answers what the records say."""
     versions = [here.crowd.versions[key] for key in keys]
     truth = {key: here.crowd.truth(key) for key in keys}
@@ -82,7 +82,7 @@ async def assert_exact(here: Town, keys: list[TargetKey] = KEYS) -> None:
 class Load:
     """People who react, and others who look: at every node, at what they know to be there."""
 
-    def __init__(self, here: Town) -> None:
+    def __init__(self, here: CounterCluster) -> None:
         self._here = here
         self._random = random.Random(7)
         self.changes = self.looks = self.moved = 0
@@ -188,7 +188,7 @@ async def test_two_nodes_that_follow_the_same_partitions_do_no_harm(begin: Opene
 class Alone:
     """The nodes as one sees them that thinks the other counters are gone."""
 
-    def __init__(self, here: Town, own: str) -> None:
+    def __init__(self, here: CounterCluster, own: str) -> None:
         self._here = here
         self._own = own
 
@@ -235,11 +235,11 @@ async def test_a_node_answers_what_it_does_not_follow_from_the_shared_counts(beg
         assert metric("heads_read_total") == before
 
 
-async def is_exact(here: Town, node: Node) -> bool:
+async def is_exact(here: CounterCluster, node: Node) -> bool:
     return await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
 
 
-async def is_committed(here: Town) -> bool:
+async def is_committed(here: CounterCluster) -> bool:
     """Whether the places of the group on the log are its ends."""
     places = [await here.log.committed(GROUP, TOPIC, partition) for partition in range(PARTITIONS)]
     return places == [(await here.log.bounds(TOPIC, partition))[1] for partition in range(PARTITIONS)]
@@ -263,7 +263,7 @@ async def test_shared_counts_that_missed_entries_are_put_right_from_the_records(
         await eventually(partial(are_shared, shared, here, KEYS))
 
 
-async def are_shared(shared: RedisCounts, here: Town, keys: list[TargetKey]) -> bool:
+async def are_shared(shared: RedisCounts, here: CounterCluster, keys: list[TargetKey]) -> bool:
     try:
         found = await shared.get(keys)
     except (Unavailable, OutcomeUnknown):
@@ -309,7 +309,7 @@ async def test_changes_wait_while_redis_is_away_and_go_once_it_is_back(begin: Op
         await eventually(partial(are_shared, shared, here, KEYS), 3)
 
 
-async def test_a_watch_hears_of_what_other_nodes_count(begin: Opener) -> None:
+async def test_a_watch_gets_counts_of_other_nodes(begin: Opener) -> None:
     async with begin(QUICK) as here:
         nodes = [await here.join(), await here.join()]
         await here.crowd.act(KEYS, 60)

@@ -138,7 +138,7 @@ def test_get_says_where_things_are(data: Path) -> None:
     assert "redis-server" in done.stdout
 
 
-def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path, engines: Engines) -> None:
+def test_a_server_that_ends_at_once_is_reported_with_its_last_output(tmp_path: Path, engines: Engines) -> None:
     engines.server("redis")
 
     class Broken(Redis):

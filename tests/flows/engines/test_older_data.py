@@ -115,7 +115,7 @@ async def test_counts_own_reactions_and_reactors_are_as_they_were(stack: Stack) 
         stack.restart()
 
 
-async def test_a_person_is_erased_from_what_the_older_version_wrote(stack: Stack) -> None:
+async def test_a_user_is_erased_from_records_of_the_older_version(stack: Stack) -> None:
     async with people_of(stack) as people:
         assert await people.erase("ben") == (3, True)
         assert await people.own("ben") == [[], [], []]

@@ -82,7 +82,7 @@ async def envoy(folder: Path, *, ready: Sequence[str] = (), **model: Any) -> Asy
 
 
 @asynccontextmanager
-async def house_behind_envoy(
+async def stack_behind_envoy(
     folder: Path, settings: Mapping[str, str] | None = None, **more: Any
 ) -> AsyncIterator[tuple[Edge, Stack, Stack]]:
     """Envoy before a gateway and a process with all services: (edge, gateway, services). `settings` are of both."""

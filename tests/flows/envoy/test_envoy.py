@@ -1,4 +1,4 @@
-"""The same house seen through Envoy: REST, sockets, gRPC, tokens, and what is stripped or refused at the edge."""
+"""The same system through Envoy: REST, sockets, gRPC, tokens, and what is stripped or refused at the edge."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from plaudit.reaction.v1 import reaction_pb2 as reaction_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from plaudit_client import connect
-from tests.flows.envoy.envoys import Edge, envoy, house_behind_envoy
+from tests.flows.envoy.envoys import Edge, envoy, stack_behind_envoy
 from tests.flows.people import person, target
 from tests.running import Stack
 
-House = tuple[Edge, Stack, Stack]
+EnvoyStack = tuple[Edge, Stack, Stack]
 
 
-@pytest.fixture(name="house", scope="module")
-def fixture_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    opened = house_behind_envoy(tmp_path_factory.mktemp("house"))
+@pytest.fixture(name="system", scope="module")
+def fixture_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvoyStack]:
+    opened = stack_behind_envoy(tmp_path_factory.mktemp("system"))
     with asyncio.Runner() as runner:
         yield runner.run(opened.__aenter__())
         runner.run(opened.__aexit__(None, None, None))
@@ -108,9 +108,9 @@ READS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 @pytest.mark.parametrize(("verb", "path", "more"), READS)
 async def test_rest_answers_through_envoy_as_it_does_at_a_gateway(
-    house: House, verb: str, path: str, more: dict[str, Any]
+    system: EnvoyStack, verb: str, path: str, more: dict[str, Any]
 ) -> None:
-    edge, gateway, _ = house
+    edge, gateway, _ = system
     # Of one user all these would be too many changes in a second.
     headers = bearer(gateway.token(person("reader"))) | more.get("headers", {})
     rest = {name: value for name, value in more.items() if name != "headers"}
@@ -119,8 +119,8 @@ async def test_rest_answers_through_envoy_as_it_does_at_a_gateway(
     assert (through[0], lean(through[1]), through[2]) == (direct[0], lean(direct[1]), direct[2])
 
 
-async def test_a_body_above_the_limit_is_refused_alike(house: House) -> None:
-    edge, gateway, _ = house
+async def test_a_body_above_the_limit_is_refused_alike(system: EnvoyStack) -> None:
+    edge, gateway, _ = system
     headers = bearer(gateway.token("reader")) | {"Content-Type": "application/json"}
     answers = []
     for url in (edge.url, gateway.http_url):
@@ -137,10 +137,10 @@ async def test_a_body_above_the_limit_is_refused_alike(house: House) -> None:
         ("GET", f"/api/{AT}/reactions?nonsense=1", None),
     ],
 )
-async def test_what_envoy_refuses_itself_has_the_code_but_fewer_words(
-    house: House, verb: str, path: str, data: bytes | None
+async def test_refusals_of_envoy_itself_have_the_code_and_a_shorter_message(
+    system: EnvoyStack, verb: str, path: str, data: bytes | None
 ) -> None:
-    edge, gateway, _ = house
+    edge, gateway, _ = system
     headers = bearer(gateway.token("reader")) | {"Content-Type": "application/json"}
     direct = await asked(gateway.http_url, verb, path, headers=headers, data=data)
     through = await asked(edge.url, verb, path, headers=headers, data=data)
@@ -151,8 +151,8 @@ async def test_what_envoy_refuses_itself_has_the_code_but_fewer_words(
 @pytest.mark.parametrize(
     "token", ["", "nonsense", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."], ids=["none", "word", "abc", "alg none"]
 )
-async def test_without_a_good_token_nothing_is_served(house: House, token: str) -> None:
-    edge, gateway, _ = house
+async def test_without_a_good_token_nothing_is_served(system: EnvoyStack, token: str) -> None:
+    edge, gateway, _ = system
     headers = bearer(token) if token else {}
     direct = await asked(gateway.http_url, "GET", f"/api/{AT}/reactions", headers=headers)
     assert await asked(edge.url, "GET", f"/api/{AT}/reactions", headers=headers) == direct
@@ -162,8 +162,8 @@ async def test_without_a_good_token_nothing_is_served(house: House, token: str) 
     assert (await asked(edge.url, "GET", path))[0] == 401
 
 
-async def test_a_token_that_has_expired_is_named_as_such_and_a_wrong_one_is_not(house: House) -> None:
-    edge, gateway, nodes = house
+async def test_a_token_that_has_expired_is_named_as_such_and_a_wrong_one_is_not(system: EnvoyStack) -> None:
+    edge, gateway, nodes = system
     minter = open_keys(gateway.data / "keys").minter()
     late, service = minter.mint_user("reader", ttl=-600), minter.mint_service("tests", ttl=-600)
     for token, reason in ((late, "TOKEN_EXPIRED"), (gateway.token("reader")[:-8], "INVALID_TOKEN")):
@@ -179,8 +179,8 @@ async def test_a_token_that_has_expired_is_named_as_such_and_a_wrong_one_is_not(
                 assert (await refused(call)).reason == "TOKEN_EXPIRED"
 
 
-async def test_numbers_of_a_node_are_not_for_the_edge(house: House) -> None:
-    edge, gateway, _ = house
+async def test_numbers_of_a_node_are_not_for_the_edge(system: EnvoyStack) -> None:
+    edge, gateway, _ = system
     assert (await asked(edge.url, "GET", "/metrics"))[0] == 404
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{edge.url}/healthz") as answer:
@@ -191,8 +191,8 @@ async def test_numbers_of_a_node_are_not_for_the_edge(house: House) -> None:
             assert page.headers["Content-Security-Policy"] == direct.headers["Content-Security-Policy"]
 
 
-async def test_clients_meet_through_envoy(house: House) -> None:
-    edge, gateway, _ = house
+async def test_clients_meet_through_envoy(system: EnvoyStack) -> None:
+    edge, gateway, _ = system
     where = target()
     url = f"ws://{edge.address}/ws/connect"
     # Connections that have served pages before must not be taken for sockets.
@@ -220,8 +220,8 @@ async def refused(call: Any) -> RemoteError:
     return error
 
 
-async def test_services_call_through_envoy(house: House) -> None:
-    edge, gateway, _ = house
+async def test_services_call_through_envoy(system: EnvoyStack) -> None:
+    edge, gateway, _ = system
     where = target()
     async with grpc.aio.insecure_channel(edge.address) as channel:
         reactions: Any = pb_grpc.ReactionServiceStub(channel)
@@ -236,8 +236,8 @@ async def test_services_call_through_envoy(house: House) -> None:
         watching.cancel()
 
 
-async def test_refusals_reach_grpc_callers_as_they_are(house: House) -> None:
-    edge, gateway, _ = house
+async def test_refusals_reach_grpc_callers_as_they_are(system: EnvoyStack) -> None:
+    edge, gateway, _ = system
     own = [("authorization", f"Bearer {gateway.token('alice')}")]
     as_service = [("authorization", f"Bearer {gateway.service_token()}")]
     request = changes_pb.ToggleReactionRequest(target=target(), emoji="👍")

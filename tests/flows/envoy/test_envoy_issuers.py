@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kit.auth.keys import open_keys
-from tests.flows.envoy.envoys import house_behind_envoy
+from tests.flows.envoy.envoys import stack_behind_envoy
 from tests.wire.auth.identityprovider import jwk
 
 
@@ -26,7 +26,7 @@ async def test_users_of_an_identity_provider_come_through_envoy_and_strangers_do
     forged = jwt.encode(claims, stranger, "EdDSA", headers={"kid": "k"})
     settings = {"IDENTITY__ISSUERS": json.dumps([issuer])}
     async with (
-        house_behind_envoy(tmp_path, settings, has_other_issuers=True) as (edge, gateway, _),
+        stack_behind_envoy(tmp_path, settings, has_other_issuers=True) as (edge, gateway, _),
         aiohttp.ClientSession(f"http://{edge.address}") as http,
     ):
 

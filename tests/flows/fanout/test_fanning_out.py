@@ -36,7 +36,7 @@ from plaudit.gateway.v1 import node_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from session_registry.config import Config as RegistryConfig
 from tests.events import Change
-from tests.flows.crowd import Crowd, CrowdServicer, DeafLog, eventually
+from tests.flows.crowd import Crowd, CrowdServicer, StalledLog, eventually
 
 REGISTRY = "plaudit.session.v1.SessionRegistryService"
 COUNTER = "plaudit.counter.v1.CounterService"
@@ -199,7 +199,7 @@ async def fixture_whole(city: City) -> AsyncIterator[City]:
         yield city
 
 
-async def test_whoever_begins_to_want_a_topic_gets_its_counts_at_once(whole: City) -> None:
+async def test_a_node_that_begins_to_subscribe_gets_a_snapshot_at_once(whole: City) -> None:
     await whole.crowd.act([HOT], 30)
     node = await whole.node("n1")
     node.want(HOT, QUIET)
@@ -237,7 +237,7 @@ async def test_nodes_get_what_they_want_and_nothing_else(whole: City) -> None:
     assert not two.updates(HOT)
 
 
-async def test_what_one_holds_is_told_to_ones_own_topic_only(whole: City) -> None:
+async def test_own_changes_are_sent_only_to_the_topic_of_the_user(whole: City) -> None:
     node = await whole.node("n1")
     node.want(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)
@@ -305,7 +305,7 @@ async def test_after_a_broken_stream_the_last_count_arrives(whole: City) -> None
     assert len(node.updates(QUIET)) >= 1
 
 
-async def test_a_node_that_stands_still_holds_up_nobody_and_gets_the_newest_only(city: City) -> None:
+async def test_a_node_that_hangs_delays_no_other_node_and_gets_only_the_newest(city: City) -> None:
     hasty = Config(window_seconds=0.02, batches_in_flight=2)
     async with city.registry(), city.counter(), city.fanout(hasty):
         still, lively = await city.node("n1"), await city.node("n2")
@@ -349,7 +349,7 @@ async def test_a_snapshot_waits_for_a_counter_that_is_down_and_for_nothing_else(
 
 
 async def test_a_snapshot_has_the_changes_in_it_that_the_counter_has_not_counted_yet(city: City) -> None:
-    deaf = DeafLog(city.log)
+    deaf = StalledLog(city.log)
     async with city.registry(), city.counter(deaf), city.fanout():
         one, two = await city.node("n1"), await city.node("n2")
         one.want(HOT)
@@ -408,7 +408,7 @@ async def test_after_a_restart_of_the_registry_changes_arrive_again(city: City) 
             await node.assert_exact(city.crowd, HOT)
 
 
-async def test_who_wants_a_topic_again_at_once_is_told_its_counts_again(whole: City) -> None:
+async def test_a_node_that_subscribes_again_at_once_gets_a_snapshot_again(whole: City) -> None:
     node = await whole.node("n1")
     node.want(HOT)
     await node.update(HOT, 0)
@@ -421,7 +421,7 @@ async def test_who_wants_a_topic_again_at_once_is_told_its_counts_again(whole: C
     await eventually(again)
 
 
-async def test_a_node_that_answers_nothing_is_called_anew_and_told_all_again(city: City) -> None:
+async def test_a_node_that_does_not_answer_gets_a_new_stream_and_snapshots(city: City) -> None:
     async with city.registry(), city.counter(), city.fanout(Config(answer_seconds=0.05)):
         node = await city.node("n1")
         node.want(HOT)
@@ -438,7 +438,7 @@ async def test_a_node_that_answers_nothing_is_called_anew_and_told_all_again(cit
         await node.assert_exact(city.crowd, HOT)
 
 
-async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
+async def test_a_node_that_lags_far_gets_snapshots_of_all_topics(city: City) -> None:
     async with city.registry(), city.counter(), city.fanout(Config(send_queue_deliveries=512, batches_in_flight=1)):
         node = await city.node("n1")
         keys: list[TargetKey] = [("default", f"messages/{n}") for n in range(1_000)]
@@ -460,8 +460,8 @@ async def test_a_node_far_behind_is_told_everything_anew(city: City) -> None:
         await node.assert_exact(city.crowd, *keys)
 
 
-async def test_where_the_log_was_trimmed_beyond_us_everyone_is_told_the_current_state(city: City) -> None:
-    deaf = DeafLog(city.log)
+async def test_if_the_log_was_trimmed_after_the_position_all_nodes_get_snapshots(city: City) -> None:
+    deaf = StalledLog(city.log)
     fanout = city.served(FANOUT, lambda mesh: fanout_svc.app.opened(Config(), mesh, Engines(city.folder, deaf)))
     async with city.registry(), city.counter(), fanout:
         node = await city.node("n1")
@@ -474,7 +474,7 @@ async def test_where_the_log_was_trimmed_beyond_us_everyone_is_told_the_current_
         await node.assert_exact(city.crowd, HOT, QUIET)
 
 
-async def test_entries_that_come_again_are_told_once(whole: City) -> None:
+async def test_repeated_entries_are_sent_once(whole: City) -> None:
     node = await whole.node("n1")
     node.want(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)
@@ -488,7 +488,7 @@ async def test_entries_that_come_again_are_told_once(whole: City) -> None:
     assert [version for _, version in own] == [1, 2, 3, 1]
 
 
-async def test_where_an_entry_is_missing_everyone_is_told_the_current_state(city: City) -> None:
+async def test_after_a_missing_entry_all_nodes_get_snapshots(city: City) -> None:
     async with city.registry(), city.counter(), city.fanout():
         node = await city.node("n1")
         node.want(HOT)
@@ -514,7 +514,7 @@ async def test_a_restored_ledger_is_followed_from_its_first_entry(whole: City) -
     await node.assert_exact(whole.crowd, HOT, QUIET)
 
 
-async def test_one_can_see_who_is_told_what(whole: City) -> None:
+async def test_the_subscribers_of_a_topic_are_described(whole: City) -> None:
     node = await whole.node("n1")
     node.want(HOT)
     await whole.crowd.act([HOT], 150)
@@ -528,7 +528,7 @@ async def test_one_can_see_who_is_told_what(whole: City) -> None:
     ]
 
 
-async def test_who_no_longer_wants_a_topic_hears_nothing_of_it(whole: City) -> None:
+async def test_a_node_that_unsubscribed_gets_no_updates(whole: City) -> None:
     node = await whole.node("n1")
     node.want(HOT, QUIET)
     await node.update(HOT, 0)

@@ -52,7 +52,7 @@ class MortalLog:
 
 
 @dataclass
-class Teller:
+class FanoutNode:
     """One fan-out."""
 
     address: str
@@ -68,7 +68,7 @@ class Apart:
     city: City
     log: KafkaLog
 
-    async def join(self) -> Teller:
+    async def join(self) -> FanoutNode:
         stack, log = AsyncExitStack(), MortalLog(self.log)
         mesh = await self.city.mesh(stack)
         mesh.shares_work = True
@@ -80,13 +80,13 @@ class Apart:
         self.city.places[FANOUT] = tuple(sorted([*self.city.places.get(FANOUT, ()), server.address]))
         partitions = Partitions(mesh.addresses, FANOUT, lambda: mesh.own_address, PARTITIONS)
         self.city.stack.push_async_callback(stack.aclose)
-        return Teller(server.address, log, stack, partitions)
+        return FanoutNode(server.address, log, stack, partitions)
 
-    async def kill(self, teller: Teller) -> None:
+    async def kill(self, one: FanoutNode) -> None:
         """In the middle of whatever it does; the others see it a moment later."""
-        teller.log.dead = True
-        await teller.stack.aclose()
-        self.city.places[FANOUT] = tuple(place for place in self.city.places[FANOUT] if place != teller.address)
+        one.log.dead = True
+        await one.stack.aclose()
+        self.city.places[FANOUT] = tuple(place for place in self.city.places[FANOUT] if place != one.address)
 
 
 @pytest.fixture(name="apart")
@@ -164,11 +164,11 @@ class Tapping:
             assert (update.version, {one.emoji: one.count for one in update.reactions}) == crowd.truth(key)
 
 
-async def test_each_fan_out_tells_its_own_partitions_and_nothing_comes_twice(apart: Apart) -> None:
-    tellers = [await apart.join(), await apart.join()]
+async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twice(apart: Apart) -> None:
+    fanout_nodes = [await apart.join(), await apart.join()]
     node = await apart.city.node("n1")
     await greeted(node)
-    assert sorted(p for teller in tellers for p in teller.partitions.assigned()) == list(range(PARTITIONS))
+    assert sorted(p for one in fanout_nodes for p in one.partitions.assigned()) == list(range(PARTITIONS))
     assert {len(node.updates(key)) for key in KEYS} == {1}
     tapping = Tapping(apart)
     await tapping.once()
@@ -177,7 +177,7 @@ async def test_each_fan_out_tells_its_own_partitions_and_nothing_comes_twice(apa
     await node.assert_exact(apart.city.crowd, *KEYS)
 
 
-async def test_what_a_killed_fan_out_had_to_tell_is_told_by_the_others_and_versions_never_go_back(apart: Apart) -> None:
+async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versions_never_go_back(apart: Apart) -> None:
     lost, _ = await apart.join(), await apart.join()
     node = await apart.city.node("n1")
     await greeted(node)
@@ -208,7 +208,7 @@ async def test_a_fan_out_that_joins_takes_its_share_and_nothing_is_skipped(apart
     await tapping.assert_all_told(node)
 
 
-async def test_changes_while_there_was_no_fan_out_are_told_by_the_next_one(apart: Apart) -> None:
+async def test_changes_while_there_was_no_fan_out_are_sent_by_the_next_one(apart: Apart) -> None:
     only = await apart.join()
     node = await apart.city.node("n1")
     await greeted(node)
@@ -228,7 +228,7 @@ async def test_changes_while_there_was_no_fan_out_are_told_by_the_next_one(apart
     await tapping.assert_all_told(node)
 
 
-async def test_a_record_nobody_can_read_is_put_aside_and_its_partition_moves_on(apart: Apart) -> None:
+async def test_an_undecodable_record_becomes_a_dead_letter_and_its_partition_continues(apart: Apart) -> None:
     await apart.join()
     node = await apart.city.node("n1")
     await greeted(node)

@@ -24,7 +24,7 @@ async def until(holds: Callable[[], bool]) -> None:
     await eventually(there)
 
 
-async def test_who_joins_and_who_leaves_is_told_between_the_changes_it_has_and_those_it_has_not(whole: City) -> None:
+async def test_joins_and_leaves_are_announced_in_order_with_the_changes(whole: City) -> None:
     async def change(target: str) -> None:
         await whole.crowd.append([whole.crowd.toggle(("default", target), "alice", "👍")])
 

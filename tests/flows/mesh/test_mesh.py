@@ -93,7 +93,7 @@ async def test_the_python_client_speaks_wss(mesh: RunningMesh) -> None:
 
 
 @pytest.mark.browser
-def test_people_meet_on_the_page(mesh: RunningMesh) -> None:
+def test_two_users_see_each_other_on_the_page(mesh: RunningMesh) -> None:
     with chromium() as browser:
         seats = []
         for name in (person("ann"), person("ben")):

@@ -102,7 +102,7 @@ def test_the_lower_bounds_are_the_versions_that_made_the_code(packages: dict[str
     assert lower_bound(made["protobuf"]) == protobuf
 
 
-def test_the_stubs_stand_beside_any_version_of_protovalidate(programs: Path, tmp_path: Path) -> None:
+def test_the_stubs_work_with_any_version_of_protovalidate(programs: Path, tmp_path: Path) -> None:
     run([str(programs / "python"), "-c", _BESIDE_OTHERS], tmp_path)
 
 

@@ -57,7 +57,7 @@ def test_a_reaction_is_still_mine_after_a_reload(windows: Windows, demo_stack: S
     expect(option(erin, "Swimmers", "haha")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_message_takes_several_emoji_of_one_person(windows: Windows, demo_stack: Stack) -> None:
+def test_a_user_may_have_several_emoji_on_a_message(windows: Windows, demo_stack: Stack) -> None:
     frank, grace = signed_in(windows, demo_stack, "frank-several"), signed_in(windows, demo_stack, "grace-several")
     quick(frank, MOON, "like").click()
     quick(frank, MOON, "More emoji").click()
@@ -72,7 +72,7 @@ def test_a_message_takes_several_emoji_of_one_person(windows: Windows, demo_stac
     expect(chip(frank, MOON, "🌙")).to_have_attribute("aria-pressed", "true")
 
 
-def test_two_tabs_of_one_person_agree_on_what_is_hers(windows: Windows, demo_stack: Stack) -> None:
+def test_two_tabs_of_one_user_agree_on_own_reactions(windows: Windows, demo_stack: Stack) -> None:
     first, second = signed_in(windows, demo_stack, "heidi-two"), signed_in(windows, demo_stack, "heidi-two")
     message = "Sound: That’s my mum."
 
@@ -115,7 +115,7 @@ def test_resting_on_a_reaction_says_whose_it_is(windows: Windows, demo_stack: St
     expect(people.first).to_contain_text("kim-who")
 
 
-def test_a_tap_the_server_refuses_is_taken_back_and_explained(windows: Windows, demo_stack: Stack) -> None:
+def test_a_change_that_the_server_refuses_is_undone_and_explained(windows: Windows, demo_stack: Stack) -> None:
     message = "Lights: Then it stays."
     full = [
         "🍇",
@@ -192,7 +192,7 @@ def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Wind
         expect(option(quinn, "Stage", "like")).to_have_accessible_name("like, 2, your reaction", timeout=ONE_SECOND)
 
 
-def test_a_page_that_is_told_to_move_comes_back(windows: Windows, tmp_path: Path) -> None:
+def test_a_page_reconnects_after_goaway(windows: Windows, tmp_path: Path) -> None:
     windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
         frames: list[str] = []

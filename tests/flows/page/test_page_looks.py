@@ -23,7 +23,7 @@ new MutationObserver(() => banners.push(banner.textContent)).observe(banner, { c
 """
 
 
-def test_the_banner_is_made_of_words_when_the_server_stops_and_when_it_dies(windows: Windows, tmp_path: Path) -> None:
+def test_the_banner_is_a_sentence_when_the_server_stops_and_when_it_dies(windows: Windows, tmp_path: Path) -> None:
     windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
         page = signed_in(windows, stack, "alice-banner")
@@ -48,7 +48,7 @@ def test_the_sign_in_fits_into_the_window(windows: Windows, demo_stack: Stack, w
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_thumb_can_be_told_from_what_is_behind_it_when_it_is_ones_own(
+def test_an_own_reaction_is_distinguishable_from_its_background(
     windows: Windows, demo_stack: Stack, scheme: str
 ) -> None:
     page = signed_in(windows, demo_stack, f"bob-{scheme}", scheme=scheme)
@@ -75,7 +75,7 @@ def test_a_reaction_keeps_its_count_under_the_pointer(windows: Windows, demo_sta
     expect(wow.locator(".option-name")).to_have_css("opacity", "0")
 
 
-def test_a_storm_as_offered_is_one_and_its_people_are_shown_whole(windows: Windows, demo_stack: Stack) -> None:
+def test_a_generated_storm_is_a_storm_and_its_users_are_complete(windows: Windows, demo_stack: Stack) -> None:
     erin, frank = signed_in(windows, demo_stack, "erin-storm"), signed_in(windows, demo_stack, "frank-storm")
     erin.get_by_role("button", name="Start a storm").click()
     expect(frank.locator("[data-target='posts/opening-night'] .storm-badge")).to_be_visible(timeout=60_000)

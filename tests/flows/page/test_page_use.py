@@ -129,7 +129,7 @@ def test_the_keyboard_alone_is_enough(windows: Windows, demo_stack: Stack) -> No
     expect(add).to_be_focused()
 
 
-def test_the_theme_follows_the_system_until_somebody_chooses(windows: Windows, demo_stack: Stack) -> None:
+def test_the_theme_follows_the_system_until_the_user_chooses(windows: Windows, demo_stack: Stack) -> None:
     page = windows.open(f"{demo_stack.http_url}/", scheme="dark")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.emulate_media(color_scheme="light")

@@ -14,7 +14,7 @@ from tests.flows.people import person, target, until
 from tests.running import Stack
 
 
-async def test_an_erasure_is_on_the_screens_of_others_and_on_the_persons_own(shared_stack: Stack) -> None:
+async def test_an_erasure_is_on_the_screens_of_others_and_of_the_user(shared_stack: Stack) -> None:
     message, post = target(), target("posts")
     async with AsyncExitStack() as opened:
         enter = opened.enter_async_context

@@ -187,7 +187,7 @@ class TableReads:
         raise NotImplementedError
 
 
-async def test_an_erasure_of_a_person_reaches_the_shards_of_all_nodes(pair: Pair) -> None:
+async def test_an_erasure_of_a_user_reaches_the_shards_of_all_nodes(pair: Pair) -> None:
     own = target_of(pair.asked, pair.shared.membership.nodes)
     for target in (own, pair.target):
         await pair.asked.tap("alice", target, f"alice-{target}")

@@ -157,7 +157,7 @@ async def test_an_operation_id_with_another_body_is_a_conflict(
         assert (await alice.ask("get_own_reactions", targets=[message]))["own_reactions"][0]["emojis"] == ["👍"]
 
 
-async def test_an_operation_id_of_somebody_else_is_a_conflict_and_has_no_effect(shared_stack: Stack) -> None:
+async def test_an_operation_id_of_another_user_is_a_conflict_and_has_no_effect(shared_stack: Stack) -> None:
     message = target()
     _, fields = toggle(message)
     async with wire(shared_stack, person("alice")) as alice, wire(shared_stack, person("bob")) as bob:
@@ -175,7 +175,7 @@ async def test_an_operation_id_on_another_target_is_another_operation(shared_sta
         assert (await alice.ask("toggle_reaction", **{**fields, "target": target()}))["on"]
 
 
-async def test_a_person_who_taps_too_fast_is_told_when_to_go_on_and_the_refused_taps_are_not_made(
+async def test_changes_above_the_rate_limit_are_refused_with_a_retry_delay_and_have_no_effect(
     shared_stack: Stack,
 ) -> None:
     message, name = target(), person("alice")
@@ -219,7 +219,7 @@ async def test_more_than_128_topics_are_refused_and_those_before_stay(shared_sta
                 await alice.ask("ping")
 
 
-async def test_many_people_at_once_over_shared_sockets_end_with_exact_counts(shared_stack: Stack) -> None:
+async def test_many_users_at_once_over_shared_sockets_end_with_exact_counts(shared_stack: Stack) -> None:
     message = target()
     people = [person("fan") for _ in range(8)]
     frames = {fan: [toggle(message) for _ in range(3)] for fan in people}

@@ -58,7 +58,9 @@ async def test_who_subscribes_later_gets_the_present_state_at_once(shared_stack:
         assert seen[-1].reactions == {"🎉": 1}
 
 
-async def test_a_message_carries_several_emoji_of_one_person_and_their_forms_are_one(shared_stack: Stack) -> None:
+async def test_a_user_may_have_several_emoji_and_all_forms_of_an_emoji_are_one(
+    shared_stack: Stack,
+) -> None:
     message = target()
     async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob):
         async with bob.subscribe(message) as updates:
@@ -78,7 +80,7 @@ async def test_a_message_carries_several_emoji_of_one_person_and_their_forms_are
 
 
 @pytest.mark.parametrize("collection", ["posts", "comments"])
-async def test_switching_never_shows_zero_or_two_reactions_of_one_person(shared_stack: Stack, collection: str) -> None:
+async def test_switching_never_shows_zero_or_two_reactions_of_one_user(shared_stack: Stack, collection: str) -> None:
     post = target(collection)
     async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob), bob.subscribe(post) as updates:
         first = await alice.toggle(post, "like")
@@ -110,7 +112,7 @@ async def test_switching_never_shows_zero_or_two_reactions_of_one_person(shared_
     assert seen[-1].reactions == {"😡": 1}
 
 
-async def test_the_other_device_of_a_person_hears_what_they_changed_and_nobody_else_does(shared_stack: Stack) -> None:
+async def test_only_other_devices_of_the_user_get_own_updates(shared_stack: Stack) -> None:
     post, alice_name = target("posts"), person("alice")
     async with clients(shared_stack, alice_name, alice_name, person("bob")) as (phone, laptop, bob):
         with pytest.raises(PlauditError, match="PERMISSION_DENIED FORBIDDEN_TOPIC"):
@@ -158,7 +160,7 @@ async def test_a_login_on_the_same_device_ends_the_earlier_session(shared_stack:
             assert (await later.toggle(target(), "👍")).on
 
 
-async def test_a_token_that_is_not_ours_is_told_at_once(shared_stack: Stack) -> None:
+async def test_a_token_of_an_unknown_issuer_is_refused_at_once(shared_stack: Stack) -> None:
     with pytest.raises(PlauditError, match="UNAUTHENTICATED"):
         async with connect(shared_stack.ws_url, shared_stack.token("alice")[:-4] + "AAAA"):
             pass

@@ -150,7 +150,7 @@ async def cut(client: Client, *, onward: bool) -> None:
         await connection._session_changed.wait()
 
 
-async def test_a_session_moved_back_and_forth_under_load_hears_every_change_once_and_in_order(
+async def test_a_session_that_moves_under_load_gets_every_change_once_and_in_order(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, three = gateways

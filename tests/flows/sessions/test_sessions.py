@@ -35,7 +35,7 @@ async def told(stack: Stack, token: str, user: str, count: int) -> list[dict[str
             await asyncio.sleep(0.01)
 
 
-async def test_a_user_sees_their_own_sessions_and_nobody_elses(shared_stack: Stack) -> None:
+async def test_a_user_sees_only_their_own_sessions(shared_stack: Stack) -> None:
     alice, bob = person("alice"), person("bob")
     token = shared_stack.token(alice)
     assert await listed(shared_stack, token, alice) == (200, {"sessions": [], "from_routes": False})
@@ -53,7 +53,7 @@ async def test_a_user_sees_their_own_sessions_and_nobody_elses(shared_stack: Sta
     await told(shared_stack, token, alice, 0)
 
 
-async def test_the_command_line_tells_where_a_user_is(shared_stack: Stack) -> None:
+async def test_the_command_line_shows_the_node_of_a_user(shared_stack: Stack) -> None:
     alice = person("alice")
     token = shared_stack.token(alice)
     settings = Settings.model_validate({"data": shared_stack.data, "grpc": shared_stack.grpc_address})

@@ -22,7 +22,7 @@ def fixture_stack(tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-async def test_a_stop_and_a_start_fail_no_tap_of_anybody(stack: Stack) -> None:
+async def test_a_stop_and_a_start_fail_no_change_of_any_user(stack: Stack) -> None:
     targets = [target() for _ in range(5)] + [target("posts")]
     finishing = asyncio.Event()
     async with AsyncExitStack() as opened:

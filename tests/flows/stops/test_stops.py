@@ -33,7 +33,7 @@ async def test_stops_under_twenty_writers_and_three_listeners_end_in_time(tmp_pa
 
 
 @asynccontextmanager
-async def deaf_sockets(stack: Stack, number: int) -> AsyncIterator[None]:
+async def unread_sockets(stack: Stack, number: int) -> AsyncIterator[None]:
     """Sockets whose clients read nothing after their welcome, and so answer no close."""
     async with AsyncExitStack() as opened:
         for _ in range(number):
@@ -47,7 +47,7 @@ async def deaf_sockets(stack: Stack, number: int) -> AsyncIterator[None]:
 
 async def test_sockets_that_do_not_answer_a_close_take_no_more_than_the_grace(tmp_path: Path) -> None:
     with Stack(tmp_path / "data", GRACE_SECONDS="1.5") as stack:
-        async with deaf_sockets(stack, 50):
+        async with unread_sockets(stack, 50):
             began = time.monotonic()
             assert await asyncio.to_thread(stack.stop) == 0
             assert time.monotonic() - began < 1.5 + SPARE
@@ -55,7 +55,7 @@ async def test_sockets_that_do_not_answer_a_close_take_no_more_than_the_grace(tm
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with Stack(tmp_path / "data", GRACE_SECONDS="60", GATEWAY__SOCKET__CLOSE_TIMEOUT="50") as stack:
-        async with deaf_sockets(stack, 1), aiohttp.ClientSession() as http, asyncio.timeout(20):
+        async with unread_sockets(stack, 1), aiohttp.ClientSession() as http, asyncio.timeout(20):
             os.kill(stack.pid, signal.SIGTERM)
             while True:
                 async with http.get(f"{stack.http_url}/readyz") as response:

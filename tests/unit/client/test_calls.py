@@ -85,7 +85,7 @@ def test_a_call_without_an_answer_fails_at_its_deadline_as_unknown() -> None:
     assert played.take(fx.Answered) == []
 
 
-def test_the_deadline_tells_whether_the_call_was_ever_sent() -> None:
+def test_the_error_at_the_deadline_depends_on_whether_the_call_was_sent() -> None:
     played = Played().ready()
     played.call(timeout=2, op_id="a")
     [sent] = played.wait(3).take(fx.Failed)
@@ -174,7 +174,7 @@ def test_what_cannot_be_a_frame_is_refused_before_it_is_sent(fields: dict[str, A
     assert played.sent() == []
 
 
-def test_answered_calls_leave_no_timers_behind() -> None:
+def test_answered_calls_leave_no_timers() -> None:
     played = Played().ready()
     for n in range(10_000):
         played.hear("ack", id=played.call(timeout=1000, op_id=str(n)))

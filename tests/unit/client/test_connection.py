@@ -233,7 +233,7 @@ async def test_a_reader_sees_the_newest_state_after_a_reconnection_and_versions_
     assert versions == sorted(set(versions))
 
 
-async def test_leaving_a_subscription_tells_the_server() -> None:
+async def test_the_end_of_a_subscription_is_sent_to_the_server() -> None:
     async def script(peer: Peer) -> None:
         await peer.greet()
         frame = await peer.hear("subscribe")
@@ -279,7 +279,7 @@ async def test_a_terminal_close_ends_calls_readers_and_the_client(code: int, rea
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "BAD_TOKEN"), (403, "FORBIDDEN"), (400, "BAD_HANDSHAKE")])
-async def test_a_refused_handshake_is_told_at_once(status: int, reason: str) -> None:
+async def test_a_refused_handshake_fails_at_once(status: int, reason: str) -> None:
     async with rogue(refusing(status)) as server:
         with pytest.raises(PlauditError, match=reason):
             async with connect(server.url, "t"):
@@ -292,7 +292,7 @@ async def test_a_busy_server_is_tried_again() -> None:
         assert client.session == "s1"
 
 
-async def test_a_server_that_is_not_there_is_told_after_the_timeout() -> None:
+async def test_a_server_that_does_not_listen_is_reported_after_the_timeout() -> None:
     port = free_port()
     with pytest.raises(PlauditError) as refused:
         async with connect(f"ws://127.0.0.1:{port}", "t", timeout=0.2, options=FAST):
@@ -324,7 +324,7 @@ async def test_a_call_gives_up_at_its_deadline_and_a_late_answer_is_ignored() ->
         assert (await client.toggle("messages/42", "👍")).version == 2
 
 
-async def test_a_cancelled_call_leaves_nothing_behind() -> None:
+async def test_a_cancelled_call_leaves_no_state() -> None:
     async def late(peer: Peer) -> None:
         await peer.greet(calls_in_flight=1)
         await peer.hear("toggle_reaction")

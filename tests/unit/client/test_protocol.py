@@ -52,7 +52,7 @@ def test_a_silent_socket_is_left_after_two_heartbeats() -> None:
     assert played.run_until(fx.CloseSocket) == 60
 
 
-def test_goaway_lets_answers_come_and_then_moves_the_session_when_it_was_told_to() -> None:
+def test_after_goaway_answers_arrive_and_then_the_session_moves_at_the_given_time() -> None:
     played = Played().ready()
     asked = played.call(timeout=60, op_id="a")
     played.hear("goaway", reconnect_after_ms=4000, deadline_ms=9000)
@@ -122,7 +122,7 @@ def test_a_hello_that_is_refused_for_good_ends_the_client() -> None:
     assert ended.error.field == "device"
 
 
-def test_a_hello_that_is_refused_for_now_is_said_again_when_told() -> None:
+def test_a_hello_that_is_refused_temporarily_is_sent_again_after_the_retry_delay() -> None:
     played = Played().start().open()
     played.hear("error", id=1, code="UNAVAILABLE", reason="OVERLOADED", message="later", retry_after_ms=2500)
     assert played.take(fx.CloseSocket)
@@ -158,7 +158,7 @@ def test_frames_of_later_versions_are_ignored() -> None:
     assert played.effects == []
 
 
-def test_what_comes_after_hanging_up_is_not_heard() -> None:
+def test_messages_after_a_close_are_ignored() -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
     played.hear_text("garbage").hear("ack", id=asked, on=True)

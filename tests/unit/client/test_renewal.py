@@ -101,7 +101,7 @@ def test_a_token_that_has_expired_before_it_was_in_force_is_replaced_once() -> N
         (True, "", "BAD_TOKEN", "closed with 4500"),
     ],
 )
-def test_every_other_end_of_a_token_is_final_and_said_in_words(
+def test_every_other_end_of_a_token_is_final_and_explained_in_a_sentence(
     can_renew: bool, reason: str, said: str, message: str
 ) -> None:
     played = Played(can_renew=can_renew).ready().lose(4500, reason=reason)

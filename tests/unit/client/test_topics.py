@@ -66,7 +66,7 @@ def test_only_newer_updates_of_wanted_topics_are_delivered() -> None:
     assert delivered(played) == [("messages/1", 6)]
 
 
-def test_the_state_before_anybody_reacted_is_news_once() -> None:
+def test_the_state_before_any_reaction_is_sent_once() -> None:
     played = Played().ready().subscribe("messages/1").update("messages/1", 0).update("messages/1", 0)
     assert delivered(played) == [("messages/1", 0)]
 
@@ -104,7 +104,7 @@ def test_topics_refused_for_good_are_wanted_no_longer() -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [("UNAVAILABLE", "DRAINING"), ("RESOURCE_EXHAUSTED", "RATE_LIMITED")])
-def test_topics_refused_for_now_are_asked_for_again_when_told(code: str, reason: str) -> None:
+def test_topics_that_are_refused_temporarily_are_requested_again_after_the_retry_delay(code: str, reason: str) -> None:
     played = Played().ready().subscribe("messages/1")
     [frame] = played.sent()
     played.hear("error", id=frame["id"], code=code, reason=reason, message="later", retry_after_ms=700)

@@ -36,7 +36,7 @@ def settings_of(name: str, manifests: list[Manifest], monkeypatch: pytest.Monkey
     return load()
 
 
-def test_each_room_has_pods_of_its_own(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_service_has_its_own_pods(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     services = [settings_of(name, manifests, monkeypatch).services for name in PROCESSES]
     assert sorted(services) == sorted((service,) for service in SERVICES)
 
@@ -82,7 +82,7 @@ def test_the_probes_ask_where_the_program_answers(manifests: list[Manifest], nam
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_a_pod_may_live_as_long_as_its_drain_takes(
+def test_the_grace_of_a_pod_covers_its_drain(
     manifests: list[Manifest], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(name, manifests, monkeypatch)

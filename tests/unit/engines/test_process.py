@@ -46,7 +46,7 @@ def test_a_stranger_with_the_same_pid_is_left_alone(sleeper: subprocess.Popen[by
     assert sleeper.poll() is None
 
 
-def test_a_process_that_ended_is_nobody_even_before_it_is_waited_for(sleeper: subprocess.Popen[bytes]) -> None:
+def test_a_process_that_ended_is_not_found_even_before_it_is_waited_for(sleeper: subprocess.Popen[bytes]) -> None:
     identity = identity_of(sleeper.pid)
     assert identity is not None
     sleeper.kill()

@@ -57,7 +57,7 @@ def test_an_entry_comes_back_as_the_states_and_the_changes_of_its_targets(given:
     assert {topic: head[0] for topic, head, _ in found} == {(one.tenant, one.target): one.version for one in given}
 
 
-def test_changes_are_read_only_where_someone_is_interested() -> None:
+def test_changes_are_decoded_only_for_topics_with_subscribers() -> None:
     entry = events.payload(CHANGES, COUNTS)
     ((topic, head, nobodys),) = decoded(entry)
     assert (topic, head[0], totals_of(head)) == (A, 2, Totals(2, (("❤", 5), ("😆", 5), ("👍", 1))))
@@ -68,7 +68,7 @@ def test_changes_are_read_only_where_someone_is_interested() -> None:
     assert everyones == [("alice", "👍", "", 1), ("bob", "❤", "👍", 2)]
 
 
-def test_emoji_that_nobody_holds_any_more_are_not_told() -> None:
+def test_emoji_without_reactions_are_not_sent() -> None:
     ((_, head, _),) = decoded(events.payload([events.Change(*A, "alice", "", "👍", 3)]))
     assert totals_of(head) == Totals(3, ())
 
@@ -102,7 +102,7 @@ def test_an_update_is_delivered_with_all_it_says(
     assert tuple((row.emoji, row.count) for row in said.reactions) == reactions
 
 
-def test_an_own_update_is_delivered_to_its_persons_topic_under_its_emoji() -> None:
+def test_an_own_update_is_delivered_to_the_topic_of_its_user_with_the_emoji_as_key() -> None:
     delivery = codec.delivery_to_pb(OwnUpdate(("acme", "users/alice"), "messages/1", "👍", "", 7))
     assert (delivery.tenant, delivery.topic, delivery.type) == ("acme", "users/alice", "own_reaction_update")
     assert (delivery.version, delivery.key) == (7, "messages/1 👍")
@@ -110,7 +110,7 @@ def test_an_own_update_is_delivered_to_its_persons_topic_under_its_emoji() -> No
     assert (said.target, said.added, said.removed, said.version) == ("messages/1", "👍", "", 7)
 
 
-def test_counts_behind_their_version_are_left_out() -> None:
+def test_counts_that_lag_their_version_are_left_out() -> None:
     wanted: dict[Topic, int] = {("acme", "messages/1"): 5, ("default", "messages/2"): 5}
     request = counter_pb.GetCountsRequest.FromString(codec.counts_request_to_pb(wanted, at_versions=True))
     assert (list(request.targets), list(request.tenants), list(request.min_versions)) == (

@@ -94,7 +94,7 @@ async def test_changes_before_the_committed_position_are_in_snapshots_and_not_de
         assert not on.stage.counter.asked
 
 
-async def test_entries_that_come_again_behind_the_committed_position_are_dropped(tmp_path: Path) -> None:
+async def test_repeated_entries_after_the_committed_position_are_dropped(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         before, repeated = gaps(), metric("plaudit_fanout_repeated_entries_total")
         await on.append(1, 2, 3, 2, 3, 4)
@@ -126,7 +126,7 @@ async def test_another_ledger_begins_with_any_position(tmp_path: Path) -> None:
         assert gaps() == before + 1
 
 
-async def test_entries_trimmed_before_the_committed_position_are_no_gap_and_those_behind_it_are(tmp_path: Path) -> None:
+async def test_entries_trimmed_before_the_committed_position_are_no_gap_and_those_after_it_are(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(*range(1, 9))
         await on.log.trim(TOPIC, 5)
@@ -149,7 +149,7 @@ async def test_entries_trimmed_before_they_were_read_are_noticed_once(tmp_path: 
         assert (gaps(), on.stage.own_versions("n1")) == (before + 1, [1, 2, 5, 6])
 
 
-async def test_far_behind_the_changes_are_not_told_and_the_nodes_know_it(tmp_path: Path) -> None:
+async def test_changes_that_are_too_far_back_are_not_sent_and_nodes_get_a_new_sequence(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(*range(1, 9))
         await on.read_all(await on.started(place=2, catch_up_records=3, look_back_records=1))
@@ -169,7 +169,7 @@ async def test_a_record_that_is_no_entry_of_the_partition_is_put_aside(tmp_path:
         assert on.stage.nodes.gaps >= 1
 
 
-async def test_behind_an_entry_of_a_newer_format_nothing_is_read(tmp_path: Path) -> None:
+async def test_nothing_is_read_after_an_entry_of_a_newer_format(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(1)
         newer = event_pb.ReactionsChanged(format=1_000).SerializeToString()

@@ -29,7 +29,7 @@ def test_a_newer_delivery_overtakes_a_waiting_one_in_its_place() -> None:
     assert taken(queue) == ["a2", "b1"]
 
 
-def test_where_order_tells_something_the_newer_one_waits_at_the_end() -> None:
+def test_if_the_order_matters_the_newer_delivery_is_queued_last() -> None:
     queue: SendQueue[str, str] = SendQueue(10)
     queue.put(delivery("a", 1))
     queue.put(delivery("b", 2))
@@ -106,7 +106,7 @@ def test_a_receiver_ends_with_the_newest_of_every_key_whatever_breaks(seed: int)
     assert len(queue) == 0
 
 
-def test_a_switch_is_never_replaced_by_a_word_on_one_of_its_emoji() -> None:
+def test_a_switch_is_never_replaced_by_an_update_of_one_of_its_emoji() -> None:
     switch = own_update(POST, ("alice", "❤", "👍", 7))
     off = own_update(POST, ("alice", "", "❤", 8))
     on = own_update(POST, ("alice", "❤", "", 9))
@@ -115,7 +115,7 @@ def test_a_switch_is_never_replaced_by_a_word_on_one_of_its_emoji() -> None:
     assert switch.key != off.key
 
 
-def test_dropping_what_is_no_state_is_a_gap_that_nobody_can_ask_for() -> None:
+def test_dropping_a_delivery_that_is_no_state_is_a_gap_that_cannot_be_requested() -> None:
     queue: SendQueue[str, str] = SendQueue(2)
     queue.put(QueuedDelivery("counts", 1, "state"))
     queue.put(QueuedDelivery("alice 1", 1, "own", state=False))

@@ -13,7 +13,7 @@ B: Topic = ("default", "messages/b")
 ALICE: Topic = ("default", "users/alice")
 
 
-async def test_an_update_is_told_without_a_question() -> None:
+async def test_an_update_is_sent_without_a_request_for_counts() -> None:
     async with staged() as stage:
         stage.counter.totals[A] = counts(0)
         stage.wants("n1", A, ALICE)
@@ -76,7 +76,7 @@ async def test_a_snapshot_is_never_older_than_what_was_sent() -> None:
         await stage.until(lambda: stage.told("n1", A) == [7, 8])
 
 
-async def test_a_change_while_a_snapshot_is_asked_for_is_told_at_once_and_outdates_the_answer() -> None:
+async def test_a_change_during_a_request_for_a_snapshot_is_sent_at_once_and_makes_the_answer_stale() -> None:
     async with staged() as stage:
         stage.counter.may_answer.clear()
         stage.counter.totals[A] = counts(3)
@@ -91,7 +91,7 @@ async def test_a_change_while_a_snapshot_is_asked_for_is_told_at_once_and_outdat
         assert set(stage.told("n1", A)) == {4}
 
 
-async def test_an_update_that_a_snapshot_has_overtaken_is_not_told() -> None:
+async def test_an_update_that_is_older_than_a_snapshot_is_not_sent() -> None:
     async with staged() as stage:
         stage.counter.totals[A] = counts(5)  # the counter is ahead of the log
         stage.counter.totals[B] = counts(0)
@@ -115,7 +115,7 @@ async def test_a_snapshot_waits_for_a_counter_that_is_down() -> None:
         await stage.until(lambda: stage.told("n1", A) == [2])
 
 
-async def test_a_topic_that_nobody_wants_any_more_is_not_asked_for_again() -> None:
+async def test_a_topic_without_subscribers_is_not_requested_again() -> None:
     async with staged() as stage:
         stage.counter.down = True
         stage.wants("n1", A)
@@ -130,7 +130,7 @@ async def test_a_topic_that_nobody_wants_any_more_is_not_asked_for_again() -> No
         assert not stage.told("n1", A)
 
 
-async def test_after_a_restore_lower_versions_are_told() -> None:
+async def test_after_a_restore_lower_versions_are_sent() -> None:
     async with staged() as stage:
         stage.changes(A, 7)
         stage.wants("n1", A)
@@ -141,7 +141,7 @@ async def test_after_a_restore_lower_versions_are_told() -> None:
 
 
 @pytest.mark.parametrize("many", [1, 450])
-async def test_everyone_is_told_the_state_when_a_partition_is_taken_over(many: int) -> None:
+async def test_all_nodes_get_snapshots_when_a_partition_is_assigned_to_another_node(many: int) -> None:
     async with staged() as stage:
         topics = [("default", f"messages/{n}") for n in range(many)]
         stage.fanout.revoke(0)

@@ -46,7 +46,7 @@ async def test_an_item_that_comes_during_a_delivery_is_delivered_next() -> None:
 
 
 @pytest.mark.usefixtures("_threads_switch_often")
-async def test_no_item_of_several_threads_is_left_behind() -> None:
+async def test_no_item_of_several_threads_is_lost() -> None:
     count, delivered = 20_000, 0
     all_there = asyncio.Event()
 

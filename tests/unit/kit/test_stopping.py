@@ -36,7 +36,7 @@ def test_stages_that_use_up_their_time_end_with_the_grace_together() -> None:
     assert deadline.elapsed() == pytest.approx(3.0)
 
 
-def test_what_a_stage_does_not_need_is_left_for_those_behind_it() -> None:
+def test_unused_time_of_a_stage_is_left_for_later_stages() -> None:
     clock = FakeClock()
     deadline = StopDeadline(5.0, clock)
     deadline.start()

@@ -53,7 +53,7 @@ def test_an_entry_is_read_as_it_was_written(written: list[TargetChange]) -> None
     assert codec.EventCodec().decode(codec.EventCodec().encode(written), 7) == written
 
 
-def test_an_entry_of_a_newer_format_and_one_that_is_none_are_told_apart() -> None:
+def test_an_entry_of_a_newer_format_and_an_invalid_entry_are_distinguished() -> None:
     newer = event_pb.ReactionsChanged(format=codec.FORMAT + 1).SerializeToString()
     with pytest.raises(NewerFormat, match="format 2"):
         codec.EventCodec().decode(newer, 1)
@@ -99,7 +99,7 @@ def test_whatever_a_stream_carries_is_an_operation_or_a_problem_of_its_own(
     assert second == Op("default", "messages/1", "bob", "👍", Action.ADD, "")
 
 
-def test_an_own_change_is_the_callers_and_somebody_elses_is_forbidden() -> None:
+def test_a_change_for_oneself_is_allowed_and_for_another_user_is_forbidden() -> None:
     own = pb.Change(target="messages/1", emoji="👍", action=pb.ACTION_ADD)
     named = pb.Change(target="messages/1", emoji="👍", action=pb.ACTION_ADD, user="bob")
     first, second = codec.changes_from_pb([own, named], ALICE)

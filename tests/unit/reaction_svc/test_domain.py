@@ -131,7 +131,7 @@ def test_a_retry_gets_the_first_answer_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("other", [toggle("❤", op_id="a"), toggle(user="bob", op_id="a"), op(Action.ADD, op_id="a")])
-def test_an_op_id_used_for_another_change_or_by_another_person_is_a_conflict(other: Op) -> None:
+def test_an_op_id_used_for_another_change_or_by_another_user_is_a_conflict(other: Op) -> None:
     decision = Target("messages/1")
     decision.decide(toggle(op_id="a"), NOW, 20)
     assert decision.decide(other, NOW, 20) is Refusal.OP_CONFLICT
@@ -244,7 +244,7 @@ def test_operations_repeated_in_any_order_count_once(history: tuple[str, list[Op
 
 
 @given(histories(), st.integers(1, 4))
-def test_counts_are_the_people_who_hold_and_facts_add_up_to_them(
+def test_counts_equal_the_number_of_users_and_the_sum_of_the_events(
     history: tuple[str, list[Op], list[Op]], limit: int
 ) -> None:
     target, ops, _ = history

@@ -32,7 +32,7 @@ def test_every_name_is_one_emoji_with_colons_and_fits_the_contract() -> None:
         ("angry", "😡"), (":angry:", "😡"),
     ],
 )  # fmt: skip
-def test_a_name_stands_for_its_emoji(text: str, emoji: str) -> None:
+def test_the_name_of_an_emoji_means_the_emoji(text: str, emoji: str) -> None:
     assert canonical(text) == emoji
 
 
@@ -49,7 +49,7 @@ def test_compatibility_folding_is_never_applied() -> None:
 @pytest.mark.parametrize(
     ("name", "emoji"), [("like", "👍"), ("love", "❤"), ("haha", "😆"), ("wow", "😮"), ("sad", "😢"), ("angry", "😡")]
 )
-def test_the_six_names_stand_for_their_emoji(name: str, emoji: str) -> None:
+def test_the_six_names_mean_their_emoji(name: str, emoji: str) -> None:
     assert canonical(name) == emoji
 
 

@@ -118,6 +118,6 @@ async def test_only_those_held_to_the_rate_are_and_what_is_over_it_never_reaches
     assert refused.retry_after == pytest.approx(0.1)
 
 
-async def test_nothing_to_make_asks_nobody(ledger: OneTarget) -> None:
+async def test_without_changes_nothing_is_requested(ledger: OneTarget) -> None:
     answered = await reactions(ledger).change([InvalidEmoji("no")], [False])
     assert (ledger.applied, dict(answered.counts)) == ([], {})

@@ -66,7 +66,7 @@ def made(place: Place) -> RouteWriter:
 
 
 @pytest.mark.parametrize("applied", [True, False])
-async def test_what_could_not_be_written_is_written_again_behind_what_is_newer(applied: bool) -> None:
+async def test_failed_writes_are_written_again_after_newer_ones(applied: bool) -> None:
     place = Place()
     place.failures = [(OutcomeUnknown("no answer"), applied), (Unavailable("away"), False)]
     writer = made(place)
@@ -101,7 +101,7 @@ async def test_five_hundred_go_at_a_time() -> None:
     assert [begin for _, begin in place.calls[:3]] == [True, False, False]
 
 
-async def test_what_is_lost_is_told_anew_with_all_there_is() -> None:
+async def test_a_lost_shared_count_causes_a_write_of_everything_in_memory() -> None:
     place = Place()
     place.failures = [(Written.DONE, True), (Written.LOST, False)]
     writer = made(place)
@@ -133,7 +133,7 @@ async def test_after_a_later_term_has_begun_nothing_more_is_written() -> None:
     assert (len(place.calls), place.routes) == (1, {})
 
 
-async def test_more_than_may_wait_is_dropped_and_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changes_above_the_limit_are_dropped_and_sent_again_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route_writer, "_MAX_WAITING", 10)
     place = Place()
     writer = made(place)

@@ -42,7 +42,7 @@ async def attached(registry: Registry, name: str, told: NodeUpdate = NOTHING) ->
     return link
 
 
-async def test_a_fence_waits_behind_the_grant_of_the_session_that_lost() -> None:
+async def test_a_fence_is_sent_after_the_grant_of_the_fenced_session() -> None:
     registry = Registry(Config(), ManualClock())
     one, two = await attached(registry, "n1"), await attached(registry, "n2")
     registry.apply_update(two, NodeUpdate(opened=(Session("s2", "acme", "alice", "phone"),)))
@@ -71,7 +71,7 @@ async def test_answers_keep_their_order_and_fences_join_where_they_may() -> None
     ]
 
 
-async def test_a_failure_is_told_before_what_waits() -> None:
+async def test_a_failure_is_sent_before_waiting_responses() -> None:
     responses = ResponseQueue()
     responses.add(NodeResponse())
     responses.close(Replaced("later"))
@@ -107,7 +107,7 @@ async def test_changes_of_interest_are_merged_and_never_across_a_node_that_comes
     assert await backlog.next() == Delta(up=(node("n1"),), interests=(interest("n1", 3),))
 
 
-async def test_a_watcher_that_reads_may_hear_any_number_of_changes() -> None:
+async def test_a_watcher_that_reads_may_get_any_number_of_changes() -> None:
     backlog = WatchBuffer(3, topics=True)
     for number in range(50):
         assert backlog.add(Delta(interests=(interest("n1", number), interest("n1", number, False))))
@@ -125,7 +125,7 @@ async def test_a_watcher_too_slow_is_ended_and_what_waited_for_it_is_dropped() -
             await anext(watch)
 
 
-async def test_what_changes_while_the_first_state_is_sent_comes_behind_it() -> None:
+async def test_changes_during_the_first_state_are_sent_after_it() -> None:
     registry = Registry(Config(), ManualClock())
     link = await attached(registry, "n1", NodeUpdate(subscribed=tuple(topic(number) for number in range(12_000))))
     async with aclosing(registry.watch(topics=True)) as watch:
@@ -138,7 +138,7 @@ async def test_what_changes_while_the_first_state_is_sent_comes_behind_it() -> N
         assert (delta.interests, synced) == ((interest("n1", 11_999, False), interest("n1", 12_000)), False)
 
 
-async def test_there_are_no_more_watchers_than_set_and_those_that_end_make_room() -> None:
+async def test_watchers_are_limited_and_one_that_ends_frees_capacity() -> None:
     registry = Registry(Config(max_watchers=1), ManualClock())
     for _ in range(3):
         async with aclosing(registry.watch(topics=False)) as watch:
@@ -147,7 +147,7 @@ async def test_there_are_no_more_watchers_than_set_and_those_that_end_make_room(
                 await anext(registry.watch(topics=False))
 
 
-async def test_a_registry_that_stops_says_so_to_all_and_takes_nobody_new() -> None:
+async def test_a_registry_that_stops_ends_all_streams_and_refuses_new_nodes() -> None:
     registry = Registry(Config(), ManualClock())
     link = await attached(registry, "n1")
     async with aclosing(registry.watch(topics=False)) as watch:

@@ -95,7 +95,7 @@ def test_the_node_that_lost_a_session_cannot_close_it_where_it_went(table: Table
     assert ids(table.sessions_of("acme", "alice")) == [("n2", "s1")]
 
 
-def test_a_session_told_again_after_a_break_does_not_fence_a_newer_one(table: Table) -> None:
+def test_a_session_reported_again_after_a_break_does_not_fence_a_newer_one(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
     (old,) = table.apply_update("n1", one, NodeUpdate(opened=(login("s1"),)), NOON).granted
     table.expire(10.0)
@@ -108,7 +108,7 @@ def test_a_session_told_again_after_a_break_does_not_fence_a_newer_one(table: Ta
     assert ids(table.sessions_of("acme", "alice")) == [("n2", "s2")]
 
 
-def test_after_a_restart_the_newest_login_stays_whoever_tells_first() -> None:
+def test_after_a_restart_the_newest_login_stays_in_any_order_of_reports() -> None:
     for order in (("s1", "s2"), ("s2", "s1")):
         fresh = Table(lease=10.0)
         epochs = {"s1": NOON.micros, "s2": NOON.micros + 5}
@@ -119,7 +119,7 @@ def test_after_a_restart_the_newest_login_stays_whoever_tells_first() -> None:
         assert [session.session_id for session in fresh.sessions_of("acme", "alice")] == ["s2"]
 
 
-def test_a_login_after_a_restart_is_newer_than_every_session_told_again(table: Table) -> None:
+def test_a_login_after_a_restart_is_newer_than_every_session_reported_again(table: Table) -> None:
     epoch = attached(table, "n1")
     ahead = NOON.micros + 10**9
     table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1", epoch=ahead),)), NOON)
@@ -139,7 +139,7 @@ def test_a_lease_that_is_renewed_goes_on_and_one_that_is_not_ends(table: Table) 
     assert table.expire(19.0).delta == Delta(down=("n1",))
 
 
-def test_who_speaks_for_a_node_that_is_gone_is_told_so(table: Table) -> None:
+def test_a_report_for_a_node_that_is_gone_is_refused(table: Table) -> None:
     epoch = attached(table, "n1")
     table.expire(10.0)
     with pytest.raises(LeaseExpired):
@@ -195,7 +195,7 @@ def test_what_goes_beyond_a_limit_changes_nothing() -> None:
     assert table.sizes() == (1, 0, 0)
 
 
-def test_a_node_of_the_leader_before_has_a_lease_to_attach_anew_and_holds_nothing(table: Table) -> None:
+def test_a_node_of_the_previous_leader_has_one_lease_to_attach_again_and_no_sessions(table: Table) -> None:
     before = Node("n1", "n1:1", (), epoch=NOON.micros + 50)
     assert table.restore(before, 0.0).delta == Delta(up=(before,))
     assert table.restore(before, 0.0) == Effects()
@@ -224,7 +224,7 @@ def test_an_epoch_that_no_leader_can_have_given_counts_as_given_now(table: Table
     assert table.highest_epoch() <= now.ceiling
 
 
-def test_effects_tell_which_owners_ended_and_closing_twice_is_closing_once(table: Table) -> None:
+def test_effects_name_the_ended_sessions_and_closing_is_idempotent(table: Table) -> None:
     epoch = attached(table, "n1")
     table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1"), login("s2", "laptop"), login("s3", ""))), NOON)
     assert ids(table.apply_update("n1", epoch, NodeUpdate(closed=("s1", "s1", "s9")), NOON).ended) == [("n1", "s1")]

@@ -45,7 +45,7 @@ def test_reactions_reach_the_failures_of_the_ledger() -> None:
     assert {OpIdExpired, ShardNotServed} <= set(within_reach("reaction_svc"))
 
 
-def test_only_nodes_are_told_that_a_shard_is_not_served() -> None:
+def test_only_nodes_get_the_reason_shard_not_served() -> None:
     table = importlib.import_module("reaction_svc.errors").ERRORS
     problem = ShardNotServed("this node is about to stop", retry_after=0.1)
     reasons = [detail.value for detail in status_of(problem, table).details]

@@ -278,7 +278,9 @@ async def _answer(channel: Any, method: MethodDescriptor, metadata: Metadata) ->
 @pytest.mark.parametrize("kind", EXPECTED)
 @pytest.mark.parametrize("method", METHODS, ids=path_of)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_an_rpc_is_open_to_whom_its_contract_names(called: Called, method: MethodDescriptor, kind: str) -> None:
+async def test_an_rpc_is_open_to_the_callers_of_its_contract(
+    called: Called, method: MethodDescriptor, kind: str
+) -> None:
     expected = EXPECTED[kind][access_of(method)]
     code, reason = await _answer(
         called.channel, method, metadata_of(kind, called.keys, path_of(method), scope_of(method))
@@ -299,7 +301,7 @@ async def test_an_rpc_is_open_to_whom_its_contract_names(called: Called, method:
 
 @pytest.mark.parametrize("kind", EXPECTED)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_an_rpc_that_says_nothing_is_for_nobody(called: Called, kind: str) -> None:
+async def test_an_rpc_without_access_is_refused_to_all_callers(called: Called, kind: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await called.channel.unary_unary(f"/{NOBODYS}/Call")(
             b"", metadata=metadata_of(kind, called.keys, f"/{NOBODYS}/Call")

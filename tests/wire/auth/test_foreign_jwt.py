@@ -191,7 +191,7 @@ async def test_only_those_that_the_settings_name_are_services_and_have_the_scope
             assert (await verified(verifier, user)).scopes == frozenset()
 
 
-async def test_several_issuers_are_told_apart_by_their_names(keys: Keys) -> None:
+async def test_several_issuers_are_distinguished_by_their_names(keys: Keys) -> None:
     async with identity_provider(NOW) as one, identity_provider(NOW) as two:
         two.keys = [jwk(OTHER, "rsa", "RS256")]
         second = two.settings(issuer="https://two.example.com/", tenant="two")
@@ -273,7 +273,7 @@ async def test_known_keys_stay_in_force_while_no_others_can_be_had(keys: Keys, b
         assert (await verified(verifier, token)).subject == "auth0~7calice"
 
 
-async def test_keys_are_fetched_again_before_anybody_asks_for_them(keys: Keys) -> None:
+async def test_keys_are_fetched_again_before_a_token_needs_them(keys: Keys) -> None:
     async with identity_provider(NOW) as provider, trusting(keys, provider, refresh_seconds=0.02, retry_seconds=600):
         async with asyncio.timeout(5):
             while provider.asked < 3:  # noqa: ASYNC110 - what it waits for has no event
@@ -320,7 +320,7 @@ async def test_a_revoked_token_is_refused_by_its_fingerprint(tmp_path: Path) -> 
         assert (await verified(verifier, other, NOW + 1.0)).subject == "bob"
 
 
-async def test_refusals_are_told_without_the_token_and_a_flood_in_one_line(keys: Keys) -> None:
+async def test_refusals_are_logged_without_the_token_and_many_of_them_in_one_line(keys: Keys) -> None:
     with capture_logs() as lines:
         async with identity_provider(NOW) as provider, trusting(keys, provider) as verifier:
             token = provider.token(provider.claims(aud="billing"))

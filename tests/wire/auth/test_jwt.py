@@ -88,7 +88,7 @@ class Forge:
         return {"kty": "OKP", "crv": "Ed25519", "x": segment(public)}
 
 
-def _stranger(forge: Forge, **header: object) -> str:
+def _foreign_token(forge: Forge, **header: object) -> str:
     return forge.sign({**forge.header, **header}, forge.claims, STRANGER)
 
 
@@ -138,8 +138,8 @@ CASES: dict[str, Case] = {
     "bits to spare used": _other_last_bits,
     "zero signature": lambda forge: forge.good().rsplit(".", 1)[0] + "." + segment(bytes(64)),
     "claims swapped": _swapped,
-    "key of a stranger": _stranger,
-    "key of a stranger under its own id": lambda forge: _stranger(forge, kid="stranger"),
+    "key of a stranger": _foreign_token,
+    "key of a stranger under its own id": lambda forge: _foreign_token(forge, kid="stranger"),
     # Algorithms.
     "alg none": lambda forge: f"{segment({**forge.header, 'alg': 'none'})}.{segment(forge.claims)}.",
     "alg None with a signature": lambda forge: forge.with_header(alg="None"),
@@ -172,10 +172,10 @@ CASES: dict[str, Case] = {
     "kid a list": lambda forge: forge.with_header(kid=[forge.keys.key_id]),
     "kid an object": lambda forge: forge.with_header(kid={"kid": forge.keys.key_id}),
     # Headers that bring their own key, or demand what we do not do.
-    "jwk": lambda forge: _stranger(forge, jwk=forge.jwk()),
-    "jku": lambda forge: _stranger(forge, jku="http://127.0.0.1/keys"),
-    "x5u": lambda forge: _stranger(forge, x5u="http://127.0.0.1/keys"),
-    "x5c": lambda forge: _stranger(forge, x5c=["AAAA"]),
+    "jwk": lambda forge: _foreign_token(forge, jwk=forge.jwk()),
+    "jku": lambda forge: _foreign_token(forge, jku="http://127.0.0.1/keys"),
+    "x5u": lambda forge: _foreign_token(forge, x5u="http://127.0.0.1/keys"),
+    "x5c": lambda forge: _foreign_token(forge, x5c=["AAAA"]),
     "jwk beside a true signature": lambda forge: forge.with_header(jwk=forge.jwk()),
     "crit": lambda forge: forge.with_header(crit=["exp"]),
     "crit b64": lambda forge: forge.with_header(crit=["b64"], b64=False),

@@ -59,7 +59,7 @@ async def answers_again(redis: Redis) -> None:
                 await asyncio.sleep(refusal.retry_after or 0.01)
 
 
-async def test_a_script_that_the_server_has_forgotten_is_told_again(server: OwnRedis, tmp_path: Path) -> None:
+async def test_a_script_that_the_server_has_lost_is_loaded_again(server: OwnRedis, tmp_path: Path) -> None:
     (tmp_path / "add.lua").write_text("return redis.call('INCRBY', KEYS[1], ARGV[1])")
     async with open_redis(server.url) as redis:
         add = redis.script(tmp_path / "add.lua")
@@ -101,7 +101,7 @@ async def test_connections_that_broke_while_idle_are_no_failure(server: OwnRedis
         assert await redis.client.incr("a") == 2
 
 
-async def test_where_nobody_listens_surely_nothing_was_done(server: OwnRedis) -> None:
+async def test_if_no_server_listens_nothing_was_done(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
         server.kill()
         with pytest.raises((Unavailable, OutcomeUnknown)):  # the idle connection may not have noticed yet
@@ -140,7 +140,9 @@ async def test_a_paused_server_is_left_alone_and_taken_up_again(server: OwnRedis
         await answers_again(redis)
 
 
-async def test_however_many_ask_connections_are_bounded_and_nobody_waits_for_ever(server: OwnRedis) -> None:
+async def test_connections_are_bounded_and_no_caller_waits_without_a_limit(
+    server: OwnRedis,
+) -> None:
     async with over_a_wire(server, connections=3) as (redis, wire):
         await asyncio.gather(*[redis.client.incr("a") for _ in range(50)])
         assert wire.most <= 3
@@ -168,7 +170,7 @@ async def test_a_call_that_is_given_up_never_gets_its_answer_to_another(server: 
         assert await redis.client.get("b") is None
 
 
-async def test_a_restarted_server_is_seen_before_it_is_told_anything(server: OwnRedis) -> None:
+async def test_a_restarted_server_is_detected_before_a_write(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
         before = redis.run_id()
         await redis.client.set("a", 1)

@@ -121,7 +121,7 @@ async def test_keys_of_several_slots_are_refused_and_nothing_is_done(redis: Redi
     assert await redis.client.get(key_at(redis, 0)) is None
 
 
-async def test_while_a_node_stands_still_the_others_go_on(redis: Redis, cluster: RedisCluster, add: Script) -> None:
+async def test_while_a_node_hangs_the_others_continue(redis: Redis, cluster: RedisCluster, add: Script) -> None:
     here, there = key_at(redis, 0), key_at(redis, 1)
     await add.each([([here], [1]), ([there], [1])])
     cluster.nodes[1].pause()

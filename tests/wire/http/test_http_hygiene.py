@@ -199,7 +199,7 @@ PATHS = ("/healthz", "/readyz", "/metrics", "/", "/api/messages/1/reactions/a/us
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_head_is_served_where_get_is_and_options_tells_so(rig: Rig, path: str) -> None:
+async def test_head_is_served_for_paths_with_get_and_options_lists_it(rig: Rig, path: str) -> None:
     fields = [CLOSE, f"Authorization: Bearer {rig.token()}".encode()]
 
     async def ask(verb: str) -> tuple[bytes, bytes]:

@@ -24,7 +24,7 @@ async def fixture_rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield made
 
 
-async def test_a_person_is_erased_and_a_repeat_finds_nothing(rig: Rig) -> None:
+async def test_a_user_is_erased_and_a_repetition_finds_nothing(rig: Rig) -> None:
     for target in ("messages/1", "messages/2", "posts/1"):
         await rig.toggle(target=target, op_id="tap")
     await rig.toggle(target="messages/1", user="bob")
@@ -80,7 +80,7 @@ async def test_only_a_service_with_the_scope_may_erase_and_in_its_own_tenant(rig
 
 
 @pytest.mark.parametrize("user", ["", ".", "..", "a b", "x" * 65])
-async def test_a_person_has_a_valid_name(rig: Rig, user: str) -> None:
+async def test_the_name_of_a_user_is_valid(rig: Rig, user: str) -> None:
     error = await refused(rig.stub.ErasePerson(erasure_pb.ErasePersonRequest(user=user), metadata=rig.service("erase")))
     assert (error.code, error.field) == (INVALID, "user")
 

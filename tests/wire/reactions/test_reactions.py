@@ -186,7 +186,7 @@ async def test_the_emoji_of_a_target_are_bounded(tmp_path: Path) -> None:
         assert not (await small.toggle("👍")).on
 
 
-async def test_a_user_is_held_to_the_rate_and_told_when_to_come_back(tmp_path: Path) -> None:
+async def test_a_user_above_the_rate_is_refused_with_a_retry_delay(tmp_path: Path) -> None:
     config = Config(changes_per_second=10, changes_at_once=10)
     async with rig(tmp_path, config) as limited:
         for i in range(10):

@@ -200,7 +200,9 @@ async def test_a_second_attachment_of_a_node_ends_the_first(keys: Keys) -> None:
         await until(lambda: watcher.interests == {("n1", "messages/1")})
 
 
-async def test_after_a_restart_of_the_registry_all_is_told_again_and_the_newest_login_stays(keys: Keys) -> None:
+async def test_after_a_restart_nodes_report_everything_again_and_the_newest_login_stays(
+    keys: Keys,
+) -> None:
     nodes, seen = RegistryNodes(), set[tuple[str, ...]]()
     async with mesh(keys) as reach, AsyncExitStack() as first:
         address = (await first.enter_async_context(registry(keys))).address
@@ -255,7 +257,7 @@ async def test_a_session_that_stood_apart_and_comes_back_does_not_fence_the_newe
         assert two.fenced == []
 
 
-async def test_watchers_of_nodes_hear_nothing_of_topics(keys: Keys) -> None:
+async def test_watchers_of_nodes_get_no_topics(keys: Keys) -> None:
     async with (
         registry(keys) as server,
         mesh(keys) as reach,
@@ -286,7 +288,7 @@ async def test_a_first_state_larger_than_a_message_comes_in_pieces_and_is_comple
             assert late.responses == 3
 
 
-async def test_a_watcher_that_falls_behind_is_told_to_watch_again(keys: Keys) -> None:
+async def test_a_watcher_that_lags_has_to_watch_again(keys: Keys) -> None:
     config = CONFIG.model_copy(update={"watch_backlog": 2})
     async with (
         registry(keys, config=config) as server,
@@ -354,7 +356,7 @@ async def test_what_goes_beyond_a_limit_is_refused_and_the_rest_goes_on(keys: Ke
         ),
     ],
 )
-async def test_a_node_that_breaks_the_contract_is_told_how(
+async def test_a_node_that_violates_the_contract_gets_an_error_with_the_reason(
     keys: Keys, requests: list[pb.AttachRequest], code: str, reason: str | None
 ) -> None:
     async with registry(keys) as server, mesh(keys) as reach:

@@ -357,7 +357,7 @@ async def test_of_two_nodes_that_claim_one_session_across_a_change_of_leader_one
         assert two.fenced == []
 
 
-async def test_redis_flushed_is_filled_again_and_nobody_notices(keys: Keys, stores: Stores) -> None:
+async def test_a_flushed_redis_is_filled_again_without_visible_effects(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
@@ -400,15 +400,15 @@ async def test_while_redis_is_away_the_leader_goes_on_and_routes_are_there_again
             assert seen.seen == {("n1:1", "n2:1")}
 
 
-async def test_without_cassandra_nobody_leads_while_redis_is_away_and_afterwards_all_is_there_again(
+async def test_without_cassandra_no_registry_leads_while_redis_is_away_and_afterwards_all_is_restored(
     keys: Keys,
 ) -> None:
     with own_redis() as redis:
         stores = Stores(redis, "")
-        await nobody_leads_while_redis_is_away(keys, stores)
+        await no_registry_leads_while_redis_is_away(keys, stores)
 
 
-async def nobody_leads_while_redis_is_away(keys: Keys, stores: Stores) -> None:
+async def no_registry_leads_while_redis_is_away(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:

@@ -62,7 +62,7 @@ async def called(mesh: Mesh, key: str = "") -> bool:
     return pb.ToggleReactionResponse.FromString(answer).on
 
 
-async def test_a_stream_that_nobody_uses_is_ended_and_opened_again(keys: Keys) -> None:
+async def test_an_unused_stream_is_closed_and_opened_again_when_needed(keys: Keys) -> None:
     async with rig(keys) as (mesh, _):
         assert await called(mesh)
         before = len(asyncio.all_tasks())

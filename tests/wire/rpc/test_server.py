@@ -173,7 +173,7 @@ async def test_failures_carry_reason_field_and_time(keys: Keys) -> None:
         )
 
 
-async def test_what_nobody_expected_is_internal_without_detail(keys: Keys) -> None:
+async def test_an_unexpected_error_is_internal_without_detail(keys: Keys) -> None:
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
         request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="crash").SerializeToString()
         with pytest.raises(RemoteError) as caught:
@@ -312,7 +312,7 @@ async def test_a_forwarded_user_may_not_call_what_is_for_services(keys: Keys) ->
         assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_a_method_nobody_hosts_and_a_service_without_nodes(keys: Keys) -> None:
+async def test_an_unknown_method_and_a_service_without_nodes_are_errors(keys: Keys) -> None:
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh, mesh_to(keys) as lonely:
         with pytest.raises(RemoteError) as unknown:
             await mesh.call(f"/{SERVICE}/Nonsense", b"", user="alice")

@@ -340,7 +340,7 @@ async def test_a_silent_client_is_closed_with_4002(tmp_path: Path) -> None:
         assert await client.closed() == 4002
 
 
-async def test_a_live_socket_ends_with_its_token(rig: Rig) -> None:
+async def test_an_open_socket_ends_when_its_token_expires(rig: Rig) -> None:
     headers = {"Authorization": f"Bearer {rig.token(ttl=2)}"}
     async with rig.socket(headers=headers) as client:
         assert await client.closed() == 4500

@@ -54,7 +54,7 @@ class TestHealthAndReflection:
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         watch.cancel()
 
-    def test_reflection_tells_services_methods_and_messages(self, grpc_channel: grpc.Channel) -> None:
+    def test_reflection_lists_services_methods_and_messages(self, grpc_channel: grpc.Channel) -> None:
         database = ProtoReflectionDescriptorDatabase(grpc_channel)
         assert set(SERVICES) <= set(database.get_services())
         for name in SERVICES:

@@ -37,7 +37,7 @@ WATCH = "/plaudit.session.v1.SessionRegistryService/Watch"
 
 
 class TestSessionRegistryService:
-    def test_a_node_attaches_tells_its_sessions_and_leaves(
+    def test_a_node_attaches_reports_its_sessions_and_leaves(
         self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, as_node: AsNode, alice: str
     ) -> None:
         node_id, session_id = str(uuid.uuid4()), str(uuid.uuid4())
@@ -75,7 +75,7 @@ class TestSessionRegistryService:
         error = failure(lambda: list(registry.Attach(requests, metadata=as_node(ATTACH), timeout=5)))
         assert kind(error) == ("FAILED_PRECONDITION", "NOT_ATTACHED")
 
-    def test_a_watch_tells_all_nodes_then_that_it_is_complete(
+    def test_a_watch_sends_all_nodes_and_then_that_it_is_complete(
         self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, as_node: AsNode
     ) -> None:
         watch = registry.Watch(
@@ -93,7 +93,7 @@ class TestSessionRegistryService:
         error = failure(lambda: next(registry.Watch(session.WatchRequest(), metadata=as_alice, timeout=5)))
         assert kind(error) == NO_SERVICE
 
-    def test_the_sessions_of_nobody_are_none_and_of_no_name_a_mistake(
+    def test_an_unknown_user_has_no_sessions_and_an_empty_name_is_an_error(
         self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, alice: str
     ) -> None:
         request = session.GetSessionsRequest(tenant="default", user=alice)
@@ -102,7 +102,7 @@ class TestSessionRegistryService:
         error = failure(lambda: registry.GetSessions(nameless, metadata=as_service, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "user")
 
-    def test_people_see_their_own_sessions_and_nobody_elses(
+    def test_users_see_only_their_own_sessions(
         self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, alice: str
     ) -> None:
         own = session.ListSessionsRequest(user=alice)
@@ -113,7 +113,7 @@ class TestSessionRegistryService:
 
 
 class TestFanoutService:
-    def test_a_topic_nobody_wants_is_described_as_such(
+    def test_a_topic_without_subscribers_is_described_as_such(
         self, grpc_channel: grpc.Channel, as_service: Metadata, as_alice: Metadata
     ) -> None:
         stub = fanout_grpc.FanoutServiceStub(grpc_channel)
@@ -129,7 +129,7 @@ class TestFanoutService:
 
 
 class TestNodeService:
-    def test_a_delivery_nobody_here_waits_for_reaches_no_socket(
+    def test_a_delivery_without_a_subscriber_reaches_no_socket(
         self, grpc_channel: grpc.Channel, as_node: AsNode, as_alice: Metadata
     ) -> None:
         stub = node_grpc.NodeServiceStub(grpc_channel)
@@ -146,7 +146,7 @@ class TestNodeService:
         error = failure(lambda: list(stub.Deliver(iter(requests), metadata=as_alice, timeout=5)))
         assert kind(error) == NO_SERVICE
 
-    def test_a_session_that_was_never_here_is_given_to_nobody(
+    def test_an_unknown_session_is_not_released(
         self, grpc_channel: grpc.Channel, as_node: AsNode, as_alice: Metadata, alice: str
     ) -> None:
         stub = node_grpc.NodeServiceStub(grpc_channel)

@@ -64,7 +64,7 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.ToggleReaction(toggle(message, emojis[20]), metadata=for_alice, timeout=5))
         assert kind(error) == ("FAILED_PRECONDITION", "TOO_MANY_EMOJI")
 
-    def test_a_user_is_limited_and_told_for_how_long_while_a_service_that_acts_for_them_is_not(
+    def test_a_user_is_limited_with_a_retry_delay_and_a_service_that_acts_for_users_is_not(
         self, grpc_stub: Any, as_alice: Metadata, for_alice: Metadata
     ) -> None:
         calls = [grpc_stub.ToggleReaction.future(toggle(target()), metadata=as_alice, timeout=10) for _ in range(40)]
@@ -75,7 +75,7 @@ class TestReactionService:
         calls = [grpc_stub.ToggleReaction.future(toggle(target()), metadata=for_alice, timeout=10) for _ in range(40)]
         assert all(call.result().on for call in calls)
 
-    def test_only_a_service_may_act_for_somebody(self, grpc_stub: Any, as_alice: Metadata) -> None:
+    def test_only_a_service_may_act_for_a_user(self, grpc_stub: Any, as_alice: Metadata) -> None:
         bold = (*as_alice, ("plaudit-user", "bob"))
         error = failure(lambda: grpc_stub.ToggleReaction(toggle(target()), metadata=bold, timeout=5))
         assert kind(error) == ("PERMISSION_DENIED", "ACT_AS_REQUIRED")
@@ -88,7 +88,7 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.SetReaction(changes_pb.SetReactionRequest(), metadata=as_alice, timeout=5))
         assert kind(error)[0] == "INVALID_ARGUMENT"
 
-    def test_all_reactions_are_taken_back_at_once(self, grpc_stub: Any, as_alice: Metadata) -> None:
+    def test_all_reactions_are_removed_at_once(self, grpc_stub: Any, as_alice: Metadata) -> None:
         message = target()
         for emoji in ("👍", "❤"):
             grpc_stub.ToggleReaction(toggle(message, emoji), metadata=as_alice, timeout=5)
@@ -117,7 +117,7 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.BatchChangeReactions(request, metadata=as_alice, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "changes")
 
-    def test_a_batch_of_a_user_for_somebody_else_is_refused(self, grpc_stub: Any, as_alice: Metadata) -> None:
+    def test_a_batch_of_a_user_for_another_user_is_refused(self, grpc_stub: Any, as_alice: Metadata) -> None:
         message = target()
         request = changes_pb.BatchChangeReactionsRequest(changes=[change(message, user="bob")])
         [outcome] = grpc_stub.BatchChangeReactions(request, metadata=as_alice, timeout=5).outcomes
@@ -146,7 +146,7 @@ class TestReactionService:
         error = failure(lambda: list(grpc_stub.StreamReactions(requests, metadata=metadata, timeout=5)))
         assert kind(error) == ("UNAUTHENTICATED", "INVALID_TOKEN")
 
-    def test_own_reactions_are_told_for_many_targets(self, grpc_stub: Any, as_alice: Metadata) -> None:
+    def test_own_reactions_are_returned_for_many_targets(self, grpc_stub: Any, as_alice: Metadata) -> None:
         mine, other = target(), target()
         version = grpc_stub.ToggleReaction(toggle(mine), metadata=as_alice, timeout=5).version
         request = reaction.BatchGetOwnReactionsRequest(targets=[f"{mine},{other}"])
@@ -192,7 +192,7 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.TallyReactions(request, metadata=as_alice, timeout=5))
         assert kind(error) == NO_SERVICE
 
-    def test_a_person_is_erased_for_services_with_the_scope(
+    def test_a_user_is_erased_for_services_with_the_scope(
         self, grpc_stub: Any, alice: str, as_alice: Metadata, as_service: Metadata, as_eraser: Metadata
     ) -> None:
         for _ in range(2):
@@ -229,7 +229,7 @@ class TestReactionService:
             error = failure(lambda wrong=wrong: grpc_stub.EraseTarget(wrong, metadata=as_eraser, timeout=5))  # type: ignore[misc]
             assert (kind(error), error.field) == (("INVALID_ARGUMENT", reason), field)
 
-    def test_the_counts_of_targets_are_told_as_the_last_change_left_them(
+    def test_the_counts_of_targets_are_those_after_the_last_change(
         self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata, as_node: AsNode
     ) -> None:
         as_counter = as_node("/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts")

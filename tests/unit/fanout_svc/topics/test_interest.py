@@ -53,7 +53,7 @@ def test_a_node_that_is_gone_wants_nothing() -> None:
     assert set(interest.nodes_of(A)) == {"n2"}
 
 
-def test_a_node_that_attached_anew_is_joined_anew_and_wants_nothing_yet() -> None:
+def test_a_node_that_attached_again_joins_again_and_has_no_topics_yet() -> None:
     interest = synced(RegistryDelta(up=[N1], interests=[("n1", A, True)]))
     again = Node("n1", "127.0.0.1:9", 5)
     assert interest.apply(RegistryDelta(down=["n1"], up=[again])) == Effects(left=("n1",), joined=(again,), ended=(A,))
@@ -69,7 +69,7 @@ def test_until_a_new_watch_is_synced_what_was_known_stays() -> None:
     assert A not in interest
 
 
-def test_a_new_watch_that_tells_the_same_greets_nobody() -> None:
+def test_a_new_watch_with_the_same_state_causes_no_snapshot() -> None:
     interest = synced(RegistryDelta(up=[N1], interests=[("n1", A, True)]))
     interest.restart()
     assert interest.apply(RegistryDelta(up=[N1], interests=[("n1", A, True)], synced=True)) == Effects()

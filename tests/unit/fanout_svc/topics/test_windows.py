@@ -65,7 +65,7 @@ def test_a_storm_of_101_changes_is_one_and_100_are_none() -> None:
         assert bool(due.recent()) is not storm
 
 
-def test_recent_people_are_distinct_latest_first_at_most_5_and_still_hold_something() -> None:
+def test_recent_users_are_distinct_latest_first_at_most_5_and_have_a_reaction() -> None:
     windows = Windows(WINDOW)
     for version, user in enumerate(["a", "b", "c", "d", "e", "f", "a"], 1):
         tap(windows, version, user)

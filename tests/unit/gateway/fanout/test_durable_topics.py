@@ -188,7 +188,7 @@ def test_a_sender_whose_stream_broke_continues_its_sequence_or_a_gap_is_marked()
     assert topics.subscriber.versions == [0, 0]
 
 
-def test_a_gap_is_logged_only_where_somebody_has_to_reload() -> None:
+def test_a_gap_is_logged_only_if_clients_have_to_reload() -> None:
     topics = Topics()
     with capture_logs() as logs:
         topics.durable.stream_continues(object(), "sequence-8")

@@ -209,7 +209,7 @@ def test_the_number_of_retired_topics_is_bounded(folder: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_revoked_token_ends_its_live_session_at_the_next_tick(folder: Path) -> None:
+def test_a_revoked_token_ends_its_session_at_the_next_tick(folder: Path) -> None:
     world = World(folder, 1)
     (connection,) = world.connections
     (folder / "revoked").write_text("token\n")

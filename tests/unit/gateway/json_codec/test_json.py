@@ -252,7 +252,7 @@ def test_numbers_beyond_a_double_keep_every_digit(zoo: Descriptor) -> None:
         assert JsonReader(zoo).read(f'{{"i64":{number}}}'.encode()).i64 == (1 << 63) - 1  # type: ignore[attr-defined]
 
 
-def test_a_number_that_is_none_is_written_as_a_word(zoo: Descriptor) -> None:
+def test_not_a_number_is_written_as_a_string(zoo: Descriptor) -> None:
     message = message_class(zoo)(real=math.nan, small=-math.inf)
     written = writer_of(zoo)(message)
     assert (written["real"], written["small"]) == ("NaN", "-Infinity")

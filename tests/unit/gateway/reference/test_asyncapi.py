@@ -88,7 +88,7 @@ def test_every_close_code_of_the_gateway_has_a_meaning() -> None:
     assert "`4504` REPLACED" in document()["info"]["description"]
 
 
-def test_failures_of_frames_are_told() -> None:
+def test_failures_of_frames_are_answered() -> None:
     messages = document()["components"]["messages"]
     assert "`FORBIDDEN_TOPIC`" in messages["subscribe"]["description"]
     assert "`ABORTED` OP_CONFLICT" in messages["toggle_reaction"]["description"]

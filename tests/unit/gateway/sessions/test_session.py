@@ -99,7 +99,7 @@ def test_frames_beyond_the_rate_are_refused_and_say_when_to_come_again() -> None
     assert busy.receive(Ping(9), refused.fault.retry_after_ms / 1000) == (Pong(9),)
 
 
-def test_whoever_goes_on_flooding_is_closed_with_4503() -> None:
+def test_a_client_that_continues_to_flood_is_closed_with_4503() -> None:
     flooding = session()
     effects: Sequence[Effect] = ()
     for _ in range(19 + LIMITS.refusals_burst + 1):
@@ -107,7 +107,7 @@ def test_whoever_goes_on_flooding_is_closed_with_4503() -> None:
     assert code(effects) == CloseCode.LIMIT
 
 
-def test_calls_in_flight_are_bounded_and_an_answer_makes_room() -> None:
+def test_calls_in_flight_are_bounded_and_an_answer_frees_capacity() -> None:
     busy = session()
     assert len(busy.receive(call(1), 0.0)) == len(busy.receive(call(2), 0.0)) == 1
     assert reason(busy.receive(call(3), 0.0)) == "TOO_MANY_CALLS"

@@ -72,7 +72,7 @@ async def test_a_fetch_that_began_before_the_call_does_not_decide() -> None:
         assert "new" in keys.keys
 
 
-async def test_where_the_next_fetch_is_far_away_the_caller_is_told_when_to_try_again() -> None:
+async def test_if_the_next_fetch_is_far_away_the_caller_gets_a_retry_delay() -> None:
     async with key_set(Provider("old"), retry_seconds=60) as keys:
         with pytest.raises(Unavailable) as caught:
             await keys.fetch_for("new")
@@ -80,7 +80,7 @@ async def test_where_the_next_fetch_is_far_away_the_caller_is_told_when_to_try_a
         assert 50 < caught.value.retry_after <= 60
 
 
-async def test_nobody_knows_about_a_key_while_the_issuer_is_down() -> None:
+async def test_an_unknown_key_is_unavailable_while_the_issuer_is_down() -> None:
     provider = Provider("old")
     async with key_set(provider, retry_seconds=0.001) as keys:
         provider.is_down = True

@@ -37,7 +37,7 @@ def test_a_node_that_is_down_is_gone_at_once() -> None:
     assert view.addresses(ECHO, 0.0) == ("n2:1",)
 
 
-def test_a_node_that_attached_anew_is_there_all_the_time() -> None:
+def test_a_node_that_attaches_again_is_never_missing() -> None:
     view = NodeView()
     view.apply(up("n1", synced=True), 0.0)
     again = up("n1")
@@ -53,7 +53,7 @@ def test_while_the_registry_is_away_the_nodes_stay() -> None:
     assert view.addresses(ECHO, 1_000.0) == ("n1:1",)
 
 
-def test_a_registry_that_has_just_started_and_knows_nobody_does_not_empty_the_mesh() -> None:
+def test_a_registry_that_has_just_started_without_nodes_does_not_remove_the_known_nodes() -> None:
     view = NodeView(grace=5.0)
     view.apply(up("n1", "n2", synced=True), 0.0)
     view.restart()
@@ -63,7 +63,7 @@ def test_a_registry_that_has_just_started_and_knows_nobody_does_not_empty_the_me
     assert view.addresses(ECHO, 105.0) == ("n1:1",)
 
 
-def test_the_grace_of_a_missing_node_is_not_begun_anew_by_every_watch() -> None:
+def test_a_new_watch_does_not_restart_the_grace_of_a_missing_node() -> None:
     view = NodeView(grace=5.0)
     view.apply(up("n1", synced=True), 0.0)
     for moment in (10.0, 12.0, 14.0):

@@ -78,7 +78,7 @@ def test_what_can_be_asked_together_has_one_owner_and_what_cannot_has_another(no
     assert owner_groups((), count) == (0,) * count
 
 
-def test_a_node_that_does_not_serve_yet_or_that_nobody_sees_owns_nothing() -> None:
+def test_a_node_that_does_not_serve_or_is_not_live_is_assigned_nothing() -> None:
     assert View("a:1", own="").partitions().assigned() == frozenset()
     assert View("a:1", own="b:1").partitions().assigned() == frozenset()
     assert View(own="b:1").partitions().assigned() == frozenset()
@@ -180,7 +180,7 @@ async def test_a_partition_that_fails_is_tried_again_and_the_others_do_not_notic
         assert not [p for what, p in work.seen if what == "leave"]
 
 
-async def test_work_that_breaks_inside_is_begun_anew() -> None:
+async def test_work_that_fails_is_started_again() -> None:
     view, broken = View("a:1", own="a:1"), asyncio.Event()
     begun: list[int] = []
     again = asyncio.Event()

@@ -23,7 +23,7 @@ def logged_in(state: RegistrationState, session_id: str = "s1", micros: int = 1_
     state.opened(session_id, "acme", "alice", "phone", micros)
 
 
-def test_a_login_is_told_once_and_without_an_epoch() -> None:
+def test_a_login_is_reported_once_and_without_an_epoch() -> None:
     state = RegistrationState()
     logged_in(state)
     request = told(state)
@@ -33,7 +33,7 @@ def test_a_login_is_told_once_and_without_an_epoch() -> None:
     assert state.take(100) is None
 
 
-def test_what_came_and_went_between_two_requests_is_never_told() -> None:
+def test_sessions_that_began_and_ended_between_two_requests_are_never_reported() -> None:
     state = RegistrationState()
     logged_in(state)
     state.closed("s1")
@@ -42,7 +42,7 @@ def test_what_came_and_went_between_two_requests_is_never_told() -> None:
     assert state.take(100) is None
 
 
-def test_after_a_break_a_session_is_told_with_the_epoch_it_was_granted() -> None:
+def test_after_a_break_a_session_is_reported_with_its_granted_epoch() -> None:
     state = RegistrationState()
     logged_in(state)
     told(state)
@@ -51,7 +51,7 @@ def test_after_a_break_a_session_is_told_with_the_epoch_it_was_granted() -> None
     assert told(state).opened[0].epoch == 77
 
 
-def test_a_session_whose_grant_was_lost_is_told_with_the_time_of_its_login() -> None:
+def test_a_session_whose_grant_was_lost_is_reported_with_the_time_of_its_login() -> None:
     state = RegistrationState()
     logged_in(state, micros=5_000)
     told(state)
@@ -59,14 +59,14 @@ def test_a_session_whose_grant_was_lost_is_told_with_the_time_of_its_login() -> 
     assert told(state).opened[0].epoch == 5_000
 
 
-def test_a_login_that_was_never_told_is_a_new_login_also_after_a_break() -> None:
+def test_a_login_that_was_never_reported_is_a_new_login_also_after_a_break() -> None:
     state = RegistrationState()
     logged_in(state)
     state.restart()
     assert told(state).opened[0].epoch == 0
 
 
-def test_a_fenced_session_is_to_be_closed_once_and_is_not_told_again() -> None:
+def test_a_fenced_session_is_closed_once_and_not_reported_again() -> None:
     state = RegistrationState()
     logged_in(state)
     told(state)
@@ -105,7 +105,7 @@ def test_a_grant_of_an_earlier_session_does_not_make_the_new_one_fenceable() -> 
     assert told(state).opened[0].epoch == 99
 
 
-def test_requests_are_bounded_and_together_tell_everything() -> None:
+def test_requests_are_bounded_and_together_report_everything() -> None:
     state = RegistrationState()
     for index in range(25):
         logged_in(state, f"s{index}")
@@ -128,7 +128,7 @@ STEPS = st.lists(
 )
 
 
-def test_a_topic_that_is_wanted_again_before_its_end_was_told_is_told_as_ended_and_wanted() -> None:
+def test_a_topic_that_is_subscribed_again_before_its_end_was_reported_is_reported_as_both() -> None:
     state = RegistrationState()
     state.subscribe("acme", "messages/1")
     state.take(10)
@@ -141,7 +141,7 @@ def test_a_topic_that_is_wanted_again_before_its_end_was_told_is_told_as_ended_a
 
 
 @given(STEPS)
-def test_whoever_was_told_everything_knows_what_is_held(steps: list[tuple[str, object]]) -> None:
+def test_all_own_updates_together_are_the_current_reactions(steps: list[tuple[str, object]]) -> None:
     state = RegistrationState()
     sessions, topics = set[str](), set[str]()
     told_sessions, told_topics = set[str](), set[str]()

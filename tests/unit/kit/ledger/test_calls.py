@@ -65,7 +65,7 @@ def test_a_batch_has_at_most_so_many_commands_unless_one_call_brings_more(limit:
         assert len(batch.commands) <= limit or len(batch.calls) == 1
 
 
-def test_calls_that_nobody_waits_for_are_left_out_and_take_no_room() -> None:
+def test_abandoned_calls_are_dropped_and_use_no_capacity() -> None:
     gone, large = Call("a", "b"), Call(HALF, HALF)
     queue = queue_of(gone, large, Call(HALF), Call(HALF))
     gone.has_expired = large.has_expired = True
@@ -82,7 +82,7 @@ def test_a_batch_that_is_filled_little_by_little_has_one_bound() -> None:
     assert fill(sized(), queue) == 1
 
 
-def test_a_call_with_more_commands_than_there_is_room_for_waits_for_the_next_batch() -> None:
+def test_a_call_with_more_commands_than_fit_waits_for_the_next_batch() -> None:
     queue, batch = queue_of(Call("a"), Call("b", "c", "d")), sized()
     assert [fill(batch, queue, 2), fill(batch, queue, 2)] == [1, 0]
     assert fill(sized(), queue, 2) == 1

@@ -16,7 +16,7 @@ def timed(at: int, tail: int = 0) -> str:
 NOW = 1_800_000_000_000  # milliseconds
 
 
-def test_a_timed_id_tells_its_time() -> None:
+def test_a_timed_id_contains_its_time() -> None:
     assert is_timed(timed(NOW))
     assert millis(timed(NOW)) == NOW - NOW % 256
 
@@ -58,7 +58,7 @@ def test_an_id_that_was_used_is_never_called_new(used: list[tuple[int, int]]) ->
 KEY = ("default", "messages/1")
 
 
-def test_answers_of_ids_that_tell_their_time_are_kept_by_it_and_others_by_their_key() -> None:
+def test_answers_of_timed_ids_are_stored_by_time_and_others_by_key() -> None:
     assert location_of(KEY, timed(NOW)).slice == slice_at(NOW) == location_of(("acme", "posts/1"), timed(NOW, 9)).slice
     assert location_of(KEY, "a").slice == location_of(KEY, "b").slice < 0
     assert location_of(KEY, "a").part != location_of(KEY, "b").part

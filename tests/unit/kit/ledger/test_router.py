@@ -122,7 +122,7 @@ async def test_what_is_executed_here_after_all_has_only_the_time_that_is_left(no
     assert node.timeouts[0] <= 4.95  # the owner's silence took a tenth of a second
 
 
-async def test_a_call_ends_at_its_deadline_also_where_the_owner_is_heard_but_does_not_answer(
+async def test_a_call_ends_at_its_deadline_if_the_owner_is_connected_but_does_not_answer(
     node: OneNode, mesh: OneOwner
 ) -> None:
     with pytest.raises(OutcomeUnknown):

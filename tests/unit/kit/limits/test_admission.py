@@ -31,7 +31,7 @@ def is_refused(admission: Admission, left: float | None, now: float) -> bool:
     return False
 
 
-def test_a_call_that_cannot_be_in_time_is_refused_and_told_when_to_come_again() -> None:
+def test_a_call_that_cannot_be_answered_in_time_is_refused_with_a_retry_delay() -> None:
     admission, now = taking(0.5)
     with pytest.raises(Overloaded) as refused:
         admission.begin(0.7, now)  # slow calls take one and a half times as long as the mean

@@ -11,13 +11,13 @@ from kit.limits.bucket import Bucket, Buckets
 STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 5)), max_size=60)
 
 
-def test_a_full_bucket_gives_its_burst_and_then_tells_how_long_to_wait() -> None:
+def test_a_full_bucket_allows_its_burst_and_then_returns_how_long_to_wait() -> None:
     bucket = Bucket(rate=10, burst=3)
     assert [bucket.take(1, 100.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     assert bucket.take(1, 100.0) == pytest.approx(0.1)
 
 
-def test_who_waits_as_long_as_told_is_served() -> None:
+def test_a_caller_that_waits_for_the_retry_delay_is_served() -> None:
     bucket = Bucket(rate=7, burst=5)
     now = 1_700_000_000.0
     assert bucket.take(5, now) == 0.0
@@ -39,7 +39,7 @@ def test_more_than_the_bucket_holds_is_a_mistake_of_the_caller() -> None:
         Bucket(rate=1, burst=2).take(3, 0.0)
 
 
-def test_a_clock_set_back_locks_nobody_out() -> None:
+def test_after_a_clock_was_set_back_no_key_has_to_wait_longer() -> None:
     bucket = Bucket(rate=1, burst=1)
     assert bucket.take(1, 10_000.0) == 0.0
     assert bucket.take(1, 10.0) <= 1.0

@@ -59,7 +59,7 @@ def test_callers_without_a_token_share_one_number() -> None:
     assert shares.enter(ALICE, "c") is not None
 
 
-def test_users_whom_a_service_acts_for_have_shares_of_their_own() -> None:
+def test_each_user_that_a_service_acts_for_has_its_own_share() -> None:
     shares = StreamShares(LIMITS)
     for user in ("u1", "u2"):
         for _ in range(2):

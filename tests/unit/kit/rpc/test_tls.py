@@ -64,7 +64,7 @@ def test_a_key_of_another_certificate_is_refused(folder: Path) -> None:
     assert "is not the key of" in refused(Tls(folder / "ca.pem", folder / "service.pem", folder / "edge.key"))
 
 
-def test_expired_and_not_yet_valid_are_told_apart(folder: Path) -> None:
+def test_expired_and_not_yet_valid_tokens_are_distinguished(folder: Path) -> None:
     now = datetime.now(UTC)
     assert "service.pem expired on" in refused(service(folder), now + timedelta(days=366))
     assert "is not valid before" in refused(service(folder), now - timedelta(days=1))
@@ -82,7 +82,7 @@ def test_the_edges_certificate_does_not_serve_a_service(folder: Path) -> None:
     )
 
 
-def test_an_old_authority_may_be_trusted_beside_the_new(folder: Path, tmp_path: Path) -> None:
+def test_an_old_authority_may_be_trusted_in_addition_to_the_new_one(folder: Path, tmp_path: Path) -> None:
     certs.make(tmp_path / "new")
     both = tmp_path / "both.pem"
     both.write_bytes((tmp_path / "new" / "ca.pem").read_bytes() + (folder / "ca.pem").read_bytes())

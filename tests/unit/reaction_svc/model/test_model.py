@@ -130,7 +130,7 @@ def test_an_entry_that_is_in_the_tables_already_changes_nothing_when_it_is_overl
     assert shard.counts() == {"👍": 1}
 
 
-def test_an_entry_that_comes_while_people_are_loaded_is_part_of_what_is_known_of_them() -> None:
+def test_an_entry_that_arrives_during_a_load_of_users_is_part_of_their_state() -> None:
     tables = MemoryTables(records_at_once=2)
     writer = Shard(tables=tables)
     writer.change(*(tap(f"user{n}") for n in range(5)))
@@ -218,7 +218,7 @@ def test_the_target_used_longest_ago_is_given_up_first() -> None:
     ]
 
 
-def test_of_a_target_with_many_people_those_are_forgotten_and_read_again() -> None:
+def test_users_of_a_large_target_are_evicted_and_loaded_again() -> None:
     shard = Shard(ModelLimits(users=3), MemoryTables(records_at_once=2))
     shard.change(*(tap(f"user{n}") for n in range(4)))
     need = shard.model.find_missing([tap("user1"), tap("new")])

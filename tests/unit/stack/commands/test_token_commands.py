@@ -103,7 +103,7 @@ def test_keys_of_an_issuer_that_cannot_be_read_are_said_in_one_line(
     assert (said.exit_code, "/nowhere/keys.json cannot be read" in said.stderr) == (1, True)
 
 
-def test_a_token_is_shown_unverified_with_the_user_it_would_stand_for(keys: Keys) -> None:
+def test_a_token_is_shown_unverified_with_the_user_it_would_identify(keys: Keys) -> None:
     head, claims, _ = foreign(exp=1_000_000_000).split(".")
     shown = run("show", f"{head}.{claims}.AAAA")
     assert shown.exit_code == 0

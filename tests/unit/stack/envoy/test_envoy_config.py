@@ -92,7 +92,7 @@ def test_envoy_takes_it_with_tls(make: Make, folder: Path, tmp_path: Path, name:
     validate(tmp_path / "envoy.yaml")
 
 
-def test_what_envoy_refuses_is_told(tmp_path: Path) -> None:
+def test_refusals_of_envoy_are_reported(tmp_path: Path) -> None:
     (tmp_path / "envoy.yaml").write_text("static_resources: {listeners: [{nonsense: 1}]}")
     with pytest.raises(BadEnvoy, match="nonsense"):
         validate(tmp_path / "envoy.yaml")
@@ -231,5 +231,5 @@ WORDS = st.lists(st.text("abc-", min_size=1, max_size=4), min_size=1, max_size=3
 
 
 @given(WORDS, st.text("abcd-", max_size=6))
-def test_the_complement_of_words_is_everything_else(words: list[str], text: str) -> None:
+def test_the_complement_of_texts_matches_everything_else(words: list[str], text: str) -> None:
     assert bool(re.fullmatch(none_of(words), text)) == (text not in words)

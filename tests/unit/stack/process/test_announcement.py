@@ -34,7 +34,7 @@ def test_a_token_is_not_printed_where_the_output_may_be_stored(
     assert printed_facts(FACTS, Settings.model_validate({"demo": True}), is_json=is_json) == FACTS
 
 
-def test_a_person_at_a_terminal_gets_a_token_and_json_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_token_and_json_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     set_terminal(monkeypatch, True, True)
     assert printed_facts(FACTS, Settings.model_validate({}), is_json=False) == FACTS
     assert "token" not in printed_facts(FACTS, Settings.model_validate({}), is_json=True)

@@ -26,7 +26,7 @@ def test_a_state_arrives_and_further_processes_do_not_speak(
     assert "NOTIFY_SOCKET" not in os.environ
 
 
-def test_where_nobody_listens_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_listener_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     sdnotify.open_notifier()("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))

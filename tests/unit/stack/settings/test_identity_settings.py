@@ -18,7 +18,7 @@ def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in GOOD.items() if key != name}
 
 
-def test_what_a_process_is_told_it_tells_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_passed_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     services = {"feed@clients": ["act-as"]}
     more = {"issuer": "app", "audience": ["a", "b"], "secret_file": "/run/secret", "services": services}
     monkeypatch.setenv("PLAUDIT_IDENTITY__ISSUERS", json.dumps([GOOD, more]))

@@ -21,7 +21,7 @@ def positions(found: list[Record]) -> list[int]:
     return [record.position for record in found]
 
 
-def test_a_window_has_what_is_behind_the_position_it_was_opened_at() -> None:
+def test_a_window_has_the_records_after_its_start_position() -> None:
     window = Window(10, ahead=10_000, history=10_000, now=0.0)
     assert not window.covers(9)
     assert window.covers(10)
@@ -84,7 +84,7 @@ def test_a_reader_never_misses_and_never_sees_twice(steps: list[tuple[str, int, 
     assert window.high == last
 
 
-async def test_whoever_waits_is_woken_by_records_or_by_an_error() -> None:
+async def test_waiting_readers_are_woken_by_records_or_by_an_error() -> None:
     window = Window(0, ahead=5_000, history=2_000, now=0.0)
     waiting = [asyncio.create_task(window.grown()) for _ in range(2)]
     await asyncio.sleep(0)

@@ -41,7 +41,7 @@ def test_a_change_is_answered_once_its_tables_are_written_and_is_not_part_of_the
     assert call.answers == ["b2"]
 
 
-def test_calls_that_come_during_an_append_are_decided_together_behind_it(stage: Stage) -> None:
+def test_calls_that_arrive_during_an_append_are_decided_together_after_it(stage: Stage) -> None:
     stage.submit("b")
     later = [stage.queue("c"), stage.queue("d", "e")]
     stage.poll()
@@ -60,7 +60,7 @@ def test_a_lost_append_that_landed_is_known_by_its_id(stage: Stage) -> None:
     assert (stage.store.tail, stage.model.texts) == (2, ["a", "b"])
 
 
-def test_a_lost_append_at_whose_place_stands_anothers_is_decided_again_behind_that(stage: Stage) -> None:
+def test_a_rejected_append_is_decided_again_after_the_entry_at_its_position(stage: Stage) -> None:
     call, append = lose(stage, has_landed=False)
     stage.store.commit(append.entry._replace(append_id="theirs", payload=b"x"))
     stage.settle()
@@ -264,7 +264,7 @@ def test_who_waited_when_the_others_were_answered_is_expected_with_them() -> Non
     assert stage.the(Append).entry.payload == b"c|d|e"
 
 
-def test_few_are_enough_and_nobody_waits_for_ever() -> None:
+def test_few_connections_are_enough_and_no_caller_waits_without_a_limit() -> None:
     stage = gathering(few=2)
     stage.queue("d")
     stage.submit("e")
