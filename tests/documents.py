@@ -2,8 +2,8 @@
 
 A block in a language that runs has one of these comments on the line above it; readers do not see them:
 
-    <!-- needs: nothing -->                  it runs in a test as it stands
-    <!-- needs: server, curl -->             it runs beside a server, where the program `curl` is; see tests/reader.py
+    <!-- needs: nothing -->                  it runs in a test unchanged
+    <!-- needs: server, curl -->             it runs with a server, if `curl` is installed; see tests/reader.py
     <!-- run by: tests/flows/test_x.py -->   another test runs it already
     <!-- from: examples/go/main.go -->       it is a part of that file
     <!-- not run: takes half an hour -->     it cannot run in a test, for this reason

@@ -26,7 +26,7 @@ _CLUSTER = "cassandra-cluster"
 
 
 class Engines:
-    """The servers of a test session. Every call of `redis`, `cassandra`, `kafka` gives a namespace nobody else has."""
+    """The servers of a test session. Every call of `redis`, `cassandra`, `kafka` returns an unused namespace."""
 
     def __init__(self, folder: Path, leaving: ExitStack) -> None:
         self._folder = folder

@@ -9,7 +9,7 @@ from plaudit.event.v1 import reaction_events_pb2 as pb
 
 
 class Change(NamedTuple):
-    """One person's reaction on one target has changed."""
+    """One user's reaction on one target has changed."""
 
     tenant: str
     target: str

@@ -43,22 +43,22 @@ class OwnRedis:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
         give_up = time.monotonic() + _TIMEOUT
-        while not self.tell("PING").startswith(self._ready):
+        while not self.send("PING").startswith(self._ready):
             assert time.monotonic() < give_up, "redis-server does not answer"
             assert self._process.poll() is None, "redis-server has ended"
 
-    def tell(self, *words: str) -> bytes:
-        """One command on a connection of its own, and the first bytes of the answer; b"" where nobody answers."""
+    def send(self, *parts: str) -> bytes:
+        """One command on a connection of its own, and the first bytes of the answer; b"" without an answer."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT) as wire:
-                wire.sendall(" ".join(words).encode() + b"\r\n")
+                wire.sendall(" ".join(parts).encode() + b"\r\n")
                 return wire.recv(4096)
         except OSError:
             time.sleep(0.005)  # it is starting
             return b""
 
     def pause(self) -> None:
-        """It stands still and its connections stay."""
+        """It is paused and its connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

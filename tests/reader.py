@@ -26,17 +26,17 @@ _BLOCK_SECONDS = 60
 _PROGRAMS = Path(sys.executable).parent
 _COMMANDS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module", "-"]}
 _TREE = ("bench", "client", "deploy", "docs", "engines", "gen", "proto", "web")
-"""What of the source tree a reader has around, and does not write into; beside it a copy of `examples`."""
+"""The parts of the source tree that a reader has and does not write; `examples` is copied."""
 _BUILT = ("node_modules", "gen", "dist", "target", "__pycache__")
 
 
 class Reader:
-    """Someone in a fresh checkout in `folder`. What an `sh` block sets, and where it goes, is so for later blocks, too.
+    """A reader with a fresh checkout in `folder`. Variables and the working directory of an `sh` block stay for later
+    blocks.
 
-    A block may need `server` (a running Plaudit), `mesh` (one behind Envoy, without other engines) and programs, by
-    name. In its text the addresses at which Plaudit listens by default stand for those of the one that runs.
-    `tree`: paths of the source tree that are there.
-    """
+    A block may need `server` (a running Plaudit), `mesh` (one with Envoy in front, without other engines) and programs,
+    by name. In its text the addresses at which Plaudit listens by default stand for those of the one that runs. `tree`:
+    paths of the source tree that are there."""
 
     def __init__(
         self, folder: Path, stack: Callable[[], Stack], leaving: ExitStack, *, tree: Iterable[str] = _TREE
@@ -71,8 +71,8 @@ class Reader:
     ) -> str:
         """Runs the block; returns what it writes. Skips where a program is missing.
 
-        `needs` are added to its own; `replaced` is text of the block and what stands for it. Where the block fails, an
-        AssertionError tells what it wrote.
+        `needs` are added to its own; `replaced` is text of the block and its replacement. If the block fails, an
+        AssertionError has its output.
         """
         replacements = dict(replaced or {})
         for need in (*block.needs, *needs):

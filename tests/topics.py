@@ -13,7 +13,7 @@ from kit.adapters.kafka.topics import full_name
 
 @asynccontextmanager
 async def topics(url: str, wanted: Mapping[str, int]) -> AsyncIterator[str]:
-    """The URL, with topics of so many partitions behind it until the block ends."""
+    """The URL, with topics of so many partitions until the block ends."""
     await create_topics(url, wanted)
     try:
         yield url

@@ -73,7 +73,7 @@ async def until(true: Callable[[], Any]) -> None:
 class LeadershipContract:
     @asynccontextmanager
     async def opened(self, request: Any) -> AsyncIterator[Leadership]:
-        """A registry with no other beside it."""
+        """A single registry."""
         raise NotImplementedError
         yield
 

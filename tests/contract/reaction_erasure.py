@@ -52,7 +52,7 @@ class ErasureContract:
         assert await erasing(engine).person("default", "alice") == (4, True)
         assert await counts(engine, "messages/1", "posts/7", "comments/1") == [{"👍": 1}, {}, {}]
         assert await counts(engine, "messages/1", tenant="acme") == [{"👍": 1}]
-        # Also the record of what alice had taken back is gone.
+        # The record of a reaction that alice had removed is gone, too.
         assert list(await engine.store.reads.targets_of("default", "alice", 10)) == []
         assert list(await engine.store.reads.targets_of("acme", "alice", 10)) == [("messages/1", 1)]
         facts = [(fact.user, fact.target, fact.removed) for fact in (await facts_of(engine))[-4:]]
@@ -112,7 +112,7 @@ class ErasureContract:
         for user in (*people, "was here"):
             assert list(await engine.store.reads.targets_of("default", user, 10)) == []
         removed = [(fact.user, fact.removed) for fact in await facts_of(engine) if fact.removed]
-        assert len(removed) == 12  # 11, and the one taken back before
+        assert len(removed) == 12  # 11, and the one that was removed before
         assert await erase_target(engine, "messages/1") == [0]
         assert await erase_target(engine, "messages/404") == [0]
 
@@ -133,7 +133,7 @@ class ErasureContract:
         racing = Erasure(reacting, engine.store.reads, Cursors(SECRET, engine.clock, 3_600.0))
         erased, token = await racing.target("tests", ("default", "messages/1"), "")
         assert (erased, bool(token)) == (1, True)
-        # Alice is before bob: what was reacted behind the token is found too.
+        # Alice is before bob: reactions after the token are found too.
         assert await counts(engine, "messages/1") == [{"👍": 1}]
         assert await racing.target("tests", ("default", "messages/1"), token) == (1, "")
         assert await counts(engine, "messages/1") == [{}]
@@ -163,7 +163,7 @@ class ErasureContract:
 
 
 class Meanwhile:
-    """A ledger where somebody reacts just after the first operations."""
+    """A ledger where a user reacts just after the first operations."""
 
     def __init__(self, store: Store, ops: Sequence[Op]) -> None:
         self._store = store

@@ -40,7 +40,7 @@ def on(answers: Sequence[Outcome | Refusal]) -> list[bool]:
 
 
 async def at_once() -> None:
-    """Where facts are saved together with what they tell of."""
+    """Where events are saved together with the records."""
 
 
 class Engine(NamedTuple):

@@ -1,4 +1,4 @@
-"""Records nobody can read, on every engine of the log."""
+"""Undecodable records, on every engine of the log."""
 
 from __future__ import annotations
 

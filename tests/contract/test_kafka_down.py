@@ -1,4 +1,4 @@
-"""The event log in Kafka while its broker is away: told at once, and back by itself."""
+"""The event log in Kafka while its broker is unavailable: it fails at once, and recovers by itself."""
 
 from __future__ import annotations
 

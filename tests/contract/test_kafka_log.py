@@ -35,7 +35,7 @@ async def fixture_log(url: str) -> AsyncIterator[KafkaLog]:
 
 
 async def all_of(log: KafkaLog, partition: int = 0, after: int = 0, limit: int = 100) -> list[Record]:
-    """Everything behind a position, as a consumer reads it."""
+    """All records after a position, as a consumer reads them."""
     found: list[Record] = []
     while True:
         records = await log.read("reactions", found[-1].position if found else after, limit, partition)

@@ -129,7 +129,7 @@ async def test_of_a_small_target_nothing_is_kept_and_of_one_that_grew_all_that_w
     async with background(latest.run()):
         latest.record_entry({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
         assert await latest.page(key, TargetHead(1_001, 1_001, {"a": 2}), "", 0, 10) is None
-        # The first one it is told of does not follow on anything: nothing of it is believed.
+        # The first entry does not follow on a known version: it is not used.
         latest.record_entry({key: 1_001}, [change(key, 1_002, [("cem", "a", "")], a=3)])
         assert await latest.page(key, TargetHead(1_002, 1_002, {"a": 3}), "", 0, 10) is None
         holders = [Reactor("cem", "a", 1_002), Reactor("bob", "a", 1_001), Reactor("ann", "a", 1_000)]

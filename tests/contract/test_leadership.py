@@ -54,7 +54,7 @@ class TestRedis(WireContract):
             yield RedisLease(redis)
 
     async def lose(self, request: Any) -> None:
-        request.getfixturevalue("server").tell("FLUSHALL")
+        request.getfixturevalue("server").send("FLUSHALL")
 
 
 class TestRedisCluster(LeaseContract):

@@ -103,7 +103,7 @@ class TestUnknown:
     async def fixture_far(
         self, keyspace: str, engines: Engines, wire: Wire, name: str
     ) -> AsyncIterator[CassandraLedger]:
-        """The same ledger as `store`, behind the wire."""
+        """The same ledger as `store`, through the proxy."""
         url = keyspace.replace(f":{engines.port('cassandra')}/", f":{wire.port}/")
         async with open_cassandra(url, timeout=1.0) as session:
             yield await open_cassandra_ledger(session, name, SHARDS)

@@ -137,7 +137,7 @@ class TestRedisCluster(TestRedis):
 
 
 class NoLocal:
-    """Where Redis answers, nobody else is asked."""
+    """If Redis answers, the local limit is not used."""
 
     async def take(self, users: object) -> list[float]:
         """See `ports.RateLimit`."""
@@ -145,7 +145,7 @@ class NoLocal:
 
 
 async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afterwards(server: OwnRedis) -> None:
-    server.tell("FLUSHALL")
+    server.send("FLUSHALL")
     local = MemoryRateLimit(ManualClock(), per_second=1.0, at_once=1, max_users=10)
     async with (
         wire_to(server.port) as wire,
@@ -165,7 +165,7 @@ async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afte
 
 
 async def test_a_caller_that_gives_up_leaves_the_others_their_answers(server: OwnRedis) -> None:
-    server.tell("FLUSHALL")
+    server.send("FLUSHALL")
     async with (
         wire_to(server.port) as wire,
         open_redis(f"redis://127.0.0.1:{wire.port}/0", timeout=5.0) as redis,

@@ -1,4 +1,4 @@
-"""The tables of reactions in Cassandra: loaded to decide, written behind entries."""
+"""The tables of reactions in Cassandra: loaded for decisions, written after entries."""
 
 from __future__ import annotations
 

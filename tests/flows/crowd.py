@@ -27,7 +27,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0
 
 
 class Crowd:
-    """The records (who holds what), and one log record per `act` - in that order, as where the log lags behind."""
+    """The records of reactions, and one log record per `act`, in that order: the log lags."""
 
     def __init__(self, log: SqliteLog, seed: int = 1) -> None:
         self.log = log
@@ -73,7 +73,7 @@ class Crowd:
         return payload(changes, counts)
 
     def some(self, keys: Sequence[TargetKey], count: int, users: int = 50) -> list[Change]:
-        """Toggles of random people on random targets."""
+        """Toggles of random users on random targets."""
         pick = self._random
         return [self.toggle(pick.choice(keys), f"u{pick.randrange(users)}", pick.choice("👍❤😆")) for _ in range(count)]
 
@@ -87,7 +87,7 @@ class Crowd:
 
 
 class StalledLog:
-    """The log as someone sees it who hears nothing new until `listening` is set, or of nothing new being there."""
+    """A log whose readers get nothing new until `listening` is set."""
 
     def __init__(self, log: SqliteLog, *, listening: bool = False, told: bool = True) -> None:
         self._log = log
@@ -105,7 +105,7 @@ class StalledLog:
         return await self._log.read(topic, after, limit, partition) if self.listening.is_set() else []
 
     async def wait(self, topic: str, after: int, partition: int = 0) -> None:
-        """See `kit.event_log.ports.EventLog`; never returns where nobody tells."""
+        """See `kit.event_log.ports.EventLog`; never returns before that."""
         if not self._told:
             await asyncio.Event().wait()
         await self.listening.wait()

@@ -20,12 +20,12 @@ Frame = dict[str, Any]
 
 
 def target(collection: str = "messages") -> str:
-    """A target nobody else uses."""
+    """An unused target."""
     return f"{collection}/{uuid.uuid4().hex}"
 
 
 def person(name: str) -> str:
-    """A user nobody else is."""
+    """An unused user."""
     return f"{name}-{uuid.uuid4().hex[:12]}"
 
 
@@ -73,7 +73,7 @@ class Wire:
         async with asyncio.timeout(60):
             while (answer := await self.ask(frame_type, **fields)).get("reason") == "RATE_LIMITED":
                 assert answer["retry_after_ms"] > 0
-                await asyncio.sleep(answer["retry_after_ms"] / 1000)  # as told
+                await asyncio.sleep(answer["retry_after_ms"] / 1000)  # the retry delay
         return answer
 
     async def _read(self) -> None:

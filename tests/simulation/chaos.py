@@ -14,7 +14,7 @@ _LEVELS = (0.0, 0.02, 0.12)
 
 
 class Chaos:
-    """Breaks things at random moments until it is told to stop; each run has its own mixture."""
+    """Injects faults at random times until it is stopped; each run has its own mixture."""
 
     def __init__(self, world: World, nodes: Sequence[Node], store: VirtualStore, network: Network) -> None:
         self._world, self._nodes, self._store, self._network = world, nodes, store, network

@@ -56,7 +56,7 @@ class Clients:
         self._used: list[Op] = []
 
     def new_id(self, seconds: float = 0.0) -> str:
-        """An id that tells the time, so many seconds from now."""
+        """An id that contains a time, so many seconds from now."""
         self._ids += 1
         digits = f"{self._world.micros(seconds) // 1000:012x}"
         tail = f"{self._world.rng.getrandbits(24):06x}{self._ids:06x}"

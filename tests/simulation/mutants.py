@@ -82,7 +82,7 @@ def a_no_op_without_confirmation() -> Patches:
 
 
 def a_gap_after_a_trim_applied() -> Patches:
-    """Where entries are missing, those behind them are applied to what is in memory."""
+    """Where entries are missing, later ones are applied to the state in memory."""
     caught_up: Any = Decider._catch_up
 
     def jumping(self: Any, page: Page, now: float) -> Any:
@@ -169,12 +169,12 @@ def a_refusal_forgotten() -> Patches:
 
 
 def an_erasure_that_only_clears() -> Patches:
-    """The records of somebody who is erased stay, as of something taken back."""
+    """The records of an erased user stay, like those of removed reactions."""
     return [(MemoryTables, "_erase", lambda self, key, user, stamp: None)]
 
 
 def an_erasure_of_what_comes_later() -> Patches:
-    """Records that are written with the entry of an erasure, behind it, are deleted too."""
+    """Records that are written by later operations in the entry of an erasure are deleted too."""
     erase: Any = MemoryTables._erase
 
     def too_much(self: Any, key: TargetKey, user: str, stamp: int) -> None:

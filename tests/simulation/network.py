@@ -115,7 +115,7 @@ class _Forwarding:
             world.after(routing.SILENCE_SECONDS, partial(self._origin.deliver, self._look))
 
     def _look(self) -> None:
-        # A connection that works is heard from even where the answer takes long.
+        # A working connection has messages even if the answer takes long.
         peer = self._peer
         assert peer is not None
         is_heard = self._is_connected and peer.is_listening and self._network.passes(self._origin.name, peer.name)

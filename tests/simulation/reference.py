@@ -45,7 +45,7 @@ class TargetReference:
             before.setdefault(row.user, just_before)
             self._apply_row(row, position)
             if row.op_id or row.asked:
-                # A clear or an erasure has rows before its last; of an operation without an id nothing tells its end.
+                # A clear or an erasure has several rows; the end of an operation without an id is not marked.
                 started = before.pop(row.user)
                 self._check_action(row, started if row.action in (Action.CLEAR, Action.ERASE) else just_before)
         _require(change.head.version == self.version, "the head has another version than the last row", change)

@@ -121,7 +121,7 @@ class VirtualStore:
                 return [partial(store.trim, before)]
 
     def _load(self, need: LoadRequest) -> list[Callable[[], Any]]:
-        # Targets at one moment, people and answers at another.
+        # Targets at one moment, users and answers at another.
         found: list[LoadedState] = []
         return [
             lambda: found.append(self.tables.find(need)),

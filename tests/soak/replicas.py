@@ -30,7 +30,7 @@ class Reading(NamedTuple):
 
 
 class Replicas:
-    """Asks each node. Made by `open_replicas`; blocks, so it is called beside the event loop."""
+    """Queries each node. Made by `open_replicas`; it blocks, so it is called in a thread."""
 
     def __init__(self, session: Session, cluster: CassandraCluster, keyspace: str, ledger: str) -> None:
         self._session = session
@@ -60,7 +60,7 @@ class Replicas:
         return max((float(match[1]) for match in found), default=float("nan"))
 
     def _seen(self, view: str, column: str) -> Iterator[float]:
-        """Of the entries, by node: a virtual table tells of the node that is asked."""
+        """Of the entries, by node: a virtual table has the values of the queried node."""
         ask = (
             f"SELECT {column} FROM system_views.{view}"
             f" WHERE keyspace_name = '{self._keyspace}' AND table_name = 'ledger_entry'"

@@ -62,7 +62,7 @@ class NoEventLog:
 
 
 class LoadCounters:
-    """Callers who toggle reactions of random people, each with its next batch as soon as it has an answer."""
+    """Callers that toggle reactions of random users, each with its next batch as soon as it has an answer."""
 
     def __init__(self, node: LedgerNode, ledger: TimedLedger) -> None:
         self.changes = 0

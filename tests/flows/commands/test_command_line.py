@@ -1,4 +1,4 @@
-"""The `plaudit` command, as a person at a shell meets it."""
+"""The `plaudit` command in a shell."""
 
 from __future__ import annotations
 

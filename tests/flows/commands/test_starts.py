@@ -126,7 +126,7 @@ def test_a_data_folder_is_for_one_system_at_a_time(tmp_path: Path) -> None:
         assert first.run("token", "mint", "alice").returncode == 0
         assert first.run("react", "messages/1", "👍").returncode == 0
         assert first.run("check").returncode == 0
-        # Nothing is left behind by a process that is killed.
+        # A process that is killed leaves no lock.
         first.kill()
         with Stack(data) as second:
             assert f"process {second.pid} uses it" in refused(data)

@@ -1,4 +1,4 @@
-"""A process without clients says over HTTP, too, whether it lives and is ready, and its metrics."""
+"""A process without clients serves health, readiness and metrics over HTTP, too."""
 
 from __future__ import annotations
 

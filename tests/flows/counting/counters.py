@@ -95,7 +95,7 @@ class _Mortal:
 
 
 class Life:
-    """Whether a node lives."""
+    """Whether a node is alive."""
 
     def __init__(self) -> None:
         self.dead = False
@@ -130,7 +130,7 @@ class Node:
         }
 
     async def rebuild(self, keys: Sequence[TargetKey] = ()) -> tuple[int, int]:
-        """Counts anew; how many targets there were, and how many had drifted."""
+        """Recounts; returns how many targets there were, and how many had drifted."""
         request = pb.RebuildRequest(tenant="default", targets=[target for _, target in keys])
         stub: Any = pb_grpc.CounterServiceStub(self.channel)
         done = await stub.Rebuild(request, metadata=self.mesh.metadata(f"{COUNTER}/Rebuild"), timeout=30)
@@ -172,7 +172,7 @@ class CounterCluster:
         server = await stack.enter_async_context(serving(hosted, verifier=self.keys.verifier(), limits=LIMITS))
         mesh.own_address = server.address
         self.places[SERVICE] = tuple(sorted([*self.addresses(SERVICE), server.address]))
-        # Whoever asks is no part of the node, and stays when it goes.
+        # The caller is not a part of the node, and stays when it leaves.
         channel = await self._asking.enter_async_context(grpc.aio.insecure_channel(server.address))
         node = Node(server.address, mesh, life, channel)
         self.nodes.append(node)
@@ -180,7 +180,7 @@ class CounterCluster:
         return node
 
     async def leave(self, node: Node) -> None:
-        """The node goes as one does that is told to: out of sight, then saved and stopped."""
+        """The node leaves orderly: it is removed from the live nodes, then saves and stops."""
         self._forget(node)
         await self._leaving.pop(node.address).aclose()
 

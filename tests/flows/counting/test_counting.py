@@ -60,7 +60,7 @@ class Addresses:
 
 @dataclass
 class CounterStack:
-    """A counter beside a reaction service, as a user of both sees them."""
+    """A counter and a reaction service, as a user of both sees them."""
 
     crowd: Crowd
     mesh: Mesh
@@ -100,7 +100,7 @@ class CounterStack:
 async def counter_stack(
     folder: Path, crowd: Crowd, config: Config = QUICK, log: Any = None, records: Any = None
 ) -> AsyncIterator[CounterStack]:
-    """A counter beside a reaction service, serving; `records` answers for the reaction service, where not the crowd."""
+    """Serves a counter and a reaction service; `records` answers for the reaction service instead of the crowd."""
     keys = open_keys(folder / "keys")
     places = Addresses()
     peer = Hosted(records or CrowdServicer(crowd), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
@@ -225,7 +225,7 @@ async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp
     await crowd.act(KEYS, 100)
     deaf = StalledLog(crowd.log)
     async with counter_stack(tmp_path, crowd, log=deaf) as counter:
-        for _ in range(2):  # behind the log, and having read it
+        for _ in range(2):  # first lagging the log, then having read it
             found = await counter.get(KEYS)
             assert {key: value.version for key, value in found.items()} == {key: crowd.versions[key] for key in KEYS}
             deaf.listening.set()

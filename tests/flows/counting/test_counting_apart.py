@@ -107,7 +107,7 @@ class Load:
             found = await node.get(keys, least)
         except grpc.aio.AioRpcError:
             if node in self._here.nodes:
-                raise  # whoever asks a node that is there gets an answer
+                raise  # callers of a node that is alive get an answer
             self.moved += 1
             return
         for key, version in zip(keys, least, strict=True):

@@ -27,7 +27,7 @@ IDS = [str(path.relative_to(ROOT)) for path in documents()]
 
 @pytest.fixture(name="reader")
 def fixture_reader(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Reader]:
-    """Someone in a fresh checkout."""
+    """A reader with a fresh checkout."""
     with ExitStack() as leaving:
         yield Reader(tmp_path / "checkout", lambda: request.getfixturevalue("shared_stack"), leaving)
 

@@ -14,7 +14,7 @@ from tests.running import Stack
 
 
 class Api:
-    """REST as one person calls it."""
+    """REST as one user calls it."""
 
     def __init__(self, stack: Stack, http: aiohttp.ClientSession, user: str) -> None:
         self._url = stack.http_url

@@ -1,4 +1,5 @@
-"""Asks the same of every door: gRPC, REST (body, path, query), JSON and binary frames, client, command, Envoy."""
+"""Sends the same request through every door: gRPC, REST (body, path, query), JSON and binary frames, client, command,
+Envoy."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ _FAILED = re.compile(r"(?P<code>[A-Z_]+) (?P<reason>[A-Z_]+): .*?(?: \((?P<field
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered, without words and times."""
+    """An answer, without message and times."""
 
     code: str
     reason: str = ""
@@ -91,12 +92,12 @@ class Doors:
         await self._open.aclose()
 
     async def ask(self, rpc: Rpc, fields: Fields) -> dict[str, Answer]:
-        """The answer of each door that can be asked this."""
+        """The answer of each door that has this rpc."""
         answers = {name: await door(rpc, fields) for name, door in self.doors.items()}
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     async def admitted(self, values: Sequence[str]) -> dict[str, bool]:
-        """Which doors let in who sends these values of `Authorization`; `{}` in one stands for a good token."""
+        """Which doors admit a caller with these values of `Authorization`; `{}` is replaced by a valid token."""
         headers = [("Authorization", value.format(self._token)) for value in values]
         found = {}
         for name, edge in (("", None), ("Envoy ", self._edge)):

@@ -24,7 +24,7 @@ from tests.running import ROOT
 
 
 def engines_command(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m engines`, as a person would run it."""
+    """`python -m engines`, as a user runs it."""
     command = [sys.executable, "-m", "engines", *arguments]
     if arguments[0] != "get":
         command += ["--data", str(data), "--json"]

@@ -22,7 +22,7 @@ from tests.running import Stack
 MADE = Path(__file__).with_name("data_of_schema_1")
 OLD, POST, GONE = "messages/old", "posts/old", "messages/gone"
 COUNTS = {OLD: {"👍": 3, "❤": 1}, POST: {"👍": 1, "❤": 1}, GONE: {}}
-# As the older version answered them: by whom, where, what, the id, and then on and version.
+# As the older version answered them: user, target, emoji, id, and then on and version.
 TAPS = [
     ("ann", OLD, "👍", "01a22676-6689-7288-9cab-95922d422e6d", True, 1_795_941_623_600_703),
     ("ben", OLD, "👍", "tap-of-ben", True, 1_795_941_623_642_925),
@@ -66,7 +66,7 @@ class People:
         return [list(one.emojis) for one in answer.own_reactions]
 
     async def erase(self, user: str) -> tuple[int, bool]:
-        """How many reactions of the user were taken back, and whether none is left."""
+        """How many reactions of the user were removed, and whether none is left."""
         metadata = (("authorization", f"Bearer {self._stack.service_token(scopes=('erase',))}"),)
         answer = await self._reactions.ErasePerson(
             erasure_pb.ErasePersonRequest(user=user), metadata=metadata, timeout=20
@@ -121,7 +121,7 @@ async def test_a_user_is_erased_from_records_of_the_older_version(stack: Stack) 
         assert await people.own("ben") == [[], [], []]
         assert await people.reactors(OLD) == [("cleo", "👍"), ("ann", "👍")]
         assert await people.reactors(POST) == [("ann", "❤")]
-        # What was taken back before is found too, and counts for nothing.
+        # Records of removed reactions are found too, and are not counted.
         assert await people.erase("dan") == (0, True)
 
 

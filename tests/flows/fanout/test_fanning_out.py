@@ -116,7 +116,7 @@ class GatewayNode:
 
 @dataclass
 class City:
-    """All services, each behind its own server; servers can be stopped and started."""
+    """All services, each with its own server; servers can be stopped and started."""
 
     folder: Path
     log: SqliteLog
@@ -354,7 +354,7 @@ async def test_a_snapshot_has_the_changes_in_it_that_the_counter_has_not_counted
         one, two = await city.node("n1"), await city.node("n2")
         one.want(HOT)
         await one.update(HOT, 0)
-        await city.crowd.act([QUIET], 10)  # nobody watches it
+        await city.crowd.act([QUIET], 10)  # without subscribers
         await city.crowd.act([HOT], 10)
         await one.assert_exact(city.crowd, HOT)
         two.want(HOT, QUIET)

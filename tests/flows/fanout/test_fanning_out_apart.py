@@ -1,4 +1,4 @@
-"""Several fan-outs over one log in Kafka: each tells its partitions, and takes over those of one that is gone."""
+"""Several fan-outs over one log in Kafka: each delivers its partitions, and those of a node that is gone."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def greeted(node: GatewayNode, keys: Sequence[TargetKey] = KEYS) -> None:
 
 
 def own_versions(node: GatewayNode) -> dict[str, list[int]]:
-    """What alice was told of herself: per target, the versions in the order they came."""
+    """The own updates of alice: per target, the versions in the order of arrival."""
     found: dict[str, list[int]] = defaultdict(list)
     for _, one in node.receiver.got:
         if one.topic == ALICE[1]:

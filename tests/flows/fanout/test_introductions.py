@@ -1,4 +1,4 @@
-"""The nodes of a person's topic learn of each other, in the stream and in its order, and of what may be missing."""
+"""The nodes of a user's topic are announced to each other in the order of the stream, and gaps are marked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALICE = ("default", "users/alice")
 
 
 def told(node: GatewayNode) -> list[tuple[str, int]]:
-    """What a node was told on Alice's topic: other nodes with 0 or -1, changes with their versions."""
+    """The deliveries of a node on Alice's topic: other nodes with 0 or -1, changes with their versions."""
     deliveries = [one for _, one in node.receiver.got if (one.tenant, one.topic) == ALICE]
     return [("change" if one.type else one.key, one.version) for one in deliveries]
 
@@ -31,7 +31,7 @@ async def test_joins_and_leaves_are_announced_in_order_with_the_changes(whole: C
     one, two = await whole.node("n1"), await whole.node("n2")
     one.want(ALICE)
     number = 0
-    while not told(one):  # until the interest is known there is nobody to tell
+    while not told(one):  # until the interest is known there are no subscribers
         number += 1
         await change(f"messages/before-{number}")
     two.want(ALICE)

@@ -20,12 +20,12 @@ _START_SECONDS = 180
 
 
 class RunningMesh:
-    """Two processes of every kind behind Envoy, on the engines that the settings name."""
+    """Two processes of every service with Envoy in front, on the engines of the settings."""
 
     def __init__(self, data: Path, **settings: Any) -> None:
         self.data = data
         self.said: list[str] = []
-        """What the mesh told its operator."""
+        """The lines of the mesh for its operator."""
         self._settings = Settings(data=data, **settings)
         self._options = MeshOptions(https=f"127.0.0.1:{free_port()}", http=f"127.0.0.1:{free_port()}")
         self._mesh: MeshProcesses | None = None

@@ -30,7 +30,7 @@ from tests.flows.people import person, target, until
 
 pytestmark = pytest.mark.timeout(300)
 KINDS = ("gateway", "reaction_svc", "counter_svc", "fanout_svc", "session_registry")
-# A person may make ten changes a second.
+# A user may make ten changes a second.
 PAUSE = 0.15
 Tap = Callable[[], Awaitable[bool]]
 
@@ -130,7 +130,7 @@ async def test_a_page_of_another_site_opens_no_socket(mesh: RunningMesh) -> None
 
 
 class Crowd:
-    """People who tap through every door, a little, for as long as the block lasts."""
+    """Users who react through every door, slowly, for the block."""
 
     def __init__(self, mesh: RunningMesh) -> None:
         self._mesh = mesh
@@ -195,13 +195,13 @@ class Crowd:
                         told = await answer.json()
                         assert answer.status in (200, 503), told
                         return bool(told.get("on"))
-                except aiohttp.ClientConnectionError:  # nobody there, or not any more
+                except aiohttp.ClientConnectionError:  # not there, or not any more
                     return False
 
             await self._go_on(tap)
 
     async def _by_socket(self) -> None:
-        # A target of its own for each tap: one person taps them all, through one session.
+        # Each change has its own target: one user makes them all, through one session.
         own = target()
         async with connect(f"ws://{self._mesh.http}", self._mesh.token(person("carol"))) as client:
             for number in itertools.count():

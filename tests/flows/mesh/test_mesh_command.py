@@ -1,4 +1,4 @@
-"""`plaudit mesh`: says where everything is once it serves, and leaves nobody behind."""
+"""`plaudit mesh`: prints all addresses once it serves, and leaves no process."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ async def test_workers_share_one_port_and_end_with_the_first(tmp_path: Path) -> 
             await guest.toggle("messages/workers", "🎉")
             await asyncio.gather(*watching)
         assert stack.stop() == 0
-        # Nobody is left on the port, so it can be had at once.
+        # No process uses the port any more, so it can be bound at once.
         stack.restart()
 
 

@@ -1,4 +1,4 @@
-"""How well what a page shows can be told from what is behind it, as WCAG 2.2 reckons it (1.4.3, 1.4.11)."""
+"""The contrast of what a page shows with its background, as WCAG 2.2 defines it (1.4.3, 1.4.11)."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ def faint_texts(page: Page) -> Any:
 
 
 def emoji_contrast(element: Locator, emoji: str) -> float:
-    """The least contrast of an emoji, in its average colour, with what this element puts behind it."""
+    """The least contrast of an emoji, in its average colour, with the background of this element."""
     return float(element.evaluate(_EMOJI % _COLOURS, emoji))

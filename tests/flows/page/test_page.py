@@ -1,4 +1,4 @@
-"""The page as people meet it: windows of a real browser on a real stack."""
+"""The page as users see it: windows of a real browser on a real stack."""
 
 from __future__ import annotations
 

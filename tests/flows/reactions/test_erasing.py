@@ -1,4 +1,4 @@
-"""What people see of an erasure: on the screens of others, and on their own devices."""
+"""The effects of an erasure on the screens of others, and on the user's own devices."""
 
 from __future__ import annotations
 

@@ -31,8 +31,9 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def fixture_patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a node that works is silent for longer than the limit: only where that is meant it counts."""
+def fixture_silence_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a working node may be silent for longer than the limit, so only marked tests use the real
+    limit."""
     if request.node.get_closest_marker("silence") is None:
         monkeypatch.setattr(router, "SILENCE_SECONDS", 10.0)
 
@@ -139,7 +140,7 @@ async def test_an_owner_that_is_connected_but_silent_is_waited_for_300_milliseco
     assert 0.3 <= now() - asked < 3.0
     assert (answer.on, counts) == (True, {"👍": 2})
     assert forwarded("silent") == silent + 1
-    # Its answer comes late, to nobody.
+    # Its answer comes late, when no caller waits.
     pair.owner.wire.answers.set()
     assert (await pair.asked.tap("alice", pair.target, "a"))[0] == answer
     assert pair.shared.counts(pair.target) == {"👍": 2}

@@ -1,4 +1,4 @@
-"""What one person does, seen from another's screen and from their own second one."""
+"""The changes of one user, on another user's screen and on their own second device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_a_tap_is_on_the_other_screen_within_a_second(shared_stack: Stack)
             assert time.monotonic() - tapped < 1
             assert outcome.on
             assert outcome.reactions == seen[-1].reactions == reactions
-    # The first update may be the state that a new subscription begins with, which tells no names.
+    # The first update may be the snapshot of a new subscription, which has no names.
     assert seen[-1].recent == (alice.user,)
 
 

@@ -26,7 +26,7 @@ LEASE = 3.0
 
 @pytest.fixture(name="gateways")
 def fixture_gateways(tmp_path: Path) -> Iterator[tuple[Stack, Stack, Stack]]:
-    """Three gateways before one process with all services; leases are short, so that nobody waits for long."""
+    """Three gateways and one process with all services; leases are short, so that no test waits for long."""
     data = tmp_path / "data"
     with (
         Stack(data, SERVICES=SERVICES, SESSION__LEASE_SECONDS=str(LEASE)) as services,
@@ -41,7 +41,7 @@ def fixture_gateways(tmp_path: Path) -> Iterator[tuple[Stack, Stack, Stack]]:
 
 @dataclass
 class Device:
-    """A device of a person: what it was told of the person's changes, and how often the session came back how."""
+    """A device of a user: its own updates, and the number of resumes by verdict."""
 
     client: Client
     changes: Subscription[OwnUpdate]
@@ -73,7 +73,7 @@ class Device:
 
 @asynccontextmanager
 async def device(stack: Stack, user: str, *gateways: Stack) -> AsyncIterator[Device]:
-    """A device that hears of the person's changes and knows these gateways, the first of them first."""
+    """A device that gets the user's own updates, with these gateways in order of preference."""
     urls = [gateway.ws_url for gateway in gateways]
     async with connect(urls, stack.token(user), device="laptop", options=QUICK) as client:
         made = Device(client, client.own_updates())
@@ -87,7 +87,7 @@ async def device(stack: Stack, user: str, *gateways: Stack) -> AsyncIterator[Dev
 
 
 async def heard(one: Device, other: Client) -> int:
-    """Waits until changes made elsewhere are heard, and the last of them is; returns how many it took."""
+    """Waits until own updates of changes on another device arrive, including the last; returns how many were needed."""
     for number in range(1, 200):
         last = target()
         await other.set(last, "👍", wait_for_rate_limit=True)
@@ -103,7 +103,7 @@ async def heard(one: Device, other: Client) -> int:
 
 @dataclass
 class Tapping:
-    """Changes made on another device of the person, each on a target of its own."""
+    """Changes on another device of the user, each on its own target."""
 
     client: Client
     made: list[tuple[str, int]] = field(default_factory=list)
@@ -191,7 +191,7 @@ async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Sta
         session, connection = laptop.client.session, laptop.client._connection
         connection._session_changed.clear()
         one.kill()
-        # Made while nobody listens for the laptop: no push will ever tell of it.
+        # Made while the laptop has no subscriber: no push will contain it.
         missed = await warm.set(known, "👍", wait_for_rate_limit=True)
         async with asyncio.timeout(TIMEOUT):
             await connection._session_changed.wait()
@@ -219,7 +219,7 @@ async def test_a_drained_gateway_hands_every_session_over_and_no_operation_fails
         known = [len(laptop.seen) for laptop in laptops]
         sessions = [laptop.client.session for laptop in laptops]
         phones = [await opened.enter_async_context(tapping(one, each, three)) for each in people]
-        # The people tap on their laptops as well: what is in flight at the drain must be answered, or done again.
+        # The users react on their laptops as well: calls in flight at the drain must be answered, or repeated.
         own = [Tapping(laptop.client) for laptop in laptops]
         working = [asyncio.create_task(each.run()) for each in own]
         await asyncio.gather(*(phone.more(3) for phone in phones))

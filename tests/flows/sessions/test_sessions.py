@@ -1,4 +1,4 @@
-"""Where a user is connected: asked by themself, by services, on the command line, and by nobody else."""
+"""The sessions of a user: for the user, services and the command line, and for no other caller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def listed(stack: Stack, token: str, user: str) -> tuple[int, Any]:
 
 
 async def told(stack: Stack, token: str, user: str, count: int) -> list[dict[str, Any]]:
-    """The sessions, once there are so many: the registry hears of them a moment later."""
+    """The sessions, once there are so many: they are reported to the registry a moment later."""
     async with asyncio.timeout(10):
         while True:
             status, body = await listed(stack, token, user)

@@ -41,7 +41,7 @@ def after(taps: Iterable[Tap]) -> dict[str, Counter[str]]:
     """Counts by target after all taps; raises AssertionError where an outcome cannot be explained.
 
     Taps of a target are made in the order of their versions, each with a version of its own; what a tap does follows
-    from what the person held before it.
+    from what the user had before it.
     """
     held: dict[tuple[str, str], set[str]] = {}
     counts: dict[str, Counter[str]] = {}
@@ -91,7 +91,7 @@ class Load:
         self._finishing = True
 
     async def run(self) -> None:
-        """Goes on until told to finish; raises AssertionError where a tap is refused."""
+        """Continues until it is finished; raises AssertionError where a change is refused."""
         while self._again or self._flying or not self._finishing:
             async with grpc.aio.insecure_channel(self._address) as channel:
                 await asyncio.wait_for(channel.channel_ready(), 60)
@@ -156,7 +156,7 @@ class Load:
 
 
 class Tapper:
-    """A person with a phone who never gives up: the client goes over lost sockets with the same operation."""
+    """A user with a phone whose client repeats an operation over lost sockets."""
 
     def __init__(self, client: Client, targets: Sequence[str]) -> None:
         self._client = client

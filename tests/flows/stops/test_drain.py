@@ -1,4 +1,4 @@
-"""A stop in the middle of everybody's work: told beforehand, nothing fails, everybody is back."""
+"""A stop during the work of all clients: they get goaway, no call fails, and all reconnect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.running import Stack
 
 @pytest.fixture(name="stack")
 def fixture_stack(tmp_path: Path) -> Iterator[Stack]:
-    """Clients come back within half a second of being told, not ten: nobody else wants the time."""
+    """Clients reconnect within half a second after goaway, not ten: few clients need no spread."""
     with Stack(tmp_path / "data", GATEWAY__RECONNECT_SPREAD="0.5") as stack:
         yield stack
 

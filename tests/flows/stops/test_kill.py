@@ -1,4 +1,4 @@
-"""The whole system killed in the middle of a heavy load, and started again on what it left behind."""
+"""The whole system killed under heavy load, and started again on its data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KILLS = 2
 
 
 class Watcher:
-    """Someone who looks at every target all the time."""
+    """Reads every target all the time."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

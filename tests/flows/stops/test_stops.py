@@ -1,4 +1,4 @@
-"""A stop ends within its grace, whoever is connected and whatever runs."""
+"""A stop ends within its grace, with any clients and any running work."""
 
 from __future__ import annotations
 

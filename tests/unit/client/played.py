@@ -50,16 +50,16 @@ class Played:
         self.effects += self.protocol.opened(self.now)
         return self
 
-    def hear(self, frame_type: str, **fields: Any) -> "Played":
+    def receive(self, frame_type: str, **fields: Any) -> "Played":
         self.effects += self.protocol.received(json.dumps({"type": frame_type, **fields}), self.now)
         return self
 
-    def hear_text(self, text: str) -> "Played":
+    def receive_text(self, text: str) -> "Played":
         self.effects += self.protocol.received(text, self.now)
         return self
 
     def welcome(self, **changes: Any) -> "Played":
-        return self.hear("welcome", id=1, **{**WELCOME, **changes})
+        return self.receive("welcome", id=1, **{**WELCOME, **changes})
 
     def ready(self) -> "Played":
         """Connected and welcomed, with nothing left to look at."""
@@ -113,4 +113,4 @@ class Played:
         return self
 
     def update(self, topic: str, version: int) -> "Played":
-        return self.hear("reaction_update", topic=topic, version=str(version), reactions=[], storm=False, recent=[])
+        return self.receive("reaction_update", topic=topic, version=str(version), reactions=[], storm=False, recent=[])

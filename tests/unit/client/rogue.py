@@ -1,4 +1,4 @@
-"""A small local server that speaks the protocol, and misbehaves as each test tells it."""
+"""A small local server of the protocol that misbehaves as each test scripts it."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +20,7 @@ class Peer:
         self._socket = socket
         self._request = request
 
-    async def hear(self, frame_type: str = "") -> dict[str, Any]:
+    async def receive(self, frame_type: str = "") -> dict[str, Any]:
         """The next frame, which must be of the type."""
         message = await self._socket.receive()
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -29,36 +29,36 @@ class Peer:
         assert frame_type in ("", frame["type"]), frame
         return frame
 
-    async def say(self, frame_type: str, **fields: Any) -> None:
-        await self.say_text(json.dumps({"type": frame_type, **fields}))
+    async def send(self, frame_type: str, **fields: Any) -> None:
+        await self.send_text(json.dumps({"type": frame_type, **fields}))
 
-    async def say_text(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         await self._socket.send_str(text)
 
-    async def say_bytes(self, data: bytes) -> None:
+    async def send_bytes(self, data: bytes) -> None:
         await self._socket.send_bytes(data)
 
-    async def greet(self, token_seconds: float = 0.0, **limits: int) -> dict[str, Any]:
-        """Answers `hello`; or `resume`, with a verdict that leaves the client to do everything anew."""
-        hello = await self.hear()
+    async def welcome(self, token_seconds: float = 0.0, **limits: int) -> dict[str, Any]:
+        """Answers `hello`; or `resume`, with a verdict after which the client starts again."""
+        hello = await self.receive()
         assert hello["type"] in ("hello", "resume"), hello
         welcome = {**WELCOME, "limits": {**WELCOME["limits"], **limits}}  # type: ignore[dict-item]
         if token_seconds:
             welcome["token_expire_time_ms"] = str(int(WELCOME["server_time_ms"]) + round(token_seconds * 1000))  # type: ignore[call-overload]
         if hello["type"] == "hello":
-            await self.say("welcome", id=hello["id"], **welcome)
+            await self.send("welcome", id=hello["id"], **welcome)
         else:
-            await self.say("resumed", id=hello["id"], verdict="reset", reload=[], seq="0", **welcome)
+            await self.send("resumed", id=hello["id"], verdict="reset", reload=[], seq="0", **welcome)
         return hello
 
     async def ack(self, frame: dict[str, Any], on: bool = True, version: int = 1) -> None:
-        await self.say("ack", id=frame["id"], on=on, version=str(version), reactions=COUNTED if on else [])
+        await self.send("ack", id=frame["id"], on=on, version=str(version), reactions=COUNTED if on else [])
 
     async def close(self, code: int = 1000, reason: str = "as told") -> None:
         await self._socket.close(code=code, message=reason.encode())
 
     def drop(self) -> None:
-        """Cuts the connection without a word."""
+        """Drops the connection without a close frame."""
         transport = self._request.transport
         assert transport is not None
         transport.abort()

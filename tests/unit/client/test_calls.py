@@ -20,7 +20,7 @@ def test_a_call_goes_out_flat_and_its_ack_answers_it() -> None:
     assert played.sent() == [
         {"type": "toggle_reaction", "id": asked, "target": "messages/42", "emoji": "👍", "op_id": "a"}
     ]
-    [answer] = played.hear("ack", id=asked, on=True, version="18").take(fx.Answered)
+    [answer] = played.receive("ack", id=asked, on=True, version="18").take(fx.Answered)
     assert answer.id == asked
     assert answer.fields["version"] == "18"
 
@@ -28,7 +28,9 @@ def test_a_call_goes_out_flat_and_its_ack_answers_it() -> None:
 def test_a_second_answer_and_one_to_nothing_are_ignored() -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
-    played.hear("ack", id=asked).hear("ack", id=asked).hear("error", id=asked, **LIMITED).hear("ack", id=999)
+    played.receive("ack", id=asked).receive("ack", id=asked).receive("error", id=asked, **LIMITED).receive(
+        "ack", id=999
+    )
     assert len(played.take(fx.Answered)) == 1
     assert played.take(fx.Failed) == []
 
@@ -37,8 +39,8 @@ def test_no_more_calls_are_with_the_server_than_it_allows_and_the_rest_follow_in
     played = Played().ready()
     ids = [played.call(op_id=str(n)) for n in range(6)]
     assert [frame["id"] for frame in played.sent()] == ids[:4]
-    assert [frame["id"] for frame in played.hear("ack", id=ids[2]).sent()] == [ids[4]]
-    assert [frame["id"] for frame in played.hear("error", id=ids[0], **LIMITED).sent()] == [ids[5]]
+    assert [frame["id"] for frame in played.receive("ack", id=ids[2]).sent()] == [ids[4]]
+    assert [frame["id"] for frame in played.receive("error", id=ids[0], **LIMITED).sent()] == [ids[5]]
 
 
 def test_one_call_more_than_the_client_holds_is_refused_at_once() -> None:
@@ -48,7 +50,7 @@ def test_one_call_more_than_the_client_holds_is_refused_at_once() -> None:
     played.call(op_id="c")
     with pytest.raises(PlauditError, match="TOO_MANY_CALLS"):
         played.call(op_id="d")
-    played.hear("ack", id=first)
+    played.receive("ack", id=first)
     played.call(op_id="d")
 
 
@@ -56,7 +58,7 @@ def test_unanswered_calls_go_again_on_the_next_socket_unchanged_and_in_order() -
     played = Played().ready()
     ids = [played.call(op_id=str(n)) for n in range(6)]
     first = played.sent()
-    played.hear("ack", id=ids[1]).sent()
+    played.receive("ack", id=ids[1]).sent()
     played.lose().again()
     fifth = {"type": "toggle_reaction", "id": ids[4], "op_id": "4"}
     assert played.sent("toggle_reaction") == [first[0], *first[2:4], fifth]
@@ -81,7 +83,7 @@ def test_a_call_without_an_answer_fails_at_its_deadline_as_unknown() -> None:
     played = Played().ready()
     asked = played.call(timeout=2, op_id="a")
     assert played.run_until(fx.Failed) == 2
-    played.hear("ack", id=asked)
+    played.receive("ack", id=asked)
     assert played.take(fx.Answered) == []
 
 
@@ -98,7 +100,7 @@ def test_the_error_at_the_deadline_depends_on_whether_the_call_was_sent() -> Non
 
 def test_a_rate_limit_fails_the_call_with_the_time_to_wait() -> None:
     played = Played().ready()
-    [failed] = played.hear("error", id=played.call(op_id="a"), **LIMITED).take(fx.Failed)
+    [failed] = played.receive("error", id=played.call(op_id="a"), **LIMITED).take(fx.Failed)
     assert (failed.error.reason, failed.error.retry_after) == ("RATE_LIMITED", 0.35)
 
 
@@ -106,16 +108,16 @@ def test_a_call_is_sent_again_after_the_retry_delay_of_the_rate_limit() -> None:
     played = Played().ready()
     asked = played.call(op_id="a", wait_for_rate_limit=True)
     played.sent()
-    played.hear("error", id=asked, **LIMITED)
+    played.receive("error", id=asked, **LIMITED)
     assert played.take(fx.Failed) == []
     assert played.run_until(fx.Send) == pytest.approx(0.35)
-    assert played.hear("ack", id=asked).take(fx.Answered)
+    assert played.receive("ack", id=asked).take(fx.Answered)
 
 
 def test_a_call_fails_at_once_if_the_retry_delay_ends_after_its_deadline() -> None:
     played = Played().ready()
     asked = played.call(timeout=0.3, op_id="a", wait_for_rate_limit=True)
-    [failed] = played.hear("error", id=asked, **LIMITED).take(fx.Failed)
+    [failed] = played.receive("error", id=asked, **LIMITED).take(fx.Failed)
     assert failed.error.reason == "RATE_LIMITED"
 
 
@@ -125,7 +127,7 @@ def test_an_unknown_outcome_is_asked_again_with_the_same_frame_until_the_deadlin
     [first] = played.sent()
     frames = []
     while not (failed := played.take(fx.Failed)):
-        played.hear("error", id=asked, **UNKNOWN)
+        played.receive("error", id=asked, **UNKNOWN)
         due = played.protocol.wakeup()
         assert due is not None
         played.wait(max(0.0, due - played.now))
@@ -137,13 +139,13 @@ def test_an_unknown_outcome_is_asked_again_with_the_same_frame_until_the_deadlin
 
 def test_an_unknown_outcome_of_a_call_that_must_not_be_repeated_is_passed_on() -> None:
     played = Played().ready()
-    assert played.hear("error", id=played.call(repeat=False), **UNKNOWN).take(fx.Failed)
+    assert played.receive("error", id=played.call(repeat=False), **UNKNOWN).take(fx.Failed)
 
 
 def test_a_parked_call_survives_a_lost_socket() -> None:
     played = Played().ready()
     asked = played.call(op_id="a", wait_for_rate_limit=True)
-    played.hear("error", id=asked, **LIMITED).lose().again().sent()
+    played.receive("error", id=asked, **LIMITED).lose().again().sent()
     played.wait(1)
     assert [frame["id"] for frame in played.sent()] == [asked]
 
@@ -154,7 +156,7 @@ def test_a_forgotten_call_frees_its_place() -> None:
     played.sent()
     played.effects += played.protocol.forget(ids[0])
     assert [frame["id"] for frame in played.sent()] == [ids[4]]
-    assert played.hear("ack", id=ids[0]).take(fx.Answered) == []
+    assert played.receive("ack", id=ids[0]).take(fx.Answered) == []
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_what_cannot_be_a_frame_is_refused_before_it_is_sent(fields: dict[str, A
 def test_answered_calls_leave_no_timers() -> None:
     played = Played().ready()
     for n in range(10_000):
-        played.hear("ack", id=played.call(timeout=1000, op_id=str(n)))
+        played.receive("ack", id=played.call(timeout=1000, op_id=str(n)))
     assert len(played.protocol._calls._timers) < 100
 
 
@@ -205,11 +207,11 @@ def test_whatever_happens_every_call_ends_exactly_once(steps: list[tuple[str, fl
             case "call":
                 ids.append(played.call(repeat=bool(value), wait_for_rate_limit=bool(value), op_id="a"))
             case "ack":
-                played.hear("ack", id=chosen)
+                played.receive("ack", id=chosen)
             case "limited":
-                played.hear("error", id=chosen, **LIMITED)
+                played.receive("error", id=chosen, **LIMITED)
             case "unknown":
-                played.hear("error", id=chosen, **UNKNOWN)
+                played.receive("error", id=chosen, **UNKNOWN)
             case "forget":
                 played.effects += played.protocol.forget(chosen)
                 forgotten.add(chosen)

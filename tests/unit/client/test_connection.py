@@ -27,11 +27,11 @@ async def connected(*scripts: Script) -> AsyncIterator[Client]:
 
 
 async def answer_everything(peer: Peer) -> None:
-    await peer.greet()
+    await peer.welcome()
     version = 0
     while True:
         version += 1
-        await peer.ack(await peer.hear(), version=version)
+        await peer.ack(await peer.receive(), version=version)
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,8 @@ async def test_a_toggle_is_answered_with_its_outcome() -> None:
     heard: list[dict[str, Any]] = []
 
     async def script(peer: Peer) -> None:
-        heard.append(await peer.greet())
-        heard.append(await peer.hear("toggle_reaction"))
+        heard.append(await peer.welcome())
+        heard.append(await peer.receive("toggle_reaction"))
         await peer.ack(heard[-1], version=18)
         heard.append({"closed": await peer.stay()})
 
@@ -70,7 +70,7 @@ async def test_the_token_goes_in_a_header_and_never_in_the_url() -> None:
 
 async def test_a_token_that_must_be_fresh_is_asked_for_before_every_socket() -> None:
     async def drop(peer: Peer) -> None:
-        await peer.greet()
+        await peer.welcome()
         peer.drop()
 
     tokens = iter(["one", "two", "three"])
@@ -95,8 +95,8 @@ async def test_a_call_whose_socket_dies_before_the_ack_is_asked_again_with_the_s
     asked: list[str] = []
 
     async def make_then_drop(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("toggle_reaction")
+        await peer.welcome()
+        frame = await peer.receive("toggle_reaction")
         asked.append(frame["op_id"])
         made.setdefault(frame["op_id"], len(made) % 2 == 0)
         if len(asked) < 4:
@@ -117,9 +117,9 @@ async def test_many_calls_in_flight_survive_sockets_that_keep_dying() -> None:
     left = [7]
 
     async def flaky(peer: Peer) -> None:
-        await peer.greet(calls_in_flight=8)
+        await peer.welcome(calls_in_flight=8)
         while True:
-            frame = await peer.hear("toggle_reaction")
+            frame = await peer.receive("toggle_reaction")
             if frame["op_id"] not in first_answers:
                 on[0] = not on[0]
                 first_answers[frame["op_id"]] = on[0]
@@ -137,9 +137,9 @@ async def test_many_calls_in_flight_survive_sockets_that_keep_dying() -> None:
 
 async def test_duplicate_answers_change_nothing() -> None:
     async def stutter(peer: Peer) -> None:
-        await peer.greet()
+        await peer.welcome()
         for version in (1, 2):
-            frame = await peer.hear()
+            frame = await peer.receive()
             for _ in range(3):
                 await peer.ack(frame, version=version)
         await peer.stay()
@@ -151,9 +151,9 @@ async def test_duplicate_answers_change_nothing() -> None:
 @pytest.mark.parametrize("garbage", ["{", '{"type":"ack","id":null}', "[" * 50_000])
 async def test_garbage_costs_one_socket_and_no_call(garbage: str) -> None:
     async def talk_garbage(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear()
-        await peer.say_text(garbage)
+        await peer.welcome()
+        await peer.receive()
+        await peer.send_text(garbage)
         assert await peer.stay() == 1007
 
     async with connected(talk_garbage, answer_everything) as client:
@@ -162,9 +162,9 @@ async def test_garbage_costs_one_socket_and_no_call(garbage: str) -> None:
 
 async def test_a_binary_message_costs_one_socket_and_no_call() -> None:
     async def talk_bytes(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear()
-        await peer.say_bytes(b"\x08\x01")
+        await peer.welcome()
+        await peer.receive()
+        await peer.send_bytes(b"\x08\x01")
         assert await peer.stay() == 1003
 
     async with connected(talk_bytes, answer_everything) as client:
@@ -173,9 +173,9 @@ async def test_a_binary_message_costs_one_socket_and_no_call() -> None:
 
 async def test_an_answer_that_makes_no_sense_fails_that_call_alone() -> None:
     async def nonsense(peer: Peer) -> None:
-        await peer.greet()
-        await peer.say("ack", id=(await peer.hear())["id"], on=True)
-        await peer.ack(await peer.hear())
+        await peer.welcome()
+        await peer.send("ack", id=(await peer.receive())["id"], on=True)
+        await peer.ack(await peer.receive())
         await peer.stay()
 
     async with connected(nonsense) as client:
@@ -188,10 +188,10 @@ async def test_goaway_moves_the_session_at_the_time_it_names_without_losing_a_ca
     times: list[float] = []
 
     async def leave(peer: Peer) -> None:
-        await peer.greet()
-        await peer.say("goaway", reconnect_after_ms=150, deadline_ms=5000)
+        await peer.welcome()
+        await peer.send("goaway", reconnect_after_ms=150, deadline_ms=5000)
         times.append(time.monotonic())
-        await peer.hear()
+        await peer.receive()
         assert await peer.stay() == 4000
 
     async def arrive(peer: Peer) -> None:
@@ -205,22 +205,22 @@ async def test_goaway_moves_the_session_at_the_time_it_names_without_losing_a_ca
 
 async def test_a_reader_sees_the_newest_state_after_a_reconnection_and_versions_never_go_back() -> None:
     async def first(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("subscribe")
-        await peer.say("subscribed", id=frame["id"], topics=frame["topics"])
+        await peer.welcome()
+        frame = await peer.receive("subscribe")
+        await peer.send("subscribed", id=frame["id"], topics=frame["topics"])
         for version in (3, 2, 3, 5):
-            await peer.say("reaction_update", topic="messages/42", version=str(version), reactions=COUNTED)
-        assert (await peer.hear())["type"] == "get_counts"  # the client has read this far
+            await peer.send("reaction_update", topic="messages/42", version=str(version), reactions=COUNTED)
+        assert (await peer.receive())["type"] == "get_counts"  # the client has read this far
         peer.drop()
 
     async def second(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("subscribe")
+        await peer.welcome()
+        frame = await peer.receive("subscribe")
         assert frame["topics"] == ["messages/42"]
-        await peer.say("subscribed", id=frame["id"], topics=frame["topics"])
+        await peer.send("subscribed", id=frame["id"], topics=frame["topics"])
         for version in (4, 5, 9):
-            await peer.say("reaction_update", topic="messages/42", version=str(version), reactions=[])
-        await peer.say("ack", id=(await peer.hear("get_counts"))["id"], counts=[])
+            await peer.send("reaction_update", topic="messages/42", version=str(version), reactions=[])
+        await peer.send("ack", id=(await peer.receive("get_counts"))["id"], counts=[])
         await peer.stay()
 
     async with connected(first, second) as client, client.subscribe("messages/42") as updates:
@@ -235,11 +235,11 @@ async def test_a_reader_sees_the_newest_state_after_a_reconnection_and_versions_
 
 async def test_the_end_of_a_subscription_is_sent_to_the_server() -> None:
     async def script(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("subscribe")
-        await peer.say("subscribed", id=frame["id"], topics=frame["topics"])
-        assert (await peer.hear("unsubscribe"))["topics"] == ["messages/42"]
-        await peer.ack(await peer.hear("toggle_reaction"))
+        await peer.welcome()
+        frame = await peer.receive("subscribe")
+        await peer.send("subscribed", id=frame["id"], topics=frame["topics"])
+        assert (await peer.receive("unsubscribe"))["topics"] == ["messages/42"]
+        await peer.ack(await peer.receive("toggle_reaction"))
         await peer.stay()
 
     async with connected(script) as client:
@@ -250,9 +250,9 @@ async def test_the_end_of_a_subscription_is_sent_to_the_server() -> None:
 
 async def test_refused_topics_end_the_reader_with_the_servers_error() -> None:
     async def script(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("subscribe")
-        await peer.say("error", id=frame["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
+        await peer.welcome()
+        frame = await peer.receive("subscribe")
+        await peer.send("error", id=frame["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
         await peer.stay()
 
     async with connected(script) as client:
@@ -264,9 +264,9 @@ async def test_refused_topics_end_the_reader_with_the_servers_error() -> None:
 @pytest.mark.parametrize(("code", "reason"), [(4500, "BAD_TOKEN"), (4504, "REPLACED"), (4777, "CLOSED_4777")])
 async def test_a_terminal_close_ends_calls_readers_and_the_client(code: int, reason: str) -> None:
     async def script(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear("subscribe")
-        await peer.hear("toggle_reaction")
+        await peer.welcome()
+        await peer.receive("subscribe")
+        await peer.receive("toggle_reaction")
         await peer.close(code)
 
     async with rogue(script) as server:
@@ -311,9 +311,9 @@ async def test_a_url_that_is_no_websocket_is_refused(url: str) -> None:
 
 async def test_a_call_gives_up_at_its_deadline_and_a_late_answer_is_ignored() -> None:
     async def late(peer: Peer) -> None:
-        await peer.greet()
-        first = await peer.hear("toggle_reaction")
-        second = await peer.hear("toggle_reaction")
+        await peer.welcome()
+        first = await peer.receive("toggle_reaction")
+        second = await peer.receive("toggle_reaction")
         await peer.ack(first, version=1)
         await peer.ack(second, version=2)
         await peer.stay()
@@ -326,9 +326,9 @@ async def test_a_call_gives_up_at_its_deadline_and_a_late_answer_is_ignored() ->
 
 async def test_a_cancelled_call_leaves_no_state() -> None:
     async def late(peer: Peer) -> None:
-        await peer.greet(calls_in_flight=1)
-        await peer.hear("toggle_reaction")
-        await peer.ack(await peer.hear("toggle_reaction"), version=2)
+        await peer.welcome(calls_in_flight=1)
+        await peer.receive("toggle_reaction")
+        await peer.ack(await peer.receive("toggle_reaction"), version=2)
         await peer.stay()
 
     async with connected(late) as client:
@@ -339,10 +339,10 @@ async def test_a_cancelled_call_leaves_no_state() -> None:
 
 async def test_a_call_waits_until_the_rate_limit_allows_it() -> None:
     async def limiting(peer: Peer) -> None:
-        await peer.greet()
+        await peer.welcome()
         for _ in range(2):
-            frame = await peer.hear("toggle_reaction")
-            await peer.say(
+            frame = await peer.receive("toggle_reaction")
+            await peer.send(
                 "error",
                 id=frame["id"],
                 code="RESOURCE_EXHAUSTED",
@@ -350,7 +350,7 @@ async def test_a_call_waits_until_the_rate_limit_allows_it() -> None:
                 message="slow down",
                 retry_after_ms=50,
             )
-        await peer.ack(await peer.hear("toggle_reaction"))
+        await peer.ack(await peer.receive("toggle_reaction"))
         await peer.stay()
 
     async with connected(limiting) as client:
@@ -364,10 +364,10 @@ async def test_a_call_waits_until_the_rate_limit_allows_it() -> None:
 
 async def test_a_read_waits_out_the_rate_limit_unasked() -> None:
     async def limiting(peer: Peer) -> None:
-        await peer.greet()
+        await peer.welcome()
         limited = {"code": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow", "retry_after_ms": 10}
-        await peer.say("error", id=(await peer.hear("get_counts"))["id"], **limited)
-        await peer.say("ack", id=(await peer.hear("get_counts"))["id"], counts=[])
+        await peer.send("error", id=(await peer.receive("get_counts"))["id"], **limited)
+        await peer.send("ack", id=(await peer.receive("get_counts"))["id"], counts=[])
         await peer.stay()
 
     async with connected(limiting) as client:
@@ -376,8 +376,8 @@ async def test_a_read_waits_out_the_rate_limit_unasked() -> None:
 
 async def test_a_generic_call_without_an_operation_id_is_not_made_twice() -> None:
     async def drop(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear("batch_change_reactions")
+        await peer.welcome()
+        await peer.receive("batch_change_reactions")
         peer.drop()
 
     async with connected(drop) as client:
@@ -387,8 +387,8 @@ async def test_a_generic_call_without_an_operation_id_is_not_made_twice() -> Non
 
 async def test_a_silent_server_is_left_and_the_call_made_elsewhere() -> None:
     async def deaf(peer: Peer) -> None:
-        hello = await peer.hear("hello")
-        await peer.say("welcome", id=hello["id"], session="s", user="alice", heartbeat_seconds=0.05)
+        hello = await peer.receive("hello")
+        await peer.send("welcome", id=hello["id"], session="s", user="alice", heartbeat_seconds=0.05)
         await peer.stay()
 
     async with connected(deaf, answer_everything) as client:
@@ -397,22 +397,22 @@ async def test_a_silent_server_is_left_and_the_call_made_elsewhere() -> None:
 
 async def test_reads_are_turned_into_values_page_by_page() -> None:
     async def library(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("get_own_reactions")
-        await peer.say(
+        await peer.welcome()
+        frame = await peer.receive("get_own_reactions")
+        await peer.send(
             "ack", id=frame["id"], own_reactions=[{"target": frame["targets"][0], "emojis": ["👍"], "version": "7"}]
         )
-        frame = await peer.hear("get_counts")
+        frame = await peer.receive("get_counts")
         assert (frame["targets"], frame["min_versions"]) == (["posts/1", "posts/2"], ["0", "7"])
-        await peer.say("ack", id=frame["id"], counts=[{"target": "posts/2", "version": "7", "reactions": COUNTED}])
+        await peer.send("ack", id=frame["id"], counts=[{"target": "posts/2", "version": "7", "reactions": COUNTED}])
         for page in range(3):
-            frame = await peer.hear("list_reactors")
+            frame = await peer.receive("list_reactors")
             assert frame["page_token"] == (f"after-{page - 1}" if page else "")
             reactors = [
                 {"user": f"u{page}{n}", "emoji": "👍", "create_time": "2026-01-02T03:04:05.123456789Z"}
                 for n in range(2)
             ]
-            await peer.say(
+            await peer.send(
                 "ack", id=frame["id"], reactors=reactors, next_page_token=f"after-{page}" if page < 2 else ""
             )
         await peer.stay()
@@ -430,11 +430,11 @@ async def test_reads_are_turned_into_values_page_by_page() -> None:
 
 async def test_own_updates_come_from_the_topic_of_the_user() -> None:
     async def script(peer: Peer) -> None:
-        await peer.greet()
-        frame = await peer.hear("subscribe")
+        await peer.welcome()
+        frame = await peer.receive("subscribe")
         assert frame["topics"] == ["users/alice"]
-        await peer.say("subscribed", id=frame["id"], topics=frame["topics"])
-        await peer.say(
+        await peer.send("subscribed", id=frame["id"], topics=frame["topics"])
+        await peer.send(
             "own_reaction_update", topic="users/alice", target="posts/1", added="❤", removed="👍", version="5"
         )
         await peer.stay()
@@ -446,9 +446,9 @@ async def test_own_updates_come_from_the_topic_of_the_user() -> None:
 
 async def test_closing_ends_calls_and_readers_within_a_second_even_if_the_server_hangs() -> None:
     async def hang(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear("subscribe")
-        await peer.hear("toggle_reaction")
+        await peer.welcome()
+        await peer.receive("subscribe")
+        await peer.receive("toggle_reaction")
         hanging.set()
         await over.wait()
 

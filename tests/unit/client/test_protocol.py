@@ -34,7 +34,7 @@ def test_an_answer_makes_the_next_wait_short_again_but_a_mere_welcome_does_not()
         played.open().welcome().lose().run_until(fx.Dial)
     assert played.open().welcome().lose().run_until(fx.Dial) == pytest.approx(3.2)
     played.open().welcome()
-    played.hear("ack", id=played.call(), on=True).lose()
+    played.receive("ack", id=played.call(), on=True).lose()
     assert played.run_until(fx.Dial) == pytest.approx(0.1)
 
 
@@ -43,7 +43,7 @@ def test_a_ping_goes_out_every_heartbeat_and_its_pong_keeps_the_socket() -> None
     for _ in range(5):
         [ping] = played.wait(30).sent()
         assert ping["type"] == "ping"
-        played.hear("pong", id=ping["id"], server_time_ms="1")
+        played.receive("pong", id=ping["id"], server_time_ms="1")
     assert played.take(fx.CloseSocket) == []
 
 
@@ -55,16 +55,16 @@ def test_a_silent_socket_is_left_after_two_heartbeats() -> None:
 def test_after_goaway_answers_arrive_and_then_the_session_moves_at_the_given_time() -> None:
     played = Played().ready()
     asked = played.call(timeout=60, op_id="a")
-    played.hear("goaway", reconnect_after_ms=4000, deadline_ms=9000)
+    played.receive("goaway", reconnect_after_ms=4000, deadline_ms=9000)
     played.wait(3.9)
     assert played.take(fx.CloseSocket) == []
-    assert [answer.id for answer in played.hear("ack", id=asked, on=True).take(fx.Answered)] == [asked]
+    assert [answer.id for answer in played.receive("ack", id=asked, on=True).take(fx.Answered)] == [asked]
     assert played.run_until(fx.CloseSocket) == pytest.approx(0.1)
     assert played.lose(1000).run_until(fx.Dial) == pytest.approx(0.1)
 
 
 def test_a_socket_closed_before_the_goaway_wait_is_over_does_not_bring_us_back_early() -> None:
-    played = Played().ready().hear("goaway", reconnect_after_ms=4000, deadline_ms=9000)
+    played = Played().ready().receive("goaway", reconnect_after_ms=4000, deadline_ms=9000)
     assert played.wait(1).lose(4000).run_until(fx.Dial) == pytest.approx(3)
 
 
@@ -116,7 +116,7 @@ def test_a_refused_handshake_that_says_when_is_not_repeated_before() -> None:
 
 def test_a_hello_that_is_refused_for_good_ends_the_client() -> None:
     played = Played().start().open()
-    played.hear("error", id=1, code="INVALID_ARGUMENT", reason="INVALID_REQUEST", message="no", field="device")
+    played.receive("error", id=1, code="INVALID_ARGUMENT", reason="INVALID_REQUEST", message="no", field="device")
     [ended] = played.take(fx.Ended)
     assert ended.error is not None
     assert ended.error.field == "device"
@@ -124,7 +124,7 @@ def test_a_hello_that_is_refused_for_good_ends_the_client() -> None:
 
 def test_a_hello_that_is_refused_temporarily_is_sent_again_after_the_retry_delay() -> None:
     played = Played().start().open()
-    played.hear("error", id=1, code="UNAVAILABLE", reason="OVERLOADED", message="later", retry_after_ms=2500)
+    played.receive("error", id=1, code="UNAVAILABLE", reason="OVERLOADED", message="later", retry_after_ms=2500)
     assert played.take(fx.CloseSocket)
     assert played.lose(1000).run_until(fx.Dial) == 2.5
 
@@ -147,21 +147,21 @@ def test_a_hello_that_is_refused_temporarily_is_sent_again_after_the_retry_delay
 def test_garbage_costs_the_server_the_socket_and_nothing_else(text: str) -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
-    [close] = played.hear_text(text).take(fx.CloseSocket)
+    [close] = played.receive_text(text).take(fx.CloseSocket)
     assert close.code == 1007
     played.lose(1007).again()
     assert [frame["id"] for frame in played.sent("toggle_reaction")] == [asked, asked]
 
 
 def test_frames_of_later_versions_are_ignored() -> None:
-    played = Played().ready().hear("confetti", topic="messages/1").hear("lag", merged=3)
+    played = Played().ready().receive("confetti", topic="messages/1").receive("lag", merged=3)
     assert played.effects == []
 
 
 def test_messages_after_a_close_are_ignored() -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
-    played.hear_text("garbage").hear("ack", id=asked, on=True)
+    played.receive_text("garbage").receive("ack", id=asked, on=True)
     assert played.take(fx.Answered) == []
 
 

@@ -28,7 +28,7 @@ def ready(seconds: float, **options: Any) -> Played:
 def renewed(played: Played, seconds: float) -> Played:
     [frame] = played.sent("renew_token")
     times = {"server_time_ms": "9000", "token_expire_time_ms": str(9000 + round(seconds * 1000))}
-    return played.hear("token_renewed", id=frame["id"], **times)
+    return played.receive("token_renewed", id=frame["id"], **times)
 
 
 def offer(played: Played, token: str) -> Played:
@@ -38,7 +38,7 @@ def offer(played: Played, token: str) -> Played:
 
 @pytest.mark.parametrize(("seconds", "asked_after"), [(4.0, 3.5), (80.0, 70.0), (3600.0, 3570.0)])
 def test_a_new_token_is_asked_for_shortly_before_the_old_one_ends(seconds: float, asked_after: float) -> None:
-    # A client that hears nothing for a minute hangs up, hence the heartbeat.
+    # A client that receives nothing for a minute disconnects, hence the heartbeat.
     played = Played(can_renew=True).start().open()
     played.welcome(
         server_time_ms="5000", token_expire_time_ms=str(5000 + round(seconds * 1000)), heartbeat_seconds=36000
@@ -58,7 +58,7 @@ def test_where_there_is_no_new_token_yet_it_is_asked_for_again_before_the_old_on
     assert played.run_until(fx.RenewToken) == pytest.approx(7.0)
     assert offer(played, "").run_until(fx.RenewToken) == pytest.approx(0.5)
     [frame] = offer(played, "bad").sent("renew_token")
-    played.hear("error", id=frame["id"], code="UNAUTHENTICATED", reason="INVALID_TOKEN", message="no")
+    played.receive("error", id=frame["id"], code="UNAUTHENTICATED", reason="INVALID_TOKEN", message="no")
     assert played.run_until(fx.RenewToken) == pytest.approx(0.25)
     assert played.take(fx.Ended) == []
 
@@ -127,13 +127,13 @@ async def test_a_client_renews_on_the_open_socket_with_what_its_callable_gives()
     both = asyncio.Event()
 
     async def script(peer: Peer) -> None:
-        await peer.greet(token_seconds=0.4)
+        await peer.welcome(token_seconds=0.4)
         while len(heard) < 2:
-            frame = await peer.hear("renew_token")
+            frame = await peer.receive("renew_token")
             heard.append(frame["token"])
-            await peer.say("token_renewed", id=frame["id"], server_time_ms="1000", token_expire_time_ms="1400")
+            await peer.send("token_renewed", id=frame["id"], server_time_ms="1000", token_expire_time_ms="1400")
         both.set()
-        await peer.ack(await peer.hear("toggle_reaction"))
+        await peer.ack(await peer.receive("toggle_reaction"))
 
     given = iter(["one", "two", "three"])
 
@@ -149,13 +149,13 @@ async def test_a_client_renews_on_the_open_socket_with_what_its_callable_gives()
 
 async def test_an_expired_token_loses_no_call() -> None:
     async def expire(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear("toggle_reaction")
+        await peer.welcome()
+        await peer.receive("toggle_reaction")
         await peer.close(4500, EXPIRED)
 
     async def answer(peer: Peer) -> None:
-        await peer.greet()
-        await peer.ack(await peer.hear("toggle_reaction"), version=7)
+        await peer.welcome()
+        await peer.ack(await peer.receive("toggle_reaction"), version=7)
         await peer.stay()
 
     async with (
@@ -168,12 +168,12 @@ async def test_an_expired_token_loses_no_call() -> None:
 
 async def test_a_callable_that_fails_later_is_called_again_and_one_that_says_so_ends_the_client() -> None:
     async def expire(peer: Peer) -> None:
-        await peer.greet()
+        await peer.welcome()
         await peer.close(4500, EXPIRED)
 
     async def answer(peer: Peer) -> None:
-        await peer.greet()
-        await peer.ack(await peer.hear("toggle_reaction"))
+        await peer.welcome()
+        await peer.ack(await peer.receive("toggle_reaction"))
         await peer.close(4500, EXPIRED)
 
     final = PlauditError("UNAUTHENTICATED", "LOGGED_OUT", "there is no session any more")
@@ -190,8 +190,8 @@ async def test_a_callable_that_fails_later_is_called_again_and_one_that_says_so_
 
 async def test_a_text_ends_the_client_with_its_time() -> None:
     async def expire(peer: Peer) -> None:
-        await peer.greet()
-        await peer.hear("toggle_reaction")
+        await peer.welcome()
+        await peer.receive("toggle_reaction")
         await peer.close(4500, EXPIRED)
 
     async with rogue(expire) as server, connect(server.url, "one", options=FAST) as client:

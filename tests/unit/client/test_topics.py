@@ -20,7 +20,7 @@ def test_topics_are_asked_for_and_confirmed() -> None:
     played = Played().ready().subscribe("messages/1", "messages/2")
     [frame] = played.sent()
     assert (frame["type"], frame["topics"]) == ("subscribe", ["messages/1", "messages/2"])
-    [confirmed] = played.hear("subscribed", id=frame["id"], topics=frame["topics"]).take(fx.Confirmed)
+    [confirmed] = played.receive("subscribed", id=frame["id"], topics=frame["topics"]).take(fx.Confirmed)
     assert confirmed.topics == ("messages/1", "messages/2")
 
 
@@ -53,8 +53,8 @@ def test_a_topic_ended_and_wanted_again_before_the_answer_is_asked_for_again() -
     played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").subscribe("messages/1")
     first, end, second = played.sent()
     assert [frame["type"] for frame in (first, end, second)] == ["subscribe", "unsubscribe", "subscribe"]
-    assert played.hear("subscribed", id=first["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics == ()
-    assert played.hear("subscribed", id=second["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics
+    assert played.receive("subscribed", id=first["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics == ()
+    assert played.receive("subscribed", id=second["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics
 
 
 def test_only_newer_updates_of_wanted_topics_are_delivered() -> None:
@@ -85,7 +85,9 @@ def test_a_further_reader_gets_what_is_known() -> None:
 def test_own_updates_keep_their_order_within_each_target() -> None:
     played = Played().ready().subscribe("users/alice")
     for target, version in [("posts/1", 5), ("posts/2", 3), ("posts/1", 4), ("posts/1", 6)]:
-        played.hear("own_reaction_update", topic="users/alice", target=target, added="👍", removed="", version=version)
+        played.receive(
+            "own_reaction_update", topic="users/alice", target=target, added="👍", removed="", version=version
+        )
     updates = [effect.update for effect in played.take(fx.Deliver)]
     assert [(update.target, update.version) for update in updates if isinstance(update, OwnUpdate)] == [
         ("posts/1", 5),
@@ -97,7 +99,7 @@ def test_own_updates_keep_their_order_within_each_target() -> None:
 def test_topics_refused_for_good_are_wanted_no_longer() -> None:
     played = Played().ready().subscribe("messages/1").subscribe("messages/2")
     first, _ = played.sent()
-    played.hear("error", id=first["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
+    played.receive("error", id=first["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
     [refused] = played.take(fx.TopicsRefused)
     assert (refused.topics, refused.error.reason) == (("messages/1",), "TOO_MANY_TOPICS")
     assert played.lose().again().sent("subscribe")[-1]["topics"] == ["messages/2"]
@@ -107,7 +109,7 @@ def test_topics_refused_for_good_are_wanted_no_longer() -> None:
 def test_topics_that_are_refused_temporarily_are_requested_again_after_the_retry_delay(code: str, reason: str) -> None:
     played = Played().ready().subscribe("messages/1")
     [frame] = played.sent()
-    played.hear("error", id=frame["id"], code=code, reason=reason, message="later", retry_after_ms=700)
+    played.receive("error", id=frame["id"], code=code, reason=reason, message="later", retry_after_ms=700)
     assert played.take(fx.TopicsRefused) == []
     assert played.run_until(fx.Send) == pytest.approx(0.7)
 

@@ -52,7 +52,7 @@ class Memory:
         self.publisher = Publisher(board, 0.1, most, in_memory=lambda: self.values.items(), overflowed=self._overflowed)
 
     def react(self, version: int, keys: Sequence[TargetKey] = KEYS) -> dict[TargetKey, Totals]:
-        """One more person on each of these targets."""
+        """One more user on each of these targets."""
         changed = dict.fromkeys(keys, Totals(version, (("👍", version),)))
         self.values |= changed
         self.publisher.add(changed.items())

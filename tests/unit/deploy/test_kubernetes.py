@@ -77,7 +77,7 @@ def test_the_probes_ask_where_the_program_answers(manifests: list[Manifest], nam
     for probe in ("startupProbe", "readinessProbe"):
         assert ready.items() <= one[probe].items(), probe
     assert one["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "status"}
-    # Longer than a start on engines takes, shorter than a person waits.
+    # Longer than a start on engines takes, shorter than an operator waits.
     assert 30 <= one["startupProbe"]["failureThreshold"] * one["startupProbe"]["periodSeconds"] <= 300
 
 

@@ -1,4 +1,4 @@
-"""What is beside the code: hooks that run what `make check` runs, forms for issues, links that lead somewhere."""
+"""The files besides the code: hooks that run what `make check` runs, forms for issues, links that lead somewhere."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def reasons_on_the_page() -> set[str]:
 
 
 def reasons_in_code() -> set[str]:
-    """Every text of production code that is written like a reason of two words or more."""
+    """Every text of production code in the form of a reason with two parts or more."""
     files = [path for name in ("kit", *SERVICES) for path in sorted((ROOT / name).rglob("*.py"))]
     texts = {
         node.value

@@ -16,7 +16,7 @@ from stack.settings.model import load
 
 @pytest.fixture(name="bare", autouse=True)
 def fixture_bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with no tools, for somebody who may not install any; returns the folder of its programs."""
+    """A machine without tools, for a user who may not install any; returns the folder of its programs."""
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))

@@ -1,4 +1,4 @@
-"""A fan-out that has the only partition, with a counter and nodes beside it that keep what they are asked and told."""
+"""A fan-out with the only partition, and a fake counter and nodes that record requests and deliveries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Counter:
 
 
 class Nodes:
-    """Keeps what each node is told."""
+    """Records the deliveries of each node."""
 
     def __init__(self) -> None:
         self.on_resync: Callable[[str, Collection[Topic] | None], None] = lambda node_id, topics: None
@@ -78,7 +78,7 @@ class Stage:
         self.fanout.apply_changes(0, [change])
 
     def own_versions(self, node_id: str) -> list[int]:
-        """The versions of the own updates a node was told."""
+        """The versions of the own updates that a node got."""
         return [one.version for one in self.nodes.got[node_id] if isinstance(one, OwnUpdate)]
 
     def announced(self, node_id: str) -> list[tuple[Topic, str]]:
@@ -86,7 +86,7 @@ class Stage:
         return [(one.topic, one.node_id) for one in self.nodes.got[node_id] if isinstance(one, NodeInterest)]
 
     def told(self, node_id: str, topic: Topic) -> list[int]:
-        """The versions a node was told of a topic; the counts are as many as the version."""
+        """The versions of a topic that a node got; the count equals the version."""
         updates = [one for one in self.nodes.got[node_id] if isinstance(one, Update) and one.topic == topic]
         assert all(one.totals.reactions == ((("👍", one.version),) if one.version else ()) for one in updates)
         return [one.version for one in updates]

@@ -39,7 +39,7 @@ class RememberingLog:
 
 
 def entry(version: int) -> bytes:
-    """Alice reacts; as many people have as the version says."""
+    """Alice reacts; the count equals the version."""
     return payload([Change(*A, "alice", "👍", "", version)], {A: {"👍": version}})
 
 

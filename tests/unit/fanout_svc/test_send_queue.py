@@ -72,7 +72,7 @@ def test_above_the_limit_the_oldest_goes_and_lost_states_can_be_asked_for_again(
     for key in "abcd":
         queue.put(delivery(key, 1))
     assert queue.dropped == 2
-    assert queue.take_dropped() == []  # there is no room yet
+    assert queue.take_dropped() == []  # there is no capacity yet
     assert taken(queue) == ["c1", "d1"]
     queue.put(delivery("a", 2))
     assert queue.take_dropped() == ["b"]

@@ -1,4 +1,4 @@
-"""What fan-out tells whom, and what it asks the counter for."""
+"""Which nodes get which updates, and which counts fan-out requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_an_update_is_sent_without_a_request_for_counts() -> None:
 
 async def test_a_node_is_greeted_from_memory_where_the_target_was_changed_lately() -> None:
     async with staged() as stage:
-        stage.changes(A, 7)  # nobody subscribes to it yet
+        stage.changes(A, 7)  # it has no subscribers yet
         stage.wants("n1", A)
         await stage.until(lambda: stage.told("n1", A) == [7])
         assert not stage.counter.asked
@@ -52,7 +52,7 @@ async def test_a_snapshot_after_missed_changes_is_asked_for_at_the_known_version
 
 async def test_missed_changes_do_not_make_one_forget_what_version_a_target_had() -> None:
     async with staged() as stage:
-        stage.changes(A, 7)  # nobody subscribes to it yet
+        stage.changes(A, 7)  # it has no subscribers yet
         stage.fanout.mark_gap(0)
         stage.counter.totals[A] = counts(6)
         stage.wants("n1", A)

@@ -48,7 +48,7 @@ def test_a_stage_that_is_late_takes_nothing_from_the_last_ones() -> None:
     clock = FakeClock()
     deadline = StopDeadline(4.0, clock)
     deadline.start()
-    clock.now += 3.7  # of 4, of which 0.6 are for the stages behind the rpcs
+    clock.now += 3.7  # of 4, of which 0.6 are for the stages after the rpcs
     assert deadline.left(Stage.RPCS) == 0.0
     assert deadline.left(Stage.LEDGER) == pytest.approx(0.1)
     assert deadline.left(Stage.FILES) == pytest.approx(0.3)

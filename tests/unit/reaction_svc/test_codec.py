@@ -117,7 +117,7 @@ def test_the_rpcs_of_one_change_are_read() -> None:
     clear = service_pb.ClearReactionsRequest(target="posts/1", op_id="c")
     assert codec.clear_from_pb(clear, ALICE) == Op("default", "posts/1", "alice", "", Action.CLEAR, "c")
     with pytest.raises(Invalid):
-        codec.clear_from_pb(clear, NODE)  # for nobody
+        codec.clear_from_pb(clear, NODE)  # without a user
 
 
 def test_a_batch_is_answered_with_outcomes_errors_and_ordered_counts() -> None:

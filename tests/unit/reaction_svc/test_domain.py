@@ -216,7 +216,7 @@ targets = st.sampled_from(["messages/1", "posts/1"])
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[str, list[Op], list[Op]]:
-    """A target, operations with op_ids of their own, and the same with repetitions anywhere behind the first."""
+    """A target, operations with op_ids of their own, and the same with repetitions anywhere after the first."""
     target = draw(targets)
     ops = []
     for i in range(draw(st.integers(1, 12))):
@@ -284,7 +284,7 @@ def test_on_a_single_choice_target_a_switch_never_shows_zero_or_two(
         rows_before = len(decision.rows)
         answer = decision.decide(each, NOW, 20)
         if isinstance(answer, Outcome) and answer.on and emojis_before - {each.emoji}:
-            # Whoever held another one now holds this one, and everyone was told so in one row.
+            # A user who had another emoji now has this one, and the switch is one row.
             (row,) = decision.rows[rows_before:]
             assert {row.removed} == emojis_before
             assert row.added == each.emoji

@@ -1,4 +1,4 @@
-"""The service, and what it does where its ledger or a person's patience gives out."""
+"""The operations of the service, also when its ledger fails or its caller gives up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = ("default", "messages/1")
 
 
 class OneTarget:
-    """A ledger of one target in memory, that can be told to fail."""
+    """A ledger of one target in memory that can be made to fail."""
 
     def __init__(self) -> None:
         self.target_decision = TargetDecision(TargetState(("default", "messages/1"), None, {}, is_complete=True))
@@ -41,7 +41,7 @@ class OneTarget:
 
 
 class NoReads:
-    """Reads nobody is to make."""
+    """Reads that must not be called."""
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
         return [OwnReactions(target, (), 0) for target in targets]

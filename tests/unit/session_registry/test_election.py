@@ -75,7 +75,7 @@ class Store:
     def mishap(self) -> None:
         """What an operator does to it, now and then: all is gone, or is what it was long ago.
 
-        A lease that was given up is not restored: whoever reads it may lead at once.
+        A lease that was given up is not restored: a registry that reads it may lead at once.
         """
         now = time.monotonic()
         if self.loses and now >= self.next_mishap:

@@ -17,8 +17,8 @@ from session_registry.route_writer import RouteWriter
 N1 = Node("n1", "n1:1", (), 7)
 
 
-class Place:
-    """Somewhere to write that fails as told, having written or not."""
+class FailingRoutes:
+    """A store that fails as configured, before or after the write."""
 
     def __init__(self) -> None:
         self.failures: list[tuple[Exception | Written, bool]] = []
@@ -59,84 +59,84 @@ async def written(writer: RouteWriter) -> None:
             await asyncio.sleep(0)
 
 
-def made(place: Place) -> RouteWriter:
-    writer = RouteWriter(place, Term(1), 3_600)
+def made(routes: FailingRoutes) -> RouteWriter:
+    writer = RouteWriter(routes, Term(1), 3_600)
     writer.add(Effects(delta=Delta(up=(N1,))))
     return writer
 
 
 @pytest.mark.parametrize("applied", [True, False])
 async def test_failed_writes_are_written_again_after_newer_ones(applied: bool) -> None:
-    place = Place()
-    place.failures = [(OutcomeUnknown("no answer"), applied), (Unavailable("away"), False)]
-    writer = made(place)
+    routes = FailingRoutes()
+    routes.failures = [(OutcomeUnknown("no answer"), applied), (Unavailable("away"), False)]
+    writer = made(routes)
     writer.add(Effects(granted=(session("s1", 10),)))
     async with background(run_with_backoff("routes", writer.run, floor=0.001, ceiling=0.001)):
-        await asyncio.wait_for(place.called.wait(), 10)
+        await asyncio.wait_for(routes.called.wait(), 10)
         writer.add(Effects(granted=(session("s2", 11),), fenced=(session("s1", 10),)))
         await written(writer)
-    assert place.routes["alice", "phone"] == Route(session("s2", 11), 7, True)
-    assert place.calls[0] == (1, True)
+    assert routes.routes["alice", "phone"] == Route(session("s2", 11), 7, True)
+    assert routes.calls[0] == (1, True)
 
 
 async def test_of_a_device_only_the_last_change_is_written() -> None:
-    place, epochs = Place(), range(10, 60)
-    writer = made(place)
+    routes, epochs = FailingRoutes(), range(10, 60)
+    writer = made(routes)
     for epoch in epochs:
         writer.add(Effects(granted=(session(f"s{epoch}", epoch),), fenced=(session(f"s{epoch - 1}", epoch - 1),)))
     writer.add(Effects(ended=(session("s59", 59),)))
     async with background(writer.run()):
         await written(writer)
-    assert [routes for routes, _ in place.calls] == [1]
-    assert not place.routes["alice", "phone"].live
+    assert [routes for routes, _ in routes.calls] == [1]
+    assert not routes.routes["alice", "phone"].live
 
 
 async def test_five_hundred_go_at_a_time() -> None:
-    place = Place()
-    writer = made(place)
+    routes = FailingRoutes()
+    writer = made(routes)
     writer.add(Effects(granted=tuple(session(f"s{i}", 10 + i, f"u{i}") for i in range(1_200))))
     async with background(writer.run()):
         await written(writer)
-    assert [routes for routes, _ in place.calls[:3]] == [500, 500, 200]
-    assert [begin for _, begin in place.calls[:3]] == [True, False, False]
+    assert [routes for routes, _ in routes.calls[:3]] == [500, 500, 200]
+    assert [begin for _, begin in routes.calls[:3]] == [True, False, False]
 
 
-async def test_a_lost_shared_count_causes_a_write_of_everything_in_memory() -> None:
-    place = Place()
-    place.failures = [(Written.DONE, True), (Written.LOST, False)]
-    writer = made(place)
-    told = 0
+async def test_lost_routes_cause_a_rewrite_of_all_routes() -> None:
+    routes = FailingRoutes()
+    routes.failures = [(Written.DONE, True), (Written.LOST, False)]
+    writer = made(routes)
+    rewrites = 0
 
     def everything() -> object:
-        nonlocal told
-        told += 1
+        nonlocal rewrites
+        rewrites += 1
         yield Effects(granted=(session("s1", 10), session("s2", 11, "bob")))
 
     async with background(writer.run(), writer.rewrite(everything)):  # type: ignore[arg-type]
         async with asyncio.timeout(10):
-            while told < 2 or len(writer):  # noqa: ASYNC110
+            while rewrites < 2 or len(writer):  # noqa: ASYNC110
                 await asyncio.sleep(0)
-    assert {user for user, _ in place.routes} == {"alice", "bob"}
-    assert [begin for _, begin in place.calls].count(True) == 2
+    assert {user for user, _ in routes.routes} == {"alice", "bob"}
+    assert [begin for _, begin in routes.calls].count(True) == 2
 
 
 async def test_after_a_later_term_has_begun_nothing_more_is_written() -> None:
-    place = Place()
-    place.failures = [(Written.DEPOSED, False)]
-    writer = made(place)
+    routes = FailingRoutes()
+    routes.failures = [(Written.DEPOSED, False)]
+    writer = made(routes)
     writer.add(Effects(granted=(session("s1", 10),)))
     async with background(writer.run()):
-        await asyncio.wait_for(place.called.wait(), 10)
+        await asyncio.wait_for(routes.called.wait(), 10)
         writer.add(Effects(granted=(session("s2", 11),)))
         for _ in range(10):
             await asyncio.sleep(0)
-    assert (len(place.calls), place.routes) == (1, {})
+    assert (len(routes.calls), routes.routes) == (1, {})
 
 
 async def test_changes_above_the_limit_are_dropped_and_sent_again_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route_writer, "_MAX_WAITING", 10)
-    place = Place()
-    writer = made(place)
+    routes = FailingRoutes()
+    writer = made(routes)
     for i in range(100):
         writer.add(Effects(granted=(session(f"s{i}", 10 + i, f"u{i}"),)))
         assert len(writer) <= 10
@@ -147,5 +147,5 @@ async def test_changes_above_the_limit_are_dropped_and_sent_again_as_a_whole(mon
 
     async with background(writer.run(), writer.rewrite(everything)):  # type: ignore[arg-type]
         async with asyncio.timeout(10):
-            while len(place.routes) < 100:  # noqa: ASYNC110
+            while len(routes.routes) < 100:  # noqa: ASYNC110
                 await asyncio.sleep(0)

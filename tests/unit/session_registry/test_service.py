@@ -33,8 +33,8 @@ def interest(name: str, number: int, wanted: bool = True) -> Interest:
     return Interest(name, topic(number), wanted)
 
 
-async def attached(registry: Registry, name: str, told: NodeUpdate = NOTHING) -> Link:
-    link = registry.attach(node(name), told)
+async def attached(registry: Registry, name: str, update: NodeUpdate = NOTHING) -> Link:
+    link = registry.attach(node(name), update)
     first = await link.responses.next()
     assert first is not None
     assert first.epoch == link.node.epoch > 0

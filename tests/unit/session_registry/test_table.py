@@ -69,8 +69,8 @@ def test_a_later_login_of_the_same_device_fences_the_earlier_one(table: Table) -
 
 def test_devices_users_and_tenants_do_not_fence_each_other(table: Table) -> None:
     epoch = attached(table, "n1")
-    told = (login("s1"), login("s2", "laptop"), login("s3", user="bob"), Session("s4", "other", "alice", "phone"))
-    assert table.apply_update("n1", epoch, NodeUpdate(opened=told), NOON).fenced == ()
+    update = (login("s1"), login("s2", "laptop"), login("s3", user="bob"), Session("s4", "other", "alice", "phone"))
+    assert table.apply_update("n1", epoch, NodeUpdate(opened=update), NOON).fenced == ()
 
 
 def test_sessions_without_a_device_have_one_each(table: Table) -> None:
@@ -114,8 +114,8 @@ def test_after_a_restart_the_newest_login_stays_in_any_order_of_reports() -> Non
         epochs = {"s1": NOON.micros, "s2": NOON.micros + 5}
         for session_id in order:
             mark = attached(fresh, f"node-of-{session_id}")
-            told = NodeUpdate(opened=(login(session_id, epoch=epochs[session_id]),))
-            fresh.apply_update(f"node-of-{session_id}", mark, told, NOON)
+            update = NodeUpdate(opened=(login(session_id, epoch=epochs[session_id]),))
+            fresh.apply_update(f"node-of-{session_id}", mark, update, NOON)
         assert [session.session_id for session in fresh.sessions_of("acme", "alice")] == ["s2"]
 
 
@@ -217,10 +217,10 @@ def test_an_epoch_that_no_leader_can_have_given_counts_as_given_now(table: Table
     epoch = attached(table, "n1")
     now = Instant(NOON.micros, 0.0, NOON.micros + 3_000_000)
     guess = NOON.micros + 60_000_000
-    (told,) = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1", epoch=guess),)), now).granted
-    assert epoch < told.epoch <= now.ceiling
+    (update,) = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s1", epoch=guess),)), now).granted
+    assert epoch < update.epoch <= now.ceiling
     (later,) = table.apply_update("n1", epoch, NodeUpdate(opened=(login("s2"),)), now).granted
-    assert told.epoch < later.epoch <= now.ceiling
+    assert update.epoch < later.epoch <= now.ceiling
     assert table.highest_epoch() <= now.ceiling
 
 
@@ -256,7 +256,7 @@ class View:
             self.nodes[up.node_id] = up
         for interest in delta.interests:
             pair = (interest.node_id, interest.topic)
-            assert (pair not in self.interests) == interest.subscribes, "no change is told twice"
+            assert (pair not in self.interests) == interest.subscribes, "no change is reported twice"
             (self.interests.add if interest.subscribes else self.interests.discard)(pair)
 
 
@@ -305,14 +305,14 @@ class RegistryMachine(RuleBasedStateMachine):
         for session in effects.fenced:
             del self.holders[session.node_id].sessions[session.session_id]
 
-    def tell(self, name: str, told: NodeUpdate) -> None:
+    def report(self, name: str, update: NodeUpdate) -> None:
         holder = self.holders[name]
         holder.deadline = self.seconds + 10.0
-        holder.topics -= set(told.unsubscribed)
-        holder.topics |= set(told.subscribed)
-        for session_id in told.closed:
+        holder.topics -= set(update.unsubscribed)
+        holder.topics |= set(update.subscribed)
+        for session_id in update.closed:
             holder.sessions.pop(session_id, None)
-        self.apply_effects(self.table.apply_update(name, holder.epoch, told, self.now()))
+        self.apply_effects(self.table.apply_update(name, holder.epoch, update, self.now()))
 
     @initialize(to=st.permutations(["n1", "n2", "n3"]))
     def nodes_come_and_users_log_in(self, to: list[str]) -> None:
@@ -334,7 +334,7 @@ class RegistryMachine(RuleBasedStateMachine):
         if name in self.holders:
             self.next_id += 1
             before = self.table.sessions_of("acme", user)
-            self.tell(name, NodeUpdate(opened=(login(f"s{self.next_id}", device, user=user),)))
+            self.report(name, NodeUpdate(opened=(login(f"s{self.next_id}", device, user=user),)))
             newest = max(self.table.sessions_of("acme", user), key=lambda session: session.epoch)
             assert newest.session_id == f"s{self.next_id}", "a login always owns its device"
             assert newest.epoch > max((session.epoch for session in before), default=0)
@@ -345,19 +345,19 @@ class RegistryMachine(RuleBasedStateMachine):
     def move(self, name: str, to: str, data: st.DataObject) -> None:
         if name in self.holders and to in self.holders and self.holders[name].sessions:
             moved = self.holders[name].sessions[data.draw(st.sampled_from(sorted(self.holders[name].sessions)))]
-            self.tell(to, NodeUpdate(opened=(login(moved.session_id, moved.device, user=moved.user),)))
+            self.report(to, NodeUpdate(opened=(login(moved.session_id, moved.device, user=moved.user),)))
             assert moved.session_id in self.holders[to].sessions
             assert to == name or moved.session_id not in self.holders[name].sessions
 
     @rule(name=NAMES, data=st.data())
     def log_out(self, name: str, data: st.DataObject) -> None:
         if name in self.holders and self.holders[name].sessions:
-            self.tell(name, NodeUpdate(closed=(data.draw(st.sampled_from(sorted(self.holders[name].sessions))),)))
+            self.report(name, NodeUpdate(closed=(data.draw(st.sampled_from(sorted(self.holders[name].sessions))),)))
 
     @rule(name=NAMES, subscribed=st.lists(TOPICS), unsubscribed=st.lists(TOPICS))
     def subscribe(self, name: str, subscribed: list[Topic], unsubscribed: list[Topic]) -> None:
         if name in self.holders:
-            self.tell(name, NodeUpdate(subscribed=tuple(subscribed), unsubscribed=tuple(unsubscribed)))
+            self.report(name, NodeUpdate(subscribed=tuple(subscribed), unsubscribed=tuple(unsubscribed)))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 3.0, 6.0]), jump=st.sampled_from([0, 0, -3_600_000_000, 5_000_000]))
     def let_time_pass(self, seconds: float, jump: int) -> None:
@@ -378,7 +378,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.let_time_pass(4.0, 0)
             for name in set(self.holders) - {silent}:
-                self.tell(name, NodeUpdate())
+                self.report(name, NodeUpdate())
         return self.expire()
 
     @rule(name=NAMES)
@@ -403,10 +403,10 @@ class RegistryMachine(RuleBasedStateMachine):
         self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
         self.apply_effects(effects)
         owners = self.owners()
-        self.tell(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
+        self.report(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
         for (user, key), owner in owners.items():
             (stays,) = [s for s in self.table.sessions_of("acme", user) if s.device_key == key]
-            assert stays.epoch >= owner.epoch, "what is told again never fences what is newer"
+            assert stays.epoch >= owner.epoch, "a repeated report never fences a newer session"
 
     @rule(order=st.permutations(["n1", "n2", "n3"]))
     def the_registry_restarts_and_all_tell_it_anew(self, order: list[str]) -> None:
@@ -419,7 +419,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 found, effects = self.table.attach(node(name), self.now())
                 self.holders[name] = Holder(found.epoch, self.seconds + 10.0, topics=holder.topics)
                 self.apply_effects(effects)
-                self.tell(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
+                self.report(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
         after_ = self.owners()
         assert after_ == before
         assert self.view.interests == wanted
@@ -442,7 +442,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self.routes == self.owners()
 
     @invariant()
-    def what_watchers_were_told_is_what_is(self) -> None:
+    def the_state_of_watchers_is_the_state_of_the_table(self) -> None:
         assert set(self.view.nodes.values()) == set(self.table.nodes())
         assert self.view.interests == {(interest.node_id, interest.topic) for interest in self.table.interests()}
         assert self.view.interests == {(n, topic) for n, holder in self.holders.items() for topic in holder.topics}

@@ -1,7 +1,7 @@
 """Who may call what: every rpc of every contract times every kind of caller, generated from the descriptors.
 
-An rpc that is added to the contracts is tested here without a change; one without an `access` option is for nobody.
-"""
+An rpc that is added to the contracts is tested here without a change; one without an `access` option is refused to all
+callers."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ EXPECTED: dict[str, dict[int, grpc.StatusCode]] = {
 
 
 def _admitted(method: MethodDescriptor) -> tuple[grpc.StatusCode, str]:
-    """What an empty request of someone who may call is answered: it is valid or not."""
+    """The answer to an empty request of a caller with access: it is valid or not."""
     if method.client_streaming:
         return OK, ""
     try:
@@ -348,7 +348,7 @@ async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_direct
     for_users = access_of(method) == USER
     async with connected(StaticNodes(called.address), NodeTokens(called.keys.minter())) as edge:
         admitted, denied = _admitted(method), (DENIED, "ACCESS_DENIED")
-        # A user whom the edge forwards has a user's rights, and nothing of the edge's.
+        # A user that the edge forwards has a user's rights, and none of the edge's.
         assert await _forwarded(edge, method, user="bob", tenant="acme") == (admitted if for_users else denied)
         # A node on its own account, for itself or for a user.
         assert await _forwarded(edge, method) == admitted

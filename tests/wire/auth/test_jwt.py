@@ -233,7 +233,7 @@ CASES: dict[str, Case] = {
     "nbf in the future": lambda forge: forge.with_claims(nbf=forge.now + 600),
     "nbf a string": lambda forge: forge.with_claims(nbf="tomorrow"),
     "nbf true": lambda forge: forge.with_claims(nbf=True),
-    # Who, for whom, by whom.
+    # Caller, user, issuer.
     "iss missing": lambda forge: forge.with_claims("iss"),
     "iss another": lambda forge: forge.with_claims(iss="https://accounts.example.com"),
     "iss a list": lambda forge: forge.with_claims(iss=["plaudit"]),
@@ -294,7 +294,7 @@ def test_what_the_cases_start_from_is_a_good_token(keys: Keys) -> None:
 def test_a_token_that_is_not_right_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
     token = CASES[case](Forge(keys, NOW))
     verifier = keys.verifier()
-    for _ in range(2):  # a refusal leaves nothing behind that the next look could find
+    for _ in range(2):  # a refusal is not cached
         with pytest.raises(Unauthenticated) as caught:
             verifier.verify(token, float(NOW))
         assert (str(caught.value), caught.value.field, caught.value.retry_after) == (MESSAGE, "", None)

@@ -1,4 +1,4 @@
-"""Redis behind the pool: what a failure says, when calls are refused, what a restart shows."""
+"""Redis through the pool: the errors of failures, refused calls, restarts."""
 
 from __future__ import annotations
 
@@ -183,10 +183,10 @@ async def test_a_restarted_server_is_detected_before_a_write(server: OwnRedis) -
 
 async def test_a_replica_refuses_changes_and_nothing_was_done(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
-        server.tell("REPLICAOF", "127.0.0.1", str(free_port()))
+        server.send("REPLICAOF", "127.0.0.1", str(free_port()))
         with pytest.raises(Unavailable, match="cannot serve"):
             await redis.client.incr("a")
-        server.tell("REPLICAOF", "NO", "ONE")
+        server.send("REPLICAOF", "NO", "ONE")
         await answers_again(redis)
         assert await redis.client.incr("a") == 1
 
@@ -194,7 +194,7 @@ async def test_a_replica_refuses_changes_and_nothing_was_done(server: OwnRedis) 
 async def test_a_full_server_refuses_changes_and_answers_questions(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
         await redis.client.set("a", 1)
-        server.tell("CONFIG", "SET", "maxmemory", "1")
+        server.send("CONFIG", "SET", "maxmemory", "1")
         add = Script(redis.client, "add.lua", "return redis.call('INCR', KEYS[1])")
         for _ in range(6):
             with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""What schemathesis asks of answers beside its own checks."""
+"""Checks of answers in addition to those of schemathesis."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ SEED = "20"
 
 @pytest.fixture(name="open_stack", scope="module")
 def fixture_open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that refuses nobody for their rate, and gives up soon on versions that do not come."""
+    """A stack without rate limits, which soon gives up waiting for versions."""
     settings = {
         "REACTION__CHANGES_PER_SECOND": "0",
         "COUNTER__WAIT_SECONDS": "0.05",

@@ -196,7 +196,7 @@ async def test_a_user_above_the_rate_is_refused_with_a_retry_delay(tmp_path: Pat
         await limited.toggle(user="bob")
         limited.clock.advance(0.1)
         await limited.toggle()
-        # Nor does a batch get around it, and each change of it is told.
+        # A batch does not bypass it, and each of its changes is answered.
         limited.clock.advance(0.2)
         batch = changes_pb.BatchChangeReactionsRequest(
             changes=[types.Change(target=f"messages/{i}", emoji="👍", action=types.ACTION_ADD) for i in range(5)]

@@ -46,7 +46,7 @@ async def until(true: Callable[[], Any], what: str = "") -> None:
 async def registry(
     keys: Keys, *, config: Config = CONFIG, clock: Clock | None = None, listen: str = "127.0.0.1:0"
 ) -> AsyncIterator[Server]:
-    """A registry whose clock stands still unless given; a stop may take 30 s, so one that hangs is noticed."""
+    """A registry whose clock does not move unless given; a stop may take 30 s, so one that hangs is detected."""
     async with (
         opened(config, clock or ManualClock()) as hosted,
         serving(hosted, verifier=keys.verifier(), listen=listen, limits=ServerLimits(grace=30.0)) as server,
@@ -63,7 +63,7 @@ async def mesh(keys: Keys) -> AsyncIterator[Mesh]:
 
 @dataclass
 class Gateway:
-    """A node with an registration, and the sessions it was told to close."""
+    """A node with a registration, and the sessions that it was requested to close."""
 
     registration: Registration
     fenced: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ async def gateway(mesh: Mesh, address: str, name: str) -> AsyncIterator[Gateway]
 
 @dataclass
 class Watcher:
-    """A watch, and what it makes of what it is told."""
+    """A watch, and the state that its responses describe."""
 
     nodes: dict[str, str] = field(default_factory=dict)
     interests: set[tuple[str, str]] = field(default_factory=set)
@@ -159,9 +159,9 @@ class RawNode:
     async def attach(self, name: str) -> pb.AttachResponse:
         """Attaches and returns the first response."""
         node = session_pb2.Node(node_id=name, address=f"{name}:1", services=[ECHO])
-        return await self.tell(pb.AttachRequest(node=node))
+        return await self.report(pb.AttachRequest(node=node))
 
-    async def tell(self, request: pb.AttachRequest) -> pb.AttachResponse:
+    async def report(self, request: pb.AttachRequest) -> pb.AttachResponse:
         """Sends a request and returns the next response."""
         await self.call.write(request)
         response: pb.AttachResponse = await self.call.read()

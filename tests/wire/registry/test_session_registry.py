@@ -56,7 +56,7 @@ async def test_what_a_node_holds_is_seen_and_what_it_drops_is_gone(keys: Keys) -
             node.registration.unsubscribe("acme", "messages/1")
             await until(lambda: watcher.interests == {("n1", "messages/2")})
             await owner_is(reach, server.address, "alice")
-        # The clock stands still: the node is gone because it said so.
+        # The clock does not move: the node is gone because it left.
         await until(lambda: not watcher.nodes and not watcher.interests)
 
 
@@ -88,10 +88,10 @@ async def test_a_silent_node_is_given_up_when_its_lease_is_over(keys: Keys) -> N
         assert (first.lease_ms, first.epoch > 0) == (10_000, True)
         session = session_pb2.Session(session_id="s1", tenant="acme", user="alice", device="phone")
         topic = session_pb2.Topic(tenant="acme", name="messages/1")
-        await node.tell(pb.AttachRequest(opened=[session], wanted=[topic]))
+        await node.report(pb.AttachRequest(opened=[session], wanted=[topic]))
         await until(lambda: watcher.interests)
         clock.advance(9.9)
-        await node.tell(pb.AttachRequest())  # the heartbeat
+        await node.report(pb.AttachRequest())  # the heartbeat
         clock.advance(9.9)
         await owner_is(reach, server.address, "alice", ("n1", "s1"))
         clock.advance(0.1)
@@ -121,7 +121,7 @@ async def test_a_node_that_was_given_up_attaches_again_with_all_it_holds(keys: K
 
 
 class Listening(Registry):
-    """Counts what nodes tell."""
+    """Counts the reports of nodes."""
 
     heard = 0
 
@@ -179,11 +179,11 @@ async def test_a_node_whose_stream_broke_has_a_second_to_come_back(keys: Keys) -
         again = RawNode(reach, server.address)
         await until(lambda: watcher.nodes.keys() == {"n1", "n2"})
         await again.attach("n2")
-        # The broken stream is heard of a little later than it is cancelled.
+        # The end of the stream is detected a little after its cancellation.
         async with asyncio.timeout(TIMEOUT):
             while "n1" in watcher.nodes:
                 clock.advance(0.2)
-                await again.tell(pb.AttachRequest())
+                await again.report(pb.AttachRequest())
         assert clock.monotonic() < 590.0, "it is not the lease that was over"
         assert watcher.nodes.keys() == {"n2"}
 
@@ -196,7 +196,7 @@ async def test_a_second_attachment_of_a_node_ends_the_first(keys: Keys) -> None:
         failure = await first.failure()
         assert (failure.code, failure.reason) == (ABORTED, "REPLACED")
         topic = session_pb2.Topic(tenant="acme", name="messages/1")
-        await second.tell(pb.AttachRequest(wanted=[topic]))
+        await second.report(pb.AttachRequest(wanted=[topic]))
         await until(lambda: watcher.interests == {("n1", "messages/1")})
 
 
@@ -219,7 +219,7 @@ async def test_after_a_restart_nodes_report_everything_again_and_the_newest_logi
             await owner_is(reach, address, "bob", ("n1", "s2"))
             await until(lambda: nodes.addresses(ECHO) == ("n1:1", "n2:1"))
             await first.aclose()
-            two.registration.opened("s3", "acme", "alice", "phone")  # while nobody is there to hear of it
+            two.registration.opened("s3", "acme", "alice", "phone")  # while no registry runs
             two.registration.subscribe("acme", "messages/2")
             clock = ManualClock()
             clock.advance(1.0)
@@ -298,7 +298,7 @@ async def test_a_watcher_that_lags_has_to_watch_again(keys: Keys) -> None:
         node = RawNode(reach, server.address)
         await node.attach("n1")
         topics = [session_pb2.Topic(tenant="acme", name=f"messages/{i}") for i in range(3)]
-        await node.tell(pb.AttachRequest(wanted=topics))
+        await node.report(pb.AttachRequest(wanted=topics))
         await until(lambda: watcher.error)
         assert watcher.error is not None
         assert (watcher.error.code, watcher.error.reason) == (EXHAUSTED, "WATCH_LAGGED")

@@ -196,7 +196,7 @@ async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: K
                     failure = await refusal(reach, standby)
             assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "NOT_LEADER")
             assert failure.about == {"leader": leader}
-        # A name that stands for several processes leads to a standby, which says where the leader is.
+        # A name of several processes leads to a standby, which returns the address of the leader.
         async with gateway(reach, standby, "n3") as three:
             assert three.registration.is_attached()
 
@@ -344,7 +344,7 @@ async def test_of_two_nodes_that_claim_one_session_across_a_change_of_leader_one
         for index in range(50):
             one.registration.opened(f"s{index}", "acme", f"u{index}", "phone")
         await agree(reach, [first.said], "u49", ("n1", "s49"))
-        # The sessions move while the leader goes: some are told to the first, some to the second.
+        # The sessions move while the leader changes: some are reported to the first, some to the second.
         for index in range(50):
             if index == 25:
                 first.end()
@@ -365,7 +365,7 @@ async def test_a_flushed_redis_is_filled_again_without_visible_effects(keys: Key
             two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))
             epochs = (one.registration.epoch, two.registration.epoch)
-            stores.redis.tell("FLUSHALL")
+            stores.redis.send("FLUSHALL")
             await agree(reach, addresses, "alice", ("n1", "s1"))
             await agree(reach, addresses, "bob", ("n2", "s2"))
             assert await leader_of(reach, addresses) == leader

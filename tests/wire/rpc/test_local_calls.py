@@ -50,7 +50,7 @@ def fixture_keys(tmp_path: Path) -> Keys:
 
 @asynccontextmanager
 async def rig(keys: Keys) -> AsyncIterator[tuple[Mesh, Batches]]:
-    """A process that serves and calls itself; over a wire there would be nobody."""
+    """A process that serves and calls itself; there is no network."""
     servicer = Batches()
     hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server, batches={"ToggleReaction": servicer.many})
     async with (

@@ -1,4 +1,4 @@
-"""Mutual TLS between two processes: who has a certificate of the authority is a service, nobody else gets a word in."""
+"""Mutual TLS between two processes: only services with a certificate of the authority can connect."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def toggled(folder: Path, address: str, tls: Tls | None, timeout: float = 
 
 @asynccontextmanager
 async def raw(address: str, context: ssl.SSLContext) -> AsyncIterator[asyncio.StreamReader]:
-    """A connection with this TLS, whoever the server is."""
+    """A connection with this TLS, to any server."""
     context.check_hostname = False
     context.set_alpn_protocols(["h2"])
     host, port = address.split(":")
@@ -115,7 +115,7 @@ async def test_the_certificate_of_the_edge_is_not_that_of_a_service(folder: Path
 async def test_without_a_certificate_not_a_byte_is_answered(folder: Path, address: str) -> None:
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     async with raw(address, context) as reader:
-        # It may say why, within TLS, or hang up without a word.
+        # It may send the reason, within TLS, or close the connection.
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
     with_own = ssl.create_default_context(cafile=str(folder / "ca.pem"))

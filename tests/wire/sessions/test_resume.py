@@ -380,7 +380,7 @@ async def test_a_push_that_fan_out_may_have_lost_shows_as_a_gap_in_the_numbers(t
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket(hello=False) as second:
         welcome = await opened(first, OWN)
         await rig.deliver(own(1), sequence="a")
-        # The sequence begins: what was before it, nobody knows.
+        # The sequence begins: what was before it is unknown.
         assert await pushes(first, 1) == [(2, 1)]
         await rig.deliver(own(2), sequence="a")
         assert await pushes(first, 1) == [(3, 2)]

@@ -243,7 +243,7 @@ REFUSED: list[tuple[str, bytes, int, str, dict[str, str]]] = [
 ]
 
 
-# What is no HTTP, or too much of it, a connection that is served already answers in other words.
+# Invalid or too large HTTP on a connection in use has another message.
 OF_A_HANDSHAKE = {
     "UPGRADE_REQUIRED", "BAD_METHOD", "BAD_WEBSOCKET_VERSION", "BAD_WEBSOCKET_KEY", "BAD_ORIGIN", "NO_SUBPROTOCOL",
     "BAD_SUBPROTOCOL", "TOKEN_IN_URL", "HANDSHAKE_WITH_BODY",

@@ -60,7 +60,7 @@ class TestSessionRegistryService:
     def _when_asked(
         self, registry: session_grpc.SessionRegistryServiceStub, metadata: Metadata, user: str
     ) -> Iterator[session.AttachRequest]:
-        """Leaves once the registry tells the session to others."""
+        """Leaves once the registry reports the session to watchers."""
         request = session.GetSessionsRequest(tenant="default", user=user)
         end = time.monotonic() + 5
         while not (found := registry.GetSessions(request, metadata=metadata, timeout=5).sessions):

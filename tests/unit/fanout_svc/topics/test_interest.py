@@ -1,4 +1,4 @@
-"""Who wants what, as the registry tells it."""
+"""The interest of nodes, as the registry reports it."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_effects_keep_a_follower_right_whatever_happens(seed: int) -> None:
                 interests.append((node_id, topic, want))
         if rng.random() < 0.8:
             follow(interest.apply(RegistryDelta(down, up, interests)))
-        else:  # the watch broke before it brought this, and a new one tells everything
+        else:  # the watch broke before this change, and a new one has the complete state
             interest.restart()
             follow(interest.apply(RegistryDelta(up=list(nodes.values()))))
             follow(interest.apply(RegistryDelta(interests=[(*pair, True) for pair in wanted], synced=True)))

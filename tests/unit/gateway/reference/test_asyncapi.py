@@ -34,7 +34,7 @@ def document() -> dict[str, Any]:
 
 
 def written(frame: FrameType) -> Any:
-    """The frame as the codec writes it, from the message that the example stands for."""
+    """The frame as the codec writes it, from the message of the example."""
     body = {name: value for name, value in frame.example.items() if name not in HEAD or frame.kind == "session"}
     kept = {name: value for name, value in body.items() if name not in ("type", "id")}
     message = json_format.ParseDict(kept, message_class(frame.message)())

@@ -1,4 +1,4 @@
-"""Page tokens: good for their query, their person and their time, and for nothing else."""
+"""Page tokens: valid only for their query, their user and their time."""
 
 from __future__ import annotations
 

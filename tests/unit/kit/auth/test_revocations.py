@@ -1,4 +1,4 @@
-"""The file of revoked tokens: what counts in it, and what a file that is being replaced does not take back."""
+"""The file of revoked tokens: which lines are ids, and that a file that is being replaced restores no token."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class View:
         return self.nodes if service == SERVICE else ()
 
     async def looked(self) -> None:
-        """Waits until somebody has looked at the nodes as they are now, and has done what follows from it."""
+        """Waits until the present nodes were read and the assignment was applied."""
         async with asyncio.timeout(5):
             for _ in range(2):
                 self._looked.clear()

@@ -1,4 +1,4 @@
-"""What a node tells the registry of what it holds."""
+"""The reports of a node to the registry about its sessions and topics."""
 
 from __future__ import annotations
 

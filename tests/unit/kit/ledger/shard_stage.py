@@ -27,7 +27,7 @@ from kit.ledger.shard.limits import LingerLimits, ShardLimits
 from kit.ledger.shard.shard import Shard
 
 Kind = TypeVar("Kind", bound=Effect)
-# Nothing waits for company, and nobody for a rival.
+# Without lingering, and without pauses after contention.
 LIMITS = ShardLimits(linger=LingerLimits(few=1), contention_seconds=0.0)
 MICROS = 1_000_000
 NEWER, BROKEN = b"newer", b"broken"
@@ -199,14 +199,14 @@ class Stage:
         return effect
 
     def do(self, effect: Effect, result: Any = None) -> None:
-        """The effect happens, and the shard is told: with that result, or what the store says."""
+        """The effect happens, and its result goes to the shard: that result, or the one of the store."""
         found = self.perform(effect)
         self._end(effect)
         self.shard.done(effect, found if result is None else result, self.now)
         self.poll()
 
     def fail(self, effect: Effect, error: Exception) -> None:
-        """The shard is told that the effect has failed; whether it happened is up to the test."""
+        """The shard gets the failure of the effect; whether the effect happened is up to the test."""
         self._end(effect)
         self.shard.failed(effect, error, self.now)
         self.poll()

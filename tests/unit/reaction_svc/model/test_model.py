@@ -61,7 +61,7 @@ class Shard:
         self.model.release_entries(self.applied)
 
     def counts(self, key: TargetKey = ONE) -> dict[str, int]:
-        """What callers are told."""
+        """The answers to callers."""
         return dict(self.model.view([tap("any", key=key)])[key].counts)
 
 

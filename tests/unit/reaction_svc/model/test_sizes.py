@@ -38,7 +38,7 @@ def on_messages(op: Op) -> Op:
 
 
 def entry_of(ops: Sequence[Op], max_emoji: int) -> bytes:
-    """The entry of operations on targets that are as large as can be, and on which each person holds everything."""
+    """The entry of operations on targets of the maximum size, on which each user has every emoji."""
     model = ReactionModel(EventCodec(), ModelLimits(max_emoji=max_emoji))
     every = EMOJI[:max_emoji]
     head = TargetHead(NOW, NOW, dict.fromkeys(every, MANY), timed_at(NOW // 1000 - 1), tuple(AHEAD))

@@ -1,4 +1,4 @@
-"""What a start prints: a token for a demo or a person at a terminal only, and several lines for a terminal only."""
+"""What a start prints: a token only for a demo or at a terminal, and several lines for a terminal only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of shards is that of the topic's partitions, for whoever routes, serves or copies."""
+"""The number of shards is that of the topic's partitions, for processes that route, serve or copy."""
 
 from __future__ import annotations
 

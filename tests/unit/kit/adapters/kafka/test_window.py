@@ -43,7 +43,7 @@ def test_reading_ahead_is_full_until_the_foremost_reader_has_taken_half() -> Non
     assert not window.has_room()
     window.take(5, 1, 0.0)
     assert window.has_room()
-    window.take(1, 1, 0.0)  # a reader further behind changes nothing
+    window.take(1, 1, 0.0)  # a reader that lags further changes nothing
     assert window.has_room()
 
 

@@ -108,7 +108,7 @@ def test_a_lost_append_at_a_place_that_was_trimmed_is_unknown_and_the_shard_star
 def test_a_condition_that_did_not_hold_is_no_answer_either(stage: Stage) -> None:
     call = stage.submit("b")
     append = stage.the(Append)
-    stage.perform(append)  # an attempt of which nothing was heard
+    stage.perform(append)  # an attempt without an answer
     stage.do(append)
     stage.settle()
     assert (call.answers, stage.store.tail) == (["b2"], 2)

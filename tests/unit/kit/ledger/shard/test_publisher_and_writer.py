@@ -1,4 +1,4 @@
-"""What goes on behind the appends: tables and event log, each repeated until it succeeds."""
+"""The work after appends: tables and event log, each repeated until it succeeds."""
 
 from __future__ import annotations
 

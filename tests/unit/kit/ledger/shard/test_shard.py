@@ -15,7 +15,7 @@ from tests.unit.kit.ledger.shard_stage import AWAY, BROKEN, NEWER, Call, Rows, S
 
 
 def served(*entries: Entry) -> Stage:
-    """A shard that serves, behind these entries."""
+    """A shard that serves, after these entries."""
     store = MemoryShard()
     for each in entries:
         store.commit(each)
@@ -79,7 +79,7 @@ def test_an_entry_of_a_newer_format_stops_the_shard_while_it_serves() -> None:
     waiting = stage.submit("b")
     stage.store.commit(entry(2, NEWER))
     while stage.shard.state is not State.STOPPED:
-        # Whatever its append meets, another's entry stands in its place.
+        # Whatever happens to its append, another entry is at its position.
         stage.do(stage.in_flight[0])
     assert isinstance(decided.error, ShardNotServed)
     assert isinstance(waiting.error, ShardNotServed)
