@@ -223,20 +223,20 @@ def test_merged_own_updates_leave_the_reader_with_the_same_reactions(
 def test_own_reactions_are_loaded_after_their_topic_is_subscribed_again() -> None:
     played = Played().ready().subscribe("users/alice", "messages/1")
     [frame] = played.sent("subscribe")
-    played.hear("subscribed", id=frame["id"], topics=frame["topics"])
+    played.receive("subscribed", id=frame["id"], topics=frame["topics"])
     assert played.take(fx.Reload) == [], "there is nothing to load yet"
     played.lose().run_until(fx.Dial)
-    played.open().hear("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
+    played.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
     [frame] = played.sent("subscribe")
     assert played.take(fx.Reload) == []
-    played.hear("subscribed", id=frame["id"], topics=frame["topics"])
+    played.receive("subscribed", id=frame["id"], topics=frame["topics"])
     assert len(played.take(fx.Reload)) == 1
 
 
 def test_a_load_that_is_due_is_not_forgotten_with_the_socket() -> None:
     played = Played().ready().subscribe("users/alice")
     played.lose().run_until(fx.Dial)
-    played.open().hear("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
+    played.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
     played.lose().run_until(fx.Dial)
-    played.open().hear("resumed", id=1, verdict="complete", reload=[], seq="0", **WELCOME)
+    played.open().receive("resumed", id=1, verdict="complete", reload=[], seq="0", **WELCOME)
     assert len(played.take(fx.Reload)) == 1
