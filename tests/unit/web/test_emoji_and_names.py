@@ -46,7 +46,7 @@ def test_search_finds_emoji_by_name_and_keyword(page: Page, query: str, first: s
         ([], 3, "3 others"),
     ],
 )
-def test_a_line_names_two_people_and_counts_the_rest(page: Page, names: list[str], total: int, text: str) -> None:
+def test_a_line_names_two_users_and_counts_the_others(page: Page, names: list[str], total: int, text: str) -> None:
     line = page.evaluate(
         """async ([names, total]) => {
         const { reactorsSentence } = await import("/js/ui/reactors.js");
