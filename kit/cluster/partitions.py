@@ -98,13 +98,13 @@ class PartitionAssignment:
     """A partition that is assigned to this node, or was until now."""
 
     def __init__(self) -> None:
-        self.gone = asyncio.Event()
+        self.revoked = asyncio.Event()
         self.entered = False
         self.task: asyncio.Task[None] | None = None
 
-    def leave(self) -> None:
-        """Ends it. A block that is still being entered is cancelled, because it may wait for ever."""
-        self.gone.set()
+    def revoke(self) -> None:
+        """Ends it. A block that is still being entered is cancelled, because it may never be entered."""
+        self.revoked.set()
         if self.task is not None and not self.entered:
             self.task.cancel()
 
@@ -120,54 +120,54 @@ async def run_assigned_partitions(
     Only partitions that move are affected; one that comes back is entered after it was left. Where `run(p)` fails, it
     is entered again after a pause, without effect on other partitions.
     """
-    held: dict[int, PartitionAssignment] = {}
+    assignments: dict[int, PartitionAssignment] = {}
     owned = OWNED.labels(partitions.service)
     async with task_scope() as tasks:
         try:
             while True:
-                _arrange(partitions, held, run, tasks)
-                owned.set(sum(not one.gone.is_set() for one in held.values()))
+                _follow_assignment(partitions, assignments, run, tasks)
+                owned.set(sum(not one.revoked.is_set() for one in assignments.values()))
                 await asyncio.sleep(check_seconds)
         finally:
             owned.set(0)
-            for one in held.values():
-                one.leave()
-            await asyncio.gather(*[one.task for one in held.values() if one.task], return_exceptions=True)
+            for one in assignments.values():
+                one.revoke()
+            await asyncio.gather(*[one.task for one in assignments.values() if one.task], return_exceptions=True)
 
 
-def _arrange(
+def _follow_assignment(
     partitions: Partitions,
-    held: dict[int, PartitionAssignment],
+    assignments: dict[int, PartitionAssignment],
     run: Callable[[int], AbstractAsyncContextManager[None]],
     tasks: TaskScope,
 ) -> None:
     assigned, service = partitions.assigned(), partitions.service
-    for partition, one in list(held.items()):
+    for partition, one in list(assignments.items()):
         if one.task is not None and one.task.done():
-            del held[partition]
-        elif partition not in assigned and not one.gone.is_set():
+            del assignments[partition]
+        elif partition not in assigned and not one.revoked.is_set():
             log.info("partition revoked", service=service, partition=partition)
-            one.leave()
-    for partition in assigned - held.keys():
+            one.revoke()
+    for partition in assigned - assignments.keys():
         log.info("partition assigned", service=service, partition=partition)
-        one = held[partition] = PartitionAssignment()
-        one.task = tasks.start(_hold(service, partition, one, run))
+        one = assignments[partition] = PartitionAssignment()
+        one.task = tasks.start(_run_partition(service, partition, one, run))
 
 
-async def _hold(
+async def _run_partition(
     service: str,
     partition: int,
     one: PartitionAssignment,
     run: Callable[[int], AbstractAsyncContextManager[None]],
 ) -> None:
     floor, ceiling = _PAUSE_SECONDS
-    failures, gone = 0, one.gone
-    while not gone.is_set():
+    failures, revoked = 0, one.revoked
+    while not revoked.is_set():
         began = asyncio.get_running_loop().time()
         try:
             async with run(partition):
                 one.entered = True
-                await gone.wait()
+                await revoked.wait()
         except Exception as error:
             one.entered = False
             failures = 1 if asyncio.get_running_loop().time() - began > ceiling else failures + 1
@@ -181,4 +181,4 @@ async def _hold(
             )
             with suppress(TimeoutError):
                 pause = random.uniform(floor, min(ceiling, floor * 2 ** min(failures, 16)))
-                await asyncio.wait_for(gone.wait(), pause)
+                await asyncio.wait_for(revoked.wait(), pause)
