@@ -88,7 +88,7 @@ class LeadershipContract:
             await until(lambda: one.leading)
             assert abs(leadership.micros() / 1e6 - time.time()) < 1.0
 
-    async def test_who_resigns_leads_no_longer(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_registry_that_resigns_leads_no_longer(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as leadership, campaigning(leadership) as one:
             await until(lambda: one.leading)
             leadership.resign()
@@ -128,7 +128,7 @@ class LeaseContract(LeadershipContract):
             store, clock or SystemClock(), name=name, address=lambda: f"{name}:1", seconds=self.lease
         )
 
-    async def test_of_two_one_leads_and_both_know_which(self, request: pytest.FixtureRequest) -> None:
+    async def test_one_of_two_registries_leads_and_both_know_which(self, request: pytest.FixtureRequest) -> None:
         async with (
             self.opened(request) as first,
             self.opened(request, "two") as second,
@@ -150,7 +150,7 @@ class LeaseContract(LeadershipContract):
                     await asyncio.sleep(0.001)
                 assert (len(one.terms), two.terms) == (1, [])
 
-    async def test_who_resigns_is_followed_at_once_by_a_later_term(self, request: pytest.FixtureRequest) -> None:
+    async def test_after_a_resignation_the_next_term_begins_at_once(self, request: pytest.FixtureRequest) -> None:
         async with (
             self.opened(request) as first,
             self.opened(request, "two", FastClock()) as second,
@@ -246,7 +246,7 @@ class LeaseContract(LeadershipContract):
                 where = "one:1"
                 await until(lambda: one.leading)
 
-    async def test_of_replacements_of_one_lease_one_is_done(self, request: pytest.FixtureRequest) -> None:
+    async def test_one_of_several_replacements_of_a_lease_succeeds(self, request: pytest.FixtureRequest) -> None:
         await self.lose(request)
         async with AsyncExitStack() as stack:
             stores = [await stack.enter_async_context(self.store(request, self.port(request))) for _ in range(2)]

@@ -42,7 +42,7 @@ class LedgerStoreContract:
         except OutcomeUnknown:
             return None
 
-    async def test_all_who_open_a_ledger_know_it_by_the_same_incarnation(
+    async def test_a_ledger_has_the_same_incarnation_for_every_process(
         self, store: LedgerStore, other: LedgerStore
     ) -> None:
         assert store.incarnation
@@ -90,7 +90,9 @@ class LedgerStoreContract:
         assert list((await store.read(0, 0, 10)).entries) == [entry(1, "zero")]
         assert await store.tail(1, confirm=True) == 2
 
-    async def test_of_two_writers_at_one_position_never_both_win(self, store: LedgerStore, other: LedgerStore) -> None:
+    async def test_two_appends_at_one_position_never_both_take_effect(
+        self, store: LedgerStore, other: LedgerStore
+    ) -> None:
         for position in range(1, 21):
             rivals = [entry(position, "mine"), entry(position, "others")]
             won = await asyncio.gather(self.attempt(store, rivals[0]), self.attempt(other, rivals[1]))

@@ -70,7 +70,7 @@ class ErasureContract:
         assert found == [(3, False), (3, False), (1, True)]
         assert await counts(engine, *(f"messages/{i}" for i in range(7))) == [{}] * 7
 
-    async def test_who_was_erased_may_react_again(self, engine: Engine, other: Store) -> None:
+    async def test_an_erased_user_may_react_again(self, engine: Engine, other: Store) -> None:
         (first,) = await engine.store.apply([op()])
         await erasing(engine).person("default", "alice")
         (again,) = await other.apply([op()])
@@ -153,7 +153,7 @@ class ErasureContract:
         assert (erased, is_done) == (30, True)
         assert await counts(engine, *(f"messages/{i}" for i in range(30))) == [{"❤": 1}] * 30
 
-    async def test_what_failed_is_erased_by_the_next_call(self, engine: Engine) -> None:
+    async def test_a_failed_erasure_is_completed_by_the_next_call(self, engine: Engine) -> None:
         await engine.store.apply([op(target=f"messages/{i}") for i in range(5)])
         failing = Erasure(Failing(engine.store, 2), engine.store.reads, Cursors(SECRET, engine.clock, 3_600.0))
         with pytest.raises(Unavailable):

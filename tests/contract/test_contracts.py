@@ -156,7 +156,7 @@ def _body(frame: str) -> list[str]:
     return [field.name for field in message.oneofs_by_name["body"].fields]
 
 
-def test_of_two_routes_that_match_one_request_one_is_more_specific() -> None:
+def test_one_of_two_routes_that_match_a_request_is_more_specific() -> None:
     """Then its rank says which of them is served; tests of the gateway and of Envoy show that both follow it."""
     routes = [(verb, path) for method in METHODS for verb, path, _ in routes_of(method)]
     assert not [path for _, path in routes if "**" in path], "the check below does not know it"
@@ -183,7 +183,7 @@ def test_a_route_names_fields_that_exist_and_no_field_twice(method: MethodDescri
 
 
 @pytest.mark.parametrize("method", ROUTED, ids=name_of)
-def test_what_has_a_route_is_one_call_of_a_user_and_only_reads_are_gets(method: MethodDescriptor) -> None:
+def test_rpcs_with_routes_are_unary_calls_of_users_and_only_reads_are_gets(method: MethodDescriptor) -> None:
     assert not method.client_streaming
     assert access_of(method) in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC)
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS

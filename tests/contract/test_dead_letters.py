@@ -31,12 +31,12 @@ def buried(reader: str) -> float:
 class DeadLettersContract:
     """Give the class a fixture `log` with the topics `reactions` and `dead-letters`."""
 
-    async def test_what_can_be_read_is_read_and_no_letter(self, log: Log) -> None:
+    async def test_a_decodable_record_is_no_dead_letter(self, log: Log) -> None:
         letters = DeadLetters(log, "counter")
         assert await letters.decoded("reactions", 0, Record(7, "k", b"42"), number) == 42
         assert await log.bounds(TOPIC) == (0, 0)
 
-    async def test_what_cannot_be_read_is_put_aside_as_it_is_and_its_reader_goes_on(self, log: Log) -> None:
+    async def test_an_undecodable_record_is_stored_unchanged_and_its_reader_continues(self, log: Log) -> None:
         letters = DeadLetters(log, "counter", tries=3)
         before = buried("counter")
         tried = 0
@@ -56,7 +56,7 @@ class DeadLettersContract:
         assert letter.error.startswith(("ValueError", "UnicodeDecodeError"))
         assert buried("counter") == before + 1
 
-    async def test_what_may_be_readable_after_all_is_no_letter(self, log: Log) -> None:
+    async def test_a_record_that_is_decodable_at_a_later_attempt_is_no_dead_letter(self, log: Log) -> None:
         answers = iter([ZeroDivisionError, ZeroDivisionError])
 
         def wavering(record: Record) -> int:

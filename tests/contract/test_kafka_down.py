@@ -132,7 +132,7 @@ async def test_while_the_broker_is_down_every_call_says_so_at_once_and_afterward
     assert threading.active_count() <= threads + 1
 
 
-async def test_what_was_acked_survives_a_broker_that_is_killed_and_comes_back(broker: Server, log: KafkaLog) -> None:
+async def test_acked_changes_survive_a_kill_and_restart_of_the_broker(broker: Server, log: KafkaLog) -> None:
     writer = Writer(log)
     writing = asyncio.create_task(writer.run())
     await writer.until(50)

@@ -68,7 +68,7 @@ async def test_records_appended_side_by_side_are_in_the_order_of_the_calls(log: 
         assert payloads(await all_of(log, partition)) == [b"%d" % n for n in range(partition, 1_000, 2)]
 
 
-async def test_more_readers_than_places_all_get_everything(log: KafkaLog) -> None:
+async def test_more_readers_than_windows_all_get_everything(log: KafkaLog) -> None:
     sent = [b"%d" % n for n in range(600)]
     await asyncio.gather(*[log.append("reactions", "k", payload) for payload in sent])
 
@@ -176,7 +176,7 @@ async def refusal(url: str) -> str:
     return str(refused.value)
 
 
-async def test_what_cannot_be_used_is_refused_in_one_line(engines: Engines) -> None:
+async def test_an_unusable_setting_is_refused_in_one_line(engines: Engines) -> None:
     url = engines.kafka()
     name = read_url(url).name
     assert await refusal(url) == f"Kafka has no topic {name}.reactions, {name}.dead-letters: run plaudit migrate"

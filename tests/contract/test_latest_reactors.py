@@ -103,7 +103,7 @@ async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: Redis
     assert await page(latest, key, 1_002, a=3) in ([("cem", "a"), ("bob", "a"), ("ann", "a")], None)
 
 
-async def test_of_more_than_a_thousand_the_latest_are_known_and_older_pages_are_not(
+async def test_above_a_thousand_reactors_the_latest_are_cached_and_older_pages_are_not(
     latest: RedisLatest, key: TargetKey
 ) -> None:
     rows = [(f"u{n}", "a", "") for n in range(1_200)]
@@ -122,9 +122,7 @@ async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: Redi
     assert await page(latest, key, 1_001, a=2) is None
 
 
-async def test_of_a_small_target_nothing_is_kept_and_of_one_that_grew_all_that_was_filled(
-    redis: Redis, key: TargetKey
-) -> None:
+async def test_small_targets_are_not_cached_and_a_target_that_grew_is_filled(redis: Redis, key: TargetKey) -> None:
     latest = RedisLatest(redis, 60.0, above=2)
     async with background(latest.run()):
         latest.record_entry({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])

@@ -150,7 +150,7 @@ class TestOneStep:
                 (f"{ledger.incarnation}/0/3", b"3"),
             ]
 
-    async def test_what_was_committed_is_there_when_the_file_is_opened_again(self, path: Path, notes: Notes) -> None:
+    async def test_committed_entries_are_there_when_the_file_is_opened_again(self, path: Path, notes: Notes) -> None:
         async with opened(path, notes) as ledger:
             incarnation = ledger.incarnation
             assert await ledger.commit(0, entry(1), "first")

@@ -66,7 +66,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
         assert engine.store.file is not None
         assert [await engine.store.file.forget(before) for _ in range(4)] == [256, 256, 88, 0]
 
-    async def test_what_was_answered_is_there_after_a_restart(self, tmp_path: Path) -> None:
+    async def test_answered_changes_are_there_after_a_restart(self, tmp_path: Path) -> None:
         tap = op(op_id="a")
         async with sqlite_engine(tmp_path / "r.db") as first:
             answers = await first.store.apply([tap, op("❤")])
@@ -106,7 +106,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
             scalar(connection, f"PRAGMA max_page_count = {pages}")
             assert on(await store.apply([op(op_id="before"), op("❤")])) == [True, True]
 
-    async def test_what_waits_beyond_the_bound_is_refused(self, tmp_path: Path) -> None:
+    async def test_commands_above_the_queue_limit_are_refused(self, tmp_path: Path) -> None:
         async with sqlite_engine(tmp_path / "r.db", limits=ShardLimits(queued_commands=10)) as engine:
             results = await asyncio.gather(
                 *(engine.store.apply([op(user=f"u{i}")]) for i in range(50)), return_exceptions=True

@@ -141,7 +141,7 @@ class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
         assert dict(tally.counts) == {"👍": sum(done.values())} == counts_by_facts(await facts_of(engine))
 
 
-async def test_what_cassandra_did_not_answer_is_unknown_and_a_retry_finds_the_truth(
+async def test_a_write_without_an_answer_of_cassandra_is_unknown_and_a_retry_gets_the_answer(
     engines: Engines, node: Node, keyspace: str
 ) -> None:
     near = await node.engine()

@@ -130,7 +130,9 @@ async def test_a_deposed_leader_changes_no_routes_of_a_user_that_a_later_one_wro
     assert await found(later) == [("n1", "s1", "phone", 110)]
 
 
-async def test_what_is_lost_is_noticed_and_nothing_is_written_until_all_is(routes: RedisRoutes, redis: Redis) -> None:
+async def test_lost_routes_are_detected_and_changes_wait_for_the_full_rewrite(
+    routes: RedisRoutes, redis: Redis
+) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110)])
     await forget_all(redis)
     assert await routes.write(TERM, [], [on(N1, "s1", 110)]) is Written.LOST
@@ -151,7 +153,7 @@ async def test_five_hundred_routes_go_in_one_call(routes: RedisRoutes) -> None:
     assert len(await routes.sessions_of("acme", "u499")) == 1
 
 
-async def test_of_a_cluster_one_server_that_was_restarted_is_noticed() -> None:
+async def test_a_restart_of_one_server_of_a_cluster_is_detected() -> None:
     with redis_cluster() as cluster:
         async with open_redis(cluster.url) as redis:
             routes = RedisRoutes(redis, keep=60.0)

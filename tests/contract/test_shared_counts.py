@@ -28,10 +28,10 @@ class SharedCountsContract:
     async def lose(self) -> None:
         raise NotImplementedError
 
-    async def test_nothing_is_there_at_first(self, shared: SharedCounts) -> None:
+    async def test_there_are_no_counts_at_first(self, shared: SharedCounts) -> None:
         assert await shared.get([A, B]) == {}
 
-    async def test_what_was_put_is_got(self, shared: SharedCounts) -> None:
+    async def test_written_counts_are_read(self, shared: SharedCounts) -> None:
         values = {A: Totals(3, (("👍", 2), (":party_parrot:", 1))), B: Totals(9, ())}
         await shared.put(values)
         assert await shared.get([B, OTHER_TENANT, A]) == values
@@ -58,7 +58,7 @@ class SharedCountsContract:
         await shared.restore({A: Totals(8, ()), B: Totals(8, ())})
         assert await shared.get([A, B]) == {A: Totals(9, (("👍", 1),)), B: Totals(8, ())}
 
-    async def test_all_is_lost_and_put_again(self, shared: SharedCounts) -> None:
+    async def test_counts_can_be_written_again_after_a_loss(self, shared: SharedCounts) -> None:
         values = {A: Totals(3, (("👍", 2),))}
         await shared.put(values)
         await self.lose()

@@ -107,7 +107,7 @@ def test_a_history_in_which_all_is_right_passes() -> None:
     assert longest_gap(story.events) == 5.0
 
 
-def test_of_several_operations_at_one_version_the_one_that_explains_the_others_made_it() -> None:
+def test_of_several_operations_at_one_version_the_one_that_explains_the_others_changed_it() -> None:
     story = HistoryBuilder().made("1", True, 10).made("2", True, 11, emoji="B").ask("3", action="remove")
     story.made("4", False, 13, action="clear", emoji="").ok("3", False, 13)
     assert not story.records(13).rules

@@ -44,7 +44,7 @@ def fixture_keyed(tmp_path: Path) -> Stack:
 
 
 @pytest.mark.parametrize("name", TALKING)
-def test_where_nothing_listens_that_is_said_at_once(keyed: Stack, name: str) -> None:
+def test_a_server_that_does_not_listen_is_reported_at_once(keyed: Stack, name: str) -> None:
     began = time.monotonic()
     line = said(keyed.run(*TALKING[name], "--json"))
     assert time.monotonic() - began < AT_ONCE_SECONDS

@@ -74,11 +74,11 @@ def test_a_terminal_that_knows_no_emoji_is_shown_their_numbers(
         (("token", "mint", "not a name"), "names are"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(shared_stack: Stack, arguments: tuple[str, ...], said: str) -> None:
+def test_a_failure_is_reported_in_one_line(shared_stack: Stack, arguments: tuple[str, ...], said: str) -> None:
     assert said in last_line(shared_stack.run(*arguments))
 
 
-def test_where_nothing_runs_a_command_says_what_to_do(tmp_path: Path) -> None:
+def test_a_command_without_a_running_system_prints_what_to_do(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "data")
     assert "plaudit up" in last_line(stack.run("counts", "messages/1"))
 

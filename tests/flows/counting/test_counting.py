@@ -125,7 +125,7 @@ def fixture_crowd(log: SqliteLog) -> Crowd:
     return Crowd(log)
 
 
-async def test_one_reads_ones_own_writes(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_user_reads_their_own_writes(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd) as counter:
         for _ in range(20):
             await crowd.act(KEYS, 10)
@@ -149,7 +149,7 @@ def heads_read() -> float:
     return REGISTRY.get_sample_value("plaudit_counter_heads_read_total") or 0
 
 
-async def test_what_the_log_brings_is_answered_without_asking_for_the_head(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_version_that_the_log_brings_is_answered_without_reading_the_head(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
@@ -270,7 +270,7 @@ def missed() -> float:
     return REGISTRY.get_sample_value("plaudit_counter_log_gaps_total") or 0
 
 
-async def test_where_an_entry_is_missing_what_is_known_is_read_again(tmp_path: Path, crowd: Crowd) -> None:
+async def test_after_a_missing_entry_counts_are_read_again(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
@@ -416,9 +416,7 @@ async def test_drift_is_found_by_sampling_what_changes(tmp_path: Path, crowd: Cr
         assert drift_found() - before == 3
 
 
-async def test_where_the_log_is_trimmed_beyond_a_slow_counter_what_is_known_is_read_again(
-    tmp_path: Path, crowd: Crowd
-) -> None:
+async def test_after_a_trim_ahead_of_a_slow_counter_counts_are_read_again(tmp_path: Path, crowd: Crowd) -> None:
     slow = StalledLog(crowd.log, listening=True)
     async with counter_stack(tmp_path, crowd, UNCHECKED, log=slow) as counter:
         await crowd.act(KEYS, 50)

@@ -153,7 +153,7 @@ async def test_counts_are_exact_while_nodes_join_leave_and_are_killed(begin: Ope
         assert (metric("log_gaps_total"), metric("drift_targets_total", found_by="rebuild")) == (gaps, drift)
 
 
-async def test_what_a_node_could_not_share_before_it_died_is_shared_by_the_next(begin: Opener, redis: Redis) -> None:
+async def test_counts_that_a_dead_node_did_not_share_are_shared_by_the_next_node(begin: Opener, redis: Redis) -> None:
     async with begin(Config(drift_seconds=0, flush_seconds=10)) as here:
         node = await here.join()
         await here.crowd.act(KEYS, 200)

@@ -39,7 +39,7 @@ def test_every_block_says_how_it_is_tested(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", documents(), ids=IDS)
-def test_what_a_document_shows_works(document: Path, reader: Reader, subtests: pytest.Subtests) -> None:
+def test_the_code_of_a_document_works(document: Path, reader: Reader, subtests: pytest.Subtests) -> None:
     for block in blocks(document):
         if block.way == "needs":
             with subtests.test(block.place):

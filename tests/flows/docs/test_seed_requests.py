@@ -93,7 +93,7 @@ async def test_counts_of_several_posts_come_by_their_ids(alice: Api) -> None:
         ]
 
 
-async def test_who_reacted_with_a_type_comes_page_by_page(alice: Api, shared_stack: Stack) -> None:
+async def test_reactors_with_a_type_are_listed_page_by_page(alice: Api, shared_stack: Stack) -> None:
     target_id = uuid.uuid4().hex
     async with aiohttp.ClientSession() as http:
         bob = Api(shared_stack, http, person("bob"))

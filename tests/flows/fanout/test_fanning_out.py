@@ -362,7 +362,7 @@ async def test_a_snapshot_has_the_changes_in_it_that_the_counter_has_not_counted
         assert (len(two.updates(HOT)), len(two.updates(QUIET))) == (1, 1)
 
 
-async def test_what_was_on_its_way_when_the_stream_broke_is_sent_again(whole: City) -> None:
+async def test_deliveries_in_flight_when_the_stream_broke_are_sent_again(whole: City) -> None:
     node = await whole.node("n1")
     node.want(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)

@@ -44,7 +44,7 @@ def test_the_command_is_there(installed: Path, tmp_path: Path) -> None:
     assert "Start Plaudit" in done.stdout
 
 
-def test_what_is_installed_finds_its_schemas_and_scripts(installed: Path, tmp_path: Path) -> None:
+def test_an_installed_package_finds_its_schemas_and_scripts(installed: Path, tmp_path: Path) -> None:
     script = """if True:
         import stack.cli, sys
         from stack.storage.schemas import schemas
@@ -63,7 +63,7 @@ def test_what_is_installed_finds_its_schemas_and_scripts(installed: Path, tmp_pa
     assert done.returncode == 0, done.stderr
 
 
-def test_what_is_installed_serves_the_page_and_takes_a_reaction(installed: Path, tmp_path: Path) -> None:
+def test_an_installed_package_serves_the_page_and_a_reaction(installed: Path, tmp_path: Path) -> None:
     http = f"127.0.0.1:{free_port()}"
     own = {"PLAUDIT_DATA": str(tmp_path / "data"), "PLAUDIT_HTTP": http, "PLAUDIT_GRPC": "127.0.0.1:0"}
     command = [str(installed / "plaudit"), "up", "--demo", "--json"]

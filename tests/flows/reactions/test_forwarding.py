@@ -74,7 +74,7 @@ async def test_a_change_of_an_own_shard_is_not_forwarded(pair: Pair) -> None:
     assert forwarded("there") == there
 
 
-async def test_what_an_owner_killed_at_work_has_not_made_yet_is_made_at_once_by_the_node_that_was_asked(
+async def test_a_change_that_a_killed_owner_did_not_make_is_made_at_once_by_the_forwarding_node(
     pair: Pair,
 ) -> None:
     pair.owner.node.close()  # from now on it does nothing of what it receives
@@ -89,7 +89,7 @@ async def test_what_an_owner_killed_at_work_has_not_made_yet_is_made_at_once_by_
     assert (pair.owner.decided["alice"], pair.asked.decided["alice"]) == (0, 1)
 
 
-async def test_what_an_owner_killed_at_work_has_made_is_answered_at_once_by_the_node_that_was_asked(
+async def test_a_change_of_a_killed_owner_is_answered_at_once_by_the_forwarding_node(
     pair: Pair,
 ) -> None:
     pair.owner.wire.answers.clear()
@@ -123,7 +123,7 @@ async def test_while_an_owner_is_gone_but_not_missed_yet_every_change_is_made_he
     assert forwarded("here") == here
 
 
-async def test_what_an_owner_that_is_about_to_stop_does_not_serve_is_made_here(pair: Pair) -> None:
+async def test_a_change_that_a_stopping_owner_refuses_is_made_by_the_forwarding_node(pair: Pair) -> None:
     await pair.owner.node.drain(5.0)
     here = forwarded("here")
     answer, counts = await pair.asked.tap("alice", pair.target, "a")

@@ -90,7 +90,7 @@ async def test_toggles_repeated_and_shuffled_over_two_sockets_are_made_once(shar
         assert counts(counted["counts"][0]["reactions"]) == dict(left)
 
 
-async def test_what_was_sent_before_a_kill_has_the_same_answers_after_the_restart(stack: Stack) -> None:
+async def test_operations_before_a_kill_get_the_same_answers_after_the_restart(stack: Stack) -> None:
     message, alice = target(), person("alice")
     frames = [toggle(message, emoji) for emoji in ("👍", "👍", "👍", "❤", "❤", "😆")]
     async with wire(stack, alice) as phone, wire(stack, alice) as laptop:

@@ -49,7 +49,7 @@ async def test_a_second_tap_takes_the_reaction_back_on_every_screen(shared_stack
         assert (await until(updates, lambda update: update.version >= outcome.version))[-1].reactions == {}
 
 
-async def test_who_subscribes_later_gets_the_present_state_at_once(shared_stack: Stack) -> None:
+async def test_a_later_subscriber_gets_the_present_state_at_once(shared_stack: Stack) -> None:
     message = target()
     async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob):
         outcome = await alice.toggle(message, "🎉")

@@ -169,7 +169,7 @@ def test_a_forgotten_call_frees_its_place() -> None:
         ({"topic": "messages/1"}, "RESERVED_FIELD"),
     ],
 )
-def test_what_cannot_be_a_frame_is_refused_before_it_is_sent(fields: dict[str, Any], reason: str) -> None:
+def test_an_invalid_frame_is_refused_before_it_is_sent(fields: dict[str, Any], reason: str) -> None:
     played = Played().ready()
     with pytest.raises(PlauditError, match=reason):
         played.call(**fields)
@@ -197,7 +197,7 @@ def test_answered_calls_leave_no_timers() -> None:
         max_size=60,
     )
 )
-def test_whatever_happens_every_call_ends_exactly_once(steps: list[tuple[str, float]]) -> None:
+def test_every_call_ends_exactly_once(steps: list[tuple[str, float]]) -> None:
     played = Played(max_calls=1000).ready()
     ids: list[int] = []
     forgotten: set[int] = set()

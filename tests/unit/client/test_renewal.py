@@ -53,7 +53,7 @@ def test_the_next_one_is_asked_for_by_the_end_of_the_new_token() -> None:
     assert played.run_until(fx.RenewToken) == pytest.approx(7.0)
 
 
-def test_where_there_is_no_new_token_yet_it_is_asked_for_again_before_the_old_one_ends() -> None:
+def test_if_there_is_no_new_token_yet_it_is_requested_again_before_the_old_one_ends() -> None:
     played = ready(8.0)
     assert played.run_until(fx.RenewToken) == pytest.approx(7.0)
     assert offer(played, "").run_until(fx.RenewToken) == pytest.approx(0.5)

@@ -22,7 +22,7 @@ def test_readers_see_the_largest_first_then_by_emoji_and_nothing_that_no_one_hol
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(1, 20)), min_size=1, max_size=60))
-def test_whatever_order_rows_come_in_and_however_often_the_newest_stays(rows: list[tuple[TargetKey, int]]) -> None:
+def test_the_newest_row_stays_in_any_order_and_with_repetitions(rows: list[tuple[TargetKey, int]]) -> None:
     counts = PartitionCounts(100)
     for key, version in rows:
         counts.apply([row(version, key, like=version)])
@@ -37,7 +37,7 @@ def test_only_what_changes_something_is_returned() -> None:
     assert counts.apply([row(2, like=9), row(1, like=9), row(2, B)]) == [(B, Totals(2))]
 
 
-def test_what_was_read_elsewhere_does_not_take_the_place_of_something_newer() -> None:
+def test_a_value_from_another_source_does_not_replace_a_newer_one() -> None:
     counts = PartitionCounts(100)
     counts.apply([row(5, like=5)])
     assert counts.admit([(A, Totals(4)), (B, Totals(1))], counts.generation) == [(B, Totals(1))]
@@ -46,7 +46,7 @@ def test_what_was_read_elsewhere_does_not_take_the_place_of_something_newer() ->
     assert counts.get(C) == Totals()
 
 
-def test_what_was_read_before_everything_was_forgotten_is_not_admitted() -> None:
+def test_values_read_before_a_clear_are_not_admitted() -> None:
     counts = PartitionCounts(100)
     asked_in = counts.generation
     counts.apply([row(5)])

@@ -62,7 +62,7 @@ class Memory:
         self.overflows += 1
 
 
-async def test_what_has_changed_is_shared_once_in_its_newest_version() -> None:
+async def test_changed_counts_are_shared_once_in_the_newest_version() -> None:
     board = Board()
     memory = Memory(board)
     memory.react(1)
@@ -75,7 +75,7 @@ async def test_what_has_changed_is_shared_once_in_its_newest_version() -> None:
     assert board.shown == {}
 
 
-async def test_what_could_not_be_shared_waits_and_goes_later() -> None:
+async def test_counts_that_could_not_be_shared_are_shared_later() -> None:
     board = Board()
     memory = Memory(board)
     memory.react(1)
@@ -90,7 +90,7 @@ async def test_what_could_not_be_shared_waits_and_goes_later() -> None:
     assert board.shown == memory.values
 
 
-async def test_what_changes_while_it_is_being_shared_is_shared_again() -> None:
+async def test_counts_that_change_during_a_flush_are_shared_again() -> None:
     board = Board()
     memory = Memory(board)
     memory.react(1)
@@ -137,7 +137,7 @@ async def test_everything_in_memory_is_shared_again_where_it_was_lost(how: str) 
     assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost + 1
 
 
-async def test_where_too_much_waits_it_is_dropped_and_everything_compared_with_the_records() -> None:
+async def test_above_the_pending_limit_counts_are_dropped_and_compared_with_the_records() -> None:
     board = Board()
     memory = Memory(board, most=1_500)
     memory.react(1)

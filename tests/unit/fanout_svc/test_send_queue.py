@@ -45,7 +45,7 @@ def test_an_older_or_equal_delivery_is_dropped() -> None:
     assert taken(queue) == ["a5"]
 
 
-def test_what_was_not_received_goes_first_unless_a_newer_one_waits() -> None:
+def test_unanswered_deliveries_are_sent_first_unless_a_newer_one_is_queued() -> None:
     queue: SendQueue[str, str] = SendQueue(10)
     for key in "abc":
         queue.put(delivery(key, 1))
@@ -56,7 +56,7 @@ def test_what_was_not_received_goes_first_unless_a_newer_one_waits() -> None:
     assert taken(queue) == ["a1", "b2", "c1", "d1"]
 
 
-def test_what_was_not_received_does_not_bring_a_newer_one_before_its_time() -> None:
+def test_a_newer_delivery_keeps_its_position_after_a_requeue() -> None:
     queue: SendQueue[str, str] = SendQueue(10)
     for key, version in (("a", 1), ("b", 2)):
         queue.put(delivery(key, version, state=False))

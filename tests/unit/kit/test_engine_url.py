@@ -57,7 +57,7 @@ def test_a_url_that_is_wrong_is_refused_in_one_line(url: str, why: str) -> None:
 
 
 @given(st.text())
-def test_whatever_is_given_is_read_or_refused(text: str) -> None:
+def test_any_input_is_read_or_refused(text: str) -> None:
     for url in (text, f"kafka://{text}", f"kafka://h:1/{text}", f"kafka://h:1/x?{text}"):
         try:
             line = str(parse(url, "kafka"))

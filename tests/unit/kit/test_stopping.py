@@ -54,7 +54,7 @@ def test_a_stage_that_is_late_takes_nothing_from_the_last_ones() -> None:
     assert deadline.left(Stage.FILES) == pytest.approx(0.3)
 
 
-def test_of_a_long_grace_nearly_all_is_for_the_clients() -> None:
+def test_nearly_all_of_a_long_grace_is_for_the_clients() -> None:
     assert StopDeadline(60.0).seconds_until(Stage.CLIENTS) == 57.0
 
 

@@ -32,7 +32,7 @@ async def test_a_loop_ends_though_what_it_awaits_swallows_its_cancellation() -> 
         await asyncio.wait_for(task, 5)
 
 
-async def test_what_a_cancelled_task_awaits_afterwards_is_not_disturbed() -> None:
+async def test_later_awaits_of_a_cancelled_task_are_not_cancelled() -> None:
     begun = asyncio.Event()
 
     async def answer() -> str:

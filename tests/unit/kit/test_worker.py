@@ -34,7 +34,7 @@ async def test_a_failure_is_raised_and_the_next_work_is_done() -> None:
     await worker.close()
 
 
-async def test_who_is_cancelled_ends_no_sooner_than_the_work() -> None:
+async def test_a_cancelled_caller_returns_after_the_work() -> None:
     worker = Worker("w")
     loop, began, may_end = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 

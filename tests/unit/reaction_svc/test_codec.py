@@ -68,7 +68,7 @@ answers = st.one_of(st.sampled_from(Refusal), st.builds(Outcome, st.booleans(), 
 
 
 @given(st.lists(ops, min_size=1, max_size=5), st.lists(answers, max_size=5))
-def test_what_is_forwarded_and_its_answers_come_as_they_went(asked: list[Op], given: list[Outcome | Refusal]) -> None:
+def test_forwarded_commands_and_answers_survive_the_round_trip(asked: list[Op], given: list[Outcome | Refusal]) -> None:
     forwarded = codec.OpCodec()
     assert forwarded.decode_commands(forwarded.encode_commands(asked)) == asked
     view = {("acme", "messages/1"): TargetCounts("acme", "messages/1", 5, {"👍": 2})}
@@ -90,7 +90,7 @@ def test_a_change_is_read_with_its_emoji_made_canonical(item: str, op_id: str, u
 
 
 @given(st.text(max_size=70), st.text(max_size=70), st.text(max_size=70), st.text(max_size=70), st.integers(-1, 9))
-def test_whatever_a_stream_carries_is_an_operation_or_a_problem_of_its_own(
+def test_each_change_of_a_stream_is_an_operation_or_a_problem(
     target: str, text: str, op_id: str, user: str, action: int
 ) -> None:
     change = pb.Change(target=target, emoji=text, action=action, op_id=op_id, user=user)  # type: ignore[arg-type]

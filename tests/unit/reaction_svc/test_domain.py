@@ -146,7 +146,7 @@ def test_an_operation_that_changed_nothing_is_new_ops_too() -> None:
     assert decision.counts == {"👍": 1}
 
 
-def test_one_emoji_above_the_limit_is_refused_but_taking_back_and_joining_in_stay_possible() -> None:
+def test_an_emoji_above_the_limit_is_refused_and_removing_or_joining_stays_possible() -> None:
     decision = Target("messages/1", counts={"👍": 1, "❤": 1}, held={"alice": {"👍": 1}, "bob": {"❤": 2}})
     assert decision.decide(toggle("😮"), NOW, 2) is Refusal.TOO_MANY_EMOJI
     assert decision.rows == []

@@ -90,7 +90,7 @@ async def test_a_target_without_a_head_has_no_counts_and_version_zero(ledger: On
     assert found == [TargetCounts("acme", "posts/7", 9, {"👍": 2}), TargetCounts("acme", "posts/8", 0, {})]
 
 
-async def test_what_was_refused_on_the_way_in_leaves_the_others_in_their_places(ledger: OneTarget) -> None:
+async def test_operations_refused_before_the_ledger_keep_the_order_of_answers(ledger: OneTarget) -> None:
     bad = InvalidEmoji("no emoji")
     answered = await reactions(ledger).change(
         [bad, tap(op_id="a"), bad, tap("bob", op_id="a"), tap(emoji="❤")], [True] * 5

@@ -79,7 +79,7 @@ async def test_failed_writes_are_written_again_after_newer_ones(applied: bool) -
     assert routes.calls[0] == (1, True)
 
 
-async def test_of_a_device_only_the_last_change_is_written() -> None:
+async def test_only_the_last_change_of_a_device_is_written() -> None:
     routes, epochs = FailingRoutes(), range(10, 60)
     writer = made(routes)
     for epoch in epochs:

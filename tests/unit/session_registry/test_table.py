@@ -183,7 +183,7 @@ def test_wanting_twice_is_wanting_once(table: Table) -> None:
     )
 
 
-def test_what_goes_beyond_a_limit_changes_nothing() -> None:
+def test_an_update_above_a_limit_changes_nothing() -> None:
     table = Table(lease=10.0, limits=Limits(nodes=1, sessions=1, topics=1))
     epoch = attached(table, "n1")
     with pytest.raises(LimitReached):

@@ -17,7 +17,7 @@ def with_p99(*times: float) -> list[Line]:
     return [Line(60.0, 5_000.0, 0, 10.0, time, 2.0, 5.0, 0.5, 100.0, 10.0) for time in times]
 
 
-def test_what_stays_the_same_is_flat() -> None:
+def test_constant_measurements_do_not_grow() -> None:
     assert growing([EVEN] * 30) == []
     assert len(findings([EVEN] * 30)) == 5
 

@@ -280,7 +280,7 @@ async def test_keys_are_fetched_again_before_a_token_needs_them(keys: Keys) -> N
                 await asyncio.sleep(0.005)
 
 
-async def test_where_the_url_is_down_at_the_start_own_tokens_are_taken_and_others_as_soon_as_it_is_up(
+async def test_if_the_url_is_down_at_the_start_own_tokens_work_and_others_once_it_is_up(
     keys: Keys,
 ) -> None:
     async with identity_provider(NOW) as provider:

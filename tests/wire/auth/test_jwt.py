@@ -278,7 +278,7 @@ def fixture_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return open_keys(tmp_path_factory.mktemp("jwt") / "keys")
 
 
-def test_what_the_cases_start_from_is_a_good_token(keys: Keys) -> None:
+def test_the_base_of_the_cases_is_a_valid_token(keys: Keys) -> None:
     forge = Forge(keys, NOW)
     for token in (
         forge.good(),

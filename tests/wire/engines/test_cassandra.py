@@ -88,14 +88,14 @@ async def name_of(session: Cassandra, id_: int) -> str | None:
 class TestConditionalWrites:
     """One attempt each, and a read that settles what is unknown."""
 
-    async def test_of_writers_that_meet_one_is_applied(self, url: str) -> None:
+    async def test_one_of_several_concurrent_writes_is_applied(self, url: str) -> None:
         async with open_cassandra(url, timeout=10.0) as session:
             names = [f"w{number}" for number in range(5)]
             applied = await asyncio.gather(*(claim(session, 1, name) for name in names))
             assert sorted(applied) == [False] * 4 + [True]
             assert await name_of(session, 1) == names[applied.index(True)]
 
-    async def test_one_without_an_answer_is_unknown_and_a_serial_read_settles_it(self, url: str) -> None:
+    async def test_a_write_without_an_answer_is_unknown_until_a_serial_read(self, url: str) -> None:
         async with (
             wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
             open_cassandra(through(url, wire), timeout=0.5) as session,
@@ -110,7 +110,7 @@ class TestConditionalWrites:
                     pass
             assert await name_of(other, 2) == "second"
 
-    async def test_one_without_an_answer_is_not_sent_again(self, url: str) -> None:
+    async def test_a_write_without_an_answer_is_not_sent_again(self, url: str) -> None:
         async with (
             wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
             open_cassandra(through(url, wire), timeout=0.3) as session,
@@ -132,7 +132,7 @@ class TestConditionalWrites:
             for _ in range(20):
                 assert await name_of(other, 1) == "a"
 
-    async def test_one_that_is_not_sent_is_surely_not_applied(self, url: str) -> None:
+    async def test_a_write_that_was_not_sent_is_not_applied(self, url: str) -> None:
         async with (
             wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
             open_cassandra(through(url, wire), timeout=0.5) as session,

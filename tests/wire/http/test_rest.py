@@ -108,7 +108,7 @@ async def test_the_paths_of_reactions_are_those_of_every_collection(api: Api, pr
     assert (target, "alice") not in held
 
 
-async def test_of_two_routes_that_match_a_path_the_more_specific_one_is_served(api: Api) -> None:
+async def test_the_more_specific_of_two_matching_routes_is_served(api: Api) -> None:
     held = api.rig.reactions.by_user
     await api.ask("PUT", "/api/v1/posts/reactions/reactions/like")
     assert held["posts/reactions", "alice"] == {"like"}

@@ -43,7 +43,7 @@ def fixture_keys(tmp_path: Path) -> Keys:
     return open_keys(tmp_path / "keys")
 
 
-async def test_what_a_node_holds_is_seen_and_what_it_drops_is_gone(keys: Keys) -> None:
+async def test_sessions_of_a_node_are_visible_until_it_closes_them(keys: Keys) -> None:
     async with registry(keys) as server, mesh(keys) as reach, watching(reach, server.address) as watcher:
         async with gateway(reach, server.address, "n1") as node:
             node.registration.opened("s1", "acme", "alice", "phone")
@@ -307,7 +307,7 @@ async def test_a_watcher_that_lags_has_to_watch_again(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("limit", ["max_nodes", "max_sessions", "max_topics"])
-async def test_what_goes_beyond_a_limit_is_refused_and_the_rest_goes_on(keys: Keys, limit: str) -> None:
+async def test_an_update_above_a_limit_is_refused_and_others_continue(keys: Keys, limit: str) -> None:
     config = CONFIG.model_copy(update={limit: 1})
     async with registry(keys, config=config) as server, mesh(keys) as reach:
         good = RawNode(reach, server.address)

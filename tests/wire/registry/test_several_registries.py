@@ -331,7 +331,7 @@ async def test_a_node_that_was_paused_through_a_change_of_leader_loses_what_othe
             assert new.fenced == []
 
 
-async def test_of_two_nodes_that_claim_one_session_across_a_change_of_leader_one_stays(
+async def test_one_of_two_nodes_that_report_a_session_across_a_change_of_leader_keeps_it(
     keys: Keys, folder: Path, stores: Stores
 ) -> None:
     async with AsyncExitStack() as stack:

@@ -108,7 +108,7 @@ async def test_the_reply_never_comes_from_within_submit(keys: Keys) -> None:
 @pytest.mark.parametrize(
     "request_", [b"\xff\xff", pb.ToggleReactionRequest(target="").SerializeToString()], ids=["garbage", "no target"]
 )
-async def test_what_a_stream_refuses_is_refused(keys: Keys, request_: bytes) -> None:
+async def test_local_calls_refuse_what_a_call_stream_refuses(keys: Keys, request_: bytes) -> None:
     async with rig(keys) as (mesh, servicer):
         with pytest.raises(RemoteError) as caught:
             await toggle(mesh, request=request_)
@@ -116,7 +116,7 @@ async def test_what_a_stream_refuses_is_refused(keys: Keys, request_: bytes) -> 
         assert not servicer.seen
 
 
-async def test_who_has_no_token_gets_no_local_calls(keys: Keys) -> None:
+async def test_local_calls_require_a_token(keys: Keys) -> None:
     async with serving([], verifier=keys.verifier()) as server:
         with pytest.raises(Unauthenticated):
             server.local_calls(())

@@ -274,7 +274,7 @@ async def test_a_node_is_reached_by_one_stream_however_often_it_was_idle(keys: K
     assert len(asked) == 1
 
 
-async def test_one_call_that_waits_does_not_hold_up_the_others_of_its_batch(keys: Keys) -> None:
+async def test_a_call_that_waits_does_not_delay_the_others_of_its_batch(keys: Keys) -> None:
     async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
         late, *soon = [
             changes_pb.ToggleReactionRequest(target="messages/1", emoji=emoji) for emoji in ("later", "x", "y")

@@ -87,7 +87,7 @@ async def test_two_services_of_one_authority_talk(folder: Path, address: str) ->
     assert await toggled(folder, address, opened(folder)) == "alice"
 
 
-async def test_who_speaks_plainly_is_refused(folder: Path, address: str) -> None:
+async def test_a_connection_without_tls_is_refused(folder: Path, address: str) -> None:
     with pytest.raises(RemoteError, match="could not be reached"):
         await toggled(folder, address, None, timeout=0.5)
 

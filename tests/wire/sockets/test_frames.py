@@ -201,7 +201,7 @@ async def test_a_truncated_request_that_needs_no_routing_is_refused_by_the_servi
 
 
 @pytest.mark.parametrize("payload", [b"\x08", b"\xff" * 20, b"\x12\x7f", b"\x13" * 200])
-async def test_what_is_no_client_frame_closes_with_1007(rig: Rig, payload: bytes) -> None:
+async def test_an_invalid_client_frame_closes_with_1007(rig: Rig, payload: bytes) -> None:
     async with rig.socket(subprotocol=PROTO) as client:
         await client.socket.send(payload)
         assert await client.closed() == 1007
@@ -215,7 +215,7 @@ async def test_text_on_the_binary_subprotocol_closes_with_1003_and_so_does_the_r
 
 
 @pytest.mark.parametrize("frame", [TOGGLE, {"type": "ping"}, {"type": "subscribe", "topics": ["messages/1"]}])
-async def test_what_comes_before_hello_closes_with_4502(rig: Rig, frame: dict[str, Any]) -> None:
+async def test_a_frame_before_hello_closes_with_4502(rig: Rig, frame: dict[str, Any]) -> None:
     async with rig.socket(hello=False) as client:
         await client.socket.send(json.dumps(frame))
         assert await client.closed() == 4502

@@ -75,7 +75,7 @@ def test_recent_users_are_distinct_latest_first_at_most_5_and_have_a_reaction() 
     assert due.recent() == ("b", "a", "f", "e", "c")
 
 
-def test_one_who_only_switched_reacted_too() -> None:
+def test_a_user_who_switched_is_among_the_recent_ones() -> None:
     windows = Windows(WINDOW)
     windows.change(A, (1, (), ()), [("zoe", "👍", "❤", 1)])
     assert windows.due(0.0, 10)[0].recent() == ("zoe",)

@@ -45,7 +45,7 @@ def test_a_call_of_an_open_session_is_made() -> None:
 
 
 @pytest.mark.parametrize("frame", [call(), Ping(1), Subscribe(1, ["messages/1"]), Unsubscribe(1, ["messages/1"])])
-def test_whatever_comes_before_hello_closes_with_4502(frame: Call | Ping | Subscribe | Unsubscribe) -> None:
+def test_any_frame_before_hello_closes_with_4502(frame: Call | Ping | Subscribe | Unsubscribe) -> None:
     assert code(session(said_hello=False).receive(frame, 0.0)) == CloseCode.BAD_FRAME
 
 

@@ -39,7 +39,7 @@ def test_ids_of_known_systems(foreign: str, own: str) -> None:
 
 
 @given(FOREIGN)
-def test_what_it_makes_is_an_id(foreign: str) -> None:
+def test_an_escaped_id_is_valid(foreign: str) -> None:
     assert is_id(escape(foreign))
 
 
@@ -59,6 +59,6 @@ def test_a_short_one_can_be_read_back(foreign: str) -> None:
 
 
 @pytest.mark.parametrize("foreign", ["", "\ud800", "x" * (MAX_FOREIGN_BYTES + 1)])
-def test_what_is_no_id_anywhere_is_refused(foreign: str) -> None:
+def test_an_invalid_id_is_refused(foreign: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - UnicodeEncodeError is one
         escape(foreign)

@@ -70,7 +70,7 @@ def test_where_a_node_leaves_most_partitions_of_others_stay(nodes: list[str], co
 
 
 @given(NODES, st.integers(1, 64))
-def test_what_can_be_asked_together_has_one_owner_and_what_cannot_has_another(nodes: list[str], count: int) -> None:
+def test_partitions_with_the_same_owner_are_one_group(nodes: list[str], count: int) -> None:
     firsts = owner_groups(tuple(nodes), count)
     divided = owners(tuple(nodes), count)
     assert tuple(divided[first] for first in firsts) == divided

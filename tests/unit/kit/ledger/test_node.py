@@ -138,7 +138,7 @@ async def test_calls_of_one_turn_of_the_loop_make_one_entry() -> None:
         assert store.shards[0].tail == 2
 
 
-async def test_what_the_store_did_not_say_is_found_out_before_anything_else_is_decided() -> None:
+async def test_an_unknown_append_is_resolved_before_the_next_decision() -> None:
     store = Store()
     async with started(store) as node:
         await node.execute(0, ["a"], 5.0)

@@ -100,7 +100,7 @@ async def test_after_a_lost_answer_no_failure_here_says_that_nothing_was_done(
 
 
 @pytest.mark.parametrize("failure", [ShardNotServed("stops"), Overloaded("full")])
-async def test_where_the_other_node_has_done_nothing_a_failure_here_stays_what_it_is(
+async def test_if_the_other_node_has_done_nothing_a_failure_here_is_returned_unchanged(
     node: OneNode, mesh: OneOwner, failure: Problem
 ) -> None:
     node.failure, mesh.reply = failure, NOT_SERVED
@@ -108,14 +108,16 @@ async def test_where_the_other_node_has_done_nothing_a_failure_here_stays_what_i
         await router(node, mesh).execute(0, ["a"])
 
 
-async def test_what_the_owner_refuses_is_not_tried_here(node: OneNode, mesh: OneOwner) -> None:
+async def test_a_call_that_the_owner_refuses_is_not_executed_here(node: OneNode, mesh: OneOwner) -> None:
     mesh.reply = FULL
     with pytest.raises(RemoteError, match="too much"):
         await router(node, mesh).execute(0, ["a"])
     assert node.timeouts == []
 
 
-async def test_what_is_executed_here_after_all_has_only_the_time_that_is_left(node: OneNode, mesh: OneOwner) -> None:
+async def test_a_call_executed_after_a_failed_forward_has_only_the_remaining_time(
+    node: OneNode, mesh: OneOwner
+) -> None:
     mesh.silence = 1.0
     assert await router(node, mesh, timeout=5.0).execute(0, ["a"]) is LOCAL
     assert mesh.timeouts[0] <= 5.0

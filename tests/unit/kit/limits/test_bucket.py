@@ -34,7 +34,7 @@ def test_a_refusal_takes_nothing() -> None:
     assert bucket.take(1, 1.0) == 0.0
 
 
-def test_more_than_the_bucket_holds_is_a_mistake_of_the_caller() -> None:
+def test_taking_more_than_the_burst_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="can hold"):
         Bucket(rate=1, burst=2).take(3, 0.0)
 

@@ -77,7 +77,7 @@ def test_a_token_may_come_from_standard_input_with_its_scheme(keys: Keys) -> Non
         ({"sub": 7}, "a claim is missing"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_and_by_the_exit_code(keys: Keys, changes: dict[str, Any], why: str) -> None:
+def test_an_error_is_reported_in_one_line_and_by_the_exit_code(keys: Keys, changes: dict[str, Any], why: str) -> None:
     said = run("verify", foreign(**changes))
     assert (said.exit_code, said.stdout) == (1, "")
     assert why in said.stderr

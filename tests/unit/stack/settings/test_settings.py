@@ -104,7 +104,7 @@ def test_the_old_name_of_an_option_is_refused_with_the_new_one() -> None:
     assert refused.output == "plaudit: option --rooms is called --services now\n"
 
 
-def test_what_is_like_nothing_gets_no_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_without_a_similar_one_gets_no_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAUDIT_ZZZZ", "1")
     with pytest.raises(BadSettings, match=r"there is no such setting$"):
         load()

@@ -47,7 +47,7 @@ def test_reading_ahead_is_full_until_the_foremost_reader_has_taken_half() -> Non
     assert window.has_room()
 
 
-def test_what_the_foremost_reader_has_taken_stays_for_others_up_to_the_history() -> None:
+def test_records_of_the_foremost_reader_stay_for_others_up_to_the_history() -> None:
     window = Window(0, ahead=100_000, history=3_000, now=0.0)
     window.add(records(1, 10))
     window.take(8, 1, 0.0)
@@ -55,7 +55,7 @@ def test_what_the_foremost_reader_has_taken_stays_for_others_up_to_the_history()
     assert positions(window.take(5, 9, 0.0)) == [6, 7, 8, 9, 10]
 
 
-def test_what_the_log_has_forgotten_is_forgotten_here() -> None:
+def test_trimmed_records_are_dropped_from_memory() -> None:
     window = Window(0, ahead=5_000, history=9_000, now=0.0)
     window.add(records(1, 10))
     window.take(3, 1, 0.0)

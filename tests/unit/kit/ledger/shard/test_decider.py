@@ -134,7 +134,7 @@ def test_an_append_that_surely_never_left_fails_its_calls_with_nothing_done(stag
     assert stage.store.tail == 1
 
 
-def test_what_changes_nothing_is_answered_after_the_tail_was_confirmed(stage: Stage) -> None:
+def test_a_batch_without_changes_is_answered_after_the_tail_was_confirmed(stage: Stage) -> None:
     call = stage.submit("?")
     assert call.is_live()
     assert stage.the(ReadTail).confirm
@@ -142,7 +142,7 @@ def test_what_changes_nothing_is_answered_after_the_tail_was_confirmed(stage: St
     assert (call.answers, stage.store.tail) == (["?1"], 1)
 
 
-def test_what_changes_nothing_is_decided_again_where_another_node_has_appended(stage: Stage) -> None:
+def test_a_batch_without_changes_is_decided_again_if_another_node_has_appended(stage: Stage) -> None:
     call = stage.submit("?")
     stage.store.commit(stage.store.read(0, 1).entries[0]._replace(position=2, stamp=1 << 60, payload=b"x"))
     stage.settle()
@@ -187,7 +187,7 @@ def test_a_load_that_fails_fails_its_calls_with_nothing_done(stage: Stage) -> No
     assert stage.store.tail == 1
 
 
-def test_what_is_needed_next_is_loaded_while_an_append_is_under_way(stage: Stage) -> None:
+def test_the_state_of_the_next_batch_is_loaded_during_an_append(stage: Stage) -> None:
     stage.submit("b")
     stage.submit("key:c")
     assert (len(stage.all(Append)), stage.the(LoadTables).need) == (1, ["key"])
@@ -243,7 +243,7 @@ def gathering(*, few: int = 32) -> Stage:
     return stage
 
 
-def test_who_was_answered_together_is_expected_together_again() -> None:
+def test_callers_that_were_answered_together_are_expected_together_again() -> None:
     stage = gathering()
     for text in "de":
         stage.submit(text)
@@ -252,7 +252,7 @@ def test_who_was_answered_together_is_expected_together_again() -> None:
     assert stage.the(Append).entry.payload == b"d|e|f"
 
 
-def test_who_waited_when_the_others_were_answered_is_expected_with_them() -> None:
+def test_calls_that_waited_when_others_were_answered_are_expected_with_them() -> None:
     stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
     stage.queue("a")
     stage.submit("b")
@@ -289,7 +289,7 @@ def test_few_connections_are_enough_and_no_caller_waits_without_a_limit() -> Non
     assert 2 <= len(stage.the(Append).entry.payload.split(b"|")) < 100
 
 
-def test_who_comes_alone_or_late_does_not_wait() -> None:
+def test_a_single_or_late_call_does_not_linger() -> None:
     stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
     for text in "ab":
         stage.submit(text)

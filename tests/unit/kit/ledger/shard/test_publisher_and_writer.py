@@ -124,7 +124,7 @@ class TestFeed:
         assert lane.next_at(2) == pytest.approx(10.05)
         assert positions(lane.poll(2, 10.0501)) == [2]
 
-    def test_nothing_goes_past_an_entry_that_failed(self, lane: EntryPublisher) -> None:
+    def test_no_entry_is_published_before_one_that_failed(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3)
         for at in (0.0, SOON, 2 * SOON):
             step = lane.poll(3, at)
@@ -134,14 +134,14 @@ class TestFeed:
             assert lane.published == 0
             assert lane.poll(3, at) is None, "there is a pause first"
 
-    def test_what_is_not_kept_is_read_again(self, lane: EntryPublisher) -> None:
+    def test_entries_that_are_not_buffered_are_read(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3, 4, 5)
         assert lane.poll(5, 0.0) == ReadEntries(0, 2, "publish")
         read = ReadEntries(0, 2, "publish")
         lane.done(read, Page([entry(1)], 5), 0.0)
         assert lane.poll(5, 0.0) is None, "an answer to a question of before does not count"
 
-    def test_what_was_read_again_is_published_and_then_what_follows(self, lane: EntryPublisher) -> None:
+    def test_entries_read_from_the_store_are_published_before_later_ones(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3, 4, 5)
         published: list[int] = []
         now = 0.0
@@ -168,7 +168,7 @@ class TestFeed:
         lane.done(asked, Watermarks(0, 1), 1.0)
         assert positions(lane.poll(2, 1.0)) == [2]
 
-    def test_what_the_owner_has_published_is_not_published_again(self, lane: EntryPublisher) -> None:
+    def test_entries_that_the_owner_published_are_not_published_again(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, is_assigned=False)
         asked = lane.poll(2, 1.0)
         assert asked is not None
@@ -182,7 +182,7 @@ class TestFeed:
         lane.publish_now()
         assert lane.poll(1, 0.0) == ReadWatermarks("publish")
 
-    def test_what_was_trimmed_was_published_by_another_who_is_asked(self, lane: EntryPublisher) -> None:
+    def test_after_a_trim_the_published_watermark_is_read_from_the_store(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3, 4, 5)
         read = lane.poll(5, 0.0)
         assert read is not None

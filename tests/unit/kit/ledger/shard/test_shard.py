@@ -33,7 +33,7 @@ def assert_stopped(stage: Stage, reason: str) -> None:
     assert stage.shard.state is State.STOPPED, "also when it is given the shard again"
 
 
-def test_what_tables_lack_is_replayed_written_and_published_before_it_serves() -> None:
+def test_entries_after_the_watermarks_are_replayed_written_and_published() -> None:
     store = MemoryShard()
     for position in range(1, 6):
         store.commit(entry(position, b"%d" % position))
@@ -87,7 +87,7 @@ def test_an_entry_of_a_newer_format_stops_the_shard_while_it_serves() -> None:
     assert_stopped(stage, "format 9")
 
 
-def test_what_was_decided_when_the_shard_stops_is_unknown() -> None:
+def test_decided_calls_are_unknown_when_the_shard_stops() -> None:
     stage = served(entry(1))
     call = stage.submit("a")
     stage.do(stage.the(Append))

@@ -58,7 +58,7 @@ class TestMarks:
         assert lane.poll(Watermarks(1, 1), 1, 0.5, is_assigned=True) is None, "there is a pause first"
         self.save(lane, 2, 2, 0.5 + SOON)
 
-    def test_one_who_leaves_saves_at_once(self, lane: WatermarkSaver) -> None:
+    def test_save_now_saves_without_a_pause(self, lane: WatermarkSaver) -> None:
         lane.save_now()
         self.save(lane, 1, 1, 0.0)
 
@@ -83,7 +83,7 @@ class TestMarks:
         assert min(kept) >= 60
         assert max(kept) <= 80
 
-    def test_what_is_not_saved_yet_is_not_trimmed(self, lane: WatermarkSaver) -> None:
+    def test_entries_above_the_saved_watermarks_are_not_trimmed(self, lane: WatermarkSaver) -> None:
         for now in range(1, 200):
             step = lane.poll(Watermarks(9, 9), 9, float(now), is_assigned=True)
             assert not isinstance(step, Trim)
@@ -109,7 +109,7 @@ class TestMarks:
                     lane.done(step, float(now))
         assert found == [(70, 9), (80, 9)]
 
-    def test_what_was_old_enough_but_not_published_is_trimmed_as_soon_as_it_is(self, lane: WatermarkSaver) -> None:
+    def test_old_entries_are_trimmed_as_soon_as_they_are_published(self, lane: WatermarkSaver) -> None:
         self.save(lane, 9, 0, 1.0)
         assert self.trims(lane, Watermarks(9, 0), 9, range(2, 100)) == []
         self.save(lane, 9, 9, 100.0)
