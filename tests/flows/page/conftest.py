@@ -1,4 +1,4 @@
-"""A browser, a stack that gives demo tokens, and windows, for the tests of the page."""
+"""A browser, a stack with demo tokens, and windows, for the tests of the page."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def fixture_browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module", name="demo_stack")
 def fixture_demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that hands out demo tokens, for tests that use users and targets of their own."""
+    """A stack with demo tokens. Its tests use different users and targets."""
     with Stack(tmp_path_factory.mktemp("page") / "data", DEMO="true") as stack:
         yield stack
 
 
 @pytest.fixture(name="windows")
 def fixture_windows(browser: Browser) -> Iterator[Windows]:
-    """Windows of one test; at its end nothing may have gone wrong in any of them."""
+    """The windows of one test. At its end none may have a problem."""
     windows = Windows(browser)
     yield windows
     windows.close()

@@ -71,7 +71,7 @@ _EMOJI = """(element, emoji) => {
 
 
 def faint_texts(page: Page) -> Any:
-    """Texts on the page with less contrast than AA asks for, each with its own and what is asked for."""
+    """The texts with less contrast than AA requires, each with its contrast and the required one."""
     return page.evaluate(_TEXTS % _COLOURS)
 
 

@@ -46,7 +46,7 @@ def test_another_tap_on_a_post_switches_and_never_adds_a_second(windows: Windows
     expect(dan.get_by_role("button", name="carol-switch", exact=True)).to_be_visible()
 
 
-def test_a_reaction_is_still_mine_after_a_reload(windows: Windows, demo_stack: Stack) -> None:
+def test_an_own_reaction_is_shown_after_a_reload(windows: Windows, demo_stack: Stack) -> None:
     erin = signed_in(windows, demo_stack, "erin-reload")
     option(erin, "Swimmers", "haha").click()
     expect(erin.locator("#announcer")).to_have_text("haha given.")
@@ -95,12 +95,12 @@ def test_a_duplicated_tab_is_a_device_of_its_own(windows: Windows, demo_stack: S
     assert devices[0] != devices[1]
 
     quick(second, "Props: Me. Two minutes, I’m carrying the moon.", "wow").click()
-    mine = chip(first, "Props: Me. Two minutes, I’m carrying the moon.", "😮")
-    expect(mine).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+    own = chip(first, "Props: Me. Two minutes, I’m carrying the moon.", "😮")
+    expect(own).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
     expect(first.get_by_text("Live", exact=True)).to_be_visible()
 
 
-def test_resting_on_a_reaction_says_whose_it_is(windows: Windows, demo_stack: Stack) -> None:
+def test_hovering_a_reaction_shows_who_reacted(windows: Windows, demo_stack: Stack) -> None:
     for user in ("ivan-who", "judy-who", "kim-who"):
         react(demo_stack, user, "messages/crew-1", "👏")
     page = signed_in(windows, demo_stack, "leo-who")
@@ -151,7 +151,7 @@ def test_a_change_that_the_server_refuses_is_undone_and_explained(windows: Windo
 
 
 def agree(one: Locator, other: Locator) -> None:
-    """Waits until two windows show the same; what was under way when the storm was stopped still changes both."""
+    """Waits until two windows show the same: answers that arrive after the end of the storm still change both."""
     for _ in range(10):
         with suppress(AssertionError):
             expect(other).to_have_accessible_name(one.get_attribute("aria-label") or "", timeout=ONE_SECOND)

@@ -113,7 +113,7 @@ def test_texts_have_contrast_and_nothing_is_wider_than_the_window(
     assert faint_texts(page) == []
 
 
-def test_nothing_moves_by_itself_where_less_motion_is_wished_for(windows: Windows, demo_stack: Stack) -> None:
+def test_nothing_moves_where_the_system_asks_for_less_motion(windows: Windows, demo_stack: Stack) -> None:
     page = windows.open(f"{demo_stack.http_url}/")
     moving = "document.getAnimations().filter((one) => one.effect.getComputedTiming().duration > 10).length"
     assert page.evaluate(moving) == 0

@@ -1,4 +1,4 @@
-"""The page by keyboard, on a phone, in two themes, and where a server gives no demo tokens."""
+"""The page by keyboard, on a phone, in two themes, and on a server without demo tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICKBAR_SETTLED = """async () => {
 }"""
 
 
-def test_a_server_without_demo_tokens_asks_for_ones_own_at_once(windows: Windows, tmp_path: Path) -> None:
+def test_a_server_without_demo_tokens_asks_for_a_token_at_once(windows: Windows, tmp_path: Path) -> None:
     with Stack(tmp_path / "data") as stack:
         page = windows.open(f"{stack.http_url}/")
         expect(page.get_by_text("This server gives no demo tokens. Paste a token of your own")).to_be_visible()

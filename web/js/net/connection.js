@@ -11,13 +11,12 @@ import { Heartbeat } from "./heartbeat.js";
 import { PendingCalls } from "./pending_calls.js";
 import { ResumeState } from "./resume_state.js";
 import { Timers } from "./timers.js";
-import { TOKEN_ERRORS, TokenRenewal } from "./token_renewal.js";
+import { REVOKED, TOKEN_ERRORS, TokenRenewal } from "./token_renewal.js";
 
 const SUBPROTOCOL = "plaudit.v1.json";
 const CLIENT = "plaudit-web/0.1";
 const WELCOME_TIMEOUT_MS = 10_000;
 const TOPICS_PER_FRAME = 128;
-const REVOKED = "TOKEN_REVOKED";
 
 export class Connection extends EventTarget {
   #url;
@@ -50,9 +49,7 @@ export class Connection extends EventTarget {
     this.wake = this.wake.bind(this);
   }
 
-  get state() {
-    return this.#state.state;
-  }
+  get state() { return this.#state.state; }
 
   /** Connects, and reconnects until `close`. */
   open() {
@@ -99,10 +96,11 @@ export class Connection extends EventTarget {
       return;
     }
     if (this.#state.state !== "connecting") return;
-    if (refusal && token === previous) {
-      this.#end(BAD_TOKEN, refusal);
-      return;
-    }
+    if (refusal && token === previous) this.#end(BAD_TOKEN, refusal);
+    else this.#openSocket(token);
+  }
+
+  #openSocket(token) {
     const socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
     this.#socket = socket;
     socket.onopen = () => this.#sendHello();
@@ -124,12 +122,12 @@ export class Connection extends EventTarget {
         return this.#onGoaway(frame.reconnect_after_ms);
       case "lag":
         return this.#emit("lag", { merged: frame.merged });
+      case "subscribed":
+        return this.#emit("subscribed", { topics: frame.topics });
       case "ack":
         return this.#calls.onAnswer(frame);
       case "error":
         return this.#onError(frame);
-      case "subscribed":
-        return this.#emit("subscribed", { topics: frame.topics });
       default:
         return frame.topic && this.#onPush(frame);
     }

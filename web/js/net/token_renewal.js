@@ -5,6 +5,9 @@ const LEAD_SHARE = 0.25;
 const MIN_RETRY_MS = 200;
 const MAX_TIMER_MS = 2 ** 31 - 1; // the longest time of setTimeout
 
+/** The reason of a close with 4500 after which no other token helps. */
+export const REVOKED = "TOKEN_REVOKED";
+
 /** What users read where no other token is available, by the reason of a close with 4500. */
 export const TOKEN_ERRORS = {
   TOKEN_EXPIRED: "The token has expired.",
