@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
+TEST_PROCESSES ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help docs run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility languages clean
@@ -46,7 +47,7 @@ mesh: $(VENV)/dev gen/plaudit/plaudit.protoset ## start two of everything on rea
 
 test: $(VENV)/dev ## install what tests need and run the whole suite
 	@sh tests/browser.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --durations 20 --durations-min 5
 
 faults: $(VENV)/dev ## break real servers in every way on the list, then check the histories
 	$(BIN)/python -m tests.faults $(ARGS)

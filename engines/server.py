@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +27,9 @@ _POLL_SECONDS = 0.05
 _FREE = (20_000, 32_000)
 """Linux uses ports from 32,768 on for outgoing connections."""
 _given: set[int] = set()
+_claims: deque[socket.socket] = deque()
+_CLAIMS = 200
+_TRIES = 10_000
 _STATE = "server.json"
 
 
@@ -235,16 +239,36 @@ def settings_of(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def free_port() -> int:
-    """A free port outside the ephemeral range: it is still free seconds later."""
-    while True:
-        port = random.randrange(*_FREE)
+def free_port(between: tuple[int, int] = _FREE) -> int:
+    """A free port outside the ephemeral range: it is still free seconds later.
+
+    No other process gets it from this function before this process ends or has asked for 200 further ports. Raises
+    OSError where none is found.
+    """
+    for _ in range(_TRIES):
+        port = random.randrange(*between)
         if port in _given:
             continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
+        with contextlib.suppress(OSError):
+            _claim(port)
+            with socket.socket() as probe:
+                probe.bind((HOST, port))
             _given.add(port)
             return port
+    raise OSError(errno.EADDRINUSE, f"no port from {between[0]} to {between[1]} is free")
+
+
+def _claim(port: int) -> None:
+    """Reserves a port among the processes of this machine; raises OSError where another one has it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0plaudit-port-{port}")  # a name without a file, which ends with the process
+    except OSError:
+        claim.close()
+        raise
+    _claims.append(claim)
+    if len(_claims) > _CLAIMS:
+        _claims.popleft().close()
 
 
 def ask(port: int, request: bytes, length: int, seconds: float = 1, host: str = HOST) -> bytes:

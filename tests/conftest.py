@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,14 @@ __all__ = ["fixture_engines"]
 # A busy machine is slow, not wrong.
 settings.register_profile("plaudit", deadline=None)
 settings.load_profile("plaudit")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """See `tests.scheduling`."""
+    from tests.scheduling import ByFileAndEngines
+
+    return ByFileAndEngines(config, log)
 
 
 @pytest.fixture(name="stack")

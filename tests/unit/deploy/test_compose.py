@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import string
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,12 @@ def test_plaudit_listens_on_this_machine_only_and_has_time_to_stop(
     assert int(service["stop_grace_period"].removesuffix("s")) > settings.grace_seconds
     assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
     assert services["migrate"]["command"] == ["migrate"]
+
+
+def test_the_schema_of_compose_files_agrees() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(ROOT / "deploy/compose.yaml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_docker_compose_agrees() -> None:

@@ -213,15 +213,21 @@ def test_the_envoy_of_the_readme_finds_the_services_that_are_there(manifests: li
         assert int(port) in {one["port"] for one in named(manifests, "Service")[host]["spec"]["ports"]}
 
 
+def kustomize() -> list[str]:
+    """The command that builds a folder: kustomize, or the one that is in kubectl."""
+    for program, command in (("kustomize", "build"), ("kubectl", "kustomize")):
+        if shutil.which(program) is not None:
+            return [program, command]
+    pytest.skip("kustomize is not on this machine: go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1")
+
+
 def test_kustomize_builds_both_kinds(tmp_path: Path) -> None:
-    program = shutil.which("kustomize")
-    if program is None:
-        pytest.skip("kustomize is not on this machine: go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1")
+    build = kustomize()
     copy = shutil.copytree(FOLDER, tmp_path / "kubernetes")
     kustomization = copy / "kustomization.yaml"
-    plain = subprocess.run([program, "build", str(copy)], check=True, capture_output=True, text=True).stdout
+    plain = subprocess.run([*build, str(copy)], check=True, capture_output=True, text=True).stdout
     kustomization.write_text(kustomization.read_text("utf-8").replace("# components:", "components:"), "utf-8")
-    tls = subprocess.run([program, "build", str(copy)], check=True, capture_output=True, text=True).stdout
+    tls = subprocess.run([*build, str(copy)], check=True, capture_output=True, text=True).stdout
     assert "PLAUDIT_TLS__CA" not in plain
     assert tls.count("PLAUDIT_TLS__CA") == len(PROCESSES)
     assert "grpc:\n" not in tls.replace("appProtocol: grpc", "")
