@@ -22,6 +22,7 @@ from gateway.http.head import Refuse
 from gateway.ports import Calls, Directory
 from gateway.sessions.connection import Connection
 from gateway.sessions.draining import drain_connections
+from gateway.sessions.handover import Moved, SessionSnapshot
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.resume_token import ResumeTokens
 from gateway.sessions.resumption import Resumption
@@ -135,9 +136,11 @@ class Node:
         """See `host.ConnectionHost`."""
         return self.sessions.new_replay_buffer()
 
-    async def release_session(self, request: pb.TakeOverRequest) -> pb.TakeOverResponse:
+    async def release_session(
+        self, tenant: str, user: str, session_id: str, *, to_node: str
+    ) -> SessionSnapshot | Moved:
         """Releases a session to another node. Raises NoSuchSession."""
-        return await self._resumption.release_session(request)
+        return await self._resumption.release_session(tenant, user, session_id, to_node)
 
     def schedule(self, connection: Connection) -> None:
         """See `host.ConnectionHost`. Ignores connections that have closed."""

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import grpc
 
 from gateway.errors import Draining
+from gateway.fanout.codec import delivery_from_pb
 from gateway.node import Node
+from gateway.sessions.codec import released_to_pb
 from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
@@ -30,7 +32,7 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
                 durable.stream_continues(stream, request.sequence)
                 sockets = 0
                 for delivery in request.deliveries:
-                    sockets += await hub.deliver(stream, delivery)
+                    sockets += await hub.deliver(stream, delivery_from_pb(delivery))
                 yield pb.DeliverResponse(sockets=sockets)
                 if self._node.draining and self._node.is_empty:
                     raise Draining("the last session of this node is gone")
@@ -41,4 +43,7 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         self, request: pb.TakeOverRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> pb.TakeOverResponse:
         """See the contract."""
-        return await self._node.release_session(request)
+        released = await self._node.release_session(
+            request.tenant, request.user, request.session_id, to_node=request.node_id
+        )
+        return released_to_pb(released)

@@ -9,15 +9,14 @@ from itertools import takewhile
 from typing import Protocol, TypeVar
 
 import structlog
-from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import DecodeError
 
 from gateway.config import ResumeLimits
-from gateway.contracts.tables import Tables, message_class
+from gateway.contracts.tables import Tables
+from gateway.fanout.codec import PushReader
 from gateway.fanout.confirmations import Confirmations, Receivers, Wait
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.senders import Senders
 from gateway.ports import Directory
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 log = structlog.get_logger()
 _Key = TypeVar("_Key")
@@ -79,7 +78,7 @@ class DurableTopics:
     ) -> None:
         """`senders`: how many processes deliver to this node."""
         self._directory = directory
-        self._pushes: Mapping[str, Descriptor] = tables.pushes
+        self._reader = PushReader(tables.pushes)
         self._prefixes = tuple(f"{collection}/" for collection in tables.durable)
         self._limits = limits
         self._monotonic = monotonic
@@ -256,16 +255,11 @@ class DurableTopics:
             self._confirmations.receives(stream, topic, marker.key)
 
     def _is_readable(self, delivery: Delivery) -> bool:
-        descriptor = self._pushes.get(delivery.type)
-        try:
-            if descriptor is None:
-                raise DecodeError
-            message_class(descriptor).FromString(delivery.payload)
-        except DecodeError:
-            # An unreadable push does not end the stream that it came on.
-            log.warning("push dropped: its message cannot be read", type=delivery.type)
-            return False
-        return True
+        if self._reader.is_readable(delivery):
+            return True
+        # An unreadable push does not end the stream that it came on.
+        log.warning("push dropped: its message cannot be read", type=delivery.type)
+        return False
 
 
 def order_key_of(delivery: Delivery) -> str:

@@ -9,13 +9,13 @@ from typing import Protocol
 import structlog
 
 from gateway.config import Config
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import DurableSubscriber, DurableTopics
 from gateway.fanout.feed import ConflatedFeed, Update
 from gateway.frames.frame import Frames
 from gateway.metrics import count
 from gateway.ports import Directory
 from gateway.websocket.socket import Socket, send_to_all
-from plaudit.gateway.v1 import node_service_pb2 as pb
 
 log = structlog.get_logger()
 TopicName = tuple[str, str]
@@ -151,7 +151,7 @@ class Hub:
         if len(self._retired) > self._max_retired:
             del self._retired[next(iter(self._retired))]
 
-    async def deliver(self, stream: object, delivery: pb.Delivery) -> int:
+    async def deliver(self, stream: object, delivery: Delivery) -> int:
         """Sends a push to the subscribers of its topic; returns the number of sockets. 0: no subscriber, or not newer.
 
         Yields to the event loop after every slice. A push that arrives while an older one of its feed is being sent

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from gateway.config import ResumeLimits
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import DurableTopics
 from gateway.sessions.replay_buffer import ReplayBuffer
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 
 class DetachedSession:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import order_key_of
 from gateway.sessions.detached_sessions import DetachedSession
 from gateway.sessions.replay_buffer import ReplayBuffer
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 COMPLETE, PARTIAL, RESET = "complete", "partial", "reset"
 """The verdicts of a resume."""
@@ -27,6 +27,13 @@ class SessionSnapshot:
     truncated_to: int = 0
     pushes: tuple[tuple[int, Delivery], ...] = ()
     topics: Mapping[str, Sequence[Delivery] | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A session that moved to another node before."""
+
+    node_id: str
 
 
 EMPTY_SNAPSHOT = SessionSnapshot()

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway import metrics
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.feed import ConflatedFeed
 from gateway.frames.frame import Frames
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.session import CloseCode, Effect, Session
 from gateway.websocket.socket import Socket
-from plaudit.gateway.v1 import frames_pb2 as pb
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 # Pushes are joined into writes of about this size, in bytes.
 _BATCH_BYTES = 64 * 1024
@@ -109,7 +108,7 @@ class PushSender(ABC):
             return
         self._send_durable()
         if self._merged:
-            self.socket.send(self.frames.notice("lag", pb.Lag(merged=self._merged)))
+            self.socket.send(self.frames.notice("lag", self._host.session_frames.lag(self._merged)))
             self._merged = 0
         while pending and not self.socket.buffered:
             batch, size = [], 0

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from gateway.config import ResumeLimits
-from plaudit.gateway.v1.node_service_pb2 import Delivery
+from gateway.fanout.delivery import Delivery
 
 # What a buffered push costs in addition to its payload, in bytes.
-_OVERHEAD = 384
+_OVERHEAD = 576
 
 
 class MemoryBudget:

@@ -10,17 +10,17 @@ import structlog
 
 from gateway import metrics
 from gateway.errors import NoSuchSession
+from gateway.fanout.delivery import Delivery
 from gateway.frames.frame import Resume
-from gateway.sessions import codec, handover
+from gateway.sessions import handover
 from gateway.sessions.connection import Connection
 from gateway.sessions.detached_sessions import DetachedSession
-from gateway.sessions.handover import COMPLETE, EMPTY_SNAPSHOT, PARTIAL, RESET, SessionSnapshot
+from gateway.sessions.handover import COMPLETE, EMPTY_SNAPSHOT, PARTIAL, RESET, Moved, SessionSnapshot
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.resume_token import Claim, ResumeTokens
 from gateway.sessions.session_frames import SessionFrames
 from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
-from plaudit.gateway.v1 import node_service_pb2 as pb
 
 log = structlog.get_logger()
 
@@ -65,35 +65,32 @@ class Resumption:
         received = [one for topic in topics for one in durable.recent(session.tenant, topic, handover.MAX_SKEW)]
         self._spawn(self._take_over(connection, frame, claim, received))
 
-    async def release_session(self, request: pb.TakeOverRequest) -> pb.TakeOverResponse:
+    async def release_session(self, tenant: str, user: str, session_id: str, to_node: str) -> SessionSnapshot | Moved:
         """See `NodeService.TakeOver` in the contract. Raises NoSuchSession."""
         sessions = self._sessions
-        in_progress = self._in_progress.get(request.session_id)
+        in_progress = self._in_progress.get(session_id)
         if in_progress is not None:
             async with asyncio.timeout(sessions.limits.take_over):
                 await in_progress.wait()
-        detached = self._detach(request.tenant, request.user, request.session_id)
+        detached = self._detach(tenant, user, session_id)
         if detached is None:
-            moved_to = sessions.detached.forwarding_node(request.session_id)
+            moved_to = sessions.detached.forwarding_node(session_id)
             if not moved_to:
                 raise NoSuchSession("no session of that id and user is here", field="session_id")
-            return pb.TakeOverResponse(moved_to=moved_to)
-        sessions.detached.forward(detached.session_id, request.node_id, sessions.monotonic())
-        sessions.directory.closed(detached.session_id)
+            return Moved(moved_to)
+        sessions.detached.forward(session_id, to_node, sessions.monotonic())
+        sessions.directory.closed(session_id)
         durable = sessions.durable
         try:
             timeout = sessions.limits.take_over / 2
             received_there = await asyncio.gather(
-                *(
-                    durable.wait_until_received_by(detached.tenant, topic, request.node_id, timeout)
-                    for topic in detached.topics
-                )
+                *(durable.wait_until_received_by(detached.tenant, topic, to_node, timeout) for topic in detached.topics)
             )
             topics = {
                 topic: durable.recent(detached.tenant, topic) if is_complete else None
                 for topic, is_complete in zip(detached.topics, received_there, strict=True)
             }
-            return codec.snapshot_to_pb(handover.snapshot_of(detached, topics))
+            return handover.snapshot_of(detached, topics)
         finally:
             sessions.detached.close(detached)
 
@@ -130,7 +127,7 @@ class Resumption:
         return found
 
     async def _take_over(
-        self, connection: Connection, frame: Resume, claim: Claim, received: Sequence[pb.Delivery]
+        self, connection: Connection, frame: Resume, claim: Claim, received: Sequence[Delivery]
     ) -> None:
         """Continues a session once its topics are confirmed. `received`: recent pushes of its topics that this node
         received."""
@@ -162,7 +159,7 @@ class Resumption:
         frame: Resume,
         claim: Claim,
         snapshot: SessionSnapshot,
-        received: Sequence[pb.Delivery],
+        received: Sequence[Delivery],
     ) -> None:
         sessions, session = self._sessions, connection.session
         topics = self._durable_topics(frame)

@@ -8,11 +8,12 @@ from gateway.config import Config
 from gateway.sessions.resume_token import Claim, ResumeTokens
 from gateway.sessions.session import Goaway, Session
 from kit.clock import Clock
+from plaudit.gateway.v1 import frames_pb2
 from plaudit.gateway.v1 import session_frames_pb2 as pb
 
 
 class SessionFrames:
-    """Builds the messages of `welcome`, `resumed`, `pong` and `goaway`."""
+    """Builds the messages of `welcome`, `resumed`, `pong`, `goaway` and `lag`."""
 
     def __init__(self, node_id: str, config: Config, tokens: ResumeTokens, clock: Clock) -> None:
         self._node_id = node_id
@@ -71,6 +72,10 @@ class SessionFrames:
             reconnect_after_ms=round(goaway.reconnect_after * 1000),
             deadline_ms=round(max(goaway.deadline - self._clock.monotonic(), 0) * 1000),
         )
+
+    def lag(self, merged: int) -> frames_pb2.Lag:
+        """The notice that updates were merged because the client reads slowly."""
+        return frames_pb2.Lag(merged=merged)
 
     def _resume_token(self, session: Session, session_id: str, device: str) -> str:
         return self._tokens.seal(session.tenant, session.user, Claim(session_id, self._node_id, device))

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from gateway.ports import Calls
 from gateway.sessions import codec
 from gateway.sessions.detached_sessions import DetachedSessions
-from gateway.sessions.handover import EMPTY_SNAPSHOT, SessionSnapshot
+from gateway.sessions.handover import EMPTY_SNAPSHOT, Moved, SessionSnapshot
 from gateway.sessions.resume_token import Claim
 from kit.errors import RemoteError
 from plaudit.gateway.v1 import node_service_pb2 as pb
@@ -64,9 +64,10 @@ class SessionLocator:
                 log.info("session was not released", session=claim.session_id, node=next_node, code=error.code().name)
                 is_node_gone = is_node_gone and error.code() is not grpc.StatusCode.NOT_FOUND
             else:
-                if not response.moved_to:
-                    return codec.snapshot_from_pb(response, tenant)
-                next_node = response.moved_to
+                released = codec.released_from_pb(response, tenant)
+                if not isinstance(released, Moved):
+                    return released
+                next_node = released.node_id
         return EMPTY_SNAPSHOT if is_node_gone else None
 
     async def _registered_node(self, tenant: str, user: str, session_id: str) -> str:

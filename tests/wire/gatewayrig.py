@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, opened
 from gateway.config import Config
+from gateway.fanout.delivery import Delivery
 from kit.auth.caller import caller
 from kit.auth.identity import IssuerSettings
 from kit.auth.issuers import open_issuers
@@ -278,7 +279,7 @@ async def running(
 def confirm(gateway: Gateway, stream: object, tenant: str, topic: str) -> None:
     """Announces on a sender's stream that it delivers a topic to the node, as fan-out does for users' topics."""
     if gateway.node.durable.is_durable(topic):
-        gateway.node.durable.deliver(stream, node_service_pb2.Delivery(tenant=tenant, topic=topic, key=NODE_ID))
+        gateway.node.durable.deliver(stream, Delivery(tenant, topic, key=NODE_ID))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -55,9 +55,7 @@ def test_a_wait_for_several_topics_ends_with_the_last() -> None:
     answers.wait(0, OWN, "users/u1")
     topics.deliver(marker(HERE))
     assert answers.ended == []
-    other = marker(HERE)
-    other.topic = "users/u1"
-    topics.deliver(other)
+    topics.deliver(marker(HERE)._replace(topic="users/u1"))
     assert answers.ended == [0]
 
 

@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config import ResumeLimits
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import NODE_LEFT, DurableTopics
 from gateway.sessions.session import CloseCode
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 from tests.unit.gateway.fanout.test_hub import TABLES, World
 
 OWN = "users/u0"
@@ -106,9 +106,7 @@ def test_repetitions_are_dropped_and_the_order_stays() -> None:
 
 
 def in_order(version: int, key: str) -> Delivery:
-    delivery = own(version, key)
-    delivery.order_key = "messages/1"
-    return delivery
+    return own(version, key)._replace(order_key="messages/1")
 
 
 def test_a_repeated_push_is_dropped_for_every_order_key_and_also_after_a_gap() -> None:
@@ -122,10 +120,8 @@ def test_a_repeated_push_is_dropped_for_every_order_key_and_also_after_a_gap() -
 
 def test_an_unreadable_push_is_dropped_before_it_is_numbered() -> None:
     topics = Topics()
-    wrong = own(2)
-    wrong.payload = b"\xff\xff"
-    unknown = own(3)
-    unknown.type = "no_such_push"
+    wrong = own(2)._replace(payload=b"\xff\xff")
+    unknown = own(3)._replace(type="no_such_push")
     topics.deliver(own(1), wrong, unknown, own(4))
     assert topics.subscriber.versions == [1, 4]
 

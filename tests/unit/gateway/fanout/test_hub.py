@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.config import Config
 from gateway.contracts.tables import read_tables
+from gateway.fanout.delivery import Delivery
 from gateway.frames.frame import Subscribe, Unsubscribe
 from gateway.frames.json_frames import JsonFrames
 from gateway.node import Node
@@ -24,7 +25,6 @@ from kit.auth.keys import open_keys
 from kit.clock import ManualClock
 from kit.cluster.registration import LeaseStatus
 from plaudit.fanout.v1 import updates_pb2
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 TABLES = read_tables()
 FRAMES = JsonFrames(TABLES)

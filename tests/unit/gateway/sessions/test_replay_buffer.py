@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import ResumeLimits
+from gateway.fanout.delivery import Delivery
 from gateway.sessions.replay_buffer import MemoryBudget, ReplayBuffer
-from plaudit.gateway.v1.node_service_pb2 import Delivery
 
 LIMITS = ResumeLimits()
 
@@ -40,7 +40,7 @@ def test_the_oldest_pushes_that_do_not_fit_are_dropped_and_truncated_to_says_whi
 
 
 def test_a_session_uses_no_more_bytes_than_its_limit() -> None:
-    buffer = ReplayBuffer(ResumeLimits(bytes=3_000), MemoryBudget(1 << 20))
+    buffer = ReplayBuffer(ResumeLimits(bytes=3_400), MemoryBudget(1 << 20))
     for version in range(1, 4):
         buffer.add(push(version, 1_000))
     assert numbers(buffer) == [2, 3]
@@ -50,7 +50,7 @@ def test_a_session_uses_no_more_bytes_than_its_limit() -> None:
 
 
 def test_all_sessions_of_a_node_share_its_memory_budget() -> None:
-    budget = MemoryBudget(2_000)
+    budget = MemoryBudget(2_400)
     quiet, busy = ReplayBuffer(LIMITS, budget), ReplayBuffer(LIMITS, budget)
     quiet.add(push(1, 500))
     for version in range(1, 9):
