@@ -67,6 +67,7 @@ gen: $(VENV)/dev ## write gen/ from proto/, generated pages of docs/, the Helm c
 	$(BIN)/python deploy/helm/generate.py
 
 check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make fix`
+	@! git grep -nE '^(<<<<<<<|>>>>>>>) ' || { echo 'unresolved merge conflicts'; exit 1; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -82,10 +82,10 @@ def explain_shape(message: str) -> BadJson:
     """The error of a message of msgspec, with the names of the contract."""
     at = _AT.search(message)
     path = (at["path"] if at else "").replace("[...]", "[]")
-    for pattern, message in ((_UNKNOWN, "there is no such field"), (_MISSING, "the field is missing")):
+    for pattern, fault in ((_UNKNOWN, "there is no such field"), (_MISSING, "the field is missing")):
         if found := pattern.search(message):
             name = _printable(found["name"])
-            return BadJson(message, f"{path}.{name}" if path else name)
+            return BadJson(fault, f"{path}.{name}" if path else name)
     if expected := _EXPECTED.search(message):
         kinds = [kind for kind in expected["kinds"].split(" | ") if kind != "null"]
         return BadJson("expected " + " or ".join(_KIND_NAMES.get(kind, kind) for kind in kinds), path)
