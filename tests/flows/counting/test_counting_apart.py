@@ -1,82 +1,37 @@
-"""Counters on several nodes: partitions that change hands, counts shared in Redis, places kept in Kafka."""
+"""Counters on several nodes: partitions that change nodes, watches and rebuilds over all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from prometheus_client import REGISTRY
 
 from counter_svc.adapters.redis_counts import RedisCounts
 from counter_svc.config import Config
-from counter_svc.consumer import GROUP
-from engines import Server, running
-from kit.adapters.kafka.event_log import open_kafka
-from kit.adapters.redis.engine import Redis, open_redis
-from kit.auth.keys import open_keys
-from kit.errors import OutcomeUnknown, Unavailable
+from kit.adapters.redis.engine import Redis
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from plaudit.counter.v1 import counter_service_pb2 as pb
 from plaudit.counter.v1 import counter_service_pb2_grpc as pb_grpc
-from tests.engines import Engines
-from tests.flows.counting.counters import COUNTER, CounterCluster, Node, counter_cluster
-from tests.flows.crowd import TOPIC, eventually
-from tests.topics import topics
+from tests.flows.counting.counters import COUNTER, CounterCluster, Node
+from tests.flows.counting.several_counters import (
+    KEYS,
+    PARTITIONS,
+    QUICK,
+    Opener,
+    are_shared,
+    assert_exact,
+    fixture_begin,
+    fixture_redis,
+    metric,
+)
+from tests.flows.crowd import eventually
 
-PARTITIONS = 8
-KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(40)]
-COLD: list[TargetKey] = [("default", f"posts/{n}") for n in range(20)]
-QUICK = Config(drift_seconds=0, watch_seconds=0.001)
-Opener = Callable[..., AbstractAsyncContextManager[CounterCluster]]
-
-
-@pytest.fixture(name="redis")
-async def fixture_redis(engines: Engines) -> AsyncIterator[Redis]:
-    async with open_redis(engines.redis()) as redis:
-        yield redis
-        await lose(redis)
-
-
-@pytest.fixture(name="begin")
-def fixture_begin(tmp_path: Path, engines: Engines, redis: Redis) -> Opener:
-    @asynccontextmanager
-    async def begun(config: Config, hot: Redis = redis) -> AsyncIterator[CounterCluster]:
-        wanted = {TOPIC: PARTITIONS}
-        async with (
-            topics(engines.kafka(), wanted) as url,
-            open_kafka(url, wanted) as log,
-            counter_cluster(tmp_path, open_keys(tmp_path / "keys"), log, config, hot) as here,
-        ):
-            yield here
-
-    return begun
-
-
-async def lose(redis: Redis) -> None:
-    """All that Redis has of ours, as FLUSHALL would."""
-    names = [name async for name in redis.client.scan_iter(match=redis.prefix + "*", count=1_000)]
-    if names:
-        await redis.client.delete(*names)
-
-
-def metric(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(f"plaudit_counter_{name}", labels) or 0
-
-
-async def assert_exact(here: CounterCluster, keys: list[TargetKey] = KEYS) -> None:
-    """Every node answers what the records say."""
-    versions = [here.crowd.versions[key] for key in keys]
-    truth = {key: here.crowd.truth(key) for key in keys}
-    for node in here.nodes:
-        assert await node.get(keys, versions) == truth
+__all__ = ["fixture_begin", "fixture_redis"]
 
 
 class Load:
@@ -198,115 +153,6 @@ class Alone:
 
     def address_of(self, node_id: str) -> str:
         return ""
-
-
-async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: Redis) -> None:
-    async with begin(QUICK) as here:
-        await here.join()
-        await here.crowd.act(COLD, 100)
-        await assert_exact(here, COLD)
-        await here.leave(here.nodes[0])  # then they are in no node's memory
-        nodes = [await here.join(), await here.join()]
-        await here.crowd.act(KEYS, 200)
-        await assert_exact(here)
-        shared = RedisCounts(redis, 3_600)
-        await eventually(partial(are_shared, shared, here, KEYS))
-        await lose(redis)
-        assert await shared.get(KEYS) == {}
-        await eventually(partial(are_shared, shared, here, KEYS), 3)
-        # Cold targets are answered from their heads, and are shared again by that.
-        for node in nodes:
-            assert await node.get(COLD) == {key: here.crowd.truth(key) for key in COLD}
-        await eventually(partial(are_shared, shared, here, COLD))
-        await here.crowd.act([*KEYS, *COLD], 200)
-        await assert_exact(here, [*KEYS, *COLD])
-
-
-async def test_a_node_answers_what_it_does_not_follow_from_the_shared_counts(begin: Opener) -> None:
-    async with begin(QUICK) as here:
-        nodes = [await here.join(), await here.join()]
-        await here.crowd.act(KEYS, 200)
-        await assert_exact(here)
-        for node in nodes:  # what was restored by the questions above is shared for good now
-            await eventually(partial(is_exact, here, node))
-        before = metric("heads_read_total")
-        for node in nodes:
-            assert await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
-        assert metric("heads_read_total") == before
-
-
-async def is_exact(here: CounterCluster, node: Node) -> bool:
-    return await node.get(KEYS) == {key: here.crowd.truth(key) for key in KEYS}
-
-
-async def is_committed(here: CounterCluster) -> bool:
-    """Whether the places of the group on the log are its ends."""
-    places = [await here.log.committed(GROUP, TOPIC, partition) for partition in range(PARTITIONS)]
-    return places == [(await here.log.bounds(TOPIC, partition))[1] for partition in range(PARTITIONS)]
-
-
-async def test_shared_counts_that_missed_entries_are_put_right_from_the_records(begin: Opener, redis: Redis) -> None:
-    async with begin(QUICK) as here:
-        await here.join()
-        await here.crowd.act(KEYS, 200)
-        await assert_exact(here)
-        await eventually(partial(is_committed, here))
-        await here.leave(here.nodes[0])
-        shared = RedisCounts(redis, 3_600)
-        assert await are_shared(shared, here, KEYS)
-        await here.crowd.act(KEYS, 200)
-        for partition in range(PARTITIONS):  # nothing of that is there any more when a node comes
-            await here.crowd.act(KEYS, 100)
-            await here.log.trim(TOPIC, (await here.log.bounds(TOPIC, partition))[1], partition)
-        assert not await are_shared(shared, here, KEYS)
-        await here.join()
-        await eventually(partial(are_shared, shared, here, KEYS))
-
-
-async def are_shared(shared: RedisCounts, here: CounterCluster, keys: list[TargetKey]) -> bool:
-    try:
-        found = await shared.get(keys)
-    except (Unavailable, OutcomeUnknown):
-        return False
-    return all(
-        key in found and (found[key].version, dict(found[key].reactions)) == here.crowd.truth(key)
-        for key in keys
-        if here.crowd.versions[key]
-    )
-
-
-@pytest.fixture(name="own_redis")
-def fixture_own_redis(tmp_path: Path) -> Iterator[Server]:
-    """A Redis that this test may pause and empty."""
-    with running(["redis"], tmp_path / "engines") as servers:
-        yield servers["redis"]
-
-
-async def test_changes_wait_while_redis_is_away_and_go_once_it_is_back(begin: Opener, own_redis: Server) -> None:
-    async with open_redis(own_redis.url) as redis, begin(QUICK, redis) as here:
-        first, second = await here.join(), await here.join()
-        await here.crowd.act(KEYS, 300)
-        await assert_exact(here)
-        shared = RedisCounts(redis, 3_600)
-        await eventually(partial(are_shared, shared, here, KEYS))
-        own_redis.pause()
-        for _ in range(10):
-            await here.crowd.act(KEYS, 50)
-
-        async def known(key: TargetKey) -> bool:
-            # One of them follows it, and waits for nothing; the other asks for the head.
-            return [await node.get([key]) for node in (first, second)] == [{key: here.crowd.truth(key)}] * 2
-
-        for key in KEYS[:10]:
-            await eventually(partial(known, key))
-        assert metric("pending_targets") > 0
-        # The node that takes over shares what the one before could not.
-        await here.kill(second)
-        await assert_exact(here)
-        own_redis.resume()
-        await eventually(partial(are_shared, shared, here, KEYS))
-        await redis.client.flushall()
-        await eventually(partial(are_shared, shared, here, KEYS), 3)
 
 
 async def test_a_watch_gets_counts_of_other_nodes(begin: Opener) -> None:

@@ -28,7 +28,7 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests import engines as servers
 from tests.flows.counting.counters import PartedCrowd
 from tests.flows.crowd import CrowdServicer, eventually
-from tests.flows.fanout.test_fanning_out import FANOUT, LIMITS, REACTION, City, GatewayNode
+from tests.flows.fanout.fanout_system import FANOUT, LIMITS, REACTION, City, GatewayNode
 from tests.topics import topics
 
 PARTITIONS = 4

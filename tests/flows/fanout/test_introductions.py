@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.flows.crowd import eventually
-from tests.flows.fanout.test_fanning_out import City, GatewayNode, fixture_city, fixture_whole
+from tests.flows.fanout.fanout_system import City, GatewayNode, fixture_city, fixture_whole
 
 __all__ = ["fixture_city", "fixture_whole"]
 ALICE = ("default", "users/alice")

@@ -13,7 +13,7 @@ from plaudit.reaction.v1 import reaction_erasure_pb2 as erasure_pb
 from plaudit.reaction.v1 import reaction_pb2 as types
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
-from tests.wire.reactions.test_reactions import Rig, refused, rig
+from tests.wire.reactions.reaction_rig import Rig, refused, rig
 
 PERMISSION, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
 

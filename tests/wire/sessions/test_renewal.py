@@ -17,7 +17,7 @@ from kit.ids import new_id
 from plaudit.gateway.v1 import frames_pb2
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from tests.wire.auth.identityprovider import OTHER, identity_provider, jwk
-from tests.wire.auth.test_jwt import Forge
+from tests.wire.auth.jwt_cases import Forge
 from tests.wire.gatewayrig import JSON, PROTO, Client, Rig, running, until
 
 Token = Callable[..., str]

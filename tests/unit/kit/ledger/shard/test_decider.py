@@ -6,20 +6,8 @@ import pytest
 
 from kit.errors import OutcomeUnknown, Overloaded, Unavailable
 from kit.ledger.shard.effects import Append, LoadTables, Publish, ReadEntries, ReadTail, WriteTables
-from kit.ledger.shard.limits import LingerLimits, ShardLimits
 from kit.ledger.shard.state import State
 from tests.unit.kit.ledger.shard_stage import AWAY, LIMITS, LOST, Call, Stage, entry
-
-GATHER = LingerLimits()
-
-
-@pytest.fixture(name="stage")
-def fixture_stage() -> Stage:
-    """A shard that serves, with one entry."""
-    stage = Stage().serve()
-    stage.submit("a")
-    stage.settle()
-    return stage
 
 
 def lose(stage: Stage, *, has_landed: bool) -> tuple[Call, Append]:
@@ -39,17 +27,6 @@ def test_a_change_is_answered_once_its_tables_are_written_and_is_not_part_of_the
     assert (stage.model.texts, call.answers) == (["a", "b"], None)
     stage.do(stage.the(WriteTables))
     assert call.answers == ["b2"]
-
-
-def test_calls_that_arrive_during_an_append_are_decided_together_after_it(stage: Stage) -> None:
-    stage.submit("b")
-    later = [stage.queue("c"), stage.queue("d", "e")]
-    stage.poll()
-    assert len(stage.all(Append)) == 1
-    stage.do(stage.the(Append))
-    assert stage.the(Append).entry.payload == b"c|d|e"
-    stage.settle()
-    assert [call.answers for call in later] == [["c3"], ["d4", "e5"]]
 
 
 def test_a_lost_append_that_landed_is_known_by_its_id(stage: Stage) -> None:
@@ -231,82 +208,3 @@ def test_commands_that_wait_are_bounded() -> None:
         stage.submit("e")
     stage.settle()
     assert stage.model.texts == ["a", "b", "c", "d"]
-
-
-def gathering(*, few: int = 32) -> Stage:
-    """A shard of a file that serves and has just answered three calls."""
-    stage = Stage(limits=ShardLimits(linger=LingerLimits(few=few)), is_atomic=True).serve()
-    for text in "abc":
-        stage.queue(text)
-    stage.poll()
-    stage.do(stage.the(Append))
-    return stage
-
-
-def test_callers_that_were_answered_together_are_expected_together_again() -> None:
-    stage = gathering()
-    for text in "de":
-        stage.submit(text)
-        assert not stage.all(Append)
-    stage.submit("f")
-    assert stage.the(Append).entry.payload == b"d|e|f"
-
-
-def test_calls_that_waited_when_others_were_answered_are_expected_with_them() -> None:
-    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
-    stage.queue("a")
-    stage.submit("b")
-    stage.queue("c")  # during the append
-    stage.do(stage.the(Append))
-    stage.submit("d")
-    assert not stage.all(Append)
-    stage.submit("e")
-    assert stage.the(Append).entry.payload == b"c|d|e"
-
-
-def test_few_connections_are_enough_and_no_caller_waits_without_a_limit() -> None:
-    stage = gathering(few=2)
-    stage.queue("d")
-    stage.submit("e")
-    assert stage.the(Append).entry.payload == b"d|e"
-
-    stage = gathering()
-    stage.submit("d")
-    stage.wait(GATHER.gap_seconds * 0.9)
-    assert not stage.all(Append)
-    stage.submit("e")  # as long as they come one after the other
-    stage.wait(GATHER.gap_seconds * 0.9)
-    assert not stage.all(Append)
-    stage.wait(GATHER.gap_seconds)
-    assert stage.the(Append).entry.payload == b"d|e"
-
-    stage = gathering(few=1_000)
-    for number in range(3, 100):
-        stage.submit(str(number))
-        stage.wait(GATHER.gap_seconds / 2)
-        if stage.all(Append):
-            break
-    assert 2 <= len(stage.the(Append).entry.payload.split(b"|")) < 100
-
-
-def test_a_single_or_late_call_does_not_linger() -> None:
-    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
-    for text in "ab":
-        stage.submit(text)
-        stage.do(stage.the(Append))
-    stage = gathering()
-    stage.wait(GATHER.quiet_seconds * 1.1)
-    stage.submit("d")
-    assert stage.the(Append).entry.payload == b"d"
-
-
-def test_a_call_that_only_joins_others_needs_no_look_at_the_shard() -> None:
-    stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
-    assert stage.shard.submit(Call("a"))
-    assert stage.shard.submit(Call("b"))
-    stage.poll()
-    assert not stage.shard.submit(Call("c")), "the append that is under way ends, and then it is looked at"
-    stage.do(stage.the(Append))
-    assert stage.shard.next_at(stage.now) < stage.now + 1.0
-    assert not stage.shard.submit(Call("d")), "it is looked at when the time is over"
-    assert stage.shard.submit(Call("e")), "they are complete"
