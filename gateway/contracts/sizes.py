@@ -82,6 +82,8 @@ def most_parameters(message: Descriptor) -> int:
 
 def _field_in_json(field: FieldDescriptor) -> int:
     size = max(len(field.name), len(field.json_name)) + _SEPARATORS
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return size + len("{}") + _map_in_json(field)
     if field.message_type is not None:
         one = largest_json(field.message_type)
     elif field.type in (_F.TYPE_STRING, _F.TYPE_BYTES):
@@ -90,6 +92,13 @@ def _field_in_json(field: FieldDescriptor) -> int:
     else:
         one = len('""') + _scalar(field)
     return size + (len("[]") + _items(field) * (one + len(", ")) if field.is_repeated else one)
+
+
+def _map_in_json(field: FieldDescriptor) -> int:
+    """Bytes of the pairs of a map of texts."""
+    rules = rules_of(field).map
+    most = sum(part.string.max_bytes or part.string.max_len * 4 or _NAME for part in (rules.keys, rules.values))
+    return int(rules.max_pairs or 1) * (len('"": "", ') + most * _ESCAPED_JSON)
 
 
 def _in_url(field: FieldDescriptor) -> int:

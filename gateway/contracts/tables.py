@@ -55,6 +55,10 @@ class Rpc:
     """Whether it changes nothing."""
     is_idempotent: bool = False
     """Whether a repeated call has no further effect."""
+    answered_as: str = ""
+    """The push type that answers a frame without `id`; empty: none."""
+    http_status: int = 200
+    """The HTTP status of successful answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
                 if rpc.frame:
                     _put(frames, rpc.frame, rpc)
                 routes.extend(_read_routes(rpc, method.options.Extensions[annotations_pb2.http]))
+    for rpc in frames.values():
+        _check_answer(rpc, pushes)
     return Tables(
         frames, tuple(sorted(routes, key=lambda route: route.template.rank)), pushes, frozenset(durable - {""})
     )
@@ -163,6 +169,8 @@ def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) ->
         response,
         is_read=level == MethodOptions.NO_SIDE_EFFECTS,
         is_idempotent=level == MethodOptions.IDEMPOTENT,
+        answered_as=rule.answered_as,
+        http_status=method.options.Extensions[options_pb2.http_status] or 200,
     )
 
 
@@ -195,6 +203,23 @@ def _check_field(rpc: Rpc, path: str) -> None:
         if field is None:
             raise ContractError(f"{rpc.method}: the route speaks of {path!r}, which the request does not have")
         message = field.message_type
+
+
+def _check_answer(rpc: Rpc, pushes: Mapping[str, Descriptor]) -> None:
+    """The bytes of a response are those of the push that it is sent as."""
+    if not rpc.answered_as:
+        return
+    push = pushes.get(rpc.answered_as)
+    if push is None:
+        raise ContractError(f"{rpc.method}: there is no push {rpc.answered_as!r}")
+    for field in rpc.response.fields:
+        same = push.fields_by_name.get(field.name)
+        if same is None or (same.number, same.type, same.message_type) != (
+            field.number,
+            field.type,
+            field.message_type,
+        ):
+            raise ContractError(f"{rpc.method}: {field.name!r} is not the same field in the push {rpc.answered_as!r}")
 
 
 def _check_names(message: Descriptor) -> None:

@@ -18,10 +18,11 @@ def reply(
     if response is None:
         error = error_of_status(status or status_pb2.Status(code=2))
         return "error", frames.answer(call.id, "error", error)
-    if not call.id:
+    kind = "ack" if call.id else call.rpc.answered_as
+    if not kind:
         return None
     try:
-        return "ack", frames.ack(call.id, call.rpc, response)
+        return kind, frames.ack(call.id, call.rpc, response) if call.id else frames.push("", kind, response)
     except ValueError:
         # A broken peer must not break this process.
         log.error("response cannot be read", method=call.rpc.method)

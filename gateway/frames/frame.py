@@ -135,7 +135,7 @@ class Frames(Protocol):
     def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """A push of the type `kind`, with its serialized message. Raises ValueError where that cannot be read.
 
-        `seq` above 0: its number within the session.
+        `topic` "": it answers a call; `seq` above 0: its number within the session.
         """
         ...
 

@@ -115,8 +115,12 @@ class JsonFrames:
             message = parse(payload)
         except (KeyError, DecodeError):
             raise ValueError(f"{kind!r} is no push that is known here, or its message cannot be read") from None
-        number = {"seq": seq} if seq else {}
-        return encode_frame(TEXT, _encode({"type": kind, "topic": topic, **number, **write(message)}))
+        head: dict[str, Any] = {"type": kind}
+        if topic:
+            head["topic"] = topic
+        if seq:
+            head["seq"] = seq
+        return encode_frame(TEXT, _encode({**head, **write(message)}))
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
         """See `frames.frame.Frames`."""

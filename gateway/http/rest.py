@@ -105,7 +105,8 @@ class Rest:
         response = await self._calls.call(
             rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout
         )
-        return json_response(self._writers[rpc.method](message_class(rpc.response).FromString(response)))
+        answer = self._writers[rpc.method](message_class(rpc.response).FromString(response))
+        return json_response(answer, status=rpc.http_status)
 
     def _authenticate(self, request: web.Request, *, fetched: bool = False) -> tuple[str, str]:
         given = request.headers.getall("Authorization", [])

@@ -1,6 +1,7 @@
 """Protobuf to JSON, compiled per message type, with the names of the contracts and with default values.
 
-The same output as `json_format` with `preserving_proto_field_name` and `always_print_fields_with_no_presence`, faster.
+The same output as `json_format` with `preserving_proto_field_name` and `always_print_fields_with_no_presence`, faster;
+except that 64-bit integers with the option `jstype = JS_NUMBER` are numbers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FieldOptions
 from google.protobuf.internal.type_checkers import ToShortestFloat
 from google.protobuf.message import Message
 
@@ -61,7 +63,7 @@ def _expression(descriptor: Descriptor, of: str, values: dict[str, Any]) -> str:
         message = field.message_type
         if message is not None and field.is_repeated and _is_plain(message):
             value = f"[{_expression(message, of + '_', values)} for {of}_ in {value}]"
-        elif field.type in _LONG and not field.is_repeated:
+        elif is_text_number(field) and not field.is_repeated:
             value = f"str({value})"
         elif (convert := _field_writer(field)) is not None:
             name = f"convert{len(values)}"
@@ -69,6 +71,11 @@ def _expression(descriptor: Descriptor, of: str, values: dict[str, Any]) -> str:
             value = f"{name}({value})"
         entries.append(f"{field.name!r}: {value}")
     return "{" + ", ".join(entries) + "}"
+
+
+def is_text_number(field: FieldDescriptor) -> bool:
+    """Whether a field is an integer that is written as a string: readers with doubles could change it."""
+    return field.type in _LONG and field.GetOptions().jstype != FieldOptions.JS_NUMBER
 
 
 def _is_plain(message: Descriptor) -> bool:
@@ -93,7 +100,7 @@ def _field_writer(field: FieldDescriptor) -> Writer | None:
 
 
 def _single_writer(field: FieldDescriptor) -> Writer | None:
-    if field.type in _LONG:
+    if is_text_number(field):
         return str
     if field.type == _F.TYPE_BYTES:
         return lambda value: b64encode(value).decode()

@@ -17,7 +17,8 @@ from plaudit.edge.v1 import options_pb2
 from plaudit.gateway.v1 import close_codes_pb2, frames_pb2
 
 Kind = Literal["session", "call", "answer", "push"]
-_ID_TEXT = "Chosen by the client; the answer carries it. Absent or 0: a call is answered only if it fails."
+_ID_OF_CALL = "Chosen by the client; the answer carries it. Absent or 0:"
+_ID_TEXT = f"{_ID_OF_CALL} a call is answered only if it fails."
 _ID: Schema = {"type": ["integer", "string"], "format": "uint64", "minimum": 0, "description": _ID_TEXT}
 _ANSWER_ID: Schema = {
     "type": ["integer", "string"],
@@ -45,12 +46,14 @@ class FrameType:
     rpc: Rpc | None = None
     answer: str = ""
     """The name of the frame that answers this one; "" where none does."""
+    optional: frozenset[str] = frozenset({"seq"})
+    """The fields of `head` that frames of the server may not have."""
 
     def schema(self, schemas: Schemas) -> Schema:
         """The schema of the whole frame."""
         body = schemas.object_of(self.message, self.from_client, without=self._unwritten)
         head = {"type": {"const": self.type}, **self.head}
-        required = ["type", *(name for name in self.head if not self.from_client and name != "seq")]
+        required = ["type", *(name for name in self.head if not self.from_client and name not in self.optional)]
         return {
             **body,
             "title": self.name,
@@ -114,9 +117,9 @@ def _of_calls(tables: Tables, comments: Comments) -> Iterator[FrameType]:
     for name, rpc in sorted(tables.frames.items()):
         full_name = rpc.method[1:].replace("/", ".")
         example = {"type": name, "id": 1, **request_example(rpc.request, comments)}
-        yield FrameType(
-            name, name, "call", True, rpc.request, full_name, {"id": _ID}, example, rpc, answer=f"{name}.ack"
-        )
+        text = f"{_ID_OF_CALL} the frame `{rpc.answered_as}` answers it." if rpc.answered_as else _ID_TEXT
+        head = {"id": {**_ID, "description": text}}
+        yield FrameType(name, name, "call", True, rpc.request, full_name, head, example, rpc, answer=f"{name}.ack")
         ack = {"type": "ack", "id": 1, **response_example(rpc.response, comments)}
         yield FrameType(
             f"{name}.ack", "ack", "answer", False, rpc.response, rpc.response.full_name, {"id": _ANSWER_ID}, ack, rpc
@@ -127,9 +130,11 @@ def _of_pushes(tables: Tables, comments: Comments) -> Iterator[FrameType]:
     pushed = frames_pb2.Push.DESCRIPTOR
     topic: Schema = {"type": "string", "description": comments.of(f"{pushed.full_name}.topic")}
     seq: Schema = {"type": "integer", "minimum": 1, "description": comments.of(f"{pushed.full_name}.seq")}
+    answering = {rpc.answered_as for rpc in tables.frames.values()}
     for name, message in sorted(tables.pushes.items()):
         durable = message.GetOptions().Extensions[options_pb2.durable_on]
         head = {"topic": topic, **({"seq": seq} if durable else {})}
         where = {"topic": f"{durable}/alice", "seq": 1} if durable else {"topic": "messages/42"}
         example = {"type": name, **where, **response_example(message, comments)}
-        yield FrameType(name, name, "push", False, message, message.full_name, head, example)
+        optional = frozenset({"seq", "topic"} if name in answering else {"seq"})
+        yield FrameType(name, name, "push", False, message, message.full_name, head, example, optional=optional)

@@ -22,7 +22,8 @@ Reactions in real time, over HTTP. Every path is an rpc of the contracts; most o
 and all of them can be called over gRPC.
 
 - **Who you are** is the token: `Authorization: Bearer <token>`.
-- **Names** of fields are those of the contracts. Integers of 64 bits are strings; requests may have numbers, too.
+- **Names** of fields are those of the contracts. Integers of 64 bits are strings, times in milliseconds and numbers of
+  messages are numbers; requests may have either.
   In requests `null` is the same as absent, and a field that does not exist is refused.
 - **Failures** are a `google.rpc.Status`: `code` is the gRPC code, `details` hold a reason for programs, the field at
   fault, and when to try again.
@@ -121,7 +122,7 @@ class _Document:
     def _responses(self, route: Route, name: str) -> dict[str, Any]:
         stated = self._comments.failures_of_call(name, not route.rpc.is_read)
         answers: dict[str, Any] = {
-            "200": {
+            str(route.rpc.http_status): {
                 "description": "The answer.",
                 "content": {_JSON: {"schema": self._schemas.response(route.rpc.response)}},
             }

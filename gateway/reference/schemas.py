@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.contracts.field_rules import rules_of
+from gateway.json_codec.writer import is_text_number
 from gateway.reference.comments import Comments
 from gateway.reference.rules import Schema, bytes_note, constrained, required_of
 
@@ -112,7 +113,7 @@ class Schemas:
         if field.enum_type is not None:
             return {"type": "string", "enum": [value.name for value in field.enum_type.values]}
         if name := _INTEGERS.get(field.type):
-            return _integer(name, is_request)
+            return _integer(name, is_request, is_text=is_text_number(field))
         assert field.message_type is not None
         return self._component(field.message_type, is_request)
 
@@ -142,16 +143,16 @@ def as_value(field: FieldDescriptor, text: str) -> Any:
     value: Any = text
     if field.type == _F.TYPE_BOOL:
         value = text == "true"
-    elif _INTEGERS.get(field.type, "").endswith("32"):
+    elif field.type in _INTEGERS and not is_text_number(field):
         value = int(text)
     elif field.type in (_F.TYPE_DOUBLE, _F.TYPE_FLOAT):
         value = float(text)
     return [value] if field.is_repeated else value
 
 
-def _integer(name: str, is_request: bool) -> Schema:
+def _integer(name: str, is_request: bool, *, is_text: bool) -> Schema:
     unsigned = {"minimum": 0} if name.startswith("u") else {}
-    if name.endswith("32"):
+    if name.endswith("32") or not (is_text or is_request):
         return {"type": "integer", "format": name, **unsigned}
     if is_request:
         return {"type": ["string", "integer"], "format": name, "pattern": _DIGITS, **unsigned}

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dplaudit/edge/v1/options.proto\x12\x0fplaudit.edge.v1\x1a google/protobuf/descriptor.proto\":\n\tFrameRule\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08route_by\x18\x02 \x01(\tR\x07routeBy*i\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x0f\n\x0b\x41\x43\x43\x45SS_NODE\x10\x04:R\n\x05\x66rame\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.plaudit.edge.v1.FrameRuleR\x05\x66rame:Q\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd6\x8d\x03 \x01(\x0e\x32\x17.plaudit.edge.v1.AccessR\x06\x61\x63\x63\x65ss:6\n\x05scope\x12\x1e.google.protobuf.MethodOptions\x18\xd9\x8d\x03 \x01(\tR\x05scope:5\n\x04push\x12\x1f.google.protobuf.MessageOptions\x18\xd7\x8d\x03 \x01(\tR\x04push:@\n\ndurable_on\x12\x1f.google.protobuf.MessageOptions\x18\xd8\x8d\x03 \x01(\tR\tdurableOnB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dplaudit/edge/v1/options.proto\x12\x0fplaudit.edge.v1\x1a google/protobuf/descriptor.proto\"[\n\tFrameRule\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08route_by\x18\x02 \x01(\tR\x07routeBy\x12\x1f\n\x0b\x61nswered_as\x18\x03 \x01(\tR\nansweredAs*i\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x0f\n\x0b\x41\x43\x43\x45SS_NODE\x10\x04:R\n\x05\x66rame\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.plaudit.edge.v1.FrameRuleR\x05\x66rame:Q\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd6\x8d\x03 \x01(\x0e\x32\x17.plaudit.edge.v1.AccessR\x06\x61\x63\x63\x65ss:6\n\x05scope\x12\x1e.google.protobuf.MethodOptions\x18\xd9\x8d\x03 \x01(\tR\x05scope:A\n\x0bhttp_status\x12\x1e.google.protobuf.MethodOptions\x18\xda\x8d\x03 \x01(\x05R\nhttpStatus:5\n\x04push\x12\x1f.google.protobuf.MessageOptions\x18\xd7\x8d\x03 \x01(\tR\x04push:@\n\ndurable_on\x12\x1f.google.protobuf.MessageOptions\x18\xd8\x8d\x03 \x01(\tR\tdurableOnB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.edge.v1.options_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023com.plaudit.edge.v1P\001Z\026plaudit/edge/v1;edgev1'
-  _globals['_ACCESS']._serialized_start=144
-  _globals['_ACCESS']._serialized_end=249
+  _globals['_ACCESS']._serialized_start=177
+  _globals['_ACCESS']._serialized_end=282
   _globals['_FRAMERULE']._serialized_start=84
-  _globals['_FRAMERULE']._serialized_end=142
+  _globals['_FRAMERULE']._serialized_end=175
 # @@protoc_insertion_point(module_scope)

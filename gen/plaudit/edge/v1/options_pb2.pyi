@@ -63,6 +63,7 @@ class FrameRule(_message.Message):
 
     TYPE_FIELD_NUMBER: _builtins.int
     ROUTE_BY_FIELD_NUMBER: _builtins.int
+    ANSWERED_AS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The frame's `type`, unique among all rpcs, in lower_snake_case."""
     route_by: _builtins.str
@@ -70,15 +71,21 @@ class FrameRule(_message.Message):
 
     Empty: any node that serves the rpc.
     """
+    answered_as: _builtins.str
+    """The type of a push that answers a frame without `id`; empty: such a frame has no answer.
+
+    Each field of the response must be a field of the push, with the same number, name and type.
+    """
     def __init__(
         self,
         *,
         type: _builtins.str = ...,
         route_by: _builtins.str = ...,
+        answered_as: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["route_by", b"route_by", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_as", b"answered_as", "route_by", b"route_by", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -87,6 +94,7 @@ Global___FrameRule: _TypeAlias = FrameRule  # noqa: Y015
 FRAME_FIELD_NUMBER: _builtins.int
 ACCESS_FIELD_NUMBER: _builtins.int
 SCOPE_FIELD_NUMBER: _builtins.int
+HTTP_STATUS_FIELD_NUMBER: _builtins.int
 PUSH_FIELD_NUMBER: _builtins.int
 DURABLE_ON_FIELD_NUMBER: _builtins.int
 frame: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___FrameRule]
@@ -101,6 +109,8 @@ scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, 
 """The scope that the token of a service must have. Required with `ACCESS_SERVICE`: an rpc without it is refused for
 every service.
 """
+http_status: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.int]
+"""The HTTP status of successful answers, for example 202; 0: 200. Only the gateway's own REST has it."""
 push: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """Makes the message deliverable to sockets as a push frame of this `type`, for example `reaction_update`."""
 durable_on: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]

@@ -22,7 +22,11 @@ def largest(descriptor: Descriptor) -> Message:
     message = message_class(descriptor)()
     for field in descriptor.fields:
         rules = rules_of(field)
-        if field.is_repeated:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            key, value = _text(rules.map.keys), _text(rules.map.values)
+            for number in range(int(rules.map.max_pairs)):
+                getattr(message, field.name)[f"{number:02}{key[2:]}"] = value
+        elif field.is_repeated:
             count = int(rules.repeated.max_items) or 1
             if field.message_type is not None:
                 getattr(message, field.name).extend([largest(field.message_type)] * count)

@@ -49,6 +49,9 @@ def objects(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> dict[str
     for field in draw(st.lists(st.sampled_from(fields), max_size=4, unique=True)) if fields else ():
         name = draw(st.sampled_from([field.name, field.json_name]))
         message = field.message_type
+        if message is not None and message.GetOptions().map_entry:
+            made[name] = draw(st.dictionaries(TEXT, SCALARS, max_size=3) | SCALARS)
+            continue
         one = objects(message, depth + 1) if message is not None and depth < 3 else SCALARS
         value = st.lists(one, max_size=2) | st.none() if field.is_repeated else one
         made[name] = draw(st.one_of(value, SCALARS) if draw(st.integers(0, 9)) == 0 else value)
@@ -62,6 +65,12 @@ def is_documented(descriptor: Descriptor, value: Any) -> bool:
     names = {name: field for field in descriptor.fields for name in (field.json_name, field.name)}
     for name, given_ in value.items():
         field = names[name]
+        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+        if is_map:
+            # A number for a text is read by some versions of the library.
+            if isinstance(given_, dict) and any(not isinstance(each, str) for each in given_.values()):
+                return True
+            continue
         for item in given_ if isinstance(given_, list) else (given_,):
             if field.enum_type is not None and _is_no_int32(item):
                 # The library cuts it down to 32 bits, or to an integer.
@@ -125,7 +134,8 @@ def test_both_names_of_every_field_are_read(name: str) -> None:
     for field in descriptor.fields:
         values = {_F.TYPE_STRING: "a", _F.TYPE_BOOL: True, _F.TYPE_BYTES: "YQ==", _F.TYPE_MESSAGE: {}}
         value: Any = values.get(field.type, 1)
-        value = [value] if field.is_repeated else value
+        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+        value = {"a": "b"} if is_map else [value] if field.is_repeated else value
         found = [
             JsonReader(descriptor).read(json.dumps({key: value}).encode()) for key in (field.name, field.json_name)
         ]
