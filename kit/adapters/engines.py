@@ -23,3 +23,5 @@ class Engines:
     """The ledger, its tables, and the lease of the leading session registry."""
     redis: Redis | None = None
     """Derived state: latest reactors, counts, routes, rate limits; without Cassandra that lease, too. May be absent."""
+    message_log: Log | None = None
+    """The event log of conversations, in a file of its own; None: this process does not serve them."""

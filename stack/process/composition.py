@@ -13,6 +13,7 @@ import structlog
 import counter_svc.app
 import fanout_svc.app
 import gateway.app
+import message_svc.app
 import reaction_svc.app
 import session_registry.app
 from kit.auth.cursor import cursor_secret
@@ -155,7 +156,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
                 settings.session, cassandra=cassandra, redis=redis, address=lambda: mesh.own_address
             )
         )
-    if not {"reaction_svc", "counter_svc", "fanout_svc"} & set(settings.services):
+    if not {"reaction_svc", "counter_svc", "fanout_svc", "message_svc"} & set(settings.services):
         if "gateway" in settings.services:
             mesh.sharded = shard_counts(await expected_partitions(settings))
         return hosted
@@ -169,6 +170,10 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
         hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
     if "fanout_svc" in settings.services:
         hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
+    if engines.message_log is not None:
+        hosted += await stack.enter_async_context(
+            message_svc.app.opened(settings.message, mesh, engines, grace_seconds=partial(stop.left, Stage.LEDGER))
+        )
     return hosted
 
 

@@ -12,7 +12,7 @@ from kit.private_files import make_private
 from stack.settings.model import Settings
 
 # A gateway only reads keys from the folder, so many may share it.
-_EXCLUSIVE = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc")
+_EXCLUSIVE = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "message_svc")
 
 
 class FolderInUse(Exception):

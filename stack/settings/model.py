@@ -26,6 +26,7 @@ from kit.auth.identity import IdentitySettings, IssuerSettings
 from kit.engine_url import CannotUse, parse
 from kit.limits.server_limits import ServerSettings
 from kit.rpc.tls import TlsSettings
+from message_svc.config import Config as Message
 from reaction_svc.config import Config as Reaction
 from session_registry.config import Config as Session
 from stack.settings.catalog import PREFIX as PREFIX
@@ -36,7 +37,7 @@ from stack.settings.renamed import RENAMED
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
 # The URL scheme of each engine setting.
 ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
-SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "gateway")
+SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "message_svc", "gateway")
 
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -94,6 +95,7 @@ class Settings(BaseModel):
     reaction: Reaction = Field(default_factory=Reaction)
     counter: Counter = Field(default_factory=Counter)
     fanout: Fanout = Field(default_factory=Fanout)
+    message: Message = Field(default_factory=Message)
     session: Session = Field(default_factory=Session)
     gateway: Gateway = Field(default_factory=Gateway)
 

@@ -62,7 +62,8 @@ async def open_engines(
 
     `grace_seconds` returns, once the stack closes, how many seconds the close of a file may take.
     """
-    return Engines(settings.data, await _open_log(stack, settings, grace_seconds), cassandra, redis)
+    log_ = await _open_log(stack, settings, grace_seconds)
+    return Engines(settings.data, log_, cassandra, redis, await _open_message_log(stack, settings, grace_seconds))
 
 
 async def read_partitions(settings: Settings) -> Mapping[str, int]:
@@ -89,6 +90,20 @@ async def expected_partitions(settings: Settings) -> Callable[[str], int]:
         url = read_url(settings.events)
         log.warning("Kafka is unreachable, the number of shards comes from the URL", reason=str(error))
         return lambda topic: wanted_partitions(url, TOPICS[topic])
+
+
+async def _open_message_log(
+    stack: AsyncExitStack, settings: Settings, grace_seconds: Callable[[], float]
+) -> Log | None:
+    if "message_svc" not in settings.services:
+        return None
+    if settings.records or settings.events:
+        log.warning("conversations are not served: they need a data folder without Cassandra and Kafka")
+        return None
+    # A file of their own: two ledgers in one file would wait for each other's commits.
+    return await stack.enter_async_context(
+        open_sqlite_log(settings.data / "messages.db", ledgers=("messages",), grace_seconds=grace_seconds)
+    )
 
 
 async def _open_log(stack: AsyncExitStack, settings: Settings, grace_seconds: Callable[[], float]) -> Log:

@@ -136,7 +136,7 @@ class Node:
         self._epoch += 1
         self.is_up, self.is_leaving = True, False
         self.view = ()
-        self._models = [ReactionModel(EventCodec(), RULES) for _ in self.store.shards]
+        self._models = [self.new_model() for _ in self.store.shards]
         self.shards = [
             Shard(
                 number,
@@ -149,6 +149,10 @@ class Node:
             for number, model in enumerate(self._models)
         ]
         self._wakes = [float("inf")] * len(self.shards)
+
+    def new_model(self) -> Any:
+        """The model of a shard."""
+        return ReactionModel(EventCodec(), RULES)
 
     def crash(self) -> None:
         """Loses its memory; what it has sent may still take effect."""

@@ -92,6 +92,10 @@ class Simulation:
             world.run(world.now + 0.1)
         if not self._is_done():
             raise Violation(f"nothing converges: {self._state()}")
+        self.check_converged()
+
+    def check_converged(self) -> None:
+        """Raises Violation unless everything agrees with the entries."""
         check_converged(self.checker, self.store, self.clients)
 
     def _is_done(self) -> bool:

@@ -33,6 +33,7 @@ from tests.running import Stack
 
 TABLES = read_tables()
 _SESSIONS = "plaudit.session.v1.SessionRegistryService"
+_MESSAGES = ("plaudit.message.v1.ConversationService", "plaudit.message.v1.MessageService")
 RPCS = {rpc.method: rpc for rpc in (*TABLES.frames.values(), *(route.rpc for route in TABLES.routes))}
 Fields = Mapping[str, Any]
 Door = Callable[[Rpc, Fields], Awaitable["Answer | None"]]
@@ -138,12 +139,13 @@ class Doors:
                     break
             else:
                 return None
-            body = json.dumps(dict(fields)).encode() if route.body else None
+            inside = {name: value for name, value in fields.items() if name not in route.template.variables}
+            body = json.dumps(inside).encode() if route.body else None
             headers = {"Content-Type": "application/json"} if route.body else {}
             target = URL(url + path, encoded=True)
             async with self._http.request(route.verb, target, data=body, headers=headers) as response:
                 answer = await response.json()
-            if response.status == 200:
+            if response.status in (200, rpc.http_status):
                 return OK
             return of_error(remote_error(json_format.ParseDict(answer, status_pb2.Status())))
 
@@ -241,7 +243,7 @@ async def every_door(folder: Path) -> AsyncIterator[Doors]:
             edge = None
             with suppress(BadEnvoy):
                 binary()
-                services = dict.fromkeys((*SERVICES, _SESSIONS), (stack.grpc_address,))
+                services = dict.fromkeys((*SERVICES, _SESSIONS, *_MESSAGES), (stack.grpc_address,))
                 keys = open_keys(stack.data / "keys").trusted
                 edge = await more.enter_async_context(
                     envoy(folder, gateways=(stack.http,), services=services, keys=keys)

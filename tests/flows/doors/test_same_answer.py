@@ -109,7 +109,26 @@ CASES: list[tuple[str, Fields, Answer]] = [
     ("get_counts", {"targets": ["posts/1"], "target_type": "post"}, bad(RULE, "target_type")),
     ("get_own_reactions", {"targets": ["posts/1", "posts/1"]}, OK),
     ("get_own_reactions", {"targets": ["posts/1,"]}, bad(TARGET, "target")),
-]
+    ("send_message", {"recipient_id": "bob", "content": "Hello!\0👋", "content_type": "markdown"}, OK),
+    ("send_message", {"recipient_id": "bob", "content": "x", "metadata": dict.fromkeys("abcde", "b" * 1024)},
+     bad(RULE, "metadata")),
+    ("send_message", {"recipient_id": "bob", "content": "x", "content_type": "poem"}, bad(RULE, "content_type")),
+    ("send_message", {"recipient_id": "bob", "content": "x", "content_type": "image"},
+     Answer("FAILED_PRECONDITION", "MEDIA_UNAVAILABLE", "content_type")),
+    ("send_message", {"recipient_id": "..", "content": "x"}, bad(RULE, "recipient_id")),
+    ("send_message", {"recipient_id": "bob", "content": "x", "reply_to": "msg_1"},
+     Answer("NOT_FOUND", "MESSAGE_NOT_FOUND", "reply_to")),
+    ("send_message", {"conversation_id": "conv_123", "content": "x"},
+     Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")),
+    ("list_messages", {"conversation_id": "conv_123"},
+     Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")),
+    ("create_conversation", {"participant_ids": ["bob", "carol"]}, bad(RULE, "participant_ids")),
+    ("create_conversation", {"participant_ids": ["bob"]}, OK),
+    ("create_group", {"name": "Team", "member_ids": [f"u{number}" for number in range(500)]},
+     Answer("FAILED_PRECONDITION", "GROUP_FULL")),
+    ("create_group", {"name": "Team", "avatar_url": "http://example.org/a.png"}, bad(RULE, "avatar_url")),
+    ("list_conversations", {"page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
+]  # fmt: skip
 
 
 def name_of(case: object) -> str:
@@ -127,8 +146,9 @@ def test_each_door_answers_the_same(
 
 
 # A rule of the whole message asks for these, or for fields that stand in their place.
-_NEEDED = {"target": "posts/1", "targets": ["posts/1"], "emoji": "👍"}
+_NEEDED = {"target": "posts/1", "targets": ["posts/1"], "emoji": "👍", "conversation_id": "a"}
 _INSTEAD = {"target_id": "target", "target_ids": "targets", "target_type": "target", "reaction_type": "emoji"}
+_INSTEAD["recipient_id"] = "conversation_id"
 
 
 def valid(message: Descriptor) -> dict[str, Any]:
@@ -141,8 +161,8 @@ def valid(message: Descriptor) -> dict[str, Any]:
             continue
         if field.is_repeated:
             if rules.repeated.min_items:
-                fields[field.name] = [valid(field.message_type) if field.message_type is not None else "posts/1"]
-        elif rules.string.min_bytes:
+                fields[field.name] = [_item(field)]
+        elif rules.string.min_bytes or rules.string.min_len:
             fields[field.name] = "👍"
         elif rules.string.pattern.startswith("^[a-z]+/"):
             fields[field.name] = "posts/1"
@@ -171,22 +191,30 @@ def broken(message: Descriptor) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{field.name}[0].{path}", {**good, field.name: [inner]}
 
 
+def _item(field: FieldDescriptor) -> Any:
+    """An item of a list that keeps its rules."""
+    if field.message_type is not None:
+        return valid(field.message_type)
+    if field.type in _INTEGERS:
+        return 1
+    return "a" if rules_of(field).repeated.items.string.pattern == _ID else "posts/1"
+
+
 def _against(field: FieldDescriptor) -> Iterator[Any]:
     rules = rules_of(field)
     if field.is_repeated:
-        one = (
-            valid(field.message_type) if field.message_type is not None else 1 if field.type in _INTEGERS else "posts/1"
-        )
         if rules.repeated.min_items:
             yield []
         if rules.repeated.max_items:
-            yield [one] * (int(rules.repeated.max_items) + 1)
+            yield [_item(field)] * (int(rules.repeated.max_items) + 1)
     elif field.type == _F.TYPE_STRING:
         if rules.string.pattern:
             yield from ("a b", "x" * 5000)
         if rules.string.max_bytes:
             yield "x" * (int(rules.string.max_bytes) + 1)
-        if rules.string.min_bytes:
+        if rules.string.max_len:
+            yield "é" * (int(rules.string.max_len) + 1)
+        if rules.string.min_bytes or rules.string.min_len:
             yield ""
     elif field.enum_type is not None:
         if rules.enum.defined_only:
@@ -199,6 +227,7 @@ def _against(field: FieldDescriptor) -> Iterator[Any]:
             yield number.lte + 1
 
 
+_ID = "^[A-Za-z0-9_.~-]{1,64}$"
 _INTEGERS = (_F.TYPE_INT32, _F.TYPE_INT64, _F.TYPE_UINT32, _F.TYPE_UINT64)
 BROKEN = [(method, path, fields) for method, rpc in sorted(RPCS.items()) for path, fields in broken(rpc.request)]
 

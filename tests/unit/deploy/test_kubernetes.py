@@ -38,7 +38,8 @@ def settings_of(name: str, manifests: list[Manifest], monkeypatch: pytest.Monkey
 
 def test_each_service_has_its_own_pods(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     services = [settings_of(name, manifests, monkeypatch).services for name in PROCESSES]
-    assert sorted(services) == sorted((service,) for service in SERVICES)
+    # Conversations need a data folder yet; here all data is on engines.
+    assert sorted(services) == sorted((service,) for service in SERVICES if service != "message_svc")
 
 
 @pytest.mark.parametrize("name", [*PROCESSES, "plaudit-migrate"])

@@ -13,7 +13,7 @@ from kit.errors import Problem, status_of
 from kit.ledger.errors import FORWARDING_ERRORS, OpIdExpired, ShardNotServed
 from kit.rpc.health import HEALTH_ERRORS
 
-SERVICES = ("reaction_svc", "counter_svc", "fanout_svc", "session_registry", "gateway")
+SERVICES = ("reaction_svc", "counter_svc", "fanout_svc", "message_svc", "session_registry", "gateway")
 
 
 def within_reach(service: str) -> list[type[Problem]]:

@@ -1,0 +1,1 @@
+"""Conversations, their members and their messages."""

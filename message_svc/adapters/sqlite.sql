@@ -1,0 +1,85 @@
+-- Conversations, their members, their numbered items, and the operations that were answered.
+
+CREATE TABLE conversation (
+  id INTEGER PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  name TEXT NOT NULL,                -- the id that clients see
+  kind INTEGER NOT NULL,
+  title TEXT NOT NULL,
+  avatar_url TEXT NOT NULL,
+  creator TEXT NOT NULL,
+  create_ms INTEGER NOT NULL,
+  update_ms INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL,          -- messages so far, with deleted ones
+  last_message_seq INTEGER NOT NULL,
+  members INTEGER NOT NULL,
+  admins INTEGER NOT NULL,
+  members_epoch INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  epoch_seq INTEGER NOT NULL,
+  visible_from INTEGER NOT NULL,
+  home_region TEXT NOT NULL,
+  stamp INTEGER NOT NULL,            -- of its last entry
+  highest TEXT NOT NULL,             -- the largest operation id used on it that tells its time
+  ahead TEXT NOT NULL,               -- larger ones from the future, separated by spaces
+  UNIQUE (tenant, name)
+);
+
+-- A former member stays as a row with the role 0.
+CREATE TABLE member (
+  conversation INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  role INTEGER NOT NULL,
+  joined_seq INTEGER NOT NULL,
+  spans TEXT NOT NULL,               -- JSON: [[first, last], …] of visible items; last 0: no end
+  read_seq INTEGER NOT NULL,
+  read_ordinal INTEGER NOT NULL,
+  shown_read_seq INTEGER NOT NULL,
+  delivered_seq INTEGER NOT NULL,
+  devices TEXT NOT NULL,             -- JSON: [[device, seq], …]
+  mute_until_ms INTEGER NOT NULL,
+  pinned INTEGER NOT NULL,
+  PRIMARY KEY (conversation, user)
+) WITHOUT ROWID;
+
+CREATE INDEX member_user ON member (user) WHERE role > 0;
+
+-- Items of a conversation stand together, in order: a page of history is one range. An edit replaces the body in the row
+-- of its message, and a deletion clears it; both are also rows of their own.
+CREATE TABLE item (
+  conversation INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  time_ms INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  content TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  client_msg_id TEXT NOT NULL,
+  reply_to INTEGER NOT NULL,
+  mentions TEXT NOT NULL,            -- JSON; "" where there is none
+  metadata TEXT NOT NULL,            -- JSON; "" where there is none
+  detail TEXT NOT NULL,              -- JSON of a change of members or of the conversation: [users, role, name, avatar_url]
+  origin_region TEXT NOT NULL,
+  edit_ms INTEGER NOT NULL DEFAULT 0,
+  delete_ms INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (conversation, seq)
+) WITHOUT ROWID;
+
+CREATE INDEX item_deleted ON item (conversation, seq) WHERE delete_ms > 0;
+-- Creations and updates: they have the name of the conversation.
+CREATE INDEX item_named ON item (conversation, seq) WHERE type IN (1, 9);
+
+CREATE TABLE operation (
+  conversation INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  op_id TEXT NOT NULL,
+  digest BLOB NOT NULL,
+  seq INTEGER NOT NULL,              -- of its item; 0: it changed nothing
+  time_ms INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL,
+  reason TEXT NOT NULL,              -- why it was refused; '' where it was not
+  PRIMARY KEY (conversation, user, op_id)
+) WITHOUT ROWID;

@@ -1,0 +1,103 @@
+"""Reads of the tables of conversations in SQLite, on a connection of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from kit.adapters.sqlite.file import connect, in_bulk, scalar
+from kit.errors import Unavailable
+from message_svc.adapters.sqlite_rows import HEAD_COLUMNS, head_of, member_of, name_of, stored_item_of
+from message_svc.adapters.sqlite_tables import SQL
+from message_svc.domain import Kind, Member, Span
+from message_svc.ports import ListPosition, StoredItem, Summary, View
+
+_FIRST = ListPosition(True, (1 << 62), (1 << 62))
+
+
+class SqliteReads:
+    """See `ports.ConversationReads`. All reads are short and run on the event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._reading = connect(path)
+
+    async def view(self, tenant: str, conversation_id: str, user: str) -> View | None:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            row: Any = self._reading.execute(SQL["find_conversation"], (tenant, conversation_id)).fetchone()
+            if row is None:
+                return None
+            member: Any = self._reading.execute(SQL["find_member"], (row[0], user)).fetchone()
+        if member is None:
+            return None
+        return View(row[0], (row[1], row[2]), head_of(row[3:]), member_of(member))
+
+    async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
+        """See `ConversationReads`."""
+        bindings = (tenant, user, *(after or _FIRST), limit)
+        with self._snapshot():
+            rows: list[Any] = self._reading.execute(SQL["conversations_of"], bindings).fetchall()
+        end = 3 + HEAD_COLUMNS
+        return [View(row[0], (row[1], row[2]), head_of(row[3:end]), member_of(row[end:])) for row in rows]
+
+    async def summaries(self, views: Sequence[View]) -> Sequence[Summary]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            asked = [value for view in views for value in (view.ref, view.head.last_message_seq)]
+            rows = in_bulk(self._reading, SQL["find_items"], 2, asked)
+            last = {row[0]: stored_item_of(row[1:]) for row in rows}
+            return [self._summary(view, last.get(view.ref)) for view in views]
+
+    async def name_at(self, view: View, seq: int) -> tuple[str, str]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            detail = scalar(self._reading, SQL["name_at"], (view.ref, seq))
+        return name_of(detail) if detail else ("", "")
+
+    async def members(self, view: View, after: str, limit: int) -> Sequence[Member]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            rows: Any = self._reading.execute(SQL["members"], (view.ref, after, limit)).fetchall()
+        return [member_of(row) for row in rows]
+
+    async def messages(self, view: View, span: Span, limit: int, *, from_end: bool) -> Sequence[StoredItem]:
+        """See `ConversationReads`."""
+        statement = SQL["messages_before" if from_end else "messages_after"]
+        with self._snapshot():
+            rows: list[Any] = self._reading.execute(statement, (view.ref, *span, limit)).fetchall()
+        return [stored_item_of(row) for row in (reversed(rows) if from_end else rows)]
+
+    async def items(self, view: View, span: Span, limit: int) -> Sequence[StoredItem]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            rows: Any = self._reading.execute(SQL["items_after"], (view.ref, *span, limit)).fetchall()
+        return [stored_item_of(row) for row in rows]
+
+    async def find_items(self, view: View, seqs: Sequence[int]) -> Mapping[int, StoredItem]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            rows = in_bulk(self._reading, SQL["find_items"], 2, [value for seq in seqs for value in (view.ref, seq)])
+        return {row[1]: stored_item_of(row[1:]) for row in rows}
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._reading.close()
+
+    def _summary(self, view: View, last: StoredItem | None) -> Summary:
+        head, member = view.head, view.member
+        deleted = scalar(self._reading, SQL["deleted_after"], (view.ref, member.read_seq))
+        peer = scalar(self._reading, SQL["peer"], (view.ref, member.user)) if head.kind is Kind.DIRECT else ""
+        return Summary(view, head.ordinal - member.read_ordinal - deleted, last, peer or "")
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """One transaction; raises Unavailable."""
+        try:
+            with self._reading:
+                yield
+        except apsw.Error as error:
+            raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error

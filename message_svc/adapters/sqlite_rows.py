@@ -1,0 +1,103 @@
+"""Rows of the tables in SQLite as values of the domain, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from message_svc.domain import Body, Head, Item, ItemType, Kind, Member, Role, Span
+from message_svc.ports import StoredItem
+
+HEAD_COLUMNS = 19
+MEMBER_COLUMNS = 11
+_encode = msgspec.json.Encoder().encode
+_spans = msgspec.json.Decoder(tuple[Span, ...]).decode
+_devices = msgspec.json.Decoder(tuple[tuple[str, int], ...]).decode
+_mentions = msgspec.json.Decoder(tuple[str, ...]).decode
+_metadata = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
+_detail = msgspec.json.Decoder(tuple[tuple[str, ...], Role, str, str]).decode
+
+
+def head_of(row: Sequence[Any]) -> Head:
+    """The head in columns `kind` to `ahead` of a conversation."""
+    kind, *others, highest, ahead = row
+    return Head._make((Kind(kind), *others, highest, tuple(ahead.split())))
+
+
+def head_values(head: Head) -> list[Any]:
+    """The columns `kind` to `ahead`."""
+    return [*head[:-1], " ".join(head.ahead)]
+
+
+def member_of(row: Sequence[Any]) -> Member:
+    """The member in columns `user` to `pinned`."""
+    user, role, joined, spans, read, read_ordinal, shown, delivered, devices, mute_until_ms, pinned = row
+    return Member(
+        user, Role(role), joined, _spans(spans), read, read_ordinal, shown, delivered, _devices(devices), mute_until_ms,
+        bool(pinned),
+    )  # fmt: skip
+
+
+def member_values(member: Member) -> list[Any]:
+    """The columns `user` to `pinned`."""
+    values: list[Any] = list(member)
+    values[3], values[8] = _text(member.spans), _text(member.devices)
+    return values
+
+
+def item_values(item: Item) -> list[Any]:
+    """The columns `seq` to `origin_region` of a new item. Only messages have a body in their row."""
+    body = item.body if item.body is not None and item.type is ItemType.MESSAGE else Body("", "")
+    has_detail = item.type not in (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE)
+    detail = _text((item.users, item.role, item.name, item.avatar_url)) if has_detail else ""
+    return [
+        *item[:6], body.content, body.content_type, item.client_msg_id, body.reply_to, *body_values(body), detail,
+        item.origin_region,
+    ]  # fmt: skip
+
+
+def body_values(body: Body) -> tuple[str, str]:
+    """The columns `mentions` and `metadata`."""
+    return _text(body.mentions) if body.mentions else "", _text(body.metadata) if body.metadata else ""
+
+
+def stored_item_of(row: Sequence[Any]) -> StoredItem:
+    """The item in columns `seq` to `delete_ms`."""
+    (
+        seq, type_, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions,
+        metadata, detail, region, edit_ms, delete_ms,
+    ) = row  # fmt: skip
+    body = None
+    if type_ == ItemType.MESSAGE:
+        body = Body(
+            content, content_type, reply_to, _mentions(mentions) if mentions else (),
+            _metadata(metadata) if metadata else (),
+        )  # fmt: skip
+    users, role, name, avatar_url = _detail(detail) if detail else ((), Role.NONE, "", "")
+    item = Item(
+        seq,
+        ItemType(type_),
+        actor,
+        time_ms,
+        ordinal,
+        subject,
+        body,
+        client_msg_id,
+        users,
+        role,
+        name,
+        avatar_url,
+        region,
+    )
+    return StoredItem(item, edit_ms, delete_ms)
+
+
+def name_of(detail: str) -> tuple[str, str]:
+    """The name and the picture in the column `detail`."""
+    return _detail(detail)[2:]
+
+
+def _text(value: Any) -> str:
+    return _encode(value).decode()

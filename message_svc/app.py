@@ -1,0 +1,112 @@
+"""The service as a whole: what it is made of, what runs in it, what it hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from kit.adapters.engines import Engines
+from kit.adapters.sqlite.event_log import SqliteLog
+from kit.adapters.sqlite.ledger import open_sqlite_ledger
+from kit.auth.cursor import Cursors, cursor_secret
+from kit.clock import Clock, SystemClock
+from kit.cluster.partitions import Partitions
+from kit.cluster.routing import shard_of
+from kit.ledger.node import running_node
+from kit.ledger.router import LedgerRouter
+from kit.ledger.shard.limits import ShardLimits
+from kit.rpc.mesh import Mesh
+from kit.rpc.server import Hosted
+from kit.tasks import background, run_with_backoff
+from message_svc.adapters.sqlite_reads import SqliteReads
+from message_svc.adapters.sqlite_tables import SqliteTables
+from message_svc.codec.commands import CommandCodec
+from message_svc.codec.entries import EntryCodec
+from message_svc.config import Config
+from message_svc.errors import ERRORS
+from message_svc.ledger import LEDGER, ShardedConversations
+from message_svc.model.model import MessageModel, ModelLimits
+from message_svc.service.conversations import Conversations
+from message_svc.service.history import History
+from message_svc.service.messages import Messages
+from message_svc.servicer import ConversationServicer, MessageServicer
+from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
+
+SERVICE = "plaudit.message.v1.MessageService"
+
+
+@asynccontextmanager
+async def opened(
+    config: Config,
+    mesh: Mesh,
+    engines: Engines,
+    clock: Clock | None = None,
+    *,
+    grace_seconds: Callable[[], float] = lambda: 3.0,
+) -> AsyncIterator[list[Hosted]]:
+    """Everything but the server; conversations are in the file of `engines.message_log`.
+
+    The key of page tokens is in `keys`. `grace_seconds` returns, once the block ends, for how many seconds accepted
+    commands may be finished. Raises `kit.adapters.sqlite.file.NewerData` where a newer version wrote the file.
+    """
+    clock = clock or SystemClock()
+    event_log = engines.message_log
+    assert isinstance(event_log, SqliteLog)
+    tables, reads = SqliteTables(event_log.path), SqliteReads(event_log.path)
+    cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
+    shards = event_log.partitions(LEDGER)
+    division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
+    rules = ModelLimits(config.rows_in_memory, config.region)
+    try:
+        async with (
+            open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as store,
+            background(run_with_backoff("message retention", partial(_run_retention, event_log, config))),
+            running_node(
+                LEDGER,
+                shards,
+                store,
+                tables,
+                None,
+                lambda: MessageModel(EntryCodec(), rules),
+                clock,
+                _limits(config),
+                division.is_assigned,
+                grace_seconds=grace_seconds,
+            ) as node,
+        ):
+            router = LedgerRouter(node, CommandCodec(), mesh, SERVICE, config.write_seconds)
+            ledger = ShardedConversations(shards, router.execute, shard_of)
+            messages = MessageServicer(Messages(ledger, reads, cursors), History(reads, cursors))
+            conversations = ConversationServicer(Conversations(ledger, reads, cursors))
+            yield [
+                Hosted(
+                    conversations,
+                    conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server,
+                    ERRORS,
+                ),
+                Hosted(
+                    messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches
+                ),
+            ]
+    finally:
+        reads.close()
+        tables.close()
+
+
+def _limits(config: Config) -> ShardLimits:
+    return ShardLimits(
+        batch_commands=config.commands_per_commit,
+        queued_commands=config.commands_waiting,
+        unpublished_entries=config.unpublished_entries,
+    )
+
+
+async def _run_retention(log: SqliteLog, config: Config) -> None:
+    """Deletes old entries, in small steps; never returns."""
+    while True:
+        oldest, last = await log.bounds(LEDGER)
+        if last - config.log_records > oldest:
+            await log.trim(LEDGER, last - config.log_records)
+        await asyncio.sleep(config.retention_pause_seconds)

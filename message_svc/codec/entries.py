@@ -1,0 +1,196 @@
+"""Entries of the ledger as `plaudit.event.v1.MessagesChanged`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from google.protobuf.message import DecodeError
+
+from kit.ledger.errors import CorruptEntry, NewerFormat
+from message_svc.domain import (
+    Body,
+    ConversationChange,
+    Head,
+    Item,
+    ItemType,
+    Kind,
+    Member,
+    Operation,
+    ReceiptMove,
+    Role,
+    Span,
+)
+from plaudit.event.v1 import message_events_pb2 as pb
+
+FORMAT = 1
+"""The newest format of entries that this program reads and writes."""
+_WITH_BODY = (ItemType.MESSAGE, ItemType.EDIT)
+
+
+class EntryCodec:
+    """See `model.model.EntryCodec`."""
+
+    def encode(self, changes: Sequence[ConversationChange]) -> bytes:
+        """See `model.model.EntryCodec`."""
+        entry = pb.MessagesChanged(format=FORMAT)
+        for (tenant, conversation_id), head, items, members, operations, receipts in changes:
+            changed = entry.conversations.add(tenant=tenant, conversation_id=conversation_id, head=_head_to_pb(head))
+            for item in items:
+                _add_item(changed, item)
+            for member in members.values():
+                _add_member(changed, member)
+            for operation in operations:
+                user, op_id, digest, seq, time_ms, ordinal, reason = operation
+                changed.operations.add(
+                    user_id=user, op_id=op_id, digest=digest, seq=seq, time_ms=time_ms, ordinal=ordinal, reason=reason
+                )
+            for user, delivered_seq, read_seq, time_ms in receipts:
+                changed.receipts.add(user_id=user, delivered_seq=delivered_seq, read_seq=read_seq, time_ms=time_ms)
+        return entry.SerializeToString()
+
+    def decode(self, payload: bytes, stamp: int) -> Sequence[ConversationChange]:
+        """See `model.model.EntryCodec`."""
+        try:
+            entry = pb.MessagesChanged.FromString(payload)
+            if entry.format > FORMAT:
+                raise NewerFormat(f"an entry has format {entry.format}, this program knows {FORMAT}")
+            return [_change_from_pb(row, stamp) for row in entry.conversations]
+        except (DecodeError, ValueError) as error:
+            raise CorruptEntry(f"an entry cannot be read: {error}") from None
+
+
+def _head_to_pb(head: Head) -> pb.ConversationHead:
+    return pb.ConversationHead(
+        type=head.kind,
+        name=head.name,
+        avatar_url=head.avatar_url,
+        creator_id=head.creator,
+        create_ms=head.create_ms,
+        update_ms=head.update_ms,
+        last_seq=head.last_seq,
+        ordinal=head.ordinal,
+        last_message_seq=head.last_message_seq,
+        members=head.members,
+        admins=head.admins,
+        members_epoch=head.members_epoch,
+        epoch=head.epoch,
+        epoch_seq=head.epoch_seq,
+        visible_from=head.visible_from,
+        home_region=head.home_region,
+        highest_op_id=head.highest,
+        op_ids_ahead=head.ahead,
+    )
+
+
+def _head_from_pb(row: pb.ConversationHead, stamp: int) -> Head:
+    return Head(
+        Kind(row.type),
+        row.name,
+        row.avatar_url,
+        row.creator_id,
+        row.create_ms,
+        row.update_ms,
+        row.last_seq,
+        row.ordinal,
+        row.last_message_seq,
+        row.members,
+        row.admins,
+        row.members_epoch,
+        row.epoch,
+        row.epoch_seq,
+        row.visible_from,
+        row.home_region,
+        stamp,
+        row.highest_op_id,
+        tuple(row.op_ids_ahead),
+    )
+
+
+def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
+    body = item.body or Body("", "")
+    changed.items.add(
+        seq=item.seq,
+        type=item.type,
+        actor_id=item.actor,
+        time_ms=item.time_ms,
+        ordinal=item.ordinal,
+        subject_seq=item.subject,
+        content=body.content,
+        content_type=body.content_type,
+        client_msg_id=item.client_msg_id,
+        reply_to_seq=body.reply_to,
+        mentions=body.mentions,
+        metadata=dict(body.metadata),
+        user_ids=item.users,
+        role=item.role,
+        name=item.name,
+        avatar_url=item.avatar_url,
+        origin_region=item.origin_region,
+    )
+
+
+def _item_from_pb(row: pb.LogItem) -> Item:
+    type_ = ItemType(row.type)
+    metadata = tuple(sorted(row.metadata.items()))
+    body = Body(row.content, row.content_type, row.reply_to_seq, tuple(row.mentions), metadata)
+    return Item(
+        row.seq,
+        type_,
+        row.actor_id,
+        row.time_ms,
+        row.ordinal,
+        row.subject_seq,
+        body if type_ in _WITH_BODY else None,
+        row.client_msg_id,
+        tuple(row.user_ids),
+        Role(row.role),
+        row.name,
+        row.avatar_url,
+        row.origin_region,
+    )
+
+
+def _add_member(changed: pb.ConversationChanged, member: Member) -> None:
+    changed.members.add(
+        user_id=member.user,
+        role=member.role,
+        joined_seq=member.joined_seq,
+        spans=[number for span in member.spans for number in span],
+        read_seq=member.read_seq,
+        read_ordinal=member.read_ordinal,
+        shown_read_seq=member.shown_read_seq,
+        delivered_seq=member.delivered_seq,
+        devices=[pb.DeviceCursor(device_id=device, seq=seq) for device, seq in member.devices],
+        mute_until_ms=member.mute_until_ms,
+        pinned=member.pinned,
+    )
+
+
+def _member_from_pb(row: pb.MemberRow) -> Member:
+    return Member(
+        row.user_id,
+        Role(row.role),
+        row.joined_seq,
+        tuple(Span(first, last) for first, last in zip(row.spans[::2], row.spans[1::2], strict=True)),
+        row.read_seq,
+        row.read_ordinal,
+        row.shown_read_seq,
+        row.delivered_seq,
+        tuple((device.device_id, device.seq) for device in row.devices),
+        row.mute_until_ms,
+        row.pinned,
+    )
+
+
+def _change_from_pb(row: pb.ConversationChanged, stamp: int) -> ConversationChange:
+    return ConversationChange(
+        (row.tenant, row.conversation_id),
+        _head_from_pb(row.head, stamp),
+        [_item_from_pb(item) for item in row.items],
+        {member.user_id: _member_from_pb(member) for member in row.members},
+        [
+            Operation(made.user_id, made.op_id, made.digest, made.seq, made.time_ms, made.ordinal, made.reason)
+            for made in row.operations
+        ],
+        [ReceiptMove(moved.user_id, moved.delivered_seq, moved.read_seq, moved.time_ms) for moved in row.receipts],
+    )

@@ -1,0 +1,34 @@
+"""Requests as values of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kit.auth.caller import Caller
+from message_svc.domain import Body, Role
+from message_svc.service.messages import Messages, Sending
+from plaudit.message.v1 import message_service_pb2 as pb
+
+
+def sending_from_pb(request: pb.SendMessageRequest, who: Caller, messages: Messages) -> Sending:
+    """A valid request to send a message; raises Problem."""
+    body = _body(request.content, request.content_type, request.mentions, request.metadata)
+    expect_epoch = request.expect_epoch if request.HasField("expect_epoch") else -1
+    return messages.sending(
+        who, request.conversation_id, request.recipient_id, body, request.reply_to, request.client_msg_id, expect_epoch
+    )
+
+
+def edited_body_from_pb(request: pb.EditMessageRequest) -> Body:
+    """The body after an edit."""
+    return _body(request.content, "", request.mentions, request.metadata)
+
+
+def role_from_pb(role: int) -> Role:
+    """The role; the contract allows those of `Role` only."""
+    return Role(role)
+
+
+def _body(content: str, content_type: str, mentions: Sequence[str], metadata: Mapping[str, str]) -> Body:
+    # In a set order, so that the same metadata is the same body.
+    return Body(content, content_type, 0, tuple(mentions), tuple(sorted(metadata.items())))

@@ -1,0 +1,38 @@
+"""What can be set for conversations."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Settings of conversations."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    region: str = Field(
+        default="", pattern=r"^[a-z0-9-]{0,32}$", description="The region of this process; empty: there is one only."
+    )
+    commands_per_commit: int = Field(default=1_024, ge=1, le=8_192, description="Commands in one commit.")
+    commands_waiting: int = Field(default=32_768, ge=1, description="Commands that may wait for their commit.")
+    busy_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="How long a commit waits for other writers of the file."
+    )
+    cursor_seconds: float = Field(default=86_400.0, ge=1, description="How long a page token is good.")
+    log_records: int = Field(
+        default=100_000, ge=1, description="Records kept on the event log; one may hold many messages."
+    )
+    write_seconds: float = Field(
+        default=5.0, gt=0, le=30, description="The longest a change may take before its outcome is given up as unknown."
+    )
+    rows_in_memory: int = Field(
+        default=200_000,
+        ge=1_000,
+        description="Members, answers and facts of messages in memory, per shard; some 500 bytes each.",
+    )
+    unpublished_entries: int = Field(
+        default=1_000_000, ge=100, description="Entries of a shard that may wait for the event log; then it refuses."
+    )
+    retention_pause_seconds: float = Field(
+        default=1.0, gt=0, le=3_600, description="How often old records of the event log are looked for."
+    )

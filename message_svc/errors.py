@@ -1,0 +1,85 @@
+"""How the service refuses, and what each refusal is called on the wire."""
+
+from __future__ import annotations
+
+import grpc
+
+from kit.auth.cursor import InvalidCursor
+from kit.errors import ErrorTable, Problem
+from kit.ledger.errors import LEDGER_ERRORS
+
+
+class ConversationNotFound(Problem):
+    """There is no such conversation, or the caller is no member of it."""
+
+
+class MessageNotFound(Problem):
+    """There is no such message, or the caller may not see it."""
+
+
+class MemberNotFound(Problem):
+    """The user is no member of the conversation."""
+
+
+class OpConflict(Problem):
+    """The caller has used the operation id for another change of the conversation."""
+
+
+class MessageConflict(Problem):
+    """The caller has used the client_msg_id for another message, or another change."""
+
+
+class EpochChanged(Problem):
+    """`expect_epoch` is not the epoch of the conversation any more."""
+
+
+class GroupFull(Problem):
+    """A group has at most 500 members."""
+
+
+class WrongConversationType(Problem):
+    """Conversations of this type do not have this."""
+
+
+class NoReceipts(Problem):
+    """A channel has no receipts."""
+
+
+class LastAdmin(Problem):
+    """No admin would remain."""
+
+
+class MessageDeleted(Problem):
+    """The message was deleted."""
+
+
+class MediaUnavailable(Problem):
+    """Images, videos and files cannot be sent yet."""
+
+
+class AdminsOnly(Problem):
+    """Only admins of the conversation may do this."""
+
+
+class NotTheSender(Problem):
+    """Only the sender of the message may do this."""
+
+
+ERRORS: ErrorTable = {
+    **LEDGER_ERRORS,
+    InvalidCursor: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_CURSOR"),
+    ConversationNotFound: (grpc.StatusCode.NOT_FOUND, "CONVERSATION_NOT_FOUND"),
+    MessageNotFound: (grpc.StatusCode.NOT_FOUND, "MESSAGE_NOT_FOUND"),
+    MemberNotFound: (grpc.StatusCode.NOT_FOUND, "MEMBER_NOT_FOUND"),
+    OpConflict: (grpc.StatusCode.ABORTED, "OP_CONFLICT"),
+    MessageConflict: (grpc.StatusCode.ABORTED, "MESSAGE_CONFLICT"),
+    EpochChanged: (grpc.StatusCode.ABORTED, "EPOCH_CHANGED"),
+    GroupFull: (grpc.StatusCode.FAILED_PRECONDITION, "GROUP_FULL"),
+    WrongConversationType: (grpc.StatusCode.FAILED_PRECONDITION, "WRONG_CONVERSATION_TYPE"),
+    NoReceipts: (grpc.StatusCode.FAILED_PRECONDITION, "NO_RECEIPTS"),
+    LastAdmin: (grpc.StatusCode.FAILED_PRECONDITION, "LAST_ADMIN"),
+    MessageDeleted: (grpc.StatusCode.FAILED_PRECONDITION, "MESSAGE_DELETED"),
+    MediaUnavailable: (grpc.StatusCode.FAILED_PRECONDITION, "MEDIA_UNAVAILABLE"),
+    AdminsOnly: (grpc.StatusCode.PERMISSION_DENIED, "ADMINS_ONLY"),
+    NotTheSender: (grpc.StatusCode.PERMISSION_DENIED, "NOT_THE_SENDER"),
+}

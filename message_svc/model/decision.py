@@ -1,0 +1,131 @@
+"""Decides commands on one conversation, one after the other. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from message_svc.domain import (
+    ACTIONS,
+    WITHOUT_OP_ID,
+    Action,
+    AddMembers,
+    Command,
+    ConversationChange,
+    Convert,
+    CreateDirect,
+    CreateGroup,
+    Delete,
+    Edit,
+    Head,
+    Join,
+    Leave,
+    MarkDelivered,
+    MarkRead,
+    Member,
+    Operation,
+    Outcome,
+    Reason,
+    Refusal,
+    RemoveMember,
+    Role,
+    Send,
+    SetMembership,
+    SetRole,
+    Update,
+)
+from message_svc.model import member_rules, message_rules
+from message_svc.model.conversation import ConversationState
+from message_svc.model.draft import Answer, Draft
+
+_NUMBER_OF: dict[type[Any], int] = {action: number for number, action in enumerate(ACTIONS)}
+_Handler = Callable[[Draft, Head, Member, Any], Answer]
+_HANDLERS: dict[type[Any], _Handler] = {
+    Send: message_rules.send,
+    Edit: message_rules.edit,
+    Delete: message_rules.delete,
+    MarkDelivered: message_rules.mark_delivered,
+    MarkRead: message_rules.mark_read,
+    Update: member_rules.update,
+    AddMembers: member_rules.add,
+    RemoveMember: member_rules.remove,
+    SetRole: member_rules.set_role,
+    Convert: member_rules.convert,
+    SetMembership: member_rules.set_membership,
+}
+"""The actions of current members."""
+
+
+def digest_of(action: Action) -> bytes:
+    """Identifies what an operation asks for: 16 bytes."""
+    return sha256(json.dumps((_NUMBER_OF[type(action)], action)).encode()).digest()[:16]
+
+
+class ConversationDecision:
+    """The decision of a batch of commands on one conversation. Does not change the `ConversationState`."""
+
+    def __init__(self, state: ConversationState, region: str = "") -> None:
+        """`region`: where this process runs; "": there is one region only."""
+        self._state = state
+        self._draft = Draft(state, region)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to store."""
+        return self._draft.is_changed
+
+    def change(self, stamp: int, now: int) -> ConversationChange:
+        """The change, of an entry with this stamp, decided at `now` (microseconds). Something was changed."""
+        return self._draft.change(stamp, now)
+
+    def decide(self, command: Command, now: int) -> tuple[Answer, bool]:
+        """Decides a command at `now` (microseconds); returns its answer, and whether that was stored before.
+
+        A refused command changes nothing. The refusal of a member is stored with its id: a late attempt of the same
+        operation gets it, too. Others cannot store anything.
+        """
+        draft, action, key = self._draft, command.action, (command.user, command.op_id)
+        if isinstance(action, WITHOUT_OP_ID):
+            return self._decide_new(command, now), False
+        digest = digest_of(action)
+        decided_now = draft.operations.get(key)
+        made = decided_now or self._state.answer_of(key)
+        if made is None:
+            is_stored = draft.is_member(command.user)
+            answer = self._decide_new(command, now)
+            if isinstance(answer, Outcome):
+                draft.operations[key] = Operation(*key, digest, answer.seq, answer.time_ms, answer.ordinal)
+            elif is_stored:
+                reason = answer.reason.value
+                draft.operations[key] = Operation(*key, digest, answer.epoch_seq, 0, answer.epoch, reason)
+            return answer, False
+        if made.digest != digest:
+            return Refusal(Reason.CONFLICT), False
+        # The tables may already have the operation of an entry that is not part of the state yet.
+        last_seq = self._state.head.last_seq if self._state.head is not None else 0
+        is_certain = decided_now is None and 0 < made.seq <= last_seq
+        if made.reason:
+            return Refusal(Reason(made.reason), made.ordinal, made.seq), is_certain
+        return Outcome(made.seq, made.time_ms, made.ordinal), is_certain
+
+    def _decide_new(self, command: Command, now: int) -> Answer:
+        draft, action, user = self._draft, command.action, command.user
+        head = draft.head
+        draft.time_ms = max(now // 1000, head.update_ms if head is not None else 0)
+        draft.op_id = command.op_id
+        if isinstance(action, CreateDirect):
+            return member_rules.create_direct(draft, user, action)
+        if isinstance(action, CreateGroup):
+            return member_rules.create_group(draft, user, action)
+        member = draft.member(user)
+        if head is not None and isinstance(action, Join):
+            return member_rules.join(draft, head, user, member)
+        if head is None or member is None:
+            return Refusal(Reason.NOT_FOUND)
+        if isinstance(action, Leave):
+            return member_rules.leave(draft, head, member)
+        if member.role is Role.NONE:
+            return Refusal(Reason.NOT_FOUND)
+        return _HANDLERS[type(action)](draft, head, member, action)

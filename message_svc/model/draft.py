@@ -1,0 +1,118 @@
+"""A conversation while commands on it are decided: the state, and the rows and items that they add. Pure."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from typing import Any
+
+from message_svc.domain import (
+    ConversationChange,
+    Head,
+    Item,
+    ItemFacts,
+    ItemType,
+    Kind,
+    Member,
+    Operation,
+    Outcome,
+    Reason,
+    ReceiptMove,
+    Refusal,
+    Role,
+    visible_spans,
+)
+from message_svc.model.conversation import ConversationState, OperationKey, facts_after
+
+Answer = Outcome | Refusal
+UNCHANGED = Outcome(0)
+
+
+class Draft:
+    """See the module. Does not change the `ConversationState`."""
+
+    def __init__(self, state: ConversationState, region: str) -> None:
+        """`region`: where this process runs; "": there is one region only."""
+        self.head = state.head
+        self.members: dict[str, Member] = {}
+        """The rows that changed."""
+        self.operations: dict[OperationKey, Operation] = {}
+        self.region = region
+        self.time_ms = 0
+        """The time of the command that is decided."""
+        self.op_id = ""
+        """Its operation id."""
+        self._state = state
+        self._facts: dict[int, ItemFacts | None] = {}
+        self._items: list[Item] = []
+        self._receipts: dict[str, ReceiptMove] = {}
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to store."""
+        return bool(self._items or self.members or self.operations)
+
+    def change(self, stamp: int, now: int) -> ConversationChange:
+        """The change, of an entry with this stamp, decided at `now` (microseconds). Something was changed."""
+        assert self.head is not None
+        watermark = self._state.watermark.with_all([op_id for _, op_id in self.operations], now)
+        head = self.head._replace(stamp=stamp, highest=watermark.highest, ahead=tuple(sorted(watermark.ahead)))
+        operations, receipts = list(self.operations.values()), list(self._receipts.values())
+        return ConversationChange(self._state.key, head, self._items, self.members, operations, receipts)
+
+    def append(self, type_: ItemType, actor: str, **fields: Any) -> Outcome:
+        """Appends an item with the next number; `fields` are others of `Item`."""
+        head = self.head
+        assert head is not None
+        item = Item(head.last_seq + 1, type_, actor, self.time_ms, head.ordinal, origin_region=self.region, **fields)
+        self._items.append(item)
+        self._facts.update(facts_after(ChainMap(self._facts, self._state.facts), [item]))
+        self.head = head._replace(last_seq=item.seq, update_ms=self.time_ms)
+        return Outcome(item.seq, item.time_ms, item.ordinal)
+
+    def count_members(self, members: int, admins: int) -> None:
+        """Adds to the numbers of members and admins, and begins the next epoch of members."""
+        head = self.head
+        assert head is not None
+        self.head = head._replace(
+            members=head.members + members, admins=head.admins + admins, members_epoch=head.members_epoch + 1
+        )
+
+    def show_receipt(self, user: str, delivered_seq: int, read_seq: int) -> None:
+        """Shows the other members that a cursor moved; 0: it did not."""
+        shown = self._receipts.get(user, ReceiptMove(user, 0, 0, 0))
+        self._receipts[user] = ReceiptMove(
+            user, max(shown.delivered_seq, delivered_seq), max(shown.read_seq, read_seq), self.time_ms
+        )
+
+    def member(self, user: str) -> Member | None:
+        """The row of a member or a former one."""
+        return self.members.get(user) or self._state.members.get(user)
+
+    def is_member(self, user: str) -> bool:
+        """Whether the user is a member now."""
+        member = self.member(user)
+        return member is not None and member.role is not Role.NONE
+
+    def first_member(self) -> Member:
+        """The member who joined first. There is one, and all members are in memory."""
+        rows = {**self._state.members, **self.members}.values()
+        return min(
+            (row for row in rows if row is not None and row.role is not Role.NONE),
+            key=lambda row: (row.joined_seq, row.user),
+        )
+
+    def message_seen_by(self, member: Member, seq: int) -> ItemFacts | None:
+        """The message with that number; None where there is none that the member may see."""
+        facts = self._facts.get(seq) or self._state.facts.get(seq)
+        if facts is None or facts.type is not ItemType.MESSAGE:
+            return None
+        assert self.head is not None
+        is_seen = any(span.first <= seq <= span.last for span in visible_spans(self.head, member))
+        return facts if is_seen else None
+
+
+def refusal_to_manage(head: Head, member: Member) -> Refusal | None:
+    """Why the member may not change the conversation and its members; None: it may."""
+    if head.kind is Kind.DIRECT:
+        return Refusal(Reason.WRONG_KIND)
+    return None if member.role is Role.ADMIN else Refusal(Reason.ADMINS_ONLY)

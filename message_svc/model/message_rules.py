@@ -1,0 +1,100 @@
+"""How a member sends, edits, deletes, receives and reads messages. Pure."""
+
+from __future__ import annotations
+
+from message_svc.domain import (
+    MAX_DEVICES,
+    Body,
+    Delete,
+    Edit,
+    Head,
+    ItemType,
+    Kind,
+    MarkDelivered,
+    MarkRead,
+    Member,
+    Outcome,
+    Reason,
+    Refusal,
+    Role,
+    Send,
+)
+from message_svc.model.draft import UNCHANGED, Answer, Draft
+
+
+def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
+    """Sends a message; the sender has read what is before it."""
+    if head.kind is Kind.CHANNEL and member.role is not Role.ADMIN:
+        return Refusal(Reason.ADMINS_ONLY)
+    if action.body.reply_to and draft.message_seen_by(member, action.body.reply_to) is None:
+        return Refusal(Reason.NO_MESSAGE)
+    is_conditional = action.expect_epoch >= 0
+    if is_conditional and action.expect_epoch != head.epoch:
+        return Refusal(Reason.EPOCH_CHANGED, head.epoch, head.epoch_seq)
+    draft.head = head._replace(ordinal=head.ordinal + 1, last_message_seq=head.last_seq + 1)
+    if is_conditional:
+        draft.head = draft.head._replace(epoch=head.epoch + 1, epoch_seq=head.last_seq + 1)
+    outcome = draft.append(ItemType.MESSAGE, member.user, body=action.body, client_msg_id=draft.op_id)
+    draft.members[member.user] = member._replace(read_seq=outcome.seq, read_ordinal=outcome.ordinal)
+    return outcome
+
+
+def edit(draft: Draft, head: Head, member: Member, action: Edit) -> Answer:
+    """Replaces the body of a message of the member."""
+    facts = draft.message_seen_by(member, action.seq)
+    if facts is None:
+        return Refusal(Reason.NO_MESSAGE)
+    if facts.actor != member.user:
+        return Refusal(Reason.NOT_SENDER)
+    if facts.is_deleted:
+        return Refusal(Reason.DELETED)
+    body = Body(action.content, "", 0, action.mentions, action.metadata)
+    return draft.append(ItemType.EDIT, member.user, subject=action.seq, body=body)
+
+
+def delete(draft: Draft, head: Head, member: Member, action: Delete) -> Answer:
+    """Deletes a message of the member or, by an admin, of others."""
+    facts = draft.message_seen_by(member, action.seq)
+    if facts is None:
+        return Refusal(Reason.NO_MESSAGE)
+    if facts.actor != member.user and (member.role is not Role.ADMIN or head.kind is Kind.DIRECT):
+        return Refusal(Reason.NOT_SENDER)
+    if facts.is_deleted:
+        return UNCHANGED
+    return draft.append(ItemType.DELETE, member.user, subject=action.seq)
+
+
+def mark_delivered(draft: Draft, head: Head, member: Member, action: MarkDelivered) -> Answer:
+    """Moves the cursor of a device, never back."""
+    if head.kind is Kind.CHANNEL:
+        return Refusal(Reason.NO_RECEIPTS)
+    if draft.message_seen_by(member, action.seq) is None:
+        return Refusal(Reason.NO_MESSAGE)
+    devices = dict(member.devices)
+    if action.seq > devices.get(action.device, 0):
+        devices.pop(action.device, None)
+        devices[action.device] = action.seq
+        delivered = max(member.delivered_seq, action.seq)
+        if delivered > member.delivered_seq:
+            draft.show_receipt(member.user, delivered, 0)
+        member = member._replace(devices=tuple(devices.items())[-MAX_DEVICES:], delivered_seq=delivered)
+        draft.members[member.user] = member
+    return Outcome(0, draft.time_ms, head.ordinal, member)
+
+
+def mark_read(draft: Draft, head: Head, member: Member, action: MarkRead) -> Answer:
+    """Moves the read cursor, never back."""
+    facts = draft.message_seen_by(member, action.seq)
+    if facts is None:
+        return Refusal(Reason.NO_MESSAGE)
+    before = member
+    if action.seq > member.read_seq:
+        member = member._replace(read_seq=action.seq, read_ordinal=facts.ordinal)
+    if action.seq > member.shown_read_seq and not action.is_private and head.kind is not Kind.CHANNEL:
+        # What is read was received.
+        delivered = max(member.delivered_seq, action.seq)
+        member = member._replace(shown_read_seq=action.seq, delivered_seq=delivered)
+        draft.show_receipt(member.user, 0, action.seq)
+    if member is not before:
+        draft.members[member.user] = member
+    return Outcome(0, draft.time_ms, head.ordinal, member)

@@ -1,0 +1,77 @@
+"""What a shard of conversations reads from its tables and writes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from kit.tenant_keys import TargetKey
+from message_svc.domain import MAX_MEMBERS, ConversationChange, Head, Item, ItemFacts, Member, Operation
+
+MEMBERS_AT_ONCE = MAX_MEMBERS
+"""The members of a conversation with up to so many are read with its head; of a larger one those that are named."""
+
+
+class LoadRequest(NamedTuple):
+    """What to read. `conversations`: heads, and members as `MEMBERS_AT_ONCE` says; the others: single rows."""
+
+    conversations: Sequence[TargetKey]
+    members: Mapping[TargetKey, Sequence[str]]
+    items: Mapping[TargetKey, Sequence[int]]
+    operations: Sequence[tuple[TargetKey, str, str]]
+
+
+class LoadedConversation(NamedTuple):
+    """A conversation; `has_all_members`: these are all current members."""
+
+    head: Head | None
+    members: Sequence[Member]
+    has_all_members: bool
+
+
+class LoadedState(NamedTuple):
+    """The result of a read; rows that do not exist are left out."""
+
+    conversations: Mapping[TargetKey, LoadedConversation]
+    members: Mapping[TargetKey, Mapping[str, Member]]
+    items: Mapping[TargetKey, Mapping[int, ItemFacts]]
+    operations: Mapping[tuple[TargetKey, str, str], Operation]
+
+
+class ConversationWrites(NamedTuple):
+    """The writes of one conversation. Each row has the stamp of its entry.
+
+    Items are in order: a message is a new row; an edit or a deletion is a row of its own and also replaces the body of
+    the row of its message.
+    """
+
+    key: TargetKey
+    head: Head
+    members: Sequence[tuple[int, Member]]
+    items: Sequence[tuple[int, Item]]
+    operations: Sequence[tuple[int, Operation]]
+
+
+class Writes(NamedTuple):
+    """All table writes of some entries. The rows of a conversation are written before its head."""
+
+    conversations: Sequence[ConversationWrites]
+
+
+def writes_of(changes: Iterable[ConversationChange]) -> Writes:
+    """The table writes of changes, in the order of their entries: the last state of each row."""
+    members: dict[TargetKey, dict[str, tuple[int, Member]]] = {}
+    items: dict[TargetKey, list[tuple[int, Item]]] = {}
+    operations: dict[TargetKey, list[tuple[int, Operation]]] = {}
+    heads: dict[TargetKey, Head] = {}
+    for key, head, new_items, rows, made, _ in changes:
+        heads[key] = head
+        members.setdefault(key, {}).update((user, (head.stamp, row)) for user, row in rows.items())
+        items.setdefault(key, []).extend((head.stamp, item) for item in new_items)
+        operations.setdefault(key, []).extend((head.stamp, operation) for operation in made)
+    return Writes(
+        [
+            ConversationWrites(key, head, list(members[key].values()), items[key], operations[key])
+            for key, head in heads.items()
+        ]
+    )

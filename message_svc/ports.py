@@ -1,0 +1,97 @@
+"""The ports of the service: the ledger, and reads of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from kit.errors import Problem
+from kit.tenant_keys import TargetKey
+from message_svc.domain import Command, Head, Item, Member, Outcome, Refusal, Span
+
+
+class ConversationLedger(Protocol):
+    """Decides commands, durably and in order."""
+
+    async def apply(self, commands: Sequence[Command]) -> Sequence[Outcome | Refusal | Problem]:
+        """Decides the commands of each conversation in order, each by `model.decision.ConversationDecision.decide`.
+
+        The result is durable and visible to every later read; its entry is published on the topic `messages`. Applying
+        commands again, here or in any other process, gives the same answers and changes nothing. Never raises: a
+        failure is the answer to each command it concerns, `kit.errors.OutcomeUnknown` where it cannot be said whether
+        it was made.
+        """
+        ...
+
+
+class StoredItem(NamedTuple):
+    """An item as it is now: a message has the body of its last edit, and an empty one after its deletion.
+
+    Times are milliseconds since 1970; 0: never.
+    """
+
+    item: Item
+    edit_ms: int = 0
+    delete_ms: int = 0
+
+
+class View(NamedTuple):
+    """A conversation and the row of a user in it, read at one moment. `ref` names it in further reads."""
+
+    ref: int
+    key: TargetKey
+    head: Head
+    member: Member
+
+
+class Summary(NamedTuple):
+    """A conversation in the list of a user. `last_message`: None where there is none; `peer`: of a direct one."""
+
+    view: View
+    unread: int
+    last_message: StoredItem | None
+    peer: str
+
+
+class ListPosition(NamedTuple):
+    """The position of a conversation in the list of a user, which begins with the largest."""
+
+    pinned: bool
+    update_ms: int
+    ref: int
+
+
+class ConversationReads(Protocol):
+    """Reads of the tables, which include every answered change. All methods raise `kit.errors.Unavailable`."""
+
+    async def view(self, tenant: str, conversation_id: str, user: str) -> View | None:
+        """The conversation, for a member or a former one; None for others, and where there is none."""
+        ...
+
+    async def summaries(self, views: Sequence[View]) -> Sequence[Summary]:
+        """The summary of each, in order."""
+        ...
+
+    async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
+        """Up to `limit` conversations of which the user is a member, in order of the list."""
+        ...
+
+    async def name_at(self, view: View, seq: int) -> tuple[str, str]:
+        """The name and the picture that the conversation had at that number."""
+        ...
+
+    async def members(self, view: View, after: str, limit: int) -> Sequence[Member]:
+        """Up to `limit` current members by user, after a user."""
+        ...
+
+    async def messages(self, view: View, span: Span, limit: int, *, from_end: bool) -> Sequence[StoredItem]:
+        """Up to `limit` messages of a range with an end, oldest first: its first ones, or its last ones."""
+        ...
+
+    async def items(self, view: View, span: Span, limit: int) -> Sequence[StoredItem]:
+        """Up to `limit` items from the beginning of a range with an end."""
+        ...
+
+    async def find_items(self, view: View, seqs: Sequence[int]) -> Mapping[int, StoredItem]:
+        """Single items, those that exist."""
+        ...

@@ -1,0 +1,254 @@
+"""What every engine of the store of conversations promises: the ledger's answers, and what reads show of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kit.auth.caller import Caller
+from kit.auth.cursor import Cursors
+from kit.clock import ManualClock
+from kit.event_log.ports import EventLog, Record
+from message_svc.codec.entries import EntryCodec
+from message_svc.domain import (
+    Action,
+    AddMembers,
+    Body,
+    Command,
+    Convert,
+    CreateDirect,
+    CreateGroup,
+    Delete,
+    Edit,
+    Item,
+    Join,
+    Kind,
+    MarkDelivered,
+    MarkRead,
+    Outcome,
+    RemoveMember,
+    Role,
+    Send,
+    SetMembership,
+    Span,
+    Update,
+)
+from message_svc.ids import direct_id, group_id
+from message_svc.ledger import LEDGER
+from message_svc.ports import ConversationLedger, ConversationReads, View
+from message_svc.service.history import History
+
+TENANT = "acme"
+
+
+class Engine(NamedTuple):
+    """A store, its event log, and the clock."""
+
+    ledger: ConversationLedger
+    reads: ConversationReads
+    log: EventLog
+    clock: ManualClock
+
+    async def do(self, conversation_id: str, user: str, action: Action, op_id: str = "") -> Outcome:
+        """The outcome of a command that is not refused."""
+        command = Command(TENANT, conversation_id, user, op_id or f"{user}-{id(action)}-{self.clock.now()}", action)
+        self.clock.advance(0.01)
+        (answer,) = await self.ledger.apply([command])
+        assert isinstance(answer, Outcome), answer
+        return answer
+
+    async def group(self, creator: str, *others: str, op_id: str = "g") -> str:
+        conversation_id = group_id(TENANT, creator, op_id)
+        await self.do(conversation_id, creator, CreateGroup("Team", "", others), op_id)
+        return conversation_id
+
+    async def view(self, conversation_id: str, user: str) -> View:
+        view = await self.reads.view(TENANT, conversation_id, user)
+        assert view is not None
+        return view
+
+    async def unread(self, conversation_id: str, user: str) -> int:
+        (summary,) = await self.reads.summaries([await self.view(conversation_id, user)])
+        return summary.unread
+
+
+async def items_on(log: EventLog) -> list[Item]:
+    _, last = await log.bounds(LEDGER)  # entries of the other process are visible then
+    records: list[Record] = []
+    while not records or records[-1].position < last:
+        records += await log.read(LEDGER, records[-1].position if records else 0, 1_000)
+    changes = [change for record in records for change in EntryCodec().decode(record.payload, 0)]
+    return [item for change in changes for item in change.items]
+
+
+def history(engine: Engine) -> History:
+    return History(engine.reads, Cursors(b"0" * 32, engine.clock, 60.0))
+
+
+async def pages_before(engine: Engine, conversation_id: str, user: str, size: int) -> list[list[int]]:
+    """The numbers of all messages, page by page from the latest one."""
+    pages, token, who = [], "", Caller(TENANT, user)
+    while True:
+        page = await history(engine).messages(who, conversation_id, token, "", "", size)
+        pages.append([row.item.seq for row in page.messages])
+        token = page.older_token
+        if not token:
+            return pages
+
+
+class ConversationStoreContract:
+    """Give the class fixtures `engine`, empty, and `other`: a second process on the same data."""
+
+    async def test_all_that_was_said_is_read_as_it_was(self, engine: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        body = Body("Grüße 👋\0", "markdown", 0, ("bob", "carol"), (("a", "1"), ("b", "ü")))
+        sent = await engine.do(group, "alice", Send(body), "uuid-1")
+        view = await engine.view(group, "bob")
+        (row,) = await engine.reads.messages(view, Span(1, 9), 10, from_end=True)
+        assert row.item.body == body
+        assert (row.item.seq, row.item.actor, row.item.client_msg_id) == (sent.seq, "alice", "uuid-1")
+        assert (row.item.time_ms, row.item.ordinal) == (sent.time_ms, 1)
+        assert (view.head.kind, view.head.name, view.head.members, view.head.admins) == (Kind.GROUP, "Team", 2, 1)
+        assert (view.member.user, view.member.role, view.member.spans) == ("bob", Role.MEMBER, (Span(1),))
+
+    async def test_an_edit_replaces_and_a_deletion_clears_the_body(self, engine: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        first = await engine.do(group, "alice", Send(Body("one", mentions=("bob",))))
+        second = await engine.do(group, "alice", Send(Body("two", metadata=(("a", "b"),))))
+        edited = await engine.do(group, "alice", Edit(first.seq, "uno", ("carol",), (("c", "d"),)))
+        await engine.do(group, "alice", Delete(second.seq))
+        rows = await engine.reads.find_items(await engine.view(group, "bob"), [first.seq, second.seq])
+        assert rows[first.seq].item.body == Body("uno", "text", 0, ("carol",), (("c", "d"),))
+        assert (rows[first.seq].edit_ms, rows[first.seq].delete_ms) == (edited.time_ms, 0)
+        assert rows[second.seq].item.body == Body("", "text")
+        assert rows[second.seq].delete_ms > 0
+
+    async def test_a_message_that_is_sent_edited_and_deleted_in_one_batch_is_deleted(self, engine: Engine) -> None:
+        group = await engine.group("alice")
+        made = await engine.ledger.apply(
+            [
+                Command(TENANT, group, "alice", op_id, action)
+                for op_id, action in (("a", Send(Body("x"))), ("b", Edit(2, "y")), ("c", Delete(2)))
+            ]
+        )
+        assert [answer.seq for answer in made if isinstance(answer, Outcome)] == [2, 3, 4]
+        rows = await engine.reads.find_items(await engine.view(group, "alice"), [2, 3, 4])
+        assert [rows[2].item.body, rows[3].item.body] == [Body("", "text"), None]
+        assert rows[4].item.subject == 2
+
+    async def test_members_their_roles_and_cursors_are_read_as_they_are(self, engine: Engine) -> None:
+        group = await engine.group("alice", "bob", "carol")
+        sent = await engine.do(group, "alice", Send(Body("hi")))
+        await engine.do(group, "bob", MarkDelivered(sent.seq, "phone"))
+        await engine.do(group, "bob", MarkRead(sent.seq, is_private=True))
+        await engine.do(group, "bob", SetMembership(5_000, True))
+        removed = await engine.do(group, "alice", RemoveMember("carol"))
+        view = await engine.view(group, "bob")
+        assert [member.user for member in await engine.reads.members(view, "", 10)] == ["alice", "bob"]
+        assert [member.user for member in await engine.reads.members(view, "alice", 1)] == ["bob"]
+        bob = view.member
+        assert (bob.read_seq, bob.shown_read_seq, bob.delivered_seq) == (sent.seq, 0, sent.seq)
+        assert (bob.devices, bob.mute_until_ms, bob.pinned) == ((("phone", sent.seq),), 5_000, True)
+        assert (await engine.view(group, "carol")).member.spans == (Span(1, removed.seq),)
+        assert await engine.reads.view(TENANT, group, "eve") is None
+        assert await engine.reads.view("other", group, "alice") is None
+
+    async def test_retries_from_another_process_get_the_first_answers(self, engine: Engine, other: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        commands = [Command(TENANT, group, "alice", f"uuid-{n}", Send(Body(f"{n}"))) for n in range(5)]
+        first = await engine.ledger.apply(commands)
+        assert await other.ledger.apply(commands) == first
+        assert await engine.ledger.apply(list(reversed(commands))) == list(reversed(first))
+        assert [item.seq for item in await items_on(engine.log)] == [1, 2, 3, 4, 5, 6]
+
+    async def test_two_processes_write_one_order_without_a_gap(self, engine: Engine, other: Engine) -> None:
+        direct = direct_id(TENANT, "alice", "bob")
+
+        async def talk(side: Engine, user: str, peer: str) -> list[int]:
+            made = []
+            for number in range(20):
+                create = Command(TENANT, direct, user, "", CreateDirect(peer))
+                send = Command(TENANT, direct, user, f"{number}", Send(Body(f"{user} {number}")))
+                answers = await side.ledger.apply([create, send])
+                assert isinstance(answers[1], Outcome), answers
+                made.append(answers[1].seq)
+            return made
+
+        alice, bob = await asyncio.gather(talk(engine, "alice", "bob"), talk(other, "bob", "alice"))
+        assert sorted([*alice, *bob]) == list(range(2, 42))
+        assert (alice, bob) == (sorted(alice), sorted(bob))
+        assert [item.seq for item in await items_on(engine.log)] == list(range(1, 42))
+
+    async def test_unread_messages_are_exact(self, engine: Engine, other: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        sent = [await engine.do(group, "alice", Send(Body("x"))) for _ in range(5)]
+        await engine.do(group, "bob", MarkRead(sent[0].seq))
+        await other.do(group, "alice", Delete(sent[0].seq))
+        await other.do(group, "alice", Delete(sent[3].seq))
+        assert [await engine.unread(group, user) for user in ("alice", "bob")] == [0, 3]
+
+    async def test_pages_of_history_have_no_gap_and_no_repeat(self, engine: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        sent = [await engine.do(group, "alice", Send(Body("x"))) for _ in range(10)]
+        await engine.do(group, "alice", Delete(sent[4].seq))
+        seqs = [outcome.seq for outcome in sent]
+        assert await pages_before(engine, group, "bob", 4) == [seqs[6:], seqs[2:6], seqs[:2]]
+        who, token, found = Caller(TENANT, "bob"), "", []
+        page = await history(engine).messages(who, group, "", "", "", 3)
+        older = page.older_token
+        # What arrives between two pages moves no page.
+        late = await engine.do(group, "alice", Send(Body("late")))
+        page = await history(engine).messages(who, group, older, "", "", 3)
+        assert [row.item.seq for row in page.messages] == seqs[4:7]
+        token = page.newer_token
+        while token:
+            page = await history(engine).messages(who, group, "", token, "", 3)
+            found += [row.item.seq for row in page.messages]
+            token = page.newer_token
+        assert found == [*seqs[7:], late.seq]
+
+    async def test_a_member_sees_only_what_was_written_while_it_was_one(self, engine: Engine) -> None:
+        group = await engine.group("alice")
+        await engine.do(group, "alice", Send(Body("before")))
+        await engine.do(group, "alice", AddMembers(("bob",)))
+        first = await engine.do(group, "alice", Send(Body("first")))
+        await engine.do(group, "alice", RemoveMember("bob"))
+        await engine.do(group, "alice", Send(Body("meanwhile")))
+        await engine.do(group, "alice", AddMembers(("bob",)))
+        second = await engine.do(group, "alice", Send(Body("second")))
+        assert await pages_before(engine, group, "bob", 1) == [[second.seq], [first.seq]]
+        changes = await history(engine).changes(Caller(TENANT, "bob"), group, 0, 100)
+        assert [row.item.seq for row in changes.items] == [3, 4, 5, 7, 8]
+
+    async def test_the_list_has_pinned_conversations_first_then_the_latest(self, engine: Engine) -> None:
+        groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(5)]
+        await engine.do(groups[1], "bob", Send(Body("new")))
+        await engine.do(groups[3], "alice", SetMembership(None, True))
+        await engine.do(groups[4], "alice", RemoveMember("bob"))
+        order = [groups[n] for n in (3, 4, 1, 2, 0)]
+        found = await engine.reads.list(TENANT, "alice", None, 10)
+        assert [view.key[1] for view in found] == order
+        assert groups[4] not in [view.key[1] for view in await engine.reads.list(TENANT, "bob", None, 10)]
+        assert await engine.reads.list("other", "alice", None, 10) == []
+        (summary,) = await engine.reads.summaries([found[2]])
+        assert summary.last_message is not None
+        assert summary.last_message.item.body == Body("new")
+
+    async def test_a_channel_with_more_members_than_are_read_at_once(self, engine: Engine, other: Engine) -> None:
+        channel = await engine.group("alice")
+        await engine.do(channel, "alice", Convert())
+        for start in range(0, 1_000, 250):
+            await engine.do(channel, "alice", AddMembers(tuple(f"u{number}" for number in range(start, start + 250))))
+        joined = await other.do(channel, "eve", Join())
+        assert (await other.do(channel, "u7", Join())).seq == 0
+        await other.do(channel, "alice", Update("News", None))
+        view = await engine.view(channel, "eve")
+        assert (view.head.members, view.head.name, view.member.joined_seq) == (1_002, "News", joined.seq)
+        assert await engine.reads.name_at(view, joined.seq) == ("Team", "")
+
+    async def test_many_commands_of_one_call_are_answered_in_order(self, engine: Engine) -> None:
+        group = await engine.group("alice")
+        commands = [Command(TENANT, group, "alice", f"{n}", Send(Body("x" * 16_000))) for n in range(200)]
+        answers: Sequence[object] = await engine.ledger.apply(commands)
+        assert [answer.seq for answer in answers if isinstance(answer, Outcome)] == list(range(2, 202))

@@ -1,0 +1,132 @@
+"""Bugs that exist only here: each removes something from the decisions on conversations that the checks must miss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from kit.ledger.entry import Entry
+from message_svc.domain import Command, ItemType, MarkRead, Outcome
+from message_svc.model.conversation import ConversationState
+from message_svc.model.decision import ConversationDecision
+from message_svc.model.draft import Draft
+from message_svc.model.model import MessageDecision, MessageModel
+from tests.simulation.mutants import (
+    Patches,
+    a_failed_record_skipped,
+    ack_before_append,
+    watermark_over_a_foreign_entry,
+)
+
+
+def replay_skips_one() -> Patches:
+    """Now and then an entry of another node is not applied."""
+    replay = MessageModel.replay
+
+    def some(self: MessageModel, entry: Entry) -> None:
+        if entry.position % 4:
+            replay(self, entry)
+
+    return [(MessageModel, "replay", some)]
+
+
+def load_without_overlay() -> Patches:
+    """What is loaded lacks the entries whose tables are not written yet."""
+    return [(MessageModel, "_pending_changes_of", lambda self, key: iter(()))]
+
+
+def a_refusal_without_confirmation() -> Patches:
+    """What changes nothing is answered from memory alone."""
+    decide = MessageModel.decide
+
+    def certain(self: MessageModel, *what: Any) -> MessageDecision:
+        decided = decide(self, *what)
+        return decided if decided.payload is not None else decided._replace(is_certain=True)
+
+    return [(MessageModel, "decide", certain)]
+
+
+def equal_stamps() -> Patches:
+    """Two entries have the same stamp."""
+    decide = MessageModel.decide
+
+    def stuck(self: MessageModel, commands: Sequence[Command], now: int, last_stamp: int) -> MessageDecision:
+        return decide(self, commands, min(now, last_stamp), last_stamp - 1)
+
+    return [(MessageModel, "decide", stuck)]
+
+
+def an_operation_id_forgotten() -> Patches:
+    """The answer to an operation is not stored with its id."""
+    change = Draft.change
+
+    def forgetful(self: Draft, stamp: int, now: int) -> Any:
+        return change(self, stamp, now)._replace(operations=[])
+
+    return [(Draft, "change", forgetful)]
+
+
+def every_op_id_is_new() -> Patches:
+    """Only the answers in memory are looked up."""
+    return [(ConversationState, "knows_operation", lambda self, key: True)]
+
+
+def a_cursor_that_goes_back() -> Patches:
+    """A read cursor goes where it is told, also back."""
+    decide: Any = ConversationDecision._decide_new
+
+    def backwards(self: Any, command: Command, now: int) -> Any:
+        answer = decide(self, command, now)
+        if isinstance(command.action, MarkRead) and isinstance(answer, Outcome) and answer.member is not None:
+            row = answer.member._replace(read_seq=command.action.seq)
+            self._draft.members[command.user] = row
+        return answer
+
+    return [(ConversationDecision, "_decide_new", backwards)]
+
+
+def a_number_for_messages_only() -> Patches:
+    """Edits have the number of the message before them."""
+    append = Draft.append
+
+    def shared(self: Draft, type_: ItemType, actor: str, **fields: Any) -> Outcome:
+        outcome = append(self, type_, actor, **fields)
+        if type_ is ItemType.EDIT:
+            assert self.head is not None
+            self.head = self.head._replace(last_seq=outcome.seq - 1)
+        return outcome
+
+    return [(Draft, "append", shared)]
+
+
+MUTANTS: Mapping[str, Callable[[], Patches]] = {
+    make.__name__: make
+    for make in (
+        ack_before_append,
+        watermark_over_a_foreign_entry,
+        a_failed_record_skipped,
+        replay_skips_one,
+        load_without_overlay,
+        a_refusal_without_confirmation,
+        equal_stamps,
+        an_operation_id_forgotten,
+        every_op_id_is_new,
+        a_cursor_that_goes_back,
+        a_number_for_messages_only,
+    )
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The bug of that name for the block."""
+    patches = [patch.object(owner, attribute, new) for owner, attribute, new in MUTANTS[name]()]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()

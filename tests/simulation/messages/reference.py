@@ -1,0 +1,84 @@
+"""What the entries say of one conversation, in the order of their positions: it decides nothing."""
+
+from __future__ import annotations
+
+from kit.tenant_keys import TargetKey
+from message_svc.domain import ConversationChange, Head, Item, ItemType, Member, Operation, Role
+from tests.simulation.world import Violation
+
+OperationKey = tuple[str, str]
+
+
+class ConversationReference:
+    """One conversation: everything that was ever true of it."""
+
+    def __init__(self, key: TargetKey) -> None:
+        self.key = key
+        self.head: Head | None = None
+        self.items: list[Item] = []
+        self.members: dict[str, Member] = {}
+        self.operations: dict[OperationKey, Operation] = {}
+        self.bodies: dict[int, str | None] = {}
+        """The text of each message by its number; None: it is deleted."""
+        self.roles: dict[str, list[tuple[int, Role]]] = {}
+        """The roles of each user with the positions from which on they had them."""
+        self.created_at = 0
+
+    def apply(self, change: ConversationChange, position: int) -> None:
+        """Applies an entry; raises Violation where it contradicts what is there."""
+        self.created_at = self.created_at or position
+        for item in change.items:
+            require(item.seq == len(self.items) + 1, "the numbers of a conversation have a gap or a repeat", item)
+            require(not self.items or item.time_ms >= self.items[-1].time_ms, "times go back", item)
+            self.items.append(item)
+            self._apply_body(item)
+        messages = sum(item.type is ItemType.MESSAGE for item in self.items)
+        require(change.head.ordinal == messages, "the ordinal is not the number of messages", change.head, messages)
+        require(change.head.last_seq == len(self.items), "the head has another number", change.head)
+        require(self.head is None or change.head.stamp > self.head.stamp, "the stamp does not grow", change.head)
+        for operation in change.operations:
+            key = operation[:2]
+            require(key not in self.operations, "an operation is made twice", operation)
+            self.operations[key] = operation
+        for user, row in change.members.items():
+            self._apply_member(user, row, position)
+        self.head = change.head
+        current = [row for row in self.members.values() if row.role is not Role.NONE]
+        require(change.head.members == len(current), "the head has another number of members", change.head, current)
+
+    def was_member(self, user: str, after: int, through: int) -> bool:
+        """Whether the user was a member at every moment from the end of entry `after` to that of `through`."""
+        roles = self.roles.get(user, [])
+        at_first = [role for position, role in roles if position <= after]
+        later = [role for position, role in roles if after < position <= through]
+        return bool(at_first) and at_first[-1] is not Role.NONE and Role.NONE not in later
+
+    def _apply_body(self, item: Item) -> None:
+        if item.type in (ItemType.MESSAGE, ItemType.EDIT):
+            seq = item.seq if item.type is ItemType.MESSAGE else item.subject
+            require(item.type is ItemType.MESSAGE or self.bodies.get(seq) is not None, "an edit of nothing", item)
+            assert item.body is not None
+            self.bodies[seq] = item.body.content
+        elif item.type is ItemType.DELETE:
+            require(self.bodies.get(item.subject) is not None, "a deletion of nothing", item)
+            self.bodies[item.subject] = None
+
+    def _apply_member(self, user: str, row: Member, position: int) -> None:
+        before = self.members.get(user)
+        if before is not None:
+            for name in ("read_seq", "shown_read_seq", "delivered_seq"):
+                require(getattr(row, name) >= getattr(before, name), f"{name} goes back", before, row)
+            require(
+                all(dict(row.devices).get(device, seq) >= seq for device, seq in before.devices),
+                "the cursor of a device goes back", before, row,
+            )  # fmt: skip
+        require(row.read_seq <= len(self.items), "a cursor is beyond the head", row)
+        self.members[user] = row
+        if before is None or before.role is not row.role:
+            self.roles.setdefault(user, []).append((position, row.role))
+
+
+def require(is_so: bool, otherwise: str, *details: object) -> None:
+    """Raises Violation."""
+    if not is_so:
+        raise Violation(f"{otherwise}: {' | '.join(map(repr, details))}")
