@@ -109,18 +109,17 @@ class History:
     async def _read_before(self, view: View, before: int, limit: int) -> list[StoredItem]:
         rows: list[StoredItem] = []
         for first, last in reversed(visible_spans(view.head, view.member)):
-            last = min(last, before - 1)
-            if first <= last and len(rows) < limit:
-                part = await self._reads.messages(view, Span(first, last), limit - len(rows), from_end=True)
-                rows = [*part, *rows]
+            span = Span(first, min(last, before - 1))
+            if span.first <= span.last and len(rows) < limit:
+                rows = [*await self._reads.messages(view, span, limit - len(rows), from_end=True), *rows]
         return rows
 
     async def _read_after(self, view: View, after: int, limit: int) -> list[StoredItem]:
         rows: list[StoredItem] = []
         for first, last in visible_spans(view.head, view.member):
-            first = max(first, after + 1)
-            if first <= last and len(rows) < limit:
-                rows += await self._reads.messages(view, Span(first, last), limit - len(rows), from_end=False)
+            span = Span(max(first, after + 1), last)
+            if span.first <= span.last and len(rows) < limit:
+                rows += await self._reads.messages(view, span, limit - len(rows), from_end=False)
         return rows
 
     def _position(self, who: Caller, view: View, position: str, field: str) -> int:
