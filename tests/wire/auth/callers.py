@@ -109,9 +109,9 @@ class Called:
 @pytest_asyncio.fixture(name="called", scope="module", loop_scope="module")
 async def fixture_called(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Called]:
     keys = open_keys(tmp_path_factory.mktemp("authorization") / "keys")
-    hosted = [hosted(service) for service in SERVICES if service.full_name != CALL_STREAM] + [undescribed()]
+    services = [hosted(service) for service in SERVICES if service.full_name != CALL_STREAM] + [undescribed()]
     async with (
-        serving(hosted, verifier=keys.verifier(), limits=ServerLimits(grace=0.5)) as server,
+        serving(services, verifier=keys.verifier(), limits=ServerLimits(grace=0.5)) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         yield Called(server.address, keys, channel)
