@@ -19,8 +19,8 @@ from kit.ledger.node import running_node
 from kit.ledger.shard.limits import ShardLimits
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, OperationRow, Outcome, TargetChange, TargetHead
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
 
 LEDGER = "reactions"

@@ -23,7 +23,7 @@ from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
-from reaction_svc import codec, emoji
+from reaction_svc import emoji, ledger_codec
 from reaction_svc.adapters.memory_limits import MemoryRateLimit, NoRateLimit
 from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.adapters.sqlite_reads import SqliteReads
@@ -83,14 +83,14 @@ async def opened(
             store.ledger,
             store.tables,
             store.event_log,
-            lambda: ReactionModel(codec.EventCodec(), rules, store.on_commit),
+            lambda: ReactionModel(ledger_codec.EventCodec(), rules, store.on_commit),
             clock,
             _limits(config),
             division.is_assigned,
             grace_seconds=grace_seconds,
         ) as node,
     ):
-        op_codec = codec.OpCodec()
+        op_codec = ledger_codec.OpCodec()
         router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds, is_forwarding=config.forward)
         ledger = ShardedReactions(shards, router.execute, config.max_emoji)
         reactions = Reactions(ledger, store.reads, limit, cursors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.running import ROOT
 
+_HELPER = re.compile(r"^from (tests\.(?:[a-z_]+\.)+[a-z_]+) import", re.MULTILINE)
 _USES_ENGINES = ("from tests.engines import", "from tests import engines")
 
 
@@ -28,4 +30,6 @@ class ByFileAndEngines(LoadScopeScheduling):  # type: ignore[misc]
 
 def _scope(file: str) -> str:
     text = (ROOT / file).read_text("utf-8")
-    return "engines" if any(line in text for line in _USES_ENGINES) else file
+    helpers = [ROOT / f"{name.replace('.', '/')}.py" for name in _HELPER.findall(text)]
+    texts = [text, *(helper.read_text("utf-8") for helper in helpers if helper.is_file())]
+    return "engines" if any(line in one for one in texts for line in _USES_ENGINES) else file

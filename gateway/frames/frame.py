@@ -12,7 +12,7 @@ from google.rpc import status_pb2
 
 from gateway.contracts.tables import Rpc
 from kit.errors import Invalid, remote_error
-from kit.rpc.guard import validate
+from kit.rpc.validation import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 

@@ -18,7 +18,8 @@ from kit.auth.caller import CURRENT, Caller, caller
 from kit.errors import Invalid, NoSuchMethod, Overloaded, status_of
 from kit.limits.admission import Admission
 from kit.rpc.deadline import answer_within
-from kit.rpc.guard import CODE_NAMES, Guard, admission_of, validate
+from kit.rpc.guard import CODE_NAMES, Guard, admission_of
+from kit.rpc.validation import validate
 from kit.telemetry import CALL_BATCH, REFUSED, RPC_RESULTS
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
 
 import grpc
-import protovalidate
 import structlog
 
 from kit.auth.access import Gate, Rule, rule_of
@@ -21,53 +19,13 @@ from kit.limits.budget import Budgets
 from kit.limits.server_limits import AdmissionLimits, ServerLimits
 from kit.limits.stream_shares import OpenStream, StreamShares
 from kit.rpc.deadline import answer_within
-from kit.target import TARGET_FORM, TOPIC_FORM
+from kit.rpc.validation import validate
 from kit.telemetry import EXPECTED_SECONDS, REFUSED, RPC_IN_FLIGHT, RPC_RESULTS, RPC_SECONDS
 
 log = structlog.get_logger()
 _CHECK_SECONDS = 0.5
-_SENTENCES = {
-    "^[a-z]+/[A-Za-z0-9_.~-]{1,64}$": TARGET_FORM,
-    "^[A-Za-z0-9_.~-]{1,64}$": "an id is 1 to 64 letters, digits or _.~-",
-    "^[A-Za-z0-9_.~-]{0,64}$": "an id is at most 64 letters, digits or _.~-",
-    "^[a-z]{0,32}$": "a type is at most 32 small letters",
-    "^[A-Za-z0-9_.]{1,128}$": "a name is 1 to 128 letters, digits or _.",
-}
-"""The message where a field breaks a pattern of the contracts; protovalidate would show the pattern."""
-_TOPICS = frozenset({"topic", "topics"})
-_ONE_OF = re.compile(r"one of (\w+),")
 _DETAILS_KEY = "grpc-status-details-bin"
 CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
-
-
-def validate(request: Any) -> None:
-    """Raises Invalid, naming the field, where a request breaks a rule of its contract."""
-    try:
-        protovalidate.validate(request, fail_fast=True)
-    except protovalidate.ValidationError as error:
-        violation = error.violations[0]
-        raise Invalid(_sentence_of(violation), field=path_of(violation)) from None
-
-
-def _sentence_of(violation: Any) -> str:
-    if violation.proto.rule_id != "string.pattern":
-        return str(violation.proto.message)
-    sentence = _SENTENCES.get(violation.rule_value, violation.proto.message)
-    is_topic = sentence == TARGET_FORM and violation.proto.field.elements[-1].field_name in _TOPICS
-    return TOPIC_FORM if is_topic else str(sentence)
-
-
-def path_of(violation: Any) -> str:
-    """A violation's field path as text: `changes[3].target`; of a rule `oneof` of a message the first of its fields."""
-    if violation.proto.field is None:
-        # Only the text of the violation names them.
-        found = _ONE_OF.search(violation.proto.message)
-        return found[1] if found is not None else ""
-    parts = []
-    for element in violation.proto.field.elements:
-        index = f"[{element.subscript.value}]" if element.subscript is not None else ""
-        parts.append(f"{element.field_name}{index}")
-    return ".".join(parts)
 
 
 def admission_of(kind: str, method: str, limits: AdmissionLimits) -> Admission:

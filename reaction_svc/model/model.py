@@ -7,25 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
-from kit.ledger.op_ids import AnswerLocation, locations_of, timed_at
+from kit.ledger.op_ids import timed_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import (
-    Action,
     IdempotencyRecord,
     Op,
     OperationRow,
     Outcome,
     Refusal,
     TargetChange,
-    TargetHead,
 )
 from reaction_svc.model.sizes import EntrySizer
-from reaction_svc.model.state import AnswerRow, AnswerWrites, LoadedState, LoadRequest, TargetWrites, Writes
+from reaction_svc.model.state import LoadedState, LoadRequest, Writes
 from reaction_svc.model.target import TargetDecision, TargetState
+from reaction_svc.model.writes import PendingEntry, writes_of
 from reaction_svc.ports import TargetCounts
 
 _MICROS = 1_000_000
-_ERASE = Action.ERASE
 OnCommit = Callable[[Mapping[TargetKey, int], Sequence[TargetChange]], None]
 
 
@@ -63,14 +61,6 @@ class ReactionDecision(NamedTuple):
     target_decisions: Sequence[tuple[TargetState, TargetDecision]]
 
 
-class _PendingEntry(NamedTuple):
-    """An entry that the tables, or a load in flight, may not have yet."""
-
-    position: int
-    stamp: int
-    changes: Mapping[TargetKey, TargetChange]
-
-
 class ReactionModel:
     """See `kit.ledger.ports.Model`: commands are `Op`s, answers are `Outcome`s and `Refusal`s.
 
@@ -83,7 +73,7 @@ class ReactionModel:
         self._rules = rules
         self._on_commit = on_commit
         self._states: dict[TargetKey, TargetState] = {}  # in the order of their last use
-        self._pending_entries: deque[_PendingEntry] = deque()
+        self._pending_entries: deque[PendingEntry] = deque()
         self._weight = 0
 
     def find_missing(self, commands: Sequence[Op]) -> LoadRequest | None:
@@ -175,7 +165,7 @@ class ReactionModel:
                 state.evict_users()
             self._weight += state.weight - before
         changes = {change.key: change for change in decision.changes}
-        self._pending_entries.append(_PendingEntry(position, decision.stamp, changes))
+        self._pending_entries.append(PendingEntry(position, decision.stamp, changes))
         # Evicts only here, where no decision in progress depends on the state.
         if self._weight > self._rules.weight:
             self._evict_targets()
@@ -189,7 +179,7 @@ class ReactionModel:
                 before = state.weight
                 state.apply_entry(change)
                 self._weight += state.weight - before
-        self._pending_entries.append(_PendingEntry(entry.position, entry.stamp, changes))
+        self._pending_entries.append(PendingEntry(entry.position, entry.stamp, changes))
 
     def table_writes(self, after: int, through: int) -> Writes:
         """See `Model`."""
@@ -197,7 +187,7 @@ class ReactionModel:
 
     def decision_writes(self, decision: ReactionDecision) -> Writes:
         """See `Model`."""
-        return writes_of([_PendingEntry(0, decision.stamp, {change.key: change for change in decision.changes})])
+        return writes_of([PendingEntry(0, decision.stamp, {change.key: change for change in decision.changes})])
 
     def release_entries(self, through: int) -> None:
         """See `Model`."""
@@ -237,59 +227,6 @@ class ReactionModel:
 
     def _pending_changes_of(self, key: TargetKey) -> list[TargetChange]:
         return [kept.changes[key] for kept in self._pending_entries if key in kept.changes]
-
-
-def writes_of(entries: Sequence[_PendingEntry]) -> Writes:
-    """The table writes of entries: the last state of each row."""
-    records: dict[TargetKey, _RecordWrites] = {}
-    heads: dict[TargetKey, TargetHead] = {}
-    answers: list[AnswerWrites] = []
-    for entry in entries:
-        for key, change in entry.changes.items():
-            records.setdefault(key, _RecordWrites()).add(change.rows, entry.stamp)
-            heads[key] = change.head
-        answers += _answers_of(entry)
-    return Writes(
-        [
-            TargetWrites(key, head.stamp, head, list(records[key].last.values()), list(records[key].erased.items()))
-            for key, head in heads.items()
-        ],
-        answers,
-    )
-
-
-class _RecordWrites:
-    """The last state of each record of a target, and the users whose earlier records are deleted, with a stamp."""
-
-    __slots__ = ("erased", "last")
-
-    def __init__(self) -> None:
-        self.last: dict[tuple[str, str], tuple[str, str, bool, int]] = {}
-        self.erased: dict[str, int] = {}
-
-    def add(self, rows: Iterable[OperationRow], stamp: int) -> None:
-        """Adds the rows of the next entry."""
-        last = self.last
-        for user, added, removed, version, _, _, action, on in rows:
-            if removed:
-                last[user, removed] = (user, removed, False, version)
-            if added:
-                last[user, added] = (user, added, True, version)
-            if action == _ERASE and not on:
-                # Records of the same entry may follow, with its stamp; those of all earlier entries have lower ones.
-                self.erased[user] = stamp - 1
-                for record in [record for record in last if not user or record[0] == user]:
-                    del last[record]
-
-
-def _answers_of(entry: _PendingEntry) -> list[AnswerWrites]:
-    places: dict[AnswerLocation, list[AnswerRow]] = {}
-    for key, change in entry.changes.items():
-        rows = [row for row in change.rows if row[4]]
-        for place, indexes in locations_of(key, [row[4] for row in rows]).items():
-            chosen = rows if len(indexes) == len(rows) else [rows[index] for index in indexes]
-            places.setdefault(place, []).append((*key, chosen))
-    return [AnswerWrites(entry.stamp, *place, found) for place, found in places.items()]
 
 
 def _runs_by_target(commands: Sequence[Op]) -> Iterator[tuple[TargetKey, Sequence[Op]]]:

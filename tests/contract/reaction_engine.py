@@ -17,9 +17,9 @@ from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
 from kit.ledger.shard.limits import ShardLimits
 from reaction_svc.adapters.sqlite_reads import SqliteReads
 from reaction_svc.adapters.sqlite_tables import SqliteTables
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.ledger import ShardedReactions
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, OnCommit, ReactionModel
 from reaction_svc.ports import OwnReactions, ReactionLedger, Reactor, Reads, TargetCounts
 

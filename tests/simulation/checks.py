@@ -8,8 +8,8 @@ from kit.ledger.entry import Entry
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import REFUSED, Action, Op, Outcome, Refusal
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.policy import Policy, policy_of
 from reaction_svc.ports import TargetCounts
 from tests.simulation.reference import ShardReference, TargetReference

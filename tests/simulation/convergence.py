@@ -8,8 +8,8 @@ from kit.errors import Problem
 from kit.ledger.entry import Arrival, EntrySequence
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import REFUSED, IdempotencyRecord, Refusal
+from reaction_svc.ledger_codec import EventCodec
 from tests.simulation.checks import Checker
 from tests.simulation.clients import Clients
 from tests.simulation.store import VirtualStore

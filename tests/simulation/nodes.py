@@ -17,8 +17,8 @@ from kit.ledger.shard.limits import LingerLimits, ShardLimits
 from kit.ledger.shard.shard import Shard
 from kit.ledger.shard.state import State
 from kit.ledger.shard.watermark_saver import WatermarkLimits
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Op, Outcome
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
 from reaction_svc.ports import ApplyResult, RateLimit, ReactionReads
 from reaction_svc.service import ChangeResults, Reactions

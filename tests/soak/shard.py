@@ -20,8 +20,8 @@ from kit.ledger.node import LedgerNode, running_node
 from kit.ledger.shard.limits import ShardLimits
 from kit.tasks import background
 from reaction_svc.adapters import cassandra_tables
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
 
 LEDGER = "reactions"

@@ -23,8 +23,8 @@ from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import serving
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
-from reaction_svc.codec import EventCodec, OpCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetChange
+from reaction_svc.ledger_codec import EventCodec, OpCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
 from tests.ownredis import Wire, wire_to
 

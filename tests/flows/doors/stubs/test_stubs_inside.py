@@ -23,8 +23,8 @@ from plaudit.reaction.v1 import reaction_changes_pb2 as reaction
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as session
 from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
-from reaction_svc.codec import OpCodec
 from reaction_svc.domain import Action, Op, Outcome
+from reaction_svc.ledger_codec import OpCodec
 from tests.flows.doors.stubs.asked import NO_SERVICE, SERVICES, AsNode, Metadata, failure, kind, toggle
 from tests.flows.people import target
 

@@ -17,7 +17,7 @@ from gateway.reference.asyncapi import asyncapi
 from gateway.reference.comments import Comments
 from gateway.reference.frames import FrameType, close_codes, frame_types
 from gateway.sessions.session import CloseCode
-from kit.rpc.guard import validate
+from kit.rpc.validation import validate
 from plaudit.gateway.v1 import frames_pb2
 
 TABLES = read_tables()

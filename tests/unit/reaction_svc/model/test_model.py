@@ -10,8 +10,8 @@ import pytest
 from kit.ledger.entry import Entry
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.memory_tables import MemoryTables
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, Outcome
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, ReactionDecision, ReactionModel
 from reaction_svc.model.state import LoadedState, LoadRequest
 

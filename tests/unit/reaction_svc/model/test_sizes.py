@@ -11,10 +11,10 @@ from kit.ledger.node import Executed
 from kit.ledger.op_ids import timed_at
 from kit.ledger.shard.batching import ENTRY_BYTES
 from kit.tenant_keys import TargetKey
-from reaction_svc.codec import EventCodec
 from reaction_svc.domain import Action, Op, Outcome, TargetHead
 from reaction_svc.emoji import forms
 from reaction_svc.ledger import ShardedReactions
+from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
 from reaction_svc.model.sizes import EMOJI_BYTES, EntrySizer, split_by_size
 from reaction_svc.model.state import LoadedState, LoadedTarget

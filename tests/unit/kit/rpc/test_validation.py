@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from gateway.contracts.field_rules import rules_of
 from gateway.contracts.tables import installed_contracts
 from kit.errors import Invalid
-from kit.rpc.guard import _SENTENCES, validate
+from kit.rpc.validation import PATTERN_MESSAGES, validate
 from kit.target import TARGET_FORM, TOPIC_FORM, parse_target
 from plaudit.counter.v1 import counter_service_pb2
 from plaudit.gateway.v1 import frames_pb2
@@ -42,7 +42,7 @@ def _fields(message: Descriptor) -> Iterator[FieldDescriptor]:
 
 
 def test_every_pattern_of_the_contracts_has_a_sentence() -> None:
-    assert patterns() == set(_SENTENCES)
+    assert patterns() == set(PATTERN_MESSAGES)
 
 
 @pytest.mark.parametrize("name", ["messages", "Messages/42", "messages/a b", "/", "messages/" + "x" * 65])
