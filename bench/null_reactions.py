@@ -1,6 +1,6 @@
 """The gateway with a service that does nothing: the cost of a toggle frame without reactions, counts and a store.
 
-Takes the options of `plaudit up` that benchmarks use. The gateway, the call stream and the server are the real ones,
+Takes the options of `plaudit up` that benchmarks use. The gateway, the calls and the server are the real ones,
 in one process as there; only the reactions behind them are not.
 """
 
@@ -23,6 +23,7 @@ from kit.auth.keys import open_keys
 from kit.auth.tokens import NodeTokens
 from kit.cluster.registration import LeaseStatus
 from kit.rpc import mesh
+from kit.rpc.call_stream import EXCHANGE
 from kit.rpc.server import Hosted, serving
 from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
@@ -95,7 +96,8 @@ async def _serve(http: str, listen: str, data: Path) -> None:
             listen=listen,
         ) as server,
     ):
-        here.address = server.address
+        here.address = calls.own_address = server.address
+        calls.own_calls = server.local_calls(calls.metadata(EXCHANGE))
         print(json.dumps({"http": http, "grpc": server.address}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

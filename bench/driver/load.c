@@ -1,12 +1,23 @@
 /* What is asked and what comes back: toggles, acks, pushes. */
 #include "wsload.h"
 
+#include <time.h>
+
 enum { GRACE_SECONDS = 10 };
 
 static uint64_t due_of(const struct connection *c) {
     if (load.rate <= 0) return now_ns();
     uint64_t i = (uint64_t)(c - connections) + c->round_operations * (uint64_t)options.connections;
     return load.began_ns + (uint64_t)((double)i / load.rate * 1e9);
+}
+
+/* A UUIDv7, as Plaudit's clients make them; instead of random bits it has the connection and the operation. */
+static void make_op_id(char text[37], const struct connection *c) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t millis = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    snprintf(text, 37, "%08x-%04x-7000-8000-%04x%08x", (uint32_t)(millis >> 16), (uint16_t)millis,
+             (uint16_t)(c - connections), (uint32_t)c->operations);
 }
 
 /* Sends what the connection owes and may: one write for all of it. */
@@ -17,13 +28,12 @@ void issue(struct connection *c) {
     while (c->in_flight < load.inflight && (load.rate > 0 ? c->dues > 0 : now_ns() < load.ends_ns) &&
            length < sizeof out - MAX_FRAME) {
         uint8_t text[MAX_FRAME];
-        char op_id[64];
+        char op_id[37];
         struct slot *slot;
         while ((slot = &c->slots[c->next_id % (uint64_t)slot_count])->id) c->next_id++;
         slot->id = c->next_id++;
         slot->due = due_of(c);
-        snprintf(op_id, sizeof op_id, "%.24s-%d-%llu", options.run, (int)(c - connections),
-                 (unsigned long long)c->operations);
+        make_op_id(op_id, c);
         length += ws_put(out + length, data_opcode(), text,
                          say_toggle(options.protocol, slot->id, c->target, options.emoji, op_id, text));
         c->operations++, c->round_operations++, c->in_flight++, load.started++;

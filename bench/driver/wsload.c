@@ -26,7 +26,6 @@ struct options options = {.host = "127.0.0.1",
                           .path = "/ws/connect",
                           .target = "messages/load-",
                           .emoji = "\xf0\x9f\x91\x8d",
-                          .run = "r",
                           .connections = 1,
                           .targets = 1,
                           .cpu = -1,
@@ -109,7 +108,7 @@ static void read_options(int count, char **values) {
         {"host", 1, 0, 'h'},        {"port", 1, 0, 'p'},    {"path", 1, 0, 'a'},     {"tokens", 1, 0, 't'},
         {"connections", 1, 0, 'n'}, {"sources", 1, 0, 's'}, {"protocol", 1, 0, 'o'}, {"greeting", 1, 0, 'g'},
         {"greetings", 1, 0, 'G'},   {"topic", 1, 0, 'T'},   {"target", 1, 0, 'x'},   {"targets", 1, 0, 'X'},
-        {"emoji", 1, 0, 'e'},       {"run", 1, 0, 'r'},     {"cpu", 1, 0, 'c'},      {0, 0, 0, 0}};
+        {"emoji", 1, 0, 'e'},       {"cpu", 1, 0, 'c'},     {0, 0, 0, 0}};
     for (int option; (option = getopt_long(count, values, "", names, NULL)) != -1;) switch (option) {
         case 'h':
             options.host = optarg;
@@ -149,9 +148,6 @@ static void read_options(int count, char **values) {
             break;
         case 'e':
             options.emoji = optarg;
-            break;
-        case 'r':
-            options.run = optarg;
             break;
         case 'c':
             options.cpu = atoi(optarg);

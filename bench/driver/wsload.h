@@ -38,7 +38,7 @@ struct connection {
 };
 
 struct options {
-    const char *host, *path, *token_file, *greeting, *topic, *target, *emoji, *run;
+    const char *host, *path, *token_file, *greeting, *topic, *target, *emoji;
     int port, connections, sources, targets, greetings, cpu;
     enum protocol protocol;
 };

@@ -25,6 +25,8 @@ class Frames:
         self._target = target
         self.meter = Meter()
         self.notes: list[str] = []
+        self.per_cpu_second: list[float] = []
+        """Toggles per CPU-second of the server, of each load."""
 
     def toggle(self, seconds: float, in_flight: int, rate: float = 0.0, check: bool = True) -> dict[str, Any]:
         """One load; its acks, its counts and the records must agree."""
@@ -33,6 +35,7 @@ class Frames:
         if check:
             self._system.wait_until_settled([self._target], report["standing"])
         self.meter = meter
+        self.per_cpu_second.append(report["acks"] / meter.cpu[self._system.server.name])
         self.notes = noted(self.notes, bound(report), meter.notes)
         return report
 
@@ -41,7 +44,7 @@ class Frames:
 def clients(system: System, connections: int, name: str) -> Iterator[Frames]:
     """Connects clients, each with its own user, all on one target."""
     target = f"messages/frames-{connections}-"
-    options = ["--target", target, "--run", f"f{connections}"]
+    options = ["--target", target]
     tokens = system.user_tokens(connections)
     with connected(system.http_port, connections, name=name, tokens=tokens, options=options) as driver:
         yield Frames(system, driver, f"{target}0")
@@ -76,6 +79,15 @@ def compared_with_null(setup: Setup) -> list[Line]:
                     Goal(0.35, 0.6),
                     notes=noted(real.notes, nothing.notes),
                     cpu_seconds={**real.meter.cpu, **nothing.meter.cpu},
+                )
+            )
+            lines.append(
+                Line(
+                    "P6",
+                    f"the same, {connections:,} × {in_flight}, per CPU-second of the server",
+                    "toggles/CPU-s",
+                    real.per_cpu_second[-len(rates) :],
+                    nothing.per_cpu_second[-len(floor) :],
                 )
             )
     return lines
