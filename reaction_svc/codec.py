@@ -25,6 +25,7 @@ from reaction_svc.errors import ERRORS, InvalidEmoji
 from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
 from reaction_svc.service import ChangeResults, make_op
 
+ReactionCounts = Sequence[counts_pb.ReactionCount]
 _Targeted = changes_pb.ToggleReactionRequest | changes_pb.ClearReactionsRequest | service_pb.ListReactorsRequest
 _ACTIONS = {
     pb.ACTION_TOGGLE: Action.TOGGLE,
@@ -80,19 +81,19 @@ def changes_from_pb(changes: Iterable[pb.Change], who: Caller) -> list[Op | Prob
     return decoded_ops
 
 
-def toggled_to_pb(outcome: Outcome, counts: TargetCounts | None) -> changes_pb.ToggleReactionResponse:
+def toggled_to_pb(outcome: Outcome, reactions: ReactionCounts) -> changes_pb.ToggleReactionResponse:
     """The answer to a toggle."""
-    return changes_pb.ToggleReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
+    return changes_pb.ToggleReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions)
 
 
-def set_to_pb(outcome: Outcome, counts: TargetCounts | None) -> changes_pb.SetReactionResponse:
+def set_to_pb(outcome: Outcome, reactions: ReactionCounts) -> changes_pb.SetReactionResponse:
     """The answer to a set."""
-    return changes_pb.SetReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions_to_pb(counts))
+    return changes_pb.SetReactionResponse(on=outcome.on, version=outcome.version, reactions=reactions)
 
 
-def cleared_to_pb(outcome: Outcome, counts: TargetCounts | None) -> changes_pb.ClearReactionsResponse:
+def cleared_to_pb(outcome: Outcome, reactions: ReactionCounts) -> changes_pb.ClearReactionsResponse:
     """The answer to a clear."""
-    return changes_pb.ClearReactionsResponse(version=outcome.version, reactions=reactions_to_pb(counts))
+    return changes_pb.ClearReactionsResponse(version=outcome.version, reactions=reactions)
 
 
 def batch_to_pb(answered: ChangeResults) -> changes_pb.BatchChangeReactionsResponse:
@@ -188,10 +189,8 @@ def tallies_to_pb(found: Sequence[TargetCounts], next_page_token: str) -> tally_
     )
 
 
-def reactions_to_pb(counts: TargetCounts | None) -> list[counts_pb.ReactionCount]:
+def reactions_to_pb(counts: TargetCounts) -> ReactionCounts:
     """Largest count first, then by emoji."""
-    if counts is None:
-        return []
     ordered = sorted(counts.counts.items(), key=lambda row: (-row[1], row[0]))
     return [counts_pb.ReactionCount(emoji=emoji, count=count) for emoji, count in ordered]
 

@@ -19,12 +19,11 @@ from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from reaction_svc import codec
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.erasure import Erasure
-from reaction_svc.ports import TargetCounts
 from reaction_svc.service import ChangeResults, Reactions
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _Response = TypeVar("_Response")
-_Encode = Callable[[Outcome, TargetCounts | None], _Response]
+_Encode = Callable[[Outcome, codec.ReactionCounts], _Response]
 
 
 class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
@@ -150,7 +149,8 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         (outcome,), counts = await self._reactions.change([op], [caller().unlimited])
         if isinstance(outcome, Problem):
             raise outcome
-        return encode(outcome, counts.get((op.tenant, op.target)))
+        found = counts.get((op.tenant, op.target))
+        return encode(outcome, codec.reactions_to_pb(found) if found is not None else ())
 
     async def _many(
         self, calls: Sequence[tuple[Any, Caller]], decode: Callable[[Any, Caller], Op], encode: _Encode[Any]
@@ -162,8 +162,10 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
             except Problem as problem:
                 decoded_ops.append(problem)
         outcomes, counts = await self._reactions.change(decoded_ops, [who.unlimited for _, who in calls])
+        # Once for all calls on a target.
+        reactions = {key: codec.reactions_to_pb(found) for key, found in counts.items()}
         return [
-            encode(outcome, counts.get((decoded.tenant, decoded.target)))
+            encode(outcome, reactions.get((decoded.tenant, decoded.target), ()))
             if isinstance(outcome, Outcome) and isinstance(decoded, Op)
             else outcome
             for decoded, outcome in zip(decoded_ops, outcomes, strict=True)
