@@ -6,33 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import grpc
-from google.rpc import status_pb2
 
 from kit.cluster.registration import LeaseStatus
+from kit.rpc.service_call import Payload, ServiceCall
 
 
 class Calls(Protocol):
     """Calls services: `kit.rpc.mesh.Mesh`."""
 
-    def submit(
-        self,
-        method: str,
-        request: bytes,
-        on_reply: Callable[[bytes | None, status_pb2.Status | None], None],
-        *,
-        key: str = "",
-        tenant: str = "",
-        user: str = "",
-        unlimited: bool = False,
-        timeout: float = 5.0,
-    ) -> None:
-        """Calls `/package.Service/Method`. Never blocks; `on_reply` is called once, later, on the loop."""
+    def submit(self, call: ServiceCall, *, key: str = "") -> None:
+        """Makes a call. Never blocks; its `on_reply` is called once, later, on the loop."""
         ...
 
     async def call(
         self,
         method: str,
-        request: bytes,
+        request: Payload,
         *,
         key: str = "",
         at: str = "",
@@ -41,7 +30,8 @@ class Calls(Protocol):
         unlimited: bool = False,
         timeout: float = 5.0,
     ) -> bytes:
-        """As `submit`, awaited. Raises RemoteError. `at`: on the node of this address."""
+        """Calls `/package.Service/Method` and returns the response. Raises RemoteError. `at`: on the node of this
+        address."""
         ...
 
     def addresses(self, service: str) -> Sequence[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, MethodOptions
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -95,19 +97,7 @@ def installed_contracts() -> FileDescriptorSet:
 def read_tables(*contracts: FileDescriptorSet) -> Tables:
     """Reads the contracts; without any, those installed. Sets may share files. Raises `ContractError`."""
     files = {file.name: file for image in contracts or (installed_contracts(),) for file in image.file}
-    pool = DescriptorPool()
-    added: set[str] = set()
-
-    def add(name: str) -> None:
-        if name in added or name not in files:
-            return
-        added.add(name)
-        for dependency in files[name].dependency:
-            add(dependency)
-        pool.AddSerializedFile(files[name].SerializeToString())
-
-    for name in files:
-        add(name)
+    pool = _new_pool(files) if contracts else _generated_pool(files)
     frames: dict[str, Rpc] = {}
     routes: list[Route] = []
     pushes: dict[str, Descriptor] = {}
@@ -133,6 +123,31 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
     return Tables(
         frames, tuple(sorted(routes, key=lambda route: route.template.rank)), pushes, frozenset(durable - {""})
     )
+
+
+def _generated_pool(files: Iterable[str]) -> DescriptorPool:
+    """The pool of the generated code, whose message classes the services of this process have too."""
+    for name in files:
+        if name.startswith("plaudit/"):
+            import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+    return descriptor_pool.Default()
+
+
+def _new_pool(files: Mapping[str, FileDescriptorProto]) -> DescriptorPool:
+    pool = DescriptorPool()
+    added: set[str] = set()
+
+    def add(name: str) -> None:
+        if name in added or name not in files:
+            return
+        added.add(name)
+        for dependency in files[name].dependency:
+            add(dependency)
+        pool.AddSerializedFile(files[name].SerializeToString())
+
+    for name in files:
+        add(name)
+    return pool
 
 
 @cache

@@ -6,12 +6,13 @@ import structlog
 from google.rpc import status_pb2
 
 from gateway.frames.frame import Call, Fault, Frames, error_of_fault, error_of_status
+from kit.rpc.service_call import Payload, bytes_of
 
 log = structlog.get_logger()
 
 
 def reply(
-    frames: Frames, call: Call, response: bytes | None, status: status_pb2.Status | None
+    frames: Frames, call: Call, response: Payload | None, status: status_pb2.Status | None
 ) -> tuple[str, bytes] | None:
     """The kind of the frame, and the frame; None: the call needs no answer. `response` is None where the call
     failed."""
@@ -22,7 +23,7 @@ def reply(
     if not kind:
         return None
     try:
-        return kind, frames.ack(call.id, call.rpc, response) if call.id else frames.push("", kind, response)
+        return kind, frames.ack(call.id, call.rpc, response) if call.id else frames.push("", kind, bytes_of(response))
     except ValueError:
         # A broken peer must not break this process.
         log.error("response cannot be read", method=call.rpc.method)

@@ -12,6 +12,7 @@ from google.rpc import status_pb2
 
 from gateway.contracts.tables import Rpc
 from kit.errors import Invalid, remote_error
+from kit.rpc.service_call import Payload
 from kit.rpc.validation import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
@@ -78,11 +79,11 @@ class RenewToken:
 
 @dataclass(slots=True)
 class Call:
-    """Calls an rpc: `request` is the serialized message, `key` the routing key; None: the user."""
+    """Calls an rpc. `key` is the routing key; None: the user."""
 
     id: int
     rpc: Rpc
-    request: bytes
+    request: Payload
     key: str | None
 
 
@@ -128,8 +129,8 @@ class Frames(Protocol):
         """Reads one message. Raises `BrokenSocket` where it cannot be answered."""
         ...
 
-    def ack(self, id: int, rpc: Rpc, response: bytes) -> bytes:
-        """The answer to a call, with the serialized response message. Raises ValueError where that cannot be read."""
+    def ack(self, id: int, rpc: Rpc, response: Payload) -> bytes:
+        """The answer to a call. Raises ValueError where the response cannot be read."""
         ...
 
     def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:

@@ -20,6 +20,7 @@ from gateway.json_codec.reader import shape_of
 from gateway.json_codec.values import whole
 from gateway.json_codec.writer import writer_of
 from gateway.websocket.rfc6455 import TEXT, encode_frame
+from kit.rpc.service_call import Payload, message_of
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 _MAX_ID = (1 << 64) - 1
@@ -55,8 +56,7 @@ class JsonFrames:
             self._add(name, rpc.request, rpc)
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(reduce(or_, self._kinds)).decode
         self._responses = {
-            rpc.method: (message_class(rpc.response).FromString, writer_of(rpc.response))
-            for rpc in tables.frames.values()
+            rpc.method: (message_class(rpc.response), writer_of(rpc.response)) for rpc in tables.frames.values()
         }
         self._pushes = {
             kind: (message_class(message).FromString, writer_of(message)) for kind, message in tables.pushes.items()
@@ -97,13 +97,13 @@ class JsonFrames:
             return session_frame(id, name, message)
         route_by = rpc.route_by
         key = None if route_by == BY_USER else getattr(message, route_by) if route_by else ""
-        return Call(id, rpc, message.SerializeToString(), key)
+        return Call(id, rpc, message, key)
 
-    def ack(self, id: int, rpc: Rpc, response: bytes) -> bytes:
+    def ack(self, id: int, rpc: Rpc, response: Payload) -> bytes:
         """See `frames.frame.Frames`."""
-        parse, write = self._responses[rpc.method]
+        kind, write = self._responses[rpc.method]
         try:
-            message = parse(response)
+            message = message_of(kind, response)
         except DecodeError:
             raise ValueError(f"the response is not a {rpc.response.name}") from None
         return encode_frame(TEXT, _encode({"type": "ack", "id": _id(id), **write(message)}))

@@ -7,11 +7,12 @@ from google.protobuf.message import DecodeError, Message
 from gateway.contracts.tables import BY_USER, Rpc, Tables, message_class
 from gateway.frames.frame import Answer, BrokenSocket, Call, Frame, Notice, Unreadable, invalid, session_frame
 from gateway.websocket.rfc6455 import BINARY, encode_frame
+from kit.rpc.service_call import Payload, bytes_of
 from plaudit.gateway.v1 import frames_pb2 as pb
 
 
 class ProtoFrames:
-    """See `frames.frame.Frames`. Requests and responses are passed on as bytes."""
+    """See `frames.frame.Frames`."""
 
     subprotocol = "plaudit.v1.proto"
     is_text = False
@@ -44,14 +45,14 @@ class ProtoFrames:
         if not rpc.route_by:
             return Call(id, rpc, request, "")
         try:
-            key = getattr(message_class(rpc.request).FromString(request), rpc.route_by)
+            message = message_class(rpc.request).FromString(request)
         except DecodeError:
             return Unreadable(id, invalid(f"the request is not a {rpc.request.name}", "call.request"))
-        return Call(id, rpc, request, key)
+        return Call(id, rpc, message, getattr(message, rpc.route_by))
 
-    def ack(self, id: int, rpc: Rpc, response: bytes) -> bytes:
+    def ack(self, id: int, rpc: Rpc, response: Payload) -> bytes:
         """See `frames.frame.Frames`."""
-        return _encode(pb.ServerFrame(id=id, ack=pb.Ack(response=response)))
+        return _encode(pb.ServerFrame(id=id, ack=pb.Ack(response=bytes_of(response))))
 
     def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """See `frames.frame.Frames`."""

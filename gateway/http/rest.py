@@ -102,9 +102,7 @@ class Rest:
         message = read_request(route, variables, query, body)
         key = "" if not rpc.route_by else user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) or user
         timeout = self._config.call_timeout
-        response = await self._calls.call(
-            rpc.method, message.SerializeToString(), key=key, tenant=tenant, user=user, timeout=timeout
-        )
+        response = await self._calls.call(rpc.method, message, key=key, tenant=tenant, user=user, timeout=timeout)
         answer = self._writers[rpc.method](message_class(rpc.response).FromString(response))
         return json_response(answer, status=rpc.http_status)
 

@@ -29,6 +29,7 @@ from gateway.sessions.host import ConnectionHost
 from gateway.sessions.push_sender import PushSender
 from gateway.sessions.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.websocket.socket import Socket
+from kit.rpc.service_call import Payload, ServiceCall
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 
@@ -170,17 +171,15 @@ class Connection(PushSender):
     def _call(self, call: Call, began: float) -> None:
         rpc, session = call.rpc, self.session
         metrics.frames_in[rpc.frame] += 1
+        on_reply = partial(self._on_reply, call, began)
         self._host.calls.submit(
-            rpc.method,
-            call.request,
-            partial(self._on_reply, call, began),
+            ServiceCall(
+                rpc.method, call.request, on_reply, session.tenant, session.user, False, self._host.config.call_timeout
+            ),
             key=session.user if call.key is None else call.key,
-            tenant=session.tenant,
-            user=session.user,
-            timeout=self._host.config.call_timeout,
         )
 
-    def _on_reply(self, call: Call, began: float, response: bytes | None, status: status_pb2.Status | None) -> None:
+    def _on_reply(self, call: Call, began: float, response: Payload | None, status: status_pb2.Status | None) -> None:
         self.session.call_answered()
         metrics.observe_call(call.rpc.frame, self._host.monotonic() - began)
         answer = reply(self.frames, call, response, status)

@@ -20,6 +20,7 @@ from kit.ledger.node import Executed, LedgerNode
 from kit.rpc.deadline import remaining
 from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
+from kit.rpc.service_call import Payload, ServiceCall, bytes_of
 from plaudit.edge.v1 import ledger_service_pb2 as pb
 from plaudit.edge.v1 import ledger_service_pb2_grpc
 
@@ -109,9 +110,9 @@ class LedgerRouter:
         sent_at = loop.time()
         timer: asyncio.TimerHandle | None = None
 
-        def on_reply(response: bytes | None, status: status_pb2.Status | None) -> None:
+        def on_reply(response: Payload | None, status: status_pb2.Status | None) -> None:
             if not answered.done():
-                answered.set_result(response if response is not None else status or status_pb2.Status())
+                answered.set_result(bytes_of(response) if response is not None else status or status_pb2.Status())
 
         def check_connection() -> None:
             nonlocal timer
@@ -124,9 +125,8 @@ class LedgerRouter:
             else:
                 timer = loop.call_later(min(_CHECK_SECONDS, seconds), check_connection)
 
-        self._mesh.submit(
-            METHOD, request.SerializeToString(), on_reply, at=there, unlimited=True, timeout=_remaining(deadline)
-        )
+        call = ServiceCall(METHOD, request, on_reply, unlimited=True, timeout=_remaining(deadline))
+        self._mesh.submit(call, at=there)
         timer = loop.call_later(min(_CHECK_SECONDS, _remaining(deadline)), check_connection)
         try:
             reply = await answered

@@ -12,13 +12,13 @@ import structlog
 from google.rpc import status_pb2
 
 from kit.errors import NodeUnreachable, OutcomeUnknown, Overloaded, status_of
+from kit.rpc.service_call import OnReply, ServiceCall, bytes_of
 from kit.tasks import run_with_backoff
 from kit.telemetry import CALL_BATCH
 from plaudit.edge.v1 import call_service_pb2 as pb
 from plaudit.edge.v1 import call_service_pb2_grpc
 
 log = structlog.get_logger()
-OnReply = Callable[[bytes | None, status_pb2.Status | None], None]
 
 EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 _MAX_BATCH = 512
@@ -63,17 +63,24 @@ class CallStream:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def submit(self, call: pb.Call, on_reply: OnReply) -> None:
-        """Sends a call with the next batch.
-
-        `on_reply` is called once, in the loop, never from within `submit`.
-        """
+    def submit(self, call: ServiceCall) -> None:
+        """Sends a call with the next batch. Its `on_reply` is never called from within `submit`."""
         if len(self._waiting) >= WAITING_LIMIT:
-            asyncio.get_running_loop().call_soon(on_reply, None, OVERLOADED)
+            asyncio.get_running_loop().call_soon(call.on_reply, None, OVERLOADED)
             return
-        call.id = self._next_id = self._next_id + 1
-        self._waiting[call.id] = _PendingCall(on_reply, time.monotonic() + call.timeout_ms / 1000)
-        self._pending.append(call)
+        self._next_id += 1
+        self._waiting[self._next_id] = _PendingCall(call.on_reply, time.monotonic() + call.timeout)
+        self._pending.append(
+            pb.Call(
+                id=self._next_id,
+                method=call.method,
+                request=bytes_of(call.request),
+                tenant=call.tenant,
+                user=call.user,
+                unlimited=call.unlimited,
+                timeout_ms=max(1, int(call.timeout * 1000)),  # 0 means the default of the server
+            )
+        )
         if not self._wake.is_set():
             self._wake.set()
 

@@ -13,12 +13,12 @@ from google.rpc import status_pb2
 
 from kit.cluster.routing import node_of
 from kit.errors import NoNode, remote_error, status_of
-from kit.rpc.call_stream import BROKEN, EXCHANGE, LATE, CallStream, OnReply
+from kit.rpc.call_stream import BROKEN, EXCHANGE, LATE, CallStream
+from kit.rpc.service_call import Payload, ServiceCall, bytes_of
 from kit.rpc.tls import CHANNEL_OPTIONS as TLS_OPTIONS
 from kit.rpc.tls import Tls
 from kit.tasks import TaskScope, task_scope
 from kit.telemetry import CALLS_WAITING
-from plaudit.edge.v1 import call_service_pb2 as pb
 
 _NO_NODE = status_of(NoNode("no live node serves this method; nothing was done", retry_after=0.5), {})
 
@@ -68,7 +68,7 @@ class Calls(Protocol):
         """Number of calls without a reply."""
         ...
 
-    def submit(self, call: pb.Call, on_reply: OnReply) -> None:
+    def submit(self, call: ServiceCall) -> None:
         """See `kit.rpc.call_stream.CallStream`."""
         ...
 
@@ -147,42 +147,23 @@ class Mesh:
             channel = self._channels[address] = open_channel(address, self._tls)
         return channel
 
-    def submit(
-        self,
-        method: str,
-        request: bytes,
-        on_reply: OnReply,
-        *,
-        key: str = "",
-        at: str = "",
-        tenant: str = "",
-        user: str = "",
-        unlimited: bool = False,
-        timeout: float = 5.0,
-    ) -> None:
-        """Calls `/package.Service/Method` on the node that owns the key, or `at` an address; `timeout` in seconds.
+    def submit(self, call: ServiceCall, *, key: str = "", at: str = "") -> None:
+        """Makes a call on the node that owns the key, or `at` an address. Its `on_reply` is called once, from the loop.
 
-        `on_reply(response bytes, None)` or `on_reply(None, status)` is called exactly once, from the loop.
+        A call to this process is not serialized: request and response are shared, and neither side may change them.
         """
+        method = call.method
         service = method[1 : method.index("/", 1)]
         found = (at,) if at else self._nodes.addresses(service)
         if len(found) == 1:
             address = found[0]
         elif found:
-            address = node_of(self.sharded, service, tenant, key, found)
+            address = node_of(self.sharded, service, call.tenant, key, found)
         else:
-            asyncio.get_running_loop().call_soon(on_reply, None, _NO_NODE)
+            asyncio.get_running_loop().call_soon(call.on_reply, None, _NO_NODE)
             return
         calls = self.own_calls if address == self.own_address and self.own_calls is not None else self._stream(address)
-        call = pb.Call(
-            method=method,
-            request=request,
-            tenant=tenant,
-            user=user,
-            unlimited=unlimited,
-            timeout_ms=max(1, int(timeout * 1000)),  # 0 means the default of the server
-        )
-        calls.submit(call, on_reply)
+        calls.submit(call)
 
     def silent_since(self, address: str, asked: float) -> float:
         """Seconds since the last message from an address, at most since `asked`, a time of the loop's clock."""
@@ -198,7 +179,7 @@ class Mesh:
     async def call(
         self,
         method: str,
-        request: bytes,
+        request: Payload,
         *,
         key: str = "",
         at: str = "",
@@ -207,19 +188,18 @@ class Mesh:
         unlimited: bool = False,
         timeout: float = 5.0,
     ) -> bytes:
-        """As `submit`, awaited: the response's bytes; raises RemoteError."""
+        """Calls `/package.Service/Method` as `submit` does, and returns the response's bytes; raises RemoteError."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def done(response: bytes | None, status: status_pb2.Status | None) -> None:
+        def done(response: Payload | None, status: status_pb2.Status | None) -> None:
             if future.done():
                 return
             if response is not None:
-                future.set_result(response)
+                future.set_result(bytes_of(response))
             else:
                 future.set_exception(remote_error(status or _NO_NODE))
 
-        who = {"tenant": tenant, "user": user}
-        self.submit(method, request, done, key=key, at=at, unlimited=unlimited, timeout=timeout, **who)
+        self.submit(ServiceCall(method, request, done, tenant, user, unlimited, timeout), key=key, at=at)
         return await future
 
     def _stream(self, address: str) -> CallStream:

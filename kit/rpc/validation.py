@@ -19,13 +19,14 @@ PATTERN_MESSAGES = {
 }
 """The message where a field breaks a pattern of the contracts; protovalidate would show the pattern."""
 _TOPICS = frozenset({"topic", "topics"})
+_validate = protovalidate.Validator().validate
 _ONE_OF = re.compile(r"one of (\w+),")
 
 
 def validate(request: Any) -> None:
     """Raises Invalid, naming the field, where a request breaks a rule of its contract."""
     try:
-        protovalidate.validate(request, fail_fast=True)
+        _validate(request, fail_fast=True)
     except protovalidate.ValidationError as error:
         violation = error.violations[0]
         raise Invalid(_message_of(violation), field=path_of(violation)) from None

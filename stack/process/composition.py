@@ -95,7 +95,8 @@ async def running(settings: Settings, stop: StopDeadline) -> AsyncIterator[dict[
             )
         )
         mesh.own_address = settings.advertise or server.address
-        mesh.own_calls = server.local_calls(mesh.metadata(EXCHANGE))
+        if settings.local_calls:
+            mesh.own_calls = server.local_calls(mesh.metadata(EXCHANGE))
         registry = settings.registry or server.address
         await _set_resolver(stack, settings, mesh, server, registry)
         await stack.enter_async_context(

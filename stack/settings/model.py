@@ -64,6 +64,7 @@ class Settings(BaseModel):
     grpc: str = Field("127.0.0.1:50051", description="host:port of the gRPC server.")
     status: str = Field("", description="host:port of /healthz, /readyz and /metrics on a separate port; empty: none.")
     advertise: str = Field("", description="host:port at which other processes reach the gRPC server; empty: `grpc`.")
+    local_calls: bool = Field(True, description="Whether the services of this process call each other without a wire.")
     shared_port: bool = Field(False, description="Share the port of `http` with other processes.")
     registry: str = Field(
         "", description="host:port of each session registry, separated by commas; empty: this process's own."

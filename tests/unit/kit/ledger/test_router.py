@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import grpc
@@ -17,6 +17,7 @@ from kit.ledger.router import CommandCodec, LedgerRouter
 from kit.rpc.call_stream import BROKEN, LATE
 from kit.rpc.deadline import answer_within
 from kit.rpc.mesh import Mesh
+from kit.rpc.service_call import ServiceCall
 
 OWN, OTHER = "10.0.0.1:1", "10.0.0.2:1"
 LOCAL = Executed(("here",), None)
@@ -54,10 +55,10 @@ class OneOwner:
     def hosts(self, service: str) -> tuple[str, ...]:
         return (OTHER,)
 
-    def submit(self, method: str, request: bytes, on_reply: Callable[..., None], *, timeout: float, **_: Any) -> None:
-        self.timeouts.append(timeout)
+    def submit(self, call: ServiceCall, *, at: str) -> None:
+        self.timeouts.append(call.timeout)
         if self.reply is not None:
-            asyncio.get_running_loop().call_soon(on_reply, None, self.reply)
+            asyncio.get_running_loop().call_soon(call.on_reply, None, self.reply)
 
     def silent_since(self, address: str, asked: float) -> float:
         return self.silence

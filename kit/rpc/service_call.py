@@ -1,0 +1,44 @@
+"""Calls of rpcs of services, in the process and on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+
+Payload = Message | bytes
+"""A request or a response: the message in the process, its bytes on the wire."""
+OnReply = Callable[[Payload | None, status_pb2.Status | None], None]
+"""Called once, in the loop, with the response or with the error."""
+_Message = TypeVar("_Message", bound=Message)
+
+
+@dataclass(slots=True)
+class ServiceCall:
+    """A call of `/package.Service/Method`; `timeout` in seconds."""
+
+    method: str
+    request: Payload
+    on_reply: OnReply
+    tenant: str = ""
+    user: str = ""
+    unlimited: bool = False
+    timeout: float = 5.0
+
+
+def bytes_of(payload: Payload) -> bytes:
+    """The payload for the wire."""
+    return payload if isinstance(payload, bytes) else payload.SerializeToString()
+
+
+def size_of(payload: Payload) -> int:
+    """The size of the payload on the wire, in bytes."""
+    return len(payload) if isinstance(payload, bytes) else payload.ByteSize()
+
+
+def message_of(kind: type[_Message], payload: Payload) -> _Message:
+    """The payload as a message of that class. Raises DecodeError."""
+    return payload if isinstance(payload, kind) else kind.FromString(bytes_of(payload))
