@@ -18,7 +18,7 @@ from engines.errors import Missing
 
 SETTINGS = Path(__file__).parent / "settings"
 JAVA = 17
-_GO = ("/usr/local/go/bin/go", "/usr/lib/go*/bin/go")
+GO_PATTERNS = ("/usr/local/go/bin/go", "/usr/lib/go*/bin/go")
 _JAVA_PACKAGE = f"openjdk-{JAVA}-jre-headless"
 
 
@@ -39,11 +39,11 @@ def program(name: str, package: str, *patterns: str) -> Path:
 
 def java() -> Path:
     """Java 17, which Cassandra 5 and Kafka 4 both run on."""
-    if found := _java():
+    if found := find_java():
         return found
     _install(f"Java {JAVA}", _JAVA_PACKAGE)
-    _java.cache_clear()
-    if found := _java():
+    find_java.cache_clear()
+    if found := find_java():
         return found
     raise Missing(f"Java {JAVA} is missing although the package {_JAVA_PACKAGE} is installed")
 
@@ -67,7 +67,7 @@ def go_program(name: str, module: str, version: str) -> Path:
     """The program built by `go install module@version`."""
 
     def fill(folder: Path) -> None:
-        go = _program("go", _GO)
+        go = _program("go", GO_PATTERNS)
         if go is None:
             raise Missing(f"{name} is built with Go 1.23 or later, which is missing: see https://go.dev/doc/install")
         environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
@@ -77,16 +77,18 @@ def go_program(name: str, module: str, version: str) -> Path:
 
 
 @functools.cache
-def _java() -> Path | None:
+def find_java() -> Path | None:
+    """The program of that version that is installed; None: there is none. The result is cached."""
     home = os.environ.get("JAVA_HOME")
     patterns = [Path(home, "bin", "java")] if home else []
     if found := shutil.which("java"):
         patterns.append(Path(found))
     patterns += sorted(Path("/usr/lib/jvm").glob(f"*{JAVA}*/bin/java"))
-    return next((place for place in patterns if place.exists() and _java_version(place) == JAVA), None)
+    return next((place for place in patterns if place.exists() and java_version(place) == JAVA), None)
 
 
-def _java_version(place: Path) -> int:
+def java_version(place: Path) -> int:
+    """The major version of a `java` program; 0: not known."""
     release = place.resolve().parent.parent / "release"
     # The release file has the version; `java -version` would start a JVM.
     if release.exists():

@@ -16,7 +16,7 @@ from session_registry.ports import NodeChange, Route, Routes, Written
 log = structlog.get_logger()
 _BATCH = 500
 # Above this many waiting changes they are dropped, and all routes are written again later.
-_MAX_WAITING = 500_000
+MAX_WAITING = 500_000
 _CHECK_SECONDS = 1.0
 
 
@@ -65,7 +65,7 @@ class RouteWriter:
         earlier = self._changed.get(key)
         if earlier is not None and earlier.session.rank > session.rank:
             return
-        if len(self._changed) >= _MAX_WAITING:
+        if len(self._changed) >= MAX_WAITING:
             log.error("routes change faster than they can be written; all will be written again")
             self._changed.clear()
             self._rewrite.set()
@@ -116,6 +116,6 @@ class RouteWriter:
             self._rewrite.clear()
             for effects in everything():
                 self.add(effects)
-                while len(self._changed) > _MAX_WAITING // 2:  # noqa: ASYNC110 - writes free capacity, some ms a call
+                while len(self._changed) > MAX_WAITING // 2:  # noqa: ASYNC110 - writes free capacity, some ms a call
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0)

@@ -39,6 +39,11 @@ class Calls:
     def __len__(self) -> int:
         return len(self._all)
 
+    @property
+    def timers(self) -> int:
+        """How many deadlines and retries are scheduled, also of calls that have ended."""
+        return len(self._timers)
+
     def add(self, call: Call) -> None:
         """Queues a call. Fails with `RESOURCE_EXHAUSTED`, reason `TOO_MANY_CALLS`, at the capacity."""
         if len(self._all) >= self._capacity:

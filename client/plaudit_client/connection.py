@@ -4,18 +4,16 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 import random
-import ssl
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from socket import gaierror
 from typing import Any, TypeVar
 
 import aiohttp
 
 from plaudit_client import effects as fx
+from plaudit_client.connect_errors import reason_of, retry_after_of
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import SUBPROTOCOL, Welcome
 from plaudit_client.options import Options
@@ -245,9 +243,9 @@ class Connection:
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
                 )
         except aiohttp.WSServerHandshakeError as error:
-            return Loss(reason=error.message, status=error.status, retry_after=_retry_after(error))
+            return Loss(reason=error.message, status=error.status, retry_after=retry_after_of(error))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return Loss(reason=_why(error))
+            return Loss(reason=reason_of(error))
         try:
             self._is_open = True
             if socket.protocol != SUBPROTOCOL:
@@ -293,24 +291,3 @@ class Connection:
                 await socket.send_str(self._output.popleft())
             self._has_output.clear()
             await self._has_output.wait()
-
-
-def _why(error: Exception) -> str:
-    """The reason why there is no connection, for users: `127.0.0.1:8080: connection refused`."""
-    if isinstance(error, TimeoutError):
-        return "the server does not answer"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"{error.host}:{error.port}: {error.certificate_error}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        # The texts of the error and of the event loop are those of libraries.
-        cause = error.os_error
-        if isinstance(cause, ssl.SSLError):
-            return f"{error.host}:{error.port}: {cause}"
-        what = os.strerror(cause.errno) if cause.errno and not isinstance(cause, gaierror) else cause.strerror
-        return f"{error.host}:{error.port}: {(what or str(cause)).lower()}"
-    return str(error) or type(error).__name__
-
-
-def _retry_after(error: aiohttp.WSServerHandshakeError) -> float | None:
-    value = error.headers.get("Retry-After", "") if error.headers else ""
-    return float(value) if value.isdecimal() else None

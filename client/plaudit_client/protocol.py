@@ -26,8 +26,9 @@ from plaudit_client.options import Options, full_jitter
 from plaudit_client.phase import Phase
 from plaudit_client.renewal import Renewal
 from plaudit_client.resume_state import ResumeState
+from plaudit_client.subscribe_requests import SubscribeRequests
 from plaudit_client.topics import Topics
-from plaudit_client.values import OwnReactions, OwnUpdate
+from plaudit_client.values import OwnReactions
 
 GOING_AWAY = (1001, 1012, 1013, 4000)
 # Before there is a session, messages have at most 4 KiB.
@@ -46,19 +47,18 @@ class Protocol:
         self._options = options
         self._random = random
         self._phase = Phase.WAITING
-        self._calls = Calls(options.max_calls, lambda attempt: full_jitter(options, attempt, random))
+        self.calls = Calls(options.max_calls, lambda attempt: full_jitter(options, attempt, random))
         self._topics = Topics()
+        self._requests = SubscribeRequests(self._topics, options, random, self._next_id)
         self._welcome = Welcome()
         self._last_id = 0
         self._attempt = 0
         self._not_before = 0.0  # from a goaway or refusal; applies after the socket, too
         self._phase_ends: float | None = None  # WAITING: dial; GREETING: time-out; READY: reconnect
         self._ping_at = self._received_at = 0.0
-        self._subscribe_again_at: float | None = None
         self._resume_state = ResumeState()
         self._renewal = Renewal(random, can_renew)
         self._is_draining = False  # the node has sent goaway
-        self._is_reload_due = False  # own changes may have been missed
         self.error: PlauditError | None = None
 
     @property
@@ -110,9 +110,8 @@ class Protocol:
         self._attempt += 1
         self._phase = Phase.WAITING
         self._phase_ends = max(now + wait, now + (loss.retry_after or 0.0), self._not_before)
-        self._subscribe_again_at = None
-        self._topics.disconnected()
-        return self._calls.disconnected()
+        self._requests.disconnected()
+        return self.calls.disconnected()
 
     def needs_other_address(self, loss: Loss) -> bool:
         """Whether to try another address next: this one is stopping, or has refused the session."""
@@ -122,7 +121,7 @@ class Protocol:
         """Performs what is due at `now`."""
         if self._phase is Phase.ENDED:
             return []
-        effects = self._calls.tick(now)
+        effects = self.calls.tick(now)
         if self._phase_ends is not None and now >= self._phase_ends:
             self._phase_ends = None
             if self._phase is Phase.WAITING:
@@ -137,15 +136,13 @@ class Protocol:
             if self._renewal.due is not None and now >= self._renewal.due:
                 self._renewal.asked()
                 effects.append(fx.RenewToken())
-            if self._subscribe_again_at is not None and now >= self._subscribe_again_at:
-                self._subscribe_again_at = None
-                effects += self._subscribe_missing()
-            effects += self._calls.flush()
+            effects += self._requests.tick(now)
+            effects += self.calls.flush()
         return effects
 
     def wakeup(self) -> float | None:
         """The time of the next `tick`, at the latest."""
-        times = [self._calls.wakeup(), self._phase_ends, self._subscribe_again_at]
+        times = [self.calls.wakeup(), self._phase_ends, self._requests.retry_at]
         if self._phase is Phase.READY:
             times += [self._ping_at, self._received_at + 2 * self._welcome.heartbeat, self._renewal.due]
         return min((time for time in times if time is not None), default=None)
@@ -157,19 +154,19 @@ class Protocol:
         self._check_open()
         call_id = self._next_id()
         text = encode_call(frame_type, call_id, fields, self._welcome.message_bytes)
-        self._calls.add(Call(call_id, text, deadline, repeat, wait_for_rate_limit))
-        return call_id, self._calls.flush() if self._phase is Phase.READY else []
+        self.calls.add(Call(call_id, text, deadline, repeat, wait_for_rate_limit))
+        return call_id, self.calls.flush() if self._phase is Phase.READY else []
 
     def forget(self, call_id: int) -> list[Effect]:
         """Removes a call whose caller has given up."""
-        self._calls.forget(call_id)
-        return self._calls.flush() if self._phase is Phase.READY else []
+        self.calls.forget(call_id)
+        return self.calls.flush() if self._phase is Phase.READY else []
 
     def subscribe(self, topics: Sequence[str]) -> list[Effect]:
         """Subscribes to topics, until they are unsubscribed as often. Raises PlauditError."""
         self._check_open()
         self._topics.add(topics)
-        return self._subscribe_missing() if self._phase is Phase.READY else []
+        return self._requests.missing() if self._phase is Phase.READY else []
 
     def unsubscribe(self, topics: Sequence[str]) -> list[Effect]:
         """Ends one subscription of each topic."""
@@ -214,13 +211,14 @@ class Protocol:
         if not isinstance(frame, Welcome):
             return []
         verdict = "reset" if self._welcome.session else ""
-        self._is_reload_due = self._is_reload_due or verdict != ""
+        if verdict:
+            self._requests.require_reload()
         self._begin(frame, 0, now)
         return [
             fx.Ready(frame, verdict),
-            *self._subscribe_missing(),
-            *self._reload(),
-            *self._calls.flush(),
+            *self._requests.missing(),
+            *self._requests.reload(),
+            *self.calls.flush(),
         ]
 
     def _begin(self, welcome: Welcome, seq: int, now: float) -> None:
@@ -228,7 +226,7 @@ class Protocol:
         self._resume_state.token, self._resume_state.seq = welcome.resume_token, seq
         self._ping_at = now + welcome.heartbeat
         self._renewal.begins(welcome.token_seconds, now)
-        self._calls.in_flight = welcome.calls_in_flight or self._options.max_calls
+        self.calls.in_flight = welcome.calls_in_flight or self._options.max_calls
 
     def _resumed(self, frame: Resumed, now: float) -> list[Effect]:
         asked = self._resume_state.answered()
@@ -238,41 +236,27 @@ class Protocol:
             effects.append(fx.Confirmed(self._topics.resumed(asked)))
             if unsubscribed := self._topics.unsubscribed(asked):
                 effects.append(fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(unsubscribed)})))
-        effects += self._subscribe_missing()
-        self._is_reload_due = self._is_reload_due or frame.verdict == "reset" or bool(frame.reload)
-        effects += self._reload()
-        return [*effects, *self._calls.flush()]
-
-    def _reload(self) -> list[Effect]:
-        """Loads own reactions where changes were missed, after `subscribed`: changes before that may not arrive."""
-        own = self._topics.own_topics()
-        if not self._is_reload_due or len(self._topics.are_confirmed(own)) < len(own):
-            return []
-        self._is_reload_due = False
-        return [fx.Reload(self._topics.own_targets())] if own else []
+        if frame.verdict == "reset" or frame.reload:
+            self._requests.require_reload()
+        return [*effects, *self._requests.missing(), *self._requests.reload(), *self.calls.flush()]
 
     def reloaded(self, held: Sequence[OwnReactions]) -> list[Effect]:
         """Handles own reactions that were loaded."""
-        return [
-            fx.Deliver(update)
-            for topic in self._topics.own_topics()
-            for one in held
-            if self._topics.accept(update := OwnUpdate(topic, one.target, one.version, held=frozenset(one.emojis)))
-        ]
+        return self._requests.reloaded(held)
 
     def _on_frame(self, frame: Frame | None, now: float) -> list[Effect]:
         match frame:
             case Answer(id=frame_id, fields=fields):
                 self._attempt = 0  # this server works
                 if self._topics.is_pending(frame_id):
-                    return [fx.Confirmed(self._topics.confirmed(frame_id)), *self._reload()]
-                return [*self._calls.answered(frame_id, fields), *self._calls.flush()]
+                    return self._requests.confirmed(frame_id)
+                return [*self.calls.answered(frame_id, fields), *self.calls.flush()]
             case Refusal(id=frame_id, error=error):
                 if self._topics.is_pending(frame_id):
-                    return self._topics_refused(frame_id, error, now)
+                    return self._requests.refused(frame_id, error, now)
                 if self._renewal.is_answer(frame_id):
                     return self.renew("", now)
-                return [*self._calls.refused(frame_id, error, now), *self._calls.flush()]
+                return [*self.calls.refused(frame_id, error, now), *self.calls.flush()]
             case TokenRenewed(id=frame_id, seconds=seconds) if self._renewal.is_answer(frame_id):
                 self._renewal.begins(seconds, now)
             case Pushed(update=update, seq=seq):
@@ -288,23 +272,6 @@ class Protocol:
                 self._is_draining = True
         return []
 
-    def _topics_refused(self, frame_id: int, error: PlauditError, now: float) -> list[Effect]:
-        passing = error.code == "UNAVAILABLE" or error.reason == "RATE_LIMITED"
-        topics = self._topics.refused(frame_id, permanent=not passing)
-        if passing:
-            wait = full_jitter(self._options, 4, self._random) if error.retry_after is None else error.retry_after
-            self._subscribe_again_at = now + wait
-            return []
-        return [fx.TopicsRefused(topics, error)]
-
-    def _subscribe_missing(self) -> list[Effect]:
-        effects: list[Effect] = []
-        for topics in self._topics.missing():
-            frame_id = self._next_id()
-            self._topics.requested(frame_id, topics)
-            effects.append(fx.Send(encode("subscribe", frame_id, {"topics": list(topics)})))
-        return effects
-
     def _close_socket(self, code: int, reason: str) -> list[Effect]:
         self._phase, self._phase_ends = Phase.CLOSING, None
         return [fx.CloseSocket(code, reason)]
@@ -312,7 +279,7 @@ class Protocol:
     def _end(self, error: PlauditError | None) -> list[Effect]:
         self._phase, self._phase_ends, self.error = Phase.ENDED, None, error
         failure = error or PlauditError("CANCELLED", "CLOSED", "the client was closed")
-        return [*self._calls.fail_all(failure), fx.CloseSocket(1000, "goodbye"), fx.Ended(error)]
+        return [*self.calls.fail_all(failure), fx.CloseSocket(1000, "goodbye"), fx.Ended(error)]
 
     def _check_open(self) -> None:
         if self._phase is Phase.ENDED:

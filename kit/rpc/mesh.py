@@ -37,7 +37,7 @@ class Nodes(Protocol):
 
 # A stream is closed when it was not used for this long; at most twice as long passes before.
 _IDLE_SECONDS = 15.0
-_RENEW_SECONDS = 30.0
+RENEW_SECONDS = 30.0
 
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
@@ -236,7 +236,7 @@ class Mesh:
                 del self._streams[address]
                 opened.task.cancel()
                 await self._close_channel(address)
-            elif opened.renewed and now - opened.opened > _RENEW_SECONDS:
+            elif opened.renewed and now - opened.opened > RENEW_SECONDS:
                 self._retired.append(opened)
                 self._open(address)
             else:

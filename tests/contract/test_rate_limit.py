@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from engines.redis_cluster import RedisCluster
 from kit.adapters.redis.engine import open_redis
@@ -17,7 +18,6 @@ from kit.clock import ManualClock, SystemClock
 from kit.tenant_keys import UserKey
 from reaction_svc.adapters.memory_limits import MemoryRateLimit
 from reaction_svc.adapters.redis_limits import RedisRateLimit
-from reaction_svc.metrics import LIMITS_LOCAL
 from reaction_svc.ports import RateLimit
 from tests.engines import Engines
 from tests.ownredis import OwnRedis, own_redis, wire_to
@@ -155,10 +155,10 @@ async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afte
         assert await limit.take([ALICE]) == [0]
         wire.answers.clear()
         assert await limit.take([ALICE, ALICE]) == [0, 1.0], "the local limit decides"
-        assert LIMITS_LOCAL._value.get() == 1
+        assert REGISTRY.get_sample_value("plaudit_reaction_limits_local") == 1
         wire.answers.set()
         async with asyncio.timeout(10):
-            while redis.client.breaker.is_open() or LIMITS_LOCAL._value.get():
+            while redis.client.breaker.is_open() or REGISTRY.get_sample_value("plaudit_reaction_limits_local"):
                 await limit.take([BOB])
         waits = await limit.take([ALICE] * 5)
         assert [wait > 0 for wait in waits] == [False, False, True, True, True], "the call without an answer counts"

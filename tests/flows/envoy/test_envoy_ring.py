@@ -185,7 +185,7 @@ async def test_only_the_keys_of_a_lost_node_move(tmp_path: Path, ask: Any) -> No
 async def test_a_gateway_that_finds_nodes_through_envoy_meets_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secured: bool
 ) -> None:
-    monkeypatch.setattr(mesh_module, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(mesh_module, "RENEW_SECONDS", 0.0)
     tls = None
     if secured:
         certs.make(tmp_path / "certs")

@@ -180,7 +180,7 @@ def test_answered_calls_leave_no_timers() -> None:
     played = Played().ready()
     for n in range(10_000):
         played.receive("ack", id=played.call(timeout=1000, op_id=str(n)))
-    assert len(played.protocol._calls._timers) < 100
+    assert played.protocol.calls.timers < 100
 
 
 @given(
@@ -223,4 +223,4 @@ def test_every_call_ends_exactly_once(steps: list[tuple[str, float]]) -> None:
     ended = [effect.id for effect in played.effects if isinstance(effect, fx.Answered | fx.Failed)]
     assert len(ended) == len(set(ended))
     assert set(ids) - forgotten <= set(ended) <= set(ids)
-    assert len(played.protocol._calls) == 0
+    assert len(played.protocol.calls) == 0

@@ -40,11 +40,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
 def test_a_java_of_another_version_is_not_used(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     tool(bare, "java", """echo 'openjdk version "21.0.2" 2024-01-16' >&2""")
-    assert getting._java_version(bare / "java") == 21
+    assert getting.java_version(bare / "java") == 21
     tool(bare, "java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
-    getting._java.cache_clear()
+    getting.find_java.cache_clear()
     assert getting.java() == bare / "java"
-    getting._java.cache_clear()
+    getting.find_java.cache_clear()
 
 
 def test_root_has_the_package_installed_and_the_lists_fetched_where_they_are_old(
@@ -89,7 +89,7 @@ def test_jars_are_fetched_once_and_a_failed_fetch_leaves_nothing(bare: Path) -> 
 
 
 def test_a_missing_go_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(getting, "_GO", ())
+    monkeypatch.setattr(getting, "GO_PATTERNS", ())
     with pytest.raises(Missing, match="toxiproxy is built with Go"):
         getting.go_program("toxiproxy", "example.org/server", "v1")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import REGISTRY
 
-from kit.breaker import OPEN, OPENED, Breaker, engine_breaker
+from kit.breaker import Breaker, engine_breaker
 from kit.clock import ManualClock
 from kit.errors import Unavailable
 
@@ -15,6 +16,10 @@ def passes(breaker: Breaker) -> bool:
     except Unavailable:
         return False
     return True
+
+
+def metric(name: str) -> float | None:
+    return REGISTRY.get_sample_value(name, {"engine": "an engine of this test"})
 
 
 def test_failures_in_a_row_open_it_and_a_success_between_them_does_not() -> None:
@@ -89,13 +94,12 @@ def test_a_probe_that_was_given_up_does_not_keep_it_open_for_ever() -> None:
 
 def test_its_turns_are_measured() -> None:
     breaker = engine_breaker("an engine of this test", failures=1)
-    gauge = OPEN.labels("an engine of this test")
-    assert gauge._value.get() == 0
+    assert metric("plaudit_breaker_open") == 0
     breaker.failed()
-    assert gauge._value.get() == 1
+    assert metric("plaudit_breaker_open") == 1
     breaker.ok()
-    assert gauge._value.get() == 0
-    assert OPENED.labels("an engine of this test")._value.get() == 1
+    assert metric("plaudit_breaker_open") == 0
+    assert metric("plaudit_breaker_opened_total") == 1
     breaker.failed()
     with pytest.raises(Unavailable, match="an engine of this test"):
         breaker.check()

@@ -134,7 +134,7 @@ async def test_after_a_later_term_has_begun_nothing_more_is_written() -> None:
 
 
 async def test_changes_above_the_limit_are_dropped_and_sent_again_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(route_writer, "_MAX_WAITING", 10)
+    monkeypatch.setattr(route_writer, "MAX_WAITING", 10)
     routes = FailingRoutes()
     writer = made(routes)
     for i in range(100):

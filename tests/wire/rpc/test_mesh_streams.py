@@ -89,7 +89,7 @@ async def test_a_stream_with_a_call_in_flight_is_kept(keys: Keys) -> None:
 async def test_streams_through_an_envoy_are_renewed_without_losing_a_call(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mesh_module, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(mesh_module, "RENEW_SECONDS", 0.0)
     async with rig(keys, slots=2) as (mesh, servicer):
         servicer.gate.clear()
         call = asyncio.create_task(called(mesh, "messages/1"))
