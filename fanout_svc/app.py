@@ -9,10 +9,12 @@ from typing import Any
 
 from fanout_svc.adapters.grpc_nodes import opened_nodes
 from fanout_svc.adapters.mesh_counts import MeshCounts
+from fanout_svc.adapters.mesh_members import MeshMembers
 from fanout_svc.adapters.registry_watch import RegistryWatch
 from fanout_svc.config import Config
 from fanout_svc.consumer import TOPIC, Consumers, follow_interest
 from fanout_svc.errors import ERRORS
+from fanout_svc.message_consumer import MessageConsumer
 from fanout_svc.service import Fanout
 from fanout_svc.servicer import FanoutServicer
 from kit.adapters.engines import Engines
@@ -46,5 +48,8 @@ async def opened(
             "fan-out interest": partial(follow_interest, RegistryWatch(mesh), fanout),
             "fan-out windows": fanout.run,
         }
+        if engines.message_log is not None:
+            members = MeshMembers(mesh, config.counts_seconds)
+            loops["fan-out messages"] = MessageConsumer(engines.message_log, members, fanout, config).run
         async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
             yield [Hosted(FanoutServicer(fanout), fanout_service_pb2_grpc.add_FanoutServiceServicer_to_server, ERRORS)]

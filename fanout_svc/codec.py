@@ -8,7 +8,18 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import Change, Node, NodeInterest, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
+from fanout_svc.domain import (
+    Change,
+    Node,
+    NodeInterest,
+    OwnUpdate,
+    TargetChange,
+    Topic,
+    TopicStatus,
+    Totals,
+    Update,
+    UserPush,
+)
 from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller
 from kit.errors import Invalid
@@ -77,11 +88,21 @@ def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], users: Set[st
     ]
 
 
-def delivery_to_pb(update: Update | OwnUpdate | NodeInterest) -> node_pb.Delivery:
+def delivery_to_pb(update: Update | OwnUpdate | UserPush | NodeInterest) -> node_pb.Delivery:
     """An update as a delivery to a gateway node."""
     if isinstance(update, NodeInterest):
         return _node_interest(update)
     tenant, name = update.topic
+    if isinstance(update, UserPush):
+        return node_pb.Delivery(
+            tenant=tenant,
+            topic=name,
+            type=update.kind,
+            payload=update.payload,
+            version=update.version,
+            key=update.key,
+            order_key=update.order_key,
+        )
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):
         message, kind, order_key = _update(update), "reaction_update", ""

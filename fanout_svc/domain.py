@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
@@ -84,6 +84,60 @@ class OwnUpdate:
         if self.added and self.removed:
             return f"{self.target} {self.version}"
         return f"{self.target} {self.added or self.removed}"
+
+
+@dataclass(frozen=True, slots=True)
+class UserPush:
+    """A push about an item of a conversation, on the topic of one user. `payload`: the message of the contract.
+
+    `version`: grows with each push about the conversation, `order_key`.
+    """
+
+    topic: Topic
+    kind: str
+    payload: bytes
+    order_key: str
+    version: int
+
+    @property
+    def is_state(self) -> bool:
+        """It is one of several, and cannot be requested again."""
+        return False
+
+    @property
+    def key(self) -> str:
+        """No push replaces another."""
+        return f"{self.order_key} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationItem:
+    """A numbered item of a conversation as a push."""
+
+    seq: int
+    kind: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationItems:
+    """The items of one conversation in an entry, and the epoch of its members after it."""
+
+    tenant: str
+    conversation_id: str
+    members_epoch: int
+    items: Sequence[ConversationItem]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    """The members of a conversation and the former ones.
+
+    Each with the numbers of the items that added it and ended its membership; 0: it has not ended.
+    """
+
+    epoch: int
+    ranges: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

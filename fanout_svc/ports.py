@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
-from fanout_svc.domain import Node, NodeInterest, OwnUpdate, Topic, Totals, Update
+from fanout_svc.domain import MemberList, Node, NodeInterest, OwnUpdate, Topic, Totals, Update, UserPush
 from fanout_svc.topics.interest import RegistryDelta
 
 
@@ -17,6 +17,14 @@ class Counts(Protocol):
 
         Leaves out topics that do not reach their version in time. Raises `errors.CountsUnreachable`.
         """
+        ...
+
+
+class Members(Protocol):
+    """The members of conversations."""
+
+    async def get(self, tenant: str, conversation_id: str) -> MemberList:
+        """The members now. Raises `kit.errors.RemoteError`."""
         ...
 
 
@@ -51,6 +59,6 @@ class Nodes(Protocol):
         """Forgets the node and its queue."""
         ...
 
-    def deliver(self, update: Update | OwnUpdate | NodeInterest, node_ids: Collection[str]) -> None:
+    def deliver(self, update: Update | OwnUpdate | UserPush | NodeInterest, node_ids: Collection[str]) -> None:
         """Queues an update for nodes; ignores ids of nodes that are not joined. Never waits."""
         ...

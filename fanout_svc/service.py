@@ -8,7 +8,18 @@ from collections.abc import Collection, Iterable, Sequence
 from fanout_svc import metrics
 from fanout_svc.announcements import Announcements
 from fanout_svc.config import Config
-from fanout_svc.domain import TargetChange, Topic, TopicStatus, Update, own_update, totals_of
+from fanout_svc.domain import (
+    USERS,
+    ConversationItems,
+    MemberList,
+    TargetChange,
+    Topic,
+    TopicStatus,
+    Update,
+    UserPush,
+    own_update,
+    totals_of,
+)
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.snapshots import Snapshots
 from fanout_svc.topics.interest import Interest, RegistryDelta
@@ -56,6 +67,21 @@ class Fanout:
                     self._nodes.deliver(own, interest.nodes_of(own.topic))
         if windows.are_ready:
             self._wake.set()
+
+    def push_items(self, changed: ConversationItems, members: MemberList) -> None:
+        """Pushes the items of a conversation to users with subscribers.
+
+        Each user gets the items from the one that added it as a member to the one that removed it.
+        """
+        subscribed = self.interest.users_of(changed.tenant)
+        for item in changed.items:
+            for user in subscribed & members.ranges.keys():
+                joined, left = members.ranges[user]
+                if not joined <= item.seq <= (left or item.seq):
+                    continue
+                topic = (changed.tenant, f"{USERS}{user}")
+                push = UserPush(topic, item.kind, item.payload, changed.conversation_id, item.seq)
+                self._nodes.deliver(push, self.interest.nodes_of(topic))
 
     def apply_heads(self, partition: int, targets: Iterable[TargetChange]) -> None:
         """Applies an entry whose changes were delivered before: snapshots must include them."""

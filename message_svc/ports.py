@@ -84,6 +84,11 @@ class ConversationReads(Protocol):
         """Up to `limit` current members by user, after a user."""
         ...
 
+    async def all_members(self, tenant: str, conversation_id: str) -> tuple[int, Sequence[Member]]:
+        """The epoch of the members, and all rows, also of former ones; 0 and none where there is no such
+        conversation."""
+        ...
+
     async def messages(self, view: View, span: Span, limit: int, *, from_end: bool) -> Sequence[StoredItem]:
         """Up to `limit` messages of a range with an end, oldest first: its first ones, or its last ones."""
         ...

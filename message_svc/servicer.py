@@ -121,6 +121,13 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         seq = await self._conversations.join(caller(), request.conversation_id, request.op_id)
         return conversations_pb.JoinChannelResponse(message_seq=seq)
 
+    async def GetMemberIds(
+        self, request: conversations_pb.GetMemberIdsRequest, context: Context
+    ) -> conversations_pb.GetMemberIdsResponse:
+        """See the contract."""
+        found = await self._conversations.all_members(request.tenant, request.conversation_id)
+        return responses.member_ids_to_pb(*found)
+
     async def UpdateMembership(
         self, request: conversations_pb.UpdateMembershipRequest, context: Context
     ) -> conversations_pb.UpdateMembershipResponse:

@@ -64,6 +64,15 @@ class SqliteReads:
             rows: Any = self._reading.execute(SQL["members"], (view.ref, after, limit)).fetchall()
         return [member_of(row) for row in rows]
 
+    async def all_members(self, tenant: str, conversation_id: str) -> tuple[int, Sequence[Member]]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            row: Any = self._reading.execute(SQL["find_conversation"], (tenant, conversation_id)).fetchone()
+            if row is None:
+                return 0, ()
+            rows: Any = self._reading.execute(SQL["all_members"], (row[0],)).fetchall()
+        return head_of(row[3:]).members_epoch, [member_of(one) for one in rows]
+
     async def messages(self, view: View, span: Span, limit: int, *, from_end: bool) -> Sequence[StoredItem]:
         """See `ConversationReads`."""
         statement = SQL["messages_before" if from_end else "messages_after"]

@@ -38,6 +38,11 @@ SELECT user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, de
   pinned
 FROM member WHERE conversation = ? AND role > 0 AND user > ? ORDER BY user LIMIT ?
 
+-- name: all_members
+SELECT user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, delivered_seq, devices, mute_until_ms,
+  pinned
+FROM member WHERE conversation = ?
+
 -- name: save_conversations
 INSERT INTO conversation (tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal,
   last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from kit.message_ids import message_id
 from message_svc.domain import ItemType, Member
-from message_svc.ids import message_id
 from message_svc.ports import StoredItem, Summary
 from message_svc.service.history import ChangePage, MessagePage
 from message_svc.service.messages import Sent
@@ -74,6 +74,16 @@ def members_to_pb(
     ]
     return conversations_pb.ListMembersResponse(
         members=rows, members_epoch=members_epoch, next_page_token=next_page_token
+    )
+
+
+def member_ids_to_pb(members_epoch: int, members: Sequence[Member]) -> conversations_pb.GetMemberIdsResponse:
+    """All members and former ones."""
+    return conversations_pb.GetMemberIdsResponse(
+        user_ids=[member.user for member in members],
+        joined_seqs=[member.joined_seq for member in members],
+        left_seqs=[member.spans[-1].last for member in members],
+        members_epoch=members_epoch,
     )
 
 

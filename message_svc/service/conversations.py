@@ -8,6 +8,7 @@ from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
+from kit.message_ids import direct_id, group_id
 from message_svc.domain import (
     Action,
     AddMembers,
@@ -29,7 +30,6 @@ from message_svc.domain import (
     Update,
     visible_spans,
 )
-from message_svc.ids import direct_id, group_id
 from message_svc.ports import ConversationLedger, ConversationReads, ListPosition, Summary, View
 from message_svc.service.refusals import check_conversation_id, check_user, outcome_or_raise, problem_of, user_of
 
@@ -118,6 +118,10 @@ class Conversations:
         page = found[:size]
         next_token = self._cursors.seal(scope, page[-1].user) if len(found) > size else ""
         return page, next_token, view.head.members_epoch
+
+    async def all_members(self, tenant: str, conversation_id: str) -> tuple[int, Sequence[Member]]:
+        """The epoch of the members, and all rows, also of former ones, for another service."""
+        return await self._reads.all_members(tenant, conversation_id)
 
     async def update(
         self, who: Caller, conversation_id: str, name: str | None, avatar_url: str | None, op_id: str

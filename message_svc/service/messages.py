@@ -9,6 +9,7 @@ from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
+from kit.message_ids import direct_id
 from message_svc.domain import (
     Action,
     Body,
@@ -26,7 +27,6 @@ from message_svc.domain import (
     Send,
 )
 from message_svc.errors import MediaUnavailable, MessageConflict
-from message_svc.ids import direct_id
 from message_svc.ports import ConversationLedger, ConversationReads
 from message_svc.service.conversations import current_view_of
 from message_svc.service.refusals import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kit.auth.caller import Caller
 from kit.errors import Invalid, Problem
+from kit.message_ids import is_conversation_id, message_id, parse_message_id
 from kit.target import is_id
 from message_svc.domain import Outcome, Reason, Refusal
 from message_svc.errors import (
@@ -20,7 +21,6 @@ from message_svc.errors import (
     OpConflict,
     WrongConversationType,
 )
-from message_svc.ids import is_conversation_id, message_id, parse_message_id
 
 _PROBLEMS: dict[Reason, tuple[type[Problem], str, str]] = {
     Reason.NOT_FOUND: (ConversationNotFound, "there is no such conversation", "conversation_id"),

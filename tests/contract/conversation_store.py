@@ -10,6 +10,7 @@ from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors
 from kit.clock import ManualClock
 from kit.event_log.ports import EventLog, Record
+from kit.message_ids import direct_id, group_id
 from message_svc.codec.entries import EntryCodec
 from message_svc.domain import (
     Action,
@@ -34,7 +35,6 @@ from message_svc.domain import (
     Span,
     Update,
 )
-from message_svc.ids import direct_id, group_id
 from message_svc.ledger import LEDGER
 from message_svc.ports import ConversationLedger, ConversationReads, View
 from message_svc.service.history import History

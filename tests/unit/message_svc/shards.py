@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kit.ledger.entry import Entry
+from kit.message_ids import direct_id, group_id
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
@@ -22,7 +23,6 @@ from message_svc.domain import (
     Refusal,
     Send,
 )
-from message_svc.ids import direct_id, group_id
 from message_svc.model.draft import Answer
 from message_svc.model.model import MessageDecision, MessageModel, ModelLimits
 

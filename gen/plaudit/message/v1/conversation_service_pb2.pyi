@@ -744,3 +744,69 @@ class UpdateMembershipResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateMembershipResponse: _TypeAlias = UpdateMembershipResponse  # noqa: Y015
+
+@_typing.final
+class GetMemberIdsRequest(_message.Message):
+    """Request for `GetMemberIds`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant of the conversation."""
+    conversation_id: _builtins.str
+    """The conversation."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMemberIdsRequest: _TypeAlias = GetMemberIdsRequest  # noqa: Y015
+
+@_typing.final
+class GetMemberIdsResponse(_message.Message):
+    """Response for `GetMemberIds`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_IDS_FIELD_NUMBER: _builtins.int
+    JOINED_SEQS_FIELD_NUMBER: _builtins.int
+    MEMBERS_EPOCH_FIELD_NUMBER: _builtins.int
+    LEFT_SEQS_FIELD_NUMBER: _builtins.int
+    members_epoch: _builtins.int
+    """The conversation's `members_epoch`."""
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The users who are or were members."""
+
+    @_builtins.property
+    def joined_seqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each of them the `message_seq` of the change that added it."""
+
+    @_builtins.property
+    def left_seqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each of them the `message_seq` of the change that ended the membership; 0: it has not ended."""
+
+    def __init__(
+        self,
+        *,
+        user_ids: _abc.Iterable[_builtins.str] | None = ...,
+        joined_seqs: _abc.Iterable[_builtins.int] | None = ...,
+        members_epoch: _builtins.int = ...,
+        left_seqs: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["joined_seqs", b"joined_seqs", "left_seqs", b"left_seqs", "members_epoch", b"members_epoch", "user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMemberIdsResponse: _TypeAlias = GetMemberIdsResponse  # noqa: Y015

@@ -112,6 +112,11 @@ class ConversationServiceStub:
                 request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipResponse.FromString,
                 _registered_method=True)
+        self.GetMemberIds = channel.unary_unary(
+                '/plaudit.message.v1.ConversationService/GetMemberIds',
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsResponse.FromString,
+                _registered_method=True)
 
 
 class ConversationServiceServicer:
@@ -246,6 +251,15 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMemberIds(self, request, context):
+        """Gets all members of a conversation and the former ones, for a service that delivers to them.
+
+        A conversation that does not exist has no members, and the epoch 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -313,6 +327,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.UpdateMembership,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipResponse.SerializeToString,
+            ),
+            'GetMemberIds': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMemberIds,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -679,6 +698,33 @@ class ConversationService:
             '/plaudit.message.v1.ConversationService/UpdateMembership',
             plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMemberIds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.ConversationService/GetMemberIds',
+            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsResponse.FromString,
             options,
             channel_credentials,
             insecure,

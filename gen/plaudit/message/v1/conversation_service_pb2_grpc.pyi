@@ -106,6 +106,11 @@ class ConversationServiceStub:
     """
     UpdateMembership: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateMembershipRequest, _conversation_service_pb2.UpdateMembershipResponse]
     """Mutes or pins a conversation, for the caller alone."""
+    GetMemberIds: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetMemberIdsRequest, _conversation_service_pb2.GetMemberIdsResponse]
+    """Gets all members of a conversation and the former ones, for a service that delivers to them.
+
+    A conversation that does not exist has no members, and the epoch 0.
+    """
 
 @_typing.type_check_only
 class ConversationServiceAsyncStub(ConversationServiceStub):
@@ -185,6 +190,11 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """
     UpdateMembership: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateMembershipRequest, _conversation_service_pb2.UpdateMembershipResponse]  # type: ignore[assignment]
     """Mutes or pins a conversation, for the caller alone."""
+    GetMemberIds: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetMemberIdsRequest, _conversation_service_pb2.GetMemberIdsResponse]  # type: ignore[assignment]
+    """Gets all members of a conversation and the former ones, for a service that delivers to them.
+
+    A conversation that does not exist has no members, and the epoch 0.
+    """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps conversations and their members.
@@ -339,5 +349,16 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.UpdateMembershipResponse, _abc.Awaitable[_conversation_service_pb2.UpdateMembershipResponse]]:
         """Mutes or pins a conversation, for the caller alone."""
+
+    @_abc_1.abstractmethod
+    def GetMemberIds(
+        self,
+        request: _conversation_service_pb2.GetMemberIdsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.GetMemberIdsResponse, _abc.Awaitable[_conversation_service_pb2.GetMemberIdsResponse]]:
+        """Gets all members of a conversation and the former ones, for a service that delivers to them.
+
+        A conversation that does not exist has no members, and the epoch 0.
+        """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

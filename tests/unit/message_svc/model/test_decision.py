@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kit.message_ids import direct_id
 from message_svc.domain import (
     Action,
     AddMembers,
@@ -30,7 +31,6 @@ from message_svc.domain import (
     SetRole,
     Update,
 )
-from message_svc.ids import direct_id
 from tests.unit.message_svc.shards import TENANT, Shard, items_of
 
 

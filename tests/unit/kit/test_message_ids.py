@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.message_ids import MessageRef, direct_id, group_id, is_conversation_id, message_id, parse_message_id
 from kit.target import is_id
-from message_svc.ids import MessageRef, direct_id, group_id, is_conversation_id, message_id, parse_message_id
 
 CONVERSATION = direct_id("acme", "alice", "bob")
 

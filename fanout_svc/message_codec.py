@@ -1,0 +1,116 @@
+"""Between protobuf messages and domain values: entries of conversations, and their pushes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from fanout_svc.codec import Undecodable
+from fanout_svc.domain import ConversationItem, ConversationItems, MemberList
+from kit.event_log.ports import Record
+from kit.message_ids import message_id
+from plaudit.event.v1 import message_events_pb2 as event_pb
+from plaudit.message.v1 import change_pb2, message_pb2, updates_pb2
+from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
+
+# The highest version of the message that this reader understands.
+FORMAT = 1
+_MESSAGES = (change_pb2.CHANGE_TYPE_MESSAGE_EDITED, change_pb2.CHANGE_TYPE_MESSAGE_DELETED)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEntry:
+    """An entry of the ledger; the conversations of one with a format above `FORMAT` are not decoded."""
+
+    format: int
+    conversations: Sequence[ConversationItems] = ()
+
+
+def entry_from_record(record: Record) -> MessageEntry:
+    """The items of each conversation in an entry; raises `Undecodable`."""
+    try:
+        entry = event_pb.MessagesChanged.FromString(record.payload)
+    except DecodeError as error:
+        raise Undecodable(str(error)) from None
+    if entry.format > FORMAT:
+        return MessageEntry(entry.format)
+    conversations = [
+        ConversationItems(
+            row.tenant, row.conversation_id, row.head.members_epoch, [_item(row, item) for item in row.items]
+        )
+        for row in entry.conversations
+    ]
+    return MessageEntry(entry.format, conversations)
+
+
+def members_request_to_pb(tenant: str, conversation_id: str) -> bytes:
+    """A request for all members."""
+    return conversations_pb.GetMemberIdsRequest(tenant=tenant, conversation_id=conversation_id).SerializeToString()
+
+
+def members_from_pb(response: bytes) -> MemberList:
+    """All members and former ones."""
+    found = conversations_pb.GetMemberIdsResponse.FromString(response)
+    ranges = zip(found.joined_seqs, found.left_seqs, strict=True)
+    return MemberList(found.members_epoch, dict(zip(found.user_ids, ranges, strict=True)))
+
+
+def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> ConversationItem:
+    if item.type == change_pb2.CHANGE_TYPE_MESSAGE_SENT:
+        return ConversationItem(item.seq, "new_message", _new_message(row.conversation_id, item).SerializeToString())
+    change = change_pb2.Change(
+        message_seq=item.seq,
+        type=item.type,  # type: ignore[arg-type]  # the same numbers
+        actor_id=item.actor_id,
+        timestamp=item.time_ms,
+        user_ids=item.user_ids,
+        role=item.role,  # type: ignore[arg-type]
+        name=item.name,
+        avatar_url=item.avatar_url,
+    )
+    if item.type in _MESSAGES:
+        change.message.CopyFrom(_changed_message(row.conversation_id, item))
+        message = updates_pb2.MessageChanged(conversation_id=row.conversation_id, change=change)
+        return ConversationItem(item.seq, "message_changed", message.SerializeToString())
+    members = updates_pb2.MemberChanged(
+        conversation_id=row.conversation_id,
+        change=change,
+        member_count=row.head.members,
+        members_epoch=row.head.members_epoch,
+    )
+    return ConversationItem(item.seq, "member_changed", members.SerializeToString())
+
+
+def _new_message(conversation_id: str, item: event_pb.LogItem) -> updates_pb2.NewMessage:
+    return updates_pb2.NewMessage(
+        message_id=message_id(conversation_id, item.seq),
+        conversation_id=conversation_id,
+        sender_id=item.actor_id,
+        content=item.content,
+        content_type=item.content_type,
+        timestamp=item.time_ms,
+        message_seq=item.seq,
+        ordinal=item.ordinal,
+        client_msg_id=item.client_msg_id,
+        reply_to=message_id(conversation_id, item.reply_to_seq) if item.reply_to_seq else "",
+        mentions=item.mentions,
+        metadata=item.metadata,
+        origin_region=item.origin_region,
+    )
+
+
+def _changed_message(conversation_id: str, item: event_pb.LogItem) -> message_pb2.Message:
+    """What an edit or a deletion says of its message: the new text, or the time of the deletion."""
+    message = message_pb2.Message(
+        message_id=message_id(conversation_id, item.subject_seq),
+        conversation_id=conversation_id,
+        message_seq=item.subject_seq,
+        content=item.content,
+        mentions=item.mentions,
+        metadata=item.metadata,
+    )
+    is_edit = item.type == change_pb2.CHANGE_TYPE_MESSAGE_EDITED
+    (message.edit_time if is_edit else message.delete_time).FromMilliseconds(item.time_ms)
+    return message
