@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import structlog
@@ -15,20 +14,9 @@ from kit.clock import Clock
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.ids import new_id
 from kit.ledger import metrics
-from kit.ledger.append_outcomes import AppendOutcomes
+from kit.ledger.ledger_effects import LedgerEffects
 from kit.ledger.ports import LedgerEventLog, LedgerStore, Model, Tables
-from kit.ledger.shard.effects import (
-    Append,
-    Effect,
-    LoadTables,
-    Publish,
-    ReadEntries,
-    ReadTail,
-    ReadWatermarks,
-    SaveWatermarks,
-    Trim,
-    WriteTables,
-)
+from kit.ledger.shard.effects import Effect
 from kit.ledger.shard.limits import ShardLimits
 from kit.ledger.shard.shard import Shard
 from kit.ledger.shard.state import State
@@ -100,10 +88,7 @@ class LedgerNode:
         tasks: TaskScope,
     ) -> None:
         self.name = name
-        self._append_outcomes = AppendOutcomes(name)
-        self._store = store
-        self._tables = tables
-        self._event_log = event_log
+        self._effects = LedgerEffects(name, store, tables, event_log)
         self._clock = clock
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
@@ -209,7 +194,7 @@ class LedgerNode:
     async def _run_effect(self, slot: _ShardSlot, effect: Effect) -> None:
         shard = slot.shard
         try:
-            result = await self._perform(shard.number, effect)
+            result = await self._effects.perform(shard.number, effect)
         except Problem as error:
             shard.failed(effect, error, self._loop.time())
         except Exception:
@@ -219,38 +204,6 @@ class LedgerNode:
         else:
             shard.done(effect, result, self._loop.time())
         self._pump(slot)
-
-    async def _perform(self, shard: int, effect: Effect) -> Any:
-        match effect:
-            case Append(entry, writes):
-                began = perf_counter()
-                try:
-                    committed = await self._store.commit(shard, entry, writes)
-                except Problem as error:
-                    self._append_outcomes.failed(error, self._loop.time())
-                    raise
-                metrics.APPEND_SECONDS.observe(perf_counter() - began)
-                metrics.ENTRY_BYTES.observe(len(entry.payload))
-                self._append_outcomes.appended(committed)
-                return committed
-            case WriteTables(writes, _):
-                with metrics.TABLES_SECONDS.time():
-                    return await self._tables.write(shard, writes)
-            case LoadTables(need, _):
-                return await self._tables.load(shard, need)
-            case ReadEntries(after, limit, _):
-                return await self._store.read(shard, after, limit)
-            case ReadTail(confirm):
-                return await self._store.tail(shard, confirm=confirm)
-            case ReadWatermarks():
-                return await self._store.watermarks(shard)
-            case SaveWatermarks(marks):
-                return await self._store.save_watermarks(shard, marks)
-            case Trim(before):
-                return await self._store.trim(shard, before)
-            case Publish(entries):
-                assert self._event_log is not None
-                return await self._event_log.publish(shard, entries)
 
     def _on_state_change(self, slot: _ShardSlot) -> None:
         shard = slot.shard

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from kit.ledger.calls import CallQueue, PendingCall, fail_all
 from kit.ledger.entry import Entry
 from kit.ledger.errors import CorruptEntry, NewerFormat, ShardNotServed
 from kit.ledger.ports import Model, Watermarks
-from kit.ledger.shard.batching import Batch
 from kit.ledger.shard.decider import Decider
 from kit.ledger.shard.effects import Effect, Publish, ReadEntries, ReadWatermarks, SaveWatermarks, Trim, WriteTables
 from kit.ledger.shard.entry_publisher import EntryPublisher
@@ -26,6 +24,7 @@ from kit.ledger.shard.replay import Replay
 from kit.ledger.shard.state import State
 from kit.ledger.shard.table_writer import TableWriter
 from kit.ledger.shard.tail_poller import TailPoller
+from kit.ledger.shard.unacknowledged import UnacknowledgedBatches
 from kit.ledger.shard.watermark_saver import WatermarkSaver
 
 _RELEASE_CHECK_SECONDS = 0.02
@@ -64,8 +63,7 @@ class Shard:
         self._decider = Decider(
             self._model, self._queue, self._limits, is_atomic=self._is_atomic, new_id=self._new_id, rng=self._rng
         )
-        # (position, batch): stored once the tables are written up to the position.
-        self._unacknowledged: deque[tuple[int, Batch]] = deque()
+        self._unacknowledged = UnacknowledgedBatches()
         self._table_writer = TableWriter(self._model, self._rng)
         self._publisher = EntryPublisher(self._rng, self._limits.publish)
         self._watermark_saver = WatermarkSaver(self._rng, self._limits.watermarks)
@@ -132,7 +130,7 @@ class Shard:
         applied, position = self._table_writer.applied, self.position
         effects, stored = self._decider.poll(now, micros, applied, position - self._publisher.published)
         if stored:
-            self._unacknowledged.extend((position, batch) for batch in stored)
+            self._unacknowledged.add(position, *stored)
             self._acknowledge_applied()
         if not self._is_atomic:
             others = (
@@ -222,9 +220,9 @@ class Shard:
                     for entry in entries:
                         self._publisher.add(entry, is_assigned=self.is_assigned, now=now)
                 if batch is not None:
-                    self._unacknowledged.append((self.position, batch))
+                    self._unacknowledged.add(self.position, batch)
             case Confirmed(batch):
-                self._unacknowledged.append((self.position, batch))
+                self._unacknowledged.add(self.position, batch)
             case Restart():
                 self._restart()
                 return
@@ -233,8 +231,7 @@ class Shard:
     def _acknowledge_applied(self) -> None:
         """Answers the batches whose tables are written, and releases the entries that every later load includes."""
         applied = self._table_writer.applied
-        while self._unacknowledged and self._unacknowledged[0][0] <= applied:
-            self._unacknowledged.popleft()[1].acknowledge()
+        self._unacknowledged.acknowledge(applied)
         loading = self._decider.loading
         self._model.release_entries(applied if loading is None else min(loading.base, applied))
 
@@ -271,10 +268,8 @@ class Shard:
     def _restart(self) -> None:
         """Drops the state and replays the shard; undecided calls stay queued."""
         unknown = OutcomeUnknown("the answer was lost; retry with the same op_id")
-        for _, batch in self._unacknowledged:
-            fail_all(batch.calls, unknown)
         decided, waiting = self._decider.abandon()
-        fail_all(decided, unknown)
+        fail_all([*self._unacknowledged.calls(), *decided], unknown)
         self._queue.requeue(waiting)
         self._reset()
         self.state = State.REPLAYING
@@ -298,8 +293,7 @@ class Shard:
     def _stop(self, reason: str) -> None:
         self.reason = reason
         decided, waiting = self._decider.abandon()
-        for _, batch in self._unacknowledged:
-            decided += batch.calls
+        decided += self._unacknowledged.calls()
         fail_all(decided, OutcomeUnknown("this node stopped serving the shard; retry with the same op_id"))
         fail_all([*waiting, *self._queue.drain()], ShardNotServed(reason, retry_after=0.5))
         self._reset()

@@ -13,8 +13,8 @@ from gateway.config import Config, ResumeLimits
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from tests.wire.gatewayrig import JSON, PROTO, Client, Rig, confirm, running, until
-from tests.wire.sessions.test_gateway_node import TOPIC, update
-from tests.wire.sessions.test_resume import OWN, opened, own, pushes, resume
+from tests.wire.sessions.resuming import OWN, opened, own, pushes, resume
+from tests.wire.sessions.topic_pushes import TOPIC, update
 
 SHORT = Config(resume=ResumeLimits(confirmation=0.2))
 
