@@ -32,7 +32,8 @@ _STANDARD = str.maketrans("-_", "+/")
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NUMBER = re.compile(r"-?[0-9]{1,320}(?:\.[0-9]{1,320})?(?:[eE][+-]?[0-9]{1,4})?")
 _LONGEST_INTEGER = 20
-_FLOAT_MAX = 3.4028234663852886e38
+# From here on a number is rounded to infinity as a float; the shortest text of the largest float is below it.
+_FLOAT_LIMIT = 2.0**128 - 2.0**103
 _NAMED_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -77,7 +78,7 @@ def real(single: bool) -> Convert:
             value = float(value)
             if math.isinf(value):
                 raise BadJson("the number is out of range")
-        if single and abs(value) > _FLOAT_MAX:
+        if single and abs(value) >= _FLOAT_LIMIT:
             raise BadJson("the number is too large")
         return value, 0
 
