@@ -185,8 +185,9 @@ class LeaseContract(LeadershipContract):
             await until(lambda: one.leading)
             async with campaigning(second) as two:
                 await self.lose(request)
-                while (await store.read())[0] is None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+                async with asyncio.timeout(TIMEOUT):
+                    while (await store.read())[0] is None:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
                 assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
 
     async def test_a_lease_that_was_restored_from_the_past_goes_on_in_the_same_term(
@@ -203,10 +204,11 @@ class LeaseContract(LeadershipContract):
             assert before is not None
             past = Lease("zero", "zero:1", before.term - 9_000_000, 7, before.term - 5_000_000, before.micros)
             async with campaigning(second) as two:
-                while not await store.replace((await store.read())[0], past):
-                    pass
-                while (await store.read())[0] == past:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+                async with asyncio.timeout(TIMEOUT):
+                    while not await store.replace((await store.read())[0], past):
+                        pass
+                    while (await store.read())[0] == past:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
                 assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
                 now, _ = await store.read()
                 assert now is not None

@@ -16,6 +16,7 @@ from kit.auth.issuers import open_issuers
 from kit.auth.jose import MESSAGE, TokenRefused, UnknownKey
 from kit.auth.keys import Keys, open_keys
 from kit.auth.tokens import Principal, Verifier
+from kit.clock import Clock, SystemClock
 from tests.wire.auth.identityprovider import (
     IdentityProvider,
 )
@@ -31,10 +32,11 @@ def fixture_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 @asynccontextmanager
 async def trusting(
-    keys: Keys, provider: IdentityProvider, *more: IssuerSettings, **changes: Any
+    keys: Keys, provider: IdentityProvider, *more: IssuerSettings, clock: Clock | None = None, **changes: Any
 ) -> AsyncIterator[Verifier]:
-    """A verifier that takes the provider's tokens."""
-    async with open_issuers([provider.settings(**changes), *more]) as issuers:
+    """A verifier that takes the provider's tokens. `clock` measures the time between two fetches of keys."""
+    monotonic = (clock or SystemClock()).monotonic
+    async with open_issuers([provider.settings(**changes), *more], monotonic) as issuers:
         yield keys.verifier(issuers)
 
 

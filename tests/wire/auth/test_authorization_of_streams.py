@@ -114,13 +114,13 @@ async def test_a_stream_ends_with_the_token_that_opened_it_and_a_nodes_goes_on(
     tmp_path: Path, method: MethodDescriptor, end: str
 ) -> None:
     keys, clock = open_keys(tmp_path), ManualClock(time.time())
-    hosted = [hosted(service, is_endless=True) for service in SERVICES if service.full_name != CALL_STREAM]
+    endless = [hosted(service, is_endless=True) for service in SERVICES if service.full_name != CALL_STREAM]
     minter, path = keys.minter(), path_of(method)
     request = FIRST[method.name].SerializeToString() if method.name in FIRST else b""
     is_for_nodes = access_of(method) == NODE
     token = minter.mint_node("n1", path, ttl=60) if is_for_nodes else minter.mint_user("alice", ttl=60)
     async with (
-        serving(hosted, verifier=keys.verifier(), limits=ServerLimits(grace=0.1), clock=clock) as server,
+        serving(endless, verifier=keys.verifier(), limits=ServerLimits(grace=0.1), clock=clock) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         metadata = (("authorization", f"Bearer {token}"),)

@@ -103,7 +103,7 @@ async def test_clocks_may_differ_by_the_leeway(keys: Keys) -> None:
 
 
 async def test_ids_and_tenants_come_from_the_claims_that_the_settings_name(keys: Keys) -> None:
-    settings = {"user_claim": "oid", "tenant_claim": "org", "tenants": ["acme", "b c"]}
+    settings: dict[str, Any] = {"user_claim": "oid", "tenant_claim": "org", "tenants": ["acme", "b c"]}
     async with identity_provider(NOW) as provider, trusting(keys, provider, **settings) as verifier:
         made = provider.claims(oid="@a:b", org="b c")
         principal = await verified(verifier, provider.token(made))

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from kit.auth.jwks import MAX_BYTES
 from kit.auth.keys import Keys
+from kit.clock import ManualClock
 from kit.engine_url import CannotUse
 from kit.errors import Unavailable
 from tests.wire.auth.foreign_tokens import NOW, cause_of, fixture_keys, trusting, verified
@@ -26,14 +27,16 @@ __all__ = ["fixture_keys"]
 
 async def test_a_new_key_is_fetched_when_a_token_names_it_and_not_more_often_than_the_settings_say(keys: Keys) -> None:
     async with identity_provider(NOW) as provider:
-        async with trusting(keys, provider, retry_seconds=0.05) as verifier:
+        clock = ManualClock()
+        async with trusting(keys, provider, clock=clock, retry_seconds=600) as verifier:
             kept = provider.token()
             assert provider.asked == 1
             provider.keys = [jwk(OTHER, "new", "RS256")]
-            await asyncio.sleep(0.06)  # the only way for the time between two fetches to be over
+            clock.advance(600)
             renewed = provider.token(key=OTHER, kid="new")
             assert (await verified(verifier, renewed)).subject == "auth0~7calice"
             assert provider.asked == 2
+            clock.advance(600)
             assert await cause_of(verifier, kept) == "unknown_key", "a key that was taken back is not trusted any more"
         async with trusting(keys, provider, retry_seconds=600) as verifier:
             for number in range(20):
@@ -45,9 +48,13 @@ async def test_a_new_key_is_fetched_when_a_token_names_it_and_not_more_often_tha
 
 
 async def test_many_that_wait_for_a_key_cause_one_fetch(keys: Keys) -> None:
-    async with identity_provider(NOW) as provider, trusting(keys, provider, retry_seconds=0.001) as verifier:
+    clock = ManualClock()
+    async with (
+        identity_provider(NOW) as provider,
+        trusting(keys, provider, clock=clock, retry_seconds=600) as verifier,
+    ):
         provider.keys.append(jwk(OTHER, "new", "RS256"))
-        await asyncio.sleep(0.002)
+        clock.advance(600)
         tokens = [provider.token(provider.claims(sub=f"u{n}"), key=OTHER, kid="new") for n in range(50)]
         users = await asyncio.gather(*(verified(verifier, token) for token in tokens))
         assert [user.subject for user in users] == [f"u{n}" for n in range(50)]
@@ -70,10 +77,14 @@ BROKEN: dict[str, Callable[[], web.Response]] = {
 
 @pytest.mark.parametrize("broken", BROKEN)
 async def test_known_keys_stay_in_force_while_no_others_can_be_had(keys: Keys, broken: str) -> None:
-    async with identity_provider(NOW) as provider, trusting(keys, provider, retry_seconds=0.001) as verifier:
+    clock = ManualClock()
+    async with (
+        identity_provider(NOW) as provider,
+        trusting(keys, provider, clock=clock, retry_seconds=600) as verifier,
+    ):
         token = provider.token()
         provider.broken = BROKEN[broken]
-        await asyncio.sleep(0.002)
+        clock.advance(600)
         with pytest.raises(Unavailable):
             await verified(verifier, provider.token(key=OTHER, kid="new"))
         assert provider.asked == 2
@@ -92,12 +103,13 @@ async def test_if_the_url_is_down_at_the_start_own_tokens_work_and_others_once_i
 ) -> None:
     async with identity_provider(NOW) as provider:
         provider.broken = BROKEN["an error"]
-        async with trusting(keys, provider, retry_seconds=0.001) as verifier:
+        clock = ManualClock()
+        async with trusting(keys, provider, clock=clock, retry_seconds=600) as verifier:
             assert verifier.verify(keys.minter().mint_user("alice")).subject == "alice"
             with pytest.raises(Unavailable):
                 await verified(verifier, provider.token())
             provider.broken = None
-            await asyncio.sleep(0.002)
+            clock.advance(600)
             assert (await verified(verifier, provider.token())).subject == "auth0~7calice"
 
 

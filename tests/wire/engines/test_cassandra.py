@@ -54,11 +54,13 @@ async def ids(session: Cassandra) -> set[int]:
 
 
 async def insisting(session: Cassandra, id_: int) -> None:
-    while True:
-        try:
-            return await add(session, id_)
-        except Problem:
-            await asyncio.sleep(0.02)
+    """Adds it once the server answers again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await add(session, id_)
+            except Problem:
+                await asyncio.sleep(0.02)
 
 
 async def add_until_refused(session: Cassandra) -> None:
