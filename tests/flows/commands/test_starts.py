@@ -160,7 +160,7 @@ def started_and_stopped(data: Path, **settings: str) -> list[dict[str, object]]:
 def test_a_start_and_a_stop_log_nothing_that_looks_like_a_fault(tmp_path: Path) -> None:
     log = started_and_stopped(tmp_path / "data", LOG="info")
     assert [line for line in log if line["level"] != "info"] == []
-    events = [(str(line["event"]), line.get("service")) for line in log]
+    events = [(str(line["event"]), line.get("service") or line.get("ledger")) for line in log]
     assert len(events) == len(set(events))
     assert [event for event, _ in events if "missed" in event] == []
     assert events[-1] == ("stopped", None)
