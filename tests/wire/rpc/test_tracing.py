@@ -53,28 +53,34 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
     await sink.start()
     hosted = Hosted(Tallies(), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     try:
-        async with tracing(f"127.0.0.1:{port}", "tests") as interceptors:
-            async with (
-                serving([hosted], verifier=keys.verifier(), interceptors=interceptors) as server,
-                grpc.aio.insecure_channel(server.address) as channel,
-            ):
-                stub: Any = reaction_service_pb2_grpc.ReactionServiceStub(channel)
-                await stub.TallyReactions(tally_pb.TallyReactionsRequest(), metadata=bearer)
-                calls: Any = pb_grpc.CallServiceStub(channel)
-                stream = calls.Exchange(iter([pb.ExchangeRequest()]), metadata=node)
-                assert [answer async for answer in stream] == []
-            # The exporter sends from its own thread and waits for our answer.
-            await asyncio.get_running_loop().run_in_executor(None, interceptors[0]._tracer.span_processor.force_flush)
+        async with (
+            tracing(f"127.0.0.1:{port}", "tests") as interceptors,
+            serving([hosted], verifier=keys.verifier(), interceptors=interceptors) as server,
+            grpc.aio.insecure_channel(server.address) as channel,
+        ):
+            stub: Any = reaction_service_pb2_grpc.ReactionServiceStub(channel)
+            await stub.TallyReactions(tally_pb.TallyReactionsRequest(), metadata=bearer)
+            calls: Any = pb_grpc.CallServiceStub(channel)
+            stream = calls.Exchange(iter([pb.ExchangeRequest()]), metadata=node)
+            assert [answer async for answer in stream] == []
         assert collector.names == ["/plaudit.reaction.v1.ReactionService/TallyReactions"]
     finally:
         await sink.stop(None)
 
 
-async def test_a_collector_that_does_not_answer_holds_up_neither_the_end_nor_the_event_loop() -> None:
+async def test_a_collector_that_does_not_answer_holds_up_neither_the_end_nor_the_event_loop(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path)
+    bearer = (("authorization", f"Bearer {keys.minter().mint_service('tests', ('audit',))}"),)
+    hosted = Hosted(Tallies(), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         async with tracing(f"127.0.0.1:{port}", "tests", grace_seconds=lambda: 0.2) as interceptors:
-            interceptors[0]._tracer.start_span("unsent").end()
+            async with (
+                serving([hosted], verifier=keys.verifier(), interceptors=interceptors) as server,
+                grpc.aio.insecure_channel(server.address) as channel,
+            ):
+                stub: Any = reaction_service_pb2_grpc.ReactionServiceStub(channel)
+                await stub.TallyReactions(tally_pb.TallyReactionsRequest(), metadata=bearer)  # makes a span
             ticks: list[float] = []
             timer = asyncio.get_running_loop().call_later(0.05, ticks.append, 1.0)
             began = time.monotonic()
