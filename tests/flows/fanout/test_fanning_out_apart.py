@@ -113,7 +113,7 @@ def own_versions(node: GatewayNode) -> dict[str, list[int]]:
     """The own updates of alice: per target, the versions in the order of arrival."""
     found: dict[str, list[int]] = defaultdict(list)
     for _, one in node.receiver.got:
-        if one.topic == ALICE[1]:
+        if one.topic == ALICE[1] and one.type:
             update = updates_pb2.OwnReactionUpdate.FromString(one.payload)
             found[update.target].append(update.version)
     return found

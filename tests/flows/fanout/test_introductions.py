@@ -13,7 +13,8 @@ ALICE = ("default", "users/alice")
 
 def told(node: GatewayNode) -> list[tuple[str, int]]:
     """The deliveries of a node on Alice's topic: other nodes with 0 or -1, changes with their versions."""
-    deliveries = [one for _, one in node.receiver.got if (one.tenant, one.topic) == ALICE]
+    own = node.registration.node_id
+    deliveries = [one for _, one in node.receiver.got if (one.tenant, one.topic) == ALICE and one.key != own]
     return [("change" if one.type else one.key, one.version) for one in deliveries]
 
 
