@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 BREAKING_AGAINST ?= HEAD
-TEST_PROCESSES ?= 0
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help docs run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility languages clean
