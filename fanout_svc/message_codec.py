@@ -13,7 +13,7 @@ from kit.event_log.ports import Record
 from kit.message_ids import message_id
 from plaudit.event.v1 import message_events_pb2 as event_pb
 from plaudit.message.v1 import change_pb2, message_pb2, updates_pb2
-from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
+from plaudit.message.v1 import conversation_members_pb2 as members_pb
 
 # The highest version of the message that this reader understands.
 FORMAT = 1
@@ -47,12 +47,12 @@ def entry_from_record(record: Record) -> MessageEntry:
 
 def members_request_to_pb(tenant: str, conversation_id: str) -> bytes:
     """A request for all members."""
-    return conversations_pb.GetMemberIdsRequest(tenant=tenant, conversation_id=conversation_id).SerializeToString()
+    return members_pb.GetMemberIdsRequest(tenant=tenant, conversation_id=conversation_id).SerializeToString()
 
 
 def members_from_pb(response: bytes) -> MemberList:
     """All members and former ones."""
-    found = conversations_pb.GetMemberIdsResponse.FromString(response)
+    found = members_pb.GetMemberIdsResponse.FromString(response)
     ranges = zip(found.joined_seqs, found.left_seqs, strict=True)
     return MemberList(found.members_epoch, dict(zip(found.user_ids, ranges, strict=True)))
 

@@ -10,7 +10,7 @@ import grpc
 from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavailable
 from kit.ledger.node import Executed
 from kit.ledger.shard.batching import ENTRY_BYTES
-from message_svc.domain import Command, Outcome, Refusal
+from message_svc.commands import Command, Outcome, Refusal
 from message_svc.metrics import COMMANDS
 from message_svc.model.sizes import EntrySizer
 

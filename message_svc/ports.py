@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 from kit.errors import Problem
 from kit.tenant_keys import TargetKey
-from message_svc.domain import Command, Head, Item, Member, Outcome, Refusal, Span
+from message_svc.commands import Command, Outcome, Refusal
+from message_svc.domain import Head, Item, Member, Span
 
 
 class ConversationLedger(Protocol):

@@ -14,8 +14,12 @@ from message_svc.codec import requests, responses
 from message_svc.service.conversations import Conversations
 from message_svc.service.history import History
 from message_svc.service.messages import Messages, Sending
+from plaudit.message.v1 import conversation_changes_pb2 as conversation_changes_pb
+from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
 from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
+from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
+from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
 from plaudit.message.v1 import message_service_pb2 as messages_pb
 
 Context = grpc.aio.ServicerContext[Any, Any] | None
@@ -28,21 +32,23 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         self._conversations = conversations
 
     async def CreateConversation(
-        self, request: conversations_pb.CreateConversationRequest, context: Context
-    ) -> conversations_pb.CreateConversationResponse:
+        self, request: conversation_changes_pb.CreateConversationRequest, context: Context
+    ) -> conversation_changes_pb.CreateConversationResponse:
         """See the contract."""
         found = responses.conversation_to_pb(await self._conversations.create_direct(caller(), request.participant_ids))
-        return conversations_pb.CreateConversationResponse(conversation_id=found.conversation_id, conversation=found)
+        return conversation_changes_pb.CreateConversationResponse(
+            conversation_id=found.conversation_id, conversation=found
+        )
 
     async def CreateGroup(
-        self, request: conversations_pb.CreateGroupRequest, context: Context
-    ) -> conversations_pb.CreateGroupResponse:
+        self, request: conversation_changes_pb.CreateGroupRequest, context: Context
+    ) -> conversation_changes_pb.CreateGroupResponse:
         """See the contract."""
         made = await self._conversations.create_group(
             caller(), request.name, request.avatar_url, request.member_ids, request.op_id
         )
         found = responses.conversation_to_pb(made)
-        return conversations_pb.CreateGroupResponse(conversation_id=found.conversation_id, conversation=found)
+        return conversation_changes_pb.CreateGroupResponse(conversation_id=found.conversation_id, conversation=found)
 
     async def GetConversation(
         self, request: conversations_pb.GetConversationRequest, context: Context
@@ -59,8 +65,8 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         return responses.conversations_to_pb(*page)
 
     async def ListMembers(
-        self, request: conversations_pb.ListMembersRequest, context: Context
-    ) -> conversations_pb.ListMembersResponse:
+        self, request: members_pb.ListMembersRequest, context: Context
+    ) -> members_pb.ListMembersResponse:
         """See the contract."""
         page = await self._conversations.members(
             caller(), request.conversation_id, request.page_size, request.page_token
@@ -68,74 +74,74 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         return responses.members_to_pb(*page)
 
     async def UpdateConversation(
-        self, request: conversations_pb.UpdateConversationRequest, context: Context
-    ) -> conversations_pb.UpdateConversationResponse:
+        self, request: conversation_changes_pb.UpdateConversationRequest, context: Context
+    ) -> conversation_changes_pb.UpdateConversationResponse:
         """See the contract."""
         name = request.name if request.HasField("name") else None
         avatar_url = request.avatar_url if request.HasField("avatar_url") else None
         seq = await self._conversations.update(caller(), request.conversation_id, name, avatar_url, request.op_id)
-        return conversations_pb.UpdateConversationResponse(message_seq=seq)
+        return conversation_changes_pb.UpdateConversationResponse(message_seq=seq)
 
     async def AddMembers(
-        self, request: conversations_pb.AddMembersRequest, context: Context
-    ) -> conversations_pb.AddMembersResponse:
+        self, request: members_pb.AddMembersRequest, context: Context
+    ) -> members_pb.AddMembersResponse:
         """See the contract."""
         seq = await self._conversations.add_members(caller(), request.conversation_id, request.user_ids, request.op_id)
-        return conversations_pb.AddMembersResponse(message_seq=seq)
+        return members_pb.AddMembersResponse(message_seq=seq)
 
     async def RemoveMember(
-        self, request: conversations_pb.RemoveMemberRequest, context: Context
-    ) -> conversations_pb.RemoveMemberResponse:
+        self, request: members_pb.RemoveMemberRequest, context: Context
+    ) -> members_pb.RemoveMemberResponse:
         """See the contract."""
         seq = await self._conversations.remove_member(caller(), request.conversation_id, request.user_id, request.op_id)
-        return conversations_pb.RemoveMemberResponse(message_seq=seq)
+        return members_pb.RemoveMemberResponse(message_seq=seq)
 
     async def LeaveConversation(
-        self, request: conversations_pb.LeaveConversationRequest, context: Context
-    ) -> conversations_pb.LeaveConversationResponse:
+        self, request: members_pb.LeaveConversationRequest, context: Context
+    ) -> members_pb.LeaveConversationResponse:
         """See the contract."""
         seq = await self._conversations.leave(caller(), request.conversation_id, request.op_id)
-        return conversations_pb.LeaveConversationResponse(message_seq=seq)
+        return members_pb.LeaveConversationResponse(message_seq=seq)
 
     async def SetMemberRole(
-        self, request: conversations_pb.SetMemberRoleRequest, context: Context
-    ) -> conversations_pb.SetMemberRoleResponse:
+        self, request: members_pb.SetMemberRoleRequest, context: Context
+    ) -> members_pb.SetMemberRoleResponse:
         """See the contract."""
         role = requests.role_from_pb(request.role)
         seq = await self._conversations.set_role(
             caller(), request.conversation_id, request.user_id, role, request.op_id
         )
-        return conversations_pb.SetMemberRoleResponse(message_seq=seq)
+        return members_pb.SetMemberRoleResponse(message_seq=seq)
 
     async def ConvertToChannel(
-        self, request: conversations_pb.ConvertToChannelRequest, context: Context
-    ) -> conversations_pb.ConvertToChannelResponse:
+        self, request: conversation_changes_pb.ConvertToChannelRequest, context: Context
+    ) -> conversation_changes_pb.ConvertToChannelResponse:
         """See the contract."""
         seq = await self._conversations.convert(caller(), request.conversation_id, request.op_id)
-        return conversations_pb.ConvertToChannelResponse(message_seq=seq)
+        return conversation_changes_pb.ConvertToChannelResponse(message_seq=seq)
 
     async def JoinChannel(
-        self, request: conversations_pb.JoinChannelRequest, context: Context
-    ) -> conversations_pb.JoinChannelResponse:
+        self, request: members_pb.JoinChannelRequest, context: Context
+    ) -> members_pb.JoinChannelResponse:
         """See the contract."""
         seq = await self._conversations.join(caller(), request.conversation_id, request.op_id)
-        return conversations_pb.JoinChannelResponse(message_seq=seq)
+        return members_pb.JoinChannelResponse(message_seq=seq)
 
     async def GetMemberIds(
-        self, request: conversations_pb.GetMemberIdsRequest, context: Context
-    ) -> conversations_pb.GetMemberIdsResponse:
+        self, request: members_pb.GetMemberIdsRequest, context: Context
+    ) -> members_pb.GetMemberIdsResponse:
         """See the contract."""
         found = await self._conversations.all_members(request.tenant, request.conversation_id)
         return responses.member_ids_to_pb(*found)
 
     async def UpdateMembership(
-        self, request: conversations_pb.UpdateMembershipRequest, context: Context
-    ) -> conversations_pb.UpdateMembershipResponse:
+        self, request: members_pb.UpdateMembershipRequest, context: Context
+    ) -> members_pb.UpdateMembershipResponse:
         """See the contract."""
         mute_until_ms = request.mute_until_ms if request.HasField("mute_until_ms") else None
         pinned = request.pinned if request.HasField("pinned") else None
         member = await self._conversations.set_membership(caller(), request.conversation_id, mute_until_ms, pinned)
-        return conversations_pb.UpdateMembershipResponse(membership=responses.membership_to_pb(member))
+        return members_pb.UpdateMembershipResponse(membership=responses.membership_to_pb(member))
 
 
 class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
@@ -151,8 +157,8 @@ class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
         return {"SendMessage": self._send_many}
 
     async def SendMessage(
-        self, request: messages_pb.SendMessageRequest, context: Context
-    ) -> messages_pb.SendMessageResponse:
+        self, request: message_changes_pb.SendMessageRequest, context: Context
+    ) -> message_changes_pb.SendMessageResponse:
         """See the contract."""
         sending = requests.sending_from_pb(request, caller(), self._messages)
         (sent,) = await self._messages.send([sending])
@@ -161,19 +167,19 @@ class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
         return responses.sent_to_pb(sent)
 
     async def EditMessage(
-        self, request: messages_pb.EditMessageRequest, context: Context
-    ) -> messages_pb.EditMessageResponse:
+        self, request: message_changes_pb.EditMessageRequest, context: Context
+    ) -> message_changes_pb.EditMessageResponse:
         """See the contract."""
         body = requests.edited_body_from_pb(request)
         seq = await self._messages.edit(caller(), request.conversation_id, request.message_id, body, request.op_id)
-        return messages_pb.EditMessageResponse(message_seq=seq)
+        return message_changes_pb.EditMessageResponse(message_seq=seq)
 
     async def DeleteMessage(
-        self, request: messages_pb.DeleteMessageRequest, context: Context
-    ) -> messages_pb.DeleteMessageResponse:
+        self, request: message_changes_pb.DeleteMessageRequest, context: Context
+    ) -> message_changes_pb.DeleteMessageResponse:
         """See the contract."""
         seq = await self._messages.delete(caller(), request.conversation_id, request.message_id, request.op_id)
-        return messages_pb.DeleteMessageResponse(message_seq=seq)
+        return message_changes_pb.DeleteMessageResponse(message_seq=seq)
 
     async def ListMessages(
         self, request: messages_pb.ListMessagesRequest, context: Context
@@ -192,29 +198,29 @@ class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
         return responses.changes_to_pb(request.conversation_id, page)
 
     async def MarkDelivered(
-        self, request: messages_pb.MarkDeliveredRequest, context: Context
-    ) -> messages_pb.MarkDeliveredResponse:
+        self, request: receipts_pb.MarkDeliveredRequest, context: Context
+    ) -> receipts_pb.MarkDeliveredResponse:
         """See the contract."""
         seq = await self._messages.mark_delivered(
             caller(), request.conversation_id, request.message_id, request.device_id
         )
-        return messages_pb.MarkDeliveredResponse(delivered_seq=seq)
+        return receipts_pb.MarkDeliveredResponse(delivered_seq=seq)
 
-    async def MarkRead(self, request: messages_pb.MarkReadRequest, context: Context) -> messages_pb.MarkReadResponse:
+    async def MarkRead(self, request: receipts_pb.MarkReadRequest, context: Context) -> receipts_pb.MarkReadResponse:
         """See the contract."""
         seq, unread = await self._messages.mark_read(
             caller(), request.conversation_id, request.message_id, is_private=request.private
         )
-        return messages_pb.MarkReadResponse(read_seq=seq, unread_count=unread)
+        return receipts_pb.MarkReadResponse(read_seq=seq, unread_count=unread)
 
     async def ListReceipts(
-        self, request: messages_pb.ListReceiptsRequest, context: Context
-    ) -> messages_pb.ListReceiptsResponse:
+        self, request: receipts_pb.ListReceiptsRequest, context: Context
+    ) -> receipts_pb.ListReceiptsResponse:
         """See the contract."""
         page = await self._messages.receipts(caller(), request.conversation_id, request.page_size, request.page_token)
         return responses.receipts_to_pb(request.conversation_id, *page)
 
-    async def _send_many(self, calls: Sequence[tuple[messages_pb.SendMessageRequest, Caller]]) -> Sequence[Any]:
+    async def _send_many(self, calls: Sequence[tuple[message_changes_pb.SendMessageRequest, Caller]]) -> Sequence[Any]:
         decoded: list[Sending | Problem] = []
         for request, who in calls:
             try:

@@ -9,7 +9,7 @@ import msgspec
 
 from kit.errors import Invalid
 from kit.ledger.node import Executed
-from message_svc.domain import ACTIONS, Command, Outcome, Refusal
+from message_svc.commands import ACTIONS, Command, Outcome, Refusal
 from message_svc.model.draft import Answer
 
 _NUMBER_OF: dict[type[Any], int] = {action: number for number, action in enumerate(ACTIONS)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from kit.auth.caller import Caller
 from message_svc.domain import Body, Role
 from message_svc.service.messages import Messages, Sending
-from plaudit.message.v1 import message_service_pb2 as pb
+from plaudit.message.v1 import message_changes_pb2 as pb
 
 
 def sending_from_pb(request: pb.SendMessageRequest, who: Caller, messages: Messages) -> Sending:

@@ -12,7 +12,10 @@ from message_svc.ports import StoredItem, Summary
 from message_svc.service.history import ChangePage, MessagePage
 from message_svc.service.messages import Sent
 from plaudit.message.v1 import change_pb2, conversation_pb2, message_pb2, receipt_pb2
+from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
+from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
+from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
 from plaudit.message.v1 import message_service_pb2 as messages_pb
 
 _PREVIEW = 200
@@ -66,20 +69,18 @@ def conversations_to_pb(
 
 def members_to_pb(
     members: Sequence[Member], next_page_token: str, members_epoch: int
-) -> conversations_pb.ListMembersResponse:
+) -> members_pb.ListMembersResponse:
     """A page of members."""
     rows = [
         conversation_pb2.Member(user_id=member.user, role=member.role, joined_seq=member.joined_seq)  # type: ignore[arg-type]
         for member in members
     ]
-    return conversations_pb.ListMembersResponse(
-        members=rows, members_epoch=members_epoch, next_page_token=next_page_token
-    )
+    return members_pb.ListMembersResponse(members=rows, members_epoch=members_epoch, next_page_token=next_page_token)
 
 
-def member_ids_to_pb(members_epoch: int, members: Sequence[Member]) -> conversations_pb.GetMemberIdsResponse:
+def member_ids_to_pb(members_epoch: int, members: Sequence[Member]) -> members_pb.GetMemberIdsResponse:
     """All members and former ones."""
-    return conversations_pb.GetMemberIdsResponse(
+    return members_pb.GetMemberIdsResponse(
         user_ids=[member.user for member in members],
         joined_seqs=[member.joined_seq for member in members],
         left_seqs=[member.spans[-1].last for member in members],
@@ -87,10 +88,10 @@ def member_ids_to_pb(members_epoch: int, members: Sequence[Member]) -> conversat
     )
 
 
-def sent_to_pb(sent: Sent) -> messages_pb.SendMessageResponse:
+def sent_to_pb(sent: Sent) -> message_changes_pb.SendMessageResponse:
     """The answer to a message that was sent."""
     conversation_id, client_msg_id, outcome = sent
-    return messages_pb.SendMessageResponse(
+    return message_changes_pb.SendMessageResponse(
         message_id=message_id(conversation_id, outcome.seq),
         status="sent",
         timestamp=outcome.time_ms,
@@ -146,9 +147,9 @@ def changes_to_pb(conversation_id: str, page: ChangePage) -> messages_pb.ListCha
 
 def receipts_to_pb(
     conversation_id: str, members: Sequence[Member], next_page_token: str
-) -> messages_pb.ListReceiptsResponse:
+) -> receipts_pb.ListReceiptsResponse:
     """A page of receipts."""
-    return messages_pb.ListReceiptsResponse(
+    return receipts_pb.ListReceiptsResponse(
         receipts=[
             receipt_pb2.ReceiptCursor(
                 user_id=member.user,

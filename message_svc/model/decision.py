@@ -7,35 +7,31 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from message_svc.domain import (
+from message_svc.commands import (
     ACTIONS,
     WITHOUT_OP_ID,
     Action,
     AddMembers,
     Command,
-    ConversationChange,
     Convert,
     CreateDirect,
     CreateGroup,
     Delete,
     Edit,
-    Head,
     Join,
     Leave,
     MarkDelivered,
     MarkRead,
-    Member,
-    Operation,
     Outcome,
     Reason,
     Refusal,
     RemoveMember,
-    Role,
     Send,
     SetMembership,
     SetRole,
     Update,
 )
+from message_svc.domain import ConversationChange, Head, Member, Operation, Role
 from message_svc.model import member_rules, message_rules
 from message_svc.model.conversation import ConversationState
 from message_svc.model.draft import Answer, Draft

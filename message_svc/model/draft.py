@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import Any
 
+from message_svc.commands import Outcome, Reason, Refusal
 from message_svc.domain import (
     ConversationChange,
     Head,
@@ -14,10 +15,7 @@ from message_svc.domain import (
     Kind,
     Member,
     Operation,
-    Outcome,
-    Reason,
     ReceiptMove,
-    Refusal,
     Role,
     visible_spans,
 )

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from message_svc.domain import (
-    MAX_MEMBERS,
-    MAX_SPANS,
+from message_svc.commands import (
     AddMembers,
     Convert,
     CreateDirect,
     CreateGroup,
-    Head,
-    ItemType,
-    Kind,
-    Member,
     Outcome,
     Reason,
     Refusal,
     RemoveMember,
-    Role,
     SetMembership,
     SetRole,
-    Span,
     Update,
 )
+from message_svc.domain import MAX_MEMBERS, MAX_SPANS, Head, ItemType, Kind, Member, Role, Span
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_to_manage
 
 

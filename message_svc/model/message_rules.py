@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-from message_svc.domain import (
-    MAX_DEVICES,
-    Body,
-    Delete,
-    Edit,
-    Head,
-    ItemType,
-    Kind,
-    MarkDelivered,
-    MarkRead,
-    Member,
-    Outcome,
-    Reason,
-    Refusal,
-    Role,
-    Send,
-)
+from message_svc.commands import Delete, Edit, MarkDelivered, MarkRead, Outcome, Reason, Refusal, Send
+from message_svc.domain import MAX_DEVICES, Body, Head, ItemType, Kind, Member, Role
 from message_svc.model.draft import UNCHANGED, Answer, Draft
 
 

@@ -8,11 +8,10 @@ from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
 from kit.tenant_keys import TargetKey
-from message_svc.domain import (
+from message_svc.commands import (
     WITHOUT_OP_ID,
     AddMembers,
     Command,
-    ConversationChange,
     CreateGroup,
     Delete,
     Edit,
@@ -22,6 +21,7 @@ from message_svc.domain import (
     Send,
     SetRole,
 )
+from message_svc.domain import ConversationChange
 from message_svc.model.conversation import ConversationState, OperationKey
 from message_svc.model.decision import ConversationDecision
 from message_svc.model.draft import Answer

@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import (
-    MAX_DEVICES,
-    MAX_SPANS,
-    AddMembers,
-    Body,
-    Command,
-    CreateDirect,
-    CreateGroup,
-    Edit,
-    Send,
-    Update,
-)
+from message_svc.commands import AddMembers, Command, CreateDirect, CreateGroup, Edit, Send, Update
+from message_svc.domain import MAX_DEVICES, MAX_SPANS, Body
 
 _ID_BYTES = 66
 # Key, name, picture, creator, numbers, the highest operation id and up to 16 from the future.

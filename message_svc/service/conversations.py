@@ -9,7 +9,7 @@ from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id, group_id
-from message_svc.domain import (
+from message_svc.commands import (
     Action,
     AddMembers,
     Command,
@@ -17,19 +17,16 @@ from message_svc.domain import (
     CreateDirect,
     CreateGroup,
     Join,
-    Kind,
     Leave,
-    Member,
     Outcome,
     Reason,
     Refusal,
     RemoveMember,
-    Role,
     SetMembership,
     SetRole,
     Update,
-    visible_spans,
 )
+from message_svc.domain import Kind, Member, Role, visible_spans
 from message_svc.ports import ConversationLedger, ConversationReads, ListPosition, Summary, View
 from message_svc.service.refusals import check_conversation_id, check_user, outcome_or_raise, problem_of, user_of
 

@@ -10,22 +10,20 @@ from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id
-from message_svc.domain import (
+from message_svc.commands import (
     Action,
-    Body,
     Command,
     CreateDirect,
     Delete,
     Edit,
-    Kind,
     MarkDelivered,
     MarkRead,
-    Member,
     Outcome,
     Reason,
     Refusal,
     Send,
 )
+from message_svc.domain import Body, Kind, Member
 from message_svc.errors import MediaUnavailable, MessageConflict
 from message_svc.ports import ConversationLedger, ConversationReads
 from message_svc.service.conversations import current_view_of

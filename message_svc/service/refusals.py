@@ -6,7 +6,7 @@ from kit.auth.caller import Caller
 from kit.errors import Invalid, Problem
 from kit.message_ids import is_conversation_id, message_id, parse_message_id
 from kit.target import is_id
-from message_svc.domain import Outcome, Reason, Refusal
+from message_svc.commands import Outcome, Reason, Refusal
 from message_svc.errors import (
     AdminsOnly,
     ConversationNotFound,

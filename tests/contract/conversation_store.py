@@ -12,29 +12,25 @@ from kit.clock import ManualClock
 from kit.event_log.ports import EventLog, Record
 from kit.message_ids import direct_id, group_id
 from message_svc.codec.entries import EntryCodec
-from message_svc.domain import (
+from message_svc.commands import (
     Action,
     AddMembers,
-    Body,
     Command,
     Convert,
     CreateDirect,
     CreateGroup,
     Delete,
     Edit,
-    Item,
     Join,
-    Kind,
     MarkDelivered,
     MarkRead,
     Outcome,
     RemoveMember,
-    Role,
     Send,
     SetMembership,
-    Span,
     Update,
 )
+from message_svc.domain import Body, Item, Kind, Role, Span
 from message_svc.ledger import LEDGER
 from message_svc.ports import ConversationLedger, ConversationReads, View
 from message_svc.service.history import History

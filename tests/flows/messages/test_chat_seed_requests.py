@@ -13,7 +13,7 @@ import pytest
 
 from gateway.contracts.tables import read_tables
 from plaudit.gateway.v1 import frames_pb2, session_frames_pb2
-from plaudit.message.v1 import message_service_pb2, updates_pb2
+from plaudit.message.v1 import message_changes_pb2, updates_pb2
 from tests.flows.people import person
 from tests.running import Stack
 
@@ -113,7 +113,7 @@ async def test_a_frame_send_message_without_id_is_answered_by_a_receipt(alice: A
 
 async def test_a_binary_frame_without_id_is_answered_by_the_same_receipt(alice: Api, bob: Api) -> None:
     conversation_id = await alice.direct(bob.user)
-    request = message_service_pb2.SendMessageRequest(
+    request = message_changes_pb2.SendMessageRequest(
         conversation_id=conversation_id, content="Hello!", content_type="text", client_msg_id="uuid-456"
     )
     call = frames_pb2.CallFrame(type="send_message", request=request.SerializeToString())

@@ -7,13 +7,11 @@ from kit.target import partition_of
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
-from message_svc.domain import (
+from message_svc.commands import (
     WITHOUT_OP_ID,
     Command,
     CreateDirect,
     CreateGroup,
-    Item,
-    ItemType,
     Join,
     MarkDelivered,
     MarkRead,
@@ -21,6 +19,7 @@ from message_svc.domain import (
     Reason,
     Refusal,
 )
+from message_svc.domain import Item, ItemType
 from message_svc.model.draft import Answer
 from tests.simulation.messages.reference import ConversationReference, require
 from tests.simulation.reference import ShardReference

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from message_svc.domain import (
+from message_svc.commands import (
     WITHOUT_OP_ID,
     Action,
     AddMembers,
-    Body,
     Command,
     Convert,
     CreateDirect,
@@ -21,11 +20,11 @@ from message_svc.domain import (
     MarkRead,
     Outcome,
     RemoveMember,
-    Role,
     Send,
     SetRole,
     Update,
 )
+from message_svc.domain import Body, Role
 from tests.simulation.clients import Ask, Clients
 from tests.simulation.world import Violation
 

@@ -8,7 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 from kit.ledger.entry import Entry
-from message_svc.domain import Command, ItemType, MarkRead, Outcome
+from message_svc.commands import Command, MarkRead, Outcome
+from message_svc.domain import ItemType
 from message_svc.model.conversation import ConversationState
 from message_svc.model.decision import ConversationDecision
 from message_svc.model.draft import Draft

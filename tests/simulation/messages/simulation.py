@@ -9,7 +9,7 @@ from typing import Any, cast
 from kit.errors import Problem
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
-from message_svc.domain import Reason, Refusal
+from message_svc.commands import Reason, Refusal
 from message_svc.model import conversation
 from message_svc.model.model import MessageModel, ModelLimits
 from message_svc.model.state import LoadedState, LoadRequest

@@ -7,22 +7,8 @@ from kit.message_ids import direct_id, group_id
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
-from message_svc.domain import (
-    Action,
-    Body,
-    Command,
-    ConversationChange,
-    CreateDirect,
-    CreateGroup,
-    Head,
-    Item,
-    ItemType,
-    Member,
-    Outcome,
-    Reason,
-    Refusal,
-    Send,
-)
+from message_svc.commands import Action, Command, CreateDirect, CreateGroup, Outcome, Reason, Refusal, Send
+from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Member
 from message_svc.model.draft import Answer
 from message_svc.model.model import MessageDecision, MessageModel, ModelLimits
 

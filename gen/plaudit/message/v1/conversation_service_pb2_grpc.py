@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from plaudit.message.v1 import conversation_changes_pb2 as plaudit_dot_message_dot_v1_dot_conversation__changes__pb2
+from plaudit.message.v1 import conversation_members_pb2 as plaudit_dot_message_dot_v1_dot_conversation__members__pb2
 from plaudit.message.v1 import conversation_service_pb2 as plaudit_dot_message_dot_v1_dot_conversation__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -49,13 +51,13 @@ class ConversationServiceStub:
         """
         self.CreateConversation = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/CreateConversation',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateConversationRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateConversationResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateConversationRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateConversationResponse.FromString,
                 _registered_method=True)
         self.CreateGroup = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/CreateGroup',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateGroupRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateGroupResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateGroupRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateGroupResponse.FromString,
                 _registered_method=True)
         self.GetConversation = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/GetConversation',
@@ -69,53 +71,53 @@ class ConversationServiceStub:
                 _registered_method=True)
         self.ListMembers = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/ListMembers',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListMembersRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListMembersResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.ListMembersRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.ListMembersResponse.FromString,
                 _registered_method=True)
         self.UpdateConversation = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/UpdateConversation',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateConversationRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateConversationResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.UpdateConversationRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.UpdateConversationResponse.FromString,
                 _registered_method=True)
         self.AddMembers = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/AddMembers',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.AddMembersRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.AddMembersResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.AddMembersRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.AddMembersResponse.FromString,
                 _registered_method=True)
         self.RemoveMember = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/RemoveMember',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.RemoveMemberRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.RemoveMemberResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.RemoveMemberResponse.FromString,
                 _registered_method=True)
         self.LeaveConversation = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/LeaveConversation',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.LeaveConversationRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.LeaveConversationResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.LeaveConversationRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.LeaveConversationResponse.FromString,
                 _registered_method=True)
         self.SetMemberRole = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/SetMemberRole',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.SetMemberRoleRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.SetMemberRoleResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetMemberRoleRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetMemberRoleResponse.FromString,
                 _registered_method=True)
         self.ConvertToChannel = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/ConvertToChannel',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ConvertToChannelRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ConvertToChannelResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.ConvertToChannelRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.ConvertToChannelResponse.FromString,
                 _registered_method=True)
         self.JoinChannel = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/JoinChannel',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.JoinChannelRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.JoinChannelResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.JoinChannelRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.JoinChannelResponse.FromString,
                 _registered_method=True)
         self.UpdateMembership = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/UpdateMembership',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipResponse.FromString,
                 _registered_method=True)
         self.GetMemberIds = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/GetMemberIds',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsResponse.FromString,
                 _registered_method=True)
 
 
@@ -265,13 +267,13 @@ def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'CreateConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateConversation,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateConversationRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateConversationResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateConversationRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateConversationResponse.SerializeToString,
             ),
             'CreateGroup': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGroup,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateGroupRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateGroupResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateGroupRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateGroupResponse.SerializeToString,
             ),
             'GetConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConversation,
@@ -285,53 +287,53 @@ def add_ConversationServiceServicer_to_server(servicer, server):
             ),
             'ListMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMembers,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListMembersRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListMembersResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.ListMembersRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.ListMembersResponse.SerializeToString,
             ),
             'UpdateConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateConversation,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateConversationRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateConversationResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.UpdateConversationRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.UpdateConversationResponse.SerializeToString,
             ),
             'AddMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.AddMembers,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.AddMembersRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.AddMembersResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.AddMembersRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.AddMembersResponse.SerializeToString,
             ),
             'RemoveMember': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveMember,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.RemoveMemberRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.RemoveMemberResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.RemoveMemberResponse.SerializeToString,
             ),
             'LeaveConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.LeaveConversation,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.LeaveConversationRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.LeaveConversationResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.LeaveConversationRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.LeaveConversationResponse.SerializeToString,
             ),
             'SetMemberRole': grpc.unary_unary_rpc_method_handler(
                     servicer.SetMemberRole,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.SetMemberRoleRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.SetMemberRoleResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetMemberRoleRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetMemberRoleResponse.SerializeToString,
             ),
             'ConvertToChannel': grpc.unary_unary_rpc_method_handler(
                     servicer.ConvertToChannel,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ConvertToChannelRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ConvertToChannelResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.ConvertToChannelRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.ConvertToChannelResponse.SerializeToString,
             ),
             'JoinChannel': grpc.unary_unary_rpc_method_handler(
                     servicer.JoinChannel,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.JoinChannelRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.JoinChannelResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.JoinChannelRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.JoinChannelResponse.SerializeToString,
             ),
             'UpdateMembership': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateMembership,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipResponse.SerializeToString,
             ),
             'GetMemberIds': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMemberIds,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -372,8 +374,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/CreateConversation',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateConversationRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateConversationResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateConversationRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -399,8 +401,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/CreateGroup',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateGroupRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.CreateGroupResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateGroupRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.CreateGroupResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -480,8 +482,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/ListMembers',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListMembersRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListMembersResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.ListMembersRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.ListMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -507,8 +509,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/UpdateConversation',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateConversationRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateConversationResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.UpdateConversationRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.UpdateConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -534,8 +536,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/AddMembers',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.AddMembersRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.AddMembersResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.AddMembersRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.AddMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -561,8 +563,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/RemoveMember',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.RemoveMemberRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.RemoveMemberResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.RemoveMemberRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.RemoveMemberResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -588,8 +590,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/LeaveConversation',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.LeaveConversationRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.LeaveConversationResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.LeaveConversationRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.LeaveConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -615,8 +617,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/SetMemberRole',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.SetMemberRoleRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.SetMemberRoleResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetMemberRoleRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetMemberRoleResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -642,8 +644,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/ConvertToChannel',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ConvertToChannelRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ConvertToChannelResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.ConvertToChannelRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__changes__pb2.ConvertToChannelResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -669,8 +671,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/JoinChannel',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.JoinChannelRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.JoinChannelResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.JoinChannelRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.JoinChannelResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -696,8 +698,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/UpdateMembership',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.UpdateMembershipResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -723,8 +725,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/GetMemberIds',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.GetMemberIdsResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsResponse.FromString,
             options,
             channel_credentials,
             insecure,

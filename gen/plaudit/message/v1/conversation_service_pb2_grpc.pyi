@@ -5,6 +5,8 @@ Conversations, their members and their messages."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.message.v1 import conversation_changes_pb2 as _conversation_changes_pb2
+from plaudit.message.v1 import conversation_members_pb2 as _conversation_members_pb2
 from plaudit.message.v1 import conversation_service_pb2 as _conversation_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -46,12 +48,12 @@ class ConversationServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConversationServiceAsyncStub: ...
-    CreateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateConversationRequest, _conversation_service_pb2.CreateConversationResponse]
+    CreateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateConversationRequest, _conversation_changes_pb2.CreateConversationResponse]
     """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
     There is one for each pair, however many create it at once.
     """
-    CreateGroup: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateGroupRequest, _conversation_service_pb2.CreateGroupResponse]
+    CreateGroup: _grpc.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateGroupRequest, _conversation_changes_pb2.CreateGroupResponse]
     """Creates a group, with the caller as its admin.
 
     A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
@@ -67,46 +69,46 @@ class ConversationServiceStub:
     `INVALID_CURSOR`. A conversation that moves to the top between two pages is on neither page twice: read the first
     page again for it.
     """
-    ListMembers: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListMembersRequest, _conversation_service_pb2.ListMembersResponse]
+    ListMembers: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.ListMembersRequest, _conversation_members_pb2.ListMembersResponse]
     """Lists the members of a conversation by their ids. Page tokens are as in `ListConversations`."""
-    UpdateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]
+    UpdateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_changes_pb2.UpdateConversationRequest, _conversation_changes_pb2.UpdateConversationResponse]
     """Changes the name or the picture of a group or channel; only admins may."""
-    AddMembers: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.AddMembersRequest, _conversation_service_pb2.AddMembersResponse]
+    AddMembers: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.AddMembersRequest, _conversation_members_pb2.AddMembersResponse]
     """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
     All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
     500 members. They see what is written from then on.
     """
-    RemoveMember: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.RemoveMemberRequest, _conversation_service_pb2.RemoveMemberResponse]
+    RemoveMember: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.RemoveMemberRequest, _conversation_members_pb2.RemoveMemberResponse]
     """Removes a member from a group or channel; only admins may. Who is no member stays so.
 
     The removed user can read what was written up to then, and nothing later.
     """
-    LeaveConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.LeaveConversationRequest, _conversation_service_pb2.LeaveConversationResponse]
+    LeaveConversation: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.LeaveConversationRequest, _conversation_members_pb2.LeaveConversationResponse]
     """Makes the caller leave a group or channel. Leaving again changes nothing.
 
     Where the last admin leaves a group, the member who joined first becomes an admin. The last admin of a channel with
     other members cannot leave: `FAILED_PRECONDITION`, reason `LAST_ADMIN`.
     """
-    SetMemberRole: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.SetMemberRoleRequest, _conversation_service_pb2.SetMemberRoleResponse]
+    SetMemberRole: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.SetMemberRoleRequest, _conversation_members_pb2.SetMemberRoleResponse]
     """Makes a member an admin, or an admin a member; only admins may.
 
     Fails with `FAILED_PRECONDITION`, reason `LAST_ADMIN`, where no admin would remain, and with `NOT_FOUND` for a user
     who is no member.
     """
-    ConvertToChannel: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ConvertToChannelRequest, _conversation_service_pb2.ConvertToChannelResponse]
+    ConvertToChannel: _grpc.UnaryUnaryMultiCallable[_conversation_changes_pb2.ConvertToChannelRequest, _conversation_changes_pb2.ConvertToChannelResponse]
     """Makes a group a channel, for ever; only admins may. A channel stays as it is.
 
     A group never becomes a channel by itself.
     """
-    JoinChannel: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.JoinChannelRequest, _conversation_service_pb2.JoinChannelResponse]
+    JoinChannel: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.JoinChannelRequest, _conversation_members_pb2.JoinChannelResponse]
     """Makes the caller a member of a channel. A member stays so.
 
     Fails with `NOT_FOUND` for what is no channel.
     """
-    UpdateMembership: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateMembershipRequest, _conversation_service_pb2.UpdateMembershipResponse]
+    UpdateMembership: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.UpdateMembershipRequest, _conversation_members_pb2.UpdateMembershipResponse]
     """Mutes or pins a conversation, for the caller alone."""
-    GetMemberIds: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetMemberIdsRequest, _conversation_service_pb2.GetMemberIdsResponse]
+    GetMemberIds: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.GetMemberIdsRequest, _conversation_members_pb2.GetMemberIdsResponse]
     """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
     A conversation that does not exist has no members, and the epoch 0.
@@ -130,12 +132,12 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateConversationRequest, _conversation_service_pb2.CreateConversationResponse]  # type: ignore[assignment]
+    CreateConversation: _aio.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateConversationRequest, _conversation_changes_pb2.CreateConversationResponse]  # type: ignore[assignment]
     """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
     There is one for each pair, however many create it at once.
     """
-    CreateGroup: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateGroupRequest, _conversation_service_pb2.CreateGroupResponse]  # type: ignore[assignment]
+    CreateGroup: _aio.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateGroupRequest, _conversation_changes_pb2.CreateGroupResponse]  # type: ignore[assignment]
     """Creates a group, with the caller as its admin.
 
     A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
@@ -151,46 +153,46 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     `INVALID_CURSOR`. A conversation that moves to the top between two pages is on neither page twice: read the first
     page again for it.
     """
-    ListMembers: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListMembersRequest, _conversation_service_pb2.ListMembersResponse]  # type: ignore[assignment]
+    ListMembers: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.ListMembersRequest, _conversation_members_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the members of a conversation by their ids. Page tokens are as in `ListConversations`."""
-    UpdateConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]  # type: ignore[assignment]
+    UpdateConversation: _aio.UnaryUnaryMultiCallable[_conversation_changes_pb2.UpdateConversationRequest, _conversation_changes_pb2.UpdateConversationResponse]  # type: ignore[assignment]
     """Changes the name or the picture of a group or channel; only admins may."""
-    AddMembers: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.AddMembersRequest, _conversation_service_pb2.AddMembersResponse]  # type: ignore[assignment]
+    AddMembers: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.AddMembersRequest, _conversation_members_pb2.AddMembersResponse]  # type: ignore[assignment]
     """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
     All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
     500 members. They see what is written from then on.
     """
-    RemoveMember: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.RemoveMemberRequest, _conversation_service_pb2.RemoveMemberResponse]  # type: ignore[assignment]
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.RemoveMemberRequest, _conversation_members_pb2.RemoveMemberResponse]  # type: ignore[assignment]
     """Removes a member from a group or channel; only admins may. Who is no member stays so.
 
     The removed user can read what was written up to then, and nothing later.
     """
-    LeaveConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.LeaveConversationRequest, _conversation_service_pb2.LeaveConversationResponse]  # type: ignore[assignment]
+    LeaveConversation: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.LeaveConversationRequest, _conversation_members_pb2.LeaveConversationResponse]  # type: ignore[assignment]
     """Makes the caller leave a group or channel. Leaving again changes nothing.
 
     Where the last admin leaves a group, the member who joined first becomes an admin. The last admin of a channel with
     other members cannot leave: `FAILED_PRECONDITION`, reason `LAST_ADMIN`.
     """
-    SetMemberRole: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.SetMemberRoleRequest, _conversation_service_pb2.SetMemberRoleResponse]  # type: ignore[assignment]
+    SetMemberRole: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.SetMemberRoleRequest, _conversation_members_pb2.SetMemberRoleResponse]  # type: ignore[assignment]
     """Makes a member an admin, or an admin a member; only admins may.
 
     Fails with `FAILED_PRECONDITION`, reason `LAST_ADMIN`, where no admin would remain, and with `NOT_FOUND` for a user
     who is no member.
     """
-    ConvertToChannel: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ConvertToChannelRequest, _conversation_service_pb2.ConvertToChannelResponse]  # type: ignore[assignment]
+    ConvertToChannel: _aio.UnaryUnaryMultiCallable[_conversation_changes_pb2.ConvertToChannelRequest, _conversation_changes_pb2.ConvertToChannelResponse]  # type: ignore[assignment]
     """Makes a group a channel, for ever; only admins may. A channel stays as it is.
 
     A group never becomes a channel by itself.
     """
-    JoinChannel: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.JoinChannelRequest, _conversation_service_pb2.JoinChannelResponse]  # type: ignore[assignment]
+    JoinChannel: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.JoinChannelRequest, _conversation_members_pb2.JoinChannelResponse]  # type: ignore[assignment]
     """Makes the caller a member of a channel. A member stays so.
 
     Fails with `NOT_FOUND` for what is no channel.
     """
-    UpdateMembership: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateMembershipRequest, _conversation_service_pb2.UpdateMembershipResponse]  # type: ignore[assignment]
+    UpdateMembership: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.UpdateMembershipRequest, _conversation_members_pb2.UpdateMembershipResponse]  # type: ignore[assignment]
     """Mutes or pins a conversation, for the caller alone."""
-    GetMemberIds: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetMemberIdsRequest, _conversation_service_pb2.GetMemberIdsResponse]  # type: ignore[assignment]
+    GetMemberIds: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.GetMemberIdsRequest, _conversation_members_pb2.GetMemberIdsResponse]  # type: ignore[assignment]
     """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
     A conversation that does not exist has no members, and the epoch 0.
@@ -215,9 +217,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def CreateConversation(
         self,
-        request: _conversation_service_pb2.CreateConversationRequest,
+        request: _conversation_changes_pb2.CreateConversationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.CreateConversationResponse, _abc.Awaitable[_conversation_service_pb2.CreateConversationResponse]]:
+    ) -> _typing.Union[_conversation_changes_pb2.CreateConversationResponse, _abc.Awaitable[_conversation_changes_pb2.CreateConversationResponse]]:
         """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
         There is one for each pair, however many create it at once.
@@ -226,9 +228,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def CreateGroup(
         self,
-        request: _conversation_service_pb2.CreateGroupRequest,
+        request: _conversation_changes_pb2.CreateGroupRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.CreateGroupResponse, _abc.Awaitable[_conversation_service_pb2.CreateGroupResponse]]:
+    ) -> _typing.Union[_conversation_changes_pb2.CreateGroupResponse, _abc.Awaitable[_conversation_changes_pb2.CreateGroupResponse]]:
         """Creates a group, with the caller as its admin.
 
         A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
@@ -260,25 +262,25 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListMembers(
         self,
-        request: _conversation_service_pb2.ListMembersRequest,
+        request: _conversation_members_pb2.ListMembersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.ListMembersResponse, _abc.Awaitable[_conversation_service_pb2.ListMembersResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.ListMembersResponse, _abc.Awaitable[_conversation_members_pb2.ListMembersResponse]]:
         """Lists the members of a conversation by their ids. Page tokens are as in `ListConversations`."""
 
     @_abc_1.abstractmethod
     def UpdateConversation(
         self,
-        request: _conversation_service_pb2.UpdateConversationRequest,
+        request: _conversation_changes_pb2.UpdateConversationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.UpdateConversationResponse, _abc.Awaitable[_conversation_service_pb2.UpdateConversationResponse]]:
+    ) -> _typing.Union[_conversation_changes_pb2.UpdateConversationResponse, _abc.Awaitable[_conversation_changes_pb2.UpdateConversationResponse]]:
         """Changes the name or the picture of a group or channel; only admins may."""
 
     @_abc_1.abstractmethod
     def AddMembers(
         self,
-        request: _conversation_service_pb2.AddMembersRequest,
+        request: _conversation_members_pb2.AddMembersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.AddMembersResponse, _abc.Awaitable[_conversation_service_pb2.AddMembersResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.AddMembersResponse, _abc.Awaitable[_conversation_members_pb2.AddMembersResponse]]:
         """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
         All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
@@ -288,9 +290,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def RemoveMember(
         self,
-        request: _conversation_service_pb2.RemoveMemberRequest,
+        request: _conversation_members_pb2.RemoveMemberRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.RemoveMemberResponse, _abc.Awaitable[_conversation_service_pb2.RemoveMemberResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.RemoveMemberResponse, _abc.Awaitable[_conversation_members_pb2.RemoveMemberResponse]]:
         """Removes a member from a group or channel; only admins may. Who is no member stays so.
 
         The removed user can read what was written up to then, and nothing later.
@@ -299,9 +301,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def LeaveConversation(
         self,
-        request: _conversation_service_pb2.LeaveConversationRequest,
+        request: _conversation_members_pb2.LeaveConversationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.LeaveConversationResponse, _abc.Awaitable[_conversation_service_pb2.LeaveConversationResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.LeaveConversationResponse, _abc.Awaitable[_conversation_members_pb2.LeaveConversationResponse]]:
         """Makes the caller leave a group or channel. Leaving again changes nothing.
 
         Where the last admin leaves a group, the member who joined first becomes an admin. The last admin of a channel with
@@ -311,9 +313,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def SetMemberRole(
         self,
-        request: _conversation_service_pb2.SetMemberRoleRequest,
+        request: _conversation_members_pb2.SetMemberRoleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.SetMemberRoleResponse, _abc.Awaitable[_conversation_service_pb2.SetMemberRoleResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.SetMemberRoleResponse, _abc.Awaitable[_conversation_members_pb2.SetMemberRoleResponse]]:
         """Makes a member an admin, or an admin a member; only admins may.
 
         Fails with `FAILED_PRECONDITION`, reason `LAST_ADMIN`, where no admin would remain, and with `NOT_FOUND` for a user
@@ -323,9 +325,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ConvertToChannel(
         self,
-        request: _conversation_service_pb2.ConvertToChannelRequest,
+        request: _conversation_changes_pb2.ConvertToChannelRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.ConvertToChannelResponse, _abc.Awaitable[_conversation_service_pb2.ConvertToChannelResponse]]:
+    ) -> _typing.Union[_conversation_changes_pb2.ConvertToChannelResponse, _abc.Awaitable[_conversation_changes_pb2.ConvertToChannelResponse]]:
         """Makes a group a channel, for ever; only admins may. A channel stays as it is.
 
         A group never becomes a channel by itself.
@@ -334,9 +336,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def JoinChannel(
         self,
-        request: _conversation_service_pb2.JoinChannelRequest,
+        request: _conversation_members_pb2.JoinChannelRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.JoinChannelResponse, _abc.Awaitable[_conversation_service_pb2.JoinChannelResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.JoinChannelResponse, _abc.Awaitable[_conversation_members_pb2.JoinChannelResponse]]:
         """Makes the caller a member of a channel. A member stays so.
 
         Fails with `NOT_FOUND` for what is no channel.
@@ -345,17 +347,17 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def UpdateMembership(
         self,
-        request: _conversation_service_pb2.UpdateMembershipRequest,
+        request: _conversation_members_pb2.UpdateMembershipRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.UpdateMembershipResponse, _abc.Awaitable[_conversation_service_pb2.UpdateMembershipResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.UpdateMembershipResponse, _abc.Awaitable[_conversation_members_pb2.UpdateMembershipResponse]]:
         """Mutes or pins a conversation, for the caller alone."""
 
     @_abc_1.abstractmethod
     def GetMemberIds(
         self,
-        request: _conversation_service_pb2.GetMemberIdsRequest,
+        request: _conversation_members_pb2.GetMemberIdsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.GetMemberIdsResponse, _abc.Awaitable[_conversation_service_pb2.GetMemberIdsResponse]]:
+    ) -> _typing.Union[_conversation_members_pb2.GetMemberIdsResponse, _abc.Awaitable[_conversation_members_pb2.GetMemberIdsResponse]]:
         """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
         A conversation that does not exist has no members, and the epoch 0.

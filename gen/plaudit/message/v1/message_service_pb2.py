@@ -26,10 +26,11 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 from plaudit.message.v1 import change_pb2 as plaudit_dot_message_dot_v1_dot_change__pb2
 from plaudit.message.v1 import message_pb2 as plaudit_dot_message_dot_v1_dot_message__pb2
-from plaudit.message.v1 import receipt_pb2 as plaudit_dot_message_dot_v1_dot_receipt__pb2
+from plaudit.message.v1 import message_changes_pb2 as plaudit_dot_message_dot_v1_dot_message__changes__pb2
+from plaudit.message.v1 import message_receipts_pb2 as plaudit_dot_message_dot_v1_dot_message__receipts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/message/v1/message_service.proto\x12\x12plaudit.message.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1fplaudit/message/v1/change.proto\x1a plaudit/message/v1/message.proto\x1a plaudit/message/v1/receipt.proto\"\xd6\x05\n\x12SendMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0e\x63onversationId\x12\x41\n\x0crecipient_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0brecipientId\x12%\n\x07\x63ontent\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80\x01R\x07\x63ontent\x12\x37\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\x0b\x63ontentType\x12\x42\n\rclient_msg_id\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0b\x63lientMsgId\x12\x39\n\x08reply_to\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x07replyTo\x12\x41\n\x08mentions\x18\x07 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x32\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x08mentions\x12i\n\x08metadata\x18\x08 \x03(\x0b\x32\x34.plaudit.message.v1.SendMessageRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x10\"\x06r\x04 \x01(@*\x05r\x03(\x80\x08R\x08metadata\x12\x31\n\x0c\x65xpect_epoch\x18\t \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00H\x00R\x0b\x65xpectEpoch\x88\x01\x01\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:&\xbaH#\"!\n\x0f\x63onversation_id\n\x0crecipient_id\x10\x01\x42\x0f\n\r_expect_epoch\"\xfe\x01\n\x13SendMessageResponse\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12 \n\ttimestamp\x18\x03 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\'\n\x0f\x63onversation_id\x18\x04 \x01(\tR\x0e\x63onversationId\x12\"\n\rclient_msg_id\x18\x05 \x01(\tR\x0b\x63lientMsgId\x12#\n\x0bmessage_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x07 \x01(\x03\x42\x02\x30\x02R\x07ordinal\"\xe3\x03\n\x12\x45\x64itMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12%\n\x07\x63ontent\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80\x01R\x07\x63ontent\x12\x41\n\x08mentions\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x32\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x08mentions\x12i\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.plaudit.message.v1.EditMessageRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x10\"\x06r\x04 \x01(@*\x05r\x03(\x80\x08R\x08metadata\x12\x33\n\x05op_id\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\":\n\x13\x45\x64itMessageResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xd3\x01\n\x14\x44\x65leteMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"<\n\x15\x44\x65leteMessageResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xe5\x01\n\x13ListMessagesRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12 \n\x06\x62\x65\x66ore\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x62\x65\x66ore\x12\x1e\n\x05\x61\x66ter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x05\x61\x66ter\x12 \n\x06\x61round\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x61round\x12!\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\"\xa3\x01\n\x14ListMessagesResponse\x12\x37\n\x08messages\x18\x01 \x03(\x0b\x32\x1b.plaudit.message.v1.MessageR\x08messages\x12(\n\x10older_page_token\x18\x02 \x01(\tR\x0eolderPageToken\x12(\n\x10newer_page_token\x18\x03 \x01(\tR\x0enewerPageToken\"\xa8\x01\n\x12ListChangesRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12&\n\tafter_seq\x18\x02 \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00R\x08\x61\x66terSeq\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\"y\n\x13ListChangesResponse\x12\x34\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.plaudit.message.v1.ChangeR\x07\x63hanges\x12,\n\x10last_message_seq\x18\x02 \x01(\x03\x42\x02\x30\x02R\x0elastMessageSeq\"\xdb\x01\n\x14MarkDeliveredRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\"@\n\x15MarkDeliveredResponse\x12\'\n\rdelivered_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\x0c\x64\x65liveredSeq\"\xb3\x01\n\x0fMarkReadRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12\x18\n\x07private\x18\x03 \x01(\x08R\x07private\"X\n\x10MarkReadResponse\x12\x1d\n\x08read_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12%\n\x0cunread_count\x18\x02 \x01(\x03\x42\x02\x30\x02R\x0bunreadCount\"\xa7\x01\n\x13ListReceiptsRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\x12$\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\"}\n\x14ListReceiptsResponse\x12=\n\x08receipts\x18\x01 \x03(\x0b\x32!.plaudit.message.v1.ReceiptCursorR\x08receipts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x86\r\n\x0eMessageService\x12\xe8\x01\n\x0bSendMessage\x12&.plaudit.message.v1.SendMessageRequest\x1a\'.plaudit.message.v1.SendMessageResponse\"\x87\x01\xaa\xed\x18(\n\x0csend_message\x12\x0f\x63onversation_id\x1a\x07receipt\xb0\xed\x18\x02\xd0\xed\x18\xca\x01\x82\xd3\xe4\x93\x02L\"0/api/v1/conversations/{conversation_id}/messages:\x01*Z\x15\"\x10/api/v1/messages:\x01*\x12\xcf\x01\n\x0b\x45\x64itMessage\x12&.plaudit.message.v1.EditMessageRequest\x1a\'.plaudit.message.v1.EditMessageResponse\"o\xaa\xed\x18\x1f\n\x0c\x65\x64it_message\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x42\x32=/api/v1/conversations/{conversation_id}/messages/{message_id}:\x01*\x12\xd7\x01\n\rDeleteMessage\x12(.plaudit.message.v1.DeleteMessageRequest\x1a).plaudit.message.v1.DeleteMessageResponse\"q\x90\x02\x02\xaa\xed\x18!\n\x0e\x64\x65lete_message\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02?*=/api/v1/conversations/{conversation_id}/messages/{message_id}\x12\xc6\x01\n\x0cListMessages\x12\'.plaudit.message.v1.ListMessagesRequest\x1a(.plaudit.message.v1.ListMessagesResponse\"c\x90\x02\x01\xaa\xed\x18 \n\rlist_messages\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x32\x12\x30/api/v1/conversations/{conversation_id}/messages\x12\xc1\x01\n\x0bListChanges\x12&.plaudit.message.v1.ListChangesRequest\x1a\'.plaudit.message.v1.ListChangesResponse\"a\x90\x02\x01\xaa\xed\x18\x1f\n\x0clist_changes\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x31\x12//api/v1/conversations/{conversation_id}/changes\x12\xce\x01\n\rMarkDelivered\x12(.plaudit.message.v1.MarkDeliveredRequest\x1a).plaudit.message.v1.MarkDeliveredResponse\"h\x90\x02\x02\xaa\xed\x18!\n\x0emark_delivered\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x36\"1/api/v1/conversations/{conversation_id}/delivered:\x01*\x12\xb5\x01\n\x08MarkRead\x12#.plaudit.message.v1.MarkReadRequest\x1a$.plaudit.message.v1.MarkReadResponse\"^\x90\x02\x02\xaa\xed\x18\x1c\n\tmark_read\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x31\",/api/v1/conversations/{conversation_id}/read:\x01*\x12\xc6\x01\n\x0cListReceipts\x12\'.plaudit.message.v1.ListReceiptsRequest\x1a(.plaudit.message.v1.ListReceiptsResponse\"c\x90\x02\x01\xaa\xed\x18 \n\rlist_receipts\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x32\x12\x30/api/v1/conversations/{conversation_id}/receiptsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/message/v1/message_service.proto\x12\x12plaudit.message.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1fplaudit/message/v1/change.proto\x1a plaudit/message/v1/message.proto\x1a(plaudit/message/v1/message_changes.proto\x1a)plaudit/message/v1/message_receipts.proto\"\xe5\x01\n\x13ListMessagesRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12 \n\x06\x62\x65\x66ore\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x62\x65\x66ore\x12\x1e\n\x05\x61\x66ter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x05\x61\x66ter\x12 \n\x06\x61round\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x61round\x12!\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\"\xa3\x01\n\x14ListMessagesResponse\x12\x37\n\x08messages\x18\x01 \x03(\x0b\x32\x1b.plaudit.message.v1.MessageR\x08messages\x12(\n\x10older_page_token\x18\x02 \x01(\tR\x0eolderPageToken\x12(\n\x10newer_page_token\x18\x03 \x01(\tR\x0enewerPageToken\"\xa8\x01\n\x12ListChangesRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12&\n\tafter_seq\x18\x02 \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00R\x08\x61\x66terSeq\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\"y\n\x13ListChangesResponse\x12\x34\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.plaudit.message.v1.ChangeR\x07\x63hanges\x12,\n\x10last_message_seq\x18\x02 \x01(\x03\x42\x02\x30\x02R\x0elastMessageSeq2\x86\r\n\x0eMessageService\x12\xe8\x01\n\x0bSendMessage\x12&.plaudit.message.v1.SendMessageRequest\x1a\'.plaudit.message.v1.SendMessageResponse\"\x87\x01\xaa\xed\x18(\n\x0csend_message\x12\x0f\x63onversation_id\x1a\x07receipt\xb0\xed\x18\x02\xd0\xed\x18\xca\x01\x82\xd3\xe4\x93\x02L\"0/api/v1/conversations/{conversation_id}/messages:\x01*Z\x15\"\x10/api/v1/messages:\x01*\x12\xcf\x01\n\x0b\x45\x64itMessage\x12&.plaudit.message.v1.EditMessageRequest\x1a\'.plaudit.message.v1.EditMessageResponse\"o\xaa\xed\x18\x1f\n\x0c\x65\x64it_message\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x42\x32=/api/v1/conversations/{conversation_id}/messages/{message_id}:\x01*\x12\xd7\x01\n\rDeleteMessage\x12(.plaudit.message.v1.DeleteMessageRequest\x1a).plaudit.message.v1.DeleteMessageResponse\"q\x90\x02\x02\xaa\xed\x18!\n\x0e\x64\x65lete_message\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02?*=/api/v1/conversations/{conversation_id}/messages/{message_id}\x12\xc6\x01\n\x0cListMessages\x12\'.plaudit.message.v1.ListMessagesRequest\x1a(.plaudit.message.v1.ListMessagesResponse\"c\x90\x02\x01\xaa\xed\x18 \n\rlist_messages\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x32\x12\x30/api/v1/conversations/{conversation_id}/messages\x12\xc1\x01\n\x0bListChanges\x12&.plaudit.message.v1.ListChangesRequest\x1a\'.plaudit.message.v1.ListChangesResponse\"a\x90\x02\x01\xaa\xed\x18\x1f\n\x0clist_changes\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x31\x12//api/v1/conversations/{conversation_id}/changes\x12\xce\x01\n\rMarkDelivered\x12(.plaudit.message.v1.MarkDeliveredRequest\x1a).plaudit.message.v1.MarkDeliveredResponse\"h\x90\x02\x02\xaa\xed\x18!\n\x0emark_delivered\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x36\"1/api/v1/conversations/{conversation_id}/delivered:\x01*\x12\xb5\x01\n\x08MarkRead\x12#.plaudit.message.v1.MarkReadRequest\x1a$.plaudit.message.v1.MarkReadResponse\"^\x90\x02\x02\xaa\xed\x18\x1c\n\tmark_read\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x31\",/api/v1/conversations/{conversation_id}/read:\x01*\x12\xc6\x01\n\x0cListReceipts\x12\'.plaudit.message.v1.ListReceiptsRequest\x1a(.plaudit.message.v1.ListReceiptsResponse\"c\x90\x02\x01\xaa\xed\x18 \n\rlist_receipts\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x32\x12\x30/api/v1/conversations/{conversation_id}/receiptsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,58 +38,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.message.v1.message_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.plaudit.message.v1P\001Z\034plaudit/message/v1;messagev1'
-  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['conversation_id']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['recipient_id']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['recipient_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['content']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['content']._serialized_options = b'\272H\010r\006 \001(\200\200\001'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['content_type']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['content_type']._serialized_options = b'\272H\021r\0172\r^[a-z]{0,32}$'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['client_msg_id']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['client_msg_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['reply_to']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['reply_to']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['mentions']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['mentions']._serialized_options = b'\272H\"\222\001\037\0202\"\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['metadata']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['metadata']._serialized_options = b'\272H\024\232\001\021\020\020\"\006r\004 \001(@*\005r\003(\200\010'
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['expect_epoch']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['expect_epoch']._serialized_options = b'0\002\272H\004\"\002(\000'
-  _globals['_SENDMESSAGEREQUEST']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST']._serialized_options = b'\272H#\"!\n\017conversation_id\n\014recipient_id\020\001'
-  _globals['_SENDMESSAGERESPONSE'].fields_by_name['timestamp']._loaded_options = None
-  _globals['_SENDMESSAGERESPONSE'].fields_by_name['timestamp']._serialized_options = b'0\002'
-  _globals['_SENDMESSAGERESPONSE'].fields_by_name['message_seq']._loaded_options = None
-  _globals['_SENDMESSAGERESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
-  _globals['_SENDMESSAGERESPONSE'].fields_by_name['ordinal']._loaded_options = None
-  _globals['_SENDMESSAGERESPONSE'].fields_by_name['ordinal']._serialized_options = b'0\002'
-  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['conversation_id']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['message_id']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['message_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['content']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['content']._serialized_options = b'\272H\010r\006 \001(\200\200\001'
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['mentions']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['mentions']._serialized_options = b'\272H\"\222\001\037\0202\"\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['metadata']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['metadata']._serialized_options = b'\272H\024\232\001\021\020\020\"\006r\004 \001(@*\005r\003(\200\010'
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['op_id']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_EDITMESSAGERESPONSE'].fields_by_name['message_seq']._loaded_options = None
-  _globals['_EDITMESSAGERESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
-  _globals['_DELETEMESSAGEREQUEST'].fields_by_name['conversation_id']._loaded_options = None
-  _globals['_DELETEMESSAGEREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_DELETEMESSAGEREQUEST'].fields_by_name['message_id']._loaded_options = None
-  _globals['_DELETEMESSAGEREQUEST'].fields_by_name['message_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_DELETEMESSAGEREQUEST'].fields_by_name['op_id']._loaded_options = None
-  _globals['_DELETEMESSAGEREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_DELETEMESSAGERESPONSE'].fields_by_name['message_seq']._loaded_options = None
-  _globals['_DELETEMESSAGERESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['conversation_id']._loaded_options = None
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['before']._loaded_options = None
@@ -107,28 +56,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCHANGESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTCHANGESRESPONSE'].fields_by_name['last_message_seq']._loaded_options = None
   _globals['_LISTCHANGESRESPONSE'].fields_by_name['last_message_seq']._serialized_options = b'0\002'
-  _globals['_MARKDELIVEREDREQUEST'].fields_by_name['conversation_id']._loaded_options = None
-  _globals['_MARKDELIVEREDREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_MARKDELIVEREDREQUEST'].fields_by_name['message_id']._loaded_options = None
-  _globals['_MARKDELIVEREDREQUEST'].fields_by_name['message_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_MARKDELIVEREDREQUEST'].fields_by_name['device_id']._loaded_options = None
-  _globals['_MARKDELIVEREDREQUEST'].fields_by_name['device_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_MARKDELIVEREDRESPONSE'].fields_by_name['delivered_seq']._loaded_options = None
-  _globals['_MARKDELIVEREDRESPONSE'].fields_by_name['delivered_seq']._serialized_options = b'0\002'
-  _globals['_MARKREADREQUEST'].fields_by_name['conversation_id']._loaded_options = None
-  _globals['_MARKREADREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_MARKREADREQUEST'].fields_by_name['message_id']._loaded_options = None
-  _globals['_MARKREADREQUEST'].fields_by_name['message_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_MARKREADRESPONSE'].fields_by_name['read_seq']._loaded_options = None
-  _globals['_MARKREADRESPONSE'].fields_by_name['read_seq']._serialized_options = b'0\002'
-  _globals['_MARKREADRESPONSE'].fields_by_name['unread_count']._loaded_options = None
-  _globals['_MARKREADRESPONSE'].fields_by_name['unread_count']._serialized_options = b'0\002'
-  _globals['_LISTRECEIPTSREQUEST'].fields_by_name['conversation_id']._loaded_options = None
-  _globals['_LISTRECEIPTSREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_LISTRECEIPTSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTRECEIPTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
-  _globals['_LISTRECEIPTSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTRECEIPTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\004'
   _globals['_MESSAGESERVICE'].methods_by_name['SendMessage']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['SendMessage']._serialized_options = b'\252\355\030(\n\014send_message\022\017conversation_id\032\007receipt\260\355\030\002\320\355\030\312\001\202\323\344\223\002L\"0/api/v1/conversations/{conversation_id}/messages:\001*Z\025\"\020/api/v1/messages:\001*'
   _globals['_MESSAGESERVICE'].methods_by_name['EditMessage']._loaded_options = None
@@ -145,42 +72,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESERVICE'].methods_by_name['MarkRead']._serialized_options = b'\220\002\002\252\355\030\034\n\tmark_read\022\017conversation_id\260\355\030\002\202\323\344\223\0021\",/api/v1/conversations/{conversation_id}/read:\001*'
   _globals['_MESSAGESERVICE'].methods_by_name['ListReceipts']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['ListReceipts']._serialized_options = b'\220\002\001\252\355\030 \n\rlist_receipts\022\017conversation_id\260\355\030\002\202\323\344\223\0022\0220/api/v1/conversations/{conversation_id}/receipts'
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=227
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=953
-  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_start=837
-  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_end=896
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=956
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=1210
-  _globals['_EDITMESSAGEREQUEST']._serialized_start=1213
-  _globals['_EDITMESSAGEREQUEST']._serialized_end=1696
-  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_start=837
-  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_end=896
-  _globals['_EDITMESSAGERESPONSE']._serialized_start=1698
-  _globals['_EDITMESSAGERESPONSE']._serialized_end=1756
-  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1759
-  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1970
-  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1972
-  _globals['_DELETEMESSAGERESPONSE']._serialized_end=2032
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=2035
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=2264
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=2267
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=2430
-  _globals['_LISTCHANGESREQUEST']._serialized_start=2433
-  _globals['_LISTCHANGESREQUEST']._serialized_end=2601
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=2603
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=2724
-  _globals['_MARKDELIVEREDREQUEST']._serialized_start=2727
-  _globals['_MARKDELIVEREDREQUEST']._serialized_end=2946
-  _globals['_MARKDELIVEREDRESPONSE']._serialized_start=2948
-  _globals['_MARKDELIVEREDRESPONSE']._serialized_end=3012
-  _globals['_MARKREADREQUEST']._serialized_start=3015
-  _globals['_MARKREADREQUEST']._serialized_end=3194
-  _globals['_MARKREADRESPONSE']._serialized_start=3196
-  _globals['_MARKREADRESPONSE']._serialized_end=3284
-  _globals['_LISTRECEIPTSREQUEST']._serialized_start=3287
-  _globals['_LISTRECEIPTSREQUEST']._serialized_end=3454
-  _globals['_LISTRECEIPTSRESPONSE']._serialized_start=3456
-  _globals['_LISTRECEIPTSRESPONSE']._serialized_end=3581
-  _globals['_MESSAGESERVICE']._serialized_start=3584
-  _globals['_MESSAGESERVICE']._serialized_end=5254
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=278
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=507
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=510
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=673
+  _globals['_LISTCHANGESREQUEST']._serialized_start=676
+  _globals['_LISTCHANGESREQUEST']._serialized_end=844
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=846
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=967
+  _globals['_MESSAGESERVICE']._serialized_start=970
+  _globals['_MESSAGESERVICE']._serialized_end=2640
 # @@protoc_insertion_point(module_scope)

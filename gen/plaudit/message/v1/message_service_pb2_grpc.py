@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from plaudit.message.v1 import message_changes_pb2 as plaudit_dot_message_dot_v1_dot_message__changes__pb2
+from plaudit.message.v1 import message_receipts_pb2 as plaudit_dot_message_dot_v1_dot_message__receipts__pb2
 from plaudit.message.v1 import message_service_pb2 as plaudit_dot_message_dot_v1_dot_message__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -48,18 +50,18 @@ class MessageServiceStub:
         """
         self.SendMessage = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/SendMessage',
-                request_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.SendMessageRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.SendMessageResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.SendMessageRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.SendMessageResponse.FromString,
                 _registered_method=True)
         self.EditMessage = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/EditMessage',
-                request_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.EditMessageRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.EditMessageResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.EditMessageRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.EditMessageResponse.FromString,
                 _registered_method=True)
         self.DeleteMessage = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/DeleteMessage',
-                request_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.DeleteMessageRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.DeleteMessageResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.DeleteMessageRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.DeleteMessageResponse.FromString,
                 _registered_method=True)
         self.ListMessages = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/ListMessages',
@@ -73,18 +75,18 @@ class MessageServiceStub:
                 _registered_method=True)
         self.MarkDelivered = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/MarkDelivered',
-                request_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkDeliveredRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkDeliveredResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkDeliveredRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkDeliveredResponse.FromString,
                 _registered_method=True)
         self.MarkRead = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/MarkRead',
-                request_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkReadRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkReadResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkReadRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkReadResponse.FromString,
                 _registered_method=True)
         self.ListReceipts = channel.unary_unary(
                 '/plaudit.message.v1.MessageService/ListReceipts',
-                request_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.ListReceiptsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.ListReceiptsResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsResponse.FromString,
                 _registered_method=True)
 
 
@@ -194,18 +196,18 @@ def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'SendMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.SendMessage,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.SendMessageRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.SendMessageResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.SendMessageRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.SendMessageResponse.SerializeToString,
             ),
             'EditMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.EditMessage,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.EditMessageRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.EditMessageResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.EditMessageRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.EditMessageResponse.SerializeToString,
             ),
             'DeleteMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteMessage,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.DeleteMessageRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.DeleteMessageResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.DeleteMessageRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__changes__pb2.DeleteMessageResponse.SerializeToString,
             ),
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
@@ -219,18 +221,18 @@ def add_MessageServiceServicer_to_server(servicer, server):
             ),
             'MarkDelivered': grpc.unary_unary_rpc_method_handler(
                     servicer.MarkDelivered,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkDeliveredRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkDeliveredResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkDeliveredRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkDeliveredResponse.SerializeToString,
             ),
             'MarkRead': grpc.unary_unary_rpc_method_handler(
                     servicer.MarkRead,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkReadRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkReadResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkReadRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkReadResponse.SerializeToString,
             ),
             'ListReceipts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReceipts,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.ListReceiptsRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_message__service__pb2.ListReceiptsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,8 +272,8 @@ class MessageService:
             request,
             target,
             '/plaudit.message.v1.MessageService/SendMessage',
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.SendMessageRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.SendMessageResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_message__changes__pb2.SendMessageRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__changes__pb2.SendMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -297,8 +299,8 @@ class MessageService:
             request,
             target,
             '/plaudit.message.v1.MessageService/EditMessage',
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.EditMessageRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.EditMessageResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_message__changes__pb2.EditMessageRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__changes__pb2.EditMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -324,8 +326,8 @@ class MessageService:
             request,
             target,
             '/plaudit.message.v1.MessageService/DeleteMessage',
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.DeleteMessageRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.DeleteMessageResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_message__changes__pb2.DeleteMessageRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__changes__pb2.DeleteMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -405,8 +407,8 @@ class MessageService:
             request,
             target,
             '/plaudit.message.v1.MessageService/MarkDelivered',
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkDeliveredRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkDeliveredResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkDeliveredRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkDeliveredResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -432,8 +434,8 @@ class MessageService:
             request,
             target,
             '/plaudit.message.v1.MessageService/MarkRead',
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkReadRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.MarkReadResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkReadRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__receipts__pb2.MarkReadResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -459,8 +461,8 @@ class MessageService:
             request,
             target,
             '/plaudit.message.v1.MessageService/ListReceipts',
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.ListReceiptsRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_message__service__pb2.ListReceiptsResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

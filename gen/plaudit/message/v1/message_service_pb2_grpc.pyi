@@ -5,6 +5,8 @@ Conversations, their members and their messages."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.message.v1 import message_changes_pb2 as _message_changes_pb2
+from plaudit.message.v1 import message_receipts_pb2 as _message_receipts_pb2
 from plaudit.message.v1 import message_service_pb2 as _message_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -45,7 +47,7 @@ class MessageServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MessageServiceAsyncStub: ...
-    SendMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.SendMessageRequest, _message_service_pb2.SendMessageResponse]
+    SendMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.SendMessageRequest, _message_changes_pb2.SendMessageResponse]
     """Sends a message to a conversation, or to the direct conversation with a user, which is created where it is missing.
 
     The answer comes once the message is durable. `client_msg_id` makes retries safe, however late: the same id with the
@@ -57,13 +59,13 @@ class MessageServiceStub:
     metadata of the error name the current one and the message that began it), and with `PERMISSION_DENIED`, reason
     `ADMINS_ONLY`, in a channel. A frame without `id` is answered by a frame `receipt` with the status `sent`.
     """
-    EditMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.EditMessageRequest, _message_service_pb2.EditMessageResponse]
+    EditMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.EditMessageRequest, _message_changes_pb2.EditMessageResponse]
     """Replaces the text of a message; only its sender may, while a member.
 
     Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
     `MESSAGE_DELETED`, for a deleted one.
     """
-    DeleteMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.DeleteMessageRequest, _message_service_pb2.DeleteMessageResponse]
+    DeleteMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.DeleteMessageRequest, _message_changes_pb2.DeleteMessageResponse]
     """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
     Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
@@ -82,19 +84,19 @@ class MessageServiceStub:
     What a client needs that was away. A member sees the changes from the one that added them; a former member up to the
     one that removed them.
     """
-    MarkDelivered: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.MarkDeliveredRequest, _message_service_pb2.MarkDeliveredResponse]
+    MarkDelivered: _grpc.UnaryUnaryMultiCallable[_message_receipts_pb2.MarkDeliveredRequest, _message_receipts_pb2.MarkDeliveredResponse]
     """Says that a device has received all messages up to one. Never moves back.
 
     Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel, and with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`,
     for a message that the conversation does not have.
     """
-    MarkRead: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.MarkReadRequest, _message_service_pb2.MarkReadResponse]
+    MarkRead: _grpc.UnaryUnaryMultiCallable[_message_receipts_pb2.MarkReadRequest, _message_receipts_pb2.MarkReadResponse]
     """Says that the caller has read all messages up to one. Never moves back.
 
     In a channel it moves the caller's own position only. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, for a message
     that the conversation does not have.
     """
-    ListReceipts: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListReceiptsRequest, _message_service_pb2.ListReceiptsResponse]
+    ListReceipts: _grpc.UnaryUnaryMultiCallable[_message_receipts_pb2.ListReceiptsRequest, _message_receipts_pb2.ListReceiptsResponse]
     """Lists up to which messages the other members have received and read.
 
     Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel. Page tokens are as in `ListMessages`.
@@ -117,7 +119,7 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    SendMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SendMessageRequest, _message_service_pb2.SendMessageResponse]  # type: ignore[assignment]
+    SendMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.SendMessageRequest, _message_changes_pb2.SendMessageResponse]  # type: ignore[assignment]
     """Sends a message to a conversation, or to the direct conversation with a user, which is created where it is missing.
 
     The answer comes once the message is durable. `client_msg_id` makes retries safe, however late: the same id with the
@@ -129,13 +131,13 @@ class MessageServiceAsyncStub(MessageServiceStub):
     metadata of the error name the current one and the message that began it), and with `PERMISSION_DENIED`, reason
     `ADMINS_ONLY`, in a channel. A frame without `id` is answered by a frame `receipt` with the status `sent`.
     """
-    EditMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.EditMessageRequest, _message_service_pb2.EditMessageResponse]  # type: ignore[assignment]
+    EditMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.EditMessageRequest, _message_changes_pb2.EditMessageResponse]  # type: ignore[assignment]
     """Replaces the text of a message; only its sender may, while a member.
 
     Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
     `MESSAGE_DELETED`, for a deleted one.
     """
-    DeleteMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.DeleteMessageRequest, _message_service_pb2.DeleteMessageResponse]  # type: ignore[assignment]
+    DeleteMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.DeleteMessageRequest, _message_changes_pb2.DeleteMessageResponse]  # type: ignore[assignment]
     """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
     Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
@@ -154,19 +156,19 @@ class MessageServiceAsyncStub(MessageServiceStub):
     What a client needs that was away. A member sees the changes from the one that added them; a former member up to the
     one that removed them.
     """
-    MarkDelivered: _aio.UnaryUnaryMultiCallable[_message_service_pb2.MarkDeliveredRequest, _message_service_pb2.MarkDeliveredResponse]  # type: ignore[assignment]
+    MarkDelivered: _aio.UnaryUnaryMultiCallable[_message_receipts_pb2.MarkDeliveredRequest, _message_receipts_pb2.MarkDeliveredResponse]  # type: ignore[assignment]
     """Says that a device has received all messages up to one. Never moves back.
 
     Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel, and with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`,
     for a message that the conversation does not have.
     """
-    MarkRead: _aio.UnaryUnaryMultiCallable[_message_service_pb2.MarkReadRequest, _message_service_pb2.MarkReadResponse]  # type: ignore[assignment]
+    MarkRead: _aio.UnaryUnaryMultiCallable[_message_receipts_pb2.MarkReadRequest, _message_receipts_pb2.MarkReadResponse]  # type: ignore[assignment]
     """Says that the caller has read all messages up to one. Never moves back.
 
     In a channel it moves the caller's own position only. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, for a message
     that the conversation does not have.
     """
-    ListReceipts: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListReceiptsRequest, _message_service_pb2.ListReceiptsResponse]  # type: ignore[assignment]
+    ListReceipts: _aio.UnaryUnaryMultiCallable[_message_receipts_pb2.ListReceiptsRequest, _message_receipts_pb2.ListReceiptsResponse]  # type: ignore[assignment]
     """Lists up to which messages the other members have received and read.
 
     Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel. Page tokens are as in `ListMessages`.
@@ -190,9 +192,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def SendMessage(
         self,
-        request: _message_service_pb2.SendMessageRequest,
+        request: _message_changes_pb2.SendMessageRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_message_service_pb2.SendMessageResponse, _abc.Awaitable[_message_service_pb2.SendMessageResponse]]:
+    ) -> _typing.Union[_message_changes_pb2.SendMessageResponse, _abc.Awaitable[_message_changes_pb2.SendMessageResponse]]:
         """Sends a message to a conversation, or to the direct conversation with a user, which is created where it is missing.
 
         The answer comes once the message is durable. `client_msg_id` makes retries safe, however late: the same id with the
@@ -208,9 +210,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def EditMessage(
         self,
-        request: _message_service_pb2.EditMessageRequest,
+        request: _message_changes_pb2.EditMessageRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_message_service_pb2.EditMessageResponse, _abc.Awaitable[_message_service_pb2.EditMessageResponse]]:
+    ) -> _typing.Union[_message_changes_pb2.EditMessageResponse, _abc.Awaitable[_message_changes_pb2.EditMessageResponse]]:
         """Replaces the text of a message; only its sender may, while a member.
 
         Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
@@ -220,9 +222,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def DeleteMessage(
         self,
-        request: _message_service_pb2.DeleteMessageRequest,
+        request: _message_changes_pb2.DeleteMessageRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_message_service_pb2.DeleteMessageResponse, _abc.Awaitable[_message_service_pb2.DeleteMessageResponse]]:
+    ) -> _typing.Union[_message_changes_pb2.DeleteMessageResponse, _abc.Awaitable[_message_changes_pb2.DeleteMessageResponse]]:
         """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
         Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
@@ -257,9 +259,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def MarkDelivered(
         self,
-        request: _message_service_pb2.MarkDeliveredRequest,
+        request: _message_receipts_pb2.MarkDeliveredRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_message_service_pb2.MarkDeliveredResponse, _abc.Awaitable[_message_service_pb2.MarkDeliveredResponse]]:
+    ) -> _typing.Union[_message_receipts_pb2.MarkDeliveredResponse, _abc.Awaitable[_message_receipts_pb2.MarkDeliveredResponse]]:
         """Says that a device has received all messages up to one. Never moves back.
 
         Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel, and with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`,
@@ -269,9 +271,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def MarkRead(
         self,
-        request: _message_service_pb2.MarkReadRequest,
+        request: _message_receipts_pb2.MarkReadRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_message_service_pb2.MarkReadResponse, _abc.Awaitable[_message_service_pb2.MarkReadResponse]]:
+    ) -> _typing.Union[_message_receipts_pb2.MarkReadResponse, _abc.Awaitable[_message_receipts_pb2.MarkReadResponse]]:
         """Says that the caller has read all messages up to one. Never moves back.
 
         In a channel it moves the caller's own position only. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, for a message
@@ -281,9 +283,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListReceipts(
         self,
-        request: _message_service_pb2.ListReceiptsRequest,
+        request: _message_receipts_pb2.ListReceiptsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_message_service_pb2.ListReceiptsResponse, _abc.Awaitable[_message_service_pb2.ListReceiptsResponse]]:
+    ) -> _typing.Union[_message_receipts_pb2.ListReceiptsResponse, _abc.Awaitable[_message_receipts_pb2.ListReceiptsResponse]]:
         """Lists up to which messages the other members have received and read.
 
         Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel. Page tokens are as in `ListMessages`.

@@ -11,10 +11,9 @@ from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
 from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import FORMAT, EntryCodec
+from message_svc.commands import ACTIONS, Command, Outcome, Reason, Refusal
 from message_svc.domain import (
-    ACTIONS,
     Body,
-    Command,
     ConversationChange,
     Head,
     Item,
@@ -22,10 +21,7 @@ from message_svc.domain import (
     Kind,
     Member,
     Operation,
-    Outcome,
-    Reason,
     ReceiptMove,
-    Refusal,
     Role,
     Span,
 )

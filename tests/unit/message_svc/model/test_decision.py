@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 
 from kit.message_ids import direct_id
-from message_svc.domain import (
+from message_svc.commands import (
     Action,
     AddMembers,
-    Body,
     Command,
     Convert,
     CreateDirect,
     CreateGroup,
     Delete,
     Edit,
-    ItemType,
     Join,
-    Kind,
     Leave,
     MarkDelivered,
     MarkRead,
@@ -25,12 +22,12 @@ from message_svc.domain import (
     Reason,
     Refusal,
     RemoveMember,
-    Role,
     Send,
     SetMembership,
     SetRole,
     Update,
 )
+from message_svc.domain import Body, ItemType, Kind, Role
 from tests.unit.message_svc.shards import TENANT, Shard, items_of
 
 

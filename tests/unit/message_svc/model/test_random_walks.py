@@ -9,29 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from message_svc.domain import (
+from message_svc.commands import (
     Action,
     AddMembers,
-    Body,
     Convert,
     Delete,
     Edit,
-    Item,
-    ItemType,
     Join,
-    Kind,
     Leave,
     MarkDelivered,
     MarkRead,
-    Member,
     Outcome,
     RemoveMember,
-    Role,
     Send,
     SetMembership,
     SetRole,
     Update,
 )
+from message_svc.domain import Body, Item, ItemType, Kind, Member, Role
 from message_svc.model import conversation
 from message_svc.model.model import ModelLimits
 from tests.unit.message_svc.shards import TENANT, Shard, items_of, unread_by_log
