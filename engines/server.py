@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -27,7 +28,7 @@ _POLL_SECONDS = 0.05
 _FREE = (20_000, 32_000)
 """Linux uses ports from 32,768 on for outgoing connections."""
 _given: set[int] = set()
-_claims: deque[socket.socket] = deque()
+_claims: deque[int] = deque()
 _CLAIMS = 200
 _TRIES = 10_000
 _STATE = "server.json"
@@ -259,16 +260,18 @@ def free_port(between: tuple[int, int] = _FREE) -> int:
 
 
 def _claim(port: int) -> None:
-    """Reserves a port among the processes of this machine; raises OSError where another one has it."""
+    """Reserves a port among the processes of this machine; raises OSError where another one has it. Linux only."""
+    if sys.platform != "linux":
+        return
     claim = socket.socket(socket.AF_UNIX)
     try:
         claim.bind(f"\0plaudit-port-{port}")  # a name without a file, which ends with the process
     except OSError:
         claim.close()
         raise
-    _claims.append(claim)
+    _claims.append(claim.detach())  # only the descriptor, which ends with the process
     if len(_claims) > _CLAIMS:
-        _claims.popleft().close()
+        os.close(_claims.popleft())
 
 
 def ask(port: int, request: bytes, length: int, seconds: float = 1, host: str = HOST) -> bytes:
