@@ -90,7 +90,7 @@ class OwnUpdate:
 class UserPush:
     """A push about an item of a conversation, on the topic of one user. `payload`: the message of the contract.
 
-    `version`: grows with each push about the conversation, `order_key`.
+    `order_key`: the conversation. `version`: the number of the item, which grows with each push about the conversation.
     """
 
     topic: Topic
@@ -121,7 +121,7 @@ class ConversationItem:
 
 @dataclass(frozen=True, slots=True)
 class ConversationItems:
-    """The items of one conversation in an entry, and the epoch of its members after it."""
+    """The items of one conversation in an entry, and its members epoch after the entry."""
 
     tenant: str
     conversation_id: str
@@ -131,9 +131,9 @@ class ConversationItems:
 
 @dataclass(frozen=True, slots=True)
 class MemberList:
-    """The members of a conversation and the former ones.
+    """The members of a conversation and the former ones. `epoch`: the members epoch.
 
-    Each with the numbers of the items that added it and ended its membership; 0: it has not ended.
+    `ranges`: for each user, the numbers of the items that began and ended its membership; 0: it has not ended.
     """
 
     epoch: int

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from fanout_svc import message_codec
 from fanout_svc.config import Config
-from fanout_svc.domain import ConversationItems, MemberList, Topic
+from fanout_svc.domain import ConversationItems, MemberList
 from fanout_svc.errors import NewerFormat
 from fanout_svc.ports import Members
 from fanout_svc.service import Fanout
@@ -21,9 +21,9 @@ _MEMBER_LISTS = 10_000
 
 
 class MessageConsumer:
-    """Begins at the end of the log: pushes from before are in the history that clients read.
+    """Consumes the log from its end on: clients load earlier items from the history.
 
-    An item goes to the members at the epoch of its entry, or at a later one.
+    An item goes to the members as of the members epoch of its entry, or of a later one.
     """
 
     def __init__(self, event_log: Log, members: Members, fanout: Fanout, config: Config) -> None:
@@ -32,7 +32,8 @@ class MessageConsumer:
         self._fanout = fanout
         self._config = config
         self._dead_letters = DeadLetters(event_log, GROUP)
-        self._lists: OrderedDict[Topic, MemberList] = OrderedDict()
+        # By tenant and conversation, in the order of their last use.
+        self._lists: OrderedDict[tuple[str, str], MemberList] = OrderedDict()
         self._position = -1
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""What fan-out needs from outside: counts, changes of interest, and nodes to deliver to."""
+"""What fan-out needs from outside: counts, members, changes of interest, and nodes to deliver to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns entries of the ledger into updates for the gateway nodes that subscribe to their topics."""
+"""Turns entries of the ledgers into updates and pushes for the gateway nodes that subscribe to their topics."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class Fanout:
             self._wake.set()
 
     def push_items(self, changed: ConversationItems, members: MemberList) -> None:
-        """Pushes the items of a conversation to users with subscribers.
+        """Pushes the items of a conversation to the members with subscribers.
 
-        Each user gets the items from the one that added it as a member to the one that removed it.
+        A user gets the items of its membership, the item that began it and the item that ended it included.
         """
         subscribed = self.interest.users_of(changed.tenant)
         for item in changed.items:

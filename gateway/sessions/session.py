@@ -83,7 +83,10 @@ _REVOKED = "TOKEN_REVOKED"
 
 
 class Session:
-    """One authenticated connection. Times are seconds of one clock that only grows."""
+    """The session on one authenticated socket. A resumed session has another object on each socket.
+
+    Times are seconds of one clock that only grows.
+    """
 
     __slots__ = (
         "_blocked_since",

@@ -51,7 +51,7 @@ class FrameHandler(Protocol):
 
 
 class Framing(WSListener):
-    """What picows sees of a connection: its listener, and a transport from whose writes only the close code is used."""
+    """The listener and the transport that picows uses. Of what picows writes, only close frames are used."""
 
     __slots__ = (
         "_fragments_due",

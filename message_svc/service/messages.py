@@ -44,7 +44,7 @@ _MEDIA = frozenset({"image", "video", "file"})
 
 
 class Sending(NamedTuple):
-    """A valid request to send a message. `recipient`: of a direct message; its conversation may have to be created."""
+    """A valid request, for `Messages.send`. `recipient`: of a direct message; "": the request names a conversation."""
 
     command: Command
     recipient: str
@@ -85,7 +85,7 @@ class Messages:
         client_msg_id: str,
         expect_epoch: int,
     ) -> Sending:
-        """A valid request; `expect_epoch` -1: unconditional. Raises Problem."""
+        """Checks a request, and makes it a command; `expect_epoch` -1: unconditional. Raises Problem."""
         user = user_of(who)
         if recipient:
             check_user(recipient, "recipient_id")
