@@ -12,7 +12,7 @@ from kit.clock import SystemClock
 from kit.errors import Unavailable
 from reaction_svc import app
 from reaction_svc.domain import Op, OperationRow, Outcome
-from reaction_svc.model import model, target
+from reaction_svc.model import target, writes
 
 _COMMIT_SECONDS = 0.6
 _CLOCK_LAG_SECONDS = 60.0
@@ -41,7 +41,7 @@ def op_id_not_stored() -> None:
     """An operation is made, but its id is not stored."""
     state: Any = target.TargetState
     apply_decision = state.apply_decision
-    theirs: Any = model
+    theirs: Any = writes
 
     def forgetful(self: Any, head: Any, held: Any, answers: Any) -> None:
         apply_decision(self, head, held, {})
