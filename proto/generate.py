@@ -75,7 +75,9 @@ def without_import(name: str, protoset: bytes) -> bytes:
     files = FileDescriptorSet.FromString(protoset)
     for file in files.file:
         if name in file.dependency:
+            public = [file.dependency[index] for index in file.public_dependency]
             file.dependency.remove(name)
+            file.public_dependency[:] = [list(file.dependency).index(one) for one in public]
     return files.SerializeToString()
 
 

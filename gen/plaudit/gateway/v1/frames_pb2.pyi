@@ -32,6 +32,17 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from plaudit.gateway.v1 import session_frames_pb2 as _session_frames_pb2
+from plaudit.gateway.v1.session_frames_pb2 import Goaway as Goaway
+from plaudit.gateway.v1.session_frames_pb2 import Hello as Hello
+from plaudit.gateway.v1.session_frames_pb2 import Limits as Limits
+from plaudit.gateway.v1.session_frames_pb2 import Ping as Ping
+from plaudit.gateway.v1.session_frames_pb2 import Pong as Pong
+from plaudit.gateway.v1.session_frames_pb2 import Position as Position
+from plaudit.gateway.v1.session_frames_pb2 import RenewToken as RenewToken
+from plaudit.gateway.v1.session_frames_pb2 import Resume as Resume
+from plaudit.gateway.v1.session_frames_pb2 import Resumed as Resumed
+from plaudit.gateway.v1.session_frames_pb2 import TokenRenewed as TokenRenewed
+from plaudit.gateway.v1.session_frames_pb2 import Welcome as Welcome
 import builtins as _builtins
 import sys
 import typing as _typing

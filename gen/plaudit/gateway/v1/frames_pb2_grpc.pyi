@@ -28,6 +28,17 @@ again by itself.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.gateway.v1.session_frames_pb2 import Goaway as Goaway
+from plaudit.gateway.v1.session_frames_pb2 import Hello as Hello
+from plaudit.gateway.v1.session_frames_pb2 import Limits as Limits
+from plaudit.gateway.v1.session_frames_pb2 import Ping as Ping
+from plaudit.gateway.v1.session_frames_pb2 import Pong as Pong
+from plaudit.gateway.v1.session_frames_pb2 import Position as Position
+from plaudit.gateway.v1.session_frames_pb2 import RenewToken as RenewToken
+from plaudit.gateway.v1.session_frames_pb2 import Resume as Resume
+from plaudit.gateway.v1.session_frames_pb2 import Resumed as Resumed
+from plaudit.gateway.v1.session_frames_pb2 import TokenRenewed as TokenRenewed
+from plaudit.gateway.v1.session_frames_pb2 import Welcome as Welcome
 import abc as _abc_1
 import grpc as _grpc
 import typing as _typing

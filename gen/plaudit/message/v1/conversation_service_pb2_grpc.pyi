@@ -8,6 +8,30 @@ from grpc import aio as _aio
 from plaudit.message.v1 import conversation_changes_pb2 as _conversation_changes_pb2
 from plaudit.message.v1 import conversation_members_pb2 as _conversation_members_pb2
 from plaudit.message.v1 import conversation_service_pb2 as _conversation_service_pb2
+from plaudit.message.v1.conversation_changes_pb2 import ConvertToChannelRequest as ConvertToChannelRequest
+from plaudit.message.v1.conversation_changes_pb2 import ConvertToChannelResponse as ConvertToChannelResponse
+from plaudit.message.v1.conversation_changes_pb2 import CreateConversationRequest as CreateConversationRequest
+from plaudit.message.v1.conversation_changes_pb2 import CreateConversationResponse as CreateConversationResponse
+from plaudit.message.v1.conversation_changes_pb2 import CreateGroupRequest as CreateGroupRequest
+from plaudit.message.v1.conversation_changes_pb2 import CreateGroupResponse as CreateGroupResponse
+from plaudit.message.v1.conversation_changes_pb2 import UpdateConversationRequest as UpdateConversationRequest
+from plaudit.message.v1.conversation_changes_pb2 import UpdateConversationResponse as UpdateConversationResponse
+from plaudit.message.v1.conversation_members_pb2 import AddMembersRequest as AddMembersRequest
+from plaudit.message.v1.conversation_members_pb2 import AddMembersResponse as AddMembersResponse
+from plaudit.message.v1.conversation_members_pb2 import GetMemberIdsRequest as GetMemberIdsRequest
+from plaudit.message.v1.conversation_members_pb2 import GetMemberIdsResponse as GetMemberIdsResponse
+from plaudit.message.v1.conversation_members_pb2 import JoinChannelRequest as JoinChannelRequest
+from plaudit.message.v1.conversation_members_pb2 import JoinChannelResponse as JoinChannelResponse
+from plaudit.message.v1.conversation_members_pb2 import LeaveConversationRequest as LeaveConversationRequest
+from plaudit.message.v1.conversation_members_pb2 import LeaveConversationResponse as LeaveConversationResponse
+from plaudit.message.v1.conversation_members_pb2 import ListMembersRequest as ListMembersRequest
+from plaudit.message.v1.conversation_members_pb2 import ListMembersResponse as ListMembersResponse
+from plaudit.message.v1.conversation_members_pb2 import RemoveMemberRequest as RemoveMemberRequest
+from plaudit.message.v1.conversation_members_pb2 import RemoveMemberResponse as RemoveMemberResponse
+from plaudit.message.v1.conversation_members_pb2 import SetMemberRoleRequest as SetMemberRoleRequest
+from plaudit.message.v1.conversation_members_pb2 import SetMemberRoleResponse as SetMemberRoleResponse
+from plaudit.message.v1.conversation_members_pb2 import UpdateMembershipRequest as UpdateMembershipRequest
+from plaudit.message.v1.conversation_members_pb2 import UpdateMembershipResponse as UpdateMembershipResponse
 import abc as _abc_1
 import grpc as _grpc
 import sys

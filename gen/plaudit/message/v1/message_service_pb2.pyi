@@ -9,6 +9,18 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from plaudit.message.v1 import change_pb2 as _change_pb2
 from plaudit.message.v1 import message_pb2 as _message_pb2
+from plaudit.message.v1.message_changes_pb2 import DeleteMessageRequest as DeleteMessageRequest
+from plaudit.message.v1.message_changes_pb2 import DeleteMessageResponse as DeleteMessageResponse
+from plaudit.message.v1.message_changes_pb2 import EditMessageRequest as EditMessageRequest
+from plaudit.message.v1.message_changes_pb2 import EditMessageResponse as EditMessageResponse
+from plaudit.message.v1.message_changes_pb2 import SendMessageRequest as SendMessageRequest
+from plaudit.message.v1.message_changes_pb2 import SendMessageResponse as SendMessageResponse
+from plaudit.message.v1.message_receipts_pb2 import ListReceiptsRequest as ListReceiptsRequest
+from plaudit.message.v1.message_receipts_pb2 import ListReceiptsResponse as ListReceiptsResponse
+from plaudit.message.v1.message_receipts_pb2 import MarkDeliveredRequest as MarkDeliveredRequest
+from plaudit.message.v1.message_receipts_pb2 import MarkDeliveredResponse as MarkDeliveredResponse
+from plaudit.message.v1.message_receipts_pb2 import MarkReadRequest as MarkReadRequest
+from plaudit.message.v1.message_receipts_pb2 import MarkReadResponse as MarkReadResponse
 import builtins as _builtins
 import sys
 import typing as _typing

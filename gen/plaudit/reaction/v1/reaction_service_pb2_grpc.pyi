@@ -9,6 +9,23 @@ from plaudit.reaction.v1 import reaction_changes_pb2 as _reaction_changes_pb2
 from plaudit.reaction.v1 import reaction_erasure_pb2 as _reaction_erasure_pb2
 from plaudit.reaction.v1 import reaction_service_pb2 as _reaction_service_pb2
 from plaudit.reaction.v1 import reaction_tally_pb2 as _reaction_tally_pb2
+from plaudit.reaction.v1.reaction_changes_pb2 import BatchChangeReactionsRequest as BatchChangeReactionsRequest
+from plaudit.reaction.v1.reaction_changes_pb2 import BatchChangeReactionsResponse as BatchChangeReactionsResponse
+from plaudit.reaction.v1.reaction_changes_pb2 import ClearReactionsRequest as ClearReactionsRequest
+from plaudit.reaction.v1.reaction_changes_pb2 import ClearReactionsResponse as ClearReactionsResponse
+from plaudit.reaction.v1.reaction_changes_pb2 import SetReactionRequest as SetReactionRequest
+from plaudit.reaction.v1.reaction_changes_pb2 import SetReactionResponse as SetReactionResponse
+from plaudit.reaction.v1.reaction_changes_pb2 import StreamReactionsRequest as StreamReactionsRequest
+from plaudit.reaction.v1.reaction_changes_pb2 import StreamReactionsResponse as StreamReactionsResponse
+from plaudit.reaction.v1.reaction_changes_pb2 import ToggleReactionRequest as ToggleReactionRequest
+from plaudit.reaction.v1.reaction_changes_pb2 import ToggleReactionResponse as ToggleReactionResponse
+from plaudit.reaction.v1.reaction_erasure_pb2 import ErasePersonRequest as ErasePersonRequest
+from plaudit.reaction.v1.reaction_erasure_pb2 import ErasePersonResponse as ErasePersonResponse
+from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetRequest as EraseTargetRequest
+from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetResponse as EraseTargetResponse
+from plaudit.reaction.v1.reaction_tally_pb2 import Tally as Tally
+from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsRequest as TallyReactionsRequest
+from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsResponse as TallyReactionsResponse
 import abc as _abc_1
 import grpc as _grpc
 import sys
