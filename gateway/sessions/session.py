@@ -20,6 +20,7 @@ class CloseCode(IntEnum):
 
     INTERNAL = pb.CLOSE_CODE_INTERNAL
     UNSUPPORTED_DATA = pb.CLOSE_CODE_UNSUPPORTED_DATA
+    BAD_PAYLOAD = pb.CLOSE_CODE_BAD_PAYLOAD
     DRAIN = pb.CLOSE_CODE_DRAIN
     SLOW_CONSUMER = pb.CLOSE_CODE_SLOW_CONSUMER
     SILENT = pb.CLOSE_CODE_SILENT
@@ -74,7 +75,6 @@ class Close:
 
 # Call, RenewToken, Resume, Subscribe and Unsubscribe are effects too: the session allows them, execute them.
 Effect = Open | Pong | Refuse | Goaway | Close | Call | RenewToken | Resume | Subscribe | Unsubscribe
-
 _NOTHING: Sequence[Effect] = ()
 _TOO_FAST = "frames come too fast"
 _EXPIRED = "TOKEN_EXPIRED"
