@@ -151,6 +151,16 @@ class RemoteError(Exception):
             self.field = bad.field_violations[0].field
 
 
+def problem_of_change(error: RemoteError) -> Problem:
+    """The problem of a change that another process failed to make: anything but a definite answer is unknown."""
+    kind: type[Problem] = Unavailable
+    if error.reason == "OUTCOME_UNKNOWN" or error.code is not grpc.StatusCode.UNAVAILABLE:
+        kind = OutcomeUnknown
+    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        kind = Overloaded
+    return kind(error.message, retry_after=error.retry_after)
+
+
 def make_status(
     code: grpc.StatusCode,
     reason: str,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-import grpc
-
-from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavailable
+from kit.errors import Problem, RemoteError, problem_of_change
 from kit.ledger.node import Executed
-from kit.ledger.shard.batching import ENTRY_BYTES
+from kit.ledger.shard.batching import split_by_size
 from message_svc.commands import Command, Outcome, Refusal
 from message_svc.metrics import COMMANDS
 from message_svc.model.sizes import EntrySizer
@@ -50,38 +48,17 @@ class ShardedConversations:
     async def _apply(self, shard: int, commands: Sequence[Command]) -> list[Outcome | Refusal | Problem]:
         # One part after the other, so that the commands of a conversation stay in order.
         answers: list[Outcome | Refusal | Problem] = []
-        for part in split_by_size(commands):
+        for part in split_by_size(commands, EntrySizer):
             try:
                 answers += (await self._execute(shard, part)).answers
             except RemoteError as error:
-                answers += [_problem(error)] * len(part)
+                answers += [problem_of_change(error)] * len(part)
             except Problem as problem:
                 answers += [problem] * len(part)
         return answers
-
-
-def split_by_size(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
-    """Splits commands into parts that fit into one entry each, in order."""
-    start, sizer = 0, EntrySizer()
-    for index in range(len(commands)):
-        command = commands[index : index + 1]
-        if sizer.add(command) > ENTRY_BYTES and index > start:
-            yield commands[start:index]
-            start, sizer = index, EntrySizer()
-            sizer.add(command)
-    yield commands[start:] if start else commands
 
 
 def _outcome_of(answer: Outcome | Refusal | Problem) -> str:
     if isinstance(answer, Refusal):
         return answer.reason.value
     return "ok" if isinstance(answer, Outcome) else type(answer).__name__
-
-
-def _problem(error: RemoteError) -> Problem:
-    kind: type[Problem] = Unavailable
-    if error.reason == "OUTCOME_UNKNOWN" or error.code is not grpc.StatusCode.UNAVAILABLE:
-        kind = OutcomeUnknown
-    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        kind = Overloaded
-    return kind(error.message, retry_after=error.retry_after)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import grpc
-
 from kit.cluster.routing import shard_of
-from kit.errors import OutcomeUnknown, Overloaded, Problem, RemoteError, Unavailable
+from kit.errors import Problem, RemoteError, problem_of_change
 from kit.ledger.node import Executed
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Op, Outcome, Refusal
@@ -68,15 +66,6 @@ class ShardedReactions:
         try:
             return ApplyResult(*await self._execute(shard, ops))
         except RemoteError as error:
-            return ApplyResult([_problem(error)] * len(ops), {})
+            return ApplyResult([problem_of_change(error)] * len(ops), {})
         except Problem as problem:
             return ApplyResult([problem] * len(ops), {})
-
-
-def _problem(error: RemoteError) -> Problem:
-    kind: type[Problem] = Unavailable
-    if error.reason == "OUTCOME_UNKNOWN" or error.code is not grpc.StatusCode.UNAVAILABLE:
-        kind = OutcomeUnknown
-    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        kind = Overloaded
-    return kind(error.message, retry_after=error.retry_after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kit.ledger.shard import batching
 from kit.ledger.shard.batching import ENTRY_BYTES
 from kit.tenant_keys import TargetKey
 from reaction_svc.domain import Action, Op
@@ -49,11 +50,4 @@ def split_by_size(ops: Sequence[Op], max_emoji: int) -> Iterator[Sequence[Op]]:
     if len(ops) * (_TARGET_BYTES + row + max_emoji * (row + _COUNT_BYTES)) <= ENTRY_BYTES:
         yield ops
         return
-    start, sizer = 0, EntrySizer(max_emoji)
-    for index in range(len(ops)):
-        op = ops[index : index + 1]
-        if sizer.add(op) > ENTRY_BYTES and index > start:
-            yield ops[start:index]
-            start, sizer = index, EntrySizer(max_emoji)
-            sizer.add(op)
-    yield ops[start:] if start else ops
+    yield from batching.split_by_size(ops, lambda: EntrySizer(max_emoji))

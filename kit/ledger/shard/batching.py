@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from kit.errors import Problem
 from kit.ledger.calls import CallQueue, PendingCall, answer_all, commands_of, fail_all
@@ -12,8 +12,21 @@ from kit.ledger.ports import Decision, Model, Sizer
 from kit.ledger.shard.effects import LoadTables
 from kit.ledger.shard.limits import ShardLimits
 
+_Command = TypeVar("_Command")
 ENTRY_BYTES = 1_000_000
 """The maximum size of an entry: its record on the event log stays below the limit of Kafka, 1 MiB."""
+
+
+def split_by_size(commands: Sequence[_Command], sizer: Callable[[], Sizer]) -> Iterator[Sequence[_Command]]:
+    """Splits commands into parts that fit into one entry each, in order. `sizer` makes a `Sizer` for each part."""
+    start, size = 0, sizer()
+    for index in range(len(commands)):
+        command = commands[index : index + 1]
+        if size.add(command) > ENTRY_BYTES and index > start:
+            yield commands[start:index]
+            start, size = index, sizer()
+            size.add(command)
+    yield commands[start:] if start else commands
 
 
 class Batch:
