@@ -16,7 +16,7 @@ from plaudit.gateway.v1 import close_codes_pb2 as pb
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed, from the contract; those that only the framing sends are not here."""
+    """Why a socket is closed, from the contract; a broken message is looked up by its code. The framing has others."""
 
     INTERNAL = pb.CLOSE_CODE_INTERNAL
     UNSUPPORTED_DATA = pb.CLOSE_CODE_UNSUPPORTED_DATA
