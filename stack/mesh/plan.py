@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines.server import free_port
 from kit.rpc.tls import Tls, check, open_tls
 from stack import certs
 from stack.envoy.contracts import read_methods
@@ -170,11 +170,8 @@ def check_port_free(address: str) -> None:
 
 def free_ports() -> Iterator[int]:
     """Free ports below the ephemeral range, so that no outgoing connection uses the port of a node that restarts."""
-    for port in range(20_000 + os.getpid() % 5_000, 32_000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        yield port
-    raise CannotStart("there are not enough free ports")
+    while True:
+        try:
+            yield free_port()
+        except OSError as error:
+            raise CannotStart("there are not enough free ports") from error

@@ -68,12 +68,15 @@ class Node:
         )
 
         async def published() -> None:
-            tail = await ledger.tail(0, confirm=True)
+            tail, position = await ledger.tail(0, confirm=True), 0
             async with asyncio.timeout(20):
-                while tail not in {
-                    name.position for record in await log.read(LEDGER, 0, 100_000) if (name := parse_name(record.key))
-                }:
-                    await log.wait(LEDGER, (await log.bounds(LEDGER))[1])
+                while True:
+                    records = await log.read(LEDGER, position, 100_000)
+                    if tail in {name.position for record in records if (name := parse_name(record.key))}:
+                        return
+                    # After what was read: a record that came since then ends the wait at once.
+                    position = records[-1].position if records else position
+                    await log.wait(LEDGER, position)
 
         return Engine(store, log, self.clock, published, repeats=True)
 
