@@ -19,6 +19,7 @@ from plaudit.gateway.v1 import node_service_pb2 as node_pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 from plaudit.type.v1.counts_pb2 import ReactionCount
 
+DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
 PEERS = ROOT / "bench" / "peers"
 
 
@@ -123,7 +124,7 @@ def plaudit_broadcaster(system: System, viewers: int, topic: str = "messages/fan
                 time.sleep(max(0.0, began + index / rate - time.monotonic()))
                 yield node_pb.DeliverRequest(deliveries=[_delivery(topic, first + index)])
 
-        told = [response.sockets for response in stub.Deliver(requests(), metadata=system.metadata)]
+        told = [response.sockets for response in stub.Deliver(requests(), metadata=system.node_metadata(DELIVER))]
         if told != [viewers] * rounds:
             raise BenchError(f"the gateway answered {len(told)} of {rounds} pushes, for {sum(told)} sockets")
         return rounds

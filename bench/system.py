@@ -87,10 +87,9 @@ class System:
         """A service's token that may act for users of any tenant."""
         return self.minter.mint_service("bench", ("act-as", "tenants", "audit"))
 
-    @property
-    def metadata(self) -> list[tuple[str, str]]:
-        """The metadata of calls of a service."""
-        return [("authorization", f"Bearer {self.service_token}")]
+    def node_metadata(self, method: str) -> list[tuple[str, str]]:
+        """The metadata of calls of `/package.Service/Method` by a process of the system."""
+        return [("authorization", f"Bearer {self.minter.mint_node('bench', method)}")]
 
     @cached_property
     def channel(self) -> grpc.Channel:
