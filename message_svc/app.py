@@ -15,7 +15,7 @@ from kit.clock import Clock, SystemClock
 from kit.cluster.partitions import Partitions
 from kit.cluster.routing import shard_of
 from kit.ledger.node import running_node
-from kit.ledger.router import LedgerRouter
+from kit.ledger.router import LedgerRouter, LedgerServicer
 from kit.ledger.shard.limits import ShardLimits
 from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
@@ -42,11 +42,13 @@ async def opened(
     config: Config,
     mesh: Mesh,
     engines: Engines,
+    ledgers: LedgerServicer,
     clock: Clock | None = None,
     *,
     grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
-    """Everything but the server; conversations are in the file of `engines.message_log`.
+    """Everything but the server; conversations are in the file of `engines.message_log`. The ledger is added to
+    `ledgers`, which the server hosts, too.
 
     The key of page tokens is in `keys`. `grace_seconds` returns, once the block ends, for how many seconds accepted
     commands may be finished. Raises `kit.adapters.sqlite.file.NewerData` where a newer version wrote the file.
@@ -76,7 +78,9 @@ async def opened(
                 grace_seconds=grace_seconds,
             ) as node,
         ):
-            router = LedgerRouter(node, CommandCodec(), mesh, SERVICE, config.write_seconds)
+            codec = CommandCodec()
+            ledgers.add(node, codec, config.write_seconds)
+            router = LedgerRouter(node, codec, mesh, SERVICE, config.write_seconds)
             ledger = ShardedConversations(shards, router.execute, shard_of)
             messages = MessageServicer(Messages(ledger, reads, cursors), History(reads, cursors))
             conversations = ConversationServicer(Conversations(ledger, reads, cursors))

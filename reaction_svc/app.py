@@ -17,7 +17,7 @@ from kit.event_log.ports import Log
 from kit.ledger.event_log import ShardedEventLog
 from kit.ledger.node import running_node
 from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
-from kit.ledger.router import LedgerRouter, LedgerServicer, hosted
+from kit.ledger.router import LedgerRouter, LedgerServicer
 from kit.ledger.shard.limits import ShardLimits
 from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
@@ -56,12 +56,13 @@ async def opened(
     config: Config,
     mesh: Mesh,
     engines: Engines,
+    ledgers: LedgerServicer,
     clock: Clock | None = None,
     *,
     grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
     """Runs everything except the server for the block; without engines records are in the log's file. The key of page
-    tokens is in `keys`.
+    tokens is in `keys`. The ledger is added to `ledgers`, which the server hosts, too.
 
     `grace_seconds` returns, when the block ends, for how many seconds accepted operations may be finished.
 
@@ -91,6 +92,7 @@ async def opened(
         ) as node,
     ):
         op_codec = ledger_codec.OpCodec()
+        ledgers.add(node, op_codec, config.write_seconds)
         router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds, is_forwarding=config.forward)
         ledger = ShardedReactions(shards, router.execute, config.max_emoji)
         reactions = Reactions(ledger, store.reads, limit, cursors)
@@ -104,7 +106,6 @@ async def opened(
                 servicer.batches,
                 servicer.drain,
             ),
-            hosted(LedgerServicer([(node, op_codec)], config.write_seconds)),
         ]
 
 

@@ -156,24 +156,27 @@ def _remaining(deadline: float) -> float:
 
 
 class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
-    """See the contract. Serves the ledgers of this process."""
+    """See the contract. Serves the ledgers of this process, each from when it is added."""
 
-    def __init__(self, ledgers: Sequence[tuple[LedgerNode, CommandCodec]], timeout: float) -> None:
-        self._ledgers = {node.name: (node, codec) for node, codec in ledgers}
-        self._timeout = timeout
+    def __init__(self) -> None:
+        self._ledgers: dict[str, tuple[LedgerNode, CommandCodec, float]] = {}
+
+    def add(self, node: LedgerNode, codec: CommandCodec, timeout: float) -> None:
+        """Adds a ledger; `timeout`: the seconds that a call may take at most."""
+        self._ledgers[node.name] = (node, codec, timeout)
 
     async def Execute(self, request: pb.ExecuteRequest, context: Any) -> pb.ExecuteResponse:
         """See the contract."""
         found = self._ledgers.get(request.ledger)
         if found is None or request.shards != found[0].shards:
             raise ShardNotServed("this node has no such ledger", retry_after=0.5)
-        node, codec = found
+        node, codec, timeout = found
         if request.shard >= node.shards:
             raise Invalid("there is no such shard", field="shard")
         if node.is_store_unreachable(request.shard):
             raise ShardNotServed("this node does not reach its store", retry_after=0.5)
         commands = codec.decode_commands(request.commands)
-        executed = await node.execute(request.shard, commands, remaining(self._timeout))
+        executed = await node.execute(request.shard, commands, remaining(timeout))
         return pb.ExecuteResponse(answers=codec.encode_executed(executed))
 
 

@@ -23,6 +23,7 @@ from kit.auth.tokens import NodeTokens, Verifier
 from kit.cluster.nodes import RegistryNodes, StaticNodes
 from kit.cluster.registration import Registration
 from kit.ids import new_id
+from kit.ledger import router as ledger_router
 from kit.limits.server_limits import ServerLimits
 from kit.private_files import is_readable_by_others
 from kit.rpc.call_stream import EXCHANGE
@@ -163,9 +164,13 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
         return hosted
     engines = await open_engines(stack, settings, cassandra, redis, partial(stop.left, Stage.FILES))
     mesh.sharded = shard_counts(engines.log.partitions)
+    ledgers = ledger_router.LedgerServicer()
+    grace_seconds = partial(stop.left, Stage.LEDGER)
+    if {"reaction_svc", "message_svc"} & set(settings.services):
+        hosted.append(ledger_router.hosted(ledgers))
     if "reaction_svc" in settings.services:
         hosted += await stack.enter_async_context(
-            reaction_svc.app.opened(settings.reaction, mesh, engines, grace_seconds=partial(stop.left, Stage.LEDGER))
+            reaction_svc.app.opened(settings.reaction, mesh, engines, ledgers, grace_seconds=grace_seconds)
         )
     if "counter_svc" in settings.services:
         hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
@@ -173,7 +178,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
         hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
     if engines.message_log is not None:
         hosted += await stack.enter_async_context(
-            message_svc.app.opened(settings.message, mesh, engines, grace_seconds=partial(stop.left, Stage.LEDGER))
+            message_svc.app.opened(settings.message, mesh, engines, ledgers, grace_seconds=grace_seconds)
         )
     return hosted
 

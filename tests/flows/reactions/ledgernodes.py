@@ -128,7 +128,8 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
         )  # fmt: skip
         node = await stack.enter_async_context(running)
         codec = Codec()
-        servicer = LedgerServicer([(node, codec)], 5.0)
+        servicer = LedgerServicer()
+        servicer.add(node, codec, 5.0)
         server = await stack.enter_async_context(
             serving([hosted(servicer)], verifier=keys.verifier(), limits=ServerLimits(grace=0.1))
         )

@@ -22,6 +22,7 @@ from kit.auth.tokens import NodeTokens
 from kit.clock import ManualClock
 from kit.cluster.nodes import StaticNodes
 from kit.errors import RemoteError, remote_error
+from kit.ledger.router import LedgerServicer
 from kit.limits.server_limits import ServerLimits
 from kit.rpc.mesh import Mesh, connected
 from kit.rpc.server import Hosted, serving
@@ -66,7 +67,7 @@ async def rig(folder: Path, config: Config = FREE, counting: bool = True) -> Asy
     async with (
         open_sqlite_log(folder / "reactions.db", ledgers=["reactions"]) as log,
         connected(StaticNodes(), NodeTokens(keys.minter())) as mesh,
-        reaction_svc.app.opened(config, mesh, Engines(folder, log), clock) as reactions,
+        reaction_svc.app.opened(config, mesh, Engines(folder, log), LedgerServicer(), clock) as reactions,
         counter_svc.app.opened(counter_svc.config.Config(drift_seconds=0), mesh, Engines(folder, log)) as counts,
         serving(
             [*reactions, *(counts if counting else [])], verifier=keys.verifier(), limits=ServerLimits(grace=1.0)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import grpc
 
 from kit.errors import remote_error
+from kit.message_ids import direct_id
+from message_svc.codec.commands import CommandCodec
+from message_svc.commands import Command, CreateDirect
 from plaudit.edge.v1 import call_service_pb2 as edge
 from plaudit.edge.v1 import call_service_pb2_grpc as edge_grpc
 from plaudit.edge.v1 import ledger_service_pb2 as ledger
@@ -26,7 +29,7 @@ from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
 from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.ledger_codec import OpCodec
 from tests.flows.doors.stubs.asked import NO_SERVICE, SERVICES, AsNode, Metadata, failure, kind, toggle
-from tests.flows.people import target
+from tests.flows.people import person, target
 
 EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 EXECUTE = "/plaudit.edge.v1.LedgerService/Execute"
@@ -211,3 +214,12 @@ class TestLedgerService:
         for metadata in (as_alice, as_service):
             error = failure(lambda metadata=metadata: stub.Execute(request, metadata=metadata, timeout=5))  # type: ignore[misc]
             assert kind(error) == NO_SERVICE
+
+    def test_it_has_all_ledgers_of_the_process(self, grpc_channel: grpc.Channel, as_node: AsNode, alice: str) -> None:
+        stub, codec = ledger_grpc.LedgerServiceStub(grpc_channel), CommandCodec()
+        bob = person("bob")
+        create = Command("default", direct_id("default", alice, bob), alice, "", CreateDirect(bob))
+        commands = codec.encode_commands([create])
+        request = ledger.ExecuteRequest(ledger="messages", shard=0, shards=1, commands=commands)
+        executed = codec.decode_executed(stub.Execute(request, metadata=as_node(EXECUTE), timeout=5).answers)
+        assert [answer.seq for answer in executed.answers] == [1]
