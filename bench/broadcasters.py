@@ -48,7 +48,7 @@ class Broadcaster:
 
     def measure(self, rate: float, seconds: float) -> Fanout:
         """Measures one round; raises BenchError if a socket misses an update, or gets one twice or out of order."""
-        self.driver.request("report")
+        self._wait_until_quiet()
         with metered(self.server, self.driver) as meter:
             sent = self.broadcast(rate, seconds)
             # Deliveries in transit belong to the round: it ends when a whole pause brings no new ones.
@@ -64,6 +64,15 @@ class Broadcaster:
         notes = [*meter.notes, *bound(report)]
         cpu = meter.cpu
         return Fanout(report["frames"], cpu[self.server.name], cpu[self.driver.name], notes)
+
+    def _wait_until_quiet(self) -> None:
+        # The first updates of the subscriptions do not belong to a round.
+        self.driver.request("report")
+        for _ in range(50):
+            time.sleep(0.1)
+            if not self.driver.request("report")["frames"]:
+                return
+        raise BenchError(f"{self.server.name}: sockets receive frames although nothing is sent")
 
 
 @contextmanager

@@ -104,15 +104,18 @@ class Process:
 
     def stop(self, grace: float = 10.0) -> None:
         """Stops it: closes its stdin and sends SIGTERM, then SIGKILL after `grace` seconds."""
-        if self._child.poll() is None:
-            assert self._child.stdin is not None
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with suppress(BrokenPipeError):
             self._child.stdin.close()
+        if self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
             try:
                 self._child.wait(grace)
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()
+        self._child.stdout.close()
         self._stderr.close()
 
     def _last_log_line(self) -> str:

@@ -41,7 +41,7 @@ _MAX_PAUSE = 5.0
 class Connection(PushSender):
     """See `socket.SocketHandler` and `hub.Subscriber`. What can be shared by all connections is in the host."""
 
-    __slots__ = ("_budget", "_out", "_resume_reading", "_waits", "device", "session_id", "slot", "token_id")
+    __slots__ = ("_out", "_resume_reading", "_waits", "device", "session_id", "slot", "token_id")
 
     _host: ConnectionHost[Connection]
 
@@ -54,7 +54,6 @@ class Connection(PushSender):
         self.slot = -1
         """See `timing_wheel.Scheduled`."""
         self._out = b""
-        self._budget = host.budgets.of((session.tenant, session.user), host.monotonic())
         self._resume_reading: asyncio.TimerHandle | None = None
         self._waits: list[Wait] | None = None
         """The waits of `subscribe` frames that are not answered yet; None: there is no such frame."""
@@ -71,8 +70,8 @@ class Connection(PushSender):
             wanted = "text" if frames.is_text else "binary"
             self.run(self.session.end(CloseCode.UNSUPPORTED_DATA, f"{frames.subprotocol} has {wanted} messages"))
             return
-        now = self._host.monotonic()
-        debt = self._host.budgets.charge(self._budget, len(payload), now)
+        now, session = self._host.monotonic(), self.session
+        debt = self._host.budgets.charge((session.tenant, session.user), len(payload), now)
         if debt:
             debt = self._pay_back(debt, len(payload))
         try:

@@ -16,7 +16,7 @@ import jwt
 from kit.auth.identity import IssuerSettings
 from kit.auth.jose import MAX_LIFETIME, ExpiredTokenRefused, TokenRefused, UnknownKey, Unverified, fingerprint, time_of
 from kit.auth.jwks import CannotFetch, Key, KeySet, load_file, load_url, parse, read_file
-from kit.auth.tokens import UNCHECKED, Principal
+from kit.auth.tokens import NO_SCOPES, UNCHECKED, Principal
 from kit.auth.user_ids import escape
 from kit.engine_url import CannotUse
 from kit.tasks import background
@@ -99,7 +99,7 @@ class _Issuer:
             tenant=escape(tenant),
             subject=escape(user),
             service=scopes is not None,
-            scopes=frozenset(scopes or ()) & _named(claims, settings.scope_claim, scopes or ()),
+            scopes=(frozenset(scopes) & _named(claims, settings.scope_claim, scopes)) if scopes else NO_SCOPES,
             expires=expires,
             token_id=token_id,
         )

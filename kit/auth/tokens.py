@@ -28,6 +28,8 @@ LEEWAY = 5.0
 _SKEW = 60.0
 NODE = "node"
 """The kind of the token of a process of the system, and the scope that only such a token has."""
+NO_SCOPES: frozenset[str] = frozenset()
+"""The scopes of users, shared by all of them: each empty set that is made takes 216 bytes."""
 _NODE_SCOPES = f"act-as tenants {NODE}"
 _CACHED_TOKENS = 65_536
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
@@ -191,7 +193,7 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
     kind = claims.get("kind")
     if not isinstance(scope, str) or kind not in ("user", "service", NODE):
         raise TokenRefused("bad_claims")
-    scopes, method = frozenset(scope.split()), claims.get("method", "")
+    scopes, method = frozenset(scope.split()) or NO_SCOPES, claims.get("method", "")
     if (NODE in scopes) != (kind == NODE) or not isinstance(method, str) or bool(method) != (kind == NODE):
         raise TokenRefused("bad_claims")
     if kind == NODE and expires - issued > MAX_NODE_LIFETIME:
