@@ -7,7 +7,7 @@ BREAKING_AGAINST ?= HEAD
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help docs run engines mesh test faults stops soak simulate gen check fix bench load packages compatibility languages clean
+.PHONY: help docs run engines mesh test faults stops soak simulate gen check fix bench load packages clients compatibility languages clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,9 +75,20 @@ check: $(VENV)/dev ## lint, types, contracts, layers; each has its fix in `make 
 	$(BIN)/python proto/check.py --against $(BREAKING_AGAINST)
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python deploy/helm/generate.py --check
+	$(BIN)/python clients/bundle.py --check
 
 packages: $(VENV)/dev ## build plaudit-proto, plaudit-client and the server into dist/, each as sdist and wheel
 	for project in $(PROJECTS); do $(BIN)/python -m build --no-isolation --outdir $(DIST) $$project || exit 1; done
+
+clients/ts/node_modules: clients/ts/package-lock.json
+	npm --prefix clients/ts ci --no-audit --no-fund
+	@touch $@
+
+clients: $(VENV)/dev clients/ts/node_modules ## build the Python and the TypeScript client into dist/, and the page's bundle; needs Node
+	$(BIN)/python clients/bundle.py
+	$(BIN)/python -m build --no-isolation --outdir $(DIST) client
+	npm --prefix clients/ts run build
+	npm --prefix clients/ts pack --pack-destination $(abspath $(DIST))
 
 compatibility: $(VENV)/dev ## use the packages with the lowest and the newest versions of what they need
 	$(BIN)/python -m tests.packages
@@ -107,4 +118,4 @@ load: $(VENV)/bench ## ghz against a stack, then an exact count
 	$(BIN)/python -m bench.load $(ARGS)
 
 clean: ## remove what was installed and built (data/ stays)
-	rm -rf $(VENV) bench/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist *.egg-info gen/*.egg-info client/*.egg-info
+	rm -rf $(VENV) bench/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist *.egg-info gen/*.egg-info client/*.egg-info clients/ts/node_modules clients/ts/dist

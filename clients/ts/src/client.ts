@@ -1,0 +1,331 @@
+// A client of the gateway: a session that lasts over every loss of a socket, its calls and its topics.
+
+import { backoffDelay } from "./connection/backoff.ts";
+import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, closeSocket, isTerminal } from "./connection/close.ts";
+import { type Codec, type Fields, type Frame, jsonCodec } from "./connection/codec.ts";
+import { Heartbeat } from "./connection/heartbeat.ts";
+import { type CallOptions, PendingCalls } from "./connection/pending_calls.ts";
+import { ResumeState } from "./connection/resume_state.ts";
+import { Subscriptions } from "./connection/subscriptions.ts";
+import { Timers } from "./connection/timers.ts";
+import { REVOKED, TOKEN_ERRORS, TokenRenewal, type Tokens } from "./connection/token_renewal.ts";
+import { socketUrls } from "./connection/urls.ts";
+import { PlauditError } from "./errors.ts";
+import { Events } from "./events.ts";
+
+const CLIENT = "plaudit-ts/0.1";
+const WELCOME_TIMEOUT_MS = 10_000;
+
+export interface Options {
+  /** The device, stable across sessions; a later login of the same device ends this client. Empty: a new device. */
+  device?: string;
+  /** The name and version of the application, for the operators' logs. */
+  client?: string;
+  /** The class of sockets, where `WebSocket` is not global. */
+  webSocket?: typeof WebSocket;
+  /** How frames are written: JSON, or `binaryCodec` of `plaudit-client/proto`. */
+  codec?: Codec;
+}
+
+/** The state of the connection. `retryAt` is by `performance.now()`; `replaced`: another login of the device ended it. */
+export type ConnectionState =
+  | { state: "connecting" | "live" }
+  | { state: "waiting"; retryAt: number; attempt: number }
+  | { state: "moving"; retryAt: number }
+  | { state: "ended"; code: number; reason: string; replaced: boolean };
+
+export interface ClientEvents {
+  state: ConnectionState;
+  /** A session is open. `complete`: it was resumed, and no push was missed. */
+  welcome: { frame: Frame; complete: boolean };
+  /** All later changes of the topics are pushed: load their state now, not before. */
+  subscribed: { topics: string[] };
+  /** The server does not give these topics. */
+  refused: { topics: string[]; error: PlauditError };
+  push: { frame: Frame };
+  /** All pushes that were kept for this device have been sent. */
+  backlog: object;
+  pong: { ms: number };
+  lag: { merged: number };
+}
+
+/** Connects, and connects again after every loss, until `close`. `url`: one or several, tried in turn. */
+export function connect(url: string | string[], tokens: Tokens, options: Options = {}): Client {
+  return new Client(url, tokens, options);
+}
+
+export class Client extends Events<ClientEvents> {
+  readonly #urls: string[];
+  readonly #hello: Fields;
+  readonly #codec: Codec;
+  readonly #webSocket: typeof WebSocket;
+  #socket: WebSocket | null = null;
+  #state: ConnectionState = { state: "connecting" };
+  #user = "";
+  #attempt = 0;
+  #refusedTokens = 0;
+  readonly #timers = new Timers();
+  readonly #resume = new ResumeState();
+  readonly #calls = new PendingCalls((frame) => this.#send(frame));
+  readonly #subscriptions = new Subscriptions({
+    timers: this.#timers,
+    request: (frame) => this.#request(frame),
+    onSubscribed: (topics) => this.emit("subscribed", { topics }),
+    onRefused: (topics, error) => this.emit("refused", { topics, error }),
+  });
+  readonly #heartbeat = new Heartbeat({
+    timers: this.#timers,
+    sendPing: () => this.#request({ type: "ping", seq: String(this.#resume.seq) }),
+    onTimeout: () => this.#onLost(TIMED_OUT, "no pong"),
+  });
+  readonly #token: TokenRenewal;
+  #resolveReady!: () => void;
+  #rejectReady!: (error: PlauditError) => void;
+
+  /** Resolves with the first session; rejects where the client ends before. */
+  readonly ready = new Promise<void>((resolve, reject) => {
+    this.#resolveReady = resolve;
+    this.#rejectReady = reject;
+  });
+
+  constructor(url: string | string[], tokens: Tokens, { device = "", client = CLIENT, webSocket, codec }: Options) {
+    super();
+    this.#urls = socketUrls(url);
+    this.#hello = { device, client };
+    this.#codec = codec ?? jsonCodec;
+    this.#webSocket = webSocket ?? globalThis.WebSocket;
+    if (!this.#webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+    this.#token = new TokenRenewal({
+      timers: this.#timers,
+      source: tokens,
+      sendToken: (token) => this.#request({ type: "renew_token", token }),
+    });
+    this.ready.catch(() => {}); // who does not wait for it reads the events
+    globalThis.addEventListener?.("online", this.wake);
+    globalThis.document?.addEventListener("visibilitychange", this.wake);
+    // The caller adds its listeners first.
+    queueMicrotask(() => this.#isEnded || void this.#connect());
+  }
+
+  get state(): ConnectionState["state"] {
+    return this.#state.state;
+  }
+
+  /** The id of the user, from the token; empty before the first session. */
+  get user(): string {
+    return this.#user;
+  }
+
+  /** The id of the session; empty before the first one. */
+  get session(): string {
+    return this.#resume.session;
+  }
+
+  /** Ends the session. Calls without an answer fail with CANCELLED. */
+  close(): void {
+    if (!this.#isEnded) this.#end(NORMAL_CLOSE, "closed by the client");
+  }
+
+  /** Reconnects at once instead of waiting, or checks the socket: the network is back, or the page is visible again. */
+  readonly wake = (): void => {
+    if (this.#state.state === "waiting" && !globalThis.document?.hidden) void this.#connect();
+    else if (this.#state.state === "live") this.#heartbeat.ping();
+  };
+
+  /** Calls an rpc by its frame type, now or once there is a session; rejects with `PlauditError`. */
+  call(type: string, fields: Fields = {}, options?: CallOptions): Promise<Fields> {
+    if (this.#state.state === "ended") return Promise.reject(ended(this.#state.reason));
+    return this.#calls.call(type, fields, options);
+  }
+
+  /** Subscribes to topics, in this session and every later one, until they are unsubscribed as often. */
+  subscribe(topics: Iterable<string>): void {
+    this.#subscriptions.add(topics);
+  }
+
+  unsubscribe(topics: Iterable<string>): void {
+    this.#subscriptions.remove(topics);
+  }
+
+  get #isEnded(): boolean {
+    return this.#state.state === "ended";
+  }
+
+  // `refusal`: why the server refused the previous token; empty where it did not.
+  async #connect(refusal = ""): Promise<void> {
+    this.#timers.cancelAll();
+    const connecting: ConnectionState = { state: "connecting" };
+    this.#enter(connecting);
+    const previous = this.#token.token;
+    let token: string;
+    try {
+      token = await this.#token.load(Boolean(refusal) || this.#attempt % 4 === 3);
+    } catch (error) {
+      if (this.#state !== connecting) return;
+      if ((error as { final?: boolean }).final) this.#end(BAD_TOKEN, (error as Error).message);
+      else this.#reconnectLater();
+      return;
+    }
+    if (this.#state !== connecting) return;
+    if (refusal && token === previous) this.#end(BAD_TOKEN, refusal);
+    else this.#openSocket(token);
+  }
+
+  #openSocket(token: string): void {
+    const socket = new this.#webSocket(this.#urls[0]!, [this.#codec.subprotocol, `bearer.${token}`]);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    socket.onopen = () => this.#sendHello();
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#onFrame(this.#codec.decode(data));
+    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
+    this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
+  }
+
+  #onFrame(frame: Frame): void {
+    switch (frame.type) {
+      case "welcome":
+      case "resumed":
+        return this.#onWelcome(frame);
+      case "pong":
+        return this.#onPong(frame);
+      case "token_renewed":
+        return this.#token.onAccepted(frame);
+      case "goaway":
+        return this.#onGoaway(Number(frame.reconnect_after_ms ?? 0));
+      case "lag":
+        return this.emit("lag", { merged: Number(frame.merged) });
+      case "backlog_done":
+        return this.emit("backlog", {});
+      case "subscribed":
+        return this.#subscriptions.onAnswer(frame);
+      case "ack":
+        this.#attempt = 0; // this server works
+        this.#calls.onAnswer(frame);
+        return;
+      case "error":
+        return this.#onError(frame);
+      default:
+        if (frame.topic) this.#onPush(frame);
+    }
+  }
+
+  #onWelcome(frame: Frame): void {
+    this.#refusedTokens = 0;
+    this.#user = String(frame.user ?? "");
+    this.#timers.cancel("welcome timeout");
+    this.#token.onAccepted(frame);
+    const resumed = this.#resume.onOpened(frame);
+    this.#enter({ state: "live" });
+    const subscribed = this.#subscriptions.onOpened(resumed);
+    this.emit("welcome", { frame, complete: frame.verdict === "complete" });
+    this.emit("subscribed", { topics: subscribed });
+    this.#calls.onOpened((frame.limits as { calls_in_flight?: number } | undefined)?.calls_in_flight);
+    this.#heartbeat.start(Number(frame.heartbeat_seconds));
+    this.#resolveReady();
+  }
+
+  #onPush(frame: Frame): void {
+    const isComplete = this.#resume.onPush(frame);
+    this.emit("push", { frame });
+    if (!isComplete) this.#resumeAgain();
+  }
+
+  #onPong(frame: Frame): void {
+    this.#attempt = 0; // this server works
+    this.emit("pong", { ms: this.#heartbeat.onPong() });
+    if (!this.#resume.onPong(frame)) this.#resumeAgain();
+  }
+
+  #onError(frame: Frame): void {
+    if (this.#calls.onAnswer(frame) || this.#token.onError(frame) || this.#subscriptions.onError(frame)) return;
+    console.warn("plaudit:", frame.code, frame.reason, frame.message);
+    if (this.#state.state !== "connecting") return;
+    this.#resume.reset();
+    this.#drop();
+    this.#reconnectLater(Number(frame.retry_after_ms ?? 0));
+  }
+
+  // Until it is time to reconnect the old socket stays open: it may still answer calls.
+  #onGoaway(afterMs: number): void {
+    this.#useNextUrl();
+    this.#enter({ state: "moving", retryAt: performance.now() + afterMs });
+    this.#timers.after("reconnect", afterMs, () => {
+      this.#drop();
+      void this.#connect();
+    });
+  }
+
+  #onLost(code: number, reason: string): void {
+    const before = this.#state;
+    this.#drop();
+    const text = code === BAD_TOKEN ? (TOKEN_ERRORS[reason] ?? reason) : reason;
+    if (code === BAD_TOKEN && reason !== REVOKED && this.#refusedTokens++ === 0) void this.#connect(text || "token refused");
+    else if (isTerminal(code)) this.#end(code, text);
+    // The node is gone. The timer of its `goaway` continues: it spreads the reconnects of all clients.
+    else if (before.state === "moving") this.#enter({ state: "waiting", retryAt: before.retryAt, attempt: this.#attempt });
+    else this.#reconnectLater();
+  }
+
+  // A push is missing: the server sends it again when the session is resumed.
+  #resumeAgain(): void {
+    this.#drop();
+    this.#reconnectLater();
+  }
+
+  #reconnectLater(minimum = 0): void {
+    if (this.#state.state === "connecting") this.#useNextUrl();
+    const attempt = this.#attempt++;
+    const ms = backoffDelay(attempt, { minimum });
+    this.#enter({ state: "waiting", retryAt: performance.now() + ms, attempt });
+    this.#timers.after("reconnect", ms, () => void this.#connect());
+  }
+
+  #useNextUrl(): void {
+    this.#urls.push(this.#urls.shift()!);
+  }
+
+  #drop(code = RECONNECTING): void {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#timers.cancel("welcome timeout");
+    this.#heartbeat.stop();
+    this.#token.stop();
+    this.#subscriptions.onClosed();
+    this.#calls.onClosed();
+    if (socket) closeSocket(socket, code);
+  }
+
+  #end(code: number, reason: string): void {
+    globalThis.removeEventListener?.("online", this.wake);
+    globalThis.document?.removeEventListener("visibilitychange", this.wake);
+    this.#drop(NORMAL_CLOSE);
+    this.#timers.cancelAll();
+    this.#enter({ state: "ended", code, reason, replaced: code === REPLACED });
+    this.#calls.rejectAll(ended(reason));
+    this.#rejectReady(ended(reason));
+  }
+
+  #sendHello(): void {
+    const resume = this.#resume.request(this.#subscriptions.topics);
+    this.#request({ type: resume ? "resume" : "hello", ...this.#hello, ...resume });
+  }
+
+  // Sends a frame under a new id, which it returns.
+  #request(frame: Frame): number {
+    const id = this.#calls.nextId();
+    this.#send({ ...frame, id });
+    return id;
+  }
+
+  #send(frame: Frame): void {
+    if (this.#socket?.readyState === WebSocketOpen) this.#socket.send(this.#codec.encode(frame));
+  }
+
+  #enter(state: ConnectionState): void {
+    this.#state = state;
+    this.emit("state", state);
+  }
+}
+
+const WebSocketOpen = 1;
+const ended = (reason: string) => new PlauditError({ code: "CANCELLED", reason: "CONNECTION_ENDED", message: reason });

@@ -1,0 +1,126 @@
+// The values that the messenger shows. None is changed in place: a change makes another object.
+
+import type { PlauditError } from "../errors.ts";
+
+export type ConversationType = "CONVERSATION_TYPE_DIRECT" | "CONVERSATION_TYPE_GROUP" | "CONVERSATION_TYPE_CHANNEL";
+export type Role = "ROLE_UNSPECIFIED" | "ROLE_MEMBER" | "ROLE_ADMIN";
+
+/** A message as the server has it. */
+export interface StoredMessage {
+  readonly messageId: string;
+  readonly conversationId: string;
+  readonly senderId: string;
+  readonly content: string;
+  readonly contentType: string;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly messageSeq: number;
+  readonly ordinal: number;
+  readonly clientMsgId: string;
+  readonly replyTo: string;
+  readonly mentions: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** ISO times; empty: never. */
+  readonly editTime: string;
+  readonly deleteTime: string;
+}
+
+/** A numbered change of a conversation; see `Change` of the contracts. */
+export interface Change {
+  readonly messageSeq: number;
+  readonly type: string;
+  readonly actorId: string;
+  readonly timestamp: number;
+  readonly message: StoredMessage | undefined;
+  readonly userIds: readonly string[];
+  readonly role: Role;
+  readonly name: string;
+  readonly avatarUrl: string;
+}
+
+/** `sent`: durable at the server; `delivered` and `read`: by all other members. */
+export type Status = "pending" | "failed" | "sent" | "delivered" | "read";
+
+/** A message as it is shown, with what this client has not yet been told was accepted. */
+export interface Message {
+  readonly kind: "message";
+  /** The same while the message is sent, so that a view can keep its element. */
+  readonly key: string;
+  readonly conversationId: string;
+  /** Empty while it is pending. */
+  readonly messageId: string;
+  readonly clientMsgId: string;
+  readonly senderId: string;
+  readonly own: boolean;
+  readonly content: string;
+  readonly contentType: string;
+  readonly timestamp: number;
+  /** 0 while it is pending. */
+  readonly messageSeq: number;
+  readonly ordinal: number;
+  readonly replyTo: string;
+  readonly mentions: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly edited: boolean;
+  readonly deleted: boolean;
+  readonly status: Status;
+  /** Why it was refused. */
+  readonly error?: PlauditError;
+  /** A change that is shown and not yet accepted. */
+  readonly change?: "edit" | "delete";
+}
+
+/** A change of the conversation or its members. */
+export interface ConversationEvent extends Omit<Change, "message"> {
+  readonly kind: "event";
+  readonly key: string;
+  readonly conversationId: string;
+}
+
+export type Item = Message | ConversationEvent;
+
+export interface Timeline {
+  /** In the order of `messageSeq`, without a gap; pending messages last. */
+  readonly items: readonly Item[];
+  readonly hasOlder: boolean;
+  readonly isLoading: boolean;
+  /** Why the last page could not be loaded. */
+  readonly error?: PlauditError;
+}
+
+export interface Conversation {
+  readonly conversationId: string;
+  readonly type: ConversationType;
+  readonly name: string;
+  readonly avatarUrl: string;
+  readonly creatorId: string;
+  /** ISO times. */
+  readonly createTime: string;
+  readonly updateTime: string;
+  readonly lastMessageSeq: number;
+  readonly memberCount: number;
+  readonly membersEpoch: number;
+  /** The other user of a direct conversation; otherwise empty. */
+  readonly peerId: string;
+  readonly unreadCount: number;
+  readonly lastMessage?: StoredMessage;
+  /** ROLE_UNSPECIFIED: the user is no longer a member. */
+  readonly role: Role;
+  readonly readSeq: number;
+  readonly muteUntilMs: number;
+  readonly pinned: boolean;
+}
+
+export interface Member {
+  readonly userId: string;
+  readonly role: Role;
+  /** The number of the change that added the member. */
+  readonly joinedSeq: number;
+}
+
+/** Up to which message another member has received and read. */
+export interface Receipt {
+  readonly userId: string;
+  readonly deliveredSeq: number;
+  readonly readSeq: number;
+}

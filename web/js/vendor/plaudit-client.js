@@ -1,0 +1,2392 @@
+// The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
+// sources: 30d9d00e2f9a421393e6c029f5da6d04484702153555b7fd7e8486de52f40512
+// text: 806eb364a2794182171ef3c42e302c9a7f4a05bda76d9cd087592c5dffa02976
+
+// src/connection/backoff.ts
+var MIN_MS = 250;
+var MAX_MS = 1e4;
+/**
+* Milliseconds to wait before attempt `attempt` (from 0), at least `minimum`, which is what the server asks for.
+*
+* Exponential, with jitter over the upper half, so that the clients of a lost server do not return at the same time.
+*/
+function backoffDelay(attempt, { minimum = 0, random = Math.random } = {}) {
+	const longest = Math.min(MAX_MS, MIN_MS * 2 ** Math.min(attempt, 10));
+	return Math.max(minimum, longest / 2 + random() * longest / 2);
+}
+// src/connection/close.ts
+var NORMAL_CLOSE = 1e3;
+var RECONNECTING = 4e3;
+var TIMED_OUT = 4002;
+var BAD_TOKEN = 4500;
+var REPLACED = 4504;
+/** Whether the server forbids to reconnect. */
+var isTerminal = (code) => code >= 4500 && code < 5e3;
+/** Closes a socket; one that is still connecting when it opens, as browsers warn of a close before that. */
+function closeSocket(socket, code) {
+	if (socket.readyState === socket.CONNECTING) socket.onopen = () => socket.close(code);
+	else socket.close(code);
+}
+// src/connection/codec.ts
+/** One JSON object a message. */
+var jsonCodec = {
+	subprotocol: "plaudit.v1.json",
+	encode: (frame) => JSON.stringify(frame),
+	decode: (data) => JSON.parse(data)
+};
+// src/connection/heartbeat.ts
+var VISIBLE_INTERVAL_MS = 4e3;
+var PONG_TIMEOUT_MS = 1e4;
+var Heartbeat = class {
+	#timers;
+	#sendPing;
+	#onTimeout;
+	#interval = 3e4;
+	#pingedAt = null;
+	/** `sendPing()` sends the frame; `onTimeout()` is called where no pong comes within 10 s. */
+	constructor({ timers, sendPing, onTimeout }) {
+		this.#timers = timers;
+		this.#sendPing = sendPing;
+		this.#onTimeout = onTimeout;
+	}
+	/** Sends the first ping of a socket; `seconds` is the longest interval that the server allows. */
+	start(seconds) {
+		this.#interval = (seconds || 30) * 1e3;
+		this.ping();
+	}
+	/** Sends a ping, unless one is unanswered. */
+	ping() {
+		if (this.#pingedAt !== null) return;
+		this.#pingedAt = performance.now();
+		this.#sendPing();
+		this.#timers.after("pong timeout", PONG_TIMEOUT_MS, this.#onTimeout);
+	}
+	/** The server answered; returns the round trip in milliseconds and schedules the next ping. */
+	onPong() {
+		const ms = performance.now() - (this.#pingedAt ?? performance.now());
+		this.#pingedAt = null;
+		this.#timers.cancel("pong timeout");
+		const interval = globalThis.document?.hidden === false ? Math.min(VISIBLE_INTERVAL_MS, this.#interval) : this.#interval;
+		this.#timers.after("ping", interval, () => this.ping());
+		return ms;
+	}
+	stop() {
+		this.#pingedAt = null;
+		this.#timers.cancel("ping");
+		this.#timers.cancel("pong timeout");
+	}
+};
+// src/errors.ts
+/** A call failed. `code` is the name of the gRPC code, `reason` the error's reason in the domain; `field` is at fault. */
+var PlauditError = class PlauditError extends Error {
+	code;
+	reason;
+	field;
+	/** How long to wait before another attempt, in milliseconds; 0: the server has not said. */
+	retryAfterMs;
+	constructor({ code = "UNKNOWN", reason = "", message = "", field = "", retryAfterMs = 0 }) {
+		super(message || reason || code);
+		this.name = "PlauditError";
+		this.code = code;
+		this.reason = reason;
+		this.field = field;
+		this.retryAfterMs = retryAfterMs;
+	}
+	/** The error of an `error` frame. */
+	static ofFrame(frame) {
+		const text = (name) => String(frame[name] ?? "");
+		return new PlauditError({
+			code: text("code"),
+			reason: text("reason"),
+			message: text("message"),
+			field: text("field"),
+			retryAfterMs: Number(frame.retry_after_ms ?? 0)
+		});
+	}
+};
+// src/connection/pending_calls.ts
+var TIMEOUT_MS = 3e4;
+var RETRYABLE = /* @__PURE__ */ new Set(["UNAVAILABLE", "DEADLINE_EXCEEDED"]);
+var NO_ANSWER = {
+	code: "DEADLINE_EXCEEDED",
+	reason: "NO_ANSWER",
+	message: "The server did not answer in time."
+};
+var LOST = {
+	code: "UNAVAILABLE",
+	reason: "OUTCOME_UNKNOWN",
+	message: "The socket was lost before the answer."
+};
+var PendingCalls = class {
+	#calls = /* @__PURE__ */ new Map();
+	#send;
+	#nextId = 1;
+	#isOpen = false;
+	#maxInFlight = 32;
+	/** `send(frame)` sends a frame; it is called only between `onOpened` and `onClosed`. */
+	constructor(send) {
+		this.#send = send;
+	}
+	get size() {
+		return this.#calls.size;
+	}
+	/** An id for a frame that is not a call: all frames of a client share one sequence of ids. */
+	nextId() {
+		return this.#nextId++;
+	}
+	/** Sends a call; resolves with the fields of its `ack`, rejects with `PlauditError`. */
+	call(type, fields, { timeout = TIMEOUT_MS, repeat = true } = {}) {
+		return new Promise((resolve, reject) => {
+			const id = this.nextId();
+			const timer = setTimeout(() => this.#remove(id, () => reject(new PlauditError(NO_ANSWER))), timeout);
+			const frame = {
+				...fields,
+				type,
+				id
+			};
+			this.#calls.set(id, {
+				frame,
+				resolve,
+				reject,
+				repeat,
+				timer,
+				isSent: false,
+				notBefore: 0,
+				attempts: 0
+			});
+			this.#sendWaiting();
+		});
+	}
+	/** A session is open: sends what waits, at most `maxInFlight` calls at a time. */
+	onOpened(maxInFlight) {
+		this.#isOpen = true;
+		this.#maxInFlight = Math.max(1, maxInFlight || this.#maxInFlight);
+		this.#sendWaiting();
+	}
+	/** The socket is closed: all calls without an answer wait again, unless they must not be repeated. */
+	onClosed() {
+		this.#isOpen = false;
+		for (const [id, call] of [...this.#calls]) {
+			if (call.isSent && !call.repeat) this.#remove(id, () => call.reject(new PlauditError(LOST)));
+			call.isSent = false;
+		}
+	}
+	/** Handles an `ack` or `error` frame; false where it answers none of these calls. */
+	onAnswer(frame) {
+		const call = this.#calls.get(Number(frame.id));
+		if (!call) return false;
+		if (frame.type === "ack") this.#remove(call.frame.id, () => call.resolve(frame));
+		else if (call.repeat && RETRYABLE.has(frame.code)) this.#retryLater(call, Number(frame.retry_after_ms ?? 0));
+		else this.#remove(call.frame.id, () => call.reject(PlauditError.ofFrame(frame)));
+		return true;
+	}
+	/** Rejects all calls: the client has ended. */
+	rejectAll(error) {
+		for (const [id, call] of [...this.#calls]) this.#remove(id, () => call.reject(error));
+	}
+	#retryLater(call, retryAfter) {
+		const ms = backoffDelay(call.attempts++, { minimum: retryAfter });
+		call.isSent = false;
+		call.notBefore = performance.now() + ms;
+		setTimeout(() => this.#sendWaiting(), ms + 1);
+	}
+	#remove(id, finish) {
+		clearTimeout(this.#calls.get(id)?.timer);
+		this.#calls.delete(id);
+		finish();
+		this.#sendWaiting();
+	}
+	#sendWaiting() {
+		if (!this.#isOpen) return;
+		let inFlight = 0;
+		for (const call of this.#calls.values()) inFlight += Number(call.isSent);
+		const now = performance.now();
+		for (const call of this.#calls.values()) {
+			if (inFlight >= this.#maxInFlight) return;
+			if (call.isSent || call.notBefore > now) continue;
+			call.isSent = true;
+			inFlight += 1;
+			this.#send(call.frame);
+		}
+	}
+};
+// src/connection/resume_state.ts
+var MAX_RESUME_BYTES = 3e3;
+var MAX_TOPICS = 128;
+var POSITION_BYTES = 48;
+var USER_TOPIC = "users/";
+var ResumeState = class {
+	#session = "";
+	#token = "";
+	#seq = 0n;
+	#versions = /* @__PURE__ */ new Map();
+	#requested = [];
+	/** The last numbered push before which none is missing. */
+	get seq() {
+		return this.#seq;
+	}
+	get session() {
+		return this.#session;
+	}
+	/** The fields of `resume` for these topics, the user's own topic first; null where there is no session to resume. */
+	request(topics) {
+		if (!this.#token) return null;
+		let bytesLeft = MAX_RESUME_BYTES;
+		const isOwn = (topic) => Number(topic.startsWith(USER_TOPIC));
+		const sorted = [...topics].sort((one, other) => isOwn(other) - isOwn(one)).slice(0, MAX_TOPICS);
+		this.#requested = sorted.filter((topic) => (bytesLeft -= topic.length + POSITION_BYTES) >= 0);
+		const positions = this.#requested.map((topic) => ({
+			topic,
+			version: String(this.#versions.get(topic) ?? 0n)
+		}));
+		return {
+			session: this.#session,
+			resume_token: this.#token,
+			seq: String(this.#seq),
+			topics: positions
+		};
+	}
+	/** Handles `welcome` and `resumed`. Returns the topics that the session is already subscribed to. */
+	onOpened({ session, resume_token: token, verdict, seq }) {
+		this.#session = String(session ?? "");
+		this.#token = String(token ?? "");
+		this.#seq = BigInt(seq ?? 0);
+		const requested = this.#requested;
+		this.#requested = [];
+		return verdict && verdict !== "reset" ? requested : [];
+	}
+	/** The server refuses to resume: the next session is a new one. */
+	reset() {
+		this.#token = "";
+		this.#requested = [];
+	}
+	/** Handles a push. Returns false where one before it is missing. */
+	onPush({ type, topic = "", target, version, seq }) {
+		const number = BigInt(seq ?? 0);
+		if (type === "reaction_update" && (target ?? topic) === topic) this.#versions.set(topic, max(this.#versions.get(topic) ?? 0n, BigInt(version)));
+		if (number > this.#seq + 1n) return false;
+		this.#seq = max(this.#seq, number);
+		return true;
+	}
+	/** Handles a pong. Returns false where a push that was sent before it is missing. */
+	onPong({ seq, resume_token: token }) {
+		this.#token = String(token || this.#token);
+		return BigInt(seq ?? 0) <= this.#seq;
+	}
+};
+var max = (one, other) => one > other ? one : other;
+// src/connection/topics.ts
+var TOPICS_PER_FRAME = 128;
+var Topics = class {
+	#subscribers = /* @__PURE__ */ new Map();
+	#requests = /* @__PURE__ */ new Map();
+	/** The topics that have a subscriber. */
+	get all() {
+		return [...this.#subscribers.keys()];
+	}
+	/** Adds a subscriber to each topic; returns the topics that had none. */
+	add(topics) {
+		const added = [];
+		for (const topic of topics) {
+			const subscribers = this.#subscribers.get(topic) ?? 0;
+			this.#subscribers.set(topic, subscribers + 1);
+			if (subscribers === 0) added.push(topic);
+		}
+		return added;
+	}
+	/** Removes a subscriber of each topic; returns the topics that have none now. */
+	remove(topics) {
+		const removed = [];
+		for (const topic of topics) {
+			const subscribers = this.#subscribers.get(topic);
+			if (subscribers === 1) {
+				this.#subscribers.delete(topic);
+				removed.push(topic);
+			} else if (subscribers !== void 0) this.#subscribers.set(topic, subscribers - 1);
+		}
+		return removed;
+	}
+	/** The topics in groups that fit into a frame. */
+	*groups(topics) {
+		for (let from = 0; from < topics.length; from += TOPICS_PER_FRAME) yield topics.slice(from, from + TOPICS_PER_FRAME);
+	}
+	/** The frame `id` subscribes to these topics. */
+	requested(id, topics) {
+		this.#requests.set(id, topics);
+	}
+	/** The frame `id` was answered: returns its topics that still have a subscriber; null where it subscribed to none. */
+	answered(id) {
+		const topics = this.#requests.get(id);
+		this.#requests.delete(id);
+		return topics?.filter((topic) => this.#subscribers.has(topic)) ?? null;
+	}
+	/** The server refuses these topics for ever: they have no subscriber any more. */
+	drop(topics) {
+		for (const topic of topics) this.#subscribers.delete(topic);
+	}
+	/** The socket is closed: no frame is answered any more. */
+	onClosed() {
+		this.#requests.clear();
+	}
+};
+// src/connection/subscriptions.ts
+var Subscriptions = class {
+	#host;
+	#topics = new Topics();
+	#isOpen = false;
+	#attempt = 0;
+	#retries = [];
+	constructor(host) {
+		this.#host = host;
+	}
+	get topics() {
+		return this.#topics.all;
+	}
+	add(topics) {
+		const added = this.#topics.add(topics);
+		if (this.#isOpen) this.#subscribe(added);
+	}
+	remove(topics) {
+		const removed = this.#topics.remove(topics);
+		if (this.#isOpen) this.#unsubscribe(removed);
+	}
+	/** A session is open that is subscribed to `resumed`. Returns those of them that still have a subscriber. */
+	onOpened(resumed) {
+		this.#isOpen = true;
+		this.#attempt = 0;
+		const all = new Set(this.#topics.all);
+		const known = new Set(resumed);
+		this.#subscribe([...all].filter((topic) => !known.has(topic)));
+		this.#unsubscribe(resumed.filter((topic) => !all.has(topic)));
+		return resumed.filter((topic) => all.has(topic));
+	}
+	onClosed() {
+		this.#isOpen = false;
+		this.#retries = [];
+		this.#host.timers.cancel("subscribe");
+		this.#topics.onClosed();
+	}
+	onAnswer(frame) {
+		const topics = this.#topics.answered(Number(frame.id));
+		this.#attempt = 0;
+		if (topics?.length) this.#host.onSubscribed(topics);
+	}
+	/** Handles an error frame; false where it answers no `subscribe`. */
+	onError(frame) {
+		const topics = this.#topics.answered(Number(frame.id));
+		if (topics === null) return false;
+		const error = PlauditError.ofFrame(frame);
+		if (isTemporary$1(error)) {
+			this.#retries.push(...topics);
+			const ms = backoffDelay(this.#attempt++, { minimum: error.retryAfterMs });
+			this.#host.timers.after("subscribe", ms, () => this.#retry());
+		} else if (topics.length > 1) for (const topic of topics) this.#subscribe([topic]);
+		else if (topics.length === 1) {
+			this.#topics.drop(topics);
+			this.#host.onRefused(topics, error);
+		}
+		return true;
+	}
+	#retry() {
+		const all = new Set(this.#topics.all);
+		const topics = this.#retries.filter((topic) => all.has(topic));
+		this.#retries = [];
+		this.#subscribe(topics);
+	}
+	#subscribe(topics) {
+		for (const group of this.#topics.groups(topics)) this.#topics.requested(this.#host.request({
+			type: "subscribe",
+			topics: group
+		}), group);
+	}
+	#unsubscribe(topics) {
+		for (const group of this.#topics.groups(topics)) this.#host.request({
+			type: "unsubscribe",
+			topics: group
+		});
+	}
+};
+var isTemporary$1 = ({ code, reason }) => code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "RESOURCE_EXHAUSTED" && reason !== "TOO_MANY_TOPICS";
+// src/connection/timers.ts
+var Timers = class {
+	#ids = /* @__PURE__ */ new Map();
+	/** Calls `run` after `ms`, unless the name is used again or cancelled before. */
+	after(name, ms, run) {
+		this.cancel(name);
+		this.#ids.set(name, setTimeout(() => {
+			this.#ids.delete(name);
+			run();
+		}, ms));
+	}
+	/** Whether a timer of the name is running. */
+	has(name) {
+		return this.#ids.has(name);
+	}
+	cancel(name) {
+		clearTimeout(this.#ids.get(name));
+		this.#ids.delete(name);
+	}
+	cancelAll() {
+		for (const name of [...this.#ids.keys()]) this.cancel(name);
+	}
+};
+// src/connection/token_renewal.ts
+var LEAD_MS = 6e4;
+var LEAD_SHARE = .25;
+var MIN_RETRY_MS = 200;
+var MAX_TIMER_MS = 2 ** 31 - 1;
+/** What users read where no other token is available, by the reason of a close with 4500. */
+var TOKEN_ERRORS = {
+	TOKEN_EXPIRED: "The token has expired.",
+	TOKEN_REVOKED: "The token was withdrawn.",
+	INVALID_TOKEN: "The token is not valid."
+};
+var TokenRenewal = class {
+	#timers;
+	#source;
+	#sendToken;
+	#token = "";
+	#expiresAt = 0;
+	#requestId = null;
+	#socket = 0;
+	/** `sendToken(token)` sends `renew_token` and returns the frame's id. */
+	constructor({ timers, source, sendToken }) {
+		this.#timers = timers;
+		this.#source = source;
+		this.#sendToken = sendToken;
+	}
+	/** The token in use; empty before the first. */
+	get token() {
+		return this.#token;
+	}
+	/** Gets a token for a new socket. Rejects as the source does. */
+	async load(fresh) {
+		this.#token = await this.#next(fresh);
+		return this.#token;
+	}
+	/** The server accepted the token, with a `welcome`, `resumed` or `token_renewed`: schedules its renewal. */
+	onAccepted(frame) {
+		const left = remainingMs(frame);
+		this.#requestId = null;
+		if (left === null) return;
+		this.#expiresAt = performance.now() + left;
+		this.#timers.after("renew", renewalDelay(left), () => void this.#renew());
+	}
+	/** Handles an error frame; false where it does not answer `renew_token`. */
+	onError(frame) {
+		if (frame.id !== this.#requestId) return false;
+		this.#retry();
+		return true;
+	}
+	/** The socket is closed: a token that is on its way is not sent. */
+	stop() {
+		this.#socket += 1;
+		this.#requestId = null;
+		this.#timers.cancel("renew");
+	}
+	async #next(fresh) {
+		return typeof this.#source === "string" ? this.#source : this.#source(fresh);
+	}
+	async #renew() {
+		const socket = this.#socket;
+		const token = await this.#next(true).catch(() => this.#token);
+		if (socket !== this.#socket) return;
+		if (token === this.#token) {
+			this.#retry();
+			return;
+		}
+		this.#token = token;
+		this.#requestId = this.#sendToken(token);
+	}
+	#retry() {
+		const ms = retryDelay(this.#expiresAt - performance.now());
+		if (ms !== null) this.#timers.after("renew", ms, () => void this.#renew());
+	}
+};
+function remainingMs({ token_expire_time_ms: expires, server_time_ms: now }) {
+	return Number(expires) ? Math.max(Number(expires) - Number(now ?? 0), 1) : null;
+}
+function renewalDelay(left) {
+	const lead = Math.min(LEAD_MS, left * LEAD_SHARE) * (1 - Math.random() / 2);
+	return Math.min(left - lead, MAX_TIMER_MS);
+}
+var retryDelay = (left) => left / 2 >= MIN_RETRY_MS ? left / 2 : null;
+// src/connection/urls.ts
+var PATH = "/ws/connect";
+/** The URLs of sockets for `ws:`, `wss:`, `http:` and `https:` URLs; one without a path gets that of the gateway. */
+function socketUrls(urls) {
+	const all = (typeof urls === "string" ? [urls] : urls).map(socketUrl);
+	if (all.length === 0) throw new TypeError("there is no URL");
+	return all;
+}
+function socketUrl(text) {
+	const url = new URL(text);
+	if (url.protocol === "http:" || url.protocol === "https:") url.protocol = url.protocol.replace("http", "ws");
+	if (url.protocol !== "ws:" && url.protocol !== "wss:") throw new TypeError(`not a ws:// or wss:// URL: ${text}`);
+	if (url.pathname === "/") url.pathname = PATH;
+	return url.href;
+}
+// src/events.ts
+var Events = class extends EventTarget {
+	/** Calls `listener` with the detail of each event; returns a function that ends it. */
+	on(type, listener) {
+		const handle = (event) => listener(event.detail);
+		this.addEventListener(type, handle);
+		return () => this.removeEventListener(type, handle);
+	}
+	emit(type, detail) {
+		this.dispatchEvent(new CustomEvent(type, { detail }));
+	}
+};
+// src/client.ts
+var CLIENT = "plaudit-ts/0.1";
+var WELCOME_TIMEOUT_MS = 1e4;
+/** Connects, and connects again after every loss, until `close`. `url`: one or several, tried in turn. */
+function connect(url, tokens, options = {}) {
+	return new Client(url, tokens, options);
+}
+var Client = class extends Events {
+	#urls;
+	#hello;
+	#codec;
+	#webSocket;
+	#socket = null;
+	#state = { state: "connecting" };
+	#user = "";
+	#attempt = 0;
+	#refusedTokens = 0;
+	#timers = new Timers();
+	#resume = new ResumeState();
+	#calls = new PendingCalls((frame) => this.#send(frame));
+	#subscriptions = new Subscriptions({
+		timers: this.#timers,
+		request: (frame) => this.#request(frame),
+		onSubscribed: (topics) => this.emit("subscribed", { topics }),
+		onRefused: (topics, error) => this.emit("refused", {
+			topics,
+			error
+		})
+	});
+	#heartbeat = new Heartbeat({
+		timers: this.#timers,
+		sendPing: () => this.#request({
+			type: "ping",
+			seq: String(this.#resume.seq)
+		}),
+		onTimeout: () => this.#onLost(TIMED_OUT, "no pong")
+	});
+	#token;
+	#resolveReady;
+	#rejectReady;
+	/** Resolves with the first session; rejects where the client ends before. */
+	ready = new Promise((resolve, reject) => {
+		this.#resolveReady = resolve;
+		this.#rejectReady = reject;
+	});
+	constructor(url, tokens, { device = "", client = CLIENT, webSocket, codec }) {
+		super();
+		this.#urls = socketUrls(url);
+		this.#hello = {
+			device,
+			client
+		};
+		this.#codec = codec ?? jsonCodec;
+		this.#webSocket = webSocket ?? globalThis.WebSocket;
+		if (!this.#webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+		this.#token = new TokenRenewal({
+			timers: this.#timers,
+			source: tokens,
+			sendToken: (token) => this.#request({
+				type: "renew_token",
+				token
+			})
+		});
+		this.ready.catch(() => {});
+		globalThis.addEventListener?.("online", this.wake);
+		globalThis.document?.addEventListener("visibilitychange", this.wake);
+		queueMicrotask(() => this.#isEnded || void this.#connect());
+	}
+	get state() {
+		return this.#state.state;
+	}
+	/** The id of the user, from the token; empty before the first session. */
+	get user() {
+		return this.#user;
+	}
+	/** The id of the session; empty before the first one. */
+	get session() {
+		return this.#resume.session;
+	}
+	/** Ends the session. Calls without an answer fail with CANCELLED. */
+	close() {
+		if (!this.#isEnded) this.#end(NORMAL_CLOSE, "closed by the client");
+	}
+	/** Reconnects at once instead of waiting, or checks the socket: the network is back, or the page is visible again. */
+	wake = () => {
+		if (this.#state.state === "waiting" && !globalThis.document?.hidden) this.#connect();
+		else if (this.#state.state === "live") this.#heartbeat.ping();
+	};
+	/** Calls an rpc by its frame type, now or once there is a session; rejects with `PlauditError`. */
+	call(type, fields = {}, options) {
+		if (this.#state.state === "ended") return Promise.reject(ended(this.#state.reason));
+		return this.#calls.call(type, fields, options);
+	}
+	/** Subscribes to topics, in this session and every later one, until they are unsubscribed as often. */
+	subscribe(topics) {
+		this.#subscriptions.add(topics);
+	}
+	unsubscribe(topics) {
+		this.#subscriptions.remove(topics);
+	}
+	get #isEnded() {
+		return this.#state.state === "ended";
+	}
+	async #connect(refusal = "") {
+		this.#timers.cancelAll();
+		const connecting = { state: "connecting" };
+		this.#enter(connecting);
+		const previous = this.#token.token;
+		let token;
+		try {
+			token = await this.#token.load(Boolean(refusal) || this.#attempt % 4 === 3);
+		} catch (error) {
+			if (this.#state !== connecting) return;
+			if (error.final) this.#end(BAD_TOKEN, error.message);
+			else this.#reconnectLater();
+			return;
+		}
+		if (this.#state !== connecting) return;
+		if (refusal && token === previous) this.#end(BAD_TOKEN, refusal);
+		else this.#openSocket(token);
+	}
+	#openSocket(token) {
+		const socket = new this.#webSocket(this.#urls[0], [this.#codec.subprotocol, `bearer.${token}`]);
+		socket.binaryType = "arraybuffer";
+		this.#socket = socket;
+		socket.onopen = () => this.#sendHello();
+		socket.onmessage = ({ data }) => socket === this.#socket && this.#onFrame(this.#codec.decode(data));
+		socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
+		this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
+	}
+	#onFrame(frame) {
+		switch (frame.type) {
+			case "welcome":
+			case "resumed": return this.#onWelcome(frame);
+			case "pong": return this.#onPong(frame);
+			case "token_renewed": return this.#token.onAccepted(frame);
+			case "goaway": return this.#onGoaway(Number(frame.reconnect_after_ms ?? 0));
+			case "lag": return this.emit("lag", { merged: Number(frame.merged) });
+			case "backlog_done": return this.emit("backlog", {});
+			case "subscribed": return this.#subscriptions.onAnswer(frame);
+			case "ack":
+				this.#attempt = 0;
+				this.#calls.onAnswer(frame);
+				return;
+			case "error": return this.#onError(frame);
+			default: if (frame.topic) this.#onPush(frame);
+		}
+	}
+	#onWelcome(frame) {
+		this.#refusedTokens = 0;
+		this.#user = String(frame.user ?? "");
+		this.#timers.cancel("welcome timeout");
+		this.#token.onAccepted(frame);
+		const resumed = this.#resume.onOpened(frame);
+		this.#enter({ state: "live" });
+		const subscribed = this.#subscriptions.onOpened(resumed);
+		this.emit("welcome", {
+			frame,
+			complete: frame.verdict === "complete"
+		});
+		this.emit("subscribed", { topics: subscribed });
+		this.#calls.onOpened(frame.limits?.calls_in_flight);
+		this.#heartbeat.start(Number(frame.heartbeat_seconds));
+		this.#resolveReady();
+	}
+	#onPush(frame) {
+		const isComplete = this.#resume.onPush(frame);
+		this.emit("push", { frame });
+		if (!isComplete) this.#resumeAgain();
+	}
+	#onPong(frame) {
+		this.#attempt = 0;
+		this.emit("pong", { ms: this.#heartbeat.onPong() });
+		if (!this.#resume.onPong(frame)) this.#resumeAgain();
+	}
+	#onError(frame) {
+		if (this.#calls.onAnswer(frame) || this.#token.onError(frame) || this.#subscriptions.onError(frame)) return;
+		console.warn("plaudit:", frame.code, frame.reason, frame.message);
+		if (this.#state.state !== "connecting") return;
+		this.#resume.reset();
+		this.#drop();
+		this.#reconnectLater(Number(frame.retry_after_ms ?? 0));
+	}
+	#onGoaway(afterMs) {
+		this.#useNextUrl();
+		this.#enter({
+			state: "moving",
+			retryAt: performance.now() + afterMs
+		});
+		this.#timers.after("reconnect", afterMs, () => {
+			this.#drop();
+			this.#connect();
+		});
+	}
+	#onLost(code, reason) {
+		const before = this.#state;
+		this.#drop();
+		const text = code === 4500 ? TOKEN_ERRORS[reason] ?? reason : reason;
+		if (code === 4500 && reason !== "TOKEN_REVOKED" && this.#refusedTokens++ === 0) this.#connect(text || "token refused");
+		else if (isTerminal(code)) this.#end(code, text);
+		else if (before.state === "moving") this.#enter({
+			state: "waiting",
+			retryAt: before.retryAt,
+			attempt: this.#attempt
+		});
+		else this.#reconnectLater();
+	}
+	#resumeAgain() {
+		this.#drop();
+		this.#reconnectLater();
+	}
+	#reconnectLater(minimum = 0) {
+		if (this.#state.state === "connecting") this.#useNextUrl();
+		const attempt = this.#attempt++;
+		const ms = backoffDelay(attempt, { minimum });
+		this.#enter({
+			state: "waiting",
+			retryAt: performance.now() + ms,
+			attempt
+		});
+		this.#timers.after("reconnect", ms, () => void this.#connect());
+	}
+	#useNextUrl() {
+		this.#urls.push(this.#urls.shift());
+	}
+	#drop(code = RECONNECTING) {
+		const socket = this.#socket;
+		this.#socket = null;
+		this.#timers.cancel("welcome timeout");
+		this.#heartbeat.stop();
+		this.#token.stop();
+		this.#subscriptions.onClosed();
+		this.#calls.onClosed();
+		if (socket) closeSocket(socket, code);
+	}
+	#end(code, reason) {
+		globalThis.removeEventListener?.("online", this.wake);
+		globalThis.document?.removeEventListener("visibilitychange", this.wake);
+		this.#drop(NORMAL_CLOSE);
+		this.#timers.cancelAll();
+		this.#enter({
+			state: "ended",
+			code,
+			reason,
+			replaced: code === REPLACED
+		});
+		this.#calls.rejectAll(ended(reason));
+		this.#rejectReady(ended(reason));
+	}
+	#sendHello() {
+		const resume = this.#resume.request(this.#subscriptions.topics);
+		this.#request({
+			type: resume ? "resume" : "hello",
+			...this.#hello,
+			...resume
+		});
+	}
+	#request(frame) {
+		const id = this.#calls.nextId();
+		this.#send({
+			...frame,
+			id
+		});
+		return id;
+	}
+	#send(frame) {
+		if (this.#socket?.readyState === WebSocketOpen) this.#socket.send(this.#codec.encode(frame));
+	}
+	#enter(state) {
+		this.#state = state;
+		this.emit("state", state);
+	}
+};
+var WebSocketOpen = 1;
+var ended = (reason) => new PlauditError({
+	code: "CANCELLED",
+	reason: "CONNECTION_ENDED",
+	message: reason
+});
+// src/ids.ts
+var HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+var COUNTER_LIMIT = 4096;
+var lastTime = 0;
+var counter = 0;
+/**
+* A UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 bits that count the ids of one millisecond (method 1 of section 6.2), then
+* randomness. An id sorts after all ids that this function has made before, also where the clock has gone back.
+*/
+function uuid7(now = Date.now()) {
+	const bytes = crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(16));
+	counter = now > lastTime ? (bytes[6] & 7) << 8 | bytes[7] : counter + 1;
+	lastTime = Math.max(lastTime, now);
+	if (counter === COUNTER_LIMIT) {
+		lastTime += 1;
+		counter = 0;
+	}
+	for (let index = 5, rest = lastTime; index >= 0; index -= 1, rest = Math.floor(rest / 256)) bytes[index] = rest % 256;
+	bytes[6] = 112 | counter >> 8;
+	bytes[7] = counter & 255;
+	bytes[8] = 128 | bytes[8] & 63;
+	const text = Array.from(bytes, (byte) => HEX[byte]).join("");
+	return [
+		text.slice(0, 8),
+		text.slice(8, 12),
+		text.slice(12, 16),
+		text.slice(16, 20),
+		text.slice(20)
+	].join("-");
+}
+var DEVICE_KEY = "plaudit.device";
+/**
+* The device id of this tab: the same after a reload, different in every other tab.
+*
+* A duplicated tab starts with a copy of the sessionStorage. Two tabs with one device id would close each other's
+* session again and again. So a tab locks its id as long as it is open, and makes a new id where the lock is taken.
+*/
+async function tabDeviceId() {
+	const saved = sessionStorage.getItem(DEVICE_KEY) ?? uuid7();
+	const device = await lockUntilClosed(`plaudit.device.${saved}`) ? saved : uuid7();
+	sessionStorage.setItem(DEVICE_KEY, device);
+	return device;
+}
+function lockUntilClosed(name) {
+	if (!navigator.locks) return Promise.resolve(true);
+	return new Promise((resolve) => {
+		navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+			resolve(lock !== null);
+			return lock && new Promise(() => {});
+		});
+	});
+}
+// src/messages/wire.ts
+var SENT = "CHANGE_TYPE_MESSAGE_SENT";
+var text = (value) => String(value ?? "");
+var number = (value) => Number(value ?? 0);
+var list = (value) => value ?? [];
+var texts = (value) => value ?? [];
+function message(fields) {
+	return {
+		messageId: text(fields.message_id),
+		conversationId: text(fields.conversation_id),
+		senderId: text(fields.sender_id),
+		content: text(fields.content),
+		contentType: text(fields.content_type),
+		timestamp: number(fields.timestamp),
+		messageSeq: number(fields.message_seq),
+		ordinal: number(fields.ordinal),
+		clientMsgId: text(fields.client_msg_id),
+		replyTo: text(fields.reply_to),
+		mentions: texts(fields.mentions),
+		metadata: fields.metadata ?? {},
+		editTime: text(fields.edit_time),
+		deleteTime: text(fields.delete_time)
+	};
+}
+function change(fields) {
+	return {
+		messageSeq: number(fields.message_seq),
+		type: text(fields.type),
+		actorId: text(fields.actor_id),
+		timestamp: number(fields.timestamp),
+		message: fields.message ? message(fields.message) : void 0,
+		userIds: texts(fields.user_ids),
+		role: text(fields.role || "ROLE_UNSPECIFIED"),
+		name: text(fields.name),
+		avatarUrl: text(fields.avatar_url)
+	};
+}
+/** The change that a message is. */
+function sentChange(sent) {
+	const { messageSeq, senderId: actorId, timestamp } = sent;
+	return {
+		messageSeq,
+		type: SENT,
+		actorId,
+		timestamp,
+		message: sent,
+		userIds: [],
+		role: "ROLE_UNSPECIFIED",
+		name: "",
+		avatarUrl: ""
+	};
+}
+/** The change of a `new_message`, `message_changed` or `member_changed`; null for other pushes. */
+function pushedChange(frame) {
+	if (frame.type === "new_message") return sentChange(message(frame));
+	return (frame.type === "message_changed" || frame.type === "member_changed") && frame.change ? change(frame.change) : null;
+}
+function conversation(fields) {
+	const membership = fields.membership ?? {};
+	return {
+		conversationId: text(fields.conversation_id),
+		type: text(fields.type),
+		name: text(fields.name),
+		avatarUrl: text(fields.avatar_url),
+		creatorId: text(fields.creator_id),
+		createTime: text(fields.create_time),
+		updateTime: text(fields.update_time),
+		lastMessageSeq: number(fields.last_message_seq),
+		memberCount: number(fields.member_count),
+		membersEpoch: number(fields.members_epoch),
+		peerId: text(fields.peer_id),
+		unreadCount: number(fields.unread_count),
+		...fields.last_message ? { lastMessage: message(fields.last_message) } : {},
+		role: text(membership.role || "ROLE_UNSPECIFIED"),
+		readSeq: number(membership.read_seq),
+		muteUntilMs: number(membership.mute_until_ms),
+		pinned: Boolean(membership.pinned)
+	};
+}
+var conversations = (answer) => list(answer.conversations).map(conversation);
+var messages = (answer) => list(answer.messages).map(message);
+var changes = (answer) => list(answer.changes).map(change);
+var nextPage = (answer) => text(answer.next_page_token);
+var olderPage = (answer) => text(answer.older_page_token);
+var lastSeqOf = (answer) => number(answer.last_message_seq);
+var conversationIdOf = (fields) => text(fields.conversation_id);
+var members = (answer) => list(answer.members).map((fields) => ({
+	userId: text(fields.user_id),
+	role: text(fields.role),
+	joinedSeq: number(fields.joined_seq)
+}));
+var receipts = (answer) => list(answer.receipts).map((fields) => ({
+	userId: text(fields.user_id),
+	deliveredSeq: number(fields.delivered_seq),
+	readSeq: number(fields.read_seq)
+}));
+/** The position of a member that a `receipt` push brings; null where it is no such push. */
+function pushedReceipt(frame) {
+	if (frame.type !== "receipt" || !frame.user_id) return null;
+	const seq = number(frame.message_seq);
+	return {
+		userId: text(frame.user_id),
+		deliveredSeq: seq,
+		readSeq: frame.status === "read" ? seq : 0
+	};
+}
+/** The members after a `member_changed`; undefined for other pushes. */
+function membersOf(frame) {
+	if (frame.type !== "member_changed") return void 0;
+	return {
+		memberCount: number(frame.member_count),
+		membersEpoch: number(frame.members_epoch)
+	};
+}
+/** What the answer to `send_message`, `edit_message` or `delete_message` says. */
+function accepted(answer) {
+	return {
+		messageId: text(answer.message_id),
+		messageSeq: number(answer.message_seq),
+		timestamp: number(answer.timestamp),
+		ordinal: number(answer.ordinal)
+	};
+}
+// src/messages/changes_log.ts
+var ChangesLog = class {
+	#conversationId;
+	#appliedSeq;
+	#entries = /* @__PURE__ */ new Map();
+	#sequences = /* @__PURE__ */ new Map();
+	#ahead = /* @__PURE__ */ new Map();
+	#sorted = [];
+	/** `appliedSeq`: all changes up to this number are in what will be `prepend`ed. */
+	constructor(conversationId, appliedSeq) {
+		this.#conversationId = conversationId;
+		this.#appliedSeq = appliedSeq;
+	}
+	/** All changes up to this number are applied. */
+	get appliedSeq() {
+		return this.#appliedSeq;
+	}
+	/** Whether changes wait for an earlier one that is missing. */
+	get hasGap() {
+		return this.#ahead.size > 0;
+	}
+	/** Messages and events in order; the same array until something changes. */
+	get entries() {
+		return this.#sorted ??= [...this.#entries.values()].sort((one, other) => one.messageSeq - other.messageSeq);
+	}
+	message(messageId) {
+		const seq = this.#sequences.get(messageId);
+		return seq === void 0 ? void 0 : this.#entries.get(seq);
+	}
+	/** Applies a change, and those that waited for it. One that is applied already changes nothing; one after a gap waits. */
+	push(change) {
+		if (change.messageSeq <= this.#appliedSeq) return;
+		this.#ahead.set(change.messageSeq, change);
+		this.#applyNext();
+	}
+	/** Applies the answer of `list_changes` after `appliedSeq`: numbers that it leaves out are not for this user. */
+	fill(changes, lastSeq) {
+		for (const change of changes) {
+			if (change.messageSeq <= this.#appliedSeq) continue;
+			this.#apply(change);
+			this.#appliedSeq = change.messageSeq;
+			this.#ahead.delete(change.messageSeq);
+		}
+		if (changes.length === 0) this.#appliedSeq = Math.max(this.#appliedSeq, lastSeq);
+		for (const seq of this.#ahead.keys()) if (seq <= this.#appliedSeq) this.#ahead.delete(seq);
+		this.#applyNext();
+	}
+	/** Adds older messages, as they are now. */
+	prepend(messages) {
+		for (const message of messages) this.#setMessage(message);
+	}
+	/** Adds older events. */
+	prependEvents(changes) {
+		for (const change of changes) if (!isOfMessage(change)) this.#setEvent(change);
+	}
+	#applyNext() {
+		for (let next = this.#ahead.get(this.#appliedSeq + 1); next; next = this.#ahead.get(this.#appliedSeq + 1)) {
+			this.#ahead.delete(next.messageSeq);
+			this.#apply(next);
+			this.#appliedSeq = next.messageSeq;
+		}
+	}
+	#apply(change) {
+		if (!isOfMessage(change)) return this.#setEvent(change);
+		if (!change.message) return;
+		const known = this.message(change.message.messageId);
+		if (change.type === "CHANGE_TYPE_MESSAGE_SENT") this.#setMessage(change.message);
+		else if (known) this.#setMessage(merged(known, change.message));
+	}
+	#setMessage(message) {
+		const known = this.message(message.messageId);
+		if (known && isNewer(known, message)) return;
+		this.#entries.set(message.messageSeq, message);
+		this.#sequences.set(message.messageId, message.messageSeq);
+		this.#sorted = null;
+	}
+	#setEvent({ message: _, ...change }) {
+		if (this.#entries.has(change.messageSeq)) return;
+		const key = `${this.#conversationId}:${change.messageSeq}`;
+		this.#entries.set(change.messageSeq, {
+			...change,
+			kind: "event",
+			key,
+			conversationId: this.#conversationId
+		});
+		this.#sorted = null;
+	}
+};
+/** A message after an edit or deletion, of which a push brings only what it has changed. */
+function merged(known, { content, mentions, metadata, editTime, deleteTime }) {
+	return {
+		...known,
+		content,
+		mentions,
+		metadata,
+		editTime: editTime || known.editTime,
+		deleteTime: deleteTime || known.deleteTime
+	};
+}
+var isEvent = (entry) => "kind" in entry;
+var isOfMessage = ({ type }) => type === "CHANGE_TYPE_MESSAGE_SENT" || type === "CHANGE_TYPE_MESSAGE_EDITED" || type === "CHANGE_TYPE_MESSAGE_DELETED";
+function isNewer(one, other) {
+	if (one.deleteTime || other.deleteTime) return !other.deleteTime;
+	return time(one.editTime) > time(other.editTime);
+}
+var time = (iso) => iso ? Date.parse(iso) : 0;
+// src/messages/conversation_list.ts
+var ConversationList = class {
+	#all = /* @__PURE__ */ new Map();
+	#sorted = [];
+	#user;
+	/** `user()`: the id of the user whose list it is. */
+	constructor(user) {
+		this.#user = user;
+	}
+	/** Pinned ones first, then those with the latest change; the same array until something changes. */
+	get all() {
+		return this.#sorted ??= [...this.#all.values()].sort(compare);
+	}
+	/** How many messages are unread in conversations that are not muted. */
+	unread(now = Date.now()) {
+		return this.all.reduce((sum, { muteUntilMs, unreadCount }) => sum + (muteUntilMs > now ? 0 : unreadCount), 0);
+	}
+	get(conversationId) {
+		return this.#all.get(conversationId);
+	}
+	withPeer(userId) {
+		return this.all.find(({ peerId }) => peerId === userId);
+	}
+	/** A conversation as the server has it; one that is older than what pushes brought is not used: false. */
+	load(loaded) {
+		const known = this.#all.get(loaded.conversationId);
+		if (known && known.lastMessageSeq > loaded.lastMessageSeq) return false;
+		const unreadCount = !(known !== void 0 && known.readSeq > loaded.readSeq) ? loaded.unreadCount : known.readSeq >= loaded.lastMessageSeq ? 0 : Math.min(known.unreadCount, loaded.unreadCount);
+		this.#set({
+			...loaded,
+			unreadCount,
+			readSeq: Math.max(known?.readSeq ?? 0, loaded.readSeq)
+		});
+		return true;
+	}
+	/** Changes what this user has set: mute, pin, role. */
+	patch(conversationId, fields) {
+		const known = this.#all.get(conversationId);
+		if (known) this.#set({
+			...known,
+			...fields
+		});
+	}
+	/** The user has read up to a message, of which all but `left` later ones are read. */
+	read(conversationId, messageSeq, left) {
+		const known = this.#all.get(conversationId);
+		if (known && messageSeq > known.readSeq) this.#set({
+			...known,
+			readSeq: messageSeq,
+			unreadCount: left
+		});
+	}
+	/** Applies a pushed change; `members`: how many there are after it, and their epoch. */
+	push(conversationId, change, members) {
+		const known = this.#all.get(conversationId);
+		if (known === void 0) return "stale";
+		if (change.messageSeq <= known.lastMessageSeq) return "known";
+		if (change.messageSeq > known.lastMessageSeq + 1) return "stale";
+		const updateTime = change.timestamp ? new Date(change.timestamp).toISOString() : known.updateTime;
+		const next = {
+			...known,
+			lastMessageSeq: change.messageSeq,
+			updateTime,
+			...members
+		};
+		this.#set({
+			...next,
+			...this.#effect(known, change)
+		});
+		return change.type === "CHANGE_TYPE_CONVERSATION_UPDATED" ? "stale" : "applied";
+	}
+	remove(conversationId) {
+		this.#all.delete(conversationId);
+		this.#sorted = null;
+	}
+	#effect(known, { type, message, messageSeq, userIds, role }) {
+		const user = this.#user();
+		if (type === "CHANGE_TYPE_MESSAGE_SENT" && message) {
+			if (message.senderId === user) return {
+				lastMessage: message,
+				unreadCount: 0,
+				readSeq: messageSeq
+			};
+			return {
+				lastMessage: message,
+				unreadCount: known.unreadCount + 1
+			};
+		}
+		if ((type === "CHANGE_TYPE_MESSAGE_EDITED" || type === "CHANGE_TYPE_MESSAGE_DELETED") && message) {
+			const last = known.lastMessage;
+			const wasUnread = type === "CHANGE_TYPE_MESSAGE_DELETED" && message.messageSeq > known.readSeq;
+			return {
+				...last?.messageId === message.messageId ? { lastMessage: merged(last, message) } : {},
+				unreadCount: Math.max(0, known.unreadCount - Number(wasUnread))
+			};
+		}
+		if (type === "CHANGE_TYPE_CONVERTED_TO_CHANNEL") return { type: "CONVERSATION_TYPE_CHANNEL" };
+		if (!userIds.includes(user)) return {};
+		if (type === "CHANGE_TYPE_ROLE_CHANGED") return { role };
+		if (type === "CHANGE_TYPE_MEMBERS_ADDED") return { role: "ROLE_MEMBER" };
+		return type === "CHANGE_TYPE_MEMBER_REMOVED" || type === "CHANGE_TYPE_MEMBER_LEFT" ? { role: "ROLE_UNSPECIFIED" } : {};
+	}
+	#set(conversation) {
+		this.#all.set(conversation.conversationId, conversation);
+		this.#sorted = null;
+	}
+};
+function compare(one, other) {
+	if (one.pinned !== other.pinned) return one.pinned ? -1 : 1;
+	return Date.parse(other.updateTime) - Date.parse(one.updateTime) || (one.conversationId < other.conversationId ? -1 : 1);
+}
+// src/messages/directory.ts
+var PAGE$1 = 100;
+var STALE_DELAY_MS = 250;
+var RETRY_MS$1 = 2e3;
+var Directory = class {
+	#client;
+	#list;
+	#onLoaded;
+	#stale = /* @__PURE__ */ new Map();
+	#nextPage = "";
+	#pages = 1;
+	#loading;
+	/** `onLoaded(conversations)`: these were read and are in the list. */
+	constructor(client, list, onLoaded) {
+		this.#client = client;
+		this.#list = list;
+		this.#onLoaded = onLoaded;
+	}
+	get hasMore() {
+		return this.#nextPage !== "";
+	}
+	/** Reads as many pages as there were before, at least one. */
+	load() {
+		return this.#loading ??= this.#loadPages().finally(() => this.#loading = void 0);
+	}
+	async loadMore() {
+		await this.#loading;
+		if (!this.#nextPage) return;
+		await this.#loadPage(this.#nextPage);
+		this.#pages += 1;
+	}
+	/** The conversation must be read again, unless what is missing arrives soon. */
+	readLater(conversationId, ms = STALE_DELAY_MS) {
+		if (this.#stale.has(conversationId)) return;
+		this.#stale.set(conversationId, setTimeout(() => void this.#read(conversationId), ms));
+	}
+	/** Reads a conversation now. */
+	async read(conversationId) {
+		const answer = await this.#client.call("get_conversation", { conversation_id: conversationId });
+		this.add(answer.conversation);
+	}
+	/** A conversation that an answer has brought. */
+	add(fields) {
+		const conversation$1 = conversation(fields);
+		if (!this.#list.load(conversation$1)) this.readLater(conversation$1.conversationId);
+		this.#onLoaded([conversation$1]);
+		return conversation$1;
+	}
+	close() {
+		for (const timer of this.#stale.values()) clearTimeout(timer);
+		this.#stale.clear();
+	}
+	async #read(conversationId) {
+		this.#stale.delete(conversationId);
+		try {
+			await this.read(conversationId);
+		} catch (error) {
+			const { code, reason } = error;
+			if (code === "NOT_FOUND") this.#list.remove(conversationId);
+			else if (reason !== "CONNECTION_ENDED") this.readLater(conversationId, RETRY_MS$1);
+		}
+	}
+	async #loadPages() {
+		let token = "";
+		for (let page = 0; page < this.#pages && (page === 0 || token); page += 1) token = await this.#loadPage(token);
+	}
+	async #loadPage(token) {
+		const answer = await this.#client.call("list_conversations", {
+			page_size: PAGE$1,
+			page_token: token
+		});
+		const conversations$1 = conversations(answer);
+		for (const conversation of conversations$1) if (!this.#list.load(conversation)) this.readLater(conversation.conversationId);
+		this.#nextPage = nextPage(answer);
+		this.#onLoaded(conversations$1);
+		return this.#nextPage;
+	}
+};
+// src/messages/positions.ts
+var Positions = class {
+	#receipts = /* @__PURE__ */ new Map();
+	#joined = /* @__PURE__ */ new Map();
+	get all() {
+		return [...this.#receipts.values()];
+	}
+	/** Replaces the members and their positions by those that were loaded; no position moves back. */
+	load(members, receipts) {
+		const before = new Map(this.#receipts);
+		this.#receipts.clear();
+		this.#joined.clear();
+		for (const { userId, joinedSeq } of members) this.#joined.set(userId, joinedSeq);
+		for (const receipt of receipts) this.#receipts.set(receipt.userId, merge(before.get(receipt.userId), receipt));
+	}
+	/** A member has received or read messages; returns whether that is new. */
+	push(receipt) {
+		const before = this.#receipts.get(receipt.userId);
+		const merged = merge(before, receipt);
+		if (merged.deliveredSeq === before?.deliveredSeq && merged.readSeq === before.readSeq) return false;
+		this.#receipts.set(receipt.userId, merged);
+		return true;
+	}
+	/** Up to which message all others have received and read. What was written before a member joined does not count. */
+	least() {
+		let deliveredSeq = Infinity;
+		let readSeq = Infinity;
+		for (const receipt of this.#receipts.values()) {
+			const joined = this.#joined.get(receipt.userId) ?? 0;
+			deliveredSeq = Math.min(deliveredSeq, Math.max(receipt.deliveredSeq, joined));
+			readSeq = Math.min(readSeq, Math.max(receipt.readSeq, joined));
+		}
+		return this.#receipts.size ? {
+			deliveredSeq,
+			readSeq
+		} : {
+			deliveredSeq: 0,
+			readSeq: 0
+		};
+	}
+};
+function merge(before, { userId, deliveredSeq, readSeq }) {
+	const read = Math.max(before?.readSeq ?? 0, readSeq);
+	return {
+		userId,
+		deliveredSeq: Math.max(before?.deliveredSeq ?? 0, deliveredSeq, read),
+		readSeq: read
+	};
+}
+// src/messages/open_conversation.ts
+var PAGE = 50;
+var MAX_PAGE = 200;
+var MAX_EVENT_PAGES = 4;
+var MAX_CATCH_UP = 1e3;
+var GAP_DELAY_MS = 250;
+var EXPECT_DELAY_MS = 1e3;
+var RETRY_MS = 2e3;
+var OpenConversation = class {
+	/** How many views show it. */
+	views = 0;
+	isLoading = false;
+	error;
+	members = [];
+	positions = new Positions();
+	#id;
+	#host;
+	#log;
+	#early = [];
+	#olderToken = "";
+	#oldestSeq = 0;
+	#isFilling = false;
+	#expectedSeq = 0;
+	#timer;
+	#isClosed = false;
+	constructor(conversationId, host) {
+		this.#id = conversationId;
+		this.#host = host;
+	}
+	get log() {
+		return this.#log;
+	}
+	get hasOlder() {
+		return this.#olderToken !== "";
+	}
+	close() {
+		this.#isClosed = true;
+		clearTimeout(this.#timer);
+	}
+	/** Loads the latest page, the members and their receipts. */
+	async load() {
+		await this.#loading(async () => {
+			const appliedSeq = this.#host.lastSeq() ?? await this.#readLastSeq();
+			const answer = await this.#call("list_messages", { page_size: PAGE });
+			const messages$1 = messages(answer);
+			const log = new ChangesLog(this.#id, appliedSeq);
+			log.prepend(messages$1.filter(({ messageSeq }) => messageSeq <= appliedSeq));
+			this.#log = log;
+			this.#olderToken = olderPage(answer);
+			this.#oldestSeq = appliedSeq + 1;
+			for (const change of [...messages$1.map(sentChange), ...this.#early.splice(0)]) log.push(change);
+			this.#host.onTimeline();
+			await this.#loadEvents(messages$1[0]?.messageSeq);
+		});
+		if (this.#isIncomplete) this.#fillLater();
+		await this.loadMembers();
+	}
+	/** Loads the page before the oldest one. */
+	async loadOlder(size) {
+		if (this.isLoading || !this.#olderToken) return;
+		await this.#loading(async () => {
+			const answer = await this.#call("list_messages", {
+				before: this.#olderToken,
+				page_size: Math.min(size, MAX_PAGE)
+			});
+			const messages$2 = messages(answer);
+			this.#log?.prepend(messages$2);
+			this.#olderToken = olderPage(answer);
+			await this.#loadEvents(messages$2[0]?.messageSeq);
+		});
+	}
+	/** Loads the members and up to what they have received; a channel has no receipts. */
+	async loadMembers() {
+		try {
+			const members$1 = members(await this.#call("list_members", {}));
+			const receipts = await this.#loadReceipts();
+			this.members = members$1;
+			this.positions.load(members$1, receipts);
+			this.#host.onMembers();
+			this.#host.onTimeline();
+		} catch (error) {
+			warn("members could not be loaded", error);
+		}
+	}
+	push(change) {
+		if (!this.#log) {
+			this.#early.push(change);
+			return;
+		}
+		this.#log.push(change);
+		if (this.#isIncomplete) this.#fillLater();
+		if (change.userIds.length) this.loadMembers();
+		this.#host.onTimeline();
+	}
+	pushReceipt(receipt) {
+		if (this.positions.push(receipt)) this.#host.onTimeline();
+	}
+	/** A change of this number exists: it is fetched where it does not arrive by itself. */
+	expect(seq) {
+		this.#expectedSeq = Math.max(this.#expectedSeq, seq);
+		if (this.#isIncomplete) this.#fillLater(EXPECT_DELAY_MS);
+	}
+	/** Changes may have been missed: fetches those after the last one that is applied, or the latest page where they are many. */
+	async catchUp() {
+		if (!this.#log) {
+			if (!this.isLoading) await this.load();
+			return;
+		}
+		if ((this.#host.lastSeq() ?? 0) - this.#log.appliedSeq > MAX_CATCH_UP) await this.load();
+		else await this.#fill();
+	}
+	get #isIncomplete() {
+		return this.#log !== void 0 && (this.#log.hasGap || this.#log.appliedSeq < this.#expectedSeq);
+	}
+	#fillLater(ms = GAP_DELAY_MS) {
+		if (this.#isClosed) return;
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => this.#isIncomplete && void this.#fill(), ms);
+	}
+	async #fill() {
+		const log = this.#log;
+		if (!log || this.#isFilling) return;
+		this.#isFilling = true;
+		try {
+			for (let lastSeq = Infinity; log.appliedSeq < lastSeq;) {
+				const answer = await this.#call("list_changes", {
+					after_seq: log.appliedSeq,
+					page_size: MAX_PAGE
+				});
+				const changes$2 = changes(answer);
+				lastSeq = lastSeqOf(answer);
+				log.fill(changes$2, lastSeq);
+				this.#host.onTimeline();
+			}
+		} catch (error) {
+			warn("changes could not be loaded", error);
+			this.#fillLater(RETRY_MS);
+		} finally {
+			this.#isFilling = false;
+		}
+	}
+	async #loadEvents(firstSeq) {
+		const before = this.#oldestSeq;
+		this.#oldestSeq = this.#olderToken && firstSeq ? Math.min(firstSeq, before) : 1;
+		let afterSeq = this.#oldestSeq - 1;
+		for (let page = 0; page < MAX_EVENT_PAGES && afterSeq + 1 < before; page += 1) {
+			const changes$1 = changes(await this.#call("list_changes", {
+				after_seq: afterSeq,
+				page_size: Math.min(MAX_PAGE, before - 1 - afterSeq)
+			})).filter(({ messageSeq }) => messageSeq < before);
+			this.#log?.prependEvents(changes$1);
+			if (changes$1.length === 0) return;
+			afterSeq = changes$1[changes$1.length - 1].messageSeq;
+		}
+	}
+	async #readLastSeq() {
+		const fields = (await this.#call("get_conversation", {})).conversation;
+		this.#host.onConversation(fields);
+		return lastSeqOf(fields);
+	}
+	async #loadReceipts() {
+		const receipts$1 = [];
+		let token = "";
+		do {
+			let answer;
+			try {
+				answer = await this.#call("list_receipts", { page_token: token });
+			} catch (error) {
+				if (error.reason === "NO_RECEIPTS") return [];
+				throw error;
+			}
+			receipts$1.push(...receipts(answer));
+			token = nextPage(answer);
+		} while (token);
+		return receipts$1;
+	}
+	async #loading(work) {
+		if (this.isLoading) return;
+		this.isLoading = true;
+		this.error = void 0;
+		this.#host.onTimeline();
+		try {
+			await work();
+		} catch (error) {
+			if (!(error instanceof PlauditError)) throw error;
+			this.error = error;
+		} finally {
+			this.isLoading = false;
+			this.#host.onTimeline();
+		}
+	}
+	#call(type, fields) {
+		return this.#host.client.call(type, {
+			conversation_id: this.#id,
+			...fields
+		});
+	}
+};
+function warn(what, error) {
+	if (error.reason !== "CONNECTION_ENDED") console.warn(`plaudit: ${what}:`, error.message);
+}
+// src/messages/views.ts
+/** Makes items; an item is another object only where something of it has changed. */
+var TimelineView = class {
+	#cache = /* @__PURE__ */ new Map();
+	items({ entries, outbox, user, deliveredSeq, readSeq }) {
+		const cache = /* @__PURE__ */ new Map();
+		const changes = /* @__PURE__ */ new Map();
+		for (const entry of outbox) if (entry.action !== "send" && entry.state !== "failed") changes.set(entry.target, entry);
+		const make = (key, inputs, build) => {
+			const known = this.#cache.get(key);
+			const message = known && isSame(known.inputs, inputs) ? known.message : build();
+			cache.set(key, {
+				inputs,
+				message
+			});
+			return message;
+		};
+		const shown = /* @__PURE__ */ new Set();
+		const items = entries.map((entry) => {
+			if (isEvent(entry)) return entry;
+			const key = keyOf(entry, user);
+			const status = statusOf(entry, user, deliveredSeq, readSeq);
+			const change = changes.get(entry.messageId);
+			shown.add(key);
+			return make(key, [
+				entry,
+				status,
+				change
+			], () => stored(entry, key, user, status, change));
+		});
+		for (const entry of outbox) {
+			if (entry.action !== "send" || shown.has(entry.id)) continue;
+			const change = changes.get(entry.id) ?? changes.get(entry.accepted?.messageId ?? "");
+			items.push(make(entry.id, [
+				entry,
+				change,
+				user
+			], () => queued(entry, user, change)));
+		}
+		this.#cache = cache;
+		return items;
+	}
+};
+/** A stored message as it is shown, without changes that are not accepted. */
+var shownMessage = (entry, user) => stored(entry, keyOf(entry, user), user, "sent", void 0);
+/** The ids of the accepted entries that the log shows by itself; without a log all accepted ones. */
+function settled(outbox, log) {
+	return outbox.filter(({ accepted }) => accepted && (log === void 0 || accepted.messageSeq <= log.appliedSeq)).map(({ id }) => id);
+}
+var keyOf = (message, user) => message.senderId === user && message.clientMsgId ? message.clientMsgId : message.messageId;
+function statusOf({ senderId, messageSeq }, user, deliveredSeq, readSeq) {
+	if (senderId !== user || messageSeq > deliveredSeq) return "sent";
+	return messageSeq > readSeq ? "delivered" : "read";
+}
+function stored(entry, key, user, status, change) {
+	const { editTime, deleteTime, ...fields } = entry;
+	return withChange({
+		...fields,
+		kind: "message",
+		key,
+		own: entry.senderId === user,
+		edited: editTime !== "",
+		deleted: deleteTime !== "",
+		status
+	}, change);
+}
+function queued(entry, user, change) {
+	const { id, conversationId, content, contentType, replyTo, mentions, metadata, accepted, state, error } = entry;
+	const status = state === "queued" ? "pending" : state === "failed" ? "failed" : "sent";
+	return withChange({
+		kind: "message",
+		key: id,
+		conversationId,
+		messageId: accepted?.messageId ?? "",
+		clientMsgId: id,
+		senderId: user,
+		own: true,
+		content,
+		contentType,
+		timestamp: accepted?.timestamp ?? entry.timestamp,
+		messageSeq: accepted?.messageSeq ?? 0,
+		ordinal: accepted?.ordinal ?? 0,
+		replyTo,
+		mentions,
+		metadata,
+		edited: false,
+		deleted: false,
+		status,
+		...error ? { error } : {}
+	}, change);
+}
+function withChange(message, change) {
+	if (change === void 0 || message.deleted) return message;
+	if (change.action === "delete") return {
+		...message,
+		content: "",
+		deleted: true,
+		change: "delete"
+	};
+	return {
+		...message,
+		content: change.content,
+		mentions: change.mentions,
+		edited: true,
+		change: "edit"
+	};
+}
+var isSame = (one, other) => one.every((value, index) => value === other[index]);
+// src/messages/open_conversations.ts
+var EMPTY = {
+	items: [],
+	hasOlder: false,
+	isLoading: false
+};
+var OpenConversations = class {
+	#host;
+	#all = /* @__PURE__ */ new Map();
+	constructor(host) {
+		this.#host = host;
+	}
+	get(conversationId) {
+		return this.#all.get(conversationId)?.conversation;
+	}
+	/** Adds a view; returns what removes it. */
+	open(conversationId) {
+		const shown = this.#all.get(conversationId) ?? this.#add(conversationId);
+		shown.conversation.views += 1;
+		let isOpen = true;
+		return () => {
+			if (!isOpen) return;
+			isOpen = false;
+			shown.conversation.views -= 1;
+			if (shown.conversation.views === 0) this.#remove(conversationId, shown);
+		};
+	}
+	close() {
+		for (const [conversationId, shown] of [...this.#all]) this.#remove(conversationId, shown);
+	}
+	catchUp() {
+		for (const { conversation } of this.#all.values()) {
+			conversation.catchUp();
+			conversation.loadMembers();
+		}
+	}
+	/** The same object until something changes. */
+	timeline(conversationId) {
+		const shown = this.#all.get(conversationId);
+		if (!shown) return EMPTY;
+		return shown.timeline ??= this.#build(conversationId, shown);
+	}
+	/** The timeline of the conversation has changed. */
+	changed(conversationId) {
+		const shown = this.#all.get(conversationId);
+		for (const id of settled(this.#host.outbox.of(conversationId), shown?.conversation.log)) this.#host.outbox.remove(id);
+		if (shown) shown.timeline = void 0;
+		this.#host.onTimeline(conversationId);
+	}
+	/** A message that is shown, by its key, its id or its `client_msg_id`. */
+	message(conversationId, id) {
+		const { items } = this.timeline(conversationId);
+		return items.find((item) => item.kind === "message" && (item.key === id || item.messageId === id));
+	}
+	/** A stored message as a view shows it. */
+	shown(message) {
+		return shownMessage(message, this.#host.user());
+	}
+	/** How many messages of others follow a number, as far as they are loaded. */
+	countAfter(conversationId, messageSeq) {
+		const entries = this.get(conversationId)?.log?.entries ?? [];
+		const user = this.#host.user();
+		return entries.filter((entry) => entry.messageSeq > messageSeq && !isEvent(entry) && entry.senderId !== user && !entry.deleteTime).length;
+	}
+	#add(conversationId) {
+		const { client, lastSeq, onConversation, onMembers } = this.#host;
+		const conversation = new OpenConversation(conversationId, {
+			client,
+			lastSeq: () => lastSeq(conversationId),
+			onConversation,
+			onTimeline: () => this.changed(conversationId),
+			onMembers: () => onMembers(conversationId)
+		});
+		const shown = {
+			conversation,
+			view: new TimelineView(),
+			timeline: void 0
+		};
+		this.#all.set(conversationId, shown);
+		client.subscribe([`conversations/${conversationId}`]);
+		conversation.load();
+		return shown;
+	}
+	#remove(conversationId, { conversation }) {
+		this.#all.delete(conversationId);
+		this.#host.client.unsubscribe([`conversations/${conversationId}`]);
+		conversation.close();
+	}
+	#build(conversationId, { conversation, view }) {
+		const { log, hasOlder, isLoading, error, positions } = conversation;
+		const outbox = this.#host.outbox.of(conversationId);
+		return {
+			items: view.items({
+				entries: log?.entries ?? [],
+				outbox,
+				user: this.#host.user(),
+				...positions.least()
+			}),
+			hasOlder,
+			isLoading,
+			...error ? { error } : {}
+		};
+	}
+};
+// src/messages/sender.ts
+var CALL_TIMEOUT_MS = 2e4;
+var Sender = class {
+	#client;
+	#outbox;
+	#host;
+	#busy = /* @__PURE__ */ new Set();
+	constructor(client, outbox, host) {
+		this.#client = client;
+		this.#outbox = outbox;
+		this.#host = host;
+	}
+	/** Sends what is queued; returns at once. */
+	start() {
+		for (const lane of this.#outbox.lanes()) if (!this.#busy.has(lane)) this.#run(lane);
+	}
+	async #run(lane) {
+		this.#busy.add(lane);
+		let attempt = 0;
+		for (let entry = this.#outbox.head(lane); entry; entry = this.#outbox.head(lane)) try {
+			const answer = await this.#send(entry);
+			attempt = 0;
+			this.#host.onAccepted(entry, answer);
+		} catch (error) {
+			const refusal = error;
+			if (this.#client.state === "ended") break;
+			if (isTemporary(refusal)) await delay(backoffDelay(attempt++, { minimum: refusal.retryAfterMs }));
+			else this.#host.onRefused(entry, refusal);
+		}
+		this.#busy.delete(lane);
+	}
+	#send(entry) {
+		const options = { timeout: CALL_TIMEOUT_MS };
+		if (entry.action === "send") return this.#client.call("send_message", sendFields(entry), options);
+		const { conversationId: conversation_id, target: message_id, content, mentions, metadata, id: op_id } = entry;
+		const subject = {
+			conversation_id,
+			message_id,
+			op_id
+		};
+		if (entry.action === "delete") return this.#client.call("delete_message", subject, options);
+		return this.#client.call("edit_message", {
+			...subject,
+			content,
+			mentions,
+			metadata
+		}, options);
+	}
+};
+function sendFields({ id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata }) {
+	return {
+		...conversationId ? { conversation_id: conversationId } : { recipient_id: recipientId },
+		content,
+		content_type: contentType,
+		client_msg_id: id,
+		reply_to: replyTo,
+		mentions,
+		metadata
+	};
+}
+function isTemporary({ code, reason, retryAfterMs }) {
+	if (code === "RESOURCE_EXHAUSTED") return reason === "RATE_LIMITED" || retryAfterMs > 0;
+	return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "UNAUTHENTICATED";
+}
+var delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// src/messages/outgoing.ts
+var Outgoing = class {
+	#outbox;
+	#host;
+	#sender;
+	#waiting = /* @__PURE__ */ new Map();
+	constructor(client, outbox, host) {
+		this.#outbox = outbox;
+		this.#host = host;
+		this.#sender = new Sender(client, outbox, {
+			onAccepted: (entry, answer) => this.#onAccepted(entry, answer),
+			onRefused: (entry, error) => this.#onRefused(entry, error)
+		});
+	}
+	/** Sends what is queued. */
+	start() {
+		this.#sender.start();
+	}
+	send(place, content, options = {}) {
+		const { replyTo = "", mentions = [], metadata = {}, contentType = "text" } = options;
+		const lane = place.conversationId ? this.#host.lane(place.conversationId) : `user:${place.recipientId}`;
+		return this.#queue({
+			...newEntry(),
+			...place,
+			action: "send",
+			lane,
+			target: "",
+			content,
+			contentType,
+			replyTo,
+			mentions,
+			metadata
+		});
+	}
+	change(conversationId, action, message, content = "", options = {}) {
+		const { mentions = [], metadata = {} } = options;
+		const target = message.messageId || message.clientMsgId;
+		const entry = {
+			...newEntry(),
+			conversationId,
+			action,
+			lane: this.#host.lane(conversationId),
+			target,
+			content,
+			mentions,
+			metadata
+		};
+		const refused = this.#outbox.get(target);
+		if (refused?.state !== "failed") return this.#queue(entry);
+		this.#changeRefused(refused, entry);
+		return Promise.resolve();
+	}
+	retry(conversationId, id) {
+		const entry = this.#outbox.get(id);
+		if (entry?.state !== "failed") return Promise.resolve();
+		const { error: _, ...rest } = entry;
+		return this.#queue({
+			...rest,
+			conversationId,
+			order: uuid7(),
+			state: "queued"
+		});
+	}
+	discard(conversationId, id) {
+		this.#outbox.remove(id);
+		this.#settle(id)?.reject(new PlauditError({
+			code: "CANCELLED",
+			reason: "DISCARDED"
+		}));
+		this.#host.onChange(conversationId);
+	}
+	#queue(entry) {
+		const done = new Promise((resolve, reject) => this.#waiting.set(entry.id, {
+			resolve,
+			reject
+		}));
+		done.catch(() => {});
+		this.#outbox.set(entry);
+		this.#host.onChange(entry.conversationId);
+		this.#sender.start();
+		return done;
+	}
+	#onAccepted(entry, answer) {
+		const accepted$1 = accepted(answer);
+		const conversationId = entry.conversationId || conversationIdOf(answer);
+		for (const later of this.#outbox.inLane(entry.lane)) {
+			const named = later.conversationId ? later : {
+				...later,
+				conversationId
+			};
+			const aimed = later.target === entry.id ? {
+				...named,
+				target: accepted$1.messageId
+			} : named;
+			if (aimed !== later) this.#outbox.set(aimed);
+		}
+		if (this.#outbox.get(entry.id)) this.#outbox.set({
+			...entry,
+			conversationId,
+			state: "accepted",
+			accepted: accepted$1
+		});
+		this.#host.onAccepted(conversationId, accepted$1.messageSeq);
+		this.#host.onChange(conversationId);
+		this.#settle(entry.id)?.resolve();
+	}
+	#onRefused(entry, error) {
+		if (entry.action === "send") {
+			this.#outbox.set({
+				...entry,
+				state: "failed",
+				error
+			});
+			for (const later of this.#outbox.inLane(entry.lane)) if (later.target === entry.id) this.#changeRefused(this.#outbox.get(entry.id), later);
+		} else this.#outbox.remove(entry.id);
+		this.#host.onChange(entry.conversationId);
+		this.#host.onRefused(entry, error);
+		this.#settle(entry.id)?.reject(error);
+	}
+	#changeRefused(refused, change) {
+		this.#outbox.remove(change.id);
+		this.#settle(change.id)?.resolve();
+		if (refused && change.action === "edit") this.#outbox.set({
+			...refused,
+			content: change.content,
+			mentions: change.mentions
+		});
+		else if (refused) this.discard(refused.conversationId, refused.id);
+		this.#host.onChange(change.conversationId);
+	}
+	#settle(id) {
+		const waiting = this.#waiting.get(id);
+		this.#waiting.delete(id);
+		return waiting;
+	}
+};
+function newEntry() {
+	const id = uuid7();
+	return {
+		id,
+		order: id,
+		action: "send",
+		lane: "",
+		conversationId: "",
+		recipientId: "",
+		target: "",
+		content: "",
+		contentType: "text",
+		replyTo: "",
+		mentions: [],
+		metadata: {},
+		timestamp: Date.now(),
+		state: "queued"
+	};
+}
+// src/messages/outbox.ts
+var PREFIX = "plaudit.queue.";
+var Outbox = class {
+	#entries = /* @__PURE__ */ new Map();
+	#storage;
+	#prefix = PREFIX;
+	/** Keeps all entries in the storage, those of `user`, and adds what an earlier page has left there. */
+	restore(storage, user) {
+		this.#storage = storage;
+		this.#prefix = `${PREFIX}${user}.`;
+		const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "");
+		for (const key of keys.filter((each) => each.startsWith(this.#prefix))) {
+			const entry = read(storage.getItem(key));
+			if (entry === null) storage.removeItem(key);
+			else if (!this.#entries.has(entry.id)) this.#entries.set(entry.id, entry);
+		}
+		for (const entry of this.#entries.values()) this.#save(entry);
+	}
+	get(id) {
+		return this.#entries.get(id);
+	}
+	/** Adds an entry, or replaces the one with its id. */
+	set(entry) {
+		this.#entries.set(entry.id, entry);
+		this.#save(entry);
+	}
+	remove(id) {
+		this.#entries.delete(id);
+		this.#storage?.removeItem(this.#prefix + id);
+	}
+	/** The entries of a conversation, in order. */
+	of(conversationId) {
+		return this.#sorted().filter((entry) => entry.conversationId === conversationId);
+	}
+	/** The entries of a lane, in order. */
+	inLane(lane) {
+		return this.#sorted().filter((entry) => entry.lane === lane);
+	}
+	/** The entry of a lane that is to be sent next. */
+	head(lane) {
+		return this.inLane(lane).find(({ state }) => state === "queued");
+	}
+	/** The lanes with entries to send. */
+	lanes() {
+		const queued = this.#sorted().filter(({ state }) => state === "queued");
+		return [...new Set(queued.map(({ lane }) => lane))];
+	}
+	#sorted() {
+		return [...this.#entries.values()].sort((one, other) => one.order < other.order ? -1 : 1);
+	}
+	#save(entry) {
+		const key = this.#prefix + entry.id;
+		if (entry.state === "accepted") {
+			this.#storage?.removeItem(key);
+			return;
+		}
+		try {
+			this.#storage?.setItem(key, JSON.stringify({
+				...entry,
+				error: entry.error && {
+					...entry.error,
+					message: entry.error.message
+				}
+			}));
+		} catch (error) {
+			console.warn("plaudit: a message is not kept over a reload:", error);
+		}
+	}
+};
+function read(text) {
+	try {
+		const entry = JSON.parse(text ?? "");
+		if (!entry.id || !entry.order || !entry.lane || !["queued", "failed"].includes(entry.state)) return null;
+		return entry.error ? {
+			...entry,
+			error: new PlauditError(entry.error)
+		} : entry;
+	} catch {
+		return null;
+	}
+}
+// src/messages/read_positions.ts
+var DELIVERED_DELAY_MS = 300;
+var ReadPositions = class {
+	#client;
+	#onRefused;
+	#waiting = /* @__PURE__ */ new Map();
+	#busy = /* @__PURE__ */ new Set();
+	#delivered = /* @__PURE__ */ new Map();
+	constructor(client, onRefused) {
+		this.#client = client;
+		this.#onRefused = onRefused;
+	}
+	/** The user has read up to a message. */
+	mark(conversationId, { messageId, messageSeq }, isPrivate) {
+		this.#delivered.set(conversationId, Math.max(messageSeq, this.#delivered.get(conversationId) ?? 0));
+		const fields = {
+			conversation_id: conversationId,
+			message_id: messageId,
+			private: isPrivate
+		};
+		this.#say(`read ${conversationId}`, "mark_read", fields, messageSeq, 0);
+	}
+	/** This device has received the messages up to one. */
+	deliver(conversationId, { messageId, messageSeq }) {
+		if (messageSeq <= (this.#delivered.get(conversationId) ?? 0)) return;
+		this.#delivered.set(conversationId, messageSeq);
+		const fields = {
+			conversation_id: conversationId,
+			message_id: messageId
+		};
+		this.#say(`delivered ${conversationId}`, "mark_delivered", fields, messageSeq, DELIVERED_DELAY_MS);
+	}
+	#say(key, type, fields, messageSeq, delayMs) {
+		if (messageSeq < (this.#waiting.get(key)?.messageSeq ?? 0)) return;
+		this.#waiting.set(key, {
+			type,
+			fields,
+			messageSeq
+		});
+		if (this.#busy.has(key)) return;
+		this.#busy.add(key);
+		setTimeout(() => void this.#run(key), delayMs);
+	}
+	async #run(key) {
+		for (let next = this.#waiting.get(key); next; next = this.#waiting.get(key)) {
+			this.#waiting.delete(key);
+			try {
+				await this.#client.call(next.type, next.fields);
+			} catch (error) {
+				this.#onError(key, next, error);
+			}
+		}
+		this.#busy.delete(key);
+	}
+	#onError(key, position, error) {
+		if (this.#client.state === "ended") return;
+		const isTemporary = error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED" || error.code === "RESOURCE_EXHAUSTED";
+		if (isTemporary && !this.#waiting.has(key)) this.#waiting.set(key, position);
+		else if (!isTemporary && position.type === "mark_read") this.#onRefused(String(position.fields.conversation_id), error);
+	}
+};
+// src/messages/messenger.ts
+var Messenger = class extends Events {
+	#client;
+	#storage;
+	#list;
+	#directory;
+	#open;
+	#outbox = new Outbox();
+	#outgoing;
+	#reads;
+	#changed = /* @__PURE__ */ new Map();
+	#listeners;
+	#channels = /* @__PURE__ */ new Set();
+	#user = "";
+	#mustLoad = true;
+	constructor(client, { storage } = {}) {
+		super();
+		this.#client = client;
+		this.#storage = storage;
+		this.#list = new ConversationList(() => this.#user);
+		this.#directory = new Directory(client, this.#list, (loaded) => this.#onLoaded(loaded));
+		this.#open = new OpenConversations({
+			client,
+			user: () => this.#user,
+			outbox: this.#outbox,
+			lastSeq: (id) => this.#list.get(id)?.lastMessageSeq,
+			onConversation: (fields) => this.#directory.add(fields),
+			onTimeline: (id) => this.#soon("timeline", id),
+			onMembers: (id) => this.#soon("members", id)
+		});
+		this.#outgoing = new Outgoing(client, this.#outbox, {
+			lane: (id) => this.#laneOf(id),
+			onChange: (id) => this.#open.changed(id),
+			onAccepted: (id, seq) => this.#onAccepted(id, seq),
+			onRefused: (entry, error) => {
+				const message = this.#open.message(entry.conversationId, entry.action === "send" ? entry.id : entry.target);
+				const { conversationId, action } = entry;
+				this.emit("refused", {
+					conversationId,
+					...message ? { message } : {},
+					action,
+					error
+				});
+			}
+		});
+		this.#reads = new ReadPositions(client, (conversationId, error) => {
+			this.#directory.readLater(conversationId);
+			this.emit("refused", {
+				conversationId,
+				action: "read",
+				error
+			});
+		});
+		this.#listeners = [
+			client.on("welcome", ({ complete }) => this.#onWelcome(complete)),
+			client.on("subscribed", ({ topics }) => this.#onSubscribed(topics)),
+			client.on("push", ({ frame }) => this.#onPush(frame))
+		];
+		if (client.state === "live") this.#onWelcome(false);
+	}
+	/** Ends the messenger; the client stays. */
+	close() {
+		for (const stop of this.#listeners) stop();
+		this.#directory.close();
+		this.#open.close();
+		this.#client.unsubscribe([...this.#channels, ...this.#user ? [`users/${this.#user}`] : []]);
+	}
+	/** Pinned ones first, then those with the latest change. */
+	get conversations() {
+		return this.#list.all;
+	}
+	/** How many messages are unread in conversations that are not muted. */
+	get unread() {
+		return this.#list.unread();
+	}
+	get hasMoreConversations() {
+		return this.#directory.hasMore;
+	}
+	conversation(conversationId) {
+		return this.#list.get(conversationId);
+	}
+	/** Reads the list again. It is read by itself for each session that may have missed something. */
+	loadConversations() {
+		return this.#directory.load();
+	}
+	loadMoreConversations() {
+		return this.#directory.loadMore();
+	}
+	/** Keeps the messages, members and receipts of a conversation until `stop()`, which it returns. */
+	open(conversationId) {
+		return this.#open.open(conversationId);
+	}
+	timeline(conversationId) {
+		return this.#open.timeline(conversationId);
+	}
+	loadOlder(conversationId, size = 50) {
+		return this.#open.get(conversationId)?.loadOlder(size) ?? Promise.resolve();
+	}
+	members(conversationId) {
+		return this.#open.get(conversationId)?.members ?? [];
+	}
+	/** Up to which message the other members have received and read. */
+	receipts(conversationId) {
+		return this.#open.get(conversationId)?.positions.all ?? [];
+	}
+	/** Sends a message; it is shown at once. Resolves once the server has it, rejects where the server refuses it. */
+	send(conversationId, content, options) {
+		return this.#outgoing.send({
+			conversationId,
+			recipientId: ""
+		}, content, options);
+	}
+	/** Sends a message to a user, in the direct conversation with them, which is made where it is missing. */
+	sendTo(userId, content, options) {
+		const conversationId = this.#list.withPeer(userId)?.conversationId ?? "";
+		return this.#outgoing.send({
+			conversationId,
+			recipientId: conversationId ? "" : userId
+		}, content, options);
+	}
+	edit(conversationId, message, content, options) {
+		return this.#outgoing.change(conversationId, "edit", message, content, options);
+	}
+	delete(conversationId, message) {
+		return this.#outgoing.change(conversationId, "delete", message);
+	}
+	/** Sends a refused message again, after what is queued now. */
+	retry(conversationId, message) {
+		return this.#outgoing.retry(conversationId, message.clientMsgId);
+	}
+	/** Forgets a message that was not accepted. */
+	discard(conversationId, message) {
+		this.#outgoing.discard(conversationId, message.clientMsgId);
+	}
+	/** The user has read up to a message, by default the last one. `private`: the other members do not see it. */
+	markRead(conversationId, message, { private: isPrivate = false } = {}) {
+		const known = this.#list.get(conversationId);
+		const last = message ?? known?.lastMessage;
+		if (!known || !last?.messageId || last.messageSeq <= known.readSeq) return;
+		this.#list.read(conversationId, last.messageSeq, this.#open.countAfter(conversationId, last.messageSeq));
+		this.#soon("conversations");
+		this.#reads.mark(conversationId, last, isPrivate);
+	}
+	/** The id of the direct conversation with a user, which is made where it is missing. */
+	async openDirect(userId) {
+		const known = this.#list.withPeer(userId);
+		return known ? known.conversationId : this.#create("create_conversation", { participant_ids: [userId] });
+	}
+	/** Creates a group with these other members; returns its id. */
+	createGroup(name, memberIds) {
+		return this.#create("create_group", {
+			name,
+			member_ids: memberIds,
+			op_id: uuid7()
+		});
+	}
+	addMembers(conversationId, userIds) {
+		return this.#change("add_members", conversationId, { user_ids: userIds });
+	}
+	removeMember(conversationId, userId) {
+		return this.#change("remove_member", conversationId, { user_id: userId });
+	}
+	leave(conversationId) {
+		return this.#change("leave_conversation", conversationId);
+	}
+	setRole(conversationId, userId, role) {
+		return this.#change("set_member_role", conversationId, {
+			user_id: userId,
+			role
+		});
+	}
+	rename(conversationId, name) {
+		return this.#change("update_conversation", conversationId, { name });
+	}
+	convertToChannel(conversationId) {
+		return this.#change("convert_to_channel", conversationId);
+	}
+	async joinChannel(conversationId) {
+		await this.#change("join_channel", conversationId);
+		await this.#directory.read(conversationId);
+	}
+	/** Mutes a conversation until a time in milliseconds since 1970; 0: no longer. */
+	mute(conversationId, muteUntilMs) {
+		return this.#setMembership(conversationId, { mute_until_ms: muteUntilMs }, { muteUntilMs });
+	}
+	pin(conversationId, pinned) {
+		return this.#setMembership(conversationId, { pinned }, { pinned });
+	}
+	async #create(type, fields) {
+		const answer = await this.#client.call(type, fields);
+		return this.#directory.add(answer.conversation).conversationId;
+	}
+	async #change(type, conversationId, fields = {}) {
+		await this.#client.call(type, {
+			conversation_id: conversationId,
+			op_id: uuid7(),
+			...fields
+		});
+	}
+	async #setMembership(conversationId, fields, shown) {
+		this.#list.patch(conversationId, shown);
+		this.#soon("conversations");
+		try {
+			await this.#client.call("update_membership", {
+				conversation_id: conversationId,
+				...fields
+			});
+		} catch (error) {
+			this.#directory.readLater(conversationId);
+			throw error;
+		}
+	}
+	#laneOf(conversationId) {
+		const peer = this.#list.get(conversationId)?.peerId;
+		return peer ? `user:${peer}` : conversationId;
+	}
+	#onWelcome(complete) {
+		const isFirst = this.#user === "";
+		this.#user = this.#client.user;
+		if (isFirst) {
+			if (this.#storage) this.#outbox.restore(this.#storage, this.#user);
+			this.#client.subscribe([`users/${this.#user}`]);
+		}
+		this.#mustLoad ||= !complete;
+		this.#outgoing.start();
+	}
+	#onSubscribed(topics) {
+		if (!this.#mustLoad || !topics.includes(`users/${this.#user}`)) return;
+		this.#mustLoad = false;
+		this.#directory.load().catch(() => this.#mustLoad = true);
+		this.#open.catchUp();
+	}
+	#onPush(frame) {
+		const conversationId = conversationIdOf(frame);
+		const receipt = pushedReceipt(frame);
+		if (receipt) {
+			if (receipt.userId === this.#user) this.#directory.readLater(conversationId);
+			else this.#open.get(conversationId)?.pushReceipt(receipt);
+		}
+		const change = pushedChange(frame);
+		if (!change || !conversationId) return;
+		const isNew = change.messageSeq > (this.#list.get(conversationId)?.lastMessageSeq ?? 0);
+		const result = this.#list.push(conversationId, change, membersOf(frame));
+		if (result === "stale") this.#directory.readLater(conversationId);
+		this.#open.get(conversationId)?.push(change);
+		if (result !== "known") this.#soon("conversations");
+		const { message } = change;
+		if (frame.type !== "new_message" || !message || !isNew || message.senderId === this.#user) return;
+		this.#reads.deliver(conversationId, message);
+		this.emit("message", { message: this.#open.shown(message) });
+	}
+	#onLoaded(loaded) {
+		this.#soon("conversations");
+		for (const { conversationId, type, lastMessage, unreadCount, lastMessageSeq, role } of loaded) {
+			this.#open.get(conversationId)?.expect(lastMessageSeq);
+			const isMember = role !== "ROLE_UNSPECIFIED";
+			if (unreadCount && lastMessage && isMember) this.#reads.deliver(conversationId, lastMessage);
+			const topic = `conversations/${conversationId}`;
+			if (type !== "CONVERSATION_TYPE_CHANNEL" || !isMember || this.#channels.has(topic)) continue;
+			this.#channels.add(topic);
+			this.#client.subscribe([topic]);
+		}
+	}
+	#onAccepted(conversationId, messageSeq) {
+		this.#open.get(conversationId)?.expect(messageSeq);
+		if ((this.#list.get(conversationId)?.lastMessageSeq ?? 0) < messageSeq) this.#directory.readLater(conversationId, 1e3);
+	}
+	#soon(type, conversationId = "") {
+		if (this.#changed.size === 0) queueMicrotask(() => this.#emitChanged());
+		if (type === "conversations") this.#changed.set(type, () => this.emit(type, {}));
+		else this.#changed.set(`${type} ${conversationId}`, () => this.emit(type, { conversationId }));
+	}
+	#emitChanged() {
+		const events = [...this.#changed.values()];
+		this.#changed.clear();
+		for (const emit of events) emit();
+	}
+};
+export { Client, Messenger, PlauditError, backoffDelay, connect, tabDeviceId, uuid7 };
