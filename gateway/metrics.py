@@ -18,6 +18,9 @@ from kit.telemetry import SECONDS
 CONNECTIONS = Gauge("plaudit_gateway_connections", "Open WebSockets.")
 SESSIONS = Gauge("plaudit_gateway_sessions", "Sessions that have said hello.")
 TOPICS = Gauge("plaudit_gateway_topics", "Topics with a subscriber.")
+UNCONFIRMED_TOPICS = Gauge(
+    "plaudit_gateway_unconfirmed_topics", "Durable topics that not every node of fan-out delivers yet."
+)
 DETACHED_SESSIONS = Gauge("plaudit_gateway_detached_sessions", "Sessions without a socket, which can be resumed.")
 REPLAY_BUFFER_BYTES = Gauge("plaudit_gateway_replay_buffer_bytes", "Durable pushes that are not acknowledged yet.")
 

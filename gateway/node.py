@@ -11,6 +11,7 @@ from gateway import metrics
 from gateway.admission.admission import Admission, draining_refusal
 from gateway.admission.token_renewal import TokenRenewals
 from gateway.config import Config
+from gateway.contracts.service_names import FANOUT, GATEWAY
 from gateway.contracts.tables import Tables
 from gateway.fanout.durable_topics import DurableTopics
 from gateway.fanout.hub import Hub
@@ -22,11 +23,12 @@ from gateway.http.head import Refuse
 from gateway.ports import Calls, Directory
 from gateway.sessions.connection import Connection
 from gateway.sessions.draining import drain_connections
+from gateway.sessions.frame_codec import SessionFrames
+from gateway.sessions.grpc_sessions import GrpcSessions
 from gateway.sessions.handover import Moved, SessionSnapshot
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.resume_token import ResumeTokens
 from gateway.sessions.resumption import Resumption
-from gateway.sessions.session_frames import SessionFrames
 from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
 from gateway.sessions.timing_wheel import TimingWheel
@@ -34,13 +36,9 @@ from gateway.websocket.handshake import Accept, Handshake
 from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.limits.budget import Budgets
-from plaudit.fanout.v1 import fanout_service_pb2 as fanout
-from plaudit.gateway.v1 import node_service_pb2 as pb
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 _TICK = 0.5
-_FANOUT = fanout.DESCRIPTOR.services_by_name["FanoutService"].full_name
-_GATEWAY = pb.DESCRIPTOR.services_by_name["NodeService"].full_name
 
 
 class Node:
@@ -65,7 +63,7 @@ class Node:
         self.draining = False
         self.monotonic = clock.monotonic
         self.durable = DurableTopics(
-            node_id, directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(_FANOUT))
+            node_id, directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(FANOUT))
         )
         self.hub = Hub(directory, self.durable, config, clock.monotonic)
         self.pause_detector = PauseDetector(directory, clock.monotonic)
@@ -79,11 +77,12 @@ class Node:
         self._clock = clock
         self._verifier = verifier
         self._revoked: frozenset[str] = frozenset()
-        self._renewals = TokenRenewals(verifier, clock, spawn, self.schedule)
+        self._renewals = TokenRenewals(verifier, clock, self.session_frames, spawn, self.schedule)
         self._connections: set[Connection] = set()
         self._timers: TimingWheel[Connection] = TimingWheel(clock.monotonic())
         self._unflushed: list[Connection] = []
-        locator = SessionLocator(node_id, calls, self.sessions.detached, config.resume.take_over)
+        remote = GrpcSessions(node_id, calls, config.resume.take_over)
+        locator = SessionLocator(node_id, remote, self.sessions.detached.forwarding_node)
         self._resumption = Resumption(
             self.sessions, self.session_frames, tokens, locator, self._connections.__contains__, spawn
         )
@@ -172,6 +171,7 @@ class Node:
                 connection.run(connection.session.revoked())
         self.sessions.expire(now)
         self.durable.expire(now)
+        metrics.UNCONFIRMED_TOPICS.set(self.durable.unconfirmed)
         metrics.TOPICS.set(len(self.hub))
 
     async def run_timers(self) -> None:
@@ -184,7 +184,7 @@ class Node:
     async def drain(self, grace: float) -> None:
         """Refuses new connections and closes those that are open within `grace` seconds."""
         self.draining = True
-        has_successors = len(self.calls.addresses(_GATEWAY)) > 1
+        has_successors = len(self.calls.addresses(GATEWAY)) > 1
         await drain_connections(
             list(self._connections),
             grace,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -152,13 +153,15 @@ class Registry:
                 link.responses.close(LeaseExpired("the lease is over; attach again"))
         self._apply_effects(effects)
 
-    async def sweep(self) -> None:
-        """Removes nodes whose lease is over, until it is cancelled."""
-        loop = asyncio.get_running_loop()
+    async def sweep(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Removes nodes whose lease is over, until it is cancelled.
+
+        `monotonic`, in seconds, shows pauses of the process: nodes get the time that they could not use.
+        """
         while True:
-            before = loop.time()
+            before = monotonic()
             await asyncio.sleep(self._config.sweep_seconds)
-            paused = loop.time() - before - self._config.sweep_seconds
+            paused = monotonic() - before - self._config.sweep_seconds
             if paused > self._config.lease_seconds / 4:
                 log.warning("registry was paused", seconds=round(paused, 3))
                 self._table.extend_leases(paused)

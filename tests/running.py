@@ -40,6 +40,11 @@ class Stack:
         return f"ws://{self.http}/ws/connect"
 
     @property
+    def port(self) -> int:
+        """Of HTTP and WebSockets."""
+        return int(self.http.rpartition(":")[2])
+
+    @property
     def pid(self) -> int:
         """Of the running process."""
         assert self._process is not None

@@ -12,10 +12,11 @@ from typing import Any, Generic, TypeVar
 from gateway import metrics
 from gateway.admission.pending_login import PendingLogin
 from gateway.config import Config
+from gateway.contracts.close_codes import CloseCode
 from gateway.frames.frame import Frames
 from gateway.http.head import Refuse
 from gateway.limits import Rate
-from gateway.sessions.session import CloseCode, Session
+from gateway.sessions.session import Session
 from gateway.websocket.handshake import Accept, Handshake, choose_subprotocol
 from gateway.websocket.socket import Socket, SocketHandler
 from kit.auth.jose import TokenRefused, UnknownKey

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from gateway import metrics
-from gateway.sessions.session import CloseCode
+from gateway.contracts.close_codes import CloseCode
 from gateway.websocket.socket import Socket, SocketHandler
 from kit.auth.jose import UnknownKey
 from kit.errors import Unavailable

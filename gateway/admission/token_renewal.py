@@ -8,11 +8,11 @@ from typing import Any
 from gateway.admission.admission import expiry_of
 from gateway.frames.frame import Fault, RenewToken
 from gateway.sessions.connection import Connection
+from gateway.sessions.frame_codec import SessionFrames
 from kit.auth.jose import TokenRefused, UnknownKey
 from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.errors import Unavailable, reason_of
-from plaudit.gateway.v1 import session_frames_pb2 as pb
 
 
 class TokenRenewals:
@@ -22,12 +22,14 @@ class TokenRenewals:
         self,
         verifier: Verifier,
         clock: Clock,
+        session_frames: SessionFrames,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         schedule: Callable[[Connection], None],
     ) -> None:
         """`spawn` runs a task in the background; `schedule` is called when the expiry of a connection changes."""
         self._verifier = verifier
         self._clock = clock
+        self._session_frames = session_frames
         self._spawn = spawn
         self._schedule = schedule
 
@@ -66,8 +68,7 @@ class TokenRenewals:
             return
         connection.token_id, session.expires = principal.token_id, expiry_of(self._clock, principal, now)
         self._schedule(connection)
-        renewed = pb.TokenRenewed(server_time_ms=int(now * 1000), token_expire_time_ms=int(principal.expires * 1000))
-        connection.answer(frame.id, "token_renewed", renewed)
+        connection.answer(frame.id, "token_renewed", self._session_frames.token_renewed(now, principal.expires))
 
 
 def _fault(error: TokenRefused) -> Fault:

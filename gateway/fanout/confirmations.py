@@ -54,6 +54,10 @@ class Confirmations:
         self._unconfirmed: dict[Receivers, None] = {}
         self._examined_for = NO_SENDERS, 0
 
+    def __len__(self) -> int:
+        """How many topics have waits or a gap."""
+        return len(self._unconfirmed)
+
     def receives(self, stream: object, topic: Receivers, node_id: str) -> None:
         """The sender of a stream delivers a topic to a node from now on."""
         if node_id == self._node_id:

@@ -92,6 +92,11 @@ class DurableTopics:
     def __len__(self) -> int:
         return len(self._topics) - len(self._idle)
 
+    @property
+    def unconfirmed(self) -> int:
+        """How many topics have waits for senders, or a gap because the waits were too long."""
+        return len(self._confirmations)
+
     def is_durable(self, topic: str) -> bool:
         """Whether pushes on a topic are durable."""
         return topic.startswith(self._prefixes) if self._prefixes else False

@@ -17,6 +17,8 @@ from kit.rpc.validation import validate
 from plaudit.gateway.v1 import frames_pb2 as pb
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 
+SessionMessage = Message
+"""The message of an answer or a notice of the session. Codecs alone read it."""
 Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
 """Frames of the session that answer a frame."""
 Notice = Literal["goaway", "lag"]
@@ -140,11 +142,11 @@ class Frames(Protocol):
         """
         ...
 
-    def answer(self, id: int, kind: Answer, message: Message) -> bytes:
+    def answer(self, id: int, kind: Answer, message: SessionMessage) -> bytes:
         """An answer of the session."""
         ...
 
-    def notice(self, kind: Notice, message: Message) -> bytes:
+    def notice(self, kind: Notice, message: SessionMessage) -> bytes:
         """A notice of the session."""
         ...
 

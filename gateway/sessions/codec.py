@@ -1,10 +1,14 @@
-"""Snapshots of sessions as protobuf messages, and back."""
+"""Snapshots of sessions, and the requests for them, as protobuf messages and back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.fanout.delivery import Delivery
 from gateway.sessions.handover import Moved, SessionSnapshot
+from kit.rpc.service_call import Payload
 from plaudit.gateway.v1 import node_service_pb2 as pb
+from plaudit.session.v1 import session_registry_service_pb2 as registry_pb
 
 
 def released_to_pb(released: SessionSnapshot | Moved) -> pb.TakeOverResponse:
@@ -47,6 +51,22 @@ def released_from_pb(response: pb.TakeOverResponse, tenant: str) -> SessionSnaps
             for topic in response.topics
         },
     )
+
+
+def take_over_to_pb(tenant: str, user: str, session_id: str, to_node: str) -> pb.TakeOverRequest:
+    """The request to release a session to a node."""
+    return pb.TakeOverRequest(tenant=tenant, user=user, session_id=session_id, node_id=to_node)
+
+
+def get_sessions_to_pb(tenant: str, user: str) -> Payload:
+    """The request for the sessions of a user."""
+    return registry_pb.GetSessionsRequest(tenant=tenant, user=user).SerializeToString()
+
+
+def nodes_by_session(response: bytes) -> Mapping[str, str]:
+    """The nodes of a user's sessions, by session id. Raises DecodeError."""
+    sessions = registry_pb.GetSessionsResponse.FromString(response).sessions
+    return {session.session_id: session.node_id for session in sessions}
 
 
 def _push_to_pb(delivery: Delivery) -> pb.Delivery:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
-from google.protobuf.message import Message
-from google.rpc import status_pb2
 
 from gateway import metrics
+from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.confirmations import Wait
 from gateway.frames.call_reply import reply
 from gateway.frames.frame import (
@@ -21,17 +20,16 @@ from gateway.frames.frame import (
     Frames,
     RenewToken,
     Resume,
+    SessionMessage,
     Subscribe,
     Unsubscribe,
     error_of_fault,
 )
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.push_sender import PushSender
-from gateway.sessions.session import Close, CloseCode, Effect, Goaway, Open, Pong, Refuse, Session
+from gateway.sessions.session import Close, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.websocket.socket import Socket
-from kit.rpc.service_call import Payload, ServiceCall
-from plaudit.gateway.v1 import frames_pb2 as pb
-from plaudit.gateway.v1 import session_frames_pb2 as session_pb
+from kit.rpc.service_call import CallStatus, Payload, ServiceCall
 
 log = structlog.get_logger()
 # How long a socket of a user in debt is not read at a time, in seconds; far below the time until it counts as silent.
@@ -143,7 +141,7 @@ class Connection(PushSender):
         if buffered > self._host.config.reply_buffer:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many answers are waiting to be read"))
 
-    def answer(self, id: int, kind: Answer, message: Message) -> None:
+    def answer(self, id: int, kind: Answer, message: SessionMessage) -> None:
         """Queues the answer to a frame until the end of this iteration of the event loop."""
         self._queue(kind, self.frames.answer(id, kind, message))
 
@@ -151,7 +149,7 @@ class Connection(PushSender):
         """Answers a frame with an error."""
         self.answer(id, "error", error_of_fault(fault))
 
-    def resumed(self, id: int, resumed: session_pb.Resumed, topics: dict[str, int]) -> None:
+    def resumed(self, id: int, resumed: SessionMessage, topics: dict[str, int]) -> None:
         """Answers `resume` and subscribes to the topics, each with the newest version of its state that the client has
         seen."""
         self.socket.raise_limit()
@@ -178,7 +176,7 @@ class Connection(PushSender):
             key=session.user if call.key is None else call.key,
         )
 
-    def _on_reply(self, call: Call, began: float, response: Payload | None, status: status_pb2.Status | None) -> None:
+    def _on_reply(self, call: Call, began: float, response: Payload | None, status: CallStatus | None) -> None:
         self.session.call_answered()
         metrics.observe_call(call.rpc.frame, self._host.monotonic() - began)
         answer = reply(self.frames, call, response, status)
@@ -215,7 +213,8 @@ class Connection(PushSender):
         if self._waits is not None:
             self._waits = [wait for wait in self._waits if wait.topics] or None
         metrics.frames_out["subscribed"] += 1
-        answer = self.frames.answer(subscribe.id, "subscribed", pb.Subscribed(topics=subscribe.topics))
+        message = self._host.session_frames.subscribed(subscribe.topics)
+        answer = self.frames.answer(subscribe.id, "subscribed", message)
         subscribed = self.session.topics or ()
         self._subscribe_with(answer, [topic for topic in subscribe.topics if topic in subscribed])
 
@@ -224,7 +223,8 @@ class Connection(PushSender):
         for wait in self._waits or ():
             durable.skip(wait, tenant, unsubscribe.topics)
         self._host.hub.unsubscribe(self, tenant, unsubscribe.topics)
-        self.answer(unsubscribe.id, "unsubscribed", pb.Unsubscribed(topics=unsubscribe.topics))
+        message = self._host.session_frames.unsubscribed(unsubscribe.topics)
+        self.answer(unsubscribe.id, "unsubscribed", message)
 
     def cancel_waits(self) -> None:
         """Leaves `subscribe` frames without an answer: the session leaves this connection."""

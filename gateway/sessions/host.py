@@ -8,8 +8,8 @@ from gateway.config import Config
 from gateway.fanout.hub import Hub
 from gateway.frames.frame import RenewToken, Resume
 from gateway.ports import Calls
+from gateway.sessions.frame_codec import SessionFrames
 from gateway.sessions.replay_buffer import ReplayBuffer
-from gateway.sessions.session_frames import SessionFrames
 from kit.limits.budget import Budgets
 
 _Connection = TypeVar("_Connection", contravariant=True)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway import metrics
+from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.feed import ConflatedFeed
 from gateway.frames.frame import Frames
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.replay_buffer import ReplayBuffer
-from gateway.sessions.session import CloseCode, Effect, Session
+from gateway.sessions.session import Effect, Session
 from gateway.websocket.socket import Socket
 
 # Pushes are joined into writes of about this size, in bytes.

@@ -15,10 +15,10 @@ from gateway.frames.frame import Resume
 from gateway.sessions import handover
 from gateway.sessions.connection import Connection
 from gateway.sessions.detached_sessions import DetachedSession
+from gateway.sessions.frame_codec import SessionFrames
 from gateway.sessions.handover import COMPLETE, EMPTY_SNAPSHOT, PARTIAL, RESET, Moved, SessionSnapshot
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.resume_token import Claim, ResumeTokens
-from gateway.sessions.session_frames import SessionFrames
 from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
 

@@ -5,31 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from gateway.config import SessionLimits
+from gateway.contracts.close_codes import CloseCode
 from gateway.frames.frame import Call, Fault, Frame, Hello, Ping, RenewToken, Resume, Subscribe, Unreadable, Unsubscribe
 from kit.errors import Invalid
 from kit.limits.bucket import Bucket
 from kit.target import TOPIC_FORM, parse_target
-from plaudit.gateway.v1 import close_codes_pb2 as pb
-
-
-class CloseCode(IntEnum):
-    """Why a socket is closed, from the contract; a broken message is looked up by its code. The framing has others."""
-
-    INTERNAL = pb.CLOSE_CODE_INTERNAL
-    UNSUPPORTED_DATA = pb.CLOSE_CODE_UNSUPPORTED_DATA
-    BAD_PAYLOAD = pb.CLOSE_CODE_BAD_PAYLOAD
-    DRAIN = pb.CLOSE_CODE_DRAIN
-    SLOW_CONSUMER = pb.CLOSE_CODE_SLOW_CONSUMER
-    SILENT = pb.CLOSE_CODE_SILENT
-    MOVED = pb.CLOSE_CODE_MOVED
-    BAD_TOKEN = pb.CLOSE_CODE_BAD_TOKEN
-    FORBIDDEN = pb.CLOSE_CODE_FORBIDDEN
-    BAD_FRAME = pb.CLOSE_CODE_BAD_FRAME
-    LIMIT = pb.CLOSE_CODE_LIMIT
-    REPLACED = pb.CLOSE_CODE_REPLACED
 
 
 @dataclass(slots=True)

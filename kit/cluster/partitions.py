@@ -15,7 +15,7 @@ from kit.cluster.rendezvous import pick
 from kit.tasks import TaskScope, task_scope
 
 log = structlog.get_logger()
-OWNED = Gauge("plaudit_partitions_owned", "Partitions assigned to this process.", ["service"])
+ASSIGNED = Gauge("plaudit_assigned_partitions", "Partitions assigned to this process.", ["service"])
 _CHECK_SECONDS = 0.05
 _PAUSE_SECONDS = (0.05, 2.0)
 
@@ -121,15 +121,15 @@ async def run_assigned_partitions(
     is entered again after a pause, without effect on other partitions.
     """
     assignments: dict[int, PartitionAssignment] = {}
-    owned = OWNED.labels(partitions.service)
+    assigned = ASSIGNED.labels(partitions.service)
     async with task_scope() as tasks:
         try:
             while True:
                 _follow_assignment(partitions, assignments, run, tasks)
-                owned.set(sum(not one.revoked.is_set() for one in assignments.values()))
+                assigned.set(sum(not one.revoked.is_set() for one in assignments.values()))
                 await asyncio.sleep(check_seconds)
         finally:
-            owned.set(0)
+            assigned.set(0)
             for one in assignments.values():
                 one.revoke()
             await asyncio.gather(*[one.task for one in assignments.values() if one.task], return_exceptions=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 Payload = Message | bytes
 """A request or a response: the message in the process, its bytes on the wire."""
-OnReply = Callable[[Payload | None, status_pb2.Status | None], None]
+CallStatus: TypeAlias = status_pb2.Status
+"""The error of a call."""
+OnReply = Callable[[Payload | None, CallStatus | None], None]
 """Called once, in the loop, with the response or with the error."""
 _Message = TypeVar("_Message", bound=Message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,8 @@ from session_registry.domain import Term
 from session_registry.election import LeaseLeadership
 from session_registry.lease import Lease
 from session_registry.ports import Leadership, LeaseStore
-from tests.ownredis import Wire, wire_to
+from tests.clocks import PausedClock
+from tests.proxy import TcpProxy, tcp_proxy
 
 TIMEOUT = 20.0
 
@@ -64,9 +66,10 @@ async def campaigning(leadership: Leadership) -> AsyncIterator[Candidate]:
         yield candidate
 
 
-async def until(true: Callable[[], Any]) -> None:
+async def until(is_true: Callable[[], Any]) -> None:
+    """Polls a condition, which may be a coroutine function, for 20 s at most."""
     async with asyncio.timeout(TIMEOUT):
-        while not true():  # noqa: ASYNC110 - what is waited for is any condition at all
+        while not (await found if inspect.isawaitable(found := is_true()) else found):  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.002)
 
 
@@ -116,11 +119,11 @@ class LeaseContract(LeadershipContract):
 
     @asynccontextmanager
     async def opened(
-        self, request: Any, name: str = "one", clock: SystemClock | None = None, wire: Wire | None = None
+        self, request: Any, name: str = "one", clock: SystemClock | None = None, proxy: TcpProxy | None = None
     ) -> AsyncIterator[LeaseLeadership]:
         if name == "one":
             await self.lose(request)
-        async with self.store(request, self.port(request) if wire is None else wire.port) as store:
+        async with self.store(request, self.port(request) if proxy is None else proxy.port) as store:
             yield self.candidate(store, name, clock)
 
     def candidate(self, store: LeaseStore, name: str, clock: SystemClock | None = None) -> LeaseLeadership:
@@ -143,11 +146,17 @@ class LeaseContract(LeadershipContract):
     async def test_a_lease_is_renewed_for_as_long_as_it_is_wanted(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
             await until(lambda: one.leading)
-            async with campaigning(second) as two:
-                ends = time.monotonic() + 3 * self.lease
-                while time.monotonic() < ends:
+            async with campaigning(second) as two, self.store(request, self.port(request)) as store:
+                first_record, _ = await store.read()
+                assert first_record is not None
+
+                async def three_leases_are_over() -> bool:
                     one.give_epoch()
-                    await asyncio.sleep(0.001)
+                    record, _ = await store.read()
+                    # A leader renews its lease three times in the time of one.
+                    return record is not None and record.renewal >= first_record.renewal + 9
+
+                await until(three_leases_are_over)
                 assert (len(one.terms), two.terms) == (1, [])
 
     async def test_after_a_resignation_the_next_term_begins_at_once(self, request: pytest.FixtureRequest) -> None:
@@ -168,9 +177,14 @@ class LeaseContract(LeadershipContract):
                 assert two.give_epoch() > two.terms[0]
 
     async def test_a_leader_whose_time_stood_still_does_not_lead(self, request: pytest.FixtureRequest) -> None:
-        async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
+        clock = PausedClock()
+        async with (
+            self.opened(request, clock=clock) as first,
+            self.opened(request, "two") as second,
+            campaigning(first) as one,
+        ):
             await until(lambda: one.leading)
-            time.sleep(self.lease)  # noqa: ASYNC251 - the whole process is paused
+            clock.pause(self.lease)
             assert not first.leads(), "seen before anything else runs"
             async with campaigning(second):
                 await until(lambda: not one.leading or first.leads())
@@ -185,9 +199,11 @@ class LeaseContract(LeadershipContract):
             await until(lambda: one.leading)
             async with campaigning(second) as two:
                 await self.lose(request)
-                async with asyncio.timeout(TIMEOUT):
-                    while (await store.read())[0] is None:  # noqa: ASYNC110
-                        await asyncio.sleep(0.01)
+
+                async def is_stored_again() -> bool:
+                    return (await store.read())[0] is not None
+
+                await until(is_stored_again)
                 assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
 
     async def test_a_lease_that_was_restored_from_the_past_goes_on_in_the_same_term(
@@ -204,11 +220,15 @@ class LeaseContract(LeadershipContract):
             assert before is not None
             past = Lease("zero", "zero:1", before.term - 9_000_000, 7, before.term - 5_000_000, before.micros)
             async with campaigning(second) as two:
-                async with asyncio.timeout(TIMEOUT):
-                    while not await store.replace((await store.read())[0], past):
-                        pass
-                    while (await store.read())[0] == past:  # noqa: ASYNC110
-                        await asyncio.sleep(0.01)
+
+                async def is_restored() -> bool:
+                    return await store.replace((await store.read())[0], past)
+
+                async def is_replaced() -> bool:
+                    return (await store.read())[0] != past
+
+                await until(is_restored)
+                await until(is_replaced)
                 assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
                 now, _ = await store.read()
                 assert now is not None
@@ -238,14 +258,19 @@ class LeaseContract(LeadershipContract):
 
     async def test_a_registry_that_does_not_serve_yet_is_no_candidate(self, request: pytest.FixtureRequest) -> None:
         await self.lose(request)
-        where = ""
+        address, looked_up = "", 0
+
+        def own_address() -> str:
+            nonlocal looked_up
+            looked_up += 1
+            return address
+
         async with self.store(request, self.port(request)) as store:
-            leadership = LeaseLeadership(store, SystemClock(), name="one", address=lambda: where, seconds=self.lease)
+            leadership = LeaseLeadership(store, SystemClock(), name="one", address=own_address, seconds=self.lease)
             async with campaigning(leadership) as one:
-                ends = time.monotonic() + self.lease / 4
-                await until(lambda: time.monotonic() > ends)
+                await until(lambda: looked_up > 3)
                 assert one.terms == []
-                where = "one:1"
+                address = "one:1"
                 await until(lambda: one.leading)
 
     async def test_one_of_several_replacements_of_a_lease_succeeds(self, request: pytest.FixtureRequest) -> None:
@@ -271,19 +296,19 @@ class LeaseContract(LeadershipContract):
             return (await store.read(decided=True))[0] == new
 
 
-class WireContract(LeaseContract):
-    """The lease is on one server, to which a wire can be cut."""
+class OneServerContract(LeaseContract):
+    """The lease is on one server, behind a proxy."""
 
     async def test_a_leader_cut_off_steps_down_before_another_begins(self, request: pytest.FixtureRequest) -> None:
         async with (
-            wire_to(self.port(request)) as wire,
-            self.opened(request, wire=wire) as first,
+            tcp_proxy(self.port(request)) as proxy,
+            self.opened(request, proxy=proxy) as first,
             self.opened(request, "two") as second,
             campaigning(first) as one,
         ):
             await until(lambda: one.leading)
             async with campaigning(second) as two:
-                wire.answers.clear()
+                proxy.answers.clear()
                 given = 0
                 while not second.leads():
                     if first.leads():
@@ -293,6 +318,6 @@ class WireContract(LeaseContract):
                 await until(lambda: two.leading)
                 assert two.terms[0] > given
                 await until(lambda: not one.leading)
-                wire.answers.set()
+                proxy.answers.set()
                 await until(lambda: first.leader() == "two:1")
                 assert len(one.terms) == 1

@@ -17,7 +17,7 @@ from session_registry.adapters.cassandra_lease import SCHEMA, CassandraLease
 from session_registry.adapters.redis_lease import RedisLease
 from session_registry.adapters.single_node import SingleNodeLeadership
 from session_registry.ports import Leadership, LeaseStore
-from tests.contract.leadership import LeadershipContract, LeaseContract, WireContract
+from tests.contract.leadership import LeadershipContract, LeaseContract, OneServerContract
 from tests.engines import Engines
 from tests.ownredis import OwnRedis, own_redis
 
@@ -41,7 +41,7 @@ class TestAlone(LeadershipContract):
         yield SingleNodeLeadership(SystemClock())
 
 
-class TestRedis(WireContract):
+class TestRedis(OneServerContract):
     lease = 1.2
 
     def port(self, request: Any) -> int:
@@ -74,7 +74,7 @@ class TestRedisCluster(LeaseContract):
 
 
 @pytest.mark.usefixtures("keyspace")
-class TestCassandra(WireContract):
+class TestCassandra(OneServerContract):
     lease = 2.4
 
     def port(self, request: Any) -> int:

@@ -16,7 +16,7 @@ from kit.errors import OutcomeUnknown, Unavailable
 from kit.ids import new_id
 from tests.contract.ledger_store import WatermarksContract, entry
 from tests.engines import Engines
-from tests.ownredis import Wire, wire_to
+from tests.proxy import TcpProxy, tcp_proxy
 
 SHARDS = 4
 
@@ -94,25 +94,25 @@ class TestOpening:
 class TestUnknown:
     """Appends whose answer is lost."""
 
-    @pytest.fixture(name="wire")
-    async def fixture_wire(self, engines: Engines) -> AsyncIterator[Wire]:
-        async with wire_to(engines.port("cassandra")) as wire:
-            yield wire
+    @pytest.fixture(name="proxy")
+    async def fixture_proxy(self, engines: Engines) -> AsyncIterator[TcpProxy]:
+        async with tcp_proxy(engines.port("cassandra")) as proxy:
+            yield proxy
 
     @pytest.fixture(name="far")
     async def fixture_far(
-        self, keyspace: str, engines: Engines, wire: Wire, name: str
+        self, keyspace: str, engines: Engines, proxy: TcpProxy, name: str
     ) -> AsyncIterator[CassandraLedger]:
         """The same ledger as `store`, through the proxy."""
-        url = keyspace.replace(f":{engines.port('cassandra')}/", f":{wire.port}/")
+        url = keyspace.replace(f":{engines.port('cassandra')}/", f":{proxy.port}/")
         async with open_cassandra(url, timeout=1.0) as session:
             yield await open_cassandra_ledger(session, name, SHARDS)
 
     async def test_an_append_whose_connection_breaks_is_unknown_and_found_by_its_id(
-        self, store: CassandraLedger, far: CassandraLedger, wire: Wire
+        self, store: CassandraLedger, far: CassandraLedger, proxy: TcpProxy
     ) -> None:
         assert await far.commit(0, entry(1))
-        wire.cut_after_request = True
+        proxy.cut_after_request = True
         with pytest.raises(OutcomeUnknown):
             await far.commit(0, entry(2, "lost"))
         # The serial read settles it: the position is taken, or free for another.
@@ -121,19 +121,19 @@ class TestUnknown:
         assert await store.commit(0, entry(2, "next")) is not bool(landed)
 
     async def test_an_append_without_an_answer_is_unknown_and_was_sent_once(
-        self, store: CassandraLedger, far: CassandraLedger, wire: Wire
+        self, store: CassandraLedger, far: CassandraLedger, proxy: TcpProxy
     ) -> None:
         assert await far.commit(0, entry(1))
-        wire.answers.clear()
+        proxy.answers.clear()
         with pytest.raises(OutcomeUnknown):
             await far.commit(0, entry(2, "lost"))
         page = await store.read(0, 0, 10)
         assert (list(page.entries), page.tail) == ([entry(1), entry(2, "lost")], 2)
 
     async def test_a_server_that_is_not_asked_has_done_nothing(
-        self, store: CassandraLedger, far: CassandraLedger, wire: Wire
+        self, store: CassandraLedger, far: CassandraLedger, proxy: TcpProxy
     ) -> None:
-        wire.answers.clear()
+        proxy.answers.clear()
         with pytest.raises(OutcomeUnknown):
             await far.commit(0, entry(1, "first"))
         with pytest.raises(Unavailable):

@@ -20,7 +20,8 @@ from reaction_svc.adapters.memory_limits import MemoryRateLimit
 from reaction_svc.adapters.redis_limits import RedisRateLimit
 from reaction_svc.ports import RateLimit
 from tests.engines import Engines
-from tests.ownredis import OwnRedis, own_redis, wire_to
+from tests.ownredis import OwnRedis, own_redis
+from tests.proxy import tcp_proxy
 
 ALICE, BOB = ("acme", "alice"), ("acme", "bob")
 
@@ -148,15 +149,15 @@ async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afte
     server.send("FLUSHALL")
     local = MemoryRateLimit(ManualClock(), per_second=1.0, at_once=1, max_users=10)
     async with (
-        wire_to(server.port) as wire,
-        open_redis(f"redis://127.0.0.1:{wire.port}/0", timeout=0.1) as redis,
+        tcp_proxy(server.port) as proxy,
+        open_redis(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.1) as redis,
     ):
         limit = RedisRateLimit(redis, 0.01, 5, local)
         assert await limit.take([ALICE]) == [0]
-        wire.answers.clear()
+        proxy.answers.clear()
         assert await limit.take([ALICE, ALICE]) == [0, 1.0], "the local limit decides"
         assert REGISTRY.get_sample_value("plaudit_reaction_limits_local") == 1
-        wire.answers.set()
+        proxy.answers.set()
         async with asyncio.timeout(10):
             while redis.client.breaker.is_open() or REGISTRY.get_sample_value("plaudit_reaction_limits_local"):
                 await limit.take([BOB])
@@ -167,18 +168,18 @@ async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afte
 async def test_a_caller_that_gives_up_leaves_the_others_their_answers(server: OwnRedis) -> None:
     server.send("FLUSHALL")
     async with (
-        wire_to(server.port) as wire,
-        open_redis(f"redis://127.0.0.1:{wire.port}/0", timeout=5.0) as redis,
+        tcp_proxy(server.port) as proxy,
+        open_redis(f"redis://127.0.0.1:{proxy.port}/0", timeout=5.0) as redis,
     ):
         limit = RedisRateLimit(redis, 0.01, 10, NoLocal())
-        wire.answers.clear()
+        proxy.answers.clear()
         first = asyncio.create_task(limit.take([ALICE]))
         await asyncio.sleep(0)
         others = [asyncio.create_task(limit.take([person])) for person in people(5)]
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        wire.answers.set()
+        proxy.answers.set()
         async with asyncio.timeout(10):
             assert await asyncio.gather(*others) == [[0.0]] * 5
 

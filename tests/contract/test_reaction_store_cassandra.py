@@ -32,7 +32,7 @@ from tests.contract.reaction_erasure import ErasureContract
 from tests.contract.reaction_store import MOST, Engine, ReactionStoreContract, facts_of, on, op
 from tests.contract.storeload import counts_by_facts
 from tests.engines import Engines
-from tests.ownredis import wire_to
+from tests.proxy import tcp_proxy
 
 _LEDGERS = count(1)
 
@@ -149,16 +149,16 @@ async def test_a_write_without_an_answer_of_cassandra_is_unknown_and_a_retry_get
 ) -> None:
     near = await node.engine()
     await near.store.apply([op("❤", user="first")])
-    async with wire_to(engines.port("cassandra")) as wire:
-        url = keyspace.replace(f":{engines.port('cassandra')}/", f":{wire.port}/")
+    async with tcp_proxy(engines.port("cassandra")) as proxy:
+        url = keyspace.replace(f":{engines.port('cassandra')}/", f":{proxy.port}/")
         far = await node.engine(cassandra=url, timeout=0.5)
         await far.store.apply([op(user="second")])
         lost = op(op_id=new_id())  # surely new, so that nothing has to be read first
-        wire.answers.clear()
+        proxy.answers.clear()
         asked = asyncio.create_task(far.store.apply([lost]))
         landed = asyncio.create_task(_commit_current(near))
         await landed
-        wire.answers.set()
+        proxy.answers.set()
         with suppress(OutcomeUnknown):
             await asked
         answers = await _until_answered(far.store, lost)

@@ -32,7 +32,7 @@ from tests.contract.cassandra_reactions import (
     head,
 )
 from tests.engines import Engines
-from tests.ownredis import wire_to
+from tests.proxy import tcp_proxy
 
 __all__ = ["fixture_key", "fixture_keyspace", "fixture_session", "fixture_shard", "fixture_tables", "fixture_tenant"]
 
@@ -116,11 +116,11 @@ class TestTargets:
         port = engines.port("cassandra")
         writes = change(key, [("ann", "like", True, 1)], head(1, like=1))
         async with (
-            wire_to(port) as wire,
-            open_cassandra(keyspace.replace(f":{port}/", f":{wire.port}/"), timeout=0.5) as session,
+            tcp_proxy(port) as proxy,
+            open_cassandra(keyspace.replace(f":{port}/", f":{proxy.port}/"), timeout=0.5) as session,
         ):
             far = await open_cassandra_tables(session, OP_SECONDS)
-            wire.answers.clear()
+            proxy.answers.clear()
             with pytest.raises(OutcomeUnknown):
                 await far.write(0, writes)
             with pytest.raises(Problem):

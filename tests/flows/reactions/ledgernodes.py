@@ -26,7 +26,7 @@ from reaction_svc.adapters.memory_tables import MemoryTables
 from reaction_svc.domain import Action, Op, Outcome, TargetChange
 from reaction_svc.ledger_codec import EventCodec, OpCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
-from tests.ownredis import Wire, wire_to
+from tests.proxy import TcpProxy, tcp_proxy
 
 SERVICE = "plaudit.reaction.v1.ReactionService"
 SHARDS = 32  # so that neither node owns none of them, whatever their ports are
@@ -82,15 +82,15 @@ class Member(NamedTuple):
     node: LedgerNode
     mesh: Mesh
     router: LedgerRouter
-    wire: Wire
+    proxy: TcpProxy
     codec: Codec
     decided: Counter[str]
     leaving: AsyncExitStack
 
     @property
     def address(self) -> str:
-        """By which the other reaches it, through a wire that can be cut."""
-        return f"127.0.0.1:{self.wire.port}"
+        """By which the other reaches it, through a proxy."""
+        return f"127.0.0.1:{self.proxy.port}"
 
     async def tap(self, user: str, target: str, op_id: str) -> tuple[Outcome, Mapping[str, int]]:
         """A toggle of 👍, asked of this node, and the counts after it; raises where it fails."""
@@ -133,10 +133,10 @@ async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
         server = await stack.enter_async_context(
             serving([hosted(servicer)], verifier=keys.verifier(), limits=ServerLimits(grace=0.1))
         )
-        wire = await stack.enter_async_context(wire_to(int(server.address.rpartition(":")[2])))
-        mesh.own_address = f"127.0.0.1:{wire.port}"
+        proxy = await stack.enter_async_context(tcp_proxy(int(server.address.rpartition(":")[2])))
+        mesh.own_address = f"127.0.0.1:{proxy.port}"
         router = LedgerRouter(node, codec, mesh, SERVICE, 5.0)
-        yield Member(node, mesh, router, wire, codec, decided, stack)
+        yield Member(node, mesh, router, proxy, codec, decided, stack)
 
 
 def target_of(owner: Member, nodes: tuple[str, ...]) -> str:

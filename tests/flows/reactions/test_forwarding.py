@@ -82,7 +82,7 @@ async def test_a_change_that_a_killed_owner_did_not_make_is_made_at_once_by_the_
     call = asyncio.create_task(pair.asked.tap("alice", pair.target, "a"))
     await pair.owner.codec.received.wait()
     killed = now()
-    pair.owner.wire.cut()
+    pair.owner.proxy.cut()
     answer, counts = await call
     assert now() - killed < 2.0
     assert (answer.on, counts) == (True, {"👍": 2})
@@ -92,17 +92,17 @@ async def test_a_change_that_a_killed_owner_did_not_make_is_made_at_once_by_the_
 async def test_a_change_of_a_killed_owner_is_answered_at_once_by_the_forwarding_node(
     pair: Pair,
 ) -> None:
-    pair.owner.wire.answers.clear()
+    pair.owner.proxy.answers.clear()
     call = asyncio.create_task(pair.asked.tap("alice", pair.target, "a"))
     await pair.owner.has_decided("alice")
     killed = now()
-    pair.owner.wire.cut()
+    pair.owner.proxy.cut()
     answer, counts = await call
     assert now() - killed < 2.0
     # It was made already: what is answered is what the owner would have said.
     assert (answer.on, counts) == (True, {"👍": 2})
     assert pair.asked.decided["alice"] == 0
-    pair.owner.wire.answers.set()
+    pair.owner.proxy.answers.set()
     assert (await pair.owner.tap("alice", pair.target, "a"))[0] == answer
 
 
@@ -134,21 +134,21 @@ async def test_a_change_that_a_stopping_owner_refuses_is_made_by_the_forwarding_
 
 @pytest.mark.silence
 async def test_an_owner_that_is_connected_but_silent_is_waited_for_300_milliseconds(pair: Pair) -> None:
-    pair.owner.wire.answers.clear()
+    pair.owner.proxy.answers.clear()
     silent, asked = forwarded("silent"), now()
     answer, counts = await pair.asked.tap("alice", pair.target, "a")
     assert 0.3 <= now() - asked < 3.0
     assert (answer.on, counts) == (True, {"👍": 2})
     assert forwarded("silent") == silent + 1
     # Its answer comes late, when no caller waits.
-    pair.owner.wire.answers.set()
+    pair.owner.proxy.answers.set()
     assert (await pair.asked.tap("alice", pair.target, "a"))[0] == answer
     assert pair.shared.counts(pair.target) == {"👍": 2}
 
 
 @pytest.mark.silence
 async def test_two_nodes_that_both_decide_for_a_shard_make_every_change_once_and_publish_it(pair: Pair) -> None:
-    pair.owner.wire.answers.clear()  # it decides all the same
+    pair.owner.proxy.answers.clear()  # it decides all the same
     taps = [(f"user{number}", f"{number}") for number in range(40)]
     answers = await asyncio.gather(
         *(pair.asked.tap(user, pair.target, op_id) for user, op_id in taps),

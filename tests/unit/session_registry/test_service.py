@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 
 import pytest
 
-from kit.clock import ManualClock, SystemClock
+from kit.clock import ManualClock
 from kit.errors import Unavailable
 from kit.tasks import background
 from session_registry.config import Config
@@ -17,6 +16,7 @@ from session_registry.errors import LeaseExpired, LimitReached, Replaced, WatchL
 from session_registry.response_queue import NodeResponse, ResponseQueue
 from session_registry.service import Link, Registry
 from session_registry.watch_buffer import WatchBuffer
+from tests.clocks import PausedClock
 
 NOTHING = NodeUpdate()
 
@@ -168,11 +168,12 @@ async def test_a_registry_that_stood_still_gives_the_nodes_the_time_it_missed() 
             super().expire()
             swept.set()
 
-    registry = Sweeping(Config(lease_seconds=0.5, sweep_seconds=0.01), SystemClock())
-    async with background(registry.sweep()):
+    clock = PausedClock()
+    registry = Sweeping(Config(lease_seconds=0.5, sweep_seconds=0.01), clock)
+    async with background(registry.sweep(clock.monotonic)):
         await asyncio.wait_for(swept.wait(), 5.0)
         registry.attach(node("n1"), NOTHING)
         swept.clear()
-        time.sleep(0.7)  # noqa: ASYNC251 - the whole process is paused, heartbeats and all
+        clock.pause(0.7)
         await asyncio.wait_for(swept.wait(), 5.0)
         assert registry.sizes()[0] == 1

@@ -15,7 +15,7 @@ from kit.adapters.cassandra.schema import Schema, migrate, statements
 from kit.engine_url import CannotUse, parse
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from tests.engines import Engines
-from tests.ownredis import Wire, wire_to
+from tests.proxy import TcpProxy, tcp_proxy
 
 TABLE = "-- things\nCREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY, name text); -- and no more\n"
 
@@ -69,9 +69,9 @@ async def add_until_refused(session: Cassandra) -> None:
             await add(session, 2)
 
 
-def through(url: str, wire: Wire) -> str:
-    """The URL of the same keyspace, by a wire."""
-    return url.replace(str(parse(url, "cassandra").hosts[0][1]), str(wire.port))
+def through(url: str, proxy: TcpProxy) -> str:
+    """The URL of the same keyspace, through a proxy."""
+    return url.replace(str(parse(url, "cassandra").hosts[0][1]), str(proxy.port))
 
 
 async def claim(session: Cassandra, id_: int, name: str) -> bool:
@@ -99,12 +99,12 @@ class TestConditionalWrites:
 
     async def test_a_write_without_an_answer_is_unknown_until_a_serial_read(self, url: str) -> None:
         async with (
-            wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
-            open_cassandra(through(url, wire), timeout=0.5) as session,
+            tcp_proxy(parse(url, "cassandra").hosts[0][1]) as proxy,
+            open_cassandra(through(url, proxy), timeout=0.5) as session,
             open_cassandra(url) as other,
         ):
             assert await claim(session, 1, "first")
-            wire.answers.clear()
+            proxy.answers.clear()
             with pytest.raises(OutcomeUnknown):
                 await claim(session, 2, "second")
             async with asyncio.timeout(10):
@@ -114,15 +114,15 @@ class TestConditionalWrites:
 
     async def test_a_write_without_an_answer_is_not_sent_again(self, url: str) -> None:
         async with (
-            wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
-            open_cassandra(through(url, wire), timeout=0.3) as session,
+            tcp_proxy(parse(url, "cassandra").hosts[0][1]) as proxy,
+            open_cassandra(through(url, proxy), timeout=0.3) as session,
             open_cassandra(url) as other,
         ):
             first = (await session.prepare("UPDATE thing SET name = 'b' WHERE id = 1 IF name = 'a'")).bind(())
             first.is_idempotent = True  # as far as the driver knows
             await claim(other, 1, "a")
             await session.execute("SELECT now() FROM system.local")
-            wire.answers.clear()
+            proxy.answers.clear()
             with pytest.raises(OutcomeUnknown):
                 await session.conditional(first)
             async with asyncio.timeout(10):
@@ -130,19 +130,19 @@ class TestConditionalWrites:
                     pass
             back = (await other.prepare("UPDATE thing SET name = 'a' WHERE id = 1 IF name = 'b'")).bind(())
             assert (await other.conditional(back))[0][0]
-            wire.answers.set()
+            proxy.answers.set()
             for _ in range(20):
                 assert await name_of(other, 1) == "a"
 
     async def test_a_write_that_was_not_sent_is_not_applied(self, url: str) -> None:
         async with (
-            wire_to(parse(url, "cassandra").hosts[0][1]) as wire,
-            open_cassandra(through(url, wire), timeout=0.5) as session,
+            tcp_proxy(parse(url, "cassandra").hosts[0][1]) as proxy,
+            open_cassandra(through(url, proxy), timeout=0.5) as session,
             open_cassandra(url) as other,
         ):
             await claim(session, 0, "x")
-            wire.answers.clear()
-            wire.cut()
+            proxy.answers.clear()
+            proxy.cut()
             for id_ in range(1, 100):
                 try:
                     await claim(session, id_, "x")
@@ -219,19 +219,19 @@ class TestFailures:
     ) -> None:
         port = str(engines.port("cassandra"))
         async with (
-            wire_to(int(port)) as wire,
-            open_cassandra(url.replace(port, str(wire.port)), timeout=0.5) as session,
+            tcp_proxy(int(port)) as proxy,
+            open_cassandra(url.replace(port, str(proxy.port)), timeout=0.5) as session,
         ):
             await add(session, 1)
-            wire.answers.clear()
+            proxy.answers.clear()
             with pytest.raises(OutcomeUnknown):
                 await add(session, 2)
             with pytest.raises(OutcomeUnknown):
                 await add(session, 3, repeatable=False)
             with pytest.raises(Unavailable):
                 await add_until_refused(session)
-            wire.answers.set()
-            wire.cut()
+            proxy.answers.set()
+            proxy.cut()
             await insisting(session, 4)
             assert {1, 4} <= await ids(session)
 
@@ -240,16 +240,16 @@ class TestFailures:
     ) -> None:
         port = str(engines.port("cassandra"))
         async with (
-            wire_to(int(port)) as wire,
-            open_cassandra(url.replace(port, str(wire.port)), timeout=0.5) as session,
+            tcp_proxy(int(port)) as proxy,
+            open_cassandra(url.replace(port, str(proxy.port)), timeout=0.5) as session,
         ):
             await add(session, 1)
-            wire.cut_after_request = True
-            wire.cut()
+            proxy.cut_after_request = True
+            proxy.cut()
             with pytest.raises(Unavailable):
                 await add_until_refused(session)
             with pytest.raises(Unavailable):
                 await ids(session)
-            wire.cut_after_request = False
+            proxy.cut_after_request = False
             await insisting(session, 3)
             assert {1, 3} <= await ids(session)

@@ -18,7 +18,8 @@ from kit.adapters.redis.client import ServerInfo
 from kit.adapters.redis.engine import Redis, Script, open_redis
 from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
-from tests.ownredis import OwnRedis, Wire, own_redis, wire_to
+from tests.ownredis import OwnRedis, own_redis
+from tests.proxy import TcpProxy, tcp_proxy
 
 _TIMEOUT = 10.0
 
@@ -30,14 +31,14 @@ def fixture_server() -> Iterator[OwnRedis]:
 
 
 @asynccontextmanager
-async def over_a_wire(
+async def redis_behind_proxy(
     server: OwnRedis, *, timeout: float = 0.2, connections: int = 4
-) -> AsyncIterator[tuple[Redis, Wire]]:
+) -> AsyncIterator[tuple[Redis, TcpProxy]]:
     async with (
-        wire_to(server.port) as wire,
-        open_redis(f"redis://127.0.0.1:{wire.port}/0?prefix=t:", timeout=timeout, connections=connections) as redis,
+        tcp_proxy(server.port) as proxy,
+        open_redis(f"redis://127.0.0.1:{proxy.port}/0?prefix=t:", timeout=timeout, connections=connections) as redis,
     ):
-        yield redis, wire
+        yield redis, proxy
 
 
 async def owner_groups(redis: Redis, *commands: str, transaction: bool = True) -> list[Any]:
@@ -70,33 +71,33 @@ async def test_a_script_that_the_server_has_lost_is_loaded_again(server: OwnRedi
 
 
 async def test_a_change_whose_answer_is_lost_is_unknown_and_a_question_is_not(server: OwnRedis) -> None:
-    async with over_a_wire(server) as (redis, wire):
+    async with redis_behind_proxy(server) as (redis, proxy):
         await redis.client.set("a", 1)
-        wire.cut_after_request = True
+        proxy.cut_after_request = True
         with pytest.raises(OutcomeUnknown):
             await redis.client.incr("a")
-        wire.cut_after_request = False
+        proxy.cut_after_request = False
         assert await redis.client.get("a") == b"2"
-        wire.cut_after_request = True
+        proxy.cut_after_request = True
         with pytest.raises(Unavailable):
             await redis.client.get("a")
 
 
 async def test_a_pipeline_whose_answer_is_lost_is_unknown(server: OwnRedis) -> None:
-    async with over_a_wire(server) as (redis, wire):
-        wire.cut_after_request = True
+    async with redis_behind_proxy(server) as (redis, proxy):
+        proxy.cut_after_request = True
         with pytest.raises(OutcomeUnknown):
             await owner_groups(redis, "INCR a", "INCR b")
-        wire.cut_after_request = False
+        proxy.cut_after_request = False
         assert await owner_groups(redis, "GET a", "GET b") == [b"1", b"1"]
 
 
 async def test_connections_that_broke_while_idle_are_no_failure(server: OwnRedis) -> None:
-    async with over_a_wire(server) as (redis, wire):
+    async with redis_behind_proxy(server) as (redis, proxy):
         await redis.client.set("a", 1)
-        wire.cut()
+        proxy.cut()
         async with asyncio.timeout(_TIMEOUT):
-            while wire.open:  # noqa: ASYNC110
+            while proxy.open:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert await redis.client.incr("a") == 2
 
@@ -112,8 +113,8 @@ async def test_if_no_server_listens_nothing_was_done(server: OwnRedis) -> None:
 
 
 async def test_silence_opens_the_breaker_within_a_second_and_it_recovers_by_itself(server: OwnRedis) -> None:
-    async with over_a_wire(server, timeout=0.5) as (redis, wire):
-        wire.answers.clear()
+    async with redis_behind_proxy(server, timeout=0.5) as (redis, proxy):
+        proxy.answers.clear()
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
             await redis.client.incr("a")
@@ -125,7 +126,7 @@ async def test_silence_opens_the_breaker_within_a_second_and_it_recovers_by_itse
         with pytest.raises(Unavailable, match="does not answer"):
             await redis.client.incr("a")
         assert time.monotonic() - began < 0.1, "refused without a wait"
-        wire.answers.set()
+        proxy.answers.set()
         await answers_again(redis)
         assert not redis.client.breaker.is_open()
 
@@ -143,15 +144,15 @@ async def test_a_paused_server_is_left_alone_and_taken_up_again(server: OwnRedis
 async def test_connections_are_bounded_and_no_caller_waits_without_a_limit(
     server: OwnRedis,
 ) -> None:
-    async with over_a_wire(server, connections=3) as (redis, wire):
+    async with redis_behind_proxy(server, connections=3) as (redis, proxy):
         await asyncio.gather(*[redis.client.incr("a") for _ in range(50)])
-        assert wire.most <= 3
-        wire.answers.clear()
+        assert proxy.most <= 3
+        proxy.answers.clear()
         async with asyncio.timeout(_TIMEOUT):
             failures = await asyncio.gather(*[redis.client.incr("a") for _ in range(50)], return_exceptions=True)
         assert {type(failure) for failure in failures} == {OutcomeUnknown, Unavailable}
-        assert wire.most <= 3
-        wire.answers.set()
+        assert proxy.most <= 3
+        proxy.answers.set()
         await answers_again(redis)
         for _ in range(50):
             await redis.client.incr("b")
@@ -159,15 +160,15 @@ async def test_connections_are_bounded_and_no_caller_waits_without_a_limit(
 
 
 async def test_a_call_that_is_given_up_never_gets_its_answer_to_another(server: OwnRedis) -> None:
-    async with over_a_wire(server, timeout=5.0, connections=1) as (redis, wire):
+    async with redis_behind_proxy(server, timeout=5.0, connections=1) as (redis, proxy):
         await redis.client.set("a", "first")
-        wire.answers.clear()
+        proxy.answers.clear()
         asking = asyncio.create_task(redis.client.execute_command("GET", "a"))
         done, _ = await asyncio.wait([asking], timeout=0.05)
         assert not done
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        wire.answers.set()
+        proxy.answers.set()
         assert await redis.client.get("b") is None
 
 

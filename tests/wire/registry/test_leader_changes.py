@@ -138,9 +138,9 @@ async def test_one_of_two_nodes_that_report_a_session_across_a_change_of_leader_
         # The sessions move while the leader changes: some are reported to the first, some to the second.
         for index in range(50):
             if index == 25:
+                await agree(reach, [first.said], "u15", ("n2", "s15"))
                 first.end()
             two.registration.opened(f"s{index}", "acme", f"u{index}", "phone")
-            await asyncio.sleep(0.001)
         for index in range(50):
             await agree(reach, [second.address], f"u{index}", ("n2", f"s{index}"))
         await until(lambda: len(one.fenced) == 50)

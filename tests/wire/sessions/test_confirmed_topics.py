@@ -51,8 +51,8 @@ async def kind_of_next(client: Client) -> str:
     return str(frame["type"] if client.is_json else frame.WhichOneof("body"))
 
 
-def waits(rig: Rig) -> int:
-    return len(rig.gateway.node.durable._confirmations._unconfirmed)
+def unconfirmed(rig: Rig) -> int:
+    return rig.gateway.node.durable.unconfirmed
 
 
 @pytest.mark.parametrize("subprotocol", [JSON, PROTO])
@@ -113,7 +113,7 @@ async def test_unsubscribing_ends_the_wait(tmp_path: Path) -> None:
         sender.confirm()
         await rig.deliver(own(1), update(1))
         await assert_silent(client)
-        assert waits(rig) == 0
+        assert unconfirmed(rig) == 0
 
 
 async def test_a_socket_that_closes_while_it_waits_leaves_nothing_and_its_session_can_resume(tmp_path: Path) -> None:
@@ -123,12 +123,12 @@ async def test_a_socket_that_closes_while_it_waits_leaves_nothing_and_its_sessio
             welcome = await opened(first)
             await send(first, "subscribe", 3, [OWN])
             await assert_silent(first)
-            assert waits(rig) == 1
+            assert unconfirmed(rig) == 1
             first.socket.transport.abort()
             await until(lambda: len(rig.gateway.node) == 1)
-        assert waits(rig) == 0
+        assert unconfirmed(rig) == 0
         resuming = asyncio.create_task(resume(second, welcome, 0, {OWN: 0}))
-        await until(lambda: waits(rig) == 1)
+        await until(lambda: unconfirmed(rig) == 1)
         assert not resuming.done()
         sender.confirm()
         assert (await resuming)["verdict"] == "complete"
@@ -144,7 +144,7 @@ async def test_a_resumed_session_with_another_topic_waits_for_the_sender_too(tmp
             first.socket.transport.abort()
             await until(lambda: len(rig.gateway.node) == 1)
         resuming = asyncio.create_task(resume(second, welcome, 0, {OWN: 0}))
-        await until(lambda: waits(rig) == 1)
+        await until(lambda: unconfirmed(rig) == 1)
         sender.confirm()
         answer = await resuming
         assert (answer["verdict"], answer["reload"]) == ("partial", [OWN]), "what came before may be missing"

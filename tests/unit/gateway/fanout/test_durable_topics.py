@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config import ResumeLimits
+from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import NODE_LEFT, DurableTopics
-from gateway.sessions.session import CloseCode
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
 from tests.unit.gateway.fanout.test_hub import TABLES, World

@@ -1,4 +1,4 @@
-"""The session's own frames: what clients are sent about their session and the node."""
+"""The messages of a session's own frames: what clients are sent about their session and the node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plaudit.gateway.v1 import session_frames_pb2 as pb
 
 
 class SessionFrames:
-    """Builds the messages of `welcome`, `resumed`, `pong`, `goaway` and `lag`."""
+    """Builds the messages of all frames that are neither answers to calls nor pushes, except `error`."""
 
     def __init__(self, node_id: str, config: Config, tokens: ResumeTokens, clock: Clock) -> None:
         self._node_id = node_id
@@ -65,6 +65,18 @@ class SessionFrames:
         """The answer to `ping`; `seq` is the number of the last durable push that was sent."""
         token = self._resume_token(session, session_id, device)
         return pb.Pong(server_time_ms=self._wall_ms(), seq=seq, resume_token=token)
+
+    def subscribed(self, topics: Sequence[str]) -> frames_pb2.Subscribed:
+        """The answer to `subscribe`."""
+        return frames_pb2.Subscribed(topics=topics)
+
+    def unsubscribed(self, topics: Sequence[str]) -> frames_pb2.Unsubscribed:
+        """The answer to `unsubscribe`."""
+        return frames_pb2.Unsubscribed(topics=topics)
+
+    def token_renewed(self, now: float, expires: float) -> pb.TokenRenewed:
+        """The answer to `renew_token`; times in Unix seconds."""
+        return pb.TokenRenewed(server_time_ms=int(now * 1000), token_expire_time_ms=int(expires * 1000))
 
     def goaway(self, goaway: Goaway) -> pb.Goaway:
         """The notice of a drain."""
