@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from tests.faults import backends, contracts
+from tests.faults import store_contract
 from tests.faults.catalog import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, WARM_UP_ON_THREE, Trial
 from tests.faults.runner import Result, run_trial
+from tests.faults.system import backends
 
 
 def main() -> int:
@@ -22,10 +23,10 @@ def main() -> int:
     options = _options()
     trials = [trial for trial in (*FAULTS, *ON_FILES, *QUICK, *PLANTED) if _is_selected(trial, options.only)]
     names = _names(options.only)
-    with_contract = not names or bool(names & {contracts.NAME, "faults"})
+    with_contract = not names or bool(names & {store_contract.NAME, "faults"})
     if options.list:
         titles = [(trial.name, trial.title) for trial in trials]
-        titles += [(contracts.NAME, contracts.TITLE)] if with_contract else []
+        titles += [(store_contract.NAME, store_contract.TITLE)] if with_contract else []
         print("\n".join(f"{name:<28} {title}" for name, title in titles))
         return 0
     if not trials and not with_contract:
@@ -35,7 +36,7 @@ def main() -> int:
     three_nodes = with_contract or any(on_engines)
     needed = backends.running(one_node=not all(on_engines), three_nodes=three_nodes)
     with needed if on_engines or three_nodes else nullcontext() as servers:
-        broken = contracts.run(servers.cluster) if with_contract and servers and servers.cluster else []
+        broken = store_contract.run(servers.cluster) if with_contract and servers and servers.cluster else []
         # One event loop for all trials: gRPC does not support several in one process.
         return asyncio.run(_run(trials, servers, options)) or int(bool(broken))
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.faults import engine_faults, process_faults, slow_client_faults
-from tests.faults.cluster import ENGINES, FEW, FILES, SMALL, Layout
+from tests.faults.injection import engine_faults, process_faults, slow_client_faults
+from tests.faults.system.cluster import ENGINES, FEW, FILES, SMALL, Layout
 from tests.faults.trial import Fault, TrialRun
 
 

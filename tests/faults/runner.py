@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.faults.backends import Servers
 from tests.faults.catalog import Trial
-from tests.faults.cluster import running
-from tests.faults.history import Recorder
+from tests.faults.checks.history import Recorder
+from tests.faults.system.backends import Servers
+from tests.faults.system.cluster import running
 from tests.faults.trial import TrialPlan, TrialReport, run_under_fault
 
 

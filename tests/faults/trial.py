@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 import grpc
 
 from kit.rpc.mesh import CHANNEL_OPTIONS
-from tests.faults.audit import Auditor
-from tests.faults.checker import check, longest_gap
-from tests.faults.cluster import Cluster
-from tests.faults.final_state import FinalState, count_drift
-from tests.faults.grpc_clients import AttemptRecorder, GrpcClient
-from tests.faults.history import Event, Recorder
-from tests.faults.load import TARGETS, TENANTS, Load
-from tests.faults.verdict import Verdict
-from tests.faults.ws_clients import WsClient
+from tests.faults.checks.checker import check, longest_gap
+from tests.faults.checks.final_state import FinalState, count_drift
+from tests.faults.checks.history import Event, Recorder
+from tests.faults.checks.verdict import Verdict
+from tests.faults.clients.audit import Auditor
+from tests.faults.clients.grpc_clients import AttemptRecorder, GrpcClient
+from tests.faults.clients.load import TARGETS, TENANTS, Load
+from tests.faults.clients.ws_clients import WsClient
+from tests.faults.system.cluster import Cluster
 
 _MAX_UNKNOWN_SHARE = 0.01
 # Periods within which the load must reach its rate before a fault: engines that have just started are slow.

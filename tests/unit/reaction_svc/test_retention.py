@@ -10,7 +10,7 @@ from kit.tasks import background
 from reaction_svc.config import Config
 from reaction_svc.domain import Action, Op
 from reaction_svc.retention import LEDGER, run_retention
-from tests.contract.reaction_engine import opened_in_file
+from tests.contract.reactions.reaction_engine import opened_in_file
 from tests.flows.crowd import eventually
 
 

@@ -1,0 +1,66 @@
+"""The store of conversations in a SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from kit.adapters.sqlite.event_log import open_sqlite_log
+from kit.adapters.sqlite.file import NewerData, connect
+from kit.adapters.sqlite.ledger import open_sqlite_ledger
+from kit.clock import ManualClock
+from kit.cluster.routing import shard_of
+from kit.ledger.node import Executed, running_node
+from kit.ledger.shard.limits import ShardLimits
+from message_svc.adapters.sqlite_reads import SqliteReads
+from message_svc.adapters.sqlite_tables import SqliteTables
+from message_svc.codec.entries import EntryCodec
+from message_svc.ledger import LEDGER, ShardedConversations
+from message_svc.model.model import MessageModel, ModelLimits
+from tests.contract.messages.conversation_store import ConversationStoreContract, Engine
+
+
+@asynccontextmanager
+async def sqlite_engine(path: Path, clock: ManualClock) -> AsyncIterator[Engine]:
+    # So little fits into memory that it is often given up and loaded again.
+    limits = ModelLimits(weight=20)
+    async with open_sqlite_log(path, ledgers=[LEDGER]) as log:
+        with closing(SqliteTables(path)) as tables, closing(SqliteReads(path)) as reads:
+            async with (
+                open_sqlite_ledger(log, LEDGER, tables) as store,
+                running_node(
+                    LEDGER, 1, store, tables, None, lambda: MessageModel(EntryCodec(), limits), clock, ShardLimits(),
+                    lambda _: True,
+                ) as node,
+            ):  # fmt: skip
+
+                async def execute(shard: int, commands: object) -> Executed:
+                    return await node.execute(shard, commands, 5.0)  # type: ignore[arg-type]
+
+                yield Engine(ShardedConversations(1, execute, shard_of), reads, log, clock)
+
+
+class TestSqliteConversationStore(ConversationStoreContract):
+    """In a SQLite file."""
+
+    @pytest.fixture(name="engine")
+    async def fixture_engine(self, tmp_path: Path) -> AsyncIterator[Engine]:
+        async with sqlite_engine(tmp_path / "messages.db", ManualClock()) as engine:
+            yield engine
+
+    @pytest.fixture(name="other")
+    async def fixture_other(self, engine: Engine, tmp_path: Path) -> AsyncIterator[Engine]:
+        async with sqlite_engine(tmp_path / "messages.db", engine.clock) as other:
+            yield other
+
+
+def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "messages.db"
+    SqliteTables(path).close()
+    with closing(connect(path)) as connection:
+        connection.execute("UPDATE plaudit_schema SET version = 99 WHERE component = 'message_svc'")
+    with pytest.raises(NewerData):
+        SqliteTables(path)
