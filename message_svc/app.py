@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from kit.adapters.engines import Engines
 from kit.adapters.sqlite.event_log import SqliteLog
@@ -14,7 +15,10 @@ from kit.auth.cursor import Cursors, cursor_secret
 from kit.clock import Clock, SystemClock
 from kit.cluster.partitions import Partitions
 from kit.cluster.routing import shard_of
+from kit.event_log.ports import Log
+from kit.ledger.event_log import ShardedEventLog
 from kit.ledger.node import running_node
+from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
 from kit.ledger.router import LedgerRouter, LedgerServicer
 from kit.ledger.shard.limits import ShardLimits
 from kit.rpc.mesh import Mesh
@@ -28,13 +32,27 @@ from message_svc.config import Config
 from message_svc.errors import ERRORS
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits
+from message_svc.ports import ConversationReads
 from message_svc.service.conversations import Conversations
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.servicer import ConversationServicer, MessageServicer
 from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
 
+if TYPE_CHECKING:
+    from kit.adapters.cassandra.engine import Cassandra
+
 SERVICE = "plaudit.message.v1.MessageService"
+
+
+class _Store(NamedTuple):
+    """The store of conversations: the ledger, its tables, reads of the tables, and the event log where it is
+    separate."""
+
+    ledger: LedgerStore
+    tables: Tables
+    reads: ConversationReads
+    event_log: LedgerEventLog | None
 
 
 @asynccontextmanager
@@ -47,56 +65,76 @@ async def opened(
     *,
     grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
-    """Everything but the server; conversations are in the file of `engines.message_log`. The ledger is added to
-    `ledgers`, which the server hosts, too.
+    """Everything but the server; without engines conversations are in the file of `engines.message_log`. The ledger is
+    added to `ledgers`, which the server hosts, too.
 
     The key of page tokens is in `keys`. `grace_seconds` returns, once the block ends, for how many seconds accepted
-    commands may be finished. Raises `kit.adapters.sqlite.file.NewerData` where a newer version wrote the file.
+    commands may be finished. Raises `kit.adapters.sqlite.file.NewerData` where a newer version wrote the file, and
+    CannotUse where the store has another number of shards.
     """
     clock = clock or SystemClock()
     event_log = engines.message_log
-    assert isinstance(event_log, SqliteLog)
-    tables, reads = SqliteTables(event_log.path), SqliteReads(event_log.path)
+    assert event_log is not None
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = event_log.partitions(LEDGER)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
     rules = ModelLimits(config.rows_in_memory, config.region)
+    async with (
+        _store(config, engines.cassandra, event_log) as store,
+        running_node(
+            LEDGER,
+            shards,
+            store.ledger,
+            store.tables,
+            store.event_log,
+            lambda: MessageModel(EntryCodec(), rules),
+            clock,
+            _limits(config),
+            division.is_assigned,
+            grace_seconds=grace_seconds,
+        ) as node,
+    ):
+        codec = CommandCodec()
+        ledgers.add(node, codec, config.write_seconds)
+        router = LedgerRouter(node, codec, mesh, SERVICE, config.write_seconds)
+        ledger = ShardedConversations(shards, router.execute, shard_of)
+        messages = MessageServicer(Messages(ledger, store.reads, cursors), History(store.reads, cursors))
+        conversations = ConversationServicer(Conversations(ledger, store.reads, cursors))
+        yield [
+            Hosted(conversations, conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server, ERRORS),
+            Hosted(messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches),
+        ]
+
+
+def _store(config: Config, cassandra: Cassandra | None, event_log: Log) -> AbstractAsyncContextManager[_Store]:
+    return _on_engines(cassandra, event_log) if cassandra is not None else _in_a_file(config, event_log)
+
+
+@asynccontextmanager
+async def _in_a_file(config: Config, event_log: Log) -> AsyncIterator[_Store]:
+    assert isinstance(event_log, SqliteLog)
+    tables, reads = SqliteTables(event_log.path), SqliteReads(event_log.path)
     try:
         async with (
-            open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as store,
+            open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as ledger,
             background(run_with_backoff("message retention", partial(_run_retention, event_log, config))),
-            running_node(
-                LEDGER,
-                shards,
-                store,
-                tables,
-                None,
-                lambda: MessageModel(EntryCodec(), rules),
-                clock,
-                _limits(config),
-                division.is_assigned,
-                grace_seconds=grace_seconds,
-            ) as node,
         ):
-            codec = CommandCodec()
-            ledgers.add(node, codec, config.write_seconds)
-            router = LedgerRouter(node, codec, mesh, SERVICE, config.write_seconds)
-            ledger = ShardedConversations(shards, router.execute, shard_of)
-            messages = MessageServicer(Messages(ledger, reads, cursors), History(reads, cursors))
-            conversations = ConversationServicer(Conversations(ledger, reads, cursors))
-            yield [
-                Hosted(
-                    conversations,
-                    conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server,
-                    ERRORS,
-                ),
-                Hosted(
-                    messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches
-                ),
-            ]
+            yield _Store(ledger, tables, reads, None)
     finally:
         reads.close()
         tables.close()
+
+
+@asynccontextmanager
+async def _on_engines(cassandra: Cassandra, event_log: Log) -> AsyncIterator[_Store]:
+    # Importing the driver takes a third of a second, so it is imported only where it is used.
+    from kit.adapters.cassandra.ledger import open_cassandra_ledger
+    from message_svc.adapters.cassandra_reads import open_cassandra_reads
+    from message_svc.adapters.cassandra_tables import open_cassandra_tables
+
+    ledger = await open_cassandra_ledger(cassandra, LEDGER, event_log.partitions(LEDGER))
+    tables, reads = await open_cassandra_tables(cassandra), await open_cassandra_reads(cassandra)
+    yield _Store(ledger, tables, reads, ShardedEventLog(event_log, LEDGER, ledger.incarnation))
 
 
 def _limits(config: Config) -> ShardLimits:

@@ -24,4 +24,5 @@ class Engines:
     redis: Redis | None = None
     """Derived state: latest reactors, counts, routes, rate limits; without Cassandra that lease, too. May be absent."""
     message_log: Log | None = None
-    """The event log of conversations, in a file of its own; None: this process does not serve them."""
+    """The event log of conversations: `log`, or without engines one in a file of its own; None: this process does not
+    use it."""

@@ -10,7 +10,7 @@ import apsw
 from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, statements
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
-from message_svc.adapters.sqlite_rows import body_values, head_of, head_values, item_values, member_of, member_values
+from message_svc.adapters.rows import body_values, head_of, head_values, item_values, member_of, member_values
 from message_svc.domain import Item, ItemFacts, ItemType, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 

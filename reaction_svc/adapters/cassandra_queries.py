@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import structlog
 from cassandra.query import PreparedStatement
 
+from kit.adapters.cassandra.batches import all_of
 from kit.adapters.cassandra.engine import Cassandra
 from kit.ledger.errors import CorruptEntry
 from kit.tenant_keys import TargetKey
-from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
 from reaction_svc.domain import TargetHead
 from reaction_svc.metrics import DRIFTED

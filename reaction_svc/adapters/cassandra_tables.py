@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from cassandra.query import PreparedStatement
 
+from kit.adapters.cassandra.batches import Part, all_of, divided
 from kit.adapters.cassandra.engine import Cassandra
 from kit.adapters.cassandra.raw import RawRow, bigint, boolean, int32, raw_row, routing_key
 from kit.adapters.cassandra.schema import Schema
 from kit.ledger.errors import CorruptEntry
 from kit.ledger.op_ids import location_of
 from kit.tenant_keys import TargetKey
-from reaction_svc.adapters.cassandra_batches import Part, all_of, divided
 from reaction_svc.domain import IdempotencyRecord, TargetHead
 from reaction_svc.model.state import (
     RECORDS_AT_ONCE,

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from kit.adapters.cassandra.batches import all_of
 from kit.adapters.cassandra.engine import Cassandra
 from kit.engine_url import CannotUse
 from kit.errors import Problem
 from kit.ledger.op_ids import location_of
 from kit.target import partition_of
-from reaction_svc.adapters.cassandra_batches import all_of
 from reaction_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
 from reaction_svc.domain import OperationRow, TargetHead
 from reaction_svc.model.state import AnswerWrites, TargetWrites, Writes

@@ -176,7 +176,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
         hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
     if "fanout_svc" in settings.services:
         hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
-    if engines.message_log is not None:
+    if "message_svc" in settings.services:
         hosted += await stack.enter_async_context(
             message_svc.app.opened(settings.message, mesh, engines, ledgers, grace_seconds=grace_seconds)
         )

@@ -150,7 +150,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _engines_fit(self) -> Settings:
-        if "reaction_svc" in self.services and self.events and not self.records:
+        if {"reaction_svc", "message_svc"} & set(self.services) and self.events and not self.records:
             raise ValueError(
                 "PLAUDIT_EVENTS names Kafka, but a ledger in a file is its own event log: set PLAUDIT_RECORDS, too"
             )

@@ -63,7 +63,8 @@ async def open_engines(
     `grace_seconds` returns, once the stack closes, how many seconds the close of a file may take.
     """
     log_ = await _open_log(stack, settings, grace_seconds)
-    return Engines(settings.data, log_, cassandra, redis, await _open_message_log(stack, settings, grace_seconds))
+    message_log = await _open_message_log(stack, settings, log_, grace_seconds)
+    return Engines(settings.data, log_, cassandra, redis, message_log)
 
 
 async def read_partitions(settings: Settings) -> Mapping[str, int]:
@@ -93,13 +94,12 @@ async def expected_partitions(settings: Settings) -> Callable[[str], int]:
 
 
 async def _open_message_log(
-    stack: AsyncExitStack, settings: Settings, grace_seconds: Callable[[], float]
+    stack: AsyncExitStack, settings: Settings, event_log: Log, grace_seconds: Callable[[], float]
 ) -> Log | None:
-    if "message_svc" not in settings.services:
+    if not {"message_svc", "fanout_svc"} & set(settings.services):
         return None
     if settings.records or settings.events:
-        log.warning("conversations are not served: they need a data folder without Cassandra and Kafka")
-        return None
+        return event_log
     # A file of their own: two ledgers in one file would wait for each other's commits.
     return await stack.enter_async_context(
         open_sqlite_log(settings.data / "messages.db", ledgers=("messages",), grace_seconds=grace_seconds)

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[2]
 # Partitions of each topic when it is created and the URL has no number. The partitions of a ledger's topic are its
 # shards: few, because an append commits all pending commands of a shard, one append at a time.
-TOPICS = {"reactions": 4, "dead-letters": 1}
+TOPICS = {"reactions": 4, "messages": 4, "dead-letters": 1}
 # Services whose calls go to the owner of the shard of their key, and the topic of their ledger.
 LEDGER_TOPICS = {
     "plaudit.reaction.v1.ReactionService": "reactions",
     "plaudit.counter.v1.CounterService": "reactions",
+    "plaudit.message.v1.ConversationService": "messages",
+    "plaudit.message.v1.MessageService": "messages",
 }
 
 
@@ -29,5 +31,6 @@ def schemas() -> tuple[Schema, ...]:
     """The tables in Cassandra: the ledger's, then each service's. Unused tables of older versions stay."""
     from kit.adapters.cassandra.schema import Schema
 
-    services = [Schema(name, _ROOT / name / "adapters" / "cassandra") for name in ("reaction_svc", "session_registry")]
+    names = ("reaction_svc", "message_svc", "session_registry")
+    services = [Schema(name, _ROOT / name / "adapters" / "cassandra") for name in names]
     return (Schema("ledger", _ROOT / "kit" / "adapters" / "cassandra" / "ledger_schema"), *services)

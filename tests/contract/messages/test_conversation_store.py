@@ -12,35 +12,21 @@ from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.adapters.sqlite.file import NewerData, connect
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.clock import ManualClock
-from kit.cluster.routing import shard_of
-from kit.ledger.node import Executed, running_node
-from kit.ledger.shard.limits import ShardLimits
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_tables import SqliteTables
-from message_svc.codec.entries import EntryCodec
-from message_svc.ledger import LEDGER, ShardedConversations
-from message_svc.model.model import MessageModel, ModelLimits
-from tests.contract.messages.conversation_store import ConversationStoreContract, Engine
+from message_svc.ledger import LEDGER
+from tests.contract.messages.conversation_store import ConversationStoreContract, Engine, opened_engine
 
 
 @asynccontextmanager
 async def sqlite_engine(path: Path, clock: ManualClock) -> AsyncIterator[Engine]:
-    # So little fits into memory that it is often given up and loaded again.
-    limits = ModelLimits(weight=20)
     async with open_sqlite_log(path, ledgers=[LEDGER]) as log:
         with closing(SqliteTables(path)) as tables, closing(SqliteReads(path)) as reads:
             async with (
                 open_sqlite_ledger(log, LEDGER, tables) as store,
-                running_node(
-                    LEDGER, 1, store, tables, None, lambda: MessageModel(EntryCodec(), limits), clock, ShardLimits(),
-                    lambda _: True,
-                ) as node,
-            ):  # fmt: skip
-
-                async def execute(shard: int, commands: object) -> Executed:
-                    return await node.execute(shard, commands, 5.0)  # type: ignore[arg-type]
-
-                yield Engine(ShardedConversations(1, execute, shard_of), reads, log, clock)
+                opened_engine(store, tables, reads, log, clock) as engine,
+            ):
+                yield engine
 
 
 class TestSqliteConversationStore(ConversationStoreContract):

@@ -80,12 +80,12 @@ def on_engines(events: str = URL) -> Settings:
 
 
 async def test_a_topic_that_was_there_before_says_how_many_shards_there_are(broker: Broker) -> None:
-    broker.topics = {"plaudit.reactions": 16, "plaudit.dead-letters": 1}
+    broker.topics = {"plaudit.reactions": 16, "plaudit.messages": 16, "plaudit.dead-letters": 1}
     assert shard_counts(await expected_partitions(on_engines())) == dict.fromkeys(LEDGER_TOPICS, 16)
 
 
 async def test_a_topic_that_is_not_as_the_url_says_is_refused_with_both_numbers(broker: Broker) -> None:
-    broker.topics = {"plaudit.reactions": 16, "plaudit.dead-letters": 1}
+    broker.topics = {"plaudit.reactions": 16, "plaudit.messages": 16, "plaudit.dead-letters": 1}
     with pytest.raises(CannotUse, match=r"EVENTS: the topic plaudit\.reactions has 16 partitions, the URL says 8"):
         await expected_partitions(on_engines(f"{URL}?partitions=8"))
 

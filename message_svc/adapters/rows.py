@@ -1,4 +1,4 @@
-"""Rows of the tables in SQLite as values of the domain, and back."""
+"""Rows of the tables as values of the domain, and back; the columns are the same on every engine."""
 
 from __future__ import annotations
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cassandra.query import BatchStatement
 
 from kit.adapters.cassandra.raw import RawRow, raw_batch
 
-_ROWS_AT_ONCE = 500
+# The server refuses a write above 16 MiB; smaller ones leave room for others in its commit log.
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 1 << 20
 # The server limits batches of several partitions to 50 KiB.
 _PARTITIONS_AT_ONCE, _LARGE = 10, 20_000
 
@@ -36,7 +37,7 @@ def divided(parts: Sequence[Part]) -> tuple[list[BatchStatement], list[BatchStat
     partitions = size = 0
     for part in parts:
         if part.size >= _LARGE:
-            chunks = [part.rows[at : at + _ROWS_AT_ONCE] for at in range(0, len(part.rows), _ROWS_AT_ONCE)]
+            chunks = list(_chunks(part.rows))
             first += (raw_batch(chunk, part.key) for chunk in chunks[:-1])
             then.append(raw_batch(chunks[-1], part.key))
             continue
@@ -50,6 +51,21 @@ def divided(parts: Sequence[Part]) -> tuple[list[BatchStatement], list[BatchStat
     if shared:
         then.append(raw_batch(shared, key))
     return first, then
+
+
+def _chunks(rows: Iterable[RawRow]) -> Iterator[list[RawRow]]:
+    """Rows in order, in lists that are small enough for one batch."""
+    chunk: list[RawRow] = []
+    size = 0
+    for row in rows:
+        row_size = sum(map(len, row[2]))
+        if chunk and (len(chunk) == _ROWS_AT_ONCE or size + row_size > _BYTES_AT_ONCE):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += row_size
+    if chunk:
+        yield chunk
 
 
 async def all_of(work: Iterable[Awaitable[Any]]) -> list[Any]:

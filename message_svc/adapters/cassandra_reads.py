@@ -1,0 +1,177 @@
+"""Reads of the tables of conversations in Cassandra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cassandra.query import PreparedStatement
+
+from kit.adapters.cassandra.batches import all_of
+from kit.adapters.cassandra.engine import Cassandra
+from kit.message_ids import CONVERSATION
+from kit.tenant_keys import TargetKey
+from message_svc.adapters.cassandra_rows import (
+    HEAD,
+    MEMBER,
+    SELECT_ITEM,
+    by_bucket,
+    by_tenant,
+    item_of,
+    selected,
+    spans_of_buckets,
+)
+from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of
+from message_svc.domain import Kind, Member, Role, Span
+from message_svc.ports import ListPosition, StoredItem, Summary, View
+
+Rows = list[Any]
+Items = list[StoredItem]
+_OF_ONE = "WHERE tenant = ? AND conversation_id = ?"
+_OF_SOME = "WHERE tenant = ? AND conversation_id IN ?"
+_RANGE = f"SELECT {SELECT_ITEM} FROM messages {_OF_ONE} AND bucket = ? AND seq >= ? AND seq <= ?"
+_CQL = {
+    "views": f"SELECT conversation_id, {selected(*HEAD, *MEMBER)} FROM conversations {_OF_SOME} AND user_id = ?",
+    "memberships": "SELECT conversation_id, role FROM user_conversations WHERE tenant = ? AND user_id = ?",
+    "peers": f"SELECT conversation_id, user_id FROM conversations {_OF_SOME} PER PARTITION LIMIT 2",
+    # Former members are filtered by the server, within the partition.
+    "members": f"SELECT {selected(*MEMBER)} FROM conversations {_OF_ONE} AND user_id > ? AND role > 0"
+    " LIMIT ? ALLOW FILTERING",
+    "all_members": f"SELECT members_epoch, {selected(*MEMBER)} FROM conversations {_OF_ONE}",
+    "deleted": f"SELECT count(*) FROM deleted_messages {_OF_ONE} AND seq > ? AND seq <= ?",
+    "name_at": f"SELECT group_name, avatar_url FROM conversation_names {_OF_ONE} AND seq <= ? LIMIT 1",
+    # Items that are no messages are filtered by the server, within the partition.
+    "messages_before": f"{_RANGE} AND type = 2 ORDER BY seq DESC LIMIT ? ALLOW FILTERING",
+    "messages_after": f"{_RANGE} AND type = 2 ORDER BY seq ASC LIMIT ? ALLOW FILTERING",
+    "items_after": f"{_RANGE} ORDER BY seq ASC LIMIT ?",
+    "items": f"SELECT {SELECT_ITEM} FROM messages {_OF_ONE} AND bucket = ? AND seq IN ?",
+}
+
+
+class CassandraReads:
+    """See `ports.ConversationReads`. Made by `open_cassandra_reads`."""
+
+    def __init__(self, cassandra: Cassandra, statements: Mapping[str, PreparedStatement]) -> None:
+        self._cassandra = cassandra
+        self._statements = statements
+
+    async def view(self, tenant: str, conversation_id: str, user: str) -> View | None:
+        """See `ConversationReads`."""
+        views = await self._views(tenant, [conversation_id], user)
+        return views[0] if views else None
+
+    async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
+        """See `ConversationReads`."""
+        rows = await self._rows("memberships", tenant, user)
+        views = [
+            view
+            for view in await self._views(tenant, [name for name, role in rows if role], user)
+            if view.member.role is not Role.NONE and (after is None or _position(view) < after)
+        ]
+        return sorted(views, key=_position, reverse=True)[:limit]
+
+    async def summaries(self, views: Sequence[View]) -> Sequence[Summary]:
+        """See `ConversationReads`."""
+        peers, last, deleted = await all_of(
+            [
+                self._peers([view.key for view in views if view.head.kind is Kind.DIRECT]),
+                all_of([self.find_items(view, [view.head.last_message_seq]) for view in views]),
+                all_of([self._deleted(view) for view in views]),
+            ]
+        )
+        return [
+            Summary(
+                view,
+                view.head.ordinal - view.member.read_ordinal - gone,
+                items.get(view.head.last_message_seq),
+                next((user for user in peers.get(view.key, ()) if user != view.member.user), ""),
+            )
+            for view, items, gone in zip(views, last, deleted, strict=True)
+        ]
+
+    async def name_at(self, view: View, seq: int) -> tuple[str, str]:
+        """See `ConversationReads`."""
+        rows = await self._rows("name_at", *view.key, seq)
+        return (rows[0][0], rows[0][1]) if rows else ("", "")
+
+    async def members(self, view: View, after: str, limit: int) -> Sequence[Member]:
+        """See `ConversationReads`."""
+        return [member_of(row) for row in await self._rows("members", *view.key, after, limit)]
+
+    async def all_members(self, tenant: str, conversation_id: str) -> tuple[int, Sequence[Member]]:
+        """See `ConversationReads`."""
+        rows = await self._rows("all_members", tenant, conversation_id)
+        if not rows or rows[0][0] is None:
+            return 0, ()
+        # The rows may be read in several pages: the epoch of the first one is at most that of the others.
+        return rows[0][0], [member_of(row[1:]) for row in rows if row[1] is not None]
+
+    async def messages(self, view: View, span: Span, limit: int, *, from_end: bool) -> Sequence[StoredItem]:
+        """See `ConversationReads`."""
+        name = "messages_before" if from_end else "messages_after"
+        found = await self._range(name, view.key, span, limit, from_end=from_end)
+        return found[::-1] if from_end else found
+
+    async def items(self, view: View, span: Span, limit: int) -> Sequence[StoredItem]:
+        """See `ConversationReads`."""
+        return await self._range("items_after", view.key, span, limit, from_end=False)
+
+    async def find_items(self, view: View, seqs: Sequence[int]) -> Mapping[int, StoredItem]:
+        """See `ConversationReads`."""
+        asked = by_bucket(seq for seq in seqs if seq > 0)
+        pages = await all_of([self._rows("items", *view.key, *some) for some in asked])
+        return {row[0]: item_of(row) for rows in pages for row in rows}
+
+    async def _views(self, tenant: str, conversation_ids: Iterable[str], user: str) -> Sequence[View]:
+        asked = by_tenant((tenant, name) for name in conversation_ids)
+        pages = await all_of([self._rows("views", *some, user) for some in asked])
+        return [
+            View(_ref(name), (tenant, name), head_of(row[:HEAD_COLUMNS]), member_of(row[HEAD_COLUMNS:]))
+            for rows in pages
+            for name, *row in rows
+            # Members are in one write with their head, unless they are very many: then the head is the last.
+            if row[0] is not None
+        ]
+
+    async def _range(self, name: str, key: TargetKey, span: Span, limit: int, *, from_end: bool) -> Items:
+        found: Items = []
+        for bucket, part in spans_of_buckets(span, from_end=from_end):
+            rows = await self._rows(name, *key, bucket, *part, limit - len(found))
+            found += map(item_of, rows)
+            if len(found) == limit:
+                break
+        return found
+
+    async def _peers(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Sequence[str]]:
+        asked = [*by_tenant(keys)]
+        pages = await all_of([self._rows("peers", *some) for some in asked])
+        found: dict[TargetKey, tuple[str, ...]] = {}
+        for (tenant, _), rows in zip(asked, pages, strict=True):
+            for name, user in rows:
+                found[tenant, name] = (*found.get((tenant, name), ()), user)
+        return found
+
+    async def _deleted(self, view: View) -> int:
+        """The messages after the read cursor that were deleted."""
+        if view.head.ordinal == view.member.read_ordinal:
+            return 0
+        rows = await self._rows("deleted", *view.key, view.member.read_seq, view.head.last_seq)
+        return int(rows[0][0])
+
+    async def _rows(self, name: str, *values: Any) -> Rows:
+        return await self._cassandra.rows(self._statements[name], values)
+
+
+async def open_cassandra_reads(cassandra: Cassandra) -> CassandraReads:
+    """Prepares the statements. Raises Unavailable."""
+    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
+    return CassandraReads(cassandra, dict(zip(_CQL, prepared, strict=True)))
+
+
+def _position(view: View) -> ListPosition:
+    return ListPosition(view.member.pinned, view.head.update_ms, view.ref)
+
+
+def _ref(conversation_id: str) -> int:
+    """A number of its own for each conversation: the digits of its id."""
+    return int(conversation_id.removeprefix(CONVERSATION), 32)

@@ -1,0 +1,160 @@
+"""The rows that entries of the ledger leave in the tables in Cassandra, by partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cassandra.query import PreparedStatement
+
+from kit.adapters.cassandra.batches import Part
+from kit.adapters.cassandra.raw import RawRow, raw_row, routing_key
+from kit.tenant_keys import TargetKey
+from message_svc.adapters.cassandra_rows import HEAD, ITEM, MEMBER, bucket_of, operation_bucket, packed, time_uuid
+from message_svc.adapters.rows import body_values, head_values, item_values, member_values
+from message_svc.domain import Body, Item, ItemType
+from message_svc.model.state import ConversationWrites
+
+_OPERATION = ("digest", "seq", "time_ms", "ordinal", "reason")
+_NAMED = (ItemType.CREATED, ItemType.UPDATED)
+_CONVERSATION = ("tenant", "conversation_id")
+_BUCKET = (*_CONVERSATION, "bucket")
+_MESSAGE = (
+    f"UPDATE messages USING TIMESTAMP ? SET {{}} WHERE {' AND '.join(f'{name} = ?' for name in (*_BUCKET, 'seq'))}"
+)
+
+
+def _insert(table: str, *columns: str) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) USING TIMESTAMP ?"
+
+
+STATEMENTS = {
+    "save_head": _insert("conversations", *_CONVERSATION, *HEAD),
+    "save_member": _insert("conversations", *_CONVERSATION, *MEMBER),
+    "save_message": _insert("messages", *_BUCKET, *ITEM, "message_id", "status"),
+    "save_event": _insert("messages", *_BUCKET, *ITEM[:6], *ITEM[-2:]),
+    "save_body": _MESSAGE.format("content = ?, mentions = ?, metadata = ?, status = ?"),
+    "mark_edited": _MESSAGE.format("edited_at = ?"),
+    "mark_deleted": _MESSAGE.format("deleted_at = ?"),
+    "save_deleted": _insert("deleted_messages", *_CONVERSATION, "seq"),
+    "save_name": _insert("conversation_names", *_CONVERSATION, "seq", "group_name", "avatar_url"),
+    "save_operation": _insert("conversation_operations", *_BUCKET, "user_id", "op_id", *_OPERATION),
+    "save_membership": _insert("user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned"),
+}
+
+
+class _Revision(NamedTuple):
+    """What became of the body of a message, and the stamp of the last entry that changed it. Times of 0: never."""
+
+    stamp: int
+    body: Body
+    edit_ms: int = 0
+    delete_ms: int = 0
+
+    @property
+    def status(self) -> str:
+        return "deleted" if self.delete_ms else "edited" if self.edit_ms else "sent"
+
+
+class RowWriter:
+    """Makes the rows of one conversation. Each has the stamp of its entry as its timestamp."""
+
+    def __init__(self, statements: Mapping[str, PreparedStatement], writes: ConversationWrites) -> None:
+        self._statements = statements
+        self._writes = writes
+        self._key: TargetKey = writes.key
+        self._parts: dict[bytes, Part] = {}
+
+    def rows(self) -> list[Part]:
+        """All rows that are written before those of `head`."""
+        self._add_items()
+        for stamp, made in self._writes.operations:
+            bucket = operation_bucket(made.user, made.op_id)
+            self._add((*self._key, bucket), "save_operation", stamp, *self._key, bucket, *made)
+        for stamp, member in self._writes.members:
+            user = (self._key[0], member.user)
+            self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned)
+        return list(self._parts.values())
+
+    def head(self) -> Part:
+        """The members and, as the last row, the head: one partition."""
+        self._parts = {}
+        for stamp, member in self._writes.members:
+            self._add(self._key, "save_member", stamp, *self._key, *member_values(member))
+        head = self._writes.head
+        self._add(self._key, "save_head", head.stamp, *self._key, *head_values(head))
+        (part,) = self._parts.values()
+        return part
+
+    def _add_items(self) -> None:
+        new: dict[int, Item] = {}
+        revisions: dict[int, _Revision] = {}
+        for stamp, item in self._writes.items:
+            if item.type is ItemType.MESSAGE:
+                assert item.body is not None
+                new[item.seq] = item
+                revisions[item.seq] = _Revision(stamp, item.body)
+                continue
+            self._add_event(stamp, item)
+            # Several changes of a message may have the same stamp, so only the last state of its row is written.
+            before = revisions.get(item.subject)
+            edit_ms = before.edit_ms if before is not None else 0
+            if item.type is ItemType.EDIT:
+                assert item.body is not None
+                revisions[item.subject] = _Revision(stamp, item.body, item.time_ms)
+            elif item.type is ItemType.DELETE:
+                revisions[item.subject] = _Revision(stamp, Body("", ""), edit_ms, item.time_ms)
+                self._add(self._key, "save_deleted", stamp, *self._key, item.subject)
+        for seq, revision in revisions.items():
+            if seq in new:
+                self._add_message(new[seq], revision)
+            self._add_revision(seq, revision, is_new=seq in new)
+
+    def _add_event(self, stamp: int, item: Item) -> None:
+        partition = (*self._key, bucket_of(item.seq))
+        values = item_values(item)
+        self._add(partition, "save_event", stamp, *partition, *values[:6], *values[-2:])
+        if item.type in _NAMED:
+            self._add(self._key, "save_name", stamp, *self._key, item.seq, item.name, item.avatar_url)
+
+    def _add_message(self, item: Item, revision: _Revision) -> None:
+        partition = (*self._key, bucket_of(item.seq))
+        assert item.body is not None
+        content, _, _, mentions, metadata = revision.body
+        item = item._replace(body=item.body._replace(content=content, mentions=mentions, metadata=metadata))
+        id_ = time_uuid(self._key[1], item.seq, item.time_ms)
+        self._add(partition, "save_message", revision.stamp, *partition, *item_values(item), id_, revision.status)
+
+    def _add_revision(self, seq: int, revision: _Revision, *, is_new: bool) -> None:
+        partition = (*self._key, bucket_of(seq))
+        stamp, body, edit_ms, delete_ms = revision
+        if not is_new:
+            values = (body.content, *body_values(body), revision.status)
+            self._update(partition, "save_body", stamp, values, seq)
+        if edit_ms:
+            self._update(partition, "mark_edited", stamp, (edit_ms,), seq)
+        if delete_ms:
+            self._update(partition, "mark_deleted", stamp, (delete_ms,), seq)
+
+    def _update(self, partition: tuple[Any, ...], name: str, stamp: int, values: Sequence[Any], seq: int) -> None:
+        self._put(partition, name, packed((stamp, *values, *partition, seq)))
+
+    def _add(self, partition: tuple[Any, ...], name: str, stamp: int, *values: Any) -> None:
+        self._put(partition, name, packed((*values, stamp)))
+
+    def _put(self, partition: tuple[Any, ...], name: str, values: tuple[bytes, ...]) -> None:
+        key = routing_key(*packed(partition))
+        row: RawRow = raw_row(self._statements[name], values)
+        part = self._parts.get(key) or Part(key, [], 0)
+        part.rows.append(row)
+        self._parts[key] = part._replace(size=part.size + sum(map(len, values)))
+
+
+def parts_of(
+    statements: Mapping[str, PreparedStatement], conversations: Sequence[ConversationWrites]
+) -> Iterator[tuple[list[Part], Part]]:
+    """For each conversation the rows to write first, and those to write after them."""
+    for each in conversations:
+        writer = RowWriter(statements, each)
+        yield writer.rows(), writer.head()
