@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
 from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import FORMAT, EntryCodec
-from message_svc.commands import ACTIONS, Command, Outcome, Reason, Refusal
+from message_svc.commands import ACTIONS, Action, Command, Outcome, Reason, Refusal
 from message_svc.domain import (
     Body,
     ConversationChange,
@@ -84,10 +86,12 @@ def test_an_entry_of_a_newer_format_and_a_broken_one_are_refused() -> None:
         EntryCodec().decode(broken.SerializeToString(), 1)
 
 
-# Numbers of requests have at most 64 bits.
-actions = st.one_of(*[st.from_type(action) for action in ACTIONS]).filter(
-    lambda action: all(abs(value) < 1 << 63 for value in action if isinstance(value, int))
-)
+def actions_of(action: type[Action]) -> st.SearchStrategy[Action]:
+    known = {int: numbers, int | None: st.none() | numbers, Body: bodies}
+    return st.builds(action, **{name: known.get(hint, ...) for name, hint in get_type_hints(action).items()})
+
+
+actions = st.one_of(*map(actions_of, ACTIONS))
 commands = st.builds(Command, texts, texts, texts, texts, actions)
 
 
