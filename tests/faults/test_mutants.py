@@ -50,7 +50,7 @@ def print_changes_of_all() -> None:
         os.waitpid(process, 0)
 
 
-def test_each_replaces_attributes_that_exist() -> None:
+def test_each_mutant_replaces_existing_attributes() -> None:
     script = "from tests.faults.test_mutants import print_changes_of_all as run; run()"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True

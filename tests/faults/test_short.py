@@ -26,17 +26,17 @@ def run(only: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(300)
-def test_processes_killed_and_sockets_lost_under_load_do_no_harm() -> None:
+def test_killed_processes_and_lost_sockets_under_load_violate_no_invariant() -> None:
     done = run("quick")
     assert done.returncode == 0, done.stdout + done.stderr[-2_000:]
 
 
 @pytest.mark.timeout(300)
-def test_bugs_that_were_planted_are_seen() -> None:
+def test_planted_bugs_are_detected() -> None:
     done = run("bug:op-id-not-stored,bug:switch-as-two,bug:resume-swallows-a-push")
     assert done.returncode == 0, done.stdout + done.stderr[-2_000:]
 
 
-def test_a_name_of_no_fault_is_refused() -> None:
+def test_an_unknown_fault_is_refused() -> None:
     done = run("F99")
     assert (done.returncode, done.stderr) == (2, "there is no fault called F99\n")

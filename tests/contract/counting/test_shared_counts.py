@@ -36,7 +36,7 @@ class SharedCountsContract:
         await shared.put(values)
         assert await shared.get([B, OTHER_TENANT, A]) == values
 
-    async def test_newer_counts_replace_older_ones_and_never_the_other_way(self, shared: SharedCounts) -> None:
+    async def test_newer_counts_replace_older_ones_and_older_ones_never_newer_ones(self, shared: SharedCounts) -> None:
         older, newer = Totals(9, (("👍", 2), ("❤", 1))), Totals(10, (("❤", 1),))
         await shared.put({A: older, B: newer})
         await shared.put({A: newer, B: older})
@@ -47,13 +47,13 @@ class SharedCountsContract:
             await shared.put({A: Totals(version, (("👍", 1),))})
         assert await shared.get([A]) == {A: Totals(2**62 + 1, (("👍", 1),))}
 
-    async def test_counts_proved_wrong_are_replaced_whatever_their_version(self, shared: SharedCounts) -> None:
+    async def test_incorrect_counts_are_replaced_at_any_version(self, shared: SharedCounts) -> None:
         right = {A: Totals(5, (("👍", 1),)), B: Totals(9, (("❤", 1),))}
         await shared.put(dict.fromkeys(right, Totals(9, (("🐛", 7),))))
         await shared.put(right, [A, B])
         assert await shared.get([A, B]) == right
 
-    async def test_what_is_restored_does_not_replace_what_is_newer(self, shared: SharedCounts) -> None:
+    async def test_restored_counts_do_not_replace_newer_ones(self, shared: SharedCounts) -> None:
         await shared.put({A: Totals(9, (("👍", 1),))})
         await shared.restore({A: Totals(8, ()), B: Totals(8, ())})
         assert await shared.get([A, B]) == {A: Totals(9, (("👍", 1),)), B: Totals(8, ())}
@@ -66,7 +66,7 @@ class SharedCountsContract:
         await shared.put(values)
         assert await shared.get([A]) == values
 
-    async def test_a_thousand_targets_go_at_once(self, shared: SharedCounts) -> None:
+    async def test_a_thousand_targets_are_written_in_one_call(self, shared: SharedCounts) -> None:
         emoji = [(f":emoji-{n}:", 1) for n in range(20)]
         values = {("default", f"posts/{n}"): Totals(n + 1, tuple(emoji)) for n in range(1_000)}
         await shared.put(values)
@@ -102,7 +102,7 @@ class TestRedisCounts(SharedCountsContract):
         assert 3_590 < await redis.client.ttl(name) <= 3_600
         assert 50 < await redis.client.ttl(redis.prefix + "reaction_counts:{default/messages/b}") <= 60
 
-    async def test_a_server_that_has_forgotten_the_scripts_is_given_them_again(
+    async def test_scripts_are_loaded_again_into_a_server_that_has_lost_them(
         self, shared: SharedCounts, redis: Redis
     ) -> None:
         await shared.put({A: Totals(1, ())})

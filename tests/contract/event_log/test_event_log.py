@@ -55,12 +55,12 @@ class EventLogContract:
         await log.append("u", "k", b"x")
         assert await log.bounds("t") == (positions[0], positions[-1])
 
-    async def test_waiting_returns_at_once_if_there_is_a_record_after_the_position(self, log: Log) -> None:
+    async def test_waiting_returns_immediately_if_a_record_after_the_position_exists(self, log: Log) -> None:
         await log.append("t", "k", b"x")
         async with asyncio.timeout(1):
             await log.wait("t", 0)
 
-    async def test_waiting_ends_when_the_record_comes(self, log: Log) -> None:
+    async def test_waiting_ends_when_the_record_is_appended(self, log: Log) -> None:
         last = await log.append("t", "k", b"x")
         waiting = asyncio.create_task(log.wait("t", last))
         await log.append("u", "k", b"another topic")
@@ -78,7 +78,7 @@ class EventLogContract:
             await waiting
         assert [r.payload for r in await log.read("t", 0, 10)] == [b"x"]
 
-    async def test_trimming_forgets_what_is_before_the_position(self, log: Log) -> None:
+    async def test_trimming_deletes_records_before_the_position(self, log: Log) -> None:
         positions = [await log.append("t", "k", b"x") for _ in range(200)]
         await log.append("u", "k", b"of another topic")
         await log.trim("t", positions[150])
@@ -86,13 +86,13 @@ class EventLogContract:
         assert await log.bounds("t") == (positions[150], positions[-1])
         assert len(await log.read("u", 0, 10)) == 1
 
-    async def test_trimming_keeps_the_newest_record_so_that_the_end_stays_known(self, log: Log) -> None:
+    async def test_trimming_keeps_the_newest_record(self, log: Log) -> None:
         positions = [await log.append("t", "k", b"x") for _ in range(3)]
         await log.trim("t", positions[-1] + 100)
         assert await log.bounds("t") == (positions[-1], positions[-1])
         assert await log.append("t", "k", b"x") > positions[-1]
 
-    async def test_a_cancelled_wait_leaves_the_log_as_it_was(self, log: Log) -> None:
+    async def test_a_cancelled_wait_does_not_change_the_log(self, log: Log) -> None:
         waiting = asyncio.create_task(log.wait("t", 0))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -177,7 +177,7 @@ class TestSqliteLog(EventLogContract):
             await log.trim("l", 2)
             assert await log.bounds("l") == (2, 2)
 
-    async def test_entries_of_processes_that_take_turns_are_read_in_order_by_each(self, tmp_path: Path) -> None:
+    async def test_entries_of_alternating_processes_are_read_in_order_by_each(self, tmp_path: Path) -> None:
         path = tmp_path / "log.db"
         async with (
             open_sqlite_log(path, ledgers=["l"]) as log,
@@ -198,9 +198,7 @@ class TestSqliteLog(EventLogContract):
             assert await other.bounds("l") == (1, 7)
             assert [record.position for record in await other.read("l", 3, 10)] == [4, 5, 6, 7]
 
-    async def test_what_this_process_committed_is_read_without_the_file_until_it_is_trimmed(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_entries_of_this_process_are_read_from_memory_until_they_are_trimmed(self, tmp_path: Path) -> None:
         async with (
             open_sqlite_log(tmp_path / "log.db", ledgers=["l"]) as log,
             open_sqlite_ledger(log, "l", NoTables()) as ledger,

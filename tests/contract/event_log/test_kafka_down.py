@@ -105,7 +105,7 @@ class Writer:
         assert len(numbers) - len(set(numbers)) <= self.unknown
 
 
-async def test_while_the_broker_is_down_every_call_says_so_at_once_and_afterwards_all_go_again(
+async def test_while_the_broker_is_down_every_call_fails_immediately_and_succeeds_afterwards(
     broker: Server, log: KafkaLog
 ) -> None:
     last = await log.append("reactions", "k", b"before")
@@ -144,7 +144,7 @@ async def test_acked_changes_survive_a_kill_and_restart_of_the_broker(broker: Se
     await writer.check()
 
 
-async def test_a_broker_that_hangs_is_detected_and_nothing_is_lost(broker: Server, log: KafkaLog) -> None:
+async def test_a_broker_that_hangs_is_detected_and_no_record_is_lost(broker: Server, log: KafkaLog) -> None:
     writer = Writer(log)
     writing = asyncio.create_task(writer.run())
     await writer.until(50)
@@ -160,7 +160,7 @@ async def test_a_broker_that_hangs_is_detected_and_nothing_is_lost(broker: Serve
     await writer.check()
 
 
-async def test_a_reader_that_starts_while_the_broker_is_down_reads_on_when_it_is_back(
+async def test_a_reader_that_starts_while_the_broker_is_down_reads_once_the_broker_is_up(
     broker: Server, log: KafkaLog
 ) -> None:
     await log.append("reactions", "k", b"x", 1)

@@ -68,7 +68,7 @@ async def test_records_appended_side_by_side_are_in_the_order_of_the_calls(log: 
         assert payloads(await all_of(log, partition)) == [b"%d" % n for n in range(partition, 1_000, 2)]
 
 
-async def test_more_readers_than_windows_all_get_everything(log: KafkaLog) -> None:
+async def test_more_readers_than_windows_all_get_every_record(log: KafkaLog) -> None:
     sent = [b"%d" % n for n in range(600)]
     await asyncio.gather(*[log.append("reactions", "k", payload) for payload in sent])
 
@@ -81,7 +81,7 @@ async def test_more_readers_than_windows_all_get_everything(log: KafkaLog) -> No
         assert got == sent[start:]
 
 
-async def test_big_records_pass_and_one_too_large_is_refused_without_harm(log: KafkaLog) -> None:
+async def test_large_records_are_appended_and_a_too_large_one_is_refused(log: KafkaLog) -> None:
     big = [bytes([n]) * 900_000 for n in range(12)]  # more together than is read ahead
     await asyncio.gather(*[log.append("reactions", "k", payload) for payload in big])
     with pytest.raises(Invalid, match="larger than the log takes"):
@@ -90,7 +90,7 @@ async def test_big_records_pass_and_one_too_large_is_refused_without_harm(log: K
     assert payloads(await all_of(log)) == [*big, b"after"]
 
 
-async def test_records_of_strangers_are_read_whatever_they_are(log: KafkaLog, url: str) -> None:
+async def test_records_of_other_programs_are_read_unchanged(log: KafkaLog, url: str) -> None:
     def stray() -> None:
         producer = KafkaProducer(**settings(read_url(url), "stranger"))
         topic = f"{read_url(url).name}.reactions"
@@ -103,7 +103,7 @@ async def test_records_of_strangers_are_read_whatever_they_are(log: KafkaLog, ur
     assert [(r.key, r.payload) for r in await all_of(log)] == [("", b"\xff\x00"), ("\ufffd", b""), ("k", b"x")]
 
 
-async def test_above_the_limit_appends_are_refused_at_once(url: str) -> None:
+async def test_above_the_limit_appends_are_refused_immediately(url: str) -> None:
     async with open_kafka(url, TOPICS, in_flight=2) as log:
         first = [asyncio.create_task(log.append("reactions", "k", b"x")) for _ in range(2)]
         await asyncio.sleep(0)
@@ -154,7 +154,7 @@ async def test_committed_positions_are_stored_for_others_and_their_lag_is_report
         assert [await other.committed(name, "reactions", n) for n in range(3)] == [None, 2, 0]
 
 
-async def test_topics_are_made_once_and_as_the_url_says(engines: Engines) -> None:
+async def test_topics_are_created_once_with_the_options_of_the_url(engines: Engines) -> None:
     plain = engines.kafka()
     url = f"{plain}?partitions=5&retention_hours=1"
     would = await create_topics(url, TOPICS, check=True)

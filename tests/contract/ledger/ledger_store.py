@@ -68,7 +68,7 @@ class LedgerStoreContract:
         assert list((await store.read(0, 0, 1)).entries) == [large]
 
     @pytest.mark.parametrize("position", [1, 2, 4, 9])
-    async def test_an_entry_is_taken_at_the_next_position_only(self, store: LedgerStore, position: int) -> None:
+    async def test_an_entry_is_appended_at_the_next_position_only(self, store: LedgerStore, position: int) -> None:
         before = [entry(1), entry(2)]
         await self.commit(store, *before)
         assert await self.commit(store, entry(position, "late")) == [False]
@@ -80,11 +80,11 @@ class LedgerStoreContract:
         assert await self.commit(store, entry(2)) == [False]
         assert await self.commit(store, entry(1)) == [True]
 
-    async def test_repeating_an_append_that_landed_is_refused(self, store: LedgerStore) -> None:
+    async def test_a_repeated_append_is_refused_after_the_first_was_stored(self, store: LedgerStore) -> None:
         assert await self.commit(store, entry(1), entry(1)) == [True, False]
         assert list((await store.read(0, 0, 10)).entries) == [entry(1)]
 
-    async def test_shards_do_not_know_of_each_other(self, store: LedgerStore) -> None:
+    async def test_entries_of_a_shard_are_not_in_another(self, store: LedgerStore) -> None:
         await self.commit(store, entry(1, "zero"))
         assert await self.commit(store, entry(1, "one"), entry(2, "one"), shard=1) == [True, True]
         assert list((await store.read(0, 0, 10)).entries) == [entry(1, "zero")]
@@ -105,7 +105,7 @@ class LedgerStoreContract:
                 assert await self.commit(store, rivals[0]) == [True]
             assert await other.tail(0, confirm=True) == position
 
-    async def test_pages_join_and_each_knows_the_tail(self, store: LedgerStore) -> None:
+    async def test_pages_have_no_gap_and_each_has_the_tail(self, store: LedgerStore) -> None:
         entries = [entry(position) for position in range(1, 8)]
         await self.commit(store, *entries)
         found: list[Entry] = []
@@ -115,7 +115,7 @@ class LedgerStoreContract:
             found += page.entries
         assert found == entries
 
-    async def test_trimmed_entries_are_gone_and_their_positions_stay_taken(
+    async def test_trimmed_entries_are_deleted_and_their_positions_are_not_reused(
         self, store: LedgerStore, other: LedgerStore
     ) -> None:
         await self.commit(store, *map(entry, range(1, 6)))
@@ -126,7 +126,7 @@ class LedgerStoreContract:
         assert await self.commit(store, entry(2, "late"), entry(6)) == [False, True]
         assert list((await store.read(0, 2, 10)).entries) == [entry(4), entry(5), entry(6)]
 
-    async def test_trimming_below_the_last_entry_leaves_it(self, store: LedgerStore) -> None:
+    async def test_trimming_up_to_the_last_entry_keeps_it(self, store: LedgerStore) -> None:
         await self.commit(store, *map(entry, range(1, 4)))
         await store.trim(0, 3)
         assert list((await store.read(0, 0, 10)).entries) == [entry(3)]
@@ -141,7 +141,7 @@ class WatermarksContract(LedgerStoreContract):
     async def test_watermarks_are_0_before_they_are_saved(self, store: LedgerStore) -> None:
         assert await store.watermarks(0) == Watermarks(0, 0)
 
-    async def test_watermarks_only_grow_each_by_itself(self, store: LedgerStore, other: LedgerStore) -> None:
+    async def test_watermarks_grow_independently(self, store: LedgerStore, other: LedgerStore) -> None:
         await store.save_watermarks(0, Watermarks(5, 3))
         assert await other.watermarks(0) == Watermarks(5, 3)
         await other.save_watermarks(0, Watermarks(4, 6))

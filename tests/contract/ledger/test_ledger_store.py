@@ -110,7 +110,7 @@ class TestOneStep:
         assert await store.commit(0, entry(2), "second")
         assert texts_in(path) == ["first", "second"]
 
-    async def test_an_entry_whose_tables_cannot_be_written_is_not_there(
+    async def test_an_entry_whose_tables_cannot_be_written_is_not_stored(
         self, store: SqliteLedger, path: Path, notes: Notes
     ) -> None:
         assert await store.commit(0, entry(1), "first")
@@ -133,7 +133,7 @@ class TestOneStep:
         assert status_of(caught.value, {}).message == caught.value.message
         assert texts_in(path) == ["first"]
 
-    async def test_watermarks_are_the_last_entry_whatever_is_saved(self, store: SqliteLedger) -> None:
+    async def test_watermarks_are_the_last_entry_after_any_save(self, store: SqliteLedger) -> None:
         assert await store.watermarks(0) == Watermarks(0, 0)
         assert await store.commit(0, entry(1), "first")
         await store.save_watermarks(0, Watermarks(7, 7))
@@ -150,7 +150,7 @@ class TestOneStep:
                 (f"{ledger.incarnation}/0/3", b"3"),
             ]
 
-    async def test_committed_entries_are_there_when_the_file_is_opened_again(self, path: Path, notes: Notes) -> None:
+    async def test_committed_entries_exist_when_the_file_is_opened_again(self, path: Path, notes: Notes) -> None:
         async with opened(path, notes) as ledger:
             incarnation = ledger.incarnation
             assert await ledger.commit(0, entry(1), "first")

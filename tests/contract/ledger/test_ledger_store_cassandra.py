@@ -80,7 +80,9 @@ class TestOpening:
         with pytest.raises(CannotUse, match=f"was made with {SHARDS} shards, it cannot be opened with 8"):
             await open_cassandra_ledger(session, name, 8)
 
-    async def test_those_who_make_a_ledger_at_the_same_time_make_one(self, session: Cassandra, name: str) -> None:
+    async def test_processes_that_create_a_ledger_at_the_same_time_create_one(
+        self, session: Cassandra, name: str
+    ) -> None:
         opened = await asyncio.gather(*(open_cassandra_ledger(session, name, SHARDS) for _ in range(5)))
         assert len({ledger.incarnation for ledger in opened}) == 1
 
@@ -108,7 +110,7 @@ class TestUnknown:
         async with open_cassandra(url, timeout=1.0) as session:
             yield await open_cassandra_ledger(session, name, SHARDS)
 
-    async def test_an_append_whose_connection_breaks_is_unknown_and_found_by_its_id(
+    async def test_an_append_whose_connection_breaks_is_unknown_and_is_identified_by_its_id(
         self, store: CassandraLedger, far: CassandraLedger, proxy: TcpProxy
     ) -> None:
         assert await far.commit(0, entry(1))
@@ -130,7 +132,7 @@ class TestUnknown:
         page = await store.read(0, 0, 10)
         assert (list(page.entries), page.tail) == ([entry(1), entry(2, "lost")], 2)
 
-    async def test_a_server_that_is_not_asked_has_done_nothing(
+    async def test_a_call_that_does_not_reach_the_server_changes_nothing(
         self, store: CassandraLedger, far: CassandraLedger, proxy: TcpProxy
     ) -> None:
         proxy.answers.clear()

@@ -132,7 +132,7 @@ async def pages_before(engine: Engine, conversation_id: str, user: str, size: in
 class ConversationStoreContract:
     """Give the class fixtures `engine`, empty, and `other`: a second process on the same data."""
 
-    async def test_all_that_was_said_is_read_as_it_was(self, engine: Engine) -> None:
+    async def test_all_messages_are_read_as_they_were_sent(self, engine: Engine) -> None:
         group = await engine.group("alice", "bob")
         body = Body("Grüße 👋\0", "markdown", 0, ("bob", "carol"), (("a", "1"), ("b", "ü")))
         sent = await engine.do(group, "alice", Send(body), "uuid-1")
@@ -267,7 +267,9 @@ class ConversationStoreContract:
         assert summary.last_message is not None
         assert summary.last_message.item.body == Body("new")
 
-    async def test_a_channel_with_more_members_than_are_read_at_once(self, engine: Engine, other: Engine) -> None:
+    async def test_a_channel_with_more_members_than_a_read_returns_is_complete(
+        self, engine: Engine, other: Engine
+    ) -> None:
         channel = await engine.group("alice")
         await engine.do(channel, "alice", Convert())
         for start in range(0, 1_000, 250):

@@ -88,7 +88,7 @@ class ErasureContract:
         assert (await engine.store.own("default", "alice", ["messages/1"]))[0].emojis == ("👍",)
         assert await counts(engine, "messages/1") == [{"👍": 1}]
 
-    async def test_a_retry_of_a_change_from_before_changes_nothing(self, engine: Engine, other: Store) -> None:
+    async def test_a_retry_of_a_change_before_the_erasure_changes_nothing(self, engine: Engine, other: Store) -> None:
         tap = op(op_id=new_id())
         first = await engine.store.apply([tap])
         await erasing(engine).person("default", "alice")
@@ -116,7 +116,7 @@ class ErasureContract:
         assert await erase_target(engine, "messages/1") == [0]
         assert await erase_target(engine, "messages/404") == [0]
 
-    async def test_an_erased_target_goes_on_with_newer_versions(self, engine: Engine, other: Store) -> None:
+    async def test_an_erased_target_continues_with_newer_versions(self, engine: Engine, other: Store) -> None:
         (before,) = await engine.store.apply([op()])
         assert await erase_target(engine, "messages/1") == [1]
         (after,) = await other.apply([op()])
@@ -127,7 +127,7 @@ class ErasureContract:
             "alice"
         ]
 
-    async def test_an_erasure_of_a_target_is_not_done_while_users_react(self, engine: Engine) -> None:
+    async def test_an_erasure_of_a_target_is_incomplete_while_users_react(self, engine: Engine) -> None:
         await engine.store.apply([op(user="bob")])
         reacting = Meanwhile(engine.store, [op(user="alice")])
         racing = Erasure(reacting, engine.store.reads, Cursors(SECRET, engine.clock, 3_600.0))

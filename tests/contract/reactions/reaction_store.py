@@ -69,7 +69,7 @@ class ReactionStoreContract:
     Both have a limit of three distinct emoji a target.
     """
 
-    async def test_a_tap_is_recorded_and_a_second_takes_it_back(self, engine: Engine) -> None:
+    async def test_a_toggle_adds_a_reaction_and_a_second_removes_it(self, engine: Engine) -> None:
         store = engine.store
         assert on(await store.apply([op()])) == [True]
         assert [own.emojis for own in await store.own("default", "alice", ["messages/1"])] == [("👍",)]
@@ -82,14 +82,14 @@ class ReactionStoreContract:
         versions = [answer.version for answer in answers[:4] if isinstance(answer, Outcome)]
         assert versions == sorted(set(versions))
 
-    async def test_the_version_is_about_the_time_and_only_grows(self, engine: Engine) -> None:
+    async def test_the_version_is_about_the_time_and_never_decreases(self, engine: Engine) -> None:
         (first,) = await engine.store.apply([op()])
         assert first == Outcome(True, int(engine.clock.now() * 1_000_000))
         engine.clock.jump(-3600)
         (second,) = await engine.store.apply([op()])
         assert second == Outcome(False, first.version + 1)
 
-    async def test_a_retry_gets_the_first_answer_however_much_has_happened_since(self, engine: Engine) -> None:
+    async def test_a_retry_gets_the_first_answer_after_any_number_of_later_changes(self, engine: Engine) -> None:
         ops = [op(op_id=new_id()), op("❤", op_id=new_id()), op(op_id=new_id())]
         first = await engine.store.apply(ops)
         await engine.store.apply([op(user="bob"), op("❤")])
@@ -104,7 +104,7 @@ class ReactionStoreContract:
         assert first == second
         assert len(await facts_of(engine)) == 1
 
-    async def test_an_op_id_is_its_owners_and_belongs_to_one_change_of_one_target(self, engine: Engine) -> None:
+    async def test_an_op_id_belongs_to_one_user_and_one_change_of_one_target(self, engine: Engine) -> None:
         await engine.store.apply([op(op_id="a")])
         answers = await engine.store.apply(
             [op("❤", op_id="a"), op(op_id="a", user="bob"), op(op_id="a", action=Action.ADD)]
@@ -116,7 +116,7 @@ class ReactionStoreContract:
     async def test_an_op_id_in_another_letter_case_is_another(self, engine: Engine) -> None:
         assert on(await engine.store.apply([op(op_id="a"), op(op_id="A")])) == [True, False]
 
-    async def test_an_operation_that_changes_nothing_is_remembered_and_makes_no_fact(self, engine: Engine) -> None:
+    async def test_an_operation_that_changes_nothing_is_stored_and_publishes_no_change(self, engine: Engine) -> None:
         removal = op(op_id="r", action=Action.REMOVE)
         first = await engine.store.apply([removal])
         await engine.store.apply([op()])
@@ -124,7 +124,7 @@ class ReactionStoreContract:
         assert len(await facts_of(engine)) == 1
         assert (await engine.store.own("default", "alice", ["messages/1"]))[0].emojis == ("👍",)
 
-    async def test_one_distinct_emoji_too_many_is_refused_and_leaves_the_others_alone(self, engine: Engine) -> None:
+    async def test_one_distinct_emoji_too_many_is_refused_and_the_others_are_unchanged(self, engine: Engine) -> None:
         answers = await engine.store.apply([op("👍"), op("❤"), op("😆"), op("😮"), op("❤", user="bob")])
         assert answers[3] is Refusal.TOO_MANY_EMOJI
         assert on(answers) == [True, True, True, True]
@@ -139,7 +139,7 @@ class ReactionStoreContract:
         last = (await facts_of(engine))[-1]
         assert (last.added, last.removed) == ("❤", "👍")
 
-    async def test_a_clear_takes_all_back_and_may_be_repeated(self, engine: Engine) -> None:
+    async def test_a_clear_removes_all_reactions_and_may_be_repeated(self, engine: Engine) -> None:
         await engine.store.apply([op("👍"), op("❤"), op("👍", user="bob")])
         clear = op("", action=Action.CLEAR, op_id="c")
         first = await engine.store.apply([clear])
@@ -148,7 +148,7 @@ class ReactionStoreContract:
         assert (await engine.store.own("default", "alice", ["messages/1"]))[0].emojis == ("😆",)
         assert (await engine.store.tally("default", ["messages/1"]))[0].counts == {"👍": 1, "😆": 1}
 
-    async def test_every_change_is_a_fact_on_the_log_in_order_and_nothing_else_is(self, engine: Engine) -> None:
+    async def test_the_log_has_exactly_the_changes_in_order(self, engine: Engine) -> None:
         answers = await engine.store.apply([op(op_id="a"), op(op_id="a"), op("❤"), op(), op(action=Action.REMOVE)])
         facts = await facts_of(engine)
         assert [(fact.user, fact.added, fact.removed) for fact in facts] == [
@@ -172,13 +172,13 @@ class ReactionStoreContract:
         (tally,) = await engine.store.tally("default", ["messages/1"])
         assert owns[1].version == tally.version
 
-    async def test_tenants_do_not_see_each_other(self, engine: Engine) -> None:
+    async def test_a_tenant_reads_no_data_of_another(self, engine: Engine) -> None:
         await engine.store.apply([op(), op("❤", tenant="acme")])
         assert (await engine.store.own("acme", "alice", ["messages/1"]))[0].emojis == ("❤",)
         assert [r.emoji for r in await engine.store.reactors("default", "messages/1", "", 0, 10)] == ["👍"]
         assert (await engine.store.tally("acme", ["messages/1"]))[0].counts == {"❤": 1}
 
-    async def test_reactors_come_latest_first_and_page_by_page(self, engine: Engine) -> None:
+    async def test_reactors_are_returned_latest_first_in_pages(self, engine: Engine) -> None:
         await engine.store.apply([op("👍" if i % 2 else "❤", user=f"u{i}") for i in range(10)])
         await engine.store.apply([op("👍", user="u3"), op("👍", user="u1"), op("👍", user="u1")])
         everyone = await engine.store.reactors("default", "messages/1", "", 0, 100)
@@ -196,7 +196,7 @@ class ReactionStoreContract:
         (tally,) = await engine.store.tally("default", ["messages/9"])
         assert (tally.target, tally.version, dict(tally.counts)) == ("messages/9", 0, {})
 
-    async def test_the_tally_of_all_targets_comes_in_pages(self, engine: Engine) -> None:
+    async def test_the_tally_of_all_targets_is_returned_in_pages(self, engine: Engine) -> None:
         await engine.store.apply([op(target=f"messages/{i}", tenant=f"t{i % 2}") for i in range(7)])
         await engine.store.apply([op(target="messages/3", tenant="t1")])
         found: list[TargetCounts] = []
@@ -212,7 +212,7 @@ class ReactionStoreContract:
             (f"t{i % 2}", f"messages/{i}"): {} if i == 3 else {"👍": 1} for i in range(7)
         }
 
-    async def test_the_tally_agrees_with_the_facts_and_carries_their_last_version(self, engine: Engine) -> None:
+    async def test_the_tally_equals_the_published_changes_and_has_their_last_version(self, engine: Engine) -> None:
         rng = random.Random(7)
         for _ in range(20):
             await engine.store.apply(
@@ -249,7 +249,7 @@ class ReactionStoreContract:
         assert all(await asyncio.gather(*(tap(i) for i in range(300))))
         assert (await engine.store.tally("default", ["messages/1"]))[0].counts == {"👍": 300}
 
-    async def test_a_caller_who_gives_up_does_not_disturb_the_others(self, engine: Engine) -> None:
+    async def test_a_cancelled_caller_does_not_affect_the_others(self, engine: Engine) -> None:
         first = asyncio.create_task(engine.store.apply([op(op_id="a")]))
         second = asyncio.create_task(engine.store.apply([op("❤", op_id="b")]))
         await asyncio.sleep(0)
@@ -258,9 +258,7 @@ class ReactionStoreContract:
         assert on(await engine.store.apply([op(op_id="a")])) == [True]
         assert (await engine.store.tally("default", ["messages/1"]))[0].counts == {"👍": 1, "❤": 1}
 
-    async def test_two_owners_of_one_target_take_turns_and_give_right_answers(
-        self, engine: Engine, other: Store
-    ) -> None:
+    async def test_two_owners_of_one_target_alternate_with_correct_answers(self, engine: Engine, other: Store) -> None:
         for i in range(10):
             stores = (engine.store, other) if i % 2 else (other, engine.store)
             assert on(await stores[0].apply([op()])) == [True]
@@ -270,7 +268,7 @@ class ReactionStoreContract:
         assert (await other.own("default", "alice", ["messages/1"]))[0].emojis == ("👍",)
         assert (await engine.store.tally("default", ["messages/1"]))[0].counts == {"👍": 1}
 
-    async def test_two_owners_at_once_lose_nothing(self, engine: Engine, other: Store) -> None:
+    async def test_two_simultaneous_owners_lose_no_change(self, engine: Engine, other: Store) -> None:
         async def taps(store: Store, name: str) -> list[bool]:
             answers: list[bool] = []
             for i in range(30):

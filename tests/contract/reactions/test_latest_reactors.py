@@ -58,7 +58,7 @@ async def page(
     return None
 
 
-async def test_a_target_that_begins_is_known_from_its_first_change_on(latest: RedisLatest, key: TargetKey) -> None:
+async def test_a_new_target_is_cached_from_its_first_change(latest: RedisLatest, key: TargetKey) -> None:
     latest.record_entry(
         {key: 0}, [change(key, 1_002, [("ann", "a", ""), ("bob", "b", ""), ("cem", "a", "")], a=2, b=1)]
     )
@@ -93,7 +93,7 @@ async def test_a_change_that_does_not_follow_makes_the_target_unknown_until_it_i
     assert await page(latest, key, 1_007, a=2) == [("cem", "a"), ("ann", "a")]
 
 
-async def test_an_older_state_never_takes_the_place_of_a_newer_one(latest: RedisLatest, key: TargetKey) -> None:
+async def test_an_older_state_never_replaces_a_newer_one(latest: RedisLatest, key: TargetKey) -> None:
     latest.record_entry({key: 0}, [change(key, 1_001, [("ann", "a", ""), ("bob", "a", "")], a=2)])
     assert await page(latest, key, 1_001, a=2) == [("bob", "a"), ("ann", "a")]
     await latest.fill(key, TargetHead(1_000, 1_000, {"a": 1}), [Reactor("ann", "a", 1_000)])
@@ -113,7 +113,7 @@ async def test_above_a_thousand_reactors_the_latest_are_cached_and_older_pages_a
     assert await latest.page(key, TargetHead(3_000, 3_000, {"a": 1_200}), "a", 1_900, 200) is None
 
 
-async def test_a_redis_that_was_emptied_knows_nothing(redis: Redis, latest: RedisLatest, key: TargetKey) -> None:
+async def test_an_emptied_redis_has_no_reactors(redis: Redis, latest: RedisLatest, key: TargetKey) -> None:
     latest.record_entry({key: 0}, [change(key, 1_000, [("ann", "a", "")], a=1)])
     assert await page(latest, key, 1_000, a=1) == [("ann", "a")]
     await redis.client.execute_command("DEL", f"{redis.prefix}reactions:{{{key[0]}/{key[1]}}}")

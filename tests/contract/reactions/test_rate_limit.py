@@ -56,7 +56,7 @@ class RateLimitContract:
             assert await limit.take([("default", "alice"), ALICE]) == [0, 0]
             assert [wait > 0 for wait in await limit.take([("default", "alice"), ALICE])] == [True, True]
 
-    async def test_the_wait_is_the_time_of_one_change(self, request: pytest.FixtureRequest) -> None:
+    async def test_the_retry_delay_is_the_time_of_one_change(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 0.01, 3) as limit:
             waits = await limit.take([ALICE] * 5)
             assert waits[:3] == [0, 0, 0]
@@ -73,7 +73,7 @@ class RateLimitContract:
                 await asyncio.sleep(wait)
                 assert wait == 0 or await limit.take([ALICE]) == [0]
 
-    async def test_the_rate_holds_over_time(self, request: pytest.FixtureRequest) -> None:
+    async def test_the_rate_is_constant_over_time(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 50.0, 5) as limit:
             began, passed = time.monotonic(), 0
             while time.monotonic() - began < 0.5:
@@ -85,7 +85,7 @@ class RateLimitContract:
         async with self.opened(request, 1.0, 1) as limit:
             assert list(await limit.take([])) == []
 
-    async def test_many_batches_at_once_are_held_to_one_rate(self, request: pytest.FixtureRequest) -> None:
+    async def test_concurrent_batches_have_one_rate(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request, 0.01, 10) as limit:
             batches = await asyncio.gather(*[limit.take([ALICE, (f"t{index}", "alice")]) for index in range(40)])
             passed = [batch[0] == 0 for batch in batches]
@@ -145,7 +145,7 @@ class NoLocal:
         raise AssertionError("Redis was there")
 
 
-async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afterwards(server: OwnRedis) -> None:
+async def test_without_redis_the_limit_is_per_node_and_common_again_afterwards(server: OwnRedis) -> None:
     server.send("FLUSHALL")
     local = MemoryRateLimit(ManualClock(), per_second=1.0, at_once=1, max_users=10)
     async with (
@@ -165,7 +165,7 @@ async def test_without_redis_the_limit_is_this_nodes_alone_and_common_again_afte
         assert [wait > 0 for wait in waits] == [False, False, True, True, True], "the call without an answer counts"
 
 
-async def test_a_caller_that_gives_up_leaves_the_others_their_answers(server: OwnRedis) -> None:
+async def test_a_caller_that_is_cancelled_does_not_affect_the_answers_of_others(server: OwnRedis) -> None:
     server.send("FLUSHALL")
     async with (
         tcp_proxy(server.port) as proxy,

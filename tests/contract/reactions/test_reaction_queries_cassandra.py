@@ -30,7 +30,7 @@ __all__ = ["fixture_key", "fixture_keyspace", "fixture_queries", "fixture_sessio
 class TestQueries:
     """What the service asks."""
 
-    async def test_own_reactions_come_oldest_first_with_the_version(
+    async def test_own_reactions_are_returned_oldest_first_with_the_version(
         self, tables: CassandraTables, queries: CassandraQueries, tenant: str
     ) -> None:
         records: list[Record] = [
@@ -50,7 +50,7 @@ class TestQueries:
             (tenant, "messages/1"): head(9, a=1, b=1, d=1)
         }
 
-    async def test_reactors_come_latest_first_page_by_page(
+    async def test_reactors_are_returned_latest_first_in_pages(
         self, tables: CassandraTables, queries: CassandraQueries, key: TargetKey
     ) -> None:
         records: list[Record] = [(f"u{i}", "ab"[i % 2], i != 4, i + 1) for i in range(8)]
@@ -60,7 +60,7 @@ class TestQueries:
         assert [each.version for each in await queries.reactors(*key, "", 8, 3)] == [7, 6, 4]
         assert await queries.reactors(key[0], "messages/none", "", 0, 3) == ()
 
-    async def test_a_page_the_projection_knows_is_taken_from_it(
+    async def test_a_page_that_is_in_the_projection_is_read_from_it(
         self, session: Cassandra, tables: CassandraTables, key: TargetKey
     ) -> None:
         asked: list[tuple[object, ...]] = []

@@ -38,9 +38,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
         async with sqlite_engine(tmp_path / "reactions.db", engine.clock) as other:
             yield other.store
 
-    async def test_answers_are_forgotten_by_their_age_and_late_retries_of_timed_ones_are_refused(
-        self, engine: Engine
-    ) -> None:
+    async def test_old_answers_are_deleted_and_late_retries_with_timed_ids_are_refused(self, engine: Engine) -> None:
         at = int(engine.clock.now() * 1_000)
         old = [op(op_id=timed(at)), op("❤", op_id=timed(at, 1)), op("❤", op_id="untimed")]
         first = await engine.store.apply(old)
@@ -58,7 +56,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
             assert await later.store.tally("default", ["messages/1"]) == tally
             assert await later.store.apply([young, op("😆", user="carol", op_id="young")]) == answer
 
-    async def test_forgetting_goes_on_row_by_row_until_all_is_seen(self, engine: Engine) -> None:
+    async def test_old_rows_are_deleted_in_steps_until_all_were_examined(self, engine: Engine) -> None:
         for batch in range(6):
             await engine.store.apply([op(op_id=f"{batch}-{i}") for i in range(100)])
         engine.clock.advance(100_000)
@@ -66,7 +64,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
         assert engine.store.file is not None
         assert [await engine.store.file.forget(before) for _ in range(4)] == [256, 256, 88, 0]
 
-    async def test_answered_changes_are_there_after_a_restart(self, tmp_path: Path) -> None:
+    async def test_answered_changes_exist_after_a_restart(self, tmp_path: Path) -> None:
         tap = op(op_id="a")
         async with sqlite_engine(tmp_path / "r.db") as first:
             answers = await first.store.apply([tap, op("❤")])
@@ -85,7 +83,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
             async with sqlite_engine(tmp_path / "r.db"):
                 pass
 
-    async def test_a_full_disk_refuses_changes_acks_none_and_is_survived(self, tmp_path: Path) -> None:
+    async def test_with_a_full_disk_changes_are_refused_and_the_process_continues(self, tmp_path: Path) -> None:
         async with sqlite_engine(tmp_path / "r.db") as engine:
             store = engine.store
             assert store.file is not None
@@ -125,7 +123,7 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
         async with sqlite_engine(tmp_path / "r.db") as engine:
             await check_acked(engine, acked)
 
-    async def test_a_process_killed_while_it_writes_loses_nothing_it_has_acked(self, tmp_path: Path) -> None:
+    async def test_a_process_killed_during_a_write_loses_no_acked_change(self, tmp_path: Path) -> None:
         acked: list[list[str]] = []
         for run in range(3):
             process = _load(tmp_path, f"k{run}", batches=100_000)

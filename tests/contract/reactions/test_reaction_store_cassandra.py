@@ -113,14 +113,14 @@ class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
     async def fixture_other(self, engine: Engine, node: Node) -> Store:
         return (await node.engine()).store
 
-    async def test_answers_are_known_to_the_next_process(self, engine: Engine, node: Node) -> None:
+    async def test_the_next_process_returns_the_stored_answers(self, engine: Engine, node: Node) -> None:
         ops = [op(op_id="a"), op("❤", op_id="b"), op("❤", op_id="01900000-0000-7000-8000-000000000001")]
         first = await engine.store.apply(ops[:2])
         later = await node.engine()
         assert await later.store.apply(ops[:2]) == first
         assert on(await later.store.apply([op()])) == [False]
 
-    async def test_emptied_redis_refuses_no_change_and_lists_come_from_the_tables(
+    async def test_with_an_emptied_redis_no_change_is_refused_and_lists_are_read_from_the_tables(
         self, engine: Engine, node: Node
     ) -> None:
         await engine.store.apply([op(user=f"u{i}") for i in range(5)])

@@ -59,7 +59,7 @@ class TestTargets:
         # Oldest first: a switch takes back the others in that order.
         assert list(loaded.reactions_by_user["ann"]) == ["❤", "👍"]
 
-    async def test_an_older_round_that_is_written_late_changes_nothing(
+    async def test_an_older_write_of_tables_that_arrives_late_changes_nothing(
         self, tables: CassandraTables, key: TargetKey
     ) -> None:
         older = change(key, [("ann", "like", True, 1), ("bob", "like", True, 1)], head(1, like=2))
@@ -94,7 +94,9 @@ class TestTargets:
         answer = (await tables.load(0, LoadRequest([], {key: users}, []))).users[key]
         assert answer == {user: {} if user == "nobody" else {"like": 1_000 + int(user[4:])} for user in users}
 
-    async def test_the_rows_of_those_who_took_back_are_not_held(self, tables: CassandraTables, key: TargetKey) -> None:
+    async def test_rows_of_removed_reactions_are_not_loaded_as_reactions(
+        self, tables: CassandraTables, key: TargetKey
+    ) -> None:
         await tables.write(0, change(key, crowd(3_000), head(8_000, like=3_000)))
         await tables.write(0, change(key, crowd(2_999, held=False), head(9_000, like=1)))
         users = ["user00000", "user02999"]
@@ -110,7 +112,7 @@ class TestTargets:
         with pytest.raises(CorruptEntry):
             await found(tables, key)
 
-    async def test_a_round_whose_answer_is_lost_is_unknown_and_repeated(
+    async def test_a_write_of_tables_whose_answer_is_lost_is_unknown_and_can_be_repeated(
         self, keyspace: str, engines: Engines, tables: CassandraTables, key: TargetKey
     ) -> None:
         port = engines.port("cassandra")
@@ -161,7 +163,7 @@ class TestAnswers:
         assert (await tables.load(shard, LoadRequest([], {}, [(other, "op")]))).answers == {}
         assert (await tables.load(shard + 100, LoadRequest([], {}, [(key, "op")]))).answers == {}
 
-    async def test_entries_with_ids_of_one_moment_keep_their_answers_apart(
+    async def test_entries_with_ids_of_the_same_time_have_separate_answers(
         self, tables: CassandraTables, key: TargetKey, shard: int
     ) -> None:
         ids = [f"{new_id()[:-2]}{i:x}0" for i in range(10)]
@@ -177,7 +179,7 @@ class TestAnswers:
             await tables.write(shard, Writes([], self.packed(stamp, key, ["op"])))
         assert (await tables.load(shard, LoadRequest([], {}, [(key, "op")]))).answers[key, "op"].version == 4
 
-    async def test_answers_go_away_after_their_time(self, session: Cassandra, key: TargetKey, shard: int) -> None:
+    async def test_answers_expire(self, session: Cassandra, key: TargetKey, shard: int) -> None:
         tables = await open_cassandra_tables(session, 1.0)
         await tables.write(shard, Writes([], self.packed(7, key, ["op"])))
         async with asyncio.timeout(30):

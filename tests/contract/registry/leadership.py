@@ -143,7 +143,7 @@ class LeaseContract(LeadershipContract):
             assert one.leading != two.leading
             assert first.leader() == ("one:1" if one.leading else "two:1")
 
-    async def test_a_lease_is_renewed_for_as_long_as_it_is_wanted(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_lease_is_renewed_while_its_holder_leads(self, request: pytest.FixtureRequest) -> None:
         async with self.opened(request) as first, self.opened(request, "two") as second, campaigning(first) as one:
             await until(lambda: one.leading)
             async with campaigning(second) as two, self.store(request, self.port(request)) as store:
@@ -159,7 +159,7 @@ class LeaseContract(LeadershipContract):
                 await until(three_leases_are_over)
                 assert (len(one.terms), two.terms) == (1, [])
 
-    async def test_after_a_resignation_the_next_term_begins_at_once(self, request: pytest.FixtureRequest) -> None:
+    async def test_after_a_resignation_the_next_term_begins_immediately(self, request: pytest.FixtureRequest) -> None:
         async with (
             self.opened(request) as first,
             self.opened(request, "two", FastClock()) as second,
@@ -176,7 +176,7 @@ class LeaseContract(LeadershipContract):
                 assert two.terms[0] > max(given)
                 assert two.give_epoch() > two.terms[0]
 
-    async def test_a_leader_whose_time_stood_still_does_not_lead(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_leader_that_was_paused_for_its_lease_does_not_lead(self, request: pytest.FixtureRequest) -> None:
         clock = PausedClock()
         async with (
             self.opened(request, clock=clock) as first,
@@ -189,7 +189,7 @@ class LeaseContract(LeadershipContract):
             async with campaigning(second):
                 await until(lambda: not one.leading or first.leads())
 
-    async def test_a_lease_that_was_lost_goes_on_in_the_same_term(self, request: pytest.FixtureRequest) -> None:
+    async def test_a_lease_that_was_lost_continues_in_the_same_term(self, request: pytest.FixtureRequest) -> None:
         async with (
             self.opened(request) as first,
             self.opened(request, "two") as second,
@@ -206,7 +206,7 @@ class LeaseContract(LeadershipContract):
                 await until(is_stored_again)
                 assert (one.leading, len(one.terms), two.terms) == (True, 1, [])
 
-    async def test_a_lease_that_was_restored_from_the_past_goes_on_in_the_same_term(
+    async def test_a_lease_that_was_replaced_by_an_older_one_continues_in_the_same_term(
         self, request: pytest.FixtureRequest
     ) -> None:
         async with (
@@ -235,7 +235,7 @@ class LeaseContract(LeadershipContract):
                 assert (now.holder, now.term) == ("one", one.terms[0])
                 assert now.ceiling >= before.ceiling
 
-    async def test_terms_grow_also_where_the_last_one_was_lost(self, request: pytest.FixtureRequest) -> None:
+    async def test_terms_grow_also_after_the_last_one_was_lost(self, request: pytest.FixtureRequest) -> None:
         terms: list[int] = []
         for _ in range(3):
             async with AsyncExitStack() as stack:

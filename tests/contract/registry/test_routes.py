@@ -81,26 +81,26 @@ async def test_the_larger_epoch_of_a_device_stays_in_any_order_of_reports(routes
     assert await found(routes) == []
 
 
-async def test_writing_again_changes_nothing(routes: RedisRoutes) -> None:
+async def test_a_repeated_write_changes_nothing(routes: RedisRoutes) -> None:
     for _ in range(2):
         assert await routes.write(TERM, [NodeChange(N1, True)], [on(N1, "s1", 110)]) is Written.DONE
     assert await found(routes) == [("n1", "s1", "phone", 110)]
 
 
-async def test_with_its_node_a_route_is_gone(routes: RedisRoutes) -> None:
+async def test_a_route_is_removed_with_its_node(routes: RedisRoutes) -> None:
     await routes.write(TERM, [], [on(N1, "s1", 110), on(N2, "s2", 120, "laptop")])
     await routes.write(TERM, [NodeChange(N1, False)], [])
     assert await found(routes) == [("n2", "s2", "laptop", 120)]
 
 
-async def test_sessions_that_a_node_does_not_report_again_are_gone(routes: RedisRoutes) -> None:
+async def test_sessions_that_a_node_does_not_report_again_are_removed(routes: RedisRoutes) -> None:
     again = Node("n1", "n1:1", (), 150)
     await routes.write(TERM, [], [on(N1, "s1", 110), on(N1, "s2", 120, "laptop")])
     await routes.write(TERM, [NodeChange(again, True)], [on(again, "s2", 120, "laptop")])
     assert await found(routes) == [("n1", "s2", "laptop", 120)]
 
 
-async def test_a_deposed_leader_writes_nothing(routes: RedisRoutes, redis: Redis) -> None:
+async def test_a_deposed_leader_writes_no_routes(routes: RedisRoutes, redis: Redis) -> None:
     await begins(redis, LATER, N1, N2)
     late = [on(N1, "s1", 999)]
     assert await routes.write(TERM, [NodeChange(N1, False)], late) is Written.DEPOSED
@@ -147,7 +147,7 @@ async def test_a_route_that_is_not_removed_expires(routes: RedisRoutes, redis: R
     assert 50_000 < left <= 60_000
 
 
-async def test_five_hundred_routes_go_in_one_call(routes: RedisRoutes) -> None:
+async def test_five_hundred_routes_are_written_in_one_call(routes: RedisRoutes) -> None:
     changes = [Route(Session(f"s{i}", "acme", f"u{i}", "", "n1", 110), N1.epoch, True) for i in range(500)]
     assert await routes.write(TERM, [], changes) is Written.DONE
     assert len(await routes.sessions_of("acme", "u499")) == 1

@@ -82,7 +82,7 @@ class HistoryBuilder:
         return set(check(self.events, self.state).rules)
 
 
-def test_a_history_in_which_all_is_right_passes() -> None:
+def test_a_correct_history_passes() -> None:
     story = (
         HistoryBuilder()
         .welcome("c1")
@@ -119,7 +119,7 @@ def test_an_answered_change_that_is_gone_is_lost() -> None:
     assert HistoryBuilder().made("1", True, 10).made("2", True, 11, user="bob").records(11, ann="A").rules == {"I1"}
 
 
-def test_a_refused_change_that_was_made_is_seen() -> None:
+def test_a_refused_change_that_was_made_is_detected() -> None:
     story = HistoryBuilder().made("1", True, 10).ask("2", user="bob").end("2", "fail")
     assert not HistoryBuilder().made("1", True, 10).ask("2", user="bob").end("2", "fail").records(10, ann="A").rules
     assert story.records(11, ann="A", bob="A").rules == {"I1", "I3"}
@@ -136,7 +136,7 @@ def test_a_change_of_unknown_outcome_is_not_made_twice() -> None:
     assert story.records(11, ann="AB").rules == {"I1"}
 
 
-def test_a_retry_that_gets_another_answer_is_seen() -> None:
+def test_a_retry_that_gets_another_answer_is_detected() -> None:
     assert HistoryBuilder().made("1", True, 10).ask("1").ok("1", False, 11).records(11, ann="").rules >= {"I3"}
 
 
@@ -145,24 +145,24 @@ def test_a_toggle_that_took_effect_twice_with_one_answer_is_found() -> None:
     assert "I3" in story.rules
 
 
-def test_answers_that_cannot_follow_from_each_other_are_seen() -> None:
+def test_answers_that_cannot_follow_from_each_other_are_detected() -> None:
     assert "I3" in HistoryBuilder().made("1", True, 10).made("2", True, 11).records(11, ann="A").rules
     assert (
         "I3" in HistoryBuilder().made("1", True, 10).made("2", True, 10, user="bob").records(10, ann="A", bob="A").rules
     )
 
 
-def test_a_version_below_one_answered_before_is_seen() -> None:
+def test_a_version_below_an_answered_one_is_detected() -> None:
     story = HistoryBuilder().made("1", True, 10, user="bob").made("2", True, 9).records(10, ann="A", bob="A")
     assert story.rules == {"I3"}
 
 
-def test_changes_asked_for_at_the_same_time_may_come_in_any_order() -> None:
+def test_changes_requested_at_the_same_time_may_be_made_in_any_order() -> None:
     story = HistoryBuilder().ask("1", user="bob").ask("2").ok("1", True, 10).ok("2", True, 9)
     assert not story.records(10, ann="A", bob="A").rules
 
 
-def test_a_count_that_is_not_the_number_of_records_is_drift() -> None:
+def test_a_count_different_from_the_number_of_records_is_drift() -> None:
     right = HistoryBuilder().made("1", True, 10).records(10, ann="A")
     assert right.counted(10, A=2).rules == {"I2"}
     assert right.counted(9, A=1).rules == {"I2"}
@@ -170,13 +170,13 @@ def test_a_count_that_is_not_the_number_of_records_is_drift() -> None:
     assert right.counted(-1, "redis", A=1, B=-1).rules == {"I2"}
 
 
-def test_a_push_of_counts_that_never_were_is_drift() -> None:
+def test_a_push_of_counts_that_never_existed_is_drift() -> None:
     story = HistoryBuilder().welcome("c1").made("1", True, 10).push("c1", 10, A=2).records(10, ann="A")
     assert story.rules == {"I2"}
     assert HistoryBuilder().welcome("c1").made("1", True, 10).push("c1", 12, A=1).records(10, ann="A").rules == {"I1"}
 
 
-def test_a_read_older_than_asked_for_is_seen() -> None:
+def test_a_read_older_than_the_requested_version_is_detected() -> None:
     def story(version: int) -> HistoryBuilder:
         made = HistoryBuilder().made("1", True, 10)
         made.add("invoke", "counts", op_id="r", args={"tenant": "t", "min_versions": {"messages/1": 10}})
@@ -195,7 +195,7 @@ def test_a_switch_shows_neither_none_nor_both(held: list[str], wrong: bool) -> N
     assert story.records(11, POST, ann="B").rules == ({"I4"} if wrong else set())
 
 
-def test_a_switch_made_of_two_changes_is_seen() -> None:
+def test_a_switch_made_of_two_changes_is_detected() -> None:
     def story() -> HistoryBuilder:
         history = HistoryBuilder().welcome("c1").made("1", True, 10, key=POST).made("2", True, 12, emoji="B", key=POST)
         return history.records(12, POST, ann="B")
@@ -252,12 +252,12 @@ def test_a_gap_that_the_client_detects_is_no_violation(finds: str) -> None:
     assert history.rules == ({"I7"} if finds == "nothing" else set())
 
 
-def test_a_socket_that_is_shown_an_older_version_is_seen() -> None:
+def test_an_older_version_on_a_socket_is_detected() -> None:
     story = HistoryBuilder().welcome("c1").made("1", True, 10).made("2", True, 11, user="bob")
     assert story.push("c1", 11, A=2).push("c1", 10, A=1).records(11, ann="A", bob="A").rules == {"I8"}
 
 
-def test_a_device_with_two_sessions_is_seen() -> None:
+def test_a_device_with_two_sessions_is_detected() -> None:
     def story() -> HistoryBuilder:
         return HistoryBuilder().welcome("c1", device="d").welcome("c2", device="d", gateway="g2")
 

@@ -44,7 +44,7 @@ def fixture_keyed(tmp_path: Path) -> Stack:
 
 
 @pytest.mark.parametrize("name", TALKING)
-def test_a_server_that_does_not_listen_is_reported_at_once(keyed: Stack, name: str) -> None:
+def test_a_server_that_does_not_listen_is_reported_immediately(keyed: Stack, name: str) -> None:
     began = time.monotonic()
     line = said(keyed.run(*TALKING[name], "--json"))
     assert time.monotonic() - began < AT_ONCE_SECONDS
@@ -54,13 +54,13 @@ def test_a_server_that_does_not_listen_is_reported_at_once(keyed: Stack, name: s
 
 
 @pytest.mark.parametrize("name", TALKING)
-def test_a_host_that_is_not_known_is_said(keyed: Stack, name: str) -> None:
+def test_an_unknown_host_is_reported(keyed: Stack, name: str) -> None:
     keyed.http = keyed.grpc_address = "no-such-host.invalid:1"
     assert "nothing answers at no-such-host.invalid:1" in said(keyed.run(*TALKING[name]))
 
 
 @pytest.mark.parametrize("name", TALKING)
-def test_a_port_that_speaks_something_else_is_said(shared_stack: Stack, tmp_path: Path, name: str) -> None:
+def test_a_port_of_another_protocol_is_reported(shared_stack: Stack, tmp_path: Path, name: str) -> None:
     other = Stack(tmp_path / "data")
     shutil.copytree(shared_stack.data / "keys", other.data / "keys")
     other.http, other.grpc_address = shared_stack.grpc_address, shared_stack.http
@@ -112,7 +112,7 @@ def test_a_terminal_without_unicode_stops_no_command(
     assert done.stdout
 
 
-def test_an_envoy_is_rendered_as_json_too(keyed: Stack, tmp_path: Path) -> None:
+def test_an_envoy_configuration_is_rendered_as_json(keyed: Stack, tmp_path: Path) -> None:
     file = tmp_path / "envoy.yaml"
     asked = ("envoy", "render", "--gateways", "127.0.0.1:1", "--service", "a.B=127.0.0.1:2", "--http", "127.0.0.1:3")
     assert keyed.run(*asked, "--json").stdout.startswith('{"configuration": "')

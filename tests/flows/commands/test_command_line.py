@@ -52,7 +52,7 @@ def test_a_user_and_a_target_are_erased_by_the_command_after_a_confirmation(shar
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_a_terminal_that_knows_no_emoji_is_shown_their_numbers(
+def test_a_terminal_without_emoji_is_shown_their_code_points(
     shared_stack: Stack, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
@@ -83,14 +83,14 @@ def test_a_command_without_a_running_system_prints_what_to_do(tmp_path: Path) ->
     assert "plaudit up" in last_line(stack.run("counts", "messages/1"))
 
 
-def test_a_command_makes_no_keys_where_nothing_runs(tmp_path: Path) -> None:
+def test_a_command_creates_no_keys_where_no_system_runs(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "data")
     for arguments in (("react", "messages/1", "👍"), ("counts", "messages/1"), ("token", "mint", "alice")):
         assert f"no keys in {stack.data / 'keys'}" in last_line(stack.run(*arguments))
     assert not stack.data.exists()
 
 
-def test_what_it_keeps_is_for_its_owner_only(stack: Stack) -> None:
+def test_stored_files_are_readable_by_their_owner_only(stack: Stack) -> None:
     assert {path.relative_to(stack.data).parts[0] for path in stack.data.rglob("*")} >= {"keys", "reactions.db"}
     assert stat.S_IMODE(stack.data.stat().st_mode) == 0o700
     for path in stack.data.rglob("*"):
@@ -127,7 +127,7 @@ def test_settings_that_cannot_be_read_are_named_in_one_line(tmp_path: Path) -> N
     assert str(settings) in last_line(Stack(tmp_path / "data").run("up", "--config", str(settings)))
 
 
-def test_a_port_that_is_taken_is_named(shared_stack: Stack, tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(shared_stack: Stack, tmp_path: Path) -> None:
     second = Stack(tmp_path / "data")
     second.grpc_address = shared_stack.grpc_address
     assert shared_stack.grpc_address in last_line(second.run("up"))
@@ -161,7 +161,7 @@ def running(stack: Stack) -> Iterator[tuple[str, int]]:
         stack.stop()
 
 
-def test_a_demo_gives_nothing_to_pages_whose_name_only_leads_here(tmp_path: Path) -> None:
+def test_a_demo_issues_no_token_to_pages_whose_host_only_resolves_to_this_machine(tmp_path: Path) -> None:
     with running(Stack(tmp_path / "data", DEMO="true")) as (host, port):
 
         def ask(method: str, path: str, name: str, **more: str) -> tuple[int, str]:
@@ -182,7 +182,7 @@ def test_a_demo_gives_nothing_to_pages_whose_name_only_leads_here(tmp_path: Path
             assert (status, "ORIGINS" in text) == (403, True), origin
 
 
-def test_hosts_and_origins_are_given_as_variables(tmp_path: Path) -> None:
+def test_hosts_and_origins_may_be_set_by_variables(tmp_path: Path) -> None:
     settings = {
         "GATEWAY__SOCKET__ORIGINS": "https://a.example, https://b.example",
         "GATEWAY__SOCKET__HOSTS": "chat.example",
@@ -194,7 +194,7 @@ def test_hosts_and_origins_are_given_as_variables(tmp_path: Path) -> None:
             assert connection.getresponse().status == 204
 
 
-def test_a_gateway_alone_must_know_the_registry(tmp_path: Path) -> None:
+def test_a_process_with_only_a_gateway_requires_the_address_of_the_registry(tmp_path: Path) -> None:
     assert "--registry" in last_line(Stack(tmp_path / "data").run("up", "--services", "gateway"))
 
 

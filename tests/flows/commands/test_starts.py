@@ -98,7 +98,7 @@ def fixture_taken() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("setting", ["HTTP", "GRPC", "STATUS"])
-def test_an_address_that_is_taken_is_named(tmp_path: Path, taken: str, setting: str) -> None:
+def test_an_address_in_use_is_named(tmp_path: Path, taken: str, setting: str) -> None:
     assert f"cannot listen on {taken}" in refused(tmp_path / "data", **{setting: taken})
 
 
@@ -157,7 +157,7 @@ def started_and_stopped(data: Path, **settings: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines.splitlines()]
 
 
-def test_a_start_and_a_stop_log_nothing_that_looks_like_a_fault(tmp_path: Path) -> None:
+def test_a_start_and_a_stop_log_no_warnings_or_errors(tmp_path: Path) -> None:
     log = started_and_stopped(tmp_path / "data", LOG="info")
     assert [line for line in log if line["level"] != "info"] == []
     events = [(str(line["event"]), line.get("service") or line.get("ledger")) for line in log]

@@ -28,7 +28,7 @@ def get(port: int, path: str) -> tuple[int, bytes]:
             return error.code, error.read()
 
 
-def test_a_process_of_services_says_how_it_is(tmp_path: Path) -> None:
+def test_a_process_of_services_reports_its_status(tmp_path: Path) -> None:
     port = free_port()
     with Stack(tmp_path / "data", SERVICES="session_registry,reaction_svc", STATUS=f"127.0.0.1:{port}"):
         assert get(port, "/healthz") == (200, json.dumps({"status": "ok"}).encode())
@@ -46,7 +46,7 @@ def test_a_process_of_services_says_how_it_is(tmp_path: Path) -> None:
         get(port, "/healthz")
 
 
-def test_a_taken_status_port_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
+def test_a_status_port_in_use_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
     with Stack(tmp_path / "one", STATUS=f"127.0.0.1:{free_port()}") as one:
         other = Stack(tmp_path / "other", STATUS=one.settings["STATUS"])
         done: subprocess.CompletedProcess[str] = other.run("up")
@@ -55,7 +55,7 @@ def test_a_taken_status_port_is_one_line_that_names_the_setting(tmp_path: Path) 
     assert done.stderr.count("\n") == 1
 
 
-def test_workers_do_not_fight_for_the_status_port(tmp_path: Path) -> None:
+def test_only_one_worker_uses_the_status_port(tmp_path: Path) -> None:
     port = free_port()
     with Stack(tmp_path / "data", WORKERS="2", STATUS=f"127.0.0.1:{port}"):
         assert get(port, "/readyz")[0] == 200

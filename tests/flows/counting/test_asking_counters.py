@@ -84,7 +84,7 @@ async def fixture_counters(tmp_path: Path) -> AsyncIterator[Counters]:
         yield Counters(await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter()))), doors)
 
 
-async def test_fan_out_asks_each_counter_about_its_partitions(counters: Counters) -> None:
+async def test_fan_out_requests_counts_from_the_counter_of_each_partition(counters: Counters) -> None:
     wanted = {key: n for n, key in enumerate(KEYS)}
     found = await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(wanted)
     assert {key: totals.version for key, totals in found.items()} == wanted
@@ -92,13 +92,13 @@ async def test_fan_out_asks_each_counter_about_its_partitions(counters: Counters
     assert [len(door.asked) for door in counters.doors.values()] == [1, 1]
 
 
-async def test_with_one_partition_there_is_one_question(counters: Counters) -> None:
+async def test_with_one_partition_one_request_is_sent(counters: Counters) -> None:
     await FanoutCounts(counters.mesh, 5.0, 1).get(dict.fromkeys(KEYS, 1))
     counters.assert_each_was_asked_about_its_own(1)
     assert [len(door.asked) for door in counters.doors.values() if door.asked] == [1]
 
 
-async def test_a_counter_that_does_not_answer_keeps_nothing_of_the_others_back(counters: Counters) -> None:
+async def test_a_counter_that_does_not_answer_does_not_delay_the_others(counters: Counters) -> None:
     tired = next(iter(counters.doors))
     counters.doors[tired].tired = True
     nodes = tuple(sorted(counters.doors))

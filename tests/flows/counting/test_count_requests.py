@@ -31,7 +31,7 @@ GET_ONE = "/plaudit.counter.v1.CounterService/GetReactionCounts"
         (pb.GetCountsRequest(), "targets", "INVALID_REQUEST"),
     ],
 )
-async def test_malformed_questions_are_refused_with_their_field(
+async def test_malformed_requests_for_counts_are_refused_with_their_field(
     tmp_path: Path, crowd: Crowd, request_: pb.GetCountsRequest, field: str, reason: str
 ) -> None:
     async with counter_stack(tmp_path, crowd) as counter:
@@ -49,7 +49,7 @@ async def test_one_string_may_name_several_targets(tmp_path: Path, crowd: Crowd)
         assert [row.target for row in rows] == ["messages/1", "messages/2", "posts/3"]
 
 
-async def test_a_user_sees_the_own_tenant_only_whatever_the_request_says(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_user_reads_the_own_tenant_only_for_any_request(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd) as counter:
         await crowd.append([crowd.toggle(("acme", "messages/0"), "eve", "👍"), crowd.toggle(KEYS[0], "bob", "❤")])
         await counter.get([KEYS[0], ("acme", "messages/0")], [1, 1])
@@ -61,7 +61,7 @@ async def test_a_user_sees_the_own_tenant_only_whatever_the_request_says(tmp_pat
         assert pb.GetReactionCountsResponse.FromString(answer).reactions[0].emoji == "👍"
 
 
-async def test_a_service_without_the_scope_asks_in_its_own_tenant_only(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_service_without_the_scope_reads_in_its_own_tenant_only(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd) as counter, grpc.aio.insecure_channel(counter.address) as channel:
         for scopes, method, request in (
             (("act-as",), GET, pb.GetCountsRequest(targets=["messages/0"], tenants=["acme"])),
@@ -76,7 +76,7 @@ async def test_a_service_without_the_scope_asks_in_its_own_tenant_only(tmp_path:
             assert "may not call this method" not in str(caught.value.details())
 
 
-async def test_memory_holds_no_more_targets_than_it_may(tmp_path: Path, crowd: Crowd) -> None:
+async def test_memory_has_a_bounded_number_of_targets(tmp_path: Path, crowd: Crowd) -> None:
     small = Config(targets_in_memory=2_000, drift_seconds=0)
     many: list[TargetKey] = [("default", f"posts/{n}") for n in range(6_000)]
     async with counter_stack(tmp_path, crowd, small) as counter:

@@ -29,7 +29,7 @@ async def test_a_user_reads_their_own_writes(tmp_path: Path, crowd: Crowd) -> No
             await counter.assert_exact()
 
 
-async def test_a_version_that_the_log_does_not_bring_is_read_from_the_head(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_version_missing_on_the_log_is_read_from_the_head(tmp_path: Path, crowd: Crowd) -> None:
     deaf = StalledLog(crowd.log, listening=True)
     async with counter_stack(tmp_path, crowd, UNCHECKED, log=deaf) as counter:
         await crowd.act(KEYS, 50)
@@ -46,7 +46,7 @@ def heads_read() -> float:
     return REGISTRY.get_sample_value("plaudit_counter_heads_read_total") or 0
 
 
-async def test_a_version_that_the_log_brings_is_answered_without_reading_the_head(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_version_on_the_log_is_answered_without_reading_the_head(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
@@ -57,7 +57,7 @@ async def test_a_version_that_the_log_brings_is_answered_without_reading_the_hea
         assert heads_read() == before
 
 
-async def test_a_head_that_was_read_does_not_hold_back_what_the_log_brings(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_head_that_was_read_does_not_hide_later_entries_of_the_log(tmp_path: Path, crowd: Crowd) -> None:
     slow = Slow(CrowdServicer(crowd))
     async with counter_stack(tmp_path, crowd, UNCHECKED, records=slow) as counter:
         await counter.get([OTHER])
@@ -98,7 +98,7 @@ async def test_a_target_without_reactions_has_version_0(tmp_path: Path, crowd: C
         assert await counter.get(KEYS[:1]) == {KEYS[0]: Totals(0, ())}
 
 
-async def test_a_version_that_does_not_come_is_refused_in_time(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_version_that_does_not_arrive_is_refused_within_the_timeout(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 10)
         ready = asyncio.create_task(counter.get(KEYS))
@@ -115,7 +115,7 @@ async def test_a_version_that_does_not_come_is_refused_in_time(tmp_path: Path, c
         assert direct.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_counter_that_returns_does_not_answer_with_old_counts(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 100)
         await counter.assert_exact()
@@ -130,7 +130,7 @@ async def test_a_counter_that_comes_back_does_not_answer_from_before_it_went(tmp
             await counter.get([OTHER], [crowd.versions[OTHER]])
 
 
-async def test_without_the_reaction_service_only_what_is_known_is_answered(tmp_path: Path, crowd: Crowd) -> None:
+async def test_without_the_reaction_service_only_targets_in_memory_are_answered(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(
         tmp_path, crowd, UNCHECKED, records=reaction_service_pb2_grpc.ReactionServiceServicer()
     ) as counter:

@@ -121,7 +121,7 @@ async def test_counts_that_a_dead_node_did_not_share_are_shared_by_the_next_node
         assert await here.nodes[0].rebuild() == (len(KEYS), 0)
 
 
-async def test_two_nodes_that_follow_the_same_partitions_do_no_harm(begin: Opener, redis: Redis) -> None:
+async def test_two_nodes_with_the_same_partitions_share_correct_counts(begin: Opener, redis: Redis) -> None:
     async with begin(QUICK) as here:
         lost, owner = await here.join(), await here.join()
         # Each believes to be alone: both read and share everything.
@@ -175,7 +175,7 @@ async def test_a_watch_gets_counts_of_other_nodes(begin: Opener) -> None:
             watch.cancel()
 
 
-async def test_any_node_has_targets_recounted_wherever_they_are_followed(begin: Opener, redis: Redis) -> None:
+async def test_any_node_can_have_targets_of_any_partition_recounted(begin: Opener, redis: Redis) -> None:
     async with begin(QUICK) as here:
         await here.join()
         await here.join()

@@ -33,7 +33,7 @@ __all__ = ["fixture_begin", "fixture_redis"]
 COLD: list[TargetKey] = [("default", f"posts/{n}") for n in range(20)]
 
 
-async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: Redis) -> None:
+async def test_counts_that_redis_has_lost_are_restored(begin: Opener, redis: Redis) -> None:
     async with begin(QUICK) as here:
         await here.join()
         await here.crowd.act(COLD, 100)
@@ -55,7 +55,7 @@ async def test_counts_come_back_where_redis_has_lost_them(begin: Opener, redis: 
         await assert_exact(here, [*KEYS, *COLD])
 
 
-async def test_a_node_answers_what_it_does_not_follow_from_the_shared_counts(begin: Opener) -> None:
+async def test_a_node_answers_for_partitions_of_others_from_the_shared_counts(begin: Opener) -> None:
     async with begin(QUICK) as here:
         nodes = [await here.join(), await here.join()]
         await here.crowd.act(KEYS, 200)
@@ -78,7 +78,7 @@ async def is_committed(here: CounterCluster) -> bool:
     return places == [(await here.log.bounds(TOPIC, partition))[1] for partition in range(PARTITIONS)]
 
 
-async def test_shared_counts_that_missed_entries_are_put_right_from_the_records(begin: Opener, redis: Redis) -> None:
+async def test_shared_counts_that_missed_entries_are_corrected_from_the_records(begin: Opener, redis: Redis) -> None:
     async with begin(QUICK) as here:
         await here.join()
         await here.crowd.act(KEYS, 200)
@@ -103,7 +103,9 @@ def fixture_own_redis(tmp_path: Path) -> Iterator[Server]:
         yield servers["redis"]
 
 
-async def test_changes_wait_while_redis_is_away_and_go_once_it_is_back(begin: Opener, own_redis: Server) -> None:
+async def test_changes_wait_while_redis_is_unavailable_and_are_written_once_it_is_available(
+    begin: Opener, own_redis: Server
+) -> None:
     async with open_redis(own_redis.url) as redis, begin(QUICK, redis) as here:
         first, second = await here.join(), await here.join()
         await here.crowd.act(KEYS, 300)

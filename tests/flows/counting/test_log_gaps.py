@@ -22,7 +22,7 @@ from tests.flows.crowd import TOPIC, Crowd, StalledLog, eventually
 __all__ = ["fixture_crowd", "fixture_log"]
 
 
-async def test_entries_that_come_twice_change_nothing(tmp_path: Path, crowd: Crowd) -> None:
+async def test_repeated_entries_change_nothing(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         gaps = missed()
         entries = [(crowd.next_name(), crowd.entry(crowd.some(KEYS, 7))) for _ in range(30)]
@@ -52,7 +52,7 @@ async def test_after_a_missing_entry_counts_are_read_again(tmp_path: Path, crowd
         assert missed() == before + 1
 
 
-async def test_a_watch_is_sent_what_a_missing_entry_has_changed(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_watch_gets_the_changes_of_a_missing_entry(tmp_path: Path, crowd: Crowd) -> None:
     async with (
         counter_stack(tmp_path, crowd, UNCHECKED) as counter,
         grpc.aio.insecure_channel(counter.address) as channel,

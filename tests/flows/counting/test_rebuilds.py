@@ -37,7 +37,7 @@ async def with_wrong_counts(counter: CounterStack) -> None:
     await counter.get(KEYS, [counter.crowd.versions[key] for key in KEYS])
 
 
-async def test_a_rebuild_finds_what_is_wrong_and_makes_it_right(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_rebuild_detects_and_corrects_drift(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await with_wrong_counts(counter)
         assert (await counter.get(KEYS[:1]))[KEYS[0]].reactions == (("🐛", 7),)
@@ -57,7 +57,7 @@ async def test_a_rebuild_lowers_a_version_that_the_records_do_not_have(tmp_path:
         assert await counter.is_exact()
 
 
-async def test_a_rebuild_of_everything_also_finds_counts_without_records(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_rebuild_of_all_targets_detects_counts_without_records(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd, UNCHECKED) as counter:
         await with_wrong_counts(counter)
         ghost: TargetKey = ("default", "messages/ghost")
@@ -92,7 +92,7 @@ async def test_a_rebuild_during_changes_ends_with_exact_counts(tmp_path: Path, c
         await counter.assert_exact()
 
 
-async def test_drift_is_found_by_sampling_what_changes(tmp_path: Path, crowd: Crowd) -> None:
+async def test_drift_is_detected_in_a_sample_of_changed_targets(tmp_path: Path, crowd: Crowd) -> None:
     before = drift_found()
     async with counter_stack(tmp_path, crowd) as counter:
         await crowd.act(KEYS, 200)

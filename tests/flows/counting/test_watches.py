@@ -17,7 +17,7 @@ from tests.flows.crowd import Crowd, eventually
 __all__ = ["fixture_crowd", "fixture_log"]
 
 
-async def test_a_watch_sends_all_then_what_changes_and_never_an_older_version(tmp_path: Path, crowd: Crowd) -> None:
+async def test_a_watch_sends_all_targets_then_changes_and_never_an_older_version(tmp_path: Path, crowd: Crowd) -> None:
     async with counter_stack(tmp_path, crowd) as counter, grpc.aio.insecure_channel(counter.address) as channel:
         await crowd.act(KEYS, 30)
         await counter.assert_exact()

@@ -33,7 +33,7 @@ def fixture_reader(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[R
 
 
 @pytest.mark.parametrize("document", documents(), ids=IDS)
-def test_every_block_says_how_it_is_tested(document: Path) -> None:
+def test_every_code_block_states_how_it_is_tested(document: Path) -> None:
     complaints = [complaint for block in blocks(document) if (complaint := block.complaint())]
     assert not complaints, "\n".join(complaints)
 

@@ -28,7 +28,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_tap_on_the_phone_is_shown_on_the_laptop(shared_stack: Stack) -> None:
+def test_a_toggle_on_the_phone_is_shown_on_the_laptop(shared_stack: Stack) -> None:
     message, alice = target(), person("alice")
     arguments = ("--url", shared_stack.ws_url.removesuffix("/ws/connect"), "--target", message)
     for switch, shown in (("on", "👍 1"), ("off", "no reactions")):
@@ -44,7 +44,7 @@ def test_a_service_reacts_for_a_user_with_plain_stubs(shared_stack: Stack) -> No
     assert said == [f"👍 is on for {alice} on {message}", "👍 1"]
 
 
-def test_a_reaction_over_plain_http(shared_stack: Stack) -> None:
+def test_a_reaction_is_made_over_plain_http(shared_stack: Stack) -> None:
     message, alice = target(), person("alice")
     arguments = ("--url", shared_stack.http_url, "--message", message.removeprefix("messages/"))
     said = lines(run(shared_stack, "react_over_rest.py", *arguments, token=shared_stack.token(alice)))
@@ -52,7 +52,7 @@ def test_a_reaction_over_plain_http(shared_stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", ["react_over_websocket.py", "react_over_grpc.py", "react_over_rest.py"])
-def test_an_example_without_a_valid_token_fails_and_says_why(shared_stack: Stack, name: str) -> None:
+def test_an_example_without_a_valid_token_fails_with_the_reason(shared_stack: Stack, name: str) -> None:
     options = {
         "react_over_websocket.py": ("--url", shared_stack.ws_url),
         "react_over_grpc.py": ("--address", shared_stack.grpc_address),
@@ -64,5 +64,5 @@ def test_an_example_without_a_valid_token_fails_and_says_why(shared_stack: Stack
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_an_example_fits_on_a_screen(path: Path) -> None:
+def test_an_example_is_short_enough_for_a_screen(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= 40

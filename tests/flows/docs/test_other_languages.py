@@ -37,7 +37,7 @@ _COMPILERS = {"go": ("go",), "typescript": ("node", "npm"), "java": ("javac", "m
 
 
 @pytest.mark.parametrize("language", _DOWNLOADS)
-def test_a_service_in_another_language_reacts(language: str, shared_stack: Stack, tmp_path: Path) -> None:
+def test_a_service_in_another_language_makes_a_reaction(language: str, shared_stack: Stack, tmp_path: Path) -> None:
     if language == "java" and ALL not in os.environ:
         pytest.skip("`make languages` runs it: Maven and the compiler take most of a minute")
     for program in _COMPILERS[language]:

@@ -76,7 +76,7 @@ async def test_a_reaction_is_removed_by_target_id(alice: Api) -> None:
     assert (status, answer["reactors"]) == (200, [])
 
 
-async def test_counts_of_several_posts_come_by_their_ids(alice: Api) -> None:
+async def test_counts_of_several_posts_are_read_by_their_ids(alice: Api) -> None:
     ids = [uuid.uuid4().hex for _ in range(3)]
     versions = []
     for target_id, reaction_type in zip(ids[:2], ("like", "angry"), strict=True):
@@ -126,7 +126,7 @@ async def test_reactors_with_a_type_are_listed_page_by_page(alice: Api, shared_s
         ("GET", "/api/v1/reactions/counts?target_ids=1,,2", None, "INVALID_TARGET", "target_ids"),
     ],
 )  # fmt: skip
-async def test_what_names_no_target_or_reaction_is_refused(
+async def test_a_request_without_a_target_or_reaction_is_refused(
     alice: Api, verb: str, path: str, body: Any, reason: str, field: str
 ) -> None:
     status, answer = await alice.ask(verb, path, body)

@@ -33,7 +33,9 @@ def long_ago() -> str:
     return timed_at(int((time.time() - 2 * 86_400) * 1000))
 
 
-async def test_an_operation_id_that_is_too_old_is_refused_alike_through_every_door(shared_stack: Stack) -> None:
+async def test_an_operation_id_that_is_too_old_is_refused_in_the_same_way_by_every_interface(
+    shared_stack: Stack,
+) -> None:
     user, on, op_id = person("alice"), target(), long_ago()
     bearer = f"Bearer {shared_stack.token(user)}"
     request = pb.ToggleReactionRequest(target=on, emoji="👍", op_id=op_id)

@@ -136,7 +136,7 @@ def name_of(case: object) -> str:
 
 
 @pytest.mark.parametrize(("frame", "fields", "expected"), CASES, ids=name_of)
-def test_each_door_answers_the_same(
+def test_each_interface_returns_the_same_answer(
     doors: tuple[asyncio.Runner, Doors], frame: str, fields: Fields, expected: Answer
 ) -> None:
     runner, system = doors
@@ -235,7 +235,7 @@ BROKEN = [(method, path, fields) for method, rpc in sorted(RPCS.items()) for pat
 @pytest.mark.parametrize(
     ("method", "path", "fields"), BROKEN, ids=[f"{method.rsplit('/')[-1]} {path}" for method, path, _ in BROKEN]
 )
-def test_each_rule_of_the_contracts_is_kept_by_every_door(
+def test_each_rule_of_the_contracts_is_enforced_by_every_interface(
     doors: tuple[asyncio.Runner, Doors], method: str, path: str, fields: Fields
 ) -> None:
     runner, system = doors
@@ -269,7 +269,7 @@ def test_each_rule_of_the_contracts_is_kept_by_every_door(
     ],
     ids=ascii,
 )
-def test_a_token_is_taken_by_every_door_or_by_none(
+def test_a_token_is_accepted_by_every_interface_or_by_none(
     doors: tuple[asyncio.Runner, Doors], values: list[str], good: bool
 ) -> None:
     runner, system = doors

@@ -45,13 +45,13 @@ def fixture_data(engines: Engines, tmp_path: Path) -> Iterator[Path]:
     engines_command(tmp_path / "engines", "down")
 
 
-def test_every_call_gives_a_namespace_of_its_own(engines: Engines) -> None:
+def test_every_call_returns_a_new_namespace(engines: Engines) -> None:
     assert engines.redis() != engines.redis()
     assert engines.cassandra() != engines.cassandra()
     assert engines.kafka() != engines.kafka()
 
 
-def test_a_server_outlives_the_command_that_started_it_and_ends_with_down(data: Path) -> None:
+def test_a_server_runs_after_the_command_that_started_it_and_ends_with_down(data: Path) -> None:
     [up] = facts(engines_command(data, "up", "redis", "--free-ports"))
     with redis.Redis.from_url(up["url"]) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -65,7 +65,7 @@ def test_a_server_outlives_the_command_that_started_it_and_ends_with_down(data: 
     assert json.loads(done.stdout)["state"] == "down"
 
 
-def test_a_killed_server_is_seen_and_starts_again(data: Path) -> None:
+def test_a_killed_server_is_detected_and_restarted(data: Path) -> None:
     [up] = facts(engines_command(data, "up", "redis", "--free-ports"))
     server = Redis(data / "redis")
     process = server.running()
@@ -79,7 +79,7 @@ def test_a_killed_server_is_seen_and_starts_again(data: Path) -> None:
     assert again["pid"] != up["pid"]
 
 
-def test_down_leaves_a_stranger_alone_who_has_the_pid_of_a_server_that_is_gone(data: Path) -> None:
+def test_down_does_not_stop_another_process_with_the_pid_of_a_server_that_has_ended(data: Path) -> None:
     server = Redis(data / "redis", free_port())
     server.start()
     kept = json.loads((data / "redis" / "server.json").read_text())
@@ -92,7 +92,7 @@ def test_down_leaves_a_stranger_alone_who_has_the_pid_of_a_server_that_is_gone(d
         stranger.kill()
 
 
-def test_a_taken_port_is_one_clear_line(data: Path) -> None:
+def test_a_port_in_use_is_one_clear_line(data: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -113,14 +113,14 @@ def test_a_taken_port_is_one_clear_line(data: Path) -> None:
         (["up", "envoy"], "envoy: there is no configuration"),
     ],
 )
-def test_a_mistake_is_one_clear_line(data: Path, arguments: list[str], said: str) -> None:
+def test_an_error_is_one_clear_line(data: Path, arguments: list[str], said: str) -> None:
     done = engines_command(data, *arguments)
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_data_that_is_in_use_is_left_to_who_uses_it(data: Path) -> None:
+def test_data_in_use_by_another_process_is_refused(data: Path) -> None:
     server = Redis(data / "redis", free_port())
     server.start()
     process = server.running()
@@ -132,13 +132,13 @@ def test_data_that_is_in_use_is_left_to_who_uses_it(data: Path) -> None:
     server.stop()
 
 
-def test_get_says_where_things_are(data: Path) -> None:
+def test_get_prints_the_paths_of_programs(data: Path) -> None:
     done = engines_command(data, "get", "redis")
     assert done.returncode == 0
     assert "redis-server" in done.stdout
 
 
-def test_a_server_that_ends_at_once_is_reported_with_its_last_output(tmp_path: Path, engines: Engines) -> None:
+def test_a_server_that_ends_immediately_is_reported_with_its_last_output(tmp_path: Path, engines: Engines) -> None:
     engines.server("redis")
 
     class Broken(Redis):
@@ -168,7 +168,7 @@ def test_servers_of_a_test_end_with_the_process_that_runs_it(tmp_path: Path, eng
     assert wait_gone(Identity(**kept["process"]), 10)
 
 
-def test_postgresql_keeps_its_data_over_a_restart(engines: Engines) -> None:
+def test_postgresql_has_its_data_after_a_restart(engines: Engines) -> None:
     server = engines.server("postgresql")
     psql = ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", server.url, "-c"]
     subprocess.run([*psql, "create table kept (n int); insert into kept values (7)"], check=True, capture_output=True)

@@ -38,7 +38,7 @@ def fixture_proxies(engines: Engines) -> Iterator[Toxiproxy]:
     gc.collect()
 
 
-def test_redis_is_reached_through_the_proxy_alone(engines: Engines, proxies: Toxiproxy) -> None:
+def test_redis_is_reached_only_through_the_proxy(engines: Engines, proxies: Toxiproxy) -> None:
     behind, port = engines.port("redis"), free_port()
     proxies.proxy("redis", port, behind)
     with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as client:
@@ -48,7 +48,7 @@ def test_redis_is_reached_through_the_proxy_alone(engines: Engines, proxies: Tox
             client.ping()
 
 
-def test_kafka_sends_its_clients_back_to_the_proxy(engines: Engines, proxies: Toxiproxy) -> None:
+def test_kafka_advertises_the_proxy_to_its_clients(engines: Engines, proxies: Toxiproxy) -> None:
     server = engines.server("kafka")
     assert isinstance(server, Kafka)
     port = server.advertised_port
@@ -69,13 +69,13 @@ def test_kafka_sends_its_clients_back_to_the_proxy(engines: Engines, proxies: To
         producer.send(topic, b"three").get(30)
 
 
-def test_kafka_makes_no_topic_by_itself(engines: Engines) -> None:
+def test_kafka_creates_no_topic_automatically(engines: Engines) -> None:
     address, topic = f"127.0.0.1:{engines.port('kafka')}", engines.kafka().rpartition("/")[2]
     with closing(KafkaProducer(bootstrap_servers=address, max_block_ms=1_000)) as producer, pytest.raises(KafkaError):
         producer.send(topic, b"one").get(2)
 
 
-def test_cassandra_with_one_node_is_reached_through_the_proxy_alone(engines: Engines, proxies: Toxiproxy) -> None:
+def test_cassandra_with_one_node_is_reached_only_through_the_proxy(engines: Engines, proxies: Toxiproxy) -> None:
     server = engines.server("cassandra")
     assert isinstance(server, Cassandra)
     port = free_port()

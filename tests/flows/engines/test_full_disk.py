@@ -40,7 +40,7 @@ def fill(folder: Path) -> None:
                 continue
 
 
-def test_a_full_disk_is_logged_and_counted_and_reads_go_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_logged_and_counted_and_reads_continue(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:

@@ -125,7 +125,9 @@ async def test_a_user_is_erased_from_records_of_the_older_version(stack: Stack) 
         assert await people.erase("dan") == (0, True)
 
 
-async def test_a_retry_of_what_the_older_version_answered_has_its_answer_and_changes_nothing(stack: Stack) -> None:
+async def test_a_retry_of_a_change_answered_by_the_older_version_gets_its_answer_and_changes_nothing(
+    stack: Stack,
+) -> None:
     async with people_of(stack) as people:
         for user, target, emoji, op_id, on, version in TAPS:
             answer = await people.tap(user, target, emoji, op_id)
@@ -139,7 +141,7 @@ async def test_a_retry_of_what_the_older_version_answered_has_its_answer_and_cha
         assert await people.counts() == COUNTS
 
 
-async def test_new_changes_go_on_from_there(stack: Stack) -> None:
+async def test_new_changes_continue_from_the_migrated_ones(stack: Stack) -> None:
     async with people_of(stack) as people:
         switched = await people.tap("ben", POST, "❤", "new-switch")
         assert (switched.on, counted(switched.reactions)) == (True, {"❤": 2})

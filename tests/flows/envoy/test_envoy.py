@@ -119,7 +119,7 @@ async def test_rest_answers_through_envoy_as_it_does_at_a_gateway(
     assert (through[0], lean(through[1]), through[2]) == (direct[0], lean(direct[1]), direct[2])
 
 
-async def test_a_body_above_the_limit_is_refused_alike(system: EnvoyStack) -> None:
+async def test_a_body_above_the_limit_is_refused_in_the_same_way(system: EnvoyStack) -> None:
     edge, gateway, _ = system
     headers = bearer(gateway.token("reader")) | {"Content-Type": "application/json"}
     answers = []
@@ -151,7 +151,7 @@ async def test_refusals_of_envoy_itself_have_the_code_and_a_shorter_message(
 @pytest.mark.parametrize(
     "token", ["", "nonsense", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."], ids=["none", "word", "abc", "alg none"]
 )
-async def test_without_a_good_token_nothing_is_served(system: EnvoyStack, token: str) -> None:
+async def test_without_a_valid_token_no_rpc_is_served(system: EnvoyStack, token: str) -> None:
     edge, gateway, _ = system
     headers = bearer(token) if token else {}
     direct = await asked(gateway.http_url, "GET", f"/api/{AT}/reactions", headers=headers)
@@ -162,7 +162,7 @@ async def test_without_a_good_token_nothing_is_served(system: EnvoyStack, token:
     assert (await asked(edge.url, "GET", path))[0] == 401
 
 
-async def test_a_token_that_has_expired_is_named_as_such_and_a_wrong_one_is_not(system: EnvoyStack) -> None:
+async def test_an_expired_token_is_reported_as_expired_and_an_invalid_one_is_not(system: EnvoyStack) -> None:
     edge, gateway, nodes = system
     minter = open_keys(gateway.data / "keys").minter()
     late, service = minter.mint_user("reader", ttl=-600), minter.mint_service("tests", ttl=-600)

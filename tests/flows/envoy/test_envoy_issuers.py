@@ -15,7 +15,7 @@ from tests.flows.envoy.envoys import stack_behind_envoy
 from tests.wire.auth.identityprovider import jwk
 
 
-async def test_users_of_an_identity_provider_come_through_envoy_and_strangers_do_not(tmp_path: Path) -> None:
+async def test_envoy_accepts_users_of_an_identity_provider_and_refuses_others(tmp_path: Path) -> None:
     key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     keys = tmp_path / "jwks.json"
     keys.write_text(json.dumps({"keys": [jwk(key, "k", "EdDSA")]}))

@@ -182,7 +182,7 @@ async def test_only_the_keys_of_a_lost_node_move(tmp_path: Path, ask: Any) -> No
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "mutual tls"])
-async def test_a_gateway_that_finds_nodes_through_envoy_meets_the_same(
+async def test_a_gateway_that_reaches_nodes_through_envoy_has_the_same_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secured: bool
 ) -> None:
     monkeypatch.setattr(mesh_module, "RENEW_SECONDS", 0.0)
@@ -236,7 +236,7 @@ async def test_a_read_is_tried_at_another_node_and_a_change_is_not(tmp_path: Pat
         assert await edge.stats(f"cluster.{REACTION}.upstream_rq_retry") == 0
 
 
-async def test_with_no_node_left_nothing_was_done_and_envoy_says_so(tmp_path: Path) -> None:
+async def test_a_call_without_a_live_node_is_refused_by_envoy_without_effect(tmp_path: Path) -> None:
     async with ring(tmp_path) as (edge, nodes):
         for address in nodes.addresses:
             await nodes.stop(address)

@@ -13,7 +13,7 @@ from tests.flows.fanout.fanout_system import HOT, QUIET, City, fixture_city, fix
 __all__ = ["fixture_city", "fixture_whole"]
 
 
-async def test_a_node_that_begins_to_subscribe_gets_a_snapshot_at_once(whole: City) -> None:
+async def test_a_node_that_subscribes_gets_a_snapshot_immediately(whole: City) -> None:
     await whole.crowd.act([HOT], 30)
     node = await whole.node("n1")
     node.want(HOT, QUIET)
@@ -22,7 +22,7 @@ async def test_a_node_that_begins_to_subscribe_gets_a_snapshot_at_once(whole: Ci
     assert (never.version, list(never.reactions)) == (0, [])
 
 
-async def test_the_first_change_goes_at_once_and_the_next_ones_together_within_a_window(whole: City) -> None:
+async def test_the_first_change_is_sent_immediately_and_the_next_ones_together_after_a_window(whole: City) -> None:
     node = await whole.node("n1")
     node.want(HOT)
     await node.update(HOT, 0)
@@ -39,7 +39,7 @@ async def test_the_first_change_goes_at_once_and_the_next_ones_together_within_a
     assert 0.4 < later - at < 0.7
 
 
-async def test_nodes_get_what_they_want_and_nothing_else(whole: City) -> None:
+async def test_nodes_get_exactly_their_subscribed_topics(whole: City) -> None:
     one, two = await whole.node("n1"), await whole.node("n2")
     one.want(HOT, QUIET)
     two.want(QUIET)

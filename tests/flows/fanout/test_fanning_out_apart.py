@@ -177,7 +177,9 @@ async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twi
     await node.assert_exact(apart.city.crowd, *KEYS)
 
 
-async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versions_never_go_back(apart: Apart) -> None:
+async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versions_never_decrease(
+    apart: Apart,
+) -> None:
     lost, _ = await apart.join(), await apart.join()
     node = await apart.city.node("n1")
     await greeted(node)
@@ -192,7 +194,7 @@ async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versi
     await node.assert_exact(apart.city.crowd, *KEYS)
 
 
-async def test_a_fan_out_that_joins_takes_its_share_and_nothing_is_skipped(apart: Apart) -> None:
+async def test_a_fan_out_that_joins_is_assigned_its_share_and_skips_no_entry(apart: Apart) -> None:
     first = await apart.join()
     node = await apart.city.node("n1")
     await greeted(node)

@@ -72,7 +72,7 @@ async def test_deliveries_in_flight_when_the_stream_broke_are_sent_again(whole: 
     await eventually(told)
 
 
-async def test_changes_while_fan_out_is_down_are_in_the_state_it_brings_when_it_is_back(city: City) -> None:
+async def test_changes_while_fan_out_is_down_are_in_its_snapshots_after_a_restart(city: City) -> None:
     async with city.registry(), city.counter():
         node = await city.node("n1")
         node.want(HOT)

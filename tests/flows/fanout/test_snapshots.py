@@ -20,7 +20,7 @@ async def test_updates_need_no_counter(city: City) -> None:
             await node.assert_exact(city.crowd, HOT)
 
 
-async def test_a_snapshot_waits_for_a_counter_that_is_down_and_for_nothing_else(city: City) -> None:
+async def test_a_snapshot_waits_only_for_a_counter_that_is_down(city: City) -> None:
     async with city.registry(), city.fanout():
         node = await city.node("n1")
         node.want(HOT, QUIET)
@@ -45,7 +45,7 @@ async def test_a_snapshot_has_the_changes_in_it_that_the_counter_has_not_counted
         assert (len(two.updates(HOT)), len(two.updates(QUIET))) == (1, 1)
 
 
-async def test_a_node_that_subscribes_again_at_once_gets_a_snapshot_again(whole: City) -> None:
+async def test_a_node_that_subscribes_again_immediately_gets_a_snapshot_again(whole: City) -> None:
     node = await whole.node("n1")
     node.want(HOT)
     await node.update(HOT, 0)

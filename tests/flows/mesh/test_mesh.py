@@ -42,7 +42,7 @@ def fixture_mesh(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> 
         yield mesh
 
 
-def test_there_are_two_of_every_kind(mesh: RunningMesh) -> None:
+def test_every_service_runs_twice(mesh: RunningMesh) -> None:
     assert sorted(mesh.names) == sorted(["envoy", *(f"{kind}-{number}" for kind in KINDS for number in (1, 2))])
 
 
@@ -82,7 +82,7 @@ async def test_grpc_is_served_with_tls(mesh: RunningMesh) -> None:
         assert [(one.emoji, one.count) for one in told.reactions] == [("👍", 1)]
 
 
-async def test_the_python_client_speaks_wss(mesh: RunningMesh) -> None:
+async def test_the_python_client_connects_over_tls(mesh: RunningMesh) -> None:
     url, token = f"wss://{mesh.https}", mesh.token(person("alice"))
     trusting = Options(tls=ssl.create_default_context(cafile=mesh.ca))
     async with connect(url, token, options=trusting) as client:
@@ -93,7 +93,7 @@ async def test_the_python_client_speaks_wss(mesh: RunningMesh) -> None:
 
 
 @pytest.mark.browser
-def test_two_users_see_each_other_on_the_page(mesh: RunningMesh) -> None:
+def test_the_page_shows_the_reactions_of_two_users_to_each_other(mesh: RunningMesh) -> None:
     with chromium() as browser:
         seats = []
         for name in (person("ann"), person("ben")):
@@ -212,7 +212,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "envoy"])
-async def test_a_process_killed_under_load_costs_no_change(mesh: RunningMesh, kind: str) -> None:
+async def test_a_process_killed_under_load_loses_no_change(mesh: RunningMesh, kind: str) -> None:
     crowd = Crowd(mesh)
     name = kind if kind == "envoy" else f"{kind}-1"
     async with asyncio.timeout(240):

@@ -51,7 +51,7 @@ def in_another_shell(env: str, asked: str) -> str:
     return done.stdout.strip()
 
 
-def test_it_starts_whole_and_ends_whole(tmp_path: Path) -> None:
+def test_all_processes_start_and_end_together(tmp_path: Path) -> None:
     https, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         command(tmp_path / "data", https, http), env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -90,7 +90,7 @@ def test_it_starts_whole_and_ends_whole(tmp_path: Path) -> None:
             process.stdout.close()
 
 
-def test_a_port_that_is_taken_is_named_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = subprocess.run(

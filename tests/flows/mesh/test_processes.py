@@ -36,7 +36,7 @@ async def shown(client: Client, target: str, people: int) -> None:
                 return
 
 
-async def test_a_tap_at_one_gateway_is_seen_at_the_other(apart: tuple[Stack, Stack]) -> None:
+async def test_a_toggle_at_one_gateway_is_pushed_at_the_other(apart: tuple[Stack, Stack]) -> None:
     one, other = apart
     async with (
         connect(one.ws_url, one.token("alice")) as alice,
@@ -78,7 +78,7 @@ async def test_workers_share_one_port_and_end_with_the_first(tmp_path: Path) -> 
         stack.restart()
 
 
-async def test_tail_shows_what_a_client_sees(shared_stack: Stack) -> None:
+async def test_tail_prints_the_pushes_of_a_client(shared_stack: Stack) -> None:
     tail = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stack.cli", "tail", "messages/tailed", "--json"),
         env=shared_stack.environment,

@@ -126,7 +126,7 @@ async def test_a_binary_frame_without_id_is_answered_by_the_same_receipt(alice: 
         assert receipt.conversation_id == conversation_id
 
 
-async def test_a_direct_conversation_is_one_for_a_hundred_racers(alice: Api, bob: Api) -> None:
+async def test_a_hundred_concurrent_calls_create_one_direct_conversation(alice: Api, bob: Api) -> None:
     racers = [(alice, bob), (bob, alice)] * 50
     answers = await asyncio.gather(
         *(
@@ -219,13 +219,13 @@ async def test_a_message_to_a_recipient_is_accepted_with_202(alice: Api, bob: Ap
 
 
 @pytest.mark.parametrize("content_type", ["image", "video", "file"])
-async def test_media_is_refused_until_there_is_a_service_for_it(alice: Api, bob: Api, content_type: str) -> None:
+async def test_media_is_refused_without_a_media_service(alice: Api, bob: Api, content_type: str) -> None:
     body = {"recipient_id": bob.user, "content": "x", "content_type": content_type}
     status, answer = await alice.ask("POST", "/api/v1/messages", body)
     assert (status, reason_of(answer)) == (400, "MEDIA_UNAVAILABLE")
 
 
-async def test_those_who_are_no_members_find_nothing_behind_any_door(
+async def test_users_who_are_not_members_get_not_found_by_every_interface(
     alice: Api, bob: Api, shared_stack: Stack, http: aiohttp.ClientSession
 ) -> None:
     conversation_id = await alice.direct(bob.user)

@@ -40,7 +40,7 @@ async def fixture_talk(shared_stack: Stack) -> AsyncIterator[Talk]:
         yield Talk(shared_stack, http, sockets)
 
 
-async def test_two_sockets_chat(talk: Talk) -> None:
+async def test_two_users_exchange_messages_over_sockets(talk: Talk) -> None:
     (alice, of_alice), (bob, of_bob) = await talk.joined("alice"), await talk.joined("bob")
     other_device = await talk.socket_of(alice)
     conversation_id = await alice.direct(bob.user)
@@ -92,7 +92,7 @@ async def test_edits_deletions_and_members_are_pushed_to_members_only(talk: Talk
     assert (await received(of_eve))["type"] == "pong"
 
 
-async def test_each_member_hears_one_order(talk: Talk) -> None:
+async def test_each_member_gets_items_in_one_order(talk: Talk) -> None:
     (alice, of_alice), (bob, of_bob) = await talk.joined("alice"), await talk.joined("bob")
     conversation_id = await alice.direct(bob.user)
     path = f"/api/v1/conversations/{conversation_id}/messages"

@@ -72,7 +72,7 @@ def test_no_file_belongs_to_two_packages(packages: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(("project", "folder"), [("plaudit-proto", "plaudit"), ("plaudit-client", "plaudit_client")])
-def test_a_package_owns_one_folder_which_has_types(packages: dict[str, Path], project: str, folder: str) -> None:
+def test_a_package_has_one_folder_with_types(packages: dict[str, Path], project: str, folder: str) -> None:
     names = ZipFile(packages[project]).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {folder}
     assert f"{folder}/py.typed" in names
@@ -80,7 +80,7 @@ def test_a_package_owns_one_folder_which_has_types(packages: dict[str, Path], pr
     assert (PROJECTS[project] / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
-def test_they_need_no_more_than_they_use(packages: dict[str, Path]) -> None:
+def test_the_packages_require_only_what_they_use(packages: dict[str, Path]) -> None:
     proto, client, server = (metadata(packages[name]) for name in PROJECTS)
     assert set(needs(proto)) == {"grpcio", "protobuf", "googleapis-common-protos"}
     assert set(needs(client)) == {"aiohttp"}
@@ -122,7 +122,7 @@ def test_a_user_reacts_with_plaudit_client(programs: Path, shared_stack: Stack, 
 
 
 @pytest.mark.parametrize("project", ["plaudit-proto", "plaudit-client"])
-def test_a_type_checker_sees_the_types(programs: Path, tmp_path: Path, project: str) -> None:
+def test_a_type_checker_finds_the_types(programs: Path, tmp_path: Path, project: str) -> None:
     wrong = "ToggleReactionRequest(target=42)" if project == "plaudit-proto" else "connect(42, '')"
     (tmp_path / "example.py").write_text(f"{example(project)}\n{wrong}\n", "utf-8")
     options = ["--strict", "--cache-dir", str(tmp_path / "cache"), "--config-file", "", "--no-error-summary"]

@@ -37,7 +37,7 @@ def test_every_data_file_is_in_the_wheel(packages: dict[str, Path]) -> None:
         assert wanted - set(archive.namelist()) == set()
 
 
-def test_the_command_is_there(installed: Path, tmp_path: Path) -> None:
+def test_the_command_exists(installed: Path, tmp_path: Path) -> None:
     command = [str(installed / "plaudit"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

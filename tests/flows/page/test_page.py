@@ -18,7 +18,9 @@ pytestmark = pytest.mark.browser
 ONE_SECOND = 1_000
 
 
-def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(windows: Windows, demo_stack: Stack) -> None:
+def test_a_toggle_in_one_window_changes_the_count_in_the_other_within_a_second(
+    windows: Windows, demo_stack: Stack
+) -> None:
     alice, bob = signed_in(windows, demo_stack, "alice-tap"), signed_in(windows, demo_stack, "bob-tap")
     expect(option(bob, "Stage", "love")).to_have_accessible_name("love, 0")
 
@@ -33,7 +35,7 @@ def test_a_tap_in_one_window_moves_the_count_in_the_other_within_a_second(window
     expect(option(bob, "Stage", "love")).to_have_accessible_name("love, 0", timeout=ONE_SECOND)
 
 
-def test_another_tap_on_a_post_switches_and_never_adds_a_second(windows: Windows, demo_stack: Stack) -> None:
+def test_a_second_emoji_on_a_post_replaces_the_first(windows: Windows, demo_stack: Stack) -> None:
     carol, dan = signed_in(windows, demo_stack, "carol-switch"), signed_in(windows, demo_stack, "dan-switch")
     option(carol, "Workshop", "like").click()
     expect(option(dan, "Workshop", "like")).to_have_accessible_name("like, 1")
@@ -72,7 +74,7 @@ def test_a_user_may_have_several_emoji_on_a_message(windows: Windows, demo_stack
     expect(chip(frank, MOON, "🌙")).to_have_attribute("aria-pressed", "true")
 
 
-def test_two_tabs_of_one_user_agree_on_own_reactions(windows: Windows, demo_stack: Stack) -> None:
+def test_two_tabs_of_one_user_show_the_same_own_reactions(windows: Windows, demo_stack: Stack) -> None:
     first, second = signed_in(windows, demo_stack, "heidi-two"), signed_in(windows, demo_stack, "heidi-two")
     message = "Sound: That’s my mum."
 
@@ -85,7 +87,7 @@ def test_two_tabs_of_one_user_agree_on_own_reactions(windows: Windows, demo_stac
     expect(second.get_by_text("Live", exact=True)).to_be_visible()
 
 
-def test_a_duplicated_tab_is_a_device_of_its_own(windows: Windows, demo_stack: Stack) -> None:
+def test_a_duplicated_tab_is_another_device(windows: Windows, demo_stack: Stack) -> None:
     first = signed_in(windows, demo_stack, "xena-twin")
     with first.expect_popup() as opened:
         first.evaluate("void window.open(location.href)")  # starts with a copy of this tab's sessionStorage
@@ -171,7 +173,7 @@ def test_a_storm_stays_within_the_limits_and_reaches_every_window(windows: Windo
     agree(option(olivia, "Swimmers", "love"), option(peggy, "Swimmers", "love"))
 
 
-def test_taps_made_while_the_server_is_dead_arrive_when_it_is_back(windows: Windows, tmp_path: Path) -> None:
+def test_toggles_made_while_the_server_is_down_are_sent_when_it_is_up(windows: Windows, tmp_path: Path) -> None:
     windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
         quinn, rupert = signed_in(windows, stack, "quinn"), signed_in(windows, stack, "rupert")

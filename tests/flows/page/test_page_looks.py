@@ -23,7 +23,7 @@ new MutationObserver(() => banners.push(banner.textContent)).observe(banner, { c
 """
 
 
-def test_the_banner_is_a_sentence_when_the_server_stops_and_when_it_dies(windows: Windows, tmp_path: Path) -> None:
+def test_the_banner_is_a_sentence_after_a_stop_and_after_a_kill_of_the_server(windows: Windows, tmp_path: Path) -> None:
     windows.expects_failed_requests = True
     with Stack(tmp_path / "data", DEMO="true") as stack:
         page = signed_in(windows, stack, "alice-banner")
@@ -64,7 +64,7 @@ def test_an_own_reaction_is_distinguishable_from_its_background(
     assert emoji_contrast(cell, "👍") >= LEAST
 
 
-def test_a_reaction_keeps_its_count_under_the_pointer(windows: Windows, demo_stack: Stack) -> None:
+def test_a_reaction_under_the_pointer_stays_in_position(windows: Windows, demo_stack: Stack) -> None:
     react(demo_stack, "carol-hover", "posts/cold-water", "wow")
     page = signed_in(windows, demo_stack, "dan-hover")
     wow = option(page, "Swimmers", "wow")
@@ -93,7 +93,7 @@ def test_a_generated_storm_is_a_storm_and_its_users_are_complete(windows: Window
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_texts_have_contrast_and_nothing_is_wider_than_the_window(
+def test_texts_have_contrast_and_no_element_is_wider_than_the_window(
     windows: Windows, demo_stack: Stack, width: int, height: int, scheme: str
 ) -> None:
     is_phone = width < 500
@@ -113,7 +113,7 @@ def test_texts_have_contrast_and_nothing_is_wider_than_the_window(
     assert faint_texts(page) == []
 
 
-def test_nothing_moves_where_the_system_asks_for_less_motion(windows: Windows, demo_stack: Stack) -> None:
+def test_no_animation_runs_where_the_system_prefers_reduced_motion(windows: Windows, demo_stack: Stack) -> None:
     page = windows.open(f"{demo_stack.http_url}/")
     moving = "document.getAnimations().filter((one) => one.effect.getComputedTiming().duration > 10).length"
     assert page.evaluate(moving) == 0

@@ -36,7 +36,7 @@ def gateway_that_leaves(socket: WebSocketRoute) -> None:
     socket.on_message(answer)
 
 
-def test_a_server_that_is_gone_after_its_goaway_is_shown_as_away_with_a_countdown(
+def test_a_server_that_has_stopped_after_goaway_is_shown_as_away_with_a_countdown(
     windows: Windows, demo_stack: Stack
 ) -> None:
     page = windows.open(f"{demo_stack.http_url}/")
@@ -51,7 +51,7 @@ def test_a_server_that_is_gone_after_its_goaway_is_shown_as_away_with_a_countdow
     expect(page.get_by_text("Connecting", exact=True)).to_be_visible()
 
 
-def test_a_post_is_called_empty_only_when_its_counts_are_loaded(windows: Windows, demo_stack: Stack) -> None:
+def test_a_post_is_shown_as_empty_only_when_its_counts_are_loaded(windows: Windows, demo_stack: Stack) -> None:
     page = windows.open(f"{demo_stack.http_url}/")
     page.route_web_socket(SOCKET, lambda socket: None)  # the socket opens, and nothing answers
     sign_in(page, "bob-loading")
@@ -63,7 +63,7 @@ def test_a_post_is_called_empty_only_when_its_counts_are_loaded(windows: Windows
     expect(carol.get_by_text("Nothing yet.")).to_be_visible()
 
 
-def test_a_post_without_reactions_any_more_is_called_empty(windows: Windows, demo_stack: Stack) -> None:
+def test_a_post_whose_reactions_were_removed_is_shown_as_empty(windows: Windows, demo_stack: Stack) -> None:
     for on in (True, False):
         react(demo_stack, "dan-undone", "posts/one-line", "like", on=on)
     page = signed_in(windows, demo_stack, "erin-undone")

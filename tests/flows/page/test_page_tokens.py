@@ -73,7 +73,7 @@ def test_a_token_is_renewed_on_the_open_socket(windows: Windows, demo_stack: Sta
     assert reacts(page)
 
 
-def test_after_the_end_of_its_token_a_page_connects_again_with_another(windows: Windows, demo_stack: Stack) -> None:
+def test_after_its_token_has_expired_a_page_connects_again_with_another(windows: Windows, demo_stack: Stack) -> None:
     page = windows.open(f"{demo_stack.http_url}/")
     page.expose_function("fresh", lambda: short(demo_stack, "returning"))
     # On the open socket there is no other than the first.
@@ -84,7 +84,7 @@ def test_after_the_end_of_its_token_a_page_connects_again_with_another(windows: 
     assert "ended" not in page.evaluate("window.named()")
 
 
-def test_a_token_without_another_ends_with_a_sentence(windows: Windows, demo_stack: Stack) -> None:
+def test_a_token_that_cannot_be_renewed_ends_with_a_sentence(windows: Windows, demo_stack: Stack) -> None:
     only = short(demo_stack, "leaving")
     page = connect(windows, demo_stack, lambda _: only)
     until(page, "window.named().at(-1) === 'ended'")

@@ -21,7 +21,7 @@ QUICKBAR_SETTLED = """async () => {
 }"""
 
 
-def test_a_server_without_demo_tokens_asks_for_a_token_at_once(windows: Windows, tmp_path: Path) -> None:
+def test_a_page_of_a_server_without_demo_tokens_requests_a_token_immediately(windows: Windows, tmp_path: Path) -> None:
     with Stack(tmp_path / "data") as stack:
         page = windows.open(f"{stack.http_url}/")
         expect(page.get_by_text("This server gives no demo tokens. Paste a token of your own")).to_be_visible()
@@ -105,7 +105,7 @@ def test_a_phone_shows_one_view_at_a_time_and_never_scrolls_sideways(
     expect(page.get_by_role("heading", name="Load-in crew")).to_be_hidden()
 
 
-def test_the_keyboard_alone_is_enough(windows: Windows, demo_stack: Stack) -> None:
+def test_every_control_is_usable_by_keyboard(windows: Windows, demo_stack: Stack) -> None:
     page = signed_in(windows, demo_stack, "victor-keys")
     option(page, "Workshop", "wow").focus()
     page.keyboard.press("ArrowRight")

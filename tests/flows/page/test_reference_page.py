@@ -35,7 +35,7 @@ def sign_in(page: Page, label: str, text: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
-def test_a_call_is_tried_on_the_page(tmp_path: Path) -> None:
+def test_a_call_can_be_made_from_the_page(tmp_path: Path) -> None:
     with Stack(tmp_path / "data", DEMO="true") as stack, reference(stack) as (page, _):
         sign_in(page, "Try it as", "alice")
         expect(page.get_by_text("Signed in as alice")).to_have_css("color", SUCCESS)
@@ -62,7 +62,7 @@ def test_each_call_opens_without_a_message_in_the_console(tmp_path: Path) -> Non
             call.locator(".opblock-summary-control").click()
 
 
-def test_a_server_without_demo_tokens_asks_for_a_token(tmp_path: Path) -> None:
+def test_a_page_of_a_server_without_demo_tokens_requests_a_token(tmp_path: Path) -> None:
     with Stack(tmp_path / "data") as stack, reference(stack) as (page, windows):
         expect(page.get_by_label("Your token")).to_be_visible()
         sign_in(page, "Your token", stack.token("carol"))

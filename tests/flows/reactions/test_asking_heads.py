@@ -64,7 +64,7 @@ async def mesh_of(stack: AsyncExitStack, folder: Path, nodes: int) -> tuple[Mesh
     return await stack.enter_async_context(connected(places, NodeTokens(keys.minter()))), found
 
 
-async def test_each_node_is_asked_for_what_it_decides_a_thousand_at_a_time(
+async def test_each_node_gets_requests_for_its_own_targets_a_thousand_at_a_time(
     stack: AsyncExitStack, tmp_path: Path
 ) -> None:
     mesh, nodes = await mesh_of(stack, tmp_path, 2)

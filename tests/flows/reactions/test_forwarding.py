@@ -56,7 +56,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_a_change_is_made_by_the_node_that_owns_its_shard(pair: Pair) -> None:
+async def test_a_change_is_made_by_the_node_that_its_shard_is_assigned_to(pair: Pair) -> None:
     there = forwarded("there")
     answer, counts = await pair.asked.tap("alice", pair.target, "a")
     assert (answer.on, counts) == (True, {"👍": 2})
@@ -74,7 +74,7 @@ async def test_a_change_of_an_own_shard_is_not_forwarded(pair: Pair) -> None:
     assert forwarded("there") == there
 
 
-async def test_a_change_that_a_killed_owner_did_not_make_is_made_at_once_by_the_forwarding_node(
+async def test_a_change_that_a_killed_owner_did_not_make_is_made_immediately_by_the_forwarding_node(
     pair: Pair,
 ) -> None:
     pair.owner.node.close()  # from now on it does nothing of what it receives
@@ -89,7 +89,7 @@ async def test_a_change_that_a_killed_owner_did_not_make_is_made_at_once_by_the_
     assert (pair.owner.decided["alice"], pair.asked.decided["alice"]) == (0, 1)
 
 
-async def test_a_change_of_a_killed_owner_is_answered_at_once_by_the_forwarding_node(
+async def test_a_change_of_a_killed_owner_is_answered_immediately_by_the_forwarding_node(
     pair: Pair,
 ) -> None:
     pair.owner.proxy.answers.clear()
@@ -107,7 +107,7 @@ async def test_a_change_of_a_killed_owner_is_answered_at_once_by_the_forwarding_
 
 
 @pytest.mark.silence
-async def test_while_an_owner_is_gone_but_not_missed_yet_every_change_is_made_here(pair: Pair) -> None:
+async def test_changes_are_made_locally_while_the_end_of_an_owner_is_not_detected_yet(pair: Pair) -> None:
     await pair.owner.leaving.aclose()
     for number in range(5):
         asked = now()

@@ -13,7 +13,7 @@ OVER_THE_WIRE = 'plaudit_call_batch_size_count{side="client"}'
 
 
 @pytest.mark.parametrize(("local_calls", "batches"), [("true", 0.0), ("false", 1.0)])
-async def test_a_toggle_goes_over_the_wire_only_where_local_calls_are_off(
+async def test_a_toggle_is_sent_over_grpc_only_where_local_calls_are_off(
     tmp_path: Path, local_calls: str, batches: float
 ) -> None:
     stack = Stack(tmp_path / "data", LOCAL_CALLS=local_calls)

@@ -105,7 +105,7 @@ async def test_operations_before_a_kill_get_the_same_answers_after_the_restart(s
         assert set(answer["own_reactions"][0]["emojis"]) == set(left)
 
 
-async def test_a_late_repetition_does_not_undo_what_came_after_it(shared_stack: Stack) -> None:
+async def test_a_late_repetition_does_not_undo_later_changes(shared_stack: Stack) -> None:
     post = target("posts")
     on: Frame = {"target": post, "emoji": "👍", "on": True, "op_id": op_id()}
     off: Frame = {**on, "on": False, "op_id": op_id()}
@@ -196,7 +196,7 @@ async def test_changes_above_the_rate_limit_are_refused_with_a_retry_delay_and_h
         assert (await alice.insist("toggle_reaction", **taps[-1][1]))["type"] == "ack"
 
 
-async def test_a_batch_of_too_many_is_refused_whole(shared_stack: Stack) -> None:
+async def test_a_batch_with_too_many_changes_is_refused_as_a_whole(shared_stack: Stack) -> None:
     message = target()
     changes = [{"target": message, "emoji": "👍", "action": "ACTION_ADD", "op_id": ""} for _ in range(501)]
     async with wire(shared_stack, person("alice")) as alice:

@@ -20,7 +20,7 @@ async def clients(stack: Stack, *users: str) -> AsyncIterator[list[Client]]:
         yield [await opened.enter_async_context(connect(stack.ws_url, stack.token(user))) for user in users]
 
 
-async def test_a_tap_is_on_the_other_screen_within_a_second(shared_stack: Stack) -> None:
+async def test_a_toggle_is_on_the_other_device_within_a_second(shared_stack: Stack) -> None:
     message = target()
     async with (
         clients(shared_stack, person("alice"), person("bob")) as (alice, bob),
@@ -37,7 +37,7 @@ async def test_a_tap_is_on_the_other_screen_within_a_second(shared_stack: Stack)
     assert seen[-1].recent == (alice.user,)
 
 
-async def test_a_second_tap_takes_the_reaction_back_on_every_screen(shared_stack: Stack) -> None:
+async def test_a_second_toggle_removes_the_reaction_on_every_device(shared_stack: Stack) -> None:
     message = target()
     async with (
         clients(shared_stack, person("alice"), person("bob")) as (alice, bob),
@@ -49,7 +49,7 @@ async def test_a_second_tap_takes_the_reaction_back_on_every_screen(shared_stack
         assert (await until(updates, lambda update: update.version >= outcome.version))[-1].reactions == {}
 
 
-async def test_a_later_subscriber_gets_the_present_state_at_once(shared_stack: Stack) -> None:
+async def test_a_later_subscriber_gets_the_current_state_immediately(shared_stack: Stack) -> None:
     message = target()
     async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob):
         outcome = await alice.toggle(message, "🎉")
@@ -130,7 +130,7 @@ async def test_only_other_devices_of_the_user_get_own_updates(shared_stack: Stac
     assert added.version < switched.version < removed.version == last.version
 
 
-async def test_nothing_of_a_topic_comes_after_it_was_unsubscribed(shared_stack: Stack) -> None:
+async def test_no_push_of_a_topic_arrives_after_it_was_unsubscribed(shared_stack: Stack) -> None:
     quiet, loud = target(), target()
     async with (
         clients(shared_stack, person("alice"), person("carol")) as (alice, carol),
@@ -160,7 +160,7 @@ async def test_a_login_on_the_same_device_ends_the_earlier_session(shared_stack:
             assert (await later.toggle(target(), "👍")).on
 
 
-async def test_a_token_of_an_unknown_issuer_is_refused_at_once(shared_stack: Stack) -> None:
+async def test_a_token_of_an_unknown_issuer_is_refused_immediately(shared_stack: Stack) -> None:
     with pytest.raises(PlauditError, match="UNAUTHENTICATED"):
         async with connect(shared_stack.ws_url, shared_stack.token("alice")[:-4] + "AAAA"):
             pass

@@ -177,7 +177,7 @@ async def test_a_session_that_moves_under_load_gets_every_change_once_and_in_ord
         assert all(change.added == {"👍"} for change in laptop.seen[known:])
 
 
-async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Stack, Stack, Stack]) -> None:
+async def test_a_killed_gateway_causes_a_reload_and_loses_no_change(gateways: tuple[Stack, Stack, Stack]) -> None:
     one, two, three = gateways
     alice = person("alice")
     async with device(one, alice, one.ws_url, two.ws_url) as laptop, connect(three.ws_url, one.token(alice)) as warm:
@@ -204,7 +204,7 @@ async def test_a_killed_gateway_costs_a_reload_and_no_change(gateways: tuple[Sta
         assert versions == sorted(set(versions))
 
 
-async def test_a_drained_gateway_hands_every_session_over_and_no_operation_fails(
+async def test_every_session_of_a_drained_gateway_moves_and_no_operation_fails(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, three = gateways
@@ -246,7 +246,7 @@ async def test_a_second_login_of_a_device_closes_the_first_at_another_gateway(
         assert (await second.client.set(target(), "👍")).on
 
 
-async def test_a_gateway_that_stood_still_for_longer_than_its_lease_closes_what_went_elsewhere(
+async def test_a_gateway_paused_for_longer_than_its_lease_closes_sessions_that_moved(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, three = gateways

@@ -35,7 +35,7 @@ async def told(stack: Stack, token: str, user: str, count: int) -> list[dict[str
             await asyncio.sleep(0.01)
 
 
-async def test_a_user_sees_only_their_own_sessions(shared_stack: Stack) -> None:
+async def test_a_user_lists_only_their_own_sessions(shared_stack: Stack) -> None:
     alice, bob = person("alice"), person("bob")
     token = shared_stack.token(alice)
     assert await listed(shared_stack, token, alice) == (200, {"sessions": [], "from_routes": False})

@@ -77,7 +77,7 @@ async def folded(stack: Stack, versions: dict[str, int]) -> dict[str, tuple[int,
 
 
 @pytest.mark.timeout(240)
-async def test_nothing_acknowledged_is_lost_or_doubled_by_kills_under_load(stack: Stack) -> None:
+async def test_no_acknowledged_change_is_lost_or_doubled_by_kills_under_load(stack: Stack) -> None:
     loads = [
         Load(stack.grpc_address, stack.service_token(), TARGETS, 2_000, rate=RATE // 2, batch=100, seed=seed)
         for seed in (1, 2)
@@ -142,7 +142,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_by_kills_under_load(stack
     assert resent > 0, "no tap was in flight at a kill: the load was too light to prove much"
 
 
-def test_the_model_sees_a_lost_a_doubled_and_a_reordered_tap() -> None:
+def test_the_model_detects_a_lost_a_doubled_and_a_reordered_toggle() -> None:
     def tap(version: int, on: bool, emoji: str = "👍", target: str = "messages/1") -> Tap:
         return Tap("u", target, emoji, f"op-{version}", on, version)
 

@@ -45,7 +45,7 @@ async def unread_sockets(stack: Stack, number: int) -> AsyncIterator[None]:
         yield
 
 
-async def test_sockets_that_do_not_answer_a_close_take_no_more_than_the_grace(tmp_path: Path) -> None:
+async def test_sockets_that_do_not_answer_a_close_delay_the_stop_by_the_grace_at_most(tmp_path: Path) -> None:
     with Stack(tmp_path / "data", GRACE_SECONDS="1.5") as stack:
         async with unread_sockets(stack, 50):
             began = time.monotonic()
@@ -53,7 +53,7 @@ async def test_sockets_that_do_not_answer_a_close_take_no_more_than_the_grace(tm
             assert time.monotonic() - began < 1.5 + SPARE
 
 
-async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+async def test_a_second_signal_ends_the_process_immediately(tmp_path: Path) -> None:
     with Stack(tmp_path / "data", GRACE_SECONDS="60", GATEWAY__SOCKET__CLOSE_TIMEOUT="50") as stack:
         async with unread_sockets(stack, 1), aiohttp.ClientSession() as http, asyncio.timeout(20):
             os.kill(stack.pid, signal.SIGTERM)

@@ -14,7 +14,7 @@ LIMITED = {"code": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "s
 UNKNOWN = {"code": "UNAVAILABLE", "reason": "OUTCOME_UNKNOWN", "message": "?", "retry_after_ms": 0}
 
 
-def test_a_call_goes_out_flat_and_its_ack_answers_it() -> None:
+def test_a_call_is_sent_as_a_flat_object_and_its_ack_answers_it() -> None:
     played = Played().ready()
     asked = played.call(target="messages/42", emoji="👍", op_id="a")
     assert played.sent() == [
@@ -25,7 +25,7 @@ def test_a_call_goes_out_flat_and_its_ack_answers_it() -> None:
     assert answer.fields["version"] == "18"
 
 
-def test_a_second_answer_and_one_to_nothing_are_ignored() -> None:
+def test_a_second_answer_and_an_answer_without_a_call_are_ignored() -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
     played.receive("ack", id=asked).receive("ack", id=asked).receive("error", id=asked, **LIMITED).receive(
@@ -35,7 +35,7 @@ def test_a_second_answer_and_one_to_nothing_are_ignored() -> None:
     assert played.take(fx.Failed) == []
 
 
-def test_no_more_calls_are_with_the_server_than_it_allows_and_the_rest_follow_in_order() -> None:
+def test_calls_above_the_limit_of_the_server_are_sent_later_in_order() -> None:
     played = Played().ready()
     ids = [played.call(op_id=str(n)) for n in range(6)]
     assert [frame["id"] for frame in played.sent()] == ids[:4]
@@ -43,7 +43,7 @@ def test_no_more_calls_are_with_the_server_than_it_allows_and_the_rest_follow_in
     assert [frame["id"] for frame in played.receive("error", id=ids[0], **LIMITED).sent()] == [ids[5]]
 
 
-def test_one_call_more_than_the_client_holds_is_refused_at_once() -> None:
+def test_a_call_above_the_limit_of_the_client_is_refused_immediately() -> None:
     played = Played(max_calls=3).ready()
     first = played.call(op_id="a")
     played.call(op_id="b")
@@ -54,7 +54,7 @@ def test_one_call_more_than_the_client_holds_is_refused_at_once() -> None:
     played.call(op_id="d")
 
 
-def test_unanswered_calls_go_again_on_the_next_socket_unchanged_and_in_order() -> None:
+def test_unanswered_calls_are_sent_again_on_the_next_socket_unchanged_and_in_order() -> None:
     played = Played().ready()
     ids = [played.call(op_id=str(n)) for n in range(6)]
     first = played.sent()
@@ -114,14 +114,14 @@ def test_a_call_is_sent_again_after_the_retry_delay_of_the_rate_limit() -> None:
     assert played.receive("ack", id=asked).take(fx.Answered)
 
 
-def test_a_call_fails_at_once_if_the_retry_delay_ends_after_its_deadline() -> None:
+def test_a_call_fails_immediately_if_the_retry_delay_ends_after_its_deadline() -> None:
     played = Played().ready()
     asked = played.call(timeout=0.3, op_id="a", wait_for_rate_limit=True)
     [failed] = played.receive("error", id=asked, **LIMITED).take(fx.Failed)
     assert failed.error.reason == "RATE_LIMITED"
 
 
-def test_an_unknown_outcome_is_asked_again_with_the_same_frame_until_the_deadline() -> None:
+def test_a_call_of_unknown_outcome_is_sent_again_with_the_same_frame_until_the_deadline() -> None:
     played = Played().ready()
     asked = played.call(timeout=1, op_id="a")
     [first] = played.sent()
@@ -150,7 +150,7 @@ def test_a_parked_call_survives_a_lost_socket() -> None:
     assert [frame["id"] for frame in played.sent()] == [asked]
 
 
-def test_a_forgotten_call_frees_its_place() -> None:
+def test_a_cancelled_call_frees_its_slot() -> None:
     played = Played().ready()
     ids = [played.call(op_id=str(n)) for n in range(5)]
     played.sent()

@@ -33,7 +33,7 @@ async def test_a_toggle_is_answered_with_its_outcome() -> None:
     assert end["closed"] == 1000
 
 
-async def test_a_call_whose_socket_dies_before_the_ack_is_asked_again_with_the_same_operation_id() -> None:
+async def test_a_call_whose_socket_breaks_before_the_ack_is_sent_again_with_the_same_operation_id() -> None:
     made: dict[str, bool] = {}
     asked: list[str] = []
 
@@ -54,7 +54,7 @@ async def test_a_call_whose_socket_dies_before_the_ack_is_asked_again_with_the_s
     assert len(set(asked)) == 1
 
 
-async def test_many_calls_in_flight_survive_sockets_that_keep_dying() -> None:
+async def test_calls_in_flight_survive_repeated_losses_of_the_socket() -> None:
     on = [False]
     first_answers: dict[str, bool] = {}
     left = [7]
@@ -91,7 +91,7 @@ async def test_duplicate_answers_change_nothing() -> None:
         assert [(await client.toggle("messages/42", "👍")).version for _ in range(2)] == [1, 2]
 
 
-async def test_an_answer_that_makes_no_sense_fails_that_call_alone() -> None:
+async def test_an_unreadable_answer_fails_that_call_only() -> None:
     async def nonsense(peer: Peer) -> None:
         await peer.welcome()
         await peer.send("ack", id=(await peer.receive())["id"], on=True)
@@ -104,7 +104,7 @@ async def test_an_answer_that_makes_no_sense_fails_that_call_alone() -> None:
         await client.toggle("messages/42", "👍")
 
 
-async def test_a_call_gives_up_at_its_deadline_and_a_late_answer_is_ignored() -> None:
+async def test_a_call_fails_at_its_deadline_and_a_late_answer_is_ignored() -> None:
     async def late(peer: Peer) -> None:
         await peer.welcome()
         first = await peer.receive("toggle_reaction")
@@ -157,7 +157,7 @@ async def test_a_call_waits_until_the_rate_limit_allows_it() -> None:
         assert time.monotonic() - began >= 0.045
 
 
-async def test_a_read_waits_out_the_rate_limit_unasked() -> None:
+async def test_a_read_waits_for_the_rate_limit_by_default() -> None:
     async def limiting(peer: Peer) -> None:
         await peer.welcome()
         limited = {"code": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow", "retry_after_ms": 10}
@@ -180,7 +180,7 @@ async def test_a_generic_call_without_an_operation_id_is_not_made_twice() -> Non
             await client.call("batch_change_reactions", changes=[])
 
 
-async def test_reads_are_turned_into_values_page_by_page() -> None:
+async def test_reads_are_decoded_in_pages() -> None:
     async def library(peer: Peer) -> None:
         await peer.welcome()
         frame = await peer.receive("get_own_reactions")

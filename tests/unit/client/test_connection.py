@@ -23,14 +23,14 @@ async def answer_everything(peer: Peer) -> None:
         await peer.ack(await peer.receive(), version=version)
 
 
-async def test_the_token_goes_in_a_header_and_never_in_the_url() -> None:
+async def test_the_token_is_sent_in_a_header_and_never_in_the_url() -> None:
     async with rogue(answer_everything) as server, connect(server.url, "a-token"):
         [request] = server.requests
     assert request.headers["Authorization"] == "Bearer a-token"
     assert "a-token" not in str(request.url)
 
 
-async def test_a_token_that_must_be_fresh_is_asked_for_before_every_socket() -> None:
+async def test_a_token_callable_is_called_before_every_socket() -> None:
     async def drop(peer: Peer) -> None:
         await peer.welcome()
         peer.drop()
@@ -42,7 +42,7 @@ async def test_a_token_that_must_be_fresh_is_asked_for_before_every_socket() -> 
         assert [request.headers["Authorization"] for request in server.requests] == ["Bearer one", "Bearer two"]
 
 
-async def test_a_token_that_cannot_be_had_ends_the_client() -> None:
+async def test_a_token_callable_without_a_token_ends_the_client() -> None:
     def token() -> str:
         raise RuntimeError("the vault is closed")
 
@@ -53,7 +53,7 @@ async def test_a_token_that_cannot_be_had_ends_the_client() -> None:
 
 
 @pytest.mark.parametrize("garbage", ["{", '{"type":"ack","id":null}', "[" * 50_000])
-async def test_garbage_costs_one_socket_and_no_call(garbage: str) -> None:
+async def test_an_invalid_message_closes_the_socket_and_fails_no_call(garbage: str) -> None:
     async def talk_garbage(peer: Peer) -> None:
         await peer.welcome()
         await peer.receive()
@@ -64,7 +64,7 @@ async def test_garbage_costs_one_socket_and_no_call(garbage: str) -> None:
         assert (await client.toggle("messages/42", "👍")).version == 1
 
 
-async def test_a_binary_message_costs_one_socket_and_no_call() -> None:
+async def test_a_binary_message_closes_the_socket_and_fails_no_call() -> None:
     async def talk_bytes(peer: Peer) -> None:
         await peer.welcome()
         await peer.receive()
@@ -112,7 +112,7 @@ async def test_a_terminal_close_ends_calls_readers_and_the_client(code: int, rea
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "BAD_TOKEN"), (403, "FORBIDDEN"), (400, "BAD_HANDSHAKE")])
-async def test_a_refused_handshake_fails_at_once(status: int, reason: str) -> None:
+async def test_a_refused_handshake_fails_immediately(status: int, reason: str) -> None:
     async with rogue(refusing(status)) as server:
         with pytest.raises(PlauditError, match=reason):
             async with connect(server.url, "t"):
@@ -120,7 +120,7 @@ async def test_a_refused_handshake_fails_at_once(status: int, reason: str) -> No
         assert len(server.requests) == 1
 
 
-async def test_a_busy_server_is_tried_again() -> None:
+async def test_a_busy_server_is_called_again() -> None:
     async with connected(refusing(503), refusing(429), answer_everything) as client:
         assert client.session == "s1"
 
@@ -142,7 +142,7 @@ async def test_a_url_that_is_no_websocket_is_refused(url: str) -> None:
             pass
 
 
-async def test_a_silent_server_is_left_and_the_call_made_elsewhere() -> None:
+async def test_a_call_to_a_silent_server_is_made_at_another_one() -> None:
     async def deaf(peer: Peer) -> None:
         hello = await peer.receive("hello")
         await peer.send("welcome", id=hello["id"], session="s", user="alice", heartbeat_seconds=0.05)

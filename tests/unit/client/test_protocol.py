@@ -7,7 +7,7 @@ from plaudit_client import effects as fx
 from tests.unit.client.played import Played
 
 
-def test_hello_comes_first_and_the_welcome_opens_the_session() -> None:
+def test_hello_is_the_first_frame_and_the_welcome_opens_the_session() -> None:
     played = Played().start()
     assert played.take(fx.Dial)
     assert played.open().sent() == [{"type": "hello", "id": 1, "device": "d", "client": "test"}]
@@ -15,7 +15,7 @@ def test_hello_comes_first_and_the_welcome_opens_the_session() -> None:
     assert (ready.welcome.user, ready.welcome.calls_in_flight, ready.welcome.heartbeat) == ("alice", 4, 30.0)
 
 
-def test_a_server_that_does_not_welcome_is_left_after_the_dial_timeout() -> None:
+def test_a_socket_without_a_welcome_is_closed_after_the_dial_timeout() -> None:
     played = Played(dial_timeout=5).start().open()
     assert played.run_until(fx.CloseSocket) == 5
 
@@ -28,7 +28,7 @@ def test_waits_between_attempts_double_up_to_the_ceiling(attempt: int, longest: 
     assert played.lose().run_until(fx.Dial) == pytest.approx(longest, rel=1e-6)
 
 
-def test_an_answer_makes_the_next_wait_short_again_but_a_mere_welcome_does_not() -> None:
+def test_an_answer_resets_the_reconnect_delay_but_a_welcome_does_not() -> None:
     played = Played().start()
     for _ in range(5):
         played.open().welcome().lose().run_until(fx.Dial)
@@ -38,7 +38,7 @@ def test_an_answer_makes_the_next_wait_short_again_but_a_mere_welcome_does_not()
     assert played.run_until(fx.Dial) == pytest.approx(0.1)
 
 
-def test_a_ping_goes_out_every_heartbeat_and_its_pong_keeps_the_socket() -> None:
+def test_a_ping_is_sent_every_heartbeat_and_its_pong_keeps_the_socket_open() -> None:
     played = Played().ready()
     for _ in range(5):
         [ping] = played.wait(30).sent()
@@ -47,12 +47,12 @@ def test_a_ping_goes_out_every_heartbeat_and_its_pong_keeps_the_socket() -> None
     assert played.take(fx.CloseSocket) == []
 
 
-def test_a_silent_socket_is_left_after_two_heartbeats() -> None:
+def test_a_silent_socket_is_closed_after_two_heartbeats() -> None:
     played = Played().ready()
     assert played.run_until(fx.CloseSocket) == 60
 
 
-def test_after_goaway_answers_arrive_and_then_the_session_moves_at_the_given_time() -> None:
+def test_after_goaway_answers_arrive_and_the_session_moves_at_the_stated_time() -> None:
     played = Played().ready()
     asked = played.call(timeout=60, op_id="a")
     played.receive("goaway", reconnect_after_ms=4000, deadline_ms=9000)
@@ -63,7 +63,7 @@ def test_after_goaway_answers_arrive_and_then_the_session_moves_at_the_given_tim
     assert played.lose(1000).run_until(fx.Dial) == pytest.approx(0.1)
 
 
-def test_a_socket_closed_before_the_goaway_wait_is_over_does_not_bring_us_back_early() -> None:
+def test_a_socket_closed_before_the_goaway_delay_does_not_shorten_the_delay() -> None:
     played = Played().ready().receive("goaway", reconnect_after_ms=4000, deadline_ms=9000)
     assert played.wait(1).lose(4000).run_until(fx.Dial) == pytest.approx(3)
 
@@ -110,11 +110,11 @@ def test_a_refused_handshake_ends_the_client_only_where_another_one_would_be_ref
     assert (played.protocol.wakeup() is None) is ends
 
 
-def test_a_refused_handshake_that_says_when_is_not_repeated_before() -> None:
+def test_a_refused_handshake_is_not_repeated_before_its_retry_delay() -> None:
     assert Played().start().lose(status=503, retry_after=7).run_until(fx.Dial) == 7
 
 
-def test_a_hello_that_is_refused_for_good_ends_the_client() -> None:
+def test_a_permanently_refused_hello_ends_the_client() -> None:
     played = Played().start().open()
     played.receive("error", id=1, code="INVALID_ARGUMENT", reason="INVALID_REQUEST", message="no", field="device")
     [ended] = played.take(fx.Ended)
@@ -144,7 +144,7 @@ def test_a_hello_that_is_refused_temporarily_is_sent_again_after_the_retry_delay
         "[" * 100_000,
     ],
 )
-def test_garbage_costs_the_server_the_socket_and_nothing_else(text: str) -> None:
+def test_an_invalid_message_of_the_server_only_closes_the_socket(text: str) -> None:
     played = Played().ready()
     asked = played.call(op_id="a")
     [close] = played.receive_text(text).take(fx.CloseSocket)
@@ -165,7 +165,7 @@ def test_messages_after_a_close_are_ignored() -> None:
     assert played.take(fx.Answered) == []
 
 
-def test_closing_fails_what_is_unanswered_and_ends_without_an_error() -> None:
+def test_a_close_fails_unanswered_calls_and_ends_without_an_error() -> None:
     played = Played().ready()
     played.call(op_id="a")
     played.effects = played.protocol.close()

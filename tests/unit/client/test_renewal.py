@@ -37,7 +37,7 @@ def offer(played: Played, token: str) -> Played:
 
 
 @pytest.mark.parametrize(("seconds", "asked_after"), [(4.0, 3.5), (80.0, 70.0), (3600.0, 3570.0)])
-def test_a_new_token_is_asked_for_shortly_before_the_old_one_ends(seconds: float, asked_after: float) -> None:
+def test_a_new_token_is_requested_shortly_before_the_old_one_ends(seconds: float, asked_after: float) -> None:
     # A client that receives nothing for a minute disconnects, hence the heartbeat.
     played = Played(can_renew=True).start().open()
     played.welcome(
@@ -46,7 +46,7 @@ def test_a_new_token_is_asked_for_shortly_before_the_old_one_ends(seconds: float
     assert played.run_until(fx.RenewToken) == pytest.approx(asked_after)
 
 
-def test_the_next_one_is_asked_for_by_the_end_of_the_new_token() -> None:
+def test_the_next_renewal_is_scheduled_by_the_end_of_the_new_token() -> None:
     played = ready(4.0)
     played.run_until(fx.RenewToken)
     renewed(offer(played, "two"), 8.0)
@@ -63,7 +63,7 @@ def test_if_there_is_no_new_token_yet_it_is_requested_again_before_the_old_one_e
     assert played.take(fx.Ended) == []
 
 
-def test_a_server_that_says_nothing_about_the_end_is_not_asked() -> None:
+def test_a_token_without_a_stated_end_is_not_renewed() -> None:
     played = Played(can_renew=True).ready().wait(59)
     assert played.take(fx.RenewToken) == []
 
@@ -122,7 +122,7 @@ def tokens(*given: str | Exception) -> Callable[[], str]:
     return next_one
 
 
-async def test_a_client_renews_on_the_open_socket_with_what_its_callable_gives() -> None:
+async def test_a_client_renews_on_the_open_socket_with_the_token_of_its_callable() -> None:
     heard: list[str] = []
     both = asyncio.Event()
 
@@ -147,7 +147,7 @@ async def test_a_client_renews_on_the_open_socket_with_what_its_callable_gives()
     assert len(server.requests) == 1
 
 
-async def test_an_expired_token_loses_no_call() -> None:
+async def test_no_call_is_lost_when_a_token_expires() -> None:
     async def expire(peer: Peer) -> None:
         await peer.welcome()
         await peer.receive("toggle_reaction")
@@ -166,7 +166,7 @@ async def test_an_expired_token_loses_no_call() -> None:
     assert [request.headers["Authorization"] for request in server.requests] == ["Bearer one", "Bearer two"]
 
 
-async def test_a_callable_that_fails_later_is_called_again_and_one_that_says_so_ends_the_client() -> None:
+async def test_a_callable_that_fails_later_is_called_again_and_one_that_raises_plaudit_error_ends_the_client() -> None:
     async def expire(peer: Peer) -> None:
         await peer.welcome()
         await peer.close(4500, EXPIRED)
@@ -188,7 +188,7 @@ async def test_a_callable_that_fails_later_is_called_again_and_one_that_says_so_
             await client.toggle("messages/1", "👍")
 
 
-async def test_a_text_ends_the_client_with_its_time() -> None:
+async def test_a_client_with_a_fixed_token_ends_when_it_expires() -> None:
     async def expire(peer: Peer) -> None:
         await peer.welcome()
         await peer.receive("toggle_reaction")

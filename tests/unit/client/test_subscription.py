@@ -11,7 +11,7 @@ from tests.unit.client.rogue import COUNTED, Peer
 __all__ = ["nothing_is_left_running"]
 
 
-async def test_a_reader_sees_the_newest_state_after_a_reconnection_and_versions_never_go_back() -> None:
+async def test_a_reader_gets_the_newest_state_after_a_reconnection_and_versions_never_decrease() -> None:
     async def first(peer: Peer) -> None:
         await peer.welcome()
         frame = await peer.receive("subscribe")
@@ -56,7 +56,7 @@ async def test_the_end_of_a_subscription_is_sent_to_the_server() -> None:
         await client.toggle("messages/42", "👍")
 
 
-async def test_refused_topics_end_the_reader_with_the_servers_error() -> None:
+async def test_refused_topics_end_the_reader_with_the_error_of_the_server() -> None:
     async def script(peer: Peer) -> None:
         await peer.welcome()
         frame = await peer.receive("subscribe")
@@ -69,7 +69,7 @@ async def test_refused_topics_end_the_reader_with_the_servers_error() -> None:
                 pass
 
 
-async def test_own_updates_come_from_the_topic_of_the_user() -> None:
+async def test_own_updates_are_pushed_on_the_topic_of_the_user() -> None:
     async def script(peer: Peer) -> None:
         await peer.welcome()
         frame = await peer.receive("subscribe")

@@ -16,7 +16,7 @@ def delivered(played: Played) -> list[tuple[str, int]]:
     return [(effect.update.topic, effect.update.version) for effect in played.take(fx.Deliver)]
 
 
-def test_topics_are_asked_for_and_confirmed() -> None:
+def test_topics_are_requested_and_confirmed() -> None:
     played = Played().ready().subscribe("messages/1", "messages/2")
     [frame] = played.sent()
     assert (frame["type"], frame["topics"]) == ("subscribe", ["messages/1", "messages/2"])
@@ -24,24 +24,24 @@ def test_topics_are_asked_for_and_confirmed() -> None:
     assert confirmed.topics == ("messages/1", "messages/2")
 
 
-def test_topics_wanted_before_the_welcome_are_asked_for_after_it() -> None:
+def test_topics_subscribed_before_the_welcome_are_requested_after_it() -> None:
     played = Played().start().open().subscribe("messages/1")
     assert [frame["type"] for frame in played.sent()] == ["hello"]
     assert [frame["topics"] for frame in played.welcome().sent()] == [["messages/1"]]
 
 
-def test_more_topics_than_a_frame_holds_go_in_several() -> None:
+def test_more_topics_than_a_frame_allows_are_sent_in_several_frames() -> None:
     played = Played().ready().subscribe(*(f"messages/{n}" for n in range(300)))
     assert [len(frame["topics"]) for frame in played.sent()] == [128, 128, 44]
 
 
-def test_all_wanted_topics_are_asked_for_again_on_the_next_socket() -> None:
+def test_all_subscribed_topics_are_requested_again_on_the_next_socket() -> None:
     played = Played().ready().subscribe("messages/1").subscribe("messages/2", "messages/3").unsubscribe("messages/2")
     played.lose().again()
     assert played.sent("subscribe")[-1]["topics"] == ["messages/1", "messages/3"]
 
 
-def test_a_topic_wanted_twice_is_asked_for_once_and_ended_with_the_last() -> None:
+def test_a_topic_of_two_subscriptions_is_requested_once_and_unsubscribed_with_the_last() -> None:
     played = Played().ready().subscribe("messages/1").subscribe("messages/1")
     assert len(played.sent("subscribe")) == 1
     assert played.unsubscribe("messages/1").sent() == []
@@ -49,7 +49,7 @@ def test_a_topic_wanted_twice_is_asked_for_once_and_ended_with_the_last() -> Non
     assert played.unsubscribe("messages/1").sent() == []
 
 
-def test_a_topic_ended_and_wanted_again_before_the_answer_is_asked_for_again() -> None:
+def test_a_topic_unsubscribed_and_subscribed_before_the_answer_is_requested_again() -> None:
     played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").subscribe("messages/1")
     first, end, second = played.sent()
     assert [frame["type"] for frame in (first, end, second)] == ["subscribe", "unsubscribe", "subscribe"]
@@ -57,7 +57,7 @@ def test_a_topic_ended_and_wanted_again_before_the_answer_is_asked_for_again() -
     assert played.receive("subscribed", id=second["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics
 
 
-def test_only_newer_updates_of_wanted_topics_are_delivered() -> None:
+def test_only_newer_updates_of_subscribed_topics_are_delivered() -> None:
     played = Played().ready().subscribe("messages/1")
     for topic, version in [("messages/1", 5), ("messages/2", 6), ("messages/1", 4), ("messages/1", 5)]:
         played.update(topic, version)
@@ -71,18 +71,18 @@ def test_the_state_before_any_reaction_is_sent_once() -> None:
     assert delivered(played) == [("messages/1", 0)]
 
 
-def test_nothing_is_delivered_after_the_last_reader_has_left() -> None:
+def test_no_update_is_delivered_after_the_last_reader_has_ended() -> None:
     played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").update("messages/1", 7)
     assert delivered(played) == []
 
 
-def test_a_further_reader_gets_what_is_known() -> None:
+def test_a_further_reader_gets_the_known_state() -> None:
     played = Played().ready().subscribe("messages/1").update("messages/1", 7)
     played.effects = played.protocol.known(["messages/1", "messages/2"])
     assert delivered(played) == [("messages/1", 7)]
 
 
-def test_own_updates_keep_their_order_within_each_target() -> None:
+def test_own_updates_of_each_target_are_in_order() -> None:
     played = Played().ready().subscribe("users/alice")
     for target, version in [("posts/1", 5), ("posts/2", 3), ("posts/1", 4), ("posts/1", 6)]:
         played.receive(
@@ -96,7 +96,7 @@ def test_own_updates_keep_their_order_within_each_target() -> None:
     ]
 
 
-def test_topics_refused_for_good_are_wanted_no_longer() -> None:
+def test_permanently_refused_topics_are_not_requested_again() -> None:
     played = Played().ready().subscribe("messages/1").subscribe("messages/2")
     first, _ = played.sent()
     played.receive("error", id=first["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
@@ -138,14 +138,14 @@ async def test_a_slow_reader_gets_the_newest_of_each_topic_and_never_an_older_on
     assert (await anext(reader)).version == 6
 
 
-async def test_iteration_ends_with_the_client_after_what_is_waiting() -> None:
+async def test_iteration_ends_with_the_client_after_the_buffered_updates() -> None:
     reader: Subscription[Update] = Subscription(["messages/1"], 10, Released())
     reader.offer(update(1))
     reader.end(None)
     assert [found.version async for found in reader] == [1]
 
 
-async def test_a_refused_subscription_raises_and_lets_only_its_other_topics_go() -> None:
+async def test_a_refused_subscription_raises_and_unsubscribes_only_its_other_topics() -> None:
     released = Released()
     reader: Subscription[Update] = Subscription(["messages/1", "messages/2"], 10, released)
     reader.refuse(["messages/1"], PlauditError("RESOURCE_EXHAUSTED", "TOO_MANY_TOPICS", "no"))
@@ -157,7 +157,7 @@ async def test_a_refused_subscription_raises_and_lets_only_its_other_topics_go()
     assert released.topics == ["messages/2"]
 
 
-async def test_entering_waits_for_the_confirmation_and_keeps_updates_that_came_before_it() -> None:
+async def test_entering_waits_for_the_confirmation_and_buffers_earlier_updates() -> None:
     reader: Subscription[Update] = Subscription(["messages/1"], 10, Released())
     entered = asyncio.ensure_future(reader.__aenter__())
     await asyncio.sleep(0)
@@ -169,7 +169,7 @@ async def test_entering_waits_for_the_confirmation_and_keeps_updates_that_came_b
     assert (await asyncio.wait_for(anext(reader), 1)).version == 1
 
 
-async def test_leaving_ends_the_topics_once() -> None:
+async def test_leaving_the_block_unsubscribes_the_topics_once() -> None:
     released = Released()
     reader: Subscription[Update] = Subscription(["messages/1"], 10, released)
     reader.confirm(["messages/1"])
@@ -192,7 +192,7 @@ async def test_a_loop_that_breaks_ends_its_topics() -> None:
     assert released.topics == ["messages/1"]
 
 
-async def test_a_reader_that_never_reads_holds_a_bounded_number_of_updates_and_knows_of_the_rest() -> None:
+async def test_a_reader_that_never_reads_buffers_a_bounded_number_of_updates_and_counts_the_rest() -> None:
     reader: Subscription[OwnUpdate] = Subscription(["users/alice"], 3, Released())
     for n in range(5):
         reader.offer(OwnUpdate("users/alice", f"posts/{n}", 1, frozenset("a"), frozenset()))
@@ -201,9 +201,7 @@ async def test_a_reader_that_never_reads_holds_a_bounded_number_of_updates_and_k
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=20), st.integers(1, 5))
-def test_merged_own_updates_leave_the_reader_with_the_same_reactions(
-    taps: list[tuple[str, bool]], read_every: int
-) -> None:
+def test_merged_own_updates_have_the_same_final_reactions(taps: list[tuple[str, bool]], read_every: int) -> None:
     truth: set[str] = set()
     shown: set[str] = set()
     pending: OwnUpdate | None = None
@@ -233,7 +231,7 @@ def test_own_reactions_are_loaded_after_their_topic_is_subscribed_again() -> Non
     assert len(played.take(fx.Reload)) == 1
 
 
-def test_a_load_that_is_due_is_not_forgotten_with_the_socket() -> None:
+def test_a_pending_load_survives_the_loss_of_the_socket() -> None:
     played = Played().ready().subscribe("users/alice")
     played.lose().run_until(fx.Dial)
     played.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)

@@ -29,7 +29,7 @@ NAME = "one/3/7"
 
 
 @given(st.dictionaries(st.tuples(texts, texts), st.tuples(st.integers(0, 2**62), counts), max_size=5))
-def test_an_entry_comes_back_as_its_name_and_the_counts_of_its_targets(
+def test_an_entry_is_decoded_as_its_name_and_the_counts_of_its_targets(
     given: dict[tuple[str, str], tuple[int, dict[str, int]]],
 ) -> None:
     changes = [Change(*key, "u", "", "", version) for key, (version, _) in given.items()]
@@ -45,7 +45,7 @@ def test_a_record_that_is_no_entry_is_undecodable() -> None:
             codec.entry_from_record(Record(1, key, message))
 
 
-def test_nothing_is_read_of_an_entry_of_a_newer_format() -> None:
+def test_no_field_is_read_of_an_entry_of_a_newer_format() -> None:
     uneven = event_pb.ReactionsChanged(
         format=codec.FORMAT + 1, targets=[event_pb.TargetChanged(emojis=["👍", "❤"], counts=[1])]
     )
@@ -54,7 +54,7 @@ def test_nothing_is_read_of_an_entry_of_a_newer_format() -> None:
 
 
 @given(counts, st.integers(0, 2**62))
-def test_counts_keep_their_order_and_size_in_every_answer(counted: dict[str, int], version: int) -> None:
+def test_counts_have_their_order_and_size_in_every_answer(counted: dict[str, int], version: int) -> None:
     value = totals(version, counted)
     one = codec.reaction_counts_to_pb(value)
     many = codec.counts_to_pb([("t", "messages/1")], [value]).counts[0]
@@ -65,7 +65,7 @@ def test_counts_keep_their_order_and_size_in_every_answer(counted: dict[str, int
 
 
 @given(counts, st.integers(0, 2**62))
-def test_a_tally_comes_back_in_our_order_whatever_order_it_has(counted: dict[str, int], version: int) -> None:
+def test_a_tally_is_returned_in_the_order_of_the_request(counted: dict[str, int], version: int) -> None:
     response = tally_pb.TallyReactionsResponse(next_page_token="more")
     tally = response.tallies.add(tenant="acme")
     tally.counts.target = "messages/1"
@@ -78,7 +78,7 @@ def test_a_tally_comes_back_in_our_order_whatever_order_it_has(counted: dict[str
 
 
 @given(st.dictionaries(st.tuples(texts, texts), st.tuples(counts, st.integers(0, 2**62)), max_size=5))
-def test_heads_come_back_for_the_targets_that_were_asked_for(
+def test_heads_are_returned_for_the_requested_targets(
     given: dict[tuple[str, str], tuple[dict[str, int], int]],
 ) -> None:
     keys = list(given)
@@ -94,7 +94,7 @@ def test_heads_come_back_for_the_targets_that_were_asked_for(
     }
 
 
-def test_targets_split_by_commas_keep_their_order_and_versions() -> None:
+def test_targets_separated_by_commas_have_their_order_and_versions() -> None:
     request = pb.GetCountsRequest(targets=["messages/2,messages/1", "posts/3"], min_versions=[1, 2, 3])
     keys, least = codec.keys_from_pb(request, USER)
     assert keys == [("default", "messages/2"), ("default", "messages/1"), ("default", "posts/3")]
@@ -102,12 +102,12 @@ def test_targets_split_by_commas_keep_their_order_and_versions() -> None:
 
 
 @pytest.mark.parametrize("who", [USER, ACTING])
-def test_tenants_of_a_request_mean_nothing_from_a_user_or_for_one(who: Caller) -> None:
+def test_the_tenants_of_a_request_are_ignored_for_users(who: Caller) -> None:
     request = pb.GetCountsRequest(targets=["messages/1"], tenants=["acme"])
     assert codec.keys_from_pb(request, who)[0] == [("default", "messages/1")]
 
 
-def test_a_service_in_its_own_name_asks_for_any_tenant_it_may_act_in() -> None:
+def test_a_service_in_its_own_name_may_name_any_tenant_it_may_act_in() -> None:
     request = pb.GetCountsRequest(targets=["messages/1", "messages/1"], tenants=["acme", "default"])
     assert codec.keys_from_pb(request, SERVICE)[0] == [("acme", "messages/1"), ("default", "messages/1")]
     with pytest.raises(Forbidden):

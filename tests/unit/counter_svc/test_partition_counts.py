@@ -17,7 +17,7 @@ def row(version: int, key: TargetKey = A, **counts: int) -> Row:
     return key, version, counts
 
 
-def test_readers_see_the_largest_first_then_by_emoji_and_nothing_that_no_one_holds() -> None:
+def test_counts_are_ordered_by_number_then_emoji_without_zeros() -> None:
     assert totals(3, {"b": 1, "c": 2, "a": 1, "gone": 0}) == Totals(3, (("c", 2), ("a", 1), ("b", 1)))
 
 
@@ -31,7 +31,7 @@ def test_the_newest_row_stays_in_any_order_and_with_repetitions(rows: list[tuple
         assert counts.get(key) == Totals(newest, (("like", newest),))
 
 
-def test_only_what_changes_something_is_returned() -> None:
+def test_only_effective_changes_are_returned() -> None:
     counts = PartitionCounts(100)
     assert counts.apply([row(2, like=1), row(1, B)]) == [(A, Totals(2, (("like", 1),))), (B, Totals(1))]
     assert counts.apply([row(2, like=9), row(1, like=9), row(2, B)]) == [(B, Totals(2))]
@@ -55,7 +55,7 @@ def test_values_read_before_a_clear_are_not_admitted() -> None:
     assert counts.get(A) is None
 
 
-def test_the_least_recently_used_targets_go_first() -> None:
+def test_the_least_recently_used_targets_are_evicted_first() -> None:
     counts = PartitionCounts(2)
     counts.apply([row(1), row(1, B)])
     counts.get(A)
@@ -66,7 +66,7 @@ def test_the_least_recently_used_targets_go_first() -> None:
     assert set(counts) == {A, B}
 
 
-def test_a_target_that_is_read_elsewhere_is_not_evicted_meanwhile() -> None:
+def test_a_target_is_not_evicted_while_it_is_read_from_another_source() -> None:
     counts = PartitionCounts(1)
     with counts.pinned([A]):
         generation = counts.generation
@@ -78,7 +78,7 @@ def test_a_target_that_is_read_elsewhere_is_not_evicted_meanwhile() -> None:
     assert list(counts) == [C]
 
 
-def test_a_correction_replaces_the_same_and_a_higher_version_but_no_change_that_came_meanwhile() -> None:
+def test_a_correction_replaces_the_same_and_a_higher_version_but_no_later_change() -> None:
     counts = PartitionCounts(100)
     counts.apply([row(5, wrong=7), row(9, B, wrong=7), row(5, C, wrong=7)])
     truth = Totals(5, (("right", 1),))

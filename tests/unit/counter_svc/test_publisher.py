@@ -101,7 +101,7 @@ async def test_counts_that_change_during_a_flush_are_shared_again() -> None:
     assert board.shown[KEYS[0]].version == 2
 
 
-async def test_corrections_replace_what_is_shared_also_after_a_failure_and_only_once() -> None:
+async def test_corrections_replace_shared_counts_once_also_after_a_failure() -> None:
     board = Board()
     memory = Memory(board)
     board.shown[KEYS[0]] = Totals(9)
@@ -119,7 +119,7 @@ async def test_corrections_replace_what_is_shared_also_after_a_failure_and_only_
 
 
 @pytest.mark.parametrize("how", ["all", "part", "older"])
-async def test_everything_in_memory_is_shared_again_where_it_was_lost(how: str) -> None:
+async def test_all_counts_in_memory_are_shared_again_after_a_loss(how: str) -> None:
     board = Board()
     memory = Memory(board)
     memory.react(2)

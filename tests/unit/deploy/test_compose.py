@@ -39,7 +39,7 @@ def published(service: dict[str, Any]) -> set[int]:
     return {int(port.split(":")[1]) for port in service.get("ports", ())}
 
 
-def test_every_engine_is_there_and_scylladb_as_a_choice(services: dict[str, dict[str, Any]]) -> None:
+def test_every_engine_is_in_the_file_and_scylladb_in_a_profile(services: dict[str, dict[str, Any]]) -> None:
     assert set(services) == {*KINDS, "scylla", "migrate", "plaudit"}
     assert services["scylla"]["profiles"] == ["scylla"]
     assert "profiles" not in services["cassandra"]
@@ -59,7 +59,7 @@ def test_toxiproxy_listens_where_the_engines_have_it(services: dict[str, dict[st
     assert f"-port={KINDS['toxiproxy'].default_port}" in services["toxiproxy"]["command"]
 
 
-def test_nothing_is_open_beyond_this_machine_and_no_port_twice(services: dict[str, dict[str, Any]]) -> None:
+def test_ports_are_bound_to_this_machine_only_and_each_once(services: dict[str, dict[str, Any]]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", ())]
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert len({port.split(":")[1] for port in ports}) == len(ports)
@@ -67,7 +67,7 @@ def test_nothing_is_open_beyond_this_machine_and_no_port_twice(services: dict[st
         assert services[name]["network_mode"] == "host"
 
 
-def test_kafka_is_set_the_same(services: dict[str, dict[str, Any]]) -> None:
+def test_kafka_has_the_same_configuration(services: dict[str, dict[str, Any]]) -> None:
     server = kafka.Kafka(Path("/data"))
     text = string.Template((SETTINGS / "kafka.properties").read_text("utf-8"))
     lines = text.substitute(folder=server.folder, **server.settings()).splitlines()
@@ -81,7 +81,7 @@ def test_kafka_is_set_the_same(services: dict[str, dict[str, Any]]) -> None:
     assert environment["KAFKA_HEAP_OPTS"] == f"-Xmx{kafka.HEAP}"
 
 
-def test_cassandra_and_redis_are_set_the_same(services: dict[str, dict[str, Any]]) -> None:
+def test_cassandra_and_redis_have_the_same_configuration(services: dict[str, dict[str, Any]]) -> None:
     values = cassandra.Cassandra(Path("/data")).values()
     text = string.Template((SETTINGS / "cassandra.yaml").read_text("utf-8"))
     native = yaml.safe_load(text.substitute(values))
@@ -124,13 +124,13 @@ def test_plaudit_listens_on_this_machine_only_and_has_time_to_stop(
     assert services["migrate"]["command"] == ["migrate"]
 
 
-def test_the_schema_of_compose_files_agrees() -> None:
+def test_the_schema_of_compose_files_accepts_the_files() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*command, str(ROOT / "deploy/compose.yaml")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_docker_compose_agrees() -> None:
+def test_docker_compose_accepts_the_files() -> None:
     program = shutil.which("docker-compose")
     docker = shutil.which("docker")
     plugin = [docker, "compose"] if docker is not None else []

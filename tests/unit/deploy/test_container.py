@@ -31,7 +31,7 @@ def test_its_settings_are_accepted_and_its_ports_exposed(monkeypatch: pytest.Mon
     assert lines("VOLUME") == [str(settings.data)]
 
 
-def test_the_build_sees_all_that_the_wheel_is_made_of_and_nothing_else() -> None:
+def test_the_build_context_has_exactly_the_files_of_the_wheel() -> None:
     ignore = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     kept = {line[1:] for line in ignore if line.startswith("!")}
     assert ignore[1] == "*"

@@ -60,7 +60,7 @@ def with_tls(manifests: list[Manifest]) -> list[Manifest]:
     return manifests
 
 
-def test_the_chart_is_what_the_manifests_make_it() -> None:
+def test_the_chart_is_generated_from_the_manifests() -> None:
     assert not stale(), "make gen"
     there = {path for path in CHART.rglob("*") if path.is_file()}
     assert there - chart().keys() == {CHART / "README.md", CHART / ".helmignore"}
@@ -81,7 +81,7 @@ def test_it_renders_to_the_manifests_with_mutual_tls() -> None:
     assert by_name(rendered("--set", "mtls.enabled=true")) == by_name(manifests)
 
 
-def test_values_arrive_where_they_belong() -> None:
+def test_values_are_rendered_into_their_manifests() -> None:
     made = rendered(
         *("--set", "image.repository=example.org/p", "--set", "image.tag=9", "--set", "gateway.maxReplicas=7"),
         *("--set", "ingress.host=chat.example.org", "--set", "keysSecret=own", "--set", "settings.PLAUDIT_LOG=debug"),
@@ -99,7 +99,7 @@ def test_values_arrive_where_they_belong() -> None:
     assert set(SCALED) == set(named(made, "HorizontalPodAutoscaler"))
 
 
-def test_helm_finds_nothing_to_complain_of() -> None:
+def test_helm_lint_reports_no_problem() -> None:
     rendered()
     done = subprocess.run(
         ["helm", "lint", "--strict", *CLUSTER, str(CHART)], capture_output=True, text=True, check=False

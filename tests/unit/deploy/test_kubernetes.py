@@ -71,7 +71,7 @@ def test_the_ports_are_those_the_process_listens_on(
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_the_probes_ask_where_the_program_answers(manifests: list[Manifest], name: str) -> None:
+def test_the_probes_use_the_served_paths(manifests: list[Manifest], name: str) -> None:
     one = container(pods(manifests)[name])
     ports = {port["name"]: port["containerPort"] for port in one["ports"]}
     ready = {"httpGet": {"path": "/readyz", "port": "http"}} if name == "gateway" else {"grpc": {"port": ports["grpc"]}}
@@ -94,7 +94,7 @@ def test_the_grace_of_a_pod_covers_its_drain(
         assert settings.gateway.reconnect_spread < settings.grace_seconds
 
 
-def test_a_gateway_takes_the_connections_that_are_planned_for_it_from_one_proxy(
+def test_a_gateway_accepts_the_planned_connections_from_one_proxy(
     manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = settings_of("gateway", manifests, monkeypatch).gateway
@@ -116,7 +116,7 @@ def test_the_registries_are_found_by_the_names_of_their_pods(
     assert list(settings_of("gateway", manifests, monkeypatch).registries) == addresses
 
 
-def test_pods_and_what_points_at_them_agree(manifests: list[Manifest]) -> None:
+def test_pods_match_the_selectors_of_their_services(manifests: list[Manifest]) -> None:
     made = pods(manifests)
     for kind in ("Deployment", "StatefulSet"):
         for name, one in named(manifests, kind).items():
@@ -137,7 +137,7 @@ def test_pods_and_what_points_at_them_agree(manifests: list[Manifest]) -> None:
             assert path["backend"]["service"] == {"name": "gateway", "port": {"name": "http"}}
 
 
-def test_each_kind_scales_by_itself_and_no_further_than_it_has_work(
+def test_each_service_scales_separately_up_to_its_partitions(
     manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scalers = named(manifests, "HorizontalPodAutoscaler")
@@ -170,7 +170,7 @@ def test_no_pod_has_rights_it_does_not_need(manifests: list[Manifest], name: str
     assert "memory" in one["resources"]["limits"]
 
 
-def test_keys_come_from_a_secret_and_into_the_folder_where_the_program_looks(
+def test_keys_are_mounted_from_a_secret_into_the_folder_of_keys(
     manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readme = (FOLDER / "README.md").read_text("utf-8")
@@ -184,7 +184,7 @@ def test_keys_come_from_a_secret_and_into_the_folder_where_the_program_looks(
         assert mount["readOnly"] is True
 
 
-def test_mutual_tls_is_set_whole_and_asks_for_health_without_a_certificate(
+def test_mutual_tls_has_all_its_settings_and_health_needs_no_certificate(
     manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     component = yaml.safe_load((FOLDER / "mtls" / "kustomization.yaml").read_text("utf-8"))
@@ -206,7 +206,7 @@ def test_mutual_tls_is_set_whole_and_asks_for_health_without_a_certificate(
         assert value["httpGet"] == {"path": "/readyz", "port": "status"}
 
 
-def test_the_envoy_of_the_readme_finds_the_services_that_are_there(manifests: list[Manifest]) -> None:
+def test_the_envoy_of_the_readme_has_the_deployed_services(manifests: list[Manifest]) -> None:
     command = (FOLDER / "README.md").read_text("utf-8").partition("plaudit envoy render")[2].partition("```")[0]
     addresses = re.findall(r"(?:--gateways |=)([\w-]+):(\d+)", command)
     assert len(addresses) == 3

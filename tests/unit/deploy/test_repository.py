@@ -29,7 +29,7 @@ def test_the_hooks_are_the_tools_of_make_check() -> None:
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
-def test_a_form_has_what_forms_need(path: object) -> None:
+def test_an_issue_form_has_all_required_parts(path: object) -> None:
     form = yaml.safe_load((ROOT / str(path)).read_text("utf-8"))
     if "body" not in form:
         assert set(form) <= {"blank_issues_enabled", "contact_links"}
@@ -43,7 +43,7 @@ def test_a_form_has_what_forms_need(path: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CONTRIBUTING.md", "deploy/helm/plaudit/README.md"])
-def test_links_to_files_lead_somewhere(name: str) -> None:
+def test_links_to_files_have_a_target(name: str) -> None:
     page = ROOT / name
     links = re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []

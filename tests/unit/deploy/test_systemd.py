@@ -43,7 +43,7 @@ def test_systemd_understands_every_line(unit: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_little_time_is_left_to_a_second_stop_of_the_process(unit: str) -> None:
+def test_the_unit_has_a_low_security_exposure(unit: str) -> None:
     done = analyze("security", "--offline=true", "--threshold=20", unit)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -36,7 +36,7 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
-def test_a_metric_or_label_that_is_not_there_is_noticed(metrics: Known) -> None:
+def test_a_metric_or_label_that_does_not_exist_is_detected(metrics: Known) -> None:
     assert metrics.complaints('sum by (code) (rate(plaudit_gateway_closes_total{code="4001"}[5m]))') == []
     assert metrics.complaints("histogram_quantile(0.9, sum by (le, type) (plaudit_gateway_call_seconds_bucket))") == []
     assert metrics.complaints("plaudit_gateway_closes") == ["no metric is called plaudit_gateway_closes"]
@@ -45,7 +45,7 @@ def test_a_metric_or_label_that_is_not_there_is_noticed(metrics: Known) -> None:
 
 
 @pytest.mark.parametrize("name", list(alerts()))
-def test_an_alert_asks_for_what_is_there_and_says_what_to_do(metrics: Known, name: str) -> None:
+def test_an_alert_queries_existing_metrics_and_states_what_to_do(metrics: Known, name: str) -> None:
     rule = alerts()[name]
     promql_parser.parse(rule["expr"])
     assert metrics.complaints(rule["expr"]) == []
@@ -56,7 +56,7 @@ def test_an_alert_asks_for_what_is_there_and_says_what_to_do(metrics: Known, nam
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
-def test_a_panel_asks_for_what_is_there(metrics: Known, panel: dict[str, Any]) -> None:
+def test_a_panel_queries_existing_metrics(metrics: Known, panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         promql_parser.parse(target["expr"].replace("$__rate_interval", "5m"))
         assert metrics.complaints(target["expr"]) == []
@@ -64,7 +64,7 @@ def test_a_panel_asks_for_what_is_there(metrics: Known, panel: dict[str, Any]) -
         assert all(label in target["expr"] or label == "instance" for label in shown)
 
 
-def test_a_gateway_is_called_full_at_four_fifths_of_what_is_planned() -> None:
+def test_the_alert_of_a_full_gateway_fires_at_four_fifths_of_the_plan() -> None:
     threshold = int(alerts()["PlauditGatewayFull"]["expr"].rpartition(" ")[2])
     assert threshold == 0.8 * Inputs().connections_per_gateway
 
@@ -80,7 +80,7 @@ def test_the_panels_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize("command", [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]])
-def test_prometheus_agrees(command: list[str]) -> None:
+def test_promtool_accepts_the_alerts(command: list[str]) -> None:
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("promtool is not on this machine: apt-get install prometheus")

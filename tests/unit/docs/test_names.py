@@ -112,7 +112,7 @@ def test_every_name_on_a_page_about_the_code_exists(page: Path) -> None:
         "no_such_name_anywhere",
     ],
 )
-def test_a_name_that_does_not_exist_is_found(name: str) -> None:
+def test_a_name_that_does_not_exist_is_detected(name: str) -> None:
     assert not is_known(name)
 
 

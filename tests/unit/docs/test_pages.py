@@ -70,11 +70,11 @@ def test_generated_pages_are_fresh() -> None:
 
 
 @pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     assert broken(page) == []
 
 
-def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+def test_a_broken_link_is_detected(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One thing\n\n[a](#one-thing) [b](#another) [c](page.md) [d](nowhere.md) `[e](code.md)`\n")
     assert broken(page) == ["#another", "nowhere.md"]
@@ -113,7 +113,7 @@ def test_every_reason_in_the_code_is_on_the_page_of_errors() -> None:
     assert reasons_in_code() - reasons_on_the_page() == set()
 
 
-def test_every_reason_that_a_comment_names_is_one_that_is_answered() -> None:
+def test_every_reason_in_a_comment_is_an_answered_one() -> None:
     comments = Comments([installed_contracts()])
     stated = {one.reason for frame in frame_types(read_tables(), comments) for one in frame.failures(comments)}
     single = {reason for table in GENERATE.error_tables() for _, reason in table.values()}
@@ -129,7 +129,7 @@ def test_a_refused_request_has_the_status_that_the_page_has(path: Path) -> None:
                 assert {**HTTP_FAILURES, **HANDSHAKE_FAILURES}[reason].status == status
 
 
-def test_the_quickstart_reacts_to_what_the_readme_has_left_alone() -> None:
+def test_the_quickstart_and_the_readme_use_different_targets() -> None:
     def targets(name: str) -> set[str]:
         return set(re.findall(r"\b(?:messages|posts)/\d+", (ROOT / name).read_text("utf-8")))
 
@@ -137,7 +137,7 @@ def test_the_quickstart_reacts_to_what_the_readme_has_left_alone() -> None:
     assert shared == set()
 
 
-def test_a_page_of_frames_says_how_a_socket_is_opened() -> None:
+def test_the_page_of_frames_states_how_a_socket_is_opened() -> None:
     page = (DOCS / "reference" / "frames.md").read_text("utf-8")
     for part in ("GET /ws/connect", "plaudit.v1.json", "bearer.<token>", "Authorization: Bearer <token>"):
         assert part in page

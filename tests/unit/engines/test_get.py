@@ -65,7 +65,9 @@ def test_root_has_the_package_installed_and_the_lists_fetched_where_they_are_old
     assert asked == ["install", "update", "install"]
 
 
-def test_a_package_that_cannot_be_had_is_said_in_one_line(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_cannot_be_installed_is_reported_in_one_line(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     tool(bare, "apt-get", "echo 'Reading lists'; echo 'E: Unable to locate package thing' >&2; exit 100")
     with pytest.raises(Missing, match=r"thing is missing: .*E: Unable to locate package thing") as error:
@@ -73,7 +75,7 @@ def test_a_package_that_cannot_be_had_is_said_in_one_line(bare: Path, monkeypatc
     assert "\n" not in str(error.value)
 
 
-def test_jars_are_fetched_once_and_a_failed_fetch_leaves_nothing(bare: Path) -> None:
+def test_jars_are_fetched_once_and_a_failed_fetch_leaves_no_file(bare: Path) -> None:
     tool(bare, "mvn", "echo '[ERROR] Could not resolve host'; exit 1")
     with pytest.raises(Missing, match="Could not resolve host"):
         getting.jars("kafka", VERSION)

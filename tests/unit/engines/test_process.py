@@ -20,13 +20,13 @@ def fixture_sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_a_running_process_is_itself() -> None:
+def test_a_running_process_is_recognized() -> None:
     me = identity_of(os.getpid())
     assert me is not None
     assert runs(me)
 
 
-def test_a_signal_reaches_the_process_and_its_end_is_seen(sleeper: subprocess.Popen[bytes]) -> None:
+def test_a_signal_reaches_the_process_and_its_end_is_detected(sleeper: subprocess.Popen[bytes]) -> None:
     identity = identity_of(sleeper.pid)
     assert identity is not None
     assert not wait_gone(identity, 0)
@@ -35,7 +35,7 @@ def test_a_signal_reaches_the_process_and_its_end_is_seen(sleeper: subprocess.Po
     assert sleeper.wait() == -signal.SIGTERM
 
 
-def test_a_stranger_with_the_same_pid_is_left_alone(sleeper: subprocess.Popen[bytes]) -> None:
+def test_another_process_with_the_same_pid_is_not_signalled(sleeper: subprocess.Popen[bytes]) -> None:
     identity = identity_of(sleeper.pid)
     assert identity is not None
     former = replace(identity, started=identity.started - 1)

@@ -49,7 +49,7 @@ def decoded(payload: bytes, *topics: Topic) -> Sequence[TargetChange]:
 
 
 @given(st.lists(st.builds(events.Change, texts, texts, texts, texts, texts, versions), max_size=5))
-def test_an_entry_comes_back_as_the_states_and_the_changes_of_its_targets(given: list[events.Change]) -> None:
+def test_an_entry_is_decoded_as_the_states_and_the_changes_of_its_targets(given: list[events.Change]) -> None:
     wanted = {(change.tenant, change.target) for change in given}
     found = decoded(events.payload(given), *wanted)
     changes = [(*topic, *change) for topic, _, changes in found for change in changes]
@@ -83,7 +83,7 @@ def test_an_entry_whose_columns_do_not_fit_is_undecodable(column: str) -> None:
         decoded(b"\xff\xff\xff")
 
 
-def test_an_entry_of_a_newer_format_is_not_looked_into() -> None:
+def test_an_entry_of_a_newer_format_is_not_decoded() -> None:
     entry = event_pb.ReactionsChanged.FromString(events.payload(CHANGES))
     entry.format = codec.FORMAT + 1
     found = codec.entry_from_record(Record(1, "one/0/1", entry.SerializeToString()), interest_in(A))
@@ -91,7 +91,7 @@ def test_an_entry_of_a_newer_format_is_not_looked_into() -> None:
 
 
 @given(versions, pairs, st.booleans(), st.lists(texts, max_size=5).map(tuple))
-def test_an_update_is_delivered_with_all_it_says(
+def test_an_update_is_delivered_with_all_its_fields(
     version: int, reactions: tuple[tuple[str, int], ...], storm: bool, recent: tuple[str, ...]
 ) -> None:
     delivery = codec.delivery_to_pb(Update(("acme", "messages/1"), Totals(version, reactions), storm, recent))
@@ -127,7 +127,7 @@ def test_counts_that_lag_their_version_are_left_out() -> None:
     assert found == {("default", "messages/2"): Totals(5, (("👍", 3),))}
 
 
-def test_only_nodes_that_take_deliveries_are_nodes_to_us() -> None:
+def test_only_nodes_that_accept_deliveries_are_used() -> None:
     response = session_pb.WatchResponse(down=["n0"], synced=True)
     response.up.add(node_id="n1", address="127.0.0.1:1", services=["a.Gateway"], epoch=3)
     response.up.add(node_id="n2", address="127.0.0.1:2", services=["another.Service"], epoch=4)
@@ -138,12 +138,12 @@ def test_only_nodes_that_take_deliveries_are_nodes_to_us() -> None:
     )
 
 
-def test_topics_without_counts_are_not_asked_for() -> None:
+def test_topics_without_counts_are_not_requested() -> None:
     assert has_counts(("default", "messages/1"))
     for topic in (("default", "users/alice"), ("default", "conversations/1"), ("a b", "messages/1"), ("default", "x")):
         assert not has_counts(topic)
 
 
-def test_a_nameless_topic_is_refused() -> None:
+def test_a_topic_without_a_name_is_refused() -> None:
     with pytest.raises(Invalid):
         codec.topics_from_pb(pb.DescribeTopicsRequest(tenant="default", topics=[""]), Caller("default", "", "ops"))

@@ -107,7 +107,7 @@ async def test_repeated_entries_after_the_committed_position_are_dropped(tmp_pat
 @pytest.mark.parametrize(
     ("entries", "found"), [([1, 2, 3], 0), ([1, 2, 4], 1), ([1, 2, 2, 3], 0), ([1, 3, 2, 4, 5], 1)]
 )
-async def test_each_missing_entry_is_noticed_once(tmp_path: Path, entries: list[int], found: int) -> None:
+async def test_each_missing_entry_is_detected_once(tmp_path: Path, entries: list[int], found: int) -> None:
     async with following(tmp_path) as on:
         before = gaps()
         await on.append(*entries)
@@ -137,7 +137,7 @@ async def test_entries_trimmed_before_the_committed_position_are_no_gap_and_thos
         assert gaps() == before + 1
 
 
-async def test_entries_trimmed_before_they_were_read_are_noticed_once(tmp_path: Path) -> None:
+async def test_entries_trimmed_before_they_were_read_are_detected_once(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         before = gaps()
         await on.append(1, 2)
@@ -149,7 +149,7 @@ async def test_entries_trimmed_before_they_were_read_are_noticed_once(tmp_path: 
         assert (gaps(), on.stage.own_versions("n1")) == (before + 1, [1, 2, 5, 6])
 
 
-async def test_changes_that_are_too_far_back_are_not_sent_and_nodes_get_a_new_sequence(tmp_path: Path) -> None:
+async def test_changes_before_the_lag_limit_are_not_sent_and_nodes_get_a_new_sequence(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(*range(1, 9))
         await on.read_all(await on.started(place=2, catch_up_records=3, look_back_records=1))
@@ -158,7 +158,9 @@ async def test_changes_that_are_too_far_back_are_not_sent_and_nodes_get_a_new_se
 
 
 @pytest.mark.parametrize(("key", "record"), [("0", entry(2)), ("one/7/2", entry(2)), ("one/0/2", b"\xff not an entry")])
-async def test_a_record_that_is_no_entry_of_the_partition_is_put_aside(tmp_path: Path, key: str, record: bytes) -> None:
+async def test_a_record_that_is_no_entry_of_the_partition_is_a_dead_letter(
+    tmp_path: Path, key: str, record: bytes
+) -> None:
     async with following(tmp_path) as on:
         await on.append(1)
         await on.log.append(TOPIC, key, record)
@@ -169,7 +171,7 @@ async def test_a_record_that_is_no_entry_of_the_partition_is_put_aside(tmp_path:
         assert on.stage.nodes.gaps >= 1
 
 
-async def test_nothing_is_read_after_an_entry_of_a_newer_format(tmp_path: Path) -> None:
+async def test_no_entry_is_read_after_one_of_a_newer_format(tmp_path: Path) -> None:
     async with following(tmp_path) as on:
         await on.append(1)
         newer = event_pb.ReactionsChanged(format=1_000).SerializeToString()

@@ -21,7 +21,7 @@ def taken(queue: SendQueue[str, str], limit: int = 100) -> list[str]:
     return [one.item for one in queue.take(limit)]
 
 
-def test_a_newer_delivery_overtakes_a_waiting_one_in_its_place() -> None:
+def test_a_newer_delivery_replaces_a_waiting_one_at_its_position() -> None:
     queue: SendQueue[str, str] = SendQueue(10)
     assert not queue.put(delivery("a", 1))
     assert not queue.put(delivery("b", 1))
@@ -66,7 +66,7 @@ def test_a_newer_delivery_keeps_its_position_after_a_requeue() -> None:
     assert taken(queue) == ["b2", "a3"]
 
 
-def test_above_the_limit_the_oldest_goes_and_lost_states_can_be_asked_for_again() -> None:
+def test_above_the_limit_the_oldest_is_dropped_and_lost_states_can_be_requested_again() -> None:
     queue: SendQueue[str, str] = SendQueue(2)
     queue.put(delivery("own", 1, state=False))
     for key in "abcd":
@@ -80,7 +80,7 @@ def test_above_the_limit_the_oldest_goes_and_lost_states_can_be_asked_for_again(
 
 
 @given(st.integers(0, 100_000))
-def test_a_receiver_ends_with_the_newest_of_every_key_whatever_breaks(seed: int) -> None:
+def test_a_receiver_ends_with_the_newest_of_every_key_despite_broken_streams(seed: int) -> None:
     rng = random.Random(seed)
     queue: SendQueue[str, str] = SendQueue(100)
     newest: dict[str, int] = {}

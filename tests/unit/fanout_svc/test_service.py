@@ -30,7 +30,7 @@ async def test_an_update_is_sent_without_a_request_for_counts() -> None:
         ]
 
 
-async def test_a_node_is_greeted_from_memory_where_the_target_was_changed_lately() -> None:
+async def test_a_snapshot_is_made_from_memory_where_the_target_was_changed_recently() -> None:
     async with staged() as stage:
         stage.changes(A, 7)  # it has no subscribers yet
         stage.wants("n1", A)
@@ -38,7 +38,7 @@ async def test_a_node_is_greeted_from_memory_where_the_target_was_changed_lately
         assert not stage.counter.asked
 
 
-async def test_a_snapshot_after_missed_changes_is_asked_for_at_the_known_version() -> None:
+async def test_a_snapshot_after_missed_changes_is_requested_at_the_known_version() -> None:
     async with staged() as stage:
         stage.changes(A, 7)
         stage.wants("n1", A)
@@ -50,7 +50,7 @@ async def test_a_snapshot_after_missed_changes_is_asked_for_at_the_known_version
         assert stage.nodes.gaps == 1
 
 
-async def test_missed_changes_do_not_make_one_forget_what_version_a_target_had() -> None:
+async def test_after_missed_changes_the_last_known_version_of_a_target_is_kept() -> None:
     async with staged() as stage:
         stage.changes(A, 7)  # it has no subscribers yet
         stage.fanout.mark_gap(0)
@@ -76,7 +76,7 @@ async def test_a_snapshot_is_never_older_than_what_was_sent() -> None:
         await stage.until(lambda: stage.told("n1", A) == [7, 8])
 
 
-async def test_a_change_during_a_request_for_a_snapshot_is_sent_at_once_and_makes_the_answer_stale() -> None:
+async def test_a_change_during_a_request_for_a_snapshot_is_sent_immediately_and_makes_the_answer_stale() -> None:
     async with staged() as stage:
         stage.counter.may_answer.clear()
         stage.counter.totals[A] = counts(3)
@@ -180,7 +180,7 @@ async def test_a_node_that_subscribes_again_is_announced_again() -> None:
         await stage.until(lambda: len(stage.announced("n1")) == 2)
 
 
-async def test_an_announcement_is_repeated_where_it_may_be_lost() -> None:
+async def test_an_announcement_that_may_be_lost_is_repeated() -> None:
     async with staged() as stage:
         stage.wants("n1", ALICE)
         await stage.until(lambda: len(stage.announced("n1")) == 1)

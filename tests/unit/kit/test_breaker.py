@@ -47,7 +47,7 @@ def test_calls_that_time_out_one_after_the_other_open_it_within_a_second() -> No
         breaker.failed()
 
 
-def test_two_failures_that_came_together_do_not_open_it() -> None:
+def test_two_simultaneous_failures_do_not_open_the_breaker() -> None:
     breaker = Breaker(5, 0.5, ManualClock())
     breaker.failed()
     breaker.failed()
@@ -68,7 +68,7 @@ def test_one_probe_passes_at_a_time_and_its_success_closes_it() -> None:
     assert passes(breaker)
 
 
-def test_a_failed_probe_keeps_it_open_for_as_long_again() -> None:
+def test_a_failed_probe_keeps_the_breaker_open_for_the_same_time_again() -> None:
     clock = ManualClock()
     breaker = Breaker(1, 0.5, clock)
     breaker.failed()
@@ -82,7 +82,7 @@ def test_a_failed_probe_keeps_it_open_for_as_long_again() -> None:
     assert passes(breaker)
 
 
-def test_a_probe_that_was_given_up_does_not_keep_it_open_for_ever() -> None:
+def test_a_cancelled_probe_does_not_keep_the_breaker_open_forever() -> None:
     clock = ManualClock()
     breaker = Breaker(1, 0.5, clock)
     breaker.failed()
@@ -92,7 +92,7 @@ def test_a_probe_that_was_given_up_does_not_keep_it_open_for_ever() -> None:
     assert passes(breaker)
 
 
-def test_its_turns_are_measured() -> None:
+def test_the_state_of_the_breaker_is_measured() -> None:
     breaker = engine_breaker("an engine of this test", failures=1)
     assert metric("plaudit_breaker_open") == 0
     breaker.failed()

@@ -17,7 +17,7 @@ def test_a_url_has_hosts_a_name_and_options() -> None:
     assert str(found) == "kafka://a:1,b.example:2/plaudit"
 
 
-def test_a_port_left_out_is_the_engines_own() -> None:
+def test_a_port_that_is_not_given_is_the_default_of_the_engine() -> None:
     hosts = [parse(f"{scheme}://h,[::1]", scheme).hosts for scheme in ("redis", "cassandra", "kafka")]
     assert hosts == [(("h", port), ("::1", port)) for port in (6379, 9042, 9092)]
 
@@ -49,7 +49,7 @@ def test_a_password_is_read_and_never_shown() -> None:
         ("kafka://h:1/a?colour=red", "unknown option colour; there are: partitions"),
     ],
 )
-def test_a_url_that_is_wrong_is_refused_in_one_line(url: str, why: str) -> None:
+def test_an_invalid_url_is_refused_in_one_line(url: str, why: str) -> None:
     with pytest.raises(CannotUse) as refused:
         parse(url, "kafka", known=["partitions"])
     assert why in str(refused.value)
@@ -66,7 +66,7 @@ def test_any_input_is_read_or_refused(text: str) -> None:
         assert len(line.splitlines()) == 1
 
 
-def test_an_option_that_is_a_number_is_checked() -> None:
+def test_a_numeric_option_is_validated() -> None:
     found = parse("kafka://h/x?partitions=16&replication=none&zero=0", "kafka")
     assert (found.whole("partitions", 1), found.whole("missing", 7), found.whole("zero", 1, least=0)) == (16, 7, 0)
     for option in ("replication", "zero"):

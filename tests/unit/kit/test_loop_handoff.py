@@ -18,7 +18,7 @@ def _threads_switch_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-async def test_items_that_come_together_are_delivered_together_in_order() -> None:
+async def test_items_that_arrive_together_are_delivered_together_in_order() -> None:
     calls: list[list[int]] = []
     handoff: LoopHandoff[int] = LoopHandoff(calls.append)
     for item in range(3):
@@ -30,7 +30,7 @@ async def test_items_that_come_together_are_delivered_together_in_order() -> Non
     assert calls == [[0, 1, 2], [3]]
 
 
-async def test_an_item_that_comes_during_a_delivery_is_delivered_next() -> None:
+async def test_an_item_that_arrives_during_a_delivery_is_delivered_next() -> None:
     delivered: list[int] = []
 
     def deliver(items: list[int]) -> None:

@@ -43,5 +43,5 @@ def test_the_id_of_a_message_names_its_conversation_and_number(seq: int) -> None
      f"msg_{CONVERSATION[5:-1]}1_1", f"msg_{CONVERSATION[5:]}_1\n", f"{CONVERSATION}_1",
      f"msg_{CONVERSATION[5:]}_{'1' * 13}"],
 )  # fmt: skip
-def test_what_is_no_id_of_a_message_is_not_read_as_one(text: str) -> None:
+def test_a_malformed_message_id_is_refused(text: str) -> None:
     assert parse_message_id(text) is None

@@ -10,14 +10,14 @@ from kit.private_files import is_readable_by_others, touch_private
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
-def test_a_file_that_group_or_others_may_read_is_noticed(tmp_path: Path, mode: int, expected: bool) -> None:
+def test_a_file_that_group_or_others_may_read_is_reported(tmp_path: Path, mode: int, expected: bool) -> None:
     file = tmp_path / "signing.pem"
     touch_private(file)
     file.chmod(mode)
     assert is_readable_by_others(file) is expected
 
 
-def test_a_mounted_file_of_another_user_is_not_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mounted_file_of_another_user_is_not_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "signing.pem"
     touch_private(file)
     file.chmod(0o644)
@@ -26,5 +26,5 @@ def test_a_mounted_file_of_another_user_is_not_noticed(tmp_path: Path, monkeypat
     assert not is_readable_by_others(file)
 
 
-def test_a_file_that_is_missing_is_not_noticed(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_not_reported(tmp_path: Path) -> None:
     assert not is_readable_by_others(tmp_path / "signing.pem")

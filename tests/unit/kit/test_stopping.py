@@ -27,7 +27,7 @@ def test_each_stage_has_to_end_before_the_next_one() -> None:
         assert ends[-1] == grace
 
 
-def test_stages_that_use_up_their_time_end_with_the_grace_together() -> None:
+def test_stages_that_use_all_their_time_end_within_the_grace() -> None:
     clock = FakeClock()
     deadline = StopDeadline(3.0, clock)
     deadline.start()
@@ -36,7 +36,7 @@ def test_stages_that_use_up_their_time_end_with_the_grace_together() -> None:
     assert deadline.elapsed() == pytest.approx(3.0)
 
 
-def test_unused_time_of_a_stage_is_left_for_later_stages() -> None:
+def test_unused_time_of_a_stage_is_available_to_later_stages() -> None:
     clock = FakeClock()
     deadline = StopDeadline(5.0, clock)
     deadline.start()
@@ -44,7 +44,7 @@ def test_unused_time_of_a_stage_is_left_for_later_stages() -> None:
     assert deadline.left(Stage.LEDGER) == pytest.approx(5.0 - 0.1 - 0.25)
 
 
-def test_a_stage_that_is_late_takes_nothing_from_the_last_ones() -> None:
+def test_a_late_stage_does_not_shorten_the_last_stages() -> None:
     clock = FakeClock()
     deadline = StopDeadline(4.0, clock)
     deadline.start()
@@ -80,7 +80,7 @@ async def _waits(forever: asyncio.Event) -> None:
     await forever.wait()
 
 
-async def test_a_task_that_has_not_ended_is_named_with_its_place() -> None:
+async def test_a_task_that_has_not_ended_is_named_with_its_code_position() -> None:
     forever = asyncio.Event()
     task = asyncio.create_task(_waits(forever), name="waiter")
     await asyncio.sleep(0)

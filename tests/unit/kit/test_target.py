@@ -40,14 +40,14 @@ def test_a_target_is_read_and_written_back(collection: str, item: str) -> None:
         " messages/42",
     ],
 )
-def test_anything_else_is_refused_by_name(text: str) -> None:
+def test_any_other_field_is_refused_by_name(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         parse_target(text)
     assert (reason_of(refused.value), refused.value.field) == ("INVALID_TARGET", "target")
 
 
 @pytest.mark.parametrize("text", ["messages/../posts/7", "messages/..", "messages/."])
-def test_dots_that_a_url_resolves_are_no_ids(text: str) -> None:
+def test_dot_segments_of_a_url_are_no_ids(text: str) -> None:
     with pytest.raises(Invalid):
         parse_target(text)
     assert parse_target("messages/...").id == "..."
@@ -72,7 +72,7 @@ def test_a_target_has_a_name_or_a_type_and_an_id(target: str, target_type: str, 
     ("target", "target_type", "target_id", "field"),
     [("posts/7", "post", "", "target_type"), ("", "page", "7", "target_type"), ("", "post", "..", "target_id")],
 )
-def test_an_error_names_the_field_that_was_given(target: str, target_type: str, target_id: str, field: str) -> None:
+def test_an_error_names_the_field_of_the_request(target: str, target_type: str, target_id: str, field: str) -> None:
     with pytest.raises(Invalid) as refused:
         target_name(target, target_type, target_id)
     assert refused.value.field == field

@@ -18,7 +18,7 @@ async def swallowing(begun: asyncio.Event) -> str:
     return ""
 
 
-async def test_a_loop_ends_though_what_it_awaits_swallows_its_cancellation() -> None:
+async def test_a_loop_ends_although_its_awaited_call_swallows_the_cancellation() -> None:
     begun = asyncio.Event()
 
     async def loop() -> None:

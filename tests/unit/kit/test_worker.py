@@ -11,7 +11,7 @@ import pytest
 from kit.worker import Worker
 
 
-async def test_work_is_done_in_order_in_one_other_thread() -> None:
+async def test_jobs_run_in_order_in_one_other_thread() -> None:
     worker = Worker("w")
     order: list[int] = []
 
@@ -26,7 +26,7 @@ async def test_work_is_done_in_order_in_one_other_thread() -> None:
     assert found[0] != threading.get_ident()
 
 
-async def test_a_failure_is_raised_and_the_next_work_is_done() -> None:
+async def test_a_failure_is_raised_and_the_next_job_is_run() -> None:
     worker = Worker("w")
     with pytest.raises(ZeroDivisionError):
         await worker.run(lambda: 1 // 0)
@@ -54,7 +54,7 @@ async def test_a_cancelled_caller_returns_after_the_work() -> None:
     await worker.close()
 
 
-async def test_closing_waits_for_what_was_asked_for_and_for_its_last_work_in_the_same_thread() -> None:
+async def test_a_close_waits_for_submitted_and_final_work_in_the_same_thread() -> None:
     worker = Worker("w")
     done: list[tuple[str, int]] = []
     waiting = asyncio.create_task(worker.run(lambda: done.append(("work", threading.get_ident()))))
@@ -65,7 +65,7 @@ async def test_closing_waits_for_what_was_asked_for_and_for_its_last_work_in_the
     assert done[0][1] == done[1][1] != threading.get_ident()
 
 
-async def test_a_close_that_takes_long_can_be_cancelled_and_its_last_work_is_done_all_the_same() -> None:
+async def test_a_long_close_can_be_cancelled_and_its_last_work_is_still_done() -> None:
     worker = Worker("w")
     may_end, has_ended = threading.Event(), threading.Event()
 
@@ -79,7 +79,7 @@ async def test_a_close_that_takes_long_can_be_cancelled_and_its_last_work_is_don
     assert await asyncio.to_thread(has_ended.wait, 5)
 
 
-async def test_a_closed_worker_refuses_work_instead_of_keeping_its_caller() -> None:
+async def test_a_closed_worker_refuses_jobs_immediately() -> None:
     worker = Worker("w")
     await worker.close()
     async with asyncio.timeout(5):

@@ -99,7 +99,7 @@ def field_at(message: Descriptor, path: str) -> FieldDescriptor | None:
     return field
 
 
-def test_there_is_something_to_check() -> None:
+def test_the_contracts_are_not_empty() -> None:
     assert len(METHODS) >= 18
     assert len(FRAMES) >= 8
     assert len(ROUTED) >= 6
@@ -107,7 +107,7 @@ def test_there_is_something_to_check() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=name_of)
-def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
+def test_every_rpc_declares_its_allowed_callers(method: MethodDescriptor) -> None:
     assert access_of(method) in options_pb2.Access.values()
     assert access_of(method) != options_pb2.ACCESS_UNSPECIFIED
 

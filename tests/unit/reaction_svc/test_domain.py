@@ -89,7 +89,9 @@ def toggle(emoji: str = "👍", *, user: str = "alice", op_id: str = "", target:
         (SINGLE, ("❤",), Action.ADD, "❤", (True, "", ())),
     ],
 )
-def test_transitions(policy: Policy, held: tuple[str, ...], action: Action, emoji: str, expected: Transition) -> None:
+def test_every_transition_has_its_effects(
+    policy: Policy, held: tuple[str, ...], action: Action, emoji: str, expected: Transition
+) -> None:
     assert transition(policy, held, action, emoji) == expected
 
 
@@ -98,7 +100,7 @@ def test_posts_and_comments_are_single_choice_and_the_others_one_per_emoji() -> 
     assert policy_of("streams/3") is MULTI
 
 
-def test_a_second_tap_takes_the_reaction_back() -> None:
+def test_a_second_toggle_removes_the_reaction() -> None:
     decision = Target("messages/1")
     first, second = decision.decide(toggle(), NOW, 20), decision.decide(toggle(), NOW, 20)
     assert (first, second) == (Outcome(True, NOW), Outcome(False, NOW + 1))
@@ -117,7 +119,7 @@ def test_a_switch_is_one_fact_at_one_version() -> None:
     assert decision.counts == {"❤": 1}
 
 
-def test_versions_grow_even_where_the_clock_goes_back() -> None:
+def test_versions_grow_even_when_the_clock_is_set_back() -> None:
     decision = Target("messages/1", version=NOW + 10)
     assert decision.decide(toggle(), NOW - 3_600_000_000, 20) == Outcome(True, NOW + 11)
 
@@ -138,7 +140,7 @@ def test_an_op_id_used_for_another_change_or_by_another_user_is_a_conflict(other
     assert len(decision.rows) == 1
 
 
-def test_an_operation_that_changed_nothing_is_new_ops_too() -> None:
+def test_a_retry_of_an_operation_that_changed_nothing_gets_its_answer() -> None:
     decision = Target("messages/1")
     decision.decide(op(Action.REMOVE, op_id="a"), NOW, 20)
     decision.decide(toggle(), NOW, 20)
@@ -163,7 +165,7 @@ def test_a_refused_operation_stays_refused_under_its_op_id_and_may_be_made_under
     assert decision.decide(toggle(op_id="b"), NOW, 1) == Outcome(True, NOW + 1)
 
 
-def test_a_timed_op_id_older_than_the_answers_that_are_kept_is_refused_unless_its_answer_is_known() -> None:
+def test_a_timed_op_id_older_than_the_stored_answers_is_refused_unless_its_answer_is_in_memory() -> None:
     target = Target()
     old = "01900000-0000-7000-8000-000000000001"
     answer, _ = target.decision.decide(toggle(op_id=old), NOW, 20, "01900000-0000-7000-8000-000000000002")
@@ -201,7 +203,7 @@ def test_the_only_holder_of_an_emoji_may_switch_on_a_full_target() -> None:
     assert decision.counts == {"❤": 2, "😮": 1}
 
 
-def test_a_clear_takes_everything_back_with_a_fact_for_each() -> None:
+def test_a_clear_removes_all_reactions_with_a_fact_for_each() -> None:
     decision = Target("messages/1")
     for emoji in ("👍", "❤"):
         decision.decide(toggle(emoji), NOW, 20)

@@ -41,7 +41,7 @@ def test_the_key_is_itself_a_form_or_opens_from_one() -> None:
     assert canonical("👩‍❤️‍👨") == canonical("👩‍❤‍👨") == "👩‍❤‍👨"
 
 
-def test_compatibility_folding_is_never_applied() -> None:
+def test_compatibility_normalization_is_never_applied() -> None:
     assert unicodedata.normalize("NFKC", "™️") == "TM\ufe0f"
     assert canonical("™️") == "™"
 

@@ -14,7 +14,7 @@ from tests.contract.reactions.reaction_engine import opened_in_file
 from tests.flows.crowd import eventually
 
 
-async def test_old_answers_and_entries_go_and_young_ones_stay(tmp_path: Path) -> None:
+async def test_old_answers_and_entries_are_deleted_and_recent_ones_stay(tmp_path: Path) -> None:
     clock = ManualClock()
     config = Config(op_seconds=3_600, log_records=3, retention_pause_seconds=0.001)
     path = tmp_path / "r.db"

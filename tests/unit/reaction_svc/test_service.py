@@ -72,13 +72,13 @@ def tap(user: str = "alice", emoji: str = "👍", op_id: str = "") -> Op:
     return Op("default", "messages/1", user, emoji, Action.TOGGLE, op_id)
 
 
-async def test_answers_come_with_the_counts_of_their_targets(ledger: OneTarget) -> None:
+async def test_answers_have_the_counts_of_their_targets(ledger: OneTarget) -> None:
     answered = await reactions(ledger).change([tap(), tap("bob"), tap("carol")], [True] * 3)
     assert [outcome.version for outcome in answered.outcomes if isinstance(outcome, Outcome)] == [1_000, 1_001, 1_002]
     assert answered.counts[KEY] == TargetCounts(*KEY, 1_002, {"👍": 3})
 
 
-async def test_an_operation_without_an_id_gets_one_and_one_with_an_id_keeps_it(ledger: OneTarget) -> None:
+async def test_an_operation_without_an_id_gets_one_and_an_existing_id_is_not_changed(ledger: OneTarget) -> None:
     await reactions(ledger).change([tap(), tap("bob", op_id="b")], [True] * 2)
     first, second = ledger.applied
     assert is_timed(first.op_id)
@@ -90,7 +90,7 @@ async def test_a_target_without_a_head_has_no_counts_and_version_zero(ledger: On
     assert found == [TargetCounts("acme", "posts/7", 9, {"👍": 2}), TargetCounts("acme", "posts/8", 0, {})]
 
 
-async def test_operations_refused_before_the_ledger_keep_the_order_of_answers(ledger: OneTarget) -> None:
+async def test_answers_are_in_order_where_some_operations_are_refused_before_the_ledger(ledger: OneTarget) -> None:
     bad = InvalidEmoji("no emoji")
     answered = await reactions(ledger).change(
         [bad, tap(op_id="a"), bad, tap("bob", op_id="a"), tap(emoji="❤")], [True] * 5
@@ -106,7 +106,9 @@ async def test_a_failure_of_the_store_is_the_answer_to_each_change(ledger: OneTa
     assert [type(outcome) for outcome in answered.outcomes] == [type(failure), InvalidEmoji, type(failure)]
 
 
-async def test_only_those_held_to_the_rate_are_and_what_is_over_it_never_reaches_the_store(ledger: OneTarget) -> None:
+async def test_only_limited_callers_are_limited_and_refused_operations_do_not_reach_the_store(
+    ledger: OneTarget,
+) -> None:
     clock = ManualClock()
     service = reactions(ledger, MemoryRateLimit(clock, per_second=10, at_once=2, max_users=10))
     answered = await service.change([tap(), tap(), tap(), tap("bob"), tap()], [False, False, False, False, True])
@@ -118,6 +120,6 @@ async def test_only_those_held_to_the_rate_are_and_what_is_over_it_never_reaches
     assert refused.retry_after == pytest.approx(0.1)
 
 
-async def test_without_changes_nothing_is_requested(ledger: OneTarget) -> None:
+async def test_without_changes_no_counts_are_requested(ledger: OneTarget) -> None:
     answered = await reactions(ledger).change([InvalidEmoji("no")], [False])
     assert (ledger.applied, dict(answered.counts)) == ([], {})

@@ -173,7 +173,7 @@ async def trials(store: type[Store], *clocks: SystemClock, count: int = 12) -> l
     return await asyncio.gather(*(Trial(store(seed), chosen).run() for seed in range(count)))
 
 
-async def test_never_two_lead_and_terms_are_above_all_before_whatever_the_store_does() -> None:
+async def test_never_two_lead_and_every_term_is_above_earlier_ones_despite_failures_of_the_store() -> None:
     done = await trials(Store)
     assert [trial.wrong for trial in done] == [[] for _ in done]
     assert sum(len(trial.terms) for trial in done) >= len(done), "there was always somebody in the end"
@@ -181,9 +181,9 @@ async def test_never_two_lead_and_terms_are_above_all_before_whatever_the_store_
 
 
 @pytest.mark.parametrize("store", [Unconditional, Boasting])
-async def test_a_store_that_breaks_its_promise_is_noticed(store: type[Store]) -> None:
+async def test_a_store_that_breaks_its_promise_is_detected(store: type[Store]) -> None:
     assert any(trial.wrong for trial in await trials(store))
 
 
-async def test_a_clock_whose_seconds_are_too_short_is_noticed() -> None:
+async def test_a_clock_that_runs_too_fast_is_detected() -> None:
     assert any(trial.wrong for trial in await trials(Store, SystemClock(), RacingClock(), SystemClock()))

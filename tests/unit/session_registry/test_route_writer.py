@@ -66,7 +66,7 @@ def made(routes: FailingRoutes) -> RouteWriter:
 
 
 @pytest.mark.parametrize("applied", [True, False])
-async def test_failed_writes_are_written_again_after_newer_ones(applied: bool) -> None:
+async def test_failed_writes_are_repeated_after_newer_ones(applied: bool) -> None:
     routes = FailingRoutes()
     routes.failures = [(OutcomeUnknown("no answer"), applied), (Unavailable("away"), False)]
     writer = made(routes)
@@ -91,7 +91,7 @@ async def test_only_the_last_change_of_a_device_is_written() -> None:
     assert not routes.routes["alice", "phone"].live
 
 
-async def test_five_hundred_go_at_a_time() -> None:
+async def test_five_hundred_routes_are_written_at_a_time() -> None:
     routes = FailingRoutes()
     writer = made(routes)
     writer.add(Effects(granted=tuple(session(f"s{i}", 10 + i, f"u{i}") for i in range(1_200))))
@@ -120,7 +120,7 @@ async def test_lost_routes_cause_a_rewrite_of_all_routes() -> None:
     assert [begin for _, begin in routes.calls].count(True) == 2
 
 
-async def test_after_a_later_term_has_begun_nothing_more_is_written() -> None:
+async def test_after_a_later_term_has_begun_no_route_is_written() -> None:
     routes = FailingRoutes()
     routes.failures = [(Written.DEPOSED, False)]
     writer = made(routes)

@@ -54,7 +54,7 @@ async def test_a_fence_is_sent_after_the_grant_of_the_fenced_session() -> None:
     assert (second.granted, second.fenced) == ((), ("s1",))
 
 
-async def test_answers_keep_their_order_and_fences_join_where_they_may() -> None:
+async def test_responses_are_in_order_and_consecutive_fences_are_joined() -> None:
     responses = ResponseQueue()
     session = Session("s1", "acme", "alice", "phone")
     responses.fence(["a"])
@@ -80,7 +80,7 @@ async def test_a_failure_is_sent_before_waiting_responses() -> None:
         await responses.next()
 
 
-async def test_a_node_that_reads_nothing_is_not_read_from() -> None:
+async def test_a_node_that_does_not_read_its_responses_is_not_read_from() -> None:
     responses = ResponseQueue()
     for _ in range(1_001):
         responses.add(NodeResponse())
@@ -91,7 +91,7 @@ async def test_a_node_that_reads_nothing_is_not_read_from() -> None:
     await asyncio.wait_for(waiting, 5.0)
 
 
-async def test_changes_of_interest_are_merged_and_never_across_a_node_that_comes_or_goes() -> None:
+async def test_changes_of_interest_are_merged_but_not_across_a_node_that_joins_or_leaves() -> None:
     backlog = WatchBuffer(100, topics=True)
     for delta in (
         Delta(up=(node("n1"),)),
@@ -114,7 +114,7 @@ async def test_a_watcher_that_reads_may_get_any_number_of_changes() -> None:
         assert len((await backlog.next()) or ()) == 2
 
 
-async def test_a_watcher_too_slow_is_ended_and_what_waited_for_it_is_dropped() -> None:
+async def test_a_slow_watcher_is_ended_and_its_queue_is_dropped() -> None:
     registry = Registry(Config(watch_backlog=10), ManualClock())
     link = await attached(registry, "n1")
     async with aclosing(registry.watch(topics=True)) as watch:
@@ -160,7 +160,7 @@ async def test_a_registry_that_stops_ends_all_streams_and_refuses_new_nodes() ->
         registry.attach(node("n2"), NOTHING)
 
 
-async def test_a_registry_that_stood_still_gives_the_nodes_the_time_it_missed() -> None:
+async def test_a_registry_that_was_paused_extends_the_leases_of_nodes() -> None:
     swept = asyncio.Event()
 
     class Sweeping(Registry):

@@ -34,7 +34,7 @@ def attached(table: Table, name: str, at: Instant = NOON) -> int:
     return found.epoch
 
 
-def test_epochs_grow_also_where_the_clock_goes_back() -> None:
+def test_epochs_grow_also_when_the_clock_is_set_back() -> None:
     assert next_epoch(7, 100) == 100
     assert next_epoch(100, 7) == 101
 
@@ -60,14 +60,14 @@ def test_sessions_without_a_device_have_one_each(table: Table) -> None:
     assert len(table.sessions_of("acme", "alice")) == 2
 
 
-def test_a_session_without_a_device_that_moves_is_fenced_where_it_was(table: Table) -> None:
+def test_a_session_without_a_device_that_moves_is_fenced_at_its_old_node(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
     table.apply_update("n1", one, NodeUpdate(opened=(login("s1", ""),)), NOON)
     effects = table.apply_update("n2", two, NodeUpdate(opened=(login("s1", ""),)), NOON)
     assert ids(effects.fenced) == [("n1", "s1")]
 
 
-def test_the_node_that_lost_a_session_cannot_close_it_where_it_went(table: Table) -> None:
+def test_a_node_that_lost_a_session_cannot_close_it_at_its_new_node(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
     table.apply_update("n1", one, NodeUpdate(opened=(login("s1"),)), NOON)
     table.apply_update("n2", two, NodeUpdate(opened=(login("s1"),)), NOON)
@@ -108,7 +108,7 @@ def test_a_login_after_a_restart_is_newer_than_every_session_reported_again(tabl
     assert effects.granted[0].epoch > ahead
 
 
-def test_a_lease_that_is_renewed_goes_on_and_one_that_is_not_ends(table: Table) -> None:
+def test_a_renewed_lease_continues_and_another_one_ends(table: Table) -> None:
     one, two = attached(table, "n1"), attached(table, "n2")
     table.apply_update("n2", two, NodeUpdate(opened=(login("s2"),), subscribed=(ROOM,)), NOON)
     table.apply_update("n1", one, NodeUpdate(), after(9))
@@ -126,7 +126,7 @@ def test_a_report_for_a_node_that_is_gone_is_refused(table: Table) -> None:
         table.apply_update("n1", epoch, NodeUpdate(), after(11))
 
 
-def test_an_attachment_ends_with_the_next_one_and_can_no_longer_speak_or_leave(table: Table) -> None:
+def test_an_attachment_ends_with_the_next_one_and_cannot_report_or_detach(table: Table) -> None:
     old = attached(table, "n1")
     table.apply_update("n1", old, NodeUpdate(opened=(login("s1"),), subscribed=(ROOM,)), NOON)
     found, effects = table.attach(node("n1"), NOON)
@@ -146,14 +146,14 @@ def test_a_broken_stream_shortens_a_lease_and_never_lengthens_it(table: Table) -
     assert table.expire(1.0).delta.down == ("n1",)
 
 
-def test_while_the_registry_stood_still_no_lease_has_run(table: Table) -> None:
+def test_no_lease_runs_while_the_registry_is_paused(table: Table) -> None:
     attached(table, "n1")
     table.extend_leases(30.0)
     assert table.expire(39.0) == Effects()
     assert table.expire(40.0).delta.down == ("n1",)
 
 
-def test_wanting_twice_is_wanting_once(table: Table) -> None:
+def test_a_repeated_subscription_is_one_subscription(table: Table) -> None:
     epoch = attached(table, "n1")
     effects = table.apply_update("n1", epoch, NodeUpdate(subscribed=(ROOM, ROOM)), NOON)
     assert effects.delta.interests == (Interest("n1", ROOM, True),)
@@ -193,7 +193,7 @@ def test_epochs_begin_above_the_term() -> None:
     assert attached(table, "n1") == NOON.micros + 10**9 + 1
 
 
-def test_an_epoch_that_no_leader_can_have_given_counts_as_given_now(table: Table) -> None:
+def test_an_epoch_that_no_leader_can_have_assigned_is_replaced(table: Table) -> None:
     epoch = attached(table, "n1")
     now = Instant(NOON.micros, 0.0, NOON.micros + 3_000_000)
     guess = NOON.micros + 60_000_000

@@ -22,11 +22,11 @@ def test_constant_measurements_do_not_grow() -> None:
     assert len(findings([EVEN] * 30)) == 5
 
 
-def test_a_p99_that_doubles_and_more_grows() -> None:
+def test_a_p99_that_more_than_doubles_is_growth() -> None:
     assert growing(with_p99(*(30.0 + 2 * minute for minute in range(30)))) == ["p99"]
 
 
-def test_one_slow_minute_is_no_growth() -> None:
+def test_a_single_slow_minute_is_no_growth() -> None:
     assert growing(with_p99(*[30.0] * 28, 90.0, 30.0)) == []
 
 
@@ -39,5 +39,5 @@ def test_a_measurement_that_is_missing_is_not_flat() -> None:
     assert growing(with_p99(*[float("nan")] * 9)) == ["p99"]
 
 
-def test_too_few_lines_say_nothing() -> None:
+def test_too_few_measurements_give_no_verdict() -> None:
     assert findings([EVEN] * (LEAST - 1)) == []

@@ -11,14 +11,14 @@ from kit.rpc.tls import Tls, check
 from stack import certs
 
 
-def test_all_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_all_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     made = certs.make(tmp_path / "certs")
     assert [path.name for path in made] == list(certs.FILES)
     assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
     assert sorted(path.name for path in (tmp_path / "certs").iterdir()) == sorted(certs.FILES)
 
 
-def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     certs.make(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(certs.WillNotOverwrite, match="--overwrite"):
@@ -35,7 +35,7 @@ def test_a_renewal_keeps_the_authority(tmp_path: Path) -> None:
     check(Tls(tmp_path / "ca.pem", tmp_path / "service.pem", tmp_path / "service.key"))
 
 
-def test_half_an_authority_is_not_made_whole_by_another(tmp_path: Path) -> None:
+def test_an_incomplete_authority_is_not_completed_with_another(tmp_path: Path) -> None:
     certs.make(tmp_path)
     (tmp_path / "ca.key").unlink()
     with pytest.raises(certs.WillNotOverwrite, match=r"only one of ca\.pem"):
@@ -43,13 +43,13 @@ def test_half_an_authority_is_not_made_whole_by_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "a b", "-x/y", "täg.example", "a..b", "10.0.0.256.example/"])
-def test_what_is_no_host_is_refused_before_anything_is_made(tmp_path: Path, host: str) -> None:
+def test_an_invalid_host_is_refused_before_any_file_is_written(tmp_path: Path, host: str) -> None:
     with pytest.raises(ValueError, match="is not a host name"):
         certs.make(tmp_path / "new", hosts=[host])
     assert not (tmp_path / "new").exists()
 
 
-def test_the_edge_is_known_by_the_hosts_given(tmp_path: Path) -> None:
+def test_the_certificate_of_the_edge_has_the_given_hosts(tmp_path: Path) -> None:
     certs.make(tmp_path, hosts=["chat.example.com", "*.example.org", "10.1.2.3"])
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

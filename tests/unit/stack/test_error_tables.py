@@ -41,7 +41,7 @@ def test_every_failure_of_a_service_has_a_code(service: str) -> None:
     assert [kind.__name__ for kind in kinds if status_of(kind("why"), table).code == internal] == []
 
 
-def test_reactions_reach_the_failures_of_the_ledger() -> None:
+def test_errors_of_the_ledger_are_reachable_from_reaction_svc() -> None:
     assert {OpIdExpired, ShardNotServed} <= set(within_reach("reaction_svc"))
 
 

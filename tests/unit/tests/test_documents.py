@@ -36,7 +36,7 @@ def read(document: Path, text: str) -> Block:
         ("<!-- from: main.go -->\n```go\nfunc main() { }\n```\n", "main.go has no such lines (any more)"),
     ],
 )
-def test_a_block_that_is_not_tested_is_named_with_what_to_add(document: Path, text: str, complaint: str) -> None:
+def test_a_code_block_without_a_test_is_reported_with_what_to_add(document: Path, text: str, complaint: str) -> None:
     assert complaint in read(document, text).complaint()
 
 
@@ -51,18 +51,18 @@ def test_a_block_that_is_not_tested_is_named_with_what_to_add(document: Path, te
         "<!-- from: main.go -->\n```go\nfunc main() {}\n```\n",
     ],
 )
-def test_a_block_that_says_how_it_is_tested_is_well(document: Path, text: str) -> None:
+def test_a_code_block_that_states_how_it_is_tested_is_accepted(document: Path, text: str) -> None:
     assert read(document, text).complaint() == ""
 
 
-def test_needs_are_read_and_an_indented_block_is_moved_to_the_left(document: Path) -> None:
+def test_needs_are_read_and_an_indented_block_is_dedented(document: Path) -> None:
     block = read(
         document, "- an item\n\n  <!-- needs: server, ghz -->\n  ```sh\n  if true; then\n    ls\n  fi\n  ```\n"
     )
     assert (block.needs, block.text, block.line) == (["server", "ghz"], "if true; then\n  ls\nfi\n", 4)
 
 
-def test_a_block_that_does_not_end_is_named(document: Path) -> None:
+def test_an_unterminated_code_block_is_reported(document: Path) -> None:
     document.write_text("# A page\n```sh\nls\n")
     with pytest.raises(ValueError, match=r"page\.md:2: the block does not end"):
         blocks(document)

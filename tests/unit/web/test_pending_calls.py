@@ -22,7 +22,7 @@ def calls(page: Page, script: str) -> Any:
     return page.evaluate(f"async () => {{ {CALLS} {script} }}")
 
 
-def test_a_call_cut_off_by_a_lost_connection_is_sent_again_as_it_was(page: Page) -> None:
+def test_a_call_interrupted_by_a_lost_connection_is_sent_again_unchanged(page: Page) -> None:
     sent, answer = calls(
         page,
         """
@@ -40,7 +40,7 @@ def test_a_call_cut_off_by_a_lost_connection_is_sent_again_as_it_was(page: Page)
     assert answer is True
 
 
-def test_an_unknown_outcome_is_asked_for_again_under_the_same_op_id(page: Page) -> None:
+def test_a_call_of_unknown_outcome_is_sent_again_with_the_same_op_id(page: Page) -> None:
     ids = calls(
         page,
         """
@@ -91,7 +91,7 @@ def test_no_more_calls_are_in_flight_than_the_server_allows(page: Page) -> None:
     assert (before, after) == (2, 3)
 
 
-def test_waits_grow_up_to_a_ceiling_and_never_undercut_the_server(page: Page) -> None:
+def test_waits_grow_up_to_a_ceiling_and_are_never_below_that_of_the_server(page: Page) -> None:
     waits = page.evaluate(
         """async () => {
         const { backoffDelay } = await import("/js/net/backoff.js");

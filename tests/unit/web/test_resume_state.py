@@ -23,7 +23,7 @@ def resume_state(page: Page, script: str) -> Any:
     return page.evaluate(f"async () => {{ {RESUME_STATE} {script} }}")
 
 
-def test_without_a_session_there_is_nothing_to_resume(page: Page) -> None:
+def test_without_a_session_no_resume_is_sent(page: Page) -> None:
     asked = resume_state(
         page, 'return [one.request(["posts/1"]), one.onOpened(welcome), (one.reset(), one.request([]))];'
     )
@@ -69,7 +69,7 @@ def test_a_reset_session_has_no_topics_and_counts_from_0_again(page: Page) -> No
     assert (known, seq) == ([], "0")
 
 
-def test_a_gap_in_the_numbers_is_noticed_by_the_next_push_or_pong(page: Page) -> None:
+def test_a_gap_in_the_numbers_is_detected_at_the_next_push_or_pong(page: Page) -> None:
     noticed = resume_state(
         page,
         """

@@ -21,7 +21,7 @@ def target_reactions(page: Page, script: str) -> Any:
     return page.evaluate(f"async () => {{ {TARGET_REACTIONS} {script} }}")
 
 
-def test_a_tap_shows_before_the_server_has_answered(page: Page) -> None:
+def test_a_toggle_is_shown_before_the_server_has_answered(page: Page) -> None:
     after = target_reactions(
         page,
         """
@@ -34,7 +34,7 @@ def test_a_tap_shows_before_the_server_has_answered(page: Page) -> None:
     assert after == {"own": ["👍"], "counts": [["👍", 3]]}
 
 
-def test_a_refused_tap_leaves_no_trace(page: Page) -> None:
+def test_a_refused_toggle_leaves_the_counts_unchanged(page: Page) -> None:
     after = target_reactions(
         page,
         """
@@ -47,7 +47,7 @@ def test_a_refused_tap_leaves_no_trace(page: Page) -> None:
     assert after == {"own": [], "counts": [["👍", 2]]}
 
 
-def test_a_push_that_already_contains_the_tap_does_not_count_it_twice(page: Page) -> None:
+def test_a_push_that_contains_the_toggle_does_not_count_it_twice(page: Page) -> None:
     during, after = target_reactions(
         page,
         """
@@ -62,7 +62,7 @@ def test_a_push_that_already_contains_the_tap_does_not_count_it_twice(page: Page
     assert during == after == {"own": ["👍"], "counts": [["👍", 1]]}
 
 
-def test_an_answer_without_counts_keeps_the_tap_counted_until_the_counts_follow(page: Page) -> None:
+def test_an_answer_without_counts_leaves_the_toggle_counted_until_counts_arrive(page: Page) -> None:
     answered, followed = target_reactions(
         page,
         """
@@ -78,7 +78,7 @@ def test_an_answer_without_counts_keeps_the_tap_counted_until_the_counts_follow(
     assert answered == followed == {"own": ["❤"], "counts": [["❤", 5]]}
 
 
-def test_counts_that_are_older_than_what_is_shown_are_dropped(page: Page) -> None:
+def test_counts_older_than_the_displayed_ones_are_dropped(page: Page) -> None:
     after = target_reactions(
         page,
         """
@@ -108,7 +108,7 @@ def test_switching_a_single_choice_never_shows_two_or_none(page: Page) -> None:
     assert answered == {"own": ["😮"], "counts": [["😮", 1]]}
 
 
-def test_taps_there_and_back_before_the_answer_end_as_the_last_one_meant(page: Page) -> None:
+def test_repeated_toggles_before_the_answer_end_in_the_state_of_the_last_one(page: Page) -> None:
     asked = target_reactions(
         page,
         """

@@ -149,7 +149,7 @@ async def test_an_rpc_without_access_is_refused_to_all_callers(called: Called, k
     assert caught.value.code() in (UNAUTHENTICATED, DENIED, INVALID)
 
 
-def test_the_matrix_knows_all_there_is() -> None:
+def test_the_matrix_has_every_rpc() -> None:
     assert len(METHODS) >= 18
     assert {access_of(method) for method in METHODS} <= {PUBLIC, USER, SERVICE, NODE}, (
         "an rpc without the access option"

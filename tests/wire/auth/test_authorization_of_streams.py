@@ -66,7 +66,7 @@ UNARY = [method for method in METHODS if not method.client_streaming and not met
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_health_is_for_all_and_what_shows_the_inside_is_for_services(
+async def test_health_is_public_and_internal_rpcs_are_for_services(
     called: Called, method: str, kind: str, expected: grpc.StatusCode
 ) -> None:
     try:
@@ -88,7 +88,7 @@ async def _forwarded(mesh: Mesh, method: MethodDescriptor, **who: Any) -> tuple[
 
 @pytest.mark.parametrize("method", UNARY, ids=path_of)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_directly(
+async def test_the_call_stream_grants_no_access_beyond_that_of_direct_calls(
     called: Called, method: MethodDescriptor
 ) -> None:
     for_users = access_of(method) == USER
@@ -110,7 +110,7 @@ async def test_the_call_stream_opens_no_rpc_to_anyone_who_may_not_call_it_direct
 
 @pytest.mark.parametrize("end", ["expiry", "revocation"])
 @pytest.mark.parametrize("method", STREAMS, ids=path_of)
-async def test_a_stream_ends_with_the_token_that_opened_it_and_a_nodes_goes_on(
+async def test_a_stream_ends_when_its_token_expires_and_a_stream_of_a_node_continues(
     tmp_path: Path, method: MethodDescriptor, end: str
 ) -> None:
     keys, clock = open_keys(tmp_path), ManualClock(time.time())

@@ -77,7 +77,7 @@ CASES: dict[str, tuple[Case, str]] = {
 
 
 @pytest.mark.parametrize(("key", "algorithm", "kid"), [(RSA, "RS256", "rsa"), (EC, "ES256", "ec"), (ED, "EdDSA", "ed")])
-async def test_a_good_token_is_that_of_a_user_without_scopes(keys: Keys, key: Any, algorithm: str, kid: str) -> None:
+async def test_a_valid_token_is_that_of_a_user_without_scopes(keys: Keys, key: Any, algorithm: str, kid: str) -> None:
     async with identity_provider(NOW) as provider, trusting(keys, provider, tenant="acme") as verifier:
         claims = provider.claims(scope="act-as node tenants audit", kind="service", tenant="other", method="/x")
         token = provider.token(claims, key=key, algorithm=algorithm, kid=kid)
@@ -86,7 +86,7 @@ async def test_a_good_token_is_that_of_a_user_without_scopes(keys: Keys, key: An
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_token_that_is_not_right_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
+async def test_an_invalid_token_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
     build, cause = CASES[case]
     async with identity_provider(NOW) as provider, trusting(keys, provider, retry_seconds=0.001) as verifier:
         assert (await verified(verifier, provider.token())).subject == "auth0~7calice"
@@ -102,7 +102,7 @@ async def test_clocks_may_differ_by_the_leeway(keys: Keys) -> None:
         assert await cause_of(verifier, provider.token(provider.claims(nbf=NOW + 31))) == "not_yet_valid"
 
 
-async def test_ids_and_tenants_come_from_the_claims_that_the_settings_name(keys: Keys) -> None:
+async def test_ids_and_tenants_are_read_from_the_configured_claims(keys: Keys) -> None:
     settings: dict[str, Any] = {"user_claim": "oid", "tenant_claim": "org", "tenants": ["acme", "b c"]}
     async with identity_provider(NOW) as provider, trusting(keys, provider, **settings) as verifier:
         made = provider.claims(oid="@a:b", org="b c")
@@ -122,7 +122,7 @@ async def test_an_address_is_a_user_only_once_it_is_verified(keys: Keys) -> None
         assert (await verified(verifier, token)).subject == "ann~40example.com"
 
 
-async def test_only_those_that_the_settings_name_are_services_and_have_the_scopes_named_there(keys: Keys) -> None:
+async def test_only_configured_subjects_are_services_and_have_the_configured_scopes(keys: Keys) -> None:
     services = {"feed@clients": ["act-as", "audit"]}
     async with identity_provider(NOW) as provider:
         feed = provider.token(provider.claims(sub="feed@clients", scope="act-as tenants sessions"))
@@ -149,7 +149,7 @@ async def test_several_issuers_are_distinguished_by_their_names(keys: Keys) -> N
             assert verifier.verify(keys.minter().mint_user("alice")).subject == "alice"
 
 
-async def test_a_shared_secret_is_for_its_issuer_alone(keys: Keys, tmp_path: Path) -> None:
+async def test_a_shared_secret_verifies_tokens_of_its_issuer_only(keys: Keys, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(SECRET + b"\n")
     own = IssuerSettings(issuer="app", audience=(AUDIENCE,), secret_file=file)

@@ -57,7 +57,7 @@ async def socket_answer(rig: Rig, token: str) -> tuple[int, str]:
             return await client.closed(), client.socket.close_reason or ""
 
 
-async def test_every_door_takes_and_refuses_the_same_tokens(tmp_path: Path) -> None:
+async def test_every_interface_accepts_and_refuses_the_same_tokens(tmp_path: Path) -> None:
     async with identity_provider() as provider:
         settings = provider.settings(retry_seconds=0.001)
         now = int(time.time())
@@ -80,7 +80,9 @@ async def test_every_door_takes_and_refuses_the_same_tokens(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("door", [grpc_answer, rest_answer, socket_answer])
-async def test_a_token_of_a_new_key_is_taken_at_the_first_try_by_every_door(tmp_path: Path, door: Any) -> None:
+async def test_a_token_of_a_new_key_is_accepted_at_the_first_attempt_by_every_interface(
+    tmp_path: Path, door: Any
+) -> None:
     async with (
         identity_provider() as provider,
         running(tmp_path, issuers=[provider.settings(retry_seconds=0.001)]) as rig,
@@ -98,7 +100,7 @@ async def test_a_token_of_a_new_key_is_taken_at_the_first_try_by_every_door(tmp_
         (socket_answer, (1011, "UNAVAILABLE")),
     ],
 )
-async def test_a_token_of_a_key_that_cannot_be_fetched_yet_is_not_refused_for_good(
+async def test_a_token_of_a_key_that_cannot_be_fetched_yet_is_not_permanently_refused(
     tmp_path: Path, door: Any, answer: tuple[Any, str]
 ) -> None:
     async with (
@@ -110,7 +112,7 @@ async def test_a_token_of_a_key_that_cannot_be_fetched_yet_is_not_refused_for_go
         assert provider.asked == 1
 
 
-async def test_a_renewal_with_a_key_that_cannot_be_fetched_yet_can_be_tried_again(tmp_path: Path) -> None:
+async def test_a_renewal_with_a_key_that_cannot_be_fetched_yet_can_be_repeated(tmp_path: Path) -> None:
     async with (
         identity_provider() as provider,
         running(tmp_path, issuers=[provider.settings(retry_seconds=600)]) as rig,

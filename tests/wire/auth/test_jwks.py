@@ -25,7 +25,9 @@ from tests.wire.auth.identityprovider import (
 __all__ = ["fixture_keys"]
 
 
-async def test_a_new_key_is_fetched_when_a_token_names_it_and_not_more_often_than_the_settings_say(keys: Keys) -> None:
+async def test_a_new_key_is_fetched_when_a_token_names_it_and_not_more_often_than_the_settings_allow(
+    keys: Keys,
+) -> None:
     async with identity_provider(NOW) as provider:
         clock = ManualClock()
         async with trusting(keys, provider, clock=clock, retry_seconds=600) as verifier:
@@ -47,7 +49,7 @@ async def test_a_new_key_is_fetched_when_a_token_names_it_and_not_more_often_tha
             assert provider.asked == 4
 
 
-async def test_many_that_wait_for_a_key_cause_one_fetch(keys: Keys) -> None:
+async def test_many_waits_for_a_key_cause_one_fetch(keys: Keys) -> None:
     clock = ManualClock()
     async with (
         identity_provider(NOW) as provider,
@@ -76,7 +78,7 @@ BROKEN: dict[str, Callable[[], web.Response]] = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_known_keys_stay_in_force_while_no_others_can_be_had(keys: Keys, broken: str) -> None:
+async def test_known_keys_stay_in_force_while_others_cannot_be_fetched(keys: Keys, broken: str) -> None:
     clock = ManualClock()
     async with (
         identity_provider(NOW) as provider,
@@ -113,7 +115,7 @@ async def test_if_the_url_is_down_at_the_start_own_tokens_work_and_others_once_i
             assert (await verified(verifier, provider.token())).subject == "auth0~7calice"
 
 
-async def test_keys_may_be_in_a_file_which_must_be_there(keys: Keys, tmp_path: Path) -> None:
+async def test_keys_may_be_in_a_file_which_must_exist(keys: Keys, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     async with identity_provider(NOW) as provider:
         with pytest.raises(CannotUse, match=r"keys\.json cannot be read"):

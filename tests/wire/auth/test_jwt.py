@@ -37,7 +37,7 @@ def test_the_base_of_the_cases_is_a_valid_token(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_token_that_is_not_right_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
+def test_an_invalid_token_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
     token = CASES[case](Forge(keys, NOW))
     verifier = keys.verifier()
     for _ in range(2):  # a refusal is not cached
@@ -46,14 +46,14 @@ def test_a_token_that_is_not_right_is_refused_with_one_constant_message(keys: Ke
         assert (str(caught.value), caught.value.field, caught.value.retry_after) == (MESSAGE, "", None)
 
 
-def test_a_token_that_was_good_is_refused_from_the_moment_it_expires(keys: Keys) -> None:
+def test_an_accepted_token_is_refused_from_the_moment_it_expires(keys: Keys) -> None:
     verifier, token = keys.verifier(), Forge(keys, NOW).good()
     assert verifier.verify(token, NOW + 3599.9)
     with pytest.raises(Unauthenticated, match=re.escape(MESSAGE)):
         verifier.verify(token, NOW + 3600.0)
 
 
-def test_a_key_that_was_replaced_is_trusted_until_it_is_taken_away(tmp_path: Path) -> None:
+def test_a_replaced_key_is_trusted_until_it_is_removed(tmp_path: Path) -> None:
     old = open_keys(tmp_path)
     token = old.minter().mint_user("alice")
     (tmp_path / "signing.pem").unlink()
@@ -66,7 +66,7 @@ def test_a_key_that_was_replaced_is_trusted_until_it_is_taken_away(tmp_path: Pat
         open_keys(tmp_path).verifier().verify(token)
 
 
-def test_a_revoked_token_is_refused_within_a_second_also_where_it_was_known(tmp_path: Path) -> None:
+def test_a_revoked_token_is_refused_within_a_second_also_by_nodes_that_have_accepted_it(tmp_path: Path) -> None:
     keys = open_keys(tmp_path)
     verifier, now = keys.verifier(), time.time()
     revoked, kept = keys.minter().mint_user("alice"), keys.minter().mint_user("alice")
@@ -77,7 +77,7 @@ def test_a_revoked_token_is_refused_within_a_second_also_where_it_was_known(tmp_
     assert verifier.verify(kept, now + 1.0).subject == "alice"
 
 
-async def test_the_server_answers_every_bad_token_alike(keys: Keys) -> None:
+async def test_the_server_answers_every_invalid_token_in_the_same_way(keys: Keys) -> None:
     forge = Forge(keys, int(time.time()))
     async with (
         opened(Config()) as hosted,

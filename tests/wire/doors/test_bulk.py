@@ -21,7 +21,7 @@ ESCAPED = "&targets=".join(target.replace("/", "%2F") for target in TARGETS)
 PATH = "/api/v1/reactions/own"
 
 
-async def test_a_thousand_targets_fit_through_every_door(tmp_path: Path) -> None:
+async def test_a_thousand_targets_fit_into_a_request_of_every_interface(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bearer {rig.token()}"}
         answers = []
@@ -54,7 +54,7 @@ async def test_more_targets_than_allowed_are_refused_by_name(tmp_path: Path) -> 
                 assert "1000" in (await response.json())["message"]
 
 
-async def test_an_answer_larger_than_what_may_wait_reaches_who_reads(tmp_path: Path) -> None:
+async def test_an_answer_larger_than_the_reply_buffer_reaches_a_client_that_reads(tmp_path: Path) -> None:
     # Neither the kernel's buffer nor that for answers holds it.
     config = Config(reply_buffer=1, socket=SocketLimits(send_buffer=4096))
     async with running(tmp_path, config=config) as rig, rig.socket(max_size=1 << 22) as client:

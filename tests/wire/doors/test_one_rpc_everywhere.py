@@ -55,7 +55,7 @@ async def fixture_kitchen(tmp_path: Path) -> AsyncIterator[tuple[Rig, Any, Any]]
         yield rig, pb, stubs
 
 
-async def test_one_annotated_rpc_is_reached_through_every_door(kitchen: tuple[Rig, Any, Any]) -> None:
+async def test_one_annotated_rpc_is_served_by_every_interface(kitchen: tuple[Rig, Any, Any]) -> None:
     rig, pb, stubs = kitchen
     request = pb.CookRequest(table="tables/9", dishes=["soup", "fish"], guests=1 << 54)
     expected = pb.CookResponse(cooked="soup and fish for alice at tables/9", portions=1 << 55)
@@ -84,7 +84,7 @@ async def test_one_annotated_rpc_is_reached_through_every_door(kitchen: tuple[Ri
         assert pb.CookResponse.FromString(answer.ack.response) == expected
 
 
-async def test_what_was_there_before_is_still_reached(kitchen: tuple[Rig, Any, Any]) -> None:
+async def test_the_existing_routes_are_still_served(kitchen: tuple[Rig, Any, Any]) -> None:
     rig, _, _ = kitchen
     async with rig.socket() as client:
         ack = await client.ask({"type": "toggle_reaction", "id": 4, "target": "messages/1", "emoji": "👍"})

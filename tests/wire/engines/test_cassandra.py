@@ -157,14 +157,14 @@ class TestConditionalWrites:
 class TestUrls:
     """What cannot be used is said in one line."""
 
-    async def test_a_server_that_is_not_there(self) -> None:
+    async def test_an_unreachable_server_is_reported(self) -> None:
         assert "no Cassandra answers" in await refusal(f"cassandra://127.0.0.1:{free_port()}/k")
 
     @pytest.mark.parametrize("url", ["redis://h/k", "cassandra://h", "cassandra://h/Upper", "cassandra://h/k?size=3"])
-    async def test_a_url_that_says_nothing_useful(self, url: str) -> None:
+    async def test_an_unusable_url_is_refused(self, url: str) -> None:
         await refusal(url)
 
-    async def test_a_keyspace_or_schema_that_is_not_there_yet(self, engines: Engines, url: str, schema: Schema) -> None:
+    async def test_a_missing_keyspace_or_schema_is_reported(self, engines: Engines, url: str, schema: Schema) -> None:
         assert "run plaudit migrate" in await refusal(engines.cassandra())
         (schema.folder / "0002_more.cql").write_text(TABLE)
         assert "lacks things/0002_more.cql: run plaudit migrate" in await refusal(url, schema)
@@ -183,7 +183,7 @@ class TestSchemas:
         async with open_cassandra(url, check=[schema]) as session:
             assert await session.rows(await session.prepare("SELECT id FROM more")) == []
 
-    async def test_a_keyspace_that_is_not_there_misses_everything(self, engines: Engines, schema: Schema) -> None:
+    async def test_a_missing_keyspace_lacks_every_table(self, engines: Engines, schema: Schema) -> None:
         url = engines.cassandra()
         name = url.rpartition("/")[2]
         assert await migrate(url, [schema], check=True) == [f"keyspace {name}", "things/0001_thing.cql"]
@@ -197,12 +197,12 @@ class TestSchemas:
         with pytest.raises(CannotUse, match="this program knows 1"):
             await migrate(url, [schema])
 
-    def test_a_gap_in_the_numbers_is_a_mistake(self, schema: Schema) -> None:
+    def test_a_gap_in_the_numbers_of_schema_files_is_refused(self, schema: Schema) -> None:
         (schema.folder / "0003_more.cql").write_text(TABLE)
         with pytest.raises(ValueError, match="0002_what"):
             schema.files()
 
-    def test_statements_come_without_comments(self) -> None:
+    def test_statements_have_no_comments(self) -> None:
         assert statements(TABLE) == ["CREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY, name text)"]
 
 
@@ -214,7 +214,7 @@ class TestFailures:
             await asyncio.gather(*(add(session, i) for i in range(20)))
             assert await ids(session) == set(range(20))
 
-    async def test_a_write_without_an_answer_is_unknown_and_refusals_follow_at_once(
+    async def test_a_write_without_an_answer_is_unknown_and_later_calls_are_refused_immediately(
         self, url: str, engines: Engines
     ) -> None:
         port = str(engines.port("cassandra"))
@@ -235,7 +235,7 @@ class TestFailures:
             await insisting(session, 4)
             assert {1, 4} <= await ids(session)
 
-    async def test_a_server_that_goes_away_is_unavailable_and_found_again_by_itself(
+    async def test_a_server_that_stops_is_unavailable_and_is_used_again_after_its_restart(
         self, url: str, engines: Engines
     ) -> None:
         port = str(engines.port("cassandra"))

@@ -60,7 +60,7 @@ async def answers_again(redis: Redis) -> None:
                 await asyncio.sleep(refusal.retry_after or 0.01)
 
 
-async def test_a_script_that_the_server_has_lost_is_loaded_again(server: OwnRedis, tmp_path: Path) -> None:
+async def test_a_script_that_the_server_does_not_have_is_loaded_again(server: OwnRedis, tmp_path: Path) -> None:
     (tmp_path / "add.lua").write_text("return redis.call('INCRBY', KEYS[1], ARGV[1])")
     async with open_redis(server.url) as redis:
         add = redis.script(tmp_path / "add.lua")
@@ -70,7 +70,7 @@ async def test_a_script_that_the_server_has_lost_is_loaded_again(server: OwnRedi
         assert await redis.client.get(b"t:n") == b"5"
 
 
-async def test_a_change_whose_answer_is_lost_is_unknown_and_a_question_is_not(server: OwnRedis) -> None:
+async def test_a_change_whose_answer_is_lost_is_unknown_and_a_read_is_not(server: OwnRedis) -> None:
     async with redis_behind_proxy(server) as (redis, proxy):
         await redis.client.set("a", 1)
         proxy.cut_after_request = True
@@ -102,7 +102,7 @@ async def test_connections_that_broke_while_idle_are_no_failure(server: OwnRedis
         assert await redis.client.incr("a") == 2
 
 
-async def test_if_no_server_listens_nothing_was_done(server: OwnRedis) -> None:
+async def test_a_call_without_a_listening_server_changes_nothing(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
         server.kill()
         with pytest.raises((Unavailable, OutcomeUnknown)):  # the idle connection may not have noticed yet
@@ -131,7 +131,7 @@ async def test_silence_opens_the_breaker_within_a_second_and_it_recovers_by_itse
         assert not redis.client.breaker.is_open()
 
 
-async def test_a_paused_server_is_left_alone_and_taken_up_again(server: OwnRedis) -> None:
+async def test_a_paused_server_is_not_called_and_is_used_again_later(server: OwnRedis) -> None:
     async with open_redis(server.url, timeout=0.1) as redis:
         server.pause()
         async with asyncio.timeout(_TIMEOUT):
@@ -159,7 +159,7 @@ async def test_connections_are_bounded_and_no_caller_waits_without_a_limit(
         assert await redis.client.get("b") == b"50"
 
 
-async def test_a_call_that_is_given_up_never_gets_its_answer_to_another(server: OwnRedis) -> None:
+async def test_the_answer_to_an_abandoned_call_is_never_returned_to_another_call(server: OwnRedis) -> None:
     async with redis_behind_proxy(server, timeout=5.0, connections=1) as (redis, proxy):
         await redis.client.set("a", "first")
         proxy.answers.clear()
@@ -183,7 +183,7 @@ async def test_a_restarted_server_is_detected_before_a_write(server: OwnRedis) -
         assert await redis.client.get("a") is None
 
 
-async def test_a_replica_refuses_changes_and_nothing_was_done(server: OwnRedis) -> None:
+async def test_a_change_at_a_replica_is_refused_without_effect(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
         server.send("REPLICAOF", "127.0.0.1", str(free_port()))
         with pytest.raises(Unavailable, match="cannot serve"):
@@ -193,7 +193,7 @@ async def test_a_replica_refuses_changes_and_nothing_was_done(server: OwnRedis) 
         assert await redis.client.incr("a") == 1
 
 
-async def test_a_full_server_refuses_changes_and_answers_questions(server: OwnRedis) -> None:
+async def test_a_full_server_refuses_changes_and_answers_reads(server: OwnRedis) -> None:
     async with open_redis(server.url) as redis:
         await redis.client.set("a", 1)
         server.send("CONFIG", "SET", "maxmemory", "1")
@@ -232,7 +232,7 @@ async def test_a_script_that_fails_half_way_is_unknown(server: OwnRedis) -> None
         ("redis://127.0.0.1:1/0", "reached"),
     ],
 )
-async def test_a_url_that_leads_nowhere_is_refused_in_one_line(url: str, why: str) -> None:
+async def test_a_url_without_a_server_is_refused_in_one_line(url: str, why: str) -> None:
     with pytest.raises(CannotUse, match=why) as refusal:
         async with open_redis(url):
             pass
@@ -248,7 +248,7 @@ async def test_a_url_that_leads_nowhere_is_refused_in_one_line(url: str, why: st
         (("--requirepass", "secret"), b"-NOAUTH", "[Aa]uthentication"),
     ],
 )
-async def test_a_server_that_would_not_keep_our_promises_is_refused(
+async def test_a_server_whose_configuration_breaks_our_guarantees_is_refused(
     options: tuple[str, ...], ready: bytes, why: str, tmp_path: Path
 ) -> None:
     options = tuple(str(tmp_path / "nodes.conf") if option == "" else option for option in options)

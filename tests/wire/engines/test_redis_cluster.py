@@ -97,9 +97,7 @@ async def test_a_slot_that_moved_is_followed(redis: Redis, cluster: RedisCluster
             tell(node, "CLUSTER", "SETSLOT", slot, "NODE", id_of(first))
 
 
-async def test_a_slot_that_is_moving_is_asked_for_where_it_goes(
-    redis: Redis, cluster: RedisCluster, add: Script
-) -> None:
+async def test_a_moving_slot_is_read_at_its_destination(redis: Redis, cluster: RedisCluster, add: Script) -> None:
     key = key_at(redis, 0)
     slot, first, second = key_slot(key.encode()), cluster.nodes[0], cluster.nodes[1]
     assert tell(second, "CLUSTER", "SETSLOT", slot, "IMPORTING", id_of(first)) == b"+OK"
@@ -115,7 +113,7 @@ async def test_a_slot_that_is_moving_is_asked_for_where_it_goes(
             tell(node, "CLUSTER", "SETSLOT", slot, "STABLE")
 
 
-async def test_keys_of_several_slots_are_refused_and_nothing_is_done(redis: Redis, add: Script) -> None:
+async def test_keys_of_several_slots_are_refused_without_effect(redis: Redis, add: Script) -> None:
     with pytest.raises(Unavailable, match="slot"):
         await add([key_at(redis, 0), key_at(redis, 1)], [1])
     assert await redis.client.get(key_at(redis, 0)) is None
@@ -140,7 +138,7 @@ async def test_while_a_node_hangs_the_others_continue(redis: Redis, cluster: Red
     assert await redis.client.get(there) in (b"1", b"2", b"3")
 
 
-async def test_a_node_that_was_restarted_is_another_run(redis: Redis, cluster: RedisCluster) -> None:
+async def test_a_restarted_node_is_detected_as_restarted(redis: Redis, cluster: RedisCluster) -> None:
     key = key_at(redis, 2)
     await redis.client.set(key, 1)
     before = redis.run_id()

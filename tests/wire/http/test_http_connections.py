@@ -102,7 +102,7 @@ async def test_an_address_full_of_requests_that_are_served_refuses_the_next(tmp_
         (await served).release()
 
 
-async def test_hundreds_of_clients_that_leave_at_once_are_not_logged_and_do_not_stop_the_loop(
+async def test_hundreds_of_clients_that_disconnect_together_are_not_logged_and_do_not_block_the_loop(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running(tmp_path, config=Config(body_timeout=60)) as rig:

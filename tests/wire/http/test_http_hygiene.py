@@ -132,7 +132,7 @@ def typed(answer: bytes) -> int:
     ("name", "is_first"),
     [(name, is_first) for name in REFUSED for is_first in (True, False) if is_first or name not in NOT_LATER],
 )
-async def test_what_is_not_served_gets_a_typed_error(
+async def test_an_unserved_path_gets_a_typed_error(
     rig: Rig, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, name: str, is_first: bool
 ) -> None:
     data, status = REFUSED[name]
@@ -168,7 +168,7 @@ async def test_a_body_that_breaks_in_its_middle_is_the_clients_fault(
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-async def test_a_head_may_come_in_pieces(rig: Rig, size: int) -> None:
+async def test_a_head_may_arrive_in_pieces(rig: Rig, size: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", URL(rig.http).port)
     writer.transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
     for at in range(0, len(FIRST), size):
@@ -220,7 +220,7 @@ async def test_head_is_served_for_paths_with_get_and_options_lists_it(rig: Rig, 
 
 
 @pytest.mark.parametrize("target", [b"*", b"http://x"])
-async def test_options_of_everything_names_all_methods(rig: Rig, target: bytes) -> None:
+async def test_an_options_request_for_the_server_returns_all_methods(rig: Rig, target: bytes) -> None:
     for is_first in (True, False):
         answer = await said(rig, get(CLOSE, line=b"OPTIONS " + target + b" HTTP/1.1"), is_first=is_first)
         assert answer.startswith(b"HTTP/1.1 204 ")

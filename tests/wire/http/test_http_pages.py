@@ -37,7 +37,7 @@ async def test_pages_of_other_origins_may_not(api: Api) -> None:
     assert "Access-Control-Allow-Origin" not in headers
 
 
-async def test_health_readiness_and_metrics(api: Api) -> None:
+async def test_health_readiness_and_metrics_are_served(api: Api) -> None:
     assert (await api.ask("GET", "/healthz", user=None))[0] == 200
     assert (await api.ask("GET", "/readyz", user=None))[:2] == (200, {"status": "ready"})
     await api.ask("PUT", "/api/messages/1/reactions/a")
@@ -74,18 +74,18 @@ async def test_pages_are_served_with_security_headers_and_revalidated(api: Api) 
         "/app.js%00", "/nothing.html", "//outside.txt", "/%ff",
     ],
 )  # fmt: skip
-async def test_what_is_not_a_page_is_not_found(api: Api, path: str) -> None:
+async def test_a_path_without_a_page_is_not_found(api: Api, path: str) -> None:
     status, body, _ = await api.ask("GET", path, user=None)
     assert status in (400, 404)
     assert b"secret" not in json.dumps(body).encode()
 
 
-async def test_there_is_no_login_without_the_setting(api: Api) -> None:
+async def test_the_development_login_exists_only_with_its_setting(api: Api) -> None:
     assert (await api.ask("POST", "/api/v1/dev/token", {"user": "zoe"}, user=None))[0] == 404
     assert (await api.ask("GET", "/api/v1/dev", user=None))[:2] == (200, {"tokens": False})
 
 
-async def test_with_the_setting_a_name_gets_a_token_that_works(tmp_path: Path) -> None:
+async def test_with_its_setting_the_development_login_returns_a_valid_token(tmp_path: Path) -> None:
     minter = open_keys(tmp_path / "keys").minter()
     async with (
         running(tmp_path, config=Config(dev_tokens=True), minter=minter) as rig,

@@ -17,7 +17,7 @@ __all__ = ["fixture_api"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_toggle_as_the_seeds_write_it(api: Api) -> None:
+async def test_the_literal_toggle_request_of_the_requirements_is_served(api: Api) -> None:
     for on in (True, False):
         status, body, headers = await api.ask("PUT", f"/api/messages/1/reactions/{THUMB}")
         assert status == 200
@@ -27,7 +27,7 @@ async def test_a_toggle_as_the_seeds_write_it(api: Api) -> None:
         assert headers["Cache-Control"] == "no-store"
 
 
-async def test_additional_bindings_and_bodies_and_verbs_in_the_path(api: Api) -> None:
+async def test_additional_bindings_bodies_and_verbs_in_the_path_are_served(api: Api) -> None:
     for verb, path, body in (
         ("PUT", "/api/v1/posts/7/reactions/like", None),
         ("POST", "/api/v1/reactions", {"target": "posts/8", "emoji": "like"}),
@@ -85,14 +85,14 @@ async def test_repeated_parameters_make_a_list(api: Api) -> None:
     ]
 
 
-async def test_parameters_go_by_their_json_names_and_their_own(api: Api) -> None:
+async def test_parameters_are_accepted_by_their_json_names_and_by_field_names(api: Api) -> None:
     for query in ("type=wow&limit=5&cursor=c1", "emoji=wow&page_size=5&page_token=c1"):
         status, body, _ = await api.ask("GET", f"/api/v1/posts/1/reactors?{query}")
         assert status == 200
         assert body["reactors"] == [{"user": "5:c1", "emoji": "wow", "create_time": "1970-01-01T00:00:00Z"}]
 
 
-async def test_the_caller_is_taken_from_the_token_alone(api: Api) -> None:
+async def test_the_caller_is_determined_by_the_token_only(api: Api) -> None:
     headers = {"Plaudit-User": "mallory"}
     await api.ask("POST", "/api/v1/reactions", {"target": "posts/31", "emoji": "sad"}, user="bob", headers=headers)
     assert ("posts/31", "bob") in api.rig.reactions.by_user
@@ -166,7 +166,7 @@ async def test_a_limit_has_a_time_to_retry(api: Api) -> None:
     "headers",
     [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}],
 )
-async def test_without_a_valid_token_there_is_only_401(api: Api, headers: dict[str, str]) -> None:
+async def test_without_a_valid_token_every_request_gets_401(api: Api, headers: dict[str, str]) -> None:
     status, body, answered = await api.ask("GET", "/api/v1/reactions/own?targets=a", user=None, headers=headers)
     assert (status, answered["WWW-Authenticate"]) == (401, "Bearer")
     assert status_in(body).code == grpc.StatusCode.UNAUTHENTICATED.value[0]
@@ -183,7 +183,7 @@ async def test_a_service_is_referred_to_grpc(api: Api) -> None:
     assert (await api.ask("GET", "/api/v1/reactions/own?targets=posts/1", user=None, headers=headers))[0] == 403
 
 
-async def test_methods_and_types_that_are_not_served(api: Api) -> None:
+async def test_unserved_methods_and_types_are_refused(api: Api) -> None:
     status, _, headers = await api.ask("PATCH", "/api/v1/reactions")
     assert (status, headers["Allow"]) == (405, "DELETE, OPTIONS, POST")
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16"):

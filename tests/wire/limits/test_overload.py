@@ -157,7 +157,7 @@ async def test_a_blocked_service_refuses_with_a_type_long_before_the_deadline(ke
         assert (await toggle(REQUEST, metadata=metadata, timeout=1)).on
 
 
-async def test_a_call_stream_refuses_in_the_same_way(keys: Keys) -> None:
+async def test_a_call_stream_refuses_as_unary_calls_do(keys: Keys) -> None:
     async with blocked(keys, batched=FEW) as (_, servicer, _channel, mesh):
         request = REQUEST.SerializeToString()
         calls = [mesh.call(TOGGLE, request, user="alice", timeout=9) for _ in range(2)]
@@ -172,7 +172,9 @@ async def test_a_call_stream_refuses_in_the_same_way(keys: Keys) -> None:
         assert [type(answer) for answer in await waiting] == [bytes, bytes]
 
 
-async def test_calls_above_the_limit_of_a_connection_wait_at_the_client_and_other_connections_go_on(keys: Keys) -> None:
+async def test_calls_above_the_limit_of_a_connection_wait_at_the_client_and_other_connections_continue(
+    keys: Keys,
+) -> None:
     async with (
         blocked(keys, calls_per_connection=3) as (server, servicer, channel, _),
         grpc.aio.insecure_channel(server.address, [("grpc.use_local_subchannel_pool", 1)]) as other,
@@ -189,7 +191,7 @@ async def test_calls_above_the_limit_of_a_connection_wait_at_the_client_and_othe
         assert servicer.most_at_once == 3
 
 
-async def test_a_user_with_too_many_streams_is_refused_and_another_gets_in(keys: Keys) -> None:
+async def test_a_user_with_too_many_streams_is_refused_and_another_user_is_not(keys: Keys) -> None:
     async with blocked(keys, streams_per_user=2) as (_, _servicer, channel, _mesh):
         watch = counter_grpc.CounterServiceStub(channel).WatchCounts
         alice = bearer(keys, "alice")

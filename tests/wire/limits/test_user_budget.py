@@ -46,7 +46,7 @@ async def test_calls_of_a_user_in_debt_are_refused_over_all_sockets_and_served_l
                 pass
 
 
-async def test_another_user_is_served_meanwhile(tmp_path: Path) -> None:
+async def test_another_user_is_served_at_the_same_time(tmp_path: Path) -> None:
     async with (
         running(tmp_path, config=CONFIG) as rig,
         rig.socket(max_size=1 << 22) as greedy,

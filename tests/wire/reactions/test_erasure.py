@@ -24,7 +24,7 @@ async def fixture_rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield made
 
 
-async def test_a_user_is_erased_and_a_repetition_finds_nothing(rig: Rig) -> None:
+async def test_a_user_is_erased_and_a_repetition_erases_no_more(rig: Rig) -> None:
     for target in ("messages/1", "messages/2", "posts/1"):
         await rig.toggle(target=target, op_id="tap")
     await rig.toggle(target="messages/1", user="bob")

@@ -11,7 +11,7 @@ from tests.wire.reactions.reaction_rig import FREE, Rig, counts_of, fixture_rig,
 __all__ = ["fixture_rig"]
 
 
-async def test_reactors_are_listed_in_pages_bound_to_who_asked_and_for_what(rig: Rig) -> None:
+async def test_reactors_are_listed_in_pages_bound_to_the_caller_and_the_query(rig: Rig) -> None:
     for i in range(5):
         await rig.toggle("👍" if i % 2 else "❤", user=f"u{i}")
     first = await rig.stub.ListReactors(pb.ListReactorsRequest(target="messages/42", page_size=3), metadata=rig.user())
@@ -76,7 +76,7 @@ async def test_answers_have_counts_also_where_no_counter_runs(tmp_path: Path) ->
         assert counts_of((await alone.toggle(user="bob")).reactions) == [("👍", 2)]
 
 
-async def test_another_tenant_sees_nothing(rig: Rig) -> None:
+async def test_another_tenant_reads_no_data(rig: Rig) -> None:
     await rig.toggle()
     listed = await rig.stub.ListReactors(
         pb.ListReactorsRequest(target="messages/42"), metadata=rig.user("alice", tenant="acme")

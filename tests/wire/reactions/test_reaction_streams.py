@@ -29,7 +29,7 @@ async def test_many_calls_of_a_call_stream_are_each_answered_with_their_own(rig:
     assert max(dict(counts_of(answer.reactions))["👍"] for answer in good) == 180
 
 
-async def test_a_stream_answers_each_batch_in_order_and_keeps_to_the_rules(rig: Rig) -> None:
+async def test_a_stream_answers_each_batch_in_order_and_applies_the_rules(rig: Rig) -> None:
     async def requests() -> AsyncIterator[changes_pb.StreamReactionsRequest]:
         for batch in range(30):
             yield changes_pb.StreamReactionsRequest(

@@ -20,7 +20,7 @@ def change(emoji: str = "👍", *, target: str = "messages/1", user: str = "", o
     return types.Change(target=target, emoji=emoji, action=types.ACTION_TOGGLE, user=user, op_id=op_id)
 
 
-async def test_a_tap_answers_with_the_counts_it_is_in(rig: Rig) -> None:
+async def test_the_answer_to_a_toggle_has_counts_that_include_it(rig: Rig) -> None:
     first = await rig.toggle(op_id="a")
     assert first.on
     assert counts_of(first.reactions) == [("👍", 1)]
@@ -33,7 +33,7 @@ async def test_a_tap_answers_with_the_counts_it_is_in(rig: Rig) -> None:
     assert (again.on, again.version) == (True, first.version)
 
 
-async def test_set_and_clear_say_what_is_to_be(rig: Rig) -> None:
+async def test_set_and_clear_state_the_final_reactions(rig: Rig) -> None:
     as_alice = rig.user()
     for on in (True, True, False):
         request = changes_pb.SetReactionRequest(target="messages/42", emoji="👍️"[:1], on=on)
@@ -73,7 +73,7 @@ async def test_set_and_clear_say_what_is_to_be(rig: Rig) -> None:
         ({"target": "messages/1", "emoji": "👍", "op_id": "a b"}, "INVALID_ARGUMENT", "INVALID_REQUEST", "op_id"),
     ],
 )
-async def test_bad_input_is_refused_by_name_on_both_ways_in(
+async def test_invalid_input_is_refused_with_its_field_by_unary_and_streamed_calls(
     rig: Rig, request_: dict[str, str], code: str, reason: str, field: str
 ) -> None:
     request = changes_pb.ToggleReactionRequest(**request_)

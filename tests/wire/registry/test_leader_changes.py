@@ -40,7 +40,7 @@ async def interest_of(reach: Mesh, addresses: Sequence[str]) -> AsyncIterator[Wa
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed", "paused"])
-async def test_a_leader_that_goes_is_followed_and_nothing_is_lost(
+async def test_a_leader_that_stops_is_succeeded_and_no_session_is_lost(
     keys: Keys, folder: Path, stores: Stores, how: str
 ) -> None:
     here = f"127.0.0.1:{free_port()}"
@@ -97,7 +97,7 @@ async def test_a_leader_that_goes_is_followed_and_nothing_is_lost(
         assert seen.seen == {("n1:1", "n2:1")}, "no process ever lost sight of the nodes"
 
 
-async def test_a_node_that_was_paused_through_a_change_of_leader_loses_what_others_took(
+async def test_a_node_paused_during_a_change_of_leader_loses_sessions_that_moved(
     keys: Keys, folder: Path, stores: Stores
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -122,7 +122,7 @@ async def test_a_node_that_was_paused_through_a_change_of_leader_loses_what_othe
             assert new.fenced == []
 
 
-async def test_one_of_two_nodes_that_report_a_session_across_a_change_of_leader_keeps_it(
+async def test_a_session_that_moves_during_a_change_of_leader_is_of_its_new_node(
     keys: Keys, folder: Path, stores: Stores
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -170,7 +170,7 @@ async def test_both_registries_restart_and_the_newest_login_stays(keys: Keys, st
         assert seen.seen == {("n1:1", "n2:1")}
 
 
-async def test_a_node_that_died_with_the_leader_is_given_up_after_its_lease(keys: Keys, stores: Stores) -> None:
+async def test_a_node_that_ended_with_the_leader_is_removed_after_its_lease(keys: Keys, stores: Stores) -> None:
     async with mesh(keys) as reach, AsyncExitStack() as stack:
         leaving = AsyncExitStack()
         first = await leaving.enter_async_context(registry(keys, stores.urls))

@@ -24,7 +24,7 @@ from tests.wire.registry.registries import (
 __all__ = ["fixture_folder", "fixture_keys", "fixture_keyspace", "fixture_stores"]
 
 
-async def test_a_flushed_redis_is_filled_again_without_visible_effects(keys: Keys, stores: Stores) -> None:
+async def test_a_flushed_redis_is_filled_again_without_effects_on_readers(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
@@ -40,7 +40,7 @@ async def test_a_flushed_redis_is_filled_again_without_visible_effects(keys: Key
             assert seen.seen == {("n1:1", "n2:1")}
 
 
-async def test_while_redis_is_away_the_leader_goes_on_and_routes_are_there_again_afterwards(
+async def test_the_leader_continues_while_redis_is_unavailable_and_routes_are_restored_afterwards(
     keys: Keys, stores: Stores
 ) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
@@ -67,7 +67,7 @@ async def test_while_redis_is_away_the_leader_goes_on_and_routes_are_there_again
             assert seen.seen == {("n1:1", "n2:1")}
 
 
-async def test_without_cassandra_no_registry_leads_while_redis_is_away_and_afterwards_all_is_restored(
+async def test_without_cassandra_and_redis_no_registry_leads_and_afterwards_all_state_is_restored(
     keys: Keys,
 ) -> None:
     with own_redis() as redis:

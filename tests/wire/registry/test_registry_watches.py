@@ -41,7 +41,7 @@ async def test_watchers_of_nodes_get_no_topics(keys: Keys) -> None:
         assert not watcher.interests
 
 
-async def test_a_first_state_larger_than_a_message_comes_in_pieces_and_is_complete(keys: Keys) -> None:
+async def test_a_first_state_larger_than_a_message_is_split_and_complete(keys: Keys) -> None:
     topics = {f"messages/{i:0>64}" for i in range(12_000)}
     async with (
         registry(keys) as server,
@@ -138,7 +138,7 @@ async def test_a_node_that_violates_the_contract_gets_an_error_with_the_reason(
         assert (failure.code.name, failure.reason) == (code, reason or "INVALID_REQUEST")
 
 
-async def test_users_may_neither_attach_nor_watch_nor_look_up_sessions(keys: Keys) -> None:
+async def test_users_may_not_attach_or_watch_or_read_sessions(keys: Keys) -> None:
     async with registry(keys) as server, mesh(keys) as reach:
         bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice', 'acme')}"),)
         stub = pb_grpc.SessionRegistryServiceStub(reach.channel(server.address))
@@ -147,7 +147,7 @@ async def test_users_may_neither_attach_nor_watch_nor_look_up_sessions(keys: Key
         assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_the_server_stops_at_once_however_many_watch_and_are_attached(keys: Keys) -> None:
+async def test_the_server_stops_immediately_with_any_number_of_watches_and_attachments(keys: Keys) -> None:
     async with mesh(keys) as reach, AsyncExitStack() as running:
         address = (await running.enter_async_context(registry(keys))).address
         async with watching(reach, address) as watcher, gateway(reach, address, "n1"):
@@ -158,7 +158,7 @@ async def test_the_server_stops_at_once_however_many_watch_and_are_attached(keys
             assert watcher.error.code == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_thousands_of_sessions_that_begin_at_once_are_all_there(keys: Keys) -> None:
+async def test_thousands_of_sessions_that_begin_together_are_all_registered(keys: Keys) -> None:
     async with registry(keys) as server, mesh(keys) as reach, gateway(reach, server.address, "n1") as node:
         for index in range(5_000):
             node.registration.opened(f"s{index}", "acme", f"u{index % 100}", f"d{index}")

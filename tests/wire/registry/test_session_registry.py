@@ -36,7 +36,7 @@ from tests.wire.registry.registering import (
 ABORTED = grpc.StatusCode.ABORTED
 
 
-async def test_sessions_of_a_node_are_visible_until_it_closes_them(keys: Keys) -> None:
+async def test_sessions_of_a_node_are_listed_until_it_closes_them(keys: Keys) -> None:
     async with registry(keys) as server, mesh(keys) as reach, watching(reach, server.address) as watcher:
         async with gateway(reach, server.address, "n1") as node:
             node.registration.opened("s1", "acme", "alice", "phone")
@@ -69,7 +69,7 @@ async def test_a_later_login_of_the_device_on_another_node_fences_the_first(keys
         assert two.fenced == []
 
 
-async def test_a_silent_node_is_given_up_when_its_lease_is_over(keys: Keys) -> None:
+async def test_a_silent_node_is_removed_when_its_lease_is_over(keys: Keys) -> None:
     clock = ManualClock()
     async with (
         registry(keys, clock=clock) as server,
@@ -94,7 +94,7 @@ async def test_a_silent_node_is_given_up_when_its_lease_is_over(keys: Keys) -> N
         await owner_is(reach, server.address, "alice")
 
 
-async def test_a_node_that_was_given_up_attaches_again_with_all_it_holds(keys: Keys) -> None:
+async def test_a_node_that_was_removed_attaches_again_with_all_its_sessions(keys: Keys) -> None:
     clock = ManualClock()
     async with (
         registry(keys, clock=clock) as server,
@@ -133,7 +133,7 @@ class Always(ElectedRegistry):
         return self._always
 
 
-async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> None:
+async def test_heartbeats_renew_a_lease(keys: Keys) -> None:
     clock = ManualClock()
     registry = Listening(Config(lease_seconds=0.6, sweep_seconds=0.01), clock)
     hosted = Hosted(
@@ -157,7 +157,7 @@ async def test_heartbeats_keep_a_lease_for_as_long_as_they_come(keys: Keys) -> N
         assert (watcher.responses, node.registration.epoch) == (responses, epoch)
 
 
-async def test_a_node_whose_stream_broke_has_a_second_to_come_back(keys: Keys) -> None:
+async def test_a_node_whose_stream_broke_has_a_second_to_attach_again(keys: Keys) -> None:
     clock = ManualClock()
     config = CONFIG.model_copy(update={"lease_seconds": 600.0})
     async with (
@@ -231,7 +231,9 @@ async def test_after_a_restart_nodes_report_everything_again_and_the_newest_logi
                 assert seen == {("n1:1", "n2:1")}, "no process ever lost sight of the nodes"
 
 
-async def test_a_session_that_stood_apart_and_comes_back_does_not_fence_the_newer_one(keys: Keys) -> None:
+async def test_a_session_of_a_disconnected_node_does_not_fence_a_newer_one_after_the_node_attaches_again(
+    keys: Keys,
+) -> None:
     async with (
         registry(keys) as server,
         mesh(keys) as reach,

@@ -30,7 +30,7 @@ from tests.wire.registry.registries import (
 __all__ = ["fixture_folder", "fixture_keys", "fixture_keyspace", "fixture_stores"]
 
 
-async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: Keys, stores: Stores) -> None:
+async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_registry(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         [standby] = set(addresses) - {leader}
@@ -48,7 +48,7 @@ async def test_a_standby_names_the_leader_and_nodes_find_it_from_any_end(keys: K
             assert three.registration.is_attached()
 
 
-async def test_any_registry_says_where_a_user_is_and_how_it_knows(keys: Keys, stores: Stores) -> None:
+async def test_any_registry_answers_where_a_user_is_and_from_which_source(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
         async with two_gateways(reach, addresses) as (one, two):
@@ -71,7 +71,7 @@ async def test_any_registry_says_where_a_user_is_and_how_it_knows(keys: Keys, st
         await agree(reach, addresses, "alice")
 
 
-async def test_users_list_their_own_sessions_and_services_anyones(keys: Keys, stores: Stores) -> None:
+async def test_users_list_their_own_sessions_and_services_those_of_any_user(keys: Keys, stores: Stores) -> None:
     async with registry(keys, stores.urls) as a, mesh(keys) as reach:
         await leader_of(reach, [a.address])
         minter = keys.minter()
@@ -95,7 +95,7 @@ async def test_users_list_their_own_sessions_and_services_anyones(keys: Keys, st
                 assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_registries_are_asked_in_turn_and_a_leader_that_is_named_first() -> None:
+def test_registries_are_called_in_order_and_a_named_leader_first() -> None:
     class NotLeading(grpc.aio.AioRpcError):
         pass
 
@@ -110,5 +110,5 @@ def test_registries_are_asked_in_turn_and_a_leader_that_is_named_first() -> None
     assert registries.address() == "x:1"
 
 
-def test_quick_leases_are_in_proportion() -> None:
+def test_short_leases_have_proportional_settings() -> None:
     assert QUICK.leader_seconds < QUICK.lease_seconds / 3

@@ -21,7 +21,7 @@ __all__ = ["fixture_keys"]
 TALLY = "/plaudit.reaction.v1.ReactionService/TallyReactions"
 
 
-async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(keys: Keys) -> None:
+async def test_calls_of_many_users_share_batches_and_each_has_its_identity(keys: Keys) -> None:
     async with echoing(keys) as (server, servicer), mesh_to(keys, server.address) as mesh:
         requests = [
             (f"u{i}", changes_pb.ToggleReactionRequest(target=f"messages/{i}", emoji="x").SerializeToString())
@@ -35,7 +35,7 @@ async def test_calls_of_many_users_share_batches_and_each_keeps_its_identity(key
         assert len(servicer.batches) < 100
 
 
-async def test_a_batch_holds_no_more_calls_than_the_contract_says(keys: Keys) -> None:
+async def test_a_batch_has_no_more_calls_than_the_contract_allows(keys: Keys) -> None:
     toggle = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x")
     call = call_pb.Call(method=TOGGLE, request=toggle.SerializeToString())
     async with (
@@ -88,7 +88,7 @@ async def test_a_call_that_waits_does_not_delay_the_others_of_its_batch(keys: Ke
         assert await waiting
 
 
-async def test_a_service_acting_for_a_user_is_not_held_to_the_users_limits(keys: Keys) -> None:
+async def test_a_service_acting_for_a_user_does_not_have_the_limits_of_the_user(keys: Keys) -> None:
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
         request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
         answer = changes_pb.ToggleReactionResponse.FromString(
@@ -97,7 +97,7 @@ async def test_a_service_acting_for_a_user_is_not_held_to_the_users_limits(keys:
         assert answer.reactions[0].emoji == "default/bob/gateway/True"
 
 
-async def test_a_forwarded_user_may_not_call_what_is_for_services(keys: Keys) -> None:
+async def test_a_forwarded_user_may_not_call_rpcs_of_services(keys: Keys) -> None:
     async with echoing(keys) as (server, _), mesh_to(keys, server.address) as mesh:
         with pytest.raises(RemoteError) as caught:
             await mesh.call(TALLY, b"", user="alice")
@@ -114,7 +114,7 @@ async def test_an_unknown_method_and_a_service_without_nodes_are_errors(keys: Ke
         assert (nowhere.value.code, nowhere.value.reason) == (grpc.StatusCode.UNAVAILABLE, "NO_NODE")
 
 
-async def test_a_broken_stream_leaves_an_unknown_outcome_and_the_next_call_goes_through(keys: Keys) -> None:
+async def test_after_a_broken_stream_the_outcome_is_unknown_and_the_next_call_succeeds(keys: Keys) -> None:
     request = changes_pb.ToggleReactionRequest(target="messages/1", emoji="x").SerializeToString()
     async with echoing(keys) as (server, servicer):
         async with mesh_to(keys, server.address) as mesh:
@@ -139,7 +139,7 @@ async def test_a_call_without_an_answer_in_time_has_an_unknown_outcome(keys: Key
         servicer.gate.set()
 
 
-async def test_a_node_that_is_not_there_did_nothing(keys: Keys) -> None:
+async def test_a_call_to_an_unreachable_node_changes_nothing(keys: Keys) -> None:
     async with mesh_to(keys, "127.0.0.1:1") as mesh:
         with pytest.raises(RemoteError) as caught:
             await mesh.call(TOGGLE, b"", user="alice", timeout=0.05)

@@ -62,7 +62,7 @@ async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
         yield pb_grpc.ReactionServiceStub(channel), mesh
 
 
-async def test_a_unary_call_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) -> None:
+async def test_a_unary_call_has_the_timeout_of_its_caller(ways: tuple[Any, Mesh]) -> None:
     stub, mesh = ways
     answer = await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(f"{SERVICE}/ToggleReaction"), timeout=3)
     assert 1_000 < answer.version <= 3_000
@@ -71,7 +71,7 @@ async def test_a_unary_call_has_the_time_its_caller_gave_it(ways: tuple[Any, Mes
     ).version == MOST * 1000
 
 
-async def test_a_stream_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) -> None:
+async def test_a_stream_has_the_timeout_of_its_caller(ways: tuple[Any, Mesh]) -> None:
     stub, mesh = ways
     request = pb.StreamReactionsRequest()
     request.changes.add(target="messages/1")
@@ -81,7 +81,7 @@ async def test_a_stream_has_the_time_its_caller_gave_it(ways: tuple[Any, Mesh]) 
 
 
 @pytest.mark.parametrize(("method", "request_"), [("ToggleReaction", REQUEST), ("ClearReactions", CLEAR)])
-async def test_a_call_of_a_call_stream_has_the_time_its_caller_gave_it(
+async def test_a_call_of_a_call_stream_has_the_timeout_of_its_caller(
     ways: tuple[Any, Mesh], method: str, request_: Any
 ) -> None:
     _, mesh = ways

@@ -44,7 +44,7 @@ async def blocked_watch(client: Http2Client) -> None:
         await client.has_headers(stream)
 
 
-async def test_a_watch_that_reads_nothing_delays_neither_other_watches_nor_a_change(tmp_path: Path) -> None:
+async def test_a_watch_that_is_not_read_delays_neither_other_watches_nor_a_change(tmp_path: Path) -> None:
     async with server_of(tmp_path) as server, http2_client(server.address, window=0) as client:
         await blocked_watch(client)
         async with health_of(server) as health:
@@ -55,7 +55,7 @@ async def test_a_watch_that_reads_nothing_delays_neither_other_watches_nor_a_cha
             watch.cancel()
 
 
-async def test_a_watch_that_reads_nothing_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+async def test_a_watch_that_is_not_read_does_not_delay_the_stop(tmp_path: Path) -> None:
     async with AsyncExitStack() as clients:
         async with server_of(tmp_path) as server:
             await blocked_watch(await clients.enter_async_context(http2_client(server.address, window=0)))

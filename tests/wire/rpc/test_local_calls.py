@@ -171,7 +171,7 @@ async def test_calls_are_counted_by_status_code(keys: Keys, way: str) -> None:
         assert results("INVALID_ARGUMENT") == invalid + 1
 
 
-async def test_the_reply_never_comes_from_within_submit(keys: Keys, way: str) -> None:
+async def test_submit_never_calls_the_reply_callback_itself(keys: Keys, way: str) -> None:
     async with rig(keys, way) as (mesh, _):
         replied: asyncio.Future[Payload | None] = asyncio.get_running_loop().create_future()
         on_reply = lambda response, _: replied.set_result(response)  # noqa: E731
@@ -199,7 +199,7 @@ async def test_another_message_than_that_of_the_method_is_read_from_its_bytes(ke
         assert [type(request) for request in servicer.requests] == [pb.ToggleReactionRequest]
 
 
-async def test_a_name_of_a_user_that_is_none_is_refused(keys: Keys, way: str) -> None:
+async def test_an_invalid_user_id_is_refused(keys: Keys, way: str) -> None:
     async with rig(keys, way) as (mesh, servicer):
         with pytest.raises(RemoteError) as caught:
             await toggle(mesh, user="no name")
@@ -252,7 +252,7 @@ async def test_a_failure_of_the_handler_is_its_own_answer(keys: Keys, way: str) 
             assert (caught.value.message, caught.value.retry_after) == ("not now", 0.5)
 
 
-async def test_a_call_that_takes_too_long_ends_in_time(keys: Keys, way: str) -> None:
+async def test_a_call_that_runs_too_long_ends_at_its_deadline(keys: Keys, way: str) -> None:
     async with rig(keys, way) as (mesh, servicer):
         await toggle(mesh)
         servicer.gate.clear()
@@ -261,7 +261,7 @@ async def test_a_call_that_takes_too_long_ends_in_time(keys: Keys, way: str) -> 
         assert caught.value.code.name == "DEADLINE_EXCEEDED"
 
 
-async def test_a_server_that_stops_refuses_calls_and_nothing_is_done(keys: Keys) -> None:
+async def test_a_server_that_stops_refuses_calls_without_effect(keys: Keys) -> None:
     async with connected(StaticNodes(NOWHERE), lambda method: "") as mesh:
         servicer = Servicer()
         hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server)

@@ -22,7 +22,7 @@ __all__ = ["fixture_keys"]
 OWN = "/plaudit.reaction.v1.ReactionService/BatchGetOwnReactions"
 
 
-async def test_a_user_calls_with_a_token_and_is_known(keys: Keys) -> None:
+async def test_the_caller_is_the_user_of_the_token(keys: Keys) -> None:
     async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
         stub = pb_grpc.ReactionServiceStub(channel)
         bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice', 'acme')}"),)
@@ -65,7 +65,7 @@ async def test_an_unexpected_error_is_internal_without_detail(keys: Keys) -> Non
         (changes_pb.ToggleReactionRequest(target="messages/1", emoji="x", op_id="a b"), "op_id"),
     ],
 )
-async def test_a_malformed_request_is_refused_with_its_field_on_both_ways(
+async def test_a_malformed_unary_or_streamed_request_is_refused_with_its_field(
     keys: Keys, request_: changes_pb.ToggleReactionRequest, field: str
 ) -> None:
     async with (
@@ -85,7 +85,7 @@ async def test_a_malformed_request_is_refused_with_its_field_on_both_ways(
             )
 
 
-async def test_garbage_bytes_are_an_invalid_argument_on_both_ways(keys: Keys) -> None:
+async def test_undecodable_bytes_are_an_invalid_argument_of_unary_and_streamed_calls(keys: Keys) -> None:
     async with (
         echoing(keys) as (server, _),
         mesh_to(keys, server.address) as mesh,
@@ -105,7 +105,7 @@ async def test_services_drain_once_when_the_server_begins_to_stop(keys: Keys) ->
     assert servicer.drained == 1
 
 
-async def test_too_many_unary_calls_are_refused_at_once(keys: Keys) -> None:
+async def test_too_many_unary_calls_are_refused_immediately(keys: Keys) -> None:
     none = AdmissionLimits(most=0)
     async with echoing(keys, unary=none) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
         bearer = (("authorization", f"Bearer {keys.minter().mint_user('alice')}"),)
@@ -130,7 +130,7 @@ async def test_health_answers_for_the_server_and_each_service(keys: Keys) -> Non
 
 
 @pytest.mark.parametrize("version", ["v1alpha", "v1"])
-async def test_reflection_resolves_a_method_as_ghz_asks_for_it(keys: Keys, version: str) -> None:
+async def test_reflection_resolves_a_method_as_ghz_requests_it(keys: Keys, version: str) -> None:
     async with echoing(keys) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
         ask: Any = channel.stream_stream(
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -147,7 +147,7 @@ async def test_reflection_resolves_a_method_as_ghz_asks_for_it(keys: Keys, versi
         assert {SERVICE, "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"} <= names
 
 
-async def test_a_port_that_is_taken_is_said_so(keys: Keys) -> None:
+async def test_a_port_in_use_is_reported(keys: Keys) -> None:
     async with echoing(keys) as (server, _):
         with pytest.raises(OSError, match="cannot listen on"):
             async with serving([], verifier=keys.verifier(), listen=server.address):

@@ -83,7 +83,7 @@ async def raw(address: str, context: ssl.SSLContext) -> AsyncIterator[asyncio.St
         writer.transport.abort()
 
 
-async def test_two_services_of_one_authority_talk(folder: Path, address: str) -> None:
+async def test_two_services_of_one_authority_call_each_other(folder: Path, address: str) -> None:
     assert await toggled(folder, address, opened(folder)) == "alice"
 
 
@@ -112,7 +112,7 @@ async def test_the_certificate_of_the_edge_is_not_that_of_a_service(folder: Path
         await toggled(folder, address, edge, timeout=0.5)
 
 
-async def test_without_a_certificate_not_a_byte_is_answered(folder: Path, address: str) -> None:
+async def test_without_a_certificate_no_byte_is_answered(folder: Path, address: str) -> None:
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     async with raw(address, context) as reader:
         # It may send the reason, within TLS, or close the connection.

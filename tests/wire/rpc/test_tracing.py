@@ -68,7 +68,7 @@ async def test_unary_rpcs_are_traced_and_endless_streams_are_not(tmp_path: Path)
         await sink.stop(None)
 
 
-async def test_a_collector_that_does_not_answer_holds_up_neither_the_end_nor_the_event_loop(tmp_path: Path) -> None:
+async def test_a_collector_that_does_not_answer_delays_neither_the_stop_nor_the_event_loop(tmp_path: Path) -> None:
     keys = open_keys(tmp_path)
     bearer = (("authorization", f"Bearer {keys.minter().mint_service('tests', ('audit',))}"),)
     hosted = Hosted(Tallies(), reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)

@@ -69,7 +69,7 @@ async def test_subscribed_waits_for_the_sender(tmp_path: Path, subprotocol: str)
         assert await kind_of_next(client) == "subscribed", "the topic is confirmed"
 
 
-async def test_other_topics_are_answered_at_once_and_no_update_comes_before_the_answer(tmp_path: Path) -> None:
+async def test_other_topics_are_answered_immediately_and_no_update_arrives_before_the_answer(tmp_path: Path) -> None:
     async with running(tmp_path, is_confirming=False) as rig, rig.socket() as client, rig.socket() as other:
         sender = Sender(rig)
         await send(other, "subscribe", 2, [TOPIC])
@@ -93,7 +93,9 @@ async def test_many_sockets_of_a_user_wait_together(tmp_path: Path) -> None:
         assert [event[0] for event in rig.directory.events].count("subscribed") == 1
 
 
-async def test_without_a_sender_subscribed_comes_at_the_bound_and_a_gap_when_there_is_one(tmp_path: Path) -> None:
+async def test_without_a_sender_subscribed_is_sent_at_the_timeout_and_a_gap_follows_when_a_sender_confirms(
+    tmp_path: Path,
+) -> None:
     async with running(tmp_path, config=SHORT, is_confirming=False) as rig, rig.socket() as client:
         await send(client, "subscribe", 2, [OWN])
         assert await kind_of_next(client) == "subscribed"
@@ -116,7 +118,7 @@ async def test_unsubscribing_ends_the_wait(tmp_path: Path) -> None:
         assert unconfirmed(rig) == 0
 
 
-async def test_a_socket_that_closes_while_it_waits_leaves_nothing_and_its_session_can_resume(tmp_path: Path) -> None:
+async def test_a_socket_that_closes_while_it_waits_leaves_no_state_and_its_session_can_resume(tmp_path: Path) -> None:
     async with running(tmp_path, is_confirming=False) as rig, rig.socket(hello=False) as second:
         sender = Sender(rig)
         async with rig.socket(hello=False) as first:
@@ -136,7 +138,7 @@ async def test_a_socket_that_closes_while_it_waits_leaves_nothing_and_its_sessio
         assert await pushes(second, 1) == [(1, 1)]
 
 
-async def test_a_resumed_session_with_another_topic_waits_for_the_sender_too(tmp_path: Path) -> None:
+async def test_a_resumed_session_with_another_topic_waits_for_the_sender(tmp_path: Path) -> None:
     async with running(tmp_path, is_confirming=False) as rig, rig.socket(hello=False) as second:
         sender = Sender(rig)
         async with rig.socket(hello=False) as first:

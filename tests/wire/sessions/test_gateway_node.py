@@ -43,7 +43,7 @@ async def test_another_tenants_topic_of_the_same_name_is_another_topic(tmp_path:
         assert await versions(client, 4) == [4]
 
 
-async def test_versions_never_go_back_and_are_never_repeated(tmp_path: Path) -> None:
+async def test_versions_never_decrease_and_are_never_repeated(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as client:
         await subscribed(client)
         for version in (3, 2, 3, 7, 5, 7, 9):
@@ -51,7 +51,7 @@ async def test_versions_never_go_back_and_are_never_repeated(tmp_path: Path) -> 
         assert await versions(client, 9) == [3, 7, 9]
 
 
-async def test_a_later_subscriber_gets_the_last_update_at_once(tmp_path: Path) -> None:
+async def test_a_later_subscriber_gets_the_last_update_immediately(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as first, rig.socket("bob", PROTO) as late:
         await subscribed(first)
         await rig.deliver(update(6), update(7))
@@ -82,7 +82,7 @@ async def test_a_topic_is_registered_from_its_first_subscriber_to_its_last(tmp_p
         assert [event[0] for event in rig.directory.events].count("closed") == 2
 
 
-async def test_a_subscriber_that_comes_back_to_a_topic_misses_nothing_and_gets_nothing_older(tmp_path: Path) -> None:
+async def test_a_subscriber_that_subscribes_again_misses_no_update_and_gets_no_older_one(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as client:
         await subscribed(client)
         await rig.deliver(update(10))
@@ -95,7 +95,7 @@ async def test_a_subscriber_that_comes_back_to_a_topic_misses_nothing_and_gets_n
         assert await versions(client, 13) == [12, 13]
 
 
-async def test_an_unreadable_push_is_dropped_alone(tmp_path: Path) -> None:
+async def test_only_the_unreadable_push_is_dropped(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket() as client:
         await subscribed(client, TOPIC, "messages/43")
         broken = Delivery(tenant="default", topic="messages/43", type="reaction_update", payload=b"\xff", version=1)

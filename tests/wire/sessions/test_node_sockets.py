@@ -130,7 +130,7 @@ async def test_a_drain_closes_each_connection_at_its_own_time_and_finishes_its_c
             await clients[0].next()
 
 
-async def test_no_state_is_left_after_all_clients_have_disconnected(tmp_path: Path) -> None:
+async def test_no_state_remains_after_all_clients_have_disconnected(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         for user in ("alice", "bob"):
             async with rig.socket(user) as client:
@@ -173,7 +173,7 @@ async def test_an_address_that_opens_too_fast_does_not_use_the_rate_of_others(tm
         await stack.enter_async_context(rig.socket("other", local_addr=("127.0.0.2", 0)))
 
 
-async def test_closed_sessions_leave_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
+async def test_closed_sessions_leave_no_reference_cycles(tmp_path: Path) -> None:
     types = (Connection, Session, Socket, Framing)
 
     def alive() -> int:

@@ -82,7 +82,7 @@ async def test_the_socket_ends_with_the_newest_token(
         assert client.socket.close_reason == "TOKEN_EXPIRED"
 
 
-async def test_a_token_that_ends_earlier_is_followed_too(rig: Rig, clock: ManualClock, token: Token) -> None:
+async def test_a_token_that_ends_earlier_shortens_the_session(rig: Rig, clock: ManualClock, token: Token) -> None:
     async with rig.socket(headers=bearer(token(ttl=3600))) as client:
         assert (await renew(client, token(ttl=30)))["type"] == "token_renewed"
         clock.advance(31)
@@ -91,7 +91,7 @@ async def test_a_token_that_ends_earlier_is_followed_too(rig: Rig, clock: Manual
 
 
 @pytest.mark.parametrize("subprotocol", [JSON, PROTO])
-async def test_a_token_that_is_not_good_leaves_the_old_one_in_force(
+async def test_an_invalid_token_leaves_the_old_one_in_force(
     rig: Rig, clock: ManualClock, token: Token, subprotocol: str
 ) -> None:
     revoked = token(ttl=3600)
@@ -118,13 +118,13 @@ async def test_a_token_that_is_not_good_leaves_the_old_one_in_force(
         assert await client.closed() == 4500
 
 
-async def test_before_hello_nothing_is_renewed(rig: Rig, token: Token) -> None:
+async def test_before_hello_no_token_is_renewed(rig: Rig, token: Token) -> None:
     async with rig.socket(headers=bearer(token()), hello=False) as client:
         await client.socket.send(json.dumps({"type": "renew_token", "id": 1, "token": token()}))
         assert await client.closed() == 4502
 
 
-async def test_calls_in_flight_and_topics_go_on(rig: Rig, token: Token) -> None:
+async def test_calls_in_flight_and_topics_continue_after_a_renewal(rig: Rig, token: Token) -> None:
     async with rig.socket(headers=bearer(token())) as client:
         assert (await client.ask({"type": "subscribe", "id": 2, "topics": ["messages/1"]}))["type"] == "subscribed"
         rig.reactions.gate.clear()
@@ -154,7 +154,7 @@ async def test_only_the_newest_token_of_a_socket_can_be_revoked(rig: Rig, clock:
 
 
 @pytest.mark.parametrize("subprotocol", [JSON, PROTO])
-async def test_welcome_says_when_the_token_ends(rig: Rig, token: Token, subprotocol: str) -> None:
+async def test_welcome_has_the_end_of_the_token(rig: Rig, token: Token, subprotocol: str) -> None:
     headers = bearer(token(ttl=90))
     async with rig.socket(subprotocol=subprotocol, headers=headers, hello=False) as client:
         welcome = await client.hello()
@@ -163,7 +163,7 @@ async def test_welcome_says_when_the_token_ends(rig: Rig, token: Token, subproto
         assert int(get("token_expire_time_ms")) - int(get("server_time_ms")) == 90_000
 
 
-async def test_a_session_whose_token_has_expired_goes_on_over_another_socket(
+async def test_a_session_whose_token_has_expired_continues_over_another_socket(
     rig: Rig, clock: ManualClock, token: Token
 ) -> None:
     async with rig.socket(headers=bearer(token(ttl=5)), hello=False) as client:
@@ -179,7 +179,7 @@ async def test_a_session_whose_token_has_expired_goes_on_over_another_socket(
         assert int(resumed["token_expire_time_ms"]) > int(resumed["server_time_ms"])
 
 
-async def test_a_token_of_a_new_key_is_taken_at_the_first_try(tmp_path: Path) -> None:
+async def test_a_token_of_a_new_key_is_accepted_at_the_first_attempt(tmp_path: Path) -> None:
     async with (
         identity_provider() as provider,
         running(tmp_path, issuers=[provider.settings(retry_seconds=0.001)]) as rig,

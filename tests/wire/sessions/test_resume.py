@@ -13,7 +13,7 @@ from tests.wire.sessions.topic_pushes import TOPIC, subscribed, update
 
 
 @pytest.mark.parametrize("subprotocol", [JSON, PROTO])
-async def test_missed_pushes_arrive_once_and_in_order(tmp_path: Path, subprotocol: str) -> None:
+async def test_missed_pushes_are_delivered_once_and_in_order(tmp_path: Path, subprotocol: str) -> None:
     async with running(tmp_path) as rig, rig.socket(subprotocol=subprotocol, hello=False) as first:
         welcome = await opened(first, OWN)
         await rig.deliver(own(11), own(12))
@@ -75,7 +75,7 @@ async def test_a_session_whose_old_socket_is_still_open_moves_and_the_old_one_is
 
 
 @pytest.mark.parametrize("limits", [{"pushes": 3}, {"bytes": 1_500}, {"total_bytes": 1_500}])
-async def test_more_pushes_than_the_buffer_holds_are_partial_with_the_topics_to_reload(
+async def test_above_the_replay_buffer_a_resume_is_partial_with_the_topics_to_reload(
     tmp_path: Path, limits: dict[str, int]
 ) -> None:
     config = Config(resume=ResumeLimits(**limits))
@@ -97,7 +97,7 @@ async def test_a_topic_that_was_not_subscribed_before_must_be_reloaded(tmp_path:
         assert (resumed["verdict"], resumed["reload"]) == ("partial", [OWN])
 
 
-async def test_states_older_than_those_the_client_has_seen_on_another_node_are_not_sent(tmp_path: Path) -> None:
+async def test_states_older_than_those_received_from_another_node_are_not_sent(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket() as other:
         welcome = await opened(first, TOPIC)
         await subscribed(other)
@@ -114,7 +114,7 @@ async def test_states_older_than_those_the_client_has_seen_on_another_node_are_n
         assert [int((await other.next())["version"]) for _ in range(5)] == [18, 19, 20, 21, 22]
 
 
-async def test_a_newer_state_is_sent_at_once(tmp_path: Path) -> None:
+async def test_a_newer_state_is_sent_immediately(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, rig.socket(hello=False) as first, rig.socket() as other:
         welcome = await opened(first, TOPIC, "messages/43")
         await subscribed(other, TOPIC, "messages/43")

@@ -18,7 +18,7 @@ from gateway.websocket.handshake import Accept, Handshake
 from tests.wire.sockets.handshakes import Port, open_port, plain, read_answer, request
 
 
-async def test_http_goes_to_the_application_without_internal_headers_on_every_request() -> None:
+async def test_every_http_request_reaches_the_application_without_internal_headers() -> None:
     async with open_port() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         for _ in range(2):
@@ -47,7 +47,7 @@ async def test_a_head_may_arrive_byte_by_byte() -> None:
             writer.close()
 
 
-async def test_frames_may_come_with_the_request() -> None:
+async def test_frames_may_arrive_with_the_request() -> None:
     async with open_port() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         writer.write(request() + b"\x81\x82\x00\x00\x00\x00hi")

@@ -259,7 +259,7 @@ async def test_without_a_subprotocol_json_is_used(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("subprotocols", "query"), [(("chat",), ""), (("bearer.x",), ""), ((), "?token=x")])
-async def test_handshakes_that_are_refused_with_400(rig: Rig, subprotocols: tuple[str, ...], query: str) -> None:
+async def test_malformed_handshakes_are_refused_with_400(rig: Rig, subprotocols: tuple[str, ...], query: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         await connected(rig, *subprotocols, query=query)
     assert caught.value.response.status_code == 400

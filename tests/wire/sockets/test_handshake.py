@@ -43,7 +43,7 @@ OPENED = [
 
 @pytest.mark.parametrize("is_reused", [False, True], ids=["new", "reused"])
 @pytest.mark.parametrize(("name", "data", "subprotocol"), OPENED, ids=[row[0] for row in OPENED])
-async def test_a_good_handshake_opens_the_socket(
+async def test_a_valid_handshake_opens_the_socket(
     name: str, data: bytes, subprotocol: str | None, is_reused: bool
 ) -> None:
     async with open_port() as port:
@@ -152,7 +152,7 @@ ASKED = [(*row, False) for row in REFUSED] + [(*row, True) for row in REFUSED if
     ASKED,
     ids=[f"{row[0]}{' reused' * row[5]}" for row in ASKED],
 )
-async def test_a_bad_handshake_is_refused(
+async def test_an_invalid_handshake_is_refused(
     name: str, data: bytes, status: int, reason: str, fields: dict[str, str], is_reused: bool
 ) -> None:
     async with open_port() as port:
@@ -179,12 +179,12 @@ async def test_a_list_of_origins_replaces_the_hosts_own(origin: str, status: int
 
 
 @pytest.mark.parametrize(("host", "status"), [("chat.example", 101), ("CHAT.example:9", 101), ("evil.example", 400)])
-async def test_a_list_of_hosts_keeps_rebound_names_out(host: str, status: int) -> None:
+async def test_a_list_of_hosts_refuses_rebound_names(host: str, status: int) -> None:
     async with open_port(SocketLimits(hosts=frozenset({"chat.example"}))) as port:
         assert (await port.ask(request(Host=host))).status == status
 
 
-async def test_accept_sees_the_request_without_internal_headers() -> None:
+async def test_accept_gets_the_request_without_internal_headers() -> None:
     async with open_port() as port:
         await port.ask(request("/ws/connect?v=2", "Plaudit-User: u1", "X-PLAUDIT-Tenant: t", "Authorization: Bearer t"))
     (handshake,) = port.handshakes

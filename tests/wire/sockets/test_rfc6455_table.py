@@ -283,7 +283,7 @@ async def run(case: Case, port: int) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_the_server_answers_as_the_rfc_says(case: Case) -> None:
+async def test_the_server_conforms_to_the_rfc(case: Case) -> None:
     async with asyncio.timeout(10), listening("127.0.0.1", 0, accept=accept, limits=echo_limits(LIMIT)) as listener:
         await run(case, listener.port)
 

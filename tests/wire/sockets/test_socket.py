@@ -39,7 +39,7 @@ async def test_trust_raises_the_limit() -> None:
         assert await wire.read_close() == 1009
 
 
-async def test_trust_in_the_middle_of_a_frame_loses_nothing() -> None:
+async def test_trust_in_the_middle_of_a_frame_loses_no_bytes() -> None:
     async with wired() as wire:
         frame = client_frame(BINARY, bytes(range(90)))
         wire.writer.write(client_frame(TEXT, b"first") + frame[:40])
@@ -65,7 +65,7 @@ async def test_a_flood_of_pings_is_closed_with_4503() -> None:
         assert await wire.handler.closed.get() == (4503, "too many pings")
 
 
-async def test_a_flood_of_fragments_is_closed_with_4503_however_little_they_hold() -> None:
+async def test_a_flood_of_fragments_of_any_size_is_closed_with_4503() -> None:
     async with wired(SocketLimits(fragments=Rate(per_second=0.001, burst=3))) as wire:
         wire.writer.write(client_frame(TEXT, b"a", final=False) + client_frame(CONTINUATION, b"b"))
         assert await wire.handler.messages.get() == b"ab"
@@ -143,7 +143,7 @@ async def test_a_paused_socket_lets_tcp_slow_the_peer_down() -> None:
 SCENARIOS: list[Callable[[], Awaitable[None]]] = [
     test_an_untrusted_peer_is_refused_by_the_declared_length,
     test_trust_raises_the_limit,
-    test_trust_in_the_middle_of_a_frame_loses_nothing,
+    test_trust_in_the_middle_of_a_frame_loses_no_bytes,
     test_a_flood_of_pings_is_closed_with_4503,
     test_a_full_socket_buffers_in_order_and_reports_when_it_is_writable,
     test_a_close_is_sent_after_what_is_buffered,

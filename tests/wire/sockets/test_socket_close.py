@@ -57,7 +57,7 @@ async def test_an_abort_is_reported_as_1006() -> None:
         assert await wire.handler.closed.get() == (1006, "")
 
 
-async def test_nothing_is_sent_after_the_end() -> None:
+async def test_no_frame_is_sent_after_the_end() -> None:
     async with wired() as wire:
         wire.writer.transport.abort()
         await wire.handler.closed.get()
@@ -127,7 +127,7 @@ SCENARIOS: list[Callable[[], Awaitable[None]]] = [
     test_a_close_waits_for_that_of_the_peer,
     test_a_peer_that_does_not_answer_a_close_is_dropped,
     test_a_peer_that_vanishes_is_reported_as_1006,
-    test_nothing_is_sent_after_the_end,
+    test_no_frame_is_sent_after_the_end,
     test_the_end_of_the_listener_closes_every_socket_with_1001,
     test_the_end_of_the_listener_ends_connections_without_a_request,
     test_a_listener_that_stops_accepting_keeps_its_sockets,

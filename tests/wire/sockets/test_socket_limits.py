@@ -65,7 +65,7 @@ async def test_a_flood_is_first_refused_and_then_closed_with_4503(tmp_path: Path
         assert await client.closed() == 4503
 
 
-async def test_a_client_that_never_says_hello_is_closed_with_4502(tmp_path: Path) -> None:
+async def test_a_client_that_never_sends_hello_is_closed_with_4502(tmp_path: Path) -> None:
     config = Config(session=SessionLimits(hello_timeout=0.2))
     async with running(tmp_path, config=config) as rig, rig.socket(hello=False) as client:
         assert await client.closed() == 4502

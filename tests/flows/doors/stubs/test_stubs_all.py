@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tests.flows.doors.stubs.asked import SERVICES, failure, kind
 
 
-def test_every_rpc_is_called_well_and_badly_in_this_folder() -> None:
+def test_every_rpc_has_valid_and_invalid_calls_in_this_folder() -> None:
     text = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     pool = descriptor_pool.Default()
     methods = [method.name for name in SERVICES for method in pool.FindServiceByName(name).methods]
@@ -23,7 +23,7 @@ def test_every_rpc_is_called_well_and_badly_in_this_folder() -> None:
 
 
 @pytest.mark.parametrize("service", [name for name in SERVICES if "Call" not in name])
-def test_without_a_token_nothing_is_answered(grpc_channel: grpc.Channel, service: str) -> None:
+def test_without_a_token_no_request_is_served(grpc_channel: grpc.Channel, service: str) -> None:
     channel: Any = grpc_channel
     for method in descriptor_pool.Default().FindServiceByName(service).methods:
         full = f"/{service}/{method.name}"
@@ -43,7 +43,7 @@ class TestHealthAndReflection:
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
-    def test_a_service_that_is_not_there_is_not_found(self, grpc_channel: grpc.Channel) -> None:
+    def test_an_unknown_service_is_not_found(self, grpc_channel: grpc.Channel) -> None:
         stub = health_pb2_grpc.HealthStub(grpc_channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Check(health_pb2.HealthCheckRequest(service="plaudit.Nothing"), timeout=5)

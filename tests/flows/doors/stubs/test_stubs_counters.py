@@ -26,7 +26,7 @@ class TestCounterService:
         )
         assert [(answer.target, answer.version) for answer in many.counts] == [(other, 0), (message, version)]
 
-    def test_a_version_that_never_comes_is_not_waited_for_for_ever(self, counters: Any, as_alice: Metadata) -> None:
+    def test_the_wait_for_a_version_that_never_arrives_is_bounded(self, counters: Any, as_alice: Metadata) -> None:
         message, future = target(), time.time_ns() // 1000 + 10**9
         one = counter.GetReactionCountsRequest(target=message, min_version=future)
         many = counter.GetCountsRequest(targets=[message], min_versions=[future])
@@ -36,7 +36,7 @@ class TestCounterService:
         ]
         assert [kind(failure(wait.result)) for wait in waits] == [("UNAVAILABLE", "NOT_CAUGHT_UP")] * 2
 
-    def test_counts_that_cannot_be_asked_for_are_refused(
+    def test_invalid_requests_for_counts_are_refused(
         self, counters: counter_grpc.CounterServiceStub, as_alice: Metadata
     ) -> None:
         error = failure(lambda: counters.GetCounts(counter.GetCountsRequest(), metadata=as_alice, timeout=5))
@@ -45,7 +45,7 @@ class TestCounterService:
         error = failure(lambda: counters.GetReactionCounts(nowhere, metadata=as_alice, timeout=5))
         assert kind(error) == ("INVALID_ARGUMENT", "INVALID_TARGET")
 
-    def test_a_watch_begins_with_every_target_and_goes_on_with_changes(
+    def test_a_watch_begins_with_every_target_and_continues_with_changes(
         self, grpc_stub: Any, counters: counter_grpc.CounterServiceStub, as_alice: Metadata
     ) -> None:
         message, other = target(), target()

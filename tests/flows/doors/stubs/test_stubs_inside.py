@@ -40,7 +40,7 @@ WATCH = "/plaudit.session.v1.SessionRegistryService/Watch"
 
 
 class TestSessionRegistryService:
-    def test_a_node_attaches_reports_its_sessions_and_leaves(
+    def test_a_node_attaches_reports_its_sessions_and_detaches(
         self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, as_node: AsNode, alice: str
     ) -> None:
         node_id, session_id = str(uuid.uuid4()), str(uuid.uuid4())
@@ -71,7 +71,7 @@ class TestSessionRegistryService:
         assert [one.device for one in found] == ["phone"]
         yield session.AttachRequest(leaving=True)
 
-    def test_a_node_that_does_not_say_who_it_is_is_not_attached(
+    def test_a_node_without_an_id_is_not_attached(
         self, registry: session_grpc.SessionRegistryServiceStub, as_node: AsNode
     ) -> None:
         requests = iter([session.AttachRequest()])
@@ -105,7 +105,7 @@ class TestSessionRegistryService:
         error = failure(lambda: registry.GetSessions(nameless, metadata=as_service, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "user")
 
-    def test_users_see_only_their_own_sessions(
+    def test_users_read_only_their_own_sessions(
         self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, alice: str
     ) -> None:
         own = session.ListSessionsRequest(user=alice)
@@ -192,7 +192,7 @@ class TestCallService:
 
 
 class TestLedgerService:
-    def test_a_node_has_operations_of_a_shard_executed_here(
+    def test_a_node_executes_operations_that_another_node_forwards(
         self, grpc_channel: grpc.Channel, as_alice: Metadata, as_service: Metadata, as_node: AsNode, alice: str
     ) -> None:
         stub = ledger_grpc.LedgerServiceStub(grpc_channel)

@@ -88,7 +88,7 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.SetReaction(changes_pb.SetReactionRequest(), metadata=as_alice, timeout=5))
         assert kind(error)[0] == "INVALID_ARGUMENT"
 
-    def test_all_reactions_are_removed_at_once(self, grpc_stub: Any, as_alice: Metadata) -> None:
+    def test_all_reactions_are_removed_in_one_call(self, grpc_stub: Any, as_alice: Metadata) -> None:
         message = target()
         for emoji in ("👍", "❤"):
             grpc_stub.ToggleReaction(toggle(message, emoji), metadata=as_alice, timeout=5)
@@ -140,7 +140,7 @@ class TestReactionService:
         assert reasons == ["INVALID_EMOJI", False, "INVALID_TARGET"]
         assert {one.target: counted(one.reactions) for one in second.counts} == {message: {"👍": 99}}
 
-    def test_a_stream_is_not_for_a_token_that_is_not_ours(self, grpc_stub: Any) -> None:
+    def test_a_stream_requires_a_valid_token(self, grpc_stub: Any) -> None:
         metadata = (("authorization", "Bearer nonsense"),)
         requests = iter([changes_pb.StreamReactionsRequest(changes=[change(target())])])
         error = failure(lambda: list(grpc_stub.StreamReactions(requests, metadata=metadata, timeout=5)))
@@ -159,7 +159,7 @@ class TestReactionService:
         error = failure(lambda: grpc_stub.BatchGetOwnReactions(empty, metadata=as_alice, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "targets")
 
-    def test_reactors_come_in_pages_and_the_cursor_is_for_its_query_alone(
+    def test_reactors_are_returned_in_pages_and_a_cursor_is_valid_for_its_query_only(
         self, grpc_stub: Any, as_service: Metadata, for_alice: Metadata
     ) -> None:
         message = target()

@@ -12,7 +12,7 @@ def head(version: int) -> Head:
     return version, ("👍",), (version,)
 
 
-def test_the_newest_state_of_a_target_is_known() -> None:
+def test_the_newest_state_of_a_target_is_stored() -> None:
     heads = Heads(10)
     assert (heads.of(A), heads.version_of(A)) == (None, 0)
     heads.update(A, head(1))

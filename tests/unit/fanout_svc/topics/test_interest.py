@@ -46,7 +46,7 @@ def test_interest_that_began_and_ended_is_not() -> None:
     assert A not in interest
 
 
-def test_a_node_that_is_gone_wants_nothing() -> None:
+def test_a_node_that_is_gone_subscribes_to_nothing() -> None:
     interest = synced(RegistryDelta(up=[N1, N2], interests=[("n1", A, True), ("n2", A, True), ("n1", B, True)]))
     effects = interest.apply(RegistryDelta(down=["n1"]))
     assert effects == Effects(left=("n1",), ended=(B,))
@@ -59,7 +59,7 @@ def test_a_node_that_attached_again_joins_again_and_has_no_topics_yet() -> None:
     assert interest.apply(RegistryDelta(down=["n1"], up=[again])) == Effects(left=("n1",), joined=(again,), ended=(A,))
 
 
-def test_until_a_new_watch_is_synced_what_was_known_stays() -> None:
+def test_the_old_state_stays_until_a_new_watch_is_synced() -> None:
     interest = synced(RegistryDelta(up=[N1], interests=[("n1", A, True)]))
     interest.restart()
     assert interest.apply(RegistryDelta(up=[N1, N2])) == Effects()
@@ -75,7 +75,7 @@ def test_a_new_watch_with_the_same_state_causes_no_snapshot() -> None:
     assert interest.apply(RegistryDelta(up=[N1], interests=[("n1", A, True)], synced=True)) == Effects()
 
 
-def test_a_watch_that_breaks_before_it_is_synced_leaves_no_trace() -> None:
+def test_a_watch_that_breaks_before_it_is_synced_changes_no_state() -> None:
     interest = synced(RegistryDelta(up=[N1], interests=[("n1", A, True)]))
     interest.restart()
     interest.apply(RegistryDelta(up=[N2], interests=[("n2", B, True)]))
@@ -83,7 +83,7 @@ def test_a_watch_that_breaks_before_it_is_synced_leaves_no_trace() -> None:
     assert interest.apply(RegistryDelta(up=[N1], interests=[("n1", A, True)], synced=True)) == Effects()
 
 
-def test_interest_knows_the_users_whose_own_topics_have_subscribers() -> None:
+def test_interest_has_the_users_whose_own_topics_have_subscribers() -> None:
     alice, bob = ("default", "users/alice"), ("acme", "users/bob")
     interest = synced(
         RegistryDelta(up=[N1, N2], interests=[("n1", alice, True), ("n2", alice, True), ("n1", bob, True)])
@@ -96,7 +96,7 @@ def test_interest_knows_the_users_whose_own_topics_have_subscribers() -> None:
 
 
 @given(st.integers(0, 100_000))
-def test_effects_keep_a_follower_right_whatever_happens(seed: int) -> None:
+def test_a_follower_of_the_effects_always_has_the_same_state(seed: int) -> None:
     """Who follows the effects alone has joined exactly the nodes there are, and subscribed all they want."""
     rng = random.Random(seed)
     interest = Interest()

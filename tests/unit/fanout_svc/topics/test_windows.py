@@ -24,7 +24,7 @@ def state(due: Due) -> tuple[int, int, tuple[str, ...]]:
     return due.head[0], due.changes, due.recent()
 
 
-def test_the_first_change_of_a_quiet_topic_goes_at_once() -> None:
+def test_the_first_change_of_a_quiet_topic_is_sent_immediately() -> None:
     windows = Windows(WINDOW)
     assert windows.next_due() is None
     tap(windows, 7)
@@ -33,7 +33,7 @@ def test_the_first_change_of_a_quiet_topic_goes_at_once() -> None:
     assert (due.topic, *state(due)) == (A, 7, 1, ("alice",))
 
 
-def test_later_changes_go_together_when_the_window_ends() -> None:
+def test_later_changes_are_sent_in_one_update_when_the_window_ends() -> None:
     windows = Windows(WINDOW)
     tap(windows, 1)
     windows.due(10.0, 10)
@@ -89,7 +89,7 @@ def test_an_update_has_the_newest_state() -> None:
     assert (due.head, due.changes) == ((3, ("👍",), (2,)), 3)
 
 
-def test_topics_that_became_loud_together_spread_out() -> None:
+def test_windows_of_topics_that_began_together_end_at_different_times() -> None:
     windows = Windows(WINDOW)
     topics = [("default", f"messages/{n}") for n in range(5)]
     for topic in topics:
@@ -104,7 +104,7 @@ def test_topics_that_became_loud_together_spread_out() -> None:
 
 
 @given(st.integers(0, 100_000))
-def test_the_last_change_goes_out_and_no_topic_too_often(seed: int) -> None:
+def test_the_last_change_is_sent_and_no_topic_too_often(seed: int) -> None:
     """Random changes on a clock of 10 ms ticks; then silence."""
     rng = random.Random(seed)
     windows = Windows(50, storm_above=3)

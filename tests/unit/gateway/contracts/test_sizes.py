@@ -38,7 +38,7 @@ def text_of(message: Message) -> bytes:
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_the_estimate_is_not_below_what_is_written(method: str) -> None:
+def test_the_estimate_is_not_below_the_written_size(method: str) -> None:
     request = CALLS[method].request
     assert len(text_of(largest(request))) <= largest_json(request)
 
@@ -83,7 +83,7 @@ def test_the_largest_request_fits_through_a_route(routes: list[Route]) -> None:
     assert any(fits), "bind it to POST, too"
 
 
-def test_a_bulk_read_of_targets_alone_fits_into_the_line_of_a_get() -> None:
+def test_a_bulk_read_of_targets_only_fits_into_the_request_line_of_a_get() -> None:
     longest = max(map(len, COLLECTIONS)) + len("%2F") + 64
     for route in TABLES.routes:
         if route.verb == "GET" and "targets" in route.rpc.request.fields_by_name:

@@ -84,11 +84,11 @@ def test_an_annotation_that_cannot_be_served_stops_the_start(tmp_path: Path, sou
         ("/v1/{a}", "/v1/", None),
     ],
 )
-def test_path_templates(template: str, path: str, variables: dict[str, str] | None) -> None:
+def test_path_templates_match_their_paths(template: str, path: str, variables: dict[str, str] | None) -> None:
     assert parse_template(template).match(path) == variables
 
 
-def test_the_more_specific_template_is_asked_first() -> None:
+def test_the_more_specific_template_is_matched_first() -> None:
     texts = ["/a/{x=**}", "/a/{x}/c", "/a/b/c", "/a/{x}/{y}", "/a/{x}/c:verb"]
     ranked = sorted(texts, key=lambda text: parse_template(text).rank)
     assert ranked == ["/a/b/c", "/a/{x}/c:verb", "/a/{x}/c", "/a/{x}/{y}", "/a/{x=**}"]

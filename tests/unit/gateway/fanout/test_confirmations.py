@@ -59,7 +59,7 @@ def test_a_wait_for_several_topics_ends_with_the_last() -> None:
     assert answers.ended == [0]
 
 
-def test_without_a_sender_a_wait_ends_at_the_bound_and_a_gap_follows_when_the_topic_is_confirmed() -> None:
+def test_without_a_sender_a_wait_ends_at_the_timeout_and_a_gap_follows_when_the_topic_is_confirmed() -> None:
     topics = Topics()
     answers = Answers(topics)
     answers.wait()
@@ -130,7 +130,7 @@ def test_a_sequence_whose_first_stream_has_not_ended_yet_is_one_sender() -> None
 
 
 @pytest.mark.parametrize("end", ["cancel", "bound", "confirmation"])
-def test_a_wait_that_has_ended_leaves_nothing(end: str) -> None:
+def test_a_wait_that_has_ended_leaves_no_state(end: str) -> None:
     topics = Topics()
     answers = Answers(topics)
     wait = answers.wait(1)
@@ -159,7 +159,7 @@ def test_an_unsubscribed_topic_is_not_waited_for() -> None:
     assert answers.ended == [0]
 
 
-def test_a_topic_is_not_unsubscribed_while_a_confirmation_may_be_on_its_way() -> None:
+def test_a_topic_is_not_unsubscribed_while_a_confirmation_may_arrive() -> None:
     topics = Topics()
     topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
     for _ in range(5):
@@ -170,7 +170,7 @@ def test_a_topic_is_not_unsubscribed_while_a_confirmation_may_be_on_its_way() ->
     assert topics.directory.changes == [("subscribe", OWN), ("unsubscribe", OWN)]
 
 
-def test_a_topic_that_no_sender_ever_confirms_is_unsubscribed_in_the_end() -> None:
+def test_a_topic_that_no_sender_confirms_is_unsubscribed_after_the_timeout() -> None:
     topics = Topics()
     Answers(topics).wait()
     topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
@@ -190,7 +190,7 @@ async def test_a_session_of_a_topic_with_a_gap_is_released_as_incomplete() -> No
     assert not await topics.durable.wait_until_received_by("acme", OWN, "successor", 5.0)
 
 
-async def test_a_cancelled_task_that_waits_leaves_nothing() -> None:
+async def test_a_cancelled_wait_leaves_no_state() -> None:
     topics = Topics()
     task = asyncio.create_task(topics.durable.wait_until_confirmed("acme", [OWN]))
     await asyncio.sleep(0)

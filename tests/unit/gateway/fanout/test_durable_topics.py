@@ -126,7 +126,7 @@ def test_an_unreadable_push_is_dropped_before_it_is_numbered() -> None:
     assert topics.subscriber.versions == [1, 4]
 
 
-def test_a_topic_stays_subscribed_for_a_moment_after_its_last_subscriber_and_not_longer() -> None:
+def test_a_topic_stays_subscribed_for_the_linger_time_after_its_last_subscriber() -> None:
     topics = Topics()
     topics.durable.unsubscribe(topics.subscriber, "acme", OWN)
     topics.clock.advance(9)

@@ -168,7 +168,7 @@ def fixture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=200, deadline=None)
 @given(actions=ACTIONS)
-def test_versions_of_a_topic_and_key_never_go_back_on_any_socket(
+def test_versions_of_a_topic_and_key_never_decrease_on_any_socket(
     folder: Path, actions: Sequence[tuple[str, int, int]]
 ) -> None:
     asyncio.run(check(folder, actions))

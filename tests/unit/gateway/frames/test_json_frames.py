@@ -20,7 +20,7 @@ def fixture_frames() -> JsonFrames:
     return JsonFrames(read_tables())
 
 
-def test_a_call_is_read_whatever_the_order_of_its_keys(frames: JsonFrames) -> None:
+def test_a_call_is_read_in_any_order_of_its_keys(frames: JsonFrames) -> None:
     tables = read_tables()
     frames = JsonFrames(tables)
     frame = frames.read('{"emoji":"👍","target":"messages/42","id":"7","type":"toggle_reaction"}'.encode())
@@ -29,7 +29,7 @@ def test_a_call_is_read_whatever_the_order_of_its_keys(frames: JsonFrames) -> No
     assert frame == Call(7, rpc, request, "messages/42")
 
 
-def test_a_frame_takes_both_names_of_a_field_but_not_one_that_is_the_frames_own(frames: JsonFrames) -> None:
+def test_a_frame_accepts_both_names_of_a_field_but_not_a_name_of_the_frame(frames: JsonFrames) -> None:
     both = [
         frames.read(f'{{"type":"list_reactors","id":1,"target":"posts/1",{more}}}'.encode())
         for more in ('"page_size":5,"page_token":"x"', '"limit":5.0,"cursor":"x"')
@@ -41,7 +41,7 @@ def test_a_frame_takes_both_names_of_a_field_but_not_one_that_is_the_frames_own(
 
 
 @pytest.mark.parametrize("text", ["9007199254740993", '"9007199254740993"', '"9007199254740993.0"'])
-def test_an_id_that_javascript_cannot_hold_is_answered_as_a_string(frames: JsonFrames, text: str) -> None:
+def test_an_id_that_javascript_cannot_represent_is_answered_as_a_string(frames: JsonFrames, text: str) -> None:
     frame = frames.read(f'{{"type":"ping","id":{text}}}'.encode())
     assert isinstance(frame, Ping)
     assert frame.id == 9007199254740993
@@ -61,7 +61,7 @@ def test_frames_of_the_session_are_read(frames: JsonFrames) -> None:
 @example(b'{"id":7,"x":' + b"[" * 60_000)
 @example(b'{"type":"hello","id":' + b"9" * 60_000 + b"}")
 @example(b'{"type":"hello","id":18446744073709551616}')
-def test_no_text_is_too_bad_to_be_answered(payload: bytes) -> None:
+def test_every_malformed_text_is_answered(payload: bytes) -> None:
     frame = FRAMES.read(payload)
     assert isinstance(frame, Unreadable)
     assert frame.fault.code == "INVALID_ARGUMENT"

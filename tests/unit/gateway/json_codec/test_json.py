@@ -115,7 +115,7 @@ TRIES = settings(max_examples=100, deadline=None, suppress_health_check=list(Hea
 
 @TRIES
 @given(st.data())
-def test_what_is_written_is_what_json_format_writes_and_reads_back_the_same(
+def test_written_json_equals_that_of_json_format_and_is_read_as_the_same_message(
     zoo: Descriptor, data: st.DataObject
 ) -> None:
     message = message_class(zoo)()
@@ -130,7 +130,7 @@ def test_what_is_written_is_what_json_format_writes_and_reads_back_the_same(
 
 @TRIES
 @given(st.data())
-def test_what_json_format_writes_is_read_as_the_same_message(zoo: Descriptor, data: st.DataObject) -> None:
+def test_json_of_json_format_is_read_as_the_same_message(zoo: Descriptor, data: st.DataObject) -> None:
     message = message_class(zoo)()
     data.draw(st.composite(lambda draw: fill(draw, message))())
     text = json_format.MessageToJson(message, preserving_proto_field_name=True, ensure_ascii=data.draw(st.booleans()))
@@ -139,7 +139,7 @@ def test_what_json_format_writes_is_read_as_the_same_message(zoo: Descriptor, da
 
 @settings(TRIES, max_examples=400)
 @given(st.data())
-def test_nothing_is_read_that_json_format_refuses_or_reads_otherwise(zoo: Descriptor, data: st.DataObject) -> None:
+def test_no_text_is_read_that_json_format_refuses_or_reads_differently(zoo: Descriptor, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([field.name for field in zoo.fields]))
     text = json.dumps({name: data.draw(ANY_JSON)})
     try:
@@ -195,7 +195,7 @@ def test_nothing_is_read_that_json_format_refuses_or_reads_otherwise(zoo: Descri
         ('{"text":"a"}{}', ""),
     ],
 )
-def test_what_is_refused_names_its_field(zoo: Descriptor, text: str, field: str) -> None:
+def test_a_refusal_names_its_field(zoo: Descriptor, text: str, field: str) -> None:
     with pytest.raises(BadJson) as caught:
         JsonReader(zoo).read(text.encode())
     assert caught.value.field == field
@@ -232,7 +232,7 @@ def test_names_of_messages_inside_are_read_in_both_forms(zoo: Descriptor) -> Non
         assert JsonReader(zoo).read(text).two_leaves.text == "a"  # type: ignore[attr-defined]
 
 
-def test_numbers_beyond_a_double_keep_every_digit(zoo: Descriptor) -> None:
+def test_numbers_beyond_a_double_have_every_digit(zoo: Descriptor) -> None:
     for number in (str((1 << 63) - 1), f'"{(1 << 63) - 1}"'):
         assert JsonReader(zoo).read(f'{{"i64":{number}}}'.encode()).i64 == (1 << 63) - 1  # type: ignore[attr-defined]
 

@@ -46,7 +46,7 @@ def test_a_served_connection_is_not_evicted_and_waits_again_afterwards() -> None
     assert not all_.evict("a", 10)
 
 
-def test_an_address_evicts_none_of_another() -> None:
+def test_an_address_evicts_no_connection_of_another() -> None:
     all_, (first,) = waiting("a")
     assert not all_.evict("b", 10)
     assert not first.is_dropped
@@ -58,7 +58,7 @@ def test_a_full_port_evicts_at_the_address_with_most() -> None:
     assert [connection.is_dropped for connection in (few, *many)] == [False, True, False, False]
 
 
-def test_an_address_evicts_none_of_one_that_has_not_more() -> None:
+def test_an_address_evicts_no_connection_of_an_address_with_fewer() -> None:
     all_, connections = waiting("a", "a")
     assert not all_.evict_for("b", 2, 10)
     assert not any(connection.is_dropped for connection in connections)

@@ -51,7 +51,7 @@ def written(frame: FrameType) -> Any:
 
 
 @of_each
-def test_an_example_is_what_the_codec_reads_or_writes(frame: FrameType) -> None:
+def test_the_codec_reads_or_writes_each_example(frame: FrameType) -> None:
     if not frame.from_client:
         assert written(frame) == frame.example
         return
@@ -69,7 +69,7 @@ def test_an_example_fits_its_schema(frame: FrameType) -> None:
     assert problems == []
 
 
-def test_every_frame_and_push_of_the_contracts_is_there() -> None:
+def test_every_frame_and_push_of_the_contracts_is_in_the_document() -> None:
     names = {frame.name for frame in FRAMES}
     assert TABLES.frames.keys() <= names
     assert TABLES.pushes.keys() <= names

@@ -75,12 +75,12 @@ def test_every_route_of_the_contracts_is_in_the_document() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_paths_that_differ_in_the_names_of_their_parameters_alone_are_not_allowed() -> None:
+def test_paths_that_differ_only_in_the_names_of_their_parameters_are_not_allowed() -> None:
     bare = ["/".join("{}" if "{" in piece else piece for piece in path.split("/")) for path in document()["paths"]]
     assert len(set(bare)) == len(bare)
 
 
-def test_all_references_lead_somewhere() -> None:
+def test_all_references_exist() -> None:
     def references(value: Any) -> set[str]:
         if isinstance(value, dict):
             own = {value["$ref"]} if "$ref" in value else set()
@@ -110,7 +110,7 @@ def test_reasons_are_under_the_status_of_their_code() -> None:
     assert "`TOO_MANY_EMOJI`" not in read["400"]["description"]
 
 
-def test_rules_are_constraints_and_what_cannot_be_empty_is_required(probe: dict[str, Any]) -> None:
+def test_rules_are_constraints_and_nonempty_fields_are_required(probe: dict[str, Any]) -> None:
     body = probe["paths"]["/api/rooms/{name_id}:try"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     fields = body["properties"]
     assert "name" not in fields, "it is in the path"
@@ -122,7 +122,7 @@ def test_rules_are_constraints_and_what_cannot_be_empty_is_required(probe: dict[
     assert body["additionalProperties"] is False
 
 
-def test_what_is_neither_in_the_path_nor_in_the_body_is_in_the_query(probe: dict[str, Any]) -> None:
+def test_fields_outside_the_path_and_the_body_are_in_the_query(probe: dict[str, Any]) -> None:
     given = {one["name"]: one for one in probe["paths"]["/api/{name_collection}/{name_id}/try"]["get"]["parameters"]}
     assert {name for name, one in given.items() if one["in"] == "path"} == {"name_collection", "name_id"}
     assert given["name_id"]["schema"]["pattern"] == "^[a-z]{1,9}$"
@@ -155,7 +155,7 @@ def test_an_answer_has_every_field_that_cannot_be_absent(probe: dict[str, Any]) 
     assert asked["properties"]["part"] == {"$ref": "#/components/schemas/PartIn"}
 
 
-def test_what_is_public_needs_no_token(probe: dict[str, Any]) -> None:
+def test_a_public_rpc_needs_no_token(probe: dict[str, Any]) -> None:
     operation = probe["paths"]["/api/rooms/{name_id}:try"]["post"]
     assert operation["security"] == []
     assert "401" not in operation["responses"]

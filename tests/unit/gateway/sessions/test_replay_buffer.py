@@ -20,7 +20,7 @@ def numbers(buffer: ReplayBuffer, seq: int = 0) -> list[int]:
     return [number for number, _ in buffer.after(seq)]
 
 
-def test_pushes_are_numbered_from_one_and_kept_until_they_are_acknowledged() -> None:
+def test_pushes_are_numbered_from_one_and_buffered_until_they_are_acknowledged() -> None:
     buffer = ReplayBuffer(LIMITS, MemoryBudget(1 << 20))
     assert [buffer.add(push(version)) for version in (7, 8, 9)] == [1, 2, 3]
     buffer.acknowledge(2)
@@ -31,7 +31,7 @@ def test_pushes_are_numbered_from_one_and_kept_until_they_are_acknowledged() -> 
     assert not buffer.covers(4)
 
 
-def test_the_oldest_pushes_that_do_not_fit_are_dropped_and_truncated_to_says_which() -> None:
+def test_the_oldest_pushes_that_do_not_fit_are_dropped_up_to_truncated_to() -> None:
     buffer = ReplayBuffer(ResumeLimits(pushes=2), MemoryBudget(1 << 20))
     for version in range(1, 6):
         buffer.add(push(version))

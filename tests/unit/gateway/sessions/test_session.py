@@ -54,7 +54,7 @@ def test_a_second_hello_closes_with_4502() -> None:
     assert code(session().receive(Hello(2, "", ""), 1.0)) == CloseCode.BAD_FRAME
 
 
-def test_nothing_follows_a_close() -> None:
+def test_no_effect_follows_a_close() -> None:
     closed = session()
     closed.fenced()
     assert closed.receive(call(), 1.0) == ()
@@ -62,13 +62,13 @@ def test_nothing_follows_a_close() -> None:
     assert closed.fenced() == ()
 
 
-def test_a_client_that_does_not_say_hello_is_closed_after_ten_seconds() -> None:
+def test_a_client_that_does_not_send_hello_is_closed_after_ten_seconds() -> None:
     waiting = session(said_hello=False)
     assert waiting.tick(9.9) == ()
     assert code(waiting.tick(10.0)) == CloseCode.BAD_FRAME
 
 
-def test_frames_that_cannot_be_read_do_not_make_the_wait_for_hello_longer() -> None:
+def test_unreadable_frames_do_not_extend_the_wait_for_hello() -> None:
     waiting = session(said_hello=False)
     fault = invalid("not JSON")
     assert waiting.receive(Unreadable(0, fault), 9.0) == (Refuse(0, fault),)
@@ -89,7 +89,7 @@ def test_a_session_ends_with_its_token() -> None:
     assert code(short.tick(50.0)) == CloseCode.BAD_TOKEN
 
 
-def test_frames_beyond_the_rate_are_refused_and_say_when_to_come_again() -> None:
+def test_frames_above_the_rate_are_refused_with_a_retry_delay() -> None:
     busy = session()
     for _ in range(19):
         assert busy.receive(Ping(1), 0.0) == (Pong(1),)
@@ -117,7 +117,7 @@ def test_calls_in_flight_are_bounded_and_an_answer_frees_capacity() -> None:
     assert busy.receive(frame, 0.0) == (frame,)
 
 
-def test_the_topic_of_another_user_is_forbidden_and_nothing_of_the_frame_is_subscribed() -> None:
+def test_the_topic_of_another_user_is_forbidden_and_no_topic_of_the_frame_is_subscribed() -> None:
     curious = session()
     (refused,) = curious.receive(Subscribe(5, ["messages/1", "users/bob"]), 0.0)
     assert isinstance(refused, Refuse)
@@ -126,7 +126,7 @@ def test_the_topic_of_another_user_is_forbidden_and_nothing_of_the_frame_is_subs
 
 
 @pytest.mark.parametrize("topic", ["message/42", "nothing/1", "user/alice", "messages/..", "messages/a b"])
-def test_a_topic_that_can_never_bring_anything_is_refused_as_a_call_about_it_is(topic: str) -> None:
+def test_an_invalid_topic_is_refused_like_a_call_with_an_invalid_target(topic: str) -> None:
     mistaken = session()
     (refused,) = mistaken.receive(Subscribe(9, ["posts/1", topic]), 1.0)
     assert isinstance(refused, Refuse)
@@ -147,7 +147,7 @@ def test_topics_are_bounded_over_all_frames() -> None:
     assert eager.receive(again, 0.0) == (again,)
 
 
-def test_unsubscribing_names_only_what_was_subscribed() -> None:
+def test_unsubscribed_names_only_subscribed_topics() -> None:
     leaving = session()
     leaving.receive(Subscribe(1, ["messages/1", "messages/2"]), 0.0)
     assert leaving.receive(Unsubscribe(2, ["messages/2", "messages/9"]), 0.0) == (Unsubscribe(2, ["messages/2"]),)
@@ -165,7 +165,7 @@ def test_a_client_that_does_not_read_is_closed_with_4001_unless_it_catches_up() 
     assert code(slow.tick(12.0)) == CloseCode.SLOW_CONSUMER
 
 
-def test_a_draining_session_waits_for_its_calls_but_not_for_ever() -> None:
+def test_a_draining_session_waits_for_its_calls_until_the_deadline() -> None:
     going, busy = session(), session()
     busy.receive(call(), 0.0)
     for each in (going, busy):

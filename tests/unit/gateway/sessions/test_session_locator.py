@@ -69,7 +69,7 @@ async def test_the_registry_names_the_node_where_no_other_node_does(answer: Answ
     assert nodes.called == ["n1", "n2"]
 
 
-async def test_a_session_of_this_node_that_is_no_longer_here_is_looked_up_in_the_registry() -> None:
+async def test_a_session_that_has_left_this_node_is_looked_up_in_the_registry() -> None:
     nodes = OtherNodes({"n2": SNAPSHOT}, registered="n2")
     assert await located(nodes, claimed="here") is SNAPSHOT
 
@@ -84,7 +84,7 @@ async def test_a_session_that_its_node_does_not_have_does_not_exist() -> None:
     assert await located(OtherNodes({}), claimed="here") is None
 
 
-async def test_a_session_that_moves_without_end_is_given_up_after_four_nodes() -> None:
+async def test_the_search_for_a_session_ends_after_four_nodes() -> None:
     nodes = OtherNodes({f"n{number}": Moved(f"n{number + 1}") for number in range(1, 9)})
     assert await located(nodes) is EMPTY_SNAPSHOT
     assert nodes.called == ["n1", "n2", "n3", "n4"]

@@ -14,7 +14,7 @@ class Member:
 
 
 @given(st.floats(0, 1e6), st.floats(0, 300), st.lists(st.floats(0.01, 40), max_size=60))
-def test_a_member_comes_out_once_and_at_most_a_step_late(start: float, ahead: float, steps: list[float]) -> None:
+def test_a_scheduled_item_is_due_once_and_at_most_a_step_late(start: float, ahead: float, steps: list[float]) -> None:
     wheel: TimingWheel[Member] = TimingWheel(start, horizon=32)
     member = Member()
     now, due = start, start + ahead
@@ -33,7 +33,7 @@ def test_a_member_comes_out_once_and_at_most_a_step_late(start: float, ahead: fl
     assert wheel.advance(now + 1000) == []
 
 
-def test_a_removed_member_does_not_come_out() -> None:
+def test_a_removed_item_is_never_due() -> None:
     wheel: TimingWheel[Member] = TimingWheel(0.0)
     kept, removed = Member(), Member()
     wheel.put(kept, 5.0)
@@ -42,7 +42,7 @@ def test_a_removed_member_does_not_come_out() -> None:
     assert wheel.advance(10.0) == [kept]
 
 
-def test_a_member_put_again_comes_out_at_its_new_time_only() -> None:
+def test_an_item_that_is_rescheduled_is_due_at_its_new_time_only() -> None:
     wheel: TimingWheel[Member] = TimingWheel(0.0)
     member = Member()
     wheel.put(member, 5.0)

@@ -118,13 +118,13 @@ def test_text_is_refused_exactly_when_python_cannot_decode_it(payload: bytes) ->
 
 
 @pytest.mark.parametrize("head", [b"\xff", b"\xc0", b"\xed\xa0", b"\xf4\x90", b"\xe0\x80", b"\xf0\x80", b"\xf8"])
-def test_text_that_can_no_longer_become_valid_is_refused_at_once(head: bytes) -> None:
+def test_text_that_can_no_longer_become_valid_is_refused_immediately(head: bytes) -> None:
     with pytest.raises(ProtocolError) as broken:
         Messages(limit=100).receive(TEXT, 0, 0, head)
     assert broken.value.code == 1007
 
 
-def test_binary_messages_are_not_looked_into() -> None:
+def test_binary_messages_are_not_validated() -> None:
     messages = Messages(limit=100)
     assert messages.receive(BINARY, 1, 0, b"\xff") == b"\xff"
     assert not messages.is_text
@@ -138,19 +138,19 @@ def test_the_limit_counts_all_fragments() -> None:
     assert broken.value.code == 1009
 
 
-def test_a_message_of_exactly_the_limit_is_taken() -> None:
+def test_a_message_of_exactly_the_limit_is_accepted() -> None:
     assert Messages(limit=10).receive(BINARY, 1, 0, b"x" * 10) == b"x" * 10
 
 
 @given(st.lists(st.integers(0, 70_000), max_size=4), st.integers(1, 5_000))
-def test_frames_within_the_limit_pass_whatever_the_cuts(sizes: list[int], cut: int) -> None:
+def test_frames_within_the_limit_pass_in_any_fragmentation(sizes: list[int], cut: int) -> None:
     stream = b"".join(client_frame(b"\x81\xff" * (size // 2)) for size in sizes)
     lengths = DeclaredLengths(limit=70_000)
     assert all(lengths.oversized(stream[at : at + cut]) is None for at in range(0, len(stream), cut))
 
 
 @given(st.integers(11, 2**63 - 1), st.integers(1, 20))
-def test_an_oversized_frame_is_seen_when_its_header_is_complete(length: int, cut: int) -> None:
+def test_an_oversized_frame_is_detected_when_its_header_is_complete(length: int, cut: int) -> None:
     extended = b"\xff" + length.to_bytes(8, "big") if length > 125 else bytes((0x80 | length,))
     good = client_frame(b"x" * 10)
     stream = good + b"\x82" + extended + bytes(4)
@@ -161,13 +161,13 @@ def test_an_oversized_frame_is_seen_when_its_header_is_complete(length: int, cut
 
 
 @pytest.mark.parametrize("first", [b"\x89", b"\x88", b"\x8a"])
-def test_control_frames_and_the_high_bit_are_left_to_the_parser(first: bytes) -> None:
+def test_control_frames_and_an_invalid_high_bit_are_not_oversized(first: bytes) -> None:
     assert DeclaredLengths(limit=10).oversized(first + b"\xfe\xff\xff" + bytes(4)) is None
     assert DeclaredLengths(limit=10).oversized(b"\x82\xff" + b"\xff" * 8 + bytes(4)) is None
 
 
 @given(st.floats(0, 1e7), st.sampled_from([0.001, 0.3, 10, 333]), st.integers(1, 100))
-def test_a_rate_allows_its_burst_and_then_its_pace(now: float, per_second: float, burst: int) -> None:
+def test_a_rate_allows_its_burst_and_then_its_rate(now: float, per_second: float, burst: int) -> None:
     rate = Rate(per_second, burst)
     due = 0.0
     for _ in range(burst):

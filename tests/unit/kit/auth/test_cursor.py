@@ -39,7 +39,7 @@ def test_an_edited_token_does_not_open(at: int, bit: int) -> None:
 
 
 @given(st.text(max_size=600))
-def test_garbage_does_not_open(text: str) -> None:
+def test_a_malformed_token_is_not_opened(text: str) -> None:
     with pytest.raises(InvalidCursor):
         Cursors(b"secret", ManualClock(), ttl=60).open(SCOPE, text)
 

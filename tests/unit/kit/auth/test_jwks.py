@@ -88,7 +88,7 @@ async def test_an_unknown_key_is_unavailable_while_the_issuer_is_down() -> None:
             await keys.fetch_for("new")
 
 
-async def test_a_bounded_number_of_callers_waits_and_further_ones_are_answered_at_once() -> None:
+async def test_a_bounded_number_of_callers_waits_and_further_ones_are_answered_immediately() -> None:
     provider = Provider("old")
     async with key_set(provider, retry_seconds=0.001) as keys:
         provider.gate.clear()

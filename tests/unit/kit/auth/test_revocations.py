@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_read_ends_the_start_in_one_line(tmp_path: Path, m
         revoke(keys.revoked_file, "another")
 
 
-def test_one_line_that_is_not_text_leaves_the_others_in_force(file: Path) -> None:
+def test_an_undecodable_line_leaves_the_others_in_force(file: Path) -> None:
     file.write_bytes(b"first\n\xff\nsecond  # \xfe\n")
     with capture_logs() as logs:
         revocations = Revocations(file)
@@ -58,7 +58,7 @@ def test_a_byte_order_mark_is_not_a_part_of_the_first_id(file: Path) -> None:
     assert Revocations(file).ids(0.0) == {"first"}
 
 
-def test_a_file_that_is_copied_over_takes_no_id_back(file: Path) -> None:
+def test_a_file_that_is_being_replaced_revokes_the_same_ids(file: Path) -> None:
     file.write_text("first\nsecond\n")
     revocations = Revocations(file)
     for now, text in ((10.0, ""), (12.0, "third\n"), (14.0, "third\nfirst\n")):
@@ -77,7 +77,7 @@ def test_a_clock_that_is_set_back_delays_a_removal_by_five_seconds_only(file: Pa
     assert revocations.ids(16.0) == frozenset()
 
 
-def test_a_missing_file_takes_no_id_back_and_is_logged_once(file: Path) -> None:
+def test_a_missing_file_revokes_the_same_ids_and_is_logged_once(file: Path) -> None:
     file.write_text("first\n")
     revocations = Revocations(file)
     file.rename(file.with_suffix(".old"))
@@ -98,7 +98,7 @@ def test_the_same_ids_are_the_same_object(file: Path) -> None:
     assert revocations.ids(10.0) is before
 
 
-def test_without_a_file_nothing_is_revoked_until_there_is_one(file: Path) -> None:
+def test_without_a_file_no_token_is_revoked_until_a_file_exists(file: Path) -> None:
     revocations = Revocations(file)
     assert revocations.ids(0.0) == frozenset()
     revoke(file, "first")

@@ -34,7 +34,7 @@ OWN = st.from_regex(r"\A(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}\Z")
         ("x" * 65, "x" * 19 + "~~" + "lTfF_fEgSC99WNJentWD9SwCtOME6oFNsWM61WWu1-k"),
     ],
 )
-def test_ids_of_known_systems(foreign: str, own: str) -> None:
+def test_ids_of_known_systems_are_escaped_as_expected(foreign: str, own: str) -> None:
     assert escape(foreign) == own
 
 
@@ -54,7 +54,7 @@ def test_an_id_without_the_escape_character_stays_as_it_is(own: str) -> None:
 
 
 @given(FOREIGN)
-def test_a_short_one_can_be_read_back(foreign: str) -> None:
+def test_a_short_escaped_id_can_be_unescaped(foreign: str) -> None:
     assert unescape(escape(foreign)) == (None if "~~" in escape(foreign) else foreign)
 
 

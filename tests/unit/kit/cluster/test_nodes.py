@@ -15,7 +15,7 @@ def up(*names: str, services: tuple[str, ...] = (ECHO,), synced: bool = False) -
     return pb.WatchResponse(up=nodes, synced=synced)
 
 
-def test_one_address_can_host_everything_and_a_service_its_own() -> None:
+def test_one_address_can_host_all_services_or_each_service_has_its_own() -> None:
     assert StaticNodes("a:1").addresses(ECHO) == ("a:1",)
     named = StaticNodes("a:1", services={ECHO: ["b:1", "c:1"]})
     assert (named.addresses(ECHO), named.addresses(OTHER)) == (("b:1", "c:1"), ("a:1",))
@@ -30,7 +30,7 @@ def test_nodes_are_found_by_the_services_they_host_in_the_same_order_everywhere(
     assert view.addresses("plaudit.nobody.v1.NobodyService", 0.0) == ()
 
 
-def test_a_node_that_is_down_is_gone_at_once() -> None:
+def test_a_node_that_is_down_is_removed_immediately() -> None:
     view = NodeView()
     view.apply(up("n1", "n2", synced=True), 0.0)
     view.apply(pb.WatchResponse(down=["n1"]), 0.0)
@@ -46,7 +46,7 @@ def test_a_node_that_attaches_again_is_never_missing() -> None:
     assert view.addresses(ECHO, 0.0) == ("n1:1",)
 
 
-def test_while_the_registry_is_away_the_nodes_stay() -> None:
+def test_nodes_stay_while_the_registry_is_unavailable() -> None:
     view = NodeView(grace=5.0)
     view.apply(up("n1", synced=True), 0.0)
     view.restart()
@@ -72,7 +72,7 @@ def test_a_new_watch_does_not_restart_the_grace_of_a_missing_node() -> None:
     assert view.addresses(ECHO, 15.0) == ()
 
 
-def test_a_missing_node_the_registry_calls_down_is_gone_at_once() -> None:
+def test_a_missing_node_that_the_registry_reports_down_is_removed_immediately() -> None:
     view = NodeView(grace=5.0)
     view.apply(up("n1", synced=True), 0.0)
     view.restart()
@@ -81,7 +81,7 @@ def test_a_missing_node_the_registry_calls_down_is_gone_at_once() -> None:
     assert view.addresses(ECHO, 1.0) == ()
 
 
-def test_a_process_that_started_again_takes_the_place_of_the_one_at_its_address() -> None:
+def test_a_restarted_process_replaces_the_one_at_its_address() -> None:
     view = NodeView(grace=5.0)
     view.apply(up("n1", synced=True), 0.0)
     view.restart()

@@ -43,7 +43,7 @@ class View:
 
 
 @given(NODES, st.integers(1, 64))
-def test_each_partition_is_one_nodes_and_callers_find_it_by_its_key(nodes: list[str], count: int) -> None:
+def test_each_partition_has_one_node_which_callers_find_by_its_key(nodes: list[str], count: int) -> None:
     shares = {own: View(*nodes, own=own).partitions(count).assigned() for own in nodes}
     assert sorted(p for share in shares.values() for p in share) == list(range(count))
     for own, share in shares.items():
@@ -53,7 +53,7 @@ def test_each_partition_is_one_nodes_and_callers_find_it_by_its_key(nodes: list[
 
 
 @given(NODES, st.integers(1, 64), st.randoms())
-def test_the_division_is_the_same_in_whatever_order_nodes_are_known(
+def test_the_assignment_does_not_depend_on_the_order_of_nodes(
     nodes: list[str], count: int, chance: random.Random
 ) -> None:
     known = owners(tuple(nodes), count)
@@ -62,7 +62,9 @@ def test_the_division_is_the_same_in_whatever_order_nodes_are_known(
 
 
 @given(NODES.filter(lambda nodes: len(nodes) > 1), st.integers(1, 64), st.data())
-def test_where_a_node_leaves_most_partitions_of_others_stay(nodes: list[str], count: int, data: st.DataObject) -> None:
+def test_most_partitions_of_other_nodes_stay_when_a_node_leaves(
+    nodes: list[str], count: int, data: st.DataObject
+) -> None:
     gone = data.draw(st.sampled_from(nodes))
     before, after = owners(tuple(nodes), count), owners(tuple(node for node in nodes if node != gone), count)
     moved = [p for p in range(count) if before[p] not in (gone, after[p])]
@@ -84,11 +86,11 @@ def test_a_node_that_does_not_serve_or_is_not_live_is_assigned_nothing() -> None
     assert View(own="b:1").partitions().assigned() == frozenset()
 
 
-def test_without_any_nodes_everything_is_mine() -> None:
+def test_without_nodes_every_partition_is_assigned_to_this_process() -> None:
     assert View().partitions(3).assigned() == {0, 1, 2}
 
 
-def test_the_division_follows_the_nodes() -> None:
+def test_the_assignment_follows_the_nodes() -> None:
     view = View("a:1", own="a:1")
     partitions = view.partitions()
     assert partitions.assigned() == frozenset(range(16))
@@ -141,7 +143,7 @@ async def divided(view: View, work: Work, count: int = 16) -> AsyncIterator[None
         yield
 
 
-async def test_partitions_are_entered_and_left_as_nodes_come_and_go_and_those_that_stay_are_not_touched() -> None:
+async def test_partitions_are_entered_and_left_as_nodes_join_and_leave_and_others_are_not_affected() -> None:
     view, work = View("a:1", own="a:1"), Work()
     async with divided(view, work):
         await work.until(lambda: len(work.now) == 16)
@@ -156,7 +158,7 @@ async def test_partitions_are_entered_and_left_as_nodes_come_and_go_and_those_th
     assert work.now == set()
 
 
-async def test_a_partition_that_comes_back_is_entered_only_after_it_was_left() -> None:
+async def test_a_partition_that_is_assigned_again_is_entered_only_after_it_was_left() -> None:
     view, work = View("a:1", own="a:1"), Work()
     async with divided(view, work, 1):
         await work.until(lambda: work.now == {0})
@@ -170,7 +172,7 @@ async def test_a_partition_that_comes_back_is_entered_only_after_it_was_left() -
     assert [what for what, _ in work.seen if what != "try"] == ["enter", "leave", "enter", "leave"]
 
 
-async def test_a_partition_that_fails_is_tried_again_and_the_others_do_not_notice() -> None:
+async def test_a_partition_that_fails_is_entered_again_without_effect_on_the_others() -> None:
     view, work = View("a:1", own="a:1"), Work()
     work.bad.add(3)
     async with divided(view, work, 8):
@@ -180,7 +182,7 @@ async def test_a_partition_that_fails_is_tried_again_and_the_others_do_not_notic
         assert not [p for what, p in work.seen if what == "leave"]
 
 
-async def test_work_that_fails_is_started_again() -> None:
+async def test_failed_work_is_restarted() -> None:
     view, broken = View("a:1", own="a:1"), asyncio.Event()
     begun: list[int] = []
     again = asyncio.Event()
@@ -206,7 +208,7 @@ async def test_work_that_fails_is_started_again() -> None:
     assert begun == [0, 0, 0]
 
 
-async def test_cancelling_leaves_all_partitions_in_order() -> None:
+async def test_a_cancellation_leaves_all_partitions_in_order() -> None:
     view, work = View("a:1", own="a:1"), Work()
     task = asyncio.create_task(run_assigned_partitions(view.partitions(4), work.run, check_seconds=0.001))
     await work.until(lambda: len(work.now) == 4)

@@ -105,7 +105,7 @@ def test_a_grant_of_an_earlier_session_does_not_make_the_new_one_fenceable() -> 
     assert told(state).opened[0].epoch == 99
 
 
-def test_requests_are_bounded_and_together_report_everything() -> None:
+def test_requests_are_bounded_and_report_the_whole_state_together() -> None:
     state = RegistrationState()
     for index in range(25):
         logged_in(state, f"s{index}")

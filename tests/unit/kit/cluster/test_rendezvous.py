@@ -34,7 +34,7 @@ def test_only_the_keys_of_a_node_that_leaves_move(key: str, nodes: tuple[str, ..
 
 
 @given(st.text(), NODES, st.text(min_size=13, max_size=13))
-def test_a_node_that_comes_takes_keys_and_moves_none_between_the_others(
+def test_a_node_that_joins_gets_keys_and_moves_none_between_the_others(
     key: str, nodes: tuple[str, ...], comer: str
 ) -> None:
     assert pick(key, (*nodes, comer)) in (pick(key, nodes), comer)
@@ -46,7 +46,7 @@ def test_keys_are_spread_evenly_also_over_addresses_that_look_alike() -> None:
     assert all(3_600 < shares[node] < 4_400 for node in nodes)
 
 
-def test_the_keys_of_a_lost_node_go_to_all_others_evenly() -> None:
+def test_the_keys_of_a_lost_node_move_to_all_others_evenly() -> None:
     nodes = tuple(f"node-{i}" for i in range(5))
     lost = [f"messages/{i}" for i in range(20_000) if pick(f"messages/{i}", nodes) == "node-0"]
     shares = Counter(pick(key, nodes[1:]) for key in lost)
@@ -61,6 +61,6 @@ def test_every_process_picks_the_same_node() -> None:
     assert answer.stdout.strip() == str([pick(key, nodes) for key in keys])
 
 
-def test_without_nodes_there_is_nothing_to_pick() -> None:
+def test_without_nodes_no_node_is_picked() -> None:
     with pytest.raises(LookupError):
         pick("key", ())

@@ -44,7 +44,7 @@ def test_the_end_of_failures_is_logged_once() -> None:
     assert [line["event"] for line in lines] == ["changes cannot be saved", "changes are saved again"]
 
 
-def test_an_unknown_outcome_is_counted_apart() -> None:
+def test_an_unknown_outcome_is_counted_separately() -> None:
     before = appends("unknown")
     with capture_logs() as lines:
         AppendOutcomes("things").failed(OutcomeUnknown("it is not known whether the change was saved"), 0.0)

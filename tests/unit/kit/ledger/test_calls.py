@@ -47,7 +47,7 @@ def test_a_batch_ends_before_its_entry_is_too_large() -> None:
     assert taken(queue_of(Call(HALF), Call(HALF), Call("a"), Call(HALF))) == [[half, half], [1, half]]
 
 
-def test_a_call_that_is_too_large_alone_is_decided_alone() -> None:
+def test_a_call_larger_than_a_batch_is_decided_by_itself() -> None:
     assert taken(queue_of(Call("a"), Call(HALF, HALF, "a"), Call("a"))) == [[1], [ENTRY_BYTES + 1], [1]]
 
 
@@ -57,7 +57,7 @@ def test_without_a_sizer_only_commands_are_counted() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 10])
-def test_a_batch_has_at_most_so_many_commands_unless_one_call_brings_more(limit: int) -> None:
+def test_a_batch_has_a_limited_number_of_commands_unless_one_call_has_more(limit: int) -> None:
     queue = queue_of(*[Call("a", "b", "c") for _ in range(4)], Call("a"))
     while queue:
         batch = sized()
@@ -73,7 +73,7 @@ def test_abandoned_calls_are_dropped_and_use_no_capacity() -> None:
     assert (bool(queue), queue.commands) == (False, 0)
 
 
-def test_a_batch_that_is_filled_little_by_little_has_one_bound() -> None:
+def test_a_batch_that_is_filled_in_steps_has_one_bound() -> None:
     queue, batch = queue_of(Call(HALF)), sized()
     fill(batch, queue)
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_a_call_with_more_commands_than_fit_waits_for_the_next_batch() -> None:
     assert fill(sized(), queue, 2) == 1
 
 
-def test_calls_that_were_put_back_come_first_again() -> None:
+def test_requeued_calls_are_first_again() -> None:
     first, second = Call("a"), Call("b")
     queue, batch = queue_of(first), sized()
     fill(batch, queue)
@@ -99,7 +99,7 @@ def test_calls_that_were_put_back_come_first_again() -> None:
     assert (again.calls, again.commands, queue.commands) == ([first, second], ["a", "b"], 0)
 
 
-def test_more_commands_than_may_wait_are_refused() -> None:
+def test_commands_above_the_limit_of_waiting_ones_are_refused() -> None:
     queue = queue_of(*[Call(*["a"] * 10) for _ in range(10)])
     with pytest.raises(Overloaded):
         queue.add(Call("a"))

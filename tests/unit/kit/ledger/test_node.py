@@ -93,7 +93,7 @@ def measured(name: str) -> float | None:
     return REGISTRY.get_sample_value(name, {"ledger": "things"})
 
 
-async def test_an_entry_of_a_newer_format_stops_its_shard_with_a_reason_and_the_others_go_on() -> None:
+async def test_an_entry_of_a_newer_format_stops_its_shard_with_a_reason_and_no_other_shard() -> None:
     store = Store()
     await store.commit(0, entry(1, NEWER), None)
     async with started(store) as node:
@@ -106,7 +106,7 @@ async def test_an_entry_of_a_newer_format_stops_its_shard_with_a_reason_and_the_
     assert store.shards[0].tail == 1
 
 
-async def test_a_call_whose_time_is_over_before_it_was_decided_has_surely_done_nothing() -> None:
+async def test_a_call_that_times_out_before_its_decision_changes_nothing() -> None:
     store, tables = Store(), Tables()
     tables.gate.clear()
     async with started(store, tables) as node:
@@ -117,7 +117,7 @@ async def test_a_call_whose_time_is_over_before_it_was_decided_has_surely_done_n
         assert (await node.execute(0, ["b"], 5.0)).answers == ["b1"]
 
 
-async def test_a_call_whose_time_is_over_after_it_was_decided_is_unknown_and_takes_effect() -> None:
+async def test_a_call_that_times_out_after_its_decision_is_unknown_and_takes_effect() -> None:
     store, tables = Store(), Tables()
     store.gate.clear()
     async with started(store, tables) as node:
@@ -129,7 +129,7 @@ async def test_a_call_whose_time_is_over_after_it_was_decided_is_unknown_and_tak
     assert tables.written == ["a", "b"]
 
 
-async def test_calls_of_one_turn_of_the_loop_make_one_entry() -> None:
+async def test_calls_of_one_iteration_of_the_loop_make_one_entry() -> None:
     store = Store()
     async with started(store) as node:
         await node.execute(0, ["first"], 5.0)

@@ -34,7 +34,7 @@ def test_an_id_above_the_highest_used_is_new_and_one_below_is_not() -> None:
     assert not mark.definitely_new(timed(NOW - 1))
 
 
-def test_an_id_from_the_future_is_known_and_spoils_no_other() -> None:
+def test_an_id_from_the_future_is_recognized_and_has_no_effect_on_others() -> None:
     far = timed(NOW + 10_000_000)
     mark = OpIdWatermark().with_all([far], NOW * 1_000)
     assert not mark.definitely_new(far)
@@ -46,7 +46,7 @@ def test_an_id_from_the_future_is_known_and_spoils_no_other() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 400_000), st.integers(0, 400_000)), max_size=60))
-def test_an_id_that_was_used_is_never_called_new(used: list[tuple[int, int]]) -> None:
+def test_a_used_id_is_never_definitely_new(used: list[tuple[int, int]]) -> None:
     mark = OpIdWatermark()
     for at, now in used:
         mark = mark.with_all([timed(NOW + at)], (NOW + now) * 1_000)
@@ -66,7 +66,7 @@ def test_answers_of_timed_ids_are_stored_by_time_and_others_by_key() -> None:
 
 
 @given(st.lists(st.one_of(st.text("ab7-", min_size=1, max_size=40), st.integers(0, 900).map(lambda n: timed(NOW + n)))))
-def test_places_of_many_ids_are_those_of_each(op_ids: list[str]) -> None:
+def test_storage_keys_of_many_ids_are_those_of_each(op_ids: list[str]) -> None:
     found = {index: place for place, indexes in locations_of(KEY, op_ids).items() for index in indexes}
     assert found == {index: location_of(KEY, op_id) for index, op_id in enumerate(op_ids)}
 

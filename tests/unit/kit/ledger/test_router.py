@@ -91,7 +91,7 @@ def router(node: OneNode, mesh: OneOwner, timeout: float = 5.0, **options: bool)
     "failure", [ShardNotServed("stops"), Overloaded("full", retry_after=2), Unavailable("no disk")]
 )
 @pytest.mark.parametrize("reply", [None, BROKEN, LATE], ids=["silent", "broken", "late"])
-async def test_after_a_lost_answer_no_failure_here_says_that_nothing_was_done(
+async def test_after_a_lost_answer_every_local_failure_is_an_unknown_outcome(
     node: OneNode, mesh: OneOwner, failure: Problem, reply: status_pb2.Status | None
 ) -> None:
     node.failure, mesh.reply, mesh.silence = failure, reply, 1.0
@@ -101,7 +101,7 @@ async def test_after_a_lost_answer_no_failure_here_says_that_nothing_was_done(
 
 
 @pytest.mark.parametrize("failure", [ShardNotServed("stops"), Overloaded("full")])
-async def test_if_the_other_node_has_done_nothing_a_failure_here_is_returned_unchanged(
+async def test_a_local_failure_is_returned_unchanged_if_the_other_node_has_changed_nothing(
     node: OneNode, mesh: OneOwner, failure: Problem
 ) -> None:
     node.failure, mesh.reply = failure, NOT_SERVED
@@ -109,7 +109,7 @@ async def test_if_the_other_node_has_done_nothing_a_failure_here_is_returned_unc
         await router(node, mesh).execute(0, ["a"])
 
 
-async def test_a_call_that_the_owner_refuses_is_not_executed_here(node: OneNode, mesh: OneOwner) -> None:
+async def test_a_call_that_the_owner_refuses_is_not_executed_on_this_node(node: OneNode, mesh: OneOwner) -> None:
     mesh.reply = FULL
     with pytest.raises(RemoteError, match="too much"):
         await router(node, mesh).execute(0, ["a"])
@@ -134,7 +134,7 @@ async def test_a_call_ends_at_its_deadline_if_the_owner_is_connected_but_does_no
 
 
 @pytest.mark.parametrize("is_forwarding", [True, False])
-async def test_a_caller_who_waits_for_less_bounds_every_attempt(
+async def test_a_shorter_timeout_of_the_caller_bounds_every_attempt(
     node: OneNode, mesh: OneOwner, is_forwarding: bool
 ) -> None:
     answer_within(1.0)

@@ -39,7 +39,7 @@ def test_a_call_that_cannot_be_answered_in_time_is_refused_with_a_retry_delay() 
     assert admission.in_flight == LIMITS.always
 
 
-def test_the_first_calls_are_taken_on_whatever_their_deadline() -> None:
+def test_the_first_calls_are_admitted_with_any_deadline() -> None:
     admission, now = taking(0.5)
     admission.end(now - 0.5, now)
     assert not is_refused(admission, 0.01, now)
@@ -50,13 +50,13 @@ def test_a_call_without_a_deadline_is_measured_by_the_default() -> None:
     assert not is_refused(taking(0.5)[0], None, taking(0.5)[1])
 
 
-def test_a_server_that_answers_nothing_refuses_although_calls_were_fast_before() -> None:
+def test_a_server_that_answers_no_call_refuses_although_calls_were_fast_before() -> None:
     admission, now = taking(0.001)
     assert not is_refused(admission, 1.0, now)
     assert is_refused(admission, 1.0, now + 0.9)
 
 
-def test_after_a_quiet_time_nothing_is_refused() -> None:
+def test_after_an_idle_time_no_call_is_refused() -> None:
     admission, now = taking(0.001)
     for _ in range(LIMITS.always):
         admission.end(now, now)
@@ -64,7 +64,7 @@ def test_after_a_quiet_time_nothing_is_refused() -> None:
     assert [is_refused(admission, 1.0, later) for _ in range(50)] == [False] * 50
 
 
-def test_early_refusals_are_few_so_that_time_is_left_for_answers() -> None:
+def test_early_refusals_are_limited() -> None:
     admission, now = taking(0.5)
     refused = [is_refused(admission, 1.0, now) for _ in range(20)]
     assert refused.count(True) == 1
@@ -73,14 +73,14 @@ def test_early_refusals_are_few_so_that_time_is_left_for_answers() -> None:
     assert not is_refused(unlimited, 1.0, now)
 
 
-def test_above_the_most_every_call_is_refused() -> None:
+def test_above_the_maximum_every_call_is_refused() -> None:
     admission, now = taking(0.001)
     taken = [is_refused(admission, None, now) for _ in range(LIMITS.most)].count(False)
     assert taken == LIMITS.most - LIMITS.always
     assert admission.in_flight == LIMITS.most
 
 
-def test_calls_that_fail_or_are_given_up_are_counted_no_longer() -> None:
+def test_failed_and_cancelled_calls_are_no_longer_counted() -> None:
     admission, now = taking(0.01)
     admission.begin(1.0, now, 30)
     admission.end(now, now + 0.01, 30)

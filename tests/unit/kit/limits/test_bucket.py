@@ -11,7 +11,7 @@ from kit.limits.bucket import Bucket, Buckets
 STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 5)), max_size=60)
 
 
-def test_a_full_bucket_allows_its_burst_and_then_returns_how_long_to_wait() -> None:
+def test_a_full_bucket_allows_its_burst_and_then_returns_the_wait() -> None:
     bucket = Bucket(rate=10, burst=3)
     assert [bucket.take(1, 100.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     assert bucket.take(1, 100.0) == pytest.approx(0.1)
@@ -26,7 +26,7 @@ def test_a_caller_that_waits_for_the_retry_delay_is_served() -> None:
     assert bucket.take(1, now) > 0.0
 
 
-def test_a_refusal_takes_nothing() -> None:
+def test_a_refusal_uses_no_tokens() -> None:
     bucket = Bucket(rate=1, burst=2)
     assert bucket.take(2, 0.0) == 0.0
     waits = [bucket.take(2, 1.0) for _ in range(5)]
@@ -34,25 +34,25 @@ def test_a_refusal_takes_nothing() -> None:
     assert bucket.take(1, 1.0) == 0.0
 
 
-def test_taking_more_than_the_burst_is_an_error_of_the_caller() -> None:
+def test_a_request_for_more_than_the_burst_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="can hold"):
         Bucket(rate=1, burst=2).take(3, 0.0)
 
 
-def test_after_a_clock_was_set_back_no_key_has_to_wait_longer() -> None:
+def test_after_the_clock_was_set_back_no_key_waits_longer() -> None:
     bucket = Bucket(rate=1, burst=1)
     assert bucket.take(1, 10_000.0) == 0.0
     assert bucket.take(1, 10.0) <= 1.0
 
 
-def test_one_key_cannot_use_up_another_ones_tokens() -> None:
+def test_one_key_cannot_use_tokens_of_another() -> None:
     buckets = Buckets(rate=1, burst=1)
     assert buckets.take("alice", 1, 0.0) == 0.0
     assert buckets.take("alice", 1, 0.0) == pytest.approx(1.0)
     assert buckets.take("bob", 1, 0.0) == 0.0
 
 
-def test_buckets_that_are_full_again_are_forgotten() -> None:
+def test_buckets_that_are_full_again_are_removed() -> None:
     buckets = Buckets(rate=1, burst=1, max_keys=1_000)
     for key in range(500):
         buckets.take(key, 1, 0.0)
@@ -89,7 +89,7 @@ def test_never_more_than_the_burst_and_the_rate_allow_in_any_span(
 
 
 @given(STEPS, st.floats(0.5, 20), st.integers(5, 20))
-def test_a_key_among_many_is_treated_as_if_it_were_alone(
+def test_a_key_among_many_has_the_same_result_as_by_itself(
     steps: list[tuple[float, int]], rate: float, burst: int
 ) -> None:
     alone, among = Bucket(rate, burst), Buckets(rate, burst)

@@ -15,7 +15,7 @@ def test_a_burst_is_free_and_what_is_above_it_is_debt() -> None:
     assert users.charge("alice", 500, 0.0) == pytest.approx(0.5)
 
 
-def test_debt_is_paid_back_with_time() -> None:
+def test_debt_decreases_with_time() -> None:
     users = budgets()
     users.charge("alice", 3_000, 0.0)
     assert users.charge("alice", 10, 0.5) == pytest.approx(0.51)
@@ -29,7 +29,7 @@ def test_users_have_budgets_of_their_own() -> None:
     assert users.charge("bob", 2_000, 0.0) == 0.0
 
 
-def test_a_user_who_comes_again_is_still_in_debt() -> None:
+def test_a_user_who_reconnects_is_still_in_debt() -> None:
     users = budgets()
     users.charge("alice", 5_000, 0.0)
     for number in range(10):

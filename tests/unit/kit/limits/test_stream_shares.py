@@ -24,7 +24,7 @@ def refused(shares: StreamShares, who: Caller, connection: str) -> str:
     return str(caught.value)
 
 
-def test_a_user_has_a_share_and_leaves_the_rest_to_others() -> None:
+def test_a_user_has_a_share_of_the_streams_and_others_get_the_rest() -> None:
     shares = StreamShares(LIMITS)
     for connection in ("a", "b"):
         shares.enter(ALICE, connection)
@@ -33,7 +33,7 @@ def test_a_user_has_a_share_and_leaves_the_rest_to_others() -> None:
     assert shares.enter(Caller("other", "alice"), "a") is not None  # another tenant's
 
 
-def test_a_place_that_is_left_can_be_taken_again() -> None:
+def test_a_released_slot_can_be_used_again() -> None:
     shares = StreamShares(LIMITS)
     places = [shares.enter(ALICE, "a"), shares.enter(ALICE, "a")]
     assert places[0] is not None

@@ -30,31 +30,31 @@ def refused(tls: Tls, now: datetime | None = None) -> str:
     return str(caught.value)
 
 
-def test_without_settings_there_is_no_tls() -> None:
+def test_without_settings_tls_is_off() -> None:
     assert open_tls(TlsSettings()) is None
 
 
-def test_a_made_certificate_serves(folder: Path) -> None:
+def test_a_generated_certificate_is_usable(folder: Path) -> None:
     settings = TlsSettings(ca=folder / "ca.pem", cert=folder / "service.pem", key=folder / "service.key")
     assert open_tls(settings) == service(folder)
 
 
 @pytest.mark.parametrize("given", [{"ca"}, {"cert"}, {"key"}, {"ca", "cert"}, {"cert", "key"}])
-def test_half_configured_is_refused_and_what_is_missing_named(given: set[str]) -> None:
+def test_incomplete_settings_are_refused_with_the_missing_one(given: set[str]) -> None:
     with pytest.raises(ValidationError) as caught:
         TlsSettings.model_validate(dict.fromkeys(given, "x.pem"))
     for name in {"ca", "cert", "key"} - given:
         assert f"PLAUDIT_TLS__{name.upper()}" in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
+def test_a_missing_file_is_named(folder: Path) -> None:
     assert refused(Tls(folder / "no.pem", folder / "service.pem", folder / "service.key")) == (
         f"PLAUDIT_TLS__CA: cannot read {folder / 'no.pem'}: No such file or directory"
     )
 
 
 @pytest.mark.parametrize("field", ["ca", "cert", "key"])
-def test_what_is_no_pem_is_named(folder: Path, field: str) -> None:
+def test_a_file_that_is_not_pem_is_named(folder: Path, field: str) -> None:
     (folder / "junk").write_text("junk")
     files = {"ca": folder / "ca.pem", "cert": folder / "service.pem", "key": folder / "service.key"}
     assert refused(Tls(**files | {field: folder / "junk"})).startswith(f"PLAUDIT_TLS__{field.upper()}: ")

@@ -117,7 +117,7 @@ def test_answers_are_decoded_as_they_were(answers: list[Outcome | Refusal]) -> N
     assert [type(answer) for answer in decoded.answers] == [type(answer) for answer in answers]
 
 
-def test_broken_commands_are_invalid() -> None:
+def test_malformed_commands_are_invalid() -> None:
     for data in (b"", b"\xc1", b"\x91\xc0"):
         with pytest.raises(Invalid):
             CommandCodec().decode_commands(data)

@@ -40,7 +40,7 @@ def people(count: int) -> list[str]:
     return [f"user-{number}" for number in range(count)]
 
 
-def test_a_hundred_racers_make_one_direct_conversation() -> None:
+def test_a_hundred_concurrent_commands_create_one_direct_conversation() -> None:
     shard = Shard()
     conversation_id = direct_id(TENANT, "alice", "bob")
     racers = [("alice", "bob"), ("bob", "alice")] * 50
@@ -92,7 +92,7 @@ def test_a_retry_of_a_change_that_changed_nothing_changes_nothing_later(shard: S
     assert shard.head(group).name == "Other"
 
 
-def test_those_who_are_no_members_find_nothing(shard: Shard) -> None:
+def test_users_who_are_not_members_find_no_conversation(shard: Shard) -> None:
     group = shard.group("alice", "bob")
     message = shard.send(group, "alice")
     shard.made(group, "alice", RemoveMember("bob"))
@@ -108,7 +108,7 @@ def test_those_who_are_no_members_find_nothing(shard: Shard) -> None:
     assert shard.refused(group, "eve", Leave()) is Reason.NOT_FOUND
 
 
-def test_only_admins_manage_a_group_and_nobody_a_direct_conversation(shard: Shard) -> None:
+def test_only_admins_manage_a_group_and_no_one_manages_a_direct_conversation(shard: Shard) -> None:
     group, direct = shard.group("alice", "bob"), shard.direct("alice", "bob")
     for action in (
         Update("x", None),
@@ -136,7 +136,7 @@ def test_the_501st_member_is_refused(shard: Shard) -> None:
     assert shard.head(group).members == 499
 
 
-def test_the_member_who_joined_first_follows_the_last_admin(shard: Shard) -> None:
+def test_the_member_who_joined_first_becomes_admin_after_the_last_one(shard: Shard) -> None:
     group = shard.group("zoe")
     shard.made(group, "zoe", AddMembers(("carol",)))
     shard.made(group, "zoe", AddMembers(("bob",)))
@@ -186,7 +186,7 @@ def test_unread_messages_are_exact(shard: Shard) -> None:
     assert [shard.unread(group, user) for user in ("alice", "bob", "carol", "dave")] == [1, 0, 3, 1]
 
 
-def test_receipts_never_move_back_and_never_beyond_what_was_sent(shard: Shard) -> None:
+def test_receipts_never_decrease_and_never_exceed_the_last_message(shard: Shard) -> None:
     direct = shard.direct("alice", "bob")
     first, second = shard.send(direct, "alice"), shard.send(direct, "alice")
     for action in (MarkRead(second.seq + 1), MarkRead(1), MarkDelivered(second.seq + 1, "phone"), MarkDelivered(1)):
@@ -223,7 +223,7 @@ def test_only_the_sender_edits_and_admins_delete(shard: Shard) -> None:
     assert shard.refused(group, "bob", Edit(1, "x")) is Reason.NO_MESSAGE
 
 
-def test_who_comes_back_does_not_see_what_was_written_meanwhile(shard: Shard) -> None:
+def test_a_member_who_rejoins_does_not_read_messages_sent_during_the_absence(shard: Shard) -> None:
     group = shard.group("alice", "bob")
     before = shard.send(group, "alice")
     shard.made(group, "alice", RemoveMember("bob"))
@@ -236,7 +236,7 @@ def test_who_comes_back_does_not_see_what_was_written_meanwhile(shard: Shard) ->
         shard.made(group, "bob", Send(Body("!", reply_to=seen.seq)))
 
 
-def test_a_refusal_of_a_member_is_an_answer_for_ever(shard: Shard) -> None:
+def test_a_refusal_for_a_member_is_stored_permanently(shard: Shard) -> None:
     group = shard.group("alice", "bob")
     assert shard.refused(group, "bob", Update("x", None), "1") is Reason.ADMINS_ONLY
     shard.made(group, "alice", SetRole("bob", Role.ADMIN))
@@ -248,7 +248,7 @@ def test_a_refusal_of_a_member_is_an_answer_for_ever(shard: Shard) -> None:
     assert len(shard.entries) == entries
 
 
-def test_times_never_go_back_within_a_conversation(shard: Shard) -> None:
+def test_times_never_decrease_within_a_conversation(shard: Shard) -> None:
     direct = shard.direct("alice", "bob")
     first = shard.send(direct, "alice")
     shard.stamp -= 60_000_000

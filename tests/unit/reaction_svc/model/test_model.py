@@ -103,7 +103,7 @@ def test_stamps_are_above_the_last_one_and_the_clock_and_those_of_the_targets(sh
     assert shard.model.decide([tap("bob")], NOW, 0).stamp == NOW + 901
 
 
-def test_an_entry_that_comes_while_a_target_is_loaded_is_part_of_what_is_loaded(shard: Shard) -> None:
+def test_an_entry_that_arrives_while_a_target_is_loaded_is_in_the_loaded_state(shard: Shard) -> None:
     writer = Shard(tables=shard.tables)
     writer.change(tap("alice", op_id="a"))
     writer.write()
@@ -115,7 +115,7 @@ def test_an_entry_that_comes_while_a_target_is_loaded_is_part_of_what_is_loaded(
     assert shard.counts() == {"👍": 1, "❤": 1}
 
 
-def test_an_entry_that_is_in_the_tables_already_changes_nothing_when_it_is_overlaid(shard: Shard) -> None:
+def test_an_entry_that_is_in_the_tables_changes_nothing_when_it_is_applied_again(shard: Shard) -> None:
     writer = Shard(tables=shard.tables)
     entries = [
         writer.change(tap("alice", op_id="on")),
@@ -148,7 +148,7 @@ def test_an_entry_that_arrives_during_a_load_of_users_is_part_of_their_state() -
     assert shard.counts() == {"👍": 4}
 
 
-def test_an_operation_whose_entry_comes_while_its_id_is_looked_up_is_known(shard: Shard) -> None:
+def test_an_operation_whose_entry_arrives_while_its_id_is_read_is_recognized(shard: Shard) -> None:
     writer = Shard(tables=shard.tables)
     writer.change(tap("alice", op_id="first"))
     writer.write()
@@ -175,7 +175,7 @@ def test_a_stored_answer_is_certain_and_one_of_the_same_batch_is_not(shard: Shar
     assert (nothing.payload, nothing.is_certain) == (None, False)
 
 
-def test_a_target_is_not_given_up_before_its_tables_are_written() -> None:
+def test_a_target_is_not_evicted_before_its_tables_are_written() -> None:
     shard = Shard(ModelLimits(weight=4))
     shard.change(tap("alice"), tap("bob", "❤"))
     shard.change(tap("alice", key=TWO))
@@ -183,7 +183,7 @@ def test_a_target_is_not_given_up_before_its_tables_are_written() -> None:
     assert counts == {ONE: {"👍": 1, "❤": 1}, TWO: {"👍": 1}}
 
 
-def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
+def test_an_evicted_target_is_loaded_unchanged() -> None:
     shard = Shard(ModelLimits(weight=4))
     shard.change(tap("alice", op_id="a"), tap("bob", "❤", "b"))
     shard.write()
@@ -196,13 +196,13 @@ def test_a_target_that_was_given_up_is_loaded_as_it_was() -> None:
     assert shard.counts() == {"👍": 1, "❤": 1}
 
 
-def test_the_target_used_last_stays_however_large_it_is() -> None:
+def test_the_most_recently_used_target_stays_at_any_size() -> None:
     shard = Shard(ModelLimits(weight=1))
     shard.change(*(tap(f"user{n}", op_id=f"{n}") for n in range(10)))
     assert shard.model.find_missing([tap("user3", op_id="3")]) is None
 
 
-def test_the_target_used_longest_ago_is_given_up_first() -> None:
+def test_the_least_recently_used_target_is_evicted_first() -> None:
     shard = Shard(ModelLimits(weight=6))
     three = ("default", "messages/3")
     for key in (ONE, TWO):
@@ -256,7 +256,7 @@ def test_a_replayed_entry_leads_to_the_same_writes_and_answers_as_where_it_was_d
     assert other.counts() == shard.counts()
 
 
-def test_what_is_cleared_is_loaded_again(shard: Shard) -> None:
+def test_cleared_state_is_loaded_again(shard: Shard) -> None:
     shard.change(tap("alice", op_id="a"))
     shard.write()
     shard.model.clear()

@@ -54,13 +54,13 @@ def entry_of(ops: Sequence[Op], max_emoji: int) -> bytes:
     return payload
 
 
-def test_no_emoji_is_longer_than_is_reckoned_with() -> None:
+def test_no_emoji_is_longer_than_the_assumed_maximum() -> None:
     assert max(len(emoji.encode()) for emoji in EMOJI) == EMOJI_BYTES
 
 
 @pytest.mark.parametrize("max_emoji", [1, 20, 200])
 @pytest.mark.parametrize("action", list(Action))
-def test_an_entry_is_never_larger_than_was_said(action: Action, max_emoji: int) -> None:
+def test_an_entry_is_never_larger_than_its_estimate(action: Action, max_emoji: int) -> None:
     for ops in (
         [on_messages(largest(action, number)) for number in range(50)],
         [on_messages(largest(action, number))._replace(target="messages/1") for number in range(50)],

@@ -13,7 +13,7 @@ from stack.commands.common import decode_arguments
 from tests.running import ROOT
 
 
-def test_arguments_are_utf8_whatever_the_locale() -> None:
+def test_arguments_are_utf8_in_every_locale() -> None:
     # As a locale that knows ASCII alone leaves them.
     given = ["messages/42", "👍".encode().decode("ascii", "surrogateescape")]
     if sys.getfilesystemencoding() != "utf-8":
@@ -23,7 +23,7 @@ def test_arguments_are_utf8_whatever_the_locale() -> None:
         decode_arguments([b"\xff".decode("ascii", "surrogateescape")])
 
 
-def test_a_command_in_a_locale_without_emoji_takes_one(tmp_path: Path) -> None:
+def test_a_command_in_a_locale_without_emoji_accepts_one(tmp_path: Path) -> None:
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PLAUDIT_DATA": str(tmp_path)}
     path = os.pathsep.join(str(ROOT / folder) for folder in ("", "gen", "client"))
     command: list[str | bytes] = [sys.executable, "-m", "stack.cli", "react", b"messages/42", "👍".encode()]

@@ -53,7 +53,7 @@ def foreign(**changes: Any) -> str:
     return jwt.encode(claims, KEY, "EdDSA", headers={"kid": "k"})
 
 
-def test_a_good_token_is_said_to_be_valid(keys: Keys) -> None:
+def test_a_valid_token_is_reported_as_valid(keys: Keys) -> None:
     mine = run("verify", keys.minter().mint_user("alice"))
     assert (mine.exit_code, mine.output.partition(",")[0]) == (0, "valid: user alice of tenant default")
     service = run("verify", keys.minter().mint_service("feed", ("act-as", "audit")))
@@ -62,7 +62,7 @@ def test_a_good_token_is_said_to_be_valid(keys: Keys) -> None:
     assert (theirs["valid"], theirs["name"], theirs["tenant"]) == (True, "auth0~7cal", "acme")
 
 
-def test_a_token_may_come_from_standard_input_with_its_scheme(keys: Keys) -> None:
+def test_a_token_may_be_read_from_standard_input_with_its_scheme(keys: Keys) -> None:
     token = keys.minter().mint_user("alice")
     for text in (token, f"{token}\n", f"Bearer {token}\n"):
         assert run("verify", "-", text=text).exit_code == 0
@@ -87,16 +87,14 @@ def test_an_error_is_reported_in_one_line_and_by_the_exit_code(keys: Keys, chang
     assert json.loads(found.stdout)["valid"] is False
 
 
-def test_garbage_is_no_token(keys: Keys) -> None:
+def test_a_malformed_token_is_refused(keys: Keys) -> None:
     for command in ("verify", "show", "revoke"):
         said = run(command, "garbage")
         assert (said.exit_code, said.stdout) == (1, "")
         assert "no JSON Web Token" in said.stderr
 
 
-def test_keys_of_an_issuer_that_cannot_be_read_are_said_in_one_line(
-    keys: Keys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_keys_of_an_issuer_are_reported_in_one_line(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     issuer = {"issuer": "https://id", "audience": "app", "jwks": "/nowhere/keys.json"}
     monkeypatch.setenv("PLAUDIT_IDENTITY__ISSUERS", json.dumps([issuer]))
     said = run("verify", keys.minter().mint_user("alice"))
@@ -138,7 +136,7 @@ def test_a_revoked_token_is_refused_by_servers_and_revoked_once(keys: Keys, by_i
     assert verifier.verify(other).subject == "alice"
 
 
-def test_a_file_of_revoked_tokens_that_cannot_be_read_keeps_those_known(keys: Keys) -> None:
+def test_the_last_revocations_stay_in_force_while_their_file_cannot_be_read(keys: Keys) -> None:
     token = keys.minter().mint_user("alice")
     verifier, now = keys.verifier(), time.time()
     run("revoke", token)

@@ -78,13 +78,13 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_envoy_takes_it(make: Make, tmp_path: Path, name: str) -> None:
+def test_envoy_accepts_the_configuration(make: Make, tmp_path: Path, name: str) -> None:
     write(make(**MODELS[name]), tmp_path / "envoy.yaml")
     validate(tmp_path / "envoy.yaml")
 
 
 @pytest.mark.parametrize("name", ["edge", "edge and internal", "addresses in files"])
-def test_envoy_takes_it_with_tls(make: Make, folder: Path, tmp_path: Path, name: str) -> None:
+def test_envoy_accepts_the_configuration_with_tls(make: Make, folder: Path, tmp_path: Path, name: str) -> None:
     more: dict[str, Any] = {} if name == "edge" else {"internal": "127.0.0.1:9000", "http": "127.0.0.1:8080"}
     if name == "addresses in files":
         more["endpoints"] = tmp_path / "endpoints"
@@ -110,12 +110,12 @@ def test_refusals_of_envoy_are_reported(tmp_path: Path) -> None:
         ({"http": "127.0.0.1:8080", "gateways": ("gateway:99999",)}, "is not host:port"),
     ],
 )
-def test_what_is_no_envoy_is_refused(make: Make, more: dict[str, Any], why: str) -> None:
+def test_an_invalid_envoy_configuration_is_refused(make: Make, more: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         make(**more)
 
 
-def test_the_same_model_gives_the_same_file(make: Make) -> None:
+def test_the_same_model_renders_the_same_file(make: Make) -> None:
     assert render(make(http="127.0.0.1:8080")) == render(make(http="127.0.0.1:8080"))
     # Without the contracts in it, which make it long.
     short = make(http="127.0.0.1:8080", rest="gateways")
@@ -131,7 +131,7 @@ def routes_of(model: Model, listener: str) -> list[dict[str, Any]]:
     raise AssertionError(f"no listener {listener}")
 
 
-def test_only_what_clients_may_call_is_at_the_edge(make: Make) -> None:
+def test_only_rpcs_of_clients_are_at_the_edge(make: Make) -> None:
     shown = {route["match"].get("path") for route in routes_of(make(http="127.0.0.1:8080"), "http")}
     for method in read_methods():
         expected = method.service in SERVICES and method.access in (
@@ -141,7 +141,7 @@ def test_only_what_clients_may_call_is_at_the_edge(make: Make) -> None:
         assert (method.path in shown) == expected
 
 
-def test_every_call_of_the_edge_needs_a_token_unless_the_contract_says_that_it_is_public(make: Make) -> None:
+def test_every_call_through_the_edge_requires_a_token_unless_its_contract_makes_it_public(make: Make) -> None:
     model = make(http="127.0.0.1:8080")
     guarded = [route for route in routes_of(model, "http") if route.get("route", {}).get("cluster") in SERVICES]
     assert guarded
@@ -151,7 +151,7 @@ def test_every_call_of_the_edge_needs_a_token_unless_the_contract_says_that_it_i
         assert ("envoy.filters.http.jwt_authn" in filters) == (route["match"].get("path") not in public)
 
 
-def test_only_what_may_be_repeated_is_tried_again(make: Make) -> None:
+def test_only_repeatable_rpcs_are_retried(make: Make) -> None:
     by_path = {method.path: method for method in read_methods()}
     seen = set()
     for route in routes_of(make(http="127.0.0.1:8080"), "http"):
@@ -164,7 +164,7 @@ def test_only_what_may_be_repeated_is_tried_again(make: Make) -> None:
     assert [method.retried for method in toggles] == [False]
 
 
-def test_a_rest_route_is_tried_again_as_its_method_is(make: Make) -> None:
+def test_envoy_retries_a_rest_route_as_the_method_allows(make: Make) -> None:
     found = {
         (route["match"]["safe_regex"]["regex"], route["match"]["headers"][0]["string_match"]["exact"]): route["route"]
         for route in routes_of(make(http="127.0.0.1:8080"), "http")
@@ -201,7 +201,7 @@ def test_rest_is_routed_by_the_target_in_its_path(make: Make, verb: str, path: s
     raise AssertionError("no route")
 
 
-def test_a_new_method_gets_its_routes_without_a_change_here(make: Make) -> None:
+def test_a_new_method_gets_its_routes_without_a_change_in_code(make: Make) -> None:
     contracts = FileDescriptorSet()
     contracts.CopyFrom(installed_contracts())
     (service,) = (one for file in contracts.file for one in file.service if one.name == "CounterService")
@@ -221,7 +221,7 @@ def test_a_service_of_the_internal_listener_is_named_in_a_header(make: Make) -> 
     }
 
 
-def test_the_key_set_is_what_rfc_8037_says(keys: Keys) -> None:
+def test_the_key_set_conforms_to_rfc_8037(keys: Keys) -> None:
     (key,) = yaml.safe_load(key_set(keys.trusted))["keys"]
     assert (key["kty"], key["crv"], key["alg"], key["kid"]) == ("OKP", "Ed25519", "EdDSA", keys.key_id)
     assert "d" not in key  # the private part
@@ -231,5 +231,5 @@ WORDS = st.lists(st.text("abc-", min_size=1, max_size=4), min_size=1, max_size=3
 
 
 @given(WORDS, st.text("abcd-", max_size=6))
-def test_the_complement_of_texts_matches_everything_else(words: list[str], text: str) -> None:
+def test_the_complement_of_texts_matches_all_others(words: list[str], text: str) -> None:
     assert bool(re.fullmatch(none_of(words), text)) == (text not in words)

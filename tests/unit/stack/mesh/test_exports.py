@@ -13,7 +13,7 @@ from stack.mesh.exports import shell_variables, write_shell_file
 from stack.settings.model import PREFIX, Settings, load
 
 
-def test_a_shell_reads_the_file_and_commands_accept_what_it_says(
+def test_a_shell_reads_the_settings_file_and_commands_accept_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "it's a folder"
@@ -34,6 +34,6 @@ def test_a_shell_reads_the_file_and_commands_accept_what_it_says(
     assert variables["TOKEN"] == "a.b.c"
 
 
-def test_a_file_of_before_is_replaced(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "env.sh").write_text("export OLD=1")
     assert write_shell_file(tmp_path, {"NEW": "2"}).read_text() == "export NEW=2\n"

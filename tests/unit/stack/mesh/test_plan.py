@@ -24,9 +24,7 @@ RECORDS, HOT, EVENTS = "cassandra://c1/x", "redis://r1/0", "kafka://k1/x"
     ],
     ids=lambda given: "+".join(given) or "files" if isinstance(given, dict) else "",
 )
-def test_services_are_twice_there_where_nothing_they_share_is_in_a_file(
-    urls: dict[str, str], each: int, tmp_path: Path
-) -> None:
+def test_services_run_twice_where_they_share_no_file(urls: dict[str, str], each: int, tmp_path: Path) -> None:
     settings = Settings.model_validate({"data": tmp_path, **urls})
     nodes = plan_nodes(settings, MeshOptions(), free_ports())
     assert Counter(node.service for node in nodes) == {

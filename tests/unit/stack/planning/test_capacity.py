@@ -26,7 +26,7 @@ def measured() -> list[dataclasses.Field[float]]:
     return [one for one in dataclasses.fields(Inputs) if one.metadata["source"].startswith("measured")]
 
 
-def test_the_load_is_what_was_asked() -> None:
+def test_the_load_is_computed_from_the_inputs() -> None:
     found = amounts(Inputs(reactions_per_day=864_000, reaction_peak=3, messages_per_second=7, connections=300))
     assert found["load", "reactions, mean"] == 10
     assert found["load", "reactions, peak"] == 30
@@ -52,13 +52,13 @@ def test_memory_of_a_gateway_is_that_of_its_connections() -> None:
 @pytest.mark.parametrize(
     ("part", "what"), [("Cassandra", "nodes"), ("Kafka", "brokers"), ("processes", "reaction_svc")]
 )
-def test_twice_the_load_takes_about_twice_as_much(part: str, what: str) -> None:
+def test_twice_the_load_requires_about_twice_the_nodes(part: str, what: str) -> None:
     once = Inputs()
     twice = Inputs(connections=4_000_000, messages_per_second=200_000, reactions_per_day=10_000_000_000)
     assert amounts(twice)[part, what] == pytest.approx(2 * amounts(once)[part, what], abs=2)
 
 
-def test_little_load_still_takes_as_many_nodes_as_there_are_copies() -> None:
+def test_low_load_still_requires_as_many_nodes_as_replicas() -> None:
     found = amounts(Inputs(connections=10, messages_per_second=0.1, reactions_per_day=100))
     assert found["Cassandra", "nodes"] == 3
     assert found["Kafka", "brokers"] == 3
@@ -67,7 +67,7 @@ def test_little_load_still_takes_as_many_nodes_as_there_are_copies() -> None:
 
 
 @pytest.mark.parametrize("shards", [4, 16])
-def test_no_ledger_has_more_processes_of_a_service_than_shards(shards: int) -> None:
+def test_no_service_of_a_ledger_has_more_processes_than_shards(shards: int) -> None:
     for day in (1e6, 1e9, 5e9, 2e10):
         found = amounts(Inputs(reactions_per_day=day, shards=shards))
         most = max(found["processes", name] for name in ("reaction_svc", "counter_svc", "fanout_svc"))
@@ -76,13 +76,13 @@ def test_no_ledger_has_more_processes_of_a_service_than_shards(shards: int) -> N
         assert found["Kafka", "partitions"] == ledgers * shards
 
 
-def test_a_ledger_is_no_process_of_its_own() -> None:
+def test_a_ledger_is_not_a_separate_process() -> None:
     found = amounts(Inputs(cores=1))
     names = ("gateway", "reaction_svc", "counter_svc", "fanout_svc", "message_svc", "session_registry")
     assert found["processes", "machines"] == sum(found["processes", name] for name in names)
 
 
-def test_what_one_redis_carries_fits_one_redis() -> None:
+def test_the_load_of_one_redis_fits_one_redis() -> None:
     most = amounts(Inputs())["Redis", "what one primary carries"]
     assert amounts(Inputs(reactions_per_day=most, hot_target_bytes=1))["Redis", "primaries"] == 1
     assert amounts(Inputs(reactions_per_day=most * 1.01, hot_target_bytes=1))["Redis", "primaries"] == 2
@@ -110,7 +110,7 @@ def test_a_bad_input_is_named(name: str, value: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("one", measured(), ids=lambda one: one.name)
-def test_a_measured_input_is_what_the_benchmarks_say(one: dataclasses.Field[float]) -> None:
+def test_a_measured_input_of_the_plan_is_that_of_the_benchmarks(one: dataclasses.Field[float]) -> None:
     line, which, words = re.fullmatch(r"measured, (P\d+) (ours|reference)(?:, (.+))?", one.metadata["source"]).groups()  # type: ignore[union-attr]
     table = (ROOT / "docs" / "benchmarks.md").read_text("utf-8").partition("## Measured")[2]
     rows = [[cell.strip() for cell in row.split("|")] for row in table.splitlines() if row.startswith(f"| {line} |")]
@@ -131,7 +131,7 @@ def test_a_table_has_a_row_for_each_line() -> None:
     assert table.splitlines()[-1] == "| load | x | 1,234,567 /s | 1 × 2 |"
 
 
-def test_the_page_says_what_the_command_says() -> None:
+def test_the_page_has_the_output_of_the_command() -> None:
     text = PAGE.read_text("utf-8")
     assert as_table(plan_capacity()) in text, "docs/capacity.md: put the output of `plaudit plan` there anew"
     assert inputs_as_table(Inputs()) in text, "docs/capacity.md: put the output of `plaudit plan --inputs` there anew"
@@ -152,7 +152,7 @@ def test_the_command_shows_table_inputs_and_json() -> None:
     )
 
 
-def test_the_command_names_a_bad_input_in_one_line() -> None:
+def test_the_command_names_an_invalid_input_in_one_line() -> None:
     done = plaudit_plan("--set", "headroom")
     assert done.returncode == 1
     assert done.stderr == "plaudit: headroom: '' is not a number\n"

@@ -26,7 +26,7 @@ def set_terminal(monkeypatch: pytest.MonkeyPatch, stdout: bool, stderr: bool) ->
 
 @pytest.mark.parametrize("is_json", [False, True])
 @pytest.mark.parametrize(("stdout", "stderr"), [(False, False), (True, False), (False, True)])
-def test_a_token_is_not_printed_where_the_output_may_be_stored(
+def test_a_token_is_printed_only_to_a_terminal(
     monkeypatch: pytest.MonkeyPatch, stdout: bool, stderr: bool, is_json: bool
 ) -> None:
     set_terminal(monkeypatch, stdout, stderr)

@@ -25,7 +25,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     assert found.stdout.strip() == "512 (512, 512)"
 
 
-def test_connections_are_lowered_to_what_fits_and_shares_with_them() -> None:
+def test_connections_and_their_shares_are_lowered_to_the_available_descriptors() -> None:
     limits = replace(SocketLimits(), connections=16_000, idle_per_address=4_000)
     fitted = fit_connections(Config(socket=limits, connections_per_address=8_000), 1_024)
     assert (fitted.socket.connections, fitted.socket.idle_per_address) == (768, 192)
@@ -37,12 +37,12 @@ def test_connections_that_fit_stay_as_they_are() -> None:
     assert fit_connections(config, config.socket.connections + 4_096) is config
 
 
-def test_the_grpc_port_leaves_half_of_the_rest_to_files() -> None:
+def test_the_grpc_port_uses_half_of_the_remaining_descriptors() -> None:
     assert fit_grpc_connections(4_096, 1_024, 768) == 128
     assert fit_grpc_connections(4_096, 65_536, 16_384) == 4_096
 
 
-def test_a_lower_limit_is_logged_and_a_kept_one_is_not() -> None:
+def test_a_lower_limit_is_logged_and_an_unchanged_one_is_not() -> None:
     with capture_logs() as logs:
         log_lowered("HTTP", 16_000, 768)
         log_lowered("gRPC", 128, 128)

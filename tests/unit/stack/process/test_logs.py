@@ -23,7 +23,7 @@ except ValueError:
 """
 
 
-def test_libraries_log_as_we_do_and_only_what_matters() -> None:
+def test_libraries_log_in_our_format_and_only_from_warnings_on() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [(line["level"], line["event"], line.get("logger")) for line in lines] == [

@@ -12,7 +12,7 @@ from stack.process import sdnotify
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-def test_a_state_arrives_and_further_processes_do_not_speak(
+def test_systemd_gets_the_state_and_child_processes_do_not_notify(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_abstract: bool
 ) -> None:
     path = f"plaudit-{os.getpid()}" if is_abstract else str(tmp_path / "notify")
@@ -26,7 +26,7 @@ def test_a_state_arrives_and_further_processes_do_not_speak(
     assert "NOTIFY_SOCKET" not in os.environ
 
 
-def test_without_a_listener_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_listener_tracking_has_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     sdnotify.open_notifier()("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))

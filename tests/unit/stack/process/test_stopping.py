@@ -73,7 +73,7 @@ def test_a_stop_that_blocks_the_event_loop_ends_itself_and_names_the_thread() ->
     assert str(lines[-1]["threads"]).startswith("['MainThread at ")
 
 
-def test_a_stop_in_time_is_left_alone() -> None:
+def test_a_stop_within_its_grace_is_not_interrupted() -> None:
     process = started("asyncio.run(main())")
     process.terminate()
     assert ended(process)[0] == 0
@@ -95,7 +95,7 @@ def test_a_process_that_has_stopped_waits_neither_for_threads_nor_for_the_interp
     assert (process.returncode, said) == (0, "stopped")
 
 
-def test_the_second_signal_ends_the_process_at_once_even_where_the_loop_is_blocked() -> None:
+def test_the_second_signal_ends_the_process_immediately_even_where_the_loop_is_blocked() -> None:
     process = started("""
         print("stops", flush=True)
         time.sleep(60)

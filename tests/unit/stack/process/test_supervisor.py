@@ -29,7 +29,7 @@ async def alive(pid: int) -> bool:
     return True
 
 
-async def test_the_block_begins_when_all_serve_and_ends_when_all_have_gone(tmp_path: Path) -> None:
+async def test_the_block_begins_when_all_processes_serve_and_ends_when_all_have_ended(tmp_path: Path) -> None:
     reported: list[str] = []
     async with supervised(
         [program(tmp_path, SERVES, name=name) for name in ("one", "two")], reported.append
@@ -47,7 +47,7 @@ async def test_a_program_that_never_serves_fails_the_block_with_its_last_log_lin
             raise AssertionError("it does not serve")
 
 
-async def test_a_process_that_dies_is_restarted(tmp_path: Path) -> None:
+async def test_a_process_that_ends_is_restarted(tmp_path: Path) -> None:
     reported: list[str] = []
     async with supervised([program(tmp_path, SERVES)], reported.append) as (one,), asyncio.timeout(20):
         for _ in range(2):

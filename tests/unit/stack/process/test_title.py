@@ -10,7 +10,7 @@ from stack.settings.model import Settings
 from tests.running import ROOT
 
 
-def test_a_process_is_called_by_its_name_or_its_rooms() -> None:
+def test_a_process_is_named_by_its_setting_or_its_services() -> None:
     assert process_title(Settings.model_validate({})) == "plaudit: all"
     assert (
         process_title(Settings.model_validate({"services": "reaction_svc,counter_svc"}))
@@ -19,7 +19,7 @@ def test_a_process_is_called_by_its_name_or_its_rooms() -> None:
     assert process_title(Settings.model_validate({"services": "gateway", "name": "gateway 2"})) == "plaudit: gateway 2"
 
 
-def test_the_system_shows_it() -> None:
+def test_the_operating_system_shows_the_title() -> None:
     script = """
 from pathlib import Path
 from stack.process.title import set_process_title

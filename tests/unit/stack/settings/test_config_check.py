@@ -38,7 +38,9 @@ def test_all_errors_are_listed_with_file_and_key_and_unknown_keys_first(tmp_path
     assert any("'junk' is not host:port" in line for line in lines[2:])
 
 
-def test_a_variable_that_is_wrong_is_not_blamed_on_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_variable_is_not_reported_as_one_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PLAUDIT_LOG", "verbose")
     found = check(tmp_path, 'otlp = "http://127.0.0.1:4317"\n')
     [line] = found.stderr.splitlines()
@@ -64,7 +66,7 @@ def test_a_file_that_a_start_refuses_is_refused(tmp_path: Path, key: str, conten
     assert line.startswith("plaudit: PLAUDIT_IDENTITY__ISSUERS: ")
 
 
-def test_settings_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     found = check(tmp_path, 'services = "gateway"\nhttp = "0.0.0.0:80"\ndemo = true\n', "--config")
     assert found.exit_code == 1
     assert len(found.stderr.splitlines()) == 2

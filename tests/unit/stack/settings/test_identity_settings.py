@@ -30,7 +30,7 @@ def test_settings_are_passed_to_another_process(monkeypatch: pytest.MonkeyPatch)
     assert load().identity == identity
 
 
-def test_a_file_has_a_table_for_each(tmp_path: Path) -> None:
+def test_a_settings_file_has_a_table_for_each_service(tmp_path: Path) -> None:
     file = tmp_path / "plaudit.toml"
     file.write_text(
         '[[identity.issuers]]\nissuer = "a"\naudience = "x"\njwks = "http://127.0.0.1:1/keys"\n'
@@ -67,7 +67,7 @@ def test_a_file_has_a_table_for_each(tmp_path: Path) -> None:
         ("not JSON", "this is no JSON list of issuers"),
     ],
 )
-def test_a_mistake_is_named(issuers: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_named(issuers: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = issuers if isinstance(issuers, str) else json.dumps(issuers)
     monkeypatch.setenv("PLAUDIT_IDENTITY__ISSUERS", text)
     with pytest.raises(BadSettings) as caught:
@@ -86,7 +86,7 @@ def test_a_mistake_is_named(issuers: Any, said: str, monkeypatch: pytest.MonkeyP
         ({"jwks": "", "secret_file": "{file}"}, "too short", "has fewer than 32 bytes"),
     ],
 )
-def test_a_file_that_is_not_what_it_should_be_ends_the_start_in_one_line(
+def test_an_invalid_file_ends_the_start_with_one_line(
     tmp_path: Path, changes: dict[str, str], content: str | None, said: str
 ) -> None:
     file = tmp_path / "file"

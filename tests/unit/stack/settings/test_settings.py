@@ -35,7 +35,7 @@ def test_the_list_has_settings_of_groups_and_of_groups_within_them() -> None:
     assert found["PLAUDIT_GATEWAY__SOCKET__PINGS__BURST"].default == 100
 
 
-def test_every_variable_of_the_list_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_listed_variable_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     given = [one for one in settings_of_class(Settings) if isinstance(one.default, int | float)]
     for one in given:
         monkeypatch.setenv(one.variable, str(one.default))
@@ -43,11 +43,11 @@ def test_every_variable_of_the_list_is_taken(monkeypatch: pytest.MonkeyPatch) ->
     assert [one.variable for one in given if one.value_in(settings) != one.default] == []
 
 
-def test_the_page_is_what_the_settings_say() -> None:
+def test_the_page_is_generated_from_the_settings() -> None:
     assert (ROOT / "docs" / "settings.md").read_text("utf-8") == page(), "run `make gen`"
 
 
-def test_each_value_comes_from_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_value_has_its_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "plaudit.toml"
     file.write_text('log = "info"\n[gateway.session]\ntopics = 7\nframes_burst = 9\n')
     monkeypatch.setenv("PLAUDIT_GATEWAY__SESSION__FRAMES_BURST", "11")
@@ -80,9 +80,7 @@ def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GATEWAY__SOCKET__HEAD_BYTE", "PLAUDIT_GATEWAY__SOCKET__HEAD_BYTES"),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_one_that_was_meant(
-    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
-) -> None:
+def test_an_unknown_name_is_refused_with_a_similar_one(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
     monkeypatch.setenv(f"PLAUDIT_{name}", "1")
     with pytest.raises(BadSettings) as caught:
         load()

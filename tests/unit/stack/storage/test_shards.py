@@ -79,19 +79,19 @@ def on_engines(events: str = URL) -> Settings:
     )
 
 
-async def test_a_topic_that_was_there_before_says_how_many_shards_there_are(broker: Broker) -> None:
+async def test_the_number_of_shards_is_that_of_an_existing_topic(broker: Broker) -> None:
     broker.topics = {"plaudit.reactions": 16, "plaudit.messages": 16, "plaudit.dead-letters": 1}
     assert shard_counts(await expected_partitions(on_engines())) == dict.fromkeys(LEDGER_TOPICS, 16)
 
 
-async def test_a_topic_that_is_not_as_the_url_says_is_refused_with_both_numbers(broker: Broker) -> None:
+async def test_a_topic_that_differs_from_the_url_is_refused_with_both_numbers(broker: Broker) -> None:
     broker.topics = {"plaudit.reactions": 16, "plaudit.messages": 16, "plaudit.dead-letters": 1}
     with pytest.raises(CannotUse, match=r"EVENTS: the topic plaudit\.reactions has 16 partitions, the URL says 8"):
         await expected_partitions(on_engines(f"{URL}?partitions=8"))
 
 
 @pytest.mark.parametrize(("url", "shards"), [(URL, TOPICS["reactions"]), (f"{URL}?partitions=4", 4)])
-async def test_while_kafka_is_away_calls_are_sent_as_the_url_says(
+async def test_while_kafka_is_unavailable_the_number_of_shards_is_that_of_the_url(
     monkeypatch: pytest.MonkeyPatch, url: str, shards: int
 ) -> None:
     def away(_: Any) -> Any:
@@ -119,7 +119,7 @@ async def test_records_are_copied_into_as_many_shards_as_the_topic_has_partition
     assert done[-1] == "records and answers of the version before"
 
 
-async def test_a_check_says_what_is_missing_and_copies_nothing(broker: Broker, copied: list[int]) -> None:
+async def test_a_check_prints_what_is_missing_and_copies_nothing(broker: Broker, copied: list[int]) -> None:
     done = await migrate(on_engines(), check=True)
     assert (copied, broker.topics) == ([], {})
     assert len(done) == len(TOPICS) + 1

@@ -33,7 +33,7 @@ def test_a_window_has_the_records_after_its_start_position() -> None:
     assert window.take(15, 9, 0.0) == []
 
 
-def test_reading_ahead_is_full_until_the_foremost_reader_has_taken_half() -> None:
+def test_the_read_ahead_is_full_until_the_foremost_reader_has_read_half() -> None:
     window = Window(0, ahead=10_000, history=10_000, now=0.0)
     window.add(records(1, 9))
     assert not window.is_full()
@@ -68,7 +68,7 @@ def test_trimmed_records_are_dropped_from_memory() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(["add", "take", "trim"]), st.integers(0, 60), st.integers(1, 9)), max_size=40)
 )
-def test_a_reader_never_misses_and_never_sees_twice(steps: list[tuple[str, int, int]]) -> None:
+def test_a_reader_gets_every_record_once(steps: list[tuple[str, int, int]]) -> None:
     window = Window(0, ahead=5_000, history=2_000, now=0.0)
     last = trimmed = 0
     for what, place, size in steps:

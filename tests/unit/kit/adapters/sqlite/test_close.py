@@ -47,7 +47,7 @@ async def test_the_event_loop_runs_while_a_file_is_closed(tmp_path: Path, closes
     assert threading.get_ident() not in closes.threads
 
 
-async def test_a_close_that_takes_longer_than_it_may_is_not_waited_for_and_loses_nothing(
+async def test_a_close_above_its_time_limit_is_not_awaited_and_loses_no_data(
     tmp_path: Path, closes: SlowCloses
 ) -> None:
     async with asyncio.timeout(5), open_sqlite_log(tmp_path / "log.db", grace_seconds=lambda: 0.01) as log:

@@ -9,7 +9,7 @@ from tests.unit.kit.ledger.shard_stage import Call, Stage
 GATHER = LingerLimits()
 
 
-def test_calls_that_arrive_during_an_append_are_decided_together_after_it(stage: Stage) -> None:
+def test_calls_that_arrive_during_an_append_are_decided_in_one_batch_after_it(stage: Stage) -> None:
     stage.submit("b")
     later = [stage.queue("c"), stage.queue("d", "e")]
     stage.poll()
@@ -30,7 +30,7 @@ def gathering(*, few: int = 32) -> Stage:
     return stage
 
 
-def test_callers_that_were_answered_together_are_expected_together_again() -> None:
+def test_callers_that_were_answered_in_one_batch_are_expected_in_one_batch() -> None:
     stage = gathering()
     for text in "de":
         stage.submit(text)
@@ -87,7 +87,7 @@ def test_a_single_or_late_call_does_not_linger() -> None:
     assert stage.the(Append).entry.payload == b"d"
 
 
-def test_a_call_that_only_joins_others_needs_no_look_at_the_shard() -> None:
+def test_a_call_that_only_joins_others_causes_no_poll() -> None:
     stage = Stage(limits=ShardLimits(), is_atomic=True).serve()
     assert stage.shard.submit(Call("a"))
     assert stage.shard.submit(Call("b"))

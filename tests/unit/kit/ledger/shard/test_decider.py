@@ -29,7 +29,7 @@ def test_a_change_is_answered_once_its_tables_are_written_and_is_not_part_of_the
     assert call.answers == ["b2"]
 
 
-def test_a_lost_append_that_landed_is_known_by_its_id(stage: Stage) -> None:
+def test_a_lost_append_that_was_stored_is_recognized_by_its_id(stage: Stage) -> None:
     call, append = lose(stage, has_landed=True)
     assert stage.the(ReadEntries).after == append.entry.position - 1
     stage.settle()
@@ -46,7 +46,7 @@ def test_a_rejected_append_is_decided_again_after_the_entry_at_its_position(stag
     assert stage.written == ["a", "x", "b"]
 
 
-def test_a_lost_append_that_is_not_there_is_sent_again_as_it_was(stage: Stage) -> None:
+def test_a_lost_append_that_was_not_stored_is_sent_again_unchanged(stage: Stage) -> None:
     call, append = lose(stage, has_landed=False)
     stage.do(stage.the(ReadEntries))
     assert not stage.all(Append), "there is a pause first"
@@ -56,7 +56,7 @@ def test_a_lost_append_that_is_not_there_is_sent_again_as_it_was(stage: Stage) -
     assert (call.answers, stage.store.tail) == (["b2"], 2)
 
 
-def test_that_an_append_sent_again_never_left_says_nothing_of_the_first_attempt(stage: Stage) -> None:
+def test_a_lost_append_is_found_although_its_repetition_was_not_sent(stage: Stage) -> None:
     call, append = lose(stage, has_landed=False)
     stage.do(stage.the(ReadEntries))
     stage.wait(1.0)
@@ -67,7 +67,7 @@ def test_that_an_append_sent_again_never_left_says_nothing_of_the_first_attempt(
     assert (call.answers, stage.store.tail) == (["b2"], 2)
 
 
-def test_a_lost_append_at_a_place_that_was_trimmed_is_unknown_and_the_shard_starts_over(stage: Stage) -> None:
+def test_a_lost_append_at_a_trimmed_position_is_unknown_and_the_shard_is_replayed(stage: Stage) -> None:
     call, append = lose(stage, has_landed=True)
     waiting = stage.submit("later")
     for position in (3, 4):
@@ -82,7 +82,7 @@ def test_a_lost_append_at_a_place_that_was_trimmed_is_unknown_and_the_shard_star
     assert stage.store.tail == 5
 
 
-def test_a_condition_that_did_not_hold_is_no_answer_either(stage: Stage) -> None:
+def test_a_repeated_append_whose_condition_fails_may_be_stored_already(stage: Stage) -> None:
     call = stage.submit("b")
     append = stage.the(Append)
     stage.perform(append)  # an attempt without an answer
@@ -103,7 +103,7 @@ def test_nothing_is_decided_until_a_lost_append_is_settled(stage: Stage) -> None
     assert waiting.answers == ["later3"]
 
 
-def test_an_append_that_surely_never_left_fails_its_calls_with_nothing_done(stage: Stage) -> None:
+def test_the_calls_of_an_append_that_was_not_sent_fail_without_effect(stage: Stage) -> None:
     call = stage.submit("b")
     stage.fail(stage.the(Append), AWAY)
     assert call.error is AWAY
@@ -127,13 +127,13 @@ def test_a_batch_without_changes_is_decided_again_if_another_node_has_appended(s
     assert stage.written == ["a", "x"]
 
 
-def test_that_the_tail_cannot_be_confirmed_fails_with_nothing_done(stage: Stage) -> None:
+def test_calls_fail_without_effect_where_the_tail_cannot_be_confirmed(stage: Stage) -> None:
     call = stage.submit("?")
     stage.fail(stage.the(ReadTail), LOST)
     assert isinstance(call.error, Unavailable)
 
 
-def test_a_stored_answer_needs_no_look_at_the_store(stage: Stage) -> None:
+def test_a_stored_answer_is_returned_without_a_read_of_the_store(stage: Stage) -> None:
     assert stage.submit("=").answers == ["=1"]
     assert not stage.in_flight
 

@@ -53,7 +53,7 @@ class TestTables:
     def fixture_lane(self, model: Texts) -> TableWriter:
         return TableWriter(model, random.Random(1))
 
-    def test_a_round_has_all_that_was_committed_and_only_one_is_under_way(self, lane: TableWriter) -> None:
+    def test_a_write_of_tables_has_all_committed_entries_and_only_one_is_in_progress(self, lane: TableWriter) -> None:
         round_ = lane.poll(2, 0.0)
         assert round_ == WriteTables(["a", "b"], 2)
         assert lane.poll(3, 9.0) is None
@@ -63,7 +63,7 @@ class TestTables:
         assert lane.applied == 2
         assert lane.poll(4, 9.0) == (["c", "d"], 4)
 
-    def test_a_round_that_failed_is_repeated_with_what_was_committed_meanwhile(self, lane: TableWriter) -> None:
+    def test_a_failed_write_of_tables_is_repeated_with_entries_committed_since(self, lane: TableWriter) -> None:
         round_ = lane.poll(1, 0.0)
         assert round_ is not None
         lane.failed(round_, 0.0)
@@ -72,7 +72,7 @@ class TestTables:
         assert 0.0 < lane.next_at(3) < SOON
         assert lane.poll(3, SOON) == (["a", "b", "c"], 3)
 
-    def test_a_round_of_before_does_not_count(self, lane: TableWriter, model: Texts) -> None:
+    def test_the_result_of_an_earlier_write_of_tables_is_ignored(self, lane: TableWriter, model: Texts) -> None:
         before = lane.poll(2, 0.0)
         assert before is not None
         later = TableWriter(model, random.Random(1))
@@ -85,7 +85,7 @@ class TestTables:
         later.done(current)
         assert later.applied == 1
 
-    def test_without_anything_to_write_it_waits(self, lane: TableWriter) -> None:
+    def test_without_entries_the_table_writer_waits(self, lane: TableWriter) -> None:
         assert lane.poll(0, 0.0) is None
         assert lane.next_at(0) == float("inf")
 
@@ -104,7 +104,7 @@ class TestFeed:
         for position in wanted:
             lane.add(entry(position), is_assigned=is_assigned, now=0.0)
 
-    def test_entries_go_in_order_some_at_once(self, lane: EntryPublisher) -> None:
+    def test_entries_are_published_in_order_several_at_a_time(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3)
         first = lane.poll(3, 0.0)
         assert positions(first) == [1, 2]
@@ -114,7 +114,7 @@ class TestFeed:
         assert lane.published == 2
         assert positions(lane.poll(3, SOON)) == [3]
 
-    def test_a_busy_shard_publishes_once_in_a_while(self, lane: EntryPublisher) -> None:
+    def test_a_busy_shard_publishes_at_intervals(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1)
         first = lane.poll(1, 10.02)
         assert first is not None
@@ -158,7 +158,7 @@ class TestFeed:
         assert published == [1, 2, 3, 4, 5]
         assert lane.poll(5, now + SOON) is None
 
-    def test_a_node_that_is_not_the_owner_waits_and_asks_what_is_published(self, lane: EntryPublisher) -> None:
+    def test_a_node_that_is_not_the_owner_waits_and_reads_what_is_published(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, is_assigned=False)
         assert lane.poll(2, 0.9) is None
         assert lane.next_at(2) == 1.0
@@ -176,7 +176,9 @@ class TestFeed:
         assert lane.poll(2, 9.0) is None
         assert lane.next_at(2) == float("inf")
 
-    def test_a_node_that_becomes_the_owner_waits_no_longer_but_asks_first(self, lane: EntryPublisher) -> None:
+    def test_a_node_that_becomes_the_owner_reads_the_published_watermark_before_it_publishes(
+        self, lane: EntryPublisher
+    ) -> None:
         self.committed(lane, 1, is_assigned=False)
         assert lane.poll(1, 0.0) is None
         lane.publish_now()
@@ -194,7 +196,7 @@ class TestFeed:
         lane.done(asked, Watermarks(5, 4), SOON)
         assert positions(lane.poll(5, SOON)) == [5]
 
-    def test_marks_that_are_older_take_nothing_back(self, lane: EntryPublisher) -> None:
+    def test_older_watermarks_change_nothing(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1)
         step = lane.poll(1, 0.0)
         assert step is not None

@@ -45,7 +45,7 @@ def test_entries_after_the_watermarks_are_replayed_written_and_published() -> No
     assert store.marks == Watermarks(5, 5)
 
 
-def test_calls_wait_until_all_is_replayed() -> None:
+def test_calls_wait_until_all_entries_are_replayed() -> None:
     store = MemoryShard()
     store.commit(entry(1, b"a"))
     stage = Stage(store)
@@ -56,7 +56,7 @@ def test_calls_wait_until_all_is_replayed() -> None:
     assert call.answers == ["b2"]
 
 
-def test_calls_that_wait_fail_with_nothing_done_where_the_store_is_away() -> None:
+def test_waiting_calls_fail_without_effect_while_the_store_is_unavailable() -> None:
     stage = Stage()
     stage.shard.start(stage.now, is_assigned=True)
     call = stage.submit("a")
@@ -69,7 +69,7 @@ def test_calls_that_wait_fail_with_nothing_done_where_the_store_is_away() -> Non
 
 
 @pytest.mark.parametrize(("payload", "reason"), [(NEWER, "format 9"), (BROKEN, "cannot be read")])
-def test_an_entry_that_cannot_be_applied_stops_the_shard_when_it_begins(payload: bytes, reason: str) -> None:
+def test_an_entry_that_cannot_be_applied_stops_the_shard_when_it_starts(payload: bytes, reason: str) -> None:
     assert_stopped(served(entry(1), entry(2, payload), entry(3)), reason)
 
 
@@ -117,7 +117,7 @@ EQUAL = Rows(entry(1), entry(2)._replace(stamp=entry(1).stamp))
     ],
     ids=["hole", "no last row", "trimmed too far", "behind its watermark", "equal stamps"],
 )
-def test_rows_that_cannot_be_stop_the_shard_when_it_begins(store: Rows, reason: str) -> None:
+def test_invalid_rows_stop_the_shard_when_it_starts(store: Rows, reason: str) -> None:
     stage = Stage(store).serve()
     assert_stopped(stage, reason)
     assert (stage.written, stage.published) == ([], [])
@@ -132,7 +132,7 @@ def test_rows_that_cannot_be_stop_the_shard_when_it_begins(store: Rows, reason: 
     ],
     ids=["hole", "equal stamps", "tail back"],
 )
-def test_rows_that_cannot_be_stop_the_shard_while_it_serves(page: Page, reason: str) -> None:
+def test_invalid_rows_stop_the_shard_while_it_serves(page: Page, reason: str) -> None:
     stage = served(entry(1))
     stage.submit("?")
     stage.do(stage.the(ReadTail), result=9)
@@ -150,7 +150,7 @@ def test_a_tail_that_is_before_an_append_of_unknown_outcome_stops_the_shard() ->
     assert_stopped(stage, "the last entry is 1, it was 2")
 
 
-def test_a_row_that_is_not_there_yet_while_it_trims_is_looked_for_again() -> None:
+def test_a_row_that_is_missing_during_a_trim_is_read_again() -> None:
     store = MemoryShard()
     for position in range(1, 6):
         store.commit(entry(position, b"%d" % position))
@@ -165,7 +165,7 @@ def test_a_row_that_is_not_there_yet_while_it_trims_is_looked_for_again() -> Non
     assert stage.model.texts == ["5"]
 
 
-def test_a_gap_before_the_next_row_makes_it_begin_again() -> None:
+def test_a_gap_before_the_next_row_restarts_the_replay() -> None:
     stage = served(entry(1, b"1"))
     waiting = stage.submit("?")
     for position in range(2, 6):
@@ -180,7 +180,7 @@ def test_a_gap_before_the_next_row_makes_it_begin_again() -> None:
     assert waiting.answers == ["?1"]
 
 
-def test_the_owner_finds_what_another_node_appended_to_a_quiet_shard() -> None:
+def test_the_owner_finds_entries_of_another_node_in_an_idle_shard() -> None:
     stage = served(entry(1, b"1"))
     stage.published.clear()
     stage.store.commit(entry(2, b"2"))
@@ -189,7 +189,7 @@ def test_the_owner_finds_what_another_node_appended_to_a_quiet_shard() -> None:
     assert [each.position for each in stage.published] == [2]
 
 
-def test_a_node_that_does_not_own_the_shard_does_not_look_and_leaves_when_all_is_done() -> None:
+def test_a_node_without_the_assignment_does_not_poll_the_tail_and_releases_the_shard_when_idle() -> None:
     stage = Stage().serve(is_assigned=False)
     stage.submit("a")
     stage.settle(10.0)
@@ -200,7 +200,7 @@ def test_a_node_that_does_not_own_the_shard_does_not_look_and_leaves_when_all_is
     assert stage.store.marks == Watermarks(1, 1)
 
 
-def test_a_draining_shard_finishes_and_accepts_nothing() -> None:
+def test_a_draining_shard_finishes_its_calls_and_accepts_no_more() -> None:
     stage = served(entry(1))
     call = stage.submit("a")
     stage.shard.drain()
@@ -212,7 +212,7 @@ def test_a_draining_shard_finishes_and_accepts_nothing() -> None:
     assert stage.store.marks == Watermarks(2, 2)
 
 
-def test_an_entry_is_never_given_up_where_its_tables_cannot_be_written() -> None:
+def test_an_entry_whose_tables_cannot_be_written_is_never_dropped() -> None:
     stage = served()
     call = stage.submit("a")
     stage.do(stage.the(Append))
@@ -224,7 +224,7 @@ def test_an_entry_is_never_given_up_where_its_tables_cannot_be_written() -> None
     assert (call.answers, stage.written) == (["a1"], ["a"])
 
 
-def test_a_log_that_is_away_does_not_make_the_store_look_away() -> None:
+def test_an_unavailable_log_does_not_make_the_store_unavailable() -> None:
     stage = served()
     stage.submit("a")
     stage.do(stage.the(Append))
@@ -232,7 +232,7 @@ def test_a_log_that_is_away_does_not_make_the_store_look_away() -> None:
     assert stage.shard.unreachable_since is None
 
 
-def test_an_atomic_store_has_neither_tables_nor_feed_to_wait_for() -> None:
+def test_an_atomic_store_waits_neither_for_tables_nor_for_the_event_log() -> None:
     stage = Stage(is_atomic=True).serve()
     call = stage.submit("a")
     assert stage.the(Append).writes == ["a"]

@@ -41,7 +41,7 @@ class TestMarks:
                 lane.done(step, float(now))
         return found
 
-    def test_watermarks_are_saved_now_and_then_where_they_have_changed(self, lane: WatermarkSaver) -> None:
+    def test_changed_watermarks_are_saved_at_intervals(self, lane: WatermarkSaver) -> None:
         marks = Watermarks(3, 2)
         assert lane.poll(marks, 3, 0.4, is_assigned=True) is None
         self.save(lane, 3, 2, 0.5)
@@ -50,7 +50,7 @@ class TestMarks:
         assert lane.poll(Watermarks(4, 2), 4, 0.9, is_assigned=True) is None
         self.save(lane, 4, 2, 1.0)
 
-    def test_a_save_that_failed_is_repeated_with_what_is_true_then(self, lane: WatermarkSaver) -> None:
+    def test_a_failed_save_is_repeated_with_the_current_watermarks(self, lane: WatermarkSaver) -> None:
         step = lane.poll(Watermarks(1, 1), 1, 0.5, is_assigned=True)
         assert isinstance(step, SaveWatermarks)
         lane.failed(step, 0.5)
@@ -96,7 +96,7 @@ class TestMarks:
             assert lane.poll(Watermarks(9, 9), 9, float(now), is_assigned=False) is None
         assert lane.next_at(Watermarks(9, 9), is_assigned=False) == float("inf")
 
-    def test_a_trim_that_failed_is_done_again(self, lane: WatermarkSaver) -> None:
+    def test_a_failed_trim_is_repeated(self, lane: WatermarkSaver) -> None:
         self.save(lane, 9, 9, 1.0)
         found: list[tuple[int, int]] = []
         for now in range(2, 200):
