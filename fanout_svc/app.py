@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from fanout_svc import message_entries, reaction_entries
 from fanout_svc.adapters.grpc_nodes import opened_nodes
 from fanout_svc.adapters.mesh_counts import MeshCounts
 from fanout_svc.adapters.mesh_members import MeshMembers
 from fanout_svc.adapters.registry_watch import RegistryWatch
 from fanout_svc.config import Config
-from fanout_svc.consumer import TOPIC, Consumers, follow_interest
+from fanout_svc.consumer import Consumers, follow_interest
 from fanout_svc.errors import ERRORS
-from fanout_svc.message_consumer import MessageConsumer
 from fanout_svc.service import Fanout
 from fanout_svc.servicer import FanoutServicer
 from kit.adapters.engines import Engines
@@ -38,18 +38,22 @@ async def opened(
     """
     clock = clock or SystemClock()
     async with opened_nodes(mesh, config) as nodes:
-        count = engines.log.partitions(TOPIC)
+        count = engines.log.partitions(reaction_entries.TOPIC)
         partitions = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, count)
         counts = MeshCounts(mesh, config.counts_seconds, count)
         fanout = Fanout(counts, nodes, partitions, clock, config)
-        consumers = Consumers(engines.log, fanout, clock, config)
+        reactions = reaction_entries.ReactionEntries(fanout)
+        consumers = Consumers(engines.log, reactions, fanout.synced, clock, config)
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "fan-out log": partial(run_assigned_partitions, partitions, consumers.of),
             "fan-out interest": partial(follow_interest, RegistryWatch(mesh), fanout),
             "fan-out windows": fanout.run,
         }
         if engines.message_log is not None:
-            members = MeshMembers(mesh, config.counts_seconds)
-            loops["fan-out messages"] = MessageConsumer(engines.message_log, members, fanout, config).run
+            messages = message_entries.MessageEntries(fanout, MeshMembers(mesh, config.members_seconds))
+            of_messages = Consumers(engines.message_log, messages, fanout.synced, clock, config)
+            count = engines.message_log.partitions(message_entries.TOPIC)
+            divided = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, count)
+            loops["fan-out messages"] = partial(run_assigned_partitions, divided, of_messages.of)
         async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
             yield [Hosted(FanoutServicer(fanout), fanout_service_pb2_grpc.add_FanoutServiceServicer_to_server, ERRORS)]

@@ -20,6 +20,7 @@ from fanout_svc.domain import (
     Update,
     UserPush,
 )
+from fanout_svc.errors import Undecodable
 from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller
 from kit.errors import Invalid
@@ -33,10 +34,6 @@ from plaudit.session.v1 import session_registry_service_pb2 as session_pb
 
 # The highest version of the message that this reader understands.
 FORMAT = 1
-
-
-class Undecodable(Exception):
-    """A log record that is no valid entry."""
 
 
 @dataclass(frozen=True, slots=True)

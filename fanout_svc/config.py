@@ -22,6 +22,9 @@ class Config(BaseModel):
     counts_seconds: float = Field(
         default=0.25, gt=0, le=10, description="Timeout of a request for the counts of a snapshot."
     )
+    members_seconds: float = Field(
+        default=2.0, gt=0, le=10, description="Timeout of a request for the members of a conversation."
+    )
     retry_seconds: float = Field(
         default=0.05, gt=0, le=10, description="Pause before a failed request for the counts of snapshots is repeated."
     )

@@ -17,6 +17,14 @@ class NodeSilent(Unavailable):
     """A gateway node did not answer in time, or ended the stream."""
 
 
+class MembersNotWritten(Unavailable):
+    """The tables of message_svc do not have the members after an entry yet."""
+
+
+class Undecodable(Exception):
+    """A log record that is no valid entry."""
+
+
 class NewerFormat(Exception):
     """An entry of the ledger has a newer format; reading stops here until this node is updated."""
 

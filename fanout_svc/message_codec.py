@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.codec import Undecodable
 from fanout_svc.domain import ConversationItem, ConversationItems, MemberList
+from fanout_svc.errors import Undecodable
 from kit.event_log.ports import Record
 from kit.message_ids import message_id
 from plaudit.event.v1 import message_events_pb2 as event_pb

@@ -154,6 +154,10 @@ class Fanout:
         self._nodes.mark_gap()
         self.resync_partition(partition)
 
+    def mark_pushes_missed(self) -> None:
+        """Items of conversations were missed: nodes get a sequence that shows that they may lack pushes."""
+        self._nodes.mark_gap()
+
     def ledger_replaced(self, partition: int) -> None:
         """The partition has entries of another ledger, whose versions begin again."""
         self._states.reset(partition)

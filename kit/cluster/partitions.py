@@ -121,15 +121,18 @@ async def run_assigned_partitions(
     is entered again after a pause, without effect on other partitions.
     """
     assignments: dict[int, PartitionAssignment] = {}
-    assigned = ASSIGNED.labels(partitions.service)
+    assigned = ASSIGNED.labels(partitions.service)  # a service may divide several topics
+    counted = 0
     async with task_scope() as tasks:
         try:
             while True:
                 _follow_assignment(partitions, assignments, run, tasks)
-                assigned.set(sum(not one.revoked.is_set() for one in assignments.values()))
+                count = sum(not one.revoked.is_set() for one in assignments.values())
+                assigned.inc(count - counted)
+                counted = count
                 await asyncio.sleep(check_seconds)
         finally:
-            assigned.set(0)
+            assigned.dec(counted)
             for one in assignments.values():
                 one.revoke()
             await asyncio.gather(*[one.task for one in assignments.values() if one.task], return_exceptions=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fanout_svc import codec
 from fanout_svc.domain import Node, OwnUpdate, TargetChange, Topic, Totals, Update, totals_of
+from fanout_svc.errors import Undecodable
 from fanout_svc.snapshots import has_counts
 from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller
@@ -77,9 +78,9 @@ def test_emoji_without_reactions_are_not_sent() -> None:
 def test_an_entry_whose_columns_do_not_fit_is_undecodable(column: str) -> None:
     entry = event_pb.ReactionsChanged.FromString(events.payload(CHANGES, COUNTS))
     del getattr(entry.targets[0], column)[-1]
-    with pytest.raises(codec.Undecodable):
+    with pytest.raises(Undecodable):
         decoded(entry.SerializeToString(), A)
-    with pytest.raises(codec.Undecodable):
+    with pytest.raises(Undecodable):
         decoded(b"\xff\xff\xff")
 
 

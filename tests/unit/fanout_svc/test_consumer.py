@@ -11,9 +11,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from fanout_svc.config import Config
-from fanout_svc.consumer import TOPIC, Consumer
+from fanout_svc.consumer import Consumer
 from fanout_svc.domain import Topic
 from fanout_svc.errors import NewerFormat
+from fanout_svc.reaction_entries import TOPIC, ReactionEntries
 from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
 from kit.clock import SystemClock
 from plaudit.event.v1 import reaction_events_pb2 as event_pb
@@ -56,9 +57,9 @@ class Following:
         for position in positions:
             await self.log.append(TOPIC, f"{incarnation}/0/{position}", entry(position))
 
-    async def started(self, place: int | None = None, known: int = 0, **settings: int) -> Consumer:
+    async def started(self, place: int | None = None, known: int | None = None, **settings: int) -> Consumer:
         log: Any = RememberingLog(self.log, place)
-        consumer = Consumer(log, 0, self.stage.fanout, SystemClock(), Config(**settings))
+        consumer = Consumer(log, 0, ReactionEntries(self.stage.fanout), SystemClock(), Config(**settings))
         await consumer.start(known)
         return consumer
 

@@ -1,0 +1,88 @@
+"""What fan-out does with the entries of conversations: it pushes each item to the members who have subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from fanout_svc import message_codec
+from fanout_svc.domain import ConversationItems, MemberList
+from fanout_svc.errors import MembersNotWritten
+from fanout_svc.ports import Members
+from fanout_svc.service import Fanout
+from kit.event_log.ports import Record
+
+TOPIC = "messages"
+# Conversations whose members are remembered.
+_MEMBER_LISTS = 10_000
+# An entry may be on the log a moment before its tables are written.
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+
+
+class MessageEntries:
+    """See `consumer.Entries`. An item goes to the members as of the members epoch of its entry, or of a later one.
+
+    Where there is no position to start from, pushes begin with the end of the log, and where entries were missed, nodes
+    are notified: clients load earlier items from the history.
+    """
+
+    topic = TOPIC
+    newest_format = message_codec.FORMAT
+    is_repeatable = False
+
+    def __init__(self, fanout: Fanout, members: Members) -> None:
+        self._fanout = fanout
+        self._members = members
+        # By tenant and conversation, in the order of their last use.
+        self._lists: OrderedDict[tuple[str, str], MemberList] = OrderedDict()
+
+    def decode(self, record: Record) -> message_codec.MessageEntry:
+        """See `Entries`."""
+        return message_codec.entry_from_record(record)
+
+    async def apply(self, partition: int, entry: message_codec.MessageEntry) -> None:
+        """See `Entries`. Raises RemoteError, and MembersNotWritten where the tables are late."""
+        users_of = self._fanout.interest.users_of
+        pushed = [changed for changed in entry.conversations if changed.items and users_of(changed.tenant)]
+        lists = await asyncio.gather(*map(self._members_of, pushed))
+        for changed, members in zip(pushed, lists, strict=True):
+            self._fanout.push_items(changed, members)
+
+    def skip(self, partition: int, entry: message_codec.MessageEntry) -> None:
+        """See `Entries`."""
+
+    def reset(self, partition: int) -> None:
+        """See `Entries`."""
+
+    def assign(self, partition: int) -> None:
+        """See `Entries`."""
+
+    def revoke(self, partition: int) -> None:
+        """See `Entries`."""
+
+    def mark_gap(self, partition: int) -> None:
+        """See `Entries`."""
+        self._fanout.mark_pushes_missed()
+
+    def ledger_replaced(self, partition: int) -> None:
+        """See `Entries`."""
+        self._lists.clear()
+        self._fanout.mark_pushes_missed()
+
+    async def _members_of(self, changed: ConversationItems) -> MemberList:
+        key = (changed.tenant, changed.conversation_id)
+        known = self._lists.get(key)
+        if known is None or known.epoch < changed.members_epoch:
+            known = self._lists[key] = await self._read_members(changed)
+        self._lists.move_to_end(key)
+        if len(self._lists) > _MEMBER_LISTS:
+            self._lists.popitem(last=False)
+        return known
+
+    async def _read_members(self, changed: ConversationItems) -> MemberList:
+        for pause in _PAUSES:
+            found = await self._members.get(changed.tenant, changed.conversation_id)
+            if found.epoch >= changed.members_epoch:
+                return found
+            await asyncio.sleep(pause)
+        raise MembersNotWritten("the members after the entry are not written yet", retry_after=0.5)
