@@ -117,8 +117,13 @@ void say_next(struct connection *c) {
         c->state = SAYING_HELLO;
         send_message(c, data_opcode(), text, say_hello(options.protocol, text));
     } else if (c->state == SAYING_HELLO && options.topic) {
+        char topic[160];
+        const char *hole = strstr(options.topic, "{}");
+        int before = hole ? (int)(hole - options.topic) : (int)strlen(options.topic);
+        int n = snprintf(topic, sizeof topic, "%.*s", before, options.topic);
+        if (hole) snprintf(topic + n, sizeof topic - (size_t)n, "%ld%s", (long)(c - connections), hole + 2);
         c->state = SUBSCRIBING;
-        send_message(c, data_opcode(), text, say_subscribe(options.protocol, options.topic, text));
+        send_message(c, data_opcode(), text, say_subscribe(options.protocol, topic, text));
     } else become_ready(c);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum protocol { PLAIN, JSON, PROTO };
-enum kind { KIND_OTHER, KIND_WELCOME, KIND_SUBSCRIBED, KIND_ACK, KIND_ERROR, KIND_PUSH, KIND_PONG };
+enum kind { KIND_OTHER, KIND_WELCOME, KIND_SUBSCRIBED, KIND_ACK, KIND_ERROR, KIND_PUSH, KIND_PONG, KIND_MESSAGE, KIND_RECEIPT };
 
 struct seen {
     enum kind kind;
@@ -112,7 +112,10 @@ static inline void read_json(const uint8_t *p, size_t length, struct seen *out) 
         else if (!strncmp(text, "welcome\"", 8)) out->kind = KIND_WELCOME;
         else if (!strncmp(text, "subscribed\"", 11)) out->kind = KIND_SUBSCRIBED;
         else if (!strncmp(text, "pong\"", 5)) out->kind = KIND_PONG;
+        else if (!strncmp(text, "new_message\"", 12)) out->kind = KIND_MESSAGE;
+        else if (!strncmp(text, "receipt\"", 8)) out->kind = KIND_RECEIPT;
     }
+    if (out->kind == KIND_MESSAGE || out->kind == KIND_RECEIPT) return;
     if (out->kind != KIND_PUSH && (text = JSON_VALUE(p, length, "id"))) out->id = strtoull(text, NULL, 10);
     if ((out->kind == KIND_ACK || out->kind == KIND_PUSH) && (text = JSON_VALUE(p, length, "version")))
         out->version = strtoll(text, NULL, 10);

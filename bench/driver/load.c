@@ -1,4 +1,4 @@
-/* What is asked and what comes back: toggles, acks, pushes. */
+/* What is asked and what comes back: toggles or messages, acks, pushes. */
 #include "wsload.h"
 
 #include <time.h>
@@ -34,8 +34,10 @@ void issue(struct connection *c) {
         slot->id = c->next_id++;
         slot->due = due_of(c);
         make_op_id(op_id, c);
+        if (load.sends) slot->conversation = next_conversation(c);
         length += ws_put(out + length, data_opcode(), text,
-                         say_toggle(options.protocol, slot->id, c->target, options.emoji, op_id, text));
+                         load.sends ? say_send(c, slot, op_id, text)
+                                    : say_toggle(options.protocol, slot->id, c->target, options.emoji, op_id, text));
         c->operations++, c->round_operations++, c->in_flight++, load.started++;
         if (load.rate > 0) c->dues--;
     }
@@ -59,6 +61,10 @@ static void on_answer(struct connection *c, const struct seen *seen, const struc
         return;
     }
     totals.acks++;
+    if (load.sends) {
+        on_sent(slot);
+        return;
+    }
     c->acks++;
     if (seen->version > c->ack_version) {
         c->ack_version = seen->version;
@@ -115,6 +121,8 @@ void on_message(struct connection *c, const struct message *message, uint64_t no
     if (options.protocol == JSON) read_json(message->payload, message->length, &seen);
     else read_proto(message->payload, message->length, &seen);
     if (seen.kind == KIND_PUSH) on_push(c, &seen, message, now);
+    else if (seen.kind == KIND_MESSAGE && c->inbox) on_delivery(c, message, now);
+    else if (seen.kind == KIND_RECEIPT) totals.receipts++;
     else if (c->state == SAYING_HELLO && seen.kind == KIND_WELCOME) say_next(c);
     else if (c->state == SUBSCRIBING && seen.kind == KIND_SUBSCRIBED) say_next(c);
     else if (seen.kind == KIND_ACK || seen.kind == KIND_ERROR) {
@@ -130,7 +138,7 @@ void on_message(struct connection *c, const struct message *message, uint64_t no
     }
 }
 
-void start_load(double seconds, double rate, uint64_t inflight) {
+void start_load(bool sends, double seconds, double rate, uint64_t inflight) {
     if (inflight * 4 > (uint64_t)slot_count) {
         while (inflight * 4 > (uint64_t)slot_count) slot_count *= 2;
         for (int i = 0; i < options.connections; i++) {
@@ -139,7 +147,7 @@ void start_load(double seconds, double rate, uint64_t inflight) {
         }
     }
     reset_totals();
-    load.running = true, load.rate = rate, load.inflight = inflight, load.scheduled = load.started = load.completed = 0;
+    load.running = true, load.sends = sends, load.rate = rate, load.inflight = inflight, load.scheduled = load.started = load.completed = 0;
     load.began_ns = now_ns();
     load.ends_ns = load.began_ns + (uint64_t)(seconds * 1e9);
     for (int i = 0; i < options.connections; i++)
@@ -171,7 +179,8 @@ int64_t drive(void) {
     }
     if (now < load.ends_ns) return sleep < (int64_t)(load.ends_ns - now) ? sleep : (int64_t)(load.ends_ns - now) + 1;
     bool late = now > load.ends_ns + (uint64_t)GRACE_SECONDS * 1000000000ull;
-    if ((!owing && load.completed == load.started) || late) {
+    bool delivered = totals.deliveries >= totals.expected;
+    if ((!owing && load.completed == load.started && delivered) || late) {
         totals.lost = load.started - load.completed;
         load.running = false;
         double seconds = (double)((late ? load.ends_ns : now) - load.began_ns) / 1e9;

@@ -22,8 +22,20 @@ static void print_string(const char *text) {
 
 static void print_count(const char *name, uint64_t count) { printf(",\"%s\":%llu", name, (unsigned long long)count); }
 
+static void print_latency(const char *name, const struct histogram *waits) {
+    static const struct {
+        const char *name;
+        double share;
+    } shares[] = {{"p50", .5}, {"p90", .9}, {"p99", .99}, {"p999", .999}};
+    printf(",\"%s\":{", name);
+    for (int i = 0; i < 4; i++)
+        printf("\"%s\":%.3f,", shares[i].name, (double)histogram_at(waits, shares[i].share) / 1e6);
+    printf("\"max\":%.3f}", (double)waits->max / 1e6);
+}
+
 void reset_totals(void) {
     histogram_reset(&totals.latency);
+    histogram_reset(&totals.delivery_latency);
     memset(&totals, 0, offsetof(typeof(totals), latency));
     totals.began_ns = now_ns();
     totals.cpu_began = cpu_seconds();
@@ -65,14 +77,16 @@ void print_report(const char *event, double offered, double seconds) {
     print_count("doubled", totals.doubled);
     print_count("standing", standing);
     print_count("disagree", disagree);
-    printf(",\"offered_rate\":%.1f,\"achieved_rate\":%.1f,\"latency_ms\":{", offered, (double)totals.acks / seconds);
-    static const struct {
-        const char *name;
-        double share;
-    } shares[] = {{"p50", .5}, {"p90", .9}, {"p99", .99}, {"p999", .999}};
-    for (int i = 0; i < 4; i++)
-        printf("\"%s\":%.3f,", shares[i].name, (double)histogram_at(&totals.latency, shares[i].share) / 1e6);
-    printf("\"max\":%.3f},\"first_error\":", (double)totals.latency.max / 1e6);
+    print_count("deliveries", totals.deliveries);
+    print_count("undelivered", totals.expected > totals.deliveries ? totals.expected - totals.deliveries : 0);
+    print_count("overdelivered", totals.deliveries > totals.expected ? totals.deliveries - totals.expected : 0);
+    print_count("gaps", totals.gaps);
+    print_count("out_of_order", totals.out_of_order);
+    print_count("receipts", totals.receipts);
+    printf(",\"offered_rate\":%.1f,\"achieved_rate\":%.1f", offered, (double)totals.acks / seconds);
+    print_latency("latency_ms", &totals.latency);
+    print_latency("delivery_latency_ms", &totals.delivery_latency);
+    printf(",\"first_error\":");
     print_string(first_error);
     printf(",\"last_push\":");
     print_string(options.protocol == PROTO ? "" : last_push);

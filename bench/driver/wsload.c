@@ -1,9 +1,11 @@
 /* wsload: thousands of WebSocket clients in one thread.
  *
  * It connects, says hello, subscribes, prints {"event":"ready",…} and then obeys lines on standard input, each answered
- * by one line of JSON:
+ * by one line of JSON. {} in --topic is the number of the connection.
  *     call SECONDS RATE INFLIGHT   toggles reactions: RATE operations/s in all, each due at t0 + i/RATE and its latency
  *                                  counted from then; RATE 0: as fast as INFLIGHT per connection allow
+ *     send SECONDS RATE INFLIGHT   sends messages in the same way, to the conversations of --conversations; a delivery's
+ *                                  latency counts from the time at which its message was due
  *     report                       what was received since the last report
  *     quit                         ends (as does the end of the input)
  * Correctness is counted on the way: answers lost, doubled or unasked for, versions that went back, and how many
@@ -29,6 +31,7 @@ struct options options = {.host = "127.0.0.1",
                           .connections = 1,
                           .targets = 1,
                           .cpu = -1,
+                          .content_bytes = 200,
                           .protocol = JSON};
 struct totals totals;
 struct load load;
@@ -73,7 +76,9 @@ static bool obey(void) {
         if (!strcmp(line, "quit")) return false;
         if (!strcmp(line, "report")) print_report("report", 0, 0);
         else if (sscanf(line, "call %lf %lf %llu", &seconds, &rate, &inflight) == 3 && inflight > 0)
-            start_load(seconds, rate, inflight);
+            start_load(false, seconds, rate, inflight);
+        else if (sscanf(line, "send %lf %lf %llu", &seconds, &rate, &inflight) == 3 && inflight > 0)
+            start_load(true, seconds, rate, inflight);
         else die("not a command: %s", line);
     }
     return true;
@@ -108,7 +113,8 @@ static void read_options(int count, char **values) {
         {"host", 1, 0, 'h'},        {"port", 1, 0, 'p'},    {"path", 1, 0, 'a'},     {"tokens", 1, 0, 't'},
         {"connections", 1, 0, 'n'}, {"sources", 1, 0, 's'}, {"protocol", 1, 0, 'o'}, {"greeting", 1, 0, 'g'},
         {"greetings", 1, 0, 'G'},   {"topic", 1, 0, 'T'},   {"target", 1, 0, 'x'},   {"targets", 1, 0, 'X'},
-        {"emoji", 1, 0, 'e'},       {"cpu", 1, 0, 'c'},     {0, 0, 0, 0}};
+        {"emoji", 1, 0, 'e'},       {"cpu", 1, 0, 'c'},     {"conversations", 1, 0, 'C'}, {"ack-ms", 1, 0, 'A'},
+        {"content-bytes", 1, 0, 'B'}, {0, 0, 0, 0}};
     for (int option; (option = getopt_long(count, values, "", names, NULL)) != -1;) switch (option) {
         case 'h':
             options.host = optarg;
@@ -152,6 +158,15 @@ static void read_options(int count, char **values) {
         case 'c':
             options.cpu = atoi(optarg);
             break;
+        case 'C':
+            options.conversation_file = optarg;
+            break;
+        case 'A':
+            options.ack_ms = atoi(optarg);
+            break;
+        case 'B':
+            options.content_bytes = atoi(optarg);
+            break;
         default:
             exit(2);
         }
@@ -176,6 +191,7 @@ int main(int count, char **values) {
         if (sched_setaffinity(0, sizeof set, &set)) die("cpu %d: %s", options.cpu, strerror(errno));
     }
     connections = calloc((size_t)options.connections, sizeof *connections);
+    if (options.conversation_file) read_conversations();
     epoll = epoll_create1(EPOLL_CLOEXEC);
     fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
     uint64_t began = now_ns();
@@ -198,6 +214,7 @@ int main(int count, char **values) {
             on_event(c, events[i].events);
         }
         if (announced) ping_all(now_ns());
+        if (announced && options.ack_ms) ack_deliveries(now_ns());
         if (!announced && ready == options.connections) {
             announced = true;
             printf("{\"event\":\"ready\",\"connections\":%d,\"seconds\":%.6f}\n", ready,

@@ -19,6 +19,7 @@ enum { MAX_FRAME = 2048 };
 
 struct slot {
     uint64_t id, due; /* id 0: free */
+    int conversation; /* of a message */
 };
 
 struct connection {
@@ -33,13 +34,14 @@ struct connection {
     uint64_t acks, frames;                 /* acks ever; pushes since the last report */
     int64_t ack_version, push_version;
     bool on; /* as the ack with the largest version said */
+    struct inbox *inbox; /* of messages; NULL without --conversations */
     int greetings;
     char target[160];
 };
 
 struct options {
-    const char *host, *path, *token_file, *greeting, *topic, *target, *emoji;
-    int port, connections, sources, targets, greetings, cpu;
+    const char *host, *path, *token_file, *greeting, *topic, *target, *emoji, *conversation_file;
+    int port, connections, sources, targets, greetings, cpu, ack_ms, content_bytes;
     enum protocol protocol;
 };
 
@@ -47,11 +49,12 @@ struct totals {
     uint64_t acks, errors, doubled, lost, went_back, repeated; /* of calls, and of versions */
     uint64_t frames, bytes, notices, closed, first_ns, last_ns, began_ns;
     double cpu_began;
-    struct histogram latency;
+    uint64_t deliveries, expected, gaps, out_of_order, receipts; /* of messages */
+    struct histogram latency, delivery_latency;
 };
 
 struct load {
-    bool running;
+    bool running, sends; /* messages; otherwise toggles */
     uint64_t began_ns, ends_ns, inflight, scheduled, started, completed;
     double rate; /* operations a second in all; 0: as fast as inflight allows */
 };
@@ -78,10 +81,18 @@ int data_opcode(void);
 void on_event(struct connection *c, uint32_t events);
 
 /* load.c: what is asked and what comes back */
-void start_load(double seconds, double rate, uint64_t inflight);
+void start_load(bool sends, double seconds, double rate, uint64_t inflight);
 int64_t drive(void); /* issues what is due; returns how long to sleep, in nanoseconds */
 void issue(struct connection *c);
 void on_message(struct connection *c, const struct message *message, uint64_t now);
+
+/* messages.c: sends to conversations, and their deliveries */
+void read_conversations(void);
+int next_conversation(struct connection *c);
+size_t say_send(const struct connection *c, const struct slot *slot, const char *client_msg_id, uint8_t *out);
+void on_sent(const struct slot *slot);
+void on_delivery(struct connection *c, const struct message *message, uint64_t now);
+void ack_deliveries(uint64_t now); /* of each connection that has some, after options.ack_ms */
 
 /* report.c */
 void remember_error(const void *text, size_t length);

@@ -1,0 +1,79 @@
+"""Conversations of a load: created over gRPC, and described to the WebSocket driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from bench.driver import connected
+from bench.processes import BenchError, Process
+from bench.system import System
+from plaudit.message.v1 import conversation_changes_pb2 as changes_pb
+from plaudit.message.v1 import conversation_service_pb2_grpc
+
+
+@dataclass
+class Conversations:
+    """Conversations of the users `u0`, `u1`, …, and which of them each user sends to, in turn."""
+
+    system: System
+    ids: list[str] = field(default_factory=list)
+    members: list[Sequence[int]] = field(default_factory=list)
+    sends: dict[int, list[int]] = field(default_factory=dict)
+    """By user, indexes of `ids`."""
+
+    def direct(self, one: int, other: int) -> int:
+        """Creates a direct conversation; returns its index."""
+        request = changes_pb.CreateConversationRequest(participant_ids=[f"u{other}"])
+        return self._add(self._stub.CreateConversation, request, (one, other))
+
+    def group(self, members: Sequence[int]) -> int:
+        """Creates a group, by its first member; returns its index."""
+        others = [f"u{member}" for member in members[1:]]
+        return self._add(self._stub.CreateGroup, changes_pb.CreateGroupRequest(name="Group", member_ids=others), members)
+
+    def lines(self, connected_users: int) -> str:
+        """The file of `wsload --conversations`, where the connections are those of the first users."""
+        lines = [
+            f"conversation {name} {sum(member < connected_users for member in members)}"
+            for name, members in zip(self.ids, self.members, strict=True)
+        ]
+        lines += [f"sends {user} {' '.join(map(str, to))}" for user, to in self.sends.items() if user < connected_users]
+        return "\n".join([*lines, ""])
+
+    @property
+    def _stub(self) -> Any:
+        return conversation_service_pb2_grpc.ConversationServiceStub(self.system.channel)
+
+    def _add(self, call: Any, request: Any, members: Sequence[int]) -> int:
+        metadata = [("authorization", f"Bearer {self.system.service_token}"), ("plaudit-user", f"u{members[0]}")]
+        self.ids.append(call(request, metadata=metadata, timeout=10).conversation_id)
+        self.members.append(members)
+        return len(self.ids) - 1
+
+
+@contextmanager
+def members_connected(conversations: Conversations, users: int, name: str, ack_ms: int = 0) -> Iterator[Process]:
+    """Connects the first users, one socket each; they acknowledge what they receive after `ack_ms`, 0: never."""
+    with NamedTemporaryFile("w", suffix=".conversations") as file:
+        file.write(conversations.lines(users))
+        file.flush()
+        options = ["--topic", "users/u{}", "--conversations", str(Path(file.name)), "--ack-ms", str(ack_ms)]
+        tokens = conversations.system.user_tokens(users)
+        with connected(conversations.system.http_port, users, name=name, tokens=tokens, options=options) as driver:
+            yield driver
+
+
+def send(driver: Process, seconds: float, rate: float = 0.0, in_flight: int = 1) -> Mapping[str, Any]:
+    """Sends messages for some seconds; raises BenchError unless each was acknowledged once, and arrived once, in order
+    and without a gap at every connected member."""
+    report = driver.request(f"send {seconds} {rate} {in_flight}", timeout=seconds + 60.0)
+    faults = ("errors", "lost", "doubled", "closed", "undelivered", "overdelivered", "gaps", "out_of_order")
+    found = {fault: report[fault] for fault in faults if report[fault]}
+    if found or not report["acks"]:
+        raise BenchError(f"{report['acks']} messages sent by frame, but {found}, first: {report['first_error']!r}")
+    return report
