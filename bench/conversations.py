@@ -33,8 +33,8 @@ class Conversations:
 
     def group(self, members: Sequence[int]) -> int:
         """Creates a group, by its first member; returns its index."""
-        others = [f"u{member}" for member in members[1:]]
-        return self._add(self._stub.CreateGroup, changes_pb.CreateGroupRequest(name="Group", member_ids=others), members)
+        request = changes_pb.CreateGroupRequest(name="Group", member_ids=[f"u{member}" for member in members[1:]])
+        return self._add(self._stub.CreateGroup, request, members)
 
     def lines(self, connected_users: int) -> str:
         """The file of `wsload --conversations`, where the connections are those of the first users."""

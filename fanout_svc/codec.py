@@ -99,6 +99,7 @@ def delivery_to_pb(update: Update | OwnUpdate | UserPush | NodeInterest) -> node
             version=update.version,
             key=update.key,
             order_key=update.order_key,
+            other_topics=update.topics[1:],
         )
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):

@@ -88,16 +88,22 @@ class OwnUpdate:
 
 @dataclass(frozen=True, slots=True)
 class UserPush:
-    """A push about an item of a conversation, on the topic of one user. `payload`: the message of the contract.
+    """A push about an item of a conversation, on the topics of users. `payload`: the message of the contract.
 
     `order_key`: the conversation. `version`: the number of the item, which grows with each push about the conversation.
     """
 
-    topic: Topic
+    tenant: str
+    topics: Sequence[str]
     kind: str
     payload: bytes
     order_key: str
     version: int
+
+    @property
+    def topic(self) -> Topic:
+        """The first of the topics."""
+        return self.tenant, self.topics[0]
 
     @property
     def is_state(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class QueuedDelivery(Generic[K, T]):
     version: int
     item: T
     state: bool = True
+    size: int = 0
+    """In bytes."""
 
 
 class SendQueue(Generic[K, T]):
@@ -60,10 +63,15 @@ class SendQueue(Generic[K, T]):
         self._drop()
         return False
 
-    def take(self, limit: int) -> list[QueuedDelivery[K, T]]:
-        """Removes and returns up to `limit` deliveries, oldest first."""
+    def take(self, limit: int, max_bytes: int = sys.maxsize) -> list[QueuedDelivery[K, T]]:
+        """Removes and returns up to `limit` deliveries of up to `max_bytes`, but at least one, oldest first."""
         taken: list[QueuedDelivery[K, T]] = []
+        size = 0
         while self._deliveries and len(taken) < limit:
+            delivery = self._deliveries[next(iter(self._deliveries))]
+            size += delivery.size
+            if taken and size > max_bytes:
+                break
             taken.append(self._deliveries.popitem(last=False)[1])
         return taken
 

@@ -73,15 +73,21 @@ class Fanout:
 
         A user gets the items of its membership, the item that began it and the item that ended it included.
         """
-        subscribed = self.interest.users_of(changed.tenant)
+        tenant, conversation_id = changed.tenant, changed.conversation_id
+        receivers = [
+            (*members.ranges[user], topic, self.interest.nodes_of((tenant, topic)))
+            for user in self.interest.users_of(tenant) & members.ranges.keys()
+            for topic in (f"{USERS}{user}",)
+        ]
         for item in changed.items:
-            for user in subscribed & members.ranges.keys():
-                joined, left = members.ranges[user]
-                if not joined <= item.seq <= (left or item.seq):
-                    continue
-                topic = (changed.tenant, f"{USERS}{user}")
-                push = UserPush(topic, item.kind, item.payload, changed.conversation_id, item.seq)
-                self._nodes.deliver(push, self.interest.nodes_of(topic))
+            topics_of: dict[str, list[str]] = {}
+            for joined, left, topic, node_ids in receivers:
+                if joined <= item.seq <= (left or item.seq):
+                    for node_id in node_ids:
+                        topics_of.setdefault(node_id, []).append(topic)
+            for node_id, topics in topics_of.items():
+                push = UserPush(tenant, topics, item.kind, item.payload, conversation_id, item.seq)
+                self._nodes.deliver(push, (node_id,))
 
     def apply_heads(self, partition: int, targets: Iterable[TargetChange]) -> None:
         """Applies an entry whose changes were delivered before: snapshots must include them."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from gateway.errors import Draining
-from gateway.fanout.codec import delivery_from_pb
+from gateway.fanout.codec import deliveries_from_pb
 from gateway.node import Node
 from gateway.sessions.codec import released_to_pb
 from plaudit.gateway.v1 import node_service_pb2 as pb
@@ -31,8 +31,9 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
                 await self._node.pause_detector.wait_until_safe()
                 durable.stream_continues(stream, request.sequence)
                 sockets = 0
-                for delivery in request.deliveries:
-                    sockets += await hub.deliver(stream, delivery_from_pb(delivery))
+                for message in request.deliveries:
+                    for delivery in deliveries_from_pb(message):
+                        sockets += await hub.deliver(stream, delivery)
                 yield pb.DeliverResponse(sockets=sockets)
                 if self._node.draining and self._node.is_empty:
                     raise Draining("the last session of this node is gone")

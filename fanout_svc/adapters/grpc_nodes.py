@@ -20,6 +20,8 @@ from plaudit.gateway.v1 import node_service_pb2 as pb
 from plaudit.gateway.v1 import node_service_pb2_grpc
 
 BATCH_DELIVERIES = 512
+# Of a message of at most 4 MiB.
+_BATCH_BYTES = 2 << 20
 OnResync = Callable[[str, Collection[Topic] | None], None]
 _Key = tuple[Topic, str]
 _DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
@@ -62,7 +64,8 @@ class GrpcNodes:
                 continue
             if delivery is None:
                 item = codec.delivery_to_pb(update)
-                delivery = QueuedDelivery((update.topic, update.key), update.version, item, update.is_state)
+                key, size = (update.topic, update.key), item.ByteSize()
+                delivery = QueuedDelivery(key, update.version, item, update.is_state, size)
             found[0].put(delivery)
 
     def _resync(self, node_id: str, topics: Collection[Topic] | None) -> None:
@@ -131,9 +134,12 @@ class _Stream:
             while len(self._unanswered) >= self._config.batches_in_flight:
                 self._answered.clear()
                 await self._answered.wait()
-            while not (batch := self._queue.take(BATCH_DELIVERIES)) and self._sequence == self._sent_sequence:
+            while not (batch := self._take()) and self._sequence == self._sent_sequence:
                 self._wake.clear()
                 await self._wake.wait()
+
+    def _take(self) -> list[QueuedDelivery[_Key, pb.Delivery]]:
+        return self._queue.take(BATCH_DELIVERIES, _BATCH_BYTES)
 
     async def _read(self, call: Any) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from sys import intern
 
 from google.protobuf.descriptor import Descriptor
@@ -13,18 +13,14 @@ from gateway.fanout.delivery import Delivery
 from plaudit.gateway.v1 import node_service_pb2 as pb
 
 
-def delivery_from_pb(delivery: pb.Delivery) -> Delivery:
-    """A delivery of fan-out."""
+def deliveries_from_pb(delivery: pb.Delivery) -> Iterator[Delivery]:
+    """A delivery of fan-out, for each of its topics; they have the same payload object."""
     # Many deliveries that sessions buffer have the same tenant and type.
-    return Delivery(
-        intern(delivery.tenant),
-        delivery.topic,
-        intern(delivery.type),
-        delivery.payload,
-        delivery.version,
-        delivery.key,
-        delivery.order_key,
-    )
+    tenant, kind, payload = intern(delivery.tenant), intern(delivery.type), delivery.payload
+    version, key, order_key = delivery.version, delivery.key, delivery.order_key
+    yield Delivery(tenant, delivery.topic, kind, payload, version, key, order_key)
+    for topic in delivery.other_topics:
+        yield Delivery(tenant, topic, kind, payload, version, key, order_key)
 
 
 class PushReader:
@@ -33,9 +29,13 @@ class PushReader:
     def __init__(self, pushes: Mapping[str, Descriptor]) -> None:
         """`pushes`: the message of each type."""
         self._classes = {kind: message_class(descriptor) for kind, descriptor in pushes.items()}
+        self._last: tuple[str, bytes] | None = None
 
     def is_readable(self, delivery: Delivery) -> bool:
         """Whether the type is known, and the payload is a message of it."""
+        last = self._last
+        if last is not None and delivery.payload is last[1] and delivery.type == last[0]:
+            return True  # the same push for another topic
         found = self._classes.get(delivery.type)
         if found is None:
             return False
@@ -43,4 +43,5 @@ class PushReader:
             found.FromString(delivery.payload)
         except DecodeError:
             return False
+        self._last = (delivery.type, delivery.payload)
         return True

@@ -158,7 +158,12 @@ class Hub:
         waits for it, and replaces another that waits.
         """
         if self.durable.is_durable(delivery.topic):
-            return self.durable.deliver(stream, delivery)
+            if self._sent_since_yield >= self._slice:
+                self._sent_since_yield = 0
+                await asyncio.sleep(0)
+            sockets = self.durable.deliver(stream, delivery)
+            self._sent_since_yield += sockets
+            return sockets
         name = delivery.tenant, delivery.topic
         # Retired topics are updated too: if a subscriber leaves and comes back at once, fan-out may not notice, and
         # then does not send a snapshot.

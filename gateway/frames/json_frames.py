@@ -61,6 +61,9 @@ class JsonFrames:
         self._pushes = {
             kind: (message_class(message).FromString, writer_of(message)) for kind, message in tables.pushes.items()
         }
+        # The last push and the JSON of its fields, without the first brace: it may go to many sessions, each with its
+        # own topic and number.
+        self._last_push: tuple[str, bytes, bytes] = ("", b"", b"")
 
     def _add(self, name: str, body: Any, rpc: Rpc | None) -> None:
         shape = shape_of(body, reserved=RESERVED)
@@ -110,17 +113,25 @@ class JsonFrames:
 
     def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """See `frames.frame.Frames`."""
-        try:
-            parse, write = self._pushes[kind]
-            message = parse(payload)
-        except (KeyError, DecodeError):
-            raise ValueError(f"{kind!r} is no push that is known here, or its message cannot be read") from None
+        last_kind, last_payload, fields = self._last_push
+        if payload is not last_payload or kind != last_kind:
+            fields = self._push_fields(kind, payload)
+            self._last_push = (kind, payload, fields)
         head: dict[str, Any] = {"type": kind}
         if topic:
             head["topic"] = topic
         if seq:
             head["seq"] = seq
-        return encode_frame(TEXT, _encode({**head, **write(message)}))
+        comma = b"," if len(fields) > 1 else b""
+        return encode_frame(TEXT, _encode(head)[:-1] + comma + fields)
+
+    def _push_fields(self, kind: str, payload: bytes) -> bytes:
+        try:
+            parse, write = self._pushes[kind]
+            message = parse(payload)
+        except (KeyError, DecodeError):
+            raise ValueError(f"{kind!r} is no push that is known here, or its message cannot be read") from None
+        return _encode(write(message))[1:]
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
         """See `frames.frame.Frames`."""

@@ -75,11 +75,13 @@ class PushSender(ABC):
             return
         if self.replay_buffer is None:
             self.replay_buffer = self._host.new_replay_buffer()
-        self.replay_buffer.add(delivery)
+        seq = self.replay_buffer.add(delivery)
         if self.replay_buffer.truncated_to > self.last_sent_seq:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes are waiting to be read"))
-        else:
+        elif self.socket.buffered or self.last_sent_seq != seq - 1:
             self._send_durable()
+        else:
+            self._write_durable(seq, delivery)
 
     def mark_gap(self) -> None:
         """See `durable_topics.DurableSubscriber`."""
@@ -134,9 +136,12 @@ class PushSender(ABC):
             if self.socket.buffered:
                 self._block()
                 return
-            self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
-            self.last_sent_seq = seq
-            metrics.count("deliveries", 1)
+            self._write_durable(seq, delivery)
+
+    def _write_durable(self, seq: int, delivery: Delivery) -> None:
+        self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
+        self.last_sent_seq = seq
+        metrics.count("deliveries", 1)
 
     def _block(self) -> dict[ConflatedFeed, None]:
         """Records that pushes wait for the socket; returns the pending feeds."""

@@ -45,6 +45,13 @@ def test_an_older_or_equal_delivery_is_dropped() -> None:
     assert taken(queue) == ["a5"]
 
 
+def test_a_batch_is_bounded_in_bytes_and_has_at_least_one_delivery() -> None:
+    queue: SendQueue[str, str] = SendQueue(10)
+    for key, size in (("a", 30), ("b", 60), ("c", 20), ("d", 500)):
+        queue.put(QueuedDelivery(key, 1, key, state=False, size=size))
+    assert [[one.item for one in queue.take(100, 100)] for _ in range(3)] == [["a", "b"], ["c"], ["d"]]
+
+
 def test_unanswered_deliveries_are_sent_first_unless_a_newer_one_is_queued() -> None:
     queue: SendQueue[str, str] = SendQueue(10)
     for key in "abc":

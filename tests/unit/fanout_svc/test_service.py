@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_svc.domain import Node, OwnUpdate, Topic
+from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, Node, OwnUpdate, Topic, UserPush
 from fanout_svc.topics.interest import RegistryDelta
 from tests.unit.fanout_svc.stage import counts, staged
 
@@ -202,3 +202,21 @@ async def test_a_node_that_unsubscribes_before_it_is_announced_is_not_announced(
         stage.wants("n1", ("default", "users/bob"))
         await stage.until(lambda: len(stage.announced("n1")) > 0)
         assert stage.announced("n1") == [(("default", "users/bob"), "n1")]
+
+
+async def test_an_item_of_a_conversation_is_one_delivery_for_each_node() -> None:
+    async with staged() as stage:
+        bob, carol, dave = (("default", f"users/{name}") for name in ("bob", "carol", "dave"))
+        stage.wants("n1", ALICE, bob, carol)
+        stage.wants("n2", bob, dave)
+        members = MemberList(9, {"alice": (1, 0), "bob": (1, 2), "carol": (3, 0), "eve": (1, 0)})
+        items = [ConversationItem(seq, "new_message", b"") for seq in (2, 3)]
+        stage.fanout.push_items(ConversationItems("default", "conv_1", 9, items), members)
+        pushes = {
+            node: [(one.version, sorted(one.topics)) for one in stage.nodes.got[node] if isinstance(one, UserPush)]
+            for node in ("n1", "n2")
+        }
+        assert pushes == {
+            "n1": [(2, ["users/alice", "users/bob"]), (3, ["users/alice", "users/carol"])],
+            "n2": [(2, ["users/bob"])],
+        }

@@ -222,6 +222,7 @@ class Delivery(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     ORDER_KEY_FIELD_NUMBER: _builtins.int
+    OTHER_TOPICS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant of the topic."""
     topic: _builtins.str
@@ -243,6 +244,12 @@ class Delivery(_message.Message):
     """Within a topic, what this push comes in order with: for example the target that a person's own changes are about.
     What is not newer than the last of its order key comes again, and is dropped. Empty: `key`.
     """
+    @_builtins.property
+    def other_topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further topics of the tenant that get the same push, each as by a delivery of its own: a message goes to all members
+        on a node in one.
+        """
+
     def __init__(
         self,
         *,
@@ -253,10 +260,11 @@ class Delivery(_message.Message):
         version: _builtins.int = ...,
         key: _builtins.str = ...,
         order_key: _builtins.str = ...,
+        other_topics: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_key", b"order_key", "payload", b"payload", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_key", b"order_key", "other_topics", b"other_topics", "payload", b"payload", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from gateway.contracts.tables import message_class, read_tables
 from gateway.frames.frame import Call, Hello, Ping, Subscribe, Unreadable
 from gateway.frames.json_frames import JsonFrames
 from plaudit.gateway.v1 import session_frames_pb2 as pb
+from plaudit.message.v1 import updates_pb2
 from tests.unit.gateway.json_texts import ANY_JSON
 
 
@@ -69,3 +70,34 @@ def test_every_malformed_text_is_answered(payload: bytes) -> None:
 
 
 FRAMES = JsonFrames(read_tables())
+
+
+def test_a_push_of_many_sessions_has_the_topic_and_number_of_each(frames: JsonFrames) -> None:
+    payload = updates_pb2.NewMessage(message_id="m", content='"quoted"').SerializeToString()
+    other = updates_pb2.NewMessage(message_id="n").SerializeToString()
+    read = [
+        json.loads(payload_of(frames.push(*push)))
+        for push in (
+            ("users/a", "new_message", payload, 1),
+            ("users/b", "new_message", payload, 7),
+            ("", "new_message", other),
+            ("users/b", "new_message", payload, 8),
+            ("users/c", "new_message", b"", 2),
+            ("users/c", "receipt", b"", 3),
+        )
+    ]
+    heads = [(one["type"], one.get("topic"), one.get("seq"), one["message_id"]) for one in read]
+    assert heads == [
+        ("new_message", "users/a", 1, "m"),
+        ("new_message", "users/b", 7, "m"),
+        ("new_message", None, None, "n"),
+        ("new_message", "users/b", 8, "m"),
+        ("new_message", "users/c", 2, ""),
+        ("receipt", "users/c", 3, ""),
+    ]
+    assert read[0]["content"] == '"quoted"'
+
+
+def payload_of(frame: bytes) -> bytes:
+    """The payload of a server's frame below 64 KiB."""
+    return frame[2:] if frame[1] < 126 else frame[4:]
