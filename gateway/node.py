@@ -31,11 +31,11 @@ from gateway.sessions.resume_token import ResumeTokens
 from gateway.sessions.resumption import Resumption
 from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
-from gateway.sessions.timing_wheel import TimingWheel
 from gateway.websocket.handshake import Accept, Handshake
 from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.limits.budget import Budgets
+from kit.timing_wheel import TimingWheel
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 _TICK = 0.5

@@ -13,7 +13,7 @@ from kit.adapters.sqlite.event_log import SqliteLog
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.auth.cursor import Cursors, cursor_secret
 from kit.clock import Clock, SystemClock
-from kit.cluster.partitions import Partitions
+from kit.cluster.partitions import Partitions, run_assigned_partitions
 from kit.cluster.routing import shard_of
 from kit.event_log.ports import Log
 from kit.ledger.event_log import ShardedEventLog
@@ -24,14 +24,19 @@ from kit.ledger.shard.limits import ShardLimits
 from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff
+from message_svc.adapters.mesh_sessions import MeshSessions
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import EntryCodec
+from message_svc.codec.notifications import notification_to_pb, time_from_pb
 from message_svc.config import Config
 from message_svc.errors import ERRORS
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits
+from message_svc.notifications.names import NoNames
+from message_svc.notifications.notifier import Logs, Notifier
+from message_svc.notifications.retention import run_retention
 from message_svc.ports import ConversationReads
 from message_svc.service.conversations import Conversations
 from message_svc.service.history import History
@@ -93,6 +98,7 @@ async def opened(
             division.is_assigned,
             grace_seconds=grace_seconds,
         ) as node,
+        _notifying(config, mesh, engines, store.reads, division, clock),
     ):
         codec = CommandCodec()
         ledgers.add(node, codec, config.write_seconds)
@@ -135,6 +141,34 @@ async def _on_engines(cassandra: Cassandra, event_log: Log) -> AsyncIterator[_St
     ledger = await open_cassandra_ledger(cassandra, LEDGER, event_log.partitions(LEDGER))
     tables, reads = await open_cassandra_tables(cassandra), await open_cassandra_reads(cassandra)
     yield _Store(ledger, tables, reads, ShardedEventLog(event_log, LEDGER, ledger.incarnation))
+
+
+@asynccontextmanager
+async def _notifying(
+    config: Config, mesh: Mesh, engines: Engines, reads: ConversationReads, division: Partitions, clock: Clock
+) -> AsyncIterator[None]:
+    """Notifies members for the block, of messages in the partitions assigned to this node."""
+    messages, notifications = engines.message_log, engines.notification_log
+    if messages is None or notifications is None:
+        yield
+        return
+    notifier = Notifier(
+        Logs(messages, notifications),
+        reads,
+        MeshSessions(mesh),
+        NoNames(),
+        EntryCodec().decode,
+        notification_to_pb,
+        clock,
+        config,
+    )
+    loops = {"notifications": partial(run_assigned_partitions, division, notifier.of)}
+    if isinstance(notifications, SqliteLog):  # a topic of Kafka has a retention of its own
+        loops["notification retention"] = partial(
+            run_retention, notifications, time_from_pb, clock, config.notification_hours
+        )
+    async with background(*(run_with_backoff(name, loop) for name, loop in loops.items())):
+        yield
 
 
 def _limits(config: Config) -> ShardLimits:

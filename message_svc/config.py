@@ -30,6 +30,24 @@ class Config(BaseModel):
         ge=1_000,
         description="Members, answers and facts of messages in memory, per shard; some 500 bytes each.",
     )
+    ack_seconds: float = Field(
+        default=8.0,
+        gt=0,
+        le=600,
+        description="How long a message waits for the acknowledgement of a connected member, who is notified then.",
+    )
+    pending_acks: int = Field(
+        default=200_000,
+        ge=1,
+        description="Messages that may wait for acknowledgements, per shard and counted for each member. Beyond, the "
+        "next messages are considered later.",
+    )
+    notification_hours: float = Field(
+        default=168.0,
+        gt=0,
+        le=87_600,
+        description="How long notifications are kept in a file, read or not; topics of Kafka have their own retention.",
+    )
     unpublished_entries: int = Field(
         default=1_000_000, ge=100, description="Entries of a shard that may wait for the event log; then it refuses."
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from kit.tenant_keys import UserKey
 from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from session_registry.domain import Delta, FoundSessions, Node, NodeUpdate, Session, Topic
@@ -63,6 +66,16 @@ def delta_to_pb(delta: Delta, synced: bool) -> pb.WatchResponse:
 def found_to_pb(found: FoundSessions) -> pb.GetSessionsResponse:
     """The sessions of a user, for services."""
     return pb.GetSessionsResponse(sessions=map(_session_to_pb, found.sessions), from_routes=found.from_routes)
+
+
+def users_from_pb(request: pb.FindConnectedUsersRequest) -> Sequence[UserKey]:
+    """The tenant and the id of each user."""
+    return [(user.tenant, user.user_id) for user in request.users]
+
+
+def connected_to_pb(connected: Sequence[bool], from_routes: bool) -> pb.FindConnectedUsersResponse:
+    """Which users are connected."""
+    return pb.FindConnectedUsersResponse(connected=connected, from_routes=from_routes)
 
 
 def list_to_pb(found: FoundSessions) -> pb.ListSessionsResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -12,6 +12,7 @@ from kit.auth.caller import Caller
 from kit.clock import Clock
 from kit.errors import AccessDenied, Invalid, OutcomeUnknown, Unavailable
 from kit.tasks import background, run_with_backoff
+from kit.tenant_keys import UserKey
 from session_registry import metrics
 from session_registry.config import Config
 from session_registry.domain import FoundSessions, Node, Term
@@ -55,6 +56,17 @@ class ElectedRegistry:
             # Some nodes have not reported their sessions yet, but their routes are there.
             found |= {session.device_key: session for session in registry.sessions_of(tenant, user)}
         return FoundSessions(tuple(sorted(found.values(), key=lambda session: session.rank)), from_routes=True)
+
+    async def connected(self, users: Sequence[UserKey]) -> tuple[Sequence[bool], bool]:
+        """Whether each user has a live session, and whether that is known from routes; raises Unavailable."""
+        if self._routes is None:
+            registry: Registry | None = self.registry()
+        else:
+            registry = self._registry if self._leadership.leads() else None
+        if registry is not None and (self._routes is None or registry.is_complete()):
+            return [bool(registry.sessions_of(*user)) for user in users], False
+        found = await asyncio.gather(*(self.sessions_of(*user) for user in users))
+        return [bool(one.sessions) for one in found], any(one.from_routes for one in found)
 
     async def campaign(self) -> None:
         """Stands for election, and leads when elected, until it is cancelled."""

@@ -69,6 +69,12 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
         """See the contract."""
         return codec.found_to_pb(await self._elected.sessions_of(request.tenant, request.user))
 
+    async def FindConnectedUsers(
+        self, request: pb.FindConnectedUsersRequest, context: Any
+    ) -> pb.FindConnectedUsersResponse:
+        """See the contract."""
+        return codec.connected_to_pb(*await self._elected.connected(codec.users_from_pb(request)))
+
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         """See the contract."""
         tenant, user = session_owner(caller(), request.user)

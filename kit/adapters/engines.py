@@ -26,3 +26,5 @@ class Engines:
     message_log: Log | None = None
     """The event log of conversations: `log`, or without engines one in a file of its own; None: this process does not
     use it."""
+    notification_log: Log | None = None
+    """The topic `offline-notifications`, and the position of its writer on `message_log`; None: no notifications."""

@@ -64,7 +64,8 @@ async def open_engines(
     """
     log_ = await _open_log(stack, settings, grace_seconds)
     message_log = await _open_message_log(stack, settings, log_, grace_seconds)
-    return Engines(settings.data, log_, cassandra, redis, message_log)
+    notification_log = await _open_notification_log(stack, settings, log_, grace_seconds)
+    return Engines(settings.data, log_, cassandra, redis, message_log, notification_log)
 
 
 async def read_partitions(settings: Settings) -> Mapping[str, int]:
@@ -103,6 +104,19 @@ async def _open_message_log(
     # A file of their own: two ledgers in one file would wait for each other's commits.
     return await stack.enter_async_context(
         open_sqlite_log(settings.data / "messages.db", ledgers=("messages",), grace_seconds=grace_seconds)
+    )
+
+
+async def _open_notification_log(
+    stack: AsyncExitStack, settings: Settings, event_log: Log, grace_seconds: Callable[[], float]
+) -> Log | None:
+    if "message_svc" not in settings.services:
+        return None
+    if settings.events:
+        return event_log
+    # A file of their own, too: messages do not wait for notifications of earlier ones.
+    return await stack.enter_async_context(
+        open_sqlite_log(settings.data / "notifications.db", stores_offsets=True, grace_seconds=grace_seconds)
     )
 
 

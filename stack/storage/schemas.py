@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[2]
 # Partitions of each topic when it is created and the URL has no number. The partitions of a ledger's topic are its
 # shards: few, because an append commits all pending commands of a shard, one append at a time.
-TOPICS = {"reactions": 4, "messages": 4, "dead-letters": 1}
+TOPICS = {"reactions": 4, "messages": 4, "offline-notifications": 4, "dead-letters": 1}
 # Services whose calls go to the owner of the shard of their key, and the topic of their ledger.
 LEDGER_TOPICS = {
     "plaudit.reaction.v1.ReactionService": "reactions",

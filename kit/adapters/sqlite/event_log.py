@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import structlog
 
+from kit.adapters.sqlite.appends import PendingAppend, commit_appends
 from kit.adapters.sqlite.file import adopt_schema, connect, immediate, opening, scalar
+from kit.adapters.sqlite.offsets import adopt_offsets, read_offset, save_offset
 from kit.adapters.sqlite.recent import RecentRecords
 from kit.errors import Unavailable
 from kit.event_log.ports import Record
@@ -22,7 +24,6 @@ from kit.worker import Worker
 
 SCHEMA_VERSION = 1
 _SCHEMA = Path(__file__).with_name("event_log.sql")
-_APPEND = "INSERT INTO event_log (topic, key, payload) VALUES (?, ?, ?)"
 _READ = "SELECT position, key, payload FROM event_log WHERE topic = ? AND position > ? ORDER BY position LIMIT ?"
 _LAST = "SELECT max(position) FROM event_log WHERE topic = ?"
 _OLDEST = "SELECT min(position) FROM event_log WHERE topic = ?"
@@ -43,6 +44,7 @@ _LEDGER_TRIM = (
 )
 _META = "INSERT OR IGNORE INTO ledger_meta VALUES (?, 1, ?)"
 _INCARNATION = "SELECT incarnation FROM ledger_meta WHERE ledger = ?"
+_Result = TypeVar("_Result")
 _CLOSE_SECONDS = 30.0
 _SHARD = 0  # of a ledger in a file
 _TRIM_SLICE = 64  # records; other writers can run between slices
@@ -53,19 +55,23 @@ class SqliteLog:
     """See `kit.event_log.ports`: `EventLog`, `Appender`, `ConsumerOffsets`. Made by `open_sqlite_log`; one serves a
     whole process."""
 
-    def __init__(self, path: Path, poll_seconds: float, ledgers: Sequence[str]) -> None:
+    def __init__(self, path: Path, poll_seconds: float, ledgers: Sequence[str], *, stores_offsets: bool) -> None:
         self.path = path
         self._writing = connect(path)
         adopt_schema(self._writing, "event_log", SCHEMA_VERSION, _SCHEMA)
         adopt_schema(self._writing, "ledger", SCHEMA_VERSION, _LEDGER_SCHEMA)
+        if stores_offsets:
+            adopt_offsets(self._writing)
         with opening(path):
             self._incarnations = {ledger: self._adopt_ledger(ledger) for ledger in ledgers}
         self._recent = {ledger: RecentRecords() for ledger in ledgers}
         self._reading = connect(path)
         self._poll_seconds = poll_seconds
+        self._stores_offsets = stores_offsets
         self._changes = 0  # increases when another connection has committed
         self._waiters: set[asyncio.Future[None]] = set()
         self._has_waiters = asyncio.Event()
+        self._appends: list[PendingAppend] = []
         self._writer_lock = asyncio.Lock()
         self._worker = Worker("event-log")
 
@@ -85,16 +91,21 @@ class SqliteLog:
         return 1
 
     async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
-        """See `Appender`."""
-
-        def write() -> int:
-            with immediate(self._writing):
-                self._writing.execute(_APPEND, (topic, key, payload))
-                return self._writing.last_insert_rowid()
-
-        position = await self._run_in_writer_thread(write)
+        """See `Appender`. Records that come during a commit are committed together."""
+        append = PendingAppend(topic, key, payload)
+        self._appends.append(append)
+        try:
+            async with self._writer_lock:
+                if not append.is_tried:
+                    appends, self._appends = self._appends, []
+                    await self._worker.run(lambda: commit_appends(self._writing, appends))
+        except asyncio.CancelledError:
+            self._appends = [one for one in self._appends if one is not append]
+            raise
+        if append.error is not None:
+            raise _unavailable(append.error) from append.error
         self._wake_waiters()
-        return position
+        return append.position
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """See `EventLog`."""
@@ -146,11 +157,16 @@ class SqliteLog:
             pass
 
     async def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
-        """See `ConsumerOffsets`. A file stores no offsets: consumers store their position with their own state."""
-        return None
+        """See `ConsumerOffsets`. Not every file stores offsets: see `open_sqlite_log`."""
+        if not self._stores_offsets:
+            return None
+        with _reachable():
+            return read_offset(self._reading, group, topic)
 
     async def commit(self, group: str, topic: str, position: int, partition: int = 0) -> None:
         """See `ConsumerOffsets`."""
+        if self._stores_offsets:
+            await self._run_in_writer_thread(lambda: save_offset(self._writing, group, topic, position))
 
     def leave(self, group: str, topic: str, partition: int = 0) -> None:
         """See `ConsumerOffsets`."""
@@ -215,7 +231,7 @@ class SqliteLog:
         except apsw.Error:
             return -1  # unknown: the next read raises the error
 
-    async def _run_in_writer_thread(self, work: Callable[[], int]) -> int:
+    async def _run_in_writer_thread(self, work: Callable[[], _Result]) -> _Result:
         async with self._writer_lock:
             with _reachable():
                 return await self._worker.run(work)
@@ -226,7 +242,11 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise Unavailable("the event log cannot be used", retry_after=0.5, detail=str(error)) from error
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: apsw.Error) -> Unavailable:
+    return Unavailable("the event log cannot be used", retry_after=0.5, detail=str(error))
 
 
 @asynccontextmanager
@@ -235,14 +255,17 @@ async def open_sqlite_log(
     *,
     poll_seconds: float = 0.01,
     ledgers: Sequence[str] = (),
+    stores_offsets: bool = False,
     grace_seconds: Callable[[], float] = lambda: _CLOSE_SECONDS,
 ) -> AsyncIterator[SqliteLog]:
     """Opens the log in a file; raises `NewerData` where a newer version of this program wrote it.
 
     The topics in `ledgers` are read-only: they are the entries of a `kit.adapters.sqlite.ledger` in the same file.
-    `grace_seconds` returns, once the block ends, how many seconds the close of the file may take.
+    `stores_offsets`: whether the file has the committed positions of readers, of the topics of any file; otherwise
+    they store their position with their own state. `grace_seconds` returns, once the block ends, how many seconds the
+    close of the file may take.
     """
-    opened = SqliteLog(path, poll_seconds, ledgers)
+    opened = SqliteLog(path, poll_seconds, ledgers, stores_offsets=stores_offsets)
     try:
         async with background(opened.poll_changes()):
             yield opened

@@ -33,6 +33,14 @@ class EventLogContract:
         ]
         assert positions == sorted(set(positions))
 
+    async def test_records_that_are_appended_together_stay_in_the_order_of_the_calls(self, log: Log) -> None:
+        positions = await asyncio.gather(*(log.append("t", f"{n}", b"%d" % n) for n in range(50)))
+        assert positions == sorted(set(positions))
+        records = await log.read("t", 0, 100)
+        assert [(one.position, one.payload) for one in records] == [
+            (position, b"%d" % n) for n, position in enumerate(positions)
+        ]
+
     async def test_reading_continues_after_a_position_and_stops_at_the_limit(self, log: Log) -> None:
         for i in range(5):
             await log.append("t", "k", b"%d" % i)

@@ -18,6 +18,7 @@ from kit.cluster.nodes import RegistryNodes
 from kit.cluster.registry_endpoints import problem_of
 from kit.errors import RemoteError
 from kit.rpc.mesh import Mesh
+from plaudit.session.v1 import session_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.adapters.cassandra_lease import SCHEMA
@@ -77,6 +78,15 @@ async def found_at(reach: Mesh, address: str, user: str) -> pb.GetSessionsRespon
         return answer
     except grpc.aio.AioRpcError as error:
         return problem_of(error)
+
+
+async def connected_at(reach: Mesh, address: str, *users: str) -> pb.FindConnectedUsersResponse:
+    """Which users are connected, as one registry says."""
+    request = pb.FindConnectedUsersRequest(users=[session_pb2.User(tenant="acme", user_id=user) for user in users])
+    answer: pb.FindConnectedUsersResponse = await stub(reach, address).FindConnectedUsers(
+        request, metadata=reach.metadata(f"{REGISTRY}/FindConnectedUsers"), timeout=2.0
+    )
+    return answer
 
 
 def owners(answer: object) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from tests.wire.registry.registering import gateway, mesh
 from tests.wire.registry.registries import (
     Stores,
     agree,
+    connected_at,
     fixture_folder,
     fixture_keys,
     fixture_keyspace,
@@ -63,6 +64,9 @@ async def test_any_registry_answers_where_a_user_is_and_from_which_source(keys: 
                 assert isinstance(answer, pb.GetSessionsResponse)
                 assert answer.from_routes == (address != leader)
                 assert all(session.epoch > 0 for session in answer.sessions)
+                connected = await connected_at(reach, address, "alice", "carol", "bob")
+                assert list(connected.connected) == [True, False, True]
+                assert connected.from_routes == (address != leader)
             two.registration.opened("s4", "acme", "alice", "phone")
             await agree(reach, addresses, "alice", ("n2", "s2"), ("n2", "s4"))
             assert one.fenced == ["s1"]

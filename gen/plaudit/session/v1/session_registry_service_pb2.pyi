@@ -344,3 +344,55 @@ class ListSessionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSessionsResponse: _TypeAlias = ListSessionsResponse  # noqa: Y015
+
+@_typing.final
+class FindConnectedUsersRequest(_message.Message):
+    """Request for `FindConnectedUsers`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.User]:
+        """Up to 1,000 users."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[_session_pb2.User] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindConnectedUsersRequest: _TypeAlias = FindConnectedUsersRequest  # noqa: Y015
+
+@_typing.final
+class FindConnectedUsersResponse(_message.Message):
+    """Response for `FindConnectedUsers`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    FROM_ROUTES_FIELD_NUMBER: _builtins.int
+    from_routes: _builtins.bool
+    """True where they come from the routes that the leading registry writes, which may be a moment behind."""
+    @_builtins.property
+    def connected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """For each user of the request, in its order: whether there is a live session."""
+
+    def __init__(
+        self,
+        *,
+        connected: _abc.Iterable[_builtins.bool] | None = ...,
+        from_routes: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "from_routes", b"from_routes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindConnectedUsersResponse: _TypeAlias = FindConnectedUsersResponse  # noqa: Y015

@@ -57,6 +57,11 @@ class SessionRegistryServiceStub:
                 request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsResponse.FromString,
                 _registered_method=True)
+        self.FindConnectedUsers = channel.unary_unary(
+                '/plaudit.session.v1.SessionRegistryService/FindConnectedUsers',
+                request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.FindConnectedUsersRequest.SerializeToString,
+                response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.FindConnectedUsersResponse.FromString,
+                _registered_method=True)
         self.ListSessions = channel.unary_unary(
                 '/plaudit.session.v1.SessionRegistryService/ListSessions',
                 request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.SerializeToString,
@@ -112,6 +117,15 @@ class SessionRegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindConnectedUsers(self, request, context):
+        """Finds out which of many users have a live session, in one call.
+
+        Any registry answers, as for `GetSessions`. Fails with `UNAVAILABLE` where the routes cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSessions(self, request, context):
         """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
 
@@ -138,6 +152,11 @@ def add_SessionRegistryServiceServicer_to_server(servicer, server):
                     servicer.GetSessions,
                     request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsRequest.FromString,
                     response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsResponse.SerializeToString,
+            ),
+            'FindConnectedUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindConnectedUsers,
+                    request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.FindConnectedUsersRequest.FromString,
+                    response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.FindConnectedUsersResponse.SerializeToString,
             ),
             'ListSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSessions,
@@ -234,6 +253,33 @@ class SessionRegistryService:
             '/plaudit.session.v1.SessionRegistryService/GetSessions',
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsRequest.SerializeToString,
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.GetSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindConnectedUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.session.v1.SessionRegistryService/FindConnectedUsers',
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.FindConnectedUsersRequest.SerializeToString,
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.FindConnectedUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

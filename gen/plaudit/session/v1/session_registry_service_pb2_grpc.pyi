@@ -66,6 +66,11 @@ class SessionRegistryServiceStub:
     Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
     where those cannot be read.
     """
+    FindConnectedUsers: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.FindConnectedUsersRequest, _session_registry_service_pb2.FindConnectedUsersResponse]
+    """Finds out which of many users have a live session, in one call.
+
+    Any registry answers, as for `GetSessions`. Fails with `UNAVAILABLE` where the routes cannot be read.
+    """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.ListSessionsRequest, _session_registry_service_pb2.ListSessionsResponse]
     """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
 
@@ -109,6 +114,11 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
 
     Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
     where those cannot be read.
+    """
+    FindConnectedUsers: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.FindConnectedUsersRequest, _session_registry_service_pb2.FindConnectedUsersResponse]  # type: ignore[assignment]
+    """Finds out which of many users have a live session, in one call.
+
+    Any registry answers, as for `GetSessions`. Fails with `UNAVAILABLE` where the routes cannot be read.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.ListSessionsRequest, _session_registry_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """Lists the live sessions of a user of the caller's tenant: for the user themself, and for services.
@@ -168,6 +178,17 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Any registry answers: the leader from what it knows, the others from the routes it writes. Fails with `UNAVAILABLE`
         where those cannot be read.
+        """
+
+    @_abc_1.abstractmethod
+    def FindConnectedUsers(
+        self,
+        request: _session_registry_service_pb2.FindConnectedUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_registry_service_pb2.FindConnectedUsersResponse, _abc.Awaitable[_session_registry_service_pb2.FindConnectedUsersResponse]]:
+        """Finds out which of many users have a live session, in one call.
+
+        Any registry answers, as for `GetSessions`. Fails with `UNAVAILABLE` where the routes cannot be read.
         """
 
     @_abc_1.abstractmethod

@@ -105,6 +105,19 @@ class TestSessionRegistryService:
         error = failure(lambda: registry.GetSessions(nameless, metadata=as_service, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "user")
 
+    def test_many_users_are_looked_for_in_one_call(
+        self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, as_alice: Metadata
+    ) -> None:
+        users = [session_pb2.User(tenant="default", user_id=f"nobody-{number}") for number in range(1_000)]
+        request = session.FindConnectedUsersRequest(users=users)
+        assert list(registry.FindConnectedUsers(request, metadata=as_service, timeout=5).connected) == [False] * 1_000
+        error = failure(lambda: registry.FindConnectedUsers(request, metadata=as_alice, timeout=5))
+        assert kind(error)[0] == "PERMISSION_DENIED"
+        for bad in ([], [*users, users[0]], [session_pb2.User(tenant="default")]):
+            request = session.FindConnectedUsersRequest(users=bad)
+            error = failure(lambda: registry.FindConnectedUsers(request, metadata=as_service, timeout=5))  # noqa: B023
+            assert kind(error)[0] == "INVALID_ARGUMENT"
+
     def test_users_read_only_their_own_sessions(
         self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, alice: str
     ) -> None:

@@ -19,6 +19,8 @@ from stack.storage.migrate import migrate
 from stack.storage.schemas import LEDGER_TOPICS, TOPICS, shard_counts
 
 URL = "kafka://k1:9092/plaudit"
+# Topics of more than one partition were created with 16.
+THERE_BEFORE = {f"plaudit.{topic}": 16 if count > 1 else 1 for topic, count in TOPICS.items()}
 
 
 class Broker:
@@ -80,12 +82,12 @@ def on_engines(events: str = URL) -> Settings:
 
 
 async def test_the_number_of_shards_is_that_of_an_existing_topic(broker: Broker) -> None:
-    broker.topics = {"plaudit.reactions": 16, "plaudit.messages": 16, "plaudit.dead-letters": 1}
+    broker.topics = dict(THERE_BEFORE)
     assert shard_counts(await expected_partitions(on_engines())) == dict.fromkeys(LEDGER_TOPICS, 16)
 
 
 async def test_a_topic_that_differs_from_the_url_is_refused_with_both_numbers(broker: Broker) -> None:
-    broker.topics = {"plaudit.reactions": 16, "plaudit.messages": 16, "plaudit.dead-letters": 1}
+    broker.topics = dict(THERE_BEFORE)
     with pytest.raises(CannotUse, match=r"EVENTS: the topic plaudit\.reactions has 16 partitions, the URL says 8"):
         await expected_partitions(on_engines(f"{URL}?partitions=8"))
 
@@ -107,7 +109,10 @@ async def test_a_file_has_one_shard() -> None:
 
 @pytest.mark.parametrize(
     ("topics", "shards"),
-    [({"plaudit.reactions": 16, "plaudit.dead-letters": 1}, 16), ({}, TOPICS["reactions"])],
+    [
+        (dict(THERE_BEFORE), 16),
+        ({}, TOPICS["reactions"]),
+    ],
     ids=["there before", "made now"],
 )
 async def test_records_are_copied_into_as_many_shards_as_the_topic_has_partitions(

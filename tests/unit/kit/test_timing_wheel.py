@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sessions.timing_wheel import TimingWheel
+from kit.timing_wheel import TimingWheel
 
 
 class Member:

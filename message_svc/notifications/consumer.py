@@ -1,0 +1,187 @@
+"""Reads the log of conversations, and decides for each message which members are notified at once or may be later."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from kit.clock import Clock
+from kit.event_log.dead_letters import DeadLetters
+from kit.event_log.ports import Log, Record
+from kit.ledger.entry import Arrival, EntrySequence, parse_name
+from kit.ledger.errors import NewerFormat
+from kit.tenant_keys import UserKey
+from message_svc.domain import ConversationChange, ItemType, Kind, Member
+from message_svc.metrics import NOTIFICATION_DECISIONS, NOTIFICATION_GAPS
+from message_svc.notifications.ack_timers import AckTimers
+from message_svc.notifications.members import RecentMembers
+from message_svc.notifications.ports import Sessions
+from message_svc.notifications.publisher import Publisher
+from message_svc.notifications.rules import Decision, Message, decide, message_of, notification
+
+TOPIC = "messages"
+GROUP = "offline-notifications"
+"""The name of this reader on the event log."""
+_RECORDS_AT_ONCE = 64
+# Members who are decided about together, with one request for their sessions.
+_MEMBERS_AT_ONCE = 1_000
+Decode = Callable[[bytes, int], Sequence[ConversationChange]]
+log = structlog.get_logger()
+
+
+class _Candidate(NamedTuple):
+    """A member who may be notified of a message, and the position of its entry on the log."""
+
+    message: Message
+    member: Member
+    position: int
+
+    @property
+    def user_key(self) -> UserKey:
+        return self.message.key[0], self.member.user
+
+
+class Consumer:
+    """Consumes one partition of the log. Where a call fails, the same records are read again by the next one."""
+
+    def __init__(
+        self,
+        event_log: Log,
+        partition: int,
+        decode: Decode,
+        members: RecentMembers,
+        sessions: Sessions,
+        timers: AckTimers,
+        publisher: Publisher,
+        clock: Clock,
+    ) -> None:
+        """`decode` decodes an entry, see `model.model.EntryCodec.decode`."""
+        self.position = 0
+        """All records up to it were read; the waits that they began may not have ended."""
+        self._log = event_log
+        self._partition = partition
+        self._decode_entry = decode
+        self._members = members
+        self._sessions = sessions
+        self._timers = timers
+        self._publisher = publisher
+        self._clock = clock
+        self._dead_letters = DeadLetters(event_log, GROUP)
+        self._sequence = EntrySequence()
+
+    async def start(self, committed: int | None) -> int:
+        """Begins after the committed position, or at the end of the log where there is none; returns the position."""
+        _, last = await self._log.bounds(TOPIC, self._partition)
+        self.position = last if committed is None else committed
+        return self.position
+
+    async def run(self) -> None:
+        """Reads until it is cancelled."""
+        while True:
+            if not await self.poll():
+                await self._log.wait(TOPIC, self.position, self._partition)
+
+    async def poll(self) -> int:
+        """Processes some records; returns how many there were."""
+        records = await self._log.read(TOPIC, self.position, _RECORDS_AT_ONCE, self._partition)
+        if not records:
+            return 0
+        sequence = EntrySequence(self._sequence.incarnation, self._sequence.position)
+        if records[0].position > self.position + 1:
+            await self._check_begin(records[0].position)
+        changes: list[tuple[int, ConversationChange]] = []
+        for record in records:
+            changes += [(record.position, change) for change in await self._read(record, sequence)]
+        # All cursors first: a member who has acknowledged a message meanwhile needs no decision.
+        for _, change in changes:
+            self._members.apply(change)
+            self._timers.acknowledge(change)
+        some: list[_Candidate] = []
+        async for candidate in self._candidates(changes):
+            some.append(candidate)
+            if len(some) == _MEMBERS_AT_ONCE:
+                await self._decide(some)
+                some = []
+        if some:
+            await self._decide(some)
+        self._sequence = sequence
+        self.position = records[-1].position
+        return len(records)
+
+    async def check_end(self) -> int:
+        """Returns how many records are not read yet. Where the log was replaced by a shorter one, reads on at its
+        end."""
+        position = self.position
+        _, last = await self._log.bounds(TOPIC, self._partition)
+        if last < position:
+            self._gap("the log was replaced")
+            self.position = last
+        return max(0, last - position)
+
+    async def _check_begin(self, found: int) -> None:
+        oldest, _ = await self._log.bounds(TOPIC, self._partition)
+        if oldest > self.position + 1:
+            self._gap(f"the next record is {found}")
+
+    async def _read(self, record: Record, sequence: EntrySequence) -> Sequence[ConversationChange]:
+        changes = await self._dead_letters.decoded(TOPIC, self._partition, record, self._decode)
+        if isinstance(changes, NewerFormat):
+            raise changes
+        name = parse_name(record.key)
+        arrival = sequence.advance(name) if name is not None else Arrival.GAP
+        if arrival is Arrival.OLD:
+            return ()
+        if arrival is not Arrival.NEXT or changes is None:
+            self._gap(f"the next entry is {record.key}")
+        return changes or ()
+
+    def _decode(self, record: Record) -> Sequence[ConversationChange] | NewerFormat:
+        try:
+            return self._decode_entry(record.payload, 0)
+        except NewerFormat as error:  # no dead letter: this reader stops until it is updated
+            return error
+
+    async def _candidates(self, changes: Sequence[tuple[int, ConversationChange]]) -> AsyncIterator[_Candidate]:
+        """Each new message with each member who may be notified of it."""
+        for position, change in changes:
+            for item in change.items:
+                if item.type is not ItemType.MESSAGE or item.body is None:
+                    continue
+                message = message_of(change.key, change.head, item)
+                if message.kind is Kind.CHANNEL:
+                    rows = await self._members.find(change.key, item.body.mentions)
+                else:
+                    rows = await self._members.of(change.key, change.head.members_epoch)
+                for user, member in rows.items():
+                    if user != item.actor:
+                        yield _Candidate(message, member, position)
+
+    async def _decide(self, candidates: Sequence[_Candidate]) -> None:
+        now_ms = int(self._clock.now() * 1000)
+        undecided: list[_Candidate] = []
+        for each in candidates:
+            decision = decide(each.message, each.member, now_ms, is_connected=True, has_waited=False)
+            if decision is Decision.WAIT:
+                undecided.append(each)
+            else:
+                NOTIFICATION_DECISIONS.labels(decision.value).inc()
+        if not undecided:
+            return
+        absent = await self._sessions.absent({each.user_key for each in undecided})
+        await self._publisher.publish(
+            [
+                notification(each.message, each.member, Decision.NO_SESSION)
+                for each in undecided
+                if each.user_key in absent
+            ]
+        )
+        for each in undecided:
+            if each.user_key not in absent:
+                await self._timers.add(each.message, each.member.user, each.position)
+
+    def _gap(self, why: str) -> None:
+        log.warning("entries are missing on the log", partition=self._partition, position=self.position, reason=why)
+        NOTIFICATION_GAPS.inc()
+        self._members.clear()
