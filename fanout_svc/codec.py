@@ -13,6 +13,7 @@ from fanout_svc.domain import (
     Node,
     NodeInterest,
     OwnUpdate,
+    ReceiptPush,
     TargetChange,
     Topic,
     TopicStatus,
@@ -85,12 +86,12 @@ def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], users: Set[st
     ]
 
 
-def delivery_to_pb(update: Update | OwnUpdate | UserPush | NodeInterest) -> node_pb.Delivery:
+def delivery_to_pb(update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest) -> node_pb.Delivery:
     """An update as a delivery to a gateway node."""
     if isinstance(update, NodeInterest):
         return _node_interest(update)
     tenant, name = update.topic
-    if isinstance(update, UserPush):
+    if isinstance(update, UserPush | ReceiptPush):
         return node_pb.Delivery(
             tenant=tenant,
             topic=name,

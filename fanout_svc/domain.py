@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
 Topic = tuple[str, str]
@@ -117,6 +117,59 @@ class UserPush:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """Up to which items a member of a conversation has received, and shows to have read.
+
+    `is_read`: whether it was news of reading that came last; `receivers`: the users to tell.
+    """
+
+    tenant: str
+    conversation_id: str
+    user: str
+    delivered_seq: int
+    read_seq: int
+    is_read: bool
+    time_ms: int
+    receivers: frozenset[str]
+
+    def merged_with(self, later: Receipt) -> Receipt:
+        """Both, as one: cursors never move back."""
+        return replace(
+            later,
+            delivered_seq=max(self.delivered_seq, later.delivered_seq),
+            read_seq=max(self.read_seq, later.read_seq),
+            is_read=self.is_read or later.is_read,
+            receivers=self.receivers | later.receivers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPush:
+    """A receipt on the topic of one user. `payload`: the message of the contract.
+
+    `version` grows with each move of one of the two cursors.
+    """
+
+    topic: Topic
+    payload: bytes
+    key: str
+    """The conversation and the member: the newest has all there is to know."""
+    version: int
+    kind: str = "receipt"
+    order_key: str = ""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """Its topic alone: users are told of other members of a conversation."""
+        return (self.topic[1],)
+
+    @property
+    def is_state(self) -> bool:
+        """It replaces the one before. A dropped one is not sent again: clients list receipts when they connect."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationItem:
     """A numbered item of a conversation as a push."""
 
@@ -127,12 +180,13 @@ class ConversationItem:
 
 @dataclass(frozen=True, slots=True)
 class ConversationItems:
-    """The items of one conversation in an entry, and its members epoch after the entry."""
+    """The items and receipts of one conversation in an entry, and its members epoch after the entry."""
 
     tenant: str
     conversation_id: str
     members_epoch: int
     items: Sequence[ConversationItem]
+    receipts: Sequence[Receipt] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import ConversationItem, ConversationItems, MemberList
+from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, Receipt
 from fanout_svc.errors import Undecodable
 from kit.event_log.ports import Record
 from kit.message_ids import message_id
@@ -29,7 +29,7 @@ class MessageEntry:
 
 
 def entry_from_record(record: Record) -> MessageEntry:
-    """The items of each conversation in an entry; raises `Undecodable`."""
+    """The items and receipts of each conversation in an entry; raises `Undecodable`."""
     try:
         entry = event_pb.MessagesChanged.FromString(record.payload)
     except DecodeError as error:
@@ -38,7 +38,11 @@ def entry_from_record(record: Record) -> MessageEntry:
         return MessageEntry(entry.format)
     conversations = [
         ConversationItems(
-            row.tenant, row.conversation_id, row.head.members_epoch, [_item(row, item) for item in row.items]
+            row.tenant,
+            row.conversation_id,
+            row.head.members_epoch,
+            [_item(row, item) for item in row.items],
+            _receipts(row) if row.receipts else (),
         )
         for row in entry.conversations
     ]
@@ -55,6 +59,39 @@ def members_from_pb(response: bytes) -> MemberList:
     found = members_pb.GetMemberIdsResponse.FromString(response)
     ranges = zip(found.joined_seqs, found.left_seqs, strict=True)
     return MemberList(found.members_epoch, dict(zip(found.user_ids, ranges, strict=True)))
+
+
+def receipt_to_pb(receipt: Receipt) -> bytes:
+    """The message of a push."""
+    seq = receipt.read_seq if receipt.is_read else receipt.delivered_seq
+    return updates_pb2.Receipt(
+        message_id=message_id(receipt.conversation_id, seq),
+        status="read" if receipt.is_read else "delivered",
+        timestamp=receipt.time_ms,
+        conversation_id=receipt.conversation_id,
+        message_seq=seq,
+        user_id=receipt.user,
+        delivered_seq=receipt.delivered_seq,
+        read_seq=receipt.read_seq,
+    ).SerializeToString()
+
+
+def _receipts(row: event_pb.ConversationChanged) -> list[Receipt]:
+    members = {member.user_id: member for member in row.members}
+    return [
+        Receipt(
+            row.tenant,
+            row.conversation_id,
+            moved.user_id,
+            member.delivered_seq,
+            member.shown_read_seq,
+            moved.read_seq > 0,
+            moved.time_ms,
+            frozenset(moved.receiver_ids),
+        )
+        for moved in row.receipts
+        if (member := members.get(moved.user_id)) is not None
+    ]
 
 
 def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> ConversationItem:

@@ -1,4 +1,4 @@
-"""What fan-out does with the entries of conversations: it pushes each item to the members who have subscribers."""
+"""What fan-out does with the entries of conversations: it pushes items and receipts to members who have subscribers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fanout_svc import message_codec
 from fanout_svc.domain import ConversationItems, MemberList
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.ports import Members
+from fanout_svc.receipts import ReceiptPushes
 from fanout_svc.service import Fanout
 from kit.event_log.ports import Record
 
@@ -30,8 +31,9 @@ class MessageEntries:
     newest_format = message_codec.FORMAT
     is_repeatable = False
 
-    def __init__(self, fanout: Fanout, members: Members) -> None:
+    def __init__(self, fanout: Fanout, receipts: ReceiptPushes, members: Members) -> None:
         self._fanout = fanout
+        self._receipts = receipts
         self._members = members
         # By tenant and conversation, in the order of their last use.
         self._lists: OrderedDict[tuple[str, str], MemberList] = OrderedDict()
@@ -47,6 +49,8 @@ class MessageEntries:
         lists = await asyncio.gather(*map(self._members_of, pushed))
         for changed, members in zip(pushed, lists, strict=True):
             self._fanout.push_items(changed, members)
+        for changed in entry.conversations:
+            self._receipts.push(changed.receipts)
 
     def skip(self, partition: int, entry: message_codec.MessageEntry) -> None:
         """See `Entries`."""

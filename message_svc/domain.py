@@ -16,6 +16,10 @@ MAX_DEVICES = 16
 """Devices of a member whose cursors are stored: those that were heard of last."""
 MAX_SPANS = 16
 """Ranges of items that a user may see; beyond, the oldest is dropped."""
+MAX_SENDERS = 32
+"""Users who hear of a receipt in a group: those who sent a message last."""
+SENDERS_AMONG = 128
+"""The last items of a conversation among which its senders are looked for."""
 
 
 class Kind(IntEnum):
@@ -164,12 +168,16 @@ class Operation(NamedTuple):
 
 
 class ReceiptMove(NamedTuple):
-    """A cursor that moved for other members to see; 0: it did not move."""
+    """A cursor that moved for other members to see; 0: it did not move.
+
+    `receivers`: the members whose messages it passed. There may be some more; of very many some are left out.
+    """
 
     user: str
     delivered_seq: int
     read_seq: int
     time_ms: int
+    receivers: tuple[str, ...] = ()
 
 
 class ConversationChange(NamedTuple):

@@ -85,7 +85,9 @@ class Tables:
     """The most specific template first."""
     pushes: Mapping[str, Descriptor]
     durable: frozenset[str] = frozenset()
-    """Collections of topics whose pushes are durable."""
+    """Collections of topics that have durable pushes."""
+    durable_pushes: frozenset[str] = frozenset()
+    """The types of durable pushes."""
 
 
 def installed_contracts() -> FileDescriptorSet:
@@ -101,7 +103,7 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
     frames: dict[str, Rpc] = {}
     routes: list[Route] = []
     pushes: dict[str, Descriptor] = {}
-    durable: set[str] = set()
+    durable: dict[str, str] = {}
     for file in files.values():
         for message in file.message_type:
             push = message.options.Extensions[options_pb2.push]
@@ -109,7 +111,8 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
                 descriptor = pool.FindMessageTypeByName(f"{file.package}.{message.name}")
                 _check_names(descriptor)
                 _put(pushes, push, descriptor)
-                durable.add(message.options.Extensions[options_pb2.durable_on])
+                if collection := message.options.Extensions[options_pb2.durable_on]:
+                    durable[push] = collection
         for service in file.service:
             for method in service.method:
                 rpc = _read_rpc(f"/{file.package}.{service.name}/{method.name}", method, pool)
@@ -121,7 +124,11 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
     for rpc in frames.values():
         _check_answer(rpc, pushes)
     return Tables(
-        frames, tuple(sorted(routes, key=lambda route: route.template.rank)), pushes, frozenset(durable - {""})
+        frames,
+        tuple(sorted(routes, key=lambda route: route.template.rank)),
+        pushes,
+        frozenset(durable.values()),
+        frozenset(durable),
     )
 
 

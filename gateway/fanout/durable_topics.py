@@ -1,4 +1,7 @@
-"""Topics with durable pushes: their subscribers here, their recent pushes, and the nodes that receive them."""
+"""Topics with durable pushes: their subscribers here, their recent pushes, and the nodes that receive them.
+
+Other pushes on such a topic are pushes of a state.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from gateway.fanout.codec import PushReader
 from gateway.fanout.confirmations import Confirmations, Receivers, Wait
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.senders import Senders
+from gateway.fanout.state_feeds import StateFeeds, StateSubscriber
 from gateway.ports import Directory
 
 log = structlog.get_logger()
@@ -29,7 +33,7 @@ NODE_LEFT = -1
 _MAX_UNCONFIRMED = 60.0
 
 
-class DurableSubscriber(Protocol):
+class DurableSubscriber(StateSubscriber, Protocol):
     """A session, with a socket or without."""
 
     def deliver(self, delivery: Delivery) -> None:
@@ -42,7 +46,7 @@ class DurableSubscriber(Protocol):
 
 
 class _Topic(Receivers):
-    __slots__ = ("idle_since", "recent", "subscribers", "unsure_until", "versions")
+    __slots__ = ("idle_since", "recent", "states", "subscribers", "unsure_until", "versions")
 
     def __init__(self, unsure_until: float) -> None:
         super().__init__()
@@ -54,6 +58,7 @@ class _Topic(Receivers):
         # The rest is created when it is needed: most topics are quiet.
         self.recent: OrderedDict[str, tuple[float, Delivery]] | None = None
         self.versions: OrderedDict[str, int] | None = None
+        self.states: StateFeeds | None = None
 
     def mark_gap(self) -> None:
         for subscriber in self.subscribers:
@@ -80,6 +85,7 @@ class DurableTopics:
         self._directory = directory
         self._reader = PushReader(tables.pushes)
         self._prefixes = tuple(f"{collection}/" for collection in tables.durable)
+        self._durable_pushes = tables.durable_pushes
         self._limits = limits
         self._monotonic = monotonic
         self._senders = Senders(senders)
@@ -98,7 +104,7 @@ class DurableTopics:
         return len(self._confirmations)
 
     def is_durable(self, topic: str) -> bool:
-        """Whether pushes on a topic are durable."""
+        """Whether a topic has durable pushes."""
         return topic.startswith(self._prefixes) if self._prefixes else False
 
     def subscribe(self, subscriber: DurableSubscriber, tenant: str, name: str) -> None:
@@ -130,6 +136,12 @@ class DurableTopics:
         if not delivery.type:
             self._apply_marker(stream, topic, delivery)
             return 0
+        if delivery.type not in self._durable_pushes:
+            if not self._is_readable(delivery):
+                return 0
+            if topic.states is None:
+                topic.states = StateFeeds()
+            return topic.states.deliver(delivery, topic.subscribers)
         if topic.recent is None or topic.versions is None:
             topic.recent, topic.versions = OrderedDict(), OrderedDict()
         recent, versions, order_key = topic.recent, topic.versions, order_key_of(delivery)

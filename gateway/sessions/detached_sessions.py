@@ -7,6 +7,7 @@ from collections import defaultdict
 from gateway.config import ResumeLimits
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import DurableTopics
+from gateway.fanout.feed import ConflatedFeed
 from gateway.sessions.replay_buffer import ReplayBuffer
 
 
@@ -40,6 +41,10 @@ class DetachedSession:
     def mark_gap(self) -> None:
         """See `durable_topics.DurableSubscriber`."""
         self.replay_buffer.mark_gap()
+
+    def show(self, feed: ConflatedFeed) -> bool:
+        """See `state_feeds.StateSubscriber`. Nothing is kept: a client that comes back loads the state."""
+        return True
 
 
 class DetachedSessions:

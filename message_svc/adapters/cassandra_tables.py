@@ -21,10 +21,12 @@ from message_svc.adapters.cassandra_rows import (
     groups,
     operation_bucket,
     selected,
+    spans_of_buckets,
 )
 from message_svc.adapters.cassandra_writes import STATEMENTS, parts_of
 from message_svc.adapters.rows import head_of, member_of
-from message_svc.domain import Head, ItemFacts, ItemType, Member, Operation
+from message_svc.domain import SENDERS_AMONG, Head, ItemFacts, ItemType, Kind, Member, Operation, Span
+from message_svc.model.conversation import senders_after
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
 SCHEMA = Schema("message_svc", Path(__file__).with_name("cassandra"))
@@ -35,6 +37,9 @@ _READS = {
     # Former members are filtered by the server, within the partition.
     "members": f"SELECT conversation_id, {selected(*MEMBER)} FROM conversations {_OF_SOME} AND role > 0"
     " PER PARTITION LIMIT ? ALLOW FILTERING",
+    # Items that are no messages are filtered by the server, within the partition.
+    "senders": f"SELECT sender_id, seq FROM messages {_OF_ONE} AND bucket = ? AND seq >= ? AND seq <= ? AND type = 2"
+    " ORDER BY seq ASC ALLOW FILTERING",
     "some_members": f"SELECT {selected(*MEMBER)} FROM conversations {_OF_ONE} AND user_id IN ?",
     "facts": f"SELECT seq, type, sender_id, ordinal, deleted_at FROM messages {_OF_ONE} AND bucket = ? AND seq IN ?",
     "operations": "SELECT user_id, op_id, digest, seq, time_ms, ordinal, reason FROM conversation_operations"
@@ -88,12 +93,22 @@ class CassandraTables:
             head_by_key |= {(tenant, name): head_of(row) for name, *row in some_heads if row[0] is not None}
             for name, *row in some_members:
                 rows_by_key.setdefault((tenant, name), []).append(member_of(row))
+        in_groups = [(key, head) for key, head in head_by_key.items() if head.kind is Kind.GROUP]
+        senders = await all_of([self._senders(key, head) for key, head in in_groups])
+        senders_by_key = {key: some for (key, _), some in zip(in_groups, senders, strict=True)}
         found: dict[TargetKey, LoadedConversation] = {}
         for key in keys:
             rows = rows_by_key.get(key, [])
             has_all = len(rows) <= MEMBERS_AT_ONCE
-            found[key] = LoadedConversation(head_by_key.get(key), rows if has_all else (), has_all)
+            members_found = rows if has_all else ()
+            found[key] = LoadedConversation(head_by_key.get(key), members_found, has_all, senders_by_key.get(key, ()))
         return found
+
+    async def _senders(self, key: TargetKey, head: Head) -> list[tuple[str, int]]:
+        latest = Span(max(head.last_seq - SENDERS_AMONG + 1, 1), head.last_seq)
+        parts = spans_of_buckets(latest, from_end=False)
+        pages = await all_of([self._rows("senders", *key, bucket, *part) for bucket, part in parts])
+        return list(senders_after({}, [(sender, seq) for rows in pages for sender, seq in rows]).items())
 
     async def _members(self, asked: Mapping[TargetKey, Sequence[str]]) -> dict[TargetKey, dict[str, Member]]:
         reads = [(key, some) for key, users in asked.items() for some in groups(users, ROWS_AT_ONCE)]

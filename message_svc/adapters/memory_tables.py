@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import Body, Head, Item, ItemFacts, ItemType, Member, Operation, Role
+from message_svc.domain import SENDERS_AMONG, Body, Head, Item, ItemFacts, ItemType, Member, Operation, Role
+from message_svc.model.conversation import messages_of, senders_after
 from message_svc.model.state import (
     MEMBERS_AT_ONCE,
     ConversationWrites,
@@ -68,7 +69,10 @@ class MemoryTables:
     def _conversation(self, key: TargetKey) -> LoadedConversation:
         rows = [member for _, member in self.members.get(key, {}).values() if member.role is not Role.NONE]
         has_all = len(rows) <= self._members_at_once
-        return LoadedConversation(self.heads.get(key), rows if has_all else (), has_all)
+        items = self.items.get(key, {})
+        latest = [items[seq] for seq in sorted(items)[-SENDERS_AMONG:]]
+        senders = list(senders_after({}, messages_of(latest)).items())
+        return LoadedConversation(self.heads.get(key), rows if has_all else (), has_all, senders)
 
     def _facts(self, key: TargetKey, seq: int) -> ItemFacts:
         item = self.items[key][seq]

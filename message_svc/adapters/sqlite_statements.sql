@@ -43,6 +43,9 @@ SELECT user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, de
   pinned
 FROM member WHERE conversation = ?
 
+-- name: senders
+SELECT actor, max(seq) FROM item WHERE conversation = ? AND seq > ? AND type = 2 GROUP BY actor ORDER BY 2 DESC LIMIT ?
+
 -- name: save_conversations
 INSERT INTO conversation (tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal,
   last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead)

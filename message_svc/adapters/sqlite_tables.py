@@ -11,7 +11,7 @@ from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, statements
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.rows import body_values, head_of, head_values, item_values, member_of, member_values
-from message_svc.domain import Item, ItemFacts, ItemType, Member, Operation
+from message_svc.domain import MAX_SENDERS, SENDERS_AMONG, Head, Item, ItemFacts, ItemType, Kind, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
 SCHEMA_VERSION = 1
@@ -87,8 +87,16 @@ class SqliteTables:
             rows: list[Any] = self._reading.execute(SQL["members"], (id_, "", MEMBERS_AT_ONCE + 1)).fetchall()
             has_all = len(rows) <= MEMBERS_AT_ONCE
             members = [member_of(row) for row in rows] if has_all else []
-            found[tenant, name] = LoadedConversation(head_of(head), members, has_all)
+            loaded = head_of(head)
+            found[tenant, name] = LoadedConversation(loaded, members, has_all, self._senders(id_, loaded))
         return found
+
+    def _senders(self, conversation: int, head: Head) -> list[tuple[str, int]]:
+        if head.kind is not Kind.GROUP:
+            return []
+        asked = (conversation, head.last_seq - SENDERS_AMONG, MAX_SENDERS)
+        rows: list[Any] = self._reading.execute(SQL["senders"], asked).fetchall()
+        return rows[::-1]
 
     def _members(self, need: LoadRequest) -> dict[TargetKey, dict[str, Member]]:
         asked = [value for key, users in need.members.items() for user in users for value in (*key, user)]

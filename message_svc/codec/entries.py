@@ -44,8 +44,14 @@ class EntryCodec:
                 changed.operations.add(
                     user_id=user, op_id=op_id, digest=digest, seq=seq, time_ms=time_ms, ordinal=ordinal, reason=reason
                 )
-            for user, delivered_seq, read_seq, time_ms in receipts:
-                changed.receipts.add(user_id=user, delivered_seq=delivered_seq, read_seq=read_seq, time_ms=time_ms)
+            for user, delivered_seq, read_seq, time_ms, receivers in receipts:
+                changed.receipts.add(
+                    user_id=user,
+                    delivered_seq=delivered_seq,
+                    read_seq=read_seq,
+                    time_ms=time_ms,
+                    receiver_ids=receivers,
+                )
         return entry.SerializeToString()
 
     def decode(self, payload: bytes, stamp: int) -> Sequence[ConversationChange]:
@@ -192,5 +198,8 @@ def _change_from_pb(row: pb.ConversationChanged, stamp: int) -> ConversationChan
             Operation(made.user_id, made.op_id, made.digest, made.seq, made.time_ms, made.ordinal, made.reason)
             for made in row.operations
         ],
-        [ReceiptMove(moved.user_id, moved.delivered_seq, moved.read_seq, moved.time_ms) for moved in row.receipts],
+        [
+            ReceiptMove(moved.user_id, moved.delivered_seq, moved.read_seq, moved.time_ms, tuple(moved.receiver_ids))
+            for moved in row.receipts
+        ],
     )

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kit.ledger.op_ids import OpIdWatermark
 from kit.tenant_keys import TargetKey
-from message_svc.domain import ConversationChange, Head, Item, ItemFacts, ItemType, Member, Operation
+from message_svc.domain import (
+    MAX_SENDERS,
+    ConversationChange,
+    Head,
+    Item,
+    ItemFacts,
+    ItemType,
+    Member,
+    Operation,
+)
 
 # Each conversation caches the answers of two generations of this size; the older generation is dropped as a whole.
 ANSWERS_PER_GENERATION = 1_000
@@ -37,15 +46,26 @@ class ConversationState:
         "key",
         "looked_up_answers",
         "members",
+        "senders",
         "watermark",
     )
 
-    def __init__(self, key: TargetKey, head: Head | None, members: Iterable[Member], *, has_all_members: bool) -> None:
+    def __init__(
+        self,
+        key: TargetKey,
+        head: Head | None,
+        members: Iterable[Member],
+        *,
+        has_all_members: bool,
+        senders: Iterable[tuple[str, int]] = (),
+    ) -> None:
         self.key = key
         self.head = head
         self.members: dict[str, Member | None] = {member.user: member for member in members}
         self.has_all_members = has_all_members
         self.facts: dict[int, ItemFacts | None] = {}
+        self.senders = dict(senders)
+        """Who has sent messages lately, each with the number of the last one, in the order of those."""
         self.looked_up_answers: dict[OperationKey, Operation | None] = {}
         """Read from the tables for the next batch; None: the id was not used."""
         highest, ahead = (head.highest, head.ahead) if head is not None else ("", ())
@@ -58,7 +78,8 @@ class ConversationState:
     @property
     def weight(self) -> int:
         """The size in memory: rows."""
-        return 1 + len(self.members) + len(self.facts) + len(self._recent_answers) + len(self._older_answers)
+        answers = len(self._recent_answers) + len(self._older_answers)
+        return 1 + len(self.members) + len(self.facts) + len(self.senders) + answers
 
     @property
     def stamp(self) -> int:
@@ -87,6 +108,7 @@ class ConversationState:
         self.head = change.head
         self.members.update(change.members)
         self.facts.update(facts_after(self.facts, change.items))
+        self.senders = senders_after(self.senders, messages_of(change.items))
         self.watermark = OpIdWatermark(change.head.highest, change.head.ahead)
         self._recent_answers.update({operation[:2]: operation for operation in change.operations})
         if len(self._recent_answers) > ANSWERS_PER_GENERATION:
@@ -124,6 +146,24 @@ class ConversationState:
             self.facts = {seq: self.facts[seq] for seq in latest}
         if not self.has_all_members and len(self.members) > MAX_CHANNEL_MEMBERS:
             self.members = {}
+
+
+def senders_after(before: Mapping[str, int], messages: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The last `MAX_SENDERS` senders after these messages, each with the number of its last one, in their order.
+
+    `messages`: the sender and the number of each, in order.
+    """
+    after = dict(before)
+    for sender, seq in messages:
+        if seq > after.get(sender, 0):
+            after.pop(sender, None)
+            after[sender] = seq
+    return dict(list(after.items())[-MAX_SENDERS:])
+
+
+def messages_of(items: Iterable[Item]) -> Iterator[tuple[str, int]]:
+    """The sender and the number of each message."""
+    return ((item.actor, item.seq) for item in items if item.type is ItemType.MESSAGE)
 
 
 def facts_after(before: Mapping[int, ItemFacts | None], items: Iterable[Item]) -> dict[int, ItemFacts | None]:

@@ -89,7 +89,8 @@ class ConversationDecision:
         decided_now = draft.operations.get(key)
         made = decided_now or self._state.answer_of(key)
         if made is None:
-            is_stored = draft.is_member(command.user)
+            # The row of a member may be of a later entry than the head: then there is no conversation yet.
+            is_stored = draft.head is not None and draft.is_member(command.user)
             answer = self._decide_new(command, now)
             if isinstance(answer, Outcome):
                 draft.operations[key] = Operation(*key, digest, answer.seq, answer.time_ms, answer.ordinal)

@@ -19,7 +19,7 @@ from message_svc.domain import (
     Role,
     visible_spans,
 )
-from message_svc.model.conversation import ConversationState, OperationKey, facts_after
+from message_svc.model.conversation import ConversationState, OperationKey, facts_after, senders_after
 
 Answer = Outcome | Refusal
 UNCHANGED = Outcome(0)
@@ -43,6 +43,7 @@ class Draft:
         self._facts: dict[int, ItemFacts | None] = {}
         self._items: list[Item] = []
         self._receipts: dict[str, ReceiptMove] = {}
+        self._senders = state.senders
 
     @property
     def is_changed(self) -> bool:
@@ -64,6 +65,8 @@ class Draft:
         item = Item(head.last_seq + 1, type_, actor, self.time_ms, head.ordinal, origin_region=self.region, **fields)
         self._items.append(item)
         self._facts.update(facts_after(ChainMap(self._facts, self._state.facts), [item]))
+        if type_ is ItemType.MESSAGE:
+            self._senders = senders_after(self._senders, [(actor, item.seq)])
         self.head = head._replace(last_seq=item.seq, update_ms=self.time_ms)
         return Outcome(item.seq, item.time_ms, item.ordinal)
 
@@ -75,12 +78,25 @@ class Draft:
             members=head.members + members, admins=head.admins + admins, members_epoch=head.members_epoch + 1
         )
 
-    def show_receipt(self, user: str, delivered_seq: int, read_seq: int) -> None:
-        """Shows the other members that a cursor moved; 0: it did not."""
+    def show_receipt(self, user: str, delivered_seq: int, read_seq: int, *, after: int) -> None:
+        """Shows the senders of the messages between that a cursor moved from `after`; 0: it did not move."""
         shown = self._receipts.get(user, ReceiptMove(user, 0, 0, 0))
         self._receipts[user] = ReceiptMove(
-            user, max(shown.delivered_seq, delivered_seq), max(shown.read_seq, read_seq), self.time_ms
+            user,
+            max(shown.delivered_seq, delivered_seq),
+            max(shown.read_seq, read_seq),
+            self.time_ms,
+            tuple(dict.fromkeys((*shown.receivers, *self._senders_after(after, user)))),
         )
+
+    def _senders_after(self, seq: int, user: str) -> list[str]:
+        """The other members who have sent messages after that number; in a direct conversation the other one."""
+        assert self.head is not None
+        if self.head.kind is Kind.DIRECT:
+            others = {**self._state.members, **self.members}.keys() - {user}
+        else:
+            others = {sender for sender, sent in self._senders.items() if sent > seq and sender != user}
+        return sorted(filter(self.is_member, others))
 
     def member(self, user: str) -> Member | None:
         """The row of a member or a former one."""

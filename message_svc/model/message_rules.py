@@ -61,7 +61,7 @@ def mark_delivered(draft: Draft, head: Head, member: Member, action: MarkDeliver
         devices[action.device] = action.seq
         delivered = max(member.delivered_seq, action.seq)
         if delivered > member.delivered_seq:
-            draft.show_receipt(member.user, delivered, 0)
+            draft.show_receipt(member.user, delivered, 0, after=member.delivered_seq)
         member = member._replace(devices=tuple(devices.items())[-MAX_DEVICES:], delivered_seq=delivered)
         draft.members[member.user] = member
     return Outcome(0, draft.time_ms, head.ordinal, member)
@@ -78,8 +78,8 @@ def mark_read(draft: Draft, head: Head, member: Member, action: MarkRead) -> Ans
     if action.seq > member.shown_read_seq and not action.is_private and head.kind is not Kind.CHANNEL:
         # What is read was received.
         delivered = max(member.delivered_seq, action.seq)
+        draft.show_receipt(member.user, 0, action.seq, after=member.shown_read_seq)
         member = member._replace(shown_read_seq=action.seq, delivered_seq=delivered)
-        draft.show_receipt(member.user, 0, action.seq)
     if member is not before:
         draft.members[member.user] = member
     return Outcome(0, draft.time_ms, head.ordinal, member)

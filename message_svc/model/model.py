@@ -122,8 +122,8 @@ class MessageModel:
         """See `Model`."""
         for key in need.conversations:
             if key not in self._states:
-                head, members, has_all_members = found.conversations[key]
-                state = ConversationState(key, head, members, has_all_members=has_all_members)
+                head, members, has_all_members, senders = found.conversations[key]
+                state = ConversationState(key, head, members, has_all_members=has_all_members, senders=senders)
                 for change in self._pending_changes_of(key):
                     state.apply(change)
                 self._states[key] = state

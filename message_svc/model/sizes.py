@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit.tenant_keys import TargetKey
-from message_svc.commands import AddMembers, Command, CreateDirect, CreateGroup, Edit, Send, Update
-from message_svc.domain import MAX_DEVICES, MAX_SPANS, Body
+from message_svc.commands import (
+    AddMembers,
+    Command,
+    CreateDirect,
+    CreateGroup,
+    Edit,
+    MarkDelivered,
+    MarkRead,
+    Send,
+    Update,
+)
+from message_svc.domain import MAX_DEVICES, MAX_SENDERS, MAX_SPANS, Body
 
 _ID_BYTES = 66
 # Key, name, picture, creator, numbers, the highest operation id and up to 16 from the future.
@@ -47,6 +57,8 @@ def _action_bytes(command: Command) -> int:
     if isinstance(action, AddMembers):
         # Former members may come back.
         return len(action.users) * (_NEW_MEMBER_BYTES + _ID_BYTES + 22 * MAX_SPANS)
+    if isinstance(action, MarkRead | MarkDelivered):
+        return MAX_SENDERS * _ID_BYTES
     return 1_000 if isinstance(action, Update) else 0
 
 

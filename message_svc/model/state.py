@@ -22,11 +22,16 @@ class LoadRequest(NamedTuple):
 
 
 class LoadedConversation(NamedTuple):
-    """A conversation; `has_all_members`: these are all current members."""
+    """A conversation; `has_all_members`: these are all current members.
+
+    `senders` of a group: who has sent the messages among its last `SENDERS_AMONG` items, each with the number of the
+    last one, in the order of those; the last `MAX_SENDERS`.
+    """
 
     head: Head | None
     members: Sequence[Member]
     has_all_members: bool
+    senders: Sequence[tuple[str, int]] = ()
 
 
 class LoadedState(NamedTuple):

@@ -36,7 +36,7 @@ from message_svc.commands import (
     SetMembership,
     Update,
 )
-from message_svc.domain import Body, Item, Kind, Role, Span
+from message_svc.domain import Body, ConversationChange, Item, Kind, Role, Span
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits
 from message_svc.ports import ConversationLedger, ConversationReads, View
@@ -98,20 +98,26 @@ async def opened_engine(
         yield Engine(ShardedConversations(1, execute, shard_of), reads, log, clock)
 
 
-async def items_on(log: EventLog, last: int) -> list[Item]:
-    """The items on the log, from the first one up to the one with that number; entries may be there twice."""
-    items: dict[int, Item] = {}
+async def changes_on(log: EventLog, last: int) -> list[ConversationChange]:
+    """The changes on the log, from the first one up to the one with the item of that number; entries may be there
+    twice."""
+    found: list[ConversationChange] = []
     position = 0
     async with asyncio.timeout(SECONDS):
-        while last not in items:
+        while not any(item.seq == last for change in found for item in change.items):
             records = await log.read(LEDGER, position, 1_000)
             for record in records:
-                changes = EntryCodec().decode(record.payload, 0)
-                items |= {item.seq: item for change in changes for item in change.items}
+                found += EntryCodec().decode(record.payload, 0)
                 position = record.position
             if not records:
                 await log.wait(LEDGER, position)
-    return list(items.values())
+    return found
+
+
+async def items_on(log: EventLog, last: int) -> list[Item]:
+    """The items on the log, from the first one up to the one with that number."""
+    items = [item for change in await changes_on(log, last) for item in change.items]
+    return list({item.seq: item for item in items}.values())
 
 
 def history(engine: Engine) -> History:
@@ -143,6 +149,19 @@ class ConversationStoreContract:
         assert (row.item.time_ms, row.item.ordinal) == (sent.time_ms, 1)
         assert (view.head.kind, view.head.name, view.head.members, view.head.admins) == (Kind.GROUP, "Team", 2, 1)
         assert (view.member.user, view.member.role, view.member.spans) == ("bob", Role.MEMBER, (Span(1),))
+
+    async def test_a_process_that_loads_a_group_knows_whom_a_receipt_concerns(
+        self, engine: Engine, other: Engine
+    ) -> None:
+        group = await engine.group("alice", "bob", "carol", "dan")
+        for user in ("carol", "bob", "carol", "alice"):
+            sent = await engine.do(group, user, Send(Body("hi")), f"by-{user}-{engine.clock.now()}")
+        await engine.do(group, "alice", Update("New name", None))
+        await other.do(group, "dan", MarkRead(sent.seq))
+        after = await other.do(group, "dan", Send(Body("hi")))
+        (moved,) = {receipt for change in await changes_on(engine.log, after.seq) for receipt in change.receipts}
+        assert (moved.user, moved.read_seq) == ("dan", sent.seq)
+        assert set(moved.receivers) == {"alice", "bob", "carol"}
 
     async def test_an_edit_replaces_and_a_deletion_clears_the_body(self, engine: Engine) -> None:
         group = await engine.group("alice", "bob")

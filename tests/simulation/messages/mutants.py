@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from kit.ledger.entry import Entry
+from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.commands import Command, MarkRead, Outcome
 from message_svc.domain import ItemType
 from message_svc.model.conversation import ConversationState
@@ -102,6 +103,25 @@ def a_number_for_messages_only() -> Patches:
     return [(Draft, "append", shared)]
 
 
+def a_receipt_of_a_private_read() -> Patches:
+    """Others are told of every move of a read cursor."""
+    decide: Any = ConversationDecision._decide_new
+
+    def tells(self: Any, command: Command, now: int) -> Any:
+        answer = decide(self, command, now)
+        if isinstance(command.action, MarkRead) and isinstance(answer, Outcome) and answer.member is not None:
+            self._draft.show_receipt(command.user, 0, answer.member.read_seq, after=0)
+        return answer
+
+    return [(ConversationDecision, "_decide_new", tells)]
+
+
+def only_senders_in_memory_are_told() -> Patches:
+    """Who sent a message before the conversation was loaded is told of no receipt."""
+    conversation = MemoryTables._conversation
+    return [(MemoryTables, "_conversation", lambda self, key: conversation(self, key)._replace(senders=()))]
+
+
 MUTANTS: Mapping[str, Callable[[], Patches]] = {
     make.__name__: make
     for make in (
@@ -116,6 +136,8 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         every_op_id_is_new,
         a_cursor_that_goes_back,
         a_number_for_messages_only,
+        a_receipt_of_a_private_read,
+        only_senders_in_memory_are_told,
     )
 }
 

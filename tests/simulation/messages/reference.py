@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kit.tenant_keys import TargetKey
 from message_svc.domain import ConversationChange, Head, Item, ItemType, Member, Operation, Role
 from tests.simulation.world import Violation
@@ -40,6 +42,7 @@ class ConversationReference:
             key = operation[:2]
             require(key not in self.operations, "an operation is made twice", operation)
             self.operations[key] = operation
+        self._check_receipts(change)
         for user, row in change.members.items():
             self._apply_member(user, row, position)
         self.head = change.head
@@ -52,6 +55,25 @@ class ConversationReference:
         at_first = [role for position, role in roles if position <= after]
         later = [role for position, role in roles if after < position <= through]
         return bool(at_first) and at_first[-1] is not Role.NONE and Role.NONE not in later
+
+    def _check_receipts(self, change: ConversationChange) -> None:
+        """Receipts never move back, and reach all senders of the messages that a cursor passed."""
+        before, after = self.members, {**self.members, **change.members}
+        for moved in change.receipts:
+            row, first = after[moved.user], before.get(moved.user)
+            delivered, shown = (first.delivered_seq, first.shown_read_seq) if first is not None else (0, 0)
+            if moved.delivered_seq:
+                require(delivered < moved.delivered_seq <= row.delivered_seq, "a receipt goes back", moved, first)
+            if moved.read_seq:
+                require(shown < moved.read_seq == row.shown_read_seq, "a receipt goes back", moved, first)
+            passed = [
+                *self.items[(delivered if moved.delivered_seq else shown) : max(moved.delivered_seq, moved.read_seq)]
+            ]
+            senders = {item.actor for item in passed if item.type is ItemType.MESSAGE} - {moved.user}
+            stayed = {user for user in senders if is_member(before, user) and is_member(after, user)}
+            require(stayed <= set(moved.receivers), "a sender is not told of a receipt", moved, stayed)
+            told = [user for user in moved.receivers if is_member(before, user) or is_member(after, user)]
+            require(len(told) == len(moved.receivers), "others than members are told of a receipt", moved)
 
     def _apply_body(self, item: Item) -> None:
         if item.type in (ItemType.MESSAGE, ItemType.EDIT):
@@ -76,6 +98,11 @@ class ConversationReference:
         self.members[user] = row
         if before is None or before.role is not row.role:
             self.roles.setdefault(user, []).append((position, row.role))
+
+
+def is_member(rows: Mapping[str, Member], user: str) -> bool:
+    """Whether the user is a member according to these rows."""
+    return user in rows and rows[user].role is not Role.NONE
 
 
 def require(is_so: bool, otherwise: str, *details: object) -> None:

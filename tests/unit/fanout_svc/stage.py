@@ -7,7 +7,17 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fanout_svc.config import Config
-from fanout_svc.domain import Node, NodeInterest, OwnUpdate, TargetChange, Topic, Totals, Update, UserPush
+from fanout_svc.domain import (
+    Node,
+    NodeInterest,
+    OwnUpdate,
+    ReceiptPush,
+    TargetChange,
+    Topic,
+    Totals,
+    Update,
+    UserPush,
+)
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.service import Fanout
 from fanout_svc.topics.interest import RegistryDelta
@@ -39,7 +49,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.on_resync: Callable[[str, Collection[Topic] | None], None] = lambda node_id, topics: None
-        self.got: dict[str, list[Update | OwnUpdate | UserPush | NodeInterest]] = {}
+        self.got: dict[str, list[Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest]] = {}
         self.gaps = 0
 
     def join(self, node: Node) -> None:
@@ -51,7 +61,9 @@ class Nodes:
     def mark_gap(self) -> None:
         self.gaps += 1
 
-    def deliver(self, update: Update | OwnUpdate | UserPush | NodeInterest, node_ids: Collection[str]) -> None:
+    def deliver(
+        self, update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest, node_ids: Collection[str]
+    ) -> None:
         for node_id in node_ids:
             self.got[node_id].append(update)
 

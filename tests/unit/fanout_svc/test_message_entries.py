@@ -13,9 +13,10 @@ from fanout_svc.consumer import Consumer, Consumers
 from fanout_svc.domain import MemberList, UserPush
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.message_entries import TOPIC, MessageEntries
+from fanout_svc.receipts import ReceiptPushes
 from fanout_svc.topics.interest import RegistryDelta
 from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
-from kit.clock import SystemClock
+from kit.clock import ManualClock, SystemClock
 from kit.errors import Unavailable
 from kit.message_ids import group_id
 from plaudit.event.v1 import message_events_pb2 as pb
@@ -50,7 +51,8 @@ class Following:
         self.log = log
         self.stage = stage
         self.members = Members()
-        self.entries = MessageEntries(stage.fanout, self.members)
+        receipts = ReceiptPushes(stage.fanout.interest, stage.nodes, ManualClock())
+        self.entries = MessageEntries(stage.fanout, receipts, self.members)
 
     async def append(self, *positions: int, epoch: int = 1, incarnation: str = "one") -> None:
         for position in positions:
@@ -68,7 +70,7 @@ class Following:
     def pushed(self, user: str = "bob") -> list[int]:
         """The numbers of the items that were pushed to a user."""
         deliveries = self.stage.nodes.got["n1"]
-        return [one.version for one in deliveries if isinstance(one, UserPush) and one.topic[1] == f"users/{user}"]
+        return [one.version for one in deliveries if isinstance(one, UserPush) and f"users/{user}" in one.topics]
 
 
 @pytest.fixture(name="on")

@@ -461,6 +461,7 @@ class ReceiptMoved(_message.Message):
     DELIVERED_SEQ_FIELD_NUMBER: _builtins.int
     READ_SEQ_FIELD_NUMBER: _builtins.int
     TIME_MS_FIELD_NUMBER: _builtins.int
+    RECEIVER_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The member."""
     delivered_seq: _builtins.int
@@ -469,6 +470,12 @@ class ReceiptMoved(_message.Message):
     """Up to which number the member shows to have read; 0: that did not move."""
     time_ms: _builtins.int
     """When, milliseconds since 1970."""
+    @_builtins.property
+    def receiver_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The members to tell: the other one of a direct conversation; of a group those who have sent messages after the
+        earlier position of the cursor, of the last 32 senders among the last 128 items.
+        """
+
     def __init__(
         self,
         *,
@@ -476,10 +483,11 @@ class ReceiptMoved(_message.Message):
         delivered_seq: _builtins.int = ...,
         read_seq: _builtins.int = ...,
         time_ms: _builtins.int = ...,
+        receiver_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered_seq", b"delivered_seq", "read_seq", b"read_seq", "time_ms", b"time_ms", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered_seq", b"delivered_seq", "read_seq", b"read_seq", "receiver_ids", b"receiver_ids", "time_ms", b"time_ms", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

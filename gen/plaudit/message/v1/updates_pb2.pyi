@@ -184,7 +184,11 @@ class Receipt(_message.Message):
     """A message reached a state; so did all earlier ones of the conversation.
 
     Answers the frame `send_message` without `id`, with the status `sent`. Pushed to the topic `users/<id>` of the sender
-    when a member has received or read messages; only the newest of a conversation and a member is kept.
+    when a member has received or read messages, with `delivered` and `read`: at most once a second for each member of a
+    conversation. Only the newest of a member and a conversation matters: it has both of the member's positions, which never
+    move back. These pushes are not durable: after `hello`, and after `resumed` with any verdict, `list_receipts` has what may
+    have been missed. In a group those are told who sent the messages, of the last 32 senders; what a member reads in
+    private is never told.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -197,6 +201,8 @@ class Receipt(_message.Message):
     MESSAGE_SEQ_FIELD_NUMBER: _builtins.int
     ORDINAL_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    DELIVERED_SEQ_FIELD_NUMBER: _builtins.int
+    READ_SEQ_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """The last message that reached the state."""
     status: _builtins.str
@@ -213,6 +219,10 @@ class Receipt(_message.Message):
     """How many messages the conversation has up to this one; only with `sent`."""
     user_id: _builtins.str
     """The member who has received or read it; empty with `sent`."""
+    delivered_seq: _builtins.int
+    """Up to which `message_seq` a device of the member has received all; 0 with `sent`."""
+    read_seq: _builtins.int
+    """Up to which `message_seq` the member shows to have read; 0 with `sent`, and where it is nothing."""
     def __init__(
         self,
         *,
@@ -224,10 +234,12 @@ class Receipt(_message.Message):
         message_seq: _builtins.int = ...,
         ordinal: _builtins.int = ...,
         user_id: _builtins.str = ...,
+        delivered_seq: _builtins.int = ...,
+        read_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "conversation_id", b"conversation_id", "message_id", b"message_id", "message_seq", b"message_seq", "ordinal", b"ordinal", "status", b"status", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "conversation_id", b"conversation_id", "delivered_seq", b"delivered_seq", "message_id", b"message_id", "message_seq", b"message_seq", "ordinal", b"ordinal", "read_seq", b"read_seq", "status", b"status", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from gateway.config import ResumeLimits
 from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.durable_topics import NODE_LEFT, DurableTopics
+from gateway.fanout.feed import ConflatedFeed
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
 from tests.unit.gateway.fanout.test_hub import TABLES, World
@@ -38,7 +39,7 @@ def marker(node_id: str, version: int = 0) -> Delivery:
 
 
 class RecordingSubscriber:
-    """A subscriber that records versions; 0 is a gap."""
+    """A subscriber that records versions, those of a state below zero; 0 is a gap."""
 
     def __init__(self) -> None:
         self.versions: list[int] = []
@@ -48,6 +49,11 @@ class RecordingSubscriber:
 
     def mark_gap(self) -> None:
         self.versions.append(0)
+
+    def show(self, feed: ConflatedFeed) -> bool:
+        assert feed.current is not None
+        self.versions.append(-feed.current.version)
+        return True
 
 
 class RecordingDirectory:

@@ -66,7 +66,7 @@ changes = st.builds(
     st.lists(st.sampled_from(ItemType).flatmap(items_of), max_size=3),
     st.lists(members, max_size=2).map(lambda rows: {row.user: row for row in rows}),
     st.lists(st.builds(Operation, texts, texts, st.binary(max_size=16), numbers, numbers, numbers, texts), max_size=2),
-    st.lists(st.builds(ReceiptMove, texts, numbers, numbers, numbers), max_size=2),
+    st.lists(st.builds(ReceiptMove, texts, numbers, numbers, numbers, users), max_size=2),
 )
 
 
