@@ -12,7 +12,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.lines import embedded, fanout, frames, memory, mesh, overload, streams, unary, viewers
+from bench.lines import (
+    embedded,
+    fanout,
+    frames,
+    history,
+    memory,
+    mesh,
+    messages,
+    overload,
+    streams,
+    unary,
+    viewers,
+)
 from bench.processes import DRIVER_CPU, BenchError, Skipped
 from bench.report import Line, print_lines, save
 from bench.setup import Length, Setup
@@ -32,6 +44,11 @@ LINES: Mapping[str, Callable[[Setup], list[Line]]] = {
     "P12": mesh.through_envoy,
     "P14": mesh.contended,
     "P16": overload.sixty_times_the_callers,
+    "M1": messages.latency,
+    "M2": messages.sends,
+    "M3": messages.group,
+    "M4": history.stored,
+    "M6": memory.many_idle,
 }
 
 

@@ -36,13 +36,13 @@ class Conversations:
         request = changes_pb.CreateGroupRequest(name="Group", member_ids=[f"u{member}" for member in members[1:]])
         return self._add(self._stub.CreateGroup, request, members)
 
-    def lines(self, connected_users: int) -> str:
-        """The file of `wsload --conversations`, where the connections are those of the first users."""
+    def lines(self, receivers: int, senders: int) -> str:
+        """The file of `wsload --conversations`: the first users receive, and the first users send."""
         lines = [
-            f"conversation {name} {sum(member < connected_users for member in members)}"
+            f"conversation {name} {sum(member < receivers for member in members)}"
             for name, members in zip(self.ids, self.members, strict=True)
         ]
-        lines += [f"sends {user} {' '.join(map(str, to))}" for user, to in self.sends.items() if user < connected_users]
+        lines += [f"sends {user} {' '.join(map(str, to))}" for user, to in self.sends.items() if user < senders]
         return "\n".join([*lines, ""])
 
     @property
@@ -57,12 +57,16 @@ class Conversations:
 
 
 @contextmanager
-def members_connected(conversations: Conversations, users: int, name: str, ack_ms: int = 0) -> Iterator[Process]:
-    """Connects the first users, one socket each; they acknowledge what they receive after `ack_ms`, 0: never."""
+def members_connected(
+    conversations: Conversations, users: int, name: str, *, receive: bool = True
+) -> Iterator[Process]:
+    """Connects the first users, one socket each; with `receive` they get the messages of their conversations."""
     with NamedTemporaryFile("w", suffix=".conversations") as file:
-        file.write(conversations.lines(users))
+        file.write(conversations.lines(users if receive else 0, users))
         file.flush()
-        options = ["--topic", "users/u{}", "--conversations", str(Path(file.name)), "--ack-ms", str(ack_ms)]
+        options = ["--conversations", str(Path(file.name))]
+        if receive:
+            options += ["--topic", "users/u{}", "--ack-ms", "500"]
         tokens = conversations.system.user_tokens(users)
         with connected(conversations.system.http_port, users, name=name, tokens=tokens, options=options) as driver:
             yield driver

@@ -70,7 +70,7 @@ class Process:
 
     def resident_bytes(self) -> int:
         """Resident memory."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.pid)
 
     def send(self, command: str) -> None:
         """Sends one line."""
@@ -135,6 +135,11 @@ def running(
         yield process
     finally:
         process.stop()
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def python(*arguments: str) -> list[str]:
