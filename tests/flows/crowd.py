@@ -19,7 +19,7 @@ from tests.events import Change, payload
 TOPIC = "reactions"
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Waits until the condition holds; raises TimeoutError where it does not in time."""
     async with asyncio.timeout(seconds):
         while not await holds():  # noqa: ASYNC110 - what is waited for is seen from outside, and tells nobody

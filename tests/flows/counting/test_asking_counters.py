@@ -34,16 +34,16 @@ class Exhausted(Problem):
     """The counter has a bad day."""
 
 
-class Door(counter_service_pb2_grpc.CounterServiceServicer):
+class RecordingCounter(counter_service_pb2_grpc.CounterServiceServicer):
     """Answers every question with the version asked for, and remembers which targets it was asked about."""
 
     def __init__(self) -> None:
         self.asked: list[list[tuple[str, str]]] = []
-        self.tired = False
+        self.is_exhausted = False
 
     async def GetCounts(self, request: pb.GetCountsRequest, context: Any) -> pb.GetCountsResponse:
         """See the contract."""
-        if self.tired:
+        if self.is_exhausted:
             raise Exhausted("not now")
         self.asked.append(list(zip(request.tenants, request.targets, strict=True)))
         answer = pb.GetCountsResponse()
@@ -57,15 +57,16 @@ class Counters:
     """Two counters, and a mesh that knows them."""
 
     mesh: Mesh
-    doors: dict[str, Door] = field(default_factory=dict)
+    servers: dict[str, RecordingCounter] = field(default_factory=dict)
 
-    def assert_each_was_asked_about_its_own(self, partitions: int) -> None:
-        nodes = tuple(sorted(self.doors))
-        for address, door in self.doors.items():
-            for question in door.asked:
+    def assert_each_got_its_own_targets(self, partitions: int) -> None:
+        nodes = tuple(sorted(self.servers))
+        for address, counter in self.servers.items():
+            for question in counter.asked:
                 found = {partition_of(*key, partitions) for key in question}
                 assert {owners(nodes, PARTITIONS)[partition] for partition in found} == {address}
-        assert sorted(key for door in self.doors.values() for part in door.asked for key in part) == sorted(KEYS)
+        requested = [key for counter in self.servers.values() for question in counter.asked for key in question]
+        assert sorted(requested) == sorted(KEYS)
 
 
 @pytest.fixture(name="counters")
@@ -73,38 +74,38 @@ async def fixture_counters(tmp_path: Path) -> AsyncIterator[Counters]:
     keys = open_keys(tmp_path / "keys")
     add = counter_service_pb2_grpc.add_CounterServiceServicer_to_server
     async with AsyncExitStack() as stack:
-        doors: dict[str, Door] = {}
+        servers: dict[str, RecordingCounter] = {}
         for _ in range(2):
-            door = Door()
-            hosted = Hosted(door, add, {Exhausted: (grpc.StatusCode.UNAVAILABLE, "TIRED")})
+            counter = RecordingCounter()
+            hosted = Hosted(counter, add, {Exhausted: (grpc.StatusCode.UNAVAILABLE, "TIRED")})
             limits = ServerLimits(grace=0.1)
             server = await stack.enter_async_context(serving([hosted], verifier=keys.verifier(), limits=limits))
-            doors[server.address] = door
-        nodes = StaticNodes(services={COUNTER: sorted(doors)})
-        yield Counters(await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter()))), doors)
+            servers[server.address] = counter
+        nodes = StaticNodes(services={COUNTER: sorted(servers)})
+        yield Counters(await stack.enter_async_context(connected(nodes, NodeTokens(keys.minter()))), servers)
 
 
 async def test_fan_out_requests_counts_from_the_counter_of_each_partition(counters: Counters) -> None:
     wanted = {key: n for n, key in enumerate(KEYS)}
     found = await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(wanted)
     assert {key: totals.version for key, totals in found.items()} == wanted
-    counters.assert_each_was_asked_about_its_own(PARTITIONS)
-    assert [len(door.asked) for door in counters.doors.values()] == [1, 1]
+    counters.assert_each_got_its_own_targets(PARTITIONS)
+    assert [len(counter.asked) for counter in counters.servers.values()] == [1, 1]
 
 
 async def test_with_one_partition_one_request_is_sent(counters: Counters) -> None:
     await FanoutCounts(counters.mesh, 5.0, 1).get(dict.fromkeys(KEYS, 1))
-    counters.assert_each_was_asked_about_its_own(1)
-    assert [len(door.asked) for door in counters.doors.values() if door.asked] == [1]
+    counters.assert_each_got_its_own_targets(1)
+    assert [len(counter.asked) for counter in counters.servers.values() if counter.asked] == [1]
 
 
 async def test_a_counter_that_does_not_answer_does_not_delay_the_others(counters: Counters) -> None:
-    tired = next(iter(counters.doors))
-    counters.doors[tired].tired = True
-    nodes = tuple(sorted(counters.doors))
-    others = {key for key in KEYS if owners(nodes, PARTITIONS)[partition_of(*key, PARTITIONS)] != tired}
+    exhausted = next(iter(counters.servers))
+    counters.servers[exhausted].is_exhausted = True
+    nodes = tuple(sorted(counters.servers))
+    others = {key for key in KEYS if owners(nodes, PARTITIONS)[partition_of(*key, PARTITIONS)] != exhausted}
     assert set(await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(dict.fromkeys(KEYS, 1))) == others
-    for door in counters.doors.values():
-        door.tired = True
+    for counter in counters.servers.values():
+        counter.is_exhausted = True
     with pytest.raises(CountsUnreachable):
         await FanoutCounts(counters.mesh, 5.0, PARTITIONS).get(dict.fromkeys(KEYS, 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.people import person, target
+from tests.flows.clients import new_target, new_user
 from tests.running import ROOT, Stack
 
 
@@ -29,7 +29,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def test_a_toggle_on_the_phone_is_shown_on_the_laptop(shared_stack: Stack) -> None:
-    message, alice = target(), person("alice")
+    message, alice = new_target(), new_user("alice")
     arguments = ("--url", shared_stack.ws_url.removesuffix("/ws/connect"), "--target", message)
     for switch, shown in (("on", "👍 1"), ("off", "no reactions")):
         said = lines(run(shared_stack, "react_over_websocket.py", *arguments, token=shared_stack.token(alice)))
@@ -38,14 +38,14 @@ def test_a_toggle_on_the_phone_is_shown_on_the_laptop(shared_stack: Stack) -> No
 
 
 def test_a_service_reacts_for_a_user_with_plain_stubs(shared_stack: Stack) -> None:
-    message, alice = target(), person("alice")
+    message, alice = new_target(), new_user("alice")
     arguments = ("--address", shared_stack.grpc_address, "--user", alice, "--target", message)
     said = lines(run(shared_stack, "react_over_grpc.py", *arguments, token=shared_stack.service_token()))
     assert said == [f"👍 is on for {alice} on {message}", "👍 1"]
 
 
 def test_a_reaction_is_made_over_plain_http(shared_stack: Stack) -> None:
-    message, alice = target(), person("alice")
+    message, alice = new_target(), new_user("alice")
     arguments = ("--url", shared_stack.http_url, "--message", message.removeprefix("messages/"))
     said = lines(run(shared_stack, "react_over_rest.py", *arguments, token=shared_stack.token(alice)))
     assert said == [f"👍 is on on {message}", "👍 1", f"latest: {alice}"]

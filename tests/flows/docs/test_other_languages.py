@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import blocks
-from tests.flows.people import target
+from tests.flows.clients import new_target
 from tests.reader import Reader
 from tests.running import ROOT, Stack
 
@@ -46,7 +46,7 @@ def test_a_service_in_another_language_makes_a_reaction(language: str, shared_st
     page = [one for one in blocks(ROOT / "docs" / "other-languages.md") if one.language == "sh"]
     [token] = [one for one in page if "token mint" in one.text]
     [block] = [one for one in page if f"cd examples/{language}\n" in one.text]
-    message = target()
+    message = new_target()
     with ExitStack() as leaving:
         # Nothing else of the source tree: no other folder is looked into.
         reader = Reader(tmp_path / "checkout", lambda: shared_stack, leaving, tree=["gen/plaudit/plaudit.protoset"])

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.flows.people import person
+from tests.flows.clients import new_user
 from tests.running import Stack
 
 
@@ -30,7 +30,7 @@ class Api:
 @pytest.fixture(name="alice")
 async def fixture_alice(shared_stack: Stack) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as http:
-        yield Api(shared_stack, http, person("alice"))
+        yield Api(shared_stack, http, new_user("alice"))
 
 
 def breakdown(counts: Any) -> dict[str, int]:
@@ -96,7 +96,7 @@ async def test_counts_of_several_posts_are_read_by_their_ids(alice: Api) -> None
 async def test_reactors_with_a_type_are_listed_page_by_page(alice: Api, shared_stack: Stack) -> None:
     target_id = uuid.uuid4().hex
     async with aiohttp.ClientSession() as http:
-        bob = Api(shared_stack, http, person("bob"))
+        bob = Api(shared_stack, http, new_user("bob"))
         for one, reaction_type in ((alice, "love"), (bob, "love")):
             body = {"target_id": target_id, "target_type": "post", "reaction_type": reaction_type}
             await one.ask("POST", "/api/v1/reactions", body)

@@ -13,8 +13,8 @@ from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from tests.engines import Engines
-from tests.flows.doors.stubs.asked import counted
-from tests.flows.people import person, target
+from tests.flows.clients import new_target, new_user
+from tests.flows.interfaces.stubs.stub_calls import counted
 from tests.running import Stack
 
 pytestmark = pytest.mark.timeout(300)
@@ -24,7 +24,7 @@ def test_changes_counts_and_reactors_are_answered_without_redis(engines: Engines
     stack = Stack(tmp_path / "data", RECORDS=engines.cassandra(), EVENTS=engines.kafka())
     made = stack.run("migrate")
     assert made.returncode == 0, made.stderr
-    users, on = [person("alice"), person("bob")], target()
+    users, on = [new_user("alice"), new_user("bob")], new_target()
     asks = [changes_pb.ToggleReactionRequest(target=on, emoji="👍", op_id=user) for user in users]
 
     def tap(stub: pb_grpc.ReactionServiceStub) -> list[changes_pb.ToggleReactionResponse]:

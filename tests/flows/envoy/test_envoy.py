@@ -23,8 +23,8 @@ from plaudit.reaction.v1 import reaction_pb2 as reaction_pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from plaudit_client import connect
+from tests.flows.clients import new_target, new_user
 from tests.flows.envoy.envoys import Edge, envoy, stack_behind_envoy
-from tests.flows.people import person, target
 from tests.running import Stack
 
 EnvoyStack = tuple[Edge, Stack, Stack]
@@ -112,7 +112,7 @@ async def test_rest_answers_through_envoy_as_it_does_at_a_gateway(
 ) -> None:
     edge, gateway, _ = system
     # Of one user all these would be too many changes in a second.
-    headers = bearer(gateway.token(person("reader"))) | more.get("headers", {})
+    headers = bearer(gateway.token(new_user("reader"))) | more.get("headers", {})
     rest = {name: value for name, value in more.items() if name != "headers"}
     direct = await asked(gateway.http_url, verb, path, headers=headers, **rest)
     through = await asked(edge.url, verb, path, headers=headers, **rest)
@@ -170,7 +170,7 @@ async def test_an_expired_token_is_reported_as_expired_and_an_invalid_one_is_not
         direct = await asked(gateway.http_url, "GET", f"/api/{AT}/reactions", headers=bearer(token))
         assert await asked(edge.url, "GET", f"/api/{AT}/reactions", headers=bearer(token)) == direct
         assert (direct[0], direct[1]["details"][0]["reason"]) == (401, reason)
-    request = changes_pb.ToggleReactionRequest(target=target(), emoji="👍")
+    request = changes_pb.ToggleReactionRequest(target=new_target(), emoji="👍")
     for address in (edge.address, nodes.grpc_address):
         async with grpc.aio.insecure_channel(address) as channel:
             stub: Any = pb_grpc.ReactionServiceStub(channel)
@@ -193,15 +193,15 @@ async def test_numbers_of_a_node_are_not_for_the_edge(system: EnvoyStack) -> Non
 
 async def test_clients_meet_through_envoy(system: EnvoyStack) -> None:
     edge, gateway, _ = system
-    where = target()
+    where = new_target()
     url = f"ws://{edge.address}/ws/connect"
     # Connections that have served pages before must not be taken for sockets.
     async with aiohttp.ClientSession() as http:
         for _ in range(5):
             await (await http.get(f"{edge.url}/")).read()
     async with (
-        connect(url, gateway.token(person("alice"))) as alice,
-        connect(url, gateway.token(person("bob"))) as bob,
+        connect(url, gateway.token(new_user("alice"))) as alice,
+        connect(url, gateway.token(new_user("bob"))) as bob,
         bob.subscribe(where) as updates,
         asyncio.timeout(10),
     ):
@@ -222,7 +222,7 @@ async def refused(call: Any) -> RemoteError:
 
 async def test_services_call_through_envoy(system: EnvoyStack) -> None:
     edge, gateway, _ = system
-    where = target()
+    where = new_target()
     async with grpc.aio.insecure_channel(edge.address) as channel:
         reactions: Any = pb_grpc.ReactionServiceStub(channel)
         counts: Any = counter_grpc.CounterServiceStub(channel)
@@ -240,13 +240,13 @@ async def test_refusals_reach_grpc_callers_as_they_are(system: EnvoyStack) -> No
     edge, gateway, _ = system
     own = [("authorization", f"Bearer {gateway.token('alice')}")]
     as_service = [("authorization", f"Bearer {gateway.service_token()}")]
-    request = changes_pb.ToggleReactionRequest(target=target(), emoji="👍")
+    request = changes_pb.ToggleReactionRequest(target=new_target(), emoji="👍")
     async with grpc.aio.insecure_channel(edge.address) as channel:
         stub: Any = pb_grpc.ReactionServiceStub(channel)
         assert (await refused(stub.ToggleReaction(request))).reason == "INVALID_TOKEN"
         wrong = [("authorization", "Bearer a.b.c")]
         assert (await refused(stub.ToggleReaction(request, metadata=wrong))).reason == "INVALID_TOKEN"
-        bad = changes_pb.ToggleReactionRequest(target=target(), emoji="nonsense")
+        bad = changes_pb.ToggleReactionRequest(target=new_target(), emoji="nonsense")
         assert (await refused(stub.ToggleReaction(bad, metadata=own))).reason == "INVALID_EMOJI"
         acting = [*own, ("plaudit-user", "bob")]
         assert (await refused(stub.ToggleReaction(request, metadata=acting))).reason == "ACT_AS_REQUIRED"

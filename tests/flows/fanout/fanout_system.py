@@ -46,7 +46,7 @@ QUIET: TargetKey = ("default", "messages/quiet")
 LIMITS = ServerLimits(grace=0.1)
 
 
-class Broken(Problem):
+class InjectedFailure(Problem):
     """The node has a bad day."""
 
 
@@ -69,7 +69,7 @@ class Receiver(node_service_pb2_grpc.NodeServiceServicer):
         async for request in request_iterator:
             await self.open.wait()
             if not self.whole.is_set():
-                raise Broken("not now")
+                raise InjectedFailure("not now")
             self.got += [(time.monotonic(), delivery) for delivery in request.deliveries]
             yield node_pb.DeliverResponse(sockets=1)
 
@@ -81,7 +81,7 @@ class GatewayNode:
     receiver: Receiver
     registration: Registration
 
-    def want(self, *keys: TargetKey) -> None:
+    def subscribe(self, *keys: TargetKey) -> None:
         for key in keys:
             self.registration.subscribe(*key)
 
@@ -111,7 +111,7 @@ class GatewayNode:
 
 
 @dataclass
-class City:
+class FanoutSystem:
     """All services, each with its own server; servers can be stopped and started."""
 
     folder: Path
@@ -119,19 +119,21 @@ class City:
     keys: Keys
     stack: AsyncExitStack
     crowd: Crowd
-    places: dict[str, Sequence[str]] = field(default_factory=dict)
+    addresses_of: dict[str, Sequence[str]] = field(default_factory=dict)
 
     async def mesh(self, stack: AsyncExitStack | None = None) -> Mesh:
-        city = self
+        system = self
 
-        class Places:
+        class AddressesByService:
             def addresses(self, service: str) -> tuple[str, ...]:
-                return tuple(city.places.get(service, ()))
+                return tuple(system.addresses_of.get(service, ()))
 
             def address_of(self, node_id: str) -> str:
                 return ""
 
-        return await (stack or self.stack).enter_async_context(connected(Places(), NodeTokens(self.keys.minter())))
+        return await (stack or self.stack).enter_async_context(
+            connected(AddressesByService(), NodeTokens(self.keys.minter()))
+        )
 
     @asynccontextmanager
     async def served(
@@ -143,11 +145,11 @@ class City:
             server = await stack.enter_async_context(
                 serving([*hosted, *extra], verifier=self.keys.verifier(), listen=listen, limits=LIMITS)
             )
-            mesh.own_address, self.places[service] = server.address, (server.address,)
+            mesh.own_address, self.addresses_of[service] = server.address, (server.address,)
             try:
                 yield server.address
             finally:
-                self.places[service] = ()
+                self.addresses_of[service] = ()
 
     def registry(self, listen: str = "127.0.0.1:0") -> Any:
         config = RegistryConfig(lease_seconds=5.0, return_seconds=2.0)
@@ -167,29 +169,29 @@ class City:
     async def node(self, name: str) -> GatewayNode:
         receiver = Receiver()
         add = node_service_pb2_grpc.add_NodeServiceServicer_to_server
-        hosted = Hosted(receiver, add, {Broken: (grpc.StatusCode.UNAVAILABLE, "BROKEN")})
+        hosted = Hosted(receiver, add, {InjectedFailure: (grpc.StatusCode.UNAVAILABLE, "BROKEN")})
         server = await self.stack.enter_async_context(serving([hosted], verifier=self.keys.verifier(), limits=LIMITS))
         registration = Registration(name)
-        (registry,) = self.places[REGISTRY]
+        (registry,) = self.addresses_of[REGISTRY]
         running = registration.running(await self.mesh(), registry, server.address, [GATEWAY])
         await self.stack.enter_async_context(running)
         await registration.attached()
         return GatewayNode(receiver, registration)
 
 
-@pytest.fixture(name="city")
-async def fixture_city(tmp_path: Path) -> AsyncIterator[City]:
+@pytest.fixture(name="system")
+async def fixture_system(tmp_path: Path) -> AsyncIterator[FanoutSystem]:
     async with open_sqlite_log(tmp_path / "reactions.db") as log, AsyncExitStack() as stack:
         crowd = Crowd(log)
-        city = City(tmp_path, log, open_keys(tmp_path / "keys"), stack, crowd)
+        system = FanoutSystem(tmp_path, log, open_keys(tmp_path / "keys"), stack, crowd)
         records: Any = CrowdServicer(crowd)
         peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
-        server = await stack.enter_async_context(serving([peer], verifier=city.keys.verifier(), limits=LIMITS))
-        city.places[REACTION] = (server.address,)
-        yield city
+        server = await stack.enter_async_context(serving([peer], verifier=system.keys.verifier(), limits=LIMITS))
+        system.addresses_of[REACTION] = (server.address,)
+        yield system
 
 
 @pytest.fixture(name="whole")
-async def fixture_whole(city: City) -> AsyncIterator[City]:
-    async with city.registry(), city.counter(), city.fanout():
-        yield city
+async def fixture_whole(system: FanoutSystem) -> AsyncIterator[FanoutSystem]:
+    async with system.registry(), system.counter(), system.fanout():
+        yield system

@@ -8,23 +8,25 @@ import time
 from plaudit.fanout.v1 import updates_pb2
 from tests.events import Change
 from tests.flows.crowd import eventually
-from tests.flows.fanout.fanout_system import HOT, QUIET, City, fixture_city, fixture_whole
+from tests.flows.fanout.fanout_system import HOT, QUIET, FanoutSystem, fixture_system, fixture_whole
 
-__all__ = ["fixture_city", "fixture_whole"]
+__all__ = ["fixture_system", "fixture_whole"]
 
 
-async def test_a_node_that_subscribes_gets_a_snapshot_immediately(whole: City) -> None:
+async def test_a_node_that_subscribes_gets_a_snapshot_immediately(whole: FanoutSystem) -> None:
     await whole.crowd.act([HOT], 30)
     node = await whole.node("n1")
-    node.want(HOT, QUIET)
+    node.subscribe(HOT, QUIET)
     await node.assert_exact(whole.crowd, HOT)
     never = await node.update(QUIET, 0)
     assert (never.version, list(never.reactions)) == (0, [])
 
 
-async def test_the_first_change_is_sent_immediately_and_the_next_ones_together_after_a_window(whole: City) -> None:
+async def test_the_first_change_is_sent_immediately_and_the_next_ones_together_after_a_window(
+    whole: FanoutSystem,
+) -> None:
     node = await whole.node("n1")
-    node.want(HOT)
+    node.subscribe(HOT)
     await node.update(HOT, 0)
     began = time.monotonic()
     await whole.crowd.append([whole.crowd.toggle(HOT, "alice", "👍")])
@@ -39,10 +41,10 @@ async def test_the_first_change_is_sent_immediately_and_the_next_ones_together_a
     assert 0.4 < later - at < 0.7
 
 
-async def test_nodes_get_exactly_their_subscribed_topics(whole: City) -> None:
+async def test_nodes_get_exactly_their_subscribed_topics(whole: FanoutSystem) -> None:
     one, two = await whole.node("n1"), await whole.node("n2")
-    one.want(HOT, QUIET)
-    two.want(QUIET)
+    one.subscribe(HOT, QUIET)
+    two.subscribe(QUIET)
     await two.update(QUIET, 0)
     await one.update(HOT, 0)
     await whole.crowd.append([whole.crowd.toggle(key, "alice", "👍") for key in (HOT, QUIET)])
@@ -51,9 +53,9 @@ async def test_nodes_get_exactly_their_subscribed_topics(whole: City) -> None:
     assert not two.updates(HOT)
 
 
-async def test_own_changes_are_sent_only_to_the_topic_of_the_user(whole: City) -> None:
+async def test_own_changes_are_sent_only_to_the_topic_of_the_user(whole: FanoutSystem) -> None:
     node = await whole.node("n1")
-    node.want(("default", "users/alice"), QUIET)
+    node.subscribe(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)
 
     async def announced() -> bool:
@@ -79,9 +81,9 @@ async def test_own_changes_are_sent_only_to_the_topic_of_the_user(whole: City) -
     ]
 
 
-async def test_at_10_000_toggles_a_second_on_one_message_a_viewer_gets_2_updates_a_second(whole: City) -> None:
+async def test_at_10_000_toggles_a_second_on_one_message_a_viewer_gets_2_updates_a_second(whole: FanoutSystem) -> None:
     node = await whole.node("n1")
-    node.want(HOT)
+    node.subscribe(HOT)
     await node.update(HOT, 0)
     began, seconds, batch = time.monotonic(), 2.0, 200
     rounds = round(seconds * 10_000 / batch)

@@ -6,14 +6,14 @@ from fanout_svc.config import Config
 from kit.tenant_keys import TargetKey
 from plaudit.fanout.v1 import fanout_service_pb2 as pb
 from tests.flows.crowd import eventually
-from tests.flows.fanout.fanout_system import DESCRIBE, HOT, QUIET, City, fixture_city, fixture_whole
+from tests.flows.fanout.fanout_system import DESCRIBE, HOT, QUIET, FanoutSystem, fixture_system, fixture_whole
 
-__all__ = ["fixture_city", "fixture_whole"]
+__all__ = ["fixture_system", "fixture_whole"]
 
 
-async def test_after_a_broken_stream_the_last_count_arrives(whole: City) -> None:
+async def test_after_a_broken_stream_the_last_count_arrives(whole: FanoutSystem) -> None:
     node = await whole.node("n1")
-    node.want(HOT, QUIET)
+    node.subscribe(HOT, QUIET)
     await node.update(QUIET, 0)
     await node.update(HOT, 0)
     node.receiver.whole.clear()
@@ -31,30 +31,30 @@ async def test_after_a_broken_stream_the_last_count_arrives(whole: City) -> None
     assert len(node.updates(QUIET)) >= 1
 
 
-async def test_a_node_that_hangs_delays_no_other_node_and_gets_only_the_newest(city: City) -> None:
+async def test_a_node_that_hangs_delays_no_other_node_and_gets_only_the_newest(system: FanoutSystem) -> None:
     hasty = Config(window_seconds=0.02, batches_in_flight=2)
-    async with city.registry(), city.counter(), city.fanout(hasty):
-        still, lively = await city.node("n1"), await city.node("n2")
+    async with system.registry(), system.counter(), system.fanout(hasty):
+        still, lively = await system.node("n1"), await system.node("n2")
         keys: list[TargetKey] = [("default", f"messages/{n}") for n in range(50)]
-        still.want(*keys)
-        lively.want(*keys)
+        still.subscribe(*keys)
+        lively.subscribe(*keys)
         for key in keys:
             await still.update(key, 0)
             await lively.update(key, 0)
         still.receiver.open.clear()
         for _ in range(8):
-            await city.crowd.act(keys, 500)
-            await lively.assert_exact(city.crowd, *keys)
+            await system.crowd.act(keys, 500)
+            await lively.assert_exact(system.crowd, *keys)
         still.receiver.open.set()
-        await still.assert_exact(city.crowd, *keys)
+        await still.assert_exact(system.crowd, *keys)
         # Two batches were on their way when it stood still; the rest was merged.
         assert len(still.receiver.got) <= (1 + 2 + 1) * len(keys)
         assert len(lively.receiver.got) == (1 + 8) * len(keys)
 
 
-async def test_deliveries_in_flight_when_the_stream_broke_are_sent_again(whole: City) -> None:
+async def test_deliveries_in_flight_when_the_stream_broke_are_sent_again(whole: FanoutSystem) -> None:
     node = await whole.node("n1")
-    node.want(("default", "users/alice"), QUIET)
+    node.subscribe(("default", "users/alice"), QUIET)
     await node.update(QUIET, 0)
     node.receiver.whole.clear()
     before = node.receiver.streams
@@ -72,39 +72,39 @@ async def test_deliveries_in_flight_when_the_stream_broke_are_sent_again(whole: 
     await eventually(told)
 
 
-async def test_changes_while_fan_out_is_down_are_in_its_snapshots_after_a_restart(city: City) -> None:
-    async with city.registry(), city.counter():
-        node = await city.node("n1")
-        node.want(HOT)
-        async with city.fanout():
-            await city.crowd.act([HOT], 10)
-            await node.assert_exact(city.crowd, HOT)
-        await city.crowd.act([HOT], 10)
-        async with city.fanout():
-            await node.assert_exact(city.crowd, HOT)
+async def test_changes_while_fan_out_is_down_are_in_its_snapshots_after_a_restart(system: FanoutSystem) -> None:
+    async with system.registry(), system.counter():
+        node = await system.node("n1")
+        node.subscribe(HOT)
+        async with system.fanout():
+            await system.crowd.act([HOT], 10)
+            await node.assert_exact(system.crowd, HOT)
+        await system.crowd.act([HOT], 10)
+        async with system.fanout():
+            await node.assert_exact(system.crowd, HOT)
 
 
-async def test_after_a_restart_of_the_registry_changes_arrive_again(city: City) -> None:
-    async with city.counter(), city.fanout():
-        async with city.registry() as address:
-            node = await city.node("n1")
-            node.want(HOT)
+async def test_after_a_restart_of_the_registry_changes_arrive_again(system: FanoutSystem) -> None:
+    async with system.counter(), system.fanout():
+        async with system.registry() as address:
+            node = await system.node("n1")
+            node.subscribe(HOT)
             await node.update(HOT, 0)
-        await city.crowd.act([HOT], 10)
-        async with city.registry(address):
-            await city.crowd.act([HOT], 10)
-            await node.assert_exact(city.crowd, HOT)
-            await city.crowd.act([HOT], 10)
-            await node.assert_exact(city.crowd, HOT)
+        await system.crowd.act([HOT], 10)
+        async with system.registry(address):
+            await system.crowd.act([HOT], 10)
+            await node.assert_exact(system.crowd, HOT)
+            await system.crowd.act([HOT], 10)
+            await node.assert_exact(system.crowd, HOT)
 
 
-async def test_a_node_that_does_not_answer_gets_a_new_stream_and_snapshots(city: City) -> None:
-    async with city.registry(), city.counter(), city.fanout(Config(answer_seconds=0.05)):
-        node = await city.node("n1")
-        node.want(HOT)
+async def test_a_node_that_does_not_answer_gets_a_new_stream_and_snapshots(system: FanoutSystem) -> None:
+    async with system.registry(), system.counter(), system.fanout(Config(answer_seconds=0.05)):
+        node = await system.node("n1")
+        node.subscribe(HOT)
         await node.update(HOT, 0)
         node.receiver.open.clear()
-        await city.crowd.act([HOT], 10)
+        await system.crowd.act([HOT], 10)
         before = node.receiver.streams
 
         async def called_anew() -> bool:
@@ -112,20 +112,24 @@ async def test_a_node_that_does_not_answer_gets_a_new_stream_and_snapshots(city:
 
         await eventually(called_anew)
         node.receiver.open.set()
-        await node.assert_exact(city.crowd, HOT)
+        await node.assert_exact(system.crowd, HOT)
 
 
-async def test_a_node_that_lags_far_gets_snapshots_of_all_topics(city: City) -> None:
-    async with city.registry(), city.counter(), city.fanout(Config(send_queue_deliveries=512, batches_in_flight=1)):
-        node = await city.node("n1")
+async def test_a_node_that_lags_far_gets_snapshots_of_all_topics(system: FanoutSystem) -> None:
+    async with (
+        system.registry(),
+        system.counter(),
+        system.fanout(Config(send_queue_deliveries=512, batches_in_flight=1)),
+    ):
+        node = await system.node("n1")
         keys: list[TargetKey] = [("default", f"messages/{n}") for n in range(1_000)]
-        node.want(*keys)
+        node.subscribe(*keys)
         for key in keys:
             await node.update(key, 0)
         node.receiver.open.clear()
         for start in range(0, 1_000, 100):
-            await city.crowd.append([city.crowd.toggle(key, "alice", "👍") for key in keys[start : start + 100]])
-        mesh = await city.mesh()
+            await system.crowd.append([system.crowd.toggle(key, "alice", "👍") for key in keys[start : start + 100]])
+        mesh = await system.mesh()
         request = pb.DescribeTopicsRequest(tenant="default", topics=[key[1] for key in keys]).SerializeToString()
 
         async def all_sent() -> bool:
@@ -134,4 +138,4 @@ async def test_a_node_that_lags_far_gets_snapshots_of_all_topics(city: City) -> 
 
         await eventually(all_sent)
         node.receiver.open.set()
-        await node.assert_exact(city.crowd, *keys)
+        await node.assert_exact(system.crowd, *keys)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.flows.crowd import eventually
-from tests.flows.fanout.fanout_system import City, GatewayNode, fixture_city, fixture_whole
+from tests.flows.fanout.fanout_system import FanoutSystem, GatewayNode, fixture_system, fixture_whole
 
-__all__ = ["fixture_city", "fixture_whole"]
+__all__ = ["fixture_system", "fixture_whole"]
 ALICE = ("default", "users/alice")
 
 
@@ -25,17 +25,17 @@ async def until(holds: Callable[[], bool]) -> None:
     await eventually(there)
 
 
-async def test_joins_and_leaves_are_announced_in_order_with_the_changes(whole: City) -> None:
+async def test_joins_and_leaves_are_announced_in_order_with_the_changes(whole: FanoutSystem) -> None:
     async def change(target: str) -> None:
         await whole.crowd.append([whole.crowd.toggle(("default", target), "alice", "👍")])
 
     one, two = await whole.node("n1"), await whole.node("n2")
-    one.want(ALICE)
+    one.subscribe(ALICE)
     number = 0
     while not told(one):  # until the interest is known there are no subscribers
         number += 1
         await change(f"messages/before-{number}")
-    two.want(ALICE)
+    two.subscribe(ALICE)
     await until(lambda: ("n2", 0) in told(one) and ("n1", 0) in told(two))
     assert not any(what == "change" for what, _ in told(two))
     before = told(one).index(("n2", 0))

@@ -25,8 +25,8 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import Options, PlauditError, connect
 from tests.browsing import chromium
 from tests.engines import Engines
+from tests.flows.clients import new_target, new_user, until
 from tests.flows.mesh.meshes import RunningMesh
-from tests.flows.people import person, target, until
 
 pytestmark = pytest.mark.timeout(300)
 KINDS = ("gateway", "reaction_svc", "counter_svc", "fanout_svc", "session_registry")
@@ -47,7 +47,7 @@ def test_every_service_runs_twice(mesh: RunningMesh) -> None:
 
 
 async def test_the_page_and_rest_are_served_with_tls(mesh: RunningMesh) -> None:
-    where = target()
+    where = new_target()
     async with aiohttp.ClientSession(f"https://{mesh.https}", connector=aiohttp.TCPConnector(ssl=mesh.trust)) as http:
         async with http.get("/") as page:
             assert page.status == 200
@@ -65,7 +65,7 @@ async def test_the_page_and_rest_are_served_with_tls(mesh: RunningMesh) -> None:
 
 
 async def test_grpc_is_served_with_tls(mesh: RunningMesh) -> None:
-    where = target()
+    where = new_target()
     credentials = grpc.ssl_channel_credentials(mesh.ca.read_bytes())
     async with grpc.aio.secure_channel(mesh.https, credentials) as channel:
         reactions: Any = pb_grpc.ReactionServiceStub(channel)
@@ -83,7 +83,7 @@ async def test_grpc_is_served_with_tls(mesh: RunningMesh) -> None:
 
 
 async def test_the_python_client_connects_over_tls(mesh: RunningMesh) -> None:
-    url, token = f"wss://{mesh.https}", mesh.token(person("alice"))
+    url, token = f"wss://{mesh.https}", mesh.token(new_user("alice"))
     trusting = Options(tls=ssl.create_default_context(cafile=mesh.ca))
     async with connect(url, token, options=trusting) as client:
         assert (await client.toggle("messages/wss", "👍")).on
@@ -96,7 +96,7 @@ async def test_the_python_client_connects_over_tls(mesh: RunningMesh) -> None:
 def test_the_page_shows_the_reactions_of_two_users_to_each_other(mesh: RunningMesh) -> None:
     with chromium() as browser:
         seats = []
-        for name in (person("ann"), person("ben")):
+        for name in (new_user("ann"), new_user("ben")):
             page = browser.new_context(ignore_https_errors=True).new_page()  # the authority is our own
             page.goto(f"https://{mesh.https}/")
             page.get_by_label("Your name", exact=True).fill(name)
@@ -134,7 +134,7 @@ class Crowd:
 
     def __init__(self, mesh: RunningMesh) -> None:
         self._mesh = mesh
-        self.where = [target() for _ in range(4)]
+        self.where = [new_target() for _ in range(4)]
         self.made = dict.fromkeys(self.where, 0)
         """Changes that were acknowledged, by target."""
         self._number = itertools.count()
@@ -202,8 +202,8 @@ class Crowd:
 
     async def _by_socket(self) -> None:
         # Each change has its own target: one user makes them all, through one session.
-        own = target()
-        async with connect(f"ws://{self._mesh.http}", self._mesh.token(person("carol"))) as client:
+        own = new_target()
+        async with connect(f"ws://{self._mesh.http}", self._mesh.token(new_user("carol"))) as client:
             for number in itertools.count():
                 if self._over.is_set():
                     return
@@ -216,7 +216,7 @@ async def test_a_process_killed_under_load_loses_no_change(mesh: RunningMesh, ki
     crowd = Crowd(mesh)
     name = kind if kind == "envoy" else f"{kind}-1"
     async with asyncio.timeout(240):
-        async with connect(f"ws://{mesh.http}", mesh.token(person("watcher"))) as watcher:
+        async with connect(f"ws://{mesh.http}", mesh.token(new_user("watcher"))) as watcher:
             async with crowd.tapping():
                 await crowd.at_least(20)
                 await mesh.kill(name)

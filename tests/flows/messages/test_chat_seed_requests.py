@@ -14,7 +14,7 @@ import pytest
 from gateway.contracts.tables import read_tables
 from plaudit.gateway.v1 import frames_pb2, session_frames_pb2
 from plaudit.message.v1 import message_changes_pb2, updates_pb2
-from tests.flows.people import person
+from tests.flows.clients import new_user
 from tests.running import Stack
 
 
@@ -57,12 +57,12 @@ async def fixture_http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(name="alice")
 def fixture_alice(shared_stack: Stack, http: aiohttp.ClientSession) -> Api:
-    return Api(shared_stack, http, person("alice"))
+    return Api(shared_stack, http, new_user("alice"))
 
 
 @pytest.fixture(name="bob")
 def fixture_bob(shared_stack: Stack, http: aiohttp.ClientSession) -> Api:
-    return Api(shared_stack, http, person("bob"))
+    return Api(shared_stack, http, new_user("bob"))
 
 
 async def received(socket: aiohttp.ClientWebSocketResponse) -> Any:
@@ -183,7 +183,7 @@ async def test_history_is_read_backwards_by_a_cursor(alice: Api, bob: Api) -> No
 
 
 async def test_a_group_is_created_with_its_members(alice: Api) -> None:
-    others = [person("u1"), person("u2"), person("u3")]
+    others = [new_user("u1"), new_user("u2"), new_user("u3")]
     body = {"name": "Project Team", "member_ids": others}
     status, answer = await alice.ask("POST", "/api/v1/groups", body)
     assert status == 200
@@ -230,7 +230,7 @@ async def test_users_who_are_not_members_get_not_found_by_every_interface(
 ) -> None:
     conversation_id = await alice.direct(bob.user)
     _, sent = await alice.ask("POST", f"/api/v1/conversations/{conversation_id}/messages", {"content": "secret"})
-    eve = Api(shared_stack, http, person("eve"))
+    eve = Api(shared_stack, http, new_user("eve"))
     fields: dict[str, Any] = {
         "conversation_id": conversation_id,
         "message_id": sent["message_id"],

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.flows.clients import new_user
 from tests.flows.messages.test_chat_seed_requests import Api, received
-from tests.flows.people import person
 from tests.running import Stack
 
 
@@ -23,7 +23,7 @@ class Talk:
 
     async def joined(self, name: str) -> tuple[Api, Any]:
         """A user, and a socket that gets the pushes for it."""
-        user = Api(self._stack, self._http, person(name))
+        user = Api(self._stack, self._http, new_user(name))
         return user, await self.socket_of(user)
 
     async def socket_of(self, user: Api) -> Any:

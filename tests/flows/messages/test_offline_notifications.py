@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from tests.flows.clients import new_user, raw_socket
 from tests.flows.messages.notification_topic import NotificationTopic, notification_topic
 from tests.flows.messages.test_chat_seed_requests import Api
-from tests.flows.people import person, wire
 from tests.running import Stack
 
 # Long enough that an acknowledgement is in time on a busy machine.
@@ -41,7 +41,7 @@ async def fixture_http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(name="alice")
 def fixture_alice(notifying: Stack, http: aiohttp.ClientSession) -> Api:
-    return Api(notifying, http, person("alice"))
+    return Api(notifying, http, new_user("alice"))
 
 
 async def send(sender: Api, recipient: str, content: str = "Hello!", **fields: Any) -> Any:
@@ -53,7 +53,7 @@ async def send(sender: Api, recipient: str, content: str = "Hello!", **fields: A
 
 
 async def test_who_is_not_connected_is_notified_within_two_seconds(alice: Api, topic: NotificationTopic) -> None:
-    bob = person("bob")
+    bob = new_user("bob")
     began = time.monotonic()
     sent = await send(alice, bob)
     found = await topic.first_for(bob)
@@ -70,15 +70,19 @@ async def test_who_is_not_connected_is_notified_within_two_seconds(alice: Api, t
 async def test_only_a_connected_member_without_an_acknowledgement_is_notified_and_only_when_the_time_is_over(
     notifying: Stack, http: aiohttp.ClientSession, alice: Api, topic: NotificationTopic
 ) -> None:
-    acking, reading, silent = (Api(notifying, http, person(name)) for name in ("acking", "reading", "silent"))
-    async with wire(notifying, acking.user) as phone, wire(notifying, reading.user), wire(notifying, silent.user):
+    acking, reading, silent = (Api(notifying, http, new_user(name)) for name in ("acking", "reading", "silent"))
+    async with (
+        raw_socket(notifying, acking.user) as phone,
+        raw_socket(notifying, reading.user),
+        raw_socket(notifying, silent.user),
+    ):
         received, read, lost = [await send(alice, one.user) for one in (acking, reading, silent)]
         for api, sent, action in ((acking, received, "mark_delivered"), (reading, read, "mark_read")):
             fields = {"conversation_id": sent["conversation_id"], "message_id": sent["message_id"]}
             if api is acking:
                 assert (await phone.ask(action, **fields))["type"] == "ack"
             else:  # by another device than the one that is connected
-                async with wire(notifying, api.user) as other:
+                async with raw_socket(notifying, api.user) as other:
                     assert (await other.ask(action, **fields))["type"] == "ack"
         found = await topic.first_for(silent.user)
         assert time.time() * 1000 - lost["timestamp"] >= float(ACK_SECONDS) * 1000
@@ -90,7 +94,7 @@ async def test_only_a_connected_member_without_an_acknowledgement_is_notified_an
 async def test_a_muted_group_notifies_of_mentions_only_and_the_sender_of_nothing(
     notifying: Stack, http: aiohttp.ClientSession, alice: Api, topic: NotificationTopic
 ) -> None:
-    bob, carol = Api(notifying, http, person("bob")), Api(notifying, http, person("carol"))
+    bob, carol = Api(notifying, http, new_user("bob")), Api(notifying, http, new_user("carol"))
     _, made = await alice.ask("POST", "/api/v1/groups", {"name": "Team", "member_ids": [bob.user, carol.user]})
     path = f"/api/v1/conversations/{made['conversation_id']}"
     status, _ = await bob.ask("PATCH", f"{path}/membership", {"mute_until_ms": int(time.time() * 1000) + 3_600_000})
@@ -111,16 +115,16 @@ async def test_a_kill_loses_no_notification_and_repeats_have_the_same_key(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     with Stack(tmp_path / "data", MESSAGE__ACK_SECONDS="20") as stack:
-        alice, silent = Api(stack, http, person("alice")), person("silent")
+        alice, silent = Api(stack, http, new_user("alice")), new_user("silent")
         sent: set[str] = set()
         waiting = ""
 
         async def keep_sending() -> None:
             for number in range(2_000):
-                answer = await send(alice, person("absent"), client_msg_id=f"{number}")
+                answer = await send(alice, new_user("absent"), client_msg_id=f"{number}")
                 sent.add(answer["message_id"])
 
-        async with wire(stack, silent):
+        async with raw_socket(stack, silent):
             waiting = (await send(alice, silent))["message_id"]
             sending = asyncio.create_task(keep_sending())
             async with asyncio.timeout(30), notification_topic(stack) as topic:

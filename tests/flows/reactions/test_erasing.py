@@ -10,16 +10,16 @@ import grpc
 from plaudit.reaction.v1 import reaction_erasure_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit_client import OwnUpdate, connect
-from tests.flows.people import person, target, until
+from tests.flows.clients import new_target, new_user, until
 from tests.running import Stack
 
 
 async def test_an_erasure_is_on_the_screens_of_others_and_of_the_user(shared_stack: Stack) -> None:
-    message, post = target(), target("posts")
+    message, post = new_target(), new_target("posts")
     async with AsyncExitStack() as opened:
         enter = opened.enter_async_context
         alice, bob = [
-            await enter(connect(shared_stack.ws_url, shared_stack.token(person(name)))) for name in ("alice", "bob")
+            await enter(connect(shared_stack.ws_url, shared_stack.token(new_user(name)))) for name in ("alice", "bob")
         ]
         await alice.toggle(message, "👍")
         await alice.toggle(post, "like")

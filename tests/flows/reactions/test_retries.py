@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.people import Frame, Wire, counts, person, target, wire
+from tests.flows.clients import Frame, RawSocket, counts, new_target, new_user, raw_socket
 from tests.running import Stack
 
 Sent = tuple[str, Frame]  # frame type, fields
@@ -46,7 +46,7 @@ def outcome_keys(answer: Frame) -> list[tuple[bool, str]]:
     return [(outcome["on"], outcome["version"]) for outcome in outcomes]
 
 
-async def deliver(wires: list[Wire], frames: list[Sent]) -> dict[str, set[tuple[Any, ...]]]:
+async def deliver(wires: list[RawSocket], frames: list[Sent]) -> dict[str, set[tuple[Any, ...]]]:
     """Sends the frames over the sockets in turn, many in flight; the answers by operation."""
     answers: dict[str, set[tuple[Any, ...]]] = {}
     places = asyncio.Semaphore(8)
@@ -54,7 +54,7 @@ async def deliver(wires: list[Wire], frames: list[Sent]) -> dict[str, set[tuple[
     async def send(at: int, frame: Sent) -> None:
         frame_type, fields = frame
         async with places:
-            answer = await wires[at % len(wires)].insist(frame_type, **fields)
+            answer = await wires[at % len(wires)].ask_until_allowed(frame_type, **fields)
         answers.setdefault(fields["op_id"], set()).add(told(answer))
 
     async with asyncio.TaskGroup() as sending:
@@ -80,9 +80,9 @@ def check_toggles(answers: dict[str, set[tuple[Any, ...]]], frames: list[Sent]) 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_toggles_repeated_and_shuffled_over_two_sockets_are_made_once(shared_stack: Stack, seed: int) -> None:
-    message, alice = target(), person("alice")
+    message, alice = new_target(), new_user("alice")
     frames = [toggle(message, emoji) for emoji in ("👍", "👍", "👍", "❤", "❤", "😆")]
-    async with wire(shared_stack, alice) as phone, wire(shared_stack, alice) as laptop:
+    async with raw_socket(shared_stack, alice) as phone, raw_socket(shared_stack, alice) as laptop:
         left = check_toggles(await deliver([phone, laptop], repeated(frames, seed)), frames)
         answer = await phone.ask("get_own_reactions", targets=[message])
         assert set(answer["own_reactions"][0]["emojis"]) == set(left) == {"👍", "😆"}
@@ -91,13 +91,13 @@ async def test_toggles_repeated_and_shuffled_over_two_sockets_are_made_once(shar
 
 
 async def test_operations_before_a_kill_get_the_same_answers_after_the_restart(stack: Stack) -> None:
-    message, alice = target(), person("alice")
+    message, alice = new_target(), new_user("alice")
     frames = [toggle(message, emoji) for emoji in ("👍", "👍", "👍", "❤", "❤", "😆")]
-    async with wire(stack, alice) as phone, wire(stack, alice) as laptop:
+    async with raw_socket(stack, alice) as phone, raw_socket(stack, alice) as laptop:
         before = await deliver([phone, laptop], repeated(frames[:4], 1))
         stack.kill()
     stack.restart()
-    async with wire(stack, alice) as phone, wire(stack, alice) as laptop:
+    async with raw_socket(stack, alice) as phone, raw_socket(stack, alice) as laptop:
         after = await deliver([phone, laptop], repeated(frames, 2))
         assert all(after[op] == found for op, found in before.items())
         left = check_toggles(after, frames)
@@ -106,29 +106,30 @@ async def test_operations_before_a_kill_get_the_same_answers_after_the_restart(s
 
 
 async def test_a_late_repetition_does_not_undo_later_changes(shared_stack: Stack) -> None:
-    post = target("posts")
+    post = new_target("posts")
     on: Frame = {"target": post, "emoji": "👍", "on": True, "op_id": op_id()}
     off: Frame = {**on, "on": False, "op_id": op_id()}
     clear: Frame = {"target": post, "op_id": op_id()}
-    async with wire(shared_stack, person("alice")) as alice:
-        first = told(await alice.insist("set_reaction", **on))
-        second = told(await alice.insist("set_reaction", **off))
-        assert told(await alice.insist("set_reaction", **on)) == first
+    async with raw_socket(shared_stack, new_user("alice")) as alice:
+        first = told(await alice.ask_until_allowed("set_reaction", **on))
+        second = told(await alice.ask_until_allowed("set_reaction", **off))
+        assert told(await alice.ask_until_allowed("set_reaction", **on)) == first
         assert (await alice.ask("get_own_reactions", targets=[post]))["own_reactions"][0]["emojis"] == []
-        cleared = told(await alice.insist("clear_reactions", **clear))
-        again = told(await alice.insist("set_reaction", **{**on, "op_id": op_id()}))
-        assert told(await alice.insist("clear_reactions", **clear)) == cleared
-        assert told(await alice.insist("set_reaction", **off)) == second
+        cleared = told(await alice.ask_until_allowed("clear_reactions", **clear))
+        again = told(await alice.ask_until_allowed("set_reaction", **{**on, "op_id": op_id()}))
+        assert told(await alice.ask_until_allowed("clear_reactions", **clear)) == cleared
+        assert told(await alice.ask_until_allowed("set_reaction", **off)) == second
         assert (await alice.ask("get_own_reactions", targets=[post]))["own_reactions"][0]["emojis"] == ["👍"]
     assert int(first[1]) < int(second[1]) <= int(cleared[1]) < int(again[1])
 
 
 async def test_a_batch_sent_again_has_the_same_outcomes_and_no_further_effect(shared_stack: Stack) -> None:
-    targets = [target() for _ in range(4)]
+    targets = [new_target() for _ in range(4)]
     changes = [{"target": on, "emoji": "👍", "action": "ACTION_TOGGLE", "op_id": op_id()} for on in targets]
-    async with wire(shared_stack, person("alice")) as alice:
+    async with raw_socket(shared_stack, new_user("alice")) as alice:
         outcomes = [
-            outcome_keys(await alice.insist("batch_change_reactions", changes=changes[:size])) for size in (2, 4, 4)
+            outcome_keys(await alice.ask_until_allowed("batch_change_reactions", changes=changes[:size]))
+            for size in (2, 4, 4)
         ]
         answer = await alice.ask("get_counts", targets=targets)
     assert outcomes[1] == outcomes[2]
@@ -147,9 +148,9 @@ async def test_a_batch_sent_again_has_the_same_outcomes_and_no_further_effect(sh
 async def test_an_operation_id_with_another_body_is_a_conflict(
     shared_stack: Stack, frame_type: str, changes: Frame
 ) -> None:
-    message = target()
+    message = new_target()
     _, fields = toggle(message)
-    async with wire(shared_stack, person("alice")) as alice:
+    async with raw_socket(shared_stack, new_user("alice")) as alice:
         first = told(await alice.ask("toggle_reaction", **fields))
         answer = await alice.ask(frame_type, **{**fields, **changes})
         assert (answer["type"], answer["code"], answer["reason"]) == ("error", "ABORTED", "OP_CONFLICT")
@@ -158,9 +159,9 @@ async def test_an_operation_id_with_another_body_is_a_conflict(
 
 
 async def test_an_operation_id_of_another_user_is_a_conflict_and_has_no_effect(shared_stack: Stack) -> None:
-    message = target()
+    message = new_target()
     _, fields = toggle(message)
-    async with wire(shared_stack, person("alice")) as alice, wire(shared_stack, person("bob")) as bob:
+    async with raw_socket(shared_stack, new_user("alice")) as alice, raw_socket(shared_stack, new_user("bob")) as bob:
         told(await alice.ask("toggle_reaction", **fields))
         answer = await bob.ask("toggle_reaction", **fields)
         assert (answer["code"], answer["reason"]) == ("ABORTED", "OP_CONFLICT")
@@ -169,18 +170,18 @@ async def test_an_operation_id_of_another_user_is_a_conflict_and_has_no_effect(s
 
 
 async def test_an_operation_id_on_another_target_is_another_operation(shared_stack: Stack) -> None:
-    _, fields = toggle(target())
-    async with wire(shared_stack, person("alice")) as alice:
+    _, fields = toggle(new_target())
+    async with raw_socket(shared_stack, new_user("alice")) as alice:
         assert (await alice.ask("toggle_reaction", **fields))["on"]
-        assert (await alice.ask("toggle_reaction", **{**fields, "target": target()}))["on"]
+        assert (await alice.ask("toggle_reaction", **{**fields, "target": new_target()}))["on"]
 
 
 async def test_changes_above_the_rate_limit_are_refused_with_a_retry_delay_and_have_no_effect(
     shared_stack: Stack,
 ) -> None:
-    message, name = target(), person("alice")
+    message, name = new_target(), new_user("alice")
     taps = [toggle(message) for _ in range(60)]
-    async with wire(shared_stack, name) as alice, wire(shared_stack, name) as tablet:
+    async with raw_socket(shared_stack, name) as alice, raw_socket(shared_stack, name) as tablet:
         began = time.monotonic()
         answers = await asyncio.gather(
             *((alice, tablet)[at % 2].ask(frame_type, **fields) for at, (frame_type, fields) in enumerate(taps))
@@ -193,21 +194,21 @@ async def test_changes_above_the_rate_limit_are_refused_with_a_retry_delay_and_h
         assert 10 <= made <= 11 + 10 * seconds  # ten at once after a pause, then ten a second
         own = (await alice.ask("get_own_reactions", targets=[message]))["own_reactions"][0]
         assert len(own["emojis"]) == made % 2
-        assert (await alice.insist("toggle_reaction", **taps[-1][1]))["type"] == "ack"
+        assert (await alice.ask_until_allowed("toggle_reaction", **taps[-1][1]))["type"] == "ack"
 
 
 async def test_a_batch_with_too_many_changes_is_refused_as_a_whole(shared_stack: Stack) -> None:
-    message = target()
+    message = new_target()
     changes = [{"target": message, "emoji": "👍", "action": "ACTION_ADD", "op_id": ""} for _ in range(501)]
-    async with wire(shared_stack, person("alice")) as alice:
+    async with raw_socket(shared_stack, new_user("alice")) as alice:
         answer = await alice.ask("batch_change_reactions", changes=changes)
         assert (answer["type"], answer["code"], answer["field"]) == ("error", "INVALID_ARGUMENT", "changes")
         assert (await alice.ask("get_reactions", target=message))["reactions"] == []
 
 
 async def test_more_than_128_topics_are_refused_and_those_before_stay(shared_stack: Stack) -> None:
-    topics = [target() for _ in range(129)]
-    async with wire(shared_stack, person("alice")) as alice, wire(shared_stack, person("bob")) as bob:
+    topics = [new_target() for _ in range(129)]
+    async with raw_socket(shared_stack, new_user("alice")) as alice, raw_socket(shared_stack, new_user("bob")) as bob:
         answer = await alice.ask("subscribe", topics=topics)
         assert (answer["type"], answer["code"]) == ("error", "INVALID_ARGUMENT")
         assert (await alice.ask("subscribe", topics=topics[:128]))["type"] == "subscribed"
@@ -220,11 +221,13 @@ async def test_more_than_128_topics_are_refused_and_those_before_stay(shared_sta
 
 
 async def test_many_users_at_once_over_shared_sockets_end_with_exact_counts(shared_stack: Stack) -> None:
-    message = target()
-    people = [person("fan") for _ in range(8)]
+    message = new_target()
+    people = [new_user("fan") for _ in range(8)]
     frames = {fan: [toggle(message) for _ in range(3)] for fan in people}
     async with AsyncExitStack() as opened:
-        wires = {fan: [await opened.enter_async_context(wire(shared_stack, fan)) for _ in range(2)] for fan in people}
+        wires = {
+            fan: [await opened.enter_async_context(raw_socket(shared_stack, fan)) for _ in range(2)] for fan in people
+        }
         found = await asyncio.gather(*(deliver(wires[fan], repeated(frames[fan], 7)) for fan in people))
         left = sum((check_toggles(answers, frames[fan]) for fan, answers in zip(people, found, strict=True)), Counter())
         newest = max(int(version) for answers in found for [(_, version, _)] in answers.values())

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from plaudit_client import Client, PlauditError, connect
-from tests.flows.people import person, target, until, wire
+from tests.flows.clients import new_target, new_user, raw_socket, until
 from tests.running import Stack
 
 
@@ -21,9 +21,9 @@ async def clients(stack: Stack, *users: str) -> AsyncIterator[list[Client]]:
 
 
 async def test_a_toggle_is_on_the_other_device_within_a_second(shared_stack: Stack) -> None:
-    message = target()
+    message = new_target()
     async with (
-        clients(shared_stack, person("alice"), person("bob")) as (alice, bob),
+        clients(shared_stack, new_user("alice"), new_user("bob")) as (alice, bob),
         bob.subscribe(message) as updates,
     ):
         for emoji, reactions in (("👍", {"👍": 1}), ("❤", {"❤": 1, "👍": 1})):
@@ -38,9 +38,9 @@ async def test_a_toggle_is_on_the_other_device_within_a_second(shared_stack: Sta
 
 
 async def test_a_second_toggle_removes_the_reaction_on_every_device(shared_stack: Stack) -> None:
-    message = target()
+    message = new_target()
     async with (
-        clients(shared_stack, person("alice"), person("bob")) as (alice, bob),
+        clients(shared_stack, new_user("alice"), new_user("bob")) as (alice, bob),
         bob.subscribe(message) as updates,
     ):
         await alice.toggle(message, "👍")
@@ -50,8 +50,8 @@ async def test_a_second_toggle_removes_the_reaction_on_every_device(shared_stack
 
 
 async def test_a_later_subscriber_gets_the_current_state_immediately(shared_stack: Stack) -> None:
-    message = target()
-    async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob):
+    message = new_target()
+    async with clients(shared_stack, new_user("alice"), new_user("bob")) as (alice, bob):
         outcome = await alice.toggle(message, "🎉")
         async with bob.subscribe(message) as updates:
             seen = await until(updates, lambda update: update.version >= outcome.version)
@@ -61,8 +61,8 @@ async def test_a_later_subscriber_gets_the_current_state_immediately(shared_stac
 async def test_a_user_may_have_several_emoji_and_all_forms_of_an_emoji_are_one(
     shared_stack: Stack,
 ) -> None:
-    message = target()
-    async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob):
+    message = new_target()
+    async with clients(shared_stack, new_user("alice"), new_user("bob")) as (alice, bob):
         async with bob.subscribe(message) as updates:
             for emoji in ("👍", "❤️", "😆"):
                 assert (await alice.toggle(message, emoji)).on
@@ -81,8 +81,11 @@ async def test_a_user_may_have_several_emoji_and_all_forms_of_an_emoji_are_one(
 
 @pytest.mark.parametrize("collection", ["posts", "comments"])
 async def test_switching_never_shows_zero_or_two_reactions_of_one_user(shared_stack: Stack, collection: str) -> None:
-    post = target(collection)
-    async with clients(shared_stack, person("alice"), person("bob")) as (alice, bob), bob.subscribe(post) as updates:
+    post = new_target(collection)
+    async with (
+        clients(shared_stack, new_user("alice"), new_user("bob")) as (alice, bob),
+        bob.subscribe(post) as updates,
+    ):
         first = await alice.toggle(post, "like")
         await until(updates, lambda update: update.version >= first.version)
         stop = asyncio.Event()
@@ -113,8 +116,8 @@ async def test_switching_never_shows_zero_or_two_reactions_of_one_user(shared_st
 
 
 async def test_only_other_devices_of_the_user_get_own_updates(shared_stack: Stack) -> None:
-    post, alice_name = target("posts"), person("alice")
-    async with clients(shared_stack, alice_name, alice_name, person("bob")) as (phone, laptop, bob):
+    post, alice_name = new_target("posts"), new_user("alice")
+    async with clients(shared_stack, alice_name, alice_name, new_user("bob")) as (phone, laptop, bob):
         with pytest.raises(PlauditError, match="PERMISSION_DENIED FORBIDDEN_TOPIC"):
             await bob.call("subscribe", topics=[f"users/{alice_name}"])
         async with laptop.own_updates() as changes:
@@ -131,10 +134,10 @@ async def test_only_other_devices_of_the_user_get_own_updates(shared_stack: Stac
 
 
 async def test_no_push_of_a_topic_arrives_after_it_was_unsubscribed(shared_stack: Stack) -> None:
-    quiet, loud = target(), target()
+    quiet, loud = new_target(), new_target()
     async with (
-        clients(shared_stack, person("alice"), person("carol")) as (alice, carol),
-        wire(shared_stack, person("bob")) as bob,
+        clients(shared_stack, new_user("alice"), new_user("carol")) as (alice, carol),
+        raw_socket(shared_stack, new_user("bob")) as bob,
         carol.subscribe(quiet, loud) as control,
     ):
         assert (await bob.ask("subscribe", topics=[quiet, loud]))["type"] == "subscribed"
@@ -151,13 +154,13 @@ async def test_no_push_of_a_topic_arrives_after_it_was_unsubscribed(shared_stack
 
 
 async def test_a_login_on_the_same_device_ends_the_earlier_session(shared_stack: Stack) -> None:
-    token = shared_stack.token(person("alice"))
+    token = shared_stack.token(new_user("alice"))
     async with connect(shared_stack.ws_url, token, device="phone") as earlier:
-        updates = earlier.subscribe(target())
+        updates = earlier.subscribe(new_target())
         async with connect(shared_stack.ws_url, token, device="phone") as later:
             with pytest.raises(PlauditError, match="ABORTED REPLACED"):
                 await until(updates, lambda update: update.version < 0, 10)
-            assert (await later.toggle(target(), "👍")).on
+            assert (await later.toggle(new_target(), "👍")).on
 
 
 async def test_a_token_of_an_unknown_issuer_is_refused_immediately(shared_stack: Stack) -> None:

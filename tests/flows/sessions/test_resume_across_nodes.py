@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from plaudit_client import Client, Options, OwnUpdate, PlauditError, Subscription, connect
-from tests.flows.people import person, target
+from tests.flows.clients import new_target, new_user
 from tests.proxy import TcpProxy, tcp_proxy
 from tests.running import Stack
 
@@ -89,7 +89,7 @@ async def device(stack: Stack, user: str, *urls: str) -> AsyncIterator[Device]:
 async def heard(one: Device, other: Client) -> int:
     """Waits until own updates of changes on another device arrive, including the last; returns how many were needed."""
     for number in range(1, 200):
-        last = target()
+        last = new_target()
         await other.set(last, "👍", wait_for_rate_limit=True)
         try:
             async with asyncio.timeout(0.2):
@@ -112,7 +112,7 @@ class Tapping:
 
     async def run(self) -> None:
         while self.running:
-            where = target()
+            where = new_target()
             outcome = await self.client.set(where, "👍", wait_for_rate_limit=True, timeout=TIMEOUT)
             self.made.append((where, outcome.version))
             self.news.set()
@@ -143,14 +143,14 @@ async def reconnect(client: Client, proxy: TcpProxy, gateway: Stack) -> None:
     proxy.server_port = gateway.port
     proxy.cut()
     # No answer arrives on the broken connection.
-    await client.counts(target(), timeout=TIMEOUT)
+    await client.counts(new_target(), timeout=TIMEOUT)
 
 
 async def test_a_session_that_moves_under_load_gets_every_change_once_and_in_order(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, three = gateways
-    alice = person("alice")
+    alice = new_user("alice")
     async with (
         tcp_proxy(one.port) as proxy,
         device(one, alice, f"ws://127.0.0.1:{proxy.port}/ws/connect") as laptop,
@@ -179,10 +179,10 @@ async def test_a_session_that_moves_under_load_gets_every_change_once_and_in_ord
 
 async def test_a_killed_gateway_causes_a_reload_and_loses_no_change(gateways: tuple[Stack, Stack, Stack]) -> None:
     one, two, three = gateways
-    alice = person("alice")
+    alice = new_user("alice")
     async with device(one, alice, one.ws_url, two.ws_url) as laptop, connect(three.ws_url, one.token(alice)) as warm:
         await heard(laptop, warm)
-        known = target()
+        known = new_target()
         await warm.set(known, "🎉", wait_for_rate_limit=True)
         await laptop.sees(lambda: any(change.target == known for change in laptop.seen))
         session, node = laptop.client.session, laptop.client.node
@@ -208,7 +208,7 @@ async def test_every_session_of_a_drained_gateway_moves_and_no_operation_fails(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, three = gateways
-    people = [person(f"p{number}") for number in range(6)]
+    people = [new_user(f"p{number}") for number in range(6)]
     async with contextlib.AsyncExitStack() as opened:
         laptops = [await opened.enter_async_context(device(one, each, one.ws_url, two.ws_url)) for each in people]
         warm = [await opened.enter_async_context(connect(three.ws_url, one.token(each))) for each in people]
@@ -240,17 +240,17 @@ async def test_a_second_login_of_a_device_closes_the_first_at_another_gateway(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, _ = gateways
-    alice = person("alice")
+    alice = new_user("alice")
     async with device(one, alice, one.ws_url) as first, device(one, alice, two.ws_url) as second:
         await first.is_replaced()
-        assert (await second.client.set(target(), "👍")).on
+        assert (await second.client.set(new_target(), "👍")).on
 
 
 async def test_a_gateway_paused_for_longer_than_its_lease_closes_sessions_that_moved(
     gateways: tuple[Stack, Stack, Stack],
 ) -> None:
     one, two, three = gateways
-    alice = person("alice")
+    alice = new_user("alice")
     async with contextlib.AsyncExitStack() as opened:
         stale = await opened.enter_async_context(device(one, alice, one.ws_url))
         warm = await opened.enter_async_context(connect(three.ws_url, one.token(alice)))
@@ -268,4 +268,4 @@ async def test_a_gateway_paused_for_longer_than_its_lease_closes_sessions_that_m
             os.kill(one.pid, signal.SIGCONT)
         await stale.is_replaced()
         assert stale.seen[known:] == []
-        assert (await fresh.client.set(target(), "👍", wait_for_rate_limit=True)).on
+        assert (await fresh.client.set(new_target(), "👍", wait_for_rate_limit=True)).on

@@ -10,7 +10,7 @@ import aiohttp
 from plaudit_client import connect
 from stack.commands.sessions_client import list_sessions
 from stack.settings.model import Settings
-from tests.flows.people import person
+from tests.flows.clients import new_user
 from tests.running import Stack
 
 
@@ -36,7 +36,7 @@ async def told(stack: Stack, token: str, user: str, count: int) -> list[dict[str
 
 
 async def test_a_user_lists_only_their_own_sessions(shared_stack: Stack) -> None:
-    alice, bob = person("alice"), person("bob")
+    alice, bob = new_user("alice"), new_user("bob")
     token = shared_stack.token(alice)
     assert await listed(shared_stack, token, alice) == (200, {"sessions": [], "from_routes": False})
     async with connect(shared_stack.ws_url, token):
@@ -54,7 +54,7 @@ async def test_a_user_lists_only_their_own_sessions(shared_stack: Stack) -> None
 
 
 async def test_the_command_line_shows_the_node_of_a_user(shared_stack: Stack) -> None:
-    alice = person("alice")
+    alice = new_user("alice")
     token = shared_stack.token(alice)
     settings = Settings.model_validate({"data": shared_stack.data, "grpc": shared_stack.grpc_address})
     assert await list_sessions(settings, alice) == {"sessions": [], "from_routes": False}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plaudit_client import Options, connect
-from tests.flows.people import target
+from tests.flows.clients import new_target
 from tests.flows.stops.loads import Tapper, after, reached, running
 from tests.running import Stack
 
@@ -23,7 +23,7 @@ def fixture_stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 async def test_a_stop_and_a_start_fail_no_change_of_any_user(stack: Stack) -> None:
-    targets = [target() for _ in range(5)] + [target("posts")]
+    targets = [new_target() for _ in range(5)] + [new_target("posts")]
     finishing = asyncio.Event()
     async with AsyncExitStack() as opened:
         clients = [

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.flows.people import person
+from tests.flows.clients import new_user
 from tests.running import Stack
 from tests.stops.underload import stopped_under_load
 
@@ -37,7 +37,7 @@ async def unread_sockets(stack: Stack, number: int) -> AsyncIterator[None]:
     """Sockets whose clients read nothing after their welcome, and so answer no close."""
     async with AsyncExitStack() as opened:
         for _ in range(number):
-            headers = {"Authorization": f"Bearer {stack.token(person('deaf'))}"}
+            headers = {"Authorization": f"Bearer {stack.token(new_user('deaf'))}"}
             http = await opened.enter_async_context(aiohttp.ClientSession(headers=headers))
             socket = await http.ws_connect(stack.ws_url, protocols=("plaudit.v1.json",))
             await socket.send_str('{"type":"hello","id":1}')

@@ -12,13 +12,13 @@ from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
 from plaudit.reaction.v1 import reaction_erasure_pb2 as erasure_pb
 from plaudit.reaction.v1 import reaction_service_pb2 as reaction
 from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
-from tests.flows.doors.stubs.asked import NO_SERVICE, AsNode, Metadata, change, counted, failure, kind, toggle
-from tests.flows.people import target
+from tests.flows.clients import new_target
+from tests.flows.interfaces.stubs.stub_calls import NO_SERVICE, AsNode, Metadata, change, counted, failure, kind, toggle
 
 
 class TestReactionService:
     def test_a_reaction_is_toggled_once_per_operation(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        request = toggle(target())
+        request = toggle(new_target())
         answers = [grpc_stub.ToggleReaction(request, metadata=as_alice, timeout=5) for _ in range(3)]
         assert answers[0].on
         assert len({(answer.on, answer.version) for answer in answers}) == 1
@@ -50,14 +50,14 @@ class TestReactionService:
         assert (kind(error), error.field) == (expected, field)
 
     def test_an_operation_id_used_for_another_change_is_a_conflict(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        request = toggle(target())
+        request = toggle(new_target())
         grpc_stub.ToggleReaction(request, metadata=as_alice, timeout=5)
         request.emoji = "❤"
         error = failure(lambda: grpc_stub.ToggleReaction(request, metadata=as_alice, timeout=5))
         assert kind(error) == ("ABORTED", "OP_CONFLICT")
 
     def test_the_twenty_first_emoji_of_a_target_is_one_too_many(self, grpc_stub: Any, for_alice: Metadata) -> None:
-        message = target()
+        message = new_target()
         emojis = [chr(0x1F600 + n) for n in range(21)]
         for emoji in emojis[:20]:
             assert grpc_stub.ToggleReaction(toggle(message, emoji), metadata=for_alice, timeout=5).on
@@ -67,21 +67,25 @@ class TestReactionService:
     def test_a_user_is_limited_with_a_retry_delay_and_a_service_that_acts_for_users_is_not(
         self, grpc_stub: Any, as_alice: Metadata, for_alice: Metadata
     ) -> None:
-        calls = [grpc_stub.ToggleReaction.future(toggle(target()), metadata=as_alice, timeout=10) for _ in range(40)]
+        calls = [
+            grpc_stub.ToggleReaction.future(toggle(new_target()), metadata=as_alice, timeout=10) for _ in range(40)
+        ]
         errors = [failure(call.result) for call in calls if call.exception() is not None]
         assert errors
         assert {kind(error) for error in errors} == {("RESOURCE_EXHAUSTED", "RATE_LIMITED")}
         assert all(error.retry_after is not None and error.retry_after > 0 for error in errors)
-        calls = [grpc_stub.ToggleReaction.future(toggle(target()), metadata=for_alice, timeout=10) for _ in range(40)]
+        calls = [
+            grpc_stub.ToggleReaction.future(toggle(new_target()), metadata=for_alice, timeout=10) for _ in range(40)
+        ]
         assert all(call.result().on for call in calls)
 
     def test_only_a_service_may_act_for_a_user(self, grpc_stub: Any, as_alice: Metadata) -> None:
         bold = (*as_alice, ("plaudit-user", "bob"))
-        error = failure(lambda: grpc_stub.ToggleReaction(toggle(target()), metadata=bold, timeout=5))
+        error = failure(lambda: grpc_stub.ToggleReaction(toggle(new_target()), metadata=bold, timeout=5))
         assert kind(error) == ("PERMISSION_DENIED", "ACT_AS_REQUIRED")
 
     def test_a_reaction_is_set_and_set_again(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        request = changes_pb.SetReactionRequest(target=target("posts"), emoji="like", on=True)
+        request = changes_pb.SetReactionRequest(target=new_target("posts"), emoji="like", on=True)
         answers = [grpc_stub.SetReaction(request, metadata=as_alice, timeout=5) for _ in range(2)]
         assert [(answer.on, counted(answer.reactions)) for answer in answers] == [(True, {"👍": 1})] * 2
         assert answers[0].version == answers[1].version
@@ -89,7 +93,7 @@ class TestReactionService:
         assert kind(error)[0] == "INVALID_ARGUMENT"
 
     def test_all_reactions_are_removed_in_one_call(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        message = target()
+        message = new_target()
         for emoji in ("👍", "❤"):
             grpc_stub.ToggleReaction(toggle(message, emoji), metadata=as_alice, timeout=5)
         answer = grpc_stub.ClearReactions(
@@ -103,7 +107,7 @@ class TestReactionService:
         assert error.field == "target"
 
     def test_a_batch_answers_each_change_in_its_order(self, grpc_stub: Any, as_service: Metadata) -> None:
-        message, post = target(), target("posts")
+        message, post = new_target(), new_target("posts")
         changes = [change(message, user="u1"), change(message, user="u2"), change(post, "love", "u1")]
         changes += [change(post, "haha", "u1"), changes[0]]
         request = changes_pb.BatchChangeReactionsRequest(changes=changes)
@@ -113,12 +117,12 @@ class TestReactionService:
         assert {one.target: counted(one.reactions) for one in answer.counts} == {message: {"👍": 2}, post: {"😆": 1}}
 
     def test_a_batch_of_501_changes_is_refused(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        request = changes_pb.BatchChangeReactionsRequest(changes=[change(target()) for _ in range(501)])
+        request = changes_pb.BatchChangeReactionsRequest(changes=[change(new_target()) for _ in range(501)])
         error = failure(lambda: grpc_stub.BatchChangeReactions(request, metadata=as_alice, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "changes")
 
     def test_a_batch_of_a_user_for_another_user_is_refused(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        message = target()
+        message = new_target()
         request = changes_pb.BatchChangeReactionsRequest(changes=[change(message, user="bob")])
         [outcome] = grpc_stub.BatchChangeReactions(request, metadata=as_alice, timeout=5).outcomes
         assert remote_error(outcome.error).code is grpc.StatusCode.PERMISSION_DENIED
@@ -128,7 +132,7 @@ class TestReactionService:
     def test_a_stream_answers_every_batch_and_survives_a_change_that_breaks_a_rule(
         self, grpc_stub: Any, as_service: Metadata
     ) -> None:
-        message = target()
+        message = new_target()
         batches = [
             [change(message, user=f"u{n}") for n in range(100)],
             [change(message, "no emoji", "u1"), change(message, user="u1"), change("nowhere", user="u1")],
@@ -142,12 +146,12 @@ class TestReactionService:
 
     def test_a_stream_requires_a_valid_token(self, grpc_stub: Any) -> None:
         metadata = (("authorization", "Bearer nonsense"),)
-        requests = iter([changes_pb.StreamReactionsRequest(changes=[change(target())])])
+        requests = iter([changes_pb.StreamReactionsRequest(changes=[change(new_target())])])
         error = failure(lambda: list(grpc_stub.StreamReactions(requests, metadata=metadata, timeout=5)))
         assert kind(error) == ("UNAUTHENTICATED", "INVALID_TOKEN")
 
     def test_own_reactions_are_returned_for_many_targets(self, grpc_stub: Any, as_alice: Metadata) -> None:
-        mine, other = target(), target()
+        mine, other = new_target(), new_target()
         version = grpc_stub.ToggleReaction(toggle(mine), metadata=as_alice, timeout=5).version
         request = reaction.BatchGetOwnReactionsRequest(targets=[f"{mine},{other}"])
         answer = grpc_stub.BatchGetOwnReactions(request, metadata=as_alice, timeout=5)
@@ -162,7 +166,7 @@ class TestReactionService:
     def test_reactors_are_returned_in_pages_and_a_cursor_is_valid_for_its_query_only(
         self, grpc_stub: Any, as_service: Metadata, for_alice: Metadata
     ) -> None:
-        message = target()
+        message = new_target()
         batch = changes_pb.BatchChangeReactionsRequest(changes=[change(message, user=f"u{n}") for n in range(7)])
         grpc_stub.BatchChangeReactions(batch, metadata=as_service, timeout=5)
         request = reaction.ListReactorsRequest(target=message, page_size=3)
@@ -174,7 +178,7 @@ class TestReactionService:
         assert users == [f"u{n}" for n in reversed(range(7))]
         assert page.next_page_token == ""
         for spoilt in (
-            reaction.ListReactorsRequest(target=target(), page_size=3, page_token=request.page_token),
+            reaction.ListReactorsRequest(target=new_target(), page_size=3, page_token=request.page_token),
             reaction.ListReactorsRequest(target=message, page_size=3, page_token="x" + request.page_token),
         ):
             error = failure(lambda spoilt=spoilt: grpc_stub.ListReactors(spoilt, metadata=for_alice, timeout=5))  # type: ignore[misc]
@@ -183,7 +187,7 @@ class TestReactionService:
     def test_records_are_tallied_for_services_only(
         self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata
     ) -> None:
-        message = target()
+        message = new_target()
         version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
         request = tally_pb.TallyReactionsRequest(tenant="default", targets=[message])
         [tally] = grpc_stub.TallyReactions(request, metadata=as_service, timeout=5).tallies
@@ -196,7 +200,7 @@ class TestReactionService:
         self, grpc_stub: Any, alice: str, as_alice: Metadata, as_service: Metadata, as_eraser: Metadata
     ) -> None:
         for _ in range(2):
-            grpc_stub.ToggleReaction(toggle(target()), metadata=as_alice, timeout=5)
+            grpc_stub.ToggleReaction(toggle(new_target()), metadata=as_alice, timeout=5)
         request = erasure_pb.ErasePersonRequest(user=alice)
         for stranger in (as_alice, as_service):
             error = failure(lambda who=stranger: grpc_stub.ErasePerson(request, metadata=who, timeout=5))  # type: ignore[misc]
@@ -210,7 +214,7 @@ class TestReactionService:
     def test_a_target_is_erased_for_services_with_the_scope(
         self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata, as_eraser: Metadata
     ) -> None:
-        message = target()
+        message = new_target()
         version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
         request = erasure_pb.EraseTargetRequest(target=message)
         for stranger in (as_alice, as_service):
@@ -233,7 +237,7 @@ class TestReactionService:
         self, grpc_stub: Any, as_alice: Metadata, as_service: Metadata, as_node: AsNode
     ) -> None:
         as_counter = as_node("/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts")
-        message, nothing = target(), target()
+        message, nothing = new_target(), new_target()
         version = grpc_stub.ToggleReaction(toggle(message), metadata=as_alice, timeout=5).version
         request = reaction.BatchGetTargetCountsRequest(targets=[nothing, message])
         none, one = grpc_stub.BatchGetTargetCounts(request, metadata=as_counter, timeout=5).counts

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.flows.doors.stubs.asked import SERVICES, failure, kind
+from tests.flows.interfaces.stubs.stub_calls import SERVICES, failure, kind
 
 
 def test_every_rpc_has_valid_and_invalid_calls_in_this_folder() -> None:

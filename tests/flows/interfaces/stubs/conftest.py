@@ -10,8 +10,8 @@ import pytest
 from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as reaction_grpc
 from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
-from tests.flows.doors.stubs.asked import AsNode, Metadata
-from tests.flows.people import person
+from tests.flows.clients import new_user
+from tests.flows.interfaces.stubs.stub_calls import AsNode, Metadata
 from tests.running import Stack
 
 
@@ -44,7 +44,7 @@ def registry(grpc_channel: grpc.Channel) -> session_grpc.SessionRegistryServiceS
 
 @pytest.fixture
 def alice() -> str:
-    return person("alice")
+    return new_user("alice")
 
 
 @pytest.fixture

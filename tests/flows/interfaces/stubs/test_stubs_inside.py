@@ -28,8 +28,8 @@ from plaudit.session.v1 import session_registry_service_pb2 as session
 from plaudit.session.v1 import session_registry_service_pb2_grpc as session_grpc
 from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.ledger_codec import OpCodec
-from tests.flows.doors.stubs.asked import NO_SERVICE, SERVICES, AsNode, Metadata, failure, kind, toggle
-from tests.flows.people import person, target
+from tests.flows.clients import new_target, new_user
+from tests.flows.interfaces.stubs.stub_calls import NO_SERVICE, SERVICES, AsNode, Metadata, failure, kind, toggle
 
 EXCHANGE = "/plaudit.edge.v1.CallService/Exchange"
 EXECUTE = "/plaudit.edge.v1.LedgerService/Execute"
@@ -133,7 +133,7 @@ class TestFanoutService:
         self, grpc_channel: grpc.Channel, as_service: Metadata, as_alice: Metadata
     ) -> None:
         stub = fanout_grpc.FanoutServiceStub(grpc_channel)
-        message = target()
+        message = new_target()
         request = fanout.DescribeTopicsRequest(tenant="default", topics=[message])
         [status] = stub.DescribeTopics(request, metadata=as_service, timeout=5).topics
         assert (status.topic, list(status.node_ids), status.storm) == (message, [], False)
@@ -151,7 +151,7 @@ class TestNodeService:
         stub = node_grpc.NodeServiceStub(grpc_channel)
         delivery = node.Delivery(
             tenant="default",
-            topic=target(),
+            topic=new_target(),
             type="reaction_update",
             payload=updates_pb2.ReactionUpdate(version=1).SerializeToString(),
             version=1,
@@ -181,7 +181,9 @@ class TestCallService:
         method = "/plaudit.reaction.v1.ReactionService/ToggleReaction"
         nowhere = toggle("nowhere/1").SerializeToString()
         calls = [
-            edge.Call(id=1, method=method, request=toggle(target()).SerializeToString(), user=alice, tenant="default"),
+            edge.Call(
+                id=1, method=method, request=toggle(new_target()).SerializeToString(), user=alice, tenant="default"
+            ),
             edge.Call(id=2, method=method, request=b"\xff", user=alice, tenant="default"),
             edge.Call(id=3, method="/plaudit.reaction.v1.ReactionService/Nothing", user=alice, tenant="default"),
             edge.Call(id=4, method=method, request=nowhere, user=alice, tenant="default"),
@@ -210,7 +212,7 @@ class TestLedgerService:
     ) -> None:
         stub = ledger_grpc.LedgerServiceStub(grpc_channel)
         node = as_node(EXECUTE)
-        message = target()
+        message = new_target()
         ops = [Op("default", message, alice, "👍", Action.TOGGLE, str(uuid.uuid4()))] * 2
         request = ledger.ExecuteRequest(ledger="reactions", shard=0, shards=1, commands=OpCodec().encode_commands(ops))
         executed = OpCodec().decode_executed(stub.Execute(request, metadata=node, timeout=5).answers)
@@ -230,7 +232,7 @@ class TestLedgerService:
 
     def test_it_has_all_ledgers_of_the_process(self, grpc_channel: grpc.Channel, as_node: AsNode, alice: str) -> None:
         stub, codec = ledger_grpc.LedgerServiceStub(grpc_channel), CommandCodec()
-        bob = person("bob")
+        bob = new_user("bob")
         create = Command("default", direct_id("default", alice, bob), alice, "", CreateDirect(bob))
         commands = codec.encode_commands([create])
         request = ledger.ExecuteRequest(ledger="messages", shard=0, shards=1, commands=commands)

@@ -1,4 +1,4 @@
-"""A refusal has the same code, reason and field through every door."""
+"""A refusal has the same code, reason and field by every interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from plaudit.reaction.v1 import reaction_changes_pb2 as pb
 from plaudit.reaction.v1 import reaction_pb2
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
-from tests.flows.people import person, target, wire
+from tests.flows.clients import new_target, new_user, raw_socket
 from tests.running import Stack
 
 EXPIRED = ("FAILED_PRECONDITION", "OP_ID_EXPIRED", "op_id")
@@ -36,7 +36,7 @@ def long_ago() -> str:
 async def test_an_operation_id_that_is_too_old_is_refused_in_the_same_way_by_every_interface(
     shared_stack: Stack,
 ) -> None:
-    user, on, op_id = person("alice"), target(), long_ago()
+    user, on, op_id = new_user("alice"), new_target(), long_ago()
     bearer = f"Bearer {shared_stack.token(user)}"
     request = pb.ToggleReactionRequest(target=on, emoji="👍", op_id=op_id)
 
@@ -72,6 +72,6 @@ async def test_an_operation_id_that_is_too_old_is_refused_in_the_same_way_by_eve
         answer = frames_pb2.ServerFrame.FromString(await socket.receive_bytes(timeout=5))
         assert (answer.id, answer.error.code, answer.error.reason, answer.error.field) == (2, *EXPIRED)
 
-    async with wire(shared_stack, user) as wired:
+    async with raw_socket(shared_stack, user) as wired:
         error = await wired.ask("toggle_reaction", target=on, emoji="👍", op_id=op_id)
         assert (error["code"], error["reason"], error["field"]) == EXPIRED

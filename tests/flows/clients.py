@@ -1,4 +1,4 @@
-"""People with sockets: names of their own, bounded waits, and frames as they go over the wire."""
+"""Clients of a system: unused names, bounded waits, and sockets without a client library."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ U = TypeVar("U", Update, OwnUpdate)
 Frame = dict[str, Any]
 
 
-def target(collection: str = "messages") -> str:
+def new_target(collection: str = "messages") -> str:
     """An unused target."""
     return f"{collection}/{uuid.uuid4().hex}"
 
 
-def person(name: str) -> str:
+def new_user(name: str) -> str:
     """An unused user."""
     return f"{name}-{uuid.uuid4().hex[:12]}"
 
@@ -45,8 +45,8 @@ def counts(reactions: list[Mapping[str, str]]) -> dict[str, int]:
     return {one["emoji"]: int(one["count"]) for one in reactions}
 
 
-class Wire:
-    """One socket without a client around it: for frames that a client would not send, or not so."""
+class RawSocket:
+    """One socket without a client library: for frames that a library would not send."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -68,7 +68,7 @@ class Wire:
         async with asyncio.timeout(10):
             return await answer
 
-    async def insist(self, frame_type: str, **fields: Any) -> Frame:
+    async def ask_until_allowed(self, frame_type: str, **fields: Any) -> Frame:
         """The answer to a frame, sent again for as long as the server limits the rate."""
         async with asyncio.timeout(60):
             while (answer := await self.ask(frame_type, **fields)).get("reason") == "RATE_LIMITED":
@@ -95,14 +95,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(stack: Stack, user: str) -> AsyncIterator[Wire]:
-    """A greeted socket of the user."""
+async def raw_socket(stack: Stack, user: str) -> AsyncIterator[RawSocket]:
+    """A socket of the user, after hello."""
     headers = {"Authorization": f"Bearer {stack.token(user)}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
         http.ws_connect(stack.ws_url, protocols=("plaudit.v1.json",)) as socket,
     ):
-        made = Wire(socket)
+        made = RawSocket(socket)
         try:
             yield await made.hello()
         finally:

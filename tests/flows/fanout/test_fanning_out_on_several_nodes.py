@@ -28,7 +28,7 @@ from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests import engines as servers
 from tests.flows.counting.counters import PartedCrowd
 from tests.flows.crowd import CrowdServicer, eventually
-from tests.flows.fanout.fanout_system import FANOUT, LIMITS, REACTION, City, GatewayNode
+from tests.flows.fanout.fanout_system import FANOUT, LIMITS, REACTION, FanoutSystem, GatewayNode
 from tests.topics import topics
 
 PARTITIONS = 4
@@ -63,30 +63,32 @@ class FanoutNode:
 
 @dataclass
 class Apart:
-    """The city, and the fan-outs in it."""
+    """The system, and the fan-outs in it."""
 
-    city: City
+    system: FanoutSystem
     log: KafkaLog
 
     async def join(self) -> FanoutNode:
         stack, log = AsyncExitStack(), MortalLog(self.log)
-        mesh = await self.city.mesh(stack)
+        mesh = await self.system.mesh(stack)
         mesh.shares_work = True
         told: Any = log
-        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.city.folder, told))
+        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.system.folder, told))
         hosted = await stack.enter_async_context(opened)
-        server = await stack.enter_async_context(serving(hosted, verifier=self.city.keys.verifier(), limits=LIMITS))
+        server = await stack.enter_async_context(serving(hosted, verifier=self.system.keys.verifier(), limits=LIMITS))
         mesh.own_address = server.address
-        self.city.places[FANOUT] = tuple(sorted([*self.city.places.get(FANOUT, ()), server.address]))
+        self.system.addresses_of[FANOUT] = tuple(sorted([*self.system.addresses_of.get(FANOUT, ()), server.address]))
         partitions = Partitions(mesh.addresses, FANOUT, lambda: mesh.own_address, PARTITIONS)
-        self.city.stack.push_async_callback(stack.aclose)
+        self.system.stack.push_async_callback(stack.aclose)
         return FanoutNode(server.address, log, stack, partitions)
 
     async def kill(self, one: FanoutNode) -> None:
         """In the middle of whatever it does; the others see it a moment later."""
         one.log.dead = True
         await one.stack.aclose()
-        self.city.places[FANOUT] = tuple(place for place in self.city.places[FANOUT] if place != one.address)
+        self.system.addresses_of[FANOUT] = tuple(
+            place for place in self.system.addresses_of[FANOUT] if place != one.address
+        )
 
 
 @pytest.fixture(name="apart")
@@ -94,17 +96,17 @@ async def fixture_apart(tmp_path: Path, engines: servers.Engines) -> AsyncIterat
     async with topics(engines.kafka(), TOPICS) as url, open_kafka(url, TOPICS) as log, AsyncExitStack() as stack:
         crowd = PartedCrowd(log)
         any_log: Any = log
-        city = City(tmp_path, any_log, open_keys(tmp_path / "keys"), stack, crowd)
+        system = FanoutSystem(tmp_path, any_log, open_keys(tmp_path / "keys"), stack, crowd)
         records: Any = CrowdServicer(crowd)
         peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
-        server = await stack.enter_async_context(serving([peer], verifier=city.keys.verifier(), limits=LIMITS))
-        city.places[REACTION] = (server.address,)
-        async with city.registry(), city.counter():
-            yield Apart(city, log)
+        server = await stack.enter_async_context(serving([peer], verifier=system.keys.verifier(), limits=LIMITS))
+        system.addresses_of[REACTION] = (server.address,)
+        async with system.registry(), system.counter():
+            yield Apart(system, log)
 
 
 async def greeted(node: GatewayNode, keys: Sequence[TargetKey] = KEYS) -> None:
-    node.want(*keys, ALICE)
+    node.subscribe(*keys, ALICE)
     for key in keys:
         await node.update(key, 0)
 
@@ -128,10 +130,10 @@ class Tapping:
         self.rounds = 0
 
     async def once(self) -> None:
-        changes = [self._apart.city.crowd.toggle(key, "alice", f"emoji-{self.rounds}") for key in KEYS]
+        changes = [self._apart.system.crowd.toggle(key, "alice", f"emoji-{self.rounds}") for key in KEYS]
         for change in changes:
             self.made[change.target].append(change.version)
-        await self._apart.city.crowd.append(changes)
+        await self._apart.system.crowd.append(changes)
         self.rounds += 1
 
     async def until(self, stopped: asyncio.Event) -> None:
@@ -158,7 +160,7 @@ class Tapping:
             own = own_versions(node)
             missing = {t: sorted(set(v) - set(own[t])) for t, v in self.made.items() if set(v) - set(own[t])}
             raise AssertionError(f"never told: {missing}") from None
-        crowd = self._apart.city.crowd
+        crowd = self._apart.system.crowd
         for key in KEYS:
             update = await node.update(key, crowd.versions[key])
             assert (update.version, {one.emoji: one.count for one in update.reactions}) == crowd.truth(key)
@@ -166,7 +168,7 @@ class Tapping:
 
 async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twice(apart: Apart) -> None:
     fanout_nodes = [await apart.join(), await apart.join()]
-    node = await apart.city.node("n1")
+    node = await apart.system.node("n1")
     await greeted(node)
     assert sorted(p for one in fanout_nodes for p in one.partitions.assigned()) == list(range(PARTITIONS))
     assert {len(node.updates(key)) for key in KEYS} == {1}
@@ -174,14 +176,14 @@ async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twi
     await tapping.once()
     await tapping.assert_all_told(node)
     assert own_versions(node) == tapping.made
-    await node.assert_exact(apart.city.crowd, *KEYS)
+    await node.assert_exact(apart.system.crowd, *KEYS)
 
 
 async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versions_never_decrease(
     apart: Apart,
 ) -> None:
     lost, _ = await apart.join(), await apart.join()
-    node = await apart.city.node("n1")
+    node = await apart.system.node("n1")
     await greeted(node)
     tapping, stopped = Tapping(apart), asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -191,12 +193,12 @@ async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versi
         await tapping.round(tapping.rounds + 30)
         stopped.set()
     await tapping.assert_all_told(node)
-    await node.assert_exact(apart.city.crowd, *KEYS)
+    await node.assert_exact(apart.system.crowd, *KEYS)
 
 
 async def test_a_fan_out_that_joins_is_assigned_its_share_and_skips_no_entry(apart: Apart) -> None:
     first = await apart.join()
-    node = await apart.city.node("n1")
+    node = await apart.system.node("n1")
     await greeted(node)
     tapping, stopped = Tapping(apart), asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -212,15 +214,15 @@ async def test_a_fan_out_that_joins_is_assigned_its_share_and_skips_no_entry(apa
 
 async def test_changes_while_there_was_no_fan_out_are_sent_by_the_next_one(apart: Apart) -> None:
     only = await apart.join()
-    node = await apart.city.node("n1")
+    node = await apart.system.node("n1")
     await greeted(node)
     tapping = Tapping(apart)
     await tapping.once()
     await tapping.assert_all_told(node)
 
     async def committed() -> bool:
-        places = [await apart.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
-        return all(place for place in places)
+        addresses_of = [await apart.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
+        return all(place for place in addresses_of)
 
     await eventually(committed)
     await apart.kill(only)
@@ -232,10 +234,10 @@ async def test_changes_while_there_was_no_fan_out_are_sent_by_the_next_one(apart
 
 async def test_an_undecodable_record_becomes_a_dead_letter_and_its_partition_continues(apart: Apart) -> None:
     await apart.join()
-    node = await apart.city.node("n1")
+    node = await apart.system.node("n1")
     await greeted(node)
     partition = partition_of(*KEYS[0], PARTITIONS)
-    name = apart.city.crowd.next_name(partition)
+    name = apart.system.crowd.next_name(partition)
     at = await apart.log.append("reactions", name, b"\xff not a record", partition)
     tapping = Tapping(apart)
     await tapping.once()

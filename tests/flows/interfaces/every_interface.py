@@ -1,4 +1,4 @@
-"""Sends the same request through every door: gRPC, REST (body, path, query), JSON and binary frames, client, command,
+"""Sends the same request to every interface: gRPC, REST (body, path, query), JSON and binary frames, client, command,
 Envoy."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SESSIONS = "plaudit.session.v1.SessionRegistryService"
 _MESSAGES = ("plaudit.message.v1.ConversationService", "plaudit.message.v1.MessageService")
 RPCS = {rpc.method: rpc for rpc in (*TABLES.frames.values(), *(route.rpc for route in TABLES.routes))}
 Fields = Mapping[str, Any]
-Door = Callable[[Rpc, Fields], Awaitable["Answer | None"]]
+Interface = Callable[[Rpc, Fields], Awaitable["Answer | None"]]
 _VARIABLE = re.compile(r"\{([a-z_]+)(=[^}]*)?\}")
 _FAILED = re.compile(r"(?P<code>[A-Z_]+) (?P<reason>[A-Z_]+): .*?(?: \((?P<field>[^()]*)\))?", re.DOTALL)
 
@@ -57,8 +57,8 @@ def of_error(error: RemoteError) -> Answer:
     return Answer(error.code.name, error.reason, error.field)
 
 
-class Doors:
-    """The doors of one system; each returns None where it has no way to say it."""
+class Interfaces:
+    """The interfaces of one system; each returns None where it has no way to say it."""
 
     def __init__(self, stack: Stack, edge: Edge | None, user: str) -> None:
         self._stack = stack
@@ -66,39 +66,39 @@ class Doors:
         self._token = stack.token(user)
         self._user = user
         self._open = AsyncExitStack()
-        self.doors: dict[str, Door] = {}
+        self.interfaces: dict[str, Interface] = {}
 
-    async def __aenter__(self) -> Doors:
+    async def __aenter__(self) -> Interfaces:
         headers = {"Authorization": f"Bearer {self._token}"}
         self._http = await self._open.enter_async_context(aiohttp.ClientSession(headers=headers))
         self._client: Client = await self._open.enter_async_context(connect(self._stack.ws_url, self._token))
         for name, address in (("gRPC", self._stack.grpc_address), ("Envoy gRPC", self._edge and self._edge.address)):
             if address:
                 channel = await self._open.enter_async_context(grpc.aio.insecure_channel(address))
-                self.doors[name] = self._grpc(channel)
+                self.interfaces[name] = self._grpc(channel)
         for name, url in (("REST", self._stack.http_url), ("Envoy REST", self._edge and self._edge.url)):
             if url:
                 for shape in ("body", "path", "query"):
-                    self.doors[f"{name} {shape}"] = self._rest(url, shape)
+                    self.interfaces[f"{name} {shape}"] = self._rest(url, shape)
         for subprotocol in ("plaudit.v1.json", "plaudit.v1.proto"):
             socket = await self._open.enter_async_context(
                 self._http.ws_connect(self._stack.ws_url, protocols=(subprotocol,), max_msg_size=1 << 24)
             )
-            self.doors[subprotocol] = self._frames(socket, is_json=subprotocol.endswith("json"))
-        self.doors["Python client"] = self._through_client
-        self.doors["command"] = self._command
+            self.interfaces[subprotocol] = self._frames(socket, is_json=subprotocol.endswith("json"))
+        self.interfaces["Python client"] = self._through_client
+        self.interfaces["command"] = self._command
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
     async def ask(self, rpc: Rpc, fields: Fields) -> dict[str, Answer]:
-        """The answer of each door that has this rpc."""
-        answers = {name: await door(rpc, fields) for name, door in self.doors.items()}
+        """The answer of each interface that has this rpc."""
+        answers = {name: await interface(rpc, fields) for name, interface in self.interfaces.items()}
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     async def admitted(self, values: Sequence[str]) -> dict[str, bool]:
-        """Which doors admit a caller with these values of `Authorization`; `{}` is replaced by a valid token."""
+        """Which interfaces admit a caller with these values of `Authorization`; `{}` is replaced by a valid token."""
         headers = [("Authorization", value.format(self._token)) for value in values]
         found = {}
         for name, edge in (("", None), ("Envoy ", self._edge)):
@@ -120,7 +120,7 @@ class Doors:
                     found[f"{name}gRPC"] = error.code() is not grpc.StatusCode.UNAUTHENTICATED
         return found
 
-    def _grpc(self, channel: grpc.aio.Channel) -> Door:
+    def _grpc(self, channel: grpc.aio.Channel) -> Interface:
         async def ask(rpc: Rpc, fields: Fields) -> Answer | None:
             call: Any = channel.unary_unary(rpc.method)
             try:
@@ -132,7 +132,7 @@ class Doors:
 
         return ask
 
-    def _rest(self, url: str, shape: str) -> Door:
+    def _rest(self, url: str, shape: str) -> Interface:
         async def ask(rpc: Rpc, fields: Fields) -> Answer | None:
             for route in TABLES.routes:
                 if route.rpc.method == rpc.method and _shape(route) == shape and (path := _path(route, fields)):
@@ -151,7 +151,7 @@ class Doors:
 
         return ask
 
-    def _frames(self, socket: aiohttp.ClientWebSocketResponse, *, is_json: bool) -> Door:
+    def _frames(self, socket: aiohttp.ClientWebSocketResponse, *, is_json: bool) -> Interface:
         hello = False
 
         async def ask(rpc: Rpc, fields: Fields) -> Answer | None:
@@ -236,7 +236,7 @@ def _path(route: Route, fields: Fields) -> str:
 
 
 @asynccontextmanager
-async def every_door(folder: Path) -> AsyncIterator[Doors]:
+async def every_interface(folder: Path) -> AsyncIterator[Interfaces]:
     """A system with all services in one process, and Envoy before it where this machine has one."""
     with Stack(folder / "data", REACTION__CHANGES_PER_SECOND="0") as stack:
         async with AsyncExitStack() as more:
@@ -248,4 +248,4 @@ async def every_door(folder: Path) -> AsyncIterator[Doors]:
                 edge = await more.enter_async_context(
                     envoy(folder, gateways=(stack.http,), services=services, keys=keys)
                 )
-            yield await more.enter_async_context(Doors(stack, edge, "everywhere"))
+            yield await more.enter_async_context(Interfaces(stack, edge, "everywhere"))

@@ -1,4 +1,4 @@
-"""One input, one answer, whatever the door."""
+"""One input has the same answer from every interface."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.contracts.field_rules import rules_of
-from tests.flows.doors.everydoor import OK, RPCS, TABLES, Answer, Doors, Fields, every_door
+from tests.flows.interfaces.every_interface import OK, RPCS, TABLES, Answer, Fields, Interfaces, every_interface
 
 _F = FieldDescriptor
 TOGGLE = TABLES.frames["toggle_reaction"]
 
 
-@pytest.fixture(name="doors", scope="module")
-def fixture_doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Doors]]:
+@pytest.fixture(name="interfaces", scope="module")
+def fixture_interfaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Interfaces]]:
     with asyncio.Runner() as runner:
-        opened = every_door(tmp_path_factory.mktemp("doors"))
+        opened = every_interface(tmp_path_factory.mktemp("interfaces"))
         yield runner, runner.run(opened.__aenter__())
         runner.run(opened.__aexit__(None, None, None))
 
@@ -137,9 +137,9 @@ def name_of(case: object) -> str:
 
 @pytest.mark.parametrize(("frame", "fields", "expected"), CASES, ids=name_of)
 def test_each_interface_returns_the_same_answer(
-    doors: tuple[asyncio.Runner, Doors], frame: str, fields: Fields, expected: Answer
+    interfaces: tuple[asyncio.Runner, Interfaces], frame: str, fields: Fields, expected: Answer
 ) -> None:
-    runner, system = doors
+    runner, system = interfaces
     answers = runner.run(system.ask(TABLES.frames[frame], fields))
     assert {"gRPC", "plaudit.v1.json", "plaudit.v1.proto", "Python client"} <= answers.keys()
     assert answers == dict.fromkeys(answers, expected)
@@ -236,9 +236,9 @@ BROKEN = [(method, path, fields) for method, rpc in sorted(RPCS.items()) for pat
     ("method", "path", "fields"), BROKEN, ids=[f"{method.rsplit('/')[-1]} {path}" for method, path, _ in BROKEN]
 )
 def test_each_rule_of_the_contracts_is_enforced_by_every_interface(
-    doors: tuple[asyncio.Runner, Doors], method: str, path: str, fields: Fields
+    interfaces: tuple[asyncio.Runner, Interfaces], method: str, path: str, fields: Fields
 ) -> None:
-    runner, system = doors
+    runner, system = interfaces
     answers = runner.run(system.ask(RPCS[method], fields))
     assert len(answers) > 1
     (answer,) = set(answers.values())
@@ -270,8 +270,8 @@ def test_each_rule_of_the_contracts_is_enforced_by_every_interface(
     ids=ascii,
 )
 def test_a_token_is_accepted_by_every_interface_or_by_none(
-    doors: tuple[asyncio.Runner, Doors], values: list[str], good: bool
+    interfaces: tuple[asyncio.Runner, Interfaces], values: list[str], good: bool
 ) -> None:
-    runner, system = doors
+    runner, system = interfaces
     found = runner.run(system.admitted(values))
     assert found == dict.fromkeys(found, good)
