@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, MethodOptions
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FieldOptions,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+    MethodOptions,
+)
 from google.rpc import error_details_pb2
 
 from gateway.contracts.path_template import parse_template
@@ -16,6 +23,15 @@ from gateway.contracts.tables import BY_USER, installed_contracts
 from plaudit.edge.v1 import options_pb2
 
 _VARIABLE = re.compile(r"\{(?P<name>[a-z0-9_.]+)(?:=(?P<template>[^{}]+))?\}")
+_LONG = frozenset(
+    (
+        FieldDescriptorProto.TYPE_INT64,
+        FieldDescriptorProto.TYPE_SINT64,
+        FieldDescriptorProto.TYPE_SFIXED64,
+        FieldDescriptorProto.TYPE_UINT64,
+        FieldDescriptorProto.TYPE_FIXED64,
+    )
+)
 _RETRIED = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
 
 
@@ -44,6 +60,9 @@ class Method:
     """Whether the method is idempotent."""
     by_user: bool
     bindings: tuple[Binding, ...]
+    is_transcoded: bool
+    """Whether Envoy's transcoder answers the REST of the whole service as the gateways do: it knows no HTTP status of a
+    success but 200, and writes every 64-bit integer as a string."""
 
     @property
     def path(self) -> str:
@@ -81,13 +100,41 @@ def with_details(contracts: FileDescriptorSet | None = None) -> bytes:
 
 
 def _methods(image: FileDescriptorSet) -> Iterator[Method]:
+    messages = dict(_messages(image))
     for file in image.file:
         for service in file.service:
+            is_transcoded = not any(_is_beyond_transcoder(method, messages) for method in service.method)
             for method in service.method:
-                yield _method(f"{file.package}.{service.name}", method)
+                yield _method(f"{file.package}.{service.name}", method, is_transcoded=is_transcoded)
 
 
-def _method(service: str, method: MethodDescriptorProto) -> Method:
+def _messages(image: FileDescriptorSet) -> Iterator[tuple[str, DescriptorProto]]:
+    """All messages, by the names that fields have of their types."""
+    found = [(f".{file.package}", message) for file in image.file for message in file.message_type]
+    while found:
+        scope, message = found.pop()
+        name = f"{scope}.{message.name}"
+        yield name, message
+        found += [(name, nested) for nested in message.nested_type]
+
+
+def _is_beyond_transcoder(method: MethodDescriptorProto, messages: Mapping[str, DescriptorProto]) -> bool:
+    """Whether the method has a REST route and an answer that Envoy's transcoder writes otherwise than the gateways."""
+    options: descriptor_pb2.MethodOptions = method.options
+    if not options.HasExtension(annotations_pb2.http):
+        return False
+    found, left = {method.output_type}, [method.output_type]
+    while left:
+        for field in messages[left.pop()].field:
+            if field.type in _LONG and field.options.jstype == FieldOptions.JS_NUMBER:
+                return True
+            if field.type == FieldDescriptorProto.TYPE_MESSAGE and field.type_name not in found:
+                found.add(field.type_name)
+                left.append(field.type_name)
+    return options.Extensions[options_pb2.http_status] not in (0, 200)
+
+
+def _method(service: str, method: MethodDescriptorProto, *, is_transcoded: bool) -> Method:
     options: descriptor_pb2.MethodOptions = method.options
     route_by = options.Extensions[options_pb2.frame].route_by
     rule = options.Extensions[annotations_pb2.http]
@@ -107,6 +154,7 @@ def _method(service: str, method: MethodDescriptorProto) -> Method:
         retried=options.idempotency_level in _RETRIED,
         by_user=route_by == BY_USER,
         bindings=tuple(bindings),
+        is_transcoded=is_transcoded,
     )
 
 

@@ -182,7 +182,8 @@ def _tokens(model: Model) -> Config:
 
 
 def _rest(methods: Sequence[Method], model: Model, contracts: FileDescriptorSet | None) -> Config:
-    services = sorted({method.service for method in methods if method.bindings and method.service in model.services})
+    served = [method for method in methods if method.service in model.services]
+    services = sorted({method.service for method in served if method.bindings and method.is_transcoded})
     return {
         "proto_descriptor_bin": b64encode(with_details(contracts)).decode(),
         "services": services,

@@ -76,7 +76,8 @@ class Model:
     tls: Tls | None = None
     """Mutual TLS with the services, and on the internal listener."""
     rest: Literal["services", "gateways"] = "services"
-    """Whether REST is served by the services through Envoy's transcoder, or by the gateways."""
+    """Whether REST is served by the services through Envoy's transcoder, as far as it answers as the contracts say, or
+    by the gateways."""
     origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call, such as `https://chat.example.com`."""
     endpoints: Path | None = None

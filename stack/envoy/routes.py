@@ -82,7 +82,7 @@ def _rest(model: Model, methods: Sequence[Method]) -> list[Config]:
     found = [
         (binding, method)
         for method in methods
-        if method.open and method.service in model.services
+        if method.open and method.is_transcoded and method.service in model.services
         for binding in method.bindings
     ]
     return [_bound(binding, method, model.limits) for binding, method in sorted(found, key=lambda one: one[0].rank)]

@@ -32,7 +32,7 @@ from stack.mesh.readiness import drain_listeners, wait_until_ok, wait_until_reac
 from stack.process.stopping import run_until_signal
 from stack.process.supervisor import CannotStart, Process, Program, SupervisedProcess, supervised
 from stack.process.title import set_process_title
-from stack.settings.model import Settings
+from stack.settings.model import SERVICES, Settings
 from stack.storage.migrate import migrate
 
 Announce = Callable[[dict[str, Any]], None]
@@ -91,7 +91,7 @@ async def running(
                 processes[one.program.name] = one
 
         await start("session_registry")
-        await start("reaction_svc", "counter_svc", "fanout_svc")
+        await start(*(service for service in SERVICES if service not in ("session_registry", "gateway")))
         # Envoy starts before the gateways, so that it still forwards their last messages when they stop.
         envoy = _envoy_program(settings, model)
         (processes["envoy"],) = await stack.enter_async_context(supervised([envoy], report))

@@ -67,7 +67,7 @@ class Inputs:
     broker_disk_tib: float = _assumed(8, "TiB of disk of a broker")
 
     rows_per_reaction: float = _assumed(1.1, "rows written for a change", "answers are packed, changes share a head")
-    rows_per_message: float = _assumed(1.2, "rows written for a message")
+    rows_per_message: float = _assumed(5, "rows written for a message")
     new_share: float = _assumed(0.7, "share of changes that are a new record", "others switch or take back")
     record_bytes: float = _assumed(80, "bytes of a record on disk, compressed")
     message_bytes: float = _assumed(400, "bytes of a message on disk, compressed")

@@ -29,7 +29,7 @@ from tests.flows.clients import new_target, new_user, until
 from tests.flows.mesh.meshes import RunningMesh
 
 pytestmark = pytest.mark.timeout(300)
-KINDS = ("gateway", "reaction_svc", "counter_svc", "fanout_svc", "session_registry")
+KINDS = ("gateway", "reaction_svc", "message_svc", "counter_svc", "fanout_svc", "session_registry")
 # A user may make ten changes a second.
 PAUSE = 0.15
 Tap = Callable[[], Awaitable[bool]]

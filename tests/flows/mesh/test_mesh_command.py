@@ -75,7 +75,7 @@ def test_all_processes_start_and_end_together(tmp_path: Path) -> None:
         ):
             assert in_another_shell(facts["env"], asked) == expected
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert len(children) == 7  # two gateways, one of each service on files, Envoy
+        assert len(children) == 8  # two gateways, one of each service on files, Envoy
         titles = [Path(f"/proc/{child}/cmdline").read_text().strip("\0") for child in children]
         assert {"plaudit: gateway 1", "plaudit: gateway 2", "plaudit: reaction_svc 1"} <= set(titles)
         # As a terminal does it.

@@ -233,3 +233,23 @@ WORDS = st.lists(st.text("abc-", min_size=1, max_size=4), min_size=1, max_size=3
 @given(WORDS, st.text("abcd-", max_size=6))
 def test_the_complement_of_texts_matches_all_others(words: list[str], text: str) -> None:
     assert bool(re.fullmatch(none_of(words), text)) == (text not in words)
+
+
+def test_rest_is_transcoded_only_where_the_transcoder_answers_as_the_gateways_do() -> None:
+    transcoded = {method.service: method.is_transcoded for method in read_methods() if method.bindings}
+    assert {REACTION: True, COUNTER: True}.items() <= transcoded.items()
+    # 202 for a message, and numbers as JSON numbers.
+    assert not transcoded["plaudit.message.v1.MessageService"]
+    assert not transcoded["plaudit.message.v1.ConversationService"]
+
+
+def test_no_transcoded_route_has_a_path_that_belongs_to_the_gateways() -> None:
+    bindings = [(method, binding) for method in read_methods() for binding in method.bindings]
+    transcoded = [binding for method, binding in bindings if method.is_transcoded]
+    for method, binding in bindings:
+        # A path of the binding: `x` for each variable.
+        path = re.sub(r"\(?\[\^/\?\]\+\)?", "x", binding.path).replace("\\", "")
+        assert re.fullmatch(binding.path, path)
+        if not method.is_transcoded:
+            matching = [one for one in transcoded if one.verb == binding.verb and re.fullmatch(one.path, path)]
+            assert not matching, path

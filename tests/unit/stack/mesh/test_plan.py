@@ -27,9 +27,7 @@ RECORDS, HOT, EVENTS = "cassandra://c1/x", "redis://r1/0", "kafka://k1/x"
 def test_services_run_twice_where_they_share_no_file(urls: dict[str, str], each: int, tmp_path: Path) -> None:
     settings = Settings.model_validate({"data": tmp_path, **urls})
     nodes = plan_nodes(settings, MeshOptions(), free_ports())
-    assert Counter(node.service for node in nodes) == {
-        name: 2 if name == "gateway" else each for name in SERVICES if name != "message_svc"
-    }
+    assert Counter(node.service for node in nodes) == {name: 2 if name == "gateway" else each for name in SERVICES}
     folders = {node_program(settings, node, {}).environment["PLAUDIT_DATA"] for node in nodes}
     assert len(folders) == (len(nodes) if each == 2 else 1)
 
