@@ -14,8 +14,8 @@ import pytest
 from plaudit.message.v1 import message_service_pb2 as pb
 from plaudit.message.v1 import message_service_pb2_grpc as pb_grpc
 from tests.engines import Engines
+from tests.flows.clients import new_user
 from tests.flows.mesh.meshes import RunningMesh
-from tests.flows.people import person
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -27,7 +27,7 @@ def fixture_mesh(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> 
         yield mesh
 
 
-class Person:
+class User:
     """A user at the edge of the mesh."""
 
     def __init__(self, mesh: RunningMesh, http: aiohttp.ClientSession, user: str) -> None:
@@ -67,10 +67,10 @@ class Person:
             yield socket
 
 
-@pytest.fixture(name="people")
-async def fixture_people(mesh: RunningMesh) -> AsyncIterator[list[Person]]:
+@pytest.fixture(name="users")
+async def fixture_users(mesh: RunningMesh) -> AsyncIterator[list[User]]:
     async with aiohttp.ClientSession(f"http://{mesh.http}", timeout=aiohttp.ClientTimeout(10)) as http:
-        yield [Person(mesh, http, person(name)) for name in ("alice", "bob", "carol", "dan")]
+        yield [User(mesh, http, new_user(name)) for name in ("alice", "bob", "carol", "dan")]
 
 
 async def items(socket: aiohttp.ClientWebSocketResponse, last: int) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ async def items(socket: aiohttp.ClientWebSocketResponse, last: int) -> list[dict
     return found
 
 
-async def history(user: Person, conversation_id: str) -> list[dict[str, Any]]:
+async def history(user: User, conversation_id: str) -> list[dict[str, Any]]:
     """All messages of a conversation, oldest first."""
     found: list[dict[str, Any]] = []
     before = ""
@@ -99,8 +99,8 @@ async def history(user: Person, conversation_id: str) -> list[dict[str, Any]]:
             return found
 
 
-async def test_two_users_chat_through_the_edge(mesh: RunningMesh, people: list[Person]) -> None:
-    alice, bob, eve, _ = people
+async def test_two_users_chat_through_the_edge(mesh: RunningMesh, users: list[User]) -> None:
+    alice, bob, eve, _ = users
     async with alice.listening() as of_alice, bob.listening() as of_bob:
         body = {"recipient_id": bob.user, "content": "Hello!", "client_msg_id": "1"}
         status, sent = await alice.ask("POST", "/api/v1/messages", body)
@@ -131,9 +131,9 @@ async def test_two_users_chat_through_the_edge(mesh: RunningMesh, people: list[P
 
 @pytest.mark.parametrize("kind", ["message_svc", "fanout_svc"])
 async def test_a_node_killed_while_messages_are_sent_costs_none_and_doubles_none(
-    mesh: RunningMesh, people: list[Person], kind: str
+    mesh: RunningMesh, users: list[User], kind: str
 ) -> None:
-    creator, *senders = people
+    creator, *senders = users
     made = [
         await creator.ask("POST", "/api/v1/groups", {"name": f"{number}", "member_ids": [one.user for one in senders]})
         for number in range(3)
@@ -142,7 +142,7 @@ async def test_a_node_killed_while_messages_are_sent_costs_none_and_doubles_none
     acked: dict[str, dict[int, str]] = {group: {} for group in groups}
     is_over = asyncio.Event()
 
-    async def talk(sender: Person, group: str) -> None:
+    async def talk(sender: User, group: str) -> None:
         number = 0
         while not is_over.is_set():
             content = f"{sender.user} {number}"
