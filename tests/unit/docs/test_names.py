@@ -1,4 +1,4 @@
-"""The names in the pages about the code: files, definitions, rpcs and terms exist."""
+"""The names in the documents: files, definitions, rpcs, tests and terms exist."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _TERM = re.compile(r"\*\*([^*\n]+)\*\*")
 _PATH = re.compile(r"(?:[\w.-]+/)+(?:[\w-]+\.(?:py|js|proto|sql|cql|lua))?")
 _DEFINITION = re.compile(r"(?P<path>[\w./-]+\.(?:py|js))::(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
+_TEST = re.compile(r"test_\w+")
+_TEST_DEFINITION = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _CODE_FILES = ("*.py", "*.js", "*.proto", "*.lua", "*.sql", "*.cql")
 
@@ -130,6 +132,27 @@ def test_every_source_file_that_a_document_names_exists() -> None:
     pages = [page for page in documents() if page.name != "CHANGELOG.md" and "adr" not in page.parts]
     missing = {(page.name, path) for page in pages for path in files_on(page) if not (ROOT / path).is_file()}
     assert missing == set()
+
+
+@cache
+def names_of_tests() -> frozenset[str]:
+    files = (*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tests" / "contract").rglob("*.py"))
+    return frozenset(name for path in files for name in _TEST_DEFINITION.findall(path.read_text("utf-8")))
+
+
+def missing_tests(text: str) -> set[str]:
+    """The names of tests in a document that no test has; those of files are checked above."""
+    return {name for name in quoted(text) if _TEST.fullmatch(name)} - names_of_tests()
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    pages = [page for page in documents() if page.name != "CHANGELOG.md"]
+    assert {(page.name, name) for page in pages for name in missing_tests(page.read_text("utf-8"))} == set()
+
+
+def test_a_test_that_does_not_exist_is_detected() -> None:
+    text = "`test_a_test_that_does_not_exist_is_detected` and `test_without_a_function`"
+    assert missing_tests(text) == {"test_without_a_function"}
 
 
 def test_every_term_of_the_glossary_is_in_the_code() -> None:
