@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from kit.errors import Problem, RemoteError, problem_of_change
@@ -41,8 +42,11 @@ class ShardedConversations:
         for indexes, part in zip(parts.values(), applied, strict=True):
             for index, answer in zip(indexes, part, strict=True):
                 answers[index] = answer
-        for command, answer in zip(commands, answers, strict=True):
-            COMMANDS.labels(type(command.action).__name__, _outcome_of(answer)).inc()
+        outcomes = Counter(
+            (type(one.action), _outcome_of(answer)) for one, answer in zip(commands, answers, strict=True)
+        )
+        for (action, outcome), count in outcomes.items():
+            COMMANDS.labels(action.__name__, outcome).inc(count)
         return answers
 
     async def _apply(self, shard: int, commands: Sequence[Command]) -> list[Outcome | Refusal | Problem]:

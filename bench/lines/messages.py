@@ -48,7 +48,7 @@ def latency(setup: Setup) -> list[Line]:
     return [
         Line(
             "M1",
-            f"message due to screens of the members, p99 at {_RATE:,} messages/s (80 % direct, 18 % groups of 10, 2 % of 100)",
+            f"message due to the members' screens, p99 at {_RATE:,}/s, 80 % direct, 18 % groups of 10, 2 % of 100",
             "ms",
             [waits["p99"]],
             goal=Goal(100, 50, at_most=True),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from hashlib import sha256
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from message_svc.commands import (
     ACTIONS,
@@ -37,6 +38,7 @@ from message_svc.model.conversation import ConversationState
 from message_svc.model.draft import Answer, Draft
 
 _NUMBER_OF: dict[type[Any], int] = {action: number for number, action in enumerate(ACTIONS)}
+_encode = msgspec.msgpack.Encoder().encode
 _Handler = Callable[[Draft, Head, Member, Any], Answer]
 _HANDLERS: dict[type[Any], _Handler] = {
     Send: message_rules.send,
@@ -56,7 +58,7 @@ _HANDLERS: dict[type[Any], _Handler] = {
 
 def digest_of(action: Action) -> bytes:
     """Identifies what an operation asks for: 16 bytes."""
-    return sha256(json.dumps((_NUMBER_OF[type(action)], action)).encode()).digest()[:16]
+    return blake2b(_encode((_NUMBER_OF[type(action)], action)), digest_size=16).digest()
 
 
 class ConversationDecision:

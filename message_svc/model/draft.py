@@ -62,13 +62,18 @@ class Draft:
         """Appends an item with the next number; `fields` are others of `Item`."""
         head = self.head
         assert head is not None
-        item = Item(head.last_seq + 1, type_, actor, self.time_ms, head.ordinal, origin_region=self.region, **fields)
+        seq, ordinal, last_message_seq = head.last_seq + 1, head.ordinal, head.last_message_seq
+        if type_ is ItemType.MESSAGE:
+            ordinal, last_message_seq = ordinal + 1, seq
+        item = Item(seq, type_, actor, self.time_ms, ordinal, origin_region=self.region, **fields)
         self._items.append(item)
         self._facts.update(facts_after(ChainMap(self._facts, self._state.facts), [item]))
         if type_ is ItemType.MESSAGE:
-            self._senders = senders_after(self._senders, [(actor, item.seq)])
-        self.head = head._replace(last_seq=item.seq, update_ms=self.time_ms)
-        return Outcome(item.seq, item.time_ms, item.ordinal)
+            self._senders = senders_after(self._senders, [(actor, seq)])
+        self.head = head._replace(
+            last_seq=seq, update_ms=self.time_ms, ordinal=ordinal, last_message_seq=last_message_seq
+        )
+        return Outcome(seq, self.time_ms, ordinal)
 
     def count_members(self, members: int, admins: int) -> None:
         """Adds to the numbers of members and admins, and begins the next epoch of members."""

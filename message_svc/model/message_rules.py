@@ -16,9 +16,8 @@ def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
     is_conditional = action.expect_epoch >= 0
     if is_conditional and action.expect_epoch != head.epoch:
         return Refusal(Reason.EPOCH_CHANGED, head.epoch, head.epoch_seq)
-    draft.head = head._replace(ordinal=head.ordinal + 1, last_message_seq=head.last_seq + 1)
     if is_conditional:
-        draft.head = draft.head._replace(epoch=head.epoch + 1, epoch_seq=head.last_seq + 1)
+        draft.head = head._replace(epoch=head.epoch + 1, epoch_seq=head.last_seq + 1)
     outcome = draft.append(ItemType.MESSAGE, member.user, body=action.body, client_msg_id=draft.op_id)
     draft.members[member.user] = member._replace(read_seq=outcome.seq, read_ordinal=outcome.ordinal)
     return outcome
