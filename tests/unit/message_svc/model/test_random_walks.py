@@ -34,10 +34,12 @@ from tests.unit.message_svc.shards import TENANT, Shard, items_of, unread_by_log
 USERS = ("ann", "bob", "cid", "dan")
 users = st.sampled_from(USERS)
 seqs = st.integers(1, 14)
+NONE = st.just(())
+bodies = st.builds(Body, st.sampled_from("xyz"), st.just("text"), st.sampled_from((0, 0, 2, 3)), NONE, NONE)
 actions: st.SearchStrategy[Action] = st.one_of(
-    st.builds(Send, st.builds(Body, st.sampled_from("xyz"), reply_to=st.sampled_from((0, 0, 2, 3))), st.just(-1)),
-    st.builds(Send, st.builds(Body, st.sampled_from("xyz")), st.sampled_from((-1, 0, 1))),
-    st.builds(Edit, seqs, st.sampled_from("xyz")),
+    st.builds(Send, bodies, st.just(-1)),
+    st.builds(Send, bodies, st.sampled_from((-1, 0, 1))),
+    st.builds(Edit, seqs, st.sampled_from("xyz"), NONE, NONE),
     st.builds(Delete, seqs),
     st.builds(MarkRead, seqs, st.booleans()),
     st.builds(MarkDelivered, seqs, st.sampled_from(("phone", "laptop"))),
