@@ -22,7 +22,7 @@ MANIFESTS = HERE.parent / "kubernetes"
 PROJECT = HERE.parent.parent / "pyproject.toml"
 
 MADE = "# Made by deploy/helm/generate.py from deploy/kubernetes/{name}: change that.\n"
-SCALED = ("reaction-svc", "counter-svc", "fanout-svc", "gateway")
+SCALED = ("reaction-svc", "message-svc", "counter-svc", "fanout-svc", "gateway")
 PODS = ("session-registry", *SCALED)
 SELF = ("network.yaml", "ingress.yaml", "migrate.yaml", "settings.yaml")
 
@@ -189,6 +189,7 @@ _SAID = {
     "mtls": "Mutual TLS between the processes; the secret holds ca.pem, service.pem and service.key.",
     "monitoringNamespace": "Where Prometheus is.",
     "reactionSvc": "No more pods than the log has partitions have work to do.",
+    "messageSvc": "The same, of the topic of conversations.",
 }
 
 

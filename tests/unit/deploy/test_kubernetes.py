@@ -17,7 +17,7 @@ from stack.process.stopping import FORCE_SECONDS
 from stack.settings.model import PREFIX, SERVICES, Settings, load
 from tests.unit.deploy.manifests import FOLDER, Manifest, container, environment, load_all, named, pods
 
-GRPC_SERVICES = ("session-registry", "reaction-svc", "counter-svc", "fanout-svc")
+GRPC_SERVICES = ("session-registry", "reaction-svc", "message-svc", "counter-svc", "fanout-svc")
 PROCESSES = (*GRPC_SERVICES, "gateway")
 ON_PARTITIONS = ("counter-svc", "fanout-svc")
 PRE_STOP_SECONDS = 5
@@ -38,8 +38,7 @@ def settings_of(name: str, manifests: list[Manifest], monkeypatch: pytest.Monkey
 
 def test_each_service_has_its_own_pods(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     services = [settings_of(name, manifests, monkeypatch).services for name in PROCESSES]
-    # Conversations need a data folder yet; here all data is on engines.
-    assert sorted(services) == sorted((service,) for service in SERVICES if service != "message_svc")
+    assert sorted(services) == sorted((service,) for service in SERVICES)
 
 
 @pytest.mark.parametrize("name", [*PROCESSES, "plaudit-migrate"])
