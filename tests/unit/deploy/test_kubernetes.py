@@ -208,7 +208,7 @@ def test_mutual_tls_has_all_its_settings_and_health_needs_no_certificate(
 def test_the_envoy_of_the_readme_has_the_deployed_services(manifests: list[Manifest]) -> None:
     command = (FOLDER / "README.md").read_text("utf-8").partition("plaudit envoy render")[2].partition("```")[0]
     addresses = re.findall(r"(?:--gateways |=)([\w-]+):(\d+)", command)
-    assert len(addresses) == 3
+    assert len(addresses) == 5
     for host, port in addresses:
         assert int(port) in {one["port"] for one in named(manifests, "Service")[host]["spec"]["ports"]}
 
