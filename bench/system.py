@@ -26,6 +26,8 @@ THUMB = "👍"
 SETTINGS = {
     # A load driver is one very active user: without higher limits the benchmark would measure the limits.
     "PLAUDIT_REACTION__CHANGES_PER_SECOND": "0",
+    "PLAUDIT_MESSAGE__SENDS_PER_SECOND": "0",
+    "PLAUDIT_MESSAGE__CREATIONS_PER_HOUR": "0",
     "PLAUDIT_GATEWAY__SESSION__FRAMES_PER_SECOND": "1000000",
     "PLAUDIT_GATEWAY__SESSION__FRAMES_BURST": "1000000",
     "PLAUDIT_GATEWAY__SESSION__CALLS_IN_FLIGHT": "1024",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import parse_qsl, unquote
 
-DEFAULT_PORTS: Mapping[str, int] = {"redis": 6379, "cassandra": 9042, "kafka": 9092}
+DEFAULT_PORTS: Mapping[str, int] = {"redis": 6379, "cassandra": 9042, "kafka": 9092, "postgresql": 5432}
 _URL = re.compile(r"(?P<scheme>[a-z]+)://(?P<place>[^/?#]*)(?:/(?P<name>[^?#]*))?(?:\?(?P<options>[^#]*))?")
 _NAME = re.compile(r"[A-Za-z0-9_.-]*")
 _HOST = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")

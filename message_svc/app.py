@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import message_svc.users.app
 from kit.adapters.engines import Engines
 from kit.adapters.sqlite.event_log import SqliteLog
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
@@ -41,6 +42,7 @@ from message_svc.ports import ConversationReads
 from message_svc.service.conversations import Conversations
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
+from message_svc.service.user_limits import UserLimits
 from message_svc.servicer import ConversationServicer, MessageServicer
 from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
 
@@ -84,6 +86,7 @@ async def opened(
     shards = event_log.partitions(LEDGER)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
     rules = ModelLimits(config.rows_in_memory, config.region)
+    limits = UserLimits(config, clock)
     async with (
         _store(config, engines.cassandra, event_log) as store,
         running_node(
@@ -99,14 +102,17 @@ async def opened(
             grace_seconds=grace_seconds,
         ) as node,
         _notifying(config, mesh, engines, store.reads, division, clock),
+        message_svc.users.app.opened(config, engines, cursors, clock, limits) as (permissions, user_service),
     ):
         codec = CommandCodec()
         ledgers.add(node, codec, config.write_seconds)
         router = LedgerRouter(node, codec, mesh, SERVICE, config.write_seconds)
         ledger = ShardedConversations(shards, router.execute, shard_of)
-        messages = MessageServicer(Messages(ledger, store.reads, cursors), History(store.reads, cursors))
-        conversations = ConversationServicer(Conversations(ledger, store.reads, cursors))
+        reads = store.reads
+        messages = MessageServicer(Messages(ledger, reads, cursors, permissions, limits), History(reads, cursors))
+        conversations = ConversationServicer(Conversations(ledger, reads, cursors, permissions, limits))
         yield [
+            user_service,
             Hosted(conversations, conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server, ERRORS),
             Hosted(messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches),
         ]

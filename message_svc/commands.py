@@ -148,33 +148,6 @@ WITHOUT_OP_ID = (CreateDirect, MarkDelivered, MarkRead, SetMembership)
 """Actions whose repetition changes nothing: the state alone shows that they were made."""
 
 
-class Command(NamedTuple):
-    """An action of a user on a conversation. `op_id` identifies it across retries, among those of the user."""
-
-    tenant: str
-    conversation_id: str
-    user: str
-    op_id: str
-    action: Action
-
-    @property
-    def key(self) -> TargetKey:
-        """The key of the conversation in the ledger."""
-        return self[0], self[1]
-
-
-class Outcome(NamedTuple):
-    """What a command did: the number of its item (0: nothing had to be changed), its time and ordinal.
-
-    `member` is the row of the user after a command that moves cursors or changes the membership.
-    """
-
-    seq: int
-    time_ms: int = 0
-    ordinal: int = 0
-    member: Member | None = None
-
-
 class Reason(Enum):
     """Why a command was not applied."""
 
@@ -196,6 +169,50 @@ class Reason(Enum):
     EPOCH_CHANGED = "epoch_changed"
     # The user to whom it applies is no member.
     NO_MEMBER = "no_member"
+    # The other user does not let the user write.
+    CANNOT_MESSAGE = "cannot_message"
+    # A user does not let the user add it.
+    CANNOT_ADD = "cannot_add"
+    # It cannot be read whether the other users let the user do this.
+    PERMISSION_UNKNOWN = "permission_unknown"
+
+
+class Denial(NamedTuple):
+    """Users who do not let the user do what a command asks for, where it concerns them, and the reason."""
+
+    reason: Reason
+    users: tuple[str, ...]
+
+
+class Command(NamedTuple):
+    """An action of a user on a conversation. `op_id` identifies it across retries, among those of the user.
+
+    `denial` is no part of what it asks for: a retry may have another one.
+    """
+
+    tenant: str
+    conversation_id: str
+    user: str
+    op_id: str
+    action: Action
+    denial: Denial | None = None
+
+    @property
+    def key(self) -> TargetKey:
+        """The key of the conversation in the ledger."""
+        return self[0], self[1]
+
+
+class Outcome(NamedTuple):
+    """What a command did: the number of its item (0: nothing had to be changed), its time and ordinal.
+
+    `member` is the row of the user after a command that moves cursors or changes the membership.
+    """
+
+    seq: int
+    time_ms: int = 0
+    ordinal: int = 0
+    member: Member | None = None
 
 
 class Refusal(NamedTuple):

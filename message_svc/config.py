@@ -51,6 +51,29 @@ class Config(BaseModel):
     unpublished_entries: int = Field(
         default=1_000_000, ge=100, description="Entries of a shard that may wait for the event log; then it refuses."
     )
+    sends_per_second: float = Field(
+        default=20.0,
+        ge=0,
+        description="Messages and edits of a user over time; more get RESOURCE_EXHAUSTED, reason RATE_LIMITED. 0: any "
+        "number.",
+    )
+    sends_at_once: int = Field(
+        default=100, ge=1, description="Messages and edits of a user at once, as after a time without a connection."
+    )
+    creations_per_hour: int = Field(default=60, ge=0, description="New conversations of a user. 0: any number.")
+    phone_lookups_per_hour: int = Field(
+        default=60, ge=0, description="Telephone numbers that a user looks up. 0: any number."
+    )
+    limited_users: int = Field(default=65_536, ge=1, description="Users whose rate is kept in memory; 200 bytes each.")
+    users_in_memory: int = Field(
+        default=100_000, ge=1, description="Users whose blocks are kept in memory; some 500 bytes each."
+    )
+    users_fresh_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="How long blocks are kept in memory where users are in PostgreSQL."
+    )
+    listed_users: int = Field(
+        default=10_000, ge=1, le=100_000, description="Contacts of a user, and users whom it blocks."
+    )
     retention_pause_seconds: float = Field(
         default=1.0, gt=0, le=3_600, description="How often old records of the event log are looked for."
     )

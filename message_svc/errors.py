@@ -57,6 +57,34 @@ class MediaUnavailable(Problem):
     """Images, videos and files cannot be sent yet."""
 
 
+class CannotMessageUser(Problem):
+    """The other user does not let the caller write, or the caller blocks it."""
+
+
+class CannotAddUser(Problem):
+    """A user does not let the caller add it, or the caller blocks it; `user_ids` has up to 10 such users."""
+
+
+class RateLimited(Problem):
+    """The caller does this more often than it may; nothing was done."""
+
+
+class UserNotFound(Problem):
+    """There is no such user, or it does not allow to be found."""
+
+
+class UsernameTaken(Problem):
+    """Another user has the username."""
+
+
+class PhoneTaken(Problem):
+    """Another user has the telephone number."""
+
+
+class ListFull(Problem):
+    """The caller has as many contacts, or blocks as many users, as it may."""
+
+
 class AdminsOnly(Problem):
     """Only admins of the conversation may do this."""
 
@@ -80,6 +108,13 @@ ERRORS: ErrorTable = {
     LastAdmin: (grpc.StatusCode.FAILED_PRECONDITION, "LAST_ADMIN"),
     MessageDeleted: (grpc.StatusCode.FAILED_PRECONDITION, "MESSAGE_DELETED"),
     MediaUnavailable: (grpc.StatusCode.FAILED_PRECONDITION, "MEDIA_UNAVAILABLE"),
+    CannotMessageUser: (grpc.StatusCode.PERMISSION_DENIED, "CANNOT_MESSAGE_USER"),
+    CannotAddUser: (grpc.StatusCode.PERMISSION_DENIED, "CANNOT_ADD_USER"),
+    RateLimited: (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
+    UserNotFound: (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND"),
+    UsernameTaken: (grpc.StatusCode.ALREADY_EXISTS, "USERNAME_TAKEN"),
+    PhoneTaken: (grpc.StatusCode.ALREADY_EXISTS, "PHONE_TAKEN"),
+    ListFull: (grpc.StatusCode.FAILED_PRECONDITION, "LIST_FULL"),
     AdminsOnly: (grpc.StatusCode.PERMISSION_DENIED, "ADMINS_ONLY"),
     NotTheSender: (grpc.StatusCode.PERMISSION_DENIED, "NOT_THE_SENDER"),
 }

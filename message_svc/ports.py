@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.errors import Problem
-from kit.tenant_keys import TargetKey
-from message_svc.commands import Command, Outcome, Refusal
+from kit.tenant_keys import TargetKey, UserKey
+from message_svc.commands import Command, Denial, Outcome, Refusal
 from message_svc.domain import Head, Item, Member, Span
 
 
@@ -22,6 +22,40 @@ class ConversationLedger(Protocol):
         failure is the answer to each command it concerns, `kit.errors.OutcomeUnknown` where it cannot be said whether
         it was made.
         """
+        ...
+
+
+class Sender(NamedTuple):
+    """What calls of a user depend on.
+
+    `read_receipts`: whether others see what it has read; `blocked_conversations`: the direct conversations in which
+    one of the two blocks the other.
+    """
+
+    read_receipts: bool = True
+    blocked_conversations: frozenset[str] = frozenset()
+
+
+class Permissions(Protocol):
+    """What users allow each other. No method raises.
+
+    Where it cannot be read, messages in conversations that exist go on, and nothing new is created.
+    """
+
+    def cached_sender(self, key: UserKey) -> Sender | None:
+        """What is known of a user; None: `sender` has to read it."""
+        ...
+
+    async def sender(self, key: UserKey) -> Sender:
+        """What is known of a user, which exists from then on. Calls of one user return in the order of the calls."""
+        ...
+
+    async def denial_to_write(self, key: UserKey, other: str) -> Denial | None:
+        """Why the user may not begin a direct conversation with the other; None: it may."""
+        ...
+
+    async def denial_to_add(self, key: UserKey, others: Sequence[str]) -> Denial | None:
+        """Which of these users the user may not make members; None: it may."""
         ...
 
 

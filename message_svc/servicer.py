@@ -13,7 +13,8 @@ from kit.rpc.server import BatchHandler
 from message_svc.codec import requests, responses
 from message_svc.service.conversations import Conversations
 from message_svc.service.history import History
-from message_svc.service.messages import Messages, Sending
+from message_svc.service.messages import Messages
+from message_svc.service.preparation import Sending
 from plaudit.message.v1 import conversation_changes_pb2 as conversation_changes_pb
 from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb

@@ -70,6 +70,10 @@ class Engines:
             self._given[_CLUSTER] = str(started.nodes[0].port)
         return cluster_url(int(self._given[_CLUSTER]), _fresh())
 
+    def postgres(self, *, port: int | None = None) -> str:
+        """postgresql://… with the name of a schema that is not there yet."""
+        return f"postgresql://postgres@127.0.0.1:{port or self.port('postgresql')}/postgres?schema={_fresh()}"
+
     def kafka(self, *, port: int | None = None) -> str:
         """kafka://… with a topic prefix of its own."""
         return f"kafka://127.0.0.1:{port or self.port('kafka')}/{_fresh()}"

@@ -10,6 +10,7 @@ from kit.event_log.ports import Log
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra.engine import Cassandra
+    from kit.adapters.postgres.engine import Postgres
     from kit.adapters.redis.engine import Redis
 
 
@@ -28,3 +29,5 @@ class Engines:
     use it."""
     notification_log: Log | None = None
     """The topic `offline-notifications`, and the position of its writer on `message_log`; None: no notifications."""
+    postgres: Postgres | None = None
+    """Users."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from kit.auth.caller import Caller
 from message_svc.domain import Body, Role
-from message_svc.service.messages import Messages, Sending
+from message_svc.service.messages import Messages
+from message_svc.service.preparation import Sending
 from plaudit.message.v1 import message_changes_pb2 as pb
 
 

@@ -96,7 +96,7 @@ class ConversationDecision:
             answer = self._decide_new(command, now)
             if isinstance(answer, Outcome):
                 draft.operations[key] = Operation(*key, digest, answer.seq, answer.time_ms, answer.ordinal)
-            elif is_stored:
+            elif is_stored and answer.reason is not Reason.PERMISSION_UNKNOWN:
                 reason = answer.reason.value
                 draft.operations[key] = Operation(*key, digest, answer.epoch_seq, 0, answer.epoch, reason)
             return answer, False
@@ -114,6 +114,7 @@ class ConversationDecision:
         head = draft.head
         draft.time_ms = max(now // 1000, head.update_ms if head is not None else 0)
         draft.op_id = command.op_id
+        draft.denial = command.denial
         if isinstance(action, CreateDirect):
             return member_rules.create_direct(draft, user, action)
         if isinstance(action, CreateGroup):

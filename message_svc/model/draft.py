@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import Any
 
-from message_svc.commands import Outcome, Reason, Refusal
+from message_svc.commands import Denial, Outcome, Reason, Refusal
 from message_svc.domain import (
     ConversationChange,
     Head,
@@ -39,6 +39,8 @@ class Draft:
         """The time of the command that is decided."""
         self.op_id = ""
         """Its operation id."""
+        self.denial: Denial | None = None
+        """Its denial."""
         self._state = state
         self._facts: dict[int, ItemFacts | None] = {}
         self._items: list[Item] = []
@@ -128,6 +130,13 @@ class Draft:
         assert self.head is not None
         is_seen = any(span.first <= seq <= span.last for span in visible_spans(self.head, member))
         return facts if is_seen else None
+
+
+def refusal_by_peer(draft: Draft, head: Head) -> Refusal | None:
+    """Why the member of a direct conversation may not write in it; None: it may."""
+    if head.kind is Kind.DIRECT and draft.denial is not None and draft.denial.reason is Reason.CANNOT_MESSAGE:
+        return Refusal(Reason.CANNOT_MESSAGE)
+    return None
 
 
 def refusal_to_manage(head: Head, member: Member) -> Refusal | None:

@@ -23,6 +23,8 @@ def create_direct(draft: Draft, user: str, action: CreateDirect) -> Answer:
     """Creates a direct conversation where it is missing."""
     if draft.head is not None:
         return Outcome(1, draft.head.create_ms)
+    if draft.denial is not None:
+        return Refusal(draft.denial.reason)
     return _create(draft, user, Kind.DIRECT, "", "", {user: Role.MEMBER, action.other: Role.MEMBER})
 
 
@@ -33,6 +35,8 @@ def create_group(draft: Draft, user: str, action: CreateGroup) -> Answer:
     roles = {user: Role.ADMIN, **{other: Role.MEMBER for other in action.others if other != user}}
     if len(roles) > MAX_MEMBERS:
         return Refusal(Reason.GROUP_FULL)
+    if draft.denial is not None:
+        return Refusal(draft.denial.reason)
     return _create(draft, user, Kind.GROUP, action.name, action.avatar_url, roles)
 
 
@@ -55,6 +59,8 @@ def add(draft: Draft, head: Head, member: Member, action: AddMembers) -> Answer:
     new = [user for user in dict.fromkeys(action.users) if not draft.is_member(user)]
     if head.kind is Kind.GROUP and head.members + len(new) > MAX_MEMBERS:
         return Refusal(Reason.GROUP_FULL)
+    if draft.denial is not None and not set(new).isdisjoint(draft.denial.users):
+        return Refusal(draft.denial.reason)
     return _admit(draft, member.user, new) if new else UNCHANGED
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from message_svc.commands import Delete, Edit, MarkDelivered, MarkRead, Outcome, Reason, Refusal, Send
 from message_svc.domain import MAX_DEVICES, Body, Head, ItemType, Kind, Member, Role
-from message_svc.model.draft import UNCHANGED, Answer, Draft
+from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer
 
 
 def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
     """Sends a message; the sender has read what is before it."""
     if head.kind is Kind.CHANNEL and member.role is not Role.ADMIN:
         return Refusal(Reason.ADMINS_ONLY)
+    if refusal := refusal_by_peer(draft, head):
+        return refusal
     if action.body.reply_to and draft.message_seen_by(member, action.body.reply_to) is None:
         return Refusal(Reason.NO_MESSAGE)
     is_conditional = action.expect_epoch >= 0
@@ -32,6 +34,8 @@ def edit(draft: Draft, head: Head, member: Member, action: Edit) -> Answer:
         return Refusal(Reason.NOT_SENDER)
     if facts.is_deleted:
         return Refusal(Reason.DELETED)
+    if refusal := refusal_by_peer(draft, head):
+        return refusal
     body = Body(action.content, "", 0, action.mentions, action.metadata)
     return draft.append(ItemType.EDIT, member.user, subject=action.seq, body=body)
 

@@ -16,6 +16,7 @@ from message_svc.commands import (
     Convert,
     CreateDirect,
     CreateGroup,
+    Denial,
     Join,
     Leave,
     Outcome,
@@ -27,8 +28,9 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import Kind, Member, Role, visible_spans
-from message_svc.ports import ConversationLedger, ConversationReads, ListPosition, Summary, View
+from message_svc.ports import ConversationLedger, ConversationReads, ListPosition, Permissions, Summary, View
 from message_svc.service.refusals import check_conversation_id, check_user, outcome_or_raise, problem_of, user_of
+from message_svc.service.user_limits import UserLimits
 
 _PAGE, _MAX_PAGE = 20, 100
 _MAX_MEMBERS_PAGE = 500
@@ -43,12 +45,16 @@ class Conversations:
         ledger: ConversationLedger,
         reads: ConversationReads,
         cursors: Cursors,
+        permissions: Permissions,
+        limits: UserLimits,
         new_op_id: Callable[[], str] = new_id,
     ) -> None:
         """`new_op_id` makes ids for operations that have none."""
         self._ledger = ledger
         self._reads = reads
         self._cursors = cursors
+        self._permissions = permissions
+        self._limits = limits
         self._new_op_id = new_op_id
 
     async def create_direct(self, who: Caller, participants: Sequence[str]) -> Summary:
@@ -60,7 +66,10 @@ class Conversations:
         if len(others) != 1:
             raise Invalid("name one user besides the caller; for several, create a group", field="participant_ids")
         conversation_id = direct_id(who.tenant, user, others[0])
-        await self._execute(who, conversation_id, CreateDirect(others[0]))
+        if await self._reads.view(who.tenant, conversation_id, user) is None:
+            self._limits.take_creation(who)
+            denial = await self._permissions.denial_to_write((who.tenant, user), others[0])
+            await self._execute(who, conversation_id, CreateDirect(others[0]), denial=denial)
         return await self.get(who, conversation_id)
 
     async def create_group(
@@ -75,7 +84,9 @@ class Conversations:
         conversation_id = group_id(who.tenant, user, op_id)
         # In a set order, so that a retry with another order is the same operation.
         others = tuple(sorted({*members} - {user}))
-        await self._execute(who, conversation_id, CreateGroup(name, avatar_url, others), op_id)
+        self._limits.take_creation(who)
+        denial = await self._permissions.denial_to_add((who.tenant, user), others)
+        await self._execute(who, conversation_id, CreateGroup(name, avatar_url, others), op_id, denial)
         return await self.get(who, conversation_id)
 
     async def get(self, who: Caller, conversation_id: str) -> Summary:
@@ -132,7 +143,8 @@ class Conversations:
         for each in users:
             check_user(each, "user_ids")
         action = AddMembers(tuple(sorted(set(users))))
-        return (await self._execute(who, conversation_id, action, op_id)).seq
+        denial = await self._permissions.denial_to_add((who.tenant, user_of(who)), action.users)
+        return (await self._execute(who, conversation_id, action, op_id, denial)).seq
 
     async def remove_member(self, who: Caller, conversation_id: str, user: str, op_id: str) -> int:
         """Removes a member; returns the number of the change."""
@@ -162,12 +174,15 @@ class Conversations:
         assert outcome.member is not None
         return outcome.member
 
-    async def _execute(self, who: Caller, conversation_id: str, action: Action, op_id: str = "") -> Outcome:
+    async def _execute(
+        self, who: Caller, conversation_id: str, action: Action, op_id: str = "", denial: Denial | None = None
+    ) -> Outcome:
         user = user_of(who)
         check_conversation_id(conversation_id)
-        command = Command(who.tenant, conversation_id, user, op_id or self._new_op_id(), action)
+        await self._permissions.sender((who.tenant, user))  # it exists from now on
+        command = Command(who.tenant, conversation_id, user, op_id or self._new_op_id(), action, denial)
         (answer,) = await self._ledger.apply([command])
-        return outcome_or_raise(answer, conversation_id)
+        return outcome_or_raise(answer, conversation_id, denial)
 
     async def _former(self, view: View) -> View:
         """The conversation as it was when the user ceased to be a member."""

@@ -13,7 +13,6 @@ from kit.message_ids import direct_id
 from message_svc.commands import (
     Action,
     Command,
-    CreateDirect,
     Delete,
     Edit,
     MarkDelivered,
@@ -25,8 +24,9 @@ from message_svc.commands import (
 )
 from message_svc.domain import Body, Kind, Member
 from message_svc.errors import MediaUnavailable, MessageConflict
-from message_svc.ports import ConversationLedger, ConversationReads
+from message_svc.ports import ConversationLedger, ConversationReads, Permissions
 from message_svc.service.conversations import current_view_of
+from message_svc.service.preparation import Preparation, Sending, command_by
 from message_svc.service.refusals import (
     check_conversation_id,
     check_user,
@@ -35,20 +35,13 @@ from message_svc.service.refusals import (
     seq_in,
     user_of,
 )
+from message_svc.service.user_limits import UserLimits
 
 _PAGE, _MAX_PAGE = 50, 200
 _MAX_RECEIPTS_PAGE = 500
 _MAX_METADATA_BYTES = 4_096
 _CONTENT_TYPES = frozenset({"text", "markdown"})
 _MEDIA = frozenset({"image", "video", "file"})
-
-
-class Sending(NamedTuple):
-    """A valid request, for `Messages.send`. `recipient`: of a direct message; "": the request names a conversation."""
-
-    command: Command
-    recipient: str
-    client_msg_id: str
 
 
 class Sent(NamedTuple):
@@ -67,13 +60,18 @@ class Messages:
         ledger: ConversationLedger,
         reads: ConversationReads,
         cursors: Cursors,
+        permissions: Permissions,
+        limits: UserLimits,
         new_op_id: Callable[[], str] = new_id,
     ) -> None:
         """`new_op_id` makes ids for operations that have none."""
         self._ledger = ledger
         self._reads = reads
         self._cursors = cursors
+        self._permissions = permissions
+        self._limits = limits
         self._new_op_id = new_op_id
+        self._preparation = Preparation(reads, permissions, limits)
 
     def sending(
         self,
@@ -85,7 +83,8 @@ class Messages:
         client_msg_id: str,
         expect_epoch: int,
     ) -> Sending:
-        """Checks a request, and makes it a command; `expect_epoch` -1: unconditional. Raises Problem."""
+        """Checks a request, and makes it a command; `expect_epoch` -1: unconditional. Raises Problem, also where the
+        user sends too often."""
         user = user_of(who)
         if recipient:
             check_user(recipient, "recipient_id")
@@ -105,28 +104,35 @@ class Messages:
             mentions=tuple(dict.fromkeys(body.mentions)),
         )
         op_id = client_msg_id or self._new_op_id()
+        self._limits.take_send(who)
         command = Command(who.tenant, conversation_id, user, op_id, Send(body, expect_epoch))
-        return Sending(command, recipient, client_msg_id)
+        return Sending(who, command, recipient, client_msg_id)
 
     async def send(self, requests: Sequence[Sending | Problem]) -> Sequence[Sent | Problem]:
         """Sends messages, in order; a Problem among them stays its own answer. Never raises."""
-        commands: list[Command] = []
-        places: list[int] = []
-        for request in requests:
-            if isinstance(request, Sending):
-                command = request.command
-                if request.recipient:
-                    commands.append(command._replace(op_id="", action=CreateDirect(request.recipient)))
-                places.append(len(commands))
-                commands.append(command)
-        answers = await self._ledger.apply(commands) if commands else ()
-        sent = iter([answers[place] for place in places])
-        return [_sent(request, next(sent)) if isinstance(request, Sending) else request for request in requests]
+        prepared = await self._preparation.commands_of(requests)
+        commands = [command for made in prepared if not isinstance(made, Problem) for command in made]
+        answers = iter(await self._ledger.apply(commands) if commands else ())
+        results: list[Sent | Problem] = []
+        for request, made in zip(requests, prepared, strict=True):
+            if isinstance(made, Problem):
+                results.append(made)
+                continue
+            assert isinstance(request, Sending), "problems stay problems"
+            *created, answer = (next(answers) for _ in made)
+            # A conversation that could not be created is why its message could not be sent.
+            failed = next((one for one in created if not isinstance(one, Outcome)), None)
+            result = _sent(request, failed or answer)
+            if isinstance(result, Sent):
+                self._preparation.note_sent(request)
+            results.append(result)
+        return results
 
     async def edit(self, who: Caller, conversation_id: str, message_id: str, body: Body, op_id: str) -> int:
         """Replaces the body of a message; returns the number of the change."""
         check_body(body)
         seq = self._seq(who, conversation_id, message_id)
+        self._limits.take_send(who)
         action = Edit(seq, body.content, tuple(dict.fromkeys(body.mentions)), body.metadata)
         return (await self._execute(who, conversation_id, action, op_id)).seq
 
@@ -147,6 +153,8 @@ class Messages:
     ) -> tuple[int, int]:
         """Moves the read cursor; returns up to which number the user has read, and how many messages are unread."""
         seq = self._seq(who, conversation_id, message_id)
+        sender = await self._permissions.sender((who.tenant, who.user))
+        is_private = is_private or not sender.read_receipts
         outcome = await self._execute(who, conversation_id, MarkRead(seq, is_private))
         assert outcome.member is not None
         view = await current_view_of(self._reads, who, conversation_id)
@@ -172,8 +180,10 @@ class Messages:
         return seq_in(conversation_id, message_id)
 
     async def _execute(self, who: Caller, conversation_id: str, action: Action, op_id: str = "") -> Outcome:
-        command = Command(who.tenant, conversation_id, user_of(who), op_id or self._new_op_id(), action)
-        (answer,) = await self._ledger.apply([command])
+        user = user_of(who)
+        sender = await self._permissions.sender((who.tenant, user))
+        command = Command(who.tenant, conversation_id, user, op_id or self._new_op_id(), action)
+        (answer,) = await self._ledger.apply([command_by(sender, command)])
         return outcome_or_raise(answer, conversation_id)
 
 

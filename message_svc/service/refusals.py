@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from kit.auth.caller import Caller
-from kit.errors import Invalid, Problem
+from kit.errors import Invalid, Problem, Unavailable
 from kit.message_ids import is_conversation_id, message_id, parse_message_id
 from kit.target import is_id
-from message_svc.commands import Outcome, Reason, Refusal
+from message_svc.commands import Denial, Outcome, Reason, Refusal
 from message_svc.errors import (
     AdminsOnly,
+    CannotAddUser,
+    CannotMessageUser,
     ConversationNotFound,
     EpochChanged,
     GroupFull,
@@ -34,11 +36,18 @@ _PROBLEMS: dict[Reason, tuple[type[Problem], str, str]] = {
     Reason.NOT_SENDER: (NotTheSender, "this message is another user's", "message_id"),
     Reason.DELETED: (MessageDeleted, "the message was deleted", "message_id"),
     Reason.LAST_ADMIN: (LastAdmin, "make another member an admin first", ""),
+    Reason.CANNOT_MESSAGE: (CannotMessageUser, "you cannot write to this user", ""),
 }
+_MAX_NAMED = 10
 
 
-def problem_of(refusal: Refusal, conversation_id: str) -> Problem:
+def problem_of(refusal: Refusal, conversation_id: str, denial: Denial | None = None) -> Problem:
     """The problem for a refusal of a command on that conversation."""
+    if refusal.reason is Reason.CANNOT_ADD:
+        about = {"user_ids": ",".join(denial.users[:_MAX_NAMED])} if denial is not None else {}
+        return CannotAddUser("you cannot add some of these users", about=about)
+    if refusal.reason is Reason.PERMISSION_UNKNOWN:
+        return Unavailable("it cannot be read whether these users allow it; nothing was done", retry_after=1.0)
     if refusal.reason is Reason.EPOCH_CHANGED:
         winner = message_id(conversation_id, refusal.epoch_seq) if refusal.epoch_seq else ""
         about = {"epoch": str(refusal.epoch), "message_id": winner}
@@ -47,10 +56,12 @@ def problem_of(refusal: Refusal, conversation_id: str) -> Problem:
     return kind(message, field=field)
 
 
-def outcome_or_raise(answer: Outcome | Refusal | Problem, conversation_id: str) -> Outcome:
+def outcome_or_raise(
+    answer: Outcome | Refusal | Problem, conversation_id: str, denial: Denial | None = None
+) -> Outcome:
     """The outcome; raises Problem where there is none."""
     if isinstance(answer, Refusal):
-        raise problem_of(answer, conversation_id)
+        raise problem_of(answer, conversation_id, denial)
     if isinstance(answer, Problem):
         raise answer
     return answer

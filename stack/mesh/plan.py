@@ -77,6 +77,7 @@ def common_environment(settings: Settings, nodes: list[MeshNode], tls: Tls | Non
         "RECORDS": settings.records,
         "HOT": settings.hot,
         "EVENTS": settings.events,
+        "USERS": settings.users,
         "IDENTITY__ISSUERS": settings.identity.as_variable(),
         "WORKERS": "1",
         "GRACE_SECONDS": f"{settings.grace_seconds:g}",

@@ -36,7 +36,7 @@ from stack.settings.model import SERVICES, Settings
 from stack.storage.migrate import migrate
 
 Announce = Callable[[dict[str, Any]], None]
-_ENGINES = ("redis", "cassandra", "kafka")
+_ENGINES = ("redis", "cassandra", "kafka", "postgresql")
 _STOP_SECONDS = 5.0
 
 
@@ -124,6 +124,7 @@ def _open_engines(settings: Settings, options: MeshOptions, report: Callable[[st
             records=f"cassandra://127.0.0.1:{servers['cassandra'].port}/plaudit",
             hot=f"redis://127.0.0.1:{servers['redis'].port}/0",
             events=f"kafka://127.0.0.1:{servers['kafka'].port}/plaudit",
+            users=f"postgresql://postgres@127.0.0.1:{servers['postgresql'].port}/postgres",
         )
 
 

@@ -36,7 +36,7 @@ from stack.settings.renamed import RENAMED
 # The settings file itself; the download folder of `python -m engines`.
 _NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}ENGINES")
 # The URL scheme of each engine setting.
-ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka"}
+ENGINE_OF = {"records": "cassandra", "hot": "redis", "events": "kafka", "users": "postgresql"}
 SERVICES = ("session_registry", "reaction_svc", "counter_svc", "fanout_svc", "message_svc", "gateway")
 
 
@@ -81,6 +81,11 @@ class Settings(BaseModel):
     )
     events: str = Field(
         "", description="kafka://host:port[,…]/prefix for the event log; empty: a file in the data folder."
+    )
+    users: str = Field(
+        "",
+        description="postgresql://host:port[,…]/database for users, their contacts and preferences; empty: a file in "
+        "the data folder.",
     )
     data: Path = Field(Path("data"), description="The folder of all data and keys.")
     web: Path = Field(Path(__file__).parents[2] / "web", description="The folder of the page.")
@@ -138,7 +143,7 @@ class Settings(BaseModel):
             _check_address(address)
         return value
 
-    @field_validator("records", "hot", "events")
+    @field_validator("records", "hot", "events", "users")
     @classmethod
     def _engine(cls, value: str, info: ValidationInfo) -> str:
         if value:

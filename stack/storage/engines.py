@@ -13,10 +13,11 @@ from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.engine_url import CannotReach, CannotUse
 from kit.event_log.ports import Log
 from stack.settings.model import PREFIX, Settings
-from stack.storage.schemas import TOPICS, schemas
+from stack.storage.schemas import TOPICS, postgres_schemas, schemas
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra.engine import Cassandra
+    from kit.adapters.postgres.engine import Postgres
     from kit.adapters.redis.engine import Redis
 
 log = structlog.get_logger()
@@ -51,6 +52,18 @@ async def open_cassandra_of(stack: AsyncExitStack, settings: Settings) -> Cassan
         return await stack.enter_async_context(open_cassandra(settings.records, check=schemas()))
 
 
+async def open_postgres_of(stack: AsyncExitStack, settings: Settings) -> Postgres | None:
+    """Opens PostgreSQL until the stack closes; None if none is set. Raises CannotUse."""
+    if not settings.users:
+        if settings.is_shared:
+            log.warning("users are in a file of this node: several nodes of message_svc need PLAUDIT_USERS")
+        return None
+    from kit.adapters.postgres.engine import open_postgres
+
+    with naming_setting("USERS"):
+        return await stack.enter_async_context(open_postgres(settings.users, check=postgres_schemas()))
+
+
 async def open_engines(
     stack: AsyncExitStack,
     settings: Settings,
@@ -65,7 +78,8 @@ async def open_engines(
     log_ = await _open_log(stack, settings, grace_seconds)
     message_log = await _open_message_log(stack, settings, log_, grace_seconds)
     notification_log = await _open_notification_log(stack, settings, log_, grace_seconds)
-    return Engines(settings.data, log_, cassandra, redis, message_log, notification_log)
+    postgres = await open_postgres_of(stack, settings) if "message_svc" in settings.services else None
+    return Engines(settings.data, log_, cassandra, redis, message_log, notification_log, postgres)
 
 
 async def read_partitions(settings: Settings) -> Mapping[str, int]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from reaction_svc.retention import LEDGER
 from stack.settings.model import Settings
 from stack.storage.engines import naming_setting, read_partitions
-from stack.storage.schemas import TOPICS, schemas
+from stack.storage.schemas import TOPICS, postgres_schemas, schemas
 
 
 async def migrate(settings: Settings, *, check: bool = False) -> list[str]:
     """Returns a line for each thing created; with `check`, for each thing missing. Raises CannotUse."""
+    users = await _create_users(settings, check) if settings.users else []
     tables = await _create_tables(settings, check) if settings.records else []
     topics = await _create_topics(settings, check) if settings.events else []
     # Without tables there are no older records.
     copied = await _copy_records(settings, check) if settings.records and not (check and tables) else []
-    return [*tables, *topics, *copied]
+    return [*users, *tables, *topics, *copied]
 
 
 async def _create_tables(settings: Settings, check: bool) -> list[str]:
@@ -22,6 +23,13 @@ async def _create_tables(settings: Settings, check: bool) -> list[str]:
 
     with naming_setting("RECORDS"):
         return await migrate_cassandra(settings.records, schemas(), check=check)
+
+
+async def _create_users(settings: Settings, check: bool) -> list[str]:
+    from kit.adapters.postgres.schema import migrate as migrate_postgres
+
+    with naming_setting("USERS"):
+        return await migrate_postgres(settings.users, postgres_schemas(), check=check)
 
 
 async def _create_topics(settings: Settings, check: bool) -> list[str]:

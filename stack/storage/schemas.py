@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra.schema import Schema
+    from kit.adapters.postgres.schema import Schema as PostgresSchema
 
 _ROOT = Path(__file__).parents[2]
 # Partitions of each topic when it is created and the URL has no number. The partitions of a ledger's topic are its
@@ -25,6 +26,13 @@ LEDGER_TOPICS = {
 def shard_counts(partitions: Callable[[str], int]) -> dict[str, int]:
     """The number of shards of each sharded service: the number of `partitions` of its topic."""
     return {service: partitions(topic) for service, topic in LEDGER_TOPICS.items()}
+
+
+def postgres_schemas() -> tuple[PostgresSchema, ...]:
+    """The tables in PostgreSQL."""
+    from kit.adapters.postgres.schema import Schema
+
+    return (Schema("message_svc", _ROOT / "message_svc" / "users" / "adapters" / "postgres"),)
 
 
 def schemas() -> tuple[Schema, ...]:

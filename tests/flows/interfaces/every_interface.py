@@ -33,7 +33,11 @@ from tests.running import Stack
 
 TABLES = read_tables()
 _SESSIONS = "plaudit.session.v1.SessionRegistryService"
-_MESSAGES = ("plaudit.message.v1.ConversationService", "plaudit.message.v1.MessageService")
+_MESSAGES = (
+    "plaudit.message.v1.ConversationService",
+    "plaudit.message.v1.MessageService",
+    "plaudit.message.v1.UserService",
+)
 RPCS = {rpc.method: rpc for rpc in (*TABLES.frames.values(), *(route.rpc for route in TABLES.routes))}
 Fields = Mapping[str, Any]
 Interface = Callable[[Rpc, Fields], Awaitable["Answer | None"]]
@@ -238,7 +242,8 @@ def _path(route: Route, fields: Fields) -> str:
 @asynccontextmanager
 async def every_interface(folder: Path) -> AsyncIterator[Interfaces]:
     """A system with all services in one process, and Envoy before it where this machine has one."""
-    with Stack(folder / "data", REACTION__CHANGES_PER_SECOND="0") as stack:
+    unlimited = dict.fromkeys(("REACTION__CHANGES_PER_SECOND", "MESSAGE__CREATIONS_PER_HOUR"), "0")
+    with Stack(folder / "data", **unlimited) as stack:
         async with AsyncExitStack() as more:
             edge = None
             with suppress(BadEnvoy):

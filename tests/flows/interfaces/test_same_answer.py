@@ -128,6 +128,31 @@ CASES: list[tuple[str, Fields, Answer]] = [
      Answer("FAILED_PRECONDITION", "GROUP_FULL")),
     ("create_group", {"name": "Team", "avatar_url": "http://example.org/a.png"}, bad(RULE, "avatar_url")),
     ("list_conversations", {"page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
+    ("get_user", {"user_id": "everywhere"}, OK),
+    ("get_user", {"user_id": "nobody"}, Answer("NOT_FOUND", "USER_NOT_FOUND", "user_id")),
+    ("get_user", {"user_id": ".."}, bad(RULE, "user_id")),
+    ("get_users", {"user_ids": ["everywhere", "nobody"]}, OK),
+    ("get_profile", {}, OK),
+    ("update_profile", {"username": "Everywhere.1", "display_name": "Every\u202ewhere 👋"}, OK),
+    ("update_profile", {"username": "every where"}, bad(RULE, "username")),
+    ("update_profile", {"display_name": "\0"}, bad(RULE, "display_name")),
+    ("update_profile", {"avatar_url": "ftp://example.org/a.png"}, bad(RULE, "avatar_url")),
+    ("search_users", {"username_prefix": "EVERY"}, OK),
+    ("search_users", {"username_prefix": "%"}, bad(RULE, "username_prefix")),
+    ("search_users", {"username_prefix": "e", "page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
+    ("look_up_phone", {"phone": "+4930123456"}, Answer("NOT_FOUND", "USER_NOT_FOUND", "phone")),
+    ("add_contact", {"user_id": "bob"}, OK),
+    ("add_contact", {"user_id": "everywhere"}, bad(RULE, "user_id")),
+    ("list_contacts", {"page_size": 1}, OK),
+    ("remove_contact", {"user_id": "bob"}, OK),
+    ("block_user", {"user_id": "mallory"}, OK),
+    ("send_message", {"recipient_id": "mallory", "content": "x"}, Answer("PERMISSION_DENIED", "CANNOT_MESSAGE_USER")),
+    ("create_conversation", {"participant_ids": ["mallory"]}, Answer("PERMISSION_DENIED", "CANNOT_MESSAGE_USER")),
+    ("create_group", {"name": "Team", "member_ids": ["mallory"]}, Answer("PERMISSION_DENIED", "CANNOT_ADD_USER")),
+    ("list_blocked_users", {}, OK),
+    ("unblock_user", {"user_id": "mallory"}, OK),
+    ("update_preferences", {"who_may_add": "AUDIENCE_CONTACTS", "read_receipts": True}, OK),
+    ("get_preferences", {}, OK),
 ]  # fmt: skip
 
 
@@ -156,6 +181,8 @@ def valid(message: Descriptor) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for field in message.fields:
         rules = rules_of(field)
+        if field.has_presence and field.message_type is None:
+            continue  # it may be absent
         if field.name in _NEEDED:
             fields[field.name] = _NEEDED[field.name]
             continue

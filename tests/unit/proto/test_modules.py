@@ -16,6 +16,7 @@ FILES = [
         "gateway.v1.node_service",
         "message.v1.conversation_service",
         "message.v1.message_service",
+        "message.v1.user_service",
         "reaction.v1.reaction_service",
         "session.v1.session_registry_service",
     )

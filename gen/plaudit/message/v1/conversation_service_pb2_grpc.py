@@ -140,7 +140,10 @@ class ConversationServiceServicer:
     def CreateConversation(self, request, context):
         """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
-        There is one for each pair, however many create it at once.
+        There is one for each pair, however many create it at once. A new one fails with `PERMISSION_DENIED`, reason
+        `CANNOT_MESSAGE_USER`, where the other user does not let the caller write (`Preferences.who_may_write`) or one of the
+        two blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 60 new conversations per hour per user;
+        calls that a service makes for a user, by its scope `act-as`, are not limited.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,7 +154,9 @@ class ConversationServiceServicer:
 
         A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
         that `op_id` fail with `ABORTED`, reason `OP_CONFLICT`. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, for
-        more than 500 members, the caller among them.
+        more than 500 members, the caller among them, with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where one of them does
+        not let the caller add it (`Preferences.who_may_add`) or blocks it, and with `RESOURCE_EXHAUSTED`, reason
+        `RATE_LIMITED`, as `CreateConversation` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,7 +198,9 @@ class ConversationServiceServicer:
         """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
         All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
-        500 members. They see what is written from then on.
+        500 members, and with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where a new member does not let the caller add it
+        (`Preferences.who_may_add`), or one of the two blocks the other; `user_ids` in the error's metadata has up to 10 of
+        them. They see what is written from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

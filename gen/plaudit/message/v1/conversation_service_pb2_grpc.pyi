@@ -75,14 +75,19 @@ class ConversationServiceStub:
     CreateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateConversationRequest, _conversation_changes_pb2.CreateConversationResponse]
     """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
-    There is one for each pair, however many create it at once.
+    There is one for each pair, however many create it at once. A new one fails with `PERMISSION_DENIED`, reason
+    `CANNOT_MESSAGE_USER`, where the other user does not let the caller write (`Preferences.who_may_write`) or one of the
+    two blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 60 new conversations per hour per user;
+    calls that a service makes for a user, by its scope `act-as`, are not limited.
     """
     CreateGroup: _grpc.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateGroupRequest, _conversation_changes_pb2.CreateGroupResponse]
     """Creates a group, with the caller as its admin.
 
     A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
     that `op_id` fail with `ABORTED`, reason `OP_CONFLICT`. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, for
-    more than 500 members, the caller among them.
+    more than 500 members, the caller among them, with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where one of them does
+    not let the caller add it (`Preferences.who_may_add`) or blocks it, and with `RESOURCE_EXHAUSTED`, reason
+    `RATE_LIMITED`, as `CreateConversation` does.
     """
     GetConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]
     """Gets one conversation of the caller, also one that the caller was a member of."""
@@ -101,7 +106,9 @@ class ConversationServiceStub:
     """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
     All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
-    500 members. They see what is written from then on.
+    500 members, and with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where a new member does not let the caller add it
+    (`Preferences.who_may_add`), or one of the two blocks the other; `user_ids` in the error's metadata has up to 10 of
+    them. They see what is written from then on.
     """
     RemoveMember: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.RemoveMemberRequest, _conversation_members_pb2.RemoveMemberResponse]
     """Removes a member from a group or channel; only admins may. Who is no member stays so.
@@ -159,14 +166,19 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     CreateConversation: _aio.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateConversationRequest, _conversation_changes_pb2.CreateConversationResponse]  # type: ignore[assignment]
     """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
-    There is one for each pair, however many create it at once.
+    There is one for each pair, however many create it at once. A new one fails with `PERMISSION_DENIED`, reason
+    `CANNOT_MESSAGE_USER`, where the other user does not let the caller write (`Preferences.who_may_write`) or one of the
+    two blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 60 new conversations per hour per user;
+    calls that a service makes for a user, by its scope `act-as`, are not limited.
     """
     CreateGroup: _aio.UnaryUnaryMultiCallable[_conversation_changes_pb2.CreateGroupRequest, _conversation_changes_pb2.CreateGroupResponse]  # type: ignore[assignment]
     """Creates a group, with the caller as its admin.
 
     A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
     that `op_id` fail with `ABORTED`, reason `OP_CONFLICT`. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, for
-    more than 500 members, the caller among them.
+    more than 500 members, the caller among them, with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where one of them does
+    not let the caller add it (`Preferences.who_may_add`) or blocks it, and with `RESOURCE_EXHAUSTED`, reason
+    `RATE_LIMITED`, as `CreateConversation` does.
     """
     GetConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]  # type: ignore[assignment]
     """Gets one conversation of the caller, also one that the caller was a member of."""
@@ -185,7 +197,9 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
     All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
-    500 members. They see what is written from then on.
+    500 members, and with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where a new member does not let the caller add it
+    (`Preferences.who_may_add`), or one of the two blocks the other; `user_ids` in the error's metadata has up to 10 of
+    them. They see what is written from then on.
     """
     RemoveMember: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.RemoveMemberRequest, _conversation_members_pb2.RemoveMemberResponse]  # type: ignore[assignment]
     """Removes a member from a group or channel; only admins may. Who is no member stays so.
@@ -246,7 +260,10 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_conversation_changes_pb2.CreateConversationResponse, _abc.Awaitable[_conversation_changes_pb2.CreateConversationResponse]]:
         """Creates the direct conversation of the caller and another user, or returns it where it exists.
 
-        There is one for each pair, however many create it at once.
+        There is one for each pair, however many create it at once. A new one fails with `PERMISSION_DENIED`, reason
+        `CANNOT_MESSAGE_USER`, where the other user does not let the caller write (`Preferences.who_may_write`) or one of the
+        two blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, above 60 new conversations per hour per user;
+        calls that a service makes for a user, by its scope `act-as`, are not limited.
         """
 
     @_abc_1.abstractmethod
@@ -259,7 +276,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A retry with the same `op_id` returns the group of the first call, as it is now; another name or other members with
         that `op_id` fail with `ABORTED`, reason `OP_CONFLICT`. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, for
-        more than 500 members, the caller among them.
+        more than 500 members, the caller among them, with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where one of them does
+        not let the caller add it (`Preferences.who_may_add`) or blocks it, and with `RESOURCE_EXHAUSTED`, reason
+        `RATE_LIMITED`, as `CreateConversation` does.
         """
 
     @_abc_1.abstractmethod
@@ -308,7 +327,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Adds members to a group or channel; only admins may. Those who are members already stay as they are.
 
         All are added, or none. Fails with `FAILED_PRECONDITION`, reason `GROUP_FULL`, where a group would have more than
-        500 members. They see what is written from then on.
+        500 members, and with `PERMISSION_DENIED`, reason `CANNOT_ADD_USER`, where a new member does not let the caller add it
+        (`Preferences.who_may_add`), or one of the two blocks the other; `user_ids` in the error's metadata has up to 10 of
+        them. They see what is written from then on.
         """
 
     @_abc_1.abstractmethod

@@ -85,7 +85,7 @@ class MarkReadRequest(_message.Message):
     message_id: _builtins.str
     """The message, for example `msg_04g6h2k8l1m3n5o7p9q0r2s4tc_1k`."""
     private: _builtins.bool
-    """Whether the other members are not to see it."""
+    """Whether the other members are not to see it. Always so where the caller's `Preferences.read_receipts` is false."""
     def __init__(
         self,
         *,

@@ -114,8 +114,11 @@ class MessageServiceServicer:
 
         Fails with `FAILED_PRECONDITION`, reason `MEDIA_UNAVAILABLE`, for the content types `image`, `video` and `file`, with
         `ABORTED`, reason `EPOCH_CHANGED`, where `expect_epoch` is not the conversation's (`epoch` and `message_id` in the
-        metadata of the error name the current one and the message that began it), and with `PERMISSION_DENIED`, reason
-        `ADMINS_ONLY`, in a channel. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+        metadata of the error name the current one and the message that began it), with `PERMISSION_DENIED`, reason
+        `ADMINS_ONLY`, in a channel, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, in a direct conversation where one
+        of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
+        `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
+        its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,8 +127,9 @@ class MessageServiceServicer:
     def EditMessage(self, request, context):
         """Replaces the text of a message; only its sender may, while a member.
 
-        Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
-        `MESSAGE_DELETED`, for a deleted one.
+        Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, with `FAILED_PRECONDITION`, reason
+        `MESSAGE_DELETED`, for a deleted one, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, where one of the two users of
+        a direct conversation blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, as `SendMessage` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,14 +68,18 @@ class MessageServiceStub:
 
     Fails with `FAILED_PRECONDITION`, reason `MEDIA_UNAVAILABLE`, for the content types `image`, `video` and `file`, with
     `ABORTED`, reason `EPOCH_CHANGED`, where `expect_epoch` is not the conversation's (`epoch` and `message_id` in the
-    metadata of the error name the current one and the message that began it), and with `PERMISSION_DENIED`, reason
-    `ADMINS_ONLY`, in a channel. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+    metadata of the error name the current one and the message that began it), with `PERMISSION_DENIED`, reason
+    `ADMINS_ONLY`, in a channel, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, in a direct conversation where one
+    of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
+    `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
+    its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
     """
     EditMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.EditMessageRequest, _message_changes_pb2.EditMessageResponse]
     """Replaces the text of a message; only its sender may, while a member.
 
-    Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
-    `MESSAGE_DELETED`, for a deleted one.
+    Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, with `FAILED_PRECONDITION`, reason
+    `MESSAGE_DELETED`, for a deleted one, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, where one of the two users of
+    a direct conversation blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, as `SendMessage` does.
     """
     DeleteMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.DeleteMessageRequest, _message_changes_pb2.DeleteMessageResponse]
     """Deletes a message for everyone; its sender may, and admins of a group or channel.
@@ -140,14 +144,18 @@ class MessageServiceAsyncStub(MessageServiceStub):
 
     Fails with `FAILED_PRECONDITION`, reason `MEDIA_UNAVAILABLE`, for the content types `image`, `video` and `file`, with
     `ABORTED`, reason `EPOCH_CHANGED`, where `expect_epoch` is not the conversation's (`epoch` and `message_id` in the
-    metadata of the error name the current one and the message that began it), and with `PERMISSION_DENIED`, reason
-    `ADMINS_ONLY`, in a channel. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+    metadata of the error name the current one and the message that began it), with `PERMISSION_DENIED`, reason
+    `ADMINS_ONLY`, in a channel, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, in a direct conversation where one
+    of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
+    `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
+    its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
     """
     EditMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.EditMessageRequest, _message_changes_pb2.EditMessageResponse]  # type: ignore[assignment]
     """Replaces the text of a message; only its sender may, while a member.
 
-    Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
-    `MESSAGE_DELETED`, for a deleted one.
+    Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, with `FAILED_PRECONDITION`, reason
+    `MESSAGE_DELETED`, for a deleted one, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, where one of the two users of
+    a direct conversation blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, as `SendMessage` does.
     """
     DeleteMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.DeleteMessageRequest, _message_changes_pb2.DeleteMessageResponse]  # type: ignore[assignment]
     """Deletes a message for everyone; its sender may, and admins of a group or channel.
@@ -215,8 +223,11 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with `FAILED_PRECONDITION`, reason `MEDIA_UNAVAILABLE`, for the content types `image`, `video` and `file`, with
         `ABORTED`, reason `EPOCH_CHANGED`, where `expect_epoch` is not the conversation's (`epoch` and `message_id` in the
-        metadata of the error name the current one and the message that began it), and with `PERMISSION_DENIED`, reason
-        `ADMINS_ONLY`, in a channel. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+        metadata of the error name the current one and the message that began it), with `PERMISSION_DENIED`, reason
+        `ADMINS_ONLY`, in a channel, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, in a direct conversation where one
+        of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
+        `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
+        its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
         """
 
     @_abc_1.abstractmethod
@@ -227,8 +238,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_changes_pb2.EditMessageResponse, _abc.Awaitable[_message_changes_pb2.EditMessageResponse]]:
         """Replaces the text of a message; only its sender may, while a member.
 
-        Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, and with `FAILED_PRECONDITION`, reason
-        `MESSAGE_DELETED`, for a deleted one.
+        Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for messages of others, with `FAILED_PRECONDITION`, reason
+        `MESSAGE_DELETED`, for a deleted one, with `PERMISSION_DENIED`, reason `CANNOT_MESSAGE_USER`, where one of the two users of
+        a direct conversation blocks the other, and with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, as `SendMessage` does.
         """
 
     @_abc_1.abstractmethod

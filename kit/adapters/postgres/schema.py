@@ -1,0 +1,91 @@
+"""Schemas in PostgreSQL: numbered files of statements, each applied once, in order and as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.adapters.postgres.connecting import cannot_use, connected, parse_postgres, schema_of
+from kit.engine_url import CannotUse
+
+_FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_SECONDS = 60.0  # a change of a schema may wait for others
+_LOCK = 0x706C617564697431
+"""The key of the lock that one migration holds: of several, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one component: a folder with files `0001_….sql`; files are only ever added."""
+
+    component: str
+    folder: Path
+
+    def files(self) -> dict[int, Path]:
+        """The files by their numbers, in order. Raises ValueError for a name or number that does not belong."""
+        found: dict[int, Path] = {}
+        for path in sorted(self.folder.glob("*.sql")):
+            match = _FILE.fullmatch(path.name)
+            if match is None or int(match[1]) != len(found) + 1:
+                raise ValueError(f"{path}: files are named 0001_what.sql, 0002_what.sql and so on")
+            found[int(match[1])] = path
+        return found
+
+
+async def check_schemas(connection: Any, schemas: Sequence[Schema]) -> None:
+    """Raises CannotUse unless the database has exactly these schemas."""
+    wanted = await _missing(connection, schemas)
+    if wanted:
+        names = ", ".join(f"{component}/{path.name}" for component, _, path in wanted)
+        raise CannotUse(f"the database lacks {names}: run plaudit migrate")
+
+
+async def migrate(url: str, schemas: Sequence[Schema], *, check: bool = False) -> list[str]:
+    """Creates the missing tables; returns the names of the applied files. `check`: only returns them.
+
+    Raises CannotUse.
+    """
+    parsed = parse_postgres(url)
+    async with connected(parsed, _SECONDS) as connection:
+        with cannot_use(parsed):
+            if check:
+                wanted = await _missing(connection, schemas)
+                return [f"{component}/{path.name}" for component, _, path in wanted]
+            async with connection.transaction():
+                await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema_of(parsed)}")
+                await connection.execute(
+                    "CREATE TABLE IF NOT EXISTS schema_migration"
+                    " (component text, number integer, file text NOT NULL, PRIMARY KEY (component, number))"
+                )
+                wanted = await _missing(connection, schemas)
+                for component, number, path in wanted:
+                    await connection.execute(path.read_text(encoding="utf-8"))
+                    await connection.execute(
+                        "INSERT INTO schema_migration (component, number, file) VALUES ($1, $2, $3)",
+                        component,
+                        number,
+                        path.name,
+                    )
+                return [f"{component}/{path.name}" for component, _, path in wanted]
+
+
+async def _missing(connection: Any, schemas: Sequence[Schema]) -> list[tuple[str, int, Path]]:
+    """The component, number and file of each file that is not applied yet; raises CannotUse for newer schemas."""
+    applied: dict[str, int] = {}
+    if await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL"):
+        rows = await connection.fetch("SELECT component, max(number) FROM schema_migration GROUP BY component")
+        applied = dict(map(tuple, rows))
+    wanted: list[tuple[str, int, Path]] = []
+    for schema in schemas:
+        files, done = schema.files(), applied.get(schema.component, 0)
+        if done > len(files):
+            raise CannotUse(
+                f"the database has schema {done} of {schema.component}, this program knows {len(files)}:"
+                " start the newer program"
+            )
+        wanted += [(schema.component, number, path) for number, path in files.items() if number > done]
+    return wanted

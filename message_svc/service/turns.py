@@ -1,0 +1,34 @@
+"""Calls that wait for something before they go on, in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Hashable
+from contextlib import asynccontextmanager
+
+
+class Turns:
+    """Blocks with a key in common run one after the other, in the order of the calls."""
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, asyncio.Future[None]] = {}
+
+    def is_waited_for(self, key: Hashable) -> bool:
+        """Whether a block with this key has not ended."""
+        return key in self._last
+
+    @asynccontextmanager
+    async def of(self, keys: Collection[Hashable]) -> AsyncIterator[None]:
+        """Enters the block after all earlier ones with one of the keys."""
+        before = {self._last[key] for key in keys if key in self._last}
+        ended = asyncio.get_running_loop().create_future()
+        self._last.update(dict.fromkeys(keys, ended))
+        try:
+            if before:
+                await asyncio.wait(before)
+            yield
+        finally:
+            ended.set_result(None)
+            for key in keys:
+                if self._last[key] is ended:
+                    del self._last[key]

@@ -1,0 +1,1 @@
+"""The store of users on its engines."""
