@@ -22,6 +22,7 @@ from gateway.frames.proto_frames import ProtoFrames
 from gateway.http.head import Refuse
 from gateway.ports import Calls, Directory
 from gateway.sessions.connection import Connection
+from gateway.sessions.device_acks import DeviceAcks
 from gateway.sessions.draining import drain_connections
 from gateway.sessions.frame_codec import SessionFrames
 from gateway.sessions.grpc_sessions import GrpcSessions
@@ -73,6 +74,7 @@ class Node:
         self.session_frames = SessionFrames(node_id, config, tokens, clock)
         frames: list[Frames] = [JsonFrames(tables), ProtoFrames(tables)]
         self.admission = Admission(config, {each.subprotocol: each for each in frames}, verifier, clock, spawn)
+        self.device_acks = DeviceAcks(calls)
         self.budgets = Budgets(config.bytes_per_user, config.bytes_burst)
         self._clock = clock
         self._verifier = verifier
@@ -84,7 +86,13 @@ class Node:
         remote = GrpcSessions(node_id, calls, config.resume.take_over)
         locator = SessionLocator(node_id, remote, self.sessions.detached.forwarding_node)
         self._resumption = Resumption(
-            self.sessions, self.session_frames, tokens, locator, self._connections.__contains__, spawn
+            self.sessions,
+            self.session_frames,
+            tokens,
+            locator,
+            self.device_acks,
+            self._connections.__contains__,
+            spawn,
         )
 
     def __len__(self) -> int:

@@ -24,7 +24,7 @@ from kit.ledger.router import LedgerRouter, LedgerServicer
 from kit.ledger.shard.limits import ShardLimits
 from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
-from kit.tasks import background, run_with_backoff
+from kit.tasks import background, run_with_backoff, task_scope
 from message_svc.adapters.mesh_sessions import MeshSessions
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_tables import SqliteTables
@@ -40,11 +40,16 @@ from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.retention import run_retention
 from message_svc.ports import ConversationReads
 from message_svc.service.conversations import Conversations
+from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.service.user_limits import UserLimits
-from message_svc.servicer import ConversationServicer, MessageServicer
-from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
+from message_svc.servicer import ConversationServicer, DeliveryServicer, MessageServicer
+from plaudit.message.v1 import (
+    conversation_service_pb2_grpc,
+    delivery_service_pb2_grpc,
+    message_service_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from kit.adapters.cassandra.engine import Cassandra
@@ -103,6 +108,7 @@ async def opened(
         ) as node,
         _notifying(config, mesh, engines, store.reads, division, clock),
         message_svc.users.app.opened(config, engines, cursors, clock, limits) as (permissions, user_service),
+        task_scope() as tasks,
     ):
         codec = CommandCodec()
         ledgers.add(node, codec, config.write_seconds)
@@ -111,8 +117,13 @@ async def opened(
         reads = store.reads
         messages = MessageServicer(Messages(ledger, reads, cursors, permissions, limits), History(reads, cursors))
         conversations = ConversationServicer(Conversations(ledger, reads, cursors, permissions, limits))
+        deliveries = Deliveries(ledger, clock, tasks)
+        tasks.start(deliveries.run())
         yield [
             user_service,
+            Hosted(
+                DeliveryServicer(deliveries), delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, ERRORS
+            ),
             Hosted(conversations, conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server, ERRORS),
             Hosted(messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches),
         ]

@@ -12,13 +12,19 @@ from kit.errors import Problem
 from kit.rpc.server import BatchHandler
 from message_svc.codec import requests, responses
 from message_svc.service.conversations import Conversations
+from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.service.preparation import Sending
 from plaudit.message.v1 import conversation_changes_pb2 as conversation_changes_pb
 from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
-from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
+from plaudit.message.v1 import (
+    conversation_service_pb2_grpc,
+    delivery_service_pb2_grpc,
+    message_service_pb2_grpc,
+)
+from plaudit.message.v1 import delivery_service_pb2 as delivery_pb
 from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
 from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
 from plaudit.message.v1 import message_service_pb2 as messages_pb
@@ -143,6 +149,21 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         pinned = request.pinned if request.HasField("pinned") else None
         member = await self._conversations.set_membership(caller(), request.conversation_id, mute_until_ms, pinned)
         return members_pb.UpdateMembershipResponse(membership=responses.membership_to_pb(member))
+
+
+class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
+    """See the contract."""
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+
+    async def RecordDelivered(
+        self, request: delivery_pb.RecordDeliveredRequest, context: Context
+    ) -> delivery_pb.RecordDeliveredResponse:
+        """See the contract."""
+        cursors = dict(zip(request.conversation_ids, request.message_seqs, strict=False))
+        await self._deliveries.record(request.tenant, request.user_id, request.device_id, cursors)
+        return delivery_pb.RecordDeliveredResponse()
 
 
 class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):

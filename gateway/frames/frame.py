@@ -72,6 +72,14 @@ class Ping:
 
 
 @dataclass(slots=True)
+class Acknowledge:
+    """Acknowledges all durable pushes up to `seq`."""
+
+    id: int
+    seq: int
+
+
+@dataclass(slots=True)
 class RenewToken:
     """Replaces the token of the socket."""
 
@@ -108,7 +116,7 @@ class Unreadable:
     fault: Fault
 
 
-Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | RenewToken | Call | Unreadable
+Frame = Hello | Resume | Subscribe | Unsubscribe | Ping | Acknowledge | RenewToken | Call | Unreadable
 
 
 class BrokenSocket(Exception):
@@ -197,5 +205,7 @@ def session_frame(id: int, kind: str, body: Message) -> Frame:
         return Unsubscribe(id, tuple(dict.fromkeys(body.topics)))
     if isinstance(body, session_pb.RenewToken):
         return RenewToken(id, body.token)
+    if isinstance(body, session_pb.Acknowledge):
+        return Acknowledge(id, body.seq)
     assert isinstance(body, session_pb.Ping)
     return Ping(id, body.seq)

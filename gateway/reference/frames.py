@@ -98,7 +98,7 @@ def _of_session(comments: Comments) -> Iterator[FrameType]:
             example = {"type": field.name, "id": 1, **request_example(message, comments)}
             yield FrameType(
                 field.name, field.name, "session", True, message, message.full_name, {"id": _ID}, example,
-                answer=answers[field.name],
+                answer=answers.get(field.name, ""),
             )  # fmt: skip
     for field in frames_pb2.ServerFrame.DESCRIPTOR.oneofs_by_name["body"].fields:
         message = field.message_type

@@ -13,6 +13,7 @@ from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.confirmations import Wait
 from gateway.frames.call_reply import reply
 from gateway.frames.frame import (
+    Acknowledge,
     Answer,
     BrokenSocket,
     Call,
@@ -114,6 +115,8 @@ class Connection(PushSender):
                     self.refuse(effect.id, effect.fault)
                 case Pong():
                     self._pong(effect)
+                case Acknowledge():
+                    self._acknowledge(effect.seq)
                 case RenewToken():
                     self._host.renew_token(self, effect)
                 case Open():
@@ -183,9 +186,13 @@ class Connection(PushSender):
         if answer is not None:
             self._queue(*answer)
 
-    def _pong(self, pong: Pong) -> None:
+    def _acknowledge(self, seq: int) -> None:
         if self.replay_buffer is not None:
-            self.replay_buffer.acknowledge(pong.seq)
+            received = self.replay_buffer.acknowledge(min(seq, self.last_sent_seq))
+            self._host.device_acks.add(self.session.tenant, self.session.user, self.device, received)
+
+    def _pong(self, pong: Pong) -> None:
+        self._acknowledge(pong.seq)
         message = self._host.session_frames.pong(self.session, self.session_id, self.device, self.last_sent_seq)
         self.answer(pong.id, "pong", message)
 

@@ -65,6 +65,11 @@ def renumber_into(buffer: ReplayBuffer, snapshot: SessionSnapshot, topics: Seque
             buffer.add(delivery)
 
 
+def received_up_to(snapshot: SessionSnapshot, seq: int) -> list[Delivery]:
+    """The pushes that the client has received although it did not acknowledge them before."""
+    return [delivery for number, delivery in snapshot.pushes if number <= seq]
+
+
 def not_in_snapshot(snapshot: SessionSnapshot, received: Sequence[Delivery | None]) -> list[Delivery | None]:
     """The pushes received here, without those that the other node received too. None stands for a gap."""
     versions = {

@@ -8,6 +8,7 @@ from gateway.config import Config
 from gateway.fanout.hub import Hub
 from gateway.frames.frame import RenewToken, Resume
 from gateway.ports import Calls
+from gateway.sessions.device_acks import DeviceAcks
 from gateway.sessions.frame_codec import SessionFrames
 from gateway.sessions.replay_buffer import ReplayBuffer
 from kit.limits.budget import Budgets
@@ -22,6 +23,7 @@ class ConnectionHost(Protocol[_Connection]):
     calls: Calls
     budgets: Budgets
     hub: Hub
+    device_acks: DeviceAcks
     session_frames: SessionFrames
 
     def monotonic(self) -> float:

@@ -59,12 +59,15 @@ class ReplayBuffer:
             self.truncated_to = max(self.truncated_to, self._drop_oldest())
         return self.seq
 
-    def acknowledge(self, seq: int) -> None:
-        """Drops all pushes up to and including this number."""
+    def acknowledge(self, seq: int) -> list[Delivery]:
+        """Drops all pushes up to and including this number; returns them."""
+        dropped: list[Delivery] = []
         while self._pushes and self._pushes[0][0] <= seq:
+            dropped.append(self._pushes[0][1])
             self._drop_oldest()
         if not self._pushes:
             self._pushes = None
+        return dropped
 
     def mark_gap(self) -> None:
         """Records that a push may have been missed: skips a number, so that the client notices."""

@@ -15,6 +15,7 @@ from gateway.frames.frame import Resume
 from gateway.sessions import handover
 from gateway.sessions.connection import Connection
 from gateway.sessions.detached_sessions import DetachedSession
+from gateway.sessions.device_acks import DeviceAcks
 from gateway.sessions.frame_codec import SessionFrames
 from gateway.sessions.handover import COMPLETE, EMPTY_SNAPSHOT, PARTIAL, RESET, Moved, SessionSnapshot
 from gateway.sessions.replay_buffer import ReplayBuffer
@@ -34,6 +35,7 @@ class Resumption:
         session_frames: SessionFrames,
         tokens: ResumeTokens,
         locator: SessionLocator,
+        device_acks: DeviceAcks,
         is_open: Callable[[Connection], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -42,6 +44,7 @@ class Resumption:
         self._session_frames = session_frames
         self._tokens = tokens
         self._locator = locator
+        self._device_acks = device_acks
         self._is_open = is_open
         self._spawn = spawn
         self._in_progress: dict[str, asyncio.Event] = {}
@@ -170,6 +173,7 @@ class Resumption:
             connection.buffered_during_resume = handover.not_in_snapshot(
                 snapshot, [*received, *connection.buffered_during_resume]
             )
+        self._device_acks.add(session.tenant, session.user, claim.device, handover.received_up_to(snapshot, frame.seq))
         buffer = sessions.new_replay_buffer(frame.seq)
         handover.renumber_into(buffer, snapshot, [topic for topic in topics if topic not in reload], frame.seq)
         if not self._is_open(connection) or session.closed:

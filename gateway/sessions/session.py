@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 from gateway.config import SessionLimits
 from gateway.contracts.close_codes import CloseCode
-from gateway.frames.frame import Call, Fault, Frame, Hello, Ping, RenewToken, Resume, Subscribe, Unreadable, Unsubscribe
+from gateway.frames.frame import (
+    Acknowledge,
+    Call,
+    Fault,
+    Frame,
+    Hello,
+    Ping,
+    RenewToken,
+    Resume,
+    Subscribe,
+    Unreadable,
+    Unsubscribe,
+)
 from kit.errors import Invalid
 from kit.limits.bucket import Bucket
 from kit.target import TOPIC_FORM, parse_target
@@ -55,8 +67,8 @@ class Close:
     reason: str
 
 
-# Call, RenewToken, Resume, Subscribe and Unsubscribe are effects too: the session allows them, execute them.
-Effect = Open | Pong | Refuse | Goaway | Close | Call | RenewToken | Resume | Subscribe | Unsubscribe
+# Some frames are effects too: the session allows them, execute them.
+Effect = Open | Pong | Refuse | Goaway | Close | Call | Acknowledge | RenewToken | Resume | Subscribe | Unsubscribe
 _NOTHING: Sequence[Effect] = ()
 _TOO_FAST = "frames come too fast"
 _EXPIRED = "TOKEN_EXPIRED"
@@ -150,7 +162,7 @@ class Session:
             return self._close(CloseCode.BAD_FRAME, "hello comes first")
         if isinstance(frame, Ping):
             return (Pong(frame.id, frame.seq),)
-        if isinstance(frame, RenewToken):
+        if isinstance(frame, RenewToken | Acknowledge):
             return (frame,)
         if isinstance(frame, Subscribe):
             return self._subscribe(frame)

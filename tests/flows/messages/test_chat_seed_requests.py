@@ -37,6 +37,13 @@ class Api:
         return str(answer["conversation_id"])
 
     @asynccontextmanager
+    async def raw_socket(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A socket without a session."""
+        protocols = ("plaudit.v1.json",)
+        async with self._http.ws_connect(self._stack.ws_url, headers=self._headers, protocols=protocols) as socket:
+            yield socket
+
+    @asynccontextmanager
     async def socket(self, subprotocol: str = "plaudit.v1.json") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A socket whose session is open."""
         async with self._http.ws_connect(self._stack.ws_url, headers=self._headers, protocols=(subprotocol,)) as socket:

@@ -17,7 +17,8 @@ mapping. An id above 2^53 - 1 is answered as a string, since JavaScript would re
 A session outlives its sockets. Pushes are of two kinds. Most tell a state of which only the newest matters; each has a
 version, and drops nothing when an older one is missed. Others are durable: each tells something that no later one
 repeats. Durable pushes are numbered within the session by `seq`, from 1 without gaps; a client that sees a gap has
-missed something and resumes. `ping.seq` acknowledges them, up to and with that number, and `pong.seq` is the last
+missed something and resumes. `ack.seq`, `ping.seq` and `resume.seq` acknowledge them, up to and with that number: best an
+`ack` within 500 ms, because it is what makes messages delivered in the eyes of their senders. `pong.seq` is the last
 number given, so that a client that hears nothing more finds out, too. After a lost socket a client connects to any
 node and says `resume` instead of `hello`.
 
@@ -32,6 +33,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from plaudit.gateway.v1 import session_frames_pb2 as _session_frames_pb2
+from plaudit.gateway.v1.session_frames_pb2 import Acknowledge as Acknowledge
 from plaudit.gateway.v1.session_frames_pb2 import Goaway as Goaway
 from plaudit.gateway.v1.session_frames_pb2 import Hello as Hello
 from plaudit.gateway.v1.session_frames_pb2 import Limits as Limits
@@ -68,6 +70,7 @@ class ClientFrame(_message.Message):
     CALL_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     RENEW_TOKEN_FIELD_NUMBER: _builtins.int
+    ACK_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the client; the answer carries it. From 1; 0: a call is answered only if it fails."""
     @_builtins.property
@@ -98,6 +101,10 @@ class ClientFrame(_message.Message):
     def renew_token(self) -> _session_frames_pb2.RenewToken:
         """Replaces the token of the socket."""
 
+    @_builtins.property
+    def ack(self) -> _session_frames_pb2.Acknowledge:
+        """Acknowledges durable pushes. Has no answer."""
+
     def __init__(
         self,
         *,
@@ -109,12 +116,13 @@ class ClientFrame(_message.Message):
         call: Global___CallFrame | None = ...,
         resume: _session_frames_pb2.Resume | None = ...,
         renew_token: _session_frames_pb2.RenewToken | None = ...,
+        ack: _session_frames_pb2.Acknowledge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "call", b"call", "hello", b"hello", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "call", b"call", "hello", b"hello", "id", b"id", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "call", b"call", "hello", b"hello", "id", b"id", "ping", b"ping", "renew_token", b"renew_token", "resume", b"resume", "subscribe", b"subscribe", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "subscribe", "unsubscribe", "ping", "call", "resume", "renew_token"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "subscribe", "unsubscribe", "ping", "call", "resume", "renew_token", "ack"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -17,7 +17,8 @@ mapping. An id above 2^53 - 1 is answered as a string, since JavaScript would re
 A session outlives its sockets. Pushes are of two kinds. Most tell a state of which only the newest matters; each has a
 version, and drops nothing when an older one is missed. Others are durable: each tells something that no later one
 repeats. Durable pushes are numbered within the session by `seq`, from 1 without gaps; a client that sees a gap has
-missed something and resumes. `ping.seq` acknowledges them, up to and with that number, and `pong.seq` is the last
+missed something and resumes. `ack.seq`, `ping.seq` and `resume.seq` acknowledge them, up to and with that number: best an
+`ack` within 500 ms, because it is what makes messages delivered in the eyes of their senders. `pong.seq` is the last
 number given, so that a client that hears nothing more finds out, too. After a lost socket a client connects to any
 node and says `resume` instead of `hello`.
 
@@ -28,6 +29,7 @@ again by itself.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.gateway.v1.session_frames_pb2 import Acknowledge as Acknowledge
 from plaudit.gateway.v1.session_frames_pb2 import Goaway as Goaway
 from plaudit.gateway.v1.session_frames_pb2 import Hello as Hello
 from plaudit.gateway.v1.session_frames_pb2 import Limits as Limits

@@ -348,6 +348,32 @@ class TokenRenewed(_message.Message):
 Global___TokenRenewed: _TypeAlias = TokenRenewed  # noqa: Y015
 
 @_typing.final
+class Acknowledge(_message.Message):
+    """Acknowledges durable pushes, all up to one. Has no answer, unless it cannot be read.
+
+    The device has received them and what it had to load before them: the messages among them, and the earlier ones of
+    their conversations, are delivered for their senders. What was not pushed cannot be acknowledged.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """The `seq` of the last durable push up to which the client has seen all, for example `17`."""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Acknowledge: _TypeAlias = Acknowledge  # noqa: Y015
+
+@_typing.final
 class Ping(_message.Message):
     """Keeps the session alive."""
 

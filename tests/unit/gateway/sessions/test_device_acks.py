@@ -1,0 +1,64 @@
+"""What devices acknowledge is reported once, for the last message of each conversation, and again where that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.fanout.delivery import Delivery
+from gateway.sessions import device_acks
+from gateway.sessions.device_acks import DeviceAcks
+from kit.rpc.service_call import ServiceCall
+from plaudit.message.v1 import delivery_service_pb2 as pb
+
+PHONE = ("acme", "bob", "phone")
+
+
+def message(conversation_id: str, seq: int, kind: str = "new_message") -> Delivery:
+    return Delivery("acme", "users/bob", kind, b"", seq, f"{conversation_id} {seq}", conversation_id)
+
+
+class RecordingCalls:
+    """Records calls, and fails the first ones."""
+
+    def __init__(self, failing: int = 0) -> None:
+        self.failing = failing
+        self.reports: list[tuple[str, dict[str, int]]] = []
+        self.reported = asyncio.Event()
+
+    def submit(self, call: ServiceCall, *, key: str = "") -> None:
+        request: Any = call.request
+        self.reports.append((request.device_id, dict(zip(request.conversation_ids, request.message_seqs, strict=True))))
+        is_failing = len(self.reports) <= self.failing
+        asyncio.get_running_loop().call_soon(call.on_reply, None if is_failing else pb.RecordDeliveredResponse(), None)
+        if not is_failing:
+            self.reported.set()
+
+
+async def test_acks_of_one_moment_are_one_report_for_each_device() -> None:
+    calls: Any = RecordingCalls()
+    acks = DeviceAcks(calls)
+    acks.add(*PHONE, [message("a", 3), message("b", 9), message("a", 5), message("a", 7, "message_changed")])
+    acks.add(*PHONE, [message("b", 4), message("c", 1)])
+    acks.add("acme", "bob", "laptop", [message("a", 2)])
+    acks.add(*PHONE, [message("a", 8, "own_reaction_update")])
+    await asyncio.sleep(0)
+    assert calls.reports == [("phone", {"a": 5, "b": 9, "c": 1}), ("laptop", {"a": 2})]
+
+
+async def test_a_report_that_fails_is_repeated_with_what_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_acks, "_RETRY_SECONDS", 0.01)
+    calls: Any = RecordingCalls(failing=2)
+    acks = DeviceAcks(calls)
+    acks.add(*PHONE, [message("a", 3)])
+    await asyncio.wait_for(calls.reported.wait(), 5)
+    assert calls.reports == [("phone", {"a": 3})] * 3
+
+
+async def test_very_many_conversations_are_several_reports() -> None:
+    calls: Any = RecordingCalls()
+    DeviceAcks(calls).add_cursors(PHONE, {str(number): 1 for number in range(2_500)})
+    await asyncio.sleep(0)
+    assert [len(cursors) for _, cursors in calls.reports] == [1_000, 1_000, 500]

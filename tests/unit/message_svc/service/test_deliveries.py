@@ -1,0 +1,68 @@
+"""Moves of a member are merged before they become commands, and each call is answered when its move is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from kit.clock import ManualClock
+from kit.errors import Problem, Unavailable
+from kit.message_ids import direct_id
+from kit.tasks import task_scope
+from message_svc.commands import Command, MarkDelivered, Outcome, Reason, Refusal
+from message_svc.service.deliveries import Deliveries
+
+FIRST, SECOND = direct_id("acme", "alice", "bob"), direct_id("acme", "alice", "carol")
+
+
+class Ledger:
+    """Records batches of commands; `answer` is that of each."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[str, str, int]]] = []
+        self.answer: Outcome | Refusal | Problem = Outcome(0)
+
+    async def apply(self, commands: Sequence[Command]) -> Sequence[Outcome | Refusal | Problem]:
+        moves = [(each.conversation_id, each.action) for each in commands]
+        self.batches.append([(name, act.device, act.seq) for name, act in moves if isinstance(act, MarkDelivered)])
+        return [self.answer] * len(commands)
+
+
+@asynccontextmanager
+async def recording(ledger: Ledger, clock: ManualClock) -> AsyncIterator[Deliveries]:
+    async with task_scope() as tasks:
+        deliveries = Deliveries(ledger, clock, tasks)
+        tasks.start(deliveries.run())
+        yield deliveries
+
+
+async def test_the_first_move_is_made_at_once_and_those_of_the_next_second_together() -> None:
+    ledger, clock = Ledger(), ManualClock()
+    async with recording(ledger, clock) as deliveries:
+        await deliveries.record("acme", "alice", "phone", {FIRST: 3, SECOND: 4, "no conversation": 9})
+        assert ledger.batches == [[(FIRST, "phone", 3), (SECOND, "phone", 4)]]
+        later = [
+            asyncio.create_task(deliveries.record("acme", "alice", device, {FIRST: seq}))
+            for device, seq in (("phone", 7), ("phone", 5), ("laptop", 4))
+        ]
+        await asyncio.sleep(0.05)
+        assert len(ledger.batches) == 1
+        assert not any(task.done() for task in later)
+        clock.advance(1.0)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*later)
+    assert sorted(ledger.batches[1]) == [(FIRST, "laptop", 4), (FIRST, "phone", 7)]
+    assert len(ledger.batches) == 2
+
+
+async def test_a_refused_move_is_left_out_and_one_that_may_not_have_been_made_is_a_failure() -> None:
+    ledger, clock = Ledger(), ManualClock()
+    async with recording(ledger, clock) as deliveries:
+        ledger.answer = Refusal(Reason.NO_MESSAGE)
+        await deliveries.record("acme", "alice", "phone", {FIRST: 3})
+        ledger.answer = Unavailable("the store is away")
+        with pytest.raises(Unavailable):
+            await deliveries.record("acme", "alice", "phone", {SECOND: 3})
