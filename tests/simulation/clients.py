@@ -25,7 +25,7 @@ _ACTIONS = (Action.TOGGLE, Action.TOGGLE, Action.ADD, Action.REMOVE, Action.CLEA
 _NOTHING_DONE = (Unavailable, Overloaded, ShardNotServed)
 
 
-class Ask:
+class ClientCall:
     """Some operations of one call, and all attempts of it. `is_repeated`: it is repeated until it is answered."""
 
     def __init__(self, ops: Sequence[Op], invoked: int, *, is_direct: bool, is_repeated: bool) -> None:
@@ -49,7 +49,7 @@ class Clients:
     """All clients of a run."""
 
     def __init__(self, world: World, checker: Checker, network: Network, nodes: Sequence[Node]) -> None:
-        self.asks: list[Ask] = []
+        self.asks: list[ClientCall] = []
         self.is_quiet = False
         self._world, self._checker, self._network, self._nodes = world, checker, network, nodes
         self._ids = 0
@@ -75,7 +75,7 @@ class Clients:
         else:
             ops, is_repeated = [self._with_op_id(key) for _ in range(count)], rng.random() < 0.8
         # Without an id and without a first node that gives it one: nothing may be tried twice.
-        ask = Ask(ops, self._checker.tail(key), is_direct=0.12 <= style < 0.3, is_repeated=is_repeated)
+        ask = ClientCall(ops, self._checker.tail(key), is_direct=0.12 <= style < 0.3, is_repeated=is_repeated)
         self.asks.append(ask)
         self._attempt(ask)
 
@@ -112,7 +112,7 @@ class Clients:
         self._used.append(op)
         return op
 
-    def _attempt(self, ask: Ask) -> None:
+    def _attempt(self, ask: ClientCall) -> None:
         world, rng = self._world, self._world.rng
         ask.attempts += 1
         ask.open += 1
@@ -134,7 +134,7 @@ class Clients:
         if not self._world.chance(self._network.loss):
             self._world.after(self._network.delay(), partial(reply, answers))
 
-    def _replied(self, ask: Ask, is_over: list[bool], answers: list[Any]) -> None:
+    def _replied(self, ask: ClientCall, is_over: list[bool], answers: list[Any]) -> None:
         if is_over:
             return
         is_over.append(True)
@@ -152,7 +152,7 @@ class Clients:
             pause = world.rng.uniform(0.01, 0.3)
             world.after(pause, partial(self._attempt, ask))
 
-    def _compare(self, ask: Ask, answers: list[Any]) -> None:
+    def _compare(self, ask: ClientCall, answers: list[Any]) -> None:
         for op, first, now in zip(ask.ops, ask.answers, answers, strict=False):
             if isinstance(first, Outcome) and first != now:
                 raise Violation(f"a retry of {op} got {now!r}, not the first answer {first!r}")

@@ -12,7 +12,7 @@ from reaction_svc.policy import Policy, policy_of
 from tests.simulation.world import Violation
 
 
-class Moment(NamedTuple):
+class TargetVersion(NamedTuple):
     """A version of a target, the position of the entry that made it, and the emoji that any user had then."""
 
     version: int
@@ -30,7 +30,7 @@ class TargetReference:
         self.counts: dict[str, int] = {}
         self.reactions_by_user: dict[str, dict[str, int]] = {}
         self.answers: dict[str, OperationRow] = {}
-        self.moments: list[Moment] = [Moment(0, 0, frozenset())]
+        self.moments: list[TargetVersion] = [TargetVersion(0, 0, frozenset())]
         self.changes: dict[tuple[str, str], list[tuple[int, bool]]] = {}
         self.counts_at: dict[int, dict[str, int]] = {0: {}}
         self.rows_of: dict[str, int] = {}
@@ -63,7 +63,7 @@ class TargetReference:
             for moment in self.between(after, through)
         )
 
-    def between(self, after: int, through: int) -> Sequence[Moment]:
+    def between(self, after: int, through: int) -> Sequence[TargetVersion]:
         """The moments in the life of the target between the ends of two entries."""
         ends = [moment.position for moment in self.moments[1:]] + [through + 1]
         return [
@@ -99,7 +99,7 @@ class TargetReference:
         if row.action == Action.ERASE and not row.on:
             self.records = {record for record in self.records if row.user not in ("", record[0])}
         if row.added or row.removed:
-            self.moments.append(Moment(row.version, position, frozenset(self.counts)))
+            self.moments.append(TargetVersion(row.version, position, frozenset(self.counts)))
         if row.op_id:
             _require(row.op_id not in self.answers, "an operation is applied twice", row, self.answers.get(row.op_id))
             self.answers[row.op_id] = row

@@ -21,7 +21,7 @@ from tests.contract.ledger.ledger_store import LedgerStoreContract, WatermarksCo
 LEDGER = "notes"
 
 
-class Notes:
+class TextTable:
     """A table of texts in the ledger's file: see `kit.adapters.sqlite.ledger.TransactionalTables`."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Notes:
 
 
 @asynccontextmanager
-async def opened(path: Path, notes: Notes) -> AsyncIterator[SqliteLedger]:
+async def opened(path: Path, notes: TextTable) -> AsyncIterator[SqliteLedger]:
     """The ledger, as a process opens it."""
     async with open_sqlite_log(path, ledgers=[LEDGER]) as log, open_sqlite_ledger(log, LEDGER, notes) as ledger:
         yield ledger
@@ -60,12 +60,12 @@ def fixture_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="notes")
-def fixture_notes() -> Notes:
-    return Notes()
+def fixture_notes() -> TextTable:
+    return TextTable()
 
 
 @pytest.fixture(name="store")
-async def fixture_store(path: Path, notes: Notes) -> AsyncIterator[SqliteLedger]:
+async def fixture_store(path: Path, notes: TextTable) -> AsyncIterator[SqliteLedger]:
     async with opened(path, notes) as ledger:
         yield ledger
 
@@ -89,12 +89,12 @@ class TestSqliteLedger(LedgerStoreContract):
 
     @pytest.fixture(name="store")
     async def fixture_store(self, path: Path) -> AsyncIterator[SqliteLedger]:
-        async with opened(path, Notes()) as ledger:
+        async with opened(path, TextTable()) as ledger:
             yield ledger
 
     @pytest.fixture(name="other")
     async def fixture_other(self, path: Path, store: SqliteLedger) -> AsyncIterator[SqliteLedger]:
-        async with opened(path, Notes()) as ledger:
+        async with opened(path, TextTable()) as ledger:
             yield ledger
 
 
@@ -111,7 +111,7 @@ class TestOneStep:
         assert texts_in(path) == ["first", "second"]
 
     async def test_an_entry_whose_tables_cannot_be_written_is_not_stored(
-        self, store: SqliteLedger, path: Path, notes: Notes
+        self, store: SqliteLedger, path: Path, notes: TextTable
     ) -> None:
         assert await store.commit(0, entry(1), "first")
         with pytest.raises(Unavailable, match="nothing was done"):
@@ -122,7 +122,7 @@ class TestOneStep:
         assert texts_in(path) == ["first", "second"]
 
     async def test_a_full_disk_refuses_a_change_without_the_text_of_the_engine(
-        self, store: SqliteLedger, path: Path, notes: Notes
+        self, store: SqliteLedger, path: Path, notes: TextTable
     ) -> None:
         assert await store.commit(0, entry(1), "first")
         store.connection.execute("PRAGMA max_page_count = 1").fetchall()  # as many pages as there are already
@@ -140,7 +140,7 @@ class TestOneStep:
         assert await store.watermarks(0) == Watermarks(1, 1)
         assert await store.watermarks(1) == Watermarks(0, 0)
 
-    async def test_the_topic_of_the_ledger_has_its_entries_by_their_names(self, path: Path, notes: Notes) -> None:
+    async def test_the_topic_of_the_ledger_has_its_entries_by_their_names(self, path: Path, notes: TextTable) -> None:
         async with open_sqlite_log(path, ledgers=[LEDGER]) as log, open_sqlite_ledger(log, LEDGER, notes) as ledger:
             for position in (1, 2, 3):
                 assert await ledger.commit(0, entry(position, payload=b"%d" % position), "x")
@@ -150,7 +150,7 @@ class TestOneStep:
                 (f"{ledger.incarnation}/0/3", b"3"),
             ]
 
-    async def test_committed_entries_exist_when_the_file_is_opened_again(self, path: Path, notes: Notes) -> None:
+    async def test_committed_entries_exist_when_the_file_is_opened_again(self, path: Path, notes: TextTable) -> None:
         async with opened(path, notes) as ledger:
             incarnation = ledger.incarnation
             assert await ledger.commit(0, entry(1), "first")

@@ -129,7 +129,7 @@ class ErasureContract:
 
     async def test_an_erasure_of_a_target_is_incomplete_while_users_react(self, engine: Engine) -> None:
         await engine.store.apply([op(user="bob")])
-        reacting = Meanwhile(engine.store, [op(user="alice")])
+        reacting = ConcurrentReaction(engine.store, [op(user="alice")])
         racing = Erasure(reacting, engine.store.reads, Cursors(SECRET, engine.clock, 3_600.0))
         erased, token = await racing.target("tests", ("default", "messages/1"), "")
         assert (erased, bool(token)) == (1, True)
@@ -162,7 +162,7 @@ class ErasureContract:
         assert await counts(engine, *(f"messages/{i}" for i in range(5))) == [{}] * 5
 
 
-class Meanwhile:
+class ConcurrentReaction:
     """A ledger where a user reacts just after the first operations."""
 
     def __init__(self, store: Store, ops: Sequence[Op]) -> None:

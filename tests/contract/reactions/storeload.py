@@ -47,7 +47,7 @@ async def load(path: Path, name: str, batches: int) -> None:
         await toggle(store, name, batches)
 
 
-class Applies(Protocol):
+class Applying(Protocol):
     """The half of a store that is loaded."""
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Outcome | Refusal]:
@@ -55,7 +55,7 @@ class Applies(Protocol):
         ...
 
 
-async def toggle(store: Applies, name: str, batches: int) -> None:
+async def toggle(store: Applying, name: str, batches: int) -> None:
     """Toggles 5 users' reactions on 3 targets, five callers at once, in batches of 5."""
     rng = random.Random(name)
     for i in range(batches):

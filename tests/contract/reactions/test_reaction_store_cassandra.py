@@ -133,13 +133,13 @@ class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
     async def test_two_writers_of_the_same_targets_both_make_progress(self, engine: Engine, other: Store) -> None:
         done: dict[str, int] = {"a": 0, "b": 0}
 
-        async def keep_on(store: Store, name: str) -> None:
+        async def repeat(store: Store, name: str) -> None:
             while min(done.values()) < 30:
                 await store.apply([op(user=f"{name}{done[name]}")])
                 done[name] += 1
 
         async with asyncio.timeout(60):
-            await asyncio.gather(keep_on(engine.store, "a"), keep_on(other, "b"))
+            await asyncio.gather(repeat(engine.store, "a"), repeat(other, "b"))
         (tally,) = await engine.store.tally("default", ["messages/1"])
         assert dict(tally.counts) == {"👍": sum(done.values())} == counts_by_facts(await facts_of(engine))
 

@@ -35,7 +35,7 @@ Counted = tuple[int, dict[str, int]]
 COUNTER = "/plaudit.counter.v1.CounterService"
 
 
-class PartedCrowd(Crowd):
+class PartitionedCrowd(Crowd):
     """A crowd whose log has partitions; it remembers what was true at every version."""
 
     def __init__(self, log: Any, seed: int = 1) -> None:
@@ -73,20 +73,20 @@ class PartedCrowd(Crowd):
         assert self.history.get(key, {0: {}}).get(version) == counts, f"{key} at {version}"
 
 
-class _Mortal:
+class _EngineOfNode:
     """An engine as a process reaches it that may be killed: from then on no call gets there."""
 
-    def __init__(self, engine: Any, life: Life) -> None:
+    def __init__(self, engine: Any, life: Liveness) -> None:
         self._engine = engine
         self._life = life
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._engine, name)
         if name == "script":
-            return lambda *args, **options: _Mortal(found(*args, **options), self._life)
-        return self._mortal(found) if name in ("read", "bounds", "commit", "each") else found
+            return lambda *args, **options: _EngineOfNode(found(*args, **options), self._life)
+        return self._checked(found) if name in ("read", "bounds", "commit", "each") else found
 
-    def _mortal(self, call: Any) -> Any:
+    def _checked(self, call: Any) -> Any:
         async def called(*args: Any, **options: Any) -> Any:
             self._life.check()
             return await call(*args, **options)
@@ -94,7 +94,7 @@ class _Mortal:
         return called
 
 
-class Life:
+class Liveness:
     """Whether a node is alive."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Node:
 
     address: str
     mesh: Mesh
-    life: Life
+    life: Liveness
     channel: grpc.aio.Channel
 
     async def get(
@@ -143,7 +143,7 @@ class CounterCluster:
 
     folder: Path
     keys: Keys
-    crowd: PartedCrowd
+    crowd: PartitionedCrowd
     log: Log
     config: Config
     redis: Any = None
@@ -162,11 +162,11 @@ class CounterCluster:
 
     async def join(self) -> Node:
         """One more node."""
-        stack, life = AsyncExitStack(), Life()
+        stack, life = AsyncExitStack(), Liveness()
         mesh = await stack.enter_async_context(connected(self, NodeTokens(self.keys.minter())))
         mesh.shares_work = True
-        redis: Any = _Mortal(self.redis, life) if self.redis else None
-        log: Any = _Mortal(self.log, life)
+        redis: Any = _EngineOfNode(self.redis, life) if self.redis else None
+        log: Any = _EngineOfNode(self.log, life)
         engines = Engines(self.folder, log, redis=redis)
         hosted = await stack.enter_async_context(opened(self.config, mesh, engines))
         server = await stack.enter_async_context(serving(hosted, verifier=self.keys.verifier(), limits=LIMITS))
@@ -206,7 +206,7 @@ async def counter_cluster(
     folder: Path, keys: Keys, log: Any, config: Config, redis: Any = None
 ) -> AsyncIterator[CounterCluster]:
     """A cluster without nodes, whose records can be counted; nodes leave at the end of the block."""
-    crowd = PartedCrowd(log)
+    crowd = PartitionedCrowd(log)
     records: Any = CrowdServicer(crowd)
     peer = Hosted(records, reaction_service_pb2_grpc.add_ReactionServiceServicer_to_server)
     async with serving([peer], verifier=keys.verifier(), limits=LIMITS) as server:

@@ -30,11 +30,11 @@ async def test_a_user_reads_their_own_writes(tmp_path: Path, crowd: Crowd) -> No
 
 
 async def test_a_version_missing_on_the_log_is_read_from_the_head(tmp_path: Path, crowd: Crowd) -> None:
-    deaf = StalledLog(crowd.log, listening=True)
-    async with counter_stack(tmp_path, crowd, UNCHECKED, log=deaf) as counter:
+    stalled = StalledLog(crowd.log, listening=True)
+    async with counter_stack(tmp_path, crowd, UNCHECKED, log=stalled) as counter:
         await crowd.act(KEYS, 50)
         await counter.assert_exact()
-        deaf.listening.clear()
+        stalled.listening.clear()
         before = heads_read()
         for _ in range(5):
             await crowd.act(KEYS, 50)
@@ -58,7 +58,7 @@ async def test_a_version_on_the_log_is_answered_without_reading_the_head(tmp_pat
 
 
 async def test_a_head_that_was_read_does_not_hide_later_entries_of_the_log(tmp_path: Path, crowd: Crowd) -> None:
-    slow = Slow(CrowdServicer(crowd))
+    slow = DelayedReactions(CrowdServicer(crowd))
     async with counter_stack(tmp_path, crowd, UNCHECKED, records=slow) as counter:
         await counter.get([OTHER])
         await crowd.append([crowd.toggle(KEYS[0], "alice", "👍")])
@@ -74,7 +74,7 @@ async def test_a_head_that_was_read_does_not_hide_later_entries_of_the_log(tmp_p
         assert (await counter.get([KEYS[1]]))[KEYS[1]] == Totals(2, (("❤", 2),))
 
 
-class Slow:
+class DelayedReactions:
     """A reaction service that reads heads at once, and answers once it is let go."""
 
     def __init__(self, servicer: CrowdServicer) -> None:
@@ -120,12 +120,12 @@ async def test_a_counter_that_returns_does_not_answer_with_old_counts(tmp_path: 
         await crowd.act(KEYS, 100)
         await counter.assert_exact()
     await crowd.act(KEYS, 100)
-    deaf = StalledLog(crowd.log)
-    async with counter_stack(tmp_path, crowd, log=deaf) as counter:
+    stalled = StalledLog(crowd.log)
+    async with counter_stack(tmp_path, crowd, log=stalled) as counter:
         for _ in range(2):  # first lagging the log, then having read it
             found = await counter.get(KEYS)
             assert {key: value.version for key, value in found.items()} == {key: crowd.versions[key] for key in KEYS}
-            deaf.listening.set()
+            stalled.listening.set()
             await crowd.act([OTHER], 1)
             await counter.get([OTHER], [crowd.versions[OTHER]])
 

@@ -40,7 +40,7 @@ class Load:
     def __init__(self, here: CounterCluster) -> None:
         self._here = here
         self._random = random.Random(7)
-        self.changes = self.looks = self.moved = 0
+        self.changes = self.reads = self.moved = 0
         self.done = asyncio.Event()
 
     async def react(self) -> None:
@@ -49,14 +49,14 @@ class Load:
             self.changes += 20
             await asyncio.sleep(0.01)
 
-    async def look(self) -> None:
+    async def read(self) -> None:
         while not self.done.is_set():
             for node in list(self._here.nodes):
                 keys = self._random.sample(KEYS, 5)
-                await self._look(node, keys)
+                await self._read(node, keys)
             await asyncio.sleep(0)
 
-    async def _look(self, node: Node, keys: list[TargetKey]) -> None:
+    async def _read(self, node: Node, keys: list[TargetKey]) -> None:
         least = [self._here.crowd.versions[key] for key in keys]
         try:
             found = await node.get(keys, least)
@@ -68,14 +68,14 @@ class Load:
         for key, version in zip(keys, least, strict=True):
             assert found[key][0] >= version
             self._here.crowd.assert_was_true(key, found[key])
-        self.looks += 1
+        self.reads += 1
 
     async def more(self, changes: int) -> None:
         """Goes on until so many more changes were made and looked at."""
-        until, looks = self.changes + changes, self.looks + 10
+        until, reads = self.changes + changes, self.reads + 10
 
         async def enough() -> bool:
-            return self.changes >= until and self.looks >= looks
+            return self.changes >= until and self.reads >= reads
 
         await eventually(enough, 30)
 
@@ -87,7 +87,7 @@ async def test_counts_are_exact_while_nodes_join_leave_and_are_killed(begin: Ope
         await here.join()
         load = Load(here)
         async with asyncio.TaskGroup() as group:
-            for work in (load.react(), load.look(), load.look()):
+            for work in (load.react(), load.read(), load.read()):
                 group.create_task(work)
             await load.more(300)
             second = await here.join()
@@ -125,8 +125,8 @@ async def test_two_nodes_with_the_same_partitions_share_correct_counts(begin: Op
     async with begin(QUICK) as here:
         lost, owner = await here.join(), await here.join()
         # Each believes to be alone: both read and share everything.
-        lost.mesh.set_resolver(Alone(here, lost.address))
-        owner.mesh.set_resolver(Alone(here, owner.address))
+        lost.mesh.set_resolver(IsolatedView(here, lost.address))
+        owner.mesh.set_resolver(IsolatedView(here, owner.address))
         for _ in range(30):
             await here.crowd.act(KEYS, 20)
             await assert_exact(here)
@@ -140,7 +140,7 @@ async def test_two_nodes_with_the_same_partitions_share_correct_counts(begin: Op
         assert await here.nodes[0].rebuild() == (len(KEYS), 0)
 
 
-class Alone:
+class IsolatedView:
     """The nodes as one sees them that thinks the other counters are gone."""
 
     def __init__(self, here: CounterCluster, own: str) -> None:

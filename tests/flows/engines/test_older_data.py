@@ -43,7 +43,7 @@ def fixture_stack(tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-class People:
+class Calls:
     """Calls by their users."""
 
     def __init__(self, stack: Stack, channel: grpc.aio.Channel) -> None:
@@ -51,7 +51,7 @@ class People:
         self._reactions: Any = pb_grpc.ReactionServiceStub(channel)
         self._counts: Any = counter_grpc.CounterServiceStub(channel)
 
-    async def tap(self, user: str, target: str, emoji: str, op_id: str) -> Any:
+    async def toggle(self, user: str, target: str, emoji: str, op_id: str) -> Any:
         request = changes_pb.ToggleReactionRequest(target=target, emoji=emoji, op_id=op_id)
         return await self._reactions.ToggleReaction(request, metadata=self._as(user), timeout=20)
 
@@ -94,65 +94,65 @@ def counted(reactions: Any) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def people_of(stack: Stack) -> AsyncIterator[People]:
+async def calls_of(stack: Stack) -> AsyncIterator[Calls]:
     async with grpc.aio.insecure_channel(stack.grpc_address) as channel:
-        yield People(stack, channel)
+        yield Calls(stack, channel)
 
 
 async def test_counts_own_reactions_and_reactors_are_as_they_were(stack: Stack) -> None:
     for _ in range(2):
-        async with people_of(stack) as people:
-            assert await people.counts() == COUNTS
-            assert await people.own("ann") == [["👍"], ["❤"], []]
-            assert await people.own("ben") == [["👍", "❤"], ["👍"], []]
-            assert await people.own("cleo") == [["👍"], [], []]
-            assert await people.own("dan") == [[], [], []]
-            assert await people.reactors(OLD) == [("ben", "❤"), ("cleo", "👍"), ("ben", "👍"), ("ann", "👍")]
-            assert await people.reactors(POST, "❤") == [("ann", "❤")]
-            assert await people.reactors(GONE) == []
+        async with calls_of(stack) as calls:
+            assert await calls.counts() == COUNTS
+            assert await calls.own("ann") == [["👍"], ["❤"], []]
+            assert await calls.own("ben") == [["👍", "❤"], ["👍"], []]
+            assert await calls.own("cleo") == [["👍"], [], []]
+            assert await calls.own("dan") == [[], [], []]
+            assert await calls.reactors(OLD) == [("ben", "❤"), ("cleo", "👍"), ("ben", "👍"), ("ann", "👍")]
+            assert await calls.reactors(POST, "❤") == [("ann", "❤")]
+            assert await calls.reactors(GONE) == []
         # Once more on what the first start has made of the folder.
         assert stack.stop() == 0
         stack.restart()
 
 
 async def test_a_user_is_erased_from_records_of_the_older_version(stack: Stack) -> None:
-    async with people_of(stack) as people:
-        assert await people.erase("ben") == (3, True)
-        assert await people.own("ben") == [[], [], []]
-        assert await people.reactors(OLD) == [("cleo", "👍"), ("ann", "👍")]
-        assert await people.reactors(POST) == [("ann", "❤")]
+    async with calls_of(stack) as calls:
+        assert await calls.erase("ben") == (3, True)
+        assert await calls.own("ben") == [[], [], []]
+        assert await calls.reactors(OLD) == [("cleo", "👍"), ("ann", "👍")]
+        assert await calls.reactors(POST) == [("ann", "❤")]
         # Records of removed reactions are found too, and are not counted.
-        assert await people.erase("dan") == (0, True)
+        assert await calls.erase("dan") == (0, True)
 
 
 async def test_a_retry_of_a_change_answered_by_the_older_version_gets_its_answer_and_changes_nothing(
     stack: Stack,
 ) -> None:
-    async with people_of(stack) as people:
+    async with calls_of(stack) as calls:
         for user, target, emoji, op_id, on, version in TAPS:
-            answer = await people.tap(user, target, emoji, op_id)
+            answer = await calls.toggle(user, target, emoji, op_id)
             assert (answer.on, answer.version) == (on, version)
         for user, target, emoji, on, op_id, version in SETTINGS:
-            answer = await people.set(user, target, emoji, on, op_id)
+            answer = await calls.set(user, target, emoji, on, op_id)
             assert (answer.on, answer.version) == (on, version)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await people.tap("cleo", OLD, "👍", "tap-of-ben")
+            await calls.toggle("cleo", OLD, "👍", "tap-of-ben")
         assert "another change" in str(caught.value.details())
-        assert await people.counts() == COUNTS
+        assert await calls.counts() == COUNTS
 
 
 async def test_new_changes_continue_from_the_migrated_ones(stack: Stack) -> None:
-    async with people_of(stack) as people:
-        switched = await people.tap("ben", POST, "❤", "new-switch")
+    async with calls_of(stack) as calls:
+        switched = await calls.toggle("ben", POST, "❤", "new-switch")
         assert (switched.on, counted(switched.reactions)) == (True, {"❤": 2})
         assert switched.version > 1_795_941_623_731_373
-        taken_back = await people.tap("ann", OLD, "👍", "new-tap")
+        taken_back = await calls.toggle("ann", OLD, "👍", "new-tap")
         assert (taken_back.on, counted(taken_back.reactions)) == (False, {"👍": 2, "❤": 1})
-        assert await people.own("ben") == [["👍", "❤"], ["❤"], []]
-        assert await people.reactors(POST) == [("ben", "❤"), ("ann", "❤")]
-        after = await people.counts(taken_back.version, switched.version, 0)
+        assert await calls.own("ben") == [["👍", "❤"], ["❤"], []]
+        assert await calls.reactors(POST) == [("ben", "❤"), ("ann", "❤")]
+        after = await calls.counts(taken_back.version, switched.version, 0)
         assert after == {OLD: {"👍": 2, "❤": 1}, POST: {"❤": 2}, GONE: {}}
-        again = await people.tap("ann", OLD, "👍", "new-tap")
+        again = await calls.toggle("ann", OLD, "👍", "new-tap")
         assert (again.on, again.version) == (False, taken_back.version)
     checked = stack.run("check", "--json")
     assert checked.returncode == 0, checked.stdout

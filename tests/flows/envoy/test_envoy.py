@@ -258,10 +258,10 @@ async def test_refusals_reach_grpc_callers_as_they_are(system: EnvoyStack) -> No
 
 
 async def test_internal_headers_end_at_the_edge(tmp_path: Path) -> None:
-    async def told(request: web.Request) -> web.Response:
+    async def received(request: web.Request) -> web.Response:
         return web.json_response(sorted(request.headers.keys()))
 
-    runner = web.AppRunner(_serving(told))
+    runner = web.AppRunner(_serving(received))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

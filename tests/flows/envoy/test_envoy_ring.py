@@ -204,12 +204,12 @@ async def test_a_gateway_that_reaches_nodes_through_envoy_has_the_same_results(
                     except RemoteError as error:
                         assert error.code is grpc.StatusCode.UNAVAILABLE  # noqa: PT017
 
-            async def ask_anew(target: str) -> str:
+            async def ask_again(target: str) -> str:
                 if target == TARGETS[0]:
                     await mesh.close_idle()  # as it does now and then
                 return await ask(target)
 
-            await moved_and_back(nodes, ask_anew)
+            await moved_and_back(nodes, ask_again)
 
 
 async def test_a_read_is_tried_at_another_node_and_a_change_is_not(tmp_path: Path) -> None:
@@ -221,16 +221,16 @@ async def test_a_read_is_tried_at_another_node_and_a_change_is_not(tmp_path: Pat
                 async with http.get(f"{edge.url}/api/v1/{target}/reactions") as answer:
                     return answer.status, await answer.json()
 
-            _, told = await read(TARGETS[0])
-            owner = told["reactions"][0]["emoji"]
+            _, received = await read(TARGETS[0])
+            owner = received["reactions"][0]["emoji"]
             nodes.broken.add(owner)
             await nodes.stop(owner)
             await nodes.start(owner)
             await edge.healthy(REACTION, COUNTER)
             nodes.calls.clear()
-            status, told = await read(TARGETS[0])
+            status, received = await read(TARGETS[0])
             assert status == 200
-            assert told["reactions"][0]["emoji"] != owner
+            assert received["reactions"][0]["emoji"] != owner
             assert nodes.calls[owner] == 1
         assert await edge.stats(f"cluster.{COUNTER}.upstream_rq_retry") == 1
         assert await edge.stats(f"cluster.{REACTION}.upstream_rq_retry") == 0
@@ -244,13 +244,13 @@ async def test_a_call_without_a_live_node_is_refused_by_envoy_without_effect(tmp
         async with aiohttp.ClientSession(headers=headers) as http, asyncio.timeout(20):
             while True:
                 async with http.put(f"{edge.url}/api/v1/posts/1/reactions/like") as answer:
-                    told = await answer.json()
-                    assert (answer.status, told["code"]) == (503, 14)
+                    received = await answer.json()
+                    assert (answer.status, received["code"]) == (503, 14)
                     # While connections that were open break, Envoy cannot know.
-                    if told["details"][0]["reason"] == "NODE_UNREACHABLE":
+                    if received["details"][0]["reason"] == "NODE_UNREACHABLE":
                         assert answer.headers["Retry-After"] == "1"
                         break
-                    assert told["details"][0]["reason"] == "OUTCOME_UNKNOWN"
+                    assert received["details"][0]["reason"] == "OUTCOME_UNKNOWN"
         async with grpc.aio.insecure_channel(edge.address) as channel:
             stub: Any = pb_grpc.ReactionServiceStub(channel)
             metadata = [("authorization", f"Bearer {nodes.keys.minter().mint_user('alice')}")]

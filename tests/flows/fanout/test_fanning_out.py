@@ -66,10 +66,10 @@ async def test_own_changes_are_sent_only_to_the_topic_of_the_user(whole: FanoutS
     switch = Change("default", "posts/1", "alice", "👍", "❤", 5)
     await whole.crowd.append([*changes, switch])
 
-    async def told() -> bool:
+    async def received() -> bool:
         return len(node.receiver.got) == 5
 
-    await eventually(told)
+    await eventually(received)
     own = [one for _, one in node.receiver.got if one.type == "own_reaction_update"]
     assert {one.topic for one in own} == {"users/alice"}
     assert len({one.key for one in own}) == 3

@@ -26,7 +26,7 @@ from plaudit.event.v1 import dead_letter_pb2
 from plaudit.fanout.v1 import updates_pb2
 from plaudit.reaction.v1 import reaction_service_pb2_grpc
 from tests import engines as servers
-from tests.flows.counting.counters import PartedCrowd
+from tests.flows.counting.counters import PartitionedCrowd
 from tests.flows.crowd import CrowdServicer, eventually
 from tests.flows.fanout.fanout_system import FANOUT, LIMITS, REACTION, FanoutSystem, GatewayNode
 from tests.topics import topics
@@ -38,7 +38,7 @@ ALICE: TargetKey = ("default", "users/alice")
 HASTY = Config(window_seconds=0.05, commit_seconds=0.05)
 
 
-class MortalLog:
+class LogOfNode:
     """The log as a process reaches it that may be killed: from then on nothing gets there, and nothing comes."""
 
     def __init__(self, log: KafkaLog) -> None:
@@ -56,24 +56,24 @@ class FanoutNode:
     """One fan-out."""
 
     address: str
-    log: MortalLog
+    log: LogOfNode
     stack: AsyncExitStack
     partitions: Partitions
 
 
 @dataclass
-class Apart:
+class FanoutNodes:
     """The system, and the fan-outs in it."""
 
     system: FanoutSystem
     log: KafkaLog
 
     async def join(self) -> FanoutNode:
-        stack, log = AsyncExitStack(), MortalLog(self.log)
+        stack, log = AsyncExitStack(), LogOfNode(self.log)
         mesh = await self.system.mesh(stack)
         mesh.shares_work = True
-        told: Any = log
-        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.system.folder, told))
+        received: Any = log
+        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.system.folder, received))
         hosted = await stack.enter_async_context(opened)
         server = await stack.enter_async_context(serving(hosted, verifier=self.system.keys.verifier(), limits=LIMITS))
         mesh.own_address = server.address
@@ -92,9 +92,9 @@ class Apart:
 
 
 @pytest.fixture(name="apart")
-async def fixture_apart(tmp_path: Path, engines: servers.Engines) -> AsyncIterator[Apart]:
+async def fixture_fanouts(tmp_path: Path, engines: servers.Engines) -> AsyncIterator[FanoutNodes]:
     async with topics(engines.kafka(), TOPICS) as url, open_kafka(url, TOPICS) as log, AsyncExitStack() as stack:
-        crowd = PartedCrowd(log)
+        crowd = PartitionedCrowd(log)
         any_log: Any = log
         system = FanoutSystem(tmp_path, any_log, open_keys(tmp_path / "keys"), stack, crowd)
         records: Any = CrowdServicer(crowd)
@@ -102,7 +102,7 @@ async def fixture_apart(tmp_path: Path, engines: servers.Engines) -> AsyncIterat
         server = await stack.enter_async_context(serving([peer], verifier=system.keys.verifier(), limits=LIMITS))
         system.addresses_of[REACTION] = (server.address,)
         async with system.registry(), system.counter():
-            yield Apart(system, log)
+            yield FanoutNodes(system, log)
 
 
 async def greeted(node: GatewayNode, keys: Sequence[TargetKey] = KEYS) -> None:
@@ -121,18 +121,18 @@ def own_versions(node: GatewayNode) -> dict[str, list[int]]:
     return found
 
 
-class Tapping:
+class Changing:
     """Alice taps on everything, over and over, each time with another emoji: no change says what another one says."""
 
-    def __init__(self, apart: Apart) -> None:
-        self._apart = apart
-        self.made: dict[str, list[int]] = defaultdict(list)
+    def __init__(self, fanouts: FanoutNodes) -> None:
+        self._apart = fanouts
+        self.are_made: dict[str, list[int]] = defaultdict(list)
         self.rounds = 0
 
     async def once(self) -> None:
         changes = [self._apart.system.crowd.toggle(key, "alice", f"emoji-{self.rounds}") for key in KEYS]
         for change in changes:
-            self.made[change.target].append(change.version)
+            self.are_made[change.target].append(change.version)
         await self._apart.system.crowd.append(changes)
         self.rounds += 1
 
@@ -142,23 +142,23 @@ class Tapping:
             await asyncio.sleep(0.01)
 
     async def round(self, number: int) -> None:
-        async def made() -> bool:
+        async def are_made() -> bool:
             return self.rounds >= number
 
-        await eventually(made)
+        await eventually(are_made)
 
-    async def assert_all_told(self, node: GatewayNode) -> None:
+    async def assert_all_received(self, node: GatewayNode) -> None:
         """No change was skipped, and the counts shown last are the true ones."""
 
-        async def told() -> bool:
+        async def received() -> bool:
             own = own_versions(node)
-            return all(set(own[target]) >= set(versions) for target, versions in self.made.items())
+            return all(set(own[target]) >= set(versions) for target, versions in self.are_made.items())
 
         try:
-            await eventually(told, 20.0)
+            await eventually(received, 20.0)
         except TimeoutError:
             own = own_versions(node)
-            missing = {t: sorted(set(v) - set(own[t])) for t, v in self.made.items() if set(v) - set(own[t])}
+            missing = {t: sorted(set(v) - set(own[t])) for t, v in self.are_made.items() if set(v) - set(own[t])}
             raise AssertionError(f"never told: {missing}") from None
         crowd = self._apart.system.crowd
         for key in KEYS:
@@ -166,84 +166,84 @@ class Tapping:
             assert (update.version, {one.emoji: one.count for one in update.reactions}) == crowd.truth(key)
 
 
-async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twice(apart: Apart) -> None:
-    fanout_nodes = [await apart.join(), await apart.join()]
-    node = await apart.system.node("n1")
+async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twice(fanouts: FanoutNodes) -> None:
+    fanout_nodes = [await fanouts.join(), await fanouts.join()]
+    node = await fanouts.system.node("n1")
     await greeted(node)
     assert sorted(p for one in fanout_nodes for p in one.partitions.assigned()) == list(range(PARTITIONS))
     assert {len(node.updates(key)) for key in KEYS} == {1}
-    tapping = Tapping(apart)
-    await tapping.once()
-    await tapping.assert_all_told(node)
-    assert own_versions(node) == tapping.made
-    await node.assert_exact(apart.system.crowd, *KEYS)
+    changing = Changing(fanouts)
+    await changing.once()
+    await changing.assert_all_received(node)
+    assert own_versions(node) == changing.are_made
+    await node.assert_exact(fanouts.system.crowd, *KEYS)
 
 
 async def test_updates_of_a_killed_fan_out_node_are_sent_by_the_others_and_versions_never_decrease(
-    apart: Apart,
+    fanouts: FanoutNodes,
 ) -> None:
-    lost, _ = await apart.join(), await apart.join()
-    node = await apart.system.node("n1")
+    lost, _ = await fanouts.join(), await fanouts.join()
+    node = await fanouts.system.node("n1")
     await greeted(node)
-    tapping, stopped = Tapping(apart), asyncio.Event()
+    changing, stopped = Changing(fanouts), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(tapping.until(stopped))
-        await tapping.round(30)
-        await apart.kill(lost)
-        await tapping.round(tapping.rounds + 30)
+        group.create_task(changing.until(stopped))
+        await changing.round(30)
+        await fanouts.kill(lost)
+        await changing.round(changing.rounds + 30)
         stopped.set()
-    await tapping.assert_all_told(node)
-    await node.assert_exact(apart.system.crowd, *KEYS)
+    await changing.assert_all_received(node)
+    await node.assert_exact(fanouts.system.crowd, *KEYS)
 
 
-async def test_a_fan_out_that_joins_is_assigned_its_share_and_skips_no_entry(apart: Apart) -> None:
-    first = await apart.join()
-    node = await apart.system.node("n1")
+async def test_a_fan_out_that_joins_is_assigned_its_share_and_skips_no_entry(fanouts: FanoutNodes) -> None:
+    first = await fanouts.join()
+    node = await fanouts.system.node("n1")
     await greeted(node)
-    tapping, stopped = Tapping(apart), asyncio.Event()
+    changing, stopped = Changing(fanouts), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(tapping.until(stopped))
-        await tapping.round(20)
+        group.create_task(changing.until(stopped))
+        await changing.round(20)
         assert len(first.partitions.assigned()) == PARTITIONS
         while len(first.partitions.assigned()) == PARTITIONS:  # addresses are chance: one more may get nothing
-            await apart.join()
-        await tapping.round(tapping.rounds + 30)
+            await fanouts.join()
+        await changing.round(changing.rounds + 30)
         stopped.set()
-    await tapping.assert_all_told(node)
+    await changing.assert_all_received(node)
 
 
-async def test_changes_while_there_was_no_fan_out_are_sent_by_the_next_one(apart: Apart) -> None:
-    only = await apart.join()
-    node = await apart.system.node("n1")
+async def test_changes_while_there_was_no_fan_out_are_sent_by_the_next_one(fanouts: FanoutNodes) -> None:
+    only = await fanouts.join()
+    node = await fanouts.system.node("n1")
     await greeted(node)
-    tapping = Tapping(apart)
-    await tapping.once()
-    await tapping.assert_all_told(node)
+    changing = Changing(fanouts)
+    await changing.once()
+    await changing.assert_all_received(node)
 
     async def committed() -> bool:
-        addresses_of = [await apart.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
+        addresses_of = [await fanouts.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
         return all(place for place in addresses_of)
 
     await eventually(committed)
-    await apart.kill(only)
+    await fanouts.kill(only)
     for _ in range(5):
-        await tapping.once()
-    await apart.join()
-    await tapping.assert_all_told(node)
+        await changing.once()
+    await fanouts.join()
+    await changing.assert_all_received(node)
 
 
-async def test_an_undecodable_record_becomes_a_dead_letter_and_its_partition_continues(apart: Apart) -> None:
-    await apart.join()
-    node = await apart.system.node("n1")
+async def test_an_undecodable_record_becomes_a_dead_letter_and_its_partition_continues(fanouts: FanoutNodes) -> None:
+    await fanouts.join()
+    node = await fanouts.system.node("n1")
     await greeted(node)
     partition = partition_of(*KEYS[0], PARTITIONS)
-    name = apart.system.crowd.next_name(partition)
-    at = await apart.log.append("reactions", name, b"\xff not a record", partition)
-    tapping = Tapping(apart)
-    await tapping.once()
-    await tapping.assert_all_told(node)
+    name = fanouts.system.crowd.next_name(partition)
+    at = await fanouts.log.append("reactions", name, b"\xff not a record", partition)
+    changing = Changing(fanouts)
+    await changing.once()
+    await changing.assert_all_received(node)
     letters = [
-        dead_letter_pb2.DeadLetter.FromString(one.payload) for one in await apart.log.read("dead-letters", 0, 10)
+        dead_letter_pb2.DeadLetter.FromString(one.payload) for one in await fanouts.log.read("dead-letters", 0, 10)
     ]
     found = {(one.reader, one.partition, one.position, one.payload) for one in letters}
     assert ("fanout", partition, at, b"\xff not a record") in found

@@ -21,10 +21,10 @@ async def test_after_a_broken_stream_the_last_count_arrives(whole: FanoutSystem)
         await whole.crowd.act([HOT], 10)
     before = node.receiver.streams
 
-    async def tried_again() -> bool:
+    async def retried() -> bool:
         return node.receiver.streams > before + 1
 
-    await eventually(tried_again)
+    await eventually(retried)
     assert len(node.updates(HOT)) == 1
     node.receiver.whole.set()
     await node.assert_exact(whole.crowd, HOT)
@@ -66,10 +66,10 @@ async def test_deliveries_in_flight_when_the_stream_broke_are_sent_again(whole: 
     await eventually(broke)
     node.receiver.whole.set()
 
-    async def told() -> bool:
+    async def received() -> bool:
         return [one.version for _, one in node.receiver.got if one.type == "own_reaction_update"] == [1, 2, 3]
 
-    await eventually(told)
+    await eventually(received)
 
 
 async def test_changes_while_fan_out_is_down_are_in_its_snapshots_after_a_restart(system: FanoutSystem) -> None:
@@ -107,10 +107,10 @@ async def test_a_node_that_does_not_answer_gets_a_new_stream_and_snapshots(syste
         await system.crowd.act([HOT], 10)
         before = node.receiver.streams
 
-        async def called_anew() -> bool:
+        async def called_again() -> bool:
             return node.receiver.streams > before
 
-        await eventually(called_anew)
+        await eventually(called_again)
         node.receiver.open.set()
         await node.assert_exact(system.crowd, HOT)
 

@@ -11,7 +11,7 @@ __all__ = ["fixture_system", "fixture_whole"]
 ALICE = ("default", "users/alice")
 
 
-def told(node: GatewayNode) -> list[tuple[str, int]]:
+def received(node: GatewayNode) -> list[tuple[str, int]]:
     """The deliveries of a node on Alice's topic: other nodes with 0 or -1, changes with their versions."""
     own = node.registration.node_id
     deliveries = [one for _, one in node.receiver.got if (one.tenant, one.topic) == ALICE and one.key != own]
@@ -32,18 +32,18 @@ async def test_joins_and_leaves_are_announced_in_order_with_the_changes(whole: F
     one, two = await whole.node("n1"), await whole.node("n2")
     one.subscribe(ALICE)
     number = 0
-    while not told(one):  # until the interest is known there are no subscribers
+    while not received(one):  # until the interest is known there are no subscribers
         number += 1
         await change(f"messages/before-{number}")
     two.subscribe(ALICE)
-    await until(lambda: ("n2", 0) in told(one) and ("n1", 0) in told(two))
-    assert not any(what == "change" for what, _ in told(two))
-    before = told(one).index(("n2", 0))
+    await until(lambda: ("n2", 0) in received(one) and ("n1", 0) in received(two))
+    assert not any(what == "change" for what, _ in received(two))
+    before = received(one).index(("n2", 0))
     await change("messages/both")
-    await until(lambda: told(two)[-1][0] == "change" and told(one)[-1][0] == "change")
-    assert told(one)[before + 1 :] == told(two)[1:]
+    await until(lambda: received(two)[-1][0] == "change" and received(one)[-1][0] == "change")
+    assert received(one)[before + 1 :] == received(two)[1:]
     two.registration.unsubscribe(*ALICE)
-    await until(lambda: told(one)[-1] == ("n2", -1))
+    await until(lambda: received(one)[-1] == ("n2", -1))
     await change("messages/one")
-    await until(lambda: told(one)[-1][0] == "change")
-    assert len([what for what, _ in told(two) if what == "change"]) == 1
+    await until(lambda: received(one)[-1][0] == "change")
+    assert len([what for what, _ in received(two) if what == "change"]) == 1

@@ -129,7 +129,7 @@ async def test_a_page_of_another_site_opens_no_socket(mesh: RunningMesh) -> None
     assert caught.value.response.status_code == 403
 
 
-class Crowd:
+class UserLoad:
     """Users who react through every door, slowly, for the block."""
 
     def __init__(self, mesh: RunningMesh) -> None:
@@ -141,11 +141,11 @@ class Crowd:
         self._over = asyncio.Event()
 
     @asynccontextmanager
-    async def tapping(self) -> AsyncIterator[None]:
-        doors = [self._by_grpc, self._by_rest, self._by_socket, self._by_socket]
+    async def running(self) -> AsyncIterator[None]:
+        interfaces = [self._by_grpc, self._by_rest, self._by_socket, self._by_socket]
         async with asyncio.TaskGroup() as group:
-            for door in doors:
-                group.create_task(door())
+            for send in interfaces:
+                group.create_task(send())
             yield
             self._over.set()
 
@@ -156,12 +156,12 @@ class Crowd:
             while sum(self.made.values()) < wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
-    async def _go_on(self, tap: Callable[[str, str], Awaitable[bool]]) -> None:
+    async def _repeat(self, toggle: Callable[[str, str], Awaitable[bool]]) -> None:
         """Taps with an operation id, again with the same one where the answer is that it may or may not be made."""
         while not self._over.is_set():
             where, op_id = self.where[next(self._number) % len(self.where)], new_id()
             async with asyncio.timeout(60):
-                while not await tap(where, op_id):  # noqa: ASYNC110  as a client would, a little later
+                while not await toggle(where, op_id):  # noqa: ASYNC110  as a client would, a little later
                     await asyncio.sleep(0.1)
             self.made[where] += 1
             await asyncio.sleep(PAUSE)
@@ -172,7 +172,7 @@ class Crowd:
             stub: Any = pb_grpc.ReactionServiceStub(channel)
             token = self._mesh.service_token()
 
-            async def tap(where: str, op_id: str) -> bool:
+            async def toggle(where: str, op_id: str) -> bool:
                 who = [("authorization", f"Bearer {token}"), ("plaudit-user", op_id), ("plaudit-route-key", where)]
                 request = pb.ToggleReactionRequest(target=where, emoji="👍", op_id=op_id)
                 try:
@@ -182,12 +182,12 @@ class Crowd:
                     return False
                 return True
 
-            await self._go_on(tap)
+            await self._repeat(toggle)
 
     async def _by_rest(self) -> None:
         async with aiohttp.ClientSession(f"http://{self._mesh.http}") as http:
 
-            async def tap(where: str, op_id: str) -> bool:
+            async def toggle(where: str, op_id: str) -> bool:
                 body = {"target": where, "emoji": "👍", "op_id": op_id}
                 headers = {"Authorization": f"Bearer {self._mesh.token(op_id)}"}
                 try:
@@ -198,7 +198,7 @@ class Crowd:
                 except aiohttp.ClientConnectionError:  # not there, or not any more
                     return False
 
-            await self._go_on(tap)
+            await self._repeat(toggle)
 
     async def _by_socket(self) -> None:
         # Each change has its own target: one user makes them all, through one session.
@@ -213,11 +213,11 @@ class Crowd:
 
 @pytest.mark.parametrize("kind", [*KINDS, "envoy"])
 async def test_a_process_killed_under_load_loses_no_change(mesh: RunningMesh, kind: str) -> None:
-    crowd = Crowd(mesh)
+    crowd = UserLoad(mesh)
     name = kind if kind == "envoy" else f"{kind}-1"
     async with asyncio.timeout(240):
         async with connect(f"ws://{mesh.http}", mesh.token(new_user("watcher"))) as watcher:
-            async with crowd.tapping():
+            async with crowd.running():
                 await crowd.at_least(20)
                 await mesh.kill(name)
                 await crowd.at_least(40)

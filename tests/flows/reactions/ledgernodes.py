@@ -46,7 +46,7 @@ class Membership:
         return ""
 
 
-class Shared:
+class SharedLedger:
     """What both nodes have in common: entries, tables, and an event log that keeps positions."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Member(NamedTuple):
 
 
 @asynccontextmanager
-async def member(shared: Shared, keys: Keys) -> AsyncIterator[Member]:
+async def member(shared: SharedLedger, keys: Keys) -> AsyncIterator[Member]:
     """A node that serves; it owns nothing as long as the membership does not name it."""
     decided: Counter[str] = Counter()
 

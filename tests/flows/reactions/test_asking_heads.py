@@ -27,7 +27,7 @@ PARTITIONS = 16
 KEYS = [(tenant, f"messages/{n}") for tenant in ("default", "acme") for n in range(1_500)]
 
 
-class Deciding(pb_grpc.ReactionServiceServicer):
+class RecordingReactions(pb_grpc.ReactionServiceServicer):
     """Gives every target the number in its name as version, and remembers what it was asked for."""
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ async def fixture_stack() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-async def mesh_of(stack: AsyncExitStack, folder: Path, nodes: int) -> tuple[Mesh, dict[str, Deciding]]:
+async def mesh_of(stack: AsyncExitStack, folder: Path, nodes: int) -> tuple[Mesh, dict[str, RecordingReactions]]:
     """A mesh that knows so many nodes of the reaction service."""
     keys = open_keys(folder / "keys")
-    found: dict[str, Deciding] = {}
+    found: dict[str, RecordingReactions] = {}
     for _ in range(nodes):
-        node: Any = Deciding()
+        node: Any = RecordingReactions()
         hosted = Hosted(node, pb_grpc.add_ReactionServiceServicer_to_server)
         limits = ServerLimits(grace=0.1)
         server = await stack.enter_async_context(serving([hosted], verifier=keys.verifier(), limits=limits))

@@ -35,11 +35,11 @@ async def test_an_erasure_is_on_the_screens_of_others_and_of_the_user(shared_sta
         assert seen[-1].reactions == {"👍": 1}
         taken: dict[str, frozenset[str]] = {}
 
-        def is_told(update: OwnUpdate) -> bool:
+        def is_pushed(update: OwnUpdate) -> bool:
             taken[update.target] = update.removed
             return taken == {message: frozenset("👍"), post: frozenset("👍")}
 
-        await until(of_alice, is_told)
+        await until(of_alice, is_pushed)
 
         erased = await stub.EraseTarget(pb.EraseTargetRequest(target=message), metadata=metadata)
         assert (erased.erased, erased.next_page_token) == (1, "")

@@ -18,13 +18,13 @@ from kit.ledger import router
 from reaction_svc.erasure import Erasure
 from reaction_svc.ledger import ShardedReactions
 from tests.flows.crowd import eventually
-from tests.flows.reactions.ledgernodes import SHARDS, TENANT, Member, Shared, member, target_of
+from tests.flows.reactions.ledgernodes import SHARDS, TENANT, Member, SharedLedger, member, target_of
 
 
 class Pair(NamedTuple):
     """`target` belongs to `owner`; `asked` is the other node, which has forwarded to it before."""
 
-    shared: Shared
+    shared: SharedLedger
     asked: Member
     owner: Member
     target: str
@@ -40,7 +40,7 @@ def fixture_silence_limit(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 @pytest.fixture(name="pair")
 async def fixture_pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    shared, keys = Shared(), open_keys(tmp_path / "keys")
+    shared, keys = SharedLedger(), open_keys(tmp_path / "keys")
     async with member(shared, keys) as asked, member(shared, keys) as owner:
         shared.membership.nodes = tuple(sorted((asked.address, owner.address)))
         target = target_of(owner, shared.membership.nodes)
@@ -171,7 +171,7 @@ async def test_two_nodes_that_both_decide_for_a_shard_make_every_change_once_and
 class TableReads:
     """The reads that an erasure needs, of the tables that both nodes have."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: SharedLedger) -> None:
         self._tables = shared.tables
 
     async def targets_of(self, tenant: str, user: str, limit: int) -> list[tuple[str, int]]:

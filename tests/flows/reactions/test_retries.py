@@ -34,7 +34,7 @@ def repeated(frames: list[Sent], seed: int) -> list[Sent]:
     return copies
 
 
-def told(answer: Frame) -> tuple[Any, ...]:
+def answered(answer: Frame) -> tuple[Any, ...]:
     """What must be the same in each answer to one operation; counts may be later ones."""
     assert answer["type"] == "ack", answer
     return answer.get("on"), answer["version"], tuple(sorted(outcome_keys(answer)))
@@ -55,7 +55,7 @@ async def deliver(wires: list[RawSocket], frames: list[Sent]) -> dict[str, set[t
         frame_type, fields = frame
         async with places:
             answer = await wires[at % len(wires)].ask_until_allowed(frame_type, **fields)
-        answers.setdefault(fields["op_id"], set()).add(told(answer))
+        answers.setdefault(fields["op_id"], set()).add(answered(answer))
 
     async with asyncio.TaskGroup() as sending:
         for at, frame in enumerate(frames):
@@ -111,14 +111,14 @@ async def test_a_late_repetition_does_not_undo_later_changes(shared_stack: Stack
     off: Frame = {**on, "on": False, "op_id": op_id()}
     clear: Frame = {"target": post, "op_id": op_id()}
     async with raw_socket(shared_stack, new_user("alice")) as alice:
-        first = told(await alice.ask_until_allowed("set_reaction", **on))
-        second = told(await alice.ask_until_allowed("set_reaction", **off))
-        assert told(await alice.ask_until_allowed("set_reaction", **on)) == first
+        first = answered(await alice.ask_until_allowed("set_reaction", **on))
+        second = answered(await alice.ask_until_allowed("set_reaction", **off))
+        assert answered(await alice.ask_until_allowed("set_reaction", **on)) == first
         assert (await alice.ask("get_own_reactions", targets=[post]))["own_reactions"][0]["emojis"] == []
-        cleared = told(await alice.ask_until_allowed("clear_reactions", **clear))
-        again = told(await alice.ask_until_allowed("set_reaction", **{**on, "op_id": op_id()}))
-        assert told(await alice.ask_until_allowed("clear_reactions", **clear)) == cleared
-        assert told(await alice.ask_until_allowed("set_reaction", **off)) == second
+        cleared = answered(await alice.ask_until_allowed("clear_reactions", **clear))
+        again = answered(await alice.ask_until_allowed("set_reaction", **{**on, "op_id": op_id()}))
+        assert answered(await alice.ask_until_allowed("clear_reactions", **clear)) == cleared
+        assert answered(await alice.ask_until_allowed("set_reaction", **off)) == second
         assert (await alice.ask("get_own_reactions", targets=[post]))["own_reactions"][0]["emojis"] == ["👍"]
     assert int(first[1]) < int(second[1]) <= int(cleared[1]) < int(again[1])
 
@@ -151,10 +151,10 @@ async def test_an_operation_id_with_another_body_is_a_conflict(
     message = new_target()
     _, fields = toggle(message)
     async with raw_socket(shared_stack, new_user("alice")) as alice:
-        first = told(await alice.ask("toggle_reaction", **fields))
+        first = answered(await alice.ask("toggle_reaction", **fields))
         answer = await alice.ask(frame_type, **{**fields, **changes})
         assert (answer["type"], answer["code"], answer["reason"]) == ("error", "ABORTED", "OP_CONFLICT")
-        assert told(await alice.ask("toggle_reaction", **fields)) == first
+        assert answered(await alice.ask("toggle_reaction", **fields)) == first
         assert (await alice.ask("get_own_reactions", targets=[message]))["own_reactions"][0]["emojis"] == ["👍"]
 
 
@@ -162,7 +162,7 @@ async def test_an_operation_id_of_another_user_is_a_conflict_and_has_no_effect(s
     message = new_target()
     _, fields = toggle(message)
     async with raw_socket(shared_stack, new_user("alice")) as alice, raw_socket(shared_stack, new_user("bob")) as bob:
-        told(await alice.ask("toggle_reaction", **fields))
+        answered(await alice.ask("toggle_reaction", **fields))
         answer = await bob.ask("toggle_reaction", **fields)
         assert (answer["code"], answer["reason"]) == ("ABORTED", "OP_CONFLICT")
         assert (await bob.ask("get_own_reactions", targets=[message]))["own_reactions"][0]["emojis"] == []

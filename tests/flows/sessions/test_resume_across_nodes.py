@@ -47,23 +47,23 @@ class Device:
     client: Client
     changes: Subscription[OwnUpdate]
     seen: list[OwnUpdate] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     listening: asyncio.Task[None] | None = None
 
     async def listen(self) -> None:
         async for change in self.changes:
             self.seen.append(change)
-            self.news.set()
+            self.changed.set()
 
-    async def sees(self, holds: Callable[[], bool]) -> None:
+    async def wait_until(self, holds: Callable[[], bool]) -> None:
         """Returns when what was seen satisfies a condition."""
         async with asyncio.timeout(TIMEOUT):
             while not holds():
-                self.news.clear()
-                await self.news.wait()
+                self.changed.clear()
+                await self.changed.wait()
 
-    async def has_seen(self, number: int) -> None:
-        await self.sees(lambda: len(self.seen) >= number)
+    async def wait_for_number(self, number: int) -> None:
+        await self.wait_until(lambda: len(self.seen) >= number)
 
     async def is_replaced(self) -> None:
         """Returns when the session was ended in favour of another."""
@@ -86,50 +86,50 @@ async def device(stack: Stack, user: str, *urls: str) -> AsyncIterator[Device]:
             await asyncio.gather(made.listening, return_exceptions=True)
 
 
-async def heard(one: Device, other: Client) -> int:
+async def receives_changes(one: Device, other: Client) -> int:
     """Waits until own updates of changes on another device arrive, including the last; returns how many were needed."""
     for number in range(1, 200):
         last = new_target()
         await other.set(last, "👍", wait_for_rate_limit=True)
         try:
             async with asyncio.timeout(0.2):
-                await one.has_seen(1)
+                await one.wait_for_number(1)
         except TimeoutError:
             continue
-        await one.sees(lambda last=last: any(change.target == last for change in one.seen))  # type: ignore[misc]
+        await one.wait_until(lambda last=last: any(change.target == last for change in one.seen))  # type: ignore[misc]
         return number
     raise AssertionError("nothing is heard")
 
 
 @dataclass
-class Tapping:
+class ChangeLoad:
     """Changes on another device of the user, each on its own target."""
 
     client: Client
     made: list[tuple[str, int]] = field(default_factory=list)
     running: bool = True
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         while self.running:
             where = new_target()
             outcome = await self.client.set(where, "👍", wait_for_rate_limit=True, timeout=TIMEOUT)
             self.made.append((where, outcome.version))
-            self.news.set()
+            self.changed.set()
 
-    async def more(self, number: int) -> None:
+    async def wait_for_more(self, number: int) -> None:
         """Returns when so many more were made."""
         enough = len(self.made) + number
         async with asyncio.timeout(TIMEOUT):
             while len(self.made) < enough:
-                self.news.clear()
-                await self.news.wait()
+                self.changed.clear()
+                await self.changed.wait()
 
 
 @asynccontextmanager
-async def tapping(stack: Stack, user: str, gateway: Stack) -> AsyncIterator[Tapping]:
+async def changing(stack: Stack, user: str, gateway: Stack) -> AsyncIterator[ChangeLoad]:
     async with connect(gateway.ws_url, stack.token(user), device="phone", options=QUICK) as phone:
-        made = Tapping(phone)
+        made = ChangeLoad(phone)
         task = asyncio.create_task(made.run())
         try:
             yield made
@@ -156,13 +156,13 @@ async def test_a_session_that_moves_under_load_gets_every_change_once_and_in_ord
         device(one, alice, f"ws://127.0.0.1:{proxy.port}/ws/connect") as laptop,
         connect(three.ws_url, one.token(alice)) as warm,
     ):
-        before = await heard(laptop, warm)
-        await laptop.has_seen(1)
+        before = await receives_changes(laptop, warm)
+        await laptop.wait_for_number(1)
         first_session, verdicts, nodes = laptop.client.session, [], []
         known = len(laptop.seen)
-        async with tapping(one, alice, three) as phone:
+        async with changing(one, alice, three) as phone:
             for gateway in (*[two, one] * 6, one, one, one):
-                await phone.more(4)
+                await phone.wait_for_more(4)
                 await reconnect(laptop.client, proxy, gateway)
                 verdicts.append(laptop.client.verdict)
                 nodes.append(laptop.client.node)
@@ -172,7 +172,7 @@ async def test_a_session_that_moves_under_load_gets_every_change_once_and_in_ord
         assert [node == nodes[1] for node in nodes] == [False, True] * 6 + [True] * 3
         assert laptop.client.session == first_session
         assert laptop.changes.missed == 0
-        await laptop.has_seen(known + len(phone.made))
+        await laptop.wait_for_number(known + len(phone.made))
         assert [(change.target, change.version) for change in laptop.seen[known:]] == phone.made
         assert all(change.added == {"👍"} for change in laptop.seen[known:])
 
@@ -181,10 +181,10 @@ async def test_a_killed_gateway_causes_a_reload_and_loses_no_change(gateways: tu
     one, two, three = gateways
     alice = new_user("alice")
     async with device(one, alice, one.ws_url, two.ws_url) as laptop, connect(three.ws_url, one.token(alice)) as warm:
-        await heard(laptop, warm)
+        await receives_changes(laptop, warm)
         known = new_target()
         await warm.set(known, "🎉", wait_for_rate_limit=True)
-        await laptop.sees(lambda: any(change.target == known for change in laptop.seen))
+        await laptop.wait_until(lambda: any(change.target == known for change in laptop.seen))
         session, node = laptop.client.session, laptop.client.node
         one.kill()
         # Made while the laptop has no subscriber: no push will contain it.
@@ -192,14 +192,14 @@ async def test_a_killed_gateway_causes_a_reload_and_loses_no_change(gateways: tu
         async with asyncio.timeout(TIMEOUT):
             while laptop.client.node == node:  # noqa: ASYNC110 - the client has no event for it
                 await asyncio.sleep(0.01)
-        await laptop.sees(lambda: any(one.held and one.version >= missed.version for one in laptop.seen))
+        await laptop.wait_until(lambda: any(one.held and one.version >= missed.version for one in laptop.seen))
         assert laptop.client.verdict == "partial"
         assert laptop.client.session == session
         assert laptop.changes.missed == 1
         [held] = [change.held for change in laptop.seen if change.held and change.target == known]
         assert held == frozenset({"🎉", "👍"})
         later = await warm.set(known, "❤", wait_for_rate_limit=True)
-        await laptop.sees(lambda: laptop.seen[-1].version >= later.version)
+        await laptop.wait_until(lambda: laptop.seen[-1].version >= later.version)
         versions = [change.version for change in laptop.seen if change.target == known]
         assert versions == sorted(set(versions))
 
@@ -212,22 +212,22 @@ async def test_every_session_of_a_drained_gateway_moves_and_no_operation_fails(
     async with contextlib.AsyncExitStack() as opened:
         laptops = [await opened.enter_async_context(device(one, each, one.ws_url, two.ws_url)) for each in people]
         warm = [await opened.enter_async_context(connect(three.ws_url, one.token(each))) for each in people]
-        await asyncio.gather(*(heard(laptop, phone) for laptop, phone in zip(laptops, warm, strict=True)))
+        await asyncio.gather(*(receives_changes(laptop, phone) for laptop, phone in zip(laptops, warm, strict=True)))
         known = [len(laptop.seen) for laptop in laptops]
         sessions = [laptop.client.session for laptop in laptops]
-        phones = [await opened.enter_async_context(tapping(one, each, three)) for each in people]
+        phones = [await opened.enter_async_context(changing(one, each, three)) for each in people]
         # The users react on their laptops as well: calls in flight at the drain must be answered, or repeated.
-        own = [Tapping(laptop.client) for laptop in laptops]
+        own = [ChangeLoad(laptop.client) for laptop in laptops]
         working = [asyncio.create_task(each.run()) for each in own]
-        await asyncio.gather(*(phone.more(3) for phone in phones))
+        await asyncio.gather(*(phone.wait_for_more(3) for phone in phones))
         assert await asyncio.to_thread(one.stop) == 0
-        await asyncio.gather(*(phone.more(3) for phone in phones))
+        await asyncio.gather(*(phone.wait_for_more(3) for phone in phones))
         for each in (*own, *phones):
             each.running = False
         await asyncio.wait_for(asyncio.gather(*working), TIMEOUT)
         assert [laptop.client.verdict for laptop in laptops] == ["complete"] * len(laptops)
         for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
-            await laptop.has_seen(before + len(phone.made) + len(mine.made))
+            await laptop.wait_for_number(before + len(phone.made) + len(mine.made))
         assert [laptop.client.session for laptop in laptops] == sessions
         assert len({laptop.client.node for laptop in laptops}) == 1
         for laptop, phone, mine, before in zip(laptops, phones, own, known, strict=True):
@@ -254,16 +254,16 @@ async def test_a_gateway_paused_for_longer_than_its_lease_closes_sessions_that_m
     async with contextlib.AsyncExitStack() as opened:
         stale = await opened.enter_async_context(device(one, alice, one.ws_url))
         warm = await opened.enter_async_context(connect(three.ws_url, one.token(alice)))
-        await heard(stale, warm)
+        await receives_changes(stale, warm)
         known = len(stale.seen)
         os.kill(one.pid, signal.SIGSTOP)
         try:
             fresh = await opened.enter_async_context(device(one, alice, two.ws_url))
-            await heard(fresh, warm)
-            async with tapping(one, alice, three) as phone:
+            await receives_changes(fresh, warm)
+            async with changing(one, alice, three) as phone:
                 began = time.monotonic()
                 while time.monotonic() < began + 2 * LEASE:
-                    await phone.more(5)
+                    await phone.wait_for_more(5)
         finally:
             os.kill(one.pid, signal.SIGCONT)
         await stale.is_replaced()

@@ -23,7 +23,7 @@ async def listed(stack: Stack, token: str, user: str) -> tuple[int, Any]:
         return response.status, await response.json()
 
 
-async def told(stack: Stack, token: str, user: str, count: int) -> list[dict[str, Any]]:
+async def reported(stack: Stack, token: str, user: str, count: int) -> list[dict[str, Any]]:
     """The sessions, once there are so many: they are reported to the registry a moment later."""
     async with asyncio.timeout(10):
         while True:
@@ -40,7 +40,7 @@ async def test_a_user_lists_only_their_own_sessions(shared_stack: Stack) -> None
     token = shared_stack.token(alice)
     assert await listed(shared_stack, token, alice) == (200, {"sessions": [], "from_routes": False})
     async with connect(shared_stack.ws_url, token):
-        [session] = await told(shared_stack, token, alice, 1)
+        [session] = await reported(shared_stack, token, alice, 1)
         assert (session["user"], session["tenant"]) == (alice, "default")
         assert session["node_id"]
         status, body = await listed(shared_stack, shared_stack.token(bob), alice)
@@ -50,7 +50,7 @@ async def test_a_user_lists_only_their_own_sessions(shared_stack: Stack) -> None
             200,
             {"sessions": [], "from_routes": False},
         )
-    await told(shared_stack, token, alice, 0)
+    await reported(shared_stack, token, alice, 0)
 
 
 async def test_the_command_line_shows_the_node_of_a_user(shared_stack: Stack) -> None:
@@ -59,7 +59,7 @@ async def test_the_command_line_shows_the_node_of_a_user(shared_stack: Stack) ->
     settings = Settings.model_validate({"data": shared_stack.data, "grpc": shared_stack.grpc_address})
     assert await list_sessions(settings, alice) == {"sessions": [], "from_routes": False}
     async with connect(shared_stack.ws_url, token):
-        [seen] = await told(shared_stack, token, alice, 1)
+        [seen] = await reported(shared_stack, token, alice, 1)
         [line] = (await list_sessions(settings, alice))["sessions"]
         assert (line["session"], line["node"], str(line["epoch"])) == (
             seen["session_id"],

@@ -26,7 +26,7 @@ Batch = list[reaction_pb2.Change]
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class Toggle:
     """One toggle, as asked for and as acknowledged."""
 
     user: str
@@ -37,26 +37,26 @@ class Tap:
     version: int
 
 
-def after(taps: Iterable[Tap]) -> dict[str, Counter[str]]:
-    """Counts by target after all taps; raises AssertionError where an outcome cannot be explained.
+def after(toggles: Iterable[Toggle]) -> dict[str, Counter[str]]:
+    """Counts by target after all toggles; raises AssertionError where an outcome cannot be explained.
 
-    Taps of a target are made in the order of their versions, each with a version of its own; what a tap does follows
+    Toggles of a target are made in the order of their versions, each with another version; the effect of one follows
     from what the user had before it.
     """
     held: dict[tuple[str, str], set[str]] = {}
     counts: dict[str, Counter[str]] = {}
     seen: set[tuple[str, int]] = set()
-    for tap in sorted(taps, key=lambda tap: (tap.target, tap.version)):
-        assert (tap.target, tap.version) not in seen, f"two changes have one version: {tap}"
-        seen.add((tap.target, tap.version))
-        mine = held.setdefault((tap.target, tap.user), set())
-        assert tap.on == (tap.emoji not in mine), f"lost or doubled before {tap}; held were {mine}"
-        count = counts.setdefault(tap.target, Counter())
-        if tap.on and tap.target.partition("/")[0] in SINGLE_CHOICE:
+    for toggle in sorted(toggles, key=lambda toggle: (toggle.target, toggle.version)):
+        assert (toggle.target, toggle.version) not in seen, f"two changes have one version: {toggle}"
+        seen.add((toggle.target, toggle.version))
+        mine = held.setdefault((toggle.target, toggle.user), set())
+        assert toggle.on == (toggle.emoji not in mine), f"lost or doubled before {toggle}; held were {mine}"
+        count = counts.setdefault(toggle.target, Counter())
+        if toggle.on and toggle.target.partition("/")[0] in SINGLE_CHOICE:
             count.subtract(mine)
             mine.clear()
-        (mine.add if tap.on else mine.discard)(tap.emoji)
-        count[tap.emoji] += 1 if tap.on else -1
+        (mine.add if toggle.on else mine.discard)(toggle.emoji)
+        count[toggle.emoji] += 1 if toggle.on else -1
     return {target: +count for target, count in counts.items()}
 
 
@@ -76,7 +76,7 @@ class Load:
         self._finishing = False
         self._again: deque[Batch] = deque()
         self._flying: deque[Batch] = deque()
-        self.taps: list[Tap] = []
+        self.toggles: list[Toggle] = []
         """What was acknowledged."""
         self.resent = 0
         """Taps sent again because their outcome was not known."""
@@ -126,12 +126,12 @@ class Load:
             else:
                 due = max(due + self._seconds_a_batch, time.monotonic() - 1)
                 await asyncio.sleep(due - time.monotonic())  # the pace of the load
-                batch = [self._tap() for _ in range(self._size)]
+                batch = [self._toggle() for _ in range(self._size)]
             self._flying.append(batch)
             await call.write(pb.StreamReactionsRequest(changes=batch))
         await call.done_writing()
 
-    def _tap(self) -> reaction_pb2.Change:
+    def _toggle(self) -> reaction_pb2.Change:
         pick = self._random
         return reaction_pb2.Change(
             target=pick.choice(self._targets),
@@ -149,19 +149,21 @@ class Load:
                 assert error.code is grpc.StatusCode.UNAVAILABLE, error
                 unknown.append(change)
                 continue
-            self.taps.append(Tap(change.user, change.target, change.emoji, change.op_id, outcome.on, outcome.version))
+            self.toggles.append(
+                Toggle(change.user, change.target, change.emoji, change.op_id, outcome.on, outcome.version)
+            )
         if unknown:
             self.resent += len(unknown)
             self._again.append(unknown)
 
 
-class Tapper:
+class RepeatingUser:
     """A user with a phone whose client repeats an operation over lost sockets."""
 
     def __init__(self, client: Client, targets: Sequence[str]) -> None:
         self._client = client
         self._targets = targets
-        self.taps: list[Tap] = []
+        self.toggles: list[Toggle] = []
 
     async def run(self, finishing: asyncio.Event) -> None:
         count = 0
@@ -170,7 +172,7 @@ class Tapper:
             target, emoji = self._targets[count % len(self._targets)], EMOJIS[count % len(EMOJIS)]
             op_id = f"{self._client.user}-{count}"
             outcome = await self._client.toggle(target, emoji, op_id=op_id, timeout=60, wait_for_rate_limit=True)
-            self.taps.append(Tap(self._client.user, target, emoji, op_id, outcome.on, outcome.version))
+            self.toggles.append(Toggle(self._client.user, target, emoji, op_id, outcome.on, outcome.version))
 
 
 @asynccontextmanager

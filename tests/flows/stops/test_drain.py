@@ -11,7 +11,7 @@ import pytest
 
 from plaudit_client import Options, connect
 from tests.flows.clients import new_target
-from tests.flows.stops.loads import Tapper, after, reached, running
+from tests.flows.stops.loads import RepeatingUser, after, reached, running
 from tests.running import Stack
 
 
@@ -33,28 +33,29 @@ async def test_a_stop_and_a_start_fail_no_change_of_any_user(stack: Stack) -> No
             for n in range(8)
         ]
         first_sessions = {client.session for client in clients}
-        tappers = [Tapper(client, targets) for client in clients]
-        working = await opened.enter_async_context(running(*(tapper.run(finishing) for tapper in tappers)))
+        users = [RepeatingUser(client, targets) for client in clients]
+        working = await opened.enter_async_context(running(*(user.run(finishing) for user in users)))
         for _ in range(2):
-            enough = [len(tapper.taps) + 5 for tapper in tappers]
+            enough = [len(user.toggles) + 5 for user in users]
             await reached(
                 working,
-                lambda enough=enough: all(len(one.taps) >= n for one, n in zip(tappers, enough, strict=True)),  # type: ignore[misc]
+                lambda enough=enough: all(len(one.toggles) >= n for one, n in zip(users, enough, strict=True)),  # type: ignore[misc]
                 30,
             )
             assert await asyncio.to_thread(stack.stop) == 0
             await asyncio.to_thread(stack.restart)
-        enough = [len(tapper.taps) + 5 for tapper in tappers]
-        await reached(working, lambda: all(len(one.taps) >= n for one, n in zip(tappers, enough, strict=True)), 30)
+        enough = [len(user.toggles) + 5 for user in users]
+        await reached(working, lambda: all(len(one.toggles) >= n for one, n in zip(users, enough, strict=True)), 30)
         finishing.set()
         await asyncio.wait_for(asyncio.gather(*working), 30)
 
         assert {client.session for client in clients} == first_sessions
         assert {client.verdict for client in clients} == {"complete"}
-        taps = [tap for one in tappers for tap in one.taps]
-        expected = {name: dict(counts) for name, counts in after(taps).items()}
+        toggles = [toggle for one in users for toggle in one.toggles]
+        expected = {name: dict(counts) for name, counts in after(toggles).items()}
         newest = {
-            name: max(tap.version for one in tappers for tap in one.taps if tap.target == name) for name in targets
+            name: max(toggle.version for one in users for toggle in one.toggles if toggle.target == name)
+            for name in targets
         }
         found = await clients[0].counts(*targets, min_versions=newest)
         assert {one.target: dict(one.reactions) for one in found} == expected

@@ -16,7 +16,7 @@ from plaudit.counter.v1 import counter_service_pb2_grpc as counter_grpc
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from plaudit.reaction.v1 import reaction_tally_pb2 as pb
 from plaudit_client import Client, Options, Update, connect
-from tests.flows.stops.loads import Load, Tap, Tapper, after, reached, running
+from tests.flows.stops.loads import Load, RepeatingUser, Toggle, after, reached, running
 from tests.running import Stack
 
 TARGETS = [f"messages/m{n}" for n in range(60)] + [f"posts/p{n}" for n in range(20)]
@@ -89,14 +89,14 @@ async def test_no_acknowledged_change_is_lost_or_doubled_by_kills_under_load(sta
             await opened.enter_async_context(connect(stack.ws_url, stack.token(f"person-{n}"), options=options))
             for n in range(5)
         ]
-        watcher, tappers = Watcher(clients[0]), [Tapper(client, TARGETS) for client in clients[1:]]
+        watcher, users = Watcher(clients[0]), [RepeatingUser(client, TARGETS) for client in clients[1:]]
         watching = await opened.enter_async_context(running(watcher.run()))
         working = await opened.enter_async_context(
-            running(*(load.run() for load in loads), *(tapper.run(finishing) for tapper in tappers))
+            running(*(load.run() for load in loads), *(user.run(finishing) for user in users))
         )
 
         def acked() -> int:
-            return sum(len(load.taps) for load in loads)
+            return sum(len(load.toggles) for load in loads)
 
         rates: list[int] = []
         for _ in range(KILLS):
@@ -112,12 +112,11 @@ async def test_no_acknowledged_change_is_lost_or_doubled_by_kills_under_load(sta
             stack.kill()
             await asyncio.to_thread(stack.restart)
         enough = acked() + RATE
-        by_hand = [len(tapper.taps) for tapper in tappers]
+        by_hand = [len(user.toggles) for user in users]
         await reached(
             [*working, *watching],
             lambda: (
-                acked() >= enough
-                and all(len(tapper.taps) > count for tapper, count in zip(tappers, by_hand, strict=True))
+                acked() >= enough and all(len(user.toggles) > count for user, count in zip(users, by_hand, strict=True))
             ),
             60,
         )
@@ -126,10 +125,12 @@ async def test_no_acknowledged_change_is_lost_or_doubled_by_kills_under_load(sta
         finishing.set()
         await asyncio.wait_for(asyncio.gather(*working), 60)
 
-        taps = [tap for load in loads for tap in load.taps] + [tap for tapper in tappers for tap in tapper.taps]
-        assert len({(tap.target, tap.op_id) for tap in taps}) == len(taps)
-        expected = {target: dict(counts) for target, counts in after(taps).items()}
-        versions = {target: max(tap.version for tap in taps if tap.target == target) for target in expected}
+        toggles = [toggle for load in loads for toggle in load.toggles] + [
+            toggle for user in users for toggle in user.toggles
+        ]
+        assert len({(toggle.target, toggle.op_id) for toggle in toggles}) == len(toggles)
+        expected = {target: dict(counts) for target, counts in after(toggles).items()}
+        versions = {target: max(toggle.version for toggle in toggles if toggle.target == target) for target in expected}
         assert sorted(expected) == sorted(TARGETS)
         truth = {target: (versions[target], expected[target]) for target in expected}
         assert await tallied(stack) == truth
@@ -138,21 +139,21 @@ async def test_no_acknowledged_change_is_lost_or_doubled_by_kills_under_load(sta
         shown = {target: (update.version, dict(update.reactions)) for target, update in watcher.last.items()}
         assert shown == truth
     resent = sum(load.resent for load in loads)
-    print(f"{len(taps)} taps, {resent} resent, {rates} a second before the kills, {watcher.updates} updates seen")
-    assert resent > 0, "no tap was in flight at a kill: the load was too light to prove much"
+    print(f"{len(toggles)} toggles, {resent} resent, {rates} a second before the kills, {watcher.updates} updates seen")
+    assert resent > 0, "no toggle was in flight at a kill: the load was too light to prove much"
 
 
 def test_the_model_detects_a_lost_a_doubled_and_a_reordered_toggle() -> None:
-    def tap(version: int, on: bool, emoji: str = "👍", target: str = "messages/1") -> Tap:
-        return Tap("u", target, emoji, f"op-{version}", on, version)
+    def toggle(version: int, on: bool, emoji: str = "👍", target: str = "messages/1") -> Toggle:
+        return Toggle("u", target, emoji, f"op-{version}", on, version)
 
-    assert after([tap(1, True), tap(3, True), tap(2, False)]) == {"messages/1": Counter({"👍": 1})}
-    assert after([tap(1, True, target="posts/1"), tap(2, True, "❤", "posts/1")]) == {"posts/1": Counter({"❤": 1})}
+    assert after([toggle(1, True), toggle(3, True), toggle(2, False)]) == {"messages/1": Counter({"👍": 1})}
+    assert after([toggle(1, True, target="posts/1"), toggle(2, True, "❤", "posts/1")]) == {"posts/1": Counter({"❤": 1})}
     for wrong in (
-        [tap(1, True), tap(2, True)],
-        [tap(1, False)],
-        [tap(1, True), tap(1, True, "❤")],
-        [tap(1, True), tap(2, False), tap(3, False)],
+        [toggle(1, True), toggle(2, True)],
+        [toggle(1, False)],
+        [toggle(1, True), toggle(1, True, "❤")],
+        [toggle(1, True), toggle(2, False), toggle(3, False)],
     ):
         with pytest.raises(AssertionError):
             after(wrong)

@@ -25,7 +25,7 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import Body, Role
-from tests.simulation.clients import Ask, Clients
+from tests.simulation.clients import ClientCall, Clients
 from tests.simulation.world import Violation
 
 TENANT = "acme"
@@ -42,7 +42,7 @@ class MessageClients(Clients):
         conversation_id = rng.choice((DIRECT, *GROUPS, *GROUPS))
         commands = [self._command(conversation_id) for _ in range(rng.choice((1, 1, 2, 4)))]
         key = (TENANT, conversation_id)
-        ask = Ask(commands, self._checker.tail(key), is_direct=False, is_repeated=rng.random() < 0.8)  # type: ignore[arg-type]
+        ask = ClientCall(commands, self._checker.tail(key), is_direct=False, is_repeated=rng.random() < 0.8)  # type: ignore[arg-type]
         self.asks.append(ask)
         self._attempt(ask)
 
@@ -99,7 +99,7 @@ class MessageClients(Clients):
             actions = [Convert(), Join()]
         return rng.choice(actions)
 
-    def _compare(self, ask: Ask, answers: list[Any]) -> None:
+    def _compare(self, ask: ClientCall, answers: list[Any]) -> None:
         for command, first, now in zip(ask.ops, ask.answers, answers, strict=False):
             if command.op_id and isinstance(first, Outcome) and first != now:
                 raise Violation(f"a retry of {command} got {now!r}, not the first answer {first!r}")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from plaudit_client import Client, Options, connect
-from tests.unit.client.rogue import Script, rogue
+from tests.unit.client.scripted_server import Script, scripted_server
 
 FAST = Options(backoff_floor=0.01, backoff_ceiling=0.05, dial_timeout=1)
 
@@ -18,7 +18,7 @@ FAST = Options(backoff_floor=0.01, backoff_ceiling=0.05, dial_timeout=1)
 @asynccontextmanager
 async def connected(*scripts: Script) -> AsyncIterator[Client]:
     async with (
-        rogue(*scripts) as server,
+        scripted_server(*scripts) as server,
         asyncio.timeout(20),
         connect(server.url, "a-token", device="d", options=FAST) as client,
     ):

@@ -8,155 +8,155 @@ from hypothesis import strategies as st
 
 from plaudit_client import PlauditError
 from plaudit_client import effects as fx
-from tests.unit.client.played import Played
+from tests.unit.client.protocol_driver import ProtocolDriver
 
 LIMITED = {"code": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow down", "retry_after_ms": 350}
 UNKNOWN = {"code": "UNAVAILABLE", "reason": "OUTCOME_UNKNOWN", "message": "?", "retry_after_ms": 0}
 
 
 def test_a_call_is_sent_as_a_flat_object_and_its_ack_answers_it() -> None:
-    played = Played().ready()
-    asked = played.call(target="messages/42", emoji="👍", op_id="a")
-    assert played.sent() == [
+    driver = ProtocolDriver().ready()
+    asked = driver.call(target="messages/42", emoji="👍", op_id="a")
+    assert driver.sent() == [
         {"type": "toggle_reaction", "id": asked, "target": "messages/42", "emoji": "👍", "op_id": "a"}
     ]
-    [answer] = played.receive("ack", id=asked, on=True, version="18").take(fx.Answered)
+    [answer] = driver.receive("ack", id=asked, on=True, version="18").take(fx.Answered)
     assert answer.id == asked
     assert answer.fields["version"] == "18"
 
 
 def test_a_second_answer_and_an_answer_without_a_call_are_ignored() -> None:
-    played = Played().ready()
-    asked = played.call(op_id="a")
-    played.receive("ack", id=asked).receive("ack", id=asked).receive("error", id=asked, **LIMITED).receive(
+    driver = ProtocolDriver().ready()
+    asked = driver.call(op_id="a")
+    driver.receive("ack", id=asked).receive("ack", id=asked).receive("error", id=asked, **LIMITED).receive(
         "ack", id=999
     )
-    assert len(played.take(fx.Answered)) == 1
-    assert played.take(fx.Failed) == []
+    assert len(driver.take(fx.Answered)) == 1
+    assert driver.take(fx.Failed) == []
 
 
 def test_calls_above_the_limit_of_the_server_are_sent_later_in_order() -> None:
-    played = Played().ready()
-    ids = [played.call(op_id=str(n)) for n in range(6)]
-    assert [frame["id"] for frame in played.sent()] == ids[:4]
-    assert [frame["id"] for frame in played.receive("ack", id=ids[2]).sent()] == [ids[4]]
-    assert [frame["id"] for frame in played.receive("error", id=ids[0], **LIMITED).sent()] == [ids[5]]
+    driver = ProtocolDriver().ready()
+    ids = [driver.call(op_id=str(n)) for n in range(6)]
+    assert [frame["id"] for frame in driver.sent()] == ids[:4]
+    assert [frame["id"] for frame in driver.receive("ack", id=ids[2]).sent()] == [ids[4]]
+    assert [frame["id"] for frame in driver.receive("error", id=ids[0], **LIMITED).sent()] == [ids[5]]
 
 
 def test_a_call_above_the_limit_of_the_client_is_refused_immediately() -> None:
-    played = Played(max_calls=3).ready()
-    first = played.call(op_id="a")
-    played.call(op_id="b")
-    played.call(op_id="c")
+    driver = ProtocolDriver(max_calls=3).ready()
+    first = driver.call(op_id="a")
+    driver.call(op_id="b")
+    driver.call(op_id="c")
     with pytest.raises(PlauditError, match="TOO_MANY_CALLS"):
-        played.call(op_id="d")
-    played.receive("ack", id=first)
-    played.call(op_id="d")
+        driver.call(op_id="d")
+    driver.receive("ack", id=first)
+    driver.call(op_id="d")
 
 
 def test_unanswered_calls_are_sent_again_on_the_next_socket_unchanged_and_in_order() -> None:
-    played = Played().ready()
-    ids = [played.call(op_id=str(n)) for n in range(6)]
-    first = played.sent()
-    played.receive("ack", id=ids[1]).sent()
-    played.lose().again()
+    driver = ProtocolDriver().ready()
+    ids = [driver.call(op_id=str(n)) for n in range(6)]
+    first = driver.sent()
+    driver.receive("ack", id=ids[1]).sent()
+    driver.lose().again()
     fifth = {"type": "toggle_reaction", "id": ids[4], "op_id": "4"}
-    assert played.sent("toggle_reaction") == [first[0], *first[2:4], fifth]
+    assert driver.sent("toggle_reaction") == [first[0], *first[2:4], fifth]
 
 
 def test_a_call_that_must_not_be_repeated_fails_with_an_unknown_outcome_when_the_socket_is_lost() -> None:
-    played = Played().ready()
-    asked = played.call(repeat=False)
-    assert len(played.sent()) == 1
-    [failed] = played.lose().take(fx.Failed)
+    driver = ProtocolDriver().ready()
+    asked = driver.call(repeat=False)
+    assert len(driver.sent()) == 1
+    [failed] = driver.lose().take(fx.Failed)
     assert (failed.id, failed.error.code, failed.error.reason) == (asked, "UNAVAILABLE", "OUTCOME_UNKNOWN")
-    assert [frame["type"] for frame in played.again().sent()] == ["resume"]
+    assert [frame["type"] for frame in driver.again().sent()] == ["resume"]
 
 
 def test_a_call_made_without_a_socket_waits_for_one_even_if_it_must_not_be_repeated() -> None:
-    played = Played().ready().lose()
-    asked = played.call(repeat=False)
-    assert [frame["id"] for frame in played.again().sent("toggle_reaction")] == [asked]
+    driver = ProtocolDriver().ready().lose()
+    asked = driver.call(repeat=False)
+    assert [frame["id"] for frame in driver.again().sent("toggle_reaction")] == [asked]
 
 
 def test_a_call_without_an_answer_fails_at_its_deadline_as_unknown() -> None:
-    played = Played().ready()
-    asked = played.call(timeout=2, op_id="a")
-    assert played.run_until(fx.Failed) == 2
-    played.receive("ack", id=asked)
-    assert played.take(fx.Answered) == []
+    driver = ProtocolDriver().ready()
+    asked = driver.call(timeout=2, op_id="a")
+    assert driver.run_until(fx.Failed) == 2
+    driver.receive("ack", id=asked)
+    assert driver.take(fx.Answered) == []
 
 
 def test_the_error_at_the_deadline_depends_on_whether_the_call_was_sent() -> None:
-    played = Played().ready()
-    played.call(timeout=2, op_id="a")
-    [sent] = played.wait(3).take(fx.Failed)
-    played.lose()
-    played.call(timeout=0.05, op_id="b")
-    [unsent] = played.wait(0.06).take(fx.Failed)
+    driver = ProtocolDriver().ready()
+    driver.call(timeout=2, op_id="a")
+    [sent] = driver.wait(3).take(fx.Failed)
+    driver.lose()
+    driver.call(timeout=0.05, op_id="b")
+    [unsent] = driver.wait(0.06).take(fx.Failed)
     assert (sent.error.code, sent.error.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_UNKNOWN")
     assert (unsent.error.code, unsent.error.reason) == ("DEADLINE_EXCEEDED", "NOT_SENT")
 
 
 def test_a_rate_limit_fails_the_call_with_the_time_to_wait() -> None:
-    played = Played().ready()
-    [failed] = played.receive("error", id=played.call(op_id="a"), **LIMITED).take(fx.Failed)
+    driver = ProtocolDriver().ready()
+    [failed] = driver.receive("error", id=driver.call(op_id="a"), **LIMITED).take(fx.Failed)
     assert (failed.error.reason, failed.error.retry_after) == ("RATE_LIMITED", 0.35)
 
 
 def test_a_call_is_sent_again_after_the_retry_delay_of_the_rate_limit() -> None:
-    played = Played().ready()
-    asked = played.call(op_id="a", wait_for_rate_limit=True)
-    played.sent()
-    played.receive("error", id=asked, **LIMITED)
-    assert played.take(fx.Failed) == []
-    assert played.run_until(fx.Send) == pytest.approx(0.35)
-    assert played.receive("ack", id=asked).take(fx.Answered)
+    driver = ProtocolDriver().ready()
+    asked = driver.call(op_id="a", wait_for_rate_limit=True)
+    driver.sent()
+    driver.receive("error", id=asked, **LIMITED)
+    assert driver.take(fx.Failed) == []
+    assert driver.run_until(fx.Send) == pytest.approx(0.35)
+    assert driver.receive("ack", id=asked).take(fx.Answered)
 
 
 def test_a_call_fails_immediately_if_the_retry_delay_ends_after_its_deadline() -> None:
-    played = Played().ready()
-    asked = played.call(timeout=0.3, op_id="a", wait_for_rate_limit=True)
-    [failed] = played.receive("error", id=asked, **LIMITED).take(fx.Failed)
+    driver = ProtocolDriver().ready()
+    asked = driver.call(timeout=0.3, op_id="a", wait_for_rate_limit=True)
+    [failed] = driver.receive("error", id=asked, **LIMITED).take(fx.Failed)
     assert failed.error.reason == "RATE_LIMITED"
 
 
 def test_a_call_of_unknown_outcome_is_sent_again_with_the_same_frame_until_the_deadline() -> None:
-    played = Played().ready()
-    asked = played.call(timeout=1, op_id="a")
-    [first] = played.sent()
+    driver = ProtocolDriver().ready()
+    asked = driver.call(timeout=1, op_id="a")
+    [first] = driver.sent()
     frames = []
-    while not (failed := played.take(fx.Failed)):
-        played.receive("error", id=asked, **UNKNOWN)
-        due = played.protocol.wakeup()
+    while not (failed := driver.take(fx.Failed)):
+        driver.receive("error", id=asked, **UNKNOWN)
+        due = driver.protocol.wakeup()
         assert due is not None
-        played.wait(max(0.0, due - played.now))
-        frames += played.sent()
+        driver.wait(max(0.0, due - driver.now))
+        frames += driver.sent()
     assert 3 <= len(frames) <= 6
     assert all(frame == first for frame in frames)
     assert failed[0].error.reason == "OUTCOME_UNKNOWN"
 
 
 def test_an_unknown_outcome_of_a_call_that_must_not_be_repeated_is_passed_on() -> None:
-    played = Played().ready()
-    assert played.receive("error", id=played.call(repeat=False), **UNKNOWN).take(fx.Failed)
+    driver = ProtocolDriver().ready()
+    assert driver.receive("error", id=driver.call(repeat=False), **UNKNOWN).take(fx.Failed)
 
 
 def test_a_parked_call_survives_a_lost_socket() -> None:
-    played = Played().ready()
-    asked = played.call(op_id="a", wait_for_rate_limit=True)
-    played.receive("error", id=asked, **LIMITED).lose().again().sent()
-    played.wait(1)
-    assert [frame["id"] for frame in played.sent()] == [asked]
+    driver = ProtocolDriver().ready()
+    asked = driver.call(op_id="a", wait_for_rate_limit=True)
+    driver.receive("error", id=asked, **LIMITED).lose().again().sent()
+    driver.wait(1)
+    assert [frame["id"] for frame in driver.sent()] == [asked]
 
 
 def test_a_cancelled_call_frees_its_slot() -> None:
-    played = Played().ready()
-    ids = [played.call(op_id=str(n)) for n in range(5)]
-    played.sent()
-    played.effects += played.protocol.forget(ids[0])
-    assert [frame["id"] for frame in played.sent()] == [ids[4]]
-    assert played.receive("ack", id=ids[0]).take(fx.Answered) == []
+    driver = ProtocolDriver().ready()
+    ids = [driver.call(op_id=str(n)) for n in range(5)]
+    driver.sent()
+    driver.effects += driver.protocol.forget(ids[0])
+    assert [frame["id"] for frame in driver.sent()] == [ids[4]]
+    assert driver.receive("ack", id=ids[0]).take(fx.Answered) == []
 
 
 @pytest.mark.parametrize(
@@ -170,17 +170,17 @@ def test_a_cancelled_call_frees_its_slot() -> None:
     ],
 )
 def test_an_invalid_frame_is_refused_before_it_is_sent(fields: dict[str, Any], reason: str) -> None:
-    played = Played().ready()
+    driver = ProtocolDriver().ready()
     with pytest.raises(PlauditError, match=reason):
-        played.call(**fields)
-    assert played.sent() == []
+        driver.call(**fields)
+    assert driver.sent() == []
 
 
 def test_answered_calls_leave_no_timers() -> None:
-    played = Played().ready()
+    driver = ProtocolDriver().ready()
     for n in range(10_000):
-        played.receive("ack", id=played.call(timeout=1000, op_id=str(n)))
-    assert played.protocol.calls.timers < 100
+        driver.receive("ack", id=driver.call(timeout=1000, op_id=str(n)))
+    assert driver.protocol.calls.timers < 100
 
 
 @given(
@@ -198,29 +198,29 @@ def test_answered_calls_leave_no_timers() -> None:
     )
 )
 def test_every_call_ends_exactly_once(steps: list[tuple[str, float]]) -> None:
-    played = Played(max_calls=1000).ready()
+    driver = ProtocolDriver(max_calls=1000).ready()
     ids: list[int] = []
     forgotten: set[int] = set()
     for step, value in steps:
         chosen = ids[int(value) % len(ids)] if ids else 0
         match step:
             case "call":
-                ids.append(played.call(repeat=bool(value), wait_for_rate_limit=bool(value), op_id="a"))
+                ids.append(driver.call(repeat=bool(value), wait_for_rate_limit=bool(value), op_id="a"))
             case "ack":
-                played.receive("ack", id=chosen)
+                driver.receive("ack", id=chosen)
             case "limited":
-                played.receive("error", id=chosen, **LIMITED)
+                driver.receive("error", id=chosen, **LIMITED)
             case "unknown":
-                played.receive("error", id=chosen, **UNKNOWN)
+                driver.receive("error", id=chosen, **UNKNOWN)
             case "forget":
-                played.effects += played.protocol.forget(chosen)
+                driver.effects += driver.protocol.forget(chosen)
                 forgotten.add(chosen)
             case "lose":
-                played.lose().again()
+                driver.lose().again()
             case "wait":
-                played.wait(value)
-    played.wait(11)
-    ended = [effect.id for effect in played.effects if isinstance(effect, fx.Answered | fx.Failed)]
+                driver.wait(value)
+    driver.wait(11)
+    ended = [effect.id for effect in driver.effects if isinstance(effect, fx.Answered | fx.Failed)]
     assert len(ended) == len(set(ended))
     assert set(ids) - forgotten <= set(ended) <= set(ids)
-    assert len(played.protocol.calls) == 0
+    assert len(driver.protocol.calls) == 0

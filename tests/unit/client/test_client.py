@@ -10,7 +10,7 @@ import pytest
 
 from plaudit_client import Outcome, PlauditError
 from tests.unit.client.connected import connected, nothing_is_left_running
-from tests.unit.client.rogue import COUNTED, Peer
+from tests.unit.client.scripted_server import COUNTED, Peer
 
 __all__ = ["nothing_is_left_running"]
 

@@ -10,7 +10,7 @@ import pytest
 from engines.server import free_port
 from plaudit_client import PlauditError, connect
 from tests.unit.client.connected import FAST, connected, nothing_is_left_running
-from tests.unit.client.rogue import Peer, refusing, rogue
+from tests.unit.client.scripted_server import Peer, refusing, scripted_server
 
 __all__ = ["nothing_is_left_running"]
 
@@ -24,7 +24,7 @@ async def answer_everything(peer: Peer) -> None:
 
 
 async def test_the_token_is_sent_in_a_header_and_never_in_the_url() -> None:
-    async with rogue(answer_everything) as server, connect(server.url, "a-token"):
+    async with scripted_server(answer_everything) as server, connect(server.url, "a-token"):
         [request] = server.requests
     assert request.headers["Authorization"] == "Bearer a-token"
     assert "a-token" not in str(request.url)
@@ -36,7 +36,7 @@ async def test_a_token_callable_is_called_before_every_socket() -> None:
         peer.drop()
 
     tokens = iter(["one", "two", "three"])
-    async with rogue(drop, answer_everything) as server:
+    async with scripted_server(drop, answer_everything) as server:
         async with connect(server.url, lambda: next(tokens), options=FAST) as client:
             await client.toggle("messages/42", "👍")
         assert [request.headers["Authorization"] for request in server.requests] == ["Bearer one", "Bearer two"]
@@ -46,7 +46,7 @@ async def test_a_token_callable_without_a_token_ends_the_client() -> None:
     def token() -> str:
         raise RuntimeError("the vault is closed")
 
-    async with rogue(answer_everything) as server:
+    async with scripted_server(answer_everything) as server:
         with pytest.raises(PlauditError, match="CLIENT_FAILED"):
             async with connect(server.url, token):
                 pass
@@ -102,7 +102,7 @@ async def test_a_terminal_close_ends_calls_readers_and_the_client(code: int, rea
         await peer.receive("toggle_reaction")
         await peer.close(code)
 
-    async with rogue(script) as server:
+    async with scripted_server(script) as server:
         async with connect(server.url, "t", options=FAST) as client:
             updates = client.subscribe("messages/42")
             for work in (client.toggle("messages/42", "👍"), anext(updates), client.toggle("messages/42", "👍")):
@@ -113,7 +113,7 @@ async def test_a_terminal_close_ends_calls_readers_and_the_client(code: int, rea
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "BAD_TOKEN"), (403, "FORBIDDEN"), (400, "BAD_HANDSHAKE")])
 async def test_a_refused_handshake_fails_immediately(status: int, reason: str) -> None:
-    async with rogue(refusing(status)) as server:
+    async with scripted_server(refusing(status)) as server:
         with pytest.raises(PlauditError, match=reason):
             async with connect(server.url, "t"):
                 pass
@@ -161,7 +161,7 @@ async def test_closing_ends_calls_and_readers_within_a_second_even_if_the_server
         await over.wait()
 
     hanging, over = asyncio.Event(), asyncio.Event()
-    async with rogue(hang) as server:
+    async with scripted_server(hang) as server:
         async with connect(server.url, "t") as client:
             updates = client.subscribe("messages/42")
             call = asyncio.create_task(client.toggle("messages/42", "👍"))

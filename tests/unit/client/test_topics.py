@@ -9,86 +9,88 @@ from hypothesis import strategies as st
 
 from plaudit_client import OwnUpdate, PlauditError, Subscription, Update
 from plaudit_client import effects as fx
-from tests.unit.client.played import WELCOME, Played
+from tests.unit.client.protocol_driver import WELCOME, ProtocolDriver
 
 
-def delivered(played: Played) -> list[tuple[str, int]]:
-    return [(effect.update.topic, effect.update.version) for effect in played.take(fx.Deliver)]
+def delivered(driver: ProtocolDriver) -> list[tuple[str, int]]:
+    return [(effect.update.topic, effect.update.version) for effect in driver.take(fx.Deliver)]
 
 
 def test_topics_are_requested_and_confirmed() -> None:
-    played = Played().ready().subscribe("messages/1", "messages/2")
-    [frame] = played.sent()
+    driver = ProtocolDriver().ready().subscribe("messages/1", "messages/2")
+    [frame] = driver.sent()
     assert (frame["type"], frame["topics"]) == ("subscribe", ["messages/1", "messages/2"])
-    [confirmed] = played.receive("subscribed", id=frame["id"], topics=frame["topics"]).take(fx.Confirmed)
+    [confirmed] = driver.receive("subscribed", id=frame["id"], topics=frame["topics"]).take(fx.Confirmed)
     assert confirmed.topics == ("messages/1", "messages/2")
 
 
 def test_topics_subscribed_before_the_welcome_are_requested_after_it() -> None:
-    played = Played().start().open().subscribe("messages/1")
-    assert [frame["type"] for frame in played.sent()] == ["hello"]
-    assert [frame["topics"] for frame in played.welcome().sent()] == [["messages/1"]]
+    driver = ProtocolDriver().start().open().subscribe("messages/1")
+    assert [frame["type"] for frame in driver.sent()] == ["hello"]
+    assert [frame["topics"] for frame in driver.welcome().sent()] == [["messages/1"]]
 
 
 def test_more_topics_than_a_frame_allows_are_sent_in_several_frames() -> None:
-    played = Played().ready().subscribe(*(f"messages/{n}" for n in range(300)))
-    assert [len(frame["topics"]) for frame in played.sent()] == [128, 128, 44]
+    driver = ProtocolDriver().ready().subscribe(*(f"messages/{n}" for n in range(300)))
+    assert [len(frame["topics"]) for frame in driver.sent()] == [128, 128, 44]
 
 
 def test_all_subscribed_topics_are_requested_again_on_the_next_socket() -> None:
-    played = Played().ready().subscribe("messages/1").subscribe("messages/2", "messages/3").unsubscribe("messages/2")
-    played.lose().again()
-    assert played.sent("subscribe")[-1]["topics"] == ["messages/1", "messages/3"]
+    driver = (
+        ProtocolDriver().ready().subscribe("messages/1").subscribe("messages/2", "messages/3").unsubscribe("messages/2")
+    )
+    driver.lose().again()
+    assert driver.sent("subscribe")[-1]["topics"] == ["messages/1", "messages/3"]
 
 
 def test_a_topic_of_two_subscriptions_is_requested_once_and_unsubscribed_with_the_last() -> None:
-    played = Played().ready().subscribe("messages/1").subscribe("messages/1")
-    assert len(played.sent("subscribe")) == 1
-    assert played.unsubscribe("messages/1").sent() == []
-    assert [frame["topics"] for frame in played.unsubscribe("messages/1").sent("unsubscribe")] == [["messages/1"]]
-    assert played.unsubscribe("messages/1").sent() == []
+    driver = ProtocolDriver().ready().subscribe("messages/1").subscribe("messages/1")
+    assert len(driver.sent("subscribe")) == 1
+    assert driver.unsubscribe("messages/1").sent() == []
+    assert [frame["topics"] for frame in driver.unsubscribe("messages/1").sent("unsubscribe")] == [["messages/1"]]
+    assert driver.unsubscribe("messages/1").sent() == []
 
 
 def test_a_topic_unsubscribed_and_subscribed_before_the_answer_is_requested_again() -> None:
-    played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").subscribe("messages/1")
-    first, end, second = played.sent()
+    driver = ProtocolDriver().ready().subscribe("messages/1").unsubscribe("messages/1").subscribe("messages/1")
+    first, end, second = driver.sent()
     assert [frame["type"] for frame in (first, end, second)] == ["subscribe", "unsubscribe", "subscribe"]
-    assert played.receive("subscribed", id=first["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics == ()
-    assert played.receive("subscribed", id=second["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics
+    assert driver.receive("subscribed", id=first["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics == ()
+    assert driver.receive("subscribed", id=second["id"], topics=["messages/1"]).take(fx.Confirmed)[0].topics
 
 
 def test_only_newer_updates_of_subscribed_topics_are_delivered() -> None:
-    played = Played().ready().subscribe("messages/1")
+    driver = ProtocolDriver().ready().subscribe("messages/1")
     for topic, version in [("messages/1", 5), ("messages/2", 6), ("messages/1", 4), ("messages/1", 5)]:
-        played.update(topic, version)
-    assert delivered(played) == [("messages/1", 5)]
-    played.lose().again().update("messages/1", 5).update("messages/1", 6)
-    assert delivered(played) == [("messages/1", 6)]
+        driver.update(topic, version)
+    assert delivered(driver) == [("messages/1", 5)]
+    driver.lose().again().update("messages/1", 5).update("messages/1", 6)
+    assert delivered(driver) == [("messages/1", 6)]
 
 
 def test_the_state_before_any_reaction_is_sent_once() -> None:
-    played = Played().ready().subscribe("messages/1").update("messages/1", 0).update("messages/1", 0)
-    assert delivered(played) == [("messages/1", 0)]
+    driver = ProtocolDriver().ready().subscribe("messages/1").update("messages/1", 0).update("messages/1", 0)
+    assert delivered(driver) == [("messages/1", 0)]
 
 
 def test_no_update_is_delivered_after_the_last_reader_has_ended() -> None:
-    played = Played().ready().subscribe("messages/1").unsubscribe("messages/1").update("messages/1", 7)
-    assert delivered(played) == []
+    driver = ProtocolDriver().ready().subscribe("messages/1").unsubscribe("messages/1").update("messages/1", 7)
+    assert delivered(driver) == []
 
 
 def test_a_further_reader_gets_the_known_state() -> None:
-    played = Played().ready().subscribe("messages/1").update("messages/1", 7)
-    played.effects = played.protocol.known(["messages/1", "messages/2"])
-    assert delivered(played) == [("messages/1", 7)]
+    driver = ProtocolDriver().ready().subscribe("messages/1").update("messages/1", 7)
+    driver.effects = driver.protocol.known(["messages/1", "messages/2"])
+    assert delivered(driver) == [("messages/1", 7)]
 
 
 def test_own_updates_of_each_target_are_in_order() -> None:
-    played = Played().ready().subscribe("users/alice")
+    driver = ProtocolDriver().ready().subscribe("users/alice")
     for target, version in [("posts/1", 5), ("posts/2", 3), ("posts/1", 4), ("posts/1", 6)]:
-        played.receive(
+        driver.receive(
             "own_reaction_update", topic="users/alice", target=target, added="👍", removed="", version=version
         )
-    updates = [effect.update for effect in played.take(fx.Deliver)]
+    updates = [effect.update for effect in driver.take(fx.Deliver)]
     assert [(update.target, update.version) for update in updates if isinstance(update, OwnUpdate)] == [
         ("posts/1", 5),
         ("posts/2", 3),
@@ -97,24 +99,24 @@ def test_own_updates_of_each_target_are_in_order() -> None:
 
 
 def test_permanently_refused_topics_are_not_requested_again() -> None:
-    played = Played().ready().subscribe("messages/1").subscribe("messages/2")
-    first, _ = played.sent()
-    played.receive("error", id=first["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
-    [refused] = played.take(fx.TopicsRefused)
+    driver = ProtocolDriver().ready().subscribe("messages/1").subscribe("messages/2")
+    first, _ = driver.sent()
+    driver.receive("error", id=first["id"], code="RESOURCE_EXHAUSTED", reason="TOO_MANY_TOPICS", message="no")
+    [refused] = driver.take(fx.TopicsRefused)
     assert (refused.topics, refused.error.reason) == (("messages/1",), "TOO_MANY_TOPICS")
-    assert played.lose().again().sent("subscribe")[-1]["topics"] == ["messages/2"]
+    assert driver.lose().again().sent("subscribe")[-1]["topics"] == ["messages/2"]
 
 
 @pytest.mark.parametrize(("code", "reason"), [("UNAVAILABLE", "DRAINING"), ("RESOURCE_EXHAUSTED", "RATE_LIMITED")])
 def test_topics_that_are_refused_temporarily_are_requested_again_after_the_retry_delay(code: str, reason: str) -> None:
-    played = Played().ready().subscribe("messages/1")
-    [frame] = played.sent()
-    played.receive("error", id=frame["id"], code=code, reason=reason, message="later", retry_after_ms=700)
-    assert played.take(fx.TopicsRefused) == []
-    assert played.run_until(fx.Send) == pytest.approx(0.7)
+    driver = ProtocolDriver().ready().subscribe("messages/1")
+    [frame] = driver.sent()
+    driver.receive("error", id=frame["id"], code=code, reason=reason, message="later", retry_after_ms=700)
+    assert driver.take(fx.TopicsRefused) == []
+    assert driver.run_until(fx.Send) == pytest.approx(0.7)
 
 
-class Released:
+class ReleasedTopics:
     """Notes which topics subscriptions have let go."""
 
     def __init__(self) -> None:
@@ -129,7 +131,7 @@ def update(version: int, topic: str = "messages/1") -> Update:
 
 
 async def test_a_slow_reader_gets_the_newest_of_each_topic_and_never_an_older_one() -> None:
-    reader: Subscription[Update] = Subscription(["messages/1", "messages/2"], 10, Released())
+    reader: Subscription[Update] = Subscription(["messages/1", "messages/2"], 10, ReleasedTopics())
     for offered in [update(1), update(1, "messages/2"), update(5), update(3)]:
         reader.offer(offered)
     assert [(await anext(reader)).version for _ in range(2)] == [5, 1]
@@ -139,14 +141,14 @@ async def test_a_slow_reader_gets_the_newest_of_each_topic_and_never_an_older_on
 
 
 async def test_iteration_ends_with_the_client_after_the_buffered_updates() -> None:
-    reader: Subscription[Update] = Subscription(["messages/1"], 10, Released())
+    reader: Subscription[Update] = Subscription(["messages/1"], 10, ReleasedTopics())
     reader.offer(update(1))
     reader.end(None)
     assert [found.version async for found in reader] == [1]
 
 
 async def test_a_refused_subscription_raises_and_unsubscribes_only_its_other_topics() -> None:
-    released = Released()
+    released = ReleasedTopics()
     reader: Subscription[Update] = Subscription(["messages/1", "messages/2"], 10, released)
     reader.refuse(["messages/1"], PlauditError("RESOURCE_EXHAUSTED", "TOO_MANY_TOPICS", "no"))
     with pytest.raises(PlauditError, match="TOO_MANY_TOPICS"):
@@ -158,7 +160,7 @@ async def test_a_refused_subscription_raises_and_unsubscribes_only_its_other_top
 
 
 async def test_entering_waits_for_the_confirmation_and_buffers_earlier_updates() -> None:
-    reader: Subscription[Update] = Subscription(["messages/1"], 10, Released())
+    reader: Subscription[Update] = Subscription(["messages/1"], 10, ReleasedTopics())
     entered = asyncio.ensure_future(reader.__aenter__())
     await asyncio.sleep(0)
     reader.offer(update(1))
@@ -170,7 +172,7 @@ async def test_entering_waits_for_the_confirmation_and_buffers_earlier_updates()
 
 
 async def test_leaving_the_block_unsubscribes_the_topics_once() -> None:
-    released = Released()
+    released = ReleasedTopics()
     reader: Subscription[Update] = Subscription(["messages/1"], 10, released)
     reader.confirm(["messages/1"])
     async with reader:
@@ -180,7 +182,7 @@ async def test_leaving_the_block_unsubscribes_the_topics_once() -> None:
 
 
 async def test_a_loop_that_breaks_ends_its_topics() -> None:
-    released = Released()
+    released = ReleasedTopics()
 
     def subscribed() -> Subscription[Update]:
         reader: Subscription[Update] = Subscription(["messages/1"], 10, released)
@@ -193,7 +195,7 @@ async def test_a_loop_that_breaks_ends_its_topics() -> None:
 
 
 async def test_a_reader_that_never_reads_buffers_a_bounded_number_of_updates_and_counts_the_rest() -> None:
-    reader: Subscription[OwnUpdate] = Subscription(["users/alice"], 3, Released())
+    reader: Subscription[OwnUpdate] = Subscription(["users/alice"], 3, ReleasedTopics())
     for n in range(5):
         reader.offer(OwnUpdate("users/alice", f"posts/{n}", 1, frozenset("a"), frozenset()))
     assert reader.dropped == 2
@@ -219,22 +221,22 @@ def test_merged_own_updates_have_the_same_final_reactions(taps: list[tuple[str, 
 
 
 def test_own_reactions_are_loaded_after_their_topic_is_subscribed_again() -> None:
-    played = Played().ready().subscribe("users/alice", "messages/1")
-    [frame] = played.sent("subscribe")
-    played.receive("subscribed", id=frame["id"], topics=frame["topics"])
-    assert played.take(fx.Reload) == [], "there is nothing to load yet"
-    played.lose().run_until(fx.Dial)
-    played.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
-    [frame] = played.sent("subscribe")
-    assert played.take(fx.Reload) == []
-    played.receive("subscribed", id=frame["id"], topics=frame["topics"])
-    assert len(played.take(fx.Reload)) == 1
+    driver = ProtocolDriver().ready().subscribe("users/alice", "messages/1")
+    [frame] = driver.sent("subscribe")
+    driver.receive("subscribed", id=frame["id"], topics=frame["topics"])
+    assert driver.take(fx.Reload) == [], "there is nothing to load yet"
+    driver.lose().run_until(fx.Dial)
+    driver.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
+    [frame] = driver.sent("subscribe")
+    assert driver.take(fx.Reload) == []
+    driver.receive("subscribed", id=frame["id"], topics=frame["topics"])
+    assert len(driver.take(fx.Reload)) == 1
 
 
 def test_a_pending_load_survives_the_loss_of_the_socket() -> None:
-    played = Played().ready().subscribe("users/alice")
-    played.lose().run_until(fx.Dial)
-    played.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
-    played.lose().run_until(fx.Dial)
-    played.open().receive("resumed", id=1, verdict="complete", reload=[], seq="0", **WELCOME)
-    assert len(played.take(fx.Reload)) == 1
+    driver = ProtocolDriver().ready().subscribe("users/alice")
+    driver.lose().run_until(fx.Dial)
+    driver.open().receive("resumed", id=1, verdict="reset", reload=[], seq="0", **WELCOME)
+    driver.lose().run_until(fx.Dial)
+    driver.open().receive("resumed", id=1, verdict="complete", reload=[], seq="0", **WELCOME)
+    assert len(driver.take(fx.Reload)) == 1

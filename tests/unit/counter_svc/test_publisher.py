@@ -15,7 +15,7 @@ from kit.tenant_keys import TargetKey
 KEYS: list[TargetKey] = [("default", f"messages/{n}") for n in range(1_207)]
 
 
-class Board:
+class BreakingSharedCounts:
     """See `ports.SharedCounts`; breaks after `calls` more calls."""
 
     def __init__(self) -> None:
@@ -46,10 +46,12 @@ class Board:
 class Memory:
     """What is in memory, and whether everything is to be compared with the records."""
 
-    def __init__(self, board: Board, most: int = 100_000) -> None:
+    def __init__(self, shared: BreakingSharedCounts, most: int = 100_000) -> None:
         self.values: dict[TargetKey, Totals] = {}
         self.overflows = 0
-        self.publisher = Publisher(board, 0.1, most, in_memory=lambda: self.values.items(), overflowed=self._overflowed)
+        self.publisher = Publisher(
+            shared, 0.1, most, in_memory=lambda: self.values.items(), overflowed=self._overflowed
+        )
 
     def react(self, version: int, keys: Sequence[TargetKey] = KEYS) -> dict[TargetKey, Totals]:
         """One more user on each of these targets."""
@@ -63,83 +65,83 @@ class Memory:
 
 
 async def test_changed_counts_are_shared_once_in_the_newest_version() -> None:
-    board = Board()
-    memory = Memory(board)
+    shared = BreakingSharedCounts()
+    memory = Memory(shared)
     memory.react(1)
     memory.react(2)
     assert len(memory.publisher) == len(KEYS)
     await memory.publisher.flush()
-    assert board.shown == memory.values
-    board.shown.clear()
+    assert shared.shown == memory.values
+    shared.shown.clear()
     await memory.publisher.flush()
-    assert board.shown == {}
+    assert shared.shown == {}
 
 
 async def test_counts_that_could_not_be_shared_are_shared_later() -> None:
-    board = Board()
-    memory = Memory(board)
+    shared = BreakingSharedCounts()
+    memory = Memory(shared)
     memory.react(1)
-    board.calls = 1
+    shared.calls = 1
     with pytest.raises(Unavailable):
         await memory.publisher.flush()
-    assert 0 < len(board.shown) < len(KEYS)
-    assert len(memory.publisher) == len(KEYS) - len(board.shown)
+    assert 0 < len(shared.shown) < len(KEYS)
+    assert len(memory.publisher) == len(KEYS) - len(shared.shown)
     memory.react(2, KEYS[-1:])
-    board.calls = 1_000
+    shared.calls = 1_000
     await memory.publisher.flush()
-    assert board.shown == memory.values
+    assert shared.shown == memory.values
 
 
 async def test_counts_that_change_during_a_flush_are_shared_again() -> None:
-    board = Board()
-    memory = Memory(board)
+    shared = BreakingSharedCounts()
+    memory = Memory(shared)
     memory.react(1)
-    board.on_put.append((memory.publisher, {KEYS[0]: Totals(2)}))
+    shared.on_put.append((memory.publisher, {KEYS[0]: Totals(2)}))
     await memory.publisher.flush()
-    assert board.shown[KEYS[0]].version == 1
+    assert shared.shown[KEYS[0]].version == 1
     await memory.publisher.flush()
-    assert board.shown[KEYS[0]].version == 2
+    assert shared.shown[KEYS[0]].version == 2
 
 
 async def test_corrections_replace_shared_counts_once_also_after_a_failure() -> None:
-    board = Board()
-    memory = Memory(board)
-    board.shown[KEYS[0]] = Totals(9)
+    shared = BreakingSharedCounts()
+    memory = Memory(shared)
+    shared.shown[KEYS[0]] = Totals(9)
     memory.publisher.add([(KEYS[0], Totals(5))], corrected=True)
-    board.calls = 0
+    shared.calls = 0
     with pytest.raises(Unavailable):
         await memory.publisher.flush()
-    board.calls = 1_000
+    shared.calls = 1_000
     await memory.publisher.flush()
-    assert board.shown[KEYS[0]] == Totals(5)
-    board.corrected.clear()
+    assert shared.shown[KEYS[0]] == Totals(5)
+    shared.corrected.clear()
     memory.react(6, KEYS[:1])
     await memory.publisher.flush()
-    assert board.corrected == set()
+    assert shared.corrected == set()
 
 
 @pytest.mark.parametrize("how", ["all", "part", "older"])
 async def test_all_counts_in_memory_are_shared_again_after_a_loss(how: str) -> None:
-    board = Board()
-    memory = Memory(board)
+    shared = BreakingSharedCounts()
+    memory = Memory(shared)
     memory.react(2)
     await memory.publisher.flush()
     lost = REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") or 0
     await memory.publisher.check_for_loss()
     assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost
     if how == "older":  # as after a failover to a replica
-        board.shown = {key: Totals(1) for key in board.shown}
+        shared.shown = {key: Totals(1) for key in shared.shown}
     else:
-        board.shown = {} if how == "all" else dict(list(board.shown.items())[:1])
+        shared.shown = {} if how == "all" else dict(list(shared.shown.items())[:1])
     await memory.publisher.check_for_loss()
     await memory.publisher.flush()
-    assert board.shown == memory.values
+    assert shared.shown == memory.values
     assert REGISTRY.get_sample_value("plaudit_counter_shared_lost_total") == lost + 1
 
 
 async def test_above_the_pending_limit_counts_are_dropped_and_compared_with_the_records() -> None:
-    board = Board()
-    memory = Memory(board, most=1_500)
+    shared = BreakingSharedCounts()
+    memory = Memory(shared, most=1_500)
     memory.react(1)
     assert (len(memory.publisher), memory.overflows) == (len(KEYS), 0)
     memory.react(1, [("default", f"posts/{n}") for n in range(1_000)])

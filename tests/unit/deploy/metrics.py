@@ -20,7 +20,7 @@ _GIVEN = {"instance", "job", "le"}
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownMetrics:
     """The series of the program: name -> labels."""
 
     labels: dict[str, frozenset[str]]
@@ -35,7 +35,7 @@ class Known:
         return found + [f"no label is called {label} in {expression}" for label in sorted(asked - {""} - had)]
 
 
-def known() -> Known:
+def known() -> KnownMetrics:
     """Imports every module that may define a metric and asks the registry."""
     importlib.import_module("stack.process.version")
     for package in ("kit", *SERVICES):
@@ -50,4 +50,4 @@ def known() -> Known:
                 own: tuple[str, ...] = getattr(collector, "_labelnames", ()) or getattr(family, "_labelnames", ())
                 for suffix in _SUFFIXES[family.type]:
                     labels[f"{family.name}{suffix}"] = frozenset(own)
-    return Known(labels)
+    return KnownMetrics(labels)

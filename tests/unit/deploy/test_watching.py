@@ -14,13 +14,13 @@ import yaml
 
 from stack.planning.capacity import Inputs
 from tests.running import ROOT
-from tests.unit.deploy.metrics import Known, known
+from tests.unit.deploy.metrics import KnownMetrics, known
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 
 
 @pytest.fixture(name="metrics", scope="module")
-def fixture_metrics() -> Known:
+def fixture_metrics() -> KnownMetrics:
     return known()
 
 
@@ -36,7 +36,7 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
-def test_a_metric_or_label_that_does_not_exist_is_detected(metrics: Known) -> None:
+def test_a_metric_or_label_that_does_not_exist_is_detected(metrics: KnownMetrics) -> None:
     assert metrics.complaints('sum by (code) (rate(plaudit_gateway_closes_total{code="4001"}[5m]))') == []
     assert metrics.complaints("histogram_quantile(0.9, sum by (le, type) (plaudit_gateway_call_seconds_bucket))") == []
     assert metrics.complaints("plaudit_gateway_closes") == ["no metric is called plaudit_gateway_closes"]
@@ -45,7 +45,7 @@ def test_a_metric_or_label_that_does_not_exist_is_detected(metrics: Known) -> No
 
 
 @pytest.mark.parametrize("name", list(alerts()))
-def test_an_alert_queries_existing_metrics_and_states_what_to_do(metrics: Known, name: str) -> None:
+def test_an_alert_queries_existing_metrics_and_states_what_to_do(metrics: KnownMetrics, name: str) -> None:
     rule = alerts()[name]
     promql_parser.parse(rule["expr"])
     assert metrics.complaints(rule["expr"]) == []
@@ -56,7 +56,7 @@ def test_an_alert_queries_existing_metrics_and_states_what_to_do(metrics: Known,
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
-def test_a_panel_queries_existing_metrics(metrics: Known, panel: dict[str, Any]) -> None:
+def test_a_panel_queries_existing_metrics(metrics: KnownMetrics, panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         promql_parser.parse(target["expr"].replace("$__rate_interval", "5m"))
         assert metrics.complaints(target["expr"]) == []

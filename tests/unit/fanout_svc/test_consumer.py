@@ -44,7 +44,7 @@ def entry(version: int) -> bytes:
     return payload([Change(*A, "alice", "👍", "", version)], {A: {"👍": version}})
 
 
-class Following:
+class FanoutWithLog:
     """A log, and a fan-out in front of it."""
 
     def __init__(self, log: SqliteLog, stage: Stage) -> None:
@@ -69,10 +69,10 @@ class Following:
 
 
 @asynccontextmanager
-async def following(folder: Path) -> AsyncIterator[Following]:
+async def following(folder: Path) -> AsyncIterator[FanoutWithLog]:
     async with open_sqlite_log(folder / "log.db") as log, staged() as stage:
         stage.wants("n1", ALICE)
-        yield Following(log, stage)
+        yield FanoutWithLog(log, stage)
 
 
 def metric(name: str) -> float:

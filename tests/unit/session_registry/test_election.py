@@ -22,7 +22,7 @@ LEASE = 0.15
 SECONDS = 2.5
 
 
-class Store:
+class UnreliableStore:
     """One record, reached by a bad network; see `ports.LeaseStore`."""
 
     def __init__(self, seed: int) -> None:
@@ -72,7 +72,7 @@ class Store:
         """Some calls take half a lease."""
         await asyncio.sleep(LEASE * self.random.choice((0.0, 0.01, 0.01, 0.02, 0.05, 0.5)))
 
-    def mishap(self) -> None:
+    def fail(self) -> None:
         """What an operator does to it, now and then: all is gone, or is what it was long ago.
 
         A lease that was given up is not restored: a registry that reads it may lead at once.
@@ -91,7 +91,7 @@ def same(one: Lease | None, other: Lease | None) -> bool:
     return (one.term, one.renewal) == (other.term, other.renewal)
 
 
-class Unconditional(Store):
+class UnconditionalStore(UnreliableStore):
     """Replaces whatever is there."""
 
     def store(self, last: Lease | None, new: Lease) -> bool:
@@ -99,7 +99,7 @@ class Unconditional(Store):
         return True
 
 
-class Boasting(Store):
+class AlwaysSucceeding(UnreliableStore):
     """Says that it was done also where it was not."""
 
     async def replace(self, last: Lease | None, new: Lease) -> bool:
@@ -114,10 +114,10 @@ class RacingClock(SystemClock):
         return super().monotonic() * 3
 
 
-class Trial:
+class ElectionRun:
     """Three registries, and everything that must never be."""
 
-    def __init__(self, store: Store, clocks: tuple[SystemClock, ...]) -> None:
+    def __init__(self, store: UnreliableStore, clocks: tuple[SystemClock, ...]) -> None:
         self.store = store
         self.wrong: list[str] = []
         self.terms: list[int] = []
@@ -144,7 +144,7 @@ class Trial:
             async with background(registry.campaign(self.lead, lambda: self._highest[i])):
                 await asyncio.sleep(LEASE * self.store.random.uniform(2, 10))
 
-    def look(self) -> None:
+    def assign_epoch(self) -> None:
         """The one that leads gives an epoch."""
         leading = [(i, registry) for i, registry in self._registries.items() if registry.leads()]
         if len(leading) > 1:
@@ -154,36 +154,36 @@ class Trial:
             if epoch <= registry.ceiling():
                 self.epoch = self._highest[i] = epoch
 
-    async def run(self) -> Trial:
+    async def run(self) -> ElectionRun:
         """Some time of it."""
         async with AsyncExitStack() as stack:
             for i, clock in enumerate(self._clocks):
                 await stack.enter_async_context(background(self.restart(i, clock)))
             ends = time.monotonic() + SECONDS
             while time.monotonic() < ends:
-                self.look()
-                self.store.mishap()
+                self.assign_epoch()
+                self.store.fail()
                 await asyncio.sleep(0.001)
         return self
 
 
-async def trials(store: type[Store], *clocks: SystemClock, count: int = 12) -> list[Trial]:
+async def election_runs(store: type[UnreliableStore], *clocks: SystemClock, count: int = 12) -> list[ElectionRun]:
     """Several side by side, each with a seed of its own."""
     chosen = clocks or (SystemClock(), SystemClock(), SystemClock())
-    return await asyncio.gather(*(Trial(store(seed), chosen).run() for seed in range(count)))
+    return await asyncio.gather(*(ElectionRun(store(seed), chosen).run() for seed in range(count)))
 
 
 async def test_never_two_lead_and_every_term_is_above_earlier_ones_despite_failures_of_the_store() -> None:
-    done = await trials(Store)
-    assert [trial.wrong for trial in done] == [[] for _ in done]
-    assert sum(len(trial.terms) for trial in done) >= len(done), "there was always somebody in the end"
-    assert all(trial.epoch for trial in done)
+    done = await election_runs(UnreliableStore)
+    assert [run.wrong for run in done] == [[] for _ in done]
+    assert sum(len(run.terms) for run in done) >= len(done), "there was always somebody in the end"
+    assert all(run.epoch for run in done)
 
 
-@pytest.mark.parametrize("store", [Unconditional, Boasting])
-async def test_a_store_that_breaks_its_promise_is_detected(store: type[Store]) -> None:
-    assert any(trial.wrong for trial in await trials(store))
+@pytest.mark.parametrize("store", [UnconditionalStore, AlwaysSucceeding])
+async def test_a_store_that_breaks_its_promise_is_detected(store: type[UnreliableStore]) -> None:
+    assert any(run.wrong for run in await election_runs(store))
 
 
 async def test_a_clock_that_runs_too_fast_is_detected() -> None:
-    assert any(trial.wrong for trial in await trials(Store, SystemClock(), RacingClock(), SystemClock()))
+    assert any(run.wrong for run in await election_runs(UnreliableStore, SystemClock(), RacingClock(), SystemClock()))

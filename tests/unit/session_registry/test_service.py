@@ -163,13 +163,13 @@ async def test_a_registry_that_stops_ends_all_streams_and_refuses_new_nodes() ->
 async def test_a_registry_that_was_paused_extends_the_leases_of_nodes() -> None:
     swept = asyncio.Event()
 
-    class Sweeping(Registry):
+    class ObservedRegistry(Registry):
         def expire(self) -> None:
             super().expire()
             swept.set()
 
     clock = PausedClock()
-    registry = Sweeping(Config(lease_seconds=0.5, sweep_seconds=0.01), clock)
+    registry = ObservedRegistry(Config(lease_seconds=0.5, sweep_seconds=0.01), clock)
     async with background(registry.sweep(clock.monotonic)):
         await asyncio.wait_for(swept.wait(), 5.0)
         registry.attach(node("n1"), NOTHING)

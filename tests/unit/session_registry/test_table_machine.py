@@ -30,7 +30,7 @@ USERS = st.sampled_from(["alice", "bob"])
 
 
 @dataclass
-class View:
+class WatcherState:
     """What a watcher makes of the deltas."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class View:
 
 
 @dataclass
-class Holder:
+class NodeState:
     """What a node believes: its sessions with the epochs granted, and the topics it wants."""
 
     epoch: int
@@ -69,8 +69,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.table = Table(lease=10.0)
         self.seconds = 0.0
         self.micros = NOON.micros
-        self.holders: dict[str, Holder] = {}
-        self.view = View()
+        self.holders: dict[str, NodeState] = {}
+        self.view = WatcherState()
         self.routes: dict[tuple[str, DeviceKey], Session] = {}
         self.next_id = 0
 
@@ -104,7 +104,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.apply_effects(self.table.apply_update(name, holder.epoch, update, self.now()))
 
     @initialize(to=st.permutations(["n1", "n2", "n3"]))
-    def nodes_come_and_users_log_in(self, to: list[str]) -> None:
+    def nodes_attach_and_users_log_in(self, to: list[str]) -> None:
         for name, user in zip(to, ("alice", "bob"), strict=False):
             self.attach(name)
             for device in ("", "phone"):
@@ -114,7 +114,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def attach(self, name: str) -> object:
         earlier = self.holders.get(name)
         found, effects = self.table.attach(node(name), self.now())
-        self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
+        self.holders[name] = NodeState(found.epoch, self.seconds + 10.0)
         self.apply_effects(effects)
         return multiple() if earlier is None else multiple((name, earlier))
 
@@ -163,7 +163,7 @@ class RegistryMachine(RuleBasedStateMachine):
         return multiple(*gone)
 
     @rule(target=left_behind, silent=NAMES)
-    def one_is_silent_while_the_others_keep_their_leases(self, silent: str) -> object:
+    def a_node_is_silent_while_the_others_renew_their_leases(self, silent: str) -> object:
         for _ in range(3):
             self.let_time_pass(4.0, 0)
             for name in set(self.holders) - {silent}:
@@ -176,7 +176,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.apply_effects(self.table.leave(name, self.holders.pop(name).epoch))
 
     @rule(stale=left_behind)
-    def a_stale_attachment_speaks(self, stale: tuple[str, Holder]) -> None:
+    def a_stale_attachment_speaks(self, stale: tuple[str, NodeState]) -> None:
         name, holder = stale
         if name not in self.holders or self.holders[name].epoch != holder.epoch:
             with pytest.raises((LeaseExpired, Replaced)):
@@ -184,12 +184,12 @@ class RegistryMachine(RuleBasedStateMachine):
             assert self.table.leave(name, holder.epoch) == Effects()
 
     @rule(stale=consumes(left_behind))
-    def a_node_comes_back_with_what_it_held(self, stale: tuple[str, Holder]) -> None:
+    def a_node_attaches_again_with_its_sessions(self, stale: tuple[str, NodeState]) -> None:
         name, holder = stale
         if name in self.holders:
             return
         found, effects = self.table.attach(node(name), self.now())
-        self.holders[name] = Holder(found.epoch, self.seconds + 10.0)
+        self.holders[name] = NodeState(found.epoch, self.seconds + 10.0)
         self.apply_effects(effects)
         owners = self.owners()
         self.report(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
@@ -198,15 +198,15 @@ class RegistryMachine(RuleBasedStateMachine):
             assert stays.epoch >= owner.epoch, "a repeated report never fences a newer session"
 
     @rule(order=st.permutations(["n1", "n2", "n3"]))
-    def the_registry_restarts_and_all_tell_it_anew(self, order: list[str]) -> None:
+    def the_registry_restarts_and_all_nodes_report_again(self, order: list[str]) -> None:
         before = self.owners()
         wanted = {(name, topic) for name, holder in self.holders.items() for topic in holder.topics}
-        self.table, self.view, self.routes = Table(lease=10.0), View(), {}
+        self.table, self.view, self.routes = Table(lease=10.0), WatcherState(), {}
         for name in order:
             if name in self.holders:
                 holder = self.holders[name]
                 found, effects = self.table.attach(node(name), self.now())
-                self.holders[name] = Holder(found.epoch, self.seconds + 10.0, topics=holder.topics)
+                self.holders[name] = NodeState(found.epoch, self.seconds + 10.0, topics=holder.topics)
                 self.apply_effects(effects)
                 self.report(name, NodeUpdate(opened=tuple(holder.sessions.values()), subscribed=tuple(holder.topics)))
         after_ = self.owners()
@@ -227,7 +227,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert owned == held, "who is not an owner has been fenced, and no owner has"
 
     @invariant()
-    def what_effects_say_of_owners_is_what_is(self) -> None:
+    def effects_about_owners_are_true(self) -> None:
         assert self.routes == self.owners()
 
     @invariant()

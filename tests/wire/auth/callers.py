@@ -98,7 +98,7 @@ def undescribed() -> Hosted:
 
 
 @dataclass(frozen=True)
-class Called:
+class HostedServices:
     """A server that hosts everything, and the keys it trusts."""
 
     address: str
@@ -107,14 +107,14 @@ class Called:
 
 
 @pytest_asyncio.fixture(name="called", scope="module", loop_scope="module")
-async def fixture_called(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Called]:
+async def fixture_called(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HostedServices]:
     keys = open_keys(tmp_path_factory.mktemp("authorization") / "keys")
     services = [hosted(service) for service in SERVICES if service.full_name != CALL_STREAM] + [undescribed()]
     async with (
         serving(services, verifier=keys.verifier(), limits=ServerLimits(grace=0.5)) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
-        yield Called(server.address, keys, channel)
+        yield HostedServices(server.address, keys, channel)
 
 
 Metadata = tuple[tuple[str, str], ...]

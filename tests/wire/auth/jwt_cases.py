@@ -23,7 +23,7 @@ def segment(value: object) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-class Forge:
+class TokenBuilder:
     """Builds tokens that are good but for what a case changes."""
 
     def __init__(self, keys: Keys, now: int) -> None:
@@ -76,21 +76,21 @@ class Forge:
         return {"kty": "OKP", "crv": "Ed25519", "x": segment(public)}
 
 
-def foreign_token(forge: Forge, **header: object) -> str:
+def foreign_token(forge: TokenBuilder, **header: object) -> str:
     return forge.sign({**forge.header, **header}, forge.claims, STRANGER)
 
 
-def swapped(forge: Forge) -> str:
+def swapped(forge: TokenBuilder) -> str:
     header, _, signature = forge.good().split(".")
     return f"{header}.{segment({**forge.claims, 'sub': 'root'})}.{signature}"
 
 
-def other_last_bits(forge: Forge) -> str:
+def other_last_bits(forge: TokenBuilder) -> str:
     token, alphabet = forge.good(), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]  # the last character carries 2 bits and 4 to spare
 
 
-def flipped(forge: Forge) -> str:
+def flipped(forge: TokenBuilder) -> str:
     token = forge.good()
     return token[:-10] + ("A" if token[-10] != "A" else "B") + token[-9:]
 
@@ -99,7 +99,7 @@ def duplicate(object_: dict[str, Any], name: str, value: object) -> str:
     return json.dumps(object_)[:-1] + f", {json.dumps(name)}: {json.dumps(value)}}}"
 
 
-Case = Callable[[Forge], str]
+Case = Callable[[TokenBuilder], str]
 CASES: dict[str, Case] = {
     # No token at all, or none in shape.
     "empty": lambda forge: "",

@@ -24,7 +24,7 @@ from tests.wire.auth.callers import (
     SERVICE,
     UNAUTHENTICATED,
     USER,
-    Called,
+    HostedServices,
     Metadata,
     access_of,
     admitted,
@@ -119,7 +119,7 @@ async def _answer(channel: Any, method: MethodDescriptor, metadata: Metadata) ->
 @pytest.mark.parametrize("method", METHODS, ids=path_of)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_rpc_is_open_to_the_callers_of_its_contract(
-    called: Called, method: MethodDescriptor, kind: str
+    called: HostedServices, method: MethodDescriptor, kind: str
 ) -> None:
     expected = EXPECTED[kind][access_of(method)]
     code, reason = await _answer(
@@ -141,7 +141,7 @@ async def test_an_rpc_is_open_to_the_callers_of_its_contract(
 
 @pytest.mark.parametrize("kind", EXPECTED)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_an_rpc_without_access_is_refused_to_all_callers(called: Called, kind: str) -> None:
+async def test_an_rpc_without_access_is_refused_to_all_callers(called: HostedServices, kind: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await called.channel.unary_unary(f"/{NOBODYS}/Call")(
             b"", metadata=metadata_of(kind, called.keys, f"/{NOBODYS}/Call")

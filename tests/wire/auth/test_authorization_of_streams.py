@@ -32,7 +32,7 @@ from tests.wire.auth.callers import (
     SERVICES,
     UNAUTHENTICATED,
     USER,
-    Called,
+    HostedServices,
     access_of,
     admitted,
     fixture_called,
@@ -67,7 +67,7 @@ UNARY = [method for method in METHODS if not method.client_streaming and not met
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_health_is_public_and_internal_rpcs_are_for_services(
-    called: Called, method: str, kind: str, expected: grpc.StatusCode
+    called: HostedServices, method: str, kind: str, expected: grpc.StatusCode
 ) -> None:
     try:
         await called.channel.unary_unary(method)(b"", metadata=metadata_of(kind, called.keys, method, "audit"))
@@ -89,7 +89,7 @@ async def _forwarded(mesh: Mesh, method: MethodDescriptor, **who: Any) -> tuple[
 @pytest.mark.parametrize("method", UNARY, ids=path_of)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_call_stream_grants_no_access_beyond_that_of_direct_calls(
-    called: Called, method: MethodDescriptor
+    called: HostedServices, method: MethodDescriptor
 ) -> None:
     for_users = access_of(method) == USER
     async with connected(StaticNodes(called.address), NodeTokens(called.keys.minter())) as edge:

@@ -17,7 +17,7 @@ from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry.app import opened
 from session_registry.config import Config
-from tests.wire.auth.jwt_cases import CASES, Forge, fixture_keys
+from tests.wire.auth.jwt_cases import CASES, TokenBuilder, fixture_keys
 
 __all__ = ["fixture_keys"]
 
@@ -25,7 +25,7 @@ NOW = 1_900_000_000
 
 
 def test_the_base_of_the_cases_is_a_valid_token(keys: Keys) -> None:
-    forge = Forge(keys, NOW)
+    forge = TokenBuilder(keys, NOW)
     for token in (
         forge.good(),
         forge.with_claims(nbf=NOW - 1),
@@ -38,7 +38,7 @@ def test_the_base_of_the_cases_is_a_valid_token(keys: Keys) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_invalid_token_is_refused_with_one_constant_message(keys: Keys, case: str) -> None:
-    token = CASES[case](Forge(keys, NOW))
+    token = CASES[case](TokenBuilder(keys, NOW))
     verifier = keys.verifier()
     for _ in range(2):  # a refusal is not cached
         with pytest.raises(Unauthenticated) as caught:
@@ -47,7 +47,7 @@ def test_an_invalid_token_is_refused_with_one_constant_message(keys: Keys, case:
 
 
 def test_an_accepted_token_is_refused_from_the_moment_it_expires(keys: Keys) -> None:
-    verifier, token = keys.verifier(), Forge(keys, NOW).good()
+    verifier, token = keys.verifier(), TokenBuilder(keys, NOW).good()
     assert verifier.verify(token, NOW + 3599.9)
     with pytest.raises(Unauthenticated, match=re.escape(MESSAGE)):
         verifier.verify(token, NOW + 3600.0)
@@ -78,7 +78,7 @@ def test_a_revoked_token_is_refused_within_a_second_also_by_nodes_that_have_acce
 
 
 async def test_the_server_answers_every_invalid_token_in_the_same_way(keys: Keys) -> None:
-    forge = Forge(keys, int(time.time()))
+    forge = TokenBuilder(keys, int(time.time()))
     async with (
         opened(Config()) as hosted,
         serving(hosted, verifier=keys.verifier()) as server,

@@ -53,7 +53,7 @@ async def ids(session: Cassandra) -> set[int]:
     return {id_ for (id_,) in await session.rows(await session.prepare("SELECT id FROM thing"), page_size=3)}
 
 
-async def insisting(session: Cassandra, id_: int) -> None:
+async def add_until_done(session: Cassandra, id_: int) -> None:
     """Adds it once the server answers again."""
     async with asyncio.timeout(60):
         while True:
@@ -232,7 +232,7 @@ class TestFailures:
                 await add_until_refused(session)
             proxy.answers.set()
             proxy.cut()
-            await insisting(session, 4)
+            await add_until_done(session, 4)
             assert {1, 4} <= await ids(session)
 
     async def test_a_server_that_stops_is_unavailable_and_is_used_again_after_its_restart(
@@ -251,5 +251,5 @@ class TestFailures:
             with pytest.raises(Unavailable):
                 await ids(session)
             proxy.cut_after_request = False
-            await insisting(session, 3)
+            await add_until_done(session, 3)
             assert {1, 3} <= await ids(session)

@@ -48,7 +48,7 @@ def key_at(redis: Redis, number: int) -> str:
     return next(key for key in (redis.key(f"k{i}") for i in range(1_000)) if number_of(key) == number)
 
 
-def tell(node: RedisNode, *words: str | int) -> bytes:
+def send_command(node: RedisNode, *words: str | int) -> bytes:
     return ask(node.port, " ".join(map(str, words)).encode() + b"\r\n", 3)
 
 
@@ -86,7 +86,7 @@ async def test_a_slot_that_moved_is_followed(redis: Redis, cluster: RedisCluster
     assert await add([key], [1]) == 1
     await redis.client.delete(key)
     for node in cluster.nodes:
-        assert tell(node, "CLUSTER", "SETSLOT", slot, "NODE", id_of(second)) == b"+OK"
+        assert send_command(node, "CLUSTER", "SETSLOT", slot, "NODE", id_of(second)) == b"+OK"
     try:
         assert await add([key], [2]) == 2
         assert await add.each([([key], [3]), ([key_at(redis, 2)], [7])]) == [5, 7]
@@ -94,14 +94,14 @@ async def test_a_slot_that_moved_is_followed(redis: Redis, cluster: RedisCluster
     finally:
         await redis.client.delete(key)
         for node in cluster.nodes:
-            tell(node, "CLUSTER", "SETSLOT", slot, "NODE", id_of(first))
+            send_command(node, "CLUSTER", "SETSLOT", slot, "NODE", id_of(first))
 
 
 async def test_a_moving_slot_is_read_at_its_destination(redis: Redis, cluster: RedisCluster, add: Script) -> None:
     key = key_at(redis, 0)
     slot, first, second = key_slot(key.encode()), cluster.nodes[0], cluster.nodes[1]
-    assert tell(second, "CLUSTER", "SETSLOT", slot, "IMPORTING", id_of(first)) == b"+OK"
-    assert tell(first, "CLUSTER", "SETSLOT", slot, "MIGRATING", id_of(second)) == b"+OK"
+    assert send_command(second, "CLUSTER", "SETSLOT", slot, "IMPORTING", id_of(first)) == b"+OK"
+    assert send_command(first, "CLUSTER", "SETSLOT", slot, "MIGRATING", id_of(second)) == b"+OK"
     try:
         assert await redis.client.incrby(key, 5) == 5, "it is not at the first any more, so it is made at the second"
         assert await add([key], [2]) == 7
@@ -110,7 +110,7 @@ async def test_a_moving_slot_is_read_at_its_destination(redis: Redis, cluster: R
     finally:
         await redis.client.delete(key)
         for node in (first, second):
-            tell(node, "CLUSTER", "SETSLOT", slot, "STABLE")
+            send_command(node, "CLUSTER", "SETSLOT", slot, "STABLE")
 
 
 async def test_keys_of_several_slots_are_refused_without_effect(redis: Redis, add: Script) -> None:

@@ -33,7 +33,7 @@ WATCH = counter_pb.WatchCountsRequest(targets=["messages/1"])
 FEW = AdmissionLimits(always=2)
 
 
-class Blocked(pb_grpc.ReactionServiceServicer):
+class GatedReactions(pb_grpc.ReactionServiceServicer):
     """Answers once the gate is open."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Blocked(pb_grpc.ReactionServiceServicer):
         return pb.ToggleReactionResponse(on=True)
 
 
-class Watched(counter_grpc.CounterServiceServicer):
+class OpenWatches(counter_grpc.CounterServiceServicer):
     """Answers a watch once and keeps it open."""
 
     async def WatchCounts(self, request: Any, context: Any) -> AsyncIterator[counter_pb.WatchCountsResponse]:
@@ -86,11 +86,11 @@ def fixture_keys(tmp_path: Path) -> Keys:
 @asynccontextmanager
 async def blocked(
     keys: Keys, *, issuers: ForeignIssuers | None = None, **limits: Any
-) -> AsyncIterator[tuple[Server, Blocked, grpc.aio.Channel, Mesh]]:
-    servicer = Blocked()
+) -> AsyncIterator[tuple[Server, GatedReactions, grpc.aio.Channel, Mesh]]:
+    servicer = GatedReactions()
     hosted = [
         Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server),
-        Hosted(Watched(), counter_grpc.add_CounterServiceServicer_to_server),
+        Hosted(OpenWatches(), counter_grpc.add_CounterServiceServicer_to_server),
     ]
     async with (
         serving(hosted, verifier=keys.verifier(issuers), limits=ServerLimits(grace=0.1, **limits)) as server,
@@ -114,7 +114,7 @@ def bearer(keys: Keys, user: str) -> list[tuple[str, str]]:
     return [("authorization", f"Bearer {keys.minter().mint_user(user, ttl=60)}")]
 
 
-async def is_entered(servicer: Blocked, calls: int) -> None:
+async def is_entered(servicer: GatedReactions, calls: int) -> None:
     async with asyncio.timeout(5):
         while servicer.entered < calls:  # noqa: ASYNC110  (a counter that the server's tasks change)
             await asyncio.sleep(0)

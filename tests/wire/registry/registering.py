@@ -90,7 +90,7 @@ class Watcher:
     error: RemoteError | None = None
     responses: int = 0
 
-    def hear(self, response: pb.WatchResponse) -> None:
+    def receive(self, response: pb.WatchResponse) -> None:
         """Applies the changes in their order."""
         self.responses += bool(response.ByteSize())  # the others are signs of life
         for node_id in response.down:
@@ -116,7 +116,7 @@ async def watching(mesh: Mesh, address: str, *, topics: bool = True) -> AsyncIte
     async def read() -> None:
         try:
             async for response in call:
-                watcher.hear(response)
+                watcher.receive(response)
         except grpc.aio.AioRpcError as error:
             watcher.error = status_in(error)
 

@@ -155,15 +155,15 @@ async def two_gateways(reach: Mesh, addresses: Sequence[str]) -> AsyncIterator[t
         yield one, two
 
 
-class Seen:
+class ObservedNodes:
     """Every set of nodes that a process has seen since the first complete one."""
 
     def __init__(self, nodes: RegistryNodes) -> None:
         self.nodes = nodes
         self.seen: set[tuple[str, ...]] = set()
-        self._looking = asyncio.create_task(self._look())
+        self._looking = asyncio.create_task(self._observe())
 
-    async def _look(self) -> None:
+    async def _observe(self) -> None:
         while True:
             self.seen.add(self.nodes.addresses(ECHO))
             await asyncio.sleep(0.005)
@@ -173,11 +173,11 @@ class Seen:
 
 
 @asynccontextmanager
-async def seen_by(reach: Mesh, addresses: Sequence[str], count: int) -> AsyncIterator[Seen]:
+async def observed_nodes(reach: Mesh, addresses: Sequence[str], count: int) -> AsyncIterator[ObservedNodes]:
     nodes = RegistryNodes(grace=0.5)
     async with nodes.running(reach, addresses):
         await until(lambda: len(nodes.addresses(ECHO)) == count)
-        seen = Seen(nodes)
+        seen = ObservedNodes(nodes)
         try:
             yield seen
         finally:

@@ -25,8 +25,8 @@ from tests.wire.registry.registries import (
     fixture_keyspace,
     fixture_stores,
     leader_of,
+    observed_nodes,
     refusal,
-    seen_by,
     two_gateways,
 )
 
@@ -57,7 +57,7 @@ async def test_a_leader_that_stops_is_succeeded_and_no_session_is_lost(
         addresses = (address, here)
         await stack.enter_async_context(registry(keys, stores.urls, here))
         one, two = await stack.enter_async_context(two_gateways(reach, addresses))
-        seen = await stack.enter_async_context(seen_by(reach, addresses, 2))
+        seen = await stack.enter_async_context(observed_nodes(reach, addresses, 2))
         one.registration.opened("s1", "acme", "alice", "phone")
         one.registration.opened("s2", "acme", "bob", "phone")
         two.registration.opened("s3", "acme", "carol", "phone")
@@ -155,7 +155,7 @@ async def test_both_registries_restart_and_the_newest_login_stays(keys: Keys, st
         for address in addresses:
             await both.enter_async_context(registry(keys, stores.urls, address))
         one, two = await stack.enter_async_context(two_gateways(reach, addresses))
-        seen = await stack.enter_async_context(seen_by(reach, addresses, 2))
+        seen = await stack.enter_async_context(observed_nodes(reach, addresses, 2))
         one.registration.opened("s1", "acme", "alice", "phone")
         one.registration.subscribe("acme", "messages/1")
         await agree(reach, addresses, "alice", ("n1", "s1"))

@@ -16,7 +16,7 @@ from tests.wire.registry.registries import (
     fixture_keyspace,
     fixture_stores,
     leader_of,
-    seen_by,
+    observed_nodes,
     two_gateways,
     two_registries,
 )
@@ -27,7 +27,7 @@ __all__ = ["fixture_folder", "fixture_keys", "fixture_keyspace", "fixture_stores
 async def test_a_flushed_redis_is_filled_again_without_effects_on_readers(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
-        async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
+        async with two_gateways(reach, addresses) as (one, two), observed_nodes(reach, addresses, 2) as seen:
             one.registration.opened("s1", "acme", "alice", "phone")
             two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))
@@ -45,7 +45,7 @@ async def test_the_leader_continues_while_redis_is_unavailable_and_routes_are_re
 ) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         leader = await leader_of(reach, addresses)
-        async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
+        async with two_gateways(reach, addresses) as (one, two), observed_nodes(reach, addresses, 2) as seen:
             one.registration.opened("s1", "acme", "alice", "phone")
             two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))
@@ -78,7 +78,7 @@ async def test_without_cassandra_and_redis_no_registry_leads_and_afterwards_all_
 async def no_registry_leads_while_redis_is_away(keys: Keys, stores: Stores) -> None:
     async with two_registries(keys, stores) as (reach, addresses):
         await leader_of(reach, addresses)
-        async with two_gateways(reach, addresses) as (one, two), seen_by(reach, addresses, 2) as seen:
+        async with two_gateways(reach, addresses) as (one, two), observed_nodes(reach, addresses, 2) as seen:
             one.registration.opened("s1", "acme", "alice", "phone")
             two.registration.opened("s2", "acme", "bob", "phone")
             await agree(reach, addresses, "bob", ("n2", "s2"))

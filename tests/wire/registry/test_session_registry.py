@@ -123,7 +123,7 @@ class Listening(Registry):
         self.heard += 1
 
 
-class Always(ElectedRegistry):
+class PermanentLeadership(ElectedRegistry):
     """Leads without a campaign."""
 
     def __init__(self, registry: Registry) -> None:
@@ -137,7 +137,7 @@ async def test_heartbeats_renew_a_lease(keys: Keys) -> None:
     clock = ManualClock()
     registry = Listening(Config(lease_seconds=0.6, sweep_seconds=0.01), clock)
     hosted = Hosted(
-        SessionRegistryServicer(Always(registry)),
+        SessionRegistryServicer(PermanentLeadership(registry)),
         pb_grpc.add_SessionRegistryServiceServicer_to_server,
         drain=registry.stop,
     )
@@ -219,11 +219,11 @@ async def test_after_a_restart_nodes_report_everything_again_and_the_newest_logi
             async with registry(keys, clock=clock, listen=address), watching(reach, address) as watcher:
                 complete = {("n1", "messages/1"), ("n2", "messages/1"), ("n2", "messages/2")}
 
-                def told_again() -> bool:
+                def reported_again() -> bool:
                     seen.add(nodes.addresses(ECHO))
                     return watcher.interests == complete
 
-                await until(told_again)
+                await until(reported_again)
                 await until(lambda: one.fenced == ["s1"])
                 await owner_is(reach, address, "alice", ("n2", "s3"))
                 await owner_is(reach, address, "bob", ("n1", "s2"))

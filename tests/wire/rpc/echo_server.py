@@ -27,7 +27,7 @@ TOGGLE = "/plaudit.reaction.v1.ReactionService/ToggleReaction"
 SERVICE = "plaudit.reaction.v1.ReactionService"
 
 
-class Sulky(Problem):
+class RefusedWithRetry(Problem):
     """Refuses with a field and a time."""
 
 
@@ -52,7 +52,7 @@ class EchoingServicer(pb_grpc.ReactionServiceServicer):
 
     def _toggled(self, request: changes_pb.ToggleReactionRequest, who: Caller) -> changes_pb.ToggleReactionResponse:
         if request.emoji == "sulk":
-            raise Sulky("not now", field="emoji", retry_after=1.5)
+            raise RefusedWithRetry("not now", field="emoji", retry_after=1.5)
         if request.emoji == "crash":
             raise ZeroDivisionError("secret detail")
         response = changes_pb.ToggleReactionResponse(on=True, version=len(request.op_id))
@@ -102,7 +102,7 @@ async def echoing(keys: Keys, **limits: Any) -> AsyncIterator[tuple[Server, Echo
     hosted = Hosted(
         servicer,
         pb_grpc.add_ReactionServiceServicer_to_server,
-        {Sulky: (grpc.StatusCode.FAILED_PRECONDITION, "SULKY")},
+        {RefusedWithRetry: (grpc.StatusCode.FAILED_PRECONDITION, "SULKY")},
         {"ToggleReaction": servicer.toggles},
         servicer.drain,
     )
@@ -110,7 +110,7 @@ async def echoing(keys: Keys, **limits: Any) -> AsyncIterator[tuple[Server, Echo
         yield server, servicer
 
 
-class Fixed:
+class FixedNode:
     """One node for everything."""
 
     def __init__(self, *addresses: str) -> None:
@@ -130,7 +130,7 @@ def fixture_keys(tmp_path: Path) -> Keys:
 
 @asynccontextmanager
 async def mesh_to(keys: Keys, *addresses: str) -> AsyncIterator[Mesh]:
-    async with connected(Fixed(*addresses), NodeTokens(keys.minter(), "gateway")) as mesh:
+    async with connected(FixedNode(*addresses), NodeTokens(keys.minter(), "gateway")) as mesh:
         yield mesh
 
 

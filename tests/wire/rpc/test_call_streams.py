@@ -14,7 +14,7 @@ from kit.rpc.mesh import connected
 from plaudit.edge.v1 import call_service_pb2 as call_pb
 from plaudit.edge.v1 import call_service_pb2_grpc as call_pb_grpc
 from plaudit.reaction.v1 import reaction_changes_pb2 as changes_pb
-from tests.wire.rpc.echo_server import SERVICE, TOGGLE, Fixed, echoing, fixture_keys, mesh_to, status_in
+from tests.wire.rpc.echo_server import SERVICE, TOGGLE, FixedNode, echoing, fixture_keys, mesh_to, status_in
 
 __all__ = ["fixture_keys"]
 
@@ -64,7 +64,7 @@ async def test_a_node_is_reached_by_one_stream_however_often_it_was_idle(keys: K
         asked.append(keys.minter().mint_node("node", method))
         return asked[-1]
 
-    async with echoing(keys) as (server, _), connected(Fixed(server.address), token) as mesh:
+    async with echoing(keys) as (server, _), connected(FixedNode(server.address), token) as mesh:
         for _ in range(3):
             await mesh.call(
                 TOGGLE, changes_pb.ToggleReactionRequest(target="messages/1", emoji="👍").SerializeToString()

@@ -26,7 +26,7 @@ CLEAR = pb.ClearReactionsRequest(target="messages/1")
 MOST = 60.0
 
 
-class Asking(pb_grpc.ReactionServiceServicer):
+class RemainingTime(pb_grpc.ReactionServiceServicer):
     """Answers with the milliseconds that are left."""
 
     async def ToggleReaction(self, request: pb.ToggleReactionRequest, context: Any) -> pb.ToggleReactionResponse:
@@ -50,7 +50,7 @@ class Asking(pb_grpc.ReactionServiceServicer):
 @pytest.fixture(name="ways")
 async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
     keys = open_keys(tmp_path / "keys")
-    servicer = Asking()
+    servicer = RemainingTime()
     hosted = Hosted(
         servicer, pb_grpc.add_ReactionServiceServicer_to_server, batches={"ToggleReaction": servicer.toggles}
     )

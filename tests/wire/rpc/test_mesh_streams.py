@@ -26,7 +26,7 @@ TOGGLE = f"/{SERVICE}/ToggleReaction"
 REQUEST = pb.ToggleReactionRequest(target="messages/1", emoji="👍").SerializeToString()
 
 
-class Waiting(pb_grpc.ReactionServiceServicer):
+class GatedReactions(pb_grpc.ReactionServiceServicer):
     """Answers when the gate is open."""
 
     def __init__(self) -> None:
@@ -46,8 +46,8 @@ def fixture_keys(tmp_path: Path) -> Keys:
 
 
 @asynccontextmanager
-async def rig(keys: Keys, *, slots: int = 0) -> AsyncIterator[tuple[Mesh, Waiting]]:
-    servicer = Waiting()
+async def rig(keys: Keys, *, slots: int = 0) -> AsyncIterator[tuple[Mesh, GatedReactions]]:
+    servicer = GatedReactions()
     hosted = Hosted(servicer, pb_grpc.add_ReactionServiceServicer_to_server)
     async with serving([hosted], verifier=keys.verifier(), limits=ServerLimits(grace=0.2)) as server:
         nodes = StaticNodes(server.address)

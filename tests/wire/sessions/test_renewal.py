@@ -16,7 +16,7 @@ from kit.ids import new_id
 from plaudit.gateway.v1 import frames_pb2
 from plaudit.gateway.v1 import session_frames_pb2 as session_pb
 from tests.wire.auth.identityprovider import OTHER, identity_provider, jwk
-from tests.wire.auth.jwt_cases import Forge
+from tests.wire.auth.jwt_cases import TokenBuilder
 from tests.wire.gatewayrig import JSON, PROTO, Client, Rig, running, until
 
 Token = Callable[..., str]
@@ -43,7 +43,7 @@ def fixture_token(rig: Rig, clock: ManualClock) -> Token:
     def made(ttl: float = 3600, **changes: str) -> str:
         now = int(clock.now())
         user = {"kind": "user", "scope": "", "tenant": "default", "iat": now, "exp": now + int(ttl), "jti": new_id()}
-        return Forge(rig.keys, now).with_claims(**{**user, **changes})
+        return TokenBuilder(rig.keys, now).with_claims(**{**user, **changes})
 
     return made
 

@@ -28,7 +28,7 @@ SUPPORTED = ("plaudit.v1.json", "plaudit.v1.proto")
 
 
 @dataclass
-class Answer:
+class HandshakeAnswer:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -45,7 +45,7 @@ class Port:
     number: int
     handshakes: list[Handshake] = field(default_factory=list)
 
-    async def ask(self, request: bytes, *, is_reused: bool = False) -> Answer:
+    async def ask(self, request: bytes, *, is_reused: bool = False) -> HandshakeAnswer:
         """Sends a request and returns the answer; an error's answer must be followed by the end.
 
         `is_reused`: on a connection that has carried another request before.
@@ -62,12 +62,12 @@ class Port:
         return answer
 
 
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
+async def read_answer(reader: asyncio.StreamReader) -> HandshakeAnswer:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     first, *lines = head.rstrip().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Answer(int(first.split()[1]), headers, body)
+    return HandshakeAnswer(int(first.split()[1]), headers, body)
 
 
 def request(

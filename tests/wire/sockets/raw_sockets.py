@@ -52,7 +52,7 @@ class Recorder:
 
 
 @dataclass
-class Wire:
+class SocketPair:
     """The client's side, the handler on the server's side, and the listener."""
 
     reader: asyncio.StreamReader
@@ -81,7 +81,7 @@ class Wire:
 @asynccontextmanager
 async def wired(
     limits: SocketLimits | None = None, react: Callable[[Socket, bytes], None] = lambda socket, payload: None
-) -> AsyncIterator[Wire]:
+) -> AsyncIterator[SocketPair]:
     handler = Recorder(react=react)
     limits = limits or SocketLimits(first_message=100, message=1000, close_timeout=5)
     async with (
@@ -91,5 +91,5 @@ async def wired(
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
         writer.write(REQUEST)
         await reader.readuntil(b"\r\n\r\n")
-        yield Wire(reader, writer, handler, listener)
+        yield SocketPair(reader, writer, handler, listener)
         writer.close()

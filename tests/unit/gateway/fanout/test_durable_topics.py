@@ -15,7 +15,7 @@ from gateway.fanout.durable_topics import NODE_LEFT, DurableTopics
 from gateway.fanout.feed import ConflatedFeed
 from kit.clock import ManualClock
 from plaudit.fanout.v1 import updates_pb2
-from tests.unit.gateway.fanout.test_hub import TABLES, World
+from tests.unit.gateway.fanout.test_hub import TABLES, NodeWithConnections
 
 OWN = "users/u0"
 STREAM = object()
@@ -200,34 +200,36 @@ def test_a_gap_is_logged_only_if_clients_have_to_reload() -> None:
     assert len(logs) == 1
 
 
-@pytest.fixture(name="world")
-def fixture_world(tmp_path: Path) -> World:
-    return World(tmp_path, 1)
+@pytest.fixture(name="model")
+def fixture_model(tmp_path: Path) -> NodeWithConnections:
+    return NodeWithConnections(tmp_path, 1)
 
 
-async def test_a_slow_reader_gets_every_durable_push_in_order_and_then_the_newest_state(world: World) -> None:
-    (connection,), (socket,) = world.connections, world.sockets
+async def test_a_slow_reader_gets_every_durable_push_in_order_and_then_the_newest_state(
+    model: NodeWithConnections,
+) -> None:
+    (connection,), (socket,) = model.connections, model.sockets
     connection.session.topics = {OWN, "messages/1"}
-    world.node.hub.subscribe(connection, "acme", [OWN, "messages/1"])
-    await world.node.hub.deliver(STREAM, own(1))
+    model.node.hub.subscribe(connection, "acme", [OWN, "messages/1"])
+    await model.node.hub.deliver(STREAM, own(1))
     socket.blocked, socket.buffered = True, 1
     for version in range(2, 6):
-        await world.node.hub.deliver(STREAM, own(version))
-        await world.act(("deliver", 0, version))
+        await model.node.hub.deliver(STREAM, own(version))
+        await model.act(("deliver", 0, version))
     assert [frame["seq"] for frame in socket.frames()] == [1]
-    await world.settle()
+    await model.settle()
     frames = [frame for frame in socket.frames() if frame["type"] != "lag"]
     assert [frame.get("seq") for frame in frames[:5]] == [1, 2, 3, 4, 5]
     assert not any("seq" in frame for frame in frames[5:])
     assert frames[-1]["version"] == "5"
 
 
-async def test_a_reader_too_slow_for_its_durable_pushes_is_closed(world: World) -> None:
-    (connection,), (socket,) = world.connections, world.sockets
+async def test_a_reader_too_slow_for_its_durable_pushes_is_closed(model: NodeWithConnections) -> None:
+    (connection,), (socket,) = model.connections, model.sockets
     codes: list[int] = []
     socket.close = lambda code, reason: codes.append(code)  # type: ignore[method-assign]
-    world.node.hub.subscribe(connection, "acme", [OWN])
+    model.node.hub.subscribe(connection, "acme", [OWN])
     socket.blocked, socket.buffered = True, 1
-    for version in range(1, world.node.config.resume.pushes + 3):
-        await world.node.hub.deliver(STREAM, own(version))
+    for version in range(1, model.node.config.resume.pushes + 3):
+        await model.node.hub.deliver(STREAM, own(version))
     assert codes == [CloseCode.SLOW_CONSUMER]

@@ -31,7 +31,7 @@ FRAMES = JsonFrames(TABLES)
 TOPIC = "messages/1"
 
 
-class Blockable:
+class BlockableSocket:
     """A socket (`gateway.websocket.socket.Socket`) whose peer reads or does not."""
 
     peer = ("127.0.0.1", 1)
@@ -81,7 +81,7 @@ class NoDirectory:
     def unsubscribe(self, *_: str) -> None: ...
 
 
-class World:
+class NodeWithConnections:
     """A node with some connections."""
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -101,13 +101,13 @@ class World:
             spawn=asyncio.ensure_future,
         )
         self.connections: list[Connection] = []
-        self.sockets: list[Blockable] = []
+        self.sockets: list[BlockableSocket] = []
         self.tasks: list[asyncio.Task[int]] = []
         for index in range(size):
             session = Session("acme", f"u{index}", 1e9, config.session, 0.0)
             session.opened = True
             connection = Connection(self.node, FRAMES, session, "token")
-            socket: Any = Blockable()
+            socket: Any = BlockableSocket()
             connection.on_open(socket)
             self.connections.append(connection)
             self.sockets.append(socket)
@@ -175,16 +175,16 @@ def test_versions_of_a_topic_and_key_never_decrease_on_any_socket(
 
 
 async def check(folder: Path, actions: Sequence[tuple[str, int, int]]) -> None:
-    world = World(folder, 4)
+    model = NodeWithConnections(folder, 4)
     for index in range(4):
-        await world.act(("subscribe", index, 0))
+        await model.act(("subscribe", index, 0))
     for action in actions:
-        await world.act(action)
+        await model.act(action)
     # Every subscriber must get this last push, newer than all others, also those that do not read now.
     for key in (0, 1):
-        await world.act(("deliver", key, 99))
-    await world.settle()
-    for connection, socket in zip(world.connections, world.sockets, strict=True):
+        await model.act(("deliver", key, 99))
+    await model.settle()
+    for connection, socket in zip(model.connections, model.sockets, strict=True):
         seen: dict[str, list[int]] = defaultdict(list)
         for frame in socket.frames():
             if frame["type"] == "reaction_update":
@@ -197,25 +197,25 @@ async def check(folder: Path, actions: Sequence[tuple[str, int, int]]) -> None:
 
 def test_the_number_of_retired_topics_is_bounded(folder: Path) -> None:
     async def run() -> None:
-        world = World(folder, 1)
-        (connection,) = world.connections
-        hub = world.node.hub
+        model = NodeWithConnections(folder, 1)
+        (connection,) = model.connections
+        hub = model.node.hub
         for number in range(9000):
             hub.subscribe(connection, "acme", [f"messages/{number}"])
             hub.unsubscribe(connection, "acme", [f"messages/{number}"])
         assert len(hub) == 0
-        assert hub.retired == world.node.config.retired_topics
+        assert hub.retired == model.node.config.retired_topics
 
     asyncio.run(run())
 
 
 def test_a_revoked_token_ends_its_session_at_the_next_tick(folder: Path) -> None:
-    world = World(folder, 1)
-    (connection,) = world.connections
+    model = NodeWithConnections(folder, 1)
+    (connection,) = model.connections
     (folder / "revoked").write_text("token\n")
     try:
-        world.clock.advance(1.1)
-        world.node.tick()
+        model.clock.advance(1.1)
+        model.node.tick()
     finally:
         (folder / "revoked").unlink()
     assert connection.session.closed

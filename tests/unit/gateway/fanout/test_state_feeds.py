@@ -10,7 +10,7 @@ from gateway.fanout import state_feeds
 from gateway.fanout.delivery import Delivery
 from plaudit.message.v1 import updates_pb2
 from tests.unit.gateway.fanout.test_durable_topics import OWN, RecordingSubscriber, Topics, own
-from tests.unit.gateway.fanout.test_hub import World
+from tests.unit.gateway.fanout.test_hub import NodeWithConnections
 
 
 def receipt(version: int, key: str = "conv_1 bob") -> Delivery:
@@ -52,14 +52,14 @@ def test_the_number_of_remembered_keys_is_bounded(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_slow_socket_gets_the_newest_of_each_key_when_it_reads_again(tmp_path: Path) -> None:
-    world = World(tmp_path, 1)
-    connection, socket = world.connections[0], world.sockets[0]
+    model = NodeWithConnections(tmp_path, 1)
+    connection, socket = model.connections[0], model.sockets[0]
     connection.session.topics = {OWN}
-    world.node.durable.subscribe(connection, "acme", OWN)
+    model.node.durable.subscribe(connection, "acme", OWN)
     socket.blocked = True
     for version in range(1, 6):
         for key in ("conv_1 bob", "conv_1 carol"):
-            await world.node.hub.deliver(world, receipt(version, key))
+            await model.node.hub.deliver(model, receipt(version, key))
     socket.blocked = False
     socket.buffered = 0
     connection.on_writable()

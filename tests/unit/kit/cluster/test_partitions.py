@@ -19,7 +19,7 @@ SERVICE = "plaudit.echo.v1.EchoService"
 NODES = st.lists(st.integers(1, 99).map(lambda n: f"10.0.0.{n}:50051"), min_size=1, max_size=6, unique=True)
 
 
-class View:
+class NodeView:
     """What a node sees of the others."""
 
     def __init__(self, *nodes: str, own: str = "") -> None:
@@ -34,7 +34,7 @@ class View:
         self._looked.set()
         return self.nodes if service == SERVICE else ()
 
-    async def looked(self) -> None:
+    async def polled(self) -> None:
         """Waits until the present nodes were read and the assignment was applied."""
         async with asyncio.timeout(5):
             for _ in range(2):
@@ -44,7 +44,7 @@ class View:
 
 @given(NODES, st.integers(1, 64))
 def test_each_partition_has_one_node_which_callers_find_by_its_key(nodes: list[str], count: int) -> None:
-    shares = {own: View(*nodes, own=own).partitions(count).assigned() for own in nodes}
+    shares = {own: NodeView(*nodes, own=own).partitions(count).assigned() for own in nodes}
     assert sorted(p for share in shares.values() for p in share) == list(range(count))
     for own, share in shares.items():
         assert len(share) <= -(-count // len(nodes))
@@ -81,17 +81,17 @@ def test_partitions_with_the_same_owner_are_one_group(nodes: list[str], count: i
 
 
 def test_a_node_that_does_not_serve_or_is_not_live_is_assigned_nothing() -> None:
-    assert View("a:1", own="").partitions().assigned() == frozenset()
-    assert View("a:1", own="b:1").partitions().assigned() == frozenset()
-    assert View(own="b:1").partitions().assigned() == frozenset()
+    assert NodeView("a:1", own="").partitions().assigned() == frozenset()
+    assert NodeView("a:1", own="b:1").partitions().assigned() == frozenset()
+    assert NodeView(own="b:1").partitions().assigned() == frozenset()
 
 
 def test_without_nodes_every_partition_is_assigned_to_this_process() -> None:
-    assert View().partitions(3).assigned() == {0, 1, 2}
+    assert NodeView().partitions(3).assigned() == {0, 1, 2}
 
 
 def test_the_assignment_follows_the_nodes() -> None:
-    view = View("a:1", own="a:1")
+    view = NodeView("a:1", own="a:1")
     partitions = view.partitions()
     assert partitions.assigned() == frozenset(range(16))
     view.nodes = ("a:1", "b:1")
@@ -100,7 +100,7 @@ def test_the_assignment_follows_the_nodes() -> None:
     assert [p for p in range(16) if partitions.is_assigned(p)] == sorted(share)
 
 
-class Work:
+class RecordedWork:
     """What a node does with its partitions: all that was entered and left, in order."""
 
     def __init__(self) -> None:
@@ -113,20 +113,20 @@ class Work:
 
     @asynccontextmanager
     async def run(self, partition: int) -> AsyncIterator[None]:
-        self._tell("try", partition)
+        self._notify("try", partition)
         if partition in self.bad:
             raise ZeroDivisionError
         assert partition not in self.now
         self.now.add(partition)
-        self._tell("enter", partition)
+        self._notify("enter", partition)
         try:
             yield
         finally:
             await self.slow.wait()
             self.now.discard(partition)
-            self._tell("leave", partition)
+            self._notify("leave", partition)
 
-    def _tell(self, what: str, partition: int) -> None:
+    def _notify(self, what: str, partition: int) -> None:
         self.seen.append((what, partition))
         self._news.set()
 
@@ -138,13 +138,13 @@ class Work:
 
 
 @asynccontextmanager
-async def divided(view: View, work: Work, count: int = 16) -> AsyncIterator[None]:
+async def divided(view: NodeView, work: RecordedWork, count: int = 16) -> AsyncIterator[None]:
     async with background(run_assigned_partitions(view.partitions(count), work.run, check_seconds=0.001)):
         yield
 
 
 async def test_partitions_are_entered_and_left_as_nodes_join_and_leave_and_others_are_not_affected() -> None:
-    view, work = View("a:1", own="a:1"), Work()
+    view, work = NodeView("a:1", own="a:1"), RecordedWork()
     async with divided(view, work):
         await work.until(lambda: len(work.now) == 16)
         view.nodes = ("a:1", "b:1")
@@ -159,21 +159,21 @@ async def test_partitions_are_entered_and_left_as_nodes_join_and_leave_and_other
 
 
 async def test_a_partition_that_is_assigned_again_is_entered_only_after_it_was_left() -> None:
-    view, work = View("a:1", own="a:1"), Work()
+    view, work = NodeView("a:1", own="a:1"), RecordedWork()
     async with divided(view, work, 1):
         await work.until(lambda: work.now == {0})
         work.slow.clear()
         view.nodes = ("b:1",)
-        await view.looked()
+        await view.polled()
         view.nodes = ("a:1",)
-        await view.looked()
+        await view.polled()
         work.slow.set()
         await work.until(lambda: work.seen.count(("enter", 0)) == 2)
     assert [what for what, _ in work.seen if what != "try"] == ["enter", "leave", "enter", "leave"]
 
 
 async def test_a_partition_that_fails_is_entered_again_without_effect_on_the_others() -> None:
-    view, work = View("a:1", own="a:1"), Work()
+    view, work = NodeView("a:1", own="a:1"), RecordedWork()
     work.bad.add(3)
     async with divided(view, work, 8):
         await work.until(lambda: len(work.now) == 7 and work.seen.count(("try", 3)) > 2)
@@ -183,7 +183,7 @@ async def test_a_partition_that_fails_is_entered_again_without_effect_on_the_oth
 
 
 async def test_failed_work_is_restarted() -> None:
-    view, broken = View("a:1", own="a:1"), asyncio.Event()
+    view, broken = NodeView("a:1", own="a:1"), asyncio.Event()
     begun: list[int] = []
     again = asyncio.Event()
 
@@ -209,7 +209,7 @@ async def test_failed_work_is_restarted() -> None:
 
 
 async def test_a_cancellation_leaves_all_partitions_in_order() -> None:
-    view, work = View("a:1", own="a:1"), Work()
+    view, work = NodeView("a:1", own="a:1"), RecordedWork()
     task = asyncio.create_task(run_assigned_partitions(view.partitions(4), work.run, check_seconds=0.001))
     await work.until(lambda: len(work.now) == 4)
     task.cancel()

@@ -35,7 +35,7 @@ LOST = OutcomeUnknown("there was no answer")
 AWAY = Unavailable("it is away")
 
 
-class Decided(NamedTuple):
+class TextDecision(NamedTuple):
     """See `kit.ledger.ports.Decision`."""
 
     answers: Sequence[str]
@@ -64,7 +64,7 @@ class Texts:
     def add_loaded(self, need: list[str], found: Any) -> None:
         self.loaded_keys.update(need)
 
-    def decide(self, commands: Sequence[str], now: int, last_stamp: int) -> Decided:
+    def decide(self, commands: Sequence[str], now: int, last_stamp: int) -> TextDecision:
         self.decided.append(list(commands))
         texts = list(self.texts)
         answers = []
@@ -74,12 +74,12 @@ class Texts:
             answers.append(f"{command}{len(texts)}")
         new = texts[len(self.texts) :]
         payload = "|".join(new).encode() if new else None
-        return Decided(answers, payload, max(last_stamp + 1, now), all(command[0] == "=" for command in commands))
+        return TextDecision(answers, payload, max(last_stamp + 1, now), all(command[0] == "=" for command in commands))
 
-    def sizer(self) -> Lengths:
-        return Lengths()
+    def sizer(self) -> TextSizer:
+        return TextSizer()
 
-    def commit(self, position: int, decision: Decided) -> None:
+    def commit(self, position: int, decision: TextDecision) -> None:
         assert decision.payload is not None
         self._apply(position, decision.payload)
 
@@ -93,7 +93,7 @@ class Texts:
     def table_writes(self, after: int, through: int) -> list[str]:
         return [text for position in range(after + 1, through + 1) for text in self._kept[position]]
 
-    def decision_writes(self, decision: Decided) -> list[str]:
+    def decision_writes(self, decision: TextDecision) -> list[str]:
         return (decision.payload or b"").decode().split("|")
 
     def release_entries(self, through: int) -> None:
@@ -111,7 +111,7 @@ class Texts:
         self._kept[position] = texts
 
 
-class Lengths:
+class TextSizer:
     """See `kit.ledger.ports.Sizer`: texts are as long as they are."""
 
     def __init__(self) -> None:

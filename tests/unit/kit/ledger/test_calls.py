@@ -7,7 +7,7 @@ import pytest
 from kit.errors import Overloaded
 from kit.ledger.calls import CallQueue
 from kit.ledger.shard.batching import ENTRY_BYTES, Batch
-from tests.unit.kit.ledger.shard_stage import Call, Lengths
+from tests.unit.kit.ledger.shard_stage import Call, TextSizer
 
 HALF = "a" * (ENTRY_BYTES // 2)
 
@@ -20,7 +20,7 @@ def queue_of(*calls: Call) -> CallQueue:
 
 
 def sized() -> Batch:
-    return Batch(Lengths())
+    return Batch(TextSizer())
 
 
 def fill(batch: Batch, queue: CallQueue, limit: int = 10) -> int:

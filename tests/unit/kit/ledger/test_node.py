@@ -20,7 +20,7 @@ from tests.flows.crowd import eventually
 from tests.unit.kit.ledger.shard_stage import LIMITS, NEWER, Texts, entry
 
 
-class Store(MemoryLedgerStore):
+class GatedStore(MemoryLedgerStore):
     """Commits wait for a gate, or fail."""
 
     def __init__(self) -> None:
@@ -62,7 +62,9 @@ class EventLog:
         return None
 
 
-def started(store: Store, tables: Tables | None = None, shards: int = 2) -> AbstractAsyncContextManager[LedgerNode]:
+def started(
+    store: GatedStore, tables: Tables | None = None, shards: int = 2
+) -> AbstractAsyncContextManager[LedgerNode]:
     tables = tables or Tables()
     return running_node(
         "things",
@@ -94,7 +96,7 @@ def measured(name: str) -> float | None:
 
 
 async def test_an_entry_of_a_newer_format_stops_its_shard_with_a_reason_and_no_other_shard() -> None:
-    store = Store()
+    store = GatedStore()
     await store.commit(0, entry(1, NEWER), None)
     async with started(store) as node:
         with pytest.raises(ShardNotServed, match="format 9"):
@@ -107,7 +109,7 @@ async def test_an_entry_of_a_newer_format_stops_its_shard_with_a_reason_and_no_o
 
 
 async def test_a_call_that_times_out_before_its_decision_changes_nothing() -> None:
-    store, tables = Store(), Tables()
+    store, tables = GatedStore(), Tables()
     tables.gate.clear()
     async with started(store, tables) as node:
         async with asked(node, "key:a", timeout=0.05) as call:
@@ -118,7 +120,7 @@ async def test_a_call_that_times_out_before_its_decision_changes_nothing() -> No
 
 
 async def test_a_call_that_times_out_after_its_decision_is_unknown_and_takes_effect() -> None:
-    store, tables = Store(), Tables()
+    store, tables = GatedStore(), Tables()
     store.gate.clear()
     async with started(store, tables) as node:
         async with asked(node, "a", timeout=0.05) as call:
@@ -130,7 +132,7 @@ async def test_a_call_that_times_out_after_its_decision_is_unknown_and_takes_eff
 
 
 async def test_calls_of_one_iteration_of_the_loop_make_one_entry() -> None:
-    store = Store()
+    store = GatedStore()
     async with started(store) as node:
         await node.execute(0, ["first"], 5.0)
         answers = await asyncio.gather(*(node.execute(0, [f"{n}"], 5.0) for n in range(10)))
@@ -139,7 +141,7 @@ async def test_calls_of_one_iteration_of_the_loop_make_one_entry() -> None:
 
 
 async def test_an_unknown_append_is_resolved_before_the_next_decision() -> None:
-    store = Store()
+    store = GatedStore()
     async with started(store) as node:
         await node.execute(0, ["a"], 5.0)
         store.failure = RuntimeError("the driver is confused")
@@ -151,7 +153,7 @@ async def test_an_unknown_append_is_resolved_before_the_next_decision() -> None:
 
 
 async def test_a_store_that_does_not_answer_for_a_second_is_store_unreachable() -> None:
-    store = Store()
+    store = GatedStore()
     async with started(store) as node:
         await node.execute(0, ["a"], 5.0)
         store.failure = Unavailable("no route")
@@ -172,7 +174,7 @@ async def test_a_store_that_does_not_answer_for_a_second_is_store_unreachable() 
 
 
 async def test_a_node_that_stops_finishes_what_it_has_accepted() -> None:
-    store, tables = Store(), Tables()
+    store, tables = GatedStore(), Tables()
     async with started(store, tables) as node:
         await node.execute(0, ["a"], 5.0)
         store.entered.clear()

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.unit.client.played import WELCOME
+from tests.unit.client.protocol_driver import WELCOME
 
 COUNTED = [{"emoji": "👍", "count": "1"}]
 
@@ -73,7 +73,7 @@ class Peer:
 Script = Callable[[Peer], Awaitable[None]]
 
 
-class Rogue:
+class ScriptedServer:
     """Plays its scripts, one a connection; the last one goes on for ever."""
 
     def __init__(self, scripts: tuple[Script, ...]) -> None:
@@ -110,9 +110,9 @@ def refusing(status: int, **headers: str) -> Script:
 
 
 @asynccontextmanager
-async def rogue(*scripts: Script) -> AsyncIterator[Rogue]:
+async def scripted_server(*scripts: Script) -> AsyncIterator[ScriptedServer]:
     """Serves until the block ends; a script's failed assertion fails the test."""
-    server = Rogue(scripts)
+    server = ScriptedServer(scripts)
     app = web.Application()
     app.router.add_get("/ws/connect", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=1, access_log=None)

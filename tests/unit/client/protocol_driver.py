@@ -21,7 +21,7 @@ WELCOME = {
 }
 
 
-class Played:
+class ProtocolDriver:
     """Feeds the protocol and keeps the effects; `random` is always 1, so waits are as long as they can be."""
 
     def __init__(self, *, can_renew: bool = False, **options: Any) -> None:
@@ -42,41 +42,41 @@ class Played:
         frames = [json.loads(effect.text) for effect in self.take(fx.Send)]
         return [frame for frame in frames if frame_type in ("", frame["type"])]
 
-    def start(self) -> "Played":
+    def start(self) -> "ProtocolDriver":
         self.effects += self.protocol.start()
         return self
 
-    def open(self) -> "Played":
+    def open(self) -> "ProtocolDriver":
         self.effects += self.protocol.opened(self.now)
         return self
 
-    def receive(self, frame_type: str, **fields: Any) -> "Played":
+    def receive(self, frame_type: str, **fields: Any) -> "ProtocolDriver":
         self.effects += self.protocol.received(json.dumps({"type": frame_type, **fields}), self.now)
         return self
 
-    def receive_text(self, text: str) -> "Played":
+    def receive_text(self, text: str) -> "ProtocolDriver":
         self.effects += self.protocol.received(text, self.now)
         return self
 
-    def welcome(self, **changes: Any) -> "Played":
+    def welcome(self, **changes: Any) -> "ProtocolDriver":
         return self.receive("welcome", id=1, **{**WELCOME, **changes})
 
-    def ready(self) -> "Played":
+    def ready(self) -> "ProtocolDriver":
         """Connected and welcomed, with nothing left to look at."""
         self.start().open().welcome().effects.clear()
         return self
 
-    def again(self) -> "Played":
+    def again(self) -> "ProtocolDriver":
         """Waits out the backoff and is welcomed on a new socket."""
         self.run_until(fx.Dial)
         return self.open().welcome()
 
-    def lose(self, code: int = 1006, **more: Any) -> "Played":
+    def lose(self, code: int = 1006, **more: Any) -> "ProtocolDriver":
         self.take(fx.Dial)  # of this socket
         self.effects += self.protocol.lost(Loss(code, **more), self.now)
         return self
 
-    def wait(self, seconds: float) -> "Played":
+    def wait(self, seconds: float) -> "ProtocolDriver":
         """Time passes, with a tick whenever the protocol wants one."""
         end = self.now + seconds
         while (due := self.protocol.wakeup()) is not None and due <= end:
@@ -104,13 +104,13 @@ class Played:
         self.effects += effects
         return call_id
 
-    def subscribe(self, *topics: str) -> "Played":
+    def subscribe(self, *topics: str) -> "ProtocolDriver":
         self.effects += self.protocol.subscribe(topics)
         return self
 
-    def unsubscribe(self, *topics: str) -> "Played":
+    def unsubscribe(self, *topics: str) -> "ProtocolDriver":
         self.effects += self.protocol.unsubscribe(topics)
         return self
 
-    def update(self, topic: str, version: int) -> "Played":
+    def update(self, topic: str, version: int) -> "ProtocolDriver":
         return self.receive("reaction_update", topic=topic, version=str(version), reactions=[], storm=False, recent=[])
