@@ -129,7 +129,7 @@ def conversation(key: TargetKey, items: Sequence[Item]) -> View:
     return View(0, key, head, MEMBER)
 
 
-async def test_pages_of_history_go_on_in_the_next_partition(tables: CassandraTables, reads: CassandraReads) -> None:
+async def test_pages_of_history_continue_in_the_next_partition(tables: CassandraTables, reads: CassandraReads) -> None:
     key = (TENANT, group_id(TENANT, "ann", "long"))
     # The messages are on both sides of a partition in which there is none.
     seqs = [*range(BUCKET_ITEMS - 3, BUCKET_ITEMS), *range(2 * BUCKET_ITEMS, 2 * BUCKET_ITEMS + 4)]

@@ -40,7 +40,7 @@ class UserStoreContract:
         assert await store.find(T, ["bob", "alice"]) == {"alice": Profile("alice", create_ms=1_000)}
         assert await store.find(OTHER_TENANT, ["alice"]) == {}
 
-    async def test_a_profile_keeps_what_a_change_does_not_name(self, store: UserStore) -> None:
+    async def test_a_change_of_a_profile_does_not_change_unnamed_fields(self, store: UserStore) -> None:
         await entered(store, "alice")
         change = ProfileChange("alice.b", "Alice", PHONE, "https://example.com/a.png", "de-AT", "Europe/Vienna")
         expected = Profile("alice", *change, create_ms=1_000)  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ class UserStoreContract:
             await store.update(T, "bob", ProfileChange("bob", "Bob", PHONE))
         assert (await store.find(T, ["bob"]))["bob"] == Profile("bob", create_ms=1_001)
 
-    async def test_a_name_that_was_given_up_is_free_and_names_are_of_one_tenant(self, store: UserStore) -> None:
+    async def test_a_released_name_is_free_and_names_are_of_one_tenant(self, store: UserStore) -> None:
         await entered(store, "alice", "bob")
         await entered(store, "carol", tenant=OTHER_TENANT)
         taken = ProfileChange("a", phone=PHONE)
@@ -97,7 +97,7 @@ class UserStoreContract:
         await store.set_preferences(T, "alice", PreferencesChange(phone_lookup=False))
         assert await store.find_by_phone(T, PHONE) is None
 
-    async def test_preferences_keep_what_a_change_does_not_name(self, store: UserStore) -> None:
+    async def test_a_change_of_preferences_does_not_change_unnamed_ones(self, store: UserStore) -> None:
         assert await store.preferences(T, "alice") == DEFAULTS
         await entered(store, "alice")
         changed = await store.set_preferences(T, "alice", PreferencesChange(who_may_add=Audience.NOBODY))
@@ -120,7 +120,7 @@ class UserStoreContract:
         assert [related.user for related in await store.contacts(T, "alice", "", 9)] == ["carol", "dave"]
 
     @pytest.mark.parametrize("kind", ["add_contact", "block"])
-    async def test_a_full_list_refuses_what_is_not_on_it(self, store: UserStore, kind: str) -> None:
+    async def test_a_full_list_refuses_new_entries(self, store: UserStore, kind: str) -> None:
         add = getattr(store, kind)
         results = await asyncio.gather(
             *(add(T, "alice", f"user-{number}", 1_000, 5) for number in range(10)), return_exceptions=True
@@ -130,7 +130,7 @@ class UserStoreContract:
         first = next(result for result in results if isinstance(result, Related))
         assert await add(T, "alice", first.user, 2_000, 5) == first
 
-    async def test_a_block_is_seen_from_both_sides_until_it_ends(self, store: UserStore) -> None:
+    async def test_a_block_has_effect_on_both_users_until_it_ends(self, store: UserStore) -> None:
         await entered(store, "alice", "bob", "carol")
         assert await store.block(T, "alice", "bob", 1_000, 9) == Related("bob", 1_000)
         await store.block(T, "bob", "carol", 1_000, 9)
@@ -171,7 +171,7 @@ class UserStoreContract:
                 assert (await store.update(T, "alice", ProfileChange(display_name=text))).display_name == text
                 assert (await store.find(T, ["alice"]))["alice"].display_name == text
 
-    async def test_many_users_are_found_at_once(self, store: UserStore) -> None:
+    async def test_many_users_are_found_in_one_call(self, store: UserStore) -> None:
         users = [f"user-{number:03}" for number in range(200)]
         await asyncio.gather(*(store.enter(T, user, 1) for user in users))
         assert set(await store.find(T, users)) == set(users)

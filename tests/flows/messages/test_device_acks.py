@@ -43,7 +43,7 @@ async def test_an_ack_of_a_device_makes_a_message_delivered_for_its_sender(talk:
     assert await delivered_seq(alice, conversation_id) == message["message_seq"]
 
 
-async def test_an_ack_has_no_answer_and_one_of_what_was_not_pushed_moves_nothing(talk: Talk) -> None:
+async def test_an_ack_has_no_answer_and_an_ack_of_an_unsent_push_moves_no_cursor(talk: Talk) -> None:
     (alice, of_alice), (bob, of_bob) = await talk.joined("alice"), await talk.joined("bob")
     await of_bob.send_json({"type": "ack", "id": 7, "seq": 1 << 60})
     await nothing_more(of_bob)
@@ -71,7 +71,7 @@ async def test_acks_in_quick_succession_are_few_changes_and_the_last_is_recorded
     assert seqs == sorted(set(seqs))
 
 
-async def test_what_a_resume_acknowledges_is_delivered(talk: Talk) -> None:
+async def test_a_resume_marks_acknowledged_messages_as_delivered(talk: Talk) -> None:
     (alice, of_alice), (bob, _) = await talk.joined("alice"), await talk.joined("bob")
     conversation_id = await alice.direct(bob.user)
     async with bob.raw_socket() as socket:

@@ -96,7 +96,7 @@ async def test_a_message_is_sent_by_the_node_that_owns_its_shard(pair: Pair) -> 
     assert following.conversation_id != sent.conversation_id
 
 
-async def test_a_refusal_of_the_owner_is_that_of_the_asked_node(pair: Pair) -> None:
+async def test_a_refusal_of_the_owner_is_returned_by_the_called_node(pair: Pair) -> None:
     await pair.send(pair.asked, "alice", "Hi!", "1")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await pair.send(pair.asked, "alice", "another text", "1")

@@ -52,7 +52,7 @@ async def send(sender: Api, recipient: str, content: str = "Hello!", **fields: A
     return answer
 
 
-async def test_who_is_not_connected_is_notified_within_two_seconds(alice: Api, topic: NotificationTopic) -> None:
+async def test_a_disconnected_member_is_notified_within_two_seconds(alice: Api, topic: NotificationTopic) -> None:
     bob = new_user("bob")
     began = time.monotonic()
     sent = await send(alice, bob)
@@ -91,7 +91,7 @@ async def test_only_a_connected_member_without_an_acknowledgement_is_notified_an
         assert not {acking.user, reading.user} & set(topic.recipients())
 
 
-async def test_a_muted_group_notifies_of_mentions_only_and_the_sender_of_nothing(
+async def test_a_muted_group_notifies_of_mentions_only_and_never_the_sender(
     notifying: Stack, http: aiohttp.ClientSession, alice: Api, topic: NotificationTopic
 ) -> None:
     bob, carol = Api(notifying, http, new_user("bob")), Api(notifying, http, new_user("carol"))

@@ -26,7 +26,7 @@ async def sent(user: Api, conversation_id: str, content: str = "Hello!") -> Any:
     return answer
 
 
-async def test_the_sender_hears_on_each_device_who_received_and_read_a_message(talk: Talk) -> None:
+async def test_each_device_of_the_sender_gets_receipts_of_delivery_and_reading(talk: Talk) -> None:
     (alice, of_alice), (bob, _) = await talk.joined("alice"), await talk.joined("bob")
     other_device = await talk.socket_of(alice)
     conversation_id = await alice.direct(bob.user)
@@ -60,7 +60,7 @@ async def test_a_burst_of_receipts_is_merged(talk: Talk) -> None:
     assert len(heard) < len(messages) / 2
 
 
-async def test_a_private_read_and_receipts_of_others_are_not_heard(talk: Talk) -> None:
+async def test_a_private_read_and_receipts_of_others_are_not_pushed(talk: Talk) -> None:
     (alice, of_alice), (bob, of_bob), (carol, _) = [await talk.joined(name) for name in ("alice", "bob", "carol")]
     _, made = await alice.ask("POST", "/api/v1/groups", {"name": "T", "member_ids": [bob.user, carol.user]})
     conversation_id = made["conversation_id"]

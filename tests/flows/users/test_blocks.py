@@ -72,7 +72,7 @@ async def test_a_block_ends_messages_of_both_until_it_ends(three: Three) -> None
         assert await contents(user, conversation_id) == ["before", "after"]
 
 
-async def test_users_who_block_each_other_do_not_meet_anew(three: Three) -> None:
+async def test_users_who_block_each_other_cannot_create_a_conversation(three: Three) -> None:
     alice, bob, carol = three.alice, three.bob, three.carol
     await alice.ask("PUT", f"/api/v1/blocks/{bob.user}")
     for one, other in ((alice, bob), (bob, alice)):
@@ -93,7 +93,7 @@ async def test_users_who_block_each_other_do_not_meet_anew(three: Three) -> None
     assert await contents(alice, made["conversation_id"]) == ["Hi, all!"]
 
 
-async def test_a_block_looks_like_a_preference(three: Three) -> None:
+async def test_a_block_is_indistinguishable_from_a_preference(three: Three) -> None:
     alice, bob, carol = three.alice, three.bob, three.carol
     await alice.ask("PUT", f"/api/v1/blocks/{bob.user}")
     await carol.ask("PATCH", "/api/v1/preferences", {"who_may_write": "AUDIENCE_NOBODY"})
@@ -103,7 +103,7 @@ async def test_a_block_looks_like_a_preference(three: Three) -> None:
     assert answers[0] == answers[1]
 
 
-async def test_who_may_write_is_asked_for_new_conversations_only(three: Three) -> None:
+async def test_permission_to_write_is_checked_for_new_conversations_only(three: Three) -> None:
     alice, bob, carol = three.alice, three.bob, three.carol
     known = await bob.direct(alice.user)
     changed = await alice.ask("PATCH", "/api/v1/preferences", {"who_may_write": "AUDIENCE_CONTACTS"})
@@ -118,7 +118,7 @@ async def test_who_may_write_is_asked_for_new_conversations_only(three: Three) -
     assert await alice.direct(new_user("dave"))
 
 
-async def test_who_may_add_is_asked_for_new_members_only(three: Three) -> None:
+async def test_permission_to_add_is_checked_for_new_members_only(three: Three) -> None:
     alice, bob, carol = three.alice, three.bob, three.carol
     _, made = await bob.ask("POST", "/api/v1/groups", {"name": "Team", "member_ids": [alice.user]})
     path = f"/api/v1/conversations/{made['conversation_id']}/members"
@@ -136,7 +136,7 @@ async def test_who_may_add_is_asked_for_new_members_only(three: Three) -> None:
     assert await refusal(bob, "POST", path, {"user_ids": [alice.user]}) == (403, "CANNOT_ADD_USER")
 
 
-async def test_without_read_receipts_nobody_sees_what_a_user_has_read(three: Three) -> None:
+async def test_without_read_receipts_no_one_gets_what_a_user_has_read(three: Three) -> None:
     alice, bob = three.alice, three.bob
     conversation_id = await alice.direct(bob.user)
     path = f"/api/v1/conversations/{conversation_id}"

@@ -68,13 +68,13 @@ async def test_new_conversations_above_the_limit_are_refused_by_every_interface(
         assert answers == dict.fromkeys(answers, LIMITED)
 
 
-async def test_numbers_above_the_limit_are_not_looked_up(strict: Stack) -> None:
+async def test_phone_numbers_above_the_limit_are_not_looked_up(strict: Stack) -> None:
     first, second = await all_asked(strict, *[("look_up_phone", {"phone": "+4930123456"})] * 2)
     assert [answer.code for answer in first.values()][:2] == ["NOT_FOUND"] * 2
     assert second == dict.fromkeys(second, LIMITED)
 
 
-async def test_a_refusal_says_when_to_try_again(strict: Stack) -> None:
+async def test_a_refusal_has_a_retry_delay(strict: Stack) -> None:
     async with raw_socket(strict, new_user("eager")) as socket:
         asked: list[Any] = [await sent(socket) for _ in range(3)]
     assert [answer["type"] for answer in asked] == ["ack", "ack", "error"]

@@ -84,7 +84,7 @@ async def test_only_the_owner_sees_phone_language_and_time_zone(alice: Api, bob:
     assert phone not in str([seen, batch, looked_up])
 
 
-async def test_a_batch_leaves_out_who_does_not_exist(alice: Api, bob: Api) -> None:
+async def test_a_batch_omits_users_who_do_not_exist(alice: Api, bob: Api) -> None:
     await alice.ask("GET", "/api/v1/profile")
     await bob.ask("GET", "/api/v1/profile")
     asked = [bob.user, "unknown", alice.user, bob.user]
@@ -104,7 +104,7 @@ async def test_one_of_a_hundred_racers_gets_a_username(shared_stack: Stack, http
     assert len(found["users"]) == 1
 
 
-async def test_usernames_that_look_alike_in_case_and_form_are_one(alice: Api, bob: Api) -> None:
+async def test_usernames_that_differ_only_in_case_and_form_are_one(alice: Api, bob: Api) -> None:
     name = "Straße" + uuid.uuid4().hex
     assert (await changed(alice, username=name))["username"] == name.lower().replace("ß", "ss")
     for same in (name.upper(), name.replace("S", "Ｓ"), name.replace("ß", "ẞ")):
@@ -114,7 +114,7 @@ async def test_usernames_that_look_alike_in_case_and_form_are_one(alice: Api, bo
     assert [user["user_id"] for user in found["users"]] == [alice.user]
 
 
-async def test_a_search_goes_on_page_by_page(shared_stack: Stack, http: aiohttp.ClientSession) -> None:
+async def test_a_search_continues_page_by_page(shared_stack: Stack, http: aiohttp.ClientSession) -> None:
     prefix = uuid.uuid4().hex
     users = [Api(shared_stack, http, new_user("found")) for _ in range(5)]
     for number, user in enumerate(users):

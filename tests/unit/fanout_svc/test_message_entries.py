@@ -95,7 +95,7 @@ async def test_items_before_the_start_are_not_pushed_and_later_ones_are_once(on:
     assert on.stage.nodes.gaps == 0
 
 
-async def test_nodes_are_told_of_entries_that_are_missing(on: Following) -> None:
+async def test_nodes_get_a_gap_where_entries_are_missing(on: Following) -> None:
     consumer = await on.started()
     await on.append(1, 3)
     await read_all(consumer)

@@ -33,7 +33,7 @@ class Receivers:
         return [one for one in self.stage.nodes.got["n1"] if isinstance(one, ReceiptPush)]
 
 
-def test_only_the_senders_who_have_subscribers_are_told() -> None:
+def test_only_senders_with_subscribers_get_receipts() -> None:
     receivers = Receivers()
     receivers.receipts.push([receipt(3, 0, "alice", "dora"), replace(receipt(4, 0, "alice"), tenant="other")])
     (push,) = receivers.pushes

@@ -18,7 +18,7 @@ def windows(max_keys: int = 100) -> MergeWindows[str, tuple[int, ...]]:
     return MergeWindows(1.0, lambda earlier, later: earlier + later, max_keys)
 
 
-def test_the_first_value_passes_at_once_and_those_after_it_together_at_the_end_of_the_window() -> None:
+def test_the_first_value_passes_immediately_and_later_ones_together_at_the_end_of_the_window() -> None:
     merged = windows()
     assert merged.add("a", (1,), 0.0) == [(1,)]
     assert merged.add("a", (2,), 0.1) == merged.add("a", (3,), 0.9) == merged.due(0.99) == []
@@ -75,7 +75,7 @@ def test_nothing_is_lost_repeated_or_out_of_order_and_a_key_passes_once_in_a_win
         assert all(later - earlier >= 1.0 - 1e-9 for earlier, later in pairwise(times))
 
 
-async def test_a_loop_emits_what_passes_now_and_what_waited() -> None:
+async def test_a_loop_emits_current_and_waiting_values() -> None:
     clock, emitted = ManualClock(), asyncio.Queue[Sequence[tuple[int, ...]]]()
     loop = MergeLoop(windows(), clock, emitted.put_nowait)
     async with background(loop.run()):

@@ -105,7 +105,7 @@ class TestSessionRegistryService:
         error = failure(lambda: registry.GetSessions(nameless, metadata=as_service, timeout=5))
         assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "user")
 
-    def test_many_users_are_looked_for_in_one_call(
+    def test_many_users_are_searched_in_one_call(
         self, registry: session_grpc.SessionRegistryServiceStub, as_service: Metadata, as_alice: Metadata
     ) -> None:
         users = [session_pb2.User(tenant="default", user_id=f"nobody-{number}") for number in range(1_000)]

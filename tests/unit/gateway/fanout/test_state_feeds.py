@@ -24,7 +24,7 @@ def test_an_older_version_of_a_key_is_dropped() -> None:
     assert topics.subscriber.versions == [-3, -2, -4]
 
 
-def test_it_is_neither_numbered_nor_kept_for_a_session_that_comes_back() -> None:
+def test_a_receipt_is_neither_numbered_nor_buffered_for_a_resume() -> None:
     topics = Topics()
     topics.deliver(own(1), receipt(9), own(2))
     assert topics.subscriber.versions == [1, -9, 2]

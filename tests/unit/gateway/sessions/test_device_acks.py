@@ -48,7 +48,7 @@ async def test_acks_of_one_moment_are_one_report_for_each_device() -> None:
     assert calls.reports == [("phone", {"a": 5, "b": 9, "c": 1}), ("laptop", {"a": 2})]
 
 
-async def test_a_report_that_fails_is_repeated_with_what_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_report_is_repeated_with_later_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_acks, "_RETRY_SECONDS", 0.01)
     calls: Any = RecordingCalls(failing=2)
     acks = DeviceAcks(calls)

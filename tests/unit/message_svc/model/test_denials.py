@@ -52,7 +52,7 @@ def test_a_denied_direct_conversation_is_not_created_and_one_that_exists_is_retu
     assert isinstance(answer(shard, conversation_id, "alice", CreateDirect("bob"), denial), Outcome)
 
 
-def test_a_denial_refuses_messages_and_edits_and_nothing_else_in_a_direct_conversation(shard: Shard) -> None:
+def test_a_denial_refuses_only_messages_and_edits_of_a_direct_conversation(shard: Shard) -> None:
     direct = shard.direct("alice", "bob")
     sent = shard.send(direct, "alice", "hi", "first")
     for op_id, action in (("2", Send(Body("hi"))), ("3", Edit(sent.seq, "ho"))):
@@ -63,7 +63,7 @@ def test_a_denial_refuses_messages_and_edits_and_nothing_else_in_a_direct_conver
     assert isinstance(answer(shard, direct, "alice", Send(Body("hi")), UNKNOWN, "5"), Outcome)
 
 
-def test_a_retry_gets_its_first_answer_whatever_is_denied_by_then(shard: Shard) -> None:
+def test_a_retry_gets_its_first_answer_after_a_later_denial(shard: Shard) -> None:
     direct = shard.direct("alice", "bob")
     sent = answer(shard, direct, "alice", Send(Body("hi")), None, "sent")
     assert answer(shard, direct, "alice", Send(Body("hi")), CANNOT_MESSAGE, "sent") == sent
@@ -74,14 +74,14 @@ def test_a_retry_gets_its_first_answer_whatever_is_denied_by_then(shard: Shard) 
     assert answer(other, direct, "alice", Send(Body("hi")), None, "refused") == refused
 
 
-def test_a_group_is_not_created_with_one_who_does_not_allow_it(shard: Shard) -> None:
+def test_a_group_is_not_created_with_a_user_who_does_not_allow_it(shard: Shard) -> None:
     group = group_id(TENANT, "alice", "1")
     creation = CreateGroup("Team", "", ("bob", "carol"))
     assert answer(shard, group, "alice", creation, CANNOT_ADD) == Refusal(Reason.CANNOT_ADD)
     assert isinstance(answer(shard, group, "alice", creation, None), Outcome)
 
 
-def test_only_new_members_are_asked_and_only_admins_hear_of_them(shard: Shard) -> None:
+def test_only_new_members_are_checked_and_only_admins_learn_of_them(shard: Shard) -> None:
     group = shard.group("alice", "bob")
     assert answer(shard, group, "alice", AddMembers(("bob", "carol")), CANNOT_ADD, "2") == Refusal(Reason.CANNOT_ADD)
     assert answer(shard, group, "bob", AddMembers(("carol",)), CANNOT_ADD, "3") == Refusal(Reason.ADMINS_ONLY)
@@ -89,7 +89,7 @@ def test_only_new_members_are_asked_and_only_admins_hear_of_them(shard: Shard) -
     assert isinstance(answer(shard, group, "alice", AddMembers(("carol", "dave")), CANNOT_ADD, "4"), Outcome)
 
 
-def test_an_addition_that_could_not_be_asked_for_may_be_tried_again(shard: Shard) -> None:
+def test_an_addition_that_could_not_be_checked_may_be_repeated(shard: Shard) -> None:
     group = shard.group("alice", "bob")
     addition = AddMembers(("carol",))
     assert answer(shard, group, "alice", addition, UNKNOWN, "2") == Refusal(Reason.PERMISSION_UNKNOWN)

@@ -26,7 +26,7 @@ def told(shard: Shard, conversation_id: str) -> set[str]:
     return set(moved.receivers)
 
 
-def test_in_a_direct_conversation_the_other_one_is_told(shard: Shard) -> None:
+def test_in_a_direct_conversation_the_other_member_gets_the_receipt(shard: Shard) -> None:
     direct = shard.direct("alice", "bob")
     sent = shard.send(direct, "alice")
     shard.made(direct, "bob", MarkDelivered(sent.seq, "phone"))
@@ -38,7 +38,7 @@ def test_in_a_direct_conversation_the_other_one_is_told(shard: Shard) -> None:
     assert moved[:3] == ("bob", 0, sent.seq)
 
 
-def test_in_a_group_those_are_told_whose_messages_were_passed(shard: Shard) -> None:
+def test_in_a_group_the_senders_of_the_received_messages_get_the_receipt(shard: Shard) -> None:
     group = shard.group("alice", "bob", "carol", "dan")
     shard.send(group, "alice")
     first = shard.send(group, "bob")
@@ -52,7 +52,7 @@ def test_in_a_group_those_are_told_whose_messages_were_passed(shard: Shard) -> N
     assert told(shard, group) == {"alice", "bob", "carol"}
 
 
-def test_who_has_left_is_told_nothing_and_a_private_read_is_told_to_nobody(shard: Shard) -> None:
+def test_former_members_get_no_receipt_and_no_one_gets_that_of_a_private_read(shard: Shard) -> None:
     group = shard.group("alice", "bob", "carol")
     sent = shard.send(group, "bob")
     shard.made(group, "alice", RemoveMember("bob"))

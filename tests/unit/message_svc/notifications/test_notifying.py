@@ -19,7 +19,7 @@ async def fixture_on(tmp_path: Path) -> AsyncIterator[Notifying]:
         yield on
 
 
-async def test_absent_members_are_notified_at_once_and_connected_ones_later(on: Notifying) -> None:
+async def test_absent_members_are_notified_immediately_and_connected_ones_later(on: Notifying) -> None:
     on.sessions.connected = {"bob"}
     group = await on.engine.group("alice", "bob", "carol")
     await on.send(group, "alice", "hi")
@@ -42,7 +42,7 @@ async def test_sessions_are_requested_once_for_all_messages_that_are_read_togeth
 
 @pytest.mark.parametrize("is_before", [True, False], ids=["read together", "read later"])
 @pytest.mark.parametrize("kind", [MarkDelivered, MarkRead])
-async def test_who_has_received_or_read_a_message_is_not_notified(
+async def test_a_member_who_has_received_or_read_a_message_is_not_notified(
     on: Notifying, kind: type[MarkDelivered | MarkRead], is_before: bool
 ) -> None:
     on.sessions.connected = {"bob"}
@@ -58,7 +58,7 @@ async def test_who_has_received_or_read_a_message_is_not_notified(
     assert await on.published() == []
 
 
-async def test_the_tables_are_asked_again_when_the_time_is_over(on: Notifying) -> None:
+async def test_the_tables_are_read_again_when_the_time_is_over(on: Notifying) -> None:
     # The log may be behind: its reader waits for the engine, say.
     on.sessions.connected = {"bob"}
     group = await on.engine.group("alice", "bob")
@@ -106,14 +106,14 @@ async def test_a_channel_notifies_of_mentions_only(on: Notifying) -> None:
     assert await on.published() == [("dave", "to some", "no_session")]
 
 
-async def test_a_name_that_cannot_be_read_delays_nothing(on: Notifying) -> None:
+async def test_a_name_that_cannot_be_read_delays_no_notification(on: Notifying) -> None:
     on.names.is_available = False
     await on.send(await on.engine.group("alice", "bob"), "alice", "hi")
     await on.read_all()
     assert [one.sender_name for one in await on.records()] == ["alice"]
 
 
-async def test_while_the_topic_is_away_nothing_is_lost_and_nothing_is_finished(on: Notifying) -> None:
+async def test_while_the_topic_is_unavailable_no_notification_is_lost_or_finished(on: Notifying) -> None:
     on.sessions.connected = {"bob"}
     group = await on.engine.group("alice", "bob", "carol")
     await on.send(group, "alice", "hi")
@@ -158,7 +158,7 @@ async def test_after_a_crash_waits_begin_again_and_end_at_their_time(on: Notifyi
     assert await on.published() == []
 
 
-async def test_beyond_the_limit_later_messages_are_considered_when_there_is_room(tmp_path: Path) -> None:
+async def test_messages_above_the_limit_are_considered_when_others_have_ended(tmp_path: Path) -> None:
     async with notifying(tmp_path, pending_acks=2) as on:
         on.sessions.connected = {"bob"}
         group = await on.engine.group("alice", "bob")

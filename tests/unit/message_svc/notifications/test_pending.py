@@ -35,7 +35,7 @@ def test_the_waits_of_a_user_end_each_at_its_own_time() -> None:
     assert pending.expire(13.0) == [wait(2)]
 
 
-def test_an_earlier_wait_that_comes_later_ends_at_its_time() -> None:
+def test_an_earlier_deadline_that_is_added_later_ends_at_its_time() -> None:
     pending = PendingAcks(0.0, SECONDS)
     pending.add(wait(5), 8.0)
     pending.add(wait(3, "conv_2"), 1.0)

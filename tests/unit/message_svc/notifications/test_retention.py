@@ -23,7 +23,7 @@ from message_svc.notifications.retention import delete_before
         ([1] * 100 + [6] * 3, 5, [6] * 3),
     ],
 )
-async def test_what_is_older_is_deleted(tmp_path: Path, times: list[int], oldest: int, left: list[int]) -> None:
+async def test_older_records_are_deleted(tmp_path: Path, times: list[int], oldest: int, left: list[int]) -> None:
     async with open_sqlite_log(tmp_path / "log.db") as log:
         for time in times:
             await log.append("other", "k", b"x")

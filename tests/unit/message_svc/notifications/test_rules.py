@@ -50,7 +50,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("kind", "fields", "is_connected", "first", "later"), CASES.values(), ids=CASES)
-def test_who_is_notified_and_when(
+def test_members_are_notified_by_the_rules(
     kind: Kind, fields: dict[str, Any], is_connected: bool, first: Decision, later: Decision
 ) -> None:
     member = BOB._replace(**fields)

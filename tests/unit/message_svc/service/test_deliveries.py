@@ -39,7 +39,7 @@ async def recording(ledger: Ledger, clock: ManualClock) -> AsyncIterator[Deliver
         yield deliveries
 
 
-async def test_the_first_move_is_made_at_once_and_those_of_the_next_second_together() -> None:
+async def test_the_first_move_is_made_immediately_and_those_of_the_next_second_together() -> None:
     ledger, clock = Ledger(), ManualClock()
     async with recording(ledger, clock) as deliveries:
         await deliveries.record("acme", "alice", "phone", {FIRST: 3, SECOND: 4, "no conversation": 9})
@@ -58,7 +58,7 @@ async def test_the_first_move_is_made_at_once_and_those_of_the_next_second_toget
     assert len(ledger.batches) == 2
 
 
-async def test_a_refused_move_is_left_out_and_one_that_may_not_have_been_made_is_a_failure() -> None:
+async def test_a_refused_move_is_omitted_and_a_move_of_unknown_outcome_is_a_failure() -> None:
     ledger, clock = Ledger(), ManualClock()
     async with recording(ledger, clock) as deliveries:
         ledger.answer = Refusal(Reason.NO_MESSAGE)

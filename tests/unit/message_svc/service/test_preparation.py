@@ -125,7 +125,7 @@ async def test_a_message_in_a_blocked_conversation_carries_its_denial(
     assert [denial and denial.reason for denial in denials] == [Reason.CANNOT_MESSAGE, None]
 
 
-async def test_a_conversation_that_cannot_be_read_refuses_its_message_alone(
+async def test_a_conversation_that_cannot_be_read_refuses_only_its_message(
     preparation: Preparation, reads: Reads
 ) -> None:
     reads.existing = None

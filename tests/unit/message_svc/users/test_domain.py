@@ -68,7 +68,7 @@ def test_a_display_name_is_any_text_without_control_characters() -> None:
 
 @pytest.mark.parametrize("has_contact", [False, True])
 @pytest.mark.parametrize("audience", Audience)
-def test_an_audience_is_everyone_the_contacts_or_nobody(audience: Audience, has_contact: bool) -> None:
+def test_an_audience_is_everyone_the_contacts_or_no_one(audience: Audience, has_contact: bool) -> None:
     allowed = audience is Audience.EVERYONE or (audience is Audience.CONTACTS and has_contact)
     writing = Relation(Preferences(who_may_write=audience), has_contact)
     adding = Relation(Preferences(who_may_add=audience), has_contact)
@@ -87,7 +87,7 @@ def test_others_do_not_see_phone_language_and_time_zone() -> None:
     assert profile.shown == Profile("alice", "a", "Alice", "", "https://example.com/a", "", "", 7)
 
 
-def test_a_change_of_preferences_keeps_what_it_does_not_name() -> None:
+def test_a_change_of_preferences_does_not_change_unnamed_fields() -> None:
     before = Preferences(Audience.NOBODY, phone_lookup=False)
     change = PreferencesChange(who_may_add=Audience.CONTACTS, phone_lookup=True)
     assert change.applied_to(before) == Preferences(Audience.NOBODY, Audience.CONTACTS)

@@ -31,7 +31,7 @@ def permissions(relations: Mapping[str, Relation] | None) -> Permissions:
     return Permissions(store, Any)  # type: ignore[arg-type]  # no cache is asked
 
 
-async def test_a_denial_names_those_who_deny() -> None:
+async def test_a_denial_names_the_denying_users() -> None:
     found = permissions({"bob": Relation(), "carol": Relation(NOBODY), "dave": Relation(is_blocked=True)})
     assert await found.denial_to_write(ALICE, "bob") is None
     assert await found.denial_to_write(ALICE, "unknown") is None
@@ -41,7 +41,7 @@ async def test_a_denial_names_those_who_deny() -> None:
     assert await found.denial_to_add(ALICE, everyone) == Denial(Reason.CANNOT_ADD, ("dave",))
 
 
-async def test_what_cannot_be_read_is_denied() -> None:
+async def test_permissions_that_cannot_be_read_are_denied() -> None:
     found = permissions(None)
     assert await found.denial_to_write(ALICE, "bob") == Denial(Reason.PERMISSION_UNKNOWN, ("bob",))
     assert await found.denial_to_add(ALICE, ["bob"]) == Denial(Reason.PERMISSION_UNKNOWN, ("bob",))

@@ -68,7 +68,7 @@ async def test_a_change_during_a_load_is_not_hidden_by_it() -> None:
     assert len((await cache.load(ALICE)).blocked_conversations) == 1
 
 
-async def test_what_others_may_have_changed_is_read_again_after_its_time() -> None:
+async def test_cached_values_are_read_again_after_their_lifetime() -> None:
     store, clock = Store(), ManualClock()
     cache = standings(store, clock, fresh_seconds=1.0)
     await cache.load(ALICE)
@@ -78,7 +78,7 @@ async def test_what_others_may_have_changed_is_read_again_after_its_time() -> No
     assert cache.cached(ALICE) is None
 
 
-async def test_without_a_store_it_is_what_was_known_last() -> None:
+async def test_without_a_store_the_last_known_value_is_used() -> None:
     store, clock = Store(), ManualClock()
     store.blocked["alice"] = frozenset({"bob"})
     cache = standings(store, clock, fresh_seconds=1.0)
