@@ -2,8 +2,6 @@
 
 import { TARGETS } from "./demo_content.js";
 import { emojiName } from "./emoji.js";
-import { Connection } from "./net/connection.js";
-import { tabDeviceId } from "./net/ids.js";
 import { clearSavedUser, saveUser, savedUser, tokenSource } from "./net/tokens.js";
 import { LoadGenerator } from "./state/load_generator.js";
 import { Reactions } from "./state/reactions.js";
@@ -17,6 +15,7 @@ import { signIn } from "./ui/sign_in.js";
 import { stormPanel } from "./ui/storm_panel.js";
 import { tickerPanel } from "./ui/ticker_panel.js";
 import { refusalText, toast } from "./ui/toast.js";
+import { connect, tabDeviceId } from "./vendor/plaudit-client.js";
 
 function socketUrl() {
   const url = new URL("ws/connect", location.href);
@@ -30,7 +29,7 @@ async function start() {
   document.documentElement.dataset.screen = "main";
   document.getElementById("me").replaceChildren(avatar(user.user, "small"), h("span", { class: "me-name" }, user.user));
 
-  const connection = new Connection({ url: socketUrl(), tokens: tokenSource(user), device: await tabDeviceId() });
+  const connection = connect(socketUrl(), tokenSource(user), { device: await tabDeviceId(), client: "plaudit-web/0.1" });
   const reactions = new Reactions(connection, TARGETS);
   const generator = user.token ? null : new LoadGenerator(socketUrl()); // without demo tokens it has no users
   const picker = new EmojiPicker();
@@ -44,7 +43,6 @@ async function start() {
   reactions.addEventListener("refused", ({ detail }) => toast(refusalText(detail.error)));
   reactions.addEventListener("own", ({ detail }) => announce(`${emojiName(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
   generator?.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
-  connection.open();
   connection.addEventListener("welcome", () => picker.load());
 
   function signOut() {

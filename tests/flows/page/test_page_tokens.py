@@ -16,15 +16,14 @@ pytestmark = pytest.mark.browser
 
 CONNECT = """
 async () => {
-  const { Connection } = await import("/js/net/connection.js");
+  const { connect } = await import("/js/vendor/plaudit-client.js");
   const url = new URL("ws/connect", location.href);
   url.protocol = "ws:";
   let asked = 0;
   const tokens = async (fresh) => { asked += 1; return window.mint(Boolean(fresh)); };
   const states = [];
-  const connection = new Connection({ url: url.href, tokens, device: crypto.randomUUID() });
+  const connection = connect(url.href, tokens, { device: crypto.randomUUID() });
   connection.addEventListener("state", ({ detail }) => states.push(detail));
-  connection.open();
   Object.assign(window, { connection, states, asked: () => asked, named: () => states.map(({ state }) => state) });
 }
 """

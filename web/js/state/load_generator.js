@@ -3,9 +3,8 @@
 // Events: "stats" {running, sent, acked, refused, perSecond, median, p99, users}; times in milliseconds.
 
 import { randomName } from "../names.js";
-import { Connection } from "../net/connection.js";
-import { uuid7 } from "../net/ids.js";
 import { tokenSource } from "../net/tokens.js";
+import { connect, uuid7 } from "../vendor/plaudit-client.js";
 
 const USER_RATE = 8; // the server allows a user 10 changes a second
 const SPARE_USERS = 1.25; // some users are connecting
@@ -70,8 +69,7 @@ export class LoadGenerator extends EventTarget {
 
   #newUser() {
     const user = `${randomName()}-${uuid7().slice(-3)}`;
-    const connection = new Connection({ url: this.#url, tokens: tokenSource({ user }), device: uuid7() });
-    connection.open();
+    const connection = connect(this.#url, tokenSource({ user }), { device: uuid7() });
     return { connection, taps: 0, inFlight: 0, nextTapAt: 0 };
   }
 

@@ -3,7 +3,7 @@
 // Events: "change" {target, cause}, "refused" {target, emoji, error}, "pushed" {target, recent}, "own" {target, emoji, on},
 // "latency" {saved} or {shown} in milliseconds from a tap.
 
-import { uuid7 } from "../net/ids.js";
+import { uuid7 } from "../vendor/plaudit-client.js";
 import { TargetReactions } from "./target_reactions.js";
 
 const SINGLE_CHOICE = new Set(["posts", "comments"]);

@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 30d9d00e2f9a421393e6c029f5da6d04484702153555b7fd7e8486de52f40512
-// text: 806eb364a2794182171ef3c42e302c9a7f4a05bda76d9cd087592c5dffa02976
+// sources: 22723b585c2ea65efcaff704e24152fc5a1d3df70aebf18a0d2f0708459733a7
+// text: 7a45c2ba3915f2bee983afe593b2155a92e95f46ce170b7e844ae0e8c7f66f90
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -135,7 +135,7 @@ var PendingCalls = class {
 		return this.#nextId++;
 	}
 	/** Sends a call; resolves with the fields of its `ack`, rejects with `PlauditError`. */
-	call(type, fields, { timeout = TIMEOUT_MS, repeat = true } = {}) {
+	call(type, fields = {}, { timeout = TIMEOUT_MS, repeat = true } = {}) {
 		return new Promise((resolve, reject) => {
 			const id = this.nextId();
 			const timer = setTimeout(() => this.#remove(id, () => reject(new PlauditError(NO_ANSWER))), timeout);

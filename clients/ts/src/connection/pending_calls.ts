@@ -49,7 +49,7 @@ export class PendingCalls {
   }
 
   /** Sends a call; resolves with the fields of its `ack`, rejects with `PlauditError`. */
-  call(type: string, fields: Fields, { timeout = TIMEOUT_MS, repeat = true }: CallOptions = {}): Promise<Fields> {
+  call(type: string, fields: Fields = {}, { timeout = TIMEOUT_MS, repeat = true }: CallOptions = {}): Promise<Fields> {
     return new Promise((resolve, reject) => {
       const id = this.nextId();
       const timer = setTimeout(() => this.#remove(id, () => reject(new PlauditError(NO_ANSWER))), timeout);
