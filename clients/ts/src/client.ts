@@ -23,7 +23,7 @@ export interface Options {
   client?: string;
   /** The class of sockets, where `WebSocket` is not global. */
   webSocket?: typeof WebSocket;
-  /** How frames are written: JSON, or `binaryCodec` of `plaudit-client/proto`. */
+  /** How frames are written: JSON, or `binaryCodec()` of `plaudit-client/proto`. */
   codec?: Codec;
 }
 
@@ -176,9 +176,21 @@ export class Client extends Events<ClientEvents> {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onopen = () => this.#sendHello();
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#onFrame(this.#codec.decode(data));
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
     this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
+  }
+
+  #onMessage(data: string | ArrayBuffer): void {
+    let frame: Frame;
+    try {
+      frame = this.#codec.decode(data);
+    } catch (error) {
+      console.warn("plaudit: a message is no frame:", error);
+      this.#resumeAgain();
+      return;
+    }
+    this.#onFrame(frame);
   }
 
   #onFrame(frame: Frame): void {

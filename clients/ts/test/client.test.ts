@@ -156,3 +156,12 @@ test("a socket that does not answer a ping in 10 s is replaced", async () => {
   expect(opened.closedWith).toBe(4000);
   expect(client.state).toBe("waiting");
 });
+
+test("a message that is no frame closes the socket and resumes", async () => {
+  started();
+  vi.spyOn(console, "warn").mockReturnValue();
+  const opened = await welcome();
+  opened.onmessage?.({ data: "no JSON" });
+  expect(opened.closedWith).toBe(4000);
+  expect(client.state).toBe("waiting");
+});

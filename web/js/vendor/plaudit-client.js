@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 22723b585c2ea65efcaff704e24152fc5a1d3df70aebf18a0d2f0708459733a7
-// text: 7a45c2ba3915f2bee983afe593b2155a92e95f46ce170b7e844ae0e8c7f66f90
+// sources: 04e5dd80aa04d65f4cd5affbae36c8e4094a83bfa16949a924392125679bb644
+// text: 4b7da00c1f773f49997693a573dfb96e656562020dee2ddaf3cec5901fa11ff7
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -664,9 +664,20 @@ var Client = class extends Events {
 		socket.binaryType = "arraybuffer";
 		this.#socket = socket;
 		socket.onopen = () => this.#sendHello();
-		socket.onmessage = ({ data }) => socket === this.#socket && this.#onFrame(this.#codec.decode(data));
+		socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
 		socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
 		this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
+	}
+	#onMessage(data) {
+		let frame;
+		try {
+			frame = this.#codec.decode(data);
+		} catch (error) {
+			console.warn("plaudit: a message is no frame:", error);
+			this.#resumeAgain();
+			return;
+		}
+		this.#onFrame(frame);
 	}
 	#onFrame(frame) {
 		switch (frame.type) {
