@@ -1,16 +1,15 @@
 """The API for applications."""
 
-import secrets
-import time
-import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from plaudit_client import values
 from plaudit_client.connection import Connection, Token
+from plaudit_client.conversations.conversations import Conversations
 from plaudit_client.errors import PlauditError
+from plaudit_client.ids import new_op_id
 from plaudit_client.options import Options
 from plaudit_client.subscription import Subscription
 from plaudit_client.values import Outcome, OwnReactions, OwnUpdate, Reactor, TargetCounts, Update
@@ -205,11 +204,18 @@ class Client:
             Subscription[OwnUpdate]([f"users/{self.user}"], self._options.max_waiting_updates, self._connection.release)
         )
 
+    @asynccontextmanager
+    async def conversations(self, storage: MutableMapping[str, str] | None = None) -> AsyncIterator[Conversations]:
+        """The user's conversations, kept up to date until the block ends.
 
-def new_op_id() -> str:
-    """A new operation id: a UUIDv7 (RFC 9562), which has the time of its creation."""
-    made = time.time_ns() // 1_000_000
-    return str(uuid.UUID(int=made << 80 | 7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)))
+        `storage` keeps messages that the server has not accepted over a restart of the program, for example a `shelve`.
+        """
+        conversations = Conversations(self._connection, self._options, storage)
+        try:
+            await conversations.start()
+            yield conversations
+        finally:
+            await conversations.close()
 
 
 def _with_path(url: str) -> str:

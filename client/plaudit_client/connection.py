@@ -16,18 +16,18 @@ from plaudit_client import effects as fx
 from plaudit_client.connect_errors import reason_of, retry_after_of
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import SUBPROTOCOL, Welcome
+from plaudit_client.observer import Observers
 from plaudit_client.options import Options
 from plaudit_client.protocol import Protocol
 from plaudit_client.subscription import AnySubscription, Subscription
-from plaudit_client.values import OwnUpdate, Update, own
+from plaudit_client.values import OtherPush, OwnUpdate, Update, own
 
 U = TypeVar("U", Update, OwnUpdate)
 logger = logging.getLogger("plaudit_client")
 
 Token = str | Callable[[], str | Awaitable[str]]
 
-CLOSE_TIMEOUT = 1.0
-TARGETS_PER_CALL = 1_000
+CLOSE_TIMEOUT, TARGETS_PER_CALL = 1.0, 1_000
 _CLOSES = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED)
 
 
@@ -56,6 +56,12 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self.welcome = Welcome()
         self.verdict = ""
+        self.observers = Observers()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has ended: all calls fail."""
+        return self._protocol.ended
 
     async def start(self, timeout: float) -> None:
         """Returns once there is a session. Raises PlauditError where the server refuses or does not answer in time."""
@@ -123,9 +129,12 @@ class Connection:
                 case fx.Failed(id=call_id, error=error):
                     if (answer := self._answers.get(call_id)) is not None and not answer.done():
                         answer.set_exception(error)
-                case fx.Deliver(update=update):
+                case fx.Deliver(update=OtherPush() as push):
+                    self.observers.push(push)
+                case fx.Deliver(update=(Update() | OwnUpdate()) as update):
                     for subscription in list(self._subscriptions):
-                        self._offer(subscription, update)
+                        if update.topic in subscription.topics:  # it decides the kind
+                            subscription.offer(update)  # type: ignore[arg-type]
                 case fx.Confirmed(topics=topics):
                     for subscription in list(self._subscriptions):
                         subscription.confirm(topics)
@@ -146,11 +155,13 @@ class Connection:
                 case fx.Reload(targets=targets):
                     for subscription in list(self._subscriptions):
                         subscription.miss()
+                    self.observers.missed()
                     for start in range(0, len(targets), TARGETS_PER_CALL):
                         self._start(self._reload(targets[start : start + TARGETS_PER_CALL]))
                 case fx.Ended(error=error):
                     for subscription in list(self._subscriptions):
                         subscription.end(error)
+                    self.observers.ended(error)
                     self._session_changed.set()
                     self._dial_requested.set()
         self._schedule_tick()
@@ -186,10 +197,6 @@ class Connection:
             self._perform(self._protocol.reloaded(own(answer)))
         except PlauditError as error:
             logger.warning("own reactions could not be loaded: %s", error)
-
-    def _offer(self, subscription: AnySubscription, update: Update | OwnUpdate) -> None:
-        if update.topic in subscription.topics:
-            subscription.offer(update)  # type: ignore[arg-type]  # the topic decides the kind
 
     def _schedule_tick(self) -> None:
         """Sets the timer to the next `tick` of the protocol."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from plaudit_client.errors import PlauditError
 from plaudit_client.frames import Welcome
-from plaudit_client.values import OwnUpdate, Update
+from plaudit_client.values import OtherPush, OwnUpdate, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class TopicsRefused:
 class Deliver:
     """A subscribed topic has an update."""
 
-    update: Update | OwnUpdate
+    update: Update | OwnUpdate | OtherPush
 
 
 @dataclass(frozen=True, slots=True)

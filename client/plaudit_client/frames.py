@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plaudit_client.errors import PlauditError
-from plaudit_client.values import OwnUpdate, Update, reactions
+from plaudit_client.values import OtherPush, OwnUpdate, Update, reactions
 
 SUBPROTOCOL = "plaudit.v1.json"
 
@@ -84,7 +84,7 @@ class Goaway:
 class Pushed:
     """An update of a topic."""
 
-    update: Update | OwnUpdate
+    update: Update | OwnUpdate | OtherPush
     seq: int = 0
     """The number of a durable push within the session; 0: it is not durable."""
 
@@ -138,6 +138,8 @@ def decode(text: str) -> Frame | None:
                 return TokenRenewed(int(fields["id"]), _token_seconds(fields))
             case "goaway":
                 return Goaway(int(fields.get("reconnect_after_ms", 0)) / 1000)
+            case other if topic := fields.get("topic"):
+                return Pushed(OtherPush(str(topic), str(other), fields), int(fields.get("seq", 0)))
             case _:
                 return None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
-from plaudit_client.values import OwnUpdate, Update
+from plaudit_client.values import OtherPush, OwnUpdate, Update
 
 MAX_PER_FRAME = 128
 MAX_OWN_TARGETS = 4096
@@ -74,10 +74,12 @@ class Topics:
         self._confirmed.clear()
         self._pending.clear()
 
-    def accept(self, update: Update | OwnUpdate) -> bool:
+    def accept(self, update: Update | OwnUpdate | OtherPush) -> bool:
         """Whether an update is of a subscribed topic and newer than the last one."""
         if update.topic not in self._subscriptions:
             return False
+        if isinstance(update, OtherPush):
+            return True
         if isinstance(update, Update):
             seen = self._latest.get(update.topic)
             if seen is not None and update.version <= seen.version:

@@ -99,7 +99,18 @@ class OwnUpdate:
         return OwnUpdate(self.topic, self.target, self.version, added, removed, held)
 
 
-def _answer(read: Callable[P, T]) -> Callable[P, T]:
+@dataclass(frozen=True, slots=True)
+class OtherPush:
+    """A push of a type that only some users of the client read, for example `new_message`."""
+
+    topic: str
+    type: str
+    fields: Mapping[str, Any]
+
+
+def answer_reader(read: Callable[P, T]) -> Callable[P, T]:
+    """Makes a reader of answers raise PlauditError, code `INTERNAL`, where the answer cannot be read."""
+
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return read(*args, **kwargs)
@@ -114,13 +125,13 @@ def reactions(fields: Fields) -> Mapping[str, int]:
     return MappingProxyType({str(entry["emoji"]): int(entry["count"]) for entry in fields.get("reactions") or ()})
 
 
-@_answer
+@answer_reader
 def outcome(fields: Fields) -> Outcome:
     """The answer to `toggle_reaction`, `set_reaction` or `clear_reactions` (which has no `on`)."""
     return Outcome(bool(fields.get("on", False)), int(fields["version"]), reactions(fields))
 
 
-@_answer
+@answer_reader
 def counts(fields: Fields) -> list[TargetCounts]:
     """The answer to `get_counts`."""
     return [
@@ -128,7 +139,7 @@ def counts(fields: Fields) -> list[TargetCounts]:
     ]
 
 
-@_answer
+@answer_reader
 def own(fields: Fields) -> list[OwnReactions]:
     """The answer to `get_own_reactions`."""
     return [
@@ -137,7 +148,7 @@ def own(fields: Fields) -> list[OwnReactions]:
     ]
 
 
-@_answer
+@answer_reader
 def reactors(fields: Fields) -> tuple[list[Reactor], str]:
     """The answer to `list_reactors`: a page, and the token of the next one."""
     page = [

@@ -13,7 +13,8 @@ from tests.unit.client.protocol_driver import WELCOME, ProtocolDriver
 
 
 def delivered(driver: ProtocolDriver) -> list[tuple[str, int]]:
-    return [(effect.update.topic, effect.update.version) for effect in driver.take(fx.Deliver)]
+    updates = [effect.update for effect in driver.take(fx.Deliver)]
+    return [(update.topic, update.version) for update in updates if isinstance(update, Update | OwnUpdate)]
 
 
 def test_topics_are_requested_and_confirmed() -> None:

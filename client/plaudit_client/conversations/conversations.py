@@ -1,0 +1,280 @@
+"""The API for conversations."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from plaudit_client.connection import Connection
+from plaudit_client.conversations import values
+from plaudit_client.conversations.conversation_list import ConversationList
+from plaudit_client.conversations.directory import Directory
+from plaudit_client.conversations.outbox import Outbox, OutboxEntry
+from plaudit_client.conversations.reader import Reader
+from plaudit_client.conversations.sender import Sender
+from plaudit_client.conversations.timeline import Timeline
+from plaudit_client.conversations.values import SENT, Change, Conversation, Message, Sent
+from plaudit_client.errors import PlauditError
+from plaudit_client.ids import new_op_id
+from plaudit_client.options import Options
+from plaudit_client.subscription import Subscription
+from plaudit_client.values import OtherPush, OwnUpdate
+
+logger = logging.getLogger("plaudit_client")
+
+_CHANGES_PAGE = 200
+
+
+class Conversations:
+    """Local state of conversations that pushes keep up to date. Made by `Client.conversations`.
+
+    Calls raise PlauditError. What is sent waits in an outbox while there is no connection, for as long as it takes, and
+    reaches the server in the order of each conversation.
+    """
+
+    def __init__(
+        self, connection: Connection, options: Options, storage: MutableMapping[str, str] | None = None
+    ) -> None:
+        user = connection.welcome.user
+        self._user = user
+        self._connection = connection
+        self._options = options
+        self._list = ConversationList(user)
+        self._outbox = Outbox(user, storage)
+        self._sender = Sender(self._outbox, self._call, lambda: connection.ended, options, self._on_sent)
+        self._reader = Reader(self._fetch)
+        self._has_changes = asyncio.Event()
+        self._timelines: dict[str, Timeline] = {}
+        self._directory = Directory(self._list, self._call, self._on_loaded)
+        self._reload: asyncio.Task[None] | None = None
+        self._error: PlauditError | None = None
+        self._is_loaded = False
+        self._is_closed = False
+
+    @property
+    def all(self) -> list[Conversation]:
+        """Pinned ones first, then those with the latest change."""
+        return self._list.all
+
+    @property
+    def unread(self) -> int:
+        """How many messages are unread in conversations that are not muted."""
+        return self._list.unread()
+
+    @property
+    def unsent(self) -> int:
+        """How many messages and changes the server has not accepted yet."""
+        return len(self._outbox)
+
+    def get(self, conversation_id: str) -> Conversation | None:
+        """A conversation of the list."""
+        return self._list.get(conversation_id)
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """All changes from now on: of each conversation in order, without a gap, each once. For one reader."""
+        while True:
+            change = await self._next_change()
+            if change is not None:
+                yield change
+                continue
+            if self._is_closed:
+                if self._error is not None:
+                    raise self._error
+                return
+            self._has_changes.clear()
+            await self._has_changes.wait()
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """The messages of other users among `changes`."""
+        async for change in self.changes():
+            if change.type == SENT and change.message is not None and change.message.sender_id != self._user:
+                yield change.message
+
+    @asynccontextmanager
+    async def open(self, conversation_id: str) -> AsyncIterator[Timeline]:
+        """The messages of a conversation, kept up to date until the block ends."""
+        known = self._list.get(conversation_id) or await self._directory.read(conversation_id)
+        timeline = Timeline(
+            conversation_id,
+            known.last_message_seq,
+            self._fetch,
+            lambda: self._outbox.pending(conversation_id),
+            lambda: self._connection.ended,
+        )
+        if conversation_id in self._timelines:
+            raise PlauditError("FAILED_PRECONDITION", "ALREADY_OPEN", f"{conversation_id} is open")
+        self._timelines[conversation_id] = timeline
+        try:
+            await self.load_older(timeline)
+            yield timeline
+        finally:
+            del self._timelines[conversation_id]
+            await timeline.close()
+
+    async def load_older(self, timeline: Timeline, size: int = 50) -> None:
+        """Loads the page before the loaded messages of an open conversation."""
+        fields = {
+            "conversation_id": timeline.conversation_id, "before": timeline.older_token, "page_size": size,
+        }  # fmt: skip
+        timeline.load(*values.messages(await self._call("list_messages", fields)))
+
+    async def open_direct(self, user: str) -> str:
+        """The id of the direct conversation with a user, which is made where it is missing."""
+        known = self._list.with_peer(user)
+        return known.conversation_id if known else await self._create("create_conversation", participant_ids=[user])
+
+    async def create_group(self, name: str, members: Sequence[str]) -> str:
+        """Creates a group with these other members; returns its id."""
+        return await self._create("create_group", name=name, member_ids=list(members), op_id=new_op_id())
+
+    def send(
+        self,
+        conversation_id: str,
+        content: str,
+        *,
+        content_type: str = "text",
+        reply_to: str = "",
+        mentions: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> Awaitable[Sent]:
+        """Queues a message, at once. Await the result for the server's answer; it raises where the server refuses."""
+        return self._sender.send(
+            OutboxEntry(
+                new_op_id(), "send", self._lane(conversation_id), conversation_id, content=content,
+                content_type=content_type, reply_to=reply_to, mentions=tuple(mentions), metadata=dict(metadata or {}),
+            )
+        )  # fmt: skip
+
+    def send_to(self, user: str, content: str, *, content_type: str = "text") -> Awaitable[Sent]:
+        """As `send`, in the direct conversation with a user, which is made where it is missing."""
+        if (known := self._list.with_peer(user)) is not None:
+            return self.send(known.conversation_id, content, content_type=content_type)
+        return self._sender.send(
+            OutboxEntry(
+                new_op_id(), "send", f"user:{user}", recipient_id=user, content=content, content_type=content_type
+            )
+        )
+
+    def edit(
+        self, conversation_id: str, message_id: str, content: str, *, mentions: Sequence[str] = ()
+    ) -> Awaitable[Sent]:
+        """Queues an edit, behind what is queued for the conversation."""
+        lane = self._lane(conversation_id)
+        return self._sender.send(
+            OutboxEntry(
+                new_op_id(), "edit", lane, conversation_id, target=message_id, content=content, mentions=tuple(mentions)
+            )
+        )
+
+    def delete(self, conversation_id: str, message_id: str) -> Awaitable[Sent]:
+        """Queues a deletion, behind what is queued for the conversation."""
+        lane = self._lane(conversation_id)
+        return self._sender.send(OutboxEntry(new_op_id(), "delete", lane, conversation_id, target=message_id))
+
+    async def mark_read(self, conversation_id: str, message: Message | None = None, *, private: bool = False) -> None:
+        """The user has read up to a message, by default the last one; `private`: the others do not see it."""
+        known = self._list.get(conversation_id)
+        message = message or (known.last_message if known else None)
+        if message is None:
+            return
+        fields = {"conversation_id": conversation_id, "message_id": message.message_id, "private": private}
+        answer = await self._call("mark_read", fields)
+        self._list.read(conversation_id, message.message_seq, int(answer.get("unread_count") or 0))
+
+    async def start(self) -> None:
+        """Subscribes to the user's topic, loads the list, and sends what an earlier program has left in the storage."""
+        self._connection.observers.add(self)
+        topic = f"users/{self._user}"
+        self._subscription = self._connection.subscribe(Subscription[OwnUpdate]([topic], 1, self._connection.release))
+        await self._subscription.confirmed()
+        await self._directory.load()
+        self._is_loaded = True
+        self._sender.start()
+
+    async def close(self) -> None:
+        """Ends all tasks; what is queued stays in the storage."""
+        self._connection.observers.remove(self)
+        await self._subscription.aclose()
+        if self._reload is not None:
+            self._reload.cancel()
+            await asyncio.gather(self._reload, return_exceptions=True)
+        await self._directory.close()
+        await self._sender.close()
+        self.on_ended(None)
+
+    def on_push(self, push: OtherPush) -> None:
+        """A push of the user's topic."""
+        change = values.pushed_change(push)
+        if change is None:
+            return
+        if not self._list.push(change):
+            self._directory.read_later(change.conversation_id)
+        if (timeline := self._timelines.get(change.conversation_id)) is not None:
+            timeline.push(change)
+        self._reader.push(change)
+        self._has_changes.set()
+
+    def on_missed(self) -> None:
+        """Pushes may have been missed: loads the list again, and with it what was missed."""
+        if self._reload is None or self._reload.done():
+            self._reload = asyncio.create_task(self._load_until_done())
+
+    def on_ended(self, error: PlauditError | None) -> None:
+        """The client has ended."""
+        self._is_closed, self._error = True, error
+        self._has_changes.set()
+
+    async def _next_change(self) -> Change | None:
+        while not self._is_closed:
+            try:
+                return await self._reader.next()
+            except PlauditError as error:
+                if error.code == "NOT_FOUND":
+                    self._reader.skip()
+                elif not self._is_closed:
+                    logger.warning("changes could not be loaded: %s", error)
+                    await asyncio.sleep(self._options.backoff_ceiling * random.random())
+        return None
+
+    def _lane(self, conversation_id: str) -> str:
+        # As of messages to the user, so that these are sent in order with those to the conversation.
+        known = self._list.get(conversation_id)
+        return f"user:{known.peer_id}" if known is not None and known.peer_id else conversation_id
+
+    def _on_sent(self, sent: Sent) -> None:
+        if (timeline := self._timelines.get(sent.conversation_id)) is not None:
+            timeline.expect(sent.message_seq)
+
+    async def _call(self, frame_type: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        # Every call of this class is idempotent.
+        return await self._connection.call(
+            frame_type, fields, timeout=self._options.call_timeout, repeat=True, wait_for_rate_limit=True
+        )
+
+    async def _create(self, frame_type: str, **fields: Any) -> str:
+        created = values.one_conversation(await self._call(frame_type, fields))
+        self._directory.add(created)
+        return created.conversation_id
+
+    async def _fetch(self, conversation_id: str, after_seq: int) -> tuple[Sequence[Change], int]:
+        fields = {"conversation_id": conversation_id, "after_seq": after_seq, "page_size": _CHANGES_PAGE}
+        return values.changes(conversation_id, await self._call("list_changes", fields))
+
+    async def _load_until_done(self) -> None:
+        while True:
+            try:
+                return await self._directory.load()
+            except PlauditError as error:
+                if self._connection.ended:
+                    return None
+                logger.warning("conversations could not be loaded: %s", error)
+                await asyncio.sleep(self._options.backoff_ceiling)
+
+    def _on_loaded(self, loaded: Conversation) -> None:
+        # Of a conversation that is not in the first list all is new.
+        self._reader.begin(loaded.conversation_id, loaded.last_message_seq, from_start=self._is_loaded)
+        if (timeline := self._timelines.get(loaded.conversation_id)) is not None:
+            timeline.expect(loaded.last_message_seq)
+        self._has_changes.set()
