@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.clients.cutting import CuttingProxy, cutting_proxy
-from tests.flows.clients.typescript import BUNDLE, NodeProgram, node_program, require_node
-from tests.flows.people import person
+from tests.flows.chat.cutting import CuttingProxy, cutting_proxy
+from tests.flows.chat.typescript import BUNDLE, NodeProgram, node_program, require_node
+from tests.flows.clients import new_user
 from tests.running import Stack
 
 PROGRAM = Path(__file__).parent / "chat_program.mjs"
@@ -33,7 +33,7 @@ class Pair:
 
     def __init__(self, program: NodeProgram, stack: Stack, url: str) -> None:
         self.program = program
-        self.alice, self.bob = person("alice"), person("bob")
+        self.alice, self.bob = new_user("alice"), new_user("bob")
         program.ask("join", name="alice", url=url, token=stack.token(self.alice))
         program.ask("join", name="bob", url=stack.http_url, token=stack.token(self.bob))
         self.id: str = program.ask("openDirect", name="alice", user=self.bob)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from plaudit_client import Conversations, Options, PlauditError, Timeline, connect
-from tests.flows.clients.cutting import cutting_proxy
-from tests.flows.people import person
+from tests.flows.chat.cutting import cutting_proxy
+from tests.flows.clients import new_user
 from tests.running import Stack
 
 QUICK = Options(backoff_ceiling=0.2, call_timeout=5)
@@ -52,12 +52,12 @@ async def heard(conversations: Conversations, count: int) -> list[str]:
 async def until(holds: Callable[[], bool]) -> None:
     """Waits for it, 10 s at most."""
     async with asyncio.timeout(10):
-        while not holds():
+        while not holds():  # noqa: ASYNC110  # the list has no event of its own
             await asyncio.sleep(0.02)
 
 
 async def test_two_clients_chat(shared_stack: Stack) -> None:
-    alice, bob = person("alice"), person("bob")
+    alice, bob = new_user("alice"), new_user("bob")
     async with chatting(shared_stack, alice) as of_alice, chatting(shared_stack, bob) as of_bob:
         conversation_id = await of_alice.open_direct(bob)
         answers = [of_alice.send(conversation_id, text) for text in ("one", "two", "three")]
@@ -78,7 +78,7 @@ async def test_two_clients_chat(shared_stack: Stack) -> None:
 
 
 async def test_cut_connections_lose_double_and_reorder_nothing(shared_stack: Stack) -> None:
-    alice, bob = person("alice"), person("bob")
+    alice, bob = new_user("alice"), new_user("bob")
     with cutting_proxy(shared_stack.http) as proxy:
         async with chatting(shared_stack, alice, proxy.url) as of_alice, chatting(shared_stack, bob) as of_bob:
             conversation_id = await of_alice.open_direct(bob)
