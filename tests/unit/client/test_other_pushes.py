@@ -4,42 +4,42 @@ from __future__ import annotations
 
 from plaudit_client import effects as fx
 from plaudit_client.values import OtherPush
-from tests.unit.client.played import WELCOME, Played
+from tests.unit.client.protocol_driver import WELCOME, ProtocolDriver
 
 
-def ready() -> Played:
-    played = Played().start().open()
-    played.receive("welcome", id=1, **WELCOME)
-    played.effects += played.protocol.subscribe(["users/alice"])
-    played.take(fx.Send)
-    return played
+def ready() -> ProtocolDriver:
+    driver = ProtocolDriver().start().open()
+    driver.receive("welcome", id=1, **WELCOME)
+    driver.effects += driver.protocol.subscribe(["users/alice"])
+    driver.take(fx.Send)
+    return driver
 
 
 def test_a_message_is_counted_as_a_durable_push() -> None:
-    played = ready()
-    played.receive("new_message", topic="users/alice", seq=1, message_id="m1")
+    driver = ready()
+    driver.receive("new_message", topic="users/alice", seq=1, message_id="m1")
     own = {"topic": "users/alice", "target": "messages/1", "added": "👍"}
-    played.receive("own_reaction_update", **own, version="5", seq=2)
-    played.receive("pong", id=3, seq="2", resume_token="t2")
-    assert played.take(fx.CloseSocket) == []
+    driver.receive("own_reaction_update", **own, version="5", seq=2)
+    driver.receive("pong", id=3, seq="2", resume_token="t2")
+    assert driver.take(fx.CloseSocket) == []
 
 
 def test_a_missing_message_closes_the_socket_so_that_the_session_is_resumed() -> None:
-    played = ready()
-    played.receive("new_message", topic="users/alice", seq=2, message_id="m2")
-    assert [effect.code for effect in played.take(fx.CloseSocket)] == [4000]
+    driver = ready()
+    driver.receive("new_message", topic="users/alice", seq=2, message_id="m2")
+    assert [effect.code for effect in driver.take(fx.CloseSocket)] == [4000]
 
 
 def test_a_push_of_a_subscribed_topic_is_delivered_and_one_of_another_is_not() -> None:
-    played = ready()
-    played.receive("receipt", topic="users/alice", status="read")
-    played.receive("receipt", topic="users/bob", status="read")
-    [delivered] = played.take(fx.Deliver)
+    driver = ready()
+    driver.receive("receipt", topic="users/alice", status="read")
+    driver.receive("receipt", topic="users/bob", status="read")
+    [delivered] = driver.take(fx.Deliver)
     assert isinstance(delivered.update, OtherPush)
     assert (delivered.update.type, delivered.update.fields["status"]) == ("receipt", "read")
 
 
 def test_an_answer_without_a_topic_is_no_push() -> None:
-    played = ready()
-    played.receive("receipt", status="sent", topic="")
-    assert played.take(fx.Deliver) == []
+    driver = ready()
+    driver.receive("receipt", status="sent", topic="")
+    assert driver.take(fx.Deliver) == []
