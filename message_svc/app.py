@@ -32,9 +32,10 @@ from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import EntryCodec
 from message_svc.codec.notifications import notification_to_pb, time_from_pb
 from message_svc.config import Config
+from message_svc.conversation_lists import ConversationLists
 from message_svc.errors import ERRORS
 from message_svc.ledger import LEDGER, ShardedConversations
-from message_svc.model.model import MessageModel, ModelLimits
+from message_svc.model.model import MessageModel, ModelLimits, OnEntry
 from message_svc.notifications.names import NoNames
 from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.retention import run_retention
@@ -65,6 +66,7 @@ class _Store(NamedTuple):
     tables: Tables
     reads: ConversationReads
     event_log: LedgerEventLog | None
+    on_entry: OnEntry | None = None
 
 
 @asynccontextmanager
@@ -100,7 +102,7 @@ async def opened(
             store.ledger,
             store.tables,
             store.event_log,
-            lambda: MessageModel(EntryCodec(), rules),
+            lambda: MessageModel(EntryCodec(), rules, store.on_entry),
             clock,
             _limits(config),
             division.is_assigned,
@@ -152,12 +154,15 @@ async def _in_a_file(config: Config, event_log: Log) -> AsyncIterator[_Store]:
 async def _on_engines(cassandra: Cassandra, event_log: Log) -> AsyncIterator[_Store]:
     # Importing the driver takes a third of a second, so it is imported only where it is used.
     from kit.adapters.cassandra.ledger import open_cassandra_ledger
+    from message_svc.adapters.cassandra_lists import open_cassandra_lists
     from message_svc.adapters.cassandra_reads import open_cassandra_reads
     from message_svc.adapters.cassandra_tables import open_cassandra_tables
 
     ledger = await open_cassandra_ledger(cassandra, LEDGER, event_log.partitions(LEDGER))
     tables, reads = await open_cassandra_tables(cassandra), await open_cassandra_reads(cassandra)
-    yield _Store(ledger, tables, reads, ShardedEventLog(event_log, LEDGER, ledger.incarnation))
+    lists = ConversationLists(reads, await open_cassandra_lists(cassandra))
+    async with background(run_with_backoff("conversation lists", lists.run)):
+        yield _Store(ledger, tables, reads, ShardedEventLog(event_log, LEDGER, ledger.incarnation), lists.record)
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of
 from message_svc.domain import Kind, Member, Role, Span
 from message_svc.ports import ListPosition, StoredItem, Summary, View
 
+list_ = list  # in the class, the name is a method
 Rows = list[Any]
 Items = list[StoredItem]
 _OF_ONE = "WHERE tenant = ? AND conversation_id = ?"
@@ -32,7 +33,8 @@ _OF_SOME = "WHERE tenant = ? AND conversation_id IN ?"
 _RANGE = f"SELECT {SELECT_ITEM} FROM messages {_OF_ONE} AND bucket = ? AND seq >= ? AND seq <= ?"
 _CQL = {
     "views": f"SELECT conversation_id, {selected(*HEAD, *MEMBER)} FROM conversations {_OF_SOME} AND user_id = ?",
-    "memberships": "SELECT conversation_id, role FROM user_conversations WHERE tenant = ? AND user_id = ?",
+    "memberships": f"SELECT conversation_id, role, pinned, {selected('updated_at')}, is_large FROM user_conversations"
+    " WHERE tenant = ? AND user_id = ?",
     "peers": f"SELECT conversation_id, user_id FROM conversations {_OF_SOME} PER PARTITION LIMIT 2",
     # Former members are filtered by the server, within the partition.
     "members": f"SELECT {selected(*MEMBER)} FROM conversations {_OF_ONE} AND user_id > ? AND role > 0"
@@ -61,14 +63,25 @@ class CassandraReads:
         return views[0] if views else None
 
     async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
-        """See `ConversationReads`."""
+        """See `ConversationReads`. The order may be that of a moment ago."""
         rows = await self._rows("memberships", tenant, user)
-        views = [
-            view
-            for view in await self._views(tenant, [name for name, role in rows if role], user)
-            if view.member.role is not Role.NONE and (after is None or _position(view) < after)
+        large = await self._views(tenant, [row[0] for row in rows if row[1] and row[4]], user)
+        found = [(_position(view), view) for view in large]
+        candidates: list[tuple[ListPosition, View | str]] = [
+            *found,
+            *((ListPosition(row[2], row[3] or 0, _ref(row[0])), row[0]) for row in rows if row[1] and not row[4]),
         ]
-        return sorted(views, key=_position, reverse=True)[:limit]
+        candidates = [each for each in candidates if after is None or each[0] < after]
+        candidates.sort(key=lambda each: each[0], reverse=True)
+        views: list_[View] = []
+        # A membership may have ended a moment ago, so more than one round may be needed.
+        while candidates and len(views) < limit:
+            some = candidates[: limit - len(views)]
+            candidates = candidates[len(some) :]
+            small = await self._views(tenant, [each for _, each in some if isinstance(each, str)], user)
+            seen = [*small, *(each for _, each in some if isinstance(each, View))]
+            views += (view for view in seen if view.member.role is not Role.NONE)
+        return sorted(views, key=_position, reverse=True)
 
     async def summaries(self, views: Sequence[View]) -> Sequence[Summary]:
         """See `ConversationReads`."""

@@ -12,6 +12,7 @@ from kit.adapters.cassandra.raw import RawRow, raw_row, routing_key
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.cassandra_rows import HEAD, ITEM, MEMBER, bucket_of, operation_bucket, packed, time_uuid
 from message_svc.adapters.rows import body_values, head_values, item_values, member_values
+from message_svc.conversation_lists import is_large
 from message_svc.domain import Body, Item, ItemType
 from message_svc.model.state import ConversationWrites
 
@@ -40,6 +41,8 @@ STATEMENTS = {
     "save_deleted": _insert("deleted_messages", *_CONVERSATION, "seq"),
     "save_name": _insert("conversation_names", *_CONVERSATION, "seq", "group_name", "avatar_url"),
     "save_operation": _insert("conversation_operations", *_BUCKET, "user_id", "op_id", *_OPERATION),
+    "save_update": "UPDATE user_conversations USING TIMESTAMP ? SET updated_at = ?, is_large = ?"
+    " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
     "save_membership": _insert("user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned"),
 }
 
@@ -72,9 +75,13 @@ class RowWriter:
         for stamp, made in self._writes.operations:
             bucket = operation_bucket(made.user, made.op_id)
             self._add((*self._key, bucket), "save_operation", stamp, *self._key, bucket, *made)
+        large = is_large(self._writes.head)
         for stamp, member in self._writes.members:
             user = (self._key[0], member.user)
             self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned)
+            self._put(
+                user, "save_update", list_row(self._key, self._writes.head.update_ms, member.user, is_large=large)
+            )
         return list(self._parts.values())
 
     def head(self) -> Part:
@@ -149,6 +156,11 @@ class RowWriter:
         part = self._parts.get(key) or Part(key, [], 0)
         part.rows.append(row)
         self._parts[key] = part._replace(size=part.size + sum(map(len, values)))
+
+
+def list_row(key: TargetKey, update_ms: int, user: str, *, is_large: bool) -> tuple[bytes, ...]:
+    """The values of the statement `save_update`."""
+    return packed((update_ms * 1_000, update_ms, is_large, key[0], user, key[1]))
 
 
 def parts_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
@@ -39,6 +39,9 @@ class EntryCodec(Protocol):
     def decode(self, payload: bytes, stamp: int) -> Sequence[ConversationChange]:
         """The changes of an entry; raises `kit.ledger.errors.NewerFormat` or `CorruptEntry`."""
         ...
+
+
+OnEntry = Callable[[Sequence[ConversationChange]], None]
 
 
 class ModelLimits(NamedTuple):
@@ -104,8 +107,10 @@ class _Missing:
 class MessageModel:
     """See `kit.ledger.ports.Model`: commands are `Command`s, answers are `Outcome`s and `Refusal`s."""
 
-    def __init__(self, codec: EntryCodec, rules: ModelLimits) -> None:
+    def __init__(self, codec: EntryCodec, rules: ModelLimits, on_entry: OnEntry | None = None) -> None:
+        """`on_entry` gets the changes of each entry, of replayed ones, too."""
         self._codec = codec
+        self._on_entry = on_entry
         self._rules = rules
         self._states: dict[TargetKey, ConversationState] = {}  # in the order of their last use
         self._pending_entries: deque[_PendingEntry] = deque()
@@ -214,6 +219,8 @@ class MessageModel:
         """See `Model`: answers are complete."""
 
     def _apply(self, position: int, changes: Sequence[ConversationChange]) -> None:
+        if self._on_entry is not None:
+            self._on_entry(changes)
         for change in changes:
             state = self._states.get(change.key)
             if state is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from message_svc.commands import (
     SetMembership,
     Update,
 )
+from message_svc.conversation_lists import ConversationLists
 from message_svc.domain import Body, ConversationChange, Item, Kind, Role, Span
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits
@@ -54,6 +55,8 @@ class Engine(NamedTuple):
     reads: ConversationReads
     log: EventLog
     clock: ManualClock
+    settled: Callable[[], Awaitable[None]]
+    """Returns when all that is written after an answer is written."""
 
     async def do(self, conversation_id: str, user: str, action: Action, op_id: str = "") -> Outcome:
         """The outcome of a command that is not refused."""
@@ -86,16 +89,22 @@ async def opened_engine(
     log: EventLog,
     clock: ManualClock,
     event_log: LedgerEventLog | None = None,
+    lists: ConversationLists | None = None,
 ) -> AsyncIterator[Engine]:
     """A node that owns the only shard, as far as it knows."""
     # So little fits into memory that it is often given up and loaded again.
-    limits = ModelLimits(weight=20)
+    limits, on_entry = ModelLimits(weight=20), lists.record if lists is not None else None
     async with running_node(
-        LEDGER, 1, store, tables, event_log, lambda: MessageModel(EntryCodec(), limits), clock, ShardLimits(),
+        LEDGER, 1, store, tables, event_log, lambda: MessageModel(EntryCodec(), limits, on_entry), clock, ShardLimits(),
         lambda _: True,
     ) as node:  # fmt: skip
+
+        async def settled() -> None:
+            if lists is not None:
+                await lists.flush()
+
         execute = partial(node.execute, timeout=SECONDS)
-        yield Engine(ShardedConversations(1, execute, shard_of), reads, log, clock)
+        yield Engine(ShardedConversations(1, execute, shard_of), reads, log, clock, settled)
 
 
 async def changes_on(log: EventLog, last: int) -> list[ConversationChange]:
@@ -277,6 +286,7 @@ class ConversationStoreContract:
         await engine.do(groups[1], "bob", Send(Body("new")))
         await engine.do(groups[3], "alice", SetMembership(None, True))
         await engine.do(groups[4], "alice", RemoveMember("bob"))
+        await engine.settled()
         order = [groups[n] for n in (3, 4, 1, 2, 0)]
         found = await engine.reads.list(TENANT, "alice", None, 10)
         assert [view.key[1] for view in found] == order

@@ -14,11 +14,15 @@ from kit.adapters.cassandra.ledger import open_cassandra_ledger
 from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.ledger.event_log import ShardedEventLog
+from message_svc.adapters.cassandra_lists import open_cassandra_lists
 from message_svc.adapters.cassandra_reads import open_cassandra_reads
 from message_svc.adapters.cassandra_tables import open_cassandra_tables
+from message_svc.commands import RemoveMember, Send
+from message_svc.conversation_lists import SMALL_MEMBERS, ConversationLists
+from message_svc.domain import Body
 from message_svc.ledger import LEDGER
 from tests.contract.messages.cassandra_conversations import fixture_keyspace, fixture_session
-from tests.contract.messages.conversation_store import ConversationStoreContract, Engine, opened_engine
+from tests.contract.messages.conversation_store import TENANT, ConversationStoreContract, Engine, opened_engine
 
 __all__ = ["fixture_keyspace", "fixture_session"]
 _LEDGERS = count(1)
@@ -40,7 +44,8 @@ class Node:
         ledger = await open_cassandra_ledger(self._session, self._name, 1)
         tables, reads = await open_cassandra_tables(self._session), await open_cassandra_reads(self._session)
         event_log = ShardedEventLog(log, LEDGER, ledger.incarnation)
-        return await enter(opened_engine(ledger, tables, reads, log, clock, event_log))
+        lists = ConversationLists(reads, await open_cassandra_lists(self._session))
+        return await enter(opened_engine(ledger, tables, reads, log, clock, event_log, lists))
 
 
 class TestCassandraConversationStore(ConversationStoreContract):
@@ -54,6 +59,20 @@ class TestCassandraConversationStore(ConversationStoreContract):
     @pytest.fixture(name="engine")
     async def fixture_engine(self, node: Node) -> Engine:
         return await node.engine(ManualClock())
+
+    async def test_a_large_conversation_is_in_its_place_without_a_write_for_each_member(self, engine: Engine) -> None:
+        members = tuple(f"u{number}" for number in range(SMALL_MEMBERS))
+        large, small = await engine.group("alice", *members), await engine.group("alice", "u1", op_id="small")
+        await engine.settled()
+        assert [view.key[1] for view in await engine.reads.list(TENANT, "u2", None, 9)] == [large]
+        await engine.do(large, "u1", Send(Body("hi")))
+        assert [view.key[1] for view in await engine.reads.list(TENANT, "alice", None, 9)] == [large, small]
+        # It is small again.
+        await engine.do(large, "alice", RemoveMember("u5"))
+        await engine.do(small, "u1", Send(Body("hi")))
+        await engine.do(large, "u1", Send(Body("hi")))
+        await engine.settled()
+        assert [view.key[1] for view in await engine.reads.list(TENANT, "alice", None, 9)] == [large, small]
 
     @pytest.fixture(name="other")
     async def fixture_other(self, engine: Engine, node: Node) -> Engine:

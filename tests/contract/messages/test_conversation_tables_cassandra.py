@@ -31,7 +31,7 @@ from message_svc.commands import (
 from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Kind, Member, Role, Span
 from message_svc.model.model import ModelLimits
 from message_svc.model.state import LoadRequest, writes_of
-from message_svc.ports import View
+from message_svc.ports import ListPosition, View
 from tests.contract.messages.cassandra_conversations import fixture_keyspace, fixture_session
 from tests.unit.message_svc.shards import TENANT, Shard
 
@@ -186,6 +186,25 @@ async def test_a_page_of_history_is_one_partition(session: Cassandra, tables: Ca
     counting.statements = 0
     assert (await reads.view(*key, "ann")) is not None
     assert counting.statements == 1
+
+
+async def test_a_page_of_the_list_reads_the_conversations_of_the_page(
+    session: Cassandra, tables: CassandraTables
+) -> None:
+    counting: Any = CountingSession(session)
+    reads = await open_cassandra_reads(counting)
+    changes = []
+    for number in range(50):
+        key = (TENANT, group_id(TENANT, "ann", f"{number}"))
+        head = HEAD._replace(last_seq=1, update_ms=1_000 + number, members=1, stamp=1_000)
+        changes.append(ConversationChange(key, head, [], {"ann": MEMBER}, []))
+    await tables.write(0, writes_of(changes))
+    counting.statements = 0
+    page = await reads.list(TENANT, "ann", None, 10)
+    assert [view.head.update_ms for view in page] == list(range(1_049, 1_039, -1))
+    assert counting.statements == 2  # the partition of the user, and the ten conversations
+    after = ListPosition(False, page[-1].head.update_ms, page[-1].ref)
+    assert [view.head.update_ms for view in await reads.list(TENANT, "ann", after, 2)] == [1_039, 1_038]
 
 
 async def test_batches_of_the_largest_messages_are_accepted(tables: CassandraTables, reads: CassandraReads) -> None:
