@@ -21,7 +21,6 @@ NEW_MESSAGE = "new_message"
 _REPORT = 1_000
 # An answer may take a second, while moves are merged.
 _CALL_SECONDS = 8.0
-_RETRY_SECONDS = 2.0
 _ATTEMPTS = 5
 # Devices whose reports wait; those of more are dropped, and their next acks report the same messages, too.
 _MAX_DEVICES = 50_000
@@ -32,8 +31,10 @@ Device = tuple[str, str, str]
 class DeviceAcks:
     """Acks of one device within an iteration of the event loop are one report. A report that fails is repeated."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, *, retry_seconds: float = 2.0) -> None:
+        """`retry_seconds`: how long after a failed report it is repeated."""
         self._calls = calls
+        self._retry_seconds = retry_seconds
         self._waiting: dict[Device, dict[str, int]] = {}
         self._failures: dict[Device, int] = {}
 
@@ -66,7 +67,7 @@ class DeviceAcks:
             return
         failures = self._failures[device] = self._failures.get(device, 0) + 1
         if failures < _ATTEMPTS:
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.add_cursors, device, cursors)
+            asyncio.get_running_loop().call_later(self._retry_seconds, self.add_cursors, device, cursors)
         else:
             del self._failures[device]
             log.warning("acks of a device are not recorded", conversations=len(cursors))

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from gateway.fanout.delivery import Delivery
-from gateway.sessions import device_acks
 from gateway.sessions.device_acks import DeviceAcks
 from kit.rpc.service_call import ServiceCall
 from plaudit.message.v1 import delivery_service_pb2 as pb
@@ -48,10 +45,9 @@ async def test_acks_of_one_moment_are_one_report_for_each_device() -> None:
     assert calls.reports == [("phone", {"a": 5, "b": 9, "c": 1}), ("laptop", {"a": 2})]
 
 
-async def test_a_failed_report_is_repeated_with_later_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_acks, "_RETRY_SECONDS", 0.01)
+async def test_a_failed_report_is_repeated_with_later_changes() -> None:
     calls: Any = RecordingCalls(failing=2)
-    acks = DeviceAcks(calls)
+    acks = DeviceAcks(calls, retry_seconds=0.01)
     acks.add(*PHONE, [message("a", 3)])
     await asyncio.wait_for(calls.reported.wait(), 5)
     assert calls.reports == [("phone", {"a": 3})] * 3
