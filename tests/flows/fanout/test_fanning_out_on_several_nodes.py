@@ -72,8 +72,8 @@ class FanoutNodes:
         stack, log = AsyncExitStack(), LogOfNode(self.log)
         mesh = await self.system.mesh(stack)
         mesh.shares_work = True
-        received: Any = log
-        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.system.folder, received))
+        log_of_node: Any = log
+        opened = fanout_svc.app.opened(HASTY, mesh, Engines(self.system.folder, log_of_node))
         hosted = await stack.enter_async_context(opened)
         server = await stack.enter_async_context(serving(hosted, verifier=self.system.keys.verifier(), limits=LIMITS))
         mesh.own_address = server.address
@@ -87,11 +87,11 @@ class FanoutNodes:
         one.log.dead = True
         await one.stack.aclose()
         self.system.addresses_of[FANOUT] = tuple(
-            place for place in self.system.addresses_of[FANOUT] if place != one.address
+            address for address in self.system.addresses_of[FANOUT] if address != one.address
         )
 
 
-@pytest.fixture(name="apart")
+@pytest.fixture(name="fanouts")
 async def fixture_fanouts(tmp_path: Path, engines: servers.Engines) -> AsyncIterator[FanoutNodes]:
     async with topics(engines.kafka(), TOPICS) as url, open_kafka(url, TOPICS) as log, AsyncExitStack() as stack:
         crowd = PartitionedCrowd(log)
@@ -125,15 +125,15 @@ class Changing:
     """Alice taps on everything, over and over, each time with another emoji: no change says what another one says."""
 
     def __init__(self, fanouts: FanoutNodes) -> None:
-        self._apart = fanouts
-        self.are_made: dict[str, list[int]] = defaultdict(list)
+        self._fanouts = fanouts
+        self.made: dict[str, list[int]] = defaultdict(list)
         self.rounds = 0
 
     async def once(self) -> None:
-        changes = [self._apart.system.crowd.toggle(key, "alice", f"emoji-{self.rounds}") for key in KEYS]
+        changes = [self._fanouts.system.crowd.toggle(key, "alice", f"emoji-{self.rounds}") for key in KEYS]
         for change in changes:
-            self.are_made[change.target].append(change.version)
-        await self._apart.system.crowd.append(changes)
+            self.made[change.target].append(change.version)
+        await self._fanouts.system.crowd.append(changes)
         self.rounds += 1
 
     async def until(self, stopped: asyncio.Event) -> None:
@@ -152,15 +152,15 @@ class Changing:
 
         async def received() -> bool:
             own = own_versions(node)
-            return all(set(own[target]) >= set(versions) for target, versions in self.are_made.items())
+            return all(set(own[target]) >= set(versions) for target, versions in self.made.items())
 
         try:
             await eventually(received, 20.0)
         except TimeoutError:
             own = own_versions(node)
-            missing = {t: sorted(set(v) - set(own[t])) for t, v in self.are_made.items() if set(v) - set(own[t])}
+            missing = {t: sorted(set(v) - set(own[t])) for t, v in self.made.items() if set(v) - set(own[t])}
             raise AssertionError(f"never told: {missing}") from None
-        crowd = self._apart.system.crowd
+        crowd = self._fanouts.system.crowd
         for key in KEYS:
             update = await node.update(key, crowd.versions[key])
             assert (update.version, {one.emoji: one.count for one in update.reactions}) == crowd.truth(key)
@@ -175,7 +175,7 @@ async def test_each_fan_out_node_delivers_its_partitions_and_nothing_arrives_twi
     changing = Changing(fanouts)
     await changing.once()
     await changing.assert_all_received(node)
-    assert own_versions(node) == changing.are_made
+    assert own_versions(node) == changing.made
     await node.assert_exact(fanouts.system.crowd, *KEYS)
 
 
@@ -221,8 +221,8 @@ async def test_changes_while_there_was_no_fan_out_are_sent_by_the_next_one(fanou
     await changing.assert_all_received(node)
 
     async def committed() -> bool:
-        addresses_of = [await fanouts.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
-        return all(place for place in addresses_of)
+        positions = [await fanouts.log.committed("fanout", "reactions", p) for p in range(PARTITIONS)]
+        return all(positions)
 
     await eventually(committed)
     await fanouts.kill(only)

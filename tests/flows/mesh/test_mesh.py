@@ -213,16 +213,16 @@ class UserLoad:
 
 @pytest.mark.parametrize("kind", [*KINDS, "envoy"])
 async def test_a_process_killed_under_load_loses_no_change(mesh: RunningMesh, kind: str) -> None:
-    crowd = UserLoad(mesh)
+    load = UserLoad(mesh)
     name = kind if kind == "envoy" else f"{kind}-1"
     async with asyncio.timeout(240):
         async with connect(f"ws://{mesh.http}", mesh.token(new_user("watcher"))) as watcher:
-            async with crowd.running():
-                await crowd.at_least(20)
+            async with load.running():
+                await load.at_least(20)
                 await mesh.kill(name)
-                await crowd.at_least(40)
+                await load.at_least(40)
             # Exactly what was acknowledged is counted, and who watches is shown it.
-            for where, made in crowd.made.items():
+            for where, made in load.made.items():
                 async with watcher.subscribe(where) as updates:
                     await until(updates, lambda update, made=made: update.reactions == {"👍": made}, seconds=30)  # type: ignore[misc]
     assert any(line.startswith(f"{name} ended with -9") for line in mesh.said)
