@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 04e5dd80aa04d65f4cd5affbae36c8e4094a83bfa16949a924392125679bb644
-// text: 4b7da00c1f773f49997693a573dfb96e656562020dee2ddaf3cec5901fa11ff7
+// sources: 364781a75d846e27eef96420b5f71f206200e5e602a841795e3dbea8107e2daf
+// text: e8a31490762e30ee2951b652bafd491f8eca247ad809d3b02f32f1cdcf0e05d8
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -1546,7 +1546,8 @@ var OpenConversation = class {
 	}
 };
 function warn(what, error) {
-	if (error.reason !== "CONNECTION_ENDED") console.warn(`plaudit: ${what}:`, error.message);
+	const { code, reason, message } = error;
+	if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn(`plaudit: ${what}:`, message);
 }
 // src/messages/views.ts
 /** Makes items; an item is another object only where something of it has changed. */

@@ -231,5 +231,7 @@ export class OpenConversation {
 }
 
 function warn(what: string, error: unknown): void {
-  if ((error as PlauditError).reason !== "CONNECTION_ENDED") console.warn(`plaudit: ${what}:`, (error as Error).message);
+  const { code, reason, message } = error as PlauditError;
+  // A user who is no longer a member does not get them.
+  if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn(`plaudit: ${what}:`, message);
 }
