@@ -1,5 +1,7 @@
 // The content of the demo: posts and a conversation of a small theatre.
 
+import { setTitle } from "./titles.js";
+
 export const POSTS = [
   {
     target: "posts/opening-night",
@@ -26,40 +28,28 @@ export const POSTS = [
   },
 ];
 
-export const CONVERSATION = {
-  title: "Load-in crew",
-  people: ["Doors", "Props", "Lights", "Sound", "Stage"],
-  messages: [
-    { target: "messages/crew-1", author: "Doors", when: "09:12", text: "Van’s outside. Who has the key to the scene dock?" },
-    { target: "messages/crew-2", author: "Props", when: "09:13", text: "Me. Two minutes, I’m carrying the moon." },
-    { target: "messages/crew-3", author: "Doors", when: "09:13", text: "The whole moon?" },
-    { target: "messages/crew-4", author: "Props", when: "09:14", text: "It’s a small moon." },
-    {
-      target: "messages/crew-5",
-      author: "Lights",
-      when: "09:20",
-      text: "Lamps are focused. Row F, seat 12 still gets the follow spot right in the eyes. Sorry to whoever that is.",
-    },
-    { target: "messages/crew-6", author: "Sound", when: "09:21", text: "That’s my mum." },
-    { target: "messages/crew-7", author: "Lights", when: "09:21", text: "Then it stays." },
-    {
-      target: "messages/crew-8",
-      author: "Stage",
-      when: "09:30",
-      text: "House opens at seven. Go and eat something, all of you. There is pizza in the foyer.",
-    },
+/** The group that each user of the demo gets: its lines are sent to it by the users named here. */
+export const CREW = {
+  name: "Load-in crew",
+  lines: [
+    { author: "Doors", text: "Van’s outside. Who has the key to the scene dock?" },
+    { author: "Props", text: "Me. Two minutes, I’m carrying the moon." },
+    { author: "Doors", text: "The whole moon?" },
+    { author: "Props", text: "It’s a small moon." },
+    { author: "Lights", text: "Lamps are focused. Row F, seat 12 still gets the follow spot right in the eyes. Sorry to whoever that is." },
+    { author: "Sound", text: "That’s my mum." },
+    { author: "Lights", text: "Then it stays." },
+    { author: "Stage", text: "House opens at seven. Go and eat something, all of you. There is pizza in the foyer." },
   ],
 };
 
-export const TARGETS = [...POSTS, ...CONVERSATION.messages].map(({ target }) => target);
+/** The group of all users of the demo. */
+export const FOYER = { name: "Foyer", creator: "Stage" };
+
+/** The users of the demo that nobody plays. */
+export const CAST = [...new Set(CREW.lines.map(({ author }) => author))];
 
 /** `Stage’s post`, `Swimmers’ post`. */
 export const postTitle = (author) => `${author}${author.endsWith("s") ? "’" : "’s"} post`;
 
-const titles = new Map([
-  ...POSTS.map(({ target, author }) => [target, postTitle(author)]),
-  ...CONVERSATION.messages.map(({ target, text }) => [target, `“${text.length > 28 ? `${text.slice(0, 26).trim()}…` : text}”`]),
-]);
-
-/** A short title of a target. */
-export const titleOf = (target) => titles.get(target) ?? target;
+for (const { target, author } of POSTS) setTitle(target, postTitle(author));

@@ -1,6 +1,7 @@
 // The page: signs the user in, connects, and builds the views.
 
-import { TARGETS } from "./demo_content.js";
+import { CAST, POSTS } from "./demo_content.js";
+import { makeDemoConversations } from "./demo_conversations.js";
 import { emojiName } from "./emoji.js";
 import { clearSavedUser, saveUser, savedUser, tokenSource } from "./net/tokens.js";
 import { LoadGenerator } from "./state/load_generator.js";
@@ -8,14 +9,16 @@ import { Reactions } from "./state/reactions.js";
 import { showConnectionStatus } from "./ui/connection_status.js";
 import { announce, avatar, h, prefersReducedMotion } from "./ui/dom.js";
 import { EmojiPicker } from "./ui/emoji_picker.js";
-import { messageList, postList } from "./ui/feed.js";
+import { postList } from "./ui/feed.js";
 import { latencyPanel } from "./ui/latency_panel.js";
+import { MessengerView } from "./ui/messenger/messenger_view.js";
 import { ReactorsView } from "./ui/reactors.js";
 import { signIn } from "./ui/sign_in.js";
 import { stormPanel } from "./ui/storm_panel.js";
 import { tickerPanel } from "./ui/ticker_panel.js";
 import { refusalText, toast } from "./ui/toast.js";
-import { connect, tabDeviceId } from "./vendor/plaudit-client.js";
+import { onViewShown, showView, toggleActivity } from "./ui/views.js";
+import { Messenger, connect, tabDeviceId } from "./vendor/plaudit-client.js";
 
 function socketUrl() {
   const url = new URL("ws/connect", location.href);
@@ -29,46 +32,50 @@ async function start() {
   document.documentElement.dataset.screen = "main";
   document.getElementById("me").replaceChildren(avatar(user.user, "small"), h("span", { class: "me-name" }, user.user));
 
-  const connection = connect(socketUrl(), tokenSource(user), { device: await tabDeviceId(), client: "plaudit-web/0.1" });
-  const reactions = new Reactions(connection, TARGETS);
+  const client = connect(socketUrl(), tokenSource(user), { device: await tabDeviceId(), client: "plaudit-web/0.1" });
+  const messenger = new Messenger(client, { storage: localStorage });
+  const reactions = new Reactions(client, POSTS.map(({ target }) => target));
   const generator = user.token ? null : new LoadGenerator(socketUrl()); // without demo tokens it has no users
   const picker = new EmojiPicker();
-  const context = { reactions, reactors: new ReactorsView(reactions, user.user), picker, me: user.user };
+  const context = { client, messenger, reactions, reactors: new ReactorsView(reactions, user.user), picker, me: user.user };
 
-  showConnectionStatus(connection, { rejoin: (replaced) => (replaced ? location.reload() : signOut()) });
+  showConnectionStatus(client, { rejoin: (replaced) => (replaced ? location.reload() : signOut()) });
   document.getElementById("posts").replaceChildren(...postList(context));
-  document.getElementById("chat").replaceChildren(...messageList(context));
-  document.getElementById("activity").replaceChildren(stormPanel(generator, showTarget), latencyPanel(connection, reactions), tickerPanel(reactions));
+  const messengerView = new MessengerView({ ...context, strangers: CAST, showMessenger: () => showView("chat") });
+  onViewShown((view) => view === "chat" && messengerView.shown());
+  document.getElementById("activity").replaceChildren(stormPanel(generator, showTarget), latencyPanel(client, reactions), tickerPanel(reactions));
   document.getElementById("sign-out").onclick = signOut;
   reactions.addEventListener("refused", ({ detail }) => toast(refusalText(detail.error)));
   reactions.addEventListener("own", ({ detail }) => announce(`${emojiName(detail.emoji)} ${detail.on ? "given" : "taken back"}.`));
   generator?.addEventListener("stats", ({ detail }) => (document.documentElement.dataset.storm = String(detail.running)));
-  connection.addEventListener("welcome", () => picker.load());
+  client.addEventListener("welcome", () => picker.load());
+  client.addEventListener("welcome", showConversations);
+
+  async function showConversations() {
+    try {
+      await messenger.loadConversations();
+    } catch {
+      return; // the connection is lost again: the next session loads them
+    }
+    client.removeEventListener("welcome", showConversations);
+    const names = new Set(messenger.conversations.map(({ name }) => name));
+    if (!user.token) await makeDemoConversations(user.user, names);
+    messengerView.setLoaded();
+  }
 
   function signOut() {
     generator?.stop();
-    connection.close();
+    client.close();
     clearSavedUser();
     location.reload();
   }
 }
 
-// On a phone one of the three views is visible at a time, and a bar switches between them.
-const viewButtons = [...document.querySelectorAll("[data-view-button]")];
-
-function showView(view) {
-  document.documentElement.dataset.view = view;
-  for (const button of viewButtons) button.setAttribute("aria-pressed", String(button.dataset.viewButton === view));
-  scrollTo(0, 0);
-}
-
 function showTarget(target) {
-  showView(target.startsWith("posts/") ? "posts" : "chat");
+  showView("posts");
   const behavior = prefersReducedMotion() ? "auto" : "smooth";
   document.querySelector(`[data-target="${target}"]`).scrollIntoView({ block: "nearest", behavior });
 }
 
-for (const button of viewButtons) button.addEventListener("click", () => showView(button.dataset.viewButton));
-document.getElementById("connection").addEventListener("click", () => showView("activity"));
-
+document.getElementById("connection").addEventListener("click", toggleActivity);
 start();

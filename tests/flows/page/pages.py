@@ -1,10 +1,11 @@
-"""The page for its tests: a window of a user, the reactions of a post, those of a message."""
+"""The page for its tests: a window of a user, the reactions of a post, those of a message of the crew."""
 
 from __future__ import annotations
 
 import json
 import re
 import urllib.request
+from contextlib import suppress
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -39,21 +40,31 @@ def option(page: Page, author: str, name: str) -> Locator:
     )
 
 
+def show_activity(page: Page) -> None:
+    """Shows the panels of the activity on a wide screen."""
+    page.get_by_role("button", name="Activity", exact=True).click()
+
+
 def chip(page: Page, message: str, emoji: str) -> Locator:
-    """The chip of one emoji under a message."""
-    return page.get_by_role("toolbar", name=f"Reactions to {message}").locator(f".chip[data-emoji='{emoji}']")
+    """The chip of one emoji under a message, `Props: It’s a small moon.`, of the open conversation."""
+    return page.get_by_role("group", name=f"Reactions to {message}").locator(f".chip[data-emoji='{emoji}']")
 
 
-def quick_button(page: Page, message: str, name: str) -> Locator:
-    """A button of the quick bar of a message."""
-    bar = page.get_by_role("toolbar", name=f"Reactions to {message}").get_by_role("group", name="Quick reactions")
-    return bar.get_by_role("button", name=name, exact=True)
+def hover(bubble: Locator) -> Locator:
+    """The quick bar of a message with the pointer on it. Messages that are loaded meanwhile may move it away once."""
+    bar = bubble.locator("xpath=..").get_by_role("toolbar")
+    for _ in range(3):
+        bubble.hover()
+        with suppress(AssertionError):
+            expect(bar).to_be_visible(timeout=2_000)
+            return bar
+    raise AssertionError("the quick bar does not appear")
 
 
 def quick(page: Page, message: str, name: str) -> Locator:
-    """The same button, visible: the pointer is on the message."""
-    page.get_by_text(message.partition(": ")[2], exact=True).hover()
-    return quick_button(page, message, name)
+    """A button of the quick bar of a message, `Props: It’s a small moon.`, visible."""
+    bubble = page.locator(".bubble").filter(has_text=message.partition(": ")[2])
+    return hover(bubble).get_by_role("button", name=name, exact=True)
 
 
 def react(stack: Stack, user: str, target: str, emoji: str, *, on: bool = True) -> None:

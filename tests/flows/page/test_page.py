@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browsing import Windows
-from tests.flows.page.pages import MOON, chip, option, quick, react, signed_in
+from tests.flows.page.messaging import act, group, opened, post
+from tests.flows.page.pages import MOON, chip, option, quick, react, show_activity, signed_in
 from tests.running import Stack
 
 pytestmark = pytest.mark.browser
@@ -60,29 +61,28 @@ def test_an_own_reaction_is_shown_after_a_reload(windows: Windows, demo_stack: S
 
 
 def test_a_user_may_have_several_emoji_on_a_message(windows: Windows, demo_stack: Stack) -> None:
-    frank, grace = signed_in(windows, demo_stack, "frank-several"), signed_in(windows, demo_stack, "grace-several")
-    quick(frank, MOON, "like").click()
-    quick(frank, MOON, "More emoji").click()
-    frank.get_by_role("searchbox", name="Search emoji").fill("crescent moon")
-    picker = frank.get_by_role("dialog", name="Pick an emoji")
+    page = signed_in(windows, demo_stack, "frank-several")
+    quick(page, MOON, "like").click()
+    quick(page, MOON, "More emoji").click()
+    page.get_by_role("searchbox", name="Search emoji").fill("crescent moon")
+    picker = page.get_by_role("dialog", name="Pick an emoji")
     expect(picker.get_by_role("button", name="crescent moon", exact=True)).to_be_visible()
-    frank.keyboard.press("Enter")
+    page.keyboard.press("Enter")
 
-    expect(chip(grace, MOON, "👍")).to_have_text("👍1", timeout=ONE_SECOND)
-    expect(chip(grace, MOON, "🌙")).to_have_text("🌙1", timeout=ONE_SECOND)
-    expect(chip(frank, MOON, "👍")).to_have_attribute("aria-pressed", "true")
-    expect(chip(frank, MOON, "🌙")).to_have_attribute("aria-pressed", "true")
+    for emoji in ("👍", "🌙"):
+        expect(chip(page, MOON, emoji)).to_have_text(f"{emoji}1")
+        expect(chip(page, MOON, emoji)).to_have_attribute("aria-pressed", "true")
 
 
 def test_two_tabs_of_one_user_show_the_same_own_reactions(windows: Windows, demo_stack: Stack) -> None:
     first, second = signed_in(windows, demo_stack, "heidi-two"), signed_in(windows, demo_stack, "heidi-two")
-    message = "Sound: That’s my mum."
+    expect(second.get_by_text("It’s a small moon.")).to_be_visible()
 
-    quick(first, message, "love").click()
-    expect(chip(second, message, "❤")).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+    quick(first, MOON, "love").click()
+    expect(chip(second, MOON, "❤")).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
 
-    chip(second, message, "❤").click()
-    expect(chip(first, message, "❤")).to_have_count(0, timeout=ONE_SECOND)
+    chip(second, MOON, "❤").click()
+    expect(chip(first, MOON, "❤")).to_have_count(0, timeout=ONE_SECOND)
     expect(first.get_by_text("Live", exact=True)).to_be_visible()
     expect(second.get_by_text("Live", exact=True)).to_be_visible()
 
@@ -96,54 +96,37 @@ def test_a_duplicated_tab_is_another_device(windows: Windows, demo_stack: Stack)
     devices = [tab.evaluate("sessionStorage.getItem('plaudit.device')") for tab in (first, second)]
     assert devices[0] != devices[1]
 
-    quick(second, "Props: Me. Two minutes, I’m carrying the moon.", "wow").click()
-    own = chip(first, "Props: Me. Two minutes, I’m carrying the moon.", "😮")
-    expect(own).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
+    quick(second, MOON, "wow").click()
+    expect(chip(first, MOON, "😮")).to_have_attribute("aria-pressed", "true", timeout=ONE_SECOND)
     expect(first.get_by_text("Live", exact=True)).to_be_visible()
 
 
 def test_hovering_a_reaction_shows_who_reacted(windows: Windows, demo_stack: Stack) -> None:
-    for user in ("ivan-who", "judy-who", "kim-who"):
-        react(demo_stack, user, "messages/crew-1", "👏")
-    page = signed_in(windows, demo_stack, "leo-who")
-    message = "Doors: Van’s outside. Who has the key to the scene dock?"
+    users = ("ivan-who", "judy-who", "kim-who")
+    conversation = group(demo_stack, "leo-who", "Wings", users)
+    target = f"messages/{post(demo_stack, 'leo-who', conversation, 'Clap, please.')}"
+    for user in users:
+        react(demo_stack, user, target, "👏")
+    page = opened(windows, demo_stack, "leo-who", "Wings")
+    message = "You: Clap, please."
 
     chip(page, message, "👏").hover()
     expect(page.get_by_role("tooltip")).to_contain_text("kim-who, judy-who and 1 other reacted with")
 
-    quick(page, message, "Who reacted").click()
+    act(page, "Clap, please.", "Who reacted")
     people = page.get_by_role("dialog", name="Who reacted").get_by_role("listitem")
     expect(people).to_have_count(3)
     expect(people.first).to_contain_text("kim-who")
 
 
 def test_a_change_that_the_server_refuses_is_undone_and_explained(windows: Windows, demo_stack: Stack) -> None:
-    message = "Lights: Then it stays."
-    full = [
-        "🍇",
-        "🍈",
-        "🍉",
-        "🍊",
-        "🍋",
-        "🍌",
-        "🍍",
-        "🥭",
-        "🍎",
-        "🍐",
-        "🍑",
-        "🍒",
-        "🍓",
-        "🥝",
-        "🍅",
-        "🥥",
-        "🥑",
-        "🍆",
-        "🥔",
-        "🥕",
-    ]
-    for place, emoji in enumerate(full):
-        react(demo_stack, f"mallory-{place // 8}", "messages/crew-7", emoji)
-    page = signed_in(windows, demo_stack, "niaj-refused")
+    users = [f"mallory-{number}" for number in range(3)]
+    conversation = group(demo_stack, users[0], "Fruit", ["niaj-refused", *users])
+    target = f"messages/{post(demo_stack, users[0], conversation, 'Fruit?')}"
+    for place, emoji in enumerate("🍇🍈🍉🍊🍋🍌🍍🥭🍎🍐🍑🍒🍓🥝🍅🥥🥑🍆🥔🥕"):
+        react(demo_stack, users[place // 8], target, emoji)
+    page = opened(windows, demo_stack, "niaj-refused", "Fruit")
+    message = "mallory-0: Fruit?"
     expect(chip(page, message, "🥕")).to_have_text("🥕1")
 
     quick(page, message, "wow").click()
@@ -163,6 +146,7 @@ def agree(one: Locator, other: Locator) -> None:
 
 def test_a_storm_stays_within_the_limits_and_reaches_every_window(windows: Windows, demo_stack: Stack) -> None:
     olivia, peggy = signed_in(windows, demo_stack, "olivia-storm"), signed_in(windows, demo_stack, "peggy-storm")
+    show_activity(olivia)
     olivia.get_by_label("Where").select_option("posts/cold-water")
 
     olivia.get_by_role("button", name="Start a storm").click()
@@ -181,7 +165,7 @@ def test_toggles_made_while_the_server_is_down_are_sent_when_it_is_up(windows: W
         expect(option(rupert, "Stage", "like")).to_have_accessible_name("like, 1")
 
         stack.kill()
-        expect(quinn.get_by_text("The server is away. Your taps are kept")).to_be_visible()
+        expect(quinn.get_by_text("The server is away. Messages and taps are kept")).to_be_visible()
         option(quinn, "Workshop", "love").click()
         expect(option(quinn, "Workshop", "love")).to_have_attribute("aria-pressed", "true")
         stack.restart()

@@ -8,17 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browsing import Windows
-from tests.flows.page.pages import chip, option, quick, quick_button, signed_in
+from tests.flows.page.pages import MOON, chip, option, quick, show_activity, signed_in
 from tests.running import Stack
 
 pytestmark = pytest.mark.browser
-
-# The transitions that hide a quick bar have ended, also where they have not begun yet.
-QUICKBAR_SETTLED = """async () => {
-  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-  const bars = [...document.querySelectorAll(".quickbar")];
-  await Promise.all(bars.flatMap((bar) => bar.getAnimations()).map((transition) => transition.finished));
-}"""
 
 
 def test_a_page_of_a_server_without_demo_tokens_requests_a_token_immediately(windows: Windows, tmp_path: Path) -> None:
@@ -47,50 +40,45 @@ def test_a_page_of_a_server_without_demo_tokens_requests_a_token_immediately(win
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         option(page, "Stage", "sad").click()
         expect(page.locator("#announcer")).to_have_text("sad given.")
+        show_activity(page)
         expect(page.get_by_role("button", name="Start a storm")).to_be_disabled()
         expect(page.get_by_text("A storm needs demo tokens")).to_be_visible()
 
 
-def test_each_message_and_each_post_is_one_tab_stop_with_arrows_within(windows: Windows, demo_stack: Stack) -> None:
+def test_each_post_is_one_tab_stop_with_arrows_within(windows: Windows, demo_stack: Stack) -> None:
     page = signed_in(windows, demo_stack, "wendy-keys")
-    toolbars = page.get_by_role("toolbar")
-    expect(toolbars).to_have_count(11)
+    toolbars = page.get_by_role("toolbar", name="React to ")
+    expect(toolbars).to_have_count(3)
     for toolbar in toolbars.all():
         expect(toolbar.locator("button[tabindex='0']")).to_have_count(1)
-
-    moon, whole = "Props: It’s a small moon.", "Doors: The whole moon?"
-    quick(page, moon, "wow").click()
-    expect(chip(page, moon, "😮")).to_have_attribute("aria-pressed", "true")
-    page.mouse.move(0, 0)
-    page.evaluate(QUICKBAR_SETTLED)
-    page.get_by_role("button", name=f"Add a reaction to {whole}").focus()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('[role=toolbar]').ariaLabel") == f"Reactions to {moon}"
-
-    chip(page, moon, "😮").focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("button", name=f"Add a reaction to {moon}")).to_be_focused()
+    option(page, "Stage", "like").focus()
     page.keyboard.press("End")
-    expect(quick_button(page, moon, "Who reacted")).to_be_focused()
+    expect(option(page, "Stage", "angry")).to_be_focused()
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowLeft")
+    expect(option(page, "Stage", "like")).to_be_focused()
+
+
+def test_dialogs_of_a_message_return_the_focus_to_their_button(windows: Windows, demo_stack: Stack) -> None:
+    page = signed_in(windows, demo_stack, "yves-focus")
+    quick(page, MOON, "wow").click()
+    expect(chip(page, MOON, "😮")).to_have_attribute("aria-pressed", "true")
+    page.mouse.move(0, 0)
+    page.locator(".bubble").filter(has_text="It’s a small moon.").focus()
     page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Who reacted").press("Enter")
     expect(page.get_by_role("dialog", name="Who reacted")).to_be_visible()
-    page.evaluate(QUICKBAR_SETTLED)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Who reacted")).to_be_hidden()
-    expect(quick_button(page, moon, "Who reacted")).to_be_focused()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Enter")
+    expect(page.locator(".bubble").filter(has_text="It’s a small moon.")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    more = page.get_by_role("toolbar", name=f"Actions for {MOON}").get_by_role("button", name="More emoji")
+    more.press("Enter")
     expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
     picker = page.get_by_role("dialog", name="Pick an emoji").bounding_box()
     assert picker is not None
     assert picker["x"] + picker["width"] <= 1440 - 8
-    page.evaluate(QUICKBAR_SETTLED)
     page.keyboard.press("Escape")
-    expect(quick_button(page, moon, "More emoji")).to_be_focused()
-    page.keyboard.press("ArrowUp")
-    assert page.evaluate("document.activeElement.closest('[role=toolbar]').ariaLabel") == f"Reactions to {whole}"
+    expect(more).to_be_focused()
 
 
 @pytest.mark.parametrize("width", [360, 390])
@@ -98,11 +86,11 @@ def test_a_phone_shows_one_view_at_a_time_and_never_scrolls_sideways(
     windows: Windows, demo_stack: Stack, width: int
 ) -> None:
     page = signed_in(windows, demo_stack, f"trent-{width}", width=width, touch=True)
-    for view, heading in (("Posts", "Stage"), ("Chat", "Load-in crew"), ("Activity", "Storm")):
+    for view, heading in (("Posts", "Stage"), ("Chat", "Messages"), ("Activity", "Storm")):
         page.get_by_role("navigation").get_by_role("button", name=view).tap()
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == width
-    expect(page.get_by_role("heading", name="Load-in crew")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Messages", exact=True)).to_be_hidden()
 
 
 def test_every_control_is_usable_by_keyboard(windows: Windows, demo_stack: Stack) -> None:
@@ -114,8 +102,9 @@ def test_every_control_is_usable_by_keyboard(windows: Windows, demo_stack: Stack
     expect(page.get_by_role("tooltip")).to_contain_text("reacted with sad")
 
     message = "Doors: The whole moon?"
-    add = page.get_by_role("button", name=f"Add a reaction to {message}")
-    add.focus()
+    page.locator(".bubble").filter(has_text="The whole moon?").focus()
+    more = page.get_by_role("toolbar", name=f"Actions for {message}").get_by_role("button", name="More emoji")
+    more.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
     expect(
@@ -126,7 +115,7 @@ def test_every_control_is_usable_by_keyboard(windows: Windows, demo_stack: Stack
     page.keyboard.press("Enter")
 
     expect(chip(page, message, "❤")).to_have_attribute("aria-pressed", "true")
-    expect(add).to_be_focused()
+    expect(more).to_be_focused()
 
 
 def test_the_theme_follows_the_system_until_the_user_chooses(windows: Windows, demo_stack: Stack) -> None:

@@ -8,6 +8,7 @@ import { TargetReactions } from "./target_reactions.js";
 
 const SINGLE_CHOICE = new Set(["posts", "comments"]);
 const MAX_DEFER_MS = 250;
+const MAX_MESSAGE_TOPICS = 100;
 const LIST_TIMEOUT_MS = 8_000;
 
 /** Emoji as the server names them: without variation selectors. */
@@ -17,6 +18,7 @@ export class Reactions extends EventTarget {
   #connection;
   #targets = new Map();
   #slotsInFlight = new Set();
+  #messageTopics = new Set();
   #measured = new Map(); // target to the tap that is measured, or to the newest pushed version
   #ownTopic = "";
   #isOwnLoaded = false;
@@ -24,9 +26,7 @@ export class Reactions extends EventTarget {
   constructor(connection, targets) {
     super();
     this.#connection = connection;
-    for (const target of targets) {
-      this.#targets.set(target, new TargetReactions({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
-    }
+    for (const target of targets) this.#add(target);
     connection.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail.frame.user, detail.complete));
     connection.addEventListener("subscribed", ({ detail }) => this.#onSubscribed(detail.topics));
     connection.addEventListener("push", ({ detail }) => this.#onPush(detail.frame));
@@ -38,6 +38,24 @@ export class Reactions extends EventTarget {
 
   of(target) {
     return this.#targets.get(target);
+  }
+
+  /** Keeps the reactions of messages up to date, too; the latest last. */
+  watch(targets) {
+    const added = targets.filter((target) => !this.#targets.has(target));
+    if (!added.length) return;
+    for (const target of added) this.#add(target);
+    const topics = added.slice(this.#messageTopics.size - MAX_MESSAGE_TOPICS);
+    for (const topic of topics) this.#messageTopics.add(topic);
+    this.#connection.subscribe(topics);
+    this.#loadCounts(added);
+    if (this.#isOwnLoaded) this.#loadOwn(added);
+  }
+
+  /** The opposite of `watch`. */
+  unwatch(targets) {
+    for (const target of targets) this.#targets.delete(target);
+    this.#connection.unsubscribe(targets.filter((target) => this.#messageTopics.delete(target)));
   }
 
   /** The user taps an emoji: it is shown at once, sent, and removed again where the server refuses it. */
@@ -87,12 +105,12 @@ export class Reactions extends EventTarget {
   #onSubscribed(topics) {
     if (this.#isOwnLoaded || !topics.includes(this.#ownTopic)) return;
     this.#isOwnLoaded = true;
-    this.#loadOwn();
+    this.#loadOwn(this.targets);
   }
 
-  async #loadOwn() {
+  async #loadOwn(targets) {
     try {
-      const answer = await this.#connection.call("get_own_reactions", { targets: this.targets });
+      const answer = await this.#connection.call("get_own_reactions", { targets });
       for (const { target, emojis, version } of answer.own_reactions) {
         this.of(target)?.onOwnLoaded({ emojis, version: BigInt(version) });
         this.#emitChange(target, "own");
@@ -103,17 +121,29 @@ export class Reactions extends EventTarget {
     }
   }
 
+  async #loadCounts(targets) {
+    try {
+      const answer = await this.#connection.call("get_counts", { targets });
+      for (const { target, version, reactions } of answer.counts) {
+        if (this.of(target)?.onCounts({ version: BigInt(version), reactions })) this.#emitChange(target, "load");
+      }
+    } catch (error) {
+      console.warn("plaudit: the counts could not be loaded:", error.message);
+    }
+  }
+
   #onPush(frame) {
     if (frame.type === "own_reaction_update") {
       this.of(frame.target)?.onOwnChange({ ...frame, version: BigInt(frame.version) });
       if (this.of(frame.target)) this.#emitChange(frame.target, "own");
     }
-    if (frame.type !== "reaction_update" || !this.#targets.has(frame.topic)) return;
+    const target = frame.target || frame.topic;
+    if (frame.type !== "reaction_update" || !this.#targets.has(target)) return;
     const version = BigInt(frame.version);
-    if (!this.of(frame.topic).onCounts({ ...frame, version })) return;
-    this.#measurePush(frame.topic, version);
-    this.#emit("pushed", { target: frame.topic, recent: frame.recent ?? [] });
-    this.#emitChange(frame.topic, "push");
+    if (!this.of(target).onCounts({ ...frame, version })) return;
+    this.#measurePush(target, version);
+    this.#emit("pushed", { target, recent: frame.recent ?? [] });
+    this.#emitChange(target, "push");
   }
 
   // A tap is shown to all users when the push that contains it is painted, on this page as on every other.
@@ -139,8 +169,12 @@ export class Reactions extends EventTarget {
   }
 
   #applyDeferred(target) {
-    this.of(target).applyDeferred();
+    this.of(target)?.applyDeferred();
     this.#emitChange(target, "push");
+  }
+
+  #add(target) {
+    this.#targets.set(target, new TargetReactions({ single: SINGLE_CHOICE.has(target.split("/")[0]) }));
   }
 
   #emitChange(target, cause) {

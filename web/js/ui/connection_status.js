@@ -37,7 +37,7 @@ export function showConnectionStatus(connection, { rejoin }) {
       wasLive = true;
       lossAnnounced = false;
     } else if (detail.state === "waiting" && wasLive && !wasCalm && !lossAnnounced) {
-      announce("The connection is lost. Taps are kept.");
+      announce("The connection is lost. Messages and taps are kept.");
       lossAnnounced = true;
     }
   });
@@ -48,14 +48,14 @@ export function showConnectionStatus(connection, { rejoin }) {
       case "live":
         return { word: "Live", text: "" };
       case "connecting":
-        return { word: "Connecting", text: "Connecting. Your taps are kept." };
+        return { word: "Connecting", text: "Connecting. Messages and taps are kept." };
       case "moving":
-        return { word: "Moving", text: "Changing seats. Your taps are kept." };
+        return { word: "Moving", text: "Changing seats. Messages and taps are kept." };
       case "waiting":
-        if (calm) return { word: "Connecting", text: "Reconnecting. Your taps are kept." };
+        if (calm) return { word: "Connecting", text: "Reconnecting. Messages and taps are kept." };
         return {
           word: "Offline",
-          text: `The server is away. Your taps are kept; trying again ${seconds > 0 ? `in ${seconds} s` : "now"}.`,
+          text: `The server is away. Messages and taps are kept; trying again ${seconds > 0 ? `in ${seconds} s` : "now"}.`,
           action: { label: "Try now", run: () => connection.wake() },
         };
       default:

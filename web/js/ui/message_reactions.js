@@ -3,28 +3,26 @@
 import { QUICK, displayForm, emojiName } from "../emoji.js";
 import { h, icon, oncePerFrame, prefersReducedMotion } from "./dom.js";
 import { AnimatedCount, floatEmoji, formatCount, pop } from "./motion.js";
-import { rovingTabindex } from "./roving_tabindex.js";
 
 /**
- * The toolbar of one message: its chips, and the quick bar that appears over the message on hover and on focus.
+ * The reactions of one message: `{element, bar, tap}`, its chips, the quick bar that appears over the message on hover and on
+ * focus, and what a tap on an emoji does. None of the buttons is a tab stop: the message is one, see `ThreadLog`.
  *
- * `neighbours()` returns the toolbars of all messages in order.
+ * `buttons` are further ones of the quick bar; `signal` ends the drawing.
  */
-export function messageReactions({ reactions, reactors, picker, target, label, neighbours }) {
+export function messageReactions({ reactions, reactors, picker, target, label, buttons, signal }) {
   const state = reactions.of(target);
   const chips = new Map();
-  const add = h("button", { type: "button", class: "chip add", "aria-label": `Add a reaction to ${label}`, "aria-haspopup": "dialog",
+  const add = h("button", { type: "button", class: "chip add", tabindex: "-1", "aria-label": `Add a reaction to ${label}`, "aria-haspopup": "dialog",
     onclick: () => openPicker(add) }, icon("smile-plus"));
-  const root = h("div", { class: "chips" }, add);
-  const bar = h("div", { class: "quickbar", role: "group", "aria-label": "Quick reactions" },
+  const root = h("div", { class: "chips", role: "group", "aria-label": `Reactions to ${label}` }, add);
+  const bar = h("div", { class: "quickbar", role: "toolbar", "aria-label": `Actions for ${label}` },
     ...QUICK.slice(0, 5).map(({ emoji, name }) =>
       h("button", { type: "button", class: "quick", "aria-label": name, title: name, onclick: () => tap(emoji) }, displayForm(emoji))),
-    h("button", { type: "button", class: "quick", "aria-label": "More emoji", "aria-haspopup": "dialog",
+    h("button", { type: "button", class: "quick", "aria-label": "More emoji", title: "More emoji", "aria-haspopup": "dialog",
       onclick: ({ currentTarget }) => openPicker(currentTarget) }, icon("smile-plus")),
-    h("button", { type: "button", class: "quick", "aria-label": "Who reacted", "aria-haspopup": "dialog", onclick: () => reactors.open(target) }, icon("people")));
-
-  const toolbar = h("div", { class: "reacting", "aria-label": `Reactions to ${label}` }, root, bar);
-  const refreshTabindex = rovingTabindex(toolbar, { neighbours, hiddenPart: bar });
+    ...buttons);
+  for (const button of bar.children) button.tabIndex = -1;
 
   const openPicker = (anchor) => picker.open({ anchor, own: state.own, onpick: tap });
 
@@ -38,7 +36,7 @@ export function messageReactions({ reactions, reactors, picker, target, label, n
 
   function newChip(emoji) {
     const count = new AnimatedCount();
-    const element = h("button", { type: "button", class: "chip", "data-emoji": emoji, onclick: () => tap(emoji) },
+    const element = h("button", { type: "button", class: "chip", tabindex: "-1", "data-emoji": emoji, onclick: () => tap(emoji) },
       h("span", { class: "chip-emoji", "aria-hidden": "true" }, displayForm(emoji)), count.element);
     reactors.showOnHover(element, target, emoji);
     return { element, count, before: 0n };
@@ -67,7 +65,6 @@ export function messageReactions({ reactions, reactors, picker, target, label, n
     if (isPushed) isFirstPush = false;
     isPushed = false;
     root.classList.toggle("empty", counts.size === 0);
-    refreshTabindex();
   }
 
   function removeChip(emoji, element) {
@@ -87,7 +84,7 @@ export function messageReactions({ reactions, reactors, picker, target, label, n
     if (detail.target !== target) return;
     isPushed ||= detail.cause === "push";
     drawSoon();
-  });
+  }, { signal });
   draw();
-  return toolbar;
+  return { element: root, bar, tap };
 }

@@ -1,6 +1,6 @@
 // The users who reacted: the sentence under a post, the card over a reaction, and the full list.
 
-import { titleOf } from "../demo_content.js";
+import { titleOf } from "../titles.js";
 import { displayForm, emojiName } from "../emoji.js";
 import { avatar, h, icon } from "./dom.js";
 import { onLongPress } from "./long_press.js";

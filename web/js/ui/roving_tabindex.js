@@ -1,56 +1,30 @@
 // The keyboard in a toolbar (WAI-ARIA): one tab stop, arrow keys within it, Home and End to its ends.
 
 const BUTTONS = "button:not(:disabled, [inert])";
-const COLUMN_STEP = { ArrowRight: 1, ArrowLeft: -1 };
-const TOOLBAR_STEP = { ArrowDown: 1, ArrowUp: -1 };
+const STEP = { ArrowRight: 1, ArrowLeft: -1 };
 
-/**
- * Makes `toolbar` one tab stop. Up and Down move to the toolbar before or after it in what `neighbours()` returns.
- *
- * `hiddenPart`: a part that is visible only with the focus or the pointer. It has no tab stop while the focus is outside.
- *
- * Returns a function to call after buttons were added or removed.
- */
-export function rovingTabindex(toolbar, { neighbours = () => [], hiddenPart = null } = {}) {
+/** Makes `toolbar` one tab stop. */
+export function rovingTabindex(toolbar) {
   toolbar.setAttribute("role", "toolbar");
-  let current = null;
-  const allButtons = () => [...toolbar.querySelectorAll(BUTTONS)];
+  const buttons = () => [...toolbar.querySelectorAll(BUTTONS)];
 
-  function refresh() {
-    const buttons = allButtons();
-    if (!buttons.includes(current)) current = buttons[0] ?? null;
-    for (const button of buttons) button.tabIndex = button === current ? 0 : -1;
+  function setTabStop(current) {
+    for (const button of buttons()) button.tabIndex = button === current ? 0 : -1;
   }
 
-  toolbar.addEventListener("focusin", ({ target }) => {
-    if (!target.matches(BUTTONS)) return;
-    current = target;
-    refresh();
-  });
-  toolbar.addEventListener("focusout", ({ relatedTarget }) => {
-    if (toolbar.contains(relatedTarget) || !hiddenPart?.contains(current)) return;
-    current = null;
-    refresh();
-  });
+  toolbar.addEventListener("focusin", ({ target }) => target.matches(BUTTONS) && setTabStop(target));
   toolbar.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    // A hidden button cannot be focused.
-    const next = nextOf(event.key, allButtons().filter((button) => button.getClientRects().length));
+    const next = nextOf(event.key, buttons());
     if (!next) return;
     next.focus();
     event.preventDefault();
   });
+  setTabStop(buttons()[0]);
+}
 
-  function nextOf(key, buttons) {
-    if (key in COLUMN_STEP) return buttons.at((buttons.indexOf(document.activeElement) + COLUMN_STEP[key]) % buttons.length);
-    if (key in TOOLBAR_STEP) {
-      const all = neighbours();
-      return all[all.indexOf(toolbar) + TOOLBAR_STEP[key]]?.querySelector("[tabindex='0']");
-    }
-    if (key === "Home") return buttons[0];
-    return key === "End" ? buttons.at(-1) : undefined;
-  }
-
-  refresh();
-  return refresh;
+function nextOf(key, buttons) {
+  if (key in STEP) return buttons.at((buttons.indexOf(document.activeElement) + STEP[key]) % buttons.length);
+  if (key === "Home") return buttons[0];
+  return key === "End" ? buttons.at(-1) : undefined;
 }

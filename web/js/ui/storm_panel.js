@@ -1,11 +1,11 @@
 // The panel of the load generator.
 
-import { POSTS, TARGETS, titleOf } from "../demo_content.js";
+import { POSTS } from "../demo_content.js";
+import { titleOf } from "../titles.js";
 import { announce, h, icon } from "./dom.js";
 import { formatCount } from "./motion.js";
 
 const POST_EMOJI = ["like", "like", "love", "love", "love", "haha", "wow", "wow", "sad"];
-const MESSAGE_EMOJI = ["👏", "👏", "🎉", "❤", "🔥", "😂", "🌙", "🍕"];
 const DEFAULT_RATE = 300; // a storm begins at 200; a slow machine does not reach the whole rate
 const EXPLANATION = "Demo users with a socket each, none faster than a person may be. Above 200 taps a second updates carry counts only.";
 const NEEDS_DEMO = "A storm needs demo tokens, which this server does not give. `plaudit up --demo` gives them.";
@@ -16,7 +16,7 @@ const NEEDS_DEMO = "A storm needs demo tokens, which this server does not give. 
  * `generator` is null where the server gives no tokens for demo users.
  */
 export function stormPanel(generator, show) {
-  const target = h("select", { id: "storm-target" }, ...TARGETS.map((one) => h("option", { value: one }, titleOf(one))));
+  const target = h("select", { id: "storm-target" }, ...POSTS.map(({ target: one }) => h("option", { value: one }, titleOf(one))));
   const rate = h("input", { id: "storm-rate", type: "range", min: "10", max: "400", step: "10", value: String(DEFAULT_RATE) });
   const rateShown = h("output", { for: "storm-rate" }, `${DEFAULT_RATE} a second`);
   const button = h("button", { type: "button", class: "primary storm-button", disabled: !generator }, icon("bolt"), h("span", {}, "Start a storm"));
@@ -53,7 +53,7 @@ export function stormPanel(generator, show) {
   });
 
   function settings() {
-    return { target: target.value, rate: Number(rate.value), emoji: target.value.startsWith("posts/") ? POST_EMOJI : MESSAGE_EMOJI };
+    return { target: target.value, rate: Number(rate.value), emoji: POST_EMOJI };
   }
 
   return h("section", { class: "panel storm", "aria-labelledby": "storm-title" },

@@ -1,6 +1,6 @@
 // The latest reactions, in a few lines.
 
-import { titleOf } from "../demo_content.js";
+import { titleOf } from "../titles.js";
 import { avatar, h } from "./dom.js";
 
 const MAX_LINES = 5;

@@ -1,0 +1,123 @@
+// The list of conversations: what was written last, what is unread, what is muted or pinned.
+
+import { avatar, h, icon, oncePerFrame } from "../dom.js";
+import { formatShort, isChannel, isDirect, isMuted, previewOf, titleOfConversation } from "./texts.js";
+
+/** The picture of a conversation: initials, as pictures of other servers are not loaded. */
+export function conversationAvatar(conversation) {
+  return avatar(titleOfConversation(conversation), isDirect(conversation) ? "" : "group");
+}
+
+export class ConversationList {
+  #messenger;
+  #me;
+  #onOpen;
+  #drafts;
+  #rows = new Map(); // id to {element, signature}
+  #list = h("ul", { class: "conversations", "aria-label": "Conversations" });
+  #more = h("button", { type: "button", class: "quiet list-more", hidden: true, onclick: () => this.#messenger.loadMoreConversations() }, "Show more");
+  #empty;
+  #current = "";
+  #isLoaded = false;
+
+  /** `onopen(id)`, `onnew()`, `onshortcuts()`. */
+  constructor({ messenger, me, drafts, onopen, onnew, onshortcuts }) {
+    this.#messenger = messenger;
+    this.#me = me;
+    this.#onOpen = onopen;
+    this.#drafts = drafts;
+    this.#empty = h("div", { class: "list-empty", hidden: true }, icon("chat"), h("p", {}, h("strong", {}, "No conversations yet")),
+      h("p", { class: "muted" }, "Write to somebody by name, or open a second seat and write to yourself."),
+      h("button", { type: "button", class: "primary", onclick: onnew }, "New conversation"));
+    this.element = h("section", { class: "conversation-list", "aria-labelledby": "conversations-title" },
+      h("header", { class: "list-head" }, h("h2", { id: "conversations-title" }, "Messages"),
+        h("button", { type: "button", class: "round keys", "aria-label": "Keyboard shortcuts", "aria-haspopup": "dialog", title: "Keyboard", onclick: onshortcuts }, icon("keyboard")),
+        h("button", { type: "button", class: "round strong", "aria-label": "New conversation", "aria-haspopup": "dialog", title: "New conversation", onclick: onnew }, icon("write"))),
+      h("div", { class: "list-box" }, this.#list, this.#more, this.#empty));
+    this.#list.addEventListener("keydown", (event) => this.#onKey(event));
+    this.update = oncePerFrame(() => this.#draw());
+  }
+
+  /** The first page of the list is there, even if it is empty. */
+  setLoaded() {
+    this.#isLoaded = true;
+    this.update();
+  }
+
+  /** Marks the open conversation. */
+  select(id) {
+    this.#current = id;
+    this.#draw();
+  }
+
+  focus() {
+    (this.#rows.get(this.#current)?.element ?? this.#list).querySelector("button")?.focus();
+  }
+
+  #draw() {
+    const conversations = this.#messenger.conversations;
+    const ids = new Set(conversations.map(({ conversationId }) => conversationId));
+    for (const [id, { element }] of this.#rows) {
+      if (ids.has(id)) continue;
+      element.remove();
+      this.#rows.delete(id);
+    }
+    const hadFocus = this.#list.contains(document.activeElement) ? document.activeElement : null;
+    conversations.forEach((conversation, index) => {
+      const row = this.#row(conversation);
+      if (this.#list.children[index] !== row) this.#list.insertBefore(row, this.#list.children[index] ?? null);
+    });
+    if (hadFocus && document.activeElement !== hadFocus) hadFocus.focus({ preventScroll: true }); // a moved element loses the focus
+    this.#empty.hidden = !this.#isLoaded || conversations.length > 0;
+    this.#more.hidden = !this.#messenger.hasMoreConversations;
+    const tabStop = this.#rows.get(this.#current) ?? this.#rows.get(conversations[0]?.conversationId);
+    for (const row of this.#rows.values()) row.element.firstChild.tabIndex = row === tabStop ? 0 : -1;
+  }
+
+  #row(conversation) {
+    const id = conversation.conversationId;
+    const row = this.#rows.get(id) ?? { element: h("li", {}, h("button", { type: "button", class: "conversation", onclick: () => this.#onOpen(id) })) };
+    this.#rows.set(id, row);
+    const isCurrent = id === this.#current;
+    const draft = isCurrent ? "" : this.#drafts.get(id).trim();
+    const signature = `${isCurrent} ${draft}`;
+    if (row.conversation === conversation && row.signature === signature) return row.element;
+    Object.assign(row, { conversation, signature });
+    const button = row.element.firstChild;
+    button.toggleAttribute("aria-current", isCurrent);
+    button.classList.toggle("unread", conversation.unreadCount > 0);
+    button.classList.toggle("muted-conversation", isMuted(conversation));
+    button.replaceChildren(...rowParts(conversation, draft || previewOf(conversation, this.#me), draft !== ""));
+    return row.element;
+  }
+
+  #onKey(event) {
+    const buttons = [...this.#list.querySelectorAll(".conversation")];
+    const at = buttons.indexOf(event.target);
+    const next = { ArrowDown: buttons[at + 1], ArrowUp: buttons[at - 1], Home: buttons[0], End: buttons.at(-1) }[event.key];
+    if (!next || event.altKey) return;
+    for (const button of buttons) button.tabIndex = button === next ? 0 : -1;
+    next.focus();
+    event.preventDefault();
+  }
+}
+
+function rowParts(conversation, text, isDraft) {
+  const last = conversation.lastMessage;
+  const time = last?.timestamp ?? Date.parse(conversation.updateTime);
+  const count = conversation.unreadCount;
+  return [
+    conversationAvatar(conversation),
+    h("span", { class: "conversation-top" },
+      isChannel(conversation) && h("span", { class: "mark" }, icon("channel"), hidden("Channel: ")),
+      h("span", { class: "conversation-title" }, titleOfConversation(conversation)),
+      isMuted(conversation) && h("span", { class: "mark" }, icon("mute"), hidden(", muted")),
+      h("time", { datetime: new Date(time).toISOString() }, formatShort(time))),
+    h("span", { class: "conversation-bottom" },
+      h("span", { class: "conversation-preview" }, isDraft && h("span", { class: "draft" }, "Draft: "), text),
+      conversation.pinned && h("span", { class: "mark" }, icon("pin"), hidden(", pinned")),
+      count > 0 && h("span", { class: "badge" }, count > 99 ? "99+" : String(count), hidden(" unread"))),
+  ];
+}
+
+const hidden = (text) => h("span", { class: "visually-hidden" }, text);
