@@ -39,8 +39,8 @@ class Config(BaseModel):
     pending_acks: int = Field(
         default=200_000,
         ge=1,
-        description="Messages that may wait for acknowledgements, per shard and counted for each member. Beyond, the "
-        "next messages are considered later.",
+        description="Waits for acknowledgements, per shard: one for each member and half a second of a conversation. "
+        "Beyond, the next messages are considered later.",
     )
     notification_hours: float = Field(
         default=168.0,

@@ -15,7 +15,7 @@ NOTIFICATION_DECISIONS = Counter(
     ["decision"],
 )
 PENDING_ACKS = Gauge(
-    "plaudit_message_pending_acks", "Messages that wait for an acknowledgement, for each member.", ["partition"]
+    "plaudit_message_pending_acks", "Waits for acknowledgements, of members and conversations.", ["partition"]
 )
 NOTIFICATION_LAG = Gauge(
     "plaudit_message_notification_lag_records", "Log records that notifications have not read yet.", ["partition"]

@@ -11,16 +11,18 @@ import structlog
 from kit.clock import Clock
 from kit.errors import Problem, Unavailable
 from kit.tenant_keys import TargetKey
-from message_svc.domain import ConversationChange
+from message_svc.domain import ConversationChange, Item, Span
 from message_svc.metrics import NOTIFICATION_DECISIONS
 from message_svc.notifications.pending import HeldPositions, PendingAcks, Wait
 from message_svc.notifications.publisher import Publisher
 from message_svc.notifications.rules import NOTIFIED, Decision, Message, Notification, decide, message_of, notification
-from message_svc.ports import ConversationReads
+from message_svc.ports import ConversationReads, View
 
 # Members of conversations that are read at the same time.
 _READS_AT_ONCE = 64
 _RETRY_SECONDS = 1.0
+# Messages that are looked at where the newest one is deleted.
+_EARLIER_MESSAGES = 20
 _MemberOf = tuple[TargetKey, str]
 log = structlog.get_logger()
 
@@ -47,15 +49,24 @@ class AckTimers:
         """Up to which position of the log no message waits, where all up to `read` was read."""
         return self._held.finished(read)
 
-    async def add(self, message: Message, user: str, position: int) -> None:
-        """Begins a wait, once there is room; an old message waits only for what is left of its time."""
+    async def add_connected(self, message: Message, user: str, position: int) -> None:
+        """Begins a wait for an acknowledgement, once there is room; an old message waits for what is left of its
+        time."""
+        left = self._ack_seconds - (self._clock.now() - message.item.time_ms / 1000)
+        due = self._clock.monotonic() + min(max(left, 0.0), self._ack_seconds)
+        await self._add(message, user, position, due, is_connected=True)
+
+    async def add_absent(self, message: Message, user: str, position: int, due: float) -> None:
+        """Begins a wait of an absent member, who is notified at that time, once there is room."""
+        await self._add(message, user, position, due, is_connected=False)
+
+    async def _add(self, message: Message, user: str, position: int, due: float, *, is_connected: bool) -> None:
         while len(self._pending) >= self._limit:
             self._has_room.clear()
             await self._has_room.wait()
-        left = self._ack_seconds - (self._clock.now() - message.item.time_ms / 1000)
-        due = self._clock.monotonic() + min(max(left, 0.0), self._ack_seconds)
         tenant, conversation_id = message.key
-        if self._pending.add(Wait(tenant, user, conversation_id, message.item.seq, position), due):
+        wait = Wait(tenant, user, conversation_id, message.item.seq, position, is_connected, message.mentions(user))
+        if self._pending.add(wait, due):
             self._held.hold(position)
 
     def acknowledge(self, change: ConversationChange) -> None:
@@ -103,20 +114,37 @@ class AckTimers:
         view = await self._reads.view(*key, user)
         if view is None:
             return [Decision.NO_MEMBER] * len(waits)
-        rows = await self._reads.find_items(view, [wait.seq for wait in waits])
+        now_ms = int(self._clock.now() * 1000)
+        newest = max(wait.seq for wait in waits)
         outcomes: list[Notification | Decision] = []
         for wait in waits:
-            row = rows.get(wait.seq)
-            if row is None and wait.seq > view.head.last_seq:
-                raise Unavailable("the tables are behind the log", retry_after=_RETRY_SECONDS)
-            if row is None or row.delete_ms or wait.seq < view.head.visible_from:
+            if wait.seq < newest and not wait.is_mention:
+                outcomes.append(Decision.MERGED)
+                continue
+            item = await self._item(view, wait)
+            if item is None:
                 outcomes.append(Decision.DELETED)
                 continue
-            message = message_of(key, view.head, row.item)
-            now_ms = int(self._clock.now() * 1000)
-            decision = decide(message, view.member, now_ms, is_connected=True, has_waited=True)
+            message = message_of(key, view.head, item)
+            is_connected = wait.is_connected
+            decision = decide(message, view.member, now_ms, is_connected=is_connected, has_waited=is_connected)
             outcomes.append(notification(message, view.member, decision) if decision in NOTIFIED else decision)
         return outcomes
+
+    async def _item(self, view: View, wait: Wait) -> Item | None:
+        """The message of a wait as it is now; where it is deleted, the last one before it for which the wait may
+        stand. None where there is none."""
+        row = (await self._reads.find_items(view, [wait.seq])).get(wait.seq)
+        if row is None and wait.seq > view.head.last_seq:
+            raise Unavailable("the tables are behind the log", retry_after=_RETRY_SECONDS)
+        first = max(view.member.read_seq, view.member.delivered_seq, view.head.visible_from - 1) + 1
+        if row is not None and not row.delete_ms and wait.seq >= view.head.visible_from:
+            return row.item
+        if wait.is_mention or first >= wait.seq:
+            return None
+        earlier = await self._reads.messages(view, Span(first, wait.seq - 1), _EARLIER_MESSAGES, from_end=True)
+        found = [each.item for each in earlier if not each.delete_ms and each.item.actor != wait.user]
+        return found[-1] if found else None
 
     def _end(self, wait: Wait, outcome: Decision) -> None:
         self._held.release(wait.position)

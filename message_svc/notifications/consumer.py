@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
@@ -12,19 +13,21 @@ from kit.event_log.dead_letters import DeadLetters
 from kit.event_log.ports import Log, Record
 from kit.ledger.entry import Arrival, EntrySequence, parse_name
 from kit.ledger.errors import NewerFormat
-from kit.tenant_keys import UserKey
+from kit.tenant_keys import TargetKey, UserKey
 from message_svc.domain import ConversationChange, ItemType, Kind, Member
 from message_svc.metrics import NOTIFICATION_DECISIONS, NOTIFICATION_GAPS
 from message_svc.notifications.ack_timers import AckTimers
 from message_svc.notifications.members import RecentMembers
 from message_svc.notifications.ports import Sessions
 from message_svc.notifications.publisher import Publisher
-from message_svc.notifications.rules import Decision, Message, decide, message_of, notification
+from message_svc.notifications.rules import Decision, Message, MessagesByMember, decide, message_of, notification
 
 TOPIC = "messages"
 GROUP = "offline-notifications"
 """The name of this reader on the event log."""
-_RECORDS_AT_ONCE = 64
+_RECORDS_AT_ONCE = 512
+# Records that come within this time are decided about together: once for each conversation and member.
+_GATHER_SECONDS = 0.05
 # Members who are decided about together, with one request for their sessions.
 _MEMBERS_AT_ONCE = 1_000
 Decode = Callable[[bytes, int], Sequence[ConversationChange]]
@@ -32,7 +35,7 @@ log = structlog.get_logger()
 
 
 class _Candidate(NamedTuple):
-    """A member who may be notified of a message, and the position of its entry on the log."""
+    """A member who may be notified of a message, and the log position of the first message for which it stands."""
 
     message: Message
     member: Member
@@ -41,6 +44,32 @@ class _Candidate(NamedTuple):
     @property
     def user_key(self) -> UserKey:
         return self.message.key[0], self.member.user
+
+
+class _NewMessages(NamedTuple):
+    """New messages of one conversation in order, at least one, and the position of the first entry with them.
+
+    `members_epoch`: of the last entry.
+    """
+
+    messages: list[Message]
+    position: int
+    members_epoch: int
+
+
+def _messages_in(changes: Sequence[tuple[int, ConversationChange]]) -> Sequence[_NewMessages]:
+    """The new messages of each conversation that are not deleted again."""
+    found: dict[TargetKey, _NewMessages] = {}
+    for position, (key, head, items, *_) in changes:
+        for item in items:
+            if item.type is ItemType.MESSAGE:
+                new = found.get(key) or _NewMessages([], position, 0)
+                new.messages.append(message_of(key, head, item))
+                found[key] = new._replace(members_epoch=head.members_epoch)
+            elif item.type is ItemType.DELETE and key in found:
+                messages = found[key].messages
+                messages[:] = [each for each in messages if each.item.seq != item.subject]
+    return [new for new in found.values() if new.messages]
 
 
 class Consumer:
@@ -82,6 +111,7 @@ class Consumer:
         while True:
             if not await self.poll():
                 await self._log.wait(TOPIC, self.position, self._partition)
+                await asyncio.sleep(_GATHER_SECONDS)
 
     async def poll(self) -> int:
         """Processes some records; returns how many there were."""
@@ -144,19 +174,17 @@ class Consumer:
             return error
 
     async def _candidates(self, changes: Sequence[tuple[int, ConversationChange]]) -> AsyncIterator[_Candidate]:
-        """Each new message with each member who may be notified of it."""
-        for position, change in changes:
-            for item in change.items:
-                if item.type is not ItemType.MESSAGE or item.body is None:
-                    continue
-                message = message_of(change.key, change.head, item)
-                if message.kind is Kind.CHANNEL:
-                    rows = await self._members.find(change.key, item.body.mentions)
-                else:
-                    rows = await self._members.of(change.key, change.head.members_epoch)
-                for user, member in rows.items():
-                    if user != item.actor:
-                        yield _Candidate(message, member, position)
+        """The new messages of each conversation with each member who may be notified of them."""
+        for new in _messages_in(changes):
+            key, kind = new.messages[0].key, new.messages[-1].kind
+            considered = MessagesByMember(new.messages)
+            if kind is Kind.CHANNEL:
+                rows = await self._members.find(key, considered.mentioned)
+            else:
+                rows = await self._members.of(key, new.members_epoch)
+            for user, member in rows.items():
+                for message in considered.of(user):
+                    yield _Candidate(message, member, new.position)
 
     async def _decide(self, candidates: Sequence[_Candidate]) -> None:
         now_ms = int(self._clock.now() * 1000)
@@ -170,16 +198,22 @@ class Consumer:
         if not undecided:
             return
         absent = await self._sessions.absent({each.user_key for each in undecided})
+        next_times = [
+            self._publisher.next_time(each.message.key, each.member.user) if each.user_key in absent else None
+            for each in undecided
+        ]
         await self._publisher.publish(
             [
                 notification(each.message, each.member, Decision.NO_SESSION)
-                for each in undecided
-                if each.user_key in absent
+                for each, time in zip(undecided, next_times, strict=True)
+                if time == 0
             ]
         )
-        for each in undecided:
-            if each.user_key not in absent:
-                await self._timers.add(each.message, each.member.user, each.position)
+        for each, time in zip(undecided, next_times, strict=True):
+            if time is None:
+                await self._timers.add_connected(each.message, each.member.user, each.position)
+            elif time > 0:
+                await self._timers.add_absent(each.message, each.member.user, each.position, time)
 
     def _gap(self, why: str) -> None:
         log.warning("entries are missing on the log", partition=self._partition, position=self.position, reason=why)

@@ -51,7 +51,7 @@ class Notifier:
         self._decode = decode
         self._clock = clock
         self._config = config
-        self._publisher = Publisher(logs.notifications, names, encode)
+        self._publisher = Publisher(logs.notifications, names, encode, clock)
 
     @asynccontextmanager
     async def of(self, partition: int) -> AsyncIterator[None]:

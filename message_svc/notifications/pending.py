@@ -14,17 +14,31 @@ _HORIZON = 4 * _STEPS
 
 
 class Wait(NamedTuple):
-    """A message that waits, for one member. `position`: of its entry on the log."""
+    """A message that waits, for one member; it may stand for earlier ones of its conversation.
+
+    `position`: of the first of these entries on the log; `is_connected`: whether the member was connected, and the wait
+    is for an acknowledgement; `is_mention`: it stands for no other message, and no other one for it.
+    """
 
     tenant: str
     user: str
     conversation_id: str
     seq: int
     position: int
+    is_connected: bool = True
+    is_mention: bool = False
+
+
+class _Pending(NamedTuple):
+    """A wait, when it ends, and when that of the first message ends for which it stands."""
+
+    first_due: float
+    due: float
+    wait: Wait
 
 
 class _PendingUser:
-    """The waits of one user, by conversation and number, each with the time when it ends."""
+    """The waits of one user, by conversation and number."""
 
     __slots__ = ("due", "key", "slot", "waits")
 
@@ -34,16 +48,16 @@ class _PendingUser:
         """See `kit.timing_wheel.Scheduled`."""
         self.due = 0.0
         """When it comes out of the wheel: when the first wait ends, or before."""
-        self.waits: dict[str, dict[int, tuple[float, Wait]]] = {}
+        self.waits: dict[str, dict[int, _Pending]] = {}
 
     def first_due(self) -> float:
         """When the first wait ends."""
-        return min(due for waits in self.waits.values() for due, _ in waits.values())
+        return min(each.due for waits in self.waits.values() for each in waits.values())
 
     def take(self, conversation_id: str, seqs: list[int]) -> list[Wait]:
         """Removes waits of a conversation."""
         waits = self.waits[conversation_id]
-        taken = [waits.pop(seq)[1] for seq in seqs]
+        taken = [waits.pop(seq).wait for seq in seqs]
         if not waits:
             del self.waits[conversation_id]
         return taken
@@ -64,7 +78,11 @@ class PendingAcks:
         return self._size
 
     def add(self, wait: Wait, due: float) -> bool:
-        """Adds a wait that ends at `due`; False: it was there already."""
+        """Adds a wait that ends at `due`; False: it was there already, or was merged.
+
+        Where the latest wait of the conversation ends within the same step of the wheel, it becomes that of the new
+        message, so that a member has few waits in a conversation, however many messages it has.
+        """
         key = (wait.tenant, wait.user)
         user = self._users.get(key)
         if user is None:
@@ -72,7 +90,12 @@ class PendingAcks:
         waits = user.waits.setdefault(wait.conversation_id, {})
         if wait.seq in waits:
             return False
-        waits[wait.seq] = (due, wait)
+        latest = waits[next(reversed(waits))] if waits else None
+        if latest is not None and self._merges(latest, wait, due):
+            del waits[latest.wait.seq]
+            waits[wait.seq] = _Pending(latest.first_due, due, wait._replace(position=latest.wait.position))
+            return False
+        waits[wait.seq] = _Pending(due, due, wait)
         self._size += 1
         if user.slot < 0 or due < user.due:
             self._schedule(user, due)
@@ -93,11 +116,20 @@ class PendingAcks:
         for user in self._wheel.advance(now):
             taken: list[Wait] = []
             for conversation_id, waits in list(user.waits.items()):
-                taken += user.take(conversation_id, [seq for seq, (due, _) in waits.items() if due <= now])
+                taken += user.take(conversation_id, [seq for seq, each in waits.items() if each.due <= now])
             expired += taken
             if not self._forget_if_done(user, len(taken)):
                 self._schedule(user, user.first_due())
         return expired
+
+    def _merges(self, latest: _Pending, wait: Wait, due: float) -> bool:
+        """Whether a wait takes the place of the latest one."""
+        return (
+            not (latest.wait.is_mention or wait.is_mention)
+            and latest.wait.is_connected == wait.is_connected
+            and latest.wait.seq < wait.seq
+            and due < latest.first_due + self.step
+        )
 
     def _schedule(self, user: _PendingUser, due: float) -> None:
         user.due = due

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
 
+from kit.clock import Clock
 from kit.errors import Problem
 from kit.event_log.ports import Log
 from kit.target import partition_of
-from kit.tenant_keys import UserKey
+from kit.tenant_keys import TargetKey, UserKey
 from message_svc.metrics import NOTIFICATION_DECISIONS
 from message_svc.notifications.ports import Names
 from message_svc.notifications.rules import Notification
 
 TOPIC = "offline-notifications"
+PAUSE_SECONDS = 1.0
+"""The time between two notifications of a conversation for an absent member."""
 log = structlog.get_logger()
 
 
@@ -32,11 +35,23 @@ class Encode(Protocol):
 class Publisher:
     """See the module. Those of one recipient are in one partition."""
 
-    def __init__(self, event_log: Log, names: Names, encode: Encode) -> None:
+    def __init__(self, event_log: Log, names: Names, encode: Encode, clock: Clock) -> None:
         self._log = event_log
         self._names = names
         self._encode = encode
+        self._clock = clock
         self._partitions = event_log.partitions(TOPIC)
+        # When each member was last notified of a conversation, the latest one last; the last second of it.
+        self._published: OrderedDict[tuple[TargetKey, str], float] = OrderedDict()
+
+    def next_time(self, key: TargetKey, user: str) -> float:
+        """From when on, by the monotonic clock, a member may be notified of a conversation again; 0: now.
+
+        In a group with many messages a second and many absent members, each of them is notified once a second.
+        """
+        self._forget_old()
+        published = self._published.get((key, user))
+        return 0.0 if published is None else published + PAUSE_SECONDS
 
     async def publish(self, notifications: Sequence[Notification]) -> None:
         """Returns when they are durable.
@@ -48,8 +63,17 @@ class Publisher:
         for outcome in await asyncio.gather(*appends, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+        now = self._clock.monotonic()
         for each in notifications:
             NOTIFICATION_DECISIONS.labels(each.reason.value).inc()
+            self._published[each.message.key, each.recipient] = now
+            self._published.move_to_end((each.message.key, each.recipient))
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        oldest = self._clock.monotonic() - PAUSE_SECONDS
+        while self._published and next(iter(self._published.values())) <= oldest:
+            self._published.popitem(last=False)
 
     async def _append(self, notification: Notification, sender_name: str) -> None:
         partition = partition_of(notification.message.key[0], notification.recipient, self._partitions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -34,6 +35,8 @@ class Decision(Enum):
     MUTED = "muted"
     # In a channel, only those are notified whom the message mentions.
     NOT_MENTIONED = "not_mentioned"
+    # A later message of the conversation is considered instead.
+    MERGED = "merged"
 
 
 NOTIFIED = (Decision.NO_SESSION, Decision.NOT_ACKED)
@@ -69,6 +72,35 @@ class Notification(NamedTuple):
 def message_of(key: TargetKey, head: Head, item: Item) -> Message:
     """The message that an item is."""
     return Message(key, head.kind, head.name, item)
+
+
+class MessagesByMember:
+    """Of messages of one conversation, those that are considered for each member.
+
+    They are the last one of others, and each one that mentions the member. A notification has the number of unread
+    messages, so it stands for earlier ones, too.
+    """
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        """`messages`: in their order, at least one."""
+        self._last = messages[-1]
+        others = (each for each in reversed(messages) if each.item.actor != self._last.item.actor)
+        self._last_of_others = next(others, None)
+        self._mentions: dict[str, list[Message]] = {}
+        for each in messages:
+            for user in each.item.body.mentions if each.item.body is not None else ():
+                self._mentions.setdefault(user, []).append(each)
+
+    @property
+    def mentioned(self) -> Collection[str]:
+        """The users whom a message mentions."""
+        return self._mentions.keys()
+
+    def of(self, user: str) -> list[Message]:
+        """The messages that are considered for a member, in their order."""
+        last = self._last if self._last.item.actor != user else self._last_of_others
+        mentions = [each for each in self._mentions.get(user, ()) if each.item.actor != user]
+        return mentions if last is None or last in mentions else [*mentions, last]
 
 
 def decide(message: Message, member: Member, now_ms: int, *, is_connected: bool, has_waited: bool) -> Decision:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,24 @@ def test_a_reaction_is_made_over_plain_http(shared_stack: Stack) -> None:
     arguments = ("--url", shared_stack.http_url, "--message", message.removeprefix("messages/"))
     said = lines(run(shared_stack, "react_over_rest.py", *arguments, token=shared_stack.token(alice)))
     assert said == [f"👍 is on on {message}", "👍 1", f"latest: {alice}"]
+
+
+def test_a_reader_of_the_log_prints_notifications_as_json(stack: Stack) -> None:
+    alice, bob = new_user("alice"), new_user("bob")
+    request = urllib.request.Request(
+        f"{stack.http_url}/api/v1/messages",
+        json.dumps({"recipient_id": bob, "content": "Hello!"}).encode(),
+        {"Authorization": f"Bearer {stack.token(alice)}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        sent = json.load(answer)
+    arguments = [sys.executable, str(ROOT / "examples" / "offline_notifications.py"), str(stack.data)]
+    with subprocess.Popen(arguments, env=stack.environment, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        found = json.loads(reader.stdout.readline())
+        reader.terminate()
+    assert (found["recipient_id"], found["sender_name"], found["snippet"]) == (bob, alice, "Hello!")
+    assert found["msg_id"] == sent["message_id"]
 
 
 @pytest.mark.parametrize("name", ["react_over_websocket.py", "react_over_grpc.py", "react_over_rest.py"])

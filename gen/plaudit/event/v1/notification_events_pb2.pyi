@@ -20,9 +20,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class OfflineNotification(_message.Message):
     """A record of the log's topic `offline-notifications`: a message that no device of a member has received in time.
 
-    A push service reads it, and decides whether and how to reach the user. The record's key is `idempotency_key`, and its
-    partition is that of the recipient. Records are at least once: two of one key are the same notification. In JSON, a
-    record has the field names of this file.
+    A push service reads it, and decides whether and how to reach the user. The record's key is `idempotency_key`, and all
+    records of a recipient are in one partition. Records are at least once: two of one key are the same notification. Of several
+    messages of a conversation within a second or so, the last one has a record, whose `unread_count` counts the others;
+    each message that mentions the recipient has one of its own. In JSON, a record has the field names of this file.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

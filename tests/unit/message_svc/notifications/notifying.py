@@ -79,12 +79,12 @@ class Notifying:
         self.sessions = Sessions()
         self.names = Names()
         self.config = Config(ack_seconds=ACK_SECONDS, pending_acks=pending_acks)
-        self._read = 0
+        self.read_position = 0
         self.start()
 
     def start(self, position: int = 0) -> None:
         """Loses everything in memory, and begins after a position of the log."""
-        publisher = Publisher(self.log, self.names, notification_to_pb)
+        publisher = Publisher(self.log, self.names, notification_to_pb, self.clock)
         self.timers = AckTimers(
             self.engine.reads, publisher, self.clock, self.config.ack_seconds, self.config.pending_acks
         )
@@ -116,8 +116,8 @@ class Notifying:
 
     async def records(self) -> list[OfflineNotification]:
         """The notifications since the last call."""
-        records = await self.log.read(TOPIC, self._read, 10_000)
-        self._read = records[-1].position if records else self._read
+        records = await self.log.read(TOPIC, self.read_position, 10_000)
+        self.read_position = records[-1].position if records else self.read_position
         return [OfflineNotification.FromString(record.payload) for record in records]
 
     async def send(self, conversation_id: str, user: str, text: str, *mentions: str) -> Outcome:

@@ -89,6 +89,7 @@ async def test_members_of_the_time_of_a_message_are_notified(on: Notifying) -> N
     await on.send(group, "alice", "two")
     await on.engine.do(group, "alice", RemoveMember("bob"), "r")
     await on.read_all()
+    on.clock.advance(2.0)
     await on.send(group, "alice", "three")
     await on.read_all()
     assert await on.published() == [
@@ -161,10 +162,9 @@ async def test_after_a_crash_waits_begin_again_and_end_at_their_time(on: Notifyi
 async def test_messages_above_the_limit_are_considered_when_others_have_ended(tmp_path: Path) -> None:
     async with notifying(tmp_path, pending_acks=2) as on:
         on.sessions.connected = {"bob"}
-        group = await on.engine.group("alice", "bob")
         texts = [f"{number}" for number in range(5)]
         for text in texts:
-            await on.send(group, "alice", text)
+            await on.send(await on.engine.group("alice", "bob", op_id=text), "alice", text)
         reading = asyncio.create_task(on.read_all())
         found: list[str] = []
         async with asyncio.timeout(10):
@@ -174,7 +174,7 @@ async def test_messages_above_the_limit_are_considered_when_others_have_ended(tm
                 await on.pass_time(0.5)
                 found += [text for _, text, _ in await on.published()]
         await reading
-        assert found == texts
+        assert sorted(found) == texts
 
 
 async def test_many_conversations_are_followed_with_few_members_in_memory(on: Notifying) -> None:
@@ -184,5 +184,53 @@ async def test_many_conversations_are_followed_with_few_members_in_memory(on: No
         for number, group in enumerate(groups):
             await on.send(group, "alice", f"{text}-{number}")
             await on.read_all()
+        on.clock.advance(1.0)
     assert len(await on.published()) == 20
     assert len(on.timers) == 20
+
+
+async def test_many_messages_of_a_moment_are_one_notification_with_their_number(on: Notifying) -> None:
+    on.sessions.connected = {"bob"}
+    group = await on.engine.group("alice", "bob", "carol")
+    for number in range(10):
+        await on.send(group, "alice", f"first-{number}")
+    await on.read_all()
+    (found,) = await on.records()
+    assert (found.recipient_id, found.snippet, found.unread_count) == ("carol", "first-9", 10)
+    # An absent member is notified again after a second, of the newest message.
+    for number in range(10):
+        await on.send(group, "alice", f"then-{number}")
+        await on.read_all()
+    assert await on.records() == []
+    await on.pass_time(2.0)
+    (found,) = await on.records()
+    assert (found.recipient_id, found.snippet, found.unread_count) == ("carol", "then-9", 20)
+    assert found.reason == "no_session"
+    await on.pass_time(ACK_SECONDS)
+    (found,) = await on.records()
+    assert (found.recipient_id, found.snippet, found.unread_count) == ("bob", "then-9", 20)
+
+
+async def test_a_mention_among_many_messages_has_a_notification_of_its_own(on: Notifying) -> None:
+    group = await on.engine.group("alice", "bob")
+    await on.send(group, "alice", "one")
+    await on.send(group, "alice", "two", "bob")
+    await on.send(group, "alice", "three")
+    await on.read_all()
+    assert [(one.snippet, one.mentioned) for one in await on.records()] == [("two", True), ("three", False)]
+
+
+async def test_a_deleted_message_does_not_hide_the_ones_before_it(on: Notifying) -> None:
+    on.sessions.connected = {"bob"}
+    group = await on.engine.group("alice", "bob", "carol")
+    for text in ("one", "two", "oops"):
+        seq = (await on.send(group, "alice", text)).seq
+    await on.engine.do(group, "alice", Delete(seq), "d")
+    await on.read_all()
+    assert await on.published() == [("carol", "two", "no_session")]
+    seq = (await on.send(group, "alice", "later")).seq
+    await on.read_all()
+    await on.engine.do(group, "alice", Delete(seq), "e")
+    await on.pass_time(ACK_SECONDS + 1)
+    # Of the same message again: a repeated notification, with the key of the first one.
+    assert sorted(await on.published()) == [("bob", "two", "not_acked"), ("carol", "two", "no_session")]

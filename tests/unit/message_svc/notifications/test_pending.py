@@ -20,9 +20,9 @@ def wait(seq: int, conversation_id: str = "conv_1", user: str = "bob") -> Wait:
 def test_a_wait_ends_once_and_at_most_a_step_late() -> None:
     pending = PendingAcks(100.0, SECONDS)
     pending.add(wait(1), 108.0)
-    pending.add(wait(2), 108.4)
+    pending.add(wait(2), 108.6)
     assert pending.expire(107.9) == []
-    assert pending.expire(108.4 + pending.step) == [wait(1), wait(2)]
+    assert pending.expire(108.6 + pending.step) == [wait(1), wait(2)]
     assert (pending.expire(200.0), len(pending)) == ([], 0)
 
 
@@ -46,7 +46,7 @@ def test_an_acknowledgement_ends_what_is_before_it_in_its_conversation_only() ->
     pending = PendingAcks(0.0, SECONDS)
     others = [wait(1, "conv_2"), wait(1, user="carol")]
     for one in (wait(1), wait(2), wait(3), *others):
-        pending.add(one, 8.0)
+        pending.add(one, float(one.seq))
     assert pending.acknowledge(KEY, "conv_1", 2) == [wait(1), wait(2)]
     assert pending.acknowledge(KEY, "conv_1", 2) == []
     assert pending.acknowledge(("other", "bob"), "conv_1", 9) == []
@@ -71,29 +71,55 @@ class Step(NamedTuple):
 STEPS = st.lists(st.builds(Step, st.integers(0, 2), st.integers(0, 2), st.floats(0, 3), st.booleans()), max_size=80)
 
 
-@given(STEPS)
-def test_every_wait_ends_by_an_acknowledgement_or_by_its_time(steps: list[Step]) -> None:
+def test_messages_of_one_moment_are_one_wait_that_ends_with_the_last_and_holds_the_first_position() -> None:
     pending = PendingAcks(0.0, SECONDS)
-    dues: dict[Wait, float] = {}
+    assert pending.add(wait(1), 8.0)
+    assert not pending.add(wait(2), 8.1)
+    assert not pending.add(wait(3), 8.0 + pending.step - 0.01)
+    assert pending.add(wait(4), 9.0)
+    assert len(pending) == 2
+    assert pending.acknowledge(KEY, "conv_1", 2) == []
+    assert pending.expire(8.4) == []
+    assert pending.expire(8.5) == [wait(3)._replace(position=1)]
+
+
+def test_a_mention_is_merged_with_nothing() -> None:
+    pending = PendingAcks(0.0, SECONDS)
+    mention = wait(2)._replace(is_mention=True)
+    for one in (wait(1), mention, wait(3), wait(4)._replace(is_connected=False)):
+        assert pending.add(one, 8.0)
+    assert len(pending.expire(9.0)) == 4
+
+
+@given(STEPS)
+def test_every_message_ends_by_an_acknowledgement_or_by_its_time(steps: list[Step]) -> None:
+    pending = PendingAcks(0.0, SECONDS)
+    dues: dict[tuple[str, str], dict[int, float]] = {}
     now = 0.0
+
+    def expire() -> None:
+        for one in pending.expire(now):
+            of_conversation = dues[one.user, one.conversation_id]
+            for seq in [seq for seq in of_conversation if seq <= one.seq]:
+                assert of_conversation.pop(seq) <= now
+        # A wait ends with its last message, at most a step late, and begins at most a step before that.
+        assert all(due > now - 2 * pending.step for each in dues.values() for due in each.values())
+
     for number, step in enumerate(steps, 1):
         now += step.seconds
-        ended = set(pending.expire(now))
-        assert all(dues.pop(one) <= now for one in ended)
-        assert all(due > now - pending.step for due in dues.values())
+        expire()
         user, conversation_id = f"user-{step.user}", f"conv_{step.conversation}"
+        of_conversation = dues.setdefault((user, conversation_id), {})
         if step.acknowledges:
-            acknowledged = pending.acknowledge(("acme", user), conversation_id, number)
-            expected = {one for one in dues if (one.user, one.conversation_id) == (user, conversation_id)}
-            assert set(acknowledged) == expected
-            for one in acknowledged:
-                del dues[one]
+            pending.acknowledge(("acme", user), conversation_id, number)
+            of_conversation.clear()
         else:
-            one = wait(number, conversation_id, user)
-            pending.add(one, now + SECONDS)
-            dues[one] = now + SECONDS
-        assert len(pending) == len(dues)
-    assert set(pending.expire(now + SECONDS + 1)) == set(dues)
+            pending.add(wait(number, conversation_id, user), now + SECONDS)
+            of_conversation[number] = now + SECONDS
+    now += SECONDS + 1
+    expire()
+    assert not any(dues.values())
+    assert len(pending) == 0
 
 
 def test_the_oldest_held_position_limits_what_is_finished() -> None:

@@ -13,6 +13,7 @@ from message_svc.notifications.rules import (
     SNIPPET_CHARACTERS,
     Decision,
     Message,
+    MessagesByMember,
     decide,
     notification,
     snippet_of,
@@ -68,6 +69,20 @@ def test_a_mention_notifies_also_where_the_conversation_is_muted_or_a_channel(
     assert decide(found, member, NOW_MS, is_connected=False, has_waited=False) is Decision.NO_SESSION
     assert decide(found, member, NOW_MS, is_connected=True, has_waited=False) is Decision.WAIT
     assert decide(found, member._replace(read_seq=SEQ), NOW_MS, is_connected=False, has_waited=False) is Decision.READ
+
+
+def test_the_last_message_of_others_and_each_mention_are_considered() -> None:
+    body = {"alice": Body("hi"), "carol": Body("hi", mentions=("bob",)), "bob": Body("hi")}
+    sent = [
+        message()._replace(item=Item(seq, ItemType.MESSAGE, actor, NOW_MS, seq, body=body[actor]))
+        for seq, actor in enumerate(("alice", "carol", "carol", "alice", "alice", "bob"), 1)
+    ]
+    considered = MessagesByMember(sent)
+    assert [each.item.seq for each in considered.of("bob")] == [2, 3, 5]
+    assert [each.item.seq for each in considered.of("dave")] == [6]
+    assert set(considered.mentioned) == {"bob"}
+    assert [each.item.seq for each in MessagesByMember(sent[:3]).of("bob")] == [2, 3]
+    assert MessagesByMember(sent[-1:]).of("bob") == []
 
 
 def test_a_notification_counts_the_messages_that_are_not_read() -> None:
