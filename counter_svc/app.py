@@ -15,6 +15,9 @@ from counter_svc.errors import ERRORS
 from counter_svc.ports import SharedCounts
 from counter_svc.service import Counters
 from counter_svc.servicer import CounterServicer
+from kit.access.opened import access_without_log
+from kit.access.ports import Access
+from kit.access.targets import TargetAccess
 from kit.adapters.engines import Engines
 from kit.cluster.partitions import Partitions, run_assigned_partitions
 from kit.rpc.mesh import Mesh
@@ -24,8 +27,10 @@ from plaudit.counter.v1 import counter_service_pb2_grpc
 
 
 @asynccontextmanager
-async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[list[Hosted]]:
-    """Runs everything except the server for the block."""
+async def opened(
+    config: Config, mesh: Mesh, engines: Engines, *, access: Access | None = None
+) -> AsyncIterator[list[Hosted]]:
+    """Runs everything except the server for the block. `access` decides who may see messages of conversations."""
     partitions = engines.log.partitions(TOPIC)
     shared: SharedCounts | None = None
     if engines.redis is not None:
@@ -38,7 +43,7 @@ async def opened(config: Config, mesh: Mesh, engines: Engines) -> AsyncIterator[
         "counter partitions": partial(run_assigned_partitions, division, counters.consuming),
         **counters.loops(),
     }
-    servicer = CounterServicer(counters)
+    servicer = CounterServicer(counters, TargetAccess(access or access_without_log(mesh)))
     async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
         yield [
             Hosted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from kit.access.errors import ACCESS_ERRORS
 from kit.errors import ErrorTable, Problem, Unavailable
 
 
@@ -24,6 +25,7 @@ class RecordsUnreachable(Unavailable):
 
 
 ERRORS: ErrorTable = {
+    **ACCESS_ERRORS,
     NotCaughtUp: (grpc.StatusCode.UNAVAILABLE, "NOT_CAUGHT_UP"),
     Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     Moved: (grpc.StatusCode.UNAVAILABLE, "PARTITION_MOVED"),

@@ -6,10 +6,12 @@ from fanout_svc.domain import USERS, NodeInterest, Topic
 from fanout_svc.ports import Nodes
 from fanout_svc.topics.interest import Interest
 from fanout_svc.topics.pending_topics import PendingTopics
+from kit.access.domain import CONVERSATIONS
 
 
 class Announcements:
-    """Only topics of users are announced: other topics have a state, which a snapshot brings.
+    """Only topics of users and of conversations are announced: other topics have a state, which a snapshot brings.
+    Sessions take only topics of users to other nodes.
 
     A node answers a client that subscribes to its own topic when every sender has announced the node to itself. These
     announcements are sent a few at a time: a node that joins may subscribe to very many topics.
@@ -35,7 +37,7 @@ class Announcements:
 
     def confirm(self, node_id: str, topic: Topic) -> None:
         """Schedules the announcement of a subscriber to itself."""
-        if topic[1].startswith(USERS):
+        if topic[1].startswith((USERS, CONVERSATIONS)):
             self._pending.add(topic, (node_id,))
 
     def flush(self, limit: int) -> bool:

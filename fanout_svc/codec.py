@@ -8,6 +8,7 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
+from fanout_svc.deliverable import ConversationPush, Deliverable, MessageUpdate
 from fanout_svc.domain import (
     Change,
     Node,
@@ -67,7 +68,7 @@ def _target(row: event_pb.TargetChanged, interest: Interest | None) -> TargetCha
     # The columns of rows are long: they are read only where they have subscribers.
     if interest is None:
         return topic, head, ()
-    if topic in interest:
+    if interest.follows(topic):
         return topic, head, _changes(row, emojis, None)
     users = interest.users_of(tenant)
     if users and not users.isdisjoint(row.users[:]):
@@ -86,12 +87,12 @@ def _changes(row: event_pb.TargetChanged, emojis: tuple[str, ...], users: Set[st
     ]
 
 
-def delivery_to_pb(update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest) -> node_pb.Delivery:
+def delivery_to_pb(update: Deliverable) -> node_pb.Delivery:
     """An update as a delivery to a gateway node."""
     if isinstance(update, NodeInterest):
         return _node_interest(update)
     tenant, name = update.topic
-    if isinstance(update, UserPush | ReceiptPush):
+    if isinstance(update, UserPush | ReceiptPush | ConversationPush):
         return node_pb.Delivery(
             tenant=tenant,
             topic=name,
@@ -100,11 +101,15 @@ def delivery_to_pb(update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInt
             version=update.version,
             key=update.key,
             order_key=update.order_key,
-            other_topics=update.topics[1:],
+            other_topics=() if isinstance(update, ConversationPush) else update.topics[1:],
+            removed_users=update.removed_users if isinstance(update, ConversationPush) else (),
         )
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):
         message, kind, order_key = _update(update), "reaction_update", ""
+    elif isinstance(update, MessageUpdate):
+        message, kind, order_key = _update(update.update), "reaction_update", ""
+        message.target = update.target
     else:
         message, kind, order_key = _own_update(update), "own_reaction_update", update.target
     return node_pb.Delivery(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kit.access.domain import CONVERSATIONS, conversation_topic
+
 # (tenant, name), for example ("default", "messages/42") or ("default", "users/alice").
 Topic = tuple[str, str]
 # (user, added, removed, version): a plain tuple, because they come by the hundred thousand a second.
@@ -171,22 +173,39 @@ class ReceiptPush:
 
 @dataclass(frozen=True, slots=True)
 class ConversationItem:
-    """A numbered item of a conversation as a push."""
+    """A numbered item of a conversation as a push. `users`: whom a change of members is about.
+
+    `ends_membership`: they are members no more; `converts`: the group is a channel from this item on.
+    """
 
     seq: int
     kind: str
     payload: bytes
+    users: tuple[str, ...] = ()
+    ends_membership: bool = False
+    converts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationItems:
-    """The items and receipts of one conversation in an entry, and its members epoch after the entry."""
+    """The items and receipts of one conversation in an entry, and what it is after the entry."""
 
     tenant: str
     conversation_id: str
     members_epoch: int
     items: Sequence[ConversationItem]
     receipts: Sequence[Receipt] = ()
+    is_channel: bool = False
+
+    @property
+    def topic(self) -> Topic:
+        """The topic of the conversation."""
+        return self.tenant, CONVERSATIONS + self.conversation_id
+
+    @property
+    def needs_members(self) -> bool:
+        """Whether items go to the topics of the members: not those of a channel, which has its own topic."""
+        return not self.is_channel or any(item.converts for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +255,11 @@ def totals_of(head: Head) -> Totals:
     version, emojis, counts = head
     held = [pair for pair in zip(emojis, counts, strict=True) if pair[1] > 0]
     return Totals(version, tuple(sorted(held, key=lambda pair: (-pair[1], pair[0]))))
+
+
+def conversation_of(topic: Topic) -> Topic:
+    """The topic of the conversation of a message; of all other targets a topic that does not exist."""
+    return topic[0], conversation_topic(topic[1])
 
 
 def own_topic(tenant: str, user: str) -> Topic:

@@ -12,11 +12,12 @@ from fanout_svc.errors import Undecodable
 from kit.event_log.ports import Record
 from kit.message_ids import message_id
 from plaudit.event.v1 import message_events_pb2 as event_pb
-from plaudit.message.v1 import change_pb2, message_pb2, updates_pb2
+from plaudit.message.v1 import change_pb2, conversation_pb2, message_pb2, updates_pb2
 from plaudit.message.v1 import conversation_members_pb2 as members_pb
 
 # The highest version of the message that this reader understands.
 FORMAT = 1
+_REMOVALS = (change_pb2.CHANGE_TYPE_MEMBER_REMOVED, change_pb2.CHANGE_TYPE_MEMBER_LEFT)
 _MESSAGES = (change_pb2.CHANGE_TYPE_MESSAGE_EDITED, change_pb2.CHANGE_TYPE_MESSAGE_DELETED)
 
 
@@ -43,6 +44,7 @@ def entry_from_record(record: Record) -> MessageEntry:
             row.head.members_epoch,
             [_item(row, item) for item in row.items],
             _receipts(row) if row.receipts else (),
+            is_channel=row.head.type == conversation_pb2.CONVERSATION_TYPE_CHANNEL,
         )
         for row in entry.conversations
     ]
@@ -117,7 +119,14 @@ def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> Conversa
         member_count=row.head.members,
         members_epoch=row.head.members_epoch,
     )
-    return ConversationItem(item.seq, "member_changed", members.SerializeToString())
+    return ConversationItem(
+        item.seq,
+        "member_changed",
+        members.SerializeToString(),
+        users=tuple(item.user_ids),
+        ends_membership=item.type in _REMOVALS,
+        converts=item.type == change_pb2.CHANGE_TYPE_CONVERTED_TO_CHANNEL,
+    )
 
 
 def _new_message(conversation_id: str, item: event_pb.LogItem) -> updates_pb2.NewMessage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from fanout_svc import message_codec
+from fanout_svc import message_codec, metrics
 from fanout_svc.domain import ConversationItems, MemberList
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.ports import Members
@@ -44,11 +44,22 @@ class MessageEntries:
 
     async def apply(self, partition: int, entry: message_codec.MessageEntry) -> None:
         """See `Entries`. Raises RemoteError, and MembersNotWritten where the tables are late."""
-        users_of = self._fanout.interest.users_of
-        pushed = [changed for changed in entry.conversations if changed.items and users_of(changed.tenant)]
-        lists = await asyncio.gather(*map(self._members_of, pushed))
-        for changed, members in zip(pushed, lists, strict=True):
-            self._fanout.push_items(changed, members)
+        fanout, interest = self._fanout, self._fanout.interest
+        pushed: list[ConversationItems] = []
+        for changed in entry.conversations:
+            if not changed.items:
+                continue
+            # First, because it ends the subscriptions of members who were removed.
+            if changed.topic in interest:
+                fanout.push_to_conversation(changed)
+            if not interest.users_of(changed.tenant):
+                continue
+            if changed.needs_members:
+                pushed.append(changed)
+            else:
+                fanout.push_to_named(changed)
+        for changed, members in zip(pushed, await asyncio.gather(*map(self._members_of, pushed)), strict=True):
+            fanout.push_items(changed, members)
         for changed in entry.conversations:
             self._receipts.push(changed.receipts)
 
@@ -76,7 +87,10 @@ class MessageEntries:
     async def _members_of(self, changed: ConversationItems) -> MemberList:
         key = (changed.tenant, changed.conversation_id)
         known = self._lists.get(key)
-        if known is None or known.epoch < changed.members_epoch:
+        if known is not None and known.epoch >= changed.members_epoch:
+            metrics.MEMBERS_KNOWN.inc()
+        else:
+            metrics.MEMBERS_REQUESTED.inc()
             known = self._lists[key] = await self._read_members(changed)
         self._lists.move_to_end(key)
         if len(self._lists) > _MEMBER_LISTS:

@@ -15,6 +15,13 @@ RESYNCS = Counter("plaudit_fanout_node_resyncs", "Times a node needed snapshots 
 ENTRIES = Counter("plaudit_fanout_entries", "Entries of the ledger read from the log.")
 REPEATED = Counter("plaudit_fanout_repeated_entries", "Entries that occurred on the log again.")
 GAPS = Counter("plaudit_fanout_log_gaps", "Times that entries were missing on the log.")
+_MEMBER_LISTS = Counter(
+    "plaudit_fanout_member_lists",
+    "Lookups of the members of a conversation, by where the answer came from.",
+    ["source"],
+)
+MEMBERS_KNOWN = _MEMBER_LISTS.labels("memory")
+MEMBERS_REQUESTED = _MEMBER_LISTS.labels("message_svc")
 _STORM = UPDATES.labels("storm")
 _CALM = UPDATES.labels("calm")
 

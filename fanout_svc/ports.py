@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
-from fanout_svc.domain import MemberList, Node, NodeInterest, OwnUpdate, ReceiptPush, Topic, Totals, Update, UserPush
+from fanout_svc.deliverable import Deliverable
+from fanout_svc.domain import MemberList, Node, Topic, Totals
 from fanout_svc.topics.interest import RegistryDelta
 
 
@@ -59,8 +60,6 @@ class Nodes(Protocol):
         """Forgets the node and its queue."""
         ...
 
-    def deliver(
-        self, update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest, node_ids: Collection[str]
-    ) -> None:
+    def deliver(self, update: Deliverable, node_ids: Collection[str]) -> None:
         """Queues an update for nodes; ignores ids of nodes that are not joined. Never waits."""
         ...

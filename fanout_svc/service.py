@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from fanout_svc import metrics
 from fanout_svc.announcements import Announcements
 from fanout_svc.config import Config
+from fanout_svc.deliverable import ConversationPush, MessageUpdate
 from fanout_svc.domain import (
     USERS,
     ConversationItems,
@@ -17,6 +18,7 @@ from fanout_svc.domain import (
     TopicStatus,
     Update,
     UserPush,
+    conversation_of,
     own_update,
     totals_of,
 )
@@ -58,7 +60,7 @@ class Fanout:
             heads.update(topic, head)
             if not changes:
                 continue
-            if topic in interest:
+            if interest.follows(topic):
                 windows.change(topic, head, changes)
             users = interest.users_of(topic[0])
             for change in changes if users else ():
@@ -88,6 +90,24 @@ class Fanout:
             for node_id, topics in topics_of.items():
                 push = UserPush(tenant, topics, item.kind, item.payload, conversation_id, item.seq)
                 self._nodes.deliver(push, (node_id,))
+
+    def push_to_conversation(self, changed: ConversationItems) -> None:
+        """Ends subscriptions of members who were removed; of a channel, also pushes the items."""
+        node_ids = self.interest.nodes_of(changed.topic)
+        for item in changed.items:
+            removed = item.users if item.ends_membership else ()
+            if changed.is_channel or removed:
+                kind, payload = (item.kind, item.payload) if changed.is_channel else ("", b"")
+                push = ConversationPush(changed.topic, kind, payload, changed.conversation_id, item.seq, removed)
+                self._nodes.deliver(push, node_ids)
+
+    def push_to_named(self, changed: ConversationItems) -> None:
+        """Pushes the changes of the members of a channel to the users whom they are about."""
+        tenant, conversation_id = changed.tenant, changed.conversation_id
+        for item in changed.items:
+            for user in self.interest.users_of(tenant) & set(item.users):
+                push = UserPush(tenant, [f"{USERS}{user}"], item.kind, item.payload, conversation_id, item.seq)
+                self._nodes.deliver(push, self.interest.nodes_of(push.topic))
 
     def apply_heads(self, partition: int, targets: Iterable[TargetChange]) -> None:
         """Applies an entry whose changes were delivered before: snapshots must include them."""
@@ -205,11 +225,17 @@ class Fanout:
 
     def _send(self, due: Due) -> None:
         node_ids = self.interest.nodes_of(due.topic)
-        if not node_ids or not self._states.is_assigned(due.topic):
+        conversation = conversation_of(due.topic)
+        followers = self.interest.nodes_of(conversation)
+        if not (node_ids or followers) or not self._states.is_assigned(due.topic):
             return  # the node that delivers the partition now sends it
         if due.head[0] < self._states.sent(due.topic).version:
             return  # a snapshot from the counter was newer; the log brings its changes as well
         storm = self._windows.is_storm(due)
         metrics.count_update(storm)
-        self._states.record_sent(due.topic, due.head[0], storm=storm)
-        self._nodes.deliver(Update(due.topic, totals_of(due.head), storm, () if storm else due.recent()), node_ids)
+        update = Update(due.topic, totals_of(due.head), storm, () if storm else due.recent())
+        if node_ids:
+            self._states.record_sent(due.topic, due.head[0], storm=storm)
+            self._nodes.deliver(update, node_ids)
+        if followers:
+            self._nodes.deliver(MessageUpdate(conversation, update), followers)

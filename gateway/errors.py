@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import grpc
 
-from kit.errors import ErrorTable, Problem
+from kit.access.errors import ACCESS_ERRORS
+from kit.errors import ErrorTable, Problem, Unavailable
 
 
 class Draining(Problem):
@@ -19,7 +20,13 @@ class NoRoute(Problem):
     """No route has this path."""
 
 
+class PushesMissed(Unavailable):
+    """Pushes of a conversation may be missing: subscribe again, then load what was missed."""
+
+
 ERRORS: ErrorTable = {
+    **ACCESS_ERRORS,
+    PushesMissed: (grpc.StatusCode.UNAVAILABLE, "PUSHES_MISSED"),
     Draining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     NoSuchSession: (grpc.StatusCode.NOT_FOUND, "NO_SUCH_SESSION"),
     NoRoute: (grpc.StatusCode.NOT_FOUND, "NO_ROUTE"),

@@ -13,6 +13,7 @@ from gateway.admission.token_renewal import TokenRenewals
 from gateway.config import Config
 from gateway.contracts.service_names import FANOUT, GATEWAY
 from gateway.contracts.tables import Tables
+from gateway.fanout.conversation_topics import ConversationTopics
 from gateway.fanout.durable_topics import DurableTopics
 from gateway.fanout.hub import Hub
 from gateway.fanout.pause_detector import PauseDetector
@@ -33,6 +34,7 @@ from gateway.sessions.resumption import Resumption
 from gateway.sessions.session_locator import SessionLocator
 from gateway.sessions.session_table import SessionTable
 from gateway.websocket.handshake import Accept, Handshake
+from kit.access.mesh_source import MeshAccessSource
 from kit.auth.tokens import Verifier
 from kit.clock import Clock
 from kit.limits.budget import Budgets
@@ -66,7 +68,8 @@ class Node:
         self.durable = DurableTopics(
             node_id, directory, tables, config.resume, clock.monotonic, lambda: len(calls.addresses(FANOUT))
         )
-        self.hub = Hub(directory, self.durable, config, clock.monotonic)
+        conversations = ConversationTopics(MeshAccessSource(calls), self.durable)
+        self.hub = Hub(directory, self.durable, conversations, config, clock.monotonic)
         self.pause_detector = PauseDetector(directory, clock.monotonic)
         self.sessions = SessionTable(config.resume, self.durable, directory, clock.monotonic, self.schedule)
         # A lost client may be silent for this long before the resume window begins.
@@ -77,6 +80,7 @@ class Node:
         self.device_acks = DeviceAcks(calls)
         self.budgets = Budgets(config.bytes_per_user, config.bytes_burst)
         self._clock = clock
+        self._spawn = spawn
         self._verifier = verifier
         self._revoked: frozenset[str] = frozenset()
         self._renewals = TokenRenewals(verifier, clock, self.session_frames, spawn, self.schedule)
@@ -91,7 +95,7 @@ class Node:
             tokens,
             locator,
             self.device_acks,
-            self._connections.__contains__,
+            self.is_open,
             spawn,
         )
 
@@ -126,6 +130,14 @@ class Node:
         metrics.CONNECTIONS.dec()
         metrics.TOPICS.set(len(self.hub))
         metrics.closes[code] += 1
+
+    def is_open(self, connection: Connection) -> bool:
+        """See `host.ConnectionHost`."""
+        return connection in self._connections
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """See `host.ConnectionHost`."""
+        self._spawn(work)
 
     def open_session(self, connection: Connection, device: str) -> None:
         """See `host.ConnectionHost`."""

@@ -16,7 +16,7 @@ TARGET_FORM = (
     f"a target is collection/id: a collection of {', '.join(sorted(COLLECTIONS))} and an id of 1 to 64 letters, digits"
     " or _.~-, but not . or .."
 )
-TOPIC_FORM = f"a topic is users/<own id> or a target; {TARGET_FORM}"
+TOPIC_FORM = f"a topic is users/<own id>, conversations/<id> or a target; {TARGET_FORM}"
 MAX_TARGETS = 1_000
 # No URL can carry `.` and `..`: browsers and proxies resolve them.
 ID_PATTERN = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]{1,64}"

@@ -40,13 +40,15 @@ from message_svc.notifications.names import NoNames
 from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.retention import run_retention
 from message_svc.ports import ConversationReads
+from message_svc.service.access import ConversationAccesses
 from message_svc.service.conversations import Conversations
 from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.service.user_limits import UserLimits
-from message_svc.servicer import ConversationServicer, DeliveryServicer, MessageServicer
+from message_svc.servicer import AccessServicer, ConversationServicer, DeliveryServicer, MessageServicer
 from plaudit.message.v1 import (
+    access_service_pb2_grpc,
     conversation_service_pb2_grpc,
     delivery_service_pb2_grpc,
     message_service_pb2_grpc,
@@ -127,6 +129,11 @@ async def opened(
                 DeliveryServicer(deliveries), delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, ERRORS
             ),
             Hosted(conversations, conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server, ERRORS),
+            Hosted(
+                AccessServicer(ConversationAccesses(store.reads)),
+                access_service_pb2_grpc.add_AccessServiceServicer_to_server,
+                ERRORS,
+            ),
             Hosted(messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches),
         ]
 

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import grpc
 
+from kit.access.errors import ACCESS_ERRORS
 from kit.auth.cursor import InvalidCursor
 from kit.errors import ErrorTable, Problem
 from kit.ledger.errors import LEDGER_ERRORS
-
-
-class ConversationNotFound(Problem):
-    """There is no such conversation, or the caller is no member of it."""
-
-
-class MessageNotFound(Problem):
-    """There is no such message, or the caller may not see it."""
 
 
 class MemberNotFound(Problem):
@@ -95,9 +88,8 @@ class NotTheSender(Problem):
 
 ERRORS: ErrorTable = {
     **LEDGER_ERRORS,
+    **ACCESS_ERRORS,
     InvalidCursor: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_CURSOR"),
-    ConversationNotFound: (grpc.StatusCode.NOT_FOUND, "CONVERSATION_NOT_FOUND"),
-    MessageNotFound: (grpc.StatusCode.NOT_FOUND, "MESSAGE_NOT_FOUND"),
     MemberNotFound: (grpc.StatusCode.NOT_FOUND, "MEMBER_NOT_FOUND"),
     OpConflict: (grpc.StatusCode.ABORTED, "OP_CONFLICT"),
     MessageConflict: (grpc.StatusCode.ABORTED, "MESSAGE_CONFLICT"),

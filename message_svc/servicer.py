@@ -10,20 +10,23 @@ import grpc
 from kit.auth.caller import Caller, caller
 from kit.errors import Problem
 from kit.rpc.server import BatchHandler
-from message_svc.codec import requests, responses
+from message_svc.codec import access, requests, responses
+from message_svc.service.access import ConversationAccesses
 from message_svc.service.conversations import Conversations
 from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.service.preparation import Sending
-from plaudit.message.v1 import conversation_changes_pb2 as conversation_changes_pb
-from plaudit.message.v1 import conversation_members_pb2 as members_pb
-from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
+from plaudit.message.v1 import access_service_pb2 as access_pb
 from plaudit.message.v1 import (
+    access_service_pb2_grpc,
     conversation_service_pb2_grpc,
     delivery_service_pb2_grpc,
     message_service_pb2_grpc,
 )
+from plaudit.message.v1 import conversation_changes_pb2 as conversation_changes_pb
+from plaudit.message.v1 import conversation_members_pb2 as members_pb
+from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
 from plaudit.message.v1 import delivery_service_pb2 as delivery_pb
 from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
 from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
@@ -164,6 +167,19 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         cursors = dict(zip(request.conversation_ids, request.message_seqs, strict=False))
         await self._deliveries.record(request.tenant, request.user_id, request.device_id, cursors)
         return delivery_pb.RecordDeliveredResponse()
+
+
+class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
+    """See the contract."""
+
+    def __init__(self, accesses: ConversationAccesses) -> None:
+        self._accesses = accesses
+
+    async def BatchGetAccess(
+        self, request: access_pb.BatchGetAccessRequest, context: Context
+    ) -> access_pb.BatchGetAccessResponse:
+        """See the contract."""
+        return access.accesses_to_pb(await self._accesses.get(access.queries_from_pb(request)))
 
 
 class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
+from kit.access.opened import access_without_log
+from kit.access.ports import Access
 from kit.adapters.engines import Engines
 from kit.adapters.sqlite.event_log import SqliteLog
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
@@ -59,12 +61,14 @@ async def opened(
     ledgers: LedgerServicer,
     clock: Clock | None = None,
     *,
+    access: Access | None = None,
     grace_seconds: Callable[[], float] = lambda: 3.0,
 ) -> AsyncIterator[list[Hosted]]:
     """Runs everything except the server for the block; without engines records are in the log's file. The key of page
     tokens is in `keys`. The ledger is added to `ledgers`, which the server hosts, too.
 
-    `grace_seconds` returns, when the block ends, for how many seconds accepted operations may be finished.
+    `access` decides who may react to messages of conversations. `grace_seconds` returns, when the block ends, for how
+    many seconds accepted operations may be finished.
 
     Raises `kit.adapters.sqlite.file.NewerData` where a newer version of the program wrote the file, and CannotUse where
     the store has another number of shards.
@@ -95,7 +99,7 @@ async def opened(
         ledgers.add(node, op_codec, config.write_seconds)
         router = LedgerRouter(node, op_codec, mesh, SERVICE, config.write_seconds, is_forwarding=config.forward)
         ledger = ShardedReactions(shards, router.execute, config.max_emoji)
-        reactions = Reactions(ledger, store.reads, limit, cursors)
+        reactions = Reactions(ledger, store.reads, limit, cursors, access or access_without_log(mesh))
         erasure = Erasure(ledger, store.reads, cursors)
         servicer = ReactionServicer(reactions, erasure, config.batches_in_flight)
         yield [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from kit.access.errors import ACCESS_ERRORS
 from kit.auth.cursor import InvalidCursor
 from kit.errors import ErrorTable, Invalid, Problem
 from kit.ledger.errors import LEDGER_ERRORS
@@ -27,6 +28,7 @@ class RateLimited(Problem):
 
 ERRORS: ErrorTable = {
     **LEDGER_ERRORS,
+    **ACCESS_ERRORS,
     InvalidEmoji: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_EMOJI"),
     TooManyEmoji: (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_EMOJI"),
     OpConflict: (grpc.StatusCode.ABORTED, "OP_CONFLICT"),

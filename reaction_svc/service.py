@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import prometheus_client
 
+from kit.access.domain import MESSAGE_TARGETS
+from kit.access.ports import Access, Check
+from kit.access.targets import TargetAccess
 from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
@@ -65,10 +68,13 @@ class Reactions:
         reads: ReactionReads,
         limit: RateLimit,
         cursors: Cursors,
+        access: Access,
         new_op_id: Callable[[], str] = new_id,
     ) -> None:
         """`new_op_id` makes ids for operations that have none."""
         self._new_op_id = new_op_id
+        self._access = access
+        self._targets = TargetAccess(access)
         self._ledger = ledger
         self._reads = reads
         self._limit = limit
@@ -77,10 +83,13 @@ class Reactions:
     async def change(self, decoded_ops: Sequence[Op | Problem], unlimited: Sequence[bool]) -> ChangeResults:
         """Applies operations in order. A Problem among them stays its own answer; a refused operation affects no other.
 
-        `unlimited`: for each operation, whether the caller is exempt from the rate limits of users. Never raises: a
-        failure of the store is the answer to each operation that it concerns.
+        `unlimited`: for each operation, whether the caller is exempt from the rate limits of users. Only members change
+        reactions on a message of a conversation. Never raises: a failure of the store is the answer to each operation
+        that it concerns.
         """
         outcomes = await self._apply_rate_limits(decoded_ops, unlimited)
+        if any(op[1].startswith(MESSAGE_TARGETS) for op in outcomes if op.__class__ is Op):
+            outcomes = await self._apply_access(outcomes)
         ops = [outcome for outcome in outcomes if isinstance(outcome, Op)]
         if not ops:
             _record_outcomes(outcomes)  # type: ignore[arg-type]
@@ -92,6 +101,21 @@ class Reactions:
             answers = [next(rest) if isinstance(outcome, Op) else outcome for outcome in outcomes]
         _record_outcomes(answers)
         return ChangeResults(answers, counts)
+
+    async def _apply_access(self, outcomes: Sequence[Op | Problem]) -> Sequence[Op | Problem]:
+        checks = [
+            (index, Check(op.tenant, op.user, op.target, True))
+            for index, op in enumerate(outcomes)
+            if isinstance(op, Op) and op.target.startswith(MESSAGE_TARGETS)
+        ]
+        if self._access.is_granted([check for _, check in checks]):
+            return outcomes
+        allowed = list(outcomes)
+        refusals = await self._access.check([check for _, check in checks])
+        for (index, _), refusal in zip(checks, refusals, strict=True):
+            if refusal is not None:
+                allowed[index] = refusal
+        return allowed
 
     def _with_op_id(self, op: Op) -> Op:
         # On every node and in every attempt it is the same operation.
@@ -117,16 +141,25 @@ class Reactions:
         return passed
 
     async def own(self, tenant: str, user: str, targets: Sequence[str]) -> Sequence[OwnReactions]:
-        """The reactions of the user on each target, in order; raises Invalid."""
+        """The reactions of the user on each target that the user may see, in order; raises Invalid, Unavailable."""
         if not user:
             raise Invalid("name the user", field="user")
-        return await self._reads.own(tenant, user, target_names(targets))
+        names = target_names(targets)
+        hidden = await self._targets.hidden(user, [(tenant, name) for name in names])
+        visible = [name for name in names if (tenant, name) not in hidden] if hidden else names
+        return await self._reads.own(tenant, user, visible) if visible else ()
 
     async def reactors(
-        self, tenant: str, who: str, target: str, emoji: str, size: int, token: str
+        self, tenant: str, user: str, service: str, target: str, emoji: str, size: int, token: str
     ) -> tuple[Sequence[Reactor], str]:
-        """A page of reactors, latest first, and the token of the next page; raises Invalid, InvalidCursor."""
+        """A page of reactors, latest first, and the token of the next page, for a user or else a service.
+
+        Raises Invalid, InvalidCursor, MessageNotFound, Unavailable.
+        """
         parse_target(target)
+        if not self._targets.is_open(user, [(tenant, target)]):
+            await self._targets.require(user, (tenant, target))
+        who = user or service
         key = parse_emoji(emoji) if emoji else ""
         scope = ("reactors", tenant, who, target, key)
         before = int(self._cursors.open(scope, token)) if token else 0

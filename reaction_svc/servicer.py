@@ -100,7 +100,7 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         who = caller()
         target = codec.target_from_pb(request)
         page, token = await self._reactions.reactors(
-            who.tenant, who.user or who.service, target, request.emoji, request.page_size, request.page_token
+            who.tenant, who.user, who.service, target, request.emoji, request.page_size, request.page_token
         )
         return codec.reactors_to_pb(page, token)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from fanout_svc import codec, metrics
 from fanout_svc.config import Config
-from fanout_svc.domain import Node, NodeInterest, OwnUpdate, ReceiptPush, Topic, Update, UserPush
+from fanout_svc.deliverable import Deliverable
+from fanout_svc.domain import Node, Topic
 from fanout_svc.errors import NodeSilent
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 from kit.ids import new_id
@@ -55,9 +56,7 @@ class GrpcNodes:
         for stream, _ in self._streams.values():
             stream.mark_gap()
 
-    def deliver(
-        self, update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest, node_ids: Collection[str]
-    ) -> None:
+    def deliver(self, update: Deliverable, node_ids: Collection[str]) -> None:
         """See `ports.Nodes`. The update is encoded once, whatever the number of nodes."""
         delivery: QueuedDelivery[_Key, pb.Delivery] | None = None
         for node_id in node_ids:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from fanout_svc.domain import USERS, Node, Topic
+from fanout_svc.domain import USERS, Node, Topic, conversation_of
+from kit.access.domain import MESSAGE_TARGETS
 
 _NO_NODES: frozenset[str] = frozenset()
 
@@ -103,6 +104,11 @@ class Interest:
 
     def __len__(self) -> int:
         return len(self._view.topics)
+
+    def follows(self, topic: Topic) -> bool:
+        """Whether the topic of a target has subscribers, or that of the conversation to which the target belongs."""
+        topics = self._view.topics
+        return topic in topics or (topic[1].startswith(MESSAGE_TARGETS) and conversation_of(topic) in topics)
 
     def nodes_of(self, topic: Topic) -> Collection[str]:
         """The ids of the nodes that subscribe to a topic."""

@@ -19,3 +19,10 @@ class Delivery(NamedTuple):
     """What the push replaces within the topic."""
     order_key: str = ""
     """What the push is in order with within the topic; empty: `key`."""
+    removed_users: tuple[str, ...] = ()
+    """Users whose subscriptions of the conversation end before the push is sent."""
+
+
+def order_key_of(delivery: Delivery) -> str:
+    """The key of the order: a delivery whose version is not above the last one of its topic and key is a repetition."""
+    return delivery.order_key or delivery.key

@@ -17,7 +17,7 @@ from gateway.config import ResumeLimits
 from gateway.contracts.tables import Tables
 from gateway.fanout.codec import PushReader
 from gateway.fanout.confirmations import Confirmations, Receivers, Wait
-from gateway.fanout.delivery import Delivery
+from gateway.fanout.delivery import Delivery, order_key_of
 from gateway.fanout.senders import Senders
 from gateway.fanout.state_feeds import StateFeeds, StateSubscriber
 from gateway.ports import Directory
@@ -154,6 +154,18 @@ class DurableTopics:
             subscriber.deliver(delivery)
         return len(subscribers)
 
+    def follow(self, stream: object, delivery: Delivery) -> bool:
+        """Reads a delivery of a topic without durable pushes; returns whether it is a push that is to be sent."""
+        topic = self._topics.get((delivery.tenant, delivery.topic))
+        if topic is None:
+            return False
+        if delivery.removed_users:
+            for subscriber in list(topic.subscribers):
+                subscriber.deliver(delivery)
+        elif not delivery.type:
+            self._apply_marker(stream, topic, delivery)
+        return bool(delivery.type)
+
     def recent(self, tenant: str, name: str, seconds: float = float("inf")) -> Sequence[Delivery]:
         """The pushes of the last `seconds`, oldest first, only the newest of each key."""
         topic = self._topics.get((tenant, name))
@@ -277,11 +289,6 @@ class DurableTopics:
         # An unreadable push does not end the stream that it came on.
         log.warning("push dropped: its message cannot be read", type=delivery.type)
         return False
-
-
-def order_key_of(delivery: Delivery) -> str:
-    """The key of the order: a delivery whose version is not above the last one of its topic and key is a repetition."""
-    return delivery.order_key or delivery.key
 
 
 def _put(entries: OrderedDict[str, _Value], key: str, value: _Value, limit: int) -> None:

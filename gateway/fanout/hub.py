@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
 from gateway.config import Config
-from gateway.fanout.delivery import Delivery
+from gateway.fanout.conversation_topics import ConversationSubscriber, ConversationTopics
+from gateway.fanout.delivery import Delivery, order_key_of
 from gateway.fanout.durable_topics import DurableSubscriber, DurableTopics
 from gateway.fanout.feed import ConflatedFeed, Update
 from gateway.frames.frame import Frames
 from gateway.metrics import count
 from gateway.ports import Directory
 from gateway.websocket.socket import Socket, send_to_all
+from kit.access.domain import CONVERSATIONS, is_of_conversation
 
 log = structlog.get_logger()
 TopicName = tuple[str, str]
@@ -26,7 +28,7 @@ _STATE = ""
 _UPDATE_TTL = 5.0
 
 
-class Subscriber(DurableSubscriber, Protocol):
+class Subscriber(DurableSubscriber, ConversationSubscriber, Protocol):
     """A connection, as the hub sees it."""
 
     socket: Socket
@@ -56,9 +58,15 @@ class Hub:
     """Topics of this node. A version sent to a subscriber is never followed by an older one (I8)."""
 
     def __init__(
-        self, directory: Directory, durable: DurableTopics, config: Config, monotonic: Callable[[], float]
+        self,
+        directory: Directory,
+        durable: DurableTopics,
+        conversations: ConversationTopics,
+        config: Config,
+        monotonic: Callable[[], float],
     ) -> None:
         self.durable = durable
+        self.conversations = conversations
         self._monotonic = monotonic
         self._directory = directory
         self._slice = config.slice
@@ -82,6 +90,9 @@ class Hub:
     ) -> Sequence[ConflatedFeed]:
         """Adds a subscriber; returns the feeds that have an update for it at once.
 
+        Topics of conversations and of their messages must have been admitted: see `ConversationTopics.admission`. The
+        topic of a conversation has no update for a new subscriber, who may not be allowed to see it.
+
         `seen`: the version of the state that it has seen, by topic. It gets neither that version nor an older one.
         """
         ready: list[ConflatedFeed] = []
@@ -89,10 +100,17 @@ class Hub:
             if self.durable.is_durable(name):
                 self.durable.subscribe(subscriber, tenant, name)
                 continue
+            is_conversation = name.startswith(CONVERSATIONS)
+            if is_of_conversation(name):
+                self.conversations.add(subscriber, tenant, name)
             topic = self._topics.get((tenant, name))
             if topic is None:
                 topic = self._topics[tenant, name] = self._restore((tenant, name))
-                self._directory.subscribe(tenant, name)
+                if not is_conversation:
+                    self._directory.subscribe(tenant, name)
+            if is_conversation:
+                topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
+                continue
             floor = seen.get(name, 0) if seen else 0
             state = topic.feeds.get(_STATE)
             if floor > (state.version if state is not None else 0):
@@ -116,6 +134,8 @@ class Hub:
             if self.durable.is_durable(name):
                 self.durable.unsubscribe(subscriber, tenant, name)
                 continue
+            if is_of_conversation(name):
+                self.conversations.remove(subscriber, tenant, name)
             topic = self._topics.get((tenant, name))
             if topic is not None and topic.awaiting_version:
                 topic.awaiting_version.pop(subscriber, None)
@@ -134,6 +154,11 @@ class Hub:
             if not topic.groups and not topic.awaiting_version:
                 self._retire((tenant, name), topic)
 
+    def feeds_of(self, tenant: str, topic: str) -> Iterable[ConflatedFeed]:
+        """The feeds of a topic that has subscribers."""
+        found = self._topics.get((tenant, topic))
+        return () if found is None else found.feeds.values()
+
     def _restore(self, name: TopicName) -> _Topic:
         topic = self._retired.pop(name, None)
         if topic is None:
@@ -144,6 +169,9 @@ class Hub:
         return topic
 
     def _retire(self, name: TopicName, topic: _Topic) -> None:
+        if name[1].startswith(CONVERSATIONS):
+            del self._topics[name]
+            return
         topic.retired_at = self._monotonic()
         self._retired[name] = topic
         del self._topics[name]
@@ -164,22 +192,27 @@ class Hub:
             sockets = self.durable.deliver(stream, delivery)
             self._sent_since_yield += sockets
             return sockets
+        is_conversation = delivery.topic.startswith(CONVERSATIONS)
+        if is_conversation and not self.durable.follow(stream, delivery):
+            return 0
         name = delivery.tenant, delivery.topic
         # Retired topics are updated too: if a subscriber leaves and comes back at once, fan-out may not notice, and
         # then does not send a snapshot.
         topic = self._topics.get(name) or self._retired.get(name)
         if topic is None:
             return 0
-        feed = topic.feeds.get(delivery.key)
+        key = order_key_of(delivery) if is_conversation else delivery.key
+        feed = topic.feeds.get(key)
         if feed is None:
-            feed = self._add_feed(topic, delivery.key)
+            feed = self._add_feed(topic, key)
         if not feed.accepts(delivery.version):
             return 0
         update = Update(delivery.topic, delivery.type, delivery.payload, delivery.version)
         if feed.is_sending:
             feed.pending = update
             return sum(map(len, topic.groups.values()))
-        return await self._send_updates(topic, feed, update)
+        blind = self.conversations.blind(*name, key) if is_conversation else ()
+        return await self._send_updates(topic, feed, update, blind)
 
     def _add_feed(self, topic: _Topic, key: str) -> ConflatedFeed:
         if len(topic.feeds) >= self._max_keys:
@@ -189,7 +222,10 @@ class Hub:
         feed = topic.feeds[key] = ConflatedFeed()
         return feed
 
-    async def _send_updates(self, topic: _Topic, feed: ConflatedFeed, update: Update | None) -> int:
+    async def _send_updates(
+        self, topic: _Topic, feed: ConflatedFeed, update: Update | None, blind: Collection[object] = ()
+    ) -> int:
+        """`blind`: subscribers that the feed is not sent to."""
         sockets = 0
         feed.is_sending = True
         try:
@@ -204,7 +240,8 @@ class Hub:
                         # An unreadable push does not end the stream that it came on.
                         log.warning("push dropped", reason=str(error))
                         break
-                    sockets += await self._send(group, feed, encoded)
+                    seeing = [socket for socket, one in group.items() if one not in blind] if blind else list(group)
+                    sockets += await self._send(group, seeing, feed, encoded)
                 if topic.awaiting_version:
                     self._admit_waiting(topic, feed, update.version)
                 update, feed.pending = feed.pending, None
@@ -221,8 +258,10 @@ class Hub:
             topic.groups.setdefault(subscriber.frames, {})[subscriber.socket] = subscriber
         topic.awaiting_version = topic.awaiting_version or None
 
-    async def _send(self, group: Mapping[Socket, Subscriber], feed: ConflatedFeed, encoded: bytes) -> int:
-        sockets = list(group)
+    async def _send(
+        self, group: Mapping[Socket, Subscriber], sockets: Sequence[Socket], feed: ConflatedFeed, encoded: bytes
+    ) -> int:
+        """Sends to these sockets of a group."""
         unsubscribed = self._unsubscribed
         at = deferred = 0
         while at < len(sockets):

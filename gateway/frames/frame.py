@@ -21,7 +21,7 @@ SessionMessage = Message
 """The message of an answer or a notice of the session. Codecs alone read it."""
 Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
 """Frames of the session that answer a frame."""
-Notice = Literal["goaway", "lag"]
+Notice = Literal["goaway", "lag", "subscription_ended"]
 """Frames of the session that answer no frame."""
 
 
@@ -49,10 +49,11 @@ class Resume:
 
 @dataclass(slots=True)
 class Subscribe:
-    """Subscribes to topics."""
+    """Subscribes to topics. `new`: those that are not subscribed yet; the session sets it."""
 
     id: int
     topics: Sequence[str]
+    new: Sequence[str] = ()
 
 
 @dataclass(slots=True)

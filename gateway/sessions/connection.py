@@ -10,6 +10,7 @@ import structlog
 
 from gateway import metrics
 from gateway.contracts.close_codes import CloseCode
+from gateway.errors import ERRORS
 from gateway.fanout.confirmations import Wait
 from gateway.frames.call_reply import reply
 from gateway.frames.frame import (
@@ -25,11 +26,15 @@ from gateway.frames.frame import (
     Subscribe,
     Unsubscribe,
     error_of_fault,
+    error_of_status,
 )
+from gateway.sessions import topic_admission
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.push_sender import PushSender
 from gateway.sessions.session import Close, Effect, Goaway, Open, Pong, Refuse, Session
 from gateway.websocket.socket import Socket
+from kit.access.domain import is_of_conversation
+from kit.errors import Problem, status_of
 from kit.rpc.service_call import CallStatus, Payload, ServiceCall
 
 log = structlog.get_logger()
@@ -157,8 +162,12 @@ class Connection(PushSender):
         seen."""
         self.socket.raise_limit()
         self.session.resumed(topics)
-        self._subscribe_with(self.frames.answer(id, "resumed", resumed), topics, topics)
+        checked = [topic for topic in topics if is_of_conversation(topic)]
+        others = [topic for topic in topics if topic not in checked] if checked else topics
+        self._subscribe_with(self.frames.answer(id, "resumed", resumed), others, topics)
         metrics.frames_out["resumed"] += 1
+        if checked:
+            self._host.start(topic_admission.resume(self, self._host, checked, topics))
 
     def _queue(self, kind: str, frame: bytes) -> None:
         metrics.frames_out[kind] += 1
@@ -204,18 +213,24 @@ class Connection(PushSender):
         self.answer(hello.id, "welcome", welcome)
 
     def _subscribe(self, subscribe: Subscribe) -> None:
-        """Subscribes to the durable topics, and answers when every push about what happens after the answer arrives."""
+        """Subscribes to the durable topics, and answers when every push about what happens after the answer arrives.
+
+        Topics of conversations are admitted first.
+        """
+        if any(map(is_of_conversation, subscribe.topics)):
+            self._host.start(topic_admission.subscribe(self, self._host, subscribe))
+            return
         durable, tenant = self._host.hub.durable, self.session.tenant
         topics = [topic for topic in subscribe.topics if durable.is_durable(topic)]
         for topic in topics:
             durable.subscribe(self, tenant, topic)
-        wait = durable.when_confirmed(tenant, topics, partial(self._subscribed, subscribe)) if topics else None
+        wait = durable.when_confirmed(tenant, topics, partial(self.subscribed, subscribe)) if topics else None
         if wait is None:
-            self._subscribed(subscribe)
+            self.subscribed(subscribe)
         else:
             self._waits = [*(self._waits or ()), wait]
 
-    def _subscribed(self, subscribe: Subscribe) -> None:
+    def subscribed(self, subscribe: Subscribe) -> None:
         """Answers `subscribe`, and subscribes to those topics that were not unsubscribed while it waited."""
         if self._waits is not None:
             self._waits = [wait for wait in self._waits if wait.topics] or None
@@ -224,6 +239,20 @@ class Connection(PushSender):
         answer = self.frames.answer(subscribe.id, "subscribed", message)
         subscribed = self.session.topics or ()
         self._subscribe_with(answer, [topic for topic in subscribe.topics if topic in subscribed])
+
+    def refused(self, subscribe: Subscribe, topic: str, problem: Problem) -> None:
+        """See `topic_admission.AdmittedConnection`."""
+        self.session.unsubscribed(subscribe.new)
+        self._host.hub.unsubscribe(self, self.session.tenant, subscribe.new)
+        error = error_of_status(status_of(problem, ERRORS))
+        error.field = f"topics[{subscribe.topics.index(topic)}]"
+        self.answer(subscribe.id, "error", error)
+
+    def subscribed_again(self, topics: Sequence[str], seen: Mapping[str, int]) -> None:
+        """See `topic_admission.AdmittedConnection`."""
+        metrics.frames_out["subscribed"] += 1
+        answer = self.frames.answer(0, "subscribed", self._host.session_frames.subscribed(topics))
+        self._subscribe_with(answer, topics, seen)
 
     def _unsubscribe(self, unsubscribe: Unsubscribe) -> None:
         durable, tenant = self._host.hub.durable, self.session.tenant
@@ -238,6 +267,16 @@ class Connection(PushSender):
         waits, self._waits = self._waits, None
         for wait in waits or ():
             self._host.hub.durable.cancel(wait)
+
+    def end_subscriptions(self, topics: Sequence[str], problem: Problem) -> None:
+        """See `conversation_topics.ConversationSubscriber`. Updates that wait for the socket are dropped."""
+        hub, tenant = self._host.hub, self.session.tenant
+        for topic in topics:
+            self.drop_pending(hub.feeds_of(tenant, topic))
+        self.session.unsubscribed(topics)
+        hub.unsubscribe(self, tenant, topics)
+        ended = self._host.session_frames.subscription_ended(topics, status_of(problem, ERRORS))
+        self._queue("subscription_ended", self.frames.notice("subscription_ended", ended))
 
     def _subscribe_with(self, answer: bytes, topics: Iterable[str], seen: Mapping[str, int] | None = None) -> None:
         ready = self._host.hub.subscribe(self, self.session.tenant, topics, seen)

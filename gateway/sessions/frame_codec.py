@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.rpc import status_pb2
+
 from gateway.config import Config
+from gateway.frames.frame import error_of_status
 from gateway.sessions.resume_token import Claim, ResumeTokens
 from gateway.sessions.session import Goaway, Session
 from kit.clock import Clock
@@ -88,6 +91,12 @@ class SessionFrames:
     def lag(self, merged: int) -> frames_pb2.Lag:
         """The notice that updates were merged because the client reads slowly."""
         return frames_pb2.Lag(merged=merged)
+
+    @staticmethod
+    def subscription_ended(topics: Sequence[str], status: status_pb2.Status) -> frames_pb2.SubscriptionEnded:
+        """The notice that subscriptions have ended, and why."""
+        error = error_of_status(status)
+        return frames_pb2.SubscriptionEnded(topics=topics, code=error.code, reason=error.reason)
 
     def _resume_token(self, session: Session, session_id: str, device: str) -> str:
         return self._tokens.seal(session.tenant, session.user, Claim(session_id, self._node_id, device))

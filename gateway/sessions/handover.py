@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from gateway.fanout.delivery import Delivery
-from gateway.fanout.durable_topics import order_key_of
+from gateway.fanout.delivery import Delivery, order_key_of
 from gateway.sessions.detached_sessions import DetachedSession
 from gateway.sessions.replay_buffer import ReplayBuffer
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
 from gateway.config import Config
 from gateway.fanout.hub import Hub
@@ -36,6 +37,14 @@ class ConnectionHost(Protocol[_Connection]):
 
     def connection_closed(self, connection: _Connection, code: int) -> None:
         """The socket of a connection has closed."""
+        ...
+
+    def is_open(self, connection: _Connection) -> bool:
+        """Whether the socket of a connection is open."""
+        ...
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a task in the background, which must not fail."""
         ...
 
     def open_session(self, connection: _Connection, device: str) -> None:

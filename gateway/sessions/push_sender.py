@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway import metrics
@@ -162,6 +162,11 @@ class PushSender(ABC):
             self.session.push_blocked(self._host.monotonic())
             self._host.schedule(self)
         return self._pending
+
+    def drop_pending(self, feeds: Iterable[ConflatedFeed]) -> None:
+        """Drops the updates of feeds that wait for the socket."""
+        for feed in feeds if self._pending else ():
+            self._pending.pop(feed, None)  # type: ignore[union-attr]
 
     def _drop_pending(self) -> None:
         self._pending = None

@@ -21,9 +21,10 @@ from gateway.frames.frame import (
     Unreadable,
     Unsubscribe,
 )
+from kit.access.domain import CONVERSATIONS
 from kit.errors import Invalid
 from kit.limits.bucket import Bucket
-from kit.target import TOPIC_FORM, parse_target
+from kit.target import TOPIC_FORM, is_id, parse_target
 
 
 @dataclass(slots=True)
@@ -185,11 +186,17 @@ class Session:
         self.opened = True
         self.topics = set(topics) or None
 
+    def unsubscribed(self, topics: Iterable[str]) -> None:
+        """Records that topics are not subscribed: they were refused, or have ended."""
+        self.topics = (self.topics or set()).difference(topics) or None
+
     def _subscribe(self, frame: Subscribe) -> Sequence[Effect]:
         fault = self._forbidden(frame.topics)
         if fault is not None:
             return (Refuse(frame.id, fault),)
-        self.topics = (self.topics or set()).union(frame.topics)
+        topics = self.topics or set()
+        frame.new = [topic for topic in frame.topics if topic not in topics]
+        self.topics = topics.union(frame.topics)
         return (frame,)
 
     def _forbidden(self, asked: Sequence[str]) -> Fault | None:
@@ -201,6 +208,8 @@ class Session:
             if topic.startswith("users/"):
                 message = "a user's topic is for that user alone"
                 return Fault("PERMISSION_DENIED", "FORBIDDEN_TOPIC", message, field)
+            if topic.startswith(CONVERSATIONS) and is_id(topic[len(CONVERSATIONS) :]):
+                continue
             try:
                 parse_target(topic)
             except Invalid:

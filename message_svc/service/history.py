@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kit.access.errors import MessageNotFound
 from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors, InvalidCursor
 from kit.errors import Invalid
 from kit.message_ids import MESSAGE
 from message_svc.domain import ItemType, Span, visible_spans
-from message_svc.errors import MessageNotFound
 from message_svc.ports import ConversationReads, StoredItem, View
 from message_svc.service.conversations import view_of
 from message_svc.service.refusals import seq_in

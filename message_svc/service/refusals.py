@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kit.access.errors import ConversationNotFound, MessageNotFound
 from kit.auth.caller import Caller
 from kit.errors import Invalid, Problem, Unavailable
 from kit.message_ids import is_conversation_id, message_id, parse_message_id
@@ -11,13 +12,11 @@ from message_svc.errors import (
     AdminsOnly,
     CannotAddUser,
     CannotMessageUser,
-    ConversationNotFound,
     EpochChanged,
     GroupFull,
     LastAdmin,
     MemberNotFound,
     MessageDeleted,
-    MessageNotFound,
     NoReceipts,
     NotTheSender,
     OpConflict,

@@ -16,6 +16,7 @@ import gateway.app
 import message_svc.app
 import reaction_svc.app
 import session_registry.app
+from kit.access.opened import opened_access
 from kit.auth.cursor import cursor_secret
 from kit.auth.issuers import open_issuers
 from kit.auth.keys import Keys, open_keys
@@ -168,12 +169,17 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
     grace_seconds = partial(stop.left, Stage.LEDGER)
     if {"reaction_svc", "message_svc"} & set(settings.services):
         hosted.append(ledger_router.hosted(ledgers))
+    access = await stack.enter_async_context(opened_access(mesh, engines.message_log))
     if "reaction_svc" in settings.services:
         hosted += await stack.enter_async_context(
-            reaction_svc.app.opened(settings.reaction, mesh, engines, ledgers, grace_seconds=grace_seconds)
+            reaction_svc.app.opened(
+                settings.reaction, mesh, engines, ledgers, access=access, grace_seconds=grace_seconds
+            )
         )
     if "counter_svc" in settings.services:
-        hosted += await stack.enter_async_context(counter_svc.app.opened(settings.counter, mesh, engines))
+        hosted += await stack.enter_async_context(
+            counter_svc.app.opened(settings.counter, mesh, engines, access=access)
+        )
     if "fanout_svc" in settings.services:
         hosted += await stack.enter_async_context(fanout_svc.app.opened(settings.fanout, mesh, engines))
     if "message_svc" in settings.services:

@@ -54,6 +54,7 @@ class RawSocket:
         self._answers: dict[int, asyncio.Future[Frame]] = {}
         self._reader = asyncio.create_task(self._read())
         self.pushes: list[Frame] = []
+        self.notices: list[Frame] = []
 
     async def hello(self) -> Self:
         await self.ask("hello")
@@ -81,6 +82,8 @@ class RawSocket:
             frame: Frame = json.loads(message.data)
             if "topic" in frame:
                 self.pushes.append(frame)
+            elif "id" not in frame:
+                self.notices.append(frame)
             elif (answer := self._answers.pop(int(frame.get("id", 0)), None)) is not None and not answer.done():
                 answer.set_result(frame)
         for answer in self._answers.values():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from kit.auth.cursor import Cursors
 from kit.cluster import routing
 from kit.cluster.partitions import owners
 from kit.errors import Problem
@@ -20,7 +19,7 @@ from kit.ledger.shard.watermark_saver import WatermarkLimits
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.ledger_codec import EventCodec
 from reaction_svc.model.model import ModelLimits, ReactionModel
-from reaction_svc.ports import ApplyResult, RateLimit, ReactionReads
+from reaction_svc.ports import ApplyResult
 from reaction_svc.service import ChangeResults, Reactions
 from tests.simulation.checks import MAX_EMOJI, Checker
 from tests.simulation.network import Call, Network
@@ -193,9 +192,8 @@ class Node:
     def receive(self, call: Call) -> None:
         """Takes a call of a client, as the first node."""
         ledger = _OneCall()
-        service = Reactions(
-            ledger, cast(ReactionReads, None), cast(RateLimit, None), cast(Cursors, None), self.new_op_id
-        )
+        unused: Any = None
+        service = Reactions(ledger, unused, unused, unused, unused, self.new_op_id)
         change = service.change(list(call.ops), [True] * len(call.ops))
         change.send(None)
         self.route(call._replace(ops=ledger.ops, answer=partial(_finish, change, call)))

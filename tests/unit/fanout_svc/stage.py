@@ -7,17 +7,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fanout_svc.config import Config
-from fanout_svc.domain import (
-    Node,
-    NodeInterest,
-    OwnUpdate,
-    ReceiptPush,
-    TargetChange,
-    Topic,
-    Totals,
-    Update,
-    UserPush,
-)
+from fanout_svc.deliverable import Deliverable
+from fanout_svc.domain import Node, NodeInterest, OwnUpdate, TargetChange, Topic, Totals, Update
 from fanout_svc.errors import CountsUnreachable
 from fanout_svc.service import Fanout
 from fanout_svc.topics.interest import RegistryDelta
@@ -49,7 +40,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.on_resync: Callable[[str, Collection[Topic] | None], None] = lambda node_id, topics: None
-        self.got: dict[str, list[Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest]] = {}
+        self.got: dict[str, list[Deliverable]] = {}
         self.gaps = 0
 
     def join(self, node: Node) -> None:
@@ -61,9 +52,7 @@ class Nodes:
     def mark_gap(self) -> None:
         self.gaps += 1
 
-    def deliver(
-        self, update: Update | OwnUpdate | UserPush | ReceiptPush | NodeInterest, node_ids: Collection[str]
-    ) -> None:
+    def deliver(self, update: Deliverable, node_ids: Collection[str]) -> None:
         for node_id in node_ids:
             self.got[node_id].append(update)
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from kit.access.cache import AccessCache
+from kit.access.cached_access import CachedAccess
+from kit.access.errors import MessageNotFound
 from kit.auth.cursor import Cursors
 from kit.clock import ManualClock
 from kit.errors import OutcomeUnknown, Problem, Unavailable
@@ -17,6 +20,7 @@ from reaction_svc.errors import InvalidEmoji, OpConflict, RateLimited, TooManyEm
 from reaction_svc.model.target import TargetDecision, TargetState
 from reaction_svc.ports import ApplyResult, OwnReactions, RateLimit, Reactor, TargetCounts
 from reaction_svc.service import Reactions
+from tests.unit.kit.access.conversations import Source, target
 
 KEY = ("default", "messages/1")
 
@@ -65,7 +69,9 @@ def fixture_ledger() -> OneTarget:
 
 
 def reactions(ledger: OneTarget, limit: RateLimit | None = None) -> Reactions:
-    return Reactions(ledger, NoReads(), limit or NoRateLimit(), Cursors(b"k", ManualClock(), 60))
+    clock = ManualClock()
+    access = CachedAccess(Source(), AccessCache(100, 5.0), clock)
+    return Reactions(ledger, NoReads(), limit or NoRateLimit(), Cursors(b"k", clock, 60), access)
 
 
 def tap(user: str = "alice", emoji: str = "👍", op_id: str = "") -> Op:
@@ -123,3 +129,21 @@ async def test_only_limited_callers_are_limited_and_refused_operations_do_not_re
 async def test_without_changes_no_counts_are_requested(ledger: OneTarget) -> None:
     answered = await reactions(ledger).change([InvalidEmoji("no")], [False])
     assert (ledger.applied, dict(answered.counts)) == ([], {})
+
+
+async def test_only_members_react_to_messages_of_conversations_and_others_do_not_wait_for_it() -> None:
+    ledger = OneTarget()
+    service = reactions(ledger)
+    ops = [
+        Op("default", KEY[1], "eve", "👍", Action.ADD, "a"),
+        Op("default", target(2), "eve", "👍", Action.ADD, "b"),
+        Op("default", target(2), "alice", "👍", Action.ADD, "c"),
+    ]
+    outcomes, _ = await service.change(ops, [True] * 3)
+    assert [type(outcome) for outcome in outcomes] == [Outcome, MessageNotFound, Outcome]
+    assert [op.op_id for op in ledger.applied] == ["a", "c"]
+    own = await service.own("default", "eve", [KEY[1], target(2)])
+    assert [each.target for each in own] == [KEY[1]]
+    with pytest.raises(MessageNotFound):
+        await service.reactors("default", "eve", "", target(2), "", 0, "")
+    assert await service.reactors("default", "", "audit", target(2), "", 0, "") == ((), "")

@@ -26,7 +26,7 @@ from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/fanout/v1/updates.proto\x12\x11plaudit.fanout.v1\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1cplaudit/type/v1/counts.proto\"\xab\x01\n\x0eReactionUpdate\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\x12\x14\n\x05storm\x18\x03 \x01(\x08R\x05storm\x12\x16\n\x06recent\x18\x04 \x03(\tR\x06recent:\x13\xba\xed\x18\x0freaction_update\"\x97\x01\n\x11OwnReactionUpdate\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x14\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\tR\x05\x61\x64\x64\x65\x64\x12\x18\n\x07removed\x18\x03 \x01(\tR\x07removed\x12\x18\n\x07version\x18\x04 \x01(\x03R\x07version: \xba\xed\x18\x13own_reaction_update\xc2\xed\x18\x05usersB5\n\x15\x63om.plaudit.fanout.v1P\x01Z\x1aplaudit/fanout/v1;fanoutv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/fanout/v1/updates.proto\x12\x11plaudit.fanout.v1\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1cplaudit/type/v1/counts.proto\"\xd3\x01\n\x0eReactionUpdate\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12<\n\treactions\x18\x02 \x03(\x0b\x32\x1e.plaudit.type.v1.ReactionCountR\treactions\x12\x14\n\x05storm\x18\x03 \x01(\x08R\x05storm\x12\x16\n\x06recent\x18\x04 \x03(\tR\x06recent\x12\x1b\n\x06target\x18\x05 \x01(\tH\x00R\x06target\x88\x01\x01:\x13\xba\xed\x18\x0freaction_updateB\t\n\x07_target\"\x97\x01\n\x11OwnReactionUpdate\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x14\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\tR\x05\x61\x64\x64\x65\x64\x12\x18\n\x07removed\x18\x03 \x01(\tR\x07removed\x12\x18\n\x07version\x18\x04 \x01(\x03R\x07version: \xba\xed\x18\x13own_reaction_update\xc2\xed\x18\x05usersB5\n\x15\x63om.plaudit.fanout.v1P\x01Z\x1aplaudit/fanout/v1;fanoutv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OWNREACTIONUPDATE']._loaded_options = None
   _globals['_OWNREACTIONUPDATE']._serialized_options = b'\272\355\030\023own_reaction_update\302\355\030\005users'
   _globals['_REACTIONUPDATE']._serialized_start=116
-  _globals['_REACTIONUPDATE']._serialized_end=287
-  _globals['_OWNREACTIONUPDATE']._serialized_start=290
-  _globals['_OWNREACTIONUPDATE']._serialized_end=441
+  _globals['_REACTIONUPDATE']._serialized_end=327
+  _globals['_OWNREACTIONUPDATE']._serialized_start=330
+  _globals['_OWNREACTIONUPDATE']._serialized_end=481
 # @@protoc_insertion_point(module_scope)

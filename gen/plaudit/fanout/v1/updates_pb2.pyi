@@ -21,7 +21,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReactionUpdate(_message.Message):
-    """The counts of a target have changed. Pushed to the topic named like the target."""
+    """The counts of a target have changed. Pushed to the topic named like the target; those of a message of a conversation also
+    to `conversations/<id>`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,10 +31,15 @@ class ReactionUpdate(_message.Message):
     REACTIONS_FIELD_NUMBER: _builtins.int
     STORM_FIELD_NUMBER: _builtins.int
     RECENT_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The target's version; drop an update that is older than what you have."""
     storm: _builtins.bool
     """True where more than 100 changes fell into one window: counts only."""
+    target: _builtins.str
+    """The target, for example `messages/msg_04g6h2k8l1m3n5o7p9q0r2s4tc_1k`; only on the topic of a conversation. Of each
+    target, the newest update is the only one that matters.
+    """
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.ReactionCount]:
         """All counts of the target, largest first."""
@@ -48,12 +55,15 @@ class ReactionUpdate(_message.Message):
         reactions: _abc.Iterable[_counts_pb2.ReactionCount] | None = ...,
         storm: _builtins.bool = ...,
         recent: _abc.Iterable[_builtins.str] | None = ...,
+        target: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_target", b"_target", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reactions", b"reactions", "recent", b"recent", "storm", b"storm", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_target", b"_target", "reactions", b"reactions", "recent", b"recent", "storm", b"storm", "target", b"target", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__target: _TypeAlias = _typing.Literal["target"]  # noqa: Y015
+    _WhichOneofArgType__target: _TypeAlias = _typing.Literal["_target", b"_target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target) -> _WhichOneofReturnType__target | None: ...
 
 Global___ReactionUpdate: _TypeAlias = ReactionUpdate  # noqa: Y015
 

@@ -146,6 +146,7 @@ class ServerFrame(_message.Message):
     LAG_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     TOKEN_RENEWED_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_ENDED_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The id of the frame this answers; 0: a push or a notice."""
     @_builtins.property
@@ -192,6 +193,10 @@ class ServerFrame(_message.Message):
     def token_renewed(self) -> _session_frames_pb2.TokenRenewed:
         """Answers `renew_token`."""
 
+    @_builtins.property
+    def subscription_ended(self) -> Global___SubscriptionEnded:
+        """Subscriptions have ended although the client did not end them."""
+
     def __init__(
         self,
         *,
@@ -207,12 +212,13 @@ class ServerFrame(_message.Message):
         lag: Global___Lag | None = ...,
         resumed: _session_frames_pb2.Resumed | None = ...,
         token_renewed: _session_frames_pb2.TokenRenewed | None = ...,
+        subscription_ended: Global___SubscriptionEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "subscription_ended", b"subscription_ended", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "subscription_ended", b"subscription_ended", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed", "token_renewed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed", "token_renewed", "subscription_ended"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -223,7 +229,9 @@ class Subscribe(_message.Message):
     """Asks for pushes of topics. What is known of a topic is pushed at once, then every change.
 
     Fails with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where a topic names nothing that there is, with
-    `PERMISSION_DENIED`, reason `FORBIDDEN_TOPIC`, where it is of another user, and with `RESOURCE_EXHAUSTED`, reason
+    `PERMISSION_DENIED`, reason `FORBIDDEN_TOPIC`, where it is of another user, with `NOT_FOUND`, reason
+    `CONVERSATION_NOT_FOUND` or `MESSAGE_NOT_FOUND`, where it is of a conversation and the user is no member or may not see
+    the message, with `UNAVAILABLE` where that cannot be found out now, and with `RESOURCE_EXHAUSTED`, reason
     `TOO_MANY_TOPICS`, above `limits.topics`.
     """
 
@@ -232,8 +240,9 @@ class Subscribe(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 128, for example `messages/42`: targets and `users/<own id>`. All or none are subscribed. A name that is no target, for example of a
-        collection that does not exist, is refused with `INVALID_TARGET`, as it is everywhere.
+        """From 1 to 128, for example `messages/42`: targets, `users/<own id>` and `conversations/<id>`. All or none are
+        subscribed. A name that is no target, for example of a collection that does not exist, is refused with
+        `INVALID_TARGET`, as it is everywhere.
         """
 
     def __init__(
@@ -255,7 +264,9 @@ class Subscribed(_message.Message):
 
     Every push about what happens after `subscribed` arrives, so a client that loads a state after it misses nothing. For
     `users/<own id>` the answer waits until all that deliver the topic do, at most some seconds; where it came without, the
-    `seq` of a later push or `pong` shows a gap. Pushes of that topic may come before the answer.
+    `seq` of a later push or `pong` shows a gap. Pushes of that topic may come before the answer. Also of
+    `conversations/<id>` the answer waits; where it came without, or pushes may be missing later, the subscription ends (see
+    `SubscriptionEnded`).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -277,6 +288,44 @@ class Subscribed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Subscribed: _TypeAlias = Subscribed  # noqa: Y015
+
+@_typing.final
+class SubscriptionEnded(_message.Message):
+    """Subscriptions have ended although the client did not end them: those of a conversation and of its messages.
+
+    With the code `NOT_FOUND` the user is no member any more, or may not see the message; nothing more comes of the topics.
+    With `UNAVAILABLE` pushes may be missing, or it could not be found out whether the user is a member: the client
+    subscribes again, and then loads what it may have missed. A client that reads slowly may miss pushes of
+    `conversations/<id>`; the gap in `message_seq` shows it, and `ListChanges` has them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPICS_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The name of the gRPC code, for example `NOT_FOUND`."""
+    reason: _builtins.str
+    """The reason within the domain, for example `CONVERSATION_NOT_FOUND`."""
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The topics that have ended, for example `conversations/conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
+
+    def __init__(
+        self,
+        *,
+        topics: _abc.Iterable[_builtins.str] | None = ...,
+        code: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "reason", b"reason", "topics", b"topics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionEnded: _TypeAlias = SubscriptionEnded  # noqa: Y015
 
 @_typing.final
 class Unsubscribe(_message.Message):

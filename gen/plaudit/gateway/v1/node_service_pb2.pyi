@@ -223,6 +223,7 @@ class Delivery(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     ORDER_KEY_FIELD_NUMBER: _builtins.int
     OTHER_TOPICS_FIELD_NUMBER: _builtins.int
+    REMOVED_USERS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant of the topic."""
     topic: _builtins.str
@@ -250,6 +251,12 @@ class Delivery(_message.Message):
         on a node in one.
         """
 
+    @_builtins.property
+    def removed_users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """On the topic of a conversation: users who are no members any more since the item `version`. Before the push is
+        sent, the node ends their subscriptions of the conversation and of its messages. With an empty `type`, that is all.
+        """
+
     def __init__(
         self,
         *,
@@ -261,10 +268,11 @@ class Delivery(_message.Message):
         key: _builtins.str = ...,
         order_key: _builtins.str = ...,
         other_topics: _abc.Iterable[_builtins.str] | None = ...,
+        removed_users: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_key", b"order_key", "other_topics", b"other_topics", "payload", b"payload", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_key", b"order_key", "other_topics", b"other_topics", "payload", b"payload", "removed_users", b"removed_users", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Which users may see which messages of conversations, for services that serve what belongs to messages."""
