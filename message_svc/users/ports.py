@@ -77,6 +77,10 @@ class UserStore(Protocol):
         """Ends the block."""
         ...
 
+    async def erase(self, tenant: str, user: str) -> int:
+        """Deletes the user, its contacts and the users whom it blocks, all or nothing; returns the number of rows."""
+        ...
+
     async def blocked(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Related]:
         """Up to `limit` users whom the user blocks, by their ids, after an id."""
         ...

@@ -63,6 +63,11 @@ class Standings:
                 del self._entries[next(iter(self._entries))]
         return sender
 
+    def forget_all(self) -> None:
+        """Any user may have changed."""
+        self._changes += 1
+        self._entries.clear()
+
     def forget(self, *keys: UserKey) -> None:
         """These users have changed: loads that began before are not cached."""
         self._changes += 1

@@ -1,9 +1,10 @@
-"""Erases the reactions of a user or a target on behalf of the command line."""
+"""Erases a user, or the reactions on a target, on behalf of the command line."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from plaudit.message.v1 import user_service_pb2, user_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_erasure_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from stack.commands.admin_client import channel_to
@@ -14,7 +15,14 @@ _SECONDS = 30
 
 
 async def erase_person(settings: Settings, user: str, tenant: str) -> int:
-    """Erases page by page; returns the number of erased reactions. Raises CommandFailed; erased pages stay erased."""
+    """Erases the profile, then reactions page by page; returns the number of erased reactions.
+
+    Raises CommandFailed; what was erased stays erased.
+    """
+    async with channel_to(settings, scopes=_SCOPES) as (channel, metadata):
+        users: Any = user_service_pb2_grpc.UserServiceStub(channel)
+        profile = user_service_pb2.ErasePersonRequest(tenant=tenant, user=user)
+        await users.ErasePerson(profile, metadata=metadata, timeout=_SECONDS)
     request = pb.ErasePersonRequest(tenant=tenant, user=user)
     erased: int = 0
     is_done = False

@@ -82,3 +82,12 @@ DELETE FROM blocks WHERE tenant = $1 AND user_id = $2 AND other_id = $3
 -- name: list_blocks
 SELECT other_id, create_ms FROM blocks WHERE tenant = $1 AND user_id = $2 AND other_id > $3
 ORDER BY other_id LIMIT $4
+
+-- name: erase_user
+DELETE FROM users WHERE tenant = $1 AND user_id = $2 RETURNING 1
+
+-- name: erase_contacts
+DELETE FROM contacts WHERE tenant = $1 AND user_id = $2 RETURNING 1
+
+-- name: erase_blocks
+DELETE FROM blocks WHERE tenant = $1 AND user_id = $2 RETURNING 1

@@ -11,7 +11,7 @@ import asyncpg
 from kit.adapters.postgres.engine import Postgres
 from kit.adapters.sqlite.file import statements
 from message_svc.errors import ListFull, PhoneTaken, UsernameTaken
-from message_svc.users.adapters.rows import AFTER_ALL, preferences_of, relation_of
+from message_svc.users.adapters.rows import AFTER_ALL, ERASURE, preferences_of, relation_of
 from message_svc.users.domain import (
     DEFAULTS,
     Preferences,
@@ -104,6 +104,11 @@ class PostgresUsers:
     async def blocked(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Related]:
         """See `UserStore`."""
         return await self._list("blocks", tenant, user, after, limit)
+
+    async def erase(self, tenant: str, user: str) -> int:
+        """See `UserStore`."""
+        async with self._postgres.transaction() as connection:
+            return sum([len(await connection.fetch(SQL[statement], tenant, user)) for statement in ERASURE])
 
     async def _add(self, table: str, tenant: str, user: str, other: str, now_ms: int, limit: int) -> Related:
         async with self._postgres.transaction() as connection:

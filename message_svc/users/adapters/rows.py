@@ -10,6 +10,9 @@ from message_svc.users.domain import DEFAULTS, Audience, Preferences, Relation
 AFTER_ALL = "\U0010ffff"
 """Sorts after every character of a username."""
 
+ERASURE = ("erase_user", "erase_contacts", "erase_blocks")
+"""The statements that delete a user."""
+
 
 def preferences_of(row: Sequence[Any]) -> Preferences:
     """The preferences in columns `who_may_write` to `read_receipts`."""

@@ -76,3 +76,12 @@ DELETE FROM block WHERE tenant = ? AND user = ? AND other = ?
 
 -- name: list_block
 SELECT other, create_ms FROM block WHERE tenant = ? AND user = ? AND other > ? ORDER BY other LIMIT ?
+
+-- name: erase_user
+DELETE FROM user WHERE tenant = ? AND user = ? RETURNING 1
+
+-- name: erase_contacts
+DELETE FROM contact WHERE tenant = ? AND user = ? RETURNING 1
+
+-- name: erase_blocks
+DELETE FROM block WHERE tenant = ? AND user = ? RETURNING 1

@@ -15,7 +15,7 @@ from kit.adapters.sqlite.file import adopt_schema, connect, immediate, in_bulk, 
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.worker import Worker
 from message_svc.errors import ListFull, PhoneTaken, UsernameTaken
-from message_svc.users.adapters.rows import AFTER_ALL, preferences_of, relation_of
+from message_svc.users.adapters.rows import AFTER_ALL, ERASURE, preferences_of, relation_of
 from message_svc.users.domain import (
     DEFAULTS,
     Preferences,
@@ -133,6 +133,15 @@ class SqliteUsers:
     async def blocked(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Related]:
         """See `UserStore`."""
         return self._list("block", tenant, user, after, limit)
+
+    async def erase(self, tenant: str, user: str) -> int:
+        """See `UserStore`."""
+
+        def erase(connection: apsw.Connection) -> int:
+            return sum(len(_run(connection, statement, tenant, user)) for statement in ERASURE)
+
+        erased: int = await self._write(erase)
+        return erased
 
     async def close(self) -> None:
         """Commits what is pending, and closes the file."""

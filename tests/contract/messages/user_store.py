@@ -164,6 +164,23 @@ class UserStoreContract:
         }
         assert await store.relations(T, "alice", []) == {}
 
+    async def test_an_erasure_deletes_what_the_user_has_stored_and_nothing_of_others(self, store: UserStore) -> None:
+        await entered(store, "alice", "bob")
+        await entered(store, "alice", tenant=OTHER_TENANT)
+        await store.update(T, "alice", ProfileChange("alice", phone=PHONE))
+        for one, other in (("alice", "bob"), ("alice", "carol"), ("bob", "alice")):
+            await store.add_contact(T, one, other, 1_000, 9)
+        await store.block(T, "alice", "carol", 1_000, 9)
+        await store.block(T, "bob", "alice", 1_000, 9)
+        assert await store.erase(T, "alice") == 4
+        assert await store.erase(T, "alice") == 0
+        assert set(await store.find(T, ["alice", "bob"])) == {"bob"}
+        assert await store.find_by_phone(T, PHONE) is None
+        assert (await store.contacts(T, "alice", "", 9), await store.blocked(T, "alice", "", 9)) == ([], [])
+        assert [related.user for related in await store.contacts(T, "bob", "", 9)] == ["alice"]
+        assert (await store.enter(T, "alice", 9_000)).blocked_with == {"bob"}
+        assert set(await store.find(OTHER_TENANT, ["alice"])) == {"alice"}
+
     async def test_texts_come_back_as_they_were_stored(self, store: UserStore) -> None:
         await entered(store, "alice")
         for text in NAUGHTY:

@@ -103,7 +103,12 @@ def test_plaudit_finds_the_engines_and_has_no_rights_it_does_not_need(
         assert variable.startswith(PREFIX)
         monkeypatch.setenv(variable, value)
     settings = load()
-    for engine, url in (("cassandra", settings.records), ("redis", settings.hot), ("kafka", settings.events)):
+    for engine, url in (
+        ("cassandra", settings.records),
+        ("redis", settings.hot),
+        ("kafka", settings.events),
+        ("postgresql", settings.users),
+    ):
         assert int(url.rpartition(":")[2].partition("/")[0]) in published(services[engine])
         assert "healthcheck" in services[engine]
     assert (service["read_only"], service["cap_drop"], service["network_mode"]) == (True, ["ALL"], "host")

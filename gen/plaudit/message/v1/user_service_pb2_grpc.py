@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from plaudit.message.v1 import user_erasure_pb2 as plaudit_dot_message_dot_v1_dot_user__erasure__pb2
 from plaudit.message.v1 import user_preferences_pb2 as plaudit_dot_message_dot_v1_dot_user__preferences__pb2
 from plaudit.message.v1 import user_profiles_pb2 as plaudit_dot_message_dot_v1_dot_user__profiles__pb2
 from plaudit.message.v1 import user_relations_pb2 as plaudit_dot_message_dot_v1_dot_user__relations__pb2
@@ -115,6 +116,11 @@ class UserServiceStub:
                 '/plaudit.message.v1.UserService/UpdatePreferences',
                 request_serializer=plaudit_dot_message_dot_v1_dot_user__preferences__pb2.UpdatePreferencesRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_user__preferences__pb2.UpdatePreferencesResponse.FromString,
+                _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/plaudit.message.v1.UserService/ErasePerson',
+                request_serializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonResponse.FromString,
                 _registered_method=True)
 
 
@@ -252,6 +258,18 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePerson(self, request, context):
+        """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+
+        What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
+        messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
+        be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+        `PERMISSION_DENIED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -324,6 +342,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.UpdatePreferences,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_user__preferences__pb2.UpdatePreferencesRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_user__preferences__pb2.UpdatePreferencesResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -714,6 +737,33 @@ class UserService:
             '/plaudit.message.v1.UserService/UpdatePreferences',
             plaudit_dot_message_dot_v1_dot_user__preferences__pb2.UpdatePreferencesRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_user__preferences__pb2.UpdatePreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.UserService/ErasePerson',
+            plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,9 +5,12 @@ Users: profiles, contacts, blocked users and preferences."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.message.v1 import user_erasure_pb2 as _user_erasure_pb2
 from plaudit.message.v1 import user_preferences_pb2 as _user_preferences_pb2
 from plaudit.message.v1 import user_profiles_pb2 as _user_profiles_pb2
 from plaudit.message.v1 import user_relations_pb2 as _user_relations_pb2
+from plaudit.message.v1.user_erasure_pb2 import ErasePersonRequest as ErasePersonRequest
+from plaudit.message.v1.user_erasure_pb2 import ErasePersonResponse as ErasePersonResponse
 from plaudit.message.v1.user_preferences_pb2 import GetPreferencesRequest as GetPreferencesRequest
 from plaudit.message.v1.user_preferences_pb2 import GetPreferencesResponse as GetPreferencesResponse
 from plaudit.message.v1.user_preferences_pb2 import UpdatePreferencesRequest as UpdatePreferencesRequest
@@ -132,6 +135,14 @@ class UserServiceStub:
     """Gets the caller's preferences."""
     UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_user_preferences_pb2.UpdatePreferencesRequest, _user_preferences_pb2.UpdatePreferencesResponse]
     """Changes the caller's preferences. They take effect as `BlockUser` does."""
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_user_erasure_pb2.ErasePersonRequest, _user_erasure_pb2.ErasePersonResponse]
+    """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+
+    What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
+    messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
+    be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+    `PERMISSION_DENIED`.
+    """
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -205,6 +216,14 @@ class UserServiceAsyncStub(UserServiceStub):
     """Gets the caller's preferences."""
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_user_preferences_pb2.UpdatePreferencesRequest, _user_preferences_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
     """Changes the caller's preferences. They take effect as `BlockUser` does."""
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_user_erasure_pb2.ErasePersonRequest, _user_erasure_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+
+    What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
+    messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
+    be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+    `PERMISSION_DENIED`.
+    """
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps users: their profiles, contacts, blocked users and preferences.
@@ -359,5 +378,19 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_preferences_pb2.UpdatePreferencesResponse, _abc.Awaitable[_user_preferences_pb2.UpdatePreferencesResponse]]:
         """Changes the caller's preferences. They take effect as `BlockUser` does."""
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _user_erasure_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_erasure_pb2.ErasePersonResponse, _abc.Awaitable[_user_erasure_pb2.ErasePersonResponse]]:
+        """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+
+        What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
+        messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
+        be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+        `PERMISSION_DENIED`.
+        """
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
