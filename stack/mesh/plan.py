@@ -62,7 +62,9 @@ def plan_nodes(settings: Settings, options: MeshOptions, ports: Iterator[int]) -
     """The nodes of each service; only one if its data is in files, which processes do not share."""
     nodes = []
     for service in SERVICES:
-        for number in range(1, (options.nodes if settings.is_shared or service == "gateway" else 1) + 1):
+        # Users are in a store of their own.
+        is_shared = settings.is_shared and (service != "message_svc" or bool(settings.users))
+        for number in range(1, (options.nodes if is_shared or service == "gateway" else 1) + 1):
             http = f"127.0.0.1:{next(ports)}" if service == "gateway" else ""
             nodes.append(MeshNode(f"{service}-{number}", service, f"127.0.0.1:{next(ports)}", http))
     return nodes

@@ -38,6 +38,7 @@ Tap = Callable[[], Awaitable[bool]]
 @pytest.fixture(name="mesh", scope="module")
 def fixture_mesh(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     urls = {"records": engines.cassandra(), "hot": engines.redis(), "events": engines.kafka()}
+    urls["users"] = engines.postgres()
     with RunningMesh(tmp_path_factory.mktemp("mesh"), **urls) as mesh:
         yield mesh
 
