@@ -20,7 +20,7 @@ __all__ = ["fixture_group"]
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-async def test_a_message_is_there_for_members_alone_on_every_door(
+async def test_a_message_is_there_for_members_alone_on_every_interface(
     group: Group, shared_stack: Stack, interface: str
 ) -> None:
     latest, unseen = await group.send("second"), "MESSAGE_NOT_FOUND"
