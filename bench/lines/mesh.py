@@ -25,6 +25,7 @@ from bench.setup import Setup
 from bench.system import SETTINGS, Checks
 from engines.server import free_port
 from kit.auth.keys import open_keys
+from kit.auth.tokens import Minter
 
 _ENGINES = ("CassandraDaemon", "kafka.Kafka", "redis-server", "envoy")
 _START_SECONDS = 180.0
@@ -39,6 +40,11 @@ class Mesh:
     token: str
     checks: Checks
     pid: int
+    minter: Minter
+
+    def user_token(self, user: str) -> str:
+        """A token of a user."""
+        return self.minter.mint_user(user)
 
     def toggles(self, seconds: float, target: str, callers: int, targets: int = 1) -> dict[str, Any]:
         """ghz without any route key, each call by another user; raises BenchError unless all are OK and counted."""
@@ -72,13 +78,14 @@ def mesh(**settings: str) -> Iterator[Mesh]:
         command = ["-m", "stack.cli", "mesh", "--json", "--https", https, "--http", http, "--data", folder]
         with running("mesh", python(*command), cpu=None, env={**SETTINGS, **settings}) as process:
             facts = process.read_answer(_START_SECONDS)
-            token = open_keys(Path(folder) / "keys").minter().mint_service("bench", ("act-as", "tenants", "audit"))
+            minter = open_keys(Path(folder) / "keys").minter()
+            token = minter.mint_service("bench", ("act-as", "tenants", "audit"))
             nodes = facts["nodes"]
             with (
                 grpc.insecure_channel(nodes["reaction_svc-1"]) as reactions,
                 grpc.insecure_channel(nodes["counter_svc-1"]) as counters,
             ):
-                yield Mesh(https, facts["ca"], token, Checks(reactions, token, counters), process.pid)
+                yield Mesh(https, facts["ca"], token, Checks(reactions, token, counters), process.pid, minter)
 
 
 def through_envoy(setup: Setup) -> list[Line]:
