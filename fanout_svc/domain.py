@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kit.access.domain import CONVERSATIONS, conversation_topic
@@ -175,12 +175,13 @@ class ReceiptPush:
 class ConversationItem:
     """A numbered item of a conversation as a push. `users`: whom a change of members is about.
 
-    `ends_membership`: they are members no more; `converts`: the group is a channel from this item on.
+    `encode` returns the message of the push: most items have no receiver here. `ends_membership`: the users are members
+    no more; `converts`: the group is a channel from this item on.
     """
 
     seq: int
     kind: str
-    payload: bytes
+    encode: Callable[[], bytes]
     users: tuple[str, ...] = ()
     ends_membership: bool = False
     converts: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.message import DecodeError
 
@@ -98,8 +99,21 @@ def _receipts(row: event_pb.ConversationChanged) -> list[Receipt]:
 
 def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> ConversationItem:
     if item.type == change_pb2.CHANGE_TYPE_MESSAGE_SENT:
-        return ConversationItem(item.seq, "new_message", _new_message(row.conversation_id, item).SerializeToString())
-    change = change_pb2.Change(
+        return ConversationItem(item.seq, "new_message", partial(_new_message, row.conversation_id, item))
+    if item.type in _MESSAGES:
+        return ConversationItem(item.seq, "message_changed", partial(_message_changed, row.conversation_id, item))
+    return ConversationItem(
+        item.seq,
+        "member_changed",
+        partial(_member_changed, row, item),
+        users=tuple(item.user_ids),
+        ends_membership=item.type in _REMOVALS,
+        converts=item.type == change_pb2.CHANGE_TYPE_CONVERTED_TO_CHANNEL,
+    )
+
+
+def _change(item: event_pb.LogItem) -> change_pb2.Change:
+    return change_pb2.Change(
         message_seq=item.seq,
         type=item.type,  # type: ignore[arg-type]  # the same numbers
         actor_id=item.actor_id,
@@ -109,27 +123,24 @@ def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> Conversa
         name=item.name,
         avatar_url=item.avatar_url,
     )
-    if item.type in _MESSAGES:
-        change.message.CopyFrom(_changed_message(row.conversation_id, item))
-        message = updates_pb2.MessageChanged(conversation_id=row.conversation_id, change=change)
-        return ConversationItem(item.seq, "message_changed", message.SerializeToString())
-    members = updates_pb2.MemberChanged(
+
+
+def _message_changed(conversation_id: str, item: event_pb.LogItem) -> bytes:
+    change = _change(item)
+    change.message.CopyFrom(_changed_message(conversation_id, item))
+    return updates_pb2.MessageChanged(conversation_id=conversation_id, change=change).SerializeToString()
+
+
+def _member_changed(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> bytes:
+    return updates_pb2.MemberChanged(
         conversation_id=row.conversation_id,
-        change=change,
+        change=_change(item),
         member_count=row.head.members,
         members_epoch=row.head.members_epoch,
-    )
-    return ConversationItem(
-        item.seq,
-        "member_changed",
-        members.SerializeToString(),
-        users=tuple(item.user_ids),
-        ends_membership=item.type in _REMOVALS,
-        converts=item.type == change_pb2.CHANGE_TYPE_CONVERTED_TO_CHANNEL,
-    )
+    ).SerializeToString()
 
 
-def _new_message(conversation_id: str, item: event_pb.LogItem) -> updates_pb2.NewMessage:
+def _new_message(conversation_id: str, item: event_pb.LogItem) -> bytes:
     return updates_pb2.NewMessage(
         message_id=message_id(conversation_id, item.seq),
         conversation_id=conversation_id,
@@ -144,7 +155,7 @@ def _new_message(conversation_id: str, item: event_pb.LogItem) -> updates_pb2.Ne
         mentions=item.mentions,
         metadata=item.metadata,
         origin_region=item.origin_region,
-    )
+    ).SerializeToString()
 
 
 def _changed_message(conversation_id: str, item: event_pb.LogItem) -> message_pb2.Message:

@@ -87,8 +87,9 @@ class Fanout:
                 if joined <= item.seq <= (left or item.seq):
                     for node_id in node_ids:
                         topics_of.setdefault(node_id, []).append(topic)
+            payload = item.encode() if topics_of else b""
             for node_id, topics in topics_of.items():
-                push = UserPush(tenant, topics, item.kind, item.payload, conversation_id, item.seq)
+                push = UserPush(tenant, topics, item.kind, payload, conversation_id, item.seq)
                 self._nodes.deliver(push, (node_id,))
 
     def push_to_conversation(self, changed: ConversationItems) -> None:
@@ -97,7 +98,7 @@ class Fanout:
         for item in changed.items:
             removed = item.users if item.ends_membership else ()
             if changed.is_channel or removed:
-                kind, payload = (item.kind, item.payload) if changed.is_channel else ("", b"")
+                kind, payload = (item.kind, item.encode()) if changed.is_channel else ("", b"")
                 push = ConversationPush(changed.topic, kind, payload, changed.conversation_id, item.seq, removed)
                 self._nodes.deliver(push, node_ids)
 
@@ -106,7 +107,7 @@ class Fanout:
         tenant, conversation_id = changed.tenant, changed.conversation_id
         for item in changed.items:
             for user in self.interest.users_of(tenant) & set(item.users):
-                push = UserPush(tenant, [f"{USERS}{user}"], item.kind, item.payload, conversation_id, item.seq)
+                push = UserPush(tenant, [f"{USERS}{user}"], item.kind, item.encode(), conversation_id, item.seq)
                 self._nodes.deliver(push, self.interest.nodes_of(push.topic))
 
     def apply_heads(self, partition: int, targets: Iterable[TargetChange]) -> None:

@@ -210,7 +210,7 @@ async def test_an_item_of_a_conversation_is_one_delivery_for_each_node() -> None
         stage.wants("n1", ALICE, bob, carol)
         stage.wants("n2", bob, dave)
         members = MemberList(9, {"alice": (1, 0), "bob": (1, 2), "carol": (3, 0), "eve": (1, 0)})
-        items = [ConversationItem(seq, "new_message", b"") for seq in (2, 3)]
+        items = [ConversationItem(seq, "new_message", bytes) for seq in (2, 3)]
         stage.fanout.push_items(ConversationItems("default", "conv_1", 9, items), members)
         pushes = {
             node: [(one.version, sorted(one.topics)) for one in stage.nodes.got[node] if isinstance(one, UserPush)]
