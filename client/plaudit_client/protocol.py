@@ -34,6 +34,8 @@ GOING_AWAY = (1001, 1012, 1013, 4000)
 # Before there is a session, messages have at most 4 KiB.
 RESUME_BYTES = 3_000
 MISSED = "something was missed"
+# One frame acknowledges what arrives within these seconds; the server expects it within half a second.
+ACK_DELAY = 0.2
 
 
 class Protocol:
@@ -56,6 +58,7 @@ class Protocol:
         self._not_before = 0.0  # from a goaway or refusal; applies after the socket, too
         self._phase_ends: float | None = None  # WAITING: dial; GREETING: time-out; READY: reconnect
         self._ping_at = self._received_at = 0.0
+        self._ack_at: float | None = None
         self._resume_state = ResumeState()
         self._renewal = Renewal(random, can_renew)
         self._is_draining = False  # the node has sent goaway
@@ -106,6 +109,7 @@ class Protocol:
             if not (loss.has_expired and self._renewal.may_dial_again(was_ready)):
                 return self._end(error)
         self._renewal.lost()
+        self._ack_at = None  # `resume` has the number
         wait = full_jitter(self._options, self._attempt, self._random)
         self._attempt += 1
         self._phase = Phase.WAITING
@@ -133,6 +137,9 @@ class Protocol:
             if now >= self._ping_at:
                 self._ping_at = now + self._welcome.heartbeat
                 effects.append(fx.Send(encode("ping", self._next_id(), {"seq": self._resume_state.seq})))
+            if self._ack_at is not None and now >= self._ack_at:
+                self._ack_at = None
+                effects.append(fx.Send(encode("ack", self._next_id(), {"seq": self._resume_state.seq})))
             if self._renewal.due is not None and now >= self._renewal.due:
                 self._renewal.asked()
                 effects.append(fx.RenewToken())
@@ -144,7 +151,7 @@ class Protocol:
         """The time of the next `tick`, at the latest."""
         times = [self.calls.wakeup(), self._phase_ends, self._requests.retry_at]
         if self._phase is Phase.READY:
-            times += [self._ping_at, self._received_at + 2 * self._welcome.heartbeat, self._renewal.due]
+            times += [self._ping_at, self._received_at + 2 * self._welcome.heartbeat, self._renewal.due, self._ack_at]
         return min((time for time in times if time is not None), default=None)
 
     def call(
@@ -260,6 +267,8 @@ class Protocol:
             case TokenRenewed(id=frame_id, seconds=seconds) if self._renewal.is_answer(frame_id):
                 self._renewal.begins(seconds, now)
             case Pushed(update=update, seq=seq):
+                if seq and self._ack_at is None:
+                    self._ack_at = now + ACK_DELAY
                 delivered: list[Effect] = [fx.Deliver(update)] if self._topics.accept(update) else []
                 return [*delivered, *([] if self._resume_state.receive(seq) else self._close_socket(4000, MISSED))]
             case Pong(seq=seq, resume_token=token):

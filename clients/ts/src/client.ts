@@ -15,6 +15,8 @@ import { Events } from "./events.ts";
 
 const CLIENT = "plaudit-ts/0.1";
 const WELCOME_TIMEOUT_MS = 10_000;
+// One frame acknowledges what arrives within this time; the server expects it within 500 ms.
+const ACK_DELAY_MS = 200;
 
 export interface Options {
   /** The device, stable across sessions; a later login of the same device ends this client. Empty: a new device. */
@@ -240,6 +242,11 @@ export class Client extends Events<ClientEvents> {
     const isComplete = this.#resume.onPush(frame);
     this.emit("push", { frame });
     if (!isComplete) this.#resumeAgain();
+    else if (frame.seq && !this.#timers.has("ack")) this.#timers.after("ack", ACK_DELAY_MS, () => this.#acknowledge());
+  }
+
+  #acknowledge(): void {
+    this.#send({ type: "ack", seq: String(this.#resume.seq) });
   }
 
   #onPong(frame: Frame): void {
@@ -300,6 +307,7 @@ export class Client extends Events<ClientEvents> {
     const socket = this.#socket;
     this.#socket = null;
     this.#timers.cancel("welcome timeout");
+    this.#timers.cancel("ack"); // `resume` has the number
     this.#heartbeat.stop();
     this.#token.stop();
     this.#subscriptions.onClosed();

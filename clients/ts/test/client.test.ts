@@ -165,3 +165,18 @@ test("a message that is no frame closes the socket and resumes", async () => {
   expect(opened.closedWith).toBe(4000);
   expect(client.state).toBe("waiting");
 });
+
+test("durable pushes are acknowledged together, within 500 ms, and others are not", async () => {
+  started();
+  const opened = await welcome();
+  const acks = () => opened.sent.filter(({ type }) => type === "ack").map(({ seq }) => seq);
+  opened.receive({ type: "receipt", topic: "users/me" });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(acks()).toEqual([]);
+  for (const seq of [1, 2, 3]) opened.receive({ type: "new_message", topic: "users/me", seq });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(acks()).toEqual(["3"]);
+  opened.receive({ type: "new_message", topic: "users/me", seq: 4 });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(acks()).toEqual(["3", "4"]);
+});

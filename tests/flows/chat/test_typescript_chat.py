@@ -52,7 +52,10 @@ def test_two_clients_chat(program: NodeProgram, shared_stack: Stack) -> None:
     assert pair.texts("bob", 3) == ["one", "two", "three"]
     assert program.ask("announced", name="bob") == ["one", "two", "three"]
     assert program.ask("unread", name="bob") == 3
+    # A device of Bob has acknowledged them; then he reads them.
+    assert program.ask("statuses", name="alice", id=pair.id, status="delivered") == 3
     program.ask("read", name="bob", id=pair.id)
+    assert program.ask("statuses", name="alice", id=pair.id, status="read") == 3
     program.ask("send", name="bob", id=pair.id, texts=["four"])
     assert pair.texts("alice", 4) == ["one", "two", "three", "four"]
     program.ask("edit", name="alice", id=pair.id, text="two", content="TWO")

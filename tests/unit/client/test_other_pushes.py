@@ -43,3 +43,14 @@ def test_an_answer_without_a_topic_is_no_push() -> None:
     driver = ready()
     driver.receive("receipt", status="sent", topic="")
     assert driver.take(fx.Deliver) == []
+
+
+def test_durable_pushes_are_acknowledged_together_and_others_are_not() -> None:
+    driver = ready()
+    driver.receive("receipt", topic="users/alice", status="read")
+    assert driver.wait(0.5).sent("ack") == []
+    for seq in (1, 2, 3):
+        driver.receive("new_message", topic="users/alice", seq=seq, message_id=f"m{seq}")
+    assert [frame["seq"] for frame in driver.wait(0.5).sent("ack")] == [3]
+    driver.receive("new_message", topic="users/alice", seq=4, message_id="m4")
+    assert [frame["seq"] for frame in driver.wait(0.5).sent("ack")] == [4]

@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 364781a75d846e27eef96420b5f71f206200e5e602a841795e3dbea8107e2daf
-// text: e8a31490762e30ee2951b652bafd491f8eca247ad809d3b02f32f1cdcf0e05d8
+// sources: b3da02df94e6489c122ce8cec68003ee4f0a3fa72cabd0a18f0bc880821197ff
+// text: b49a83e7cdea73125cfda5307d6f763e9fd5c57dbe32998100e485f355e36d34
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -541,6 +541,7 @@ var Events = class extends EventTarget {
 // src/client.ts
 var CLIENT = "plaudit-ts/0.1";
 var WELCOME_TIMEOUT_MS = 1e4;
+var ACK_DELAY_MS = 200;
 /** Connects, and connects again after every loss, until `close`. `url`: one or several, tried in turn. */
 function connect(url, tokens, options = {}) {
 	return new Client(url, tokens, options);
@@ -718,6 +719,13 @@ var Client = class extends Events {
 		const isComplete = this.#resume.onPush(frame);
 		this.emit("push", { frame });
 		if (!isComplete) this.#resumeAgain();
+		else if (frame.seq && !this.#timers.has("ack")) this.#timers.after("ack", ACK_DELAY_MS, () => this.#acknowledge());
+	}
+	#acknowledge() {
+		this.#send({
+			type: "ack",
+			seq: String(this.#resume.seq)
+		});
 	}
 	#onPong(frame) {
 		this.#attempt = 0;
@@ -778,6 +786,7 @@ var Client = class extends Events {
 		const socket = this.#socket;
 		this.#socket = null;
 		this.#timers.cancel("welcome timeout");
+		this.#timers.cancel("ack");
 		this.#heartbeat.stop();
 		this.#token.stop();
 		this.#subscriptions.onClosed();
@@ -2371,17 +2380,17 @@ var Messenger = class extends Events {
 		if (result !== "known") this.#soon("conversations");
 		const { message } = change;
 		if (frame.type !== "new_message" || !message || !isNew || message.senderId === this.#user) return;
-		this.#reads.deliver(conversationId, message);
 		this.emit("message", { message: this.#open.shown(message) });
 	}
 	#onLoaded(loaded) {
 		this.#soon("conversations");
 		for (const { conversationId, type, lastMessage, unreadCount, lastMessageSeq, role } of loaded) {
 			this.#open.get(conversationId)?.expect(lastMessageSeq);
-			const isMember = role !== "ROLE_UNSPECIFIED";
-			if (unreadCount && lastMessage && isMember) this.#reads.deliver(conversationId, lastMessage);
+			if (!(role !== "ROLE_UNSPECIFIED")) continue;
+			const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
+			if (unreadCount && lastMessage && !isChannel) this.#reads.deliver(conversationId, lastMessage);
 			const topic = `conversations/${conversationId}`;
-			if (type !== "CONVERSATION_TYPE_CHANNEL" || !isMember || this.#channels.has(topic)) continue;
+			if (!isChannel || this.#channels.has(topic)) continue;
 			this.#channels.add(topic);
 			this.#client.subscribe([topic]);
 		}

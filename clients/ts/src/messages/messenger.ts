@@ -290,7 +290,6 @@ export class Messenger extends Events<MessengerEvents> {
     if (result !== "known") this.#soon("conversations");
     const { message } = change;
     if (frame.type !== "new_message" || !message || !isNew || message.senderId === this.#user) return;
-    this.#reads.deliver(conversationId, message);
     this.emit("message", { message: this.#open.shown(message) });
   }
 
@@ -299,9 +298,12 @@ export class Messenger extends Events<MessengerEvents> {
     for (const { conversationId, type, lastMessage, unreadCount, lastMessageSeq, role } of loaded) {
       this.#open.get(conversationId)?.expect(lastMessageSeq);
       const isMember = role !== "ROLE_UNSPECIFIED";
-      if (unreadCount && lastMessage && isMember) this.#reads.deliver(conversationId, lastMessage);
+      if (!isMember) continue;
+      const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
+      // A pushed message is delivered by its acknowledgement; these were sent while the device was away.
+      if (unreadCount && lastMessage && !isChannel) this.#reads.deliver(conversationId, lastMessage);
       const topic = `conversations/${conversationId}`;
-      if (type !== "CONVERSATION_TYPE_CHANNEL" || !isMember || this.#channels.has(topic)) continue;
+      if (!isChannel || this.#channels.has(topic)) continue;
       this.#channels.add(topic);
       this.#client.subscribe([topic]);
     }
