@@ -60,10 +60,9 @@ def lower_bound(requirement: Requirement) -> str:
     return bound
 
 
-def example(project: str) -> str:
-    """The Python block of its README."""
-    [found] = [block.text for block in blocks(PROJECTS[project] / "README.md") if block.language == "python"]
-    return found
+def example(project: str, number: int = 0) -> str:
+    """A Python block of its README."""
+    return [block.text for block in blocks(PROJECTS[project] / "README.md") if block.language == "python"][number]
 
 
 def test_no_file_belongs_to_two_packages(packages: dict[str, Path]) -> None:
@@ -119,6 +118,12 @@ def test_a_user_reacts_with_plaudit_client(programs: Path, shared_stack: Stack, 
     said = run([str(programs / "python"), "example.py"], tmp_path, own).splitlines()
     assert said[0] in ("on for alice", "off for alice")
     assert said[-1] == "INVALID_ARGUMENT INVALID_EMOJI"
+
+
+def test_a_user_chats_with_plaudit_client(programs: Path, shared_stack: Stack, tmp_path: Path) -> None:
+    own = {"TOKEN": shared_stack.token("carol"), "URL": f"ws://{shared_stack.http}"}
+    (tmp_path / "example.py").write_text(example("plaudit-client", 1), "utf-8")
+    assert run([str(programs / "python"), "example.py"], tmp_path, own) == "Hello!\n"
 
 
 @pytest.mark.parametrize("project", ["plaudit-proto", "plaudit-client"])

@@ -125,7 +125,7 @@ class MessageChanged(_message.Message):
     """The conversation."""
     @_builtins.property
     def change(self) -> _change_pb2.Change:
-        """The edit or deletion, with the message after it."""
+        """The edit or deletion. Of the message it has the id, the number, and what an edit or deletion changes."""
 
     def __init__(
         self,
