@@ -23,7 +23,7 @@ async def test_only_members_subscribe_to_a_conversation_and_its_messages(group: 
         assert answer["reason"] == "CONVERSATION_NOT_FOUND"
 
 
-async def test_a_removed_member_hears_nothing_after_a_second_and_reads_what_was_before(group: Group) -> None:
+async def test_a_removed_member_gets_no_push_after_a_second_and_reads_earlier_messages(group: Group) -> None:
     member, admin = await group.socket(group.member), await group.socket(group.admin)
     topics = [group.topic, group.target]
     for socket in (member, admin):

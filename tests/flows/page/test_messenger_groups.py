@@ -88,7 +88,7 @@ def test_an_admin_adds_promotes_and_removes(windows: Windows, demo_stack: Stack)
     expect(field(fay)).to_have_count(0)
 
 
-def test_the_last_admin_is_told_why_this_does_not_work(windows: Windows, demo_stack: Stack) -> None:
+def test_the_refusal_for_the_last_admin_has_the_reason(windows: Windows, demo_stack: Stack) -> None:
     group(demo_stack, "gil-last", "Fly tower", ["hana-last"])
     gil = opened(windows, demo_stack, "gil-last", "Fly tower")
     dialog = details(gil, "Fly tower")

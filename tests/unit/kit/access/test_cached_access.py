@@ -52,9 +52,7 @@ async def fixture_rig() -> Rig:
         ("alice", "conversations/42", ConversationNotFound),
     ],
 )
-async def test_members_see_messages_and_nobody_sees_anything_else(
-    rig: Rig, user: str, name: str, expected: type[Exception] | None
-) -> None:
+async def test_only_members_read_messages(rig: Rig, user: str, name: str, expected: type[Exception] | None) -> None:
     for _ in range(2):  # the second answer may come from memory
         assert await rig.refusal(user, name) is expected
 

@@ -51,7 +51,7 @@ async def test_a_partition_is_read_on_after_what_was_published(tmp_path: Path) -
             assert found in (["three"], ["two", "three"])
 
 
-async def test_messages_from_before_the_first_start_notify_nobody(tmp_path: Path) -> None:
+async def test_messages_before_the_first_start_cause_no_notification(tmp_path: Path) -> None:
     async with notifying(tmp_path) as on:
         await on.send(await on.engine.group("alice", "bob", op_id="1"), "alice", "old")
         async with running(on):
