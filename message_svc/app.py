@@ -36,8 +36,8 @@ from message_svc.conversation_lists import ConversationLists
 from message_svc.errors import ERRORS
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits, OnEntry
-from message_svc.notifications.names import NoNames
 from message_svc.notifications.notifier import Logs, Notifier
+from message_svc.notifications.ports import Names
 from message_svc.notifications.retention import run_retention
 from message_svc.ports import ConversationReads
 from message_svc.service.access import ConversationAccesses
@@ -110,8 +110,8 @@ async def opened(
             division.is_assigned,
             grace_seconds=grace_seconds,
         ) as node,
-        _notifying(config, mesh, engines, store.reads, division, clock),
-        message_svc.users.app.opened(config, engines, cursors, clock, limits) as (permissions, user_service),
+        message_svc.users.app.opened(config, engines, cursors, clock, limits) as (permissions, names, user_service),
+        _notifying(config, mesh, engines, store.reads, names, division, clock),
         task_scope() as tasks,
     ):
         codec = CommandCodec()
@@ -174,7 +174,13 @@ async def _on_engines(cassandra: Cassandra, event_log: Log) -> AsyncIterator[_St
 
 @asynccontextmanager
 async def _notifying(
-    config: Config, mesh: Mesh, engines: Engines, reads: ConversationReads, division: Partitions, clock: Clock
+    config: Config,
+    mesh: Mesh,
+    engines: Engines,
+    reads: ConversationReads,
+    names: Names,
+    division: Partitions,
+    clock: Clock,
 ) -> AsyncIterator[None]:
     """Notifies members for the block, of messages in the partitions assigned to this node."""
     messages, notifications = engines.message_log, engines.notification_log
@@ -185,7 +191,7 @@ async def _notifying(
         Logs(messages, notifications),
         reads,
         MeshSessions(mesh),
-        NoNames(),
+        names,
         EntryCodec().decode,
         notification_to_pb,
         clock,

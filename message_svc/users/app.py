@@ -14,6 +14,7 @@ from message_svc.config import Config
 from message_svc.errors import ERRORS
 from message_svc.service.user_limits import UserLimits
 from message_svc.users.adapters.sqlite_users import open_sqlite_users
+from message_svc.users.names import ProfileNames
 from message_svc.users.permissions import Permissions
 from message_svc.users.ports import UserStore
 from message_svc.users.relations import Relations
@@ -26,8 +27,9 @@ from plaudit.message.v1 import user_service_pb2_grpc
 @asynccontextmanager
 async def opened(
     config: Config, engines: Engines, cursors: Cursors, clock: Clock, limits: UserLimits
-) -> AsyncIterator[tuple[Permissions, Hosted]]:
-    """The permissions and the service; users are in `engines.postgres`, or in the file `users.db` of `engines.data`.
+) -> AsyncIterator[tuple[Permissions, ProfileNames, Hosted]]:
+    """The permissions, the names and the service. Users are in `engines.postgres`, or in the file `users.db` of
+    `engines.data`.
 
     Raises `kit.adapters.sqlite.file.NewerData` where a newer version wrote the file.
     """
@@ -40,7 +42,7 @@ async def opened(
             Relations(store, standings, cursors, clock, max_listed=config.listed_users),
         )
         hosted = Hosted(servicer, user_service_pb2_grpc.add_UserServiceServicer_to_server, ERRORS)
-        yield Permissions(store, standings), hosted
+        yield Permissions(store, standings), ProfileNames(store), hosted
 
 
 @asynccontextmanager

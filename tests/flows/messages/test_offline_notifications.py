@@ -91,6 +91,15 @@ async def test_only_a_connected_member_without_an_acknowledgement_is_notified_an
         assert not {acking.user, reading.user} & set(topic.recipients())
 
 
+async def test_a_notification_shows_the_name_of_the_sender(alice: Api, topic: NotificationTopic) -> None:
+    status, _ = await alice.ask("PATCH", "/api/v1/profile", {"display_name": "Alice Liddell"})
+    assert status == 200
+    bob = new_user("bob")
+    await send(alice, bob)
+    found = await topic.first_for(bob)
+    assert (found.sender_id, found.sender_name) == (alice.user, "Alice Liddell")
+
+
 async def test_a_muted_group_notifies_of_mentions_only_and_never_the_sender(
     notifying: Stack, http: aiohttp.ClientSession, alice: Api, topic: NotificationTopic
 ) -> None:
