@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,7 +37,9 @@ from stack.settings.model import SERVICES, Settings
 from stack.storage.migrate import migrate
 
 Announce = Callable[[dict[str, Any]], None]
-_ENGINES = ("redis", "cassandra", "kafka", "postgresql")
+_ENGINES = ("redis", "cassandra", "kafka")
+# It does not run as root, and another user cannot enter the data folder, which is private.
+_NOT_AS_ROOT = ("postgresql",)
 _STOP_SECONDS = 5.0
 
 
@@ -114,17 +117,18 @@ def _open_engines(settings: Settings, options: MeshOptions, report: Callable[[st
         return
     import engines
 
-    report(f"starting {', '.join(_ENGINES)}")
+    names = _ENGINES if os.geteuid() == 0 else _ENGINES + _NOT_AS_ROOT
+    report(f"starting {', '.join(names)}")
     with ExitStack() as stack:
         try:
-            servers = stack.enter_context(engines.running(_ENGINES, settings.data / "engines"))
+            servers = stack.enter_context(engines.running(names, settings.data / "engines"))
         except engines.CannotRun as error:
             raise CannotStart(str(error)) from None
         yield settings.with_options(
             records=f"cassandra://127.0.0.1:{servers['cassandra'].port}/plaudit",
             hot=f"redis://127.0.0.1:{servers['redis'].port}/0",
             events=f"kafka://127.0.0.1:{servers['kafka'].port}/plaudit",
-            users=f"postgresql://postgres@127.0.0.1:{servers['postgresql'].port}/postgres",
+            users=servers["postgresql"].url if "postgresql" in servers else "",
         )
 
 
