@@ -59,7 +59,9 @@ const commands = {
   async statuses({ name, id, status }) {
     const { messenger } = people.get(name);
     const own = () => messenger.timeline(id).items.filter((item) => item.own);
-    await until(`all ${status}`, () => own().every((item) => item.status === status));
+    const order = ["failed", "pending", "sent", "delivered", "read"];
+    const isReached = (item) => order.indexOf(item.status) >= order.indexOf(status);
+    await until(`all ${status}, not ${own().map((item) => item.status)}`, () => own().every(isReached));
     return own().length;
   },
   async state({ name, state }) {
