@@ -22,6 +22,7 @@ from gateway.frames.json_frames import JsonFrames
 from gateway.frames.proto_frames import ProtoFrames
 from gateway.http.head import Refuse
 from gateway.ports import Calls, Directory
+from gateway.sessions.backlog import Backlogs
 from gateway.sessions.connection import Connection
 from gateway.sessions.device_acks import DeviceAcks
 from gateway.sessions.draining import drain_connections
@@ -89,12 +90,14 @@ class Node:
         self._unflushed: list[Connection] = []
         remote = GrpcSessions(node_id, calls, config.resume.take_over)
         locator = SessionLocator(node_id, remote, self.sessions.detached.forwarding_node)
+        self._backlogs = Backlogs(calls, self.durable, self.session_frames, self.is_open, spawn)
         self._resumption = Resumption(
             self.sessions,
             self.session_frames,
             tokens,
             locator,
             self.device_acks,
+            self._backlogs,
             self.is_open,
             spawn,
         )
@@ -146,6 +149,10 @@ class Node:
     def resume(self, connection: Connection, frame: Resume) -> None:
         """See `host.ConnectionHost`."""
         self._resumption.resume(connection, frame)
+
+    def start_backlog(self, connection: Connection) -> None:
+        """See `host.ConnectionHost`."""
+        self._backlogs.start(connection)
 
     def renew_token(self, connection: Connection, frame: RenewToken) -> None:
         """See `host.ConnectionHost`."""

@@ -45,6 +45,7 @@ from message_svc.service.conversations import Conversations
 from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
+from message_svc.service.pending import PendingMessages
 from message_svc.service.user_limits import UserLimits
 from message_svc.servicer import AccessServicer, ConversationServicer, DeliveryServicer, MessageServicer
 from plaudit.message.v1 import (
@@ -126,7 +127,9 @@ async def opened(
         yield [
             user_service,
             Hosted(
-                DeliveryServicer(deliveries), delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, ERRORS
+                DeliveryServicer(deliveries, PendingMessages(reads)),
+                delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server,
+                ERRORS,
             ),
             Hosted(conversations, conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server, ERRORS),
             Hosted(

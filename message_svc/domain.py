@@ -18,6 +18,8 @@ MAX_SPANS = 16
 """Ranges of items that a user may see; beyond, the oldest is dropped."""
 MAX_SENDERS = 32
 """Users who hear of a receipt in a group: those who sent a message last."""
+MAX_PENDING_ITEMS = 1_000
+"""The last items of a conversation whose messages are pushed to a device that lacks them."""
 SENDERS_AMONG = 128
 """The last items of a conversation among which its senders are looked for."""
 
@@ -189,6 +191,27 @@ class ConversationChange(NamedTuple):
     members: Mapping[str, Member]
     operations: Sequence[Operation]
     receipts: Sequence[ReceiptMove] = ()
+
+
+def cursor_of(member: Member, device: str) -> int | None:
+    """Up to which item the device has acknowledged all; None: it has acknowledged nothing in the conversation."""
+    return dict(member.devices).get(device)
+
+
+def pending_span(head: Head, member: Member, device: str, *, is_known: bool) -> tuple[Span, bool]:
+    """The range of items whose messages the device may lack, and whether earlier ones are left out.
+
+    The range is empty (its last item is before its first one) where the device lacks none. `is_known`: whether the
+    device has acknowledged something in any conversation; a new device lacks what no device has received.
+    """
+    first, cursor = max(member.spans[-1].first, head.visible_from, 1), cursor_of(member, device)
+    if cursor is None:
+        cursor = 0 if is_known else max(member.delivered_seq, member.read_seq)
+    first = max(first, cursor + 1)
+    if head.kind is Kind.CHANNEL or head.last_message_seq < first:
+        return Span(first, first - 1), False
+    window = head.last_seq - MAX_PENDING_ITEMS + 1
+    return Span(max(first, window), head.last_seq), first < window
 
 
 def visible_spans(head: Head, member: Member) -> list[Span]:

@@ -111,6 +111,12 @@ class ConversationReads(Protocol):
         """Up to `limit` conversations of which the user is a member, in order of the list."""
         ...
 
+    async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
+        """Up to `limit` conversations of which the user is a member, in the order of their `ref`, after that one.
+
+        A new message does not change the order. Reads as many rows as it returns."""
+        ...
+
     async def name_at(self, view: View, seq: int) -> tuple[str, str]:
         """The name and the picture that the conversation had at that number."""
         ...

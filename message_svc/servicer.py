@@ -10,12 +10,13 @@ import grpc
 from kit.auth.caller import Caller, caller
 from kit.errors import Problem
 from kit.rpc.server import BatchHandler
-from message_svc.codec import access, requests, responses
+from message_svc.codec import access, pending, requests, responses
 from message_svc.service.access import ConversationAccesses
 from message_svc.service.conversations import Conversations
 from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
+from message_svc.service.pending import PendingMessages
 from message_svc.service.preparation import Sending
 from plaudit.message.v1 import access_service_pb2 as access_pb
 from plaudit.message.v1 import (
@@ -157,8 +158,9 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
 class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     """See the contract."""
 
-    def __init__(self, deliveries: Deliveries) -> None:
+    def __init__(self, deliveries: Deliveries, pending_messages: PendingMessages) -> None:
         self._deliveries = deliveries
+        self._pending = pending_messages
 
     async def RecordDelivered(
         self, request: delivery_pb.RecordDeliveredRequest, context: Context
@@ -167,6 +169,14 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         cursors = dict(zip(request.conversation_ids, request.message_seqs, strict=False))
         await self._deliveries.record(request.tenant, request.user_id, request.device_id, cursors)
         return delivery_pb.RecordDeliveredResponse()
+
+    async def ListPending(
+        self, request: delivery_pb.ListPendingRequest, context: Context
+    ) -> delivery_pb.ListPendingResponse:
+        """See the contract."""
+        position = pending.position_from_pb(request.page_token)
+        page = await self._pending.page(request.tenant, request.user_id, request.device_id, position)
+        return pending.page_to_pb(page)
 
 
 class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):

@@ -21,7 +21,7 @@ SessionMessage = Message
 """The message of an answer or a notice of the session. Codecs alone read it."""
 Answer = Literal["welcome", "resumed", "subscribed", "unsubscribed", "pong", "token_renewed", "error"]
 """Frames of the session that answer a frame."""
-Notice = Literal["goaway", "lag", "subscription_ended"]
+Notice = Literal["goaway", "lag", "subscription_ended", "backlog_done"]
 """Frames of the session that answer no frame."""
 
 
@@ -32,6 +32,7 @@ class Hello:
     id: int
     device: str
     client: str
+    backlog: bool = False
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Resume:
     topics: Sequence[tuple[str, int]]
     device: str
     client: str
+    backlog: bool = False
 
 
 @dataclass(slots=True)
@@ -196,10 +198,10 @@ def session_frame(id: int, kind: str, body: Message) -> Frame:
     except Invalid as error:
         return Unreadable(id, invalid(str(error), error.field))
     if isinstance(body, session_pb.Hello):
-        return Hello(id, body.device, body.client)
+        return Hello(id, body.device, body.client, body.backlog)
     if isinstance(body, session_pb.Resume):
         topics = tuple({position.topic: position.version for position in body.topics}.items())
-        return Resume(id, body.session, body.resume_token, body.seq, topics, body.device, body.client)
+        return Resume(id, body.session, body.resume_token, body.seq, topics, body.device, body.client, body.backlog)
     if isinstance(body, pb.Subscribe):
         return Subscribe(id, tuple(dict.fromkeys(body.topics)))
     if isinstance(body, pb.Unsubscribe):

@@ -25,7 +25,7 @@ _ANSWER_ID: Schema = {
     "format": "uint64",
     "description": "Of the frame that this answers.",
 }
-_NOTICES = ("goaway", "lag", "subscription_ended")
+_NOTICES = ("goaway", "lag", "subscription_ended", "backlog_done")
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,9 +196,8 @@ class Connection(PushSender):
             self._queue(*answer)
 
     def _acknowledge(self, seq: int) -> None:
-        if self.replay_buffer is not None:
-            received = self.replay_buffer.acknowledge(min(seq, self.last_sent_seq))
-            self._host.device_acks.add(self.session.tenant, self.session.user, self.device, received)
+        device = self.session.tenant, self.session.user, self.device
+        self._host.device_acks.add_cursors(device, self.acknowledge(seq))
 
     def _pong(self, pong: Pong) -> None:
         self._acknowledge(pong.seq)
@@ -211,6 +210,8 @@ class Connection(PushSender):
         log.debug("session opened", session=self.session_id, client=hello.client)
         welcome = self._host.session_frames.welcome(self.session, self.session_id, self.device)
         self.answer(hello.id, "welcome", welcome)
+        if hello.backlog:
+            self._host.start_backlog(self)
 
     def _subscribe(self, subscribe: Subscribe) -> None:
         """Subscribes to the durable topics, and answers when every push about what happens after the answer arrives.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
@@ -19,6 +20,9 @@ NEW_MESSAGE = "new_message"
 """The type of the pushes that count; their order key is the conversation, and their version the `message_seq`."""
 # Conversations in one report; the contract has the limit.
 _REPORT = 1_000
+# Messages of a backlog whose acks count one by one. Of more, those of a conversation count when the last one is
+# acknowledged.
+_MAX_RUNS = 5_000
 # An answer may take a second, while moves are merged.
 _CALL_SECONDS = 8.0
 _ATTEMPTS = 5
@@ -71,6 +75,30 @@ class DeviceAcks:
         else:
             del self._failures[device]
             log.warning("acks of a device are not recorded", conversations=len(cursors))
+
+
+class BacklogAcks:
+    """The messages of a backlog that a device has not acknowledged: the last of each run of a conversation."""
+
+    __slots__ = ("_runs", "incomplete")
+
+    def __init__(self) -> None:
+        self._runs: deque[tuple[int, str, int]] = deque()
+        self.incomplete: set[str] = set()
+        """Conversations in which acks do not count, because the device was not sent all that it lacks."""
+
+    def add(self, seq: int, conversation_id: str, message_seq: int) -> None:
+        """Adds a message that was pushed with the number `seq`."""
+        if len(self._runs) >= _MAX_RUNS and self._runs[-1][1] == conversation_id:
+            self._runs.pop()
+        self._runs.append((seq, conversation_id, message_seq))
+
+    def acknowledge(self, seq: int, cursors: dict[str, int]) -> dict[str, int]:
+        """The last messages that an ack up to `seq` counts for; `cursors`: those of other pushes."""
+        while self._runs and self._runs[0][0] <= seq:
+            _, conversation_id, message_seq = self._runs.popleft()
+            cursors[conversation_id] = max(message_seq, cursors.get(conversation_id, 0))
+        return {name: last for name, last in cursors.items() if name not in self.incomplete}
 
 
 def cursors_of(received: Iterable[Delivery]) -> dict[str, int]:

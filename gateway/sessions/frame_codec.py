@@ -69,6 +69,10 @@ class SessionFrames:
         token = self._resume_token(session, session_id, device)
         return pb.Pong(server_time_ms=self._wall_ms(), seq=seq, resume_token=token)
 
+    def backlog_done(self, conversations: int, messages: int, incomplete: Sequence[str]) -> pb.BacklogDone:
+        """The notice that a backlog is sent."""
+        return pb.BacklogDone(conversations=conversations, messages=messages, incomplete=incomplete)
+
     def subscribed(self, topics: Sequence[str]) -> frames_pb2.Subscribed:
         """The answer to `subscribe`."""
         return frames_pb2.Subscribed(topics=topics)

@@ -55,6 +55,10 @@ class ConnectionHost(Protocol[_Connection]):
         """Continues a session on a connection, and answers the frame."""
         ...
 
+    def start_backlog(self, connection: _Connection) -> None:
+        """Pushes to a new session what its device has not received."""
+        ...
+
     def renew_token(self, connection: _Connection, frame: RenewToken) -> None:
         """Replaces the token of a connection, and answers the frame."""
         ...

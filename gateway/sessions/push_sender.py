@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway import metrics
@@ -11,6 +12,7 @@ from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.feed import ConflatedFeed
 from gateway.frames.frame import Frames
+from gateway.sessions.device_acks import NEW_MESSAGE, BacklogAcks, cursors_of
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.replay_buffer import ReplayBuffer
 from gateway.sessions.session import Effect, Session
@@ -27,9 +29,11 @@ class PushSender(ABC):
     """
 
     __slots__ = (
+        "_backlog",
         "_host",
         "_merged",
         "_pending",
+        "_writable",
         "buffered_during_resume",
         "frames",
         "last_sent_seq",
@@ -47,13 +51,15 @@ class PushSender(ABC):
         self.replay_buffer: ReplayBuffer | None = None
         """The durable pushes of the session; None: there were none yet."""
         self.buffered_during_resume: list[Delivery | None] | None = None
-        """Durable pushes that arrive before it is known whether the session can continue; None in it stands for a
-        gap."""
+        """Durable pushes that arrive before it is known whether the session can continue, or before its backlog is
+        sent; None in it stands for a gap."""
         self.last_sent_seq = 0
         """The number of the last durable push that was written."""
         self._host = host
         self._pending: dict[ConflatedFeed, None] | None = None
         self._merged = 0
+        self._backlog: BacklogAcks | None = None
+        self._writable: asyncio.Future[None] | None = None
 
     @abstractmethod
     def run(self, effects: Sequence[Effect]) -> None:
@@ -70,7 +76,7 @@ class PushSender(ABC):
 
     def show(self, feed: ConflatedFeed) -> bool:
         """See `state_feeds.StateSubscriber`."""
-        if self.buffered_during_resume is not None:
+        if self.session.resuming:
             return True  # the client loads the state after `resumed`
         if self._pending is not None or self.socket.buffered:
             self.mark_pending(feed)
@@ -84,6 +90,8 @@ class PushSender(ABC):
         """See `durable_topics.DurableSubscriber`."""
         if self.buffered_during_resume is not None:
             self.buffered_during_resume.append(delivery)
+            if self.session.opened and len(self.buffered_during_resume) > self._host.config.resume.pushes:
+                self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes wait for the backlog"))
             return
         if self.replay_buffer is None:
             self.replay_buffer = self._host.new_replay_buffer()
@@ -116,8 +124,76 @@ class PushSender(ABC):
         for delivery in buffered or ():
             self.mark_gap() if delivery is None else self.deliver(delivery)
 
+    def hold(self) -> None:
+        """Holds durable pushes back until `end_backlog`."""
+        if self.buffered_during_resume is None:
+            self.buffered_during_resume = []
+        if self.replay_buffer is None:
+            self.replay_buffer = self._host.new_replay_buffer()
+        self._backlog = BacklogAcks()
+
+    def push_backlog(self, messages: Sequence[tuple[str, int, bytes]], incomplete: Sequence[str]) -> None:
+        """Pushes messages that the device lacks: the conversation, `message_seq` and message of each, in order.
+
+        They are numbered and not kept: where they do not arrive, they are read again. In `incomplete` conversations
+        acks do not count.
+        """
+        buffer, backlog = self.replay_buffer, self._backlog
+        if buffer is None or backlog is None:
+            return
+        backlog.incomplete.update(incomplete)
+        frames = []
+        for conversation_id, message_seq, payload in messages:
+            self.last_sent_seq = buffer.skip()
+            backlog.add(self.last_sent_seq, conversation_id, message_seq)
+            frames.append(self.frames.push(self.session.own_topic, NEW_MESSAGE, payload, self.last_sent_seq))
+        self.socket.send(b"".join(frames))
+        metrics.count("deliveries", len(frames))
+
+    def end_backlog(self, done: bytes, sent: Mapping[str, int]) -> None:
+        """Writes the frame that ends the backlog, then the pushes that were held back, without those that it had.
+
+        `sent`: its last message by conversation.
+        """
+        held, self.buffered_during_resume = self.buffered_during_resume, None
+        if held is None:
+            return
+        self.socket.send(done)
+        for delivery in held:
+            if delivery is None:
+                self.mark_gap()
+            elif delivery.type != NEW_MESSAGE or delivery.version > sent.get(delivery.order_key, 0):
+                self.deliver(delivery)
+
+    def abandon_backlog(self) -> None:
+        """Where a backlog is not sent completely: marks a gap instead, so that a resume learns of it."""
+        if self._backlog is not None and self.buffered_during_resume is not None:
+            self.buffered_during_resume = None
+            self.mark_gap()
+
+    def acknowledge(self, seq: int) -> dict[str, int]:
+        """Drops the durable pushes up to a number; returns the last message of each conversation among them."""
+        if self.replay_buffer is None:
+            return {}
+        seq = min(seq, self.last_sent_seq)
+        cursors = cursors_of(self.replay_buffer.acknowledge(seq))
+        return cursors if self._backlog is None else self._backlog.acknowledge(seq, cursors)
+
+    async def writable(self) -> None:
+        """Waits until the socket has accepted what was written, or has closed."""
+        if self.socket.buffered:
+            self._block()
+            self._writable = asyncio.get_running_loop().create_future()
+            await self._writable
+
+    def _notify_writable(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
     def on_writable(self) -> None:
         """See `socket.SocketHandler`. Sends what fits: durable pushes, then the newest update of each pending feed."""
+        self._notify_writable()
         pending = self._pending
         if pending is None:
             return
@@ -170,3 +246,4 @@ class PushSender(ABC):
 
     def _drop_pending(self) -> None:
         self._pending = None
+        self._notify_writable()

@@ -74,6 +74,12 @@ class ReplayBuffer:
         self.seq += 1
         self.truncated_to = self.seq
 
+    def skip(self) -> int:
+        """Numbers a push that is not kept, because it can be read again; returns its number."""
+        self.seq += 1
+        self.truncated_to = self.seq
+        return self.seq
+
     def covers(self, seq: int) -> bool:
         """Whether the buffer has every push after this number."""
         return self.truncated_to <= seq <= self.seq

@@ -13,6 +13,7 @@ from gateway.errors import NoSuchSession
 from gateway.fanout.delivery import Delivery
 from gateway.frames.frame import Resume
 from gateway.sessions import handover
+from gateway.sessions.backlog import Backlogs
 from gateway.sessions.connection import Connection
 from gateway.sessions.detached_sessions import DetachedSession
 from gateway.sessions.device_acks import DeviceAcks
@@ -36,6 +37,7 @@ class Resumption:
         tokens: ResumeTokens,
         locator: SessionLocator,
         device_acks: DeviceAcks,
+        backlogs: Backlogs,
         is_open: Callable[[Connection], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -45,6 +47,7 @@ class Resumption:
         self._tokens = tokens
         self._locator = locator
         self._device_acks = device_acks
+        self._backlogs = backlogs
         self._is_open = is_open
         self._spawn = spawn
         self._in_progress: dict[str, asyncio.Event] = {}
@@ -182,7 +185,12 @@ class Resumption:
         verdict = PARTIAL if reload else COMPLETE
         sessions.attach(connection, claim.session_id, claim.device)
         self._answer(connection, frame, verdict, reload, frame.seq, dict(frame.topics))
-        connection.continue_from(buffer, frame.seq)
+        if frame.backlog and session.own_topic in reload:
+            # What was received here meanwhile waits, too.
+            connection.replay_buffer, connection.last_sent_seq = buffer, frame.seq
+            self._backlogs.start(connection)
+        else:
+            connection.continue_from(buffer, frame.seq)
         (log.info if reload else log.debug)(
             "session resumed",
             session=claim.session_id,
@@ -230,6 +238,8 @@ class Resumption:
             return
         self._sessions.open(connection, frame.device)
         self._answer(connection, frame, RESET, (), 0, {})
+        if frame.backlog and frame.device:
+            self._backlogs.start(connection)
 
     def _answer(
         self,

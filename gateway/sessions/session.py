@@ -34,6 +34,7 @@ class Open:
     id: int
     device: str
     client: str
+    backlog: bool = False
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Close:
 Effect = Open | Pong | Refuse | Goaway | Close | Call | Acknowledge | RenewToken | Resume | Subscribe | Unsubscribe
 _NOTHING: Sequence[Effect] = ()
 _TOO_FAST = "frames come too fast"
+_NO_DEVICE = Fault("INVALID_ARGUMENT", "INVALID_FRAME", "a backlog is that of a device: name it", "device")
 _EXPIRED = "TOKEN_EXPIRED"
 _REVOKED = "TOKEN_REVOKED"
 
@@ -153,8 +155,10 @@ class Session:
         if isinstance(frame, Hello):
             if self.opened:
                 return self._close(CloseCode.BAD_FRAME, "the session is open already")
+            if frame.backlog and not frame.device:
+                return (Refuse(frame.id, _NO_DEVICE),)
             self.opened = True
-            return (Open(frame.id, frame.device, frame.client),)
+            return (Open(frame.id, frame.device, frame.client, frame.backlog),)
         if isinstance(frame, Resume):
             if self.opened:
                 return self._close(CloseCode.BAD_FRAME, "the session is open already")
@@ -172,6 +176,11 @@ class Session:
             self.topics = self.topics.difference(topics) if self.topics else None
             return (Unsubscribe(frame.id, topics),)
         raise TypeError(type(frame))
+
+    @property
+    def own_topic(self) -> str:
+        """The topic of the user."""
+        return f"users/{self.user}"
 
     def _resume(self, frame: Resume) -> Sequence[Effect]:
         fault = self._forbidden([topic for topic, _ in frame.topics])
@@ -200,7 +209,7 @@ class Session:
         return (frame,)
 
     def _forbidden(self, asked: Sequence[str]) -> Fault | None:
-        own = f"users/{self.user}"
+        own = self.own_topic
         for index, topic in enumerate(asked):
             if topic == own:
                 continue
@@ -277,11 +286,11 @@ class Session:
         return deadline if self.calls else close_at
 
     def fenced(self) -> Sequence[Effect]:
-        """Closes the session: a later login of the same user and device has replaced it."""
+        """A later login of the same user and device has replaced the session."""
         return self._close(CloseCode.REPLACED, "a later session of this device has taken over")
 
     def revoked(self) -> Sequence[Effect]:
-        """Closes the session: its token was revoked."""
+        """The token was revoked."""
         return self._close(CloseCode.BAD_TOKEN, _REVOKED)
 
     def moved(self) -> Sequence[Effect]:

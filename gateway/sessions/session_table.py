@@ -60,6 +60,7 @@ class SessionTable:
         """Detaches the session from its connection and buffers its durable pushes; `retain` or close it next."""
         session = connection.session
         connection.cancel_waits()
+        connection.abandon_backlog()
         detached = DetachedSession(
             connection.session_id,
             session.tenant,

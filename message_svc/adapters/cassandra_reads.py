@@ -83,6 +83,18 @@ class CassandraReads:
             views += (view for view in seen if view.member.role is not Role.NONE)
         return sorted(views, key=_position, reverse=True)
 
+    async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
+        """See `ConversationReads`. Reads the names of all conversations of the user, and the rows of those that it
+        returns."""
+        rows = await self._rows("memberships", tenant, user)
+        names = sorted((_ref(name), name) for name, role in rows if role and _ref(name) > after)
+        found: list[View] = []
+        while names and len(found) < limit:
+            some, names = names[: limit - len(found)], names[limit - len(found) :]
+            views = await self._views(tenant, [name for _, name in some], user)
+            found += [view for view in views if view.member.role is not Role.NONE]
+        return sorted(found, key=lambda view: view.ref)
+
     async def summaries(self, views: Sequence[View]) -> Sequence[Summary]:
         """See `ConversationReads`."""
         peers, last, deleted = await all_of(

@@ -38,9 +38,15 @@ class SqliteReads:
 
     async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
         """See `ConversationReads`."""
-        bindings = (tenant, user, *(after or _FIRST), limit)
+        return self._views("conversations_of", (tenant, user, *(after or _FIRST), limit))
+
+    async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
+        """See `ConversationReads`."""
+        return self._views("inbox", (tenant, user, after, limit))
+
+    def _views(self, name: str, bindings: tuple[Any, ...]) -> Sequence[View]:
         with self._snapshot():
-            rows: list[Any] = self._reading.execute(SQL["conversations_of"], bindings).fetchall()
+            rows: list[Any] = self._reading.execute(SQL[name], bindings).fetchall()
         end = 3 + HEAD_COLUMNS
         return [View(row[0], (row[1], row[2]), head_of(row[3:end]), member_of(row[end:])) for row in rows]
 

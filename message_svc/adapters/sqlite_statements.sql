@@ -106,6 +106,19 @@ WHERE member.user = ?2 AND member.role > 0
   AND (member.pinned, conversation.update_ms, conversation.id) < (?3, ?4, ?5)
 ORDER BY member.pinned DESC, conversation.update_ms DESC, conversation.id DESC LIMIT ?6
 
+-- name: inbox
+SELECT conversation.id, conversation.tenant, conversation.name, conversation.kind, conversation.title,
+  conversation.avatar_url, conversation.creator, conversation.create_ms, conversation.update_ms, conversation.last_seq,
+  conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
+  conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
+  conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
+  member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
+  member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned
+FROM member INDEXED BY member_user
+CROSS JOIN conversation ON conversation.id = member.conversation AND conversation.tenant = ?1
+WHERE member.user = ?2 AND member.role > 0 AND member.conversation > ?3
+ORDER BY member.conversation LIMIT ?4
+
 -- name: deleted_after
 SELECT count(*) FROM item INDEXED BY item_deleted WHERE conversation = ? AND seq > ? AND delete_ms > 0
 

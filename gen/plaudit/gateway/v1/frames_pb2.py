@@ -27,7 +27,7 @@ from plaudit.gateway.v1 import session_frames_pb2 as plaudit_dot_gateway_dot_v1_
 
 from plaudit.gateway.v1.session_frames_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/gateway/v1/frames.proto\x12\x12plaudit.gateway.v1\x1a\x19google/protobuf/any.proto\x1a\'plaudit/gateway/v1/session_frames.proto\"\xef\x03\n\x0b\x43lientFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x31\n\x05hello\x18\x02 \x01(\x0b\x32\x19.plaudit.gateway.v1.HelloH\x00R\x05hello\x12=\n\tsubscribe\x18\x03 \x01(\x0b\x32\x1d.plaudit.gateway.v1.SubscribeH\x00R\tsubscribe\x12\x43\n\x0bunsubscribe\x18\x04 \x01(\x0b\x32\x1f.plaudit.gateway.v1.UnsubscribeH\x00R\x0bunsubscribe\x12.\n\x04ping\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PingH\x00R\x04ping\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1d.plaudit.gateway.v1.CallFrameH\x00R\x04\x63\x61ll\x12\x34\n\x06resume\x18\x07 \x01(\x0b\x32\x1a.plaudit.gateway.v1.ResumeH\x00R\x06resume\x12\x41\n\x0brenew_token\x18\x08 \x01(\x0b\x32\x1e.plaudit.gateway.v1.RenewTokenH\x00R\nrenewToken\x12\x33\n\x03\x61\x63k\x18\t \x01(\x0b\x32\x1f.plaudit.gateway.v1.AcknowledgeH\x00R\x03\x61\x63kB\x06\n\x04\x62ody\"\xe5\x05\n\x0bServerFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x37\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.plaudit.gateway.v1.WelcomeH\x00R\x07welcome\x12+\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x17.plaudit.gateway.v1.AckH\x00R\x03\x61\x63k\x12\x31\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x19.plaudit.gateway.v1.ErrorH\x00R\x05\x65rror\x12.\n\x04push\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PushH\x00R\x04push\x12@\n\nsubscribed\x18\x06 \x01(\x0b\x32\x1e.plaudit.gateway.v1.SubscribedH\x00R\nsubscribed\x12\x46\n\x0cunsubscribed\x18\x07 \x01(\x0b\x32 .plaudit.gateway.v1.UnsubscribedH\x00R\x0cunsubscribed\x12.\n\x04pong\x18\x08 \x01(\x0b\x32\x18.plaudit.gateway.v1.PongH\x00R\x04pong\x12\x34\n\x06goaway\x18\t \x01(\x0b\x32\x1a.plaudit.gateway.v1.GoawayH\x00R\x06goaway\x12+\n\x03lag\x18\n \x01(\x0b\x32\x17.plaudit.gateway.v1.LagH\x00R\x03lag\x12\x37\n\x07resumed\x18\x0b \x01(\x0b\x32\x1b.plaudit.gateway.v1.ResumedH\x00R\x07resumed\x12G\n\rtoken_renewed\x18\x0c \x01(\x0b\x32 .plaudit.gateway.v1.TokenRenewedH\x00R\x0ctokenRenewed\x12V\n\x12subscription_ended\x18\r \x01(\x0b\x32%.plaudit.gateway.v1.SubscriptionEndedH\x00R\x11subscriptionEndedB\x06\n\x04\x62ody\"T\n\tSubscribe\x12G\n\x06topics\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x08\x01\x10\x80\x01\"\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06topics\"$\n\nSubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"W\n\x11SubscriptionEnded\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\x12\x12\n\x04\x63ode\x18\x02 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"2\n\x0bUnsubscribe\x12#\n\x06topics\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01R\x06topics\"&\n\x0cUnsubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"9\n\tCallFrame\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07request\x18\x02 \x01(\x0cR\x07request\"!\n\x03\x41\x63k\x12\x1a\n\x08response\x18\x01 \x01(\x0cR\x08response\"\xb9\x01\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x04 \x01(\rR\x0cretryAfterMs\x12\x14\n\x05\x66ield\x18\x05 \x01(\tR\x05\x66ield\x12.\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\\\n\x04Push\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x10\n\x03seq\x18\x04 \x01(\x04R\x03seq\"\x1d\n\x03Lag\x12\x16\n\x06merged\x18\x01 \x01(\rR\x06mergedB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/gateway/v1/frames.proto\x12\x12plaudit.gateway.v1\x1a\x19google/protobuf/any.proto\x1a\'plaudit/gateway/v1/session_frames.proto\"\xef\x03\n\x0b\x43lientFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x31\n\x05hello\x18\x02 \x01(\x0b\x32\x19.plaudit.gateway.v1.HelloH\x00R\x05hello\x12=\n\tsubscribe\x18\x03 \x01(\x0b\x32\x1d.plaudit.gateway.v1.SubscribeH\x00R\tsubscribe\x12\x43\n\x0bunsubscribe\x18\x04 \x01(\x0b\x32\x1f.plaudit.gateway.v1.UnsubscribeH\x00R\x0bunsubscribe\x12.\n\x04ping\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PingH\x00R\x04ping\x12\x33\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\x1d.plaudit.gateway.v1.CallFrameH\x00R\x04\x63\x61ll\x12\x34\n\x06resume\x18\x07 \x01(\x0b\x32\x1a.plaudit.gateway.v1.ResumeH\x00R\x06resume\x12\x41\n\x0brenew_token\x18\x08 \x01(\x0b\x32\x1e.plaudit.gateway.v1.RenewTokenH\x00R\nrenewToken\x12\x33\n\x03\x61\x63k\x18\t \x01(\x0b\x32\x1f.plaudit.gateway.v1.AcknowledgeH\x00R\x03\x61\x63kB\x06\n\x04\x62ody\"\xab\x06\n\x0bServerFrame\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x37\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.plaudit.gateway.v1.WelcomeH\x00R\x07welcome\x12+\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x17.plaudit.gateway.v1.AckH\x00R\x03\x61\x63k\x12\x31\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x19.plaudit.gateway.v1.ErrorH\x00R\x05\x65rror\x12.\n\x04push\x18\x05 \x01(\x0b\x32\x18.plaudit.gateway.v1.PushH\x00R\x04push\x12@\n\nsubscribed\x18\x06 \x01(\x0b\x32\x1e.plaudit.gateway.v1.SubscribedH\x00R\nsubscribed\x12\x46\n\x0cunsubscribed\x18\x07 \x01(\x0b\x32 .plaudit.gateway.v1.UnsubscribedH\x00R\x0cunsubscribed\x12.\n\x04pong\x18\x08 \x01(\x0b\x32\x18.plaudit.gateway.v1.PongH\x00R\x04pong\x12\x34\n\x06goaway\x18\t \x01(\x0b\x32\x1a.plaudit.gateway.v1.GoawayH\x00R\x06goaway\x12+\n\x03lag\x18\n \x01(\x0b\x32\x17.plaudit.gateway.v1.LagH\x00R\x03lag\x12\x37\n\x07resumed\x18\x0b \x01(\x0b\x32\x1b.plaudit.gateway.v1.ResumedH\x00R\x07resumed\x12G\n\rtoken_renewed\x18\x0c \x01(\x0b\x32 .plaudit.gateway.v1.TokenRenewedH\x00R\x0ctokenRenewed\x12V\n\x12subscription_ended\x18\r \x01(\x0b\x32%.plaudit.gateway.v1.SubscriptionEndedH\x00R\x11subscriptionEnded\x12\x44\n\x0c\x62\x61\x63klog_done\x18\x0e \x01(\x0b\x32\x1f.plaudit.gateway.v1.BacklogDoneH\x00R\x0b\x62\x61\x63klogDoneB\x06\n\x04\x62ody\"T\n\tSubscribe\x12G\n\x06topics\x18\x01 \x03(\tB/\xbaH,\x92\x01)\x08\x01\x10\x80\x01\"\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06topics\"$\n\nSubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"W\n\x11SubscriptionEnded\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\x12\x12\n\x04\x63ode\x18\x02 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"2\n\x0bUnsubscribe\x12#\n\x06topics\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01R\x06topics\"&\n\x0cUnsubscribed\x12\x16\n\x06topics\x18\x01 \x03(\tR\x06topics\"9\n\tCallFrame\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07request\x18\x02 \x01(\x0cR\x07request\"!\n\x03\x41\x63k\x12\x1a\n\x08response\x18\x01 \x01(\x0cR\x08response\"\xb9\x01\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x04 \x01(\rR\x0cretryAfterMs\x12\x14\n\x05\x66ield\x18\x05 \x01(\tR\x05\x66ield\x12.\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\\\n\x04Push\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x10\n\x03seq\x18\x04 \x01(\x04R\x03seq\"\x1d\n\x03Lag\x12\x16\n\x06merged\x18\x01 \x01(\rR\x06mergedB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,25 +42,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLIENTFRAME']._serialized_start=124
   _globals['_CLIENTFRAME']._serialized_end=619
   _globals['_SERVERFRAME']._serialized_start=622
-  _globals['_SERVERFRAME']._serialized_end=1363
-  _globals['_SUBSCRIBE']._serialized_start=1365
-  _globals['_SUBSCRIBE']._serialized_end=1449
-  _globals['_SUBSCRIBED']._serialized_start=1451
-  _globals['_SUBSCRIBED']._serialized_end=1487
-  _globals['_SUBSCRIPTIONENDED']._serialized_start=1489
-  _globals['_SUBSCRIPTIONENDED']._serialized_end=1576
-  _globals['_UNSUBSCRIBE']._serialized_start=1578
-  _globals['_UNSUBSCRIBE']._serialized_end=1628
-  _globals['_UNSUBSCRIBED']._serialized_start=1630
-  _globals['_UNSUBSCRIBED']._serialized_end=1668
-  _globals['_CALLFRAME']._serialized_start=1670
-  _globals['_CALLFRAME']._serialized_end=1727
-  _globals['_ACK']._serialized_start=1729
-  _globals['_ACK']._serialized_end=1762
-  _globals['_ERROR']._serialized_start=1765
-  _globals['_ERROR']._serialized_end=1950
-  _globals['_PUSH']._serialized_start=1952
-  _globals['_PUSH']._serialized_end=2044
-  _globals['_LAG']._serialized_start=2046
-  _globals['_LAG']._serialized_end=2075
+  _globals['_SERVERFRAME']._serialized_end=1433
+  _globals['_SUBSCRIBE']._serialized_start=1435
+  _globals['_SUBSCRIBE']._serialized_end=1519
+  _globals['_SUBSCRIBED']._serialized_start=1521
+  _globals['_SUBSCRIBED']._serialized_end=1557
+  _globals['_SUBSCRIPTIONENDED']._serialized_start=1559
+  _globals['_SUBSCRIPTIONENDED']._serialized_end=1646
+  _globals['_UNSUBSCRIBE']._serialized_start=1648
+  _globals['_UNSUBSCRIBE']._serialized_end=1698
+  _globals['_UNSUBSCRIBED']._serialized_start=1700
+  _globals['_UNSUBSCRIBED']._serialized_end=1738
+  _globals['_CALLFRAME']._serialized_start=1740
+  _globals['_CALLFRAME']._serialized_end=1797
+  _globals['_ACK']._serialized_start=1799
+  _globals['_ACK']._serialized_end=1832
+  _globals['_ERROR']._serialized_start=1835
+  _globals['_ERROR']._serialized_end=2020
+  _globals['_PUSH']._serialized_start=2022
+  _globals['_PUSH']._serialized_end=2114
+  _globals['_LAG']._serialized_start=2116
+  _globals['_LAG']._serialized_end=2145
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from plaudit.gateway.v1 import session_frames_pb2 as _session_frames_pb2
 from plaudit.gateway.v1.session_frames_pb2 import Acknowledge as Acknowledge
+from plaudit.gateway.v1.session_frames_pb2 import BacklogDone as BacklogDone
 from plaudit.gateway.v1.session_frames_pb2 import Goaway as Goaway
 from plaudit.gateway.v1.session_frames_pb2 import Hello as Hello
 from plaudit.gateway.v1.session_frames_pb2 import Limits as Limits
@@ -147,6 +148,7 @@ class ServerFrame(_message.Message):
     RESUMED_FIELD_NUMBER: _builtins.int
     TOKEN_RENEWED_FIELD_NUMBER: _builtins.int
     SUBSCRIPTION_ENDED_FIELD_NUMBER: _builtins.int
+    BACKLOG_DONE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The id of the frame this answers; 0: a push or a notice."""
     @_builtins.property
@@ -197,6 +199,10 @@ class ServerFrame(_message.Message):
     def subscription_ended(self) -> Global___SubscriptionEnded:
         """Subscriptions have ended although the client did not end them."""
 
+    @_builtins.property
+    def backlog_done(self) -> _session_frames_pb2.BacklogDone:
+        """The messages that the device had not received are pushed."""
+
     def __init__(
         self,
         *,
@@ -213,12 +219,13 @@ class ServerFrame(_message.Message):
         resumed: _session_frames_pb2.Resumed | None = ...,
         token_renewed: _session_frames_pb2.TokenRenewed | None = ...,
         subscription_ended: Global___SubscriptionEnded | None = ...,
+        backlog_done: _session_frames_pb2.BacklogDone | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "subscription_ended", b"subscription_ended", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "backlog_done", b"backlog_done", "body", b"body", "error", b"error", "goaway", b"goaway", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "subscription_ended", b"subscription_ended", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "subscription_ended", b"subscription_ended", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "backlog_done", b"backlog_done", "body", b"body", "error", b"error", "goaway", b"goaway", "id", b"id", "lag", b"lag", "pong", b"pong", "push", b"push", "resumed", b"resumed", "subscribed", b"subscribed", "subscription_ended", b"subscription_ended", "token_renewed", b"token_renewed", "unsubscribed", b"unsubscribed", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed", "token_renewed", "subscription_ended"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "ack", "error", "push", "subscribed", "unsubscribed", "pong", "goaway", "lag", "resumed", "token_renewed", "subscription_ended", "backlog_done"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

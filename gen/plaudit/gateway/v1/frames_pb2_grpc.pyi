@@ -30,6 +30,7 @@ again by itself.
 from collections import abc as _abc
 from grpc import aio as _aio
 from plaudit.gateway.v1.session_frames_pb2 import Acknowledge as Acknowledge
+from plaudit.gateway.v1.session_frames_pb2 import BacklogDone as BacklogDone
 from plaudit.gateway.v1.session_frames_pb2 import Goaway as Goaway
 from plaudit.gateway.v1.session_frames_pb2 import Hello as Hello
 from plaudit.gateway.v1.session_frames_pb2 import Limits as Limits

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'plaudit/gateway/v1/session_frames.proto\x12\x12plaudit.gateway.v1\"`\n\x05Hello\x12\x36\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\"\x84\x02\n\x06Resume\x12!\n\x07session\x18\x01 \x01(\tB\x07\xbaH\x04r\x02(@R\x07session\x12+\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x0bresumeToken\x12\x10\n\x03seq\x18\x03 \x01(\x04R\x03seq\x12?\n\x06topics\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.PositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x01R\x06topics\x12\x36\n\x06\x64\x65vice\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x06 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\"j\n\x08Position\x12;\n\x05topic\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x05topic\x12!\n\x07version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x07version\"\x9e\x03\n\x07Resumed\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12\x18\n\x07verdict\x18\t \x01(\tR\x07verdict\x12\x16\n\x06reload\x18\n \x03(\tR\x06reload\x12\x10\n\x03seq\x18\x0b \x01(\x04R\x03seq\x12/\n\x14token_expire_time_ms\x18\x0c \x01(\x03R\x11tokenExpireTimeMs\"\xda\x02\n\x07Welcome\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12/\n\x14token_expire_time_ms\x18\t \x01(\x03R\x11tokenExpireTimeMs\"\x99\x01\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\rR\x0cmessageBytes\x12\x16\n\x06topics\x18\x02 \x01(\rR\x06topics\x12*\n\x11\x66rames_per_second\x18\x03 \x01(\rR\x0f\x66ramesPerSecond\x12&\n\x0f\x63\x61lls_in_flight\x18\x04 \x01(\rR\rcallsInFlight\".\n\nRenewToken\x12 \n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 R\x05token\"e\n\x0cTokenRenewed\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12/\n\x14token_expire_time_ms\x18\x02 \x01(\x03R\x11tokenExpireTimeMs\"\x1f\n\x0b\x41\x63knowledge\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\"\x18\n\x04Ping\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\"a\n\x04Pong\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12!\n\x0cresume_token\x18\x03 \x01(\tR\x0bresumeToken\"W\n\x06Goaway\x12,\n\x12reconnect_after_ms\x18\x01 \x01(\rR\x10reconnectAfterMs\x12\x1f\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\rR\ndeadlineMsB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'plaudit/gateway/v1/session_frames.proto\x12\x12plaudit.gateway.v1\"z\n\x05Hello\x12\x36\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\x12\x18\n\x07\x62\x61\x63klog\x18\x03 \x01(\x08R\x07\x62\x61\x63klog\"\x9e\x02\n\x06Resume\x12!\n\x07session\x18\x01 \x01(\tB\x07\xbaH\x04r\x02(@R\x07session\x12+\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x0bresumeToken\x12\x10\n\x03seq\x18\x03 \x01(\x04R\x03seq\x12?\n\x06topics\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.PositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x01R\x06topics\x12\x36\n\x06\x64\x65vice\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x1f\n\x06\x63lient\x18\x06 \x01(\tB\x07\xbaH\x04r\x02(@R\x06\x63lient\x12\x18\n\x07\x62\x61\x63klog\x18\x07 \x01(\x08R\x07\x62\x61\x63klog\"j\n\x08Position\x12;\n\x05topic\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x05topic\x12!\n\x07version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x07version\"\x9e\x03\n\x07Resumed\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12\x18\n\x07verdict\x18\t \x01(\tR\x07verdict\x12\x16\n\x06reload\x18\n \x03(\tR\x06reload\x12\x10\n\x03seq\x18\x0b \x01(\x04R\x03seq\x12/\n\x14token_expire_time_ms\x18\x0c \x01(\x03R\x11tokenExpireTimeMs\"\xda\x02\n\x07Welcome\x12\x18\n\x07session\x18\x01 \x01(\tR\x07session\x12\x12\n\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12+\n\x11heartbeat_seconds\x18\x04 \x01(\rR\x10heartbeatSeconds\x12\x32\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.plaudit.gateway.v1.LimitsR\x06limits\x12$\n\x0eserver_time_ms\x18\x06 \x01(\x03R\x0cserverTimeMs\x12!\n\x0cresume_token\x18\x07 \x01(\tR\x0bresumeToken\x12\x32\n\x15resume_window_seconds\x18\x08 \x01(\rR\x13resumeWindowSeconds\x12/\n\x14token_expire_time_ms\x18\t \x01(\x03R\x11tokenExpireTimeMs\"\x99\x01\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\rR\x0cmessageBytes\x12\x16\n\x06topics\x18\x02 \x01(\rR\x06topics\x12*\n\x11\x66rames_per_second\x18\x03 \x01(\rR\x0f\x66ramesPerSecond\x12&\n\x0f\x63\x61lls_in_flight\x18\x04 \x01(\rR\rcallsInFlight\".\n\nRenewToken\x12 \n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 R\x05token\"e\n\x0cTokenRenewed\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12/\n\x14token_expire_time_ms\x18\x02 \x01(\x03R\x11tokenExpireTimeMs\"\x1f\n\x0b\x41\x63knowledge\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\"o\n\x0b\x42\x61\x63klogDone\x12$\n\rconversations\x18\x01 \x01(\rR\rconversations\x12\x1a\n\x08messages\x18\x02 \x01(\rR\x08messages\x12\x1e\n\nincomplete\x18\x03 \x03(\tR\nincomplete\"\x18\n\x04Ping\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\"a\n\x04Pong\x12$\n\x0eserver_time_ms\x18\x01 \x01(\x03R\x0cserverTimeMs\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12!\n\x0cresume_token\x18\x03 \x01(\tR\x0bresumeToken\"W\n\x06Goaway\x12,\n\x12reconnect_after_ms\x18\x01 \x01(\rR\x10reconnectAfterMs\x12\x1f\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\rR\ndeadlineMsB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,27 +53,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENEWTOKEN'].fields_by_name['token']._loaded_options = None
   _globals['_RENEWTOKEN'].fields_by_name['token']._serialized_options = b'\272H\007r\005\020\001(\200 '
   _globals['_HELLO']._serialized_start=63
-  _globals['_HELLO']._serialized_end=159
-  _globals['_RESUME']._serialized_start=162
-  _globals['_RESUME']._serialized_end=422
-  _globals['_POSITION']._serialized_start=424
-  _globals['_POSITION']._serialized_end=530
-  _globals['_RESUMED']._serialized_start=533
-  _globals['_RESUMED']._serialized_end=947
-  _globals['_WELCOME']._serialized_start=950
-  _globals['_WELCOME']._serialized_end=1296
-  _globals['_LIMITS']._serialized_start=1299
-  _globals['_LIMITS']._serialized_end=1452
-  _globals['_RENEWTOKEN']._serialized_start=1454
-  _globals['_RENEWTOKEN']._serialized_end=1500
-  _globals['_TOKENRENEWED']._serialized_start=1502
-  _globals['_TOKENRENEWED']._serialized_end=1603
-  _globals['_ACKNOWLEDGE']._serialized_start=1605
-  _globals['_ACKNOWLEDGE']._serialized_end=1636
-  _globals['_PING']._serialized_start=1638
-  _globals['_PING']._serialized_end=1662
-  _globals['_PONG']._serialized_start=1664
-  _globals['_PONG']._serialized_end=1761
-  _globals['_GOAWAY']._serialized_start=1763
-  _globals['_GOAWAY']._serialized_end=1850
+  _globals['_HELLO']._serialized_end=185
+  _globals['_RESUME']._serialized_start=188
+  _globals['_RESUME']._serialized_end=474
+  _globals['_POSITION']._serialized_start=476
+  _globals['_POSITION']._serialized_end=582
+  _globals['_RESUMED']._serialized_start=585
+  _globals['_RESUMED']._serialized_end=999
+  _globals['_WELCOME']._serialized_start=1002
+  _globals['_WELCOME']._serialized_end=1348
+  _globals['_LIMITS']._serialized_start=1351
+  _globals['_LIMITS']._serialized_end=1504
+  _globals['_RENEWTOKEN']._serialized_start=1506
+  _globals['_RENEWTOKEN']._serialized_end=1552
+  _globals['_TOKENRENEWED']._serialized_start=1554
+  _globals['_TOKENRENEWED']._serialized_end=1655
+  _globals['_ACKNOWLEDGE']._serialized_start=1657
+  _globals['_ACKNOWLEDGE']._serialized_end=1688
+  _globals['_BACKLOGDONE']._serialized_start=1690
+  _globals['_BACKLOGDONE']._serialized_end=1801
+  _globals['_PING']._serialized_start=1803
+  _globals['_PING']._serialized_end=1827
+  _globals['_PONG']._serialized_start=1829
+  _globals['_PONG']._serialized_end=1926
+  _globals['_GOAWAY']._serialized_start=1928
+  _globals['_GOAWAY']._serialized_end=2015
 # @@protoc_insertion_point(module_scope)

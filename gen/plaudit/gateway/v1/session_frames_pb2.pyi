@@ -26,6 +26,7 @@ class Hello(_message.Message):
 
     DEVICE_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
+    BACKLOG_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """The device, stable across connections of one installation, for example `phone-1`; empty: a device of its own for this
     connection.
@@ -34,15 +35,25 @@ class Hello(_message.Message):
     """
     client: _builtins.str
     """The client's name and version, for the operators' logs, for example `app/1.4`."""
+    backlog: _builtins.bool
+    """Whether to push the messages that the device has not received, before anything else. Needs a `device`.
+
+    Subscribes to `users/<own id>`. After `welcome`, the messages come as pushes `new_message`, numbered like all durable
+    pushes: by conversation, in the order of `message_seq`. Then comes `backlog_done`, and after it what happened
+    meanwhile. A message may come twice: drop an id that is there. What the device has not received is what it has not
+    acknowledged by `ack`; a device that has never acknowledged anything gets what no device of the user has received.
+    Edits, deletions and changes of members are not repeated: `list_changes` has them.
+    """
     def __init__(
         self,
         *,
         device: _builtins.str = ...,
         client: _builtins.str = ...,
+        backlog: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "device", b"device"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "client", b"client", "device", b"device"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -64,6 +75,7 @@ class Resume(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
+    BACKLOG_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     """The session, from `welcome`, for example `0192f3a1c2d47b60a1b2c3d4e5f60718`."""
     resume_token: _builtins.str
@@ -74,6 +86,10 @@ class Resume(_message.Message):
     """The device, as in `hello`: used where the verdict is `reset`."""
     client: _builtins.str
     """The client's name and version, as in `hello`."""
+    backlog: _builtins.bool
+    """As in `hello`, after the answer, where the verdict is `reset`, or `partial` with `users/<own id>` among the topics to
+    reload. A session whose socket was lost before `backlog_done` is resumed with `partial`.
+    """
     @_builtins.property
     def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
         """At most 128: what the client wants to hear from now on, as in `subscribe`."""
@@ -87,10 +103,11 @@ class Resume(_message.Message):
         topics: _abc.Iterable[Global___Position] | None = ...,
         device: _builtins.str = ...,
         client: _builtins.str = ...,
+        backlog: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "device", b"device", "resume_token", b"resume_token", "seq", b"seq", "session", b"session", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "client", b"client", "device", b"device", "resume_token", b"resume_token", "seq", b"seq", "session", b"session", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -372,6 +389,41 @@ class Acknowledge(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Acknowledge: _TypeAlias = Acknowledge  # noqa: Y015
+
+@_typing.final
+class BacklogDone(_message.Message):
+    """Ends the messages that `hello.backlog` or `resume.backlog` has asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATIONS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
+    conversations: _builtins.int
+    """How many conversations had such messages, for example `200`."""
+    messages: _builtins.int
+    """How many messages were pushed, for example `10000`."""
+    @_builtins.property
+    def incomplete(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conversations with more such messages than are pushed: those among their last 1,000 numbered changes. At most 1,000
+        are named. Load the earlier ones with `list_messages`, and then say `mark_delivered`: in these conversations acks
+        of this session do not count.
+        """
+
+    def __init__(
+        self,
+        *,
+        conversations: _builtins.int = ...,
+        messages: _builtins.int = ...,
+        incomplete: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversations", b"conversations", "incomplete", b"incomplete", "messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacklogDone: _TypeAlias = BacklogDone  # noqa: Y015
 
 @_typing.final
 class Ping(_message.Message):

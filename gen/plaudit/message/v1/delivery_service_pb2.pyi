@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from plaudit.message.v1 import updates_pb2 as _updates_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,76 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class ListPendingRequest(_message.Message):
+    """Request for `ListPending`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant of the user."""
+    user_id: _builtins.str
+    """The user."""
+    device_id: _builtins.str
+    """The device."""
+    page_token: _builtins.str
+    """From `next_page_token` of the page before; empty: the first page."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "page_token", b"page_token", "tenant", b"tenant", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPendingRequest: _TypeAlias = ListPendingRequest  # noqa: Y015
+
+@_typing.final
+class ListPendingResponse(_message.Message):
+    """Response for `ListPending`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last. A page may be empty although another follows."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_updates_pb2.NewMessage]:
+        """The messages: at most 500, and some 256 KiB."""
+
+    @_builtins.property
+    def incomplete(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conversations that begin on this page, of which earlier pending messages are left out: only those among the last
+        1,000 numbered changes of a conversation are listed.
+        """
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[_updates_pb2.NewMessage] | None = ...,
+        incomplete: _abc.Iterable[_builtins.str] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incomplete", b"incomplete", "messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPendingResponse: _TypeAlias = ListPendingResponse  # noqa: Y015
 
 @_typing.final
 class RecordDeliveredRequest(_message.Message):

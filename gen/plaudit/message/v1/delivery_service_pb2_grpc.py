@@ -40,6 +40,11 @@ class DeliveryServiceStub:
                 request_serializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.RecordDeliveredRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.RecordDeliveredResponse.FromString,
                 _registered_method=True)
+        self.ListPending = channel.unary_unary(
+                '/plaudit.message.v1.DeliveryService/ListPending',
+                request_serializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.ListPendingRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.ListPendingResponse.FromString,
+                _registered_method=True)
 
 
 class DeliveryServiceServicer:
@@ -58,6 +63,16 @@ class DeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPending(self, request, context):
+        """Lists the messages that a device has not acknowledged, page by page: by conversation, and in each by `message_seq`.
+
+        Of a device that has acknowledged nothing yet: those that no device of the user has received. Of a conversation in
+        which it has acknowledged nothing: those since it acknowledged others. Deleted messages are left out, and channels.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeliveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +80,11 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.RecordDelivered,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.RecordDeliveredRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.RecordDeliveredResponse.SerializeToString,
+            ),
+            'ListPending': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPending,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.ListPendingRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_delivery__service__pb2.ListPendingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +115,33 @@ class DeliveryService:
             '/plaudit.message.v1.DeliveryService/RecordDelivered',
             plaudit_dot_message_dot_v1_dot_delivery__service__pb2.RecordDeliveredRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_delivery__service__pb2.RecordDeliveredResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.DeliveryService/ListPending',
+            plaudit_dot_message_dot_v1_dot_delivery__service__pb2.ListPendingRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_delivery__service__pb2.ListPendingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,12 @@ class DeliveryServiceStub:
     message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
     """
+    ListPending: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListPendingRequest, _delivery_service_pb2.ListPendingResponse]
+    """Lists the messages that a device has not acknowledged, page by page: by conversation, and in each by `message_seq`.
+
+    Of a device that has acknowledged nothing yet: those that no device of the user has received. Of a conversation in
+    which it has acknowledged nothing: those since it acknowledged others. Deleted messages are left out, and channels.
+    """
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -54,6 +60,12 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     once, those that follow within a second are merged to one change, so the answer may take a second. What names no
     message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
+    """
+    ListPending: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListPendingRequest, _delivery_service_pb2.ListPendingResponse]  # type: ignore[assignment]
+    """Lists the messages that a device has not acknowledged, page by page: by conversation, and in each by `message_seq`.
+
+    Of a device that has acknowledged nothing yet: those that no device of the user has received. Of a conversation in
+    which it has acknowledged nothing: those since it acknowledged others. Deleted messages are left out, and channels.
     """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +83,18 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         once, those that follow within a second are merged to one change, so the answer may take a second. What names no
         message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
         `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPending(
+        self,
+        request: _delivery_service_pb2.ListPendingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.ListPendingResponse, _abc.Awaitable[_delivery_service_pb2.ListPendingResponse]]:
+        """Lists the messages that a device has not acknowledged, page by page: by conversation, and in each by `message_seq`.
+
+        Of a device that has acknowledged nothing yet: those that no device of the user has received. Of a conversation in
+        which it has acknowledged nothing: those since it acknowledged others. Deleted messages are left out, and channels.
         """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
