@@ -212,6 +212,8 @@ export class Client extends Events<ClientEvents> {
         return this.emit("backlog", {});
       case "subscribed":
         return this.#subscriptions.onAnswer(frame);
+      case "subscription_ended":
+        return this.#subscriptions.onEnded(frame);
       case "ack":
         this.#attempt = 0; // this server works
         this.#calls.onAnswer(frame);

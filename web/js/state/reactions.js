@@ -8,7 +8,6 @@ import { TargetReactions } from "./target_reactions.js";
 
 const SINGLE_CHOICE = new Set(["posts", "comments"]);
 const MAX_DEFER_MS = 250;
-const MAX_MESSAGE_TOPICS = 100;
 const LIST_TIMEOUT_MS = 8_000;
 
 /** Emoji as the server names them: without variation selectors. */
@@ -18,7 +17,7 @@ export class Reactions extends EventTarget {
   #connection;
   #targets = new Map();
   #slotsInFlight = new Set();
-  #messageTopics = new Set();
+  #posts;
   #measured = new Map(); // target to the tap that is measured, or to the newest pushed version
   #ownTopic = "";
   #isOwnLoaded = false;
@@ -26,6 +25,7 @@ export class Reactions extends EventTarget {
   constructor(connection, targets) {
     super();
     this.#connection = connection;
+    this.#posts = targets;
     for (const target of targets) this.#add(target);
     connection.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail.frame.user, detail.complete));
     connection.addEventListener("subscribed", ({ detail }) => this.#onSubscribed(detail.topics));
@@ -40,14 +40,11 @@ export class Reactions extends EventTarget {
     return this.#targets.get(target);
   }
 
-  /** Keeps the reactions of messages up to date, too; the latest last. */
+  /** Keeps the reactions of messages up to date, too: their updates come on the topic of the conversation. */
   watch(targets) {
     const added = targets.filter((target) => !this.#targets.has(target));
     if (!added.length) return;
     for (const target of added) this.#add(target);
-    const topics = added.slice(this.#messageTopics.size - MAX_MESSAGE_TOPICS);
-    for (const topic of topics) this.#messageTopics.add(topic);
-    this.#connection.subscribe(topics);
     this.#loadCounts(added);
     if (this.#isOwnLoaded) this.#loadOwn(added);
   }
@@ -55,7 +52,6 @@ export class Reactions extends EventTarget {
   /** The opposite of `watch`. */
   unwatch(targets) {
     for (const target of targets) this.#targets.delete(target);
-    this.#connection.unsubscribe(targets.filter((target) => this.#messageTopics.delete(target)));
   }
 
   /** The user taps an emoji: it is shown at once, sent, and removed again where the server refuses it. */
@@ -98,11 +94,13 @@ export class Reactions extends EventTarget {
   #onWelcome(user, isComplete) {
     this.#ownTopic = `users/${user}`;
     this.#isOwnLoaded &&= isComplete;
-    this.#connection.subscribe([...this.targets, this.#ownTopic]);
+    this.#connection.subscribe([...this.#posts, this.#ownTopic]);
   }
 
   // A change of this user before the subscription may not be pushed: a state that is loaded now contains it.
   #onSubscribed(topics) {
+    const messages = this.targets.filter((target) => !this.#posts.includes(target));
+    if (messages.length && topics.some((topic) => topic.startsWith("conversations/"))) this.#loadCounts(messages);
     if (this.#isOwnLoaded || !topics.includes(this.#ownTopic)) return;
     this.#isOwnLoaded = true;
     this.#loadOwn(this.targets);

@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: b3da02df94e6489c122ce8cec68003ee4f0a3fa72cabd0a18f0bc880821197ff
-// text: b49a83e7cdea73125cfda5307d6f763e9fd5c57dbe32998100e485f355e36d34
+// sources: a6a49a6437b59ff478486355765b1889a4d3fbe7e2bb8c3b69bd8dac8d858307
+// text: ed920d6cc64c2e2d83f4e8c5ff9dc1e6be123052840a9465b4db6c931f4cfc0b
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -376,16 +376,29 @@ var Subscriptions = class {
 		const topics = this.#topics.answered(Number(frame.id));
 		if (topics === null) return false;
 		const error = PlauditError.ofFrame(frame);
-		if (isTemporary$1(error)) {
-			this.#retries.push(...topics);
-			const ms = backoffDelay(this.#attempt++, { minimum: error.retryAfterMs });
-			this.#host.timers.after("subscribe", ms, () => this.#retry());
-		} else if (topics.length > 1) for (const topic of topics) this.#subscribe([topic]);
+		if (isTemporary$1(error)) this.#subscribeLater(topics, error.retryAfterMs);
+		else if (topics.length > 1) for (const topic of topics) this.#subscribe([topic]);
 		else if (topics.length === 1) {
 			this.#topics.drop(topics);
 			this.#host.onRefused(topics, error);
 		}
 		return true;
+	}
+	/** The server has ended subscriptions: those that may have missed pushes begin again, the others are refused. */
+	onEnded(frame) {
+		const subscribed = new Set(this.#topics.all);
+		const topics = frame.topics.filter((topic) => subscribed.has(topic));
+		if (topics.length === 0) return;
+		const error = PlauditError.ofFrame(frame);
+		if (isTemporary$1(error)) this.#subscribeLater(topics, error.retryAfterMs);
+		else {
+			this.#topics.drop(topics);
+			this.#host.onRefused(topics, error);
+		}
+	}
+	#subscribeLater(topics, minimum) {
+		this.#retries.push(...topics);
+		this.#host.timers.after("subscribe", backoffDelay(this.#attempt++, { minimum }), () => this.#retry());
 	}
 	#retry() {
 		const all = new Set(this.#topics.all);
@@ -690,6 +703,7 @@ var Client = class extends Events {
 			case "lag": return this.emit("lag", { merged: Number(frame.merged) });
 			case "backlog_done": return this.emit("backlog", {});
 			case "subscribed": return this.#subscriptions.onAnswer(frame);
+			case "subscription_ended": return this.#subscriptions.onEnded(frame);
 			case "ack":
 				this.#attempt = 0;
 				this.#calls.onAnswer(frame);
@@ -2133,6 +2147,7 @@ var ReadPositions = class {
 	}
 };
 // src/messages/messenger.ts
+var CONVERSATIONS = "conversations/";
 var Messenger = class extends Events {
 	#client;
 	#storage;
@@ -2359,6 +2374,12 @@ var Messenger = class extends Events {
 		this.#outgoing.start();
 	}
 	#onSubscribed(topics) {
+		for (const topic of topics) {
+			if (!this.#channels.has(topic)) continue;
+			const conversationId = topic.slice(14);
+			this.#open.get(conversationId)?.catchUp();
+			this.#directory.readLater(conversationId);
+		}
 		if (!this.#mustLoad || !topics.includes(`users/${this.#user}`)) return;
 		this.#mustLoad = false;
 		this.#directory.load().catch(() => this.#mustLoad = true);
@@ -2389,7 +2410,7 @@ var Messenger = class extends Events {
 			if (!(role !== "ROLE_UNSPECIFIED")) continue;
 			const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
 			if (unreadCount && lastMessage && !isChannel) this.#reads.deliver(conversationId, lastMessage);
-			const topic = `conversations/${conversationId}`;
+			const topic = CONVERSATIONS + conversationId;
 			if (!isChannel || this.#channels.has(topic)) continue;
 			this.#channels.add(topic);
 			this.#client.subscribe([topic]);

@@ -69,9 +69,7 @@ export class Subscriptions {
     if (topics === null) return false;
     const error = PlauditError.ofFrame(frame);
     if (isTemporary(error)) {
-      this.#retries.push(...topics);
-      const ms = backoffDelay(this.#attempt++, { minimum: error.retryAfterMs });
-      this.#host.timers.after("subscribe", ms, () => this.#retry());
+      this.#subscribeLater(topics, error.retryAfterMs);
     } else if (topics.length > 1) {
       for (const topic of topics) this.#subscribe([topic]); // one of them is refused, and all or none are subscribed
     } else if (topics.length === 1) {
@@ -79,6 +77,25 @@ export class Subscriptions {
       this.#host.onRefused(topics, error);
     }
     return true;
+  }
+
+  /** The server has ended subscriptions: those that may have missed pushes begin again, the others are refused. */
+  onEnded(frame: Frame): void {
+    const subscribed = new Set(this.#topics.all);
+    const topics = (frame.topics as string[]).filter((topic) => subscribed.has(topic));
+    if (topics.length === 0) return;
+    const error = PlauditError.ofFrame(frame);
+    if (isTemporary(error)) {
+      this.#subscribeLater(topics, error.retryAfterMs);
+    } else {
+      this.#topics.drop(topics);
+      this.#host.onRefused(topics, error);
+    }
+  }
+
+  #subscribeLater(topics: string[], minimum: number): void {
+    this.#retries.push(...topics);
+    this.#host.timers.after("subscribe", backoffDelay(this.#attempt++, { minimum }), () => this.#retry());
   }
 
   #retry(): void {

@@ -14,6 +14,8 @@ import { ReadPositions } from "./read_positions.ts";
 import type { Conversation, Member, Message, Receipt, Role, Timeline } from "./types.ts";
 import * as wire from "./wire.ts";
 
+const CONVERSATIONS = "conversations/";
+
 export type { SendOptions } from "./outgoing.ts";
 
 export interface MessengerOptions {
@@ -268,6 +270,13 @@ export class Messenger extends Events<MessengerEvents> {
 
   // What happens after this answer is pushed: a state that is loaded now misses nothing.
   #onSubscribed(topics: string[]): void {
+    for (const topic of topics) {
+      if (!this.#channels.has(topic)) continue;
+      // The messages of a channel come on its topic, and those before the subscription were missed.
+      const conversationId = topic.slice(CONVERSATIONS.length);
+      void this.#open.get(conversationId)?.catchUp();
+      this.#directory.readLater(conversationId);
+    }
     if (!this.#mustLoad || !topics.includes(`users/${this.#user}`)) return;
     this.#mustLoad = false;
     this.#directory.load().catch(() => (this.#mustLoad = true));
@@ -302,7 +311,7 @@ export class Messenger extends Events<MessengerEvents> {
       const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
       // A pushed message is delivered by its acknowledgement; these were sent while the device was away.
       if (unreadCount && lastMessage && !isChannel) this.#reads.deliver(conversationId, lastMessage);
-      const topic = `conversations/${conversationId}`;
+      const topic = CONVERSATIONS + conversationId;
       if (!isChannel || this.#channels.has(topic)) continue;
       this.#channels.add(topic);
       this.#client.subscribe([topic]);

@@ -47,6 +47,19 @@ test("more topics than a frame takes are several frames", () => {
   expect(sent.map(({ topics }) => (topics as string[]).length)).toEqual([128, 2]);
 });
 
+test("an ended subscription begins again where pushes may be missing, and is refused otherwise", () => {
+  subscriptions.add(["conversations/1", "conversations/2"]);
+  subscriptions.onOpened(["conversations/1", "conversations/2"]);
+  const ended = (topic: string, code: string, reason: string): Frame => ({ type: "subscription_ended", topics: [topic], code, reason });
+  subscriptions.onEnded(ended("conversations/1", "UNAVAILABLE", "PUSHES_MISSED"));
+  subscriptions.onEnded(ended("conversations/2", "NOT_FOUND", "CONVERSATION_NOT_FOUND"));
+  subscriptions.onEnded(ended("conversations/3", "NOT_FOUND", "CONVERSATION_NOT_FOUND"));
+  vi.runAllTimers();
+  expect(sent.map(topicsOf)).toEqual([["subscribe", ["conversations/1"]]]);
+  expect(refused).toEqual([["conversations/2", "CONVERSATION_NOT_FOUND"]]);
+  expect(subscriptions.topics).toEqual(["conversations/1"]);
+});
+
 test("a refused topic is reported alone; those beside it are subscribed", () => {
   subscriptions.add(["posts/1", "nope/1"]);
   subscriptions.onOpened([]);
