@@ -74,6 +74,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionEnded:
+    """The server has ended subscriptions; where `error` is `UNAVAILABLE`, pushes may be missing."""
+
+    topics: tuple[str, ...]
+    error: PlauditError
+
+
+@dataclass(frozen=True, slots=True)
 class Goaway:
     """The node is stopping: reconnect after so many seconds."""
 
@@ -89,7 +97,7 @@ class Pushed:
     """The number of a durable push within the session; 0: it is not durable."""
 
 
-Frame = Welcome | Resumed | TokenRenewed | Pong | Answer | Refusal | Goaway | Pushed
+Frame = Welcome | Resumed | TokenRenewed | Pong | Answer | Refusal | SubscriptionEnded | Goaway | Pushed
 
 
 def encode_call(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int) -> str:
@@ -136,6 +144,8 @@ def decode(text: str) -> Frame | None:
                 return Resumed(_welcome(fields), str(fields["verdict"]), reload, int(fields.get("seq", 0)))
             case "token_renewed":
                 return TokenRenewed(int(fields["id"]), _token_seconds(fields))
+            case "subscription_ended":
+                return SubscriptionEnded(tuple(map(str, fields["topics"])), _error(fields))
             case "goaway":
                 return Goaway(int(fields.get("reconnect_after_ms", 0)) / 1000)
             case other if topic := fields.get("topic"):

@@ -16,6 +16,7 @@ from plaudit_client.frames import (
     Pushed,
     Refusal,
     Resumed,
+    SubscriptionEnded,
     TokenRenewed,
     Welcome,
     decode,
@@ -221,12 +222,7 @@ class Protocol:
         if verdict:
             self._requests.require_reload()
         self._begin(frame, 0, now)
-        return [
-            fx.Ready(frame, verdict),
-            *self._requests.missing(),
-            *self._requests.reload(),
-            *self.calls.flush(),
-        ]
+        return [fx.Ready(frame, verdict), *self._requests.missing(), *self._requests.reload(), *self.calls.flush()]
 
     def _begin(self, welcome: Welcome, seq: int, now: float) -> None:
         self._phase, self._phase_ends, self._welcome = Phase.READY, None, welcome
@@ -264,6 +260,8 @@ class Protocol:
                 if self._renewal.is_answer(frame_id):
                     return self.renew("", now)
                 return [*self.calls.refused(frame_id, error, now), *self.calls.flush()]
+            case SubscriptionEnded(topics=topics, error=error):
+                return self._requests.ended(topics, error, now)
             case TokenRenewed(id=frame_id, seconds=seconds) if self._renewal.is_answer(frame_id):
                 self._renewal.begins(seconds, now)
             case Pushed(update=update, seq=seq):

@@ -51,13 +51,18 @@ class SubscribeRequests:
 
     def refused(self, frame_id: int, error: PlauditError, now: float) -> list[Effect]:
         """Handles an error: schedules a retry if the reason is temporary, otherwise ends the subscriptions."""
-        is_temporary = error.code == "UNAVAILABLE" or error.reason == "RATE_LIMITED"
-        topics = self._topics.refused(frame_id, permanent=not is_temporary)
-        if is_temporary:
+        return self._failed(self._topics.refused(frame_id, permanent=not _is_temporary(error)), error, now)
+
+    def ended(self, topics: Sequence[str], error: PlauditError, now: float) -> list[Effect]:
+        """Handles subscriptions that the server has ended, in the same way."""
+        return self._failed(self._topics.ended(topics, permanent=not _is_temporary(error)), error, now)
+
+    def _failed(self, topics: Sequence[str], error: PlauditError, now: float) -> list[Effect]:
+        if _is_temporary(error):
             wait = full_jitter(self._options, 4, self._random) if error.retry_after is None else error.retry_after
             self.retry_at = now + wait
             return []
-        return [fx.TopicsRefused(topics, error)]
+        return [fx.TopicsRefused(tuple(topics), error)]
 
     def require_reload(self) -> None:
         """Own changes may have been missed."""
@@ -79,3 +84,7 @@ class SubscribeRequests:
             for one in held
             if self._topics.accept(update := OwnUpdate(topic, one.target, one.version, held=frozenset(one.emojis)))
         ]
+
+
+def _is_temporary(error: PlauditError) -> bool:
+    return error.code == "UNAVAILABLE" or error.reason == "RATE_LIMITED"

@@ -65,6 +65,14 @@ class Topics:
             self._drop(topics)
         return topics
 
+    def ended(self, topics: Sequence[str], *, permanent: bool) -> tuple[str, ...]:
+        """Handles subscriptions that the server has ended; returns those that were subscribed here."""
+        subscribed = tuple(topic for topic in topics if topic in self._subscriptions)
+        self._confirmed.difference_update(subscribed)
+        if permanent:
+            self._drop(subscribed)
+        return subscribed
+
     def is_pending(self, frame_id: int) -> bool:
         """Whether the frame has requested topics and has no answer yet."""
         return frame_id in self._pending

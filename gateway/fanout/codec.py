@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from sys import intern
 
+import structlog
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from gateway.contracts.tables import message_class
 from gateway.fanout.delivery import Delivery
 from plaudit.gateway.v1 import node_service_pb2 as pb
+
+log = structlog.get_logger()
 
 
 def deliveries_from_pb(delivery: pb.Delivery) -> Iterator[Delivery]:
@@ -32,16 +35,17 @@ class PushReader:
         self._last: tuple[str, bytes] | None = None
 
     def is_readable(self, delivery: Delivery) -> bool:
-        """Whether the type is known, and the payload is a message of it."""
+        """Whether the type is known, and the payload is a message of it; logs where it is not.
+
+        An unreadable push does not end the stream that it came on.
+        """
         last = self._last
         if last is not None and delivery.payload is last[1] and delivery.type == last[0]:
             return True  # the same push for another topic
-        found = self._classes.get(delivery.type)
-        if found is None:
-            return False
         try:
-            found.FromString(delivery.payload)
-        except DecodeError:
+            self._classes[delivery.type].FromString(delivery.payload)
+        except (KeyError, DecodeError):
+            log.warning("push dropped: its message cannot be read", type=delivery.type)
             return False
         self._last = (delivery.type, delivery.payload)
         return True

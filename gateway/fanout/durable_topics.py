@@ -137,7 +137,7 @@ class DurableTopics:
             self._apply_marker(stream, topic, delivery)
             return 0
         if delivery.type not in self._durable_pushes:
-            if not self._is_readable(delivery):
+            if not self._reader.is_readable(delivery):
                 return 0
             if topic.states is None:
                 topic.states = StateFeeds()
@@ -145,7 +145,7 @@ class DurableTopics:
         if topic.recent is None or topic.versions is None:
             topic.recent, topic.versions = OrderedDict(), OrderedDict()
         recent, versions, order_key = topic.recent, topic.versions, order_key_of(delivery)
-        if versions.get(order_key, -1) >= delivery.version or not self._is_readable(delivery):
+        if versions.get(order_key, -1) >= delivery.version or not self._reader.is_readable(delivery):
             return 0
         _put(versions, order_key, delivery.version, self._limits.order_keys)
         _put(recent, delivery.key, (self._monotonic(), delivery), self._limits.recent)
@@ -282,13 +282,6 @@ class DurableTopics:
             self._confirmations.no_longer_receives(topic, marker.key)
         else:
             self._confirmations.receives(stream, topic, marker.key)
-
-    def _is_readable(self, delivery: Delivery) -> bool:
-        if self._reader.is_readable(delivery):
-            return True
-        # An unreadable push does not end the stream that it came on.
-        log.warning("push dropped: its message cannot be read", type=delivery.type)
-        return False
 
 
 def _put(entries: OrderedDict[str, _Value], key: str, value: _Value, limit: int) -> None:

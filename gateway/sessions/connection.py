@@ -29,9 +29,10 @@ from gateway.frames.frame import (
     error_of_status,
 )
 from gateway.sessions import topic_admission
+from gateway.sessions.effects import Close, Effect, Goaway, Open, Pong, Refuse
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.push_sender import PushSender
-from gateway.sessions.session import Close, Effect, Goaway, Open, Pong, Refuse, Session
+from gateway.sessions.session import Session
 from gateway.websocket.socket import Socket
 from kit.access.domain import is_of_conversation
 from kit.errors import Problem, status_of

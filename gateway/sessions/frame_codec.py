@@ -8,8 +8,9 @@ from google.rpc import status_pb2
 
 from gateway.config import Config
 from gateway.frames.frame import error_of_status
+from gateway.sessions.effects import Goaway
 from gateway.sessions.resume_token import Claim, ResumeTokens
-from gateway.sessions.session import Goaway, Session
+from gateway.sessions.session import Session
 from kit.clock import Clock
 from plaudit.gateway.v1 import frames_pb2
 from plaudit.gateway.v1 import session_frames_pb2 as pb

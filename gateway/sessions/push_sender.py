@@ -13,9 +13,10 @@ from gateway.fanout.delivery import Delivery
 from gateway.fanout.feed import ConflatedFeed
 from gateway.frames.frame import Frames
 from gateway.sessions.device_acks import NEW_MESSAGE, BacklogAcks, cursors_of
+from gateway.sessions.effects import Effect
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.replay_buffer import ReplayBuffer
-from gateway.sessions.session import Effect, Session
+from gateway.sessions.session import Session
 from gateway.websocket.socket import Socket
 
 # Pushes are joined into writes of about this size, in bytes.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from gateway.config import SessionLimits
 from gateway.contracts.close_codes import CloseCode
@@ -21,56 +20,12 @@ from gateway.frames.frame import (
     Unreadable,
     Unsubscribe,
 )
+from gateway.sessions.effects import Close, Effect, Goaway, Open, Pong, Refuse
 from kit.access.domain import CONVERSATIONS
 from kit.errors import Invalid
 from kit.limits.bucket import Bucket
 from kit.target import TOPIC_FORM, is_id, parse_target
 
-
-@dataclass(slots=True)
-class Open:
-    """The session begins: announce it, and answer with `welcome`."""
-
-    id: int
-    device: str
-    client: str
-    backlog: bool = False
-
-
-@dataclass(slots=True)
-class Pong:
-    """Answer with `pong`; the client acknowledges all durable pushes up to `seq`."""
-
-    id: int
-    seq: int = 0
-
-
-@dataclass(slots=True)
-class Refuse:
-    """Answer with `error`."""
-
-    id: int
-    fault: Fault
-
-
-@dataclass(slots=True)
-class Goaway:
-    """Send `goaway`: the client reconnects after `reconnect_after` seconds, and the socket closes by `deadline`."""
-
-    reconnect_after: float
-    deadline: float
-
-
-@dataclass(slots=True)
-class Close:
-    """Close the socket."""
-
-    code: CloseCode
-    reason: str
-
-
-# Some frames are effects too: the session allows them, execute them.
-Effect = Open | Pong | Refuse | Goaway | Close | Call | Acknowledge | RenewToken | Resume | Subscribe | Unsubscribe
 _NOTHING: Sequence[Effect] = ()
 _TOO_FAST = "frames come too fast"
 _NO_DEVICE = Fault("INVALID_ARGUMENT", "INVALID_FRAME", "a backlog is that of a device: name it", "device")

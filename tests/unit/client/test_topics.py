@@ -117,6 +117,22 @@ def test_topics_that_are_refused_temporarily_are_requested_again_after_the_retry
     assert driver.run_until(fx.Send) == pytest.approx(0.7)
 
 
+def test_ended_subscriptions_are_requested_again_only_where_pushes_may_be_missing() -> None:
+    driver = ProtocolDriver().ready().subscribe("conversations/1").subscribe("conversations/2")
+    for frame in driver.sent():
+        driver.receive("subscribed", id=frame["id"], topics=frame["topics"])
+    driver.receive("subscription_ended", topics=["conversations/1"], code="UNAVAILABLE", reason="PUSHES_MISSED")
+    ended = ["conversations/2", "conversations/3"]
+    driver.receive("subscription_ended", topics=ended, code="NOT_FOUND", reason="CONVERSATION_NOT_FOUND")
+    [refused] = driver.take(fx.TopicsRefused)
+    assert (refused.topics, refused.error.reason) == (("conversations/2",), "CONVERSATION_NOT_FOUND")
+    assert driver.sent() == []
+    retry_at = driver.protocol.wakeup()
+    assert retry_at is not None
+    driver.effects += driver.protocol.tick(retry_at)
+    assert [frame["topics"] for frame in driver.sent("subscribe")] == [["conversations/1"]]
+
+
 class ReleasedTopics:
     """Notes which topics subscriptions have let go."""
 

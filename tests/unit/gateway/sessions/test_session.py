@@ -10,7 +10,8 @@ from gateway.config import SessionLimits
 from gateway.contracts.close_codes import CloseCode
 from gateway.contracts.tables import read_tables
 from gateway.frames.frame import Call, Hello, Ping, Resume, Subscribe, Unreadable, Unsubscribe, invalid
-from gateway.sessions.session import Close, Effect, Goaway, Open, Pong, Refuse, Session
+from gateway.sessions.effects import Close, Effect, Goaway, Open, Pong, Refuse
+from gateway.sessions.session import Session
 
 RPC = read_tables().frames["toggle_reaction"]
 LIMITS = SessionLimits(frames_per_second=10, frames_burst=20, refusals_burst=5, calls_in_flight=2, topics=3)
