@@ -15,7 +15,8 @@ from kit.clock import ManualClock
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.ledger import LEDGER
-from tests.contract.messages.conversation_store import ConversationStoreContract, Engine, opened_engine
+from tests.contract.messages.conversation_engine import Engine, opened_engine
+from tests.contract.messages.conversation_store import ConversationStoreContract
 
 
 @asynccontextmanager

@@ -22,7 +22,8 @@ from message_svc.conversation_lists import SMALL_MEMBERS, ConversationLists
 from message_svc.domain import Body
 from message_svc.ledger import LEDGER
 from tests.contract.messages.cassandra_conversations import fixture_keyspace, fixture_session
-from tests.contract.messages.conversation_store import TENANT, ConversationStoreContract, Engine, opened_engine
+from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
+from tests.contract.messages.conversation_store import ConversationStoreContract
 
 __all__ = ["fixture_keyspace", "fixture_session"]
 _LEDGERS = count(1)

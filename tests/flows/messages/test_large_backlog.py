@@ -13,7 +13,7 @@ from kit.clock import ManualClock
 from kit.message_ids import group_id
 from message_svc.commands import Command, CreateGroup, MarkDelivered, Outcome, Send
 from message_svc.domain import MAX_PENDING_ITEMS, Body
-from tests.contract.messages.conversation_store import Engine
+from tests.contract.messages.conversation_engine import Engine
 from tests.contract.messages.test_conversation_store import sqlite_engine
 from tests.flows.messages.test_backlog import backlog_on, connected
 from tests.flows.messages.test_chat_seed_requests import Api

@@ -21,7 +21,7 @@ from message_svc.notifications.consumer import Consumer
 from message_svc.notifications.members import RecentMembers
 from message_svc.notifications.publisher import TOPIC, Publisher
 from plaudit.event.v1.notification_events_pb2 import OfflineNotification
-from tests.contract.messages.conversation_store import Engine
+from tests.contract.messages.conversation_engine import Engine
 from tests.contract.messages.test_conversation_store import sqlite_engine
 
 ACK_SECONDS = 8.0

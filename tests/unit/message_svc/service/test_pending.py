@@ -16,7 +16,7 @@ from message_svc.commands import AddMembers, Delete, MarkDelivered, MarkRead, Re
 from message_svc.domain import Body
 from message_svc.service import pending
 from message_svc.service.pending import PendingMessages
-from tests.contract.messages.conversation_store import TENANT, Engine
+from tests.contract.messages.conversation_engine import TENANT, Engine
 from tests.contract.messages.test_conversation_store import sqlite_engine
 
 
