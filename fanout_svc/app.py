@@ -46,7 +46,7 @@ async def opened(
         reactions = reaction_entries.ReactionEntries(fanout)
         consumers = Consumers(engines.log, reactions, fanout.synced, clock, config)
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "fan-out log": partial(run_assigned_partitions, partitions, consumers.of),
+            "fan-out log": partial(run_assigned_partitions, partitions, consumers.of, topic=reactions.topic),
             "fan-out interest": partial(follow_interest, RegistryWatch(mesh), fanout),
             "fan-out windows": fanout.run,
         }
@@ -56,7 +56,7 @@ async def opened(
             of_messages = Consumers(engines.message_log, messages, fanout.synced, clock, config)
             count = engines.message_log.partitions(message_entries.TOPIC)
             divided = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, count)
-            loops["fan-out messages"] = partial(run_assigned_partitions, divided, of_messages.of)
+            loops["fan-out messages"] = partial(run_assigned_partitions, divided, of_messages.of, topic=messages.topic)
             loops["fan-out receipts"] = receipts.run
         async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
             yield [Hosted(FanoutServicer(fanout), fanout_service_pb2_grpc.add_FanoutServiceServicer_to_server, ERRORS)]

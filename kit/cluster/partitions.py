@@ -113,12 +113,13 @@ async def run_assigned_partitions(
     partitions: Partitions,
     run: Callable[[int], AbstractAsyncContextManager[None]],
     *,
+    topic: str = "",
     check_seconds: float = _CHECK_SECONDS,
 ) -> None:
     """Enters `run(p)` for each assigned partition and leaves it when it is revoked, until it is cancelled.
 
     Only partitions that move are affected; one that comes back is entered after it was left. Where `run(p)` fails, it
-    is entered again after a pause, without effect on other partitions.
+    is entered again after a pause, without effect on other partitions. `topic` is for the log.
     """
     assignments: dict[int, PartitionAssignment] = {}
     assigned = ASSIGNED.labels(partitions.service)  # a service may divide several topics
@@ -126,7 +127,7 @@ async def run_assigned_partitions(
     async with task_scope() as tasks:
         try:
             while True:
-                _follow_assignment(partitions, assignments, run, tasks)
+                _follow_assignment(partitions, topic, assignments, run, tasks)
                 count = sum(not one.revoked.is_set() for one in assignments.values())
                 assigned.inc(count - counted)
                 counted = count
@@ -140,6 +141,7 @@ async def run_assigned_partitions(
 
 def _follow_assignment(
     partitions: Partitions,
+    topic: str,
     assignments: dict[int, PartitionAssignment],
     run: Callable[[int], AbstractAsyncContextManager[None]],
     tasks: TaskScope,
@@ -149,10 +151,10 @@ def _follow_assignment(
         if one.task is not None and one.task.done():
             del assignments[partition]
         elif partition not in assigned and not one.revoked.is_set():
-            log.info("partition revoked", service=service, partition=partition)
+            log.info("partition revoked", service=service, topic=topic, partition=partition)
             one.revoke()
     for partition in assigned - assignments.keys():
-        log.info("partition assigned", service=service, partition=partition)
+        log.info("partition assigned", service=service, topic=topic, partition=partition)
         one = assignments[partition] = PartitionAssignment()
         one.task = tasks.start(_run_partition(service, partition, one, run))
 

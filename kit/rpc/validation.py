@@ -16,6 +16,10 @@ PATTERN_MESSAGES = {
     "^[A-Za-z0-9_.~-]{0,64}$": "an id is at most 64 letters, digits or _.~-",
     "^[a-z]{0,32}$": "a type is at most 32 small letters",
     "^[A-Za-z0-9_.]{1,128}$": "a name is 1 to 128 letters, digits or _.",
+    "^\\+[1-9][0-9]{1,14}$": "a phone is + and 2 to 15 digits (E.164), for example +4930123456",
+    "^(\\+[1-9][0-9]{1,14})?$": "a phone is + and 2 to 15 digits (E.164), for example +4930123456",
+    "^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$": "a locale is a language tag (BCP 47), for example de-AT",
+    "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$": "a time zone is one of the tz database: Europe/Vienna",
 }
 """The message where a field breaks a pattern of the contracts; protovalidate would show the pattern."""
 _TOPICS = frozenset({"topic", "topics"})

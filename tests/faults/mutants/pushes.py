@@ -9,7 +9,7 @@ from typing import Any
 from fanout_svc import service as fanout
 from gateway.fanout import feed as feeds
 from gateway.fanout import hub
-from gateway.sessions import replay_buffer, session_table
+from gateway.sessions import push_sender, session_table
 
 
 def older_push() -> None:
@@ -51,15 +51,22 @@ def not_fenced() -> None:
 
 def resume_swallows_a_push() -> None:
     """A resumed session misses the first push since its last seq."""
-    theirs: Any = replay_buffer.ReplayBuffer
-    after = theirs.after
+    theirs: Any = push_sender.PushSender
+    continue_from, write = theirs.continue_from, theirs._write_durable
+    resumed: set[int] = set()
 
-    def less(self: Any, seq: int) -> Any:
-        missed = after(self, seq)
-        next(missed, None)
-        return missed
+    def continued(self: Any, *state: Any) -> None:
+        resumed.add(id(self))
+        continue_from(self, *state)
 
-    theirs.after = less
+    def written(self: Any, seq: int, delivery: Any) -> None:
+        if id(self) in resumed:
+            resumed.discard(id(self))
+            self.last_sent_seq = seq
+        else:
+            write(self, seq, delivery)
+
+    theirs.continue_from, theirs._write_durable = continued, written
 
 
 MUTANTS: Mapping[str, Callable[[], None]] = {

@@ -160,10 +160,10 @@ def started_and_stopped(data: Path, **settings: str) -> list[dict[str, object]]:
 def test_a_start_and_a_stop_log_no_warnings_or_errors(tmp_path: Path) -> None:
     log = started_and_stopped(tmp_path / "data", LOG="info")
     assert [line for line in log if line["level"] != "info"] == []
-    events = [(str(line["event"]), line.get("service") or line.get("ledger")) for line in log]
+    events = [(str(line["event"]), line.get("service") or line.get("ledger"), line.get("topic")) for line in log]
     assert len(events) == len(set(events))
-    assert [event for event, _ in events if "missed" in event] == []
-    assert events[-1] == ("stopped", None)
+    assert [event for event, *_ in events if "missed" in event] == []
+    assert events[-1] == ("stopped", None, None)
 
 
 def test_only_a_number_of_connections_that_was_set_and_does_not_fit_is_logged(tmp_path: Path) -> None:

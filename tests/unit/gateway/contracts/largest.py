@@ -55,7 +55,7 @@ def _text(rules: Any) -> str:
         return "\x01" * int(most)
     if not rules.string.pattern:
         return _LONGEST
-    for text in (_LONGEST, *("x" * length for length in (4096, 512, 256, 128, 64, 32, 16))):
+    for text in (_LONGEST, *("x" * length for length in (4096, 512, 256, 128, 64, 32, 16)), "+" + "9" * 15):
         if re.fullmatch(rules.string.pattern, text):
             return text
     raise AssertionError(f"no text for {rules.string.pattern}")

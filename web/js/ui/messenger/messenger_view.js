@@ -75,12 +75,12 @@ export class MessengerView {
     this.#thread?.read();
   }
 
-  // Where both are visible, a conversation is open from the start.
+  // Where both are visible, the latest conversation with a message is open from the start.
   #openFirst() {
     if (!this.#isLoaded || this.#isChosen || this.#thread || !this.#isWide()) return;
     const { conversations } = this.#messenger;
     const saved = this.#messenger.conversation(sessionStorage.getItem(OPEN_KEY));
-    const first = saved ?? conversations.find(({ lastMessage }) => lastMessage) ?? conversations[0];
+    const first = saved ?? conversations.find(({ lastMessage }) => lastMessage);
     if (first) this.open(first.conversationId, { focus: false });
   }
 
