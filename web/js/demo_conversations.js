@@ -8,9 +8,9 @@ import { requestDemoToken } from "./net/tokens.js";
 
 const api = (path) => new URL(`../api/v1/${path}`, import.meta.url);
 
-/** Makes those that `user` does not have yet; `names` are those of the user's conversations. */
+/** Makes those that `user` does not have yet, the one with messages first; `names` are those of the user's conversations. */
 export async function makeDemoConversations(user, names) {
-  for (const [name, make] of [[FOYER.name, enterFoyer], [CREW.name, makeCrew]]) {
+  for (const [name, make] of [[CREW.name, makeCrew], [FOYER.name, enterFoyer]]) {
     if (names.has(name)) continue;
     await make(user).catch(() => {}); // the user has a conversation less, and can begin others
   }

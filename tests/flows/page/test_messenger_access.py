@@ -109,6 +109,8 @@ def test_the_keyboard_alone_is_enough_to_chat(windows: Windows, demo_stack: Stac
     for text in ("one", "two", "three"):
         post(demo_stack, "eli-keys", conversation, text)
     page = signed_in(windows, demo_stack, "dee-keys")
+    # The demo's conversations come last, and then nothing moves in the list.
+    expect(page.locator(".conversation")).to_have_count(3)
     row(page, "eli-keys").focus()
     page.keyboard.press("Enter")
     expect(field(page)).to_be_focused()

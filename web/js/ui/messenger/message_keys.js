@@ -51,7 +51,7 @@ export class MessageKeys {
     const next = { ArrowUp: keys[at - 1], ArrowDown: keys[at + 1], Home: keys[0], End: keys.at(-1) }[key];
     if (next) this.focus(next);
     else if (key === "ArrowDown") this.#onLeave();
-    else if (key === "ArrowRight") buttonsOf(view)[0]?.focus();
+    else if (key === "ArrowRight") focusFirst(buttonsOf(view));
     else if (key === "Enter" || key === "ContextMenu") view.openMenu(view.bubble);
     else return view.onKey(key);
     return true;
@@ -65,6 +65,12 @@ export class MessageKeys {
     else return false;
     return true;
   }
+}
+
+// The quick bar may become visible in the next frame only, and what is hidden cannot be focused.
+function focusFirst([button]) {
+  button?.focus();
+  if (button && document.activeElement !== button) requestAnimationFrame(() => button.focus());
 }
 
 const buttonsOf = ({ element }) => [...element.querySelectorAll("button")].filter((button) => button.getClientRects().length && !button.inert);
