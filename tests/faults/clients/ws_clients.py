@@ -17,6 +17,8 @@ from tests.faults.clients.grpc_clients import AttemptRecorder, Change, Reply, er
 from tests.faults.system.nodes import NodeProcess
 
 _ANSWER_SECONDS = 7.0
+# A close with 1000 would end the session.
+_LOST = 4000
 _PING_SECONDS = 3.0
 _REPLACED = 4504
 Frame = dict[str, Any]
@@ -118,7 +120,7 @@ class WsClient:
     async def close_socket(self) -> None:
         """Closes the socket; `run` opens another one."""
         if self._socket is not None:
-            await self._socket.close()
+            await self._socket.close(code=_LOST)
 
     async def _request(self, fields: Frame) -> Frame:
         socket = self._socket
@@ -235,7 +237,7 @@ class WsClient:
         """Closes the socket to resume, as a client does when it finds a gap."""
         if self._socket is not None:
             self._recorder.write(self.name, "mark", f"gap: {how}", connection=self.connection)
-            self._leaving = asyncio.ensure_future(self._socket.close())
+            self._leaving = asyncio.ensure_future(self._socket.close(code=_LOST))
 
     async def _ping(self) -> None:
         while True:

@@ -50,23 +50,22 @@ def not_fenced() -> None:
 
 
 def resume_swallows_a_push() -> None:
-    """A resumed session misses the first push since its last seq."""
+    """A resumed session misses the first push after it was resumed."""
     theirs: Any = push_sender.PushSender
-    continue_from, write = theirs.continue_from, theirs._write_durable
+    continue_from, deliver = theirs.continue_from, theirs.deliver
     resumed: set[int] = set()
 
     def continued(self: Any, *state: Any) -> None:
-        resumed.add(id(self))
         continue_from(self, *state)
+        resumed.add(id(self))
 
-    def written(self: Any, seq: int, delivery: Any) -> None:
+    def delivered(self: Any, delivery: Any) -> None:
         if id(self) in resumed:
             resumed.discard(id(self))
-            self.last_sent_seq = seq
         else:
-            write(self, seq, delivery)
+            deliver(self, delivery)
 
-    theirs.continue_from, theirs._write_durable = continued, written
+    theirs.continue_from, theirs.deliver = continued, delivered
 
 
 MUTANTS: Mapping[str, Callable[[], None]] = {
