@@ -123,7 +123,9 @@ async def test_a_muted_group_notifies_of_mentions_only_and_never_the_sender(
 async def test_a_kill_loses_no_notification_and_repeats_have_the_same_key(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
-    with Stack(tmp_path / "data", MESSAGE__ACK_SECONDS="20") as stack:
+    # A new direct conversation for each message: the limits of a user are not the subject.
+    unlimited = {"MESSAGE__SENDS_PER_SECOND": "0", "MESSAGE__CREATIONS_PER_HOUR": "0"}
+    with Stack(tmp_path / "data", MESSAGE__ACK_SECONDS="20", **unlimited) as stack:
         alice, silent = Api(stack, http, new_user("alice")), new_user("silent")
         sent: set[str] = set()
         waiting = ""

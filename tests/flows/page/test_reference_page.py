@@ -52,14 +52,16 @@ def test_a_call_can_be_made_from_the_page(tmp_path: Path) -> None:
         assert version["x"] - (name["x"] + name["width"]) >= 6  # the badges do not run together
 
 
-def test_each_call_opens_without_a_message_in_the_console(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", [0, 1])
+def test_each_call_opens_without_a_message_in_the_console(tmp_path: Path, part: int) -> None:
     with Stack(tmp_path / "data", DEMO="true") as stack, reference(stack) as (page, _):
         calls = page.locator(".opblock").all()
         assert len(calls) > 10
-        for call in calls:
-            call.locator(".opblock-summary-control").click()
+        for call in calls[part::2]:
+            # By a script: the mouse takes a second for each of them.
+            call.locator(".opblock-summary-control").evaluate("button => button.click()")
             expect(call.locator(".opblock-body").first).to_be_visible()
-            call.locator(".opblock-summary-control").click()
+            call.locator(".opblock-summary-control").evaluate("button => button.click()")
 
 
 def test_a_page_of_a_server_without_demo_tokens_requests_a_token(tmp_path: Path) -> None:
