@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kit.message_ids import message_id
-from message_svc.domain import ItemType, Member
+from message_svc.domain import Item, ItemType, Member
 from message_svc.ports import StoredItem, Summary
 from message_svc.service.history import ChangePage, MessagePage
 from message_svc.service.messages import Sent
@@ -102,26 +103,31 @@ def sent_to_pb(sent: Sent) -> message_changes_pb.SendMessageResponse:
     )
 
 
+def message_fields(conversation_id: str, item: Item) -> dict[str, Any]:
+    """What `Message` and `NewMessage` have in common."""
+    body = item.body
+    assert body is not None
+    return {
+        "message_id": message_id(conversation_id, item.seq),
+        "conversation_id": conversation_id,
+        "sender_id": item.actor,
+        "content": body.content,
+        "content_type": body.content_type,
+        "timestamp": item.time_ms,
+        "message_seq": item.seq,
+        "ordinal": item.ordinal,
+        "client_msg_id": item.client_msg_id,
+        "reply_to": message_id(conversation_id, body.reply_to) if body.reply_to else "",
+        "mentions": body.mentions,
+        "metadata": dict(body.metadata),
+        "origin_region": item.origin_region,
+    }
+
+
 def message_to_pb(conversation_id: str, row: StoredItem) -> message_pb2.Message:
     """A message, as it is now."""
     item, edit_ms, delete_ms = row
-    body = item.body
-    assert body is not None
-    found = message_pb2.Message(
-        message_id=message_id(conversation_id, item.seq),
-        conversation_id=conversation_id,
-        sender_id=item.actor,
-        content=body.content,
-        content_type=body.content_type,
-        timestamp=item.time_ms,
-        message_seq=item.seq,
-        ordinal=item.ordinal,
-        client_msg_id=item.client_msg_id,
-        reply_to=message_id(conversation_id, body.reply_to) if body.reply_to else "",
-        mentions=body.mentions,
-        metadata=dict(body.metadata),
-        origin_region=item.origin_region,
-    )
+    found = message_pb2.Message(**message_fields(conversation_id, item))
     if edit_ms:
         found.edit_time.CopyFrom(_time(edit_ms))
     if delete_ms:

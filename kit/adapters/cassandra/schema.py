@@ -6,7 +6,6 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from cassandra import DriverException, OperationTimedOut, Timeout, Unavailable
 from cassandra.cluster import NoHostAvailable
 
 from kit.adapters.cassandra.session import connect, one_line, parse_cassandra
+from kit.adapters.schema_files import SchemaFiles
 from kit.engine_url import CannotUse
 
-_FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.cql")
 _COMMENT = re.compile(r"(?:--|//)[^\n]*")
 _RECORDS = (
     "CREATE TABLE IF NOT EXISTS schema_migration"
@@ -28,22 +27,11 @@ _APPLIED = "SELECT component, number FROM schema_migration"
 _Execute = Callable[[str], Awaitable[list[Any]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """The tables of one component: a folder with files `0001_….cql`; files are only ever added."""
+class Schema(SchemaFiles):
+    """The tables of one component in a keyspace."""
 
-    component: str
-    folder: Path
-
-    def files(self) -> dict[int, Path]:
-        """The files by their numbers, in order. Raises ValueError for a name or number that does not belong."""
-        found: dict[int, Path] = {}
-        for path in sorted(self.folder.glob("*.cql")):
-            match = _FILE.fullmatch(path.name)
-            if match is None or int(match[1]) != len(found) + 1:
-                raise ValueError(f"{path}: files are named 0001_what.cql, 0002_what.cql and so on")
-            found[int(match[1])] = path
-        return found
+    __slots__ = ()
+    suffix = ".cql"
 
 
 def statements(text: str) -> list[str]:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kit.adapters.postgres.connecting import cannot_use, connected, parse_postgres, schema_of
+from kit.adapters.schema_files import SchemaFiles
 from kit.engine_url import CannotUse
 
-_FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _SECONDS = 60.0  # a change of a schema may wait for others
 _LOCK = 0x706C617564697431
 """The key of the lock that one migration holds: of several, one after the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """The tables of one component: a folder with files `0001_….sql`; files are only ever added."""
+class Schema(SchemaFiles):
+    """The tables of one component in a database."""
 
-    component: str
-    folder: Path
-
-    def files(self) -> dict[int, Path]:
-        """The files by their numbers, in order. Raises ValueError for a name or number that does not belong."""
-        found: dict[int, Path] = {}
-        for path in sorted(self.folder.glob("*.sql")):
-            match = _FILE.fullmatch(path.name)
-            if match is None or int(match[1]) != len(found) + 1:
-                raise ValueError(f"{path}: files are named 0001_what.sql, 0002_what.sql and so on")
-            found[int(match[1])] = path
-        return found
+    __slots__ = ()
+    suffix = ".sql"
 
 
 async def check_schemas(connection: Any, schemas: Sequence[Schema]) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from kit.adapters.cassandra.engine import Cassandra, open_cassandra
 from kit.adapters.cassandra.ledger import SCHEMA, CassandraLedger, open_cassandra_ledger
-from kit.adapters.cassandra.schema import migrate
 from kit.engine_url import CannotUse
 from kit.errors import OutcomeUnknown, Unavailable
 from kit.ids import new_id
+from tests.contract.keyspaces import keyspace_with
 from tests.contract.ledger.ledger_store import WatermarksContract, entry
 from tests.engines import Engines
 from tests.proxy import TcpProxy, tcp_proxy
@@ -24,15 +24,8 @@ SHARDS = 4
 @pytest.fixture(name="keyspace", scope="module")
 def fixture_keyspace(engines: Engines) -> Iterator[str]:
     """A keyspace for all tests of this file, each with a ledger of its own."""
-    url = engines.cassandra()
-    asyncio.run(migrate(url, [SCHEMA]))
-    yield url
-    asyncio.run(drop(url))
-
-
-async def drop(url: str) -> None:
-    async with open_cassandra(url) as session:
-        await session.execute(f"DROP KEYSPACE {session.keyspace}")
+    with keyspace_with(engines, SCHEMA) as url:
+        yield url
 
 
 async def append_until_refused(store: CassandraLedger) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from kit.adapters.cassandra.engine import Cassandra, open_cassandra
 from kit.adapters.cassandra.ledger import SCHEMA as LEDGER_SCHEMA
-from kit.adapters.cassandra.schema import migrate
 from message_svc.adapters.cassandra_tables import SCHEMA
+from tests.contract.keyspaces import keyspace_with
 from tests.engines import Engines
 
 _TABLES = (
@@ -22,15 +22,8 @@ _TABLES = (
 @pytest.fixture(name="keyspace", scope="module")
 def fixture_keyspace(engines: Engines) -> Iterator[str]:
     """A keyspace for all tests of this file: to make tables costs seconds, to empty them less."""
-    url = engines.cassandra()
-    asyncio.run(migrate(url, [LEDGER_SCHEMA, SCHEMA]))
-    yield url
-    asyncio.run(_execute(url, f"DROP KEYSPACE {url.rpartition('/')[2]}"))
-
-
-async def _execute(url: str, *statements: str) -> None:
-    async with open_cassandra(url, timeout=20.0) as session:
-        await asyncio.gather(*map(session.execute, statements))
+    with keyspace_with(engines, LEDGER_SCHEMA, SCHEMA) as url:
+        yield url
 
 
 @pytest.fixture(name="session")

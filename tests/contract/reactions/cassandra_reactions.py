@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import count
 
 import pytest
 
 from kit.adapters.cassandra.engine import Cassandra, open_cassandra
-from kit.adapters.cassandra.schema import migrate
 from kit.ids import new_id
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_queries import CassandraQueries, open_cassandra_queries
 from reaction_svc.adapters.cassandra_tables import SCHEMA, CassandraTables, open_cassandra_tables
 from reaction_svc.domain import TargetHead
 from reaction_svc.model.state import LoadedTarget, LoadRequest, TargetWrites, Writes
+from tests.contract.keyspaces import keyspace_with
 from tests.engines import Engines
 
 Record = tuple[str, str, bool, int]
@@ -26,15 +25,8 @@ _SHARDS = count(1)
 @pytest.fixture(name="keyspace", scope="module")
 def fixture_keyspace(engines: Engines) -> Iterator[str]:
     """A keyspace for all tests of this file, each with a tenant and a shard of its own."""
-    url = engines.cassandra()
-    asyncio.run(migrate(url, [SCHEMA]))
-    yield url
-    asyncio.run(drop(url))
-
-
-async def drop(url: str) -> None:
-    async with open_cassandra(url) as session:
-        await session.execute(f"DROP KEYSPACE {session.keyspace}")
+    with keyspace_with(engines, SCHEMA) as url:
+        yield url
 
 
 @pytest.fixture(name="session")

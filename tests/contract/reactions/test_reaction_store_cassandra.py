@@ -13,7 +13,6 @@ import pytest
 from kit.adapters.cassandra.engine import open_cassandra
 from kit.adapters.cassandra.ledger import SCHEMA as LEDGER_SCHEMA
 from kit.adapters.cassandra.ledger import open_cassandra_ledger
-from kit.adapters.cassandra.schema import migrate
 from kit.adapters.redis.engine import open_redis
 from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
@@ -27,6 +26,7 @@ from reaction_svc.adapters.cassandra_tables import SCHEMA, open_cassandra_tables
 from reaction_svc.adapters.redis_latest import RedisLatest
 from reaction_svc.domain import Op, Outcome, Refusal
 from reaction_svc.model.model import ModelLimits
+from tests.contract.keyspaces import execute, keyspace_with
 from tests.contract.reactions.reaction_engine import LEDGER, Store, opened_store
 from tests.contract.reactions.reaction_erasure import ErasureContract
 from tests.contract.reactions.reaction_store import MOST, Engine, ReactionStoreContract, facts_of, on, op
@@ -84,22 +84,15 @@ class Node:
 @pytest.fixture(name="keyspace", scope="module")
 def fixture_keyspace(engines: Engines) -> Iterator[str]:
     """A keyspace for all tests of this file, one after the other: to make tables costs seconds, to empty them less."""
-    url = engines.cassandra()
-    asyncio.run(migrate(url, [LEDGER_SCHEMA, SCHEMA]))
-    yield url
-    asyncio.run(_execute(url, f"DROP KEYSPACE {url.rpartition('/')[2]}"))
-
-
-async def _execute(url: str, *statements: str) -> None:
-    async with open_cassandra(url, timeout=20.0) as session:
-        await asyncio.gather(*map(session.execute, statements))
+    with keyspace_with(engines, LEDGER_SCHEMA, SCHEMA) as url:
+        yield url
 
 
 @pytest.fixture(name="node")
 async def fixture_node(engines: Engines, keyspace: str, tmp_path: Path) -> AsyncIterator[Node]:
     async with AsyncExitStack() as leaving:
         yield Node(engines.redis(), keyspace, tmp_path, leaving)
-    await _execute(keyspace, "TRUNCATE reaction_record", "TRUNCATE reaction_answer")
+    await execute(keyspace, "TRUNCATE reaction_record", "TRUNCATE reaction_answer")
 
 
 class TestCassandraReactionStore(ErasureContract, ReactionStoreContract):
