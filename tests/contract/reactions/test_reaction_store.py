@@ -130,7 +130,10 @@ class TestSqliteReactionStore(ErasureContract, ReactionStoreContract):
             assert process.stdout is not None
             acked += [process.stdout.readline().split() for _ in range(200 + 150 * run)]
             process.kill()
-            rest = process.communicate(timeout=60)[0].splitlines(keepends=True)
+            # Not by `communicate`, which skips what `readline` has buffered and so may begin within a line.
+            with process.stdout as output:
+                rest = output.readlines()
+            process.wait(60)
             acked += [line.split() for line in rest if line.endswith("\n")]
             async with sqlite_engine(tmp_path / "r.db") as engine:
                 await check_acked(engine, acked)
