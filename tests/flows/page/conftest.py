@@ -19,8 +19,9 @@ def fixture_browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module", name="demo_stack")
 def fixture_demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with demo tokens. Its tests use different users and targets."""
-    with Stack(tmp_path_factory.mktemp("page") / "data", DEMO="true") as stack:
+    """A stack with demo tokens and without a limit of sends. Its tests use different users and targets."""
+    unlimited = {"MESSAGE__SENDS_PER_SECOND": "0", "MESSAGE__CREATIONS_PER_HOUR": "0"}
+    with Stack(tmp_path_factory.mktemp("page") / "data", DEMO="true", **unlimited) as stack:
         yield stack
 
 
