@@ -167,6 +167,7 @@ def _changed_message(conversation_id: str, item: event_pb.LogItem) -> message_pb
         content=item.content,
         mentions=item.mentions,
         metadata=item.metadata,
+        deleted_by=item.deleted_by,  # type: ignore[arg-type]  # the same numbers
     )
     is_edit = item.type == change_pb2.CHANGE_TYPE_MESSAGE_EDITED
     (message.edit_time if is_edit else message.delete_time).FromMilliseconds(item.time_ms)

@@ -55,6 +55,15 @@ class ItemType(IntEnum):
     CONVERTED = 10
 
 
+class DeletedBy(IntEnum):
+    """Who has deleted a message. The numbers are stored."""
+
+    NOBODY = 0
+    SENDER = 1
+    ADMIN = 2
+    MODERATOR = 3
+
+
 class Body(NamedTuple):
     """What a message says. `reply_to`: the number of the message it replies to; 0: none."""
 
@@ -69,8 +78,8 @@ class Item(NamedTuple):
     """One numbered item.
 
     `ordinal`: the number of messages up to it; `subject`: the number of the message that was edited or deleted;
-    `body`: of a message, and of an edit the body after it; `users`, `role`, `name` and `avatar_url`: of changes of
-    members and of the conversation. Times are milliseconds since 1970.
+    `body`: of a message, and of an edit the body after it; `deleted_by`: of a deletion; `users`, `role`, `name` and
+    `avatar_url`: of changes of members and of the conversation. Times are milliseconds since 1970.
     """
 
     seq: int
@@ -86,6 +95,7 @@ class Item(NamedTuple):
     name: str = ""
     avatar_url: str = ""
     origin_region: str = ""
+    deleted_by: DeletedBy = DeletedBy.NOBODY
 
 
 class ItemFacts(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from kit.errors import Problem
 from kit.tenant_keys import TargetKey, UserKey
 from message_svc.commands import Command, Denial, Outcome, Refusal
-from message_svc.domain import Head, Item, Member, Span
+from message_svc.domain import DeletedBy, Head, Item, Member, Span
 
 
 class ConversationLedger(Protocol):
@@ -68,6 +68,7 @@ class StoredItem(NamedTuple):
     item: Item
     edit_ms: int = 0
     delete_ms: int = 0
+    deleted_by: DeletedBy = DeletedBy.NOBODY
 
 
 class View(NamedTuple):

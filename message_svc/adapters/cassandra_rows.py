@@ -45,7 +45,7 @@ def selected(*columns: str) -> str:
     return ", ".join(f"toUnixTimestamp({column})" if column in _TIMES else column for column in columns)
 
 
-SELECT_ITEM = selected(*ITEM, "edited_at", "deleted_at")
+SELECT_ITEM = selected(*ITEM, "edited_at", "deleted_at", "deleted_by")
 
 
 def packed(values: Iterable[Any]) -> tuple[bytes, ...]:
@@ -56,9 +56,9 @@ def packed(values: Iterable[Any]) -> tuple[bytes, ...]:
 def item_of(row: Sequence[Any]) -> StoredItem:
     """The item in the columns `SELECT_ITEM`."""
     # Only messages have a content and an id of their client; null stands for times that there are none of.
-    *values, edit_ms, delete_ms = row
+    *values, edit_ms, delete_ms, deleted_by = row
     values[8] = values[8] or ""
-    return stored_item_of((*values, edit_ms or 0, delete_ms or 0))
+    return stored_item_of((*values, edit_ms or 0, delete_ms or 0, deleted_by or 0))
 
 
 def bucket_of(seq: int) -> int:

@@ -13,7 +13,7 @@ from kit.tenant_keys import TargetKey
 from message_svc.adapters.cassandra_rows import HEAD, ITEM, MEMBER, bucket_of, operation_bucket, packed, time_uuid
 from message_svc.adapters.rows import body_values, head_values, item_values, member_values
 from message_svc.conversation_lists import is_large
-from message_svc.domain import Body, Item, ItemType
+from message_svc.domain import Body, DeletedBy, Item, ItemType
 from message_svc.model.state import ConversationWrites
 
 _OPERATION = ("digest", "seq", "time_ms", "ordinal", "reason")
@@ -37,7 +37,7 @@ STATEMENTS = {
     "save_event": _insert("messages", *_BUCKET, *ITEM[:6], *ITEM[-2:]),
     "save_body": _MESSAGE.format("content = ?, mentions = ?, metadata = ?, status = ?"),
     "mark_edited": _MESSAGE.format("edited_at = ?"),
-    "mark_deleted": _MESSAGE.format("deleted_at = ?"),
+    "mark_deleted": _MESSAGE.format("deleted_at = ?, deleted_by = ?"),
     "save_deleted": _insert("deleted_messages", *_CONVERSATION, "seq"),
     "save_name": _insert("conversation_names", *_CONVERSATION, "seq", "group_name", "avatar_url"),
     "save_operation": _insert("conversation_operations", *_BUCKET, "user_id", "op_id", *_OPERATION),
@@ -54,6 +54,7 @@ class _Revision(NamedTuple):
     body: Body
     edit_ms: int = 0
     delete_ms: int = 0
+    deleted_by: DeletedBy = DeletedBy.NOBODY
 
     @property
     def status(self) -> str:
@@ -111,7 +112,7 @@ class RowWriter:
                 assert item.body is not None
                 revisions[item.subject] = _Revision(stamp, item.body, item.time_ms)
             elif item.type is ItemType.DELETE:
-                revisions[item.subject] = _Revision(stamp, Body("", ""), edit_ms, item.time_ms)
+                revisions[item.subject] = _Revision(stamp, Body("", ""), edit_ms, item.time_ms, item.deleted_by)
                 self._add(self._key, "save_deleted", stamp, *self._key, item.subject)
         for seq, revision in revisions.items():
             if seq in new:
@@ -135,14 +136,14 @@ class RowWriter:
 
     def _add_revision(self, seq: int, revision: _Revision, *, is_new: bool) -> None:
         partition = (*self._key, bucket_of(seq))
-        stamp, body, edit_ms, delete_ms = revision
+        stamp, body, edit_ms, delete_ms, deleted_by = revision
         if not is_new:
             values = (body.content, *body_values(body), revision.status)
             self._update(partition, "save_body", stamp, values, seq)
         if edit_ms:
             self._update(partition, "mark_edited", stamp, (edit_ms,), seq)
         if delete_ms:
-            self._update(partition, "mark_deleted", stamp, (delete_ms,), seq)
+            self._update(partition, "mark_deleted", stamp, (delete_ms, deleted_by), seq)
 
     def _update(self, partition: tuple[Any, ...], name: str, stamp: int, values: Sequence[Any], seq: int) -> None:
         self._put(partition, name, packed((stamp, *values, *partition, seq)))

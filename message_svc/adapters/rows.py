@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from message_svc.domain import Body, Head, Item, ItemType, Kind, Member, Role, Span
+from message_svc.domain import Body, DeletedBy, Head, Item, ItemType, Kind, Member, Role, Span
 from message_svc.ports import StoredItem
 
 HEAD_COLUMNS = 19
@@ -64,10 +64,10 @@ def body_values(body: Body) -> tuple[str, str]:
 
 
 def stored_item_of(row: Sequence[Any]) -> StoredItem:
-    """The item in columns `seq` to `delete_ms`."""
+    """The item in columns `seq` to `deleted_by`."""
     (
         seq, type_, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions,
-        metadata, detail, region, edit_ms, delete_ms,
+        metadata, detail, region, edit_ms, delete_ms, deleted_by,
     ) = row  # fmt: skip
     body = None
     if type_ == ItemType.MESSAGE:
@@ -91,7 +91,7 @@ def stored_item_of(row: Sequence[Any]) -> StoredItem:
         avatar_url,
         region,
     )
-    return StoredItem(item, edit_ms, delete_ms)
+    return StoredItem(item, edit_ms, delete_ms, DeletedBy(deleted_by))
 
 
 def name_of(detail: str) -> tuple[str, str]:

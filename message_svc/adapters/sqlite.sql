@@ -65,6 +65,7 @@ CREATE TABLE item (
   origin_region TEXT NOT NULL,
   edit_ms INTEGER NOT NULL DEFAULT 0,
   delete_ms INTEGER NOT NULL DEFAULT 0,
+  deleted_by INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (conversation, seq)
 ) WITHOUT ROWID;
 

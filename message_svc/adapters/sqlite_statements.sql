@@ -80,7 +80,7 @@ ON CONFLICT (conversation, user, op_id) DO NOTHING
 UPDATE item SET content = ?, mentions = ?, metadata = ?, edit_ms = ? WHERE conversation = ? AND seq = ?
 
 -- name: delete
-UPDATE item SET content = '', mentions = '', metadata = '', delete_ms = ? WHERE conversation = ? AND seq = ?
+UPDATE item SET content = '', mentions = '', metadata = '', delete_ms = ?, deleted_by = ? WHERE conversation = ? AND seq = ?
 
 -- name: find_conversation
 SELECT id, tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal, last_message_seq,
@@ -131,22 +131,22 @@ ORDER BY seq DESC LIMIT 1
 
 -- name: messages_before
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
-  detail, origin_region, edit_ms, delete_ms
+  detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 ORDER BY seq DESC LIMIT ?
 
 -- name: messages_after
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
-  detail, origin_region, edit_ms, delete_ms
+  detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 ORDER BY seq LIMIT ?
 
 -- name: items_after
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
-  detail, origin_region, edit_ms, delete_ms
+  detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
 
 -- name: find_items
 WITH ask (conversation, seq) AS (VALUES :rows)
 SELECT ask.conversation, item.seq, item.type, item.actor, item.time_ms, item.ordinal, item.subject, item.content,
   item.content_type, item.client_msg_id, item.reply_to, item.mentions, item.metadata, item.detail, item.origin_region,
-  item.edit_ms, item.delete_ms
+  item.edit_ms, item.delete_ms, item.deleted_by
 FROM ask CROSS JOIN item ON item.conversation = ask.conversation AND item.seq = ask.seq

@@ -14,9 +14,16 @@ from message_svc.adapters.rows import body_values, head_of, head_values, item_va
 from message_svc.domain import MAX_SENDERS, SENDERS_AMONG, Head, Item, ItemFacts, ItemType, Kind, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
+
+
+def _add_deleted_by(connection: apsw.Connection) -> None:
+    connection.execute("ALTER TABLE item ADD COLUMN deleted_by INTEGER NOT NULL DEFAULT 0")
+
+
+_UPGRADES = {1: _add_deleted_by}
 
 
 class SqliteTables:
@@ -26,7 +33,7 @@ class SqliteTables:
         """Raises `kit.adapters.sqlite.file.NewerData`."""
         connection = connect(path)
         try:
-            adopt_schema(connection, "message_svc", SCHEMA_VERSION, _SCHEMA)
+            adopt_schema(connection, "message_svc", SCHEMA_VERSION, _SCHEMA, _UPGRADES)
         except BaseException:
             connection.close()
             raise
@@ -127,4 +134,4 @@ def _replace_body(connection: apsw.Connection, conversation: int, item: Item) ->
         edited = (item.body.content, *body_values(item.body), item.time_ms, conversation, item.subject)
         connection.execute(SQL["edit"], edited)
     elif item.type is ItemType.DELETE:
-        connection.execute(SQL["delete"], (item.time_ms, conversation, item.subject))
+        connection.execute(SQL["delete"], (item.time_ms, item.deleted_by, conversation, item.subject))

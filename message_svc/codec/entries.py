@@ -10,6 +10,7 @@ from kit.ledger.errors import CorruptEntry, NewerFormat
 from message_svc.domain import (
     Body,
     ConversationChange,
+    DeletedBy,
     Head,
     Item,
     ItemType,
@@ -132,6 +133,7 @@ def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
         name=item.name,
         avatar_url=item.avatar_url,
         origin_region=item.origin_region,
+        deleted_by=item.deleted_by,
     )
 
 
@@ -153,6 +155,7 @@ def _item_from_pb(row: pb.LogItem) -> Item:
         row.name,
         row.avatar_url,
         row.origin_region,
+        DeletedBy(row.deleted_by),
     )
 
 

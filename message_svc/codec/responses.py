@@ -126,8 +126,9 @@ def message_fields(conversation_id: str, item: Item) -> dict[str, Any]:
 
 def message_to_pb(conversation_id: str, row: StoredItem) -> message_pb2.Message:
     """A message, as it is now."""
-    item, edit_ms, delete_ms = row
+    item, edit_ms, delete_ms, deleted_by = row
     found = message_pb2.Message(**message_fields(conversation_id, item))
+    found.deleted_by = deleted_by  # type: ignore[assignment]  # the same numbers
     if edit_ms:
         found.edit_time.CopyFrom(_time(edit_ms))
     if delete_ms:

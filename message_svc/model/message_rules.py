@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from message_svc.commands import Delete, Edit, MarkDelivered, MarkRead, Outcome, Reason, Refusal, Send
-from message_svc.domain import MAX_DEVICES, Body, Head, ItemType, Kind, Member, Role
+from message_svc.domain import MAX_DEVICES, Body, DeletedBy, Head, ItemType, Kind, Member, Role
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer
 
 
@@ -49,7 +49,8 @@ def delete(draft: Draft, head: Head, member: Member, action: Delete) -> Answer:
         return Refusal(Reason.NOT_SENDER)
     if facts.is_deleted:
         return UNCHANGED
-    return draft.append(ItemType.DELETE, member.user, subject=action.seq)
+    deleted_by = DeletedBy.SENDER if facts.actor == member.user else DeletedBy.ADMIN
+    return draft.append(ItemType.DELETE, member.user, subject=action.seq, deleted_by=deleted_by)
 
 
 def mark_delivered(draft: Draft, head: Head, member: Member, action: MarkDelivered) -> Answer:

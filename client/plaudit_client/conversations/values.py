@@ -31,6 +31,7 @@ class Message:
     metadata: Mapping[str, str] = field(default_factory=dict)
     edit_time: str = ""
     delete_time: str = ""
+    deleted_by: str = "DELETED_BY_UNSPECIFIED"
 
     def after(self, change: "Message") -> "Message":
         """This message after an edit or deletion, of which a push has only what it has changed."""
@@ -41,6 +42,7 @@ class Message:
             metadata=change.metadata,
             edit_time=change.edit_time or self.edit_time,
             delete_time=change.delete_time or self.delete_time,
+            deleted_by=change.deleted_by if change.delete_time else self.deleted_by,
         )
 
 
@@ -107,6 +109,7 @@ def message(fields: Fields) -> Message:
         metadata=MappingProxyType(dict(fields.get("metadata") or {})),
         edit_time=str(fields.get("edit_time") or ""),
         delete_time=str(fields.get("delete_time") or ""),
+        deleted_by=str(fields.get("deleted_by") or "DELETED_BY_UNSPECIFIED"),
     )
 
 

@@ -23,7 +23,7 @@ from message_svc.commands import (
     SetMembership,
     Update,
 )
-from message_svc.domain import Body, Kind, Role, Span
+from message_svc.domain import Body, DeletedBy, Kind, Role, Span
 from tests.contract.messages.conversation_engine import (
     TENANT,
     Engine,
@@ -73,6 +73,19 @@ class ConversationStoreContract:
         assert (rows[first.seq].edit_ms, rows[first.seq].delete_ms) == (edited.time_ms, 0)
         assert rows[second.seq].item.body == Body("", "text")
         assert rows[second.seq].delete_ms > 0
+
+    async def test_a_deleted_message_shows_who_has_deleted_it(self, engine: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        own, of_other, kept = [await engine.do(group, "bob", Send(Body("hi"))) for _ in range(3)]
+        await engine.do(group, "bob", Delete(own.seq))
+        await engine.do(group, "alice", Delete(of_other.seq))
+        rows = await engine.reads.find_items(await engine.view(group, "bob"), [own.seq, of_other.seq, kept.seq])
+        assert [row.deleted_by for row in rows.values()] == [DeletedBy.SENDER, DeletedBy.ADMIN, DeletedBy.NOBODY]
+        last = [item for item in await items_on(engine.log, kept.seq + 2) if item.deleted_by]
+        assert [(item.actor, item.deleted_by) for item in last] == [
+            ("bob", DeletedBy.SENDER),
+            ("alice", DeletedBy.ADMIN),
+        ]
 
     async def test_a_message_that_is_sent_edited_and_deleted_in_one_batch_is_deleted(self, engine: Engine) -> None:
         group = await engine.group("alice")

@@ -14,6 +14,8 @@ from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.clock import ManualClock
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_tables import SqliteTables
+from message_svc.commands import Delete, Send
+from message_svc.domain import Body, DeletedBy
 from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import Engine, opened_engine
 from tests.contract.messages.conversation_store import ConversationStoreContract
@@ -42,6 +44,20 @@ class TestSqliteConversationStore(ConversationStoreContract):
     async def fixture_other(self, engine: Engine, tmp_path: Path) -> AsyncIterator[Engine]:
         async with sqlite_engine(tmp_path / "messages.db", engine.clock) as other:
             yield other
+
+
+async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "messages.db"
+    async with sqlite_engine(path, ManualClock()) as engine:
+        group = await engine.group("alice", "bob")
+        sent = await engine.do(group, "bob", Send(Body("hi")))
+        await engine.do(group, "alice", Delete(sent.seq))
+    with closing(connect(path)) as connection:
+        connection.execute("ALTER TABLE item DROP COLUMN deleted_by")
+        connection.execute("UPDATE plaudit_schema SET version = 1 WHERE component = 'message_svc'")
+    async with sqlite_engine(path, ManualClock()) as engine:
+        rows = await engine.reads.find_items(await engine.view(group, "bob"), [sent.seq])
+        assert (rows[sent.seq].delete_ms > 0, rows[sent.seq].deleted_by) == (True, DeletedBy.NOBODY)
 
 
 def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:

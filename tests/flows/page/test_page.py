@@ -17,7 +17,6 @@ from tests.running import Stack
 pytestmark = pytest.mark.browser
 
 
-
 def test_a_toggle_in_one_window_changes_the_count_in_the_other_within_a_second(
     windows: Windows, demo_stack: Stack
 ) -> None:

@@ -242,6 +242,7 @@ class LogItem(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     AVATAR_URL_FIELD_NUMBER: _builtins.int
     ORIGIN_REGION_FIELD_NUMBER: _builtins.int
+    DELETED_BY_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its number."""
     type: _builtins.int
@@ -270,6 +271,8 @@ class LogItem(_message.Message):
     """The picture of the conversation, where the item set it."""
     origin_region: _builtins.str
     """The region in which it was sent; empty: there is one region only."""
+    deleted_by: _builtins.int
+    """Of a deletion, who has made it: a number of `plaudit.message.v1.DeletedBy`."""
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions."""
@@ -302,10 +305,11 @@ class LogItem(_message.Message):
         name: _builtins.str = ...,
         avatar_url: _builtins.str = ...,
         origin_region: _builtins.str = ...,
+        deleted_by: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "mentions", b"mentions", "metadata", b"metadata", "name", b"name", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to_seq", b"reply_to_seq", "role", b"role", "seq", b"seq", "subject_seq", b"subject_seq", "time_ms", b"time_ms", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "deleted_by", b"deleted_by", "mentions", b"mentions", "metadata", b"metadata", "name", b"name", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to_seq", b"reply_to_seq", "role", b"role", "seq", b"seq", "subject_seq", b"subject_seq", "time_ms", b"time_ms", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

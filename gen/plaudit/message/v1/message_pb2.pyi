@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DeletedBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeletedByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeletedBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELETED_BY_UNSPECIFIED: _DeletedBy.ValueType  # 0
+    """It is not deleted."""
+    DELETED_BY_SENDER: _DeletedBy.ValueType  # 1
+    """Its sender."""
+    DELETED_BY_ADMIN: _DeletedBy.ValueType  # 2
+    """An admin of the group or channel, who is not its sender."""
+    DELETED_BY_MODERATOR: _DeletedBy.ValueType  # 3
+    """A moderator of the tenant."""
+
+class DeletedBy(_DeletedBy, metaclass=_DeletedByEnumTypeWrapper):
+    """Who has deleted a message."""
+
+DELETED_BY_UNSPECIFIED: DeletedBy.ValueType  # 0
+"""It is not deleted."""
+DELETED_BY_SENDER: DeletedBy.ValueType  # 1
+"""Its sender."""
+DELETED_BY_ADMIN: DeletedBy.ValueType  # 2
+"""An admin of the group or channel, who is not its sender."""
+DELETED_BY_MODERATOR: DeletedBy.ValueType  # 3
+"""A moderator of the tenant."""
+Global___DeletedBy: _TypeAlias = DeletedBy  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -60,6 +89,7 @@ class Message(_message.Message):
     EDIT_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     ORIGIN_REGION_FIELD_NUMBER: _builtins.int
+    DELETED_BY_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Its id, for example `msg_04g6h2k8l1m3n5o7p9q0r2s4tc_1k`: it names the conversation and `message_seq`."""
     conversation_id: _builtins.str
@@ -86,6 +116,8 @@ class Message(_message.Message):
     """The message that it replies to; empty: none."""
     origin_region: _builtins.str
     """The region in which it was sent; empty: there is one region only."""
+    deleted_by: Global___DeletedBy.ValueType
+    """Who has deleted it."""
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions."""
@@ -120,10 +152,11 @@ class Message(_message.Message):
         edit_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         origin_region: _builtins.str = ...,
+        deleted_by: Global___DeletedBy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time", "edit_time", b"edit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "delete_time", b"delete_time", "edit_time", b"edit_time", "mentions", b"mentions", "message_id", b"message_id", "message_seq", b"message_seq", "metadata", b"metadata", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to", b"reply_to", "sender_id", b"sender_id", "timestamp", b"timestamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "delete_time", b"delete_time", "deleted_by", b"deleted_by", "edit_time", b"edit_time", "mentions", b"mentions", "message_id", b"message_id", "message_seq", b"message_seq", "metadata", b"metadata", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to", b"reply_to", "sender_id", b"sender_id", "timestamp", b"timestamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -138,6 +138,7 @@ class MessageServiceServicer:
     def DeleteMessage(self, request, context):
         """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
+        `Message.deleted_by` shows whether its sender or an admin has deleted it, and the change of the deletion names the admin.
         Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
         has not read no longer counts as unread. Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for others.
         """

@@ -84,6 +84,7 @@ class MessageServiceStub:
     DeleteMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.DeleteMessageRequest, _message_changes_pb2.DeleteMessageResponse]
     """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
+    `Message.deleted_by` shows whether its sender or an admin has deleted it, and the change of the deletion names the admin.
     Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
     has not read no longer counts as unread. Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for others.
     """
@@ -160,6 +161,7 @@ class MessageServiceAsyncStub(MessageServiceStub):
     DeleteMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.DeleteMessageRequest, _message_changes_pb2.DeleteMessageResponse]  # type: ignore[assignment]
     """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
+    `Message.deleted_by` shows whether its sender or an admin has deleted it, and the change of the deletion names the admin.
     Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
     has not read no longer counts as unread. Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for others.
     """
@@ -251,6 +253,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_changes_pb2.DeleteMessageResponse, _abc.Awaitable[_message_changes_pb2.DeleteMessageResponse]]:
         """Deletes a message for everyone; its sender may, and admins of a group or channel.
 
+        `Message.deleted_by` shows whether its sender or an admin has deleted it, and the change of the deletion names the admin.
         Its text, mentions and metadata are gone; its number stays. Deleting it again changes nothing. A message that a member
         has not read no longer counts as unread. Fails with `PERMISSION_DENIED`, reason `NOT_THE_SENDER`, for others.
         """
