@@ -107,6 +107,18 @@ class SetMembership(NamedTuple):
     pinned: bool | None
 
 
+class EraseMessages(NamedTuple):
+    """Deletes those of these messages that the user has sent; it may be a former member."""
+
+    seqs: tuple[int, ...]
+
+
+class EraseMember(NamedTuple):
+    """Deletes the row of the user, which leaves; `successor` becomes the admin of a channel that has no other one."""
+
+    successor: str = ""
+
+
 Action = (
     CreateDirect
     | CreateGroup
@@ -123,6 +135,8 @@ Action = (
     | MarkDelivered
     | MarkRead
     | SetMembership
+    | EraseMessages
+    | EraseMember
 )
 
 ACTIONS: Sequence[type[Action]] = (
@@ -141,10 +155,12 @@ ACTIONS: Sequence[type[Action]] = (
     MarkDelivered,
     MarkRead,
     SetMembership,
+    EraseMessages,
+    EraseMember,
 )
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
-WITHOUT_OP_ID = (CreateDirect, MarkDelivered, MarkRead, SetMembership)
+WITHOUT_OP_ID = (CreateDirect, MarkDelivered, MarkRead, SetMembership, EraseMessages, EraseMember)
 """Actions whose repetition changes nothing: the state alone shows that they were made."""
 
 

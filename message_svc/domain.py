@@ -115,7 +115,7 @@ class Span(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A member of a conversation, or a former one, whose role is NONE.
+    """A member of a conversation, or a former one, whose role is NONE. A row without `spans` is deleted.
 
     Cursors are numbers of items: the user has received, or read, everything up to them. `read_ordinal`: the number of
     messages up to `read_seq`; `shown_read_seq`: what other members see of it; `devices`: the cursor of each device,

@@ -10,6 +10,9 @@ from kit.tenant_keys import TargetKey, UserKey
 from message_svc.commands import Command, Denial, Outcome, Refusal
 from message_svc.domain import DeletedBy, Head, Item, Member, Span
 
+PART_ITEMS = 2_000
+"""Items of a conversation that a read for one user goes through at a time."""
+
 
 class ConversationLedger(Protocol):
     """Decides commands, durably and in order."""
@@ -118,6 +121,11 @@ class ConversationReads(Protocol):
         A new message does not change the order. Reads as many rows as it returns."""
         ...
 
+    async def memberships(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
+        """Up to `limit` conversations of which the user is or was a member, in the order of their `ref`, after that
+        one."""
+        ...
+
     async def name_at(self, view: View, seq: int) -> tuple[str, str]:
         """The name and the picture that the conversation had at that number."""
         ...
@@ -133,6 +141,11 @@ class ConversationReads(Protocol):
 
     async def messages(self, view: View, span: Span, limit: int, *, from_end: bool) -> Sequence[StoredItem]:
         """Up to `limit` messages of a range with an end, oldest first: its first ones, or its last ones."""
+        ...
+
+    async def messages_by(self, view: View, user: str, span: Span, limit: int) -> Sequence[int]:
+        """The numbers of up to `limit` messages that the user has sent and that are not deleted, from the beginning of
+        a range with an end. Reads all items of the range: it is best no longer than `PART_ITEMS`."""
         ...
 
     async def items(self, view: View, span: Span, limit: int) -> Sequence[StoredItem]:

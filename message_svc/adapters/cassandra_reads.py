@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cassandra.query import PreparedStatement
@@ -45,6 +45,8 @@ _CQL = {
     # Items that are no messages are filtered by the server, within the partition.
     "messages_before": f"{_RANGE} AND type = 2 ORDER BY seq DESC LIMIT ? ALLOW FILTERING",
     "messages_after": f"{_RANGE} AND type = 2 ORDER BY seq ASC LIMIT ? ALLOW FILTERING",
+    "messages_by": f"SELECT seq, deleted_at FROM messages {_OF_ONE} AND bucket = ? AND seq >= ? AND seq <= ?"
+    " AND type = 2 AND sender_id = ? ORDER BY seq ASC ALLOW FILTERING",
     "items_after": f"{_RANGE} ORDER BY seq ASC LIMIT ?",
     "items": f"SELECT {SELECT_ITEM} FROM messages {_OF_ONE} AND bucket = ? AND seq IN ?",
 }
@@ -87,12 +89,31 @@ class CassandraReads:
         """See `ConversationReads`. Reads the names of all conversations of the user, and the rows of those that it
         returns."""
         rows = await self._rows("memberships", tenant, user)
-        names = sorted((_ref(name), name) for name, role in rows if role and _ref(name) > after)
-        found: list[View] = []
-        while names and len(found) < limit:
-            some, names = names[: limit - len(found)], names[limit - len(found) :]
+        names = [row[0] for row in rows if row[1]]
+        return await self._in_order(tenant, user, names, after, limit, lambda view: view.member.role is not Role.NONE)
+
+    async def memberships(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
+        """See `ConversationReads`. Reads the names of all conversations of the user, as `inbox`."""
+        rows = await self._rows("memberships", tenant, user)
+        names = [row[0] for row in rows if row[1] is not None]
+        return await self._in_order(tenant, user, names, after, limit, lambda view: True)
+
+    async def _in_order(
+        self,
+        tenant: str,
+        user: str,
+        names: Iterable[str],
+        after: int,
+        limit: int,
+        is_wanted: Callable[[View], bool],
+    ) -> Sequence[View]:
+        """The wanted ones of these conversations in the order of their `ref`."""
+        left = sorted((_ref(name), name) for name in names if _ref(name) > after)
+        found: list_[View] = []
+        while left and len(found) < limit:
+            some, left = left[: limit - len(found)], left[limit - len(found) :]
             views = await self._views(tenant, [name for _, name in some], user)
-            found += [view for view in views if view.member.role is not Role.NONE]
+            found += filter(is_wanted, views)
         return sorted(found, key=lambda view: view.ref)
 
     async def summaries(self, views: Sequence[View]) -> Sequence[Summary]:
@@ -136,6 +157,14 @@ class CassandraReads:
         name = "messages_before" if from_end else "messages_after"
         found = await self._range(name, view.key, span, limit, from_end=from_end)
         return found[::-1] if from_end else found
+
+    async def messages_by(self, view: View, user: str, span: Span, limit: int) -> Sequence[int]:
+        """See `ConversationReads`."""
+        found: list_[int] = []
+        for bucket, (first, last) in spans_of_buckets(span, from_end=False):
+            rows = await self._rows("messages_by", *view.key, bucket, first, last, user)
+            found += [seq for seq, deleted_at in rows if deleted_at is None]
+        return found[:limit]
 
     async def items(self, view: View, span: Span, limit: int) -> Sequence[StoredItem]:
         """See `ConversationReads`."""

@@ -33,6 +33,8 @@ def _insert(table: str, *columns: str) -> str:
 STATEMENTS = {
     "save_head": _insert("conversations", *_CONVERSATION, *HEAD),
     "save_member": _insert("conversations", *_CONVERSATION, *MEMBER),
+    "delete_member": "DELETE FROM conversations USING TIMESTAMP ?"
+    " WHERE tenant = ? AND conversation_id = ? AND user_id = ?",
     "save_message": _insert("messages", *_BUCKET, *ITEM, "message_id", "status"),
     "save_event": _insert("messages", *_BUCKET, *ITEM[:6], *ITEM[-2:]),
     "save_body": _MESSAGE.format("content = ?, mentions = ?, metadata = ?, status = ?"),
@@ -44,6 +46,8 @@ STATEMENTS = {
     "save_update": "UPDATE user_conversations USING TIMESTAMP ? SET updated_at = ?, is_large = ?"
     " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
     "save_membership": _insert("user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned"),
+    "delete_membership": "DELETE FROM user_conversations USING TIMESTAMP ?"
+    " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
 }
 
 
@@ -79,6 +83,9 @@ class RowWriter:
         large = is_large(self._writes.head)
         for stamp, member in self._writes.members:
             user = (self._key[0], member.user)
+            if not member.spans:
+                self._put(user, "delete_membership", packed((stamp, *user, self._key[1])))
+                continue
             self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned)
             self._put(
                 user, "save_update", list_row(self._key, self._writes.head.update_ms, member.user, is_large=large)
@@ -89,7 +96,10 @@ class RowWriter:
         """The members and, as the last row, the head: one partition."""
         self._parts = {}
         for stamp, member in self._writes.members:
-            self._add(self._key, "save_member", stamp, *self._key, *member_values(member))
+            if member.spans:
+                self._add(self._key, "save_member", stamp, *self._key, *member_values(member))
+            else:
+                self._put(self._key, "delete_member", packed((stamp, *self._key, member.user)))
         head = self._writes.head
         self._add(self._key, "save_head", head.stamp, *self._key, *head_values(head))
         (part,) = self._parts.values()

@@ -46,7 +46,7 @@ class MemoryTables:
         return LoadedState(
             {key: self._conversation(key) for key in need.conversations},
             {
-                key: {user: rows[user][1] for user in users if user in rows}
+                key: {user: rows[user][1] for user in users if user in rows and rows[user][1].spans}
                 for key, users in need.members.items()
                 if (rows := self.members.get(key))
             },

@@ -26,7 +26,7 @@ CREATE TABLE conversation (
   UNIQUE (tenant, name)
 );
 
--- A former member stays as a row with the role 0.
+-- A former member stays as a row with the role 0, until it is erased.
 CREATE TABLE member (
   conversation INTEGER NOT NULL,
   user TEXT NOT NULL,
@@ -44,6 +44,7 @@ CREATE TABLE member (
 ) WITHOUT ROWID;
 
 CREATE INDEX member_user ON member (user) WHERE role > 0;
+CREATE INDEX member_former ON member (user) WHERE role = 0;
 
 -- Items of a conversation stand together, in order: a page of history is one range. An edit replaces the body in the row
 -- of its message, and a deletion clears it; both are also rows of their own.

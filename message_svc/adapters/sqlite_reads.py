@@ -44,6 +44,16 @@ class SqliteReads:
         """See `ConversationReads`."""
         return self._views("inbox", (tenant, user, after, limit))
 
+    async def memberships(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            bindings = (tenant, user, after, limit)
+            former: list[Any] = self._reading.execute(SQL["former_conversations"], bindings).fetchall()
+        views = [*await self.inbox(tenant, user, after, limit)]
+        views += filter(None, [await self.view(tenant, name, user) for _, name in former])
+        by_ref = {view.ref: view for view in views}  # it may have left meanwhile
+        return [by_ref[ref] for ref in sorted(by_ref)][:limit]
+
     def _views(self, name: str, bindings: tuple[Any, ...]) -> Sequence[View]:
         with self._snapshot():
             rows: list[Any] = self._reading.execute(SQL[name], bindings).fetchall()
@@ -85,6 +95,12 @@ class SqliteReads:
         with self._snapshot():
             rows: list[Any] = self._reading.execute(statement, (view.ref, *span, limit)).fetchall()
         return [stored_item_of(row) for row in (reversed(rows) if from_end else rows)]
+
+    async def messages_by(self, view: View, user: str, span: Span, limit: int) -> Sequence[int]:
+        """See `ConversationReads`."""
+        with self._snapshot():
+            rows: Any = self._reading.execute(SQL["messages_by"], (view.ref, *span, user, limit)).fetchall()
+        return [seq for (seq,) in rows]
 
     async def items(self, view: View, span: Span, limit: int) -> Sequence[StoredItem]:
         """See `ConversationReads`."""

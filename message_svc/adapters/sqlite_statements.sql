@@ -66,6 +66,9 @@ ON CONFLICT (conversation, user) DO UPDATE SET role = excluded.role, joined_seq 
   shown_read_seq = excluded.shown_read_seq, delivered_seq = excluded.delivered_seq, devices = excluded.devices,
   mute_until_ms = excluded.mute_until_ms, pinned = excluded.pinned
 
+-- name: delete_members
+DELETE FROM member WHERE (conversation, user) IN (VALUES :rows)
+
 -- name: save_items
 INSERT INTO item (conversation, seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id,
   reply_to, mentions, metadata, detail, origin_region)
@@ -119,6 +122,13 @@ CROSS JOIN conversation ON conversation.id = member.conversation AND conversatio
 WHERE member.user = ?2 AND member.role > 0 AND member.conversation > ?3
 ORDER BY member.conversation LIMIT ?4
 
+-- name: former_conversations
+SELECT conversation.id, conversation.name
+FROM member INDEXED BY member_former
+CROSS JOIN conversation ON conversation.id = member.conversation AND conversation.tenant = ?1
+WHERE member.user = ?2 AND member.role = 0 AND member.conversation > ?3
+ORDER BY member.conversation LIMIT ?4
+
 -- name: deleted_after
 SELECT count(*) FROM item INDEXED BY item_deleted WHERE conversation = ? AND seq > ? AND delete_ms > 0
 
@@ -143,6 +153,10 @@ FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 ORDER BY s
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
   detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
+
+-- name: messages_by
+SELECT seq FROM item
+WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 AND actor = ? AND delete_ms = 0 ORDER BY seq LIMIT ?
 
 -- name: find_items
 WITH ask (conversation, seq) AS (VALUES :rows)

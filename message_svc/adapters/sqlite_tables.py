@@ -11,19 +11,13 @@ from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, statements
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.rows import body_values, head_of, head_values, item_values, member_of, member_values
+from message_svc.adapters.sqlite_upgrades import UPGRADES
 from message_svc.domain import MAX_SENDERS, SENDERS_AMONG, Head, Item, ItemFacts, ItemType, Kind, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
-
-
-def _add_deleted_by(connection: apsw.Connection) -> None:
-    connection.execute("ALTER TABLE item ADD COLUMN deleted_by INTEGER NOT NULL DEFAULT 0")
-
-
-_UPGRADES = {1: _add_deleted_by}
 
 
 class SqliteTables:
@@ -33,7 +27,7 @@ class SqliteTables:
         """Raises `kit.adapters.sqlite.file.NewerData`."""
         connection = connect(path)
         try:
-            adopt_schema(connection, "message_svc", SCHEMA_VERSION, _SCHEMA, _UPGRADES)
+            adopt_schema(connection, "message_svc", SCHEMA_VERSION, _SCHEMA, UPGRADES)
         except BaseException:
             connection.close()
             raise
@@ -63,17 +57,22 @@ class SqliteTables:
             (tenant, name): id_ for tenant, name, id_ in in_bulk(connection, SQL["find_ids"], 2, keys)
         }
         members: list[Any] = []
+        deleted: list[Any] = []
         items: list[Any] = []
         operations: list[Any] = []
         for key, _, rows, new_items, made in writes.conversations:
             id_ = ids[key]
             for _, member in rows:
-                members += (id_, *member_values(member))
+                if member.spans:
+                    members += (id_, *member_values(member))
+                else:
+                    deleted += (id_, member.user)
             for _, item in new_items:
                 items += (id_, *item_values(item))
             for _, operation in made:
                 operations += (id_, *operation)
         in_bulk(connection, SQL["save_members"], 12, members)
+        in_bulk(connection, SQL["delete_members"], 2, deleted)
         in_bulk(connection, SQL["save_items"], 15, items)
         in_bulk(connection, SQL["save_operations"], 8, operations)
         for each in writes.conversations:

@@ -106,7 +106,7 @@ class ConversationState:
         Entries come in order and without a gap after the first.
         """
         self.head = change.head
-        self.members.update(change.members)
+        self.members.update(rows_after(change))
         self.facts.update(facts_after(self.facts, change.items))
         self.senders = senders_after(self.senders, messages_of(change.items))
         self.watermark = OpIdWatermark(change.head.highest, change.head.ahead)
@@ -131,7 +131,7 @@ class ConversationState:
         new_facts = {seq: row for seq, row in facts.items() if seq not in self.facts}
         looked_up = dict(operations)
         for change in pending:
-            new_members.update((user, row) for user, row in change.members.items() if user in new_members)
+            new_members.update((user, row) for user, row in rows_after(change) if user in new_members)
             after = facts_after(new_facts, change.items)
             new_facts.update((seq, row) for seq, row in after.items() if seq in new_facts)
             looked_up.update((made[:2], made) for made in change.operations if made[:2] in looked_up)
@@ -146,6 +146,11 @@ class ConversationState:
             self.facts = {seq: self.facts[seq] for seq in latest}
         if not self.has_all_members and len(self.members) > MAX_CHANNEL_MEMBERS:
             self.members = {}
+
+
+def rows_after(change: ConversationChange) -> Iterator[tuple[str, Member | None]]:
+    """The rows of members that changed, as the tables have them after it; None: there is none."""
+    return ((user, row if row.spans else None) for user, row in change.members.items())
 
 
 def senders_after(before: Mapping[str, int], messages: Iterable[tuple[str, int]]) -> dict[str, int]:

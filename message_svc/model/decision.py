@@ -19,6 +19,8 @@ from message_svc.commands import (
     CreateGroup,
     Delete,
     Edit,
+    EraseMember,
+    EraseMessages,
     Join,
     Leave,
     MarkDelivered,
@@ -33,7 +35,7 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import ConversationChange, Head, Member, Operation, Role
-from message_svc.model import member_rules, message_rules
+from message_svc.model import erasure_rules, member_rules, message_rules
 from message_svc.model.conversation import ConversationState
 from message_svc.model.draft import Answer, Draft
 
@@ -126,6 +128,10 @@ class ConversationDecision:
             return Refusal(Reason.NOT_FOUND)
         if isinstance(action, Leave):
             return member_rules.leave(draft, head, member)
+        if isinstance(action, EraseMessages):
+            return erasure_rules.erase_messages(draft, head, member, action)
+        if isinstance(action, EraseMember):
+            return erasure_rules.erase_member(draft, head, member, action)
         if member.role is Role.NONE:
             return Refusal(Reason.NOT_FOUND)
         return _HANDLERS[type(action)](draft, head, member, action)

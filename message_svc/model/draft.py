@@ -107,7 +107,8 @@ class Draft:
 
     def member(self, user: str) -> Member | None:
         """The row of a member or a former one."""
-        return self.members.get(user) or self._state.members.get(user)
+        row = self.members.get(user) or self._state.members.get(user)
+        return row if row is not None and row.spans else None
 
     def is_member(self, user: str) -> bool:
         """Whether the user is a member now."""
@@ -122,10 +123,15 @@ class Draft:
             key=lambda row: (row.joined_seq, row.user),
         )
 
+    def message(self, seq: int) -> ItemFacts | None:
+        """The message with that number; None where there is none."""
+        facts = self._facts.get(seq) or self._state.facts.get(seq)
+        return facts if facts is not None and facts.type is ItemType.MESSAGE else None
+
     def message_seen_by(self, member: Member, seq: int) -> ItemFacts | None:
         """The message with that number; None where there is none that the member may see."""
-        facts = self._facts.get(seq) or self._state.facts.get(seq)
-        if facts is None or facts.type is not ItemType.MESSAGE:
+        facts = self.message(seq)
+        if facts is None:
             return None
         assert self.head is not None
         is_seen = any(span.first <= seq <= span.last for span in visible_spans(self.head, member))

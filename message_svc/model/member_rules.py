@@ -99,7 +99,7 @@ def leave(draft: Draft, head: Head, member: Member) -> Answer:
     outcome = draft.append(ItemType.MEMBER_LEFT, member.user, users=(member.user,))
     _end_membership(draft, member, outcome.seq)
     if is_last_admin:
-        _appoint_admin(draft, member.user)
+        appoint_admin(draft, member.user, draft.first_member())
     return outcome
 
 
@@ -155,8 +155,8 @@ def _admit(draft: Draft, actor: str, users: list[str]) -> Outcome:
     return outcome
 
 
-def _appoint_admin(draft: Draft, actor: str) -> None:
-    successor = draft.first_member()
+def appoint_admin(draft: Draft, actor: str, successor: Member) -> None:
+    """Makes a member an admin, in the name of the one who leaves."""
     draft.append(ItemType.ROLE_CHANGED, actor, users=(successor.user,), role=Role.ADMIN)
     draft.members[successor.user] = successor._replace(role=Role.ADMIN)
     draft.count_members(0, 1)

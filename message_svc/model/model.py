@@ -15,6 +15,8 @@ from message_svc.commands import (
     CreateGroup,
     Delete,
     Edit,
+    EraseMember,
+    EraseMessages,
     MarkDelivered,
     MarkRead,
     RemoveMember,
@@ -251,6 +253,8 @@ def users_of(command: Command) -> Sequence[str]:
         return (command.user, *action.users)
     if isinstance(action, RemoveMember | SetRole):
         return (command.user, action.user)
+    if isinstance(action, EraseMember) and action.successor:
+        return (command.user, action.successor)
     return () if isinstance(action, CreateGroup) else (command.user,)
 
 
@@ -259,6 +263,8 @@ def seqs_of(command: Command) -> Sequence[int]:
     action = command.action
     if isinstance(action, Edit | Delete | MarkRead | MarkDelivered):
         return (action.seq,)
+    if isinstance(action, EraseMessages):
+        return action.seqs
     if isinstance(action, Send) and action.body.reply_to:
         return (action.body.reply_to,)
     return ()

@@ -11,6 +11,8 @@ from message_svc.commands import (
     CreateDirect,
     CreateGroup,
     Edit,
+    EraseMember,
+    EraseMessages,
     MarkDelivered,
     MarkRead,
     Send,
@@ -59,6 +61,10 @@ def _action_bytes(command: Command) -> int:
         return len(action.users) * (_NEW_MEMBER_BYTES + _ID_BYTES + 22 * MAX_SPANS)
     if isinstance(action, MarkRead | MarkDelivered):
         return MAX_SENDERS * _ID_BYTES
+    if isinstance(action, EraseMessages):
+        return len(action.seqs) * _ITEM_BYTES
+    if isinstance(action, EraseMember):
+        return _ITEM_BYTES  # of the admin who follows
     return 1_000 if isinstance(action, Update) else 0
 
 

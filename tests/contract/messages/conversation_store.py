@@ -14,6 +14,8 @@ from message_svc.commands import (
     CreateDirect,
     Delete,
     Edit,
+    EraseMember,
+    EraseMessages,
     Join,
     MarkDelivered,
     MarkRead,
@@ -218,3 +220,29 @@ class ConversationStoreContract:
         commands = [Command(TENANT, group, "alice", f"{n}", Send(Body("x" * 16_000))) for n in range(200)]
         answers: Sequence[object] = await engine.ledger.apply(commands)
         assert [answer.seq for answer in answers if isinstance(answer, Outcome)] == list(range(2, 202))
+
+    async def test_an_erased_member_has_no_row_and_its_messages_no_body(self, engine: Engine, other: Engine) -> None:
+        group, left = await engine.group("alice", "bob"), await engine.group("alice", "bob", op_id="left")
+        sent = [await engine.do(group, user, Send(Body("hi"))) for user in ("bob", "alice", "bob", "bob")]
+        await engine.do(group, "bob", Delete(sent[0].seq))
+        await engine.do(left, "alice", RemoveMember("bob"))
+        views = await engine.reads.memberships(TENANT, "bob", -1, 10)
+        assert {view.key[1] for view in views} == {group, left}
+        assert [view.ref for view in views] == sorted(view.ref for view in views)
+        assert await engine.reads.memberships(TENANT, "bob", -1, 1) == views[:1]
+        assert await engine.reads.memberships(TENANT, "bob", views[0].ref, 9) == views[1:]
+        view = await engine.view(group, "bob")
+        seqs = await engine.reads.messages_by(view, "bob", Span(1, 99), 10)
+        assert seqs == [sent[2].seq, sent[3].seq]
+        assert await engine.reads.messages_by(view, "bob", Span(1, 99), 1) == seqs[:1]
+        await other.do(group, "bob", EraseMessages(tuple(seqs)))
+        assert await engine.reads.messages_by(view, "bob", Span(1, 99), 10) == []
+        for conversation_id in (group, left):
+            await other.do(conversation_id, "bob", EraseMember())
+            assert await engine.reads.view(TENANT, conversation_id, "bob") is None
+            assert [row.user for row in (await engine.reads.all_members(TENANT, conversation_id))[1]] == ["alice"]
+        assert await engine.reads.memberships(TENANT, "bob", -1, 10) == []
+        rows = await engine.reads.find_items(await engine.view(group, "alice"), [each.seq for each in sent])
+        assert [(row.item.body or Body("?")).content for _, row in sorted(rows.items())] == ["", "hi", "", ""]
+        joined = await engine.do(group, "alice", AddMembers(("bob",)))
+        assert (await engine.view(group, "bob")).member.spans == (Span(joined.seq),)

@@ -17,7 +17,7 @@ from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.commands import Delete, Send
 from message_svc.domain import Body, DeletedBy
 from message_svc.ledger import LEDGER
-from tests.contract.messages.conversation_engine import Engine, opened_engine
+from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
 from tests.contract.messages.conversation_store import ConversationStoreContract
 
 
@@ -54,10 +54,12 @@ async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
         await engine.do(group, "alice", Delete(sent.seq))
     with closing(connect(path)) as connection:
         connection.execute("ALTER TABLE item DROP COLUMN deleted_by")
+        connection.execute("DROP INDEX member_former")
         connection.execute("UPDATE plaudit_schema SET version = 1 WHERE component = 'message_svc'")
     async with sqlite_engine(path, ManualClock()) as engine:
         rows = await engine.reads.find_items(await engine.view(group, "bob"), [sent.seq])
         assert (rows[sent.seq].delete_ms > 0, rows[sent.seq].deleted_by) == (True, DeletedBy.NOBODY)
+        assert [view.key[1] for view in await engine.reads.memberships(TENANT, "bob", -1, 9)] == [group]
 
 
 def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class MessageChecker:
             self._was_refused(command, answer, known, invoked)
             return
         if isinstance(command.action, WITHOUT_OP_ID):
-            self._is_durable(command, answer, known)
+            self._is_durable(command, answer, known, invoked)
         else:
             made = known.operations.get((command.user, command.op_id))
             require(made is not None, "an answer is given before it is durable", command, answer)
@@ -83,10 +83,10 @@ class MessageChecker:
             was_member = known.was_member(command.user, invoked, self.tail(command.key))
             require(not was_member, "a member finds nothing", command)
 
-    def _is_durable(self, command: Command, answer: Outcome, known: ConversationReference) -> None:
+    def _is_durable(self, command: Command, answer: Outcome, known: ConversationReference, invoked: int) -> None:
         require(known.head is not None, "an answer is given before it is durable", command, answer)
         action, row = command.action, known.members.get(command.user)
-        if isinstance(action, MarkRead | MarkDelivered):
+        if isinstance(action, MarkRead | MarkDelivered) and known.erased_at.get(command.user, 0) <= invoked:
             assert row is not None
             cursor = row.read_seq if isinstance(action, MarkRead) else dict(row.devices)[action.device]
             require(cursor >= action.seq, "a cursor is not where it was moved", command, row)

@@ -14,6 +14,8 @@ from message_svc.commands import (
     CreateGroup,
     Delete,
     Edit,
+    EraseMember,
+    EraseMessages,
     Join,
     Leave,
     MarkDelivered,
@@ -96,7 +98,7 @@ class MessageClients(Clients):
             Update(rng.choice("AB"), None),
         ]
         if rng.random() < 0.05:
-            actions = [Convert(), Join()]
+            actions = [Convert(), Join(), EraseMessages(tuple(range(1, 13))), EraseMember(rng.choice(USERS))]
         return rng.choice(actions)
 
     def _compare(self, ask: ClientCall, answers: list[Any]) -> None:

@@ -24,6 +24,8 @@ class ConversationReference:
         """The text of each message by its number; None: it is deleted."""
         self.roles: dict[str, list[tuple[int, Role]]] = {}
         """The roles of each user with the positions from which on they had them."""
+        self.erased_at: dict[str, int] = {}
+        """The position at which each user was erased last."""
         self.created_at = 0
 
     def apply(self, change: ConversationChange, position: int) -> None:
@@ -87,7 +89,10 @@ class ConversationReference:
 
     def _apply_member(self, user: str, row: Member, position: int) -> None:
         before = self.members.get(user)
-        if before is not None:
+        is_erased = before is not None and before.spans[:1] != row.spans[:1]
+        if is_erased:  # its row is deleted, or begins again
+            self.erased_at[user] = position
+        elif before is not None:
             for name in ("read_seq", "shown_read_seq", "delivered_seq"):
                 require(getattr(row, name) >= getattr(before, name), f"{name} goes back", before, row)
             require(
@@ -96,7 +101,11 @@ class ConversationReference:
             )  # fmt: skip
         require(row.read_seq <= len(self.items), "a cursor is beyond the head", row)
         self.members[user] = row
-        if before is None or before.role is not row.role:
+        if before is not None and before.spans != row.spans:
+            # It may have left and come back within the entry.
+            self.roles.setdefault(user, []).append((position, Role.NONE))
+            self.roles[user].append((position, row.role))
+        elif before is None or before.role is not row.role:
             self.roles.setdefault(user, []).append((position, row.role))
 
 
