@@ -122,17 +122,14 @@ class UserPush:
 class Receipt:
     """Up to which items a member of a conversation has received, and shows to have read.
 
-    `is_read`: whether it was news of reading that came last; `receivers`: the users to tell.
+    `is_read`: whether there is news of reading; `time_ms`: of the last news.
     """
 
-    tenant: str
-    conversation_id: str
     user: str
     delivered_seq: int
     read_seq: int
     is_read: bool
     time_ms: int
-    receivers: frozenset[str]
 
     def merged_with(self, later: Receipt) -> Receipt:
         """Both, as one: cursors never move back."""
@@ -141,33 +138,60 @@ class Receipt:
             delivered_seq=max(self.delivered_seq, later.delivered_seq),
             read_seq=max(self.read_seq, later.read_seq),
             is_read=self.is_read or later.is_read,
-            receivers=self.receivers | later.receivers,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptPush:
-    """A receipt on the topic of one user. `payload`: the message of the contract.
+class Receipts:
+    """Receipts of one conversation, by member, at least one; those of the last news come last.
 
-    `version` grows with each move of one of the two cursors.
+    `receivers`: the users to tell.
     """
 
-    topic: Topic
-    payload: bytes
-    key: str
-    """The conversation and the member: the newest has all there is to know."""
-    version: int
-    kind: str = "receipt"
-    order_key: str = ""
+    tenant: str
+    conversation_id: str
+    members: Mapping[str, Receipt]
+    receivers: frozenset[str]
+
+    def merged_with(self, later: Receipts) -> Receipts:
+        """Both, as one."""
+        members = dict(self.members)
+        for user, receipt in later.members.items():
+            before = members.pop(user, None)
+            members[user] = before.merged_with(receipt) if before is not None else receipt
+        return replace(self, members=members, receivers=self.receivers | later.receivers)
 
     @property
-    def topics(self) -> Sequence[str]:
-        """Its topic alone: users are told of other members of a conversation."""
-        return (self.topic[1],)
+    def last(self) -> Receipt:
+        """The receipt of the last news."""
+        return list(self.members.values())[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPush:
+    """Receipts of a conversation on the topics of users. `payload`: the message of the contract.
+
+    `version`: the time of the last news, which never moves back in a conversation.
+    """
+
+    tenant: str
+    topics: Sequence[str]
+    payload: bytes
+    order_key: str
+    """The conversation."""
+    version: int
+    key: str
+    """No push replaces another: each may be about other members."""
+    kind: str = "receipt"
+
+    @property
+    def topic(self) -> Topic:
+        """The first of the topics."""
+        return self.tenant, self.topics[0]
 
     @property
     def is_state(self) -> bool:
-        """It replaces the one before. A dropped one is not sent again: clients list receipts when they connect."""
+        """A dropped one is not sent again, and clients are not told: they list receipts when they connect."""
         return True
 
 
@@ -195,7 +219,7 @@ class ConversationItems:
     conversation_id: str
     members_epoch: int
     items: Sequence[ConversationItem]
-    receipts: Sequence[Receipt] = ()
+    receipts: Receipts | None = None
     is_channel: bool = False
 
     @property

@@ -8,7 +8,7 @@ from functools import partial
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, Receipt
+from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, Receipt, Receipts
 from fanout_svc.errors import Undecodable
 from kit.event_log.ports import Record
 from kit.message_ids import message_id
@@ -44,7 +44,7 @@ def entry_from_record(record: Record) -> MessageEntry:
             row.conversation_id,
             row.head.members_epoch,
             [_item(row, item) for item in row.items],
-            _receipts(row) if row.receipts else (),
+            _receipts(row) if row.receipts else None,
             is_channel=row.head.type == conversation_pb2.CONVERSATION_TYPE_CHANNEL,
         )
         for row in entry.conversations
@@ -64,37 +64,36 @@ def members_from_pb(response: bytes) -> MemberList:
     return MemberList(found.members_epoch, dict(zip(found.user_ids, ranges, strict=True)))
 
 
-def receipt_to_pb(receipt: Receipt) -> bytes:
-    """The message of a push."""
-    seq = receipt.read_seq if receipt.is_read else receipt.delivered_seq
-    return updates_pb2.Receipt(
-        message_id=message_id(receipt.conversation_id, seq),
-        status="read" if receipt.is_read else "delivered",
-        timestamp=receipt.time_ms,
-        conversation_id=receipt.conversation_id,
+def receipts_to_pb(receipts: Receipts) -> bytes:
+    """The message of a push: the last news, and the other members beside it."""
+    *others, last = receipts.members.values()
+    seq = last.read_seq if last.is_read else last.delivered_seq
+    message = updates_pb2.Receipt(
+        message_id=message_id(receipts.conversation_id, seq),
+        status="read" if last.is_read else "delivered",
+        timestamp=last.time_ms,
+        conversation_id=receipts.conversation_id,
         message_seq=seq,
-        user_id=receipt.user,
-        delivered_seq=receipt.delivered_seq,
-        read_seq=receipt.read_seq,
-    ).SerializeToString()
+        user_id=last.user,
+        delivered_seq=last.delivered_seq,
+        read_seq=last.read_seq,
+    )
+    for other in others:
+        message.others.add(user_id=other.user, delivered_seq=other.delivered_seq, read_seq=other.read_seq)
+    return message.SerializeToString()
 
 
-def _receipts(row: event_pb.ConversationChanged) -> list[Receipt]:
-    members = {member.user_id: member for member in row.members}
-    return [
-        Receipt(
-            row.tenant,
-            row.conversation_id,
-            moved.user_id,
-            member.delivered_seq,
-            member.shown_read_seq,
-            moved.read_seq > 0,
-            moved.time_ms,
-            frozenset(moved.receiver_ids),
-        )
-        for moved in row.receipts
-        if (member := members.get(moved.user_id)) is not None
-    ]
+def _receipts(row: event_pb.ConversationChanged) -> Receipts | None:
+    rows = {member.user_id: member for member in row.members}
+    receivers: set[str] = set()
+    members: dict[str, Receipt] = {}
+    for moved in row.receipts:
+        user, member = moved.user_id, rows.get(moved.user_id)
+        if member is not None:
+            cursors = member.delivered_seq, member.shown_read_seq
+            members[user] = Receipt(user, *cursors, moved.read_seq > 0, moved.time_ms)
+            receivers.update(moved.receiver_ids)
+    return Receipts(row.tenant, row.conversation_id, members, frozenset(receivers)) if members else None
 
 
 def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> ConversationItem:

@@ -60,8 +60,7 @@ class MessageEntries:
                 fanout.push_to_named(changed)
         for changed, members in zip(pushed, await asyncio.gather(*map(self._members_of, pushed)), strict=True):
             fanout.push_items(changed, members)
-        for changed in entry.conversations:
-            self._receipts.push(changed.receipts)
+        self._receipts.push([changed.receipts for changed in entry.conversations if changed.receipts is not None])
 
     def skip(self, partition: int, entry: message_codec.MessageEntry) -> None:
         """See `Entries`."""

@@ -1,50 +1,57 @@
-"""Pushes receipts to the senders of messages: at most one a second for each member of a conversation."""
+"""Pushes receipts to the senders of messages: at most one push a second for each conversation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import count
 
-from fanout_svc.domain import Receipt, ReceiptPush, own_topic
-from fanout_svc.message_codec import receipt_to_pb
+from fanout_svc.domain import USERS, ReceiptPush, Receipts
+from fanout_svc.message_codec import receipts_to_pb
 from fanout_svc.ports import Nodes
 from fanout_svc.topics.interest import Interest
 from kit.clock import Clock
 from kit.merge_windows import MergeLoop, MergeWindows
 
 WINDOW_SECONDS = 1.0
-# Members of conversations with a receipt in the last second; of more, receipts pass without a window.
+# Conversations with receipts in the last second; of more, receipts pass without a window.
 _MAX_WINDOWS = 100_000
-# (tenant, conversation, member)
-_Key = tuple[str, str, str]
 
 
 class ReceiptPushes:
-    """The first receipt is pushed at once, those that follow within the second are merged. None is kept: a receiver
-    without a subscriber gets nothing."""
+    """The first receipts of a conversation are pushed at once, those that follow within the second are merged. None is
+    kept: a receiver without a subscriber gets nothing."""
 
     def __init__(self, interest: Interest, nodes: Nodes, clock: Clock) -> None:
         self._interest = interest
         self._nodes = nodes
-        windows = MergeWindows[_Key, Receipt](WINDOW_SECONDS, Receipt.merged_with, _MAX_WINDOWS)
+        self._numbers = count()
+        windows = MergeWindows[tuple[str, str], Receipts](WINDOW_SECONDS, Receipts.merged_with, _MAX_WINDOWS)
         self._merging = MergeLoop(windows, clock, self._send)
 
-    def push(self, receipts: Iterable[Receipt]) -> None:
+    def push(self, receipts: Sequence[Receipts]) -> None:
         """Pushes receipts, now or at the end of their window."""
-        for receipt in receipts:
-            if not self._interest.users_of(receipt.tenant).isdisjoint(receipt.receivers):
-                key = (receipt.tenant, receipt.conversation_id, receipt.user)
-                self._merging.add(key, receipt)
+        self._merging.add_all(
+            [
+                ((each.tenant, each.conversation_id), each)
+                for each in receipts
+                if not self._interest.users_of(each.tenant).isdisjoint(each.receivers)
+            ]
+        )
 
     async def run(self) -> None:
         """Ends windows until it is cancelled."""
         await self._merging.run()
 
-    def _send(self, receipts: Sequence[Receipt]) -> None:
-        for receipt in receipts:
-            payload = receipt_to_pb(receipt)
-            key = f"{receipt.conversation_id} {receipt.user}"
-            # Neither cursor moves back, so their sum grows with each move.
-            version = receipt.delivered_seq + receipt.read_seq
-            for user in receipt.receivers & self._interest.users_of(receipt.tenant):
-                topic = own_topic(receipt.tenant, user)
-                self._nodes.deliver(ReceiptPush(topic, payload, key, version), self._interest.nodes_of(topic))
+    def _send(self, passing: Sequence[Receipts]) -> None:
+        for receipts in passing:
+            tenant, conversation_id = receipts.tenant, receipts.conversation_id
+            topics_of: dict[str, list[str]] = {}
+            for user in receipts.receivers & self._interest.users_of(tenant):
+                topic = f"{USERS}{user}"
+                for node_id in self._interest.nodes_of((tenant, topic)):
+                    topics_of.setdefault(node_id, []).append(topic)
+            payload, version = receipts_to_pb(receipts), receipts.last.time_ms
+            key = f"{conversation_id} {next(self._numbers)}"
+            for node_id, topics in topics_of.items():
+                push = ReceiptPush(tenant, topics, payload, conversation_id, version, key)
+                self._nodes.deliver(push, (node_id,))

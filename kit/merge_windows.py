@@ -83,12 +83,8 @@ class MergeLoop(Generic[K, V]):
         self._emit = emit
         self._wake = asyncio.Event()
 
-    def add(self, key: K, value: V) -> None:
-        """Adds a value, which passes now or later."""
-        self.add_all([(key, value)])
-
     def add_all(self, values: Sequence[tuple[K, V]]) -> None:
-        """Adds values; those that pass now are emitted together."""
+        """Adds values, which pass now or later; those that pass now are emitted together."""
         now = self._clock.monotonic()
         passing = [value for key, one in values for value in self._windows.add(key, one, now)]
         if passing:

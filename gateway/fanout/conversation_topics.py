@@ -72,9 +72,8 @@ class _Conversation:
                 found.removed_seq = max(found.removed_seq, delivery.version)
                 _end(subscriber, found)
 
-    def show(self, feed: ConflatedFeed) -> bool:
+    def show(self, feed: ConflatedFeed) -> None:
         """There are no feeds: pushes of the conversation are sent by the hub."""
-        return False
 
     def mark_gap(self) -> None:
         """Ends all subscriptions: a removal may have been missed, too."""

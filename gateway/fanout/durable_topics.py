@@ -1,6 +1,6 @@
 """Topics with durable pushes: their subscribers here, their recent pushes, and the nodes that receive them.
 
-Other pushes on such a topic are pushes of a state.
+Other pushes on such a topic are sent to the subscribers there are, and not kept.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gateway.contracts.tables import Tables
 from gateway.fanout.codec import PushReader
 from gateway.fanout.confirmations import Confirmations, Receivers, Wait
 from gateway.fanout.delivery import Delivery, order_key_of
+from gateway.fanout.feed import ConflatedFeed, Update
 from gateway.fanout.senders import Senders
-from gateway.fanout.state_feeds import StateFeeds, StateSubscriber
 from gateway.ports import Directory
 
 log = structlog.get_logger()
@@ -33,8 +33,12 @@ NODE_LEFT = -1
 _MAX_UNCONFIRMED = 60.0
 
 
-class DurableSubscriber(StateSubscriber, Protocol):
+class DurableSubscriber(Protocol):
     """A session, with a socket or without."""
+
+    def show(self, feed: ConflatedFeed) -> None:
+        """Sends the newest update of a feed, now or when the socket is writable."""
+        ...
 
     def deliver(self, delivery: Delivery) -> None:
         """Accepts a durable push, in the order of its topic."""
@@ -46,7 +50,7 @@ class DurableSubscriber(StateSubscriber, Protocol):
 
 
 class _Topic(Receivers):
-    __slots__ = ("idle_since", "recent", "states", "subscribers", "unsure_until", "versions")
+    __slots__ = ("idle_since", "recent", "subscribers", "unkept_versions", "unsure_until", "versions")
 
     def __init__(self, unsure_until: float) -> None:
         super().__init__()
@@ -58,7 +62,7 @@ class _Topic(Receivers):
         # The rest is created when it is needed: most topics are quiet.
         self.recent: OrderedDict[str, tuple[float, Delivery]] | None = None
         self.versions: OrderedDict[str, int] | None = None
-        self.states: StateFeeds | None = None
+        self.unkept_versions: OrderedDict[str, int] | None = None
 
     def mark_gap(self) -> None:
         for subscriber in self.subscribers:
@@ -137,11 +141,7 @@ class DurableTopics:
             self._apply_marker(stream, topic, delivery)
             return 0
         if delivery.type not in self._durable_pushes:
-            if not self._reader.is_readable(delivery):
-                return 0
-            if topic.states is None:
-                topic.states = StateFeeds()
-            return topic.states.deliver(delivery, topic.subscribers)
+            return self._deliver_unkept(topic, delivery)
         if topic.recent is None or topic.versions is None:
             topic.recent, topic.versions = OrderedDict(), OrderedDict()
         recent, versions, order_key = topic.recent, topic.versions, order_key_of(delivery)
@@ -153,6 +153,20 @@ class DurableTopics:
         for subscriber in subscribers:
             subscriber.deliver(delivery)
         return len(subscribers)
+
+    def _deliver_unkept(self, topic: _Topic, delivery: Delivery) -> int:
+        """Delivers a push that is not durable, unless it is older than the last of its order key."""
+        if topic.unkept_versions is None:
+            topic.unkept_versions = OrderedDict()
+        versions, order_key = topic.unkept_versions, order_key_of(delivery)
+        if versions.get(order_key, -1) > delivery.version or not self._reader.is_readable(delivery):
+            return 0
+        _put(versions, order_key, delivery.version, self._limits.order_keys)
+        feed = ConflatedFeed()
+        feed.current = Update(delivery.topic, delivery.type, delivery.payload, delivery.version)
+        for subscriber in list(topic.subscribers):
+            subscriber.show(feed)
+        return len(topic.subscribers)
 
     def follow(self, stream: object, delivery: Delivery) -> bool:
         """Reads a delivery of a topic without durable pushes; returns whether it is a push that is to be sent."""

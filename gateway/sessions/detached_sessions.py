@@ -42,9 +42,8 @@ class DetachedSession:
         """See `durable_topics.DurableSubscriber`."""
         self.replay_buffer.mark_gap()
 
-    def show(self, feed: ConflatedFeed) -> bool:
-        """See `state_feeds.StateSubscriber`. Nothing is kept: a client that comes back loads the state."""
-        return True
+    def show(self, feed: ConflatedFeed) -> None:
+        """See `durable_topics.DurableSubscriber`. Nothing is kept: a client that comes back loads the state."""
 
 
 class DetachedSessions:

@@ -75,17 +75,15 @@ class PushSender(ABC):
         else:
             pending[feed] = None
 
-    def show(self, feed: ConflatedFeed) -> bool:
-        """See `state_feeds.StateSubscriber`."""
+    def show(self, feed: ConflatedFeed) -> None:
+        """See `durable_topics.DurableSubscriber`."""
         if self.session.resuming:
-            return True  # the client loads the state after `resumed`
+            return  # the client loads the state after `resumed`
         if self._pending is not None or self.socket.buffered:
             self.mark_pending(feed)
-            return False
-        if feed.current is not None:
+        elif feed.current is not None:
             self.socket.send(feed.current.encoded(self.frames))
             metrics.count("deliveries", 1)
-        return True
 
     def deliver(self, delivery: Delivery) -> None:
         """See `durable_topics.DurableSubscriber`."""

@@ -4,56 +4,74 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from kit.clock import Clock
 from kit.errors import Problem
 from kit.merge_windows import MergeLoop, MergeWindows
 from kit.message_ids import is_conversation_id
 from kit.tasks import TaskScope
+from kit.tenant_keys import TargetKey
 from message_svc.commands import Command, MarkDelivered
 from message_svc.ports import ConversationLedger
 
 WINDOW_SECONDS = 1.0
-# Members of conversations with a move in the last second; of more, moves pass without a window.
+# Conversations with a move in the last second; of more, moves pass without a window.
 _MAX_WINDOWS = 100_000
+_Device = tuple[str, str]
+"""A user and its device."""
 
 
-class MemberKey(NamedTuple):
-    """A member of a conversation."""
+class _Report:
+    """What one call has reported. `durable` is done when all of it is durable, with the first problem."""
 
-    tenant: str
-    conversation_id: str
-    user: str
+    __slots__ = ("_remaining", "durable")
+
+    def __init__(self, conversations: int) -> None:
+        self._remaining = conversations
+        self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self, problem: Problem | None) -> None:
+        """One conversation is durable, or has failed."""
+        self._remaining -= 1
+        if self.durable.done():
+            return
+        if problem is not None:
+            self.durable.set_exception(problem)
+        elif not self._remaining:
+            self.durable.set_result(None)
 
 
-class Move(NamedTuple):
-    """The cursors of some devices of a member. `waiting`: the calls to answer when they are durable."""
+class _Moves:
+    """The cursors of some devices in one conversation, and the reports that they are part of."""
 
-    key: MemberKey
-    devices: Mapping[str, int]
-    waiting: tuple[asyncio.Future[None], ...]
+    __slots__ = ("cursors", "key", "reports")
 
-    def merged_with(self, later: Move) -> Move:
-        """Both, as one: the last message of each device."""
-        devices = dict(self.devices)
-        for device, seq in later.devices.items():
-            devices[device] = max(seq, devices.get(device, 0))
-        return Move(self.key, devices, self.waiting + later.waiting)
+    def __init__(self, key: TargetKey, device: _Device, seq: int, report: _Report) -> None:
+        self.key = key
+        self.cursors: dict[_Device, int] = {device: seq}
+        self.reports = [report]
+
+    def merged_with(self, later: _Moves) -> _Moves:
+        """Both, in this object: the last message of each device."""
+        for device, seq in later.cursors.items():
+            self.cursors[device] = max(seq, self.cursors.get(device, 0))
+        self.reports += later.reports
+        return self
 
     def commands(self) -> list[Command]:
         """One command for each device."""
-        return [Command(*self.key, "", MarkDelivered(seq, device)) for device, seq in self.devices.items()]
+        rows = self.cursors.items()
+        return [Command(*self.key, user, "", MarkDelivered(seq, device)) for (user, device), seq in rows]
 
 
 class Deliveries:
-    """Of the moves of a member the first passes at once, those of the next second together."""
+    """Of the moves in a conversation the first passes at once, those of the next second together."""
 
     def __init__(self, ledger: ConversationLedger, clock: Clock, tasks: TaskScope) -> None:
         """`tasks` runs what is to be recorded."""
         self._ledger = ledger
         self._tasks = tasks
-        windows = MergeWindows[MemberKey, Move](WINDOW_SECONDS, Move.merged_with, _MAX_WINDOWS)
+        windows = MergeWindows[TargetKey, _Moves](WINDOW_SECONDS, _Moves.merged_with, _MAX_WINDOWS)
         self._merging = MergeLoop(windows, clock, self._pass_on)
 
     async def run(self) -> None:
@@ -65,31 +83,21 @@ class Deliveries:
 
         Leaves out what names no message that the user may see. Raises Problem.
         """
-        loop = asyncio.get_running_loop()
-        moves: list[tuple[MemberKey, Move]] = []
-        for conversation_id, seq in cursors.items():
-            if is_conversation_id(conversation_id) and seq > 0:
-                key = MemberKey(tenant, conversation_id, user)
-                moves.append((key, Move(key, {device: seq}, (loop.create_future(),))))
-        self._merging.add_all(moves)
-        if moves:
-            results = await asyncio.gather(*(move.waiting[0] for _, move in moves), return_exceptions=True)
-            for problem in results:
-                if isinstance(problem, BaseException):
-                    raise problem
+        known = {name: seq for name, seq in cursors.items() if is_conversation_id(name) and seq > 0}
+        if not known:
+            return
+        report = _Report(len(known))
+        keys = [((tenant, name), seq) for name, seq in known.items()]
+        self._merging.add_all([(key, _Moves(key, (user, device), seq, report)) for key, seq in keys])
+        await report.durable
 
-    def _pass_on(self, moves: Sequence[Move]) -> None:
-        self._tasks.start(self._apply(moves))
+    def _pass_on(self, passing: Sequence[_Moves]) -> None:
+        self._tasks.start(self._apply(passing))
 
-    async def _apply(self, moves: Sequence[Move]) -> None:
-        commands = [move.commands() for move in moves]
+    async def _apply(self, passing: Sequence[_Moves]) -> None:
+        commands = [moves.commands() for moves in passing]
         answers = iter(await self._ledger.apply([command for some in commands for command in some]))
-        for move, some in zip(moves, commands, strict=True):
+        for moves, some in zip(passing, commands, strict=True):
             problems = [answer for _, answer in zip(some, answers, strict=False) if isinstance(answer, Problem)]
-            for waiting in move.waiting:
-                if waiting.done():
-                    continue
-                if problems:
-                    waiting.set_exception(problems[0])
-                else:
-                    waiting.set_result(None)
+            for report in moves.reports:
+                report.end(problems[0] if problems else None)

@@ -60,6 +60,26 @@ async def test_a_burst_of_receipts_is_merged(talk: Talk) -> None:
     assert len(heard) < len(messages) / 2
 
 
+async def test_receipts_of_several_members_come_together(talk: Talk) -> None:
+    (alice, of_alice), (bob, _), (carol, _) = [await talk.joined(name) for name in ("alice", "bob", "carol")]
+    _, made = await alice.ask("POST", "/api/v1/groups", {"name": "T", "member_ids": [bob.user, carol.user]})
+    conversation_id = made["conversation_id"]
+    path = f"/api/v1/conversations/{conversation_id}"
+    messages = [await sent(alice, conversation_id, str(number)) for number in range(3)]
+    for message in messages:
+        for member in (bob, carol):
+            await member.ask("POST", f"{path}/read", {"message_id": message["message_id"]})
+    read: dict[str, int] = {}
+    pushes = 0
+    while read != dict.fromkeys((bob.user, carol.user), messages[-1]["message_seq"]):
+        receipt = await receipt_on(of_alice)
+        pushes += 1
+        for one in (receipt, *receipt["others"]):
+            assert one["read_seq"] >= read.get(one["user_id"], 0), "receipts do not go back"
+            read[one["user_id"]] = one["read_seq"]
+    assert pushes < 6
+
+
 async def test_a_private_read_and_receipts_of_others_are_not_pushed(talk: Talk) -> None:
     (alice, of_alice), (bob, of_bob), (carol, _) = [await talk.joined(name) for name in ("alice", "bob", "carol")]
     _, made = await alice.ask("POST", "/api/v1/groups", {"name": "T", "member_ids": [bob.user, carol.user]})

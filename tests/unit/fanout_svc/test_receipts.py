@@ -1,63 +1,81 @@
-"""Receipts go to the senders who have subscribers, at most one a second for each member of a conversation."""
+"""Receipts go to the senders who have subscribers, at most one push a second for each conversation."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
-from fanout_svc.domain import Receipt, ReceiptPush
+from fanout_svc.domain import Receipt, ReceiptPush, Receipts
 from fanout_svc.receipts import ReceiptPushes
 from kit.clock import ManualClock
 from kit.tasks import background
 from plaudit.message.v1 import updates_pb2
 from tests.unit.fanout_svc.stage import Stage
 
-ALICE, CAROL = ("acme", "users/alice"), ("acme", "users/carol")
+ALICE, CAROL, ERIN = ("acme", "users/alice"), ("acme", "users/carol"), ("acme", "users/erin")
 
 
-def receipt(delivered: int, read: int = 0, *receivers: str, is_read: bool = False) -> Receipt:
-    return Receipt("acme", "conv_1", "bob", delivered, read, is_read, 1_000 + delivered, frozenset(receivers))
+def receipts(delivered: int, *receivers: str, user: str = "bob", read: int = 0, tenant: str = "acme") -> Receipts:
+    one = Receipt(user, delivered, read, read > 0, 1_000 + delivered)
+    return Receipts(tenant, "conv_1", {user: one}, frozenset(receivers))
 
 
 class Receivers:
-    """A node with subscribers of alice and carol."""
+    """A node with subscribers of alice and carol, and another one with subscribers of erin."""
 
     def __init__(self) -> None:
         self.stage = Stage()
         self.stage.wants("n1", ALICE, CAROL)
+        self.stage.wants("n2", ERIN)
         self.clock = ManualClock()
         self.receipts = ReceiptPushes(self.stage.fanout.interest, self.stage.nodes, self.clock)
 
-    @property
-    def pushes(self) -> list[ReceiptPush]:
+    def pushes(self, node_id: str = "n1") -> list[ReceiptPush]:
         """What the node got."""
-        return [one for one in self.stage.nodes.got["n1"] if isinstance(one, ReceiptPush)]
+        return [one for one in self.stage.nodes.got[node_id] if isinstance(one, ReceiptPush)]
+
+    def messages(self, node_id: str = "n1") -> Sequence[updates_pb2.Receipt]:
+        """The messages of those."""
+        return [updates_pb2.Receipt.FromString(push.payload) for push in self.pushes(node_id)]
 
 
 def test_only_senders_with_subscribers_get_receipts() -> None:
     receivers = Receivers()
-    receivers.receipts.push([receipt(3, 0, "alice", "dora"), replace(receipt(4, 0, "alice"), tenant="other")])
-    (push,) = receivers.pushes
-    assert (push.topic, push.key, push.version) == (ALICE, "conv_1 bob", 3)
-    message = updates_pb2.Receipt.FromString(push.payload)
+    receivers.receipts.push([receipts(3, "alice", "dora"), receipts(4, "alice", tenant="other")])
+    (push,), (message,) = receivers.pushes(), receivers.messages()
+    assert (push.topics, push.order_key, push.version) == (["users/alice"], "conv_1", 1_003)
     assert (message.status, message.message_seq, message.user_id) == ("delivered", 3, "bob")
     assert message.message_id.startswith("msg_1_")
+    assert not message.others
 
 
-async def test_within_a_second_receipts_of_a_member_are_merged() -> None:
+def test_receivers_on_one_node_share_one_delivery() -> None:
+    receivers = Receivers()
+    receivers.receipts.push([receipts(3, "alice", "carol", "erin")])
+    assert [sorted(push.topics) for push in receivers.pushes()] == [["users/alice", "users/carol"]]
+    assert [push.topics for push in receivers.pushes("n2")] == [["users/erin"]]
+
+
+async def test_within_a_second_receipts_of_a_conversation_are_one_push() -> None:
     receivers = Receivers()
     async with background(receivers.receipts.run()):
-        receivers.receipts.push([receipt(3, 0, "alice")])
-        receivers.receipts.push([receipt(5, 4, "alice", is_read=True), receipt(9, 4, "alice", "carol")])
-        assert [push.version for push in receivers.pushes] == [3]
-        # Another member has a window of its own.
-        receivers.receipts.push([replace(receipt(2, 0, "alice"), user="dan")])
-        assert [push.version for push in receivers.pushes] == [3, 2]
+        receivers.receipts.push([receipts(3, "alice")])
+        receivers.receipts.push([receipts(5, "alice", read=4), receipts(7, "alice", user="dan")])
+        receivers.receipts.push([receipts(9, "alice", "carol")])
+        assert [message.delivered_seq for message in receivers.messages()] == [3]
         receivers.clock.advance(1)
-        await receivers.stage.until(lambda: len(receivers.pushes) == 4)
-    merged = receivers.pushes[2:]
-    assert {push.topic for push in merged} == {ALICE, CAROL}
-    assert {push.version for push in merged} == {13}
+        await receivers.stage.until(lambda: len(receivers.pushes()) == 2)
+    push, message = receivers.pushes()[-1], receivers.messages()[-1]
+    assert sorted(push.topics) == ["users/alice", "users/carol"]
+    assert push.version == 1_009
     # Both cursors are there; the news of reading is not lost to a later one of receiving.
-    message = updates_pb2.Receipt.FromString(merged[0].payload)
-    assert (message.status, message.message_seq) == ("read", 4)
+    assert (message.user_id, message.status, message.message_seq) == ("bob", "read", 4)
     assert (message.delivered_seq, message.read_seq) == (9, 4)
+    assert [(other.user_id, other.delivered_seq, other.read_seq) for other in message.others] == [("dan", 7, 0)]
+
+
+def test_no_push_replaces_another_one_that_waits() -> None:
+    receivers = Receivers()
+    receivers.receipts.push(
+        [receipts(3, "alice"), Receipts("acme", "conv_2", receipts(3).members, frozenset(["alice"]))]
+    )
+    assert len({push.key for push in receivers.pushes()}) == 2

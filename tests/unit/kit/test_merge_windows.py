@@ -82,6 +82,6 @@ async def test_a_loop_emits_current_and_waiting_values() -> None:
         loop.add_all([("a", (1,)), ("b", (2,)), ("a", (3,))])
         assert await asyncio.wait_for(emitted.get(), 5) == [(1,), (2,)]
         clock.advance(1.0)
-        loop.add("c", (5,))
+        loop.add_all([("c", (5,))])
         assert await asyncio.wait_for(emitted.get(), 5) == [(5,)]
         assert await asyncio.wait_for(emitted.get(), 5) == [(3,)]

@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: a6a49a6437b59ff478486355765b1889a4d3fbe7e2bb8c3b69bd8dac8d858307
-// text: ed920d6cc64c2e2d83f4e8c5ff9dc1e6be123052840a9465b4db6c931f4cfc0b
+// sources: 555e241b58df2a79a5a017f3b487d072fbc72350c6f04b3062a2a9459b99b0a2
+// text: 2cab2b9f08f94ba326d4833d56f4a21c31d6955e15fe94fa05fef365c7e646df
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -994,21 +994,14 @@ var members = (answer) => list(answer.members).map((fields) => ({
 	role: text(fields.role),
 	joinedSeq: number(fields.joined_seq)
 }));
-var receipts = (answer) => list(answer.receipts).map((fields) => ({
+var receipt = (fields) => ({
 	userId: text(fields.user_id),
 	deliveredSeq: number(fields.delivered_seq),
 	readSeq: number(fields.read_seq)
-}));
-/** The position of a member that a `receipt` push brings; null where it is no such push. */
-function pushedReceipt(frame) {
-	if (frame.type !== "receipt" || !frame.user_id) return null;
-	const seq = number(frame.message_seq);
-	return {
-		userId: text(frame.user_id),
-		deliveredSeq: seq,
-		readSeq: frame.status === "read" ? seq : 0
-	};
-}
+});
+var receipts = (answer) => list(answer.receipts).map(receipt);
+/** The positions of members that a `receipt` push brings; none where it is no such push. */
+var pushedReceipts = (frame) => frame.type === "receipt" && frame.user_id ? [frame, ...list(frame.others)].map(receipt) : [];
 /** The members after a `member_changed`; undefined for other pushes. */
 function membersOf(frame) {
 	if (frame.type !== "member_changed") return void 0;
@@ -2387,11 +2380,7 @@ var Messenger = class extends Events {
 	}
 	#onPush(frame) {
 		const conversationId = conversationIdOf(frame);
-		const receipt = pushedReceipt(frame);
-		if (receipt) {
-			if (receipt.userId === this.#user) this.#directory.readLater(conversationId);
-			else this.#open.get(conversationId)?.pushReceipt(receipt);
-		}
+		for (const receipt of pushedReceipts(frame)) if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
 		const change = pushedChange(frame);
 		if (!change || !conversationId) return;
 		const isNew = change.messageSeq > (this.#list.get(conversationId)?.lastMessageSeq ?? 0);

@@ -285,10 +285,8 @@ export class Messenger extends Events<MessengerEvents> {
 
   #onPush(frame: Frame): void {
     const conversationId = wire.conversationIdOf(frame);
-    const receipt = wire.pushedReceipt(frame);
-    if (receipt) {
-      if (receipt.userId === this.#user) this.#directory.readLater(conversationId);
-      else this.#open.get(conversationId)?.pushReceipt(receipt);
+    for (const receipt of wire.pushedReceipts(frame)) {
+      if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
     }
     const change = wire.pushedChange(frame);
     if (!change || !conversationId) return;

@@ -100,19 +100,17 @@ export const members = (answer: Fields): Member[] =>
     joinedSeq: number(fields.joined_seq),
   }));
 
-export const receipts = (answer: Fields): Receipt[] =>
-  list(answer.receipts).map((fields) => ({
-    userId: text(fields.user_id),
-    deliveredSeq: number(fields.delivered_seq),
-    readSeq: number(fields.read_seq),
-  }));
+const receipt = (fields: Fields): Receipt => ({
+  userId: text(fields.user_id),
+  deliveredSeq: number(fields.delivered_seq),
+  readSeq: number(fields.read_seq),
+});
 
-/** The position of a member that a `receipt` push brings; null where it is no such push. */
-export function pushedReceipt(frame: Frame): Receipt | null {
-  if (frame.type !== "receipt" || !frame.user_id) return null;
-  const seq = number(frame.message_seq);
-  return { userId: text(frame.user_id), deliveredSeq: seq, readSeq: frame.status === "read" ? seq : 0 };
-}
+export const receipts = (answer: Fields): Receipt[] => list(answer.receipts).map(receipt);
+
+/** The positions of members that a `receipt` push brings; none where it is no such push. */
+export const pushedReceipts = (frame: Frame): Receipt[] =>
+  frame.type === "receipt" && frame.user_id ? [frame, ...list(frame.others)].map(receipt) : [];
 
 /** The members after a `member_changed`; undefined for other pushes. */
 export function membersOf(frame: Frame): { memberCount: number; membersEpoch: number } | undefined {

@@ -299,11 +299,13 @@ test("ticks follow the receipts of the others", async () => {
   messenger.open("c1");
   await answerLoads(opened);
   opened.receive(pushed(11, { sender_id: "me" }));
-  const receipt = { type: "receipt", topic: "users/me", conversation_id: "c1", user_id: "bob", message_id: "m11", message_seq: 11 };
-  opened.receive({ ...receipt, status: "delivered" });
+  const of = { type: "receipt", topic: "users/me", conversation_id: "c1" };
+  opened.receive({ ...of, user_id: "bob", status: "delivered", delivered_seq: 11 });
   expect(contents()).toEqual([["text 11", "delivered"]]);
-  opened.receive({ ...receipt, status: "read" });
-  opened.receive({ ...receipt, status: "delivered" });
+  // Of several members one stands above, the others beside it; the own position is no receipt of another.
+  const others = [{ user_id: "bob", delivered_seq: 11, read_seq: 11 }, { user_id: "me", delivered_seq: 1 }];
+  opened.receive({ ...of, user_id: "bob", status: "delivered", delivered_seq: 11, others });
+  opened.receive({ ...of, user_id: "bob", status: "delivered", delivered_seq: 11 });
   expect(contents()).toEqual([["text 11", "read"]]);
 });
 

@@ -54,9 +54,9 @@ class DeliveryServiceServicer:
     def RecordDelivered(self, request, context):
         """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
 
-        The answer comes once the change is durable. Of the moves of one member in one conversation the first is made at
-        once, those that follow within a second are merged to one change, so the answer may take a second. What names no
-        message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
+        The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
+        members that follow within a second are one change, so the answer may take a second. What names no message that the
+        user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
         `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -36,9 +36,9 @@ class DeliveryServiceStub:
     RecordDelivered: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.RecordDeliveredRequest, _delivery_service_pb2.RecordDeliveredResponse]
     """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
 
-    The answer comes once the change is durable. Of the moves of one member in one conversation the first is made at
-    once, those that follow within a second are merged to one change, so the answer may take a second. What names no
-    message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
+    The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
+    members that follow within a second are one change, so the answer may take a second. What names no message that the
+    user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
     """
     ListPending: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListPendingRequest, _delivery_service_pb2.ListPendingResponse]
@@ -56,9 +56,9 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     RecordDelivered: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.RecordDeliveredRequest, _delivery_service_pb2.RecordDeliveredResponse]  # type: ignore[assignment]
     """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
 
-    The answer comes once the change is durable. Of the moves of one member in one conversation the first is made at
-    once, those that follow within a second are merged to one change, so the answer may take a second. What names no
-    message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
+    The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
+    members that follow within a second are one change, so the answer may take a second. What names no message that the
+    user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
     `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
     """
     ListPending: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListPendingRequest, _delivery_service_pb2.ListPendingResponse]  # type: ignore[assignment]
@@ -79,9 +79,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_delivery_service_pb2.RecordDeliveredResponse, _abc.Awaitable[_delivery_service_pb2.RecordDeliveredResponse]]:
         """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
 
-        The answer comes once the change is durable. Of the moves of one member in one conversation the first is made at
-        once, those that follow within a second are merged to one change, so the answer may take a second. What names no
-        message that the user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
+        The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
+        members that follow within a second are one change, so the answer may take a second. What names no message that the
+        user may see is left out. A retry changes nothing. Fails with `UNAVAILABLE`, reason
         `OUTCOME_UNKNOWN`, where some may or may not have been recorded.
         """
 

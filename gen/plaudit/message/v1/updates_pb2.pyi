@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from plaudit.message.v1 import change_pb2 as _change_pb2
+from plaudit.message.v1 import receipt_pb2 as _receipt_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -184,11 +185,10 @@ class Receipt(_message.Message):
     """A message reached a state; so did all earlier ones of the conversation.
 
     Answers the frame `send_message` without `id`, with the status `sent`. Pushed to the topic `users/<id>` of the sender
-    when a member has received or read messages, with `delivered` and `read`: at most once a second for each member of a
-    conversation. Only the newest of a member and a conversation matters: it has both of the member's positions, which never
-    move back. These pushes are not durable: after `hello`, and after `resumed` with any verdict, `list_receipts` has what may
-    have been missed. In a group those are told who sent the messages, of the last 32 senders; what a member reads in
-    private is never told.
+    when members have received or read messages, with `delivered` and `read`: the first of a conversation at once, those of
+    the next second together. Each has both positions of a member, which never move back. These pushes are not durable:
+    after `hello`, and after `resumed` with any verdict, `list_receipts` has what may have been missed. In a group those are
+    told who sent the messages, of the last 32 senders; what a member reads in private is never told.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -203,6 +203,7 @@ class Receipt(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     DELIVERED_SEQ_FIELD_NUMBER: _builtins.int
     READ_SEQ_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """The last message that reached the state."""
     status: _builtins.str
@@ -223,6 +224,10 @@ class Receipt(_message.Message):
     """Up to which `message_seq` a device of the member has received all; 0 with `sent`."""
     read_seq: _builtins.int
     """Up to which `message_seq` the member shows to have read; 0 with `sent`, and where it is nothing."""
+    @_builtins.property
+    def others(self) -> _containers.RepeatedCompositeFieldContainer[_receipt_pb2.ReceiptCursor]:
+        """Other members of a group who have received or read messages in the same second, the receiver of the push too."""
+
     def __init__(
         self,
         *,
@@ -236,10 +241,11 @@ class Receipt(_message.Message):
         user_id: _builtins.str = ...,
         delivered_seq: _builtins.int = ...,
         read_seq: _builtins.int = ...,
+        others: _abc.Iterable[_receipt_pb2.ReceiptCursor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "conversation_id", b"conversation_id", "delivered_seq", b"delivered_seq", "message_id", b"message_id", "message_seq", b"message_seq", "ordinal", b"ordinal", "read_seq", b"read_seq", "status", b"status", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "conversation_id", b"conversation_id", "delivered_seq", b"delivered_seq", "message_id", b"message_id", "message_seq", b"message_seq", "ordinal", b"ordinal", "others", b"others", "read_seq", b"read_seq", "status", b"status", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

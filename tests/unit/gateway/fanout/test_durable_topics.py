@@ -39,7 +39,7 @@ def marker(node_id: str, version: int = 0) -> Delivery:
 
 
 class RecordingSubscriber:
-    """A subscriber that records versions, those of a state below zero; 0 is a gap."""
+    """A subscriber that records versions, below zero those of pushes that are not durable; 0 is a gap."""
 
     def __init__(self) -> None:
         self.versions: list[int] = []
@@ -50,10 +50,9 @@ class RecordingSubscriber:
     def mark_gap(self) -> None:
         self.versions.append(0)
 
-    def show(self, feed: ConflatedFeed) -> bool:
+    def show(self, feed: ConflatedFeed) -> None:
         assert feed.current is not None
         self.versions.append(-feed.current.version)
-        return True
 
 
 class RecordingDirectory:

@@ -1,4 +1,4 @@
-"""Moves of a member are merged before they become commands, and each call is answered when its move is durable."""
+"""Moves in a conversation are merged before they become commands; a call is answered when its moves are durable."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Ledger:
     """Records batches of commands; `answer` is that of each."""
 
     def __init__(self) -> None:
-        self.batches: list[list[tuple[str, str, int]]] = []
+        self.batches: list[list[tuple[str, str, str, int]]] = []
         self.answer: Outcome | Refusal | Problem = Outcome(0)
 
     async def apply(self, commands: Sequence[Command]) -> Sequence[Outcome | Refusal | Problem]:
-        moves = [(each.conversation_id, each.action) for each in commands]
-        self.batches.append([(name, act.device, act.seq) for name, act in moves if isinstance(act, MarkDelivered)])
+        moves = [(each.conversation_id, each.user, each.action) for each in commands]
+        self.batches.append(
+            [(name, user, act.device, act.seq) for name, user, act in moves if isinstance(act, MarkDelivered)]
+        )
         return [self.answer] * len(commands)
 
 
@@ -43,10 +45,15 @@ async def test_the_first_move_is_made_immediately_and_those_of_the_next_second_t
     ledger, clock = Ledger(), ManualClock()
     async with recording(ledger, clock) as deliveries:
         await deliveries.record("acme", "alice", "phone", {FIRST: 3, SECOND: 4, "no conversation": 9})
-        assert ledger.batches == [[(FIRST, "phone", 3), (SECOND, "phone", 4)]]
+        assert ledger.batches == [[(FIRST, "alice", "phone", 3), (SECOND, "alice", "phone", 4)]]
         later = [
-            asyncio.create_task(deliveries.record("acme", "alice", device, {FIRST: seq}))
-            for device, seq in (("phone", 7), ("phone", 5), ("laptop", 4))
+            asyncio.create_task(deliveries.record("acme", user, device, {FIRST: seq}))
+            for user, device, seq in (
+                ("alice", "phone", 7),
+                ("alice", "phone", 5),
+                ("alice", "pad", 4),
+                ("bob", "phone", 6),
+            )
         ]
         await asyncio.sleep(0.05)
         assert len(ledger.batches) == 1
@@ -54,7 +61,8 @@ async def test_the_first_move_is_made_immediately_and_those_of_the_next_second_t
         clock.advance(1.0)
         async with asyncio.timeout(5):
             await asyncio.gather(*later)
-    assert sorted(ledger.batches[1]) == [(FIRST, "laptop", 4), (FIRST, "phone", 7)]
+    moved = [(FIRST, "alice", "pad", 4), (FIRST, "alice", "phone", 7), (FIRST, "bob", "phone", 6)]
+    assert sorted(ledger.batches[1]) == moved
     assert len(ledger.batches) == 2
 
 
