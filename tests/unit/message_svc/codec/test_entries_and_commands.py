@@ -87,7 +87,8 @@ def test_an_entry_of_a_newer_format_and_a_broken_one_are_refused() -> None:
 
 
 def actions_of(action: type[Action]) -> st.SearchStrategy[Action]:
-    known = {int: numbers, int | None: st.none() | numbers, Body: bodies}
+    many = st.lists(numbers, max_size=4).map(tuple)
+    known = {int: numbers, int | None: st.none() | numbers, tuple[int, ...]: many, Body: bodies}
     return st.builds(action, **{name: known.get(hint, ...) for name, hint in get_type_hints(action).items()})
 
 
