@@ -28,7 +28,15 @@ class Turns:
                 await asyncio.wait(before)
             yield
         finally:
-            ended.set_result(None)
-            for key in keys:
-                if self._last[key] is ended:
-                    del self._last[key]
+            self._end(keys, ended, {one for one in before if not one.done()})
+
+    def _end(self, keys: Collection[Hashable], ended: asyncio.Future[None], before: set[asyncio.Future[None]]) -> None:
+        """Lets later blocks enter. Those behind one that was cancelled while it waited wait for what it waited for."""
+        if before:
+            first = before.pop()
+            first.add_done_callback(lambda _: self._end(keys, ended, {one for one in before if not one.done()}))
+            return
+        ended.set_result(None)
+        for key in keys:
+            if self._last[key] is ended:
+                del self._last[key]

@@ -26,6 +26,7 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import Body, DeletedBy, Kind, Role, Span
+from message_svc.service.pending import PendingMessages
 from tests.contract.messages.conversation_engine import (
     TENANT,
     Engine,
@@ -200,6 +201,32 @@ class ConversationStoreContract:
         (summary,) = await engine.reads.summaries([found[2]])
         assert summary.last_message is not None
         assert summary.last_message.item.body == Body("new")
+
+    async def test_the_inbox_has_the_conversations_of_a_user_page_by_page(self, engine: Engine) -> None:
+        groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(6)]
+        await engine.do(groups[4], "alice", RemoveMember("bob"))
+        found: list[str] = []
+        after = 0
+        while views := await engine.reads.inbox(TENANT, "bob", after, 2):
+            assert [view.ref for view in views] == sorted(view.ref for view in views)
+            assert views[0].ref > after
+            found += [view.key[1] for view in views]
+            after = views[-1].ref
+            # What happens meanwhile changes no page.
+            await engine.do(groups[0], "alice", Send(Body("new")))
+        assert sorted(found) == sorted({*groups} - {groups[4]})
+        assert await engine.reads.inbox("other", "bob", 0, 10) == []
+
+    async def test_a_device_lacks_what_it_has_not_acknowledged(self, engine: Engine) -> None:
+        one, two = [await engine.group("alice", "bob", op_id=op_id) for op_id in "12"]
+        sent = {name: [(await engine.do(name, "alice", Send(Body("hi")))).seq for _ in range(4)] for name in (one, two)}
+        await engine.do(one, "bob", MarkDelivered(sent[one][1], "phone"))
+        await engine.do(two, "alice", Delete(sent[two][2]))
+        page = await PendingMessages(engine.reads).page(TENANT, "bob", "phone", None)
+        lacking: dict[str, list[int]] = {}
+        for name, row in page.messages:
+            lacking.setdefault(name, []).append(row.item.seq)
+        assert lacking == {one: sent[one][2:], two: [*sent[two][:2], sent[two][3]]}
 
     async def test_a_channel_with_more_members_than_a_read_returns_is_complete(
         self, engine: Engine, other: Engine
