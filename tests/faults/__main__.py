@@ -13,15 +13,20 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tests.faults import store_contract
-from tests.faults.catalog import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, WARM_UP_ON_THREE, Trial
+from tests.faults.catalog import FAULTS, ON_FILES, PLANTED, QUICK, WARM_UP, WARM_UP_ON_THREE
+from tests.faults.messages.catalog import MESSAGE_FAULTS, MESSAGES_IN_FILES, QUICK_MESSAGES
 from tests.faults.runner import Result, run_trial
 from tests.faults.system import backends
+from tests.faults.trials import Trial
+
+_ALL = (*FAULTS, *MESSAGE_FAULTS, *MESSAGES_IN_FILES, *ON_FILES, *QUICK, *QUICK_MESSAGES, *PLANTED)
+_USUAL = {"faults", "messages", "embedded", "bugs"}
 
 
 def main() -> int:
     """Runs the selected trials; returns 0 if no fault did harm and every planted bug was found."""
     options = _options()
-    trials = [trial for trial in (*FAULTS, *ON_FILES, *QUICK, *PLANTED) if _is_selected(trial, options.only)]
+    trials = [trial for trial in _ALL if _is_selected(trial, options.only)]
     names = _names(options.only)
     with_contract = not names or bool(names & {store_contract.NAME, "faults"})
     if options.list:
@@ -79,7 +84,9 @@ async def _run(trials: Sequence[Trial], servers: backends.Servers | None, option
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description=__doc__)
     parser.add_argument(
-        "--only", default="", help="names, comma-separated: F3, bug:not-fenced, contract, faults, bugs, files, quick"
+        "--only",
+        default="",
+        help="names, comma-separated: F3, bug:not-fenced, contract; faults, messages, embedded, bugs, files, quick",
     )
     parser.add_argument("--seconds", type=float, help="before the fault, and of the fault (5)")
     parser.add_argument("--rate", type=float, help="operations a second (260); below 200 a run proves little")
@@ -98,8 +105,9 @@ def _names(only: str) -> set[str]:
 
 def _is_selected(trial: Trial, only: str) -> bool:
     names = _names(only)
-    group = "bugs" if trial.is_mutant else "faults" if trial.engines else trial.name.partition(":")[0]
-    return (not names and group in ("bugs", "faults")) or trial.name.lower() in names or group in names
+    prefix = trial.name.rpartition(":")[0]
+    group = "bugs" if trial.is_mutant else prefix or "faults"
+    return (not names and group in _USUAL) or trial.name.lower() in names or group in names
 
 
 if __name__ == "__main__":

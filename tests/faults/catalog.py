@@ -1,44 +1,16 @@
-"""All trials: the system, the fault, its duration, and the planted bugs that the checker must find."""
+"""All trials with reactions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from tests.faults.injection import engine_faults, process_faults, slow_client_faults
-from tests.faults.system.cluster import ENGINES, FEW, FILES, SMALL, Layout
+from tests.faults.injection.process_faults import no_fault
+from tests.faults.system.cluster import ENGINES, FEW, SMALL
 from tests.faults.trial import Fault, TrialRun
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One run. `rules`: the rules that must find a planted bug; empty for a fault, which must violate none."""
-
-    name: str
-    title: str
-    fault: Fault
-    layout: Layout = FILES
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
-    mutants: Mapping[str, str] = field(default_factory=dict)
-    rules: frozenset[str] = frozenset()
-    where: str = ""
-    """Text that the location of such a violation must contain."""
-    engines: bool = False
-    three_nodes: bool = False
-    """Whether Cassandra is a cluster of three nodes, each with a replica."""
-
-    @property
-    def is_mutant(self) -> bool:
-        """Whether this is a planted bug, which the checker must find."""
-        return bool(self.rules)
-
-
-async def no_fault(run: TrialRun) -> None:
-    """No fault: only load."""
-    await asyncio.sleep(run.plan.during)  # the time of the fault
+from tests.faults.trials import Trial
 
 
 async def services_killed(run: TrialRun) -> None:
@@ -76,7 +48,7 @@ _STOPPED = (
     ("a registry", "session_registry"),
 )
 FAULTS = (
-    _on_engines("F1", "gateway killed", process_faults.gateway_killed),
+    _on_engines("F1", "gateway killed", process_faults.killed("gateway")),
     _on_engines("F2", "reaction node dies at every step", process_faults.crash_at_each_point("reaction_svc")),
     _on_engines("F2", "counter node dies at every step", process_faults.crash_at_each_point("counter_svc")),
     _on_engines("F2", "fan-out node dies at every step", process_faults.crash_at_each_point("fanout_svc")),
@@ -150,7 +122,7 @@ WARM_UP_ON_THREE = replace(
     WARM_UP, layout=FEW, plan={**WARM_UP.plan, "rate": 50.0, "before": 10.0, "during": 5.0}, three_nodes=True
 )
 ON_FILES = (
-    Trial("files:F1", "gateway killed", process_faults.gateway_killed),
+    Trial("files:F1", "gateway killed", process_faults.killed("gateway")),
     *(
         Trial("files:F2", f"{what} dies at every step", process_faults.crash_at_each_point(service))
         for what, service in _STOPPED
@@ -180,7 +152,7 @@ def _planted(name: str, *rules: str, fault: Fault = no_fault, where: str = "serv
 # For every test run: a busy machine offers less load.
 _QUICK = _SHORT | {"least": 20.0, "settle_timeout": 60.0}
 QUICK = (
-    Trial("quick:kill", "a gateway killed", process_faults.gateway_killed, layout=SMALL, plan=_QUICK),
+    Trial("quick:kill", "a gateway killed", process_faults.killed("gateway"), layout=SMALL, plan=_QUICK),
     Trial("quick:kill", "all services killed", services_killed, layout=SMALL, plan=_QUICK),
     Trial("quick:resume", "all sockets lost", process_faults.sockets_lost, layout=SMALL, plan=_QUICK),
 )

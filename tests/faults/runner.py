@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.faults.catalog import Trial
 from tests.faults.checks.history import Recorder
 from tests.faults.system.backends import Servers
 from tests.faults.system.cluster import running
-from tests.faults.trial import TrialPlan, TrialReport, run_under_fault
+from tests.faults.trial import TrialPlan, TrialReport
+from tests.faults.trials import Trial
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ async def run_trial(
             await servers.backends(three_nodes=trial.three_nodes) if servers is not None and trial.engines else None
         )
         async with running(folder, trial.layout, backends, trial.mutants, **trial.settings) as cluster:
-            report = await run_under_fault(cluster, plan, trial.fault, recorder)
+            report = await trial.drive(cluster, plan, trial.fault, recorder)
         result = Result(trial, report)
         # The proxy counts the bytes of a connection when it closes.
         for engine in report.proxied:

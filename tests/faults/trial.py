@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
@@ -18,12 +19,16 @@ from tests.faults.checks.verdict import Verdict
 from tests.faults.clients.audit import Auditor
 from tests.faults.clients.grpc_clients import AttemptRecorder, GrpcClient
 from tests.faults.clients.load import TARGETS, TENANTS, Load
+from tests.faults.clients.open_load import OpenLoad
+from tests.faults.clients.sockets import SocketClient
 from tests.faults.clients.ws_clients import WsClient
 from tests.faults.system.cluster import Cluster
+from tests.faults.system.nodes import NodeProcess
 
 _MAX_UNKNOWN_SHARE = 0.01
 # Periods within which the load must reach its rate before a fault: engines that have just started are slow.
 _WARM_UP_PERIODS = 4
+_CONNECT_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -36,6 +41,8 @@ class TrialPlan:
     after: float = 3.0
     seed: int = 1
     callers: int = 20
+    devices: int = 2
+    """Devices of each user who chats, each at a gateway of its own."""
     watchers: int = 4
     direct: bool = True
     """Whether gRPC clients send changes, too, each to any node: so several nodes write the same targets."""
@@ -49,6 +56,8 @@ class TrialPlan:
     """Seconds between the first and the last copy of a repeated operation."""
     max_gap: float = float("inf")
     """The maximum of seconds without an answered change."""
+    writer: str = "reaction_svc"
+    """The service that makes the changes."""
 
 
 @dataclass(slots=True)
@@ -58,9 +67,10 @@ class TrialRun:
     cluster: Cluster
     plan: TrialPlan
     recorder: Recorder
-    load: Load
-    ws_clients: list[WsClient]
-    watchers: list[WsClient]
+    load: OpenLoad[Any]
+    ws_clients: Sequence[SocketClient]
+    twin: Callable[[int, NodeProcess], SocketClient]
+    """The n-th device of another user, at a gateway; the same device at another gateway replaces it."""
     killed: set[str] = field(default_factory=set)
     proxied: set[str] = field(default_factory=set)
     """Engines whose proxy the fault used."""
@@ -84,7 +94,7 @@ class TrialReport:
     events: Sequence[Event]
     gap: float
     quiet: float
-    load: Load
+    load: OpenLoad[Any]
     wrong: list[str]
     notes: list[str]
     rate_before: float
@@ -100,7 +110,7 @@ async def run_under_fault(cluster: Cluster, plan: TrialPlan, fault: Fault, recor
     """Runs the load, the fault for about `plan.during` seconds, and the recovery; then checks."""
     tokens = {tenant: cluster.service_token(tenant) for tenant in TENANTS}
     async with AsyncExitStack() as stack:
-        channels = {name: await _channel(stack, cluster.nodes[name].grpc) for name in _grpc_nodes(cluster)}
+        channels = {name: await open_channel(stack, cluster.nodes[name].grpc) for name in _grpc_nodes(cluster)}
         reactions = {node.name: channels[node.name] for node in cluster.nodes_of("reaction_svc")}
         counters = {node.name: channels[node.name] for node in cluster.nodes_of("counter_svc")}
         auditor = Auditor(reactions, counters, tokens, recorder, cluster.backends)
@@ -110,56 +120,69 @@ async def run_under_fault(cluster: Cluster, plan: TrialPlan, fault: Fault, recor
         ]
         ws_clients, watchers = _clients(cluster, plan, recorder)
         load = Load(grpc_clients, ws_clients, plan.rate, plan.seed, plan.repeated, plan.spread)
-        run = TrialRun(cluster, plan, recorder, load, ws_clients, watchers)
-        await stack.enter_async_context(background(client.run() for client in (*ws_clients, *watchers)))
-        await asyncio.wait_for(asyncio.gather(*(client.ready.wait() for client in (*ws_clients, *watchers))), 20)
+
+        def twin(n: int, gateway: NodeProcess) -> WsClient:
+            who = ("default", f"twin{n}")
+            name = f"twin-{n}-{gateway.name}"
+            return WsClient(name, who, cluster.user_token(*who), [gateway], TARGETS, recorder, device="tablet", seed=n)
+
+        run = TrialRun(cluster, plan, recorder, load, ws_clients, twin)
+        await connect(stack, [*ws_clients, *watchers])
         all_users = [*load.users, *{(client.tenant, client.user) for client in ws_clients}]
-        reader_tasks = await stack.enter_async_context(background([auditor.read_continuously(all_users, plan.seed)]))
-        load_tasks = await stack.enter_async_context(background([load.run()]))
-        acked = 0
-        for _ in range(_WARM_UP_PERIODS):
-            so_far = load.tally.acked
-            await _wait_while(plan.before, [*reader_tasks, *load_tasks])
-            acked = load.tally.acked - so_far
-            if acked >= plan.least * plan.before:
-                break
-        load.allow_full_load()
-        run.mark("fault")
-        await fault(run)
-        run.mark("healed")
-        await _wait_while(plan.after, [*reader_tasks, *load_tasks])
-        await load.finish(plan.settle_timeout)
-        for task in reader_tasks:
+        readers = await stack.enter_async_context(background([auditor.read_continuously(all_users, plan.seed)]))
+        acked = await run_load(stack, run, fault, readers)
+        for task in readers:
             task.cancel()
-        await asyncio.gather(*reader_tasks, return_exceptions=True)
+        await asyncio.gather(*readers, return_exceptions=True)
         run.mark("quiet")
         began = time.monotonic()
         state = await _wait_until_consistent(auditor, all_users, [*ws_clients, *watchers], began + plan.settle_timeout)
         quiet = time.monotonic() - began
+    return conclude(run, check(recorder.events, state, killed=run.killed), acked, quiet)
+
+
+async def connect(stack: AsyncExitStack, clients: Sequence[SocketClient]) -> None:
+    """Keeps the clients connected until the stack closes; returns when all are."""
+    await stack.enter_async_context(background(client.run() for client in clients))
+    await asyncio.wait_for(asyncio.gather(*(client.ready.wait() for client in clients)), _CONNECT_SECONDS)
+
+
+async def run_load(stack: AsyncExitStack, run: TrialRun, fault: Fault, others: Sequence[asyncio.Task[None]]) -> int:
+    """Runs the load and the fault until all operations are answered; returns how many were acked just before it."""
+    plan, load = run.plan, run.load
+    tasks = [*others, *await stack.enter_async_context(background([load.run()]))]
+    acked = 0
+    for _ in range(_WARM_UP_PERIODS):
+        so_far = load.tally.acked
+        await _wait_while(plan.before, tasks)
+        acked = load.tally.acked - so_far
+        if acked >= plan.least * plan.before:
+            break
+    load.allow_full_load()
+    run.mark("fault")
+    await fault(run)
+    run.mark("healed")
+    await _wait_while(plan.after, tasks)
+    await load.finish(plan.settle_timeout)
+    return acked
+
+
+def conclude(run: TrialRun, verdict: Verdict, acked: int, quiet: float) -> TrialReport:
+    """The report of a trial; raises an error of the load itself. `acked`: operations in the period before the fault."""
+    plan, load, events = run.plan, run.load, run.recorder.events
     if load.failed:
         raise load.failed[0]
-    verdict = check(recorder.events, state, killed=run.killed)
     run.wrong += [f"answered {times} times: {what}" for what, times in load.tally.unexpected.items()]
     unknown, asked = verdict.seen["unknown"], verdict.seen["operations"]
     if unknown > _MAX_UNKNOWN_SHARE * asked:
         run.wrong.append(f"{unknown} of {asked} operations never had an answer; their targets cannot be checked")
     if acked < plan.least * plan.before:
         run.wrong.append(f"too little load before the fault: {acked} answered in {plan.before} s")
-    events = recorder.events
     gap = longest_gap(events)
     if gap > plan.max_gap:
         run.wrong.append(f"no change was answered for {gap:.1f} s; {plan.max_gap:.1f} s are allowed")
-    return TrialReport(
-        verdict,
-        events,
-        gap,
-        quiet,
-        load,
-        run.wrong,
-        run.notes,
-        acked / max(plan.before, 0.001),
-        run.proxied,
-    )
+    rate_before = acked / max(plan.before, 0.001)
+    return TrialReport(verdict, events, gap, quiet, load, run.wrong, run.notes, rate_before, run.proxied)
 
 
 def _clients(cluster: Cluster, plan: TrialPlan, recorder: Recorder) -> tuple[list[WsClient], list[WsClient]]:
@@ -185,7 +208,8 @@ def _grpc_nodes(cluster: Cluster) -> list[str]:
     ]
 
 
-async def _channel(stack: AsyncExitStack, address: str) -> grpc.aio.Channel:
+async def open_channel(stack: AsyncExitStack, address: str) -> grpc.aio.Channel:
+    """A channel that is closed with the stack."""
     return await stack.enter_async_context(grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 from google.rpc import status_pb2
@@ -23,7 +23,17 @@ _ACTIONS = {
     "remove": reaction_pb2.ACTION_REMOVE,
 }
 # Reasons of errors that a retry does not change.
-FINAL_REASONS = ("OP_CONFLICT", "TOO_MANY_EMOJI", "INVALID_REQUEST", "INVALID_TARGET", "INVALID_EMOJI", "FORBIDDEN")
+FINAL_REASONS = (
+    "OP_CONFLICT",
+    "MESSAGE_CONFLICT",
+    "MESSAGE_NOT_FOUND",
+    "CONVERSATION_NOT_FOUND",
+    "TOO_MANY_EMOJI",
+    "INVALID_REQUEST",
+    "INVALID_TARGET",
+    "INVALID_EMOJI",
+    "FORBIDDEN",
+)
 # Codes that a correct server never answers.
 UNEXPECTED_CODES = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS")
 
@@ -37,6 +47,17 @@ class Change(NamedTuple):
     user: str
     emoji: str
     action: str
+
+
+class Operation(Protocol):
+    """An operation with an id: a named tuple."""
+
+    @property
+    def op_id(self) -> str:
+        """The same at every attempt."""
+
+    def _asdict(self) -> dict[str, Any]:
+        """Its fields."""
 
 
 class Reply(NamedTuple):
@@ -83,7 +104,7 @@ class AttemptRecorder:
         self._process = process
         self._attempts: dict[str, int] = {}
 
-    def begin(self, change: Change, client: str) -> int:
+    def begin(self, change: Operation, client: str) -> int:
         """Records the start of an attempt; returns its number."""
         number = self._attempts[change.op_id] = self._attempts.get(change.op_id, 0) + 1
         args = change._asdict()
@@ -93,7 +114,7 @@ class AttemptRecorder:
         )
         return number
 
-    def end(self, change: Change, client: str, number: int, reply: Reply) -> None:
+    def end(self, change: Operation, client: str, number: int, reply: Reply) -> None:
         """Records the end of an attempt."""
         self._recorder.write(
             self._process, reply.kind, "change",
@@ -136,7 +157,7 @@ class GrpcClient:
                 request, metadata=self._metadata(changes[0].tenant), timeout=_CALL_SECONDS
             )
         except grpc.aio.AioRpcError as error:
-            replies = [_reply_to_error(error)] * len(changes)
+            replies = [reply_to_error(error)] * len(changes)
         else:
             replies = [_reply_to_outcome(one) for one in answer.outcomes]
         for change, number, reply in zip(changes, numbers, replies, strict=True):
@@ -147,7 +168,7 @@ class GrpcClient:
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
-            return _reply_to_error(error)
+            return reply_to_error(error)
         return Reply("ok", {"on": bool(getattr(answer, "on", False)), "version": answer.version})
 
     def _call(self, change: Change) -> Any:
@@ -167,7 +188,8 @@ class GrpcClient:
         return (own, ("plaudit-user", user)) if user else (own,)
 
 
-def _reply_to_error(error: grpc.aio.AioRpcError) -> Reply:
+def reply_to_error(error: grpc.aio.AioRpcError) -> Reply:
+    """The reply to a failed call."""
     found = server_error(error)
     if found is None:
         # A status of gRPC itself: the server may have received the call.

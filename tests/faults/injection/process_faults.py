@@ -7,27 +7,34 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tests.faults.clients.load import TARGETS
-from tests.faults.clients.ws_clients import WsClient
 from tests.faults.mutants.crash_points import POINTS
 from tests.faults.system.nodes import NodeProcess
 from tests.faults.trial import Fault, TrialRun, background
 
 _CRASH_SECONDS = 30.0  # batches are few where they are large
 _NOTICE_SECONDS = 8.0
-_CRASH_AT = {"reaction_svc": 25, "counter_svc": 12, "fanout_svc": 15, "session_registry": 3}
+_CRASH_AT = {"reaction_svc": 25, "message_svc": 25, "counter_svc": 12, "fanout_svc": 15, "session_registry": 3}
 STOP_SECONDS = 8.0
 """The grace of a node, and what a busy machine takes to end a process."""
 
 
-async def gateway_killed(run: TrialRun) -> None:
-    """F1: a gateway is killed, and restarts after a while."""
-    gateway = run.cluster.gateways[0]
-    run.killed.add(gateway.name)
-    gateway.kill()
-    run.mark(f"killed {gateway.name}")
+async def no_fault(run: TrialRun) -> None:
+    """No fault: only load."""
     await asyncio.sleep(run.plan.during)  # the time of the fault
-    await asyncio.to_thread(gateway.start)
+
+
+def killed(service: str) -> Fault:
+    """F1 and F2: a node of a service is killed, and restarts after a while."""
+
+    async def fault(run: TrialRun) -> None:
+        node = run.cluster.nodes_of(service)[0]
+        run.killed.add(node.name)
+        node.kill()
+        run.mark(f"killed {node.name}")
+        await asyncio.sleep(run.plan.during)  # the time of the fault
+        await asyncio.to_thread(node.start)
+
+    return fault
 
 
 async def crash(run: TrialRun, node: NodeProcess, point: str) -> None:
@@ -67,7 +74,7 @@ def crash_at_each_point(service: str, points: Sequence[str] = ()) -> Fault:
 
 async def duplicates_during_restarts(run: TrialRun) -> None:
     """F11: nodes restart while operations are repeated and shuffled."""
-    for node in run.cluster.nodes_of("reaction_svc"):
+    for node in run.cluster.nodes_of(run.plan.writer):
         node.kill()
         await asyncio.to_thread(node.start)
     await asyncio.sleep(run.plan.during / 2)  # the time of the fault
@@ -97,12 +104,12 @@ def graceful_stop(service: str) -> Fault:
 async def claimed_twice(run: TrialRun) -> None:
     """F17: a gateway is paused beyond its lease, its devices log in at another one, and it resumes."""
     frozen, other = run.cluster.gateways[:2]
-    twins = [_twin(run, n, frozen) for n in range(3)]
+    twins = [run.twin(n, frozen) for n in range(3)]
     async with background([one.run() for one in twins]):
         await asyncio.wait_for(asyncio.gather(*(one.ready.wait() for one in twins)), 10)
         frozen.pause()
         run.mark(f"froze {frozen.name}")
-        elsewhere = [_twin(run, n, other) for n in range(3)]
+        elsewhere = [run.twin(n, other) for n in range(3)]
         async with background([one.run() for one in elsewhere]):
             await asyncio.wait_for(asyncio.gather(*(one.ready.wait() for one in elsewhere)), 10)
             await asyncio.sleep(run.plan.during)  # longer than the lease
@@ -128,16 +135,10 @@ async def sockets_lost(run: TrialRun) -> None:
 async def logged_in_again(run: TrialRun) -> None:
     """A device logs in at a second gateway while its first session is open."""
     first, other = run.cluster.gateways[:2]
-    one, two = _twin(run, 0, first), _twin(run, 0, other)
+    one, two = run.twin(0, first), run.twin(0, other)
     async with background([one.run()]):
         await asyncio.wait_for(one.ready.wait(), 10)
         await asyncio.sleep(1.5)  # so that the order of the logins is certain
         async with background([two.run()]):
             await asyncio.wait_for(two.ready.wait(), 10)
             await asyncio.sleep(run.plan.during)  # the time of the fault
-
-
-def _twin(run: TrialRun, n: int, gateway: NodeProcess) -> WsClient:
-    who = ("default", f"twin{n}")
-    name = f"twin-{n}-{gateway.name}"
-    return WsClient(name, who, run.cluster.user_token(*who), [gateway], TARGETS, run.recorder, device="tablet", seed=n)

@@ -29,7 +29,11 @@ _TABLES_IN_FILE = ("reaction_svc.adapters.sqlite_tables", "SqliteTables")
 _LEDGER = ("kit.adapters.cassandra.ledger", "CassandraLedger")
 _TABLES = ("reaction_svc.adapters.cassandra_tables", "CassandraTables")
 _FEED = ("kit.ledger.event_log", "ShardedEventLog")
+_ITEMS = ("fanout_svc.service", "Fanout", "push_items")
 _FILES, _ENGINES = ("files",), ("engines",)
+_MESSAGE_TABLES = ("message_svc.adapters.cassandra_tables", "CassandraTables")
+_MESSAGE_TABLES_IN_FILE = ("message_svc.adapters.sqlite_tables", "SqliteTables")
+_SEND = ("message_svc.service.messages", "Messages", "send")
 POINTS: Mapping[str, CrashPoint] = {
     "before-append": CrashPoint("reaction_svc", "before", *_LEDGER, "commit", _ENGINES),
     "after-append": CrashPoint("reaction_svc", "after", *_LEDGER, "commit", _ENGINES),
@@ -50,6 +54,19 @@ POINTS: Mapping[str, CrashPoint] = {
     "after-deliver": CrashPoint("fanout_svc", "after", "fanout_svc.service", "Fanout", "_send"),
     "before-publish": CrashPoint("counter_svc", "before", "counter_svc.publisher", "Publisher", "flush", _ENGINES),
     "after-publish": CrashPoint("counter_svc", "after", "counter_svc.publisher", "Publisher", "flush", _ENGINES),
+    "message-before-append": CrashPoint("message_svc", "before", *_LEDGER, "commit", _ENGINES),
+    "message-after-append": CrashPoint("message_svc", "after", *_LEDGER, "commit", _ENGINES),
+    "message-before-tables": CrashPoint("message_svc", "before", *_MESSAGE_TABLES, "write", _ENGINES),
+    "message-after-tables": CrashPoint("message_svc", "after", *_MESSAGE_TABLES, "write", _ENGINES),
+    "message-before-feed": CrashPoint("message_svc", "before", *_FEED, "publish", _ENGINES),
+    "message-after-feed": CrashPoint("message_svc", "after", *_FEED, "publish", _ENGINES),
+    "message-before-store": CrashPoint("message_svc", "before", *_FILE, "commit", _FILES),
+    "message-in-store": CrashPoint("message_svc", "after", *_MESSAGE_TABLES_IN_FILE, "write_within", _FILES),
+    "message-after-store": CrashPoint("message_svc", "after", *_FILE, "commit", _FILES),
+    "message-before-ack": CrashPoint("message_svc", "after", *_SEND),
+    "message-after-ack": CrashPoint("message_svc", "later", *_SEND),
+    "before-push": CrashPoint("fanout_svc", "before", *_ITEMS, ("messages",)),
+    "after-push": CrashPoint("fanout_svc", "after", *_ITEMS, ("messages",)),
     "before-update": CrashPoint("session_registry", "before", "session_registry.service", "Registry", "_apply"),
     "after-update": CrashPoint("session_registry", "after", "session_registry.service", "Registry", "_apply"),
 }

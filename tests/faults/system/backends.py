@@ -25,7 +25,7 @@ from tests.engines import RUNNING
 from tests.faults.checks.final_state import VersionedCounts
 from tests.faults.checks.model import Key
 
-ENGINES = ("redis", "cassandra", "kafka")
+ENGINES = ("redis", "cassandra", "kafka", "postgresql")
 _BYTES = re.compile(r'^toxiproxy_proxy_received_bytes_total\{.*proxy="(\w+)".*\} (\S+)$', re.MULTILINE)
 
 
@@ -45,7 +45,7 @@ class MeteredToxiproxy(Toxiproxy):
 
 
 class Backends:
-    """Redis, Cassandra and Kafka of one trial: with names of its own, through proxies.
+    """Redis, Cassandra, Kafka and PostgreSQL of one trial: with names of its own, through proxies.
 
     A Cassandra cluster has no proxy.
     """
@@ -66,6 +66,7 @@ class Backends:
             "HOT": f"redis://127.0.0.1:{ports['redis']}/0?prefix={name}:",
             "RECORDS": cluster.url(name) if cluster else f"cassandra://127.0.0.1:{ports['cassandra']}/{name}",
             "EVENTS": f"kafka://127.0.0.1:{ports['kafka']}/{name}",
+            "USERS": f"postgresql://postgres@127.0.0.1:{ports['postgresql']}/postgres?schema={name}",
         }
         self._before = {engine: meter.bytes_through(engine) for engine in ports}
 
@@ -111,6 +112,7 @@ def running(*, one_node: bool = True, three_nodes: bool = False) -> Iterator[Ser
     given = dict(pair.split("=", 1) for pair in os.environ.get(RUNNING, "").split())
     with ExitStack() as leaving:
         folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="plaudit-faults-engines-")))
+        folder.chmod(0o711)  # PostgreSQL may run as another user
         names = [name for name in ENGINES if one_node or name != "cassandra"]
         servers = leaving.enter_context(engines.running([name for name in names if name not in given], folder))
         cluster = leaving.enter_context(cassandra_cluster(folder / "cassandra-cluster")) if three_nodes else None

@@ -50,11 +50,31 @@ ENGINES: Layout = tuple(
     for number in (1, 2)
 )
 """Two of every service, on engines."""
+MESSAGES: Layout = tuple(
+    (f"{name}-{number}", service)
+    for name, service in (
+        ("registry", "session_registry"),
+        ("message", "message_svc"),
+        ("fanout", "fanout_svc"),
+        ("gateway", "gateway"),
+    )
+    for number in (1, 2)
+)
+"""Two of every service of messages, on engines."""
+MESSAGES_ON_FILES: Layout = (
+    ("services", "session_registry,message_svc,fanout_svc"),
+    ("gateway-1", "gateway"),
+    ("gateway-2", "gateway"),
+)
+"""Three processes on files."""
+EMBEDDED: Layout = (("all", "session_registry,reaction_svc,message_svc,counter_svc,fanout_svc,gateway"),)
+"""Everything in one process, as `make run` starts it."""
 
 # Higher limits, because few users make the load, and leases short enough to expire in a test.
 _SETTINGS = {
     "REACTION__CHANGES_PER_SECOND": "50",
     "REACTION__CHANGES_AT_ONCE": "50",
+    "MESSAGE__SENDS_PER_SECOND": "0",
     "SESSION__LEASE_SECONDS": "2",
     "GATEWAY__SESSION__SLOW_TIMEOUT": "3",
     "GATEWAY__RECONNECT_SPREAD": "1",
