@@ -166,8 +166,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self, request: delivery_pb.RecordDeliveredRequest, context: Context
     ) -> delivery_pb.RecordDeliveredResponse:
         """See the contract."""
-        cursors = dict(zip(request.conversation_ids, request.message_seqs, strict=False))
-        await self._deliveries.record(request.tenant, request.user_id, request.device_id, cursors)
+        await self._deliveries.record(requests.acks_from_pb(request))
         return delivery_pb.RecordDeliveredResponse()
 
     async def ListPending(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kit.rpc.service_call import Payload
 from plaudit.message.v1 import delivery_service_pb2 as pb
 
 
-def record_delivered_to_pb(tenant: str, user: str, device: str, cursors: Mapping[str, int]) -> Payload:
-    """The request to record what a device has acknowledged: the number of the last message by conversation."""
-    return pb.RecordDeliveredRequest(
-        tenant=tenant,
-        user_id=user,
-        device_id=device,
-        conversation_ids=cursors.keys(),
-        message_seqs=cursors.values(),
-    )
+def record_delivered_to_pb(report: Iterable[tuple[tuple[str, str, str], Mapping[str, int]]]) -> Payload:
+    """The request to record what devices have acknowledged: of each tenant, user and device, the number of the last
+    message by conversation."""
+    request = pb.RecordDeliveredRequest()
+    for (tenant, user, device), cursors in report:
+        request.devices.add(
+            tenant=tenant,
+            user_id=user,
+            device_id=device,
+            conversation_ids=cursors.keys(),
+            message_seqs=cursors.values(),
+        )
+    return request
 
 
 class PendingPage(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -18,7 +18,9 @@ log = structlog.get_logger()
 RECORD_DELIVERED = "/plaudit.message.v1.DeliveryService/RecordDelivered"
 NEW_MESSAGE = "new_message"
 """The type of the pushes that count; their order key is the conversation, and their version the `message_seq`."""
-# Conversations in one report; the contract has the limit.
+# Acks within this time are one report.
+_GATHER_SECONDS = 0.05
+# Devices, and conversations of a device, in one report; the contract has the limits.
 _REPORT = 1_000
 # Messages of a backlog whose acks count one by one. Of more, those of a conversation count when the last one is
 # acknowledged.
@@ -26,21 +28,21 @@ _MAX_RUNS = 5_000
 # An answer may take a second, while moves are merged.
 _CALL_SECONDS = 8.0
 _ATTEMPTS = 5
-# Devices whose reports wait; those of more are dropped, and their next acks report the same messages, too.
+# Devices whose acks wait; those of more are dropped, and their next acks report the same messages, too.
 _MAX_DEVICES = 50_000
 Device = tuple[str, str, str]
 """Tenant, user, device."""
+_Report = Sequence[tuple[Device, Mapping[str, int]]]
 
 
 class DeviceAcks:
-    """Acks of one device within an iteration of the event loop are one report. A report that fails is repeated."""
+    """Acks of all devices within a moment are one report. A report that fails is repeated."""
 
     def __init__(self, calls: Calls, *, retry_seconds: float = 2.0) -> None:
         """`retry_seconds`: how long after a failed report it is repeated."""
         self._calls = calls
         self._retry_seconds = retry_seconds
         self._waiting: dict[Device, dict[str, int]] = {}
-        self._failures: dict[Device, int] = {}
 
     def add(self, tenant: str, user: str, device: str, received: Iterable[Delivery]) -> None:
         """Reports the messages among pushes that a device has acknowledged."""
@@ -50,31 +52,29 @@ class DeviceAcks:
         """Reports the last messages, by conversation, that a device has acknowledged."""
         if not cursors or (len(self._waiting) >= _MAX_DEVICES and device not in self._waiting):
             return
-        waiting = self._waiting.get(device)
-        if waiting is None:
-            waiting = self._waiting[device] = {}
-            asyncio.get_running_loop().call_soon(self._report, device)
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._report_all)
+        waiting = self._waiting.setdefault(device, {})
         for conversation_id, seq in cursors.items():
             waiting[conversation_id] = max(seq, waiting.get(conversation_id, 0))
 
-    def _report(self, device: Device) -> None:
-        cursors = self._waiting.pop(device, {})
-        tenant, user, name = device
-        for part in _parts(cursors):
-            on_reply = partial(self._on_reply, device, part)
-            request = record_delivered_to_pb(tenant, user, name, part)
-            self._calls.submit(ServiceCall(RECORD_DELIVERED, request, on_reply, timeout=_CALL_SECONDS), key=user)
+    def _report_all(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for report in _reports(waiting):
+            self._send(report, 1)
 
-    def _on_reply(self, device: Device, cursors: Mapping[str, int], response: Payload | None, status: object) -> None:
+    def _send(self, report: _Report, attempt: int) -> None:
+        on_reply = partial(self._on_reply, report, attempt)
+        call = ServiceCall(RECORD_DELIVERED, record_delivered_to_pb(report), on_reply, timeout=_CALL_SECONDS)
+        self._calls.submit(call, key=report[0][0][1])
+
+    def _on_reply(self, report: _Report, attempt: int, response: Payload | None, status: object) -> None:
         if response is not None:
-            self._failures.pop(device, None)
             return
-        failures = self._failures[device] = self._failures.get(device, 0) + 1
-        if failures < _ATTEMPTS:
-            asyncio.get_running_loop().call_later(self._retry_seconds, self.add_cursors, device, cursors)
+        if attempt < _ATTEMPTS:
+            asyncio.get_running_loop().call_later(self._retry_seconds, self._send, report, attempt + 1)
         else:
-            del self._failures[device]
-            log.warning("acks of a device are not recorded", conversations=len(cursors))
+            log.warning("acks of devices are not recorded", devices=len(report))
 
 
 class BacklogAcks:
@@ -110,7 +110,18 @@ def cursors_of(received: Iterable[Delivery]) -> dict[str, int]:
     return cursors
 
 
-def _parts(cursors: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    rows = list(cursors.items())
-    for start in range(0, len(rows), _REPORT):
-        yield dict(rows[start : start + _REPORT])
+def _reports(waiting: Mapping[Device, Mapping[str, int]]) -> Iterator[_Report]:
+    """Reports of up to so many conversations in all: a device with more is in several."""
+    report: list[tuple[Device, Mapping[str, int]]] = []
+    size = 0
+    for device, cursors in waiting.items():
+        rows = list(cursors.items())
+        for start in range(0, len(rows), _REPORT):
+            part = dict(rows[start : start + _REPORT])
+            if report and size + len(part) > _REPORT:
+                yield report
+                report, size = [], 0
+            report.append((device, part))
+            size += len(part)
+    if report:
+        yield report

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kit.auth.caller import Caller
 from message_svc.domain import Body, Role
+from message_svc.service.deliveries import Ack
 from message_svc.service.messages import Messages
 from message_svc.service.preparation import Sending
+from plaudit.message.v1 import delivery_service_pb2 as delivery_pb
 from plaudit.message.v1 import message_changes_pb2 as pb
 
 
@@ -28,6 +30,13 @@ def edited_body_from_pb(request: pb.EditMessageRequest) -> Body:
 def role_from_pb(role: int) -> Role:
     """The role; the contract allows those of `Role` only."""
     return Role(role)
+
+
+def acks_from_pb(request: delivery_pb.RecordDeliveredRequest) -> Iterator[Ack]:
+    """What each device has acknowledged in each conversation."""
+    for row in request.devices:
+        for conversation_id, seq in zip(row.conversation_ids, row.message_seqs, strict=False):
+            yield Ack((row.tenant, conversation_id), row.user_id, row.device_id, seq)
 
 
 def _body(content: str, content_type: str, mentions: Sequence[str], metadata: Mapping[str, str]) -> Body:

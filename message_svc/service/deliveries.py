@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from kit.clock import Clock
 from kit.errors import Problem
@@ -21,17 +22,26 @@ _Device = tuple[str, str]
 """A user and its device."""
 
 
+class Ack(NamedTuple):
+    """The number of the last message of a conversation that a device has acknowledged."""
+
+    key: TargetKey
+    user: str
+    device: str
+    seq: int
+
+
 class _Report:
     """What one call has reported. `durable` is done when all of it is durable, with the first problem."""
 
     __slots__ = ("_remaining", "durable")
 
-    def __init__(self, conversations: int) -> None:
-        self._remaining = conversations
+    def __init__(self, acks: int) -> None:
+        self._remaining = acks
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(self, problem: Problem | None) -> None:
-        """One conversation is durable, or has failed."""
+        """One ack is durable, or has failed."""
         self._remaining -= 1
         if self.durable.done():
             return
@@ -46,9 +56,9 @@ class _Moves:
 
     __slots__ = ("cursors", "key", "reports")
 
-    def __init__(self, key: TargetKey, device: _Device, seq: int, report: _Report) -> None:
-        self.key = key
-        self.cursors: dict[_Device, int] = {device: seq}
+    def __init__(self, ack: Ack, report: _Report) -> None:
+        self.key = ack.key
+        self.cursors: dict[_Device, int] = {(ack.user, ack.device): ack.seq}
         self.reports = [report]
 
     def merged_with(self, later: _Moves) -> _Moves:
@@ -78,17 +88,16 @@ class Deliveries:
         """Ends windows until it is cancelled."""
         await self._merging.run()
 
-    async def record(self, tenant: str, user: str, device: str, cursors: Mapping[str, int]) -> None:
-        """Records the last message, by conversation, that a device has acknowledged; returns when all are durable.
+    async def record(self, acks: Iterable[Ack]) -> None:
+        """Records what devices have acknowledged; returns when all of it is durable.
 
         Leaves out what names no message that the user may see. Raises Problem.
         """
-        known = {name: seq for name, seq in cursors.items() if is_conversation_id(name) and seq > 0}
+        known = [ack for ack in acks if is_conversation_id(ack.key[1]) and ack.seq > 0]
         if not known:
             return
         report = _Report(len(known))
-        keys = [((tenant, name), seq) for name, seq in known.items()]
-        self._merging.add_all([(key, _Moves(key, (user, device), seq, report)) for key, seq in keys])
+        self._merging.add_all([(ack.key, _Moves(ack, report)) for ack in known])
         await report.durable
 
     def _pass_on(self, passing: Sequence[_Moves]) -> None:

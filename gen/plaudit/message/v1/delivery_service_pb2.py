@@ -26,7 +26,7 @@ from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__
 from plaudit.message.v1 import updates_pb2 as plaudit_dot_message_dot_v1_dot_updates__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)plaudit/message/v1/delivery_service.proto\x12\x12plaudit.message.v1\x1a\x1dplaudit/edge/v1/options.proto\x1a plaudit/message/v1/updates.proto\"\xeb\x01\n\x12ListPendingRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01R\tpageToken\"\x99\x01\n\x13ListPendingResponse\x12:\n\x08messages\x18\x01 \x03(\x0b\x32\x1e.plaudit.message.v1.NewMessageR\x08messages\x12\x1e\n\nincomplete\x18\x02 \x03(\tR\nincomplete\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xaa\x02\n\x16RecordDeliveredRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\x12\x34\n\x10\x63onversation_ids\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0f\x63onversationIds\x12,\n\x0cmessage_seqs\x18\x05 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0bmessageSeqs\"\x19\n\x17RecordDeliveredResponse2\xef\x01\n\x0f\x44\x65liveryService\x12s\n\x0fRecordDelivered\x12*.plaudit.message.v1.RecordDeliveredRequest\x1a+.plaudit.message.v1.RecordDeliveredResponse\"\x07\x90\x02\x02\xb0\xed\x18\x04\x12g\n\x0bListPending\x12&.plaudit.message.v1.ListPendingRequest\x1a\'.plaudit.message.v1.ListPendingResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x42\x38\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)plaudit/message/v1/delivery_service.proto\x12\x12plaudit.message.v1\x1a\x1dplaudit/edge/v1/options.proto\x1a plaudit/message/v1/updates.proto\"\xeb\x01\n\x12ListPendingRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01R\tpageToken\"\x99\x01\n\x13ListPendingResponse\x12:\n\x08messages\x18\x01 \x03(\x0b\x32\x1e.plaudit.message.v1.NewMessageR\x08messages\x12\x1e\n\nincomplete\x18\x02 \x03(\tR\nincomplete\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"`\n\x16RecordDeliveredRequest\x12\x46\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32!.plaudit.message.v1.DeviceCursorsB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07\x64\x65vices\"\xa1\x02\n\rDeviceCursors\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\x12\x34\n\x10\x63onversation_ids\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0f\x63onversationIds\x12,\n\x0cmessage_seqs\x18\x05 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0bmessageSeqs\"\x19\n\x17RecordDeliveredResponse2\xef\x01\n\x0f\x44\x65liveryService\x12s\n\x0fRecordDelivered\x12*.plaudit.message.v1.RecordDeliveredRequest\x1a+.plaudit.message.v1.RecordDeliveredResponse\"\x07\x90\x02\x02\xb0\xed\x18\x04\x12g\n\x0bListPending\x12&.plaudit.message.v1.ListPendingRequest\x1a\'.plaudit.message.v1.ListPendingResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x42\x38\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,16 +42,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPENDINGREQUEST'].fields_by_name['device_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_LISTPENDINGREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPENDINGREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\001'
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['tenant']._loaded_options = None
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['device_id']._loaded_options = None
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['device_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['conversation_ids']._loaded_options = None
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['conversation_ids']._serialized_options = b'\272H\006\222\001\003\020\350\007'
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['message_seqs']._loaded_options = None
-  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['message_seqs']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['devices']._loaded_options = None
+  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['devices']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_DEVICECURSORS'].fields_by_name['tenant']._loaded_options = None
+  _globals['_DEVICECURSORS'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_DEVICECURSORS'].fields_by_name['user_id']._loaded_options = None
+  _globals['_DEVICECURSORS'].fields_by_name['user_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_DEVICECURSORS'].fields_by_name['device_id']._loaded_options = None
+  _globals['_DEVICECURSORS'].fields_by_name['device_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
+  _globals['_DEVICECURSORS'].fields_by_name['conversation_ids']._loaded_options = None
+  _globals['_DEVICECURSORS'].fields_by_name['conversation_ids']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_DEVICECURSORS'].fields_by_name['message_seqs']._loaded_options = None
+  _globals['_DEVICECURSORS'].fields_by_name['message_seqs']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_DELIVERYSERVICE'].methods_by_name['RecordDelivered']._loaded_options = None
   _globals['_DELIVERYSERVICE'].methods_by_name['RecordDelivered']._serialized_options = b'\220\002\002\260\355\030\004'
   _globals['_DELIVERYSERVICE'].methods_by_name['ListPending']._loaded_options = None
@@ -60,10 +62,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPENDINGREQUEST']._serialized_end=366
   _globals['_LISTPENDINGRESPONSE']._serialized_start=369
   _globals['_LISTPENDINGRESPONSE']._serialized_end=522
-  _globals['_RECORDDELIVEREDREQUEST']._serialized_start=525
-  _globals['_RECORDDELIVEREDREQUEST']._serialized_end=823
-  _globals['_RECORDDELIVEREDRESPONSE']._serialized_start=825
-  _globals['_RECORDDELIVEREDRESPONSE']._serialized_end=850
-  _globals['_DELIVERYSERVICE']._serialized_start=853
-  _globals['_DELIVERYSERVICE']._serialized_end=1092
+  _globals['_RECORDDELIVEREDREQUEST']._serialized_start=524
+  _globals['_RECORDDELIVEREDREQUEST']._serialized_end=620
+  _globals['_DEVICECURSORS']._serialized_start=623
+  _globals['_DEVICECURSORS']._serialized_end=912
+  _globals['_RECORDDELIVEREDRESPONSE']._serialized_start=914
+  _globals['_RECORDDELIVEREDRESPONSE']._serialized_end=939
+  _globals['_DELIVERYSERVICE']._serialized_start=942
+  _globals['_DELIVERYSERVICE']._serialized_end=1181
 # @@protoc_insertion_point(module_scope)

@@ -95,6 +95,30 @@ class RecordDeliveredRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    DEVICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceCursors]:
+        """The devices."""
+
+    def __init__(
+        self,
+        *,
+        devices: _abc.Iterable[Global___DeviceCursors] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordDeliveredRequest: _TypeAlias = RecordDeliveredRequest  # noqa: Y015
+
+@_typing.final
+class DeviceCursors(_message.Message):
+    """What one device has acknowledged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
     TENANT_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
@@ -129,7 +153,7 @@ class RecordDeliveredRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RecordDeliveredRequest: _TypeAlias = RecordDeliveredRequest  # noqa: Y015
+Global___DeviceCursors: _TypeAlias = DeviceCursors  # noqa: Y015
 
 @_typing.final
 class RecordDeliveredResponse(_message.Message):

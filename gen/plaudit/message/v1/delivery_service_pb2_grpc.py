@@ -52,7 +52,7 @@ class DeliveryServiceServicer:
     """
 
     def RecordDelivered(self, request, context):
-        """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
+        """Records up to which messages devices have acknowledged all, in several conversations at once. Never moves back.
 
         The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
         members that follow within a second are one change, so the answer may take a second. What names no message that the

@@ -34,7 +34,7 @@ class DeliveryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     RecordDelivered: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.RecordDeliveredRequest, _delivery_service_pb2.RecordDeliveredResponse]
-    """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
+    """Records up to which messages devices have acknowledged all, in several conversations at once. Never moves back.
 
     The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
     members that follow within a second are one change, so the answer may take a second. What names no message that the
@@ -54,7 +54,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordDelivered: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.RecordDeliveredRequest, _delivery_service_pb2.RecordDeliveredResponse]  # type: ignore[assignment]
-    """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
+    """Records up to which messages devices have acknowledged all, in several conversations at once. Never moves back.
 
     The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
     members that follow within a second are one change, so the answer may take a second. What names no message that the
@@ -77,7 +77,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.RecordDeliveredRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.RecordDeliveredResponse, _abc.Awaitable[_delivery_service_pb2.RecordDeliveredResponse]]:
-        """Records up to which messages a device has acknowledged all, in several conversations at once. Never moves back.
+        """Records up to which messages devices have acknowledged all, in several conversations at once. Never moves back.
 
         The answer comes once the change is durable. Of the moves in one conversation the first is made at once, those of its
         members that follow within a second are one change, so the answer may take a second. What names no message that the

@@ -13,9 +13,13 @@ from kit.errors import Problem, Unavailable
 from kit.message_ids import direct_id
 from kit.tasks import task_scope
 from message_svc.commands import Command, MarkDelivered, Outcome, Reason, Refusal
-from message_svc.service.deliveries import Deliveries
+from message_svc.service.deliveries import Ack, Deliveries
 
 FIRST, SECOND = direct_id("acme", "alice", "bob"), direct_id("acme", "alice", "carol")
+
+
+def ack(conversation_id: str, seq: int, user: str = "alice", device: str = "phone") -> Ack:
+    return Ack(("acme", conversation_id), user, device, seq)
 
 
 class Ledger:
@@ -44,10 +48,10 @@ async def recording(ledger: Ledger, clock: ManualClock) -> AsyncIterator[Deliver
 async def test_the_first_move_is_made_immediately_and_those_of_the_next_second_together() -> None:
     ledger, clock = Ledger(), ManualClock()
     async with recording(ledger, clock) as deliveries:
-        await deliveries.record("acme", "alice", "phone", {FIRST: 3, SECOND: 4, "no conversation": 9})
+        await deliveries.record([ack(FIRST, 3), ack(SECOND, 4), ack("no conversation", 9)])
         assert ledger.batches == [[(FIRST, "alice", "phone", 3), (SECOND, "alice", "phone", 4)]]
         later = [
-            asyncio.create_task(deliveries.record("acme", user, device, {FIRST: seq}))
+            asyncio.create_task(deliveries.record([ack(FIRST, seq, user, device)]))
             for user, device, seq in (
                 ("alice", "phone", 7),
                 ("alice", "phone", 5),
@@ -70,7 +74,7 @@ async def test_a_refused_move_is_omitted_and_a_move_of_unknown_outcome_is_a_fail
     ledger, clock = Ledger(), ManualClock()
     async with recording(ledger, clock) as deliveries:
         ledger.answer = Refusal(Reason.NO_MESSAGE)
-        await deliveries.record("acme", "alice", "phone", {FIRST: 3})
+        await deliveries.record([ack(FIRST, 3)])
         ledger.answer = Unavailable("the store is away")
         with pytest.raises(Unavailable):
-            await deliveries.record("acme", "alice", "phone", {SECOND: 3})
+            await deliveries.record([ack(SECOND, 3)])
