@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
@@ -11,8 +12,11 @@ from kit.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-# Windows that end within this many seconds of each other end together.
+# Windows that end within this many seconds of each other end together:
 _LINGER_SECONDS = 0.01
+# at most this share of all, or so many, because windows that began together would make a burst each second.
+_SHARE_AT_ONCE = 1 / 50
+_AT_ONCE = 16
 
 
 class MergeWindows(Generic[K, V]):
@@ -55,10 +59,10 @@ class MergeWindows(Generic[K, V]):
                 passing.append(waiting)
         return passing
 
-    def due(self, now: float) -> list[V]:
-        """Ends the windows that are over by now; returns the values that pass."""
+    def due(self, now: float, limit: int = sys.maxsize) -> list[V]:
+        """Ends windows that are over by now, those that ended first; returns the values that pass, up to `limit`."""
         passing: list[V] = []
-        while self._windows:
+        while self._windows and len(passing) < limit:
             key, (end, waiting) = next(iter(self._windows.items()))
             if end > now:
                 break
@@ -94,7 +98,8 @@ class MergeLoop(Generic[K, V]):
     async def run(self) -> None:
         """Ends windows until it is cancelled."""
         while True:
-            passing = self._windows.due(self._clock.monotonic())
+            limit = max(_AT_ONCE, int(len(self._windows) * _SHARE_AT_ONCE))
+            passing = self._windows.due(self._clock.monotonic(), limit)
             if passing:
                 self._emit(passing)
             self._wake.clear()

@@ -85,3 +85,18 @@ async def test_a_loop_emits_current_and_waiting_values() -> None:
         loop.add_all([("c", (5,))])
         assert await asyncio.wait_for(emitted.get(), 5) == [(5,)]
         assert await asyncio.wait_for(emitted.get(), 5) == [(3,)]
+
+
+async def test_windows_that_began_together_end_in_several_steps() -> None:
+    clock, emitted = ManualClock(), asyncio.Queue[Sequence[tuple[int, ...]]]()
+    loop = MergeLoop(windows(1_000), clock, emitted.put_nowait)
+    loop.add_all([(f"{key}", (key,)) for key in range(400)])
+    loop.add_all([(f"{key}", (key + 1_000,)) for key in range(400)])
+    await emitted.get()
+    clock.advance(1.0)
+    steps: list[Sequence[tuple[int, ...]]] = []
+    async with background(loop.run()):
+        while sum(map(len, steps)) < 400:
+            steps.append(await asyncio.wait_for(emitted.get(), 5))
+    assert [value for step in steps for (value,) in step] == list(range(1_000, 1_400))
+    assert max(map(len, steps)) == 16
