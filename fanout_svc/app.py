@@ -15,6 +15,7 @@ from fanout_svc.adapters.registry_watch import RegistryWatch
 from fanout_svc.config import Config
 from fanout_svc.consumer import Consumers, follow_interest
 from fanout_svc.errors import ERRORS
+from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.receipts import ReceiptPushes
 from fanout_svc.service import Fanout
 from fanout_svc.servicer import FanoutServicer
@@ -52,11 +53,14 @@ async def opened(
         }
         if engines.message_log is not None:
             receipts = ReceiptPushes(fanout.interest, nodes, clock)
-            messages = message_entries.MessageEntries(fanout, receipts, MeshMembers(mesh, config.members_seconds))
+            own_changes = OwnChangePushes(fanout.interest, nodes, clock)
+            members = MeshMembers(mesh, config.members_seconds)
+            messages = message_entries.MessageEntries(fanout, receipts, own_changes, members)
             of_messages = Consumers(engines.message_log, messages, fanout.synced, clock, config)
             count = engines.message_log.partitions(message_entries.TOPIC)
             divided = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, count)
             loops["fan-out messages"] = partial(run_assigned_partitions, divided, of_messages.of, topic=messages.topic)
             loops["fan-out receipts"] = receipts.run
+            loops["fan-out own changes"] = own_changes.run
         async with background(*[run_with_backoff(name, loop) for name, loop in loops.items()]):
             yield [Hosted(FanoutServicer(fanout), fanout_service_pb2_grpc.add_FanoutServiceServicer_to_server, ERRORS)]

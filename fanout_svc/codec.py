@@ -14,11 +14,11 @@ from fanout_svc.domain import (
     Node,
     NodeInterest,
     OwnUpdate,
-    ReceiptPush,
     TargetChange,
     Topic,
     TopicStatus,
     Totals,
+    UnkeptPush,
     Update,
     UserPush,
 )
@@ -92,7 +92,7 @@ def delivery_to_pb(update: Deliverable) -> node_pb.Delivery:
     if isinstance(update, NodeInterest):
         return _node_interest(update)
     tenant, name = update.topic
-    if isinstance(update, UserPush | ReceiptPush | ConversationPush):
+    if isinstance(update, UserPush | UnkeptPush | ConversationPush):
         return node_pb.Delivery(
             tenant=tenant,
             topic=name,

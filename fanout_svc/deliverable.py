@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fanout_svc.domain import NodeInterest, OwnUpdate, ReceiptPush, Topic, Update, UserPush
+from fanout_svc.domain import NodeInterest, OwnUpdate, Topic, UnkeptPush, Update, UserPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +60,5 @@ class MessageUpdate:
         return self.target
 
 
-Deliverable = Update | OwnUpdate | UserPush | ReceiptPush | ConversationPush | MessageUpdate | NodeInterest
+Deliverable = Update | OwnUpdate | UserPush | UnkeptPush | ConversationPush | MessageUpdate | NodeInterest
 """What is delivered to gateway nodes."""

@@ -168,21 +168,19 @@ class Receipts:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptPush:
-    """Receipts of a conversation on the topics of users. `payload`: the message of the contract.
+class UnkeptPush:
+    """A push on the topics of users that is not durable. `payload`: the message of the contract.
 
-    `version`: the time of the last news, which never moves back in a conversation.
+    `version` never moves back among the pushes of an `order_key`; those of one `key` replace each other.
     """
 
     tenant: str
     topics: Sequence[str]
     payload: bytes
     order_key: str
-    """The conversation."""
     version: int
     key: str
-    """No push replaces another: each may be about other members."""
-    kind: str = "receipt"
+    kind: str
 
     @property
     def topic(self) -> Topic:
@@ -191,8 +189,27 @@ class ReceiptPush:
 
     @property
     def is_state(self) -> bool:
-        """A dropped one is not sent again, and clients are not told: they list receipts when they connect."""
+        """A dropped one is not sent again, and clients are not told: they list what it has when they connect."""
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChange:
+    """What changed of a conversation for one member, whose devices are told.
+
+    `kind`: of the push; `encode` returns its message; `version` grows with each change of the member.
+    """
+
+    tenant: str
+    conversation_id: str
+    user: str
+    kind: str
+    version: int
+    encode: Callable[[], bytes]
+
+    def newest(self, later: OwnChange) -> OwnChange:
+        """The one that has all there is to know."""
+        return later if later.version > self.version else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +230,7 @@ class ConversationItem:
 
 @dataclass(frozen=True, slots=True)
 class ConversationItems:
-    """The items and receipts of one conversation in an entry, and what it is after the entry."""
+    """The items, receipts and changes for single members of one conversation in an entry, and what it is after it."""
 
     tenant: str
     conversation_id: str
@@ -221,6 +238,7 @@ class ConversationItems:
     items: Sequence[ConversationItem]
     receipts: Receipts | None = None
     is_channel: bool = False
+    own_changes: Sequence[OwnChange] = ()
 
     @property
     def topic(self) -> Topic:

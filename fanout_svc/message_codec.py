@@ -8,7 +8,7 @@ from functools import partial
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, Receipt, Receipts
+from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, OwnChange, Receipt, Receipts
 from fanout_svc.errors import Undecodable
 from kit.event_log.ports import Record
 from kit.message_ids import message_id
@@ -46,6 +46,7 @@ def entry_from_record(record: Record) -> MessageEntry:
             [_item(row, item) for item in row.items],
             _receipts(row) if row.receipts else None,
             is_channel=row.head.type == conversation_pb2.CONVERSATION_TYPE_CHANNEL,
+            own_changes=_own_changes(row) if row.own_changes else (),
         )
         for row in entry.conversations
     ]
@@ -94,6 +95,34 @@ def _receipts(row: event_pb.ConversationChanged) -> Receipts | None:
             members[user] = Receipt(user, *cursors, moved.read_seq > 0, moved.time_ms)
             receivers.update(moved.receiver_ids)
     return Receipts(row.tenant, row.conversation_id, members, frozenset(receivers)) if members else None
+
+
+def _own_changes(row: event_pb.ConversationChanged) -> list[OwnChange]:
+    members = {member.user_id: member for member in row.members}
+    return [
+        OwnChange(
+            row.tenant,
+            row.conversation_id,
+            changed.user_id,
+            "membership_changed",
+            changed.version,
+            partial(_membership_changed, row.conversation_id, member, archived=changed.archived),
+        )
+        for changed in row.own_changes
+        if (member := members.get(changed.user_id)) is not None
+    ]
+
+
+def _membership_changed(conversation_id: str, member: event_pb.MemberRow, *, archived: bool) -> bytes:
+    membership = conversation_pb2.Membership(
+        role=member.role,  # type: ignore[arg-type]  # the same numbers
+        read_seq=member.read_seq,
+        mute_until_ms=member.mute_until_ms,
+        pinned=member.pinned,
+        archived=archived,
+        marked_unread=member.marked_unread,
+    )
+    return updates_pb2.MembershipChanged(conversation_id=conversation_id, membership=membership).SerializeToString()
 
 
 def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> ConversationItem:

@@ -1,4 +1,4 @@
-"""What fan-out does with the entries of conversations: it pushes items and receipts to members who have subscribers."""
+"""What fan-out does with the entries of conversations: it pushes items, receipts and own changes to members."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import OrderedDict
 from fanout_svc import message_codec, metrics
 from fanout_svc.domain import ConversationItems, MemberList
 from fanout_svc.errors import MembersNotWritten
+from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.ports import Members
 from fanout_svc.receipts import ReceiptPushes
 from fanout_svc.service import Fanout
@@ -31,9 +32,10 @@ class MessageEntries:
     newest_format = message_codec.FORMAT
     is_repeatable = False
 
-    def __init__(self, fanout: Fanout, receipts: ReceiptPushes, members: Members) -> None:
+    def __init__(self, fanout: Fanout, receipts: ReceiptPushes, own_changes: OwnChangePushes, members: Members) -> None:
         self._fanout = fanout
         self._receipts = receipts
+        self._own_changes = own_changes
         self._members = members
         # By tenant and conversation, in the order of their last use.
         self._lists: OrderedDict[tuple[str, str], MemberList] = OrderedDict()
@@ -61,6 +63,7 @@ class MessageEntries:
         for changed, members in zip(pushed, await asyncio.gather(*map(self._members_of, pushed)), strict=True):
             fanout.push_items(changed, members)
         self._receipts.push([changed.receipts for changed in entry.conversations if changed.receipts is not None])
+        self._own_changes.push([change for changed in entry.conversations for change in changed.own_changes])
 
     def skip(self, partition: int, entry: message_codec.MessageEntry) -> None:
         """See `Entries`."""

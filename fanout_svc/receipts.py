@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from fanout_svc.domain import USERS, ReceiptPush, Receipts
+from fanout_svc.domain import USERS, Receipts, UnkeptPush
 from fanout_svc.message_codec import receipts_to_pb
 from fanout_svc.ports import Nodes
 from fanout_svc.topics.interest import Interest
@@ -51,7 +51,8 @@ class ReceiptPushes:
                 for node_id in self._interest.nodes_of((tenant, topic)):
                     topics_of.setdefault(node_id, []).append(topic)
             payload, version = receipts_to_pb(receipts), receipts.last.time_ms
+            # No push replaces another: each may be about other members. The time of the last news never moves back.
             key = f"{conversation_id} {next(self._numbers)}"
             for node_id, topics in topics_of.items():
-                push = ReceiptPush(tenant, topics, payload, conversation_id, version, key)
+                push = UnkeptPush(tenant, topics, payload, conversation_id, version, key, "receipt")
                 self._nodes.deliver(push, (node_id,))

@@ -101,10 +101,12 @@ class MarkRead(NamedTuple):
 
 
 class SetMembership(NamedTuple):
-    """Mutes and pins the conversation for the user; None: stays as it is."""
+    """Mutes, pins and archives the conversation for the user, or marks it as unread; None: stays as it is."""
 
-    mute_until_ms: int | None
-    pinned: bool | None
+    mute_until_ms: int | None = None
+    pinned: bool | None = None
+    archived: bool | None = None
+    marked_unread: bool | None = None
 
 
 class EraseMessages(NamedTuple):

@@ -18,6 +18,10 @@ MAX_SPANS = 16
 """Ranges of items that a user may see; beyond, the oldest is dropped."""
 MAX_SENDERS = 32
 """Users who hear of a receipt in a group: those who sent a message last."""
+MAX_PINNED = 50
+"""Pinned messages of a conversation."""
+MAX_FORWARDS = 5
+"""Messages that were forwarded so often, or more often, are not distinguished."""
 MAX_PENDING_ITEMS = 1_000
 """The last items of a conversation whose messages are pushed to a device that lacks them."""
 SENDERS_AMONG = 128
@@ -53,6 +57,8 @@ class ItemType(IntEnum):
     ROLE_CHANGED = 8
     UPDATED = 9
     CONVERTED = 10
+    PINNED = 11
+    UNPINNED = 12
 
 
 class DeletedBy(IntEnum):
@@ -65,13 +71,17 @@ class DeletedBy(IntEnum):
 
 
 class Body(NamedTuple):
-    """What a message says. `reply_to`: the number of the message it replies to; 0: none."""
+    """What a message says. `reply_to`: the number of the message it replies to; 0: none.
+
+    `forwards`: how often its content was forwarded, up to `MAX_FORWARDS`; 0: it is the sender's own.
+    """
 
     content: str
     content_type: str = "text"
     reply_to: int = 0
     mentions: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
+    forwards: int = 0
 
 
 class Item(NamedTuple):
@@ -120,6 +130,9 @@ class Member(NamedTuple):
     Cursors are numbers of items: the user has received, or read, everything up to them. `read_ordinal`: the number of
     messages up to `read_seq`; `shown_read_seq`: what other members see of it; `devices`: the cursor of each device,
     the latest one last.
+
+    `archived_seq`: the last item when the user archived the conversation, see `is_archived`; 0: it is not archived;
+    `draft_ms`: when the user last set its draft; 0: there is none.
     """
 
     user: str
@@ -133,13 +146,24 @@ class Member(NamedTuple):
     devices: tuple[tuple[str, int], ...] = ()
     mute_until_ms: int = 0
     pinned: bool = False
+    archived_seq: int = 0
+    marked_unread: bool = False
+    draft_ms: int = 0
+
+
+class Pin(NamedTuple):
+    """A pinned message: the number of the message, and of the item that pinned it."""
+
+    seq: int
+    pin_seq: int
 
 
 class Head(NamedTuple):
     """A conversation as a whole. `stamp`: of its last entry.
 
     `epoch` counts accepted conditional messages, the last of which is `epoch_seq`. `highest` and `ahead` are the
-    `kit.ledger.op_ids.OpIdWatermark` of the operation ids used on it.
+    `kit.ledger.op_ids.OpIdWatermark` of the operation ids used on it. `pinned`: the pinned messages, the latest pin
+    last.
     """
 
     kind: Kind
@@ -161,6 +185,7 @@ class Head(NamedTuple):
     stamp: int = 0
     highest: str = ""
     ahead: tuple[str, ...] = ()
+    pinned: tuple[Pin, ...] = ()
 
 
 class Operation(NamedTuple):
@@ -192,8 +217,20 @@ class ReceiptMove(NamedTuple):
     receivers: tuple[str, ...] = ()
 
 
+class UserDraft(NamedTuple):
+    """What a member has written and not sent; a `content` of "": nothing. `device`: the device on which it wrote."""
+
+    user: str
+    content: str
+    time_ms: int
+    device: str = ""
+
+
 class ConversationChange(NamedTuple):
-    """The change of one conversation by one entry: the items in order, and the rows that changed, as they are after."""
+    """The change of one conversation by one entry: the items in order, and the rows that changed, as they are after.
+
+    `own_changes`: the users whose other devices are told of their row. Of a user there is one draft.
+    """
 
     key: TargetKey
     head: Head
@@ -201,6 +238,8 @@ class ConversationChange(NamedTuple):
     members: Mapping[str, Member]
     operations: Sequence[Operation]
     receipts: Sequence[ReceiptMove] = ()
+    own_changes: Sequence[str] = ()
+    drafts: Sequence[UserDraft] = ()
 
 
 def cursor_of(member: Member, device: str) -> int | None:
@@ -228,3 +267,13 @@ def visible_spans(head: Head, member: Member) -> list[Span]:
     """The ranges of items that the user may see, oldest first, each with an end."""
     spans = (Span(max(first, head.visible_from, 1), last or head.last_seq) for first, last in member.spans)
     return [span for span in spans if span.first <= span.last]
+
+
+def is_archived(head: Head, member: Member) -> bool:
+    """Whether the conversation is archived for the member.
+
+    A message ends it, unless it comes while the conversation is muted. No row is written then: the tables show whether
+    one has come, and when the last item has.
+    """
+    is_silent = head.last_message_seq <= member.archived_seq or head.update_ms < member.mute_until_ms
+    return member.archived_seq > 0 and is_silent

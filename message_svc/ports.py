@@ -111,8 +111,11 @@ class ConversationReads(Protocol):
         """The summary of each, in order."""
         ...
 
-    async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
-        """Up to `limit` conversations of which the user is a member, in order of the list."""
+    async def list(
+        self, tenant: str, user: str, after: ListPosition | None, limit: int, *, archived: bool = False
+    ) -> Sequence[View]:
+        """Up to `limit` conversations of which the user is a member, in order of the list: those that it has archived,
+        or the others; see `domain.is_archived`."""
         ...
 
     async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:

@@ -72,7 +72,9 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         self, request: conversations_pb.ListConversationsRequest, context: Context
     ) -> conversations_pb.ListConversationsResponse:
         """See the contract."""
-        page = await self._conversations.list(caller(), request.page_size, request.page_token)
+        page = await self._conversations.list(
+            caller(), request.page_size, request.page_token, archived=request.archived
+        )
         return responses.conversations_to_pb(*page)
 
     async def ListMembers(
@@ -149,10 +151,9 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         self, request: members_pb.UpdateMembershipRequest, context: Context
     ) -> members_pb.UpdateMembershipResponse:
         """See the contract."""
-        mute_until_ms = request.mute_until_ms if request.HasField("mute_until_ms") else None
-        pinned = request.pinned if request.HasField("pinned") else None
-        member = await self._conversations.set_membership(caller(), request.conversation_id, mute_until_ms, pinned)
-        return members_pb.UpdateMembershipResponse(membership=responses.membership_to_pb(member))
+        action = requests.membership_from_pb(request)
+        view = await self._conversations.set_membership(caller(), request.conversation_id, action)
+        return members_pb.UpdateMembershipResponse(membership=responses.membership_to_pb(view.head, view.member))
 
 
 class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):

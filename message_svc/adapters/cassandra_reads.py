@@ -22,7 +22,7 @@ from message_svc.adapters.cassandra_rows import (
     spans_of_buckets,
 )
 from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of
-from message_svc.domain import Kind, Member, Role, Span
+from message_svc.domain import Kind, Member, Role, Span, is_archived
 from message_svc.ports import ListPosition, StoredItem, Summary, View
 
 list_ = list  # in the class, the name is a method
@@ -33,8 +33,8 @@ _OF_SOME = "WHERE tenant = ? AND conversation_id IN ?"
 _RANGE = f"SELECT {SELECT_ITEM} FROM messages {_OF_ONE} AND bucket = ? AND seq >= ? AND seq <= ?"
 _CQL = {
     "views": f"SELECT conversation_id, {selected(*HEAD, *MEMBER)} FROM conversations {_OF_SOME} AND user_id = ?",
-    "memberships": f"SELECT conversation_id, role, pinned, {selected('updated_at')}, is_large FROM user_conversations"
-    " WHERE tenant = ? AND user_id = ?",
+    "memberships": f"SELECT conversation_id, role, pinned, {selected('updated_at')}, is_large, archived"
+    " FROM user_conversations WHERE tenant = ? AND user_id = ?",
     "peers": f"SELECT conversation_id, user_id FROM conversations {_OF_SOME} PER PARTITION LIMIT 2",
     # Former members are filtered by the server, within the partition.
     "members": f"SELECT {selected(*MEMBER)} FROM conversations {_OF_ONE} AND user_id > ? AND role > 0"
@@ -64,9 +64,12 @@ class CassandraReads:
         views = await self._views(tenant, [conversation_id], user)
         return views[0] if views else None
 
-    async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
+    async def list(
+        self, tenant: str, user: str, after: ListPosition | None, limit: int, *, archived: bool = False
+    ) -> Sequence[View]:
         """See `ConversationReads`. The order may be that of a moment ago."""
-        rows = await self._rows("memberships", tenant, user)
+        # One that is archived in this table may have come back since; one that is not is not archived.
+        rows = [row for row in await self._rows("memberships", tenant, user) if row[5] or not archived]
         large = await self._views(tenant, [row[0] for row in rows if row[1] and row[4]], user)
         found = [(_position(view), view) for view in large]
         candidates: list[tuple[ListPosition, View | str]] = [
@@ -76,13 +79,18 @@ class CassandraReads:
         candidates = [each for each in candidates if after is None or each[0] < after]
         candidates.sort(key=lambda each: each[0], reverse=True)
         views: list_[View] = []
-        # A membership may have ended a moment ago, so more than one round may be needed.
+        # A membership may have ended a moment ago, and a message brings back what was archived, so more than one round
+        # may be needed.
         while candidates and len(views) < limit:
             some = candidates[: limit - len(views)]
             candidates = candidates[len(some) :]
             small = await self._views(tenant, [each for _, each in some if isinstance(each, str)], user)
             seen = [*small, *(each for _, each in some if isinstance(each, View))]
-            views += (view for view in seen if view.member.role is not Role.NONE)
+            views += (
+                view
+                for view in seen
+                if view.member.role is not Role.NONE and is_archived(view.head, view.member) is archived
+            )
         return sorted(views, key=_position, reverse=True)
 
     async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:

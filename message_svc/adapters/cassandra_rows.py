@@ -24,15 +24,15 @@ KEYS_AT_ONCE, ROWS_AT_ONCE = 20, 100
 HEAD = (
     "type", "group_name", "avatar_url", "creator_id", "created_at", "updated_at", "last_seq", "ordinal",
     "last_message_seq", "members", "admins", "members_epoch", "epoch", "epoch_seq", "visible_from", "home_region",
-    "stamp", "highest_op_id", "op_ids_ahead",
+    "stamp", "highest_op_id", "op_ids_ahead", "pinned_messages",
 )  # fmt: skip
 MEMBER = (
     "user_id", "role", "joined_seq", "spans", "read_seq", "read_ordinal", "shown_read_seq", "delivered_seq", "devices",
-    "mute_until_ms", "pinned",
+    "mute_until_ms", "pinned", "archived_seq", "marked_unread", "draft_ms",
 )  # fmt: skip
 ITEM = (
     "seq", "type", "sender_id", "created_at", "ordinal", "subject", "content", "content_type", "client_msg_id",
-    "reply_to", "mentions", "metadata", "detail", "origin_region",
+    "reply_to", "mentions", "metadata", "forwards", "detail", "origin_region",
 )  # fmt: skip
 _TIMES = ("created_at", "updated_at", "edited_at", "deleted_at")
 _UUID_EPOCH = 0x01B21DD213814000  # 1970 in 100 ns since 1582, RFC 9562, 5.1

@@ -45,7 +45,9 @@ STATEMENTS = {
     "save_operation": _insert("conversation_operations", *_BUCKET, "user_id", "op_id", *_OPERATION),
     "save_update": "UPDATE user_conversations USING TIMESTAMP ? SET updated_at = ?, is_large = ?"
     " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
-    "save_membership": _insert("user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned"),
+    "save_membership": _insert(
+        "user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned", "archived"
+    ),
     "delete_membership": "DELETE FROM user_conversations USING TIMESTAMP ?"
     " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
 }
@@ -86,7 +88,8 @@ class RowWriter:
             if not member.spans:
                 self._put(user, "delete_membership", packed((stamp, *user, self._key[1])))
                 continue
-            self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned)
+            archived = member.archived_seq > 0
+            self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned, archived)
             self._put(
                 user, "save_update", list_row(self._key, self._writes.head.update_ms, member.user, is_large=large)
             )
@@ -139,7 +142,7 @@ class RowWriter:
     def _add_message(self, item: Item, revision: _Revision) -> None:
         partition = (*self._key, bucket_of(item.seq))
         assert item.body is not None
-        content, _, _, mentions, metadata = revision.body
+        content, _, _, mentions, metadata, _ = revision.body
         item = item._replace(body=item.body._replace(content=content, mentions=mentions, metadata=metadata))
         id_ = time_uuid(self._key[1], item.seq, item.time_ms)
         self._add(partition, "save_message", revision.stamp, *partition, *item_values(item), id_, revision.status)

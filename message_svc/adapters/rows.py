@@ -7,41 +7,45 @@ from typing import Any
 
 import msgspec
 
-from message_svc.domain import Body, DeletedBy, Head, Item, ItemType, Kind, Member, Role, Span
+from message_svc.domain import Body, DeletedBy, Head, Item, ItemType, Kind, Member, Pin, Role, Span
 from message_svc.ports import StoredItem
 
-HEAD_COLUMNS = 19
-MEMBER_COLUMNS = 11
+HEAD_COLUMNS = 20
+MEMBER_COLUMNS = 14
 _encode = msgspec.json.Encoder().encode
 _spans = msgspec.json.Decoder(tuple[Span, ...]).decode
 _devices = msgspec.json.Decoder(tuple[tuple[str, int], ...]).decode
+_pins = msgspec.json.Decoder(tuple[Pin, ...]).decode
 _mentions = msgspec.json.Decoder(tuple[str, ...]).decode
 _metadata = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 _detail = msgspec.json.Decoder(tuple[tuple[str, ...], Role, str, str]).decode
 
 
 def head_of(row: Sequence[Any]) -> Head:
-    """The head in columns `kind` to `ahead` of a conversation."""
-    kind, *others, highest, ahead = row
-    return Head._make((Kind(kind), *others, highest, tuple(ahead.split())))
+    """The head in columns `kind` to `pinned_messages` of a conversation."""
+    kind, *others, highest, ahead, pinned = row
+    return Head._make((Kind(kind), *others, highest, tuple(ahead.split()), _pins(pinned) if pinned else ()))
 
 
 def head_values(head: Head) -> list[Any]:
-    """The columns `kind` to `ahead`."""
-    return [*head[:-1], " ".join(head.ahead)]
+    """The columns `kind` to `pinned_messages`."""
+    return [*head[:-2], " ".join(head.ahead), _text(head.pinned) if head.pinned else ""]
 
 
 def member_of(row: Sequence[Any]) -> Member:
-    """The member in columns `user` to `pinned`."""
-    user, role, joined, spans, read, read_ordinal, shown, delivered, devices, mute_until_ms, pinned = row
+    """The member in columns `user` to `draft_ms`; the last three may be null."""
+    (
+        user, role, joined, spans, read, read_ordinal, shown, delivered, devices, mute_until_ms, pinned, archived_seq,
+        marked_unread, draft_ms,
+    ) = row  # fmt: skip
     return Member(
         user, Role(role), joined, _spans(spans), read, read_ordinal, shown, delivered, _devices(devices), mute_until_ms,
-        bool(pinned),
+        bool(pinned), archived_seq or 0, bool(marked_unread), draft_ms or 0,
     )  # fmt: skip
 
 
 def member_values(member: Member) -> list[Any]:
-    """The columns `user` to `pinned`."""
+    """The columns `user` to `draft_ms`."""
     values: list[Any] = list(member)
     values[3], values[8] = _text(member.spans), _text(member.devices)
     return values
@@ -53,8 +57,8 @@ def item_values(item: Item) -> list[Any]:
     has_detail = item.type not in (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE)
     detail = _text((item.users, item.role, item.name, item.avatar_url)) if has_detail else ""
     return [
-        *item[:6], body.content, body.content_type, item.client_msg_id, body.reply_to, *body_values(body), detail,
-        item.origin_region,
+        *item[:6], body.content, body.content_type, item.client_msg_id, body.reply_to, *body_values(body),
+        body.forwards, detail, item.origin_region,
     ]  # fmt: skip
 
 
@@ -67,13 +71,13 @@ def stored_item_of(row: Sequence[Any]) -> StoredItem:
     """The item in columns `seq` to `deleted_by`."""
     (
         seq, type_, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions,
-        metadata, detail, region, edit_ms, delete_ms, deleted_by,
+        metadata, forwards, detail, region, edit_ms, delete_ms, deleted_by,
     ) = row  # fmt: skip
     body = None
     if type_ == ItemType.MESSAGE:
         body = Body(
             content, content_type, reply_to, _mentions(mentions) if mentions else (),
-            _metadata(metadata) if metadata else (),
+            _metadata(metadata) if metadata else (), forwards or 0,
         )  # fmt: skip
     users, role, name, avatar_url = _detail(detail) if detail else ((), Role.NONE, "", "")
     item = Item(

@@ -23,6 +23,7 @@ CREATE TABLE conversation (
   stamp INTEGER NOT NULL,            -- of its last entry
   highest TEXT NOT NULL,             -- the largest operation id used on it that tells its time
   ahead TEXT NOT NULL,               -- larger ones from the future, separated by spaces
+  pinned_messages TEXT NOT NULL DEFAULT '', -- JSON: [[message, pin], …]; '' where there is none
   UNIQUE (tenant, name)
 );
 
@@ -40,6 +41,9 @@ CREATE TABLE member (
   devices TEXT NOT NULL,             -- JSON: [[device, seq], …]
   mute_until_ms INTEGER NOT NULL,
   pinned INTEGER NOT NULL,
+  archived_seq INTEGER NOT NULL DEFAULT 0, -- the last item when the user archived the conversation
+  marked_unread INTEGER NOT NULL DEFAULT 0,
+  draft_ms INTEGER NOT NULL DEFAULT 0, -- when the user last set its draft; 0: there is none
   PRIMARY KEY (conversation, user)
 ) WITHOUT ROWID;
 
@@ -62,6 +66,7 @@ CREATE TABLE item (
   reply_to INTEGER NOT NULL,
   mentions TEXT NOT NULL,            -- JSON; "" where there is none
   metadata TEXT NOT NULL,            -- JSON; "" where there is none
+  forwards INTEGER NOT NULL DEFAULT 0, -- how often the message was forwarded
   detail TEXT NOT NULL,              -- JSON of a change of members or of the conversation: [users, role, name, avatar_url]
   origin_region TEXT NOT NULL,
   edit_ms INTEGER NOT NULL DEFAULT 0,
@@ -84,4 +89,13 @@ CREATE TABLE operation (
   ordinal INTEGER NOT NULL,
   reason TEXT NOT NULL,              -- why it was refused; '' where it was not
   PRIMARY KEY (conversation, user, op_id)
+) WITHOUT ROWID;
+
+-- What users have written and not sent, by user.
+CREATE TABLE draft (
+  user TEXT NOT NULL,
+  conversation INTEGER NOT NULL,
+  content TEXT NOT NULL,
+  time_ms INTEGER NOT NULL,
+  PRIMARY KEY (user, conversation)
 ) WITHOUT ROWID;

@@ -36,9 +36,11 @@ class SqliteReads:
             return None
         return View(row[0], (row[1], row[2]), head_of(row[3:]), member_of(member))
 
-    async def list(self, tenant: str, user: str, after: ListPosition | None, limit: int) -> Sequence[View]:
+    async def list(
+        self, tenant: str, user: str, after: ListPosition | None, limit: int, *, archived: bool = False
+    ) -> Sequence[View]:
         """See `ConversationReads`."""
-        return self._views("conversations_of", (tenant, user, *(after or _FIRST), limit))
+        return self._views("conversations_of", (tenant, user, *(after or _FIRST), limit, archived))
 
     async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
         """See `ConversationReads`."""

@@ -4,7 +4,8 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.avatar_url, conversation.creator, conversation.create_ms, conversation.update_ms, conversation.last_seq,
   conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
-  conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead
+  conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
+  conversation.pinned_messages
 FROM ask CROSS JOIN conversation ON conversation.tenant = ask.tenant AND conversation.name = ask.name
 
 -- name: find_ids
@@ -15,7 +16,8 @@ FROM ask CROSS JOIN conversation ON conversation.tenant = ask.tenant AND convers
 -- name: find_members
 WITH ask (tenant, name, user) AS (VALUES :rows)
 SELECT ask.tenant, ask.name, member.user, member.role, member.joined_seq, member.spans, member.read_seq,
-  member.read_ordinal, member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned
+  member.read_ordinal, member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
+  member.archived_seq, member.marked_unread, member.draft_ms
 FROM ask CROSS JOIN conversation ON conversation.tenant = ask.tenant AND conversation.name = ask.name
 CROSS JOIN member ON member.conversation = conversation.id AND member.user = ask.user
 
@@ -35,12 +37,12 @@ CROSS JOIN operation ON operation.conversation = conversation.id AND operation.u
 
 -- name: members
 SELECT user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, delivered_seq, devices, mute_until_ms,
-  pinned
+  pinned, archived_seq, marked_unread, draft_ms
 FROM member WHERE conversation = ? AND role > 0 AND user > ? ORDER BY user LIMIT ?
 
 -- name: all_members
 SELECT user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, delivered_seq, devices, mute_until_ms,
-  pinned
+  pinned, archived_seq, marked_unread, draft_ms
 FROM member WHERE conversation = ?
 
 -- name: senders
@@ -48,30 +50,32 @@ SELECT actor, max(seq) FROM item WHERE conversation = ? AND seq > ? AND type = 2
 
 -- name: save_conversations
 INSERT INTO conversation (tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal,
-  last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead)
+  last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead,
+  pinned_messages)
 VALUES :rows
 ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind, title = excluded.title,
   avatar_url = excluded.avatar_url, update_ms = excluded.update_ms, last_seq = excluded.last_seq,
   ordinal = excluded.ordinal, last_message_seq = excluded.last_message_seq, members = excluded.members,
   admins = excluded.admins, members_epoch = excluded.members_epoch, epoch = excluded.epoch,
   epoch_seq = excluded.epoch_seq, visible_from = excluded.visible_from, stamp = excluded.stamp,
-  highest = excluded.highest, ahead = excluded.ahead
+  highest = excluded.highest, ahead = excluded.ahead, pinned_messages = excluded.pinned_messages
 
 -- name: save_members
 INSERT INTO member (conversation, user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, delivered_seq,
-  devices, mute_until_ms, pinned)
+  devices, mute_until_ms, pinned, archived_seq, marked_unread, draft_ms)
 VALUES :rows
 ON CONFLICT (conversation, user) DO UPDATE SET role = excluded.role, joined_seq = excluded.joined_seq,
   spans = excluded.spans, read_seq = excluded.read_seq, read_ordinal = excluded.read_ordinal,
   shown_read_seq = excluded.shown_read_seq, delivered_seq = excluded.delivered_seq, devices = excluded.devices,
-  mute_until_ms = excluded.mute_until_ms, pinned = excluded.pinned
+  mute_until_ms = excluded.mute_until_ms, pinned = excluded.pinned, archived_seq = excluded.archived_seq,
+  marked_unread = excluded.marked_unread, draft_ms = excluded.draft_ms
 
 -- name: delete_members
 DELETE FROM member WHERE (conversation, user) IN (VALUES :rows)
 
 -- name: save_items
 INSERT INTO item (conversation, seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id,
-  reply_to, mentions, metadata, detail, origin_region)
+  reply_to, mentions, metadata, forwards, detail, origin_region)
 VALUES :rows
 ON CONFLICT (conversation, seq) DO NOTHING
 
@@ -87,12 +91,13 @@ UPDATE item SET content = '', mentions = '', metadata = '', delete_ms = ?, delet
 
 -- name: find_conversation
 SELECT id, tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal, last_message_seq,
-  members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead
+  members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead,
+  pinned_messages
 FROM conversation WHERE tenant = ? AND name = ?
 
 -- name: find_member
 SELECT user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, delivered_seq, devices, mute_until_ms,
-  pinned
+  pinned, archived_seq, marked_unread, draft_ms
 FROM member WHERE conversation = ? AND user = ?
 
 -- name: conversations_of
@@ -101,11 +106,14 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
   conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
-  member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
-  member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned
+  conversation.pinned_messages, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
+  member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
+  member.archived_seq, member.marked_unread, member.draft_ms
 FROM member INDEXED BY member_user
 CROSS JOIN conversation ON conversation.id = member.conversation AND conversation.tenant = ?1
 WHERE member.user = ?2 AND member.role > 0
+  AND (member.archived_seq > 0 AND (conversation.last_message_seq <= member.archived_seq
+    OR conversation.update_ms < member.mute_until_ms)) = ?7
   AND (member.pinned, conversation.update_ms, conversation.id) < (?3, ?4, ?5)
 ORDER BY member.pinned DESC, conversation.update_ms DESC, conversation.id DESC LIMIT ?6
 
@@ -115,8 +123,9 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
   conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
-  member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
-  member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned
+  conversation.pinned_messages, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
+  member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
+  member.archived_seq, member.marked_unread, member.draft_ms
 FROM member INDEXED BY member_user
 CROSS JOIN conversation ON conversation.id = member.conversation AND conversation.tenant = ?1
 WHERE member.user = ?2 AND member.role > 0 AND member.conversation > ?3
@@ -141,17 +150,17 @@ ORDER BY seq DESC LIMIT 1
 
 -- name: messages_before
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
-  detail, origin_region, edit_ms, delete_ms, deleted_by
+  forwards, detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 ORDER BY seq DESC LIMIT ?
 
 -- name: messages_after
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
-  detail, origin_region, edit_ms, delete_ms, deleted_by
+  forwards, detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 ORDER BY seq LIMIT ?
 
 -- name: items_after
 SELECT seq, type, actor, time_ms, ordinal, subject, content, content_type, client_msg_id, reply_to, mentions, metadata,
-  detail, origin_region, edit_ms, delete_ms, deleted_by
+  forwards, detail, origin_region, edit_ms, delete_ms, deleted_by
 FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
 
 -- name: messages_by
@@ -161,6 +170,6 @@ WHERE conversation = ? AND seq BETWEEN ? AND ? AND type = 2 AND actor = ? AND de
 -- name: find_items
 WITH ask (conversation, seq) AS (VALUES :rows)
 SELECT ask.conversation, item.seq, item.type, item.actor, item.time_ms, item.ordinal, item.subject, item.content,
-  item.content_type, item.client_msg_id, item.reply_to, item.mentions, item.metadata, item.detail, item.origin_region,
-  item.edit_ms, item.delete_ms, item.deleted_by
+  item.content_type, item.client_msg_id, item.reply_to, item.mentions, item.metadata, item.forwards, item.detail,
+  item.origin_region, item.edit_ms, item.delete_ms, item.deleted_by
 FROM ask CROSS JOIN item ON item.conversation = ask.conversation AND item.seq = ask.seq

@@ -15,7 +15,7 @@ from message_svc.adapters.sqlite_upgrades import UPGRADES
 from message_svc.domain import MAX_SENDERS, SENDERS_AMONG, Head, Item, ItemFacts, ItemType, Kind, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 
@@ -51,7 +51,7 @@ class SqliteTables:
     def write_within(self, connection: apsw.Connection, writes: Writes) -> None:
         """See `kit.adapters.sqlite.ledger.TransactionalTables`."""
         heads = [value for each in writes.conversations for value in (*each.key, *head_values(each.head))]
-        in_bulk(connection, SQL["save_conversations"], 21, heads)
+        in_bulk(connection, SQL["save_conversations"], 22, heads)
         keys = [part for each in writes.conversations for part in each.key]
         ids: dict[TargetKey, int] = {
             (tenant, name): id_ for tenant, name, id_ in in_bulk(connection, SQL["find_ids"], 2, keys)
@@ -71,9 +71,9 @@ class SqliteTables:
                 items += (id_, *item_values(item))
             for _, operation in made:
                 operations += (id_, *operation)
-        in_bulk(connection, SQL["save_members"], 12, members)
+        in_bulk(connection, SQL["save_members"], 15, members)
         in_bulk(connection, SQL["delete_members"], 2, deleted)
-        in_bulk(connection, SQL["save_items"], 15, items)
+        in_bulk(connection, SQL["save_items"], 16, items)
         in_bulk(connection, SQL["save_operations"], 8, operations)
         for each in writes.conversations:
             for _, item in each.items:

@@ -15,5 +15,24 @@ def _index_former_members(connection: apsw.Connection) -> None:
     connection.execute("CREATE INDEX member_former ON member (user) WHERE role = 0")
 
 
-UPGRADES: Mapping[int, Callable[[apsw.Connection], None]] = {1: _add_deleted_by, 2: _index_former_members}
+def _add_member_state(connection: apsw.Connection) -> None:
+    for table, column in (
+        ("conversation", "pinned_messages TEXT NOT NULL DEFAULT ''"),
+        ("member", "archived_seq INTEGER NOT NULL DEFAULT 0"),
+        ("member", "marked_unread INTEGER NOT NULL DEFAULT 0"),
+        ("member", "draft_ms INTEGER NOT NULL DEFAULT 0"),
+        ("item", "forwards INTEGER NOT NULL DEFAULT 0"),
+    ):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    connection.execute(
+        "CREATE TABLE draft (user TEXT NOT NULL, conversation INTEGER NOT NULL, content TEXT NOT NULL,"
+        " time_ms INTEGER NOT NULL, PRIMARY KEY (user, conversation)) WITHOUT ROWID"
+    )
+
+
+UPGRADES: Mapping[int, Callable[[apsw.Connection], None]] = {
+    1: _add_deleted_by,
+    2: _index_former_members,
+    3: _add_member_state,
+}
 """See `kit.adapters.sqlite.file.adopt_schema`."""

@@ -17,9 +17,11 @@ from message_svc.domain import (
     Kind,
     Member,
     Operation,
+    Pin,
     ReceiptMove,
     Role,
     Span,
+    is_archived,
 )
 from plaudit.event.v1 import message_events_pb2 as pb
 
@@ -34,7 +36,7 @@ class EntryCodec:
     def encode(self, changes: Sequence[ConversationChange]) -> bytes:
         """See `model.model.EntryCodec`."""
         entry = pb.MessagesChanged(format=FORMAT)
-        for (tenant, conversation_id), head, items, members, operations, receipts in changes:
+        for (tenant, conversation_id), head, items, members, operations, receipts, own_changes, _ in changes:
             changed = entry.conversations.add(tenant=tenant, conversation_id=conversation_id, head=_head_to_pb(head))
             for item in items:
                 _add_item(changed, item)
@@ -53,6 +55,8 @@ class EntryCodec:
                     time_ms=time_ms,
                     receiver_ids=receivers,
                 )
+            for user in own_changes:
+                changed.own_changes.add(user_id=user, version=head.stamp, archived=is_archived(head, members[user]))
         return entry.SerializeToString()
 
     def decode(self, payload: bytes, stamp: int) -> Sequence[ConversationChange]:
@@ -86,6 +90,7 @@ def _head_to_pb(head: Head) -> pb.ConversationHead:
         home_region=head.home_region,
         highest_op_id=head.highest,
         op_ids_ahead=head.ahead,
+        pinned_seqs=[number for pin in head.pinned for number in pin],
     )
 
 
@@ -110,6 +115,7 @@ def _head_from_pb(row: pb.ConversationHead, stamp: int) -> Head:
         stamp,
         row.highest_op_id,
         tuple(row.op_ids_ahead),
+        tuple(Pin(seq, pin_seq) for seq, pin_seq in zip(row.pinned_seqs[::2], row.pinned_seqs[1::2], strict=True)),
     )
 
 
@@ -134,13 +140,14 @@ def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
         avatar_url=item.avatar_url,
         origin_region=item.origin_region,
         deleted_by=item.deleted_by,
+        forward_count=body.forwards,
     )
 
 
 def _item_from_pb(row: pb.LogItem) -> Item:
     type_ = ItemType(row.type)
     metadata = tuple(sorted(row.metadata.items()))
-    body = Body(row.content, row.content_type, row.reply_to_seq, tuple(row.mentions), metadata)
+    body = Body(row.content, row.content_type, row.reply_to_seq, tuple(row.mentions), metadata, row.forward_count)
     return Item(
         row.seq,
         type_,
@@ -172,6 +179,9 @@ def _add_member(changed: pb.ConversationChanged, member: Member) -> None:
         devices=[pb.DeviceCursor(device_id=device, seq=seq) for device, seq in member.devices],
         mute_until_ms=member.mute_until_ms,
         pinned=member.pinned,
+        archived_seq=member.archived_seq,
+        marked_unread=member.marked_unread,
+        draft_ms=member.draft_ms,
     )
 
 
@@ -188,6 +198,9 @@ def _member_from_pb(row: pb.MemberRow) -> Member:
         tuple((device.device_id, device.seq) for device in row.devices),
         row.mute_until_ms,
         row.pinned,
+        row.archived_seq,
+        row.marked_unread,
+        row.draft_ms,
     )
 
 
@@ -205,4 +218,5 @@ def _change_from_pb(row: pb.ConversationChanged, stamp: int) -> ConversationChan
             ReceiptMove(moved.user_id, moved.delivered_seq, moved.read_seq, moved.time_ms, tuple(moved.receiver_ids))
             for moved in row.receipts
         ],
+        [changed.user_id for changed in row.own_changes],
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from kit.auth.caller import Caller
+from message_svc.commands import SetMembership
 from message_svc.domain import Body, Role
 from message_svc.service.deliveries import Ack
 from message_svc.service.messages import Messages
 from message_svc.service.preparation import Sending
+from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import delivery_service_pb2 as delivery_pb
 from plaudit.message.v1 import message_changes_pb2 as pb
 
@@ -25,6 +27,16 @@ def sending_from_pb(request: pb.SendMessageRequest, who: Caller, messages: Messa
 def edited_body_from_pb(request: pb.EditMessageRequest) -> Body:
     """The body after an edit."""
     return _body(request.content, "", request.mentions, request.metadata)
+
+
+def membership_from_pb(request: members_pb.UpdateMembershipRequest) -> SetMembership:
+    """What the caller changes of its membership; an absent field stays as it is."""
+    return SetMembership(
+        request.mute_until_ms if request.HasField("mute_until_ms") else None,
+        request.pinned if request.HasField("pinned") else None,
+        request.archived if request.HasField("archived") else None,
+        request.marked_unread if request.HasField("marked_unread") else None,
+    )
 
 
 def role_from_pb(role: int) -> Role:

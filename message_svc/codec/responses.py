@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kit.message_ids import message_id
-from message_svc.domain import Item, ItemType, Member
+from message_svc.domain import Head, Item, ItemType, Member, is_archived
 from message_svc.ports import StoredItem, Summary
 from message_svc.service.history import ChangePage, MessagePage
 from message_svc.service.messages import Sent
@@ -41,7 +41,7 @@ def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
         home_region=head.home_region,
         unread_count=unread,
         peer_id=peer,
-        membership=membership_to_pb(member),
+        membership=membership_to_pb(head, member),
     )
     if last is not None:
         found.last_message.CopyFrom(message_to_pb(conversation_id, last))
@@ -49,13 +49,15 @@ def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
     return found
 
 
-def membership_to_pb(member: Member) -> conversation_pb2.Membership:
+def membership_to_pb(head: Head, member: Member) -> conversation_pb2.Membership:
     """What the conversation is for the member."""
     return conversation_pb2.Membership(
         role=member.role,  # type: ignore[arg-type]
         read_seq=member.read_seq,
         mute_until_ms=member.mute_until_ms,
         pinned=member.pinned,
+        archived=is_archived(head, member),
+        marked_unread=member.marked_unread,
     )
 
 

@@ -45,6 +45,7 @@ class Draft:
         self._facts: dict[int, ItemFacts | None] = {}
         self._items: list[Item] = []
         self._receipts: dict[str, ReceiptMove] = {}
+        self._own_changes: dict[str, None] = {}
         self._senders = state.senders
 
     @property
@@ -58,7 +59,8 @@ class Draft:
         watermark = self._state.watermark.with_all([op_id for _, op_id in self.operations], now)
         head = self.head._replace(stamp=stamp, highest=watermark.highest, ahead=tuple(sorted(watermark.ahead)))
         operations, receipts = list(self.operations.values()), list(self._receipts.values())
-        return ConversationChange(self._state.key, head, self._items, self.members, operations, receipts)
+        own_changes = list(self._own_changes)
+        return ConversationChange(self._state.key, head, self._items, self.members, operations, receipts, own_changes)
 
     def append(self, type_: ItemType, actor: str, **fields: Any) -> Outcome:
         """Appends an item with the next number; `fields` are others of `Item`."""
@@ -76,6 +78,11 @@ class Draft:
             last_seq=seq, update_ms=self.time_ms, ordinal=ordinal, last_message_seq=last_message_seq
         )
         return Outcome(seq, self.time_ms, ordinal)
+
+    def set_own_row(self, member: Member) -> None:
+        """Replaces the row of a member, whose devices are told of it."""
+        self.members[member.user] = member
+        self._own_changes[member.user] = None
 
     def count_members(self, members: int, admins: int) -> None:
         """Adds to the numbers of members and admins, and begins the next epoch of members."""

@@ -15,7 +15,7 @@ from message_svc.commands import (
     SetRole,
     Update,
 )
-from message_svc.domain import MAX_MEMBERS, MAX_SPANS, Head, ItemType, Kind, Member, Role, Span
+from message_svc.domain import MAX_MEMBERS, MAX_SPANS, Head, ItemType, Kind, Member, Role, Span, is_archived
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_to_manage
 
 
@@ -170,11 +170,18 @@ def _end_membership(draft: Draft, member: Member, seq: int) -> None:
 
 def set_membership(draft: Draft, head: Head, member: Member, action: SetMembership) -> Answer:
     """Changes what the conversation is for the member alone."""
+    was_archived = is_archived(head, member)
     after = member
     if action.mute_until_ms is not None:
         after = after._replace(mute_until_ms=action.mute_until_ms)
     if action.pinned is not None:
         after = after._replace(pinned=action.pinned)
+    if action.marked_unread is not None:
+        after = after._replace(marked_unread=action.marked_unread)
+    archived = was_archived if action.archived is None else action.archived
+    if archived is not is_archived(head, after):
+        # What came while it was muted does not bring it back when that ends, nor does a later mute archive it again.
+        after = after._replace(archived_seq=head.last_seq if archived else 0)
     if after != member:
-        draft.members[member.user] = after
+        draft.set_own_row(after)
     return Outcome(0, draft.time_ms, head.ordinal, after)

@@ -22,6 +22,8 @@ def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
         draft.head = head._replace(epoch=head.epoch + 1, epoch_seq=head.last_seq + 1)
     outcome = draft.append(ItemType.MESSAGE, member.user, body=action.body, client_msg_id=draft.op_id)
     draft.members[member.user] = member._replace(read_seq=outcome.seq, read_ordinal=outcome.ordinal)
+    if member.marked_unread:
+        draft.set_own_row(draft.members[member.user]._replace(marked_unread=False))
     return outcome
 
 
@@ -72,11 +74,12 @@ def mark_delivered(draft: Draft, head: Head, member: Member, action: MarkDeliver
 
 
 def mark_read(draft: Draft, head: Head, member: Member, action: MarkRead) -> Answer:
-    """Moves the read cursor, never back."""
+    """Moves the read cursor, never back; the conversation is not marked as unread any more."""
     facts = draft.message_seen_by(member, action.seq)
     if facts is None:
         return Refusal(Reason.NO_MESSAGE)
     before = member
+    member = member._replace(marked_unread=False)
     if action.seq > member.read_seq:
         member = member._replace(read_seq=action.seq, read_ordinal=facts.ordinal)
     if action.seq > member.shown_read_seq and not action.is_private and head.kind is not Kind.CHANNEL:
@@ -84,6 +87,6 @@ def mark_read(draft: Draft, head: Head, member: Member, action: MarkRead) -> Ans
         delivered = max(member.delivered_seq, action.seq)
         draft.show_receipt(member.user, 0, action.seq, after=member.shown_read_seq)
         member = member._replace(shown_read_seq=action.seq, delivered_seq=delivered)
-    if member is not before:
-        draft.members[member.user] = member
+    if member != before:
+        draft.set_own_row(member)
     return Outcome(0, draft.time_ms, head.ordinal, member)

@@ -69,7 +69,7 @@ def writes_of(changes: Iterable[ConversationChange]) -> Writes:
     items: dict[TargetKey, list[tuple[int, Item]]] = {}
     operations: dict[TargetKey, list[tuple[int, Operation]]] = {}
     heads: dict[TargetKey, Head] = {}
-    for key, head, new_items, rows, made, _ in changes:
+    for key, head, new_items, rows, made, *_ in changes:
         heads[key] = head
         members.setdefault(key, {}).update((user, (head.stamp, row)) for user, row in rows.items())
         items.setdefault(key, []).extend((head.stamp, item) for item in new_items)

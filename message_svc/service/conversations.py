@@ -97,16 +97,18 @@ class Conversations:
         (summary,) = await self._reads.summaries([view])
         return _visible(summary)
 
-    async def list(self, who: Caller, size: int, token: str) -> tuple[Sequence[Summary], str]:
-        """A page of the caller's conversations, and the token of the next page."""
+    async def list(
+        self, who: Caller, size: int, token: str, *, archived: bool = False
+    ) -> tuple[Sequence[Summary], str]:
+        """A page of the caller's conversations, archived ones or the others, and the token of the next page."""
         user = user_of(who)
-        scope = ("conversations", who.tenant, user)
+        scope = ("archived" if archived else "conversations", who.tenant, user)
         after = None
         if token:
             pinned, update_ms, ref = self._cursors.open(scope, token).split(" ")
             after = ListPosition(pinned == "1", int(update_ms), int(ref))
         size = min(size, _MAX_PAGE) if size > 0 else _PAGE
-        views = await self._reads.list(who.tenant, user, after, size + 1)
+        views = await self._reads.list(who.tenant, user, after, size + 1, archived=archived)
         page = views[:size]
         next_token = ""
         if len(views) > size:
@@ -166,13 +168,10 @@ class Conversations:
         """Makes the caller a member of a channel; returns the number of the change."""
         return (await self._execute(who, conversation_id, Join(), op_id)).seq
 
-    async def set_membership(
-        self, who: Caller, conversation_id: str, mute_until_ms: int | None, pinned: bool | None
-    ) -> Member:
-        """Mutes or pins the conversation for the caller; returns the row after it."""
-        outcome = await self._execute(who, conversation_id, SetMembership(mute_until_ms, pinned))
-        assert outcome.member is not None
-        return outcome.member
+    async def set_membership(self, who: Caller, conversation_id: str, action: SetMembership) -> View:
+        """Changes what the conversation is for the caller; returns the conversation with the row after it."""
+        await self._execute(who, conversation_id, action)
+        return await current_view_of(self._reads, who, conversation_id)
 
     async def _execute(
         self, who: Caller, conversation_id: str, action: Action, op_id: str = "", denial: Denial | None = None

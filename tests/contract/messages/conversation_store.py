@@ -26,6 +26,7 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import Body, DeletedBy, Kind, Role, Span
+from message_svc.ports import ListPosition, View
 from message_svc.service.pending import PendingMessages
 from tests.contract.messages.conversation_engine import (
     TENANT,
@@ -201,6 +202,34 @@ class ConversationStoreContract:
         (summary,) = await engine.reads.summaries([found[2]])
         assert summary.last_message is not None
         assert summary.last_message.item.body == Body("new")
+
+    async def test_archived_conversations_are_listed_on_their_own_until_a_message_comes(self, engine: Engine) -> None:
+        groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(6)]
+
+        async def listed(*, archived: bool, user: str = "alice") -> list[int]:
+            await engine.settled()
+            found: list[View] = []
+            after: ListPosition | None = None
+            while page := await engine.reads.list(TENANT, user, after, 2, archived=archived):
+                found += page
+                after = ListPosition(page[-1].member.pinned, page[-1].head.update_ms, page[-1].ref)
+            return [groups.index(view.key[1]) for view in found]
+
+        for number in (1, 2, 4):
+            await engine.do(groups[number], "alice", SetMembership(archived=True))
+        muted_until_ms = int(engine.clock.now() * 1_000) + 60_000
+        await engine.do(groups[4], "alice", SetMembership(mute_until_ms=muted_until_ms, marked_unread=True))
+        assert await listed(archived=False) == [5, 3, 0]
+        assert await listed(archived=True) == [4, 2, 1]
+        assert await listed(archived=True, user="bob") == []
+        view = await engine.view(groups[4], "alice")
+        assert (view.member.archived_seq, view.member.marked_unread) == (1, True)
+        # Brought back by a message, kept by a mute, and brought back by the member.
+        await engine.do(groups[1], "bob", Send(Body("new")))
+        await engine.do(groups[4], "bob", Send(Body("new")))
+        await engine.do(groups[2], "alice", SetMembership(archived=False, pinned=True))
+        assert await listed(archived=False) == [2, 1, 5, 3, 0]
+        assert await listed(archived=True) == [4]
 
     async def test_the_inbox_has_the_conversations_of_a_user_page_by_page(self, engine: Engine) -> None:
         groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(6)]

@@ -53,7 +53,16 @@ async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
         sent = await engine.do(group, "bob", Send(Body("hi")))
         await engine.do(group, "alice", Delete(sent.seq))
     with closing(connect(path)) as connection:
-        connection.execute("ALTER TABLE item DROP COLUMN deleted_by")
+        for table, column in (
+            ("item", "deleted_by"),
+            ("item", "forwards"),
+            ("conversation", "pinned_messages"),
+            ("member", "archived_seq"),
+            ("member", "marked_unread"),
+            ("member", "draft_ms"),
+        ):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DROP TABLE draft")
         connection.execute("DROP INDEX member_former")
         connection.execute("UPDATE plaudit_schema SET version = 1 WHERE component = 'message_svc'")
     async with sqlite_engine(path, ManualClock()) as engine:

@@ -56,7 +56,7 @@ def random_action(rng: random.Random, last_seq: int) -> Action:
         Send(Body(rng.choice("xyz"), mentions=("ann",))), Send(Body(rng.choice("xyz"))), Send(Body("")),
         Edit(seq, rng.choice("abc"), ("bob",)), Edit(seq, "", (), (("a", "b"),)), Delete(seq), MarkRead(seq),
         MarkDelivered(seq, "phone"), AddMembers((user,)), RemoveMember(user), Update(rng.choice("AB"), None),
-        SetMembership(5, True),
+        SetMembership(5, True), SetMembership(archived=True), SetMembership(marked_unread=True),
     ]  # fmt: skip
     return rng.choice(actions)
 

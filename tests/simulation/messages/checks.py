@@ -18,6 +18,7 @@ from message_svc.commands import (
     Outcome,
     Reason,
     Refusal,
+    SetMembership,
 )
 from message_svc.domain import Item, ItemType
 from message_svc.model.draft import Answer
@@ -90,6 +91,8 @@ class MessageChecker:
             assert row is not None
             cursor = row.read_seq if isinstance(action, MarkRead) else dict(row.devices)[action.device]
             require(cursor >= action.seq, "a cursor is not where it was moved", command, row)
+        elif isinstance(action, SetMembership):
+            require(row is not None, "a membership is not there", command, row)
         elif isinstance(action, CreateDirect):
             require(known.items[0].type is ItemType.CREATED, "a conversation begins without its creation", known.items)
 

@@ -23,6 +23,7 @@ from message_svc.commands import (
     Outcome,
     RemoveMember,
     Send,
+    SetMembership,
     SetRole,
     Update,
 )
@@ -96,6 +97,7 @@ class MessageClients(Clients):
             Leave(),
             SetRole(rng.choice(USERS), rng.choice((Role.MEMBER, Role.ADMIN))),
             Update(rng.choice("AB"), None),
+            SetMembership(archived=rng.random() < 0.5, marked_unread=rng.random() < 0.5),
         ]
         if rng.random() < 0.05:
             actions = [Convert(), Join(), EraseMessages(tuple(range(1, 13))), EraseMember(rng.choice(USERS))]

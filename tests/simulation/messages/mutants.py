@@ -10,7 +10,7 @@ from unittest.mock import patch
 from kit.ledger.entry import Entry
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.commands import Command, MarkRead, Outcome
-from message_svc.domain import ItemType
+from message_svc.domain import ItemType, Member
 from message_svc.model.conversation import ConversationState
 from message_svc.model.decision import ConversationDecision
 from message_svc.model.draft import Draft
@@ -116,6 +116,15 @@ def a_receipt_of_a_private_read() -> Patches:
     return [(ConversationDecision, "_decide_new", tells)]
 
 
+def a_membership_that_devices_are_not_told_of() -> Patches:
+    """The row of a member changes without a word to its devices."""
+
+    def silent(self: Draft, member: Member) -> None:
+        self.members[member.user] = member
+
+    return [(Draft, "set_own_row", silent)]
+
+
 def only_senders_in_memory_are_told() -> Patches:
     """Who sent a message before the conversation was loaded is told of no receipt."""
     conversation = MemoryTables._conversation
@@ -137,6 +146,7 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         a_cursor_that_goes_back,
         a_number_for_messages_only,
         a_receipt_of_a_private_read,
+        a_membership_that_devices_are_not_told_of,
         only_senders_in_memory_are_told,
     )
 }

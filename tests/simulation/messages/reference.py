@@ -45,6 +45,7 @@ class ConversationReference:
             require(key not in self.operations, "an operation is made twice", operation)
             self.operations[key] = operation
         self._check_receipts(change)
+        self._check_own_changes(change)
         for user, row in change.members.items():
             self._apply_member(user, row, position)
         self.head = change.head
@@ -63,6 +64,8 @@ class ConversationReference:
         before, after = self.members, {**self.members, **change.members}
         for moved in change.receipts:
             row, first = after[moved.user], before.get(moved.user)
+            if is_erased(first, row):
+                continue  # by the same entry: what the receipt says is not in the row any more
             delivered, shown = (first.delivered_seq, first.shown_read_seq) if first is not None else (0, 0)
             if moved.delivered_seq:
                 require(delivered < moved.delivered_seq <= row.delivered_seq, "a receipt goes back", moved, first)
@@ -77,6 +80,13 @@ class ConversationReference:
             told = [user for user in moved.receivers if is_member(before, user) or is_member(after, user)]
             require(len(told) == len(moved.receivers), "others than members are told of a receipt", moved)
 
+    def _check_own_changes(self, change: ConversationChange) -> None:
+        """Devices are told of everything that a member has changed for itself."""
+        for user, row in change.members.items():
+            before = self.members.get(user)
+            if before is not None and not is_erased(before, row) and own_settings(before) != own_settings(row):
+                require(user in change.own_changes, "devices are not told of a change", before, row)
+
     def _apply_body(self, item: Item) -> None:
         if item.type in (ItemType.MESSAGE, ItemType.EDIT):
             seq = item.seq if item.type is ItemType.MESSAGE else item.subject
@@ -89,8 +99,7 @@ class ConversationReference:
 
     def _apply_member(self, user: str, row: Member, position: int) -> None:
         before = self.members.get(user)
-        is_erased = before is not None and before.spans[:1] != row.spans[:1]
-        if is_erased:  # its row is deleted, or begins again
+        if is_erased(before, row):  # its row is deleted, or begins again
             self.erased_at[user] = position
         elif before is not None:
             for name in ("read_seq", "shown_read_seq", "delivered_seq"):
@@ -107,6 +116,16 @@ class ConversationReference:
             self.roles[user].append((position, row.role))
         elif before is None or before.role is not row.role:
             self.roles.setdefault(user, []).append((position, row.role))
+
+
+def is_erased(before: Member | None, after: Member) -> bool:
+    """Whether the row has begun again."""
+    return before is not None and before.spans[:1] != after.spans[:1]
+
+
+def own_settings(row: Member) -> tuple[object, ...]:
+    """What a member changes for itself."""
+    return row.mute_until_ms, row.pinned, row.archived_seq, row.marked_unread
 
 
 def is_member(rows: Mapping[str, Member], user: str) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fanout_svc import message_codec
 from fanout_svc.domain import MemberList, UserPush
 from fanout_svc.message_entries import MessageEntries
+from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.receipts import ReceiptPushes
 from kit.clock import ManualClock
 from kit.event_log.ports import Record
@@ -61,7 +62,8 @@ def test_each_member_gets_each_item_of_its_membership_once(size: int, walk: list
 async def walked(size: int, walk: list[tuple[str, int]]) -> None:
     shard, stage = Shard(), Stage()
     receipts = ReceiptPushes(stage.fanout.interest, stage.nodes, ManualClock())
-    entries = MessageEntries(stage.fanout, receipts, TableMembers(shard))
+    own_changes = OwnChangePushes(stage.fanout.interest, stage.nodes, ManualClock())
+    entries = MessageEntries(stage.fanout, receipts, own_changes, TableMembers(shard))
     present = [f"user-{number}" for number in range(size)]
     # Users of two nodes, each of whom is connected to one or both.
     everyone = [*present, *(f"more-{number}" for number in range(MAX_MEMBERS + 1))]

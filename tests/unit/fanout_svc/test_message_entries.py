@@ -13,6 +13,7 @@ from fanout_svc.consumer import Consumer, Consumers
 from fanout_svc.domain import MemberList, UserPush
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.message_entries import TOPIC, MessageEntries
+from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.receipts import ReceiptPushes
 from fanout_svc.topics.interest import RegistryDelta
 from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
@@ -52,7 +53,8 @@ class Following:
         self.stage = stage
         self.members = Members()
         receipts = ReceiptPushes(stage.fanout.interest, stage.nodes, ManualClock())
-        self.entries = MessageEntries(stage.fanout, receipts, self.members)
+        own_changes = OwnChangePushes(stage.fanout.interest, stage.nodes, ManualClock())
+        self.entries = MessageEntries(stage.fanout, receipts, own_changes, self.members)
 
     async def append(self, *positions: int, epoch: int = 1, incarnation: str = "one") -> None:
         for position in positions:

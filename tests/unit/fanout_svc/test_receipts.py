@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fanout_svc.domain import Receipt, ReceiptPush, Receipts
+from fanout_svc.domain import Receipt, Receipts, UnkeptPush
 from fanout_svc.receipts import ReceiptPushes
 from kit.clock import ManualClock
 from kit.tasks import background
@@ -29,9 +29,9 @@ class Receivers:
         self.clock = ManualClock()
         self.receipts = ReceiptPushes(self.stage.fanout.interest, self.stage.nodes, self.clock)
 
-    def pushes(self, node_id: str = "n1") -> list[ReceiptPush]:
+    def pushes(self, node_id: str = "n1") -> list[UnkeptPush]:
         """What the node got."""
-        return [one for one in self.stage.nodes.got[node_id] if isinstance(one, ReceiptPush)]
+        return [one for one in self.stage.nodes.got[node_id] if isinstance(one, UnkeptPush)]
 
     def messages(self, node_id: str = "n1") -> Sequence[updates_pb2.Receipt]:
         """The messages of those."""

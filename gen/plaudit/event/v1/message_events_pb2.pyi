@@ -64,6 +64,7 @@ class ConversationChanged(_message.Message):
     MEMBERS_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     RECEIPTS_FIELD_NUMBER: _builtins.int
+    OWN_CHANGES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the conversation belongs to."""
     conversation_id: _builtins.str
@@ -88,6 +89,10 @@ class ConversationChanged(_message.Message):
     def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceiptMoved]:
         """The cursors that moved for other members to see."""
 
+    @_builtins.property
+    def own_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnChange]:
+        """The members whose other devices are told of their row in `members`."""
+
     def __init__(
         self,
         *,
@@ -98,10 +103,11 @@ class ConversationChanged(_message.Message):
         members: _abc.Iterable[Global___MemberRow] | None = ...,
         operations: _abc.Iterable[Global___OperationRecord] | None = ...,
         receipts: _abc.Iterable[Global___ReceiptMoved] | None = ...,
+        own_changes: _abc.Iterable[Global___OwnChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "head", b"head", "items", b"items", "members", b"members", "operations", b"operations", "receipts", b"receipts", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "head", b"head", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,6 +137,7 @@ class ConversationHead(_message.Message):
     HOME_REGION_FIELD_NUMBER: _builtins.int
     HIGHEST_OP_ID_FIELD_NUMBER: _builtins.int
     OP_IDS_AHEAD_FIELD_NUMBER: _builtins.int
+    PINNED_SEQS_FIELD_NUMBER: _builtins.int
     type: _builtins.int
     """A number of `plaudit.message.v1.ConversationType`."""
     name: _builtins.str
@@ -169,6 +176,10 @@ class ConversationHead(_message.Message):
     def op_ids_ahead(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operation ids used on it that are larger, because they come from the future."""
 
+    @_builtins.property
+    def pinned_seqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each pinned message its number and the number of the item that pinned it, in turn; the latest pin last."""
+
     def __init__(
         self,
         *,
@@ -190,10 +201,11 @@ class ConversationHead(_message.Message):
         home_region: _builtins.str = ...,
         highest_op_id: _builtins.str = ...,
         op_ids_ahead: _abc.Iterable[_builtins.str] | None = ...,
+        pinned_seqs: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admins", b"admins", "avatar_url", b"avatar_url", "create_ms", b"create_ms", "creator_id", b"creator_id", "epoch", b"epoch", "epoch_seq", b"epoch_seq", "highest_op_id", b"highest_op_id", "home_region", b"home_region", "last_message_seq", b"last_message_seq", "last_seq", b"last_seq", "members", b"members", "members_epoch", b"members_epoch", "name", b"name", "op_ids_ahead", b"op_ids_ahead", "ordinal", b"ordinal", "type", b"type", "update_ms", b"update_ms", "visible_from", b"visible_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admins", b"admins", "avatar_url", b"avatar_url", "create_ms", b"create_ms", "creator_id", b"creator_id", "epoch", b"epoch", "epoch_seq", b"epoch_seq", "highest_op_id", b"highest_op_id", "home_region", b"home_region", "last_message_seq", b"last_message_seq", "last_seq", b"last_seq", "members", b"members", "members_epoch", b"members_epoch", "name", b"name", "op_ids_ahead", b"op_ids_ahead", "ordinal", b"ordinal", "pinned_seqs", b"pinned_seqs", "type", b"type", "update_ms", b"update_ms", "visible_from", b"visible_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,6 +255,7 @@ class LogItem(_message.Message):
     AVATAR_URL_FIELD_NUMBER: _builtins.int
     ORIGIN_REGION_FIELD_NUMBER: _builtins.int
     DELETED_BY_FIELD_NUMBER: _builtins.int
+    FORWARD_COUNT_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its number."""
     type: _builtins.int
@@ -273,6 +286,8 @@ class LogItem(_message.Message):
     """The region in which it was sent; empty: there is one region only."""
     deleted_by: _builtins.int
     """Of a deletion, who has made it: a number of `plaudit.message.v1.DeletedBy`."""
+    forward_count: _builtins.int
+    """How often the content of the message was forwarded, at most 5; 0: it is the sender's own."""
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions."""
@@ -306,10 +321,11 @@ class LogItem(_message.Message):
         avatar_url: _builtins.str = ...,
         origin_region: _builtins.str = ...,
         deleted_by: _builtins.int = ...,
+        forward_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "deleted_by", b"deleted_by", "mentions", b"mentions", "metadata", b"metadata", "name", b"name", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to_seq", b"reply_to_seq", "role", b"role", "seq", b"seq", "subject_seq", b"subject_seq", "time_ms", b"time_ms", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "deleted_by", b"deleted_by", "forward_count", b"forward_count", "mentions", b"mentions", "metadata", b"metadata", "name", b"name", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to_seq", b"reply_to_seq", "role", b"role", "seq", b"seq", "subject_seq", b"subject_seq", "time_ms", b"time_ms", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -332,6 +348,9 @@ class MemberRow(_message.Message):
     DEVICES_FIELD_NUMBER: _builtins.int
     MUTE_UNTIL_MS_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
+    ARCHIVED_SEQ_FIELD_NUMBER: _builtins.int
+    MARKED_UNREAD_FIELD_NUMBER: _builtins.int
+    DRAFT_MS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     role: _builtins.int
@@ -350,6 +369,12 @@ class MemberRow(_message.Message):
     """Until when the conversation is muted, milliseconds since 1970; 0: it is not."""
     pinned: _builtins.bool
     """Whether it is pinned."""
+    archived_seq: _builtins.int
+    """The number of the last item when the user archived the conversation; 0: it is not archived."""
+    marked_unread: _builtins.bool
+    """Whether the user has marked it as unread."""
+    draft_ms: _builtins.int
+    """When the user last set its draft, milliseconds since 1970; 0: there is none."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The first and the last number of each range of items that the user may see, in turn; a last number of 0: no end."""
@@ -372,10 +397,13 @@ class MemberRow(_message.Message):
         devices: _abc.Iterable[Global___DeviceCursor] | None = ...,
         mute_until_ms: _builtins.int = ...,
         pinned: _builtins.bool = ...,
+        archived_seq: _builtins.int = ...,
+        marked_unread: _builtins.bool = ...,
+        draft_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered_seq", b"delivered_seq", "devices", b"devices", "joined_seq", b"joined_seq", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned", "read_ordinal", b"read_ordinal", "read_seq", b"read_seq", "role", b"role", "shown_read_seq", b"shown_read_seq", "spans", b"spans", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived_seq", b"archived_seq", "delivered_seq", b"delivered_seq", "devices", b"devices", "draft_ms", b"draft_ms", "joined_seq", b"joined_seq", "marked_unread", b"marked_unread", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned", "read_ordinal", b"read_ordinal", "read_seq", b"read_seq", "role", b"role", "shown_read_seq", b"shown_read_seq", "spans", b"spans", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -496,3 +524,33 @@ class ReceiptMoved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReceiptMoved: _TypeAlias = ReceiptMoved  # noqa: Y015
+
+@_typing.final
+class OwnChange(_message.Message):
+    """A member whose row changed for its own devices to see."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The member."""
+    version: _builtins.int
+    """Grows with each change of the row."""
+    archived: _builtins.bool
+    """Whether the conversation is archived for the member."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        archived: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnChange: _TypeAlias = OwnChange  # noqa: Y015

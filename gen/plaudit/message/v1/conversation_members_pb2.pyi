@@ -358,27 +358,43 @@ class UpdateMembershipRequest(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     MUTE_UNTIL_MS_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    MARKED_UNREAD_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
     mute_until_ms: _builtins.int
     """Until when to mute the conversation, milliseconds since 1970; 0: no longer; absent: it stays."""
     pinned: _builtins.bool
     """Whether to pin it; absent: it stays."""
+    archived: _builtins.bool
+    """Whether to archive it; absent: it stays. See `Membership.archived`."""
+    marked_unread: _builtins.bool
+    """Whether to mark it as unread; the read cursor does not move. Absent: it stays."""
     def __init__(
         self,
         *,
         conversation_id: _builtins.str = ...,
         mute_until_ms: _builtins.int | None = ...,
         pinned: _builtins.bool | None = ...,
+        archived: _builtins.bool | None = ...,
+        marked_unread: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_mute_until_ms", b"_mute_until_ms", "_pinned", b"_pinned", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_marked_unread", b"_marked_unread", "_mute_until_ms", b"_mute_until_ms", "_pinned", b"_pinned", "archived", b"archived", "marked_unread", b"marked_unread", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mute_until_ms", b"_mute_until_ms", "_pinned", b"_pinned", "conversation_id", b"conversation_id", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_marked_unread", b"_marked_unread", "_mute_until_ms", b"_mute_until_ms", "_pinned", b"_pinned", "archived", b"archived", "conversation_id", b"conversation_id", "marked_unread", b"marked_unread", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__archived: _TypeAlias = _typing.Literal["archived"]  # noqa: Y015
+    _WhichOneofArgType__archived: _TypeAlias = _typing.Literal["_archived", b"_archived"]  # noqa: Y015
+    _WhichOneofReturnType__marked_unread: _TypeAlias = _typing.Literal["marked_unread"]  # noqa: Y015
+    _WhichOneofArgType__marked_unread: _TypeAlias = _typing.Literal["_marked_unread", b"_marked_unread"]  # noqa: Y015
     _WhichOneofReturnType__mute_until_ms: _TypeAlias = _typing.Literal["mute_until_ms"]  # noqa: Y015
     _WhichOneofArgType__mute_until_ms: _TypeAlias = _typing.Literal["_mute_until_ms", b"_mute_until_ms"]  # noqa: Y015
     _WhichOneofReturnType__pinned: _TypeAlias = _typing.Literal["pinned"]  # noqa: Y015
     _WhichOneofArgType__pinned: _TypeAlias = _typing.Literal["_pinned", b"_pinned"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__archived) -> _WhichOneofReturnType__archived | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__marked_unread) -> _WhichOneofReturnType__marked_unread | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mute_until_ms) -> _WhichOneofReturnType__mute_until_ms | None: ...
     @_typing.overload

@@ -171,6 +171,8 @@ class Membership(_message.Message):
     READ_SEQ_FIELD_NUMBER: _builtins.int
     MUTE_UNTIL_MS_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    MARKED_UNREAD_FIELD_NUMBER: _builtins.int
     role: Global___Role.ValueType
     """What the member may do; unspecified for a former member."""
     read_seq: _builtins.int
@@ -179,6 +181,16 @@ class Membership(_message.Message):
     """Until when the conversation is muted, milliseconds since 1970; 0: it is not."""
     pinned: _builtins.bool
     """Whether it stands above the others in the list."""
+    archived: _builtins.bool
+    """Whether it is in the list of archived conversations.
+
+    A new message ends this, one of the member's own, too, except where the conversation is muted when it comes.
+    """
+    marked_unread: _builtins.bool
+    """Whether the member has marked it as unread: it is shown so even where `unread_count` is 0.
+
+    The member's next `MarkRead` or message in the conversation ends this.
+    """
     def __init__(
         self,
         *,
@@ -186,10 +198,12 @@ class Membership(_message.Message):
         read_seq: _builtins.int = ...,
         mute_until_ms: _builtins.int = ...,
         pinned: _builtins.bool = ...,
+        archived: _builtins.bool = ...,
+        marked_unread: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mute_until_ms", b"mute_until_ms", "pinned", b"pinned", "read_seq", b"read_seq", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "marked_unread", b"marked_unread", "mute_until_ms", b"mute_until_ms", "pinned", b"pinned", "read_seq", b"read_seq", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -172,6 +172,8 @@ class ConversationServiceServicer:
     def ListConversations(self, request, context):
         """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
 
+        Archived ones are listed on their own: see `ListConversationsRequest.archived`.
+
         The page token is bound to the caller; an edited or expired one fails with `INVALID_ARGUMENT`, reason
         `INVALID_CURSOR`. A conversation that moves to the top between two pages is on neither page twice: read the first
         page again for it.
@@ -254,7 +256,9 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMembership(self, request, context):
-        """Mutes or pins a conversation, for the caller alone.
+        """Mutes, pins or archives a conversation, or marks it as unread, for the caller alone.
+
+        The caller's devices get the push `membership_changed`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -94,6 +94,8 @@ class ConversationServiceStub:
     ListConversations: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]
     """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
 
+    Archived ones are listed on their own: see `ListConversationsRequest.archived`.
+
     The page token is bound to the caller; an edited or expired one fails with `INVALID_ARGUMENT`, reason
     `INVALID_CURSOR`. A conversation that moves to the top between two pages is on neither page twice: read the first
     page again for it.
@@ -138,7 +140,10 @@ class ConversationServiceStub:
     Fails with `NOT_FOUND` for what is no channel.
     """
     UpdateMembership: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.UpdateMembershipRequest, _conversation_members_pb2.UpdateMembershipResponse]
-    """Mutes or pins a conversation, for the caller alone."""
+    """Mutes, pins or archives a conversation, or marks it as unread, for the caller alone.
+
+    The caller's devices get the push `membership_changed`.
+    """
     GetMemberIds: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.GetMemberIdsRequest, _conversation_members_pb2.GetMemberIdsResponse]
     """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
@@ -185,6 +190,8 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     ListConversations: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]  # type: ignore[assignment]
     """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
 
+    Archived ones are listed on their own: see `ListConversationsRequest.archived`.
+
     The page token is bound to the caller; an edited or expired one fails with `INVALID_ARGUMENT`, reason
     `INVALID_CURSOR`. A conversation that moves to the top between two pages is on neither page twice: read the first
     page again for it.
@@ -229,7 +236,10 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     Fails with `NOT_FOUND` for what is no channel.
     """
     UpdateMembership: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.UpdateMembershipRequest, _conversation_members_pb2.UpdateMembershipResponse]  # type: ignore[assignment]
-    """Mutes or pins a conversation, for the caller alone."""
+    """Mutes, pins or archives a conversation, or marks it as unread, for the caller alone.
+
+    The caller's devices get the push `membership_changed`.
+    """
     GetMemberIds: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.GetMemberIdsRequest, _conversation_members_pb2.GetMemberIdsResponse]  # type: ignore[assignment]
     """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
@@ -296,6 +306,8 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ListConversationsResponse, _abc.Awaitable[_conversation_service_pb2.ListConversationsResponse]]:
         """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
+
+        Archived ones are listed on their own: see `ListConversationsRequest.archived`.
 
         The page token is bound to the caller; an edited or expired one fails with `INVALID_ARGUMENT`, reason
         `INVALID_CURSOR`. A conversation that moves to the top between two pages is on neither page twice: read the first
@@ -395,7 +407,10 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_members_pb2.UpdateMembershipRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_members_pb2.UpdateMembershipResponse, _abc.Awaitable[_conversation_members_pb2.UpdateMembershipResponse]]:
-        """Mutes or pins a conversation, for the caller alone."""
+        """Mutes, pins or archives a conversation, or marks it as unread, for the caller alone.
+
+        The caller's devices get the push `membership_changed`.
+        """
 
     @_abc_1.abstractmethod
     def GetMemberIds(

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 from plaudit.message.v1 import change_pb2 as plaudit_dot_message_dot_v1_dot_change__pb2
+from plaudit.message.v1 import conversation_pb2 as plaudit_dot_message_dot_v1_dot_conversation__pb2
 from plaudit.message.v1 import receipt_pb2 as plaudit_dot_message_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/message/v1/updates.proto\x12\x12plaudit.message.v1\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1fplaudit/message/v1/change.proto\x1a plaudit/message/v1/receipt.proto\"\xb4\x04\n\nNewMessage\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x1b\n\tsender_id\x18\x03 \x01(\tR\x08senderId\x12\x18\n\x07\x63ontent\x18\x04 \x01(\tR\x07\x63ontent\x12!\n\x0c\x63ontent_type\x18\x05 \x01(\tR\x0b\x63ontentType\x12 \n\ttimestamp\x18\x06 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12#\n\x0bmessage_seq\x18\x07 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x08 \x01(\x03\x42\x02\x30\x02R\x07ordinal\x12\"\n\rclient_msg_id\x18\t \x01(\tR\x0b\x63lientMsgId\x12\x19\n\x08reply_to\x18\n \x01(\tR\x07replyTo\x12\x1a\n\x08mentions\x18\x0b \x03(\tR\x08mentions\x12H\n\x08metadata\x18\x0c \x03(\x0b\x32,.plaudit.message.v1.NewMessage.MetadataEntryR\x08metadata\x12#\n\rorigin_region\x18\x0f \x01(\tR\x0coriginRegion\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\x18\xba\xed\x18\x0bnew_message\xc2\xed\x18\x05users\"\x8b\x01\n\x0eMessageChanged\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1a.plaudit.message.v1.ChangeR\x06\x63hange:\x1c\xba\xed\x18\x0fmessage_changed\xc2\xed\x18\x05users\"\xd5\x01\n\rMemberChanged\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1a.plaudit.message.v1.ChangeR\x06\x63hange\x12!\n\x0cmember_count\x18\x03 \x01(\x05R\x0bmemberCount\x12\'\n\rmembers_epoch\x18\x04 \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch:\x1b\xba\xed\x18\x0emember_changed\xc2\xed\x18\x05users\"\x9b\x03\n\x07Receipt\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12 \n\ttimestamp\x18\x03 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\'\n\x0f\x63onversation_id\x18\x04 \x01(\tR\x0e\x63onversationId\x12\"\n\rclient_msg_id\x18\x05 \x01(\tR\x0b\x63lientMsgId\x12#\n\x0bmessage_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x07 \x01(\x03\x42\x02\x30\x02R\x07ordinal\x12\x17\n\x07user_id\x18\x08 \x01(\tR\x06userId\x12\'\n\rdelivered_seq\x18\t \x01(\x03\x42\x02\x30\x02R\x0c\x64\x65liveredSeq\x12\x1d\n\x08read_seq\x18\n \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12\x39\n\x06others\x18\x0b \x03(\x0b\x32!.plaudit.message.v1.ReceiptCursorR\x06others:\x0b\xba\xed\x18\x07receiptB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/message/v1/updates.proto\x12\x12plaudit.message.v1\x1a\x1dplaudit/edge/v1/options.proto\x1a\x1fplaudit/message/v1/change.proto\x1a%plaudit/message/v1/conversation.proto\x1a plaudit/message/v1/receipt.proto\"\xb4\x04\n\nNewMessage\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x1b\n\tsender_id\x18\x03 \x01(\tR\x08senderId\x12\x18\n\x07\x63ontent\x18\x04 \x01(\tR\x07\x63ontent\x12!\n\x0c\x63ontent_type\x18\x05 \x01(\tR\x0b\x63ontentType\x12 \n\ttimestamp\x18\x06 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12#\n\x0bmessage_seq\x18\x07 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x08 \x01(\x03\x42\x02\x30\x02R\x07ordinal\x12\"\n\rclient_msg_id\x18\t \x01(\tR\x0b\x63lientMsgId\x12\x19\n\x08reply_to\x18\n \x01(\tR\x07replyTo\x12\x1a\n\x08mentions\x18\x0b \x03(\tR\x08mentions\x12H\n\x08metadata\x18\x0c \x03(\x0b\x32,.plaudit.message.v1.NewMessage.MetadataEntryR\x08metadata\x12#\n\rorigin_region\x18\x0f \x01(\tR\x0coriginRegion\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\x18\xba\xed\x18\x0bnew_message\xc2\xed\x18\x05users\"\x8b\x01\n\x0eMessageChanged\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1a.plaudit.message.v1.ChangeR\x06\x63hange:\x1c\xba\xed\x18\x0fmessage_changed\xc2\xed\x18\x05users\"\xd5\x01\n\rMemberChanged\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1a.plaudit.message.v1.ChangeR\x06\x63hange\x12!\n\x0cmember_count\x18\x03 \x01(\x05R\x0bmemberCount\x12\'\n\rmembers_epoch\x18\x04 \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch:\x1b\xba\xed\x18\x0emember_changed\xc2\xed\x18\x05users\"\x9b\x03\n\x07Receipt\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12 \n\ttimestamp\x18\x03 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\'\n\x0f\x63onversation_id\x18\x04 \x01(\tR\x0e\x63onversationId\x12\"\n\rclient_msg_id\x18\x05 \x01(\tR\x0b\x63lientMsgId\x12#\n\x0bmessage_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x07 \x01(\x03\x42\x02\x30\x02R\x07ordinal\x12\x17\n\x07user_id\x18\x08 \x01(\tR\x06userId\x12\'\n\rdelivered_seq\x18\t \x01(\x03\x42\x02\x30\x02R\x0c\x64\x65liveredSeq\x12\x1d\n\x08read_seq\x18\n \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12\x39\n\x06others\x18\x0b \x03(\x0b\x32!.plaudit.message.v1.ReceiptCursorR\x06others:\x0b\xba\xed\x18\x07receipt\"\x94\x01\n\x11MembershipChanged\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12>\n\nmembership\x18\x02 \x01(\x0b\x32\x1e.plaudit.message.v1.MembershipR\nmembership:\x16\xba\xed\x18\x12membership_changedB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,14 +64,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIPT'].fields_by_name['read_seq']._serialized_options = b'0\002'
   _globals['_RECEIPT']._loaded_options = None
   _globals['_RECEIPT']._serialized_options = b'\272\355\030\007receipt'
-  _globals['_NEWMESSAGE']._serialized_start=155
-  _globals['_NEWMESSAGE']._serialized_end=719
-  _globals['_NEWMESSAGE_METADATAENTRY']._serialized_start=634
-  _globals['_NEWMESSAGE_METADATAENTRY']._serialized_end=693
-  _globals['_MESSAGECHANGED']._serialized_start=722
-  _globals['_MESSAGECHANGED']._serialized_end=861
-  _globals['_MEMBERCHANGED']._serialized_start=864
-  _globals['_MEMBERCHANGED']._serialized_end=1077
-  _globals['_RECEIPT']._serialized_start=1080
-  _globals['_RECEIPT']._serialized_end=1491
+  _globals['_MEMBERSHIPCHANGED']._loaded_options = None
+  _globals['_MEMBERSHIPCHANGED']._serialized_options = b'\272\355\030\022membership_changed'
+  _globals['_NEWMESSAGE']._serialized_start=194
+  _globals['_NEWMESSAGE']._serialized_end=758
+  _globals['_NEWMESSAGE_METADATAENTRY']._serialized_start=673
+  _globals['_NEWMESSAGE_METADATAENTRY']._serialized_end=732
+  _globals['_MESSAGECHANGED']._serialized_start=761
+  _globals['_MESSAGECHANGED']._serialized_end=900
+  _globals['_MEMBERCHANGED']._serialized_start=903
+  _globals['_MEMBERCHANGED']._serialized_end=1116
+  _globals['_RECEIPT']._serialized_start=1119
+  _globals['_RECEIPT']._serialized_end=1530
+  _globals['_MEMBERSHIPCHANGED']._serialized_start=1533
+  _globals['_MEMBERSHIPCHANGED']._serialized_end=1681
 # @@protoc_insertion_point(module_scope)

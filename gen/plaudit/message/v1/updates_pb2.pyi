@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from plaudit.message.v1 import change_pb2 as _change_pb2
+from plaudit.message.v1 import conversation_pb2 as _conversation_pb2
 from plaudit.message.v1 import receipt_pb2 as _receipt_pb2
 import builtins as _builtins
 import sys
@@ -250,3 +251,36 @@ class Receipt(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class MembershipChanged(_message.Message):
+    """What a conversation is for the user has changed: muted, pinned, archived, marked as unread, or read on another device.
+    Pushed to the topic `users/<id>` of that user only, also to the device that has made the change.
+
+    At most one a second for each conversation. Only the newest of a conversation matters. These pushes are not durable:
+    after `hello`, and after `resumed` with any verdict, `list_conversations` has what may have been missed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    MEMBERSHIP_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    @_builtins.property
+    def membership(self) -> _conversation_pb2.Membership:
+        """What it is for the user now."""
+
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        membership: _conversation_pb2.Membership | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["membership", b"membership"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "membership", b"membership"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MembershipChanged: _TypeAlias = MembershipChanged  # noqa: Y015

@@ -23,6 +23,7 @@ from message_svc.domain import (
     Kind,
     Member,
     Operation,
+    Pin,
     ReceiptMove,
     Role,
     Span,
@@ -33,7 +34,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 numbers = st.integers(0, 1 << 53)
 metadata = st.dictionaries(texts, texts, max_size=3).map(lambda found: tuple(sorted(found.items())))
 users = st.lists(texts, max_size=3).map(tuple)
-bodies = st.builds(Body, texts, texts, numbers, users, metadata)
+bodies = st.builds(Body, texts, texts, numbers, users, metadata, st.integers(0, 5))
 members = st.builds(
     Member,
     texts,
@@ -44,6 +45,9 @@ members = st.builds(
     st.lists(st.tuples(texts, numbers), max_size=3).map(tuple),
     numbers,
     st.booleans(),
+    numbers,
+    st.booleans(),
+    numbers,
 )  # fmt: skip
 
 
@@ -57,7 +61,7 @@ def items_of(type_: ItemType) -> st.SearchStrategy[Item]:
 
 heads = st.builds(
     Head, st.sampled_from(Kind), texts, texts, texts, *[numbers] * 11, texts, st.just(7), texts,
-    st.lists(texts, max_size=2).map(tuple),
+    st.lists(texts, max_size=2).map(tuple), st.lists(st.builds(Pin, numbers, numbers), max_size=2).map(tuple),
 ).map(lambda head: head._replace(members=head.members % (1 << 32), admins=head.admins % (1 << 32)))  # fmt: skip
 changes = st.builds(
     ConversationChange,
@@ -67,7 +71,7 @@ changes = st.builds(
     st.lists(members, max_size=2).map(lambda rows: {row.user: row for row in rows}),
     st.lists(st.builds(Operation, texts, texts, st.binary(max_size=16), numbers, numbers, numbers, texts), max_size=2),
     st.lists(st.builds(ReceiptMove, texts, numbers, numbers, numbers, users), max_size=2),
-)
+).map(lambda change: change._replace(own_changes=list(change.members), drafts=()))
 
 
 @given(st.lists(changes, min_size=1, max_size=2))

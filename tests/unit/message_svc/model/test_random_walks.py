@@ -32,13 +32,13 @@ from message_svc.commands import (
 from message_svc.domain import Body, Item, ItemType, Kind, Member, Role
 from message_svc.model import conversation
 from message_svc.model.model import ModelLimits
-from tests.unit.message_svc.shards import TENANT, Shard, items_of, unread_by_log
+from tests.unit.message_svc.shards import NOW, TENANT, Shard, items_of, unread_by_log
 
 USERS = ("ann", "bob", "cid", "dan")
 users = st.sampled_from(USERS)
 seqs = st.integers(1, 14)
 NONE = st.just(())
-bodies = st.builds(Body, st.sampled_from("xyz"), st.just("text"), st.sampled_from((0, 0, 2, 3)), NONE, NONE)
+bodies = st.builds(Body, st.sampled_from("xyz"), st.just("text"), st.sampled_from((0, 0, 2, 3)), NONE, NONE, st.just(0))
 actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Send, bodies, st.just(-1)),
     st.builds(Send, bodies, st.sampled_from((-1, 0, 1))),
@@ -54,7 +54,11 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Join),
     st.builds(SetRole, users, st.sampled_from((Role.MEMBER, Role.ADMIN))),
     st.builds(Update, st.sampled_from((None, "A", "B")), st.none()),
-    st.builds(SetMembership, st.sampled_from((None, 5)), st.sampled_from((None, True))),
+    st.builds(
+        SetMembership,
+        st.sampled_from((None, 5, (NOW + 1_000_000) // 1_000)),
+        *[st.sampled_from((None, True, False))] * 3,
+    ),
 )
 steps = st.lists(st.tuples(users, actions, st.sampled_from(("", "", "a", "b")), st.booleans()), min_size=1, max_size=40)
 
