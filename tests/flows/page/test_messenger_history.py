@@ -8,52 +8,59 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browsing import Windows
-from tests.flows.page.messaging import direct, field, message, open_conversation, opened, post, row, say, texts
+from tests.flows.page.messaging import chip_of, direct, field, message, open_conversation, opened, post, row, say, texts
+from tests.flows.page.pages import react
 from tests.running import Stack
 
 pytestmark = pytest.mark.browser
 
 MESSAGES = 130
-TOP_OF = "(element) => element.getBoundingClientRect().top"
-SCROLL_TO = "(box, top) => { box.scrollTop = top; }"
-
-
-def long_conversation(stack: Stack, one: str, other: str) -> str:
-    """A conversation with 130 messages, `line 0` to `line 129`."""
-    conversation = direct(stack, one, other)
-    for number in range(MESSAGES):
-        post(stack, other, conversation, f"line {number}.")
-    return conversation
+# The tops of a message before each frame until `count` messages are shown, and in the frames after it: what a user sees.
+TOPS_WHILE_LOADING = """
+async (oldest, { top, count }) => {
+  const log = oldest.closest(".log");
+  log.scrollTop = top;
+  const tops = [];
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  for (let left = 5; left > 0; left -= log.querySelectorAll(".message").length >= count) {
+    tops.push(oldest.getBoundingClientRect().top);
+    await frame();
+  }
+  return tops;
+}
+"""
+TOP_IN_NEXT_FRAME = """
+async (element) => {
+  for (let left = 2; left > 0; left -= 1) await new Promise((resolve) => requestAnimationFrame(resolve));
+  return element.getBoundingClientRect().top;
+}
+"""
 
 
 def top_of(page: Page, text: str) -> float:
-    return float(message(page, text).evaluate(TOP_OF))
+    """Where a message is in the next frame, in which its reactions are drawn."""
+    return float(message(page, text).evaluate(TOP_IN_NEXT_FRAME))
 
 
 def test_older_messages_are_loaded_and_what_is_in_view_stays(windows: Windows, demo_stack: Stack) -> None:
-    conversation = long_conversation(demo_stack, "alma-long", "bert-long")
-    ask_read = post(demo_stack, "alma-long", conversation, "read them all")
-    assert ask_read
+    conversation = direct(demo_stack, "alma-long", "bert-long")
+    ids = [post(demo_stack, "bert-long", conversation, f"line {number}.") for number in range(MESSAGES)]
+    assert post(demo_stack, "alma-long", conversation, "read them all")
     alma = opened(windows, demo_stack, "alma-long", "bert-long")
-    log = alma.get_by_role("log")
     expect(message(alma, "read them all")).to_be_in_viewport()
-    shown = len(texts(alma))
-    assert shown < MESSAGES
+    shown = alma.locator(".message")
+    expect(shown).to_have_count(50)
 
-    log.evaluate(SCROLL_TO, 0)
-    oldest = texts(alma)[0]
-    before = top_of(alma, oldest)
-    expect(message(alma, "line 40.")).to_have_count(1)
-    assert len(texts(alma)) > shown
-    assert abs(top_of(alma, oldest) - before) < 2
-
-    for _ in range(10):
-        if message(alma, "line 0.").count():
-            break
-        count = len(texts(alma))
-        log.evaluate(SCROLL_TO, 0)
-        expect(alma.locator(".message")).not_to_have_count(count)
+    for count in (100, MESSAGES + 1):
+        tops = shown.first.evaluate(TOPS_WHILE_LOADING, {"top": 0, "count": count})
+        assert max(tops) - min(tops) < 2
+        expect(shown).to_have_count(count)
     assert texts(alma) == [*(f"line {number}." for number in range(MESSAGES)), "read them all"]
+
+    top = top_of(alma, "line 40.")
+    react(demo_stack, "bert-long", f"messages/{ids[10]}", "🎉")
+    expect(chip_of(alma, "line 10.", "🎉")).to_be_attached()
+    assert abs(top_of(alma, "line 40.") - top) < 2
 
     post(demo_stack, "bert-long", conversation, "one more")
     newest = alma.get_by_role("button", name="Newest messages, 1 unread")

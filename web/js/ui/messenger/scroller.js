@@ -1,12 +1,15 @@
-// The scroll position of a thread: it stays where it is while messages are added above, and at the end where it was there.
+// The scroll position of a thread: what is in view stays where it is while other rows change, and the end where it was in view.
 
 const NEAR_END_PX = 48;
 const NEAR_START_PX = 600;
+// A heading of a day moves to the first message of the day that is loaded.
+const MOVING = ".day, .unread-mark";
 
 export class Scroller {
   #box;
   #content;
   #isAtEnd = true;
+  #anchor = null; // `{row, end}`: a row in view, and its end below the top of the box
   #observer;
   #onScroll;
 
@@ -16,7 +19,7 @@ export class Scroller {
     this.#content = content;
     let isScheduled = false;
     this.#onScroll = () => {
-      this.#isAtEnd = this.#distanceToEnd() < NEAR_END_PX;
+      this.#notePosition();
       if (isScheduled) return;
       isScheduled = true;
       requestAnimationFrame(() => {
@@ -25,9 +28,9 @@ export class Scroller {
       });
     };
     box.addEventListener("scroll", this.#onScroll, { passive: true });
-    // Reactions, a longer composer and the keyboard of a phone change heights: the end stays in view.
+    // Reactions, a longer composer and the keyboard of a phone change heights. This is called before the frame is painted.
     this.#observer = new ResizeObserver(() => {
-      if (this.#isAtEnd) this.toEnd();
+      this.#restore();
       this.#onScroll();
     });
     this.#observer.observe(box);
@@ -39,11 +42,9 @@ export class Scroller {
 
   /** Changes the rows by `change()` and keeps what is in view where it is. */
   keep(change) {
-    const anchor = this.#isAtEnd ? null : this.#firstInView();
-    const before = anchor?.getBoundingClientRect().top;
+    if (!this.#isAtEnd) this.#anchor = this.#findAnchor();
     change();
-    if (!anchor) this.toEnd();
-    else if (anchor.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
+    this.#restore();
   }
 
   toEnd(behavior = "instant") {
@@ -56,7 +57,7 @@ export class Scroller {
     const distance = row.getBoundingClientRect().top - this.#box.getBoundingClientRect().top;
     this.#isAtEnd = false;
     this.#box.scrollTo({ top: this.#box.scrollTop + distance - this.#box.clientHeight * 0.25, behavior });
-    if (behavior === "instant") this.#isAtEnd = this.#distanceToEnd() < NEAR_END_PX;
+    if (behavior === "instant") this.#notePosition();
   }
 
   /** The last row whose end is in view; null where none is. */
@@ -68,9 +69,34 @@ export class Scroller {
     return null;
   }
 
-  #firstInView() {
-    const { top } = this.#box.getBoundingClientRect();
-    return [...this.#content.children].find((row) => row.getBoundingClientRect().bottom > top) ?? null;
+  #notePosition() {
+    this.#isAtEnd = this.#distanceToEnd() < NEAR_END_PX;
+    this.#anchor = this.#isAtEnd ? null : this.#findAnchor();
+  }
+
+  #restore() {
+    if (this.#isAtEnd) this.toEnd();
+    if (!this.#anchor?.row.isConnected) return;
+    const moved = this.#endOf(this.#anchor.row) - this.#anchor.end;
+    if (Math.abs(moved) >= 1) this.#box.scrollTop += moved;
+  }
+
+  // By its end: a first message of a group loses its heading when the one before it is loaded.
+  #findAnchor() {
+    const rows = this.#content.children;
+    let [from, to] = [0, rows.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#endOf(rows[middle]) > 0) to = middle;
+      else from = middle + 1;
+    }
+    let row = rows[from];
+    while (row?.matches(MOVING)) row = row.nextElementSibling;
+    return row ? { row, end: this.#endOf(row) } : null;
+  }
+
+  #endOf(row) {
+    return row.getBoundingClientRect().bottom - this.#box.getBoundingClientRect().top;
   }
 
   #distanceToEnd() {
