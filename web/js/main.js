@@ -32,7 +32,7 @@ async function start() {
   document.documentElement.dataset.screen = "main";
   document.getElementById("me").replaceChildren(avatar(user.user, "small"), h("span", { class: "me-name" }, user.user));
 
-  const client = connect(socketUrl(), tokenSource(user), { device: await tabDeviceId(), client: "plaudit-web/0.1" });
+  const client = connect(socketUrl(), tokenSource(user), { device: await tabDeviceId(), backlog: true, client: "plaudit-web/0.1" });
   const messenger = new Messenger(client, { storage: localStorage });
   const reactions = new Reactions(client, POSTS.map(({ target }) => target));
   const generator = user.token ? null : new LoadGenerator(socketUrl()); // without demo tokens it has no users

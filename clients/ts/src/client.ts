@@ -1,15 +1,16 @@
 // A client of the gateway: a session that lasts over every loss of a socket, its calls and its topics.
 
+import type { ClientEvents, ConnectionState, Options } from "./client_types.ts";
 import { backoffDelay } from "./connection/backoff.ts";
-import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, closeSocket, isTerminal } from "./connection/close.ts";
-import { type Codec, type Fields, type Frame, jsonCodec } from "./connection/codec.ts";
+import { BAD_TOKEN, NORMAL_CLOSE, RECONNECTING, REPLACED, TIMED_OUT, isTerminal } from "./connection/close.ts";
+import type { Fields, Frame } from "./connection/codec.ts";
 import { Heartbeat } from "./connection/heartbeat.ts";
 import { type CallOptions, PendingCalls } from "./connection/pending_calls.ts";
-import { ResumeState } from "./connection/resume_state.ts";
+import { ResumeState, hasBacklog } from "./connection/resume_state.ts";
+import { Socket } from "./connection/socket.ts";
 import { Subscriptions } from "./connection/subscriptions.ts";
 import { Timers } from "./connection/timers.ts";
 import { REVOKED, TOKEN_ERRORS, TokenRenewal, type Tokens } from "./connection/token_renewal.ts";
-import { socketUrls } from "./connection/urls.ts";
 import { PlauditError } from "./errors.ts";
 import { Events } from "./events.ts";
 
@@ -18,57 +19,22 @@ const WELCOME_TIMEOUT_MS = 10_000;
 // One frame acknowledges what arrives within this time; the server expects it within 500 ms.
 const ACK_DELAY_MS = 200;
 
-export interface Options {
-  /** The device, stable across sessions; a later login of the same device ends this client. Empty: a new device. */
-  device?: string;
-  /** The name and version of the application, for the operators' logs. */
-  client?: string;
-  /** The class of sockets, where `WebSocket` is not global. */
-  webSocket?: typeof WebSocket;
-  /** How frames are written: JSON, or `binaryCodec()` of `plaudit-client/proto`. */
-  codec?: Codec;
-}
-
-/** The state of the connection. `retryAt` is by `performance.now()`; `replaced`: another login of the device ended it. */
-export type ConnectionState =
-  | { state: "connecting" | "live" }
-  | { state: "waiting"; retryAt: number; attempt: number }
-  | { state: "moving"; retryAt: number }
-  | { state: "ended"; code: number; reason: string; replaced: boolean };
-
-export interface ClientEvents {
-  state: ConnectionState;
-  /** A session is open. `complete`: it was resumed, and no push was missed. */
-  welcome: { frame: Frame; complete: boolean };
-  /** All later changes of the topics are pushed: load their state now, not before. */
-  subscribed: { topics: string[] };
-  /** The server does not give these topics. */
-  refused: { topics: string[]; error: PlauditError };
-  push: { frame: Frame };
-  /** All pushes that were kept for this device have been sent. */
-  backlog: object;
-  pong: { ms: number };
-  lag: { merged: number };
-}
-
 /** Connects, and connects again after every loss, until `close`. `url`: one or several, tried in turn. */
 export function connect(url: string | string[], tokens: Tokens, options: Options = {}): Client {
   return new Client(url, tokens, options);
 }
 
 export class Client extends Events<ClientEvents> {
-  readonly #urls: string[];
   readonly #hello: Fields;
-  readonly #codec: Codec;
-  readonly #webSocket: typeof WebSocket;
-  #socket: WebSocket | null = null;
+  readonly #socket: Socket;
   #state: ConnectionState = { state: "connecting" };
   #user = "";
   #attempt = 0;
   #refusedTokens = 0;
+  #isBacklog = false; // what is pushed was sent while the device was away
   readonly #timers = new Timers();
   readonly #resume = new ResumeState();
-  readonly #calls = new PendingCalls((frame) => this.#send(frame));
+  readonly #calls = new PendingCalls((frame) => this.#socket.send(frame));
   readonly #subscriptions = new Subscriptions({
     timers: this.#timers,
     request: (frame) => this.#request(frame),
@@ -90,13 +56,19 @@ export class Client extends Events<ClientEvents> {
     this.#rejectReady = reject;
   });
 
-  constructor(url: string | string[], tokens: Tokens, { device = "", client = CLIENT, webSocket, codec }: Options) {
+  constructor(url: string | string[], tokens: Tokens, { device = "", backlog = false, client = CLIENT, webSocket, codec }: Options) {
     super();
-    this.#urls = socketUrls(url);
-    this.#hello = { device, client };
-    this.#codec = codec ?? jsonCodec;
-    this.#webSocket = webSocket ?? globalThis.WebSocket;
-    if (!this.#webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+    if (backlog && !device) throw new TypeError("a backlog is that of a device: give the option device");
+    this.#hello = { device, client, ...(backlog ? { backlog } : {}) };
+    this.#socket = new Socket(url, { codec, webSocket }, {
+      onOpen: () => this.#sendHello(),
+      onFrame: (frame) => this.#onFrame(frame),
+      onInvalid: (error) => {
+        console.warn("plaudit: a message is no frame:", error);
+        this.#resumeAgain();
+      },
+      onLost: (code, reason) => this.#onLost(code, reason),
+    });
     this.#token = new TokenRenewal({
       timers: this.#timers,
       source: tokens,
@@ -174,25 +146,8 @@ export class Client extends Events<ClientEvents> {
   }
 
   #openSocket(token: string): void {
-    const socket = new this.#webSocket(this.#urls[0]!, [this.#codec.subprotocol, `bearer.${token}`]);
-    socket.binaryType = "arraybuffer";
-    this.#socket = socket;
-    socket.onopen = () => this.#sendHello();
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
-    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
+    this.#socket.open(token);
     this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
-  }
-
-  #onMessage(data: string | ArrayBuffer): void {
-    let frame: Frame;
-    try {
-      frame = this.#codec.decode(data);
-    } catch (error) {
-      console.warn("plaudit: a message is no frame:", error);
-      this.#resumeAgain();
-      return;
-    }
-    this.#onFrame(frame);
   }
 
   #onFrame(frame: Frame): void {
@@ -209,7 +164,8 @@ export class Client extends Events<ClientEvents> {
       case "lag":
         return this.emit("lag", { merged: Number(frame.merged) });
       case "backlog_done":
-        return this.emit("backlog", {});
+        this.#isBacklog = false;
+        return this.emit("backlog", { incomplete: (frame.incomplete as string[] | undefined) ?? [] });
       case "subscribed":
         return this.#subscriptions.onAnswer(frame);
       case "subscription_ended":
@@ -231,6 +187,7 @@ export class Client extends Events<ClientEvents> {
     this.#timers.cancel("welcome timeout");
     this.#token.onAccepted(frame);
     const resumed = this.#resume.onOpened(frame);
+    this.#isBacklog = Boolean(this.#hello.backlog) && hasBacklog(frame);
     this.#enter({ state: "live" });
     const subscribed = this.#subscriptions.onOpened(resumed);
     this.emit("welcome", { frame, complete: frame.verdict === "complete" });
@@ -242,13 +199,13 @@ export class Client extends Events<ClientEvents> {
 
   #onPush(frame: Frame): void {
     const isComplete = this.#resume.onPush(frame);
-    this.emit("push", { frame });
+    this.emit("push", { frame, isBacklog: this.#isBacklog });
     if (!isComplete) this.#resumeAgain();
     else if (frame.seq && !this.#timers.has("ack")) this.#timers.after("ack", ACK_DELAY_MS, () => this.#acknowledge());
   }
 
   #acknowledge(): void {
-    this.#send({ type: "ack", seq: String(this.#resume.seq) });
+    this.#socket.send({ type: "ack", seq: String(this.#resume.seq) });
   }
 
   #onPong(frame: Frame): void {
@@ -268,7 +225,7 @@ export class Client extends Events<ClientEvents> {
 
   // Until it is time to reconnect the old socket stays open: it may still answer calls.
   #onGoaway(afterMs: number): void {
-    this.#useNextUrl();
+    this.#socket.useNextUrl();
     this.#enter({ state: "moving", retryAt: performance.now() + afterMs });
     this.#timers.after("reconnect", afterMs, () => {
       this.#drop();
@@ -294,27 +251,21 @@ export class Client extends Events<ClientEvents> {
   }
 
   #reconnectLater(minimum = 0): void {
-    if (this.#state.state === "connecting") this.#useNextUrl();
+    if (this.#state.state === "connecting") this.#socket.useNextUrl();
     const attempt = this.#attempt++;
     const ms = backoffDelay(attempt, { minimum });
     this.#enter({ state: "waiting", retryAt: performance.now() + ms, attempt });
     this.#timers.after("reconnect", ms, () => void this.#connect());
   }
 
-  #useNextUrl(): void {
-    this.#urls.push(this.#urls.shift()!);
-  }
-
   #drop(code = RECONNECTING): void {
-    const socket = this.#socket;
-    this.#socket = null;
     this.#timers.cancel("welcome timeout");
     this.#timers.cancel("ack"); // `resume` has the number
     this.#heartbeat.stop();
     this.#token.stop();
     this.#subscriptions.onClosed();
     this.#calls.onClosed();
-    if (socket) closeSocket(socket, code);
+    this.#socket.close(code);
   }
 
   #end(code: number, reason: string): void {
@@ -335,12 +286,8 @@ export class Client extends Events<ClientEvents> {
   // Sends a frame under a new id, which it returns.
   #request(frame: Frame): number {
     const id = this.#calls.nextId();
-    this.#send({ ...frame, id });
+    this.#socket.send({ ...frame, id });
     return id;
-  }
-
-  #send(frame: Frame): void {
-    if (this.#socket?.readyState === WebSocketOpen) this.#socket.send(this.#codec.encode(frame));
   }
 
   #enter(state: ConnectionState): void {
@@ -349,5 +296,4 @@ export class Client extends Events<ClientEvents> {
   }
 }
 
-const WebSocketOpen = 1;
 const ended = (reason: string) => new PlauditError({ code: "CANCELLED", reason: "CONNECTION_ENDED", message: reason });

@@ -1,7 +1,7 @@
 // The client of Plaudit for browsers and Node.
 
 export { Client, connect } from "./client.ts";
-export type { ClientEvents, ConnectionState, Options } from "./client.ts";
+export type { ClientEvents, ConnectionState, Options } from "./client_types.ts";
 export { backoffDelay } from "./connection/backoff.ts";
 export type { Codec, Fields, Frame } from "./connection/codec.ts";
 export type { CallOptions } from "./connection/pending_calls.ts";

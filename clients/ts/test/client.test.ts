@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type Client, type ConnectionState } from "../src/client.ts";
+import type { Client } from "../src/client.ts";
+import type { ConnectionState } from "../src/client_types.ts";
 import { FakeSocket, fakeClient, settle, socket, welcome } from "./socket.ts";
 
 let client: Client;

@@ -2,6 +2,7 @@
 
 import { vi } from "vitest";
 import { Client } from "../src/client.ts";
+import type { Options } from "../src/client_types.ts";
 import type { Fields, Frame } from "../src/connection/codec.ts";
 import type { Tokens } from "../src/connection/token_renewal.ts";
 
@@ -67,9 +68,9 @@ export class FakeSocket {
 }
 
 /** A client whose sockets are `FakeSocket`s. */
-export function fakeClient(tokens: Tokens = "token", urls: string | string[] = "ws://host:1"): Client {
+export function fakeClient(tokens: Tokens = "token", urls: string | string[] = "ws://host:1", options: Options = {}): Client {
   FakeSocket.all = [];
-  return new Client(urls, tokens, { device: "phone", webSocket: FakeSocket as unknown as typeof WebSocket });
+  return new Client(urls, tokens, { ...options, device: "phone", webSocket: FakeSocket as unknown as typeof WebSocket });
 }
 
 /** The newest socket. */

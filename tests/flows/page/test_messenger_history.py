@@ -15,7 +15,7 @@ from tests.running import Stack
 pytestmark = pytest.mark.browser
 
 MESSAGES = 130
-# The tops of a message before each frame until `count` messages are shown, and in the frames after it: what a user sees.
+# The tops of a message in each frame until `count` messages are shown, and in the frames after it: what a user sees.
 TOPS_WHILE_LOADING = """
 async (oldest, { top, count }) => {
   const log = oldest.closest(".log");

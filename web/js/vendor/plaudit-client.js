@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 555e241b58df2a79a5a017f3b487d072fbc72350c6f04b3062a2a9459b99b0a2
-// text: 2cab2b9f08f94ba326d4833d56f4a21c31d6955e15fe94fa05fef365c7e646df
+// sources: b17a7be1cf1da6c304c975eb6757f620d5ab8aa198bba4e811718250f38c0414
+// text: d1b494aa95d2db7142132c4ad84ee7c68424ef253d44615a50d4e66f7dddf00c
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -27,13 +27,6 @@ function closeSocket(socket, code) {
 	if (socket.readyState === socket.CONNECTING) socket.onopen = () => socket.close(code);
 	else socket.close(code);
 }
-// src/connection/codec.ts
-/** One JSON object a message. */
-var jsonCodec = {
-	subprotocol: "plaudit.v1.json",
-	encode: (frame) => JSON.stringify(frame),
-	decode: (data) => JSON.parse(data)
-};
 // src/connection/heartbeat.ts
 var VISIBLE_INTERVAL_MS = 4e3;
 var PONG_TIMEOUT_MS = 1e4;
@@ -274,7 +267,82 @@ var ResumeState = class {
 		return BigInt(seq ?? 0) <= this.#seq;
 	}
 };
+/** Whether messages of a backlog follow a `welcome` or `resumed`, where one was asked for. */
+function hasBacklog({ type, verdict, reload, user }) {
+	if (type === "welcome" || verdict === "reset") return true;
+	return verdict === "partial" && (reload ?? []).includes(`${USER_TOPIC}${String(user)}`);
+}
 var max = (one, other) => one > other ? one : other;
+// src/connection/codec.ts
+/** One JSON object a message. */
+var jsonCodec = {
+	subprotocol: "plaudit.v1.json",
+	encode: (frame) => JSON.stringify(frame),
+	decode: (data) => JSON.parse(data)
+};
+// src/connection/urls.ts
+var PATH = "/ws/connect";
+/** The URLs of sockets for `ws:`, `wss:`, `http:` and `https:` URLs; one without a path gets that of the gateway. */
+function socketUrls(urls) {
+	const all = (typeof urls === "string" ? [urls] : urls).map(socketUrl);
+	if (all.length === 0) throw new TypeError("there is no URL");
+	return all;
+}
+function socketUrl(text) {
+	const url = new URL(text);
+	if (url.protocol === "http:" || url.protocol === "https:") url.protocol = url.protocol.replace("http", "ws");
+	if (url.protocol !== "ws:" && url.protocol !== "wss:") throw new TypeError(`not a ws:// or wss:// URL: ${text}`);
+	if (url.pathname === "/") url.pathname = PATH;
+	return url.href;
+}
+// src/connection/socket.ts
+var OPEN = 1;
+var Socket = class {
+	#urls;
+	#codec;
+	#class;
+	#host;
+	#socket = null;
+	constructor(url, { codec = jsonCodec, webSocket = globalThis.WebSocket }, host) {
+		this.#urls = socketUrls(url);
+		this.#codec = codec;
+		this.#class = webSocket;
+		this.#host = host;
+		if (!webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+	}
+	open(token) {
+		const socket = new this.#class(this.#urls[0], [this.#codec.subprotocol, `bearer.${token}`]);
+		socket.binaryType = "arraybuffer";
+		this.#socket = socket;
+		socket.onopen = () => this.#host.onOpen();
+		socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
+		socket.onclose = ({ code, reason }) => socket === this.#socket && this.#host.onLost(code, reason);
+	}
+	/** Sends a frame; without an open socket it is lost. */
+	send(frame) {
+		if (this.#socket?.readyState === OPEN) this.#socket.send(this.#codec.encode(frame));
+	}
+	/** Closes the socket, if there is one; the host hears nothing more of it. */
+	close(code) {
+		const socket = this.#socket;
+		this.#socket = null;
+		if (socket) closeSocket(socket, code);
+	}
+	/** The next socket is opened to the next URL. */
+	useNextUrl() {
+		this.#urls.push(this.#urls.shift());
+	}
+	#onMessage(data) {
+		let frame;
+		try {
+			frame = this.#codec.decode(data);
+		} catch (error) {
+			this.#host.onInvalid(error);
+			return;
+		}
+		this.#host.onFrame(frame);
+	}
+};
 // src/connection/topics.ts
 var TOPICS_PER_FRAME = 128;
 var Topics = class {
@@ -524,21 +592,6 @@ function renewalDelay(left) {
 	return Math.min(left - lead, MAX_TIMER_MS);
 }
 var retryDelay = (left) => left / 2 >= MIN_RETRY_MS ? left / 2 : null;
-// src/connection/urls.ts
-var PATH = "/ws/connect";
-/** The URLs of sockets for `ws:`, `wss:`, `http:` and `https:` URLs; one without a path gets that of the gateway. */
-function socketUrls(urls) {
-	const all = (typeof urls === "string" ? [urls] : urls).map(socketUrl);
-	if (all.length === 0) throw new TypeError("there is no URL");
-	return all;
-}
-function socketUrl(text) {
-	const url = new URL(text);
-	if (url.protocol === "http:" || url.protocol === "https:") url.protocol = url.protocol.replace("http", "ws");
-	if (url.protocol !== "ws:" && url.protocol !== "wss:") throw new TypeError(`not a ws:// or wss:// URL: ${text}`);
-	if (url.pathname === "/") url.pathname = PATH;
-	return url.href;
-}
 // src/events.ts
 var Events = class extends EventTarget {
 	/** Calls `listener` with the detail of each event; returns a function that ends it. */
@@ -560,18 +613,16 @@ function connect(url, tokens, options = {}) {
 	return new Client(url, tokens, options);
 }
 var Client = class extends Events {
-	#urls;
 	#hello;
-	#codec;
-	#webSocket;
-	#socket = null;
+	#socket;
 	#state = { state: "connecting" };
 	#user = "";
 	#attempt = 0;
 	#refusedTokens = 0;
+	#isBacklog = false;
 	#timers = new Timers();
 	#resume = new ResumeState();
-	#calls = new PendingCalls((frame) => this.#send(frame));
+	#calls = new PendingCalls((frame) => this.#socket.send(frame));
 	#subscriptions = new Subscriptions({
 		timers: this.#timers,
 		request: (frame) => this.#request(frame),
@@ -597,16 +648,26 @@ var Client = class extends Events {
 		this.#resolveReady = resolve;
 		this.#rejectReady = reject;
 	});
-	constructor(url, tokens, { device = "", client = CLIENT, webSocket, codec }) {
+	constructor(url, tokens, { device = "", backlog = false, client = CLIENT, webSocket, codec }) {
 		super();
-		this.#urls = socketUrls(url);
+		if (backlog && !device) throw new TypeError("a backlog is that of a device: give the option device");
 		this.#hello = {
 			device,
-			client
+			client,
+			...backlog ? { backlog } : {}
 		};
-		this.#codec = codec ?? jsonCodec;
-		this.#webSocket = webSocket ?? globalThis.WebSocket;
-		if (!this.#webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+		this.#socket = new Socket(url, {
+			codec,
+			webSocket
+		}, {
+			onOpen: () => this.#sendHello(),
+			onFrame: (frame) => this.#onFrame(frame),
+			onInvalid: (error) => {
+				console.warn("plaudit: a message is no frame:", error);
+				this.#resumeAgain();
+			},
+			onLost: (code, reason) => this.#onLost(code, reason)
+		});
 		this.#token = new TokenRenewal({
 			timers: this.#timers,
 			source: tokens,
@@ -674,24 +735,8 @@ var Client = class extends Events {
 		else this.#openSocket(token);
 	}
 	#openSocket(token) {
-		const socket = new this.#webSocket(this.#urls[0], [this.#codec.subprotocol, `bearer.${token}`]);
-		socket.binaryType = "arraybuffer";
-		this.#socket = socket;
-		socket.onopen = () => this.#sendHello();
-		socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
-		socket.onclose = ({ code, reason }) => socket === this.#socket && this.#onLost(code, reason);
+		this.#socket.open(token);
 		this.#timers.after("welcome timeout", WELCOME_TIMEOUT_MS, () => this.#onLost(TIMED_OUT, "no answer"));
-	}
-	#onMessage(data) {
-		let frame;
-		try {
-			frame = this.#codec.decode(data);
-		} catch (error) {
-			console.warn("plaudit: a message is no frame:", error);
-			this.#resumeAgain();
-			return;
-		}
-		this.#onFrame(frame);
 	}
 	#onFrame(frame) {
 		switch (frame.type) {
@@ -701,7 +746,9 @@ var Client = class extends Events {
 			case "token_renewed": return this.#token.onAccepted(frame);
 			case "goaway": return this.#onGoaway(Number(frame.reconnect_after_ms ?? 0));
 			case "lag": return this.emit("lag", { merged: Number(frame.merged) });
-			case "backlog_done": return this.emit("backlog", {});
+			case "backlog_done":
+				this.#isBacklog = false;
+				return this.emit("backlog", { incomplete: frame.incomplete ?? [] });
 			case "subscribed": return this.#subscriptions.onAnswer(frame);
 			case "subscription_ended": return this.#subscriptions.onEnded(frame);
 			case "ack":
@@ -718,6 +765,7 @@ var Client = class extends Events {
 		this.#timers.cancel("welcome timeout");
 		this.#token.onAccepted(frame);
 		const resumed = this.#resume.onOpened(frame);
+		this.#isBacklog = Boolean(this.#hello.backlog) && hasBacklog(frame);
 		this.#enter({ state: "live" });
 		const subscribed = this.#subscriptions.onOpened(resumed);
 		this.emit("welcome", {
@@ -731,12 +779,15 @@ var Client = class extends Events {
 	}
 	#onPush(frame) {
 		const isComplete = this.#resume.onPush(frame);
-		this.emit("push", { frame });
+		this.emit("push", {
+			frame,
+			isBacklog: this.#isBacklog
+		});
 		if (!isComplete) this.#resumeAgain();
 		else if (frame.seq && !this.#timers.has("ack")) this.#timers.after("ack", ACK_DELAY_MS, () => this.#acknowledge());
 	}
 	#acknowledge() {
-		this.#send({
+		this.#socket.send({
 			type: "ack",
 			seq: String(this.#resume.seq)
 		});
@@ -755,7 +806,7 @@ var Client = class extends Events {
 		this.#reconnectLater(Number(frame.retry_after_ms ?? 0));
 	}
 	#onGoaway(afterMs) {
-		this.#useNextUrl();
+		this.#socket.useNextUrl();
 		this.#enter({
 			state: "moving",
 			retryAt: performance.now() + afterMs
@@ -783,7 +834,7 @@ var Client = class extends Events {
 		this.#reconnectLater();
 	}
 	#reconnectLater(minimum = 0) {
-		if (this.#state.state === "connecting") this.#useNextUrl();
+		if (this.#state.state === "connecting") this.#socket.useNextUrl();
 		const attempt = this.#attempt++;
 		const ms = backoffDelay(attempt, { minimum });
 		this.#enter({
@@ -793,19 +844,14 @@ var Client = class extends Events {
 		});
 		this.#timers.after("reconnect", ms, () => void this.#connect());
 	}
-	#useNextUrl() {
-		this.#urls.push(this.#urls.shift());
-	}
 	#drop(code = RECONNECTING) {
-		const socket = this.#socket;
-		this.#socket = null;
 		this.#timers.cancel("welcome timeout");
 		this.#timers.cancel("ack");
 		this.#heartbeat.stop();
 		this.#token.stop();
 		this.#subscriptions.onClosed();
 		this.#calls.onClosed();
-		if (socket) closeSocket(socket, code);
+		this.#socket.close(code);
 	}
 	#end(code, reason) {
 		globalThis.removeEventListener?.("online", this.wake);
@@ -831,21 +877,17 @@ var Client = class extends Events {
 	}
 	#request(frame) {
 		const id = this.#calls.nextId();
-		this.#send({
+		this.#socket.send({
 			...frame,
 			id
 		});
 		return id;
-	}
-	#send(frame) {
-		if (this.#socket?.readyState === WebSocketOpen) this.#socket.send(this.#codec.encode(frame));
 	}
 	#enter(state) {
 		this.#state = state;
 		this.emit("state", state);
 	}
 };
-var WebSocketOpen = 1;
 var ended = (reason) => new PlauditError({
 	code: "CANCELLED",
 	reason: "CONNECTION_ENDED",
@@ -903,6 +945,133 @@ function lockUntilClosed(name) {
 		});
 	});
 }
+// src/messages/backlog.ts
+var Backlog = class {
+	#client;
+	#list;
+	#directory;
+	#unlisted = /* @__PURE__ */ new Map();
+	#incomplete;
+	#isListLoaded = false;
+	constructor(client, list, directory) {
+		this.#client = client;
+		this.#list = list;
+		this.#directory = directory;
+	}
+	/** A session begins that may have missed pushes; the list is loaded again. */
+	begin() {
+		this.#unlisted.clear();
+		this.#incomplete = void 0;
+		this.#isListLoaded = false;
+	}
+	/** A message that cannot be added to the list: the conversation is not there yet, or changes before it were not pushed. */
+	add(conversationId, change) {
+		this.#unlisted.set(conversationId, change);
+	}
+	onListLoaded() {
+		this.#isListLoaded = true;
+		this.#finish();
+	}
+	onDone(incomplete) {
+		this.#incomplete = incomplete;
+		this.#finish();
+	}
+	#finish() {
+		if (!this.#isListLoaded || !this.#incomplete) return;
+		const last = this.#directory.hasMore ? this.#list.all.at(-1) : void 0;
+		const oldest = last ? Date.parse(last.updateTime) : 0;
+		for (const [conversationId, { messageSeq, timestamp }] of this.#unlisted) if (!((this.#list.get(conversationId)?.lastMessageSeq ?? 0) >= messageSeq) && timestamp >= oldest) this.#directory.readLater(conversationId);
+		this.#unlisted.clear();
+		for (const conversationId of this.#incomplete) this.#deliver(conversationId);
+		this.#incomplete = void 0;
+	}
+	async #deliver(conversationId) {
+		try {
+			if (!this.#list.get(conversationId)) await this.#directory.read(conversationId);
+			const messageId = this.#list.get(conversationId)?.lastMessage?.messageId;
+			if (messageId) await this.#client.call("mark_delivered", {
+				conversation_id: conversationId,
+				message_id: messageId
+			});
+		} catch (error) {
+			const { code, reason, message } = error;
+			if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn("plaudit: a delivery could not be said:", message);
+		}
+	}
+};
+// src/messages/commands.ts
+/** The commands of `Messenger`. They resolve once the server has made the change, and reject where it refuses it. */
+var ConversationCommands = class extends Events {
+	/** The id of the direct conversation with a user, which is made where it is missing. */
+	async openDirect(userId) {
+		const known = this.list.withPeer(userId);
+		return known ? known.conversationId : this.#create("create_conversation", { participant_ids: [userId] });
+	}
+	/** Creates a group with these other members; returns its id. */
+	createGroup(name, memberIds) {
+		return this.#create("create_group", {
+			name,
+			member_ids: memberIds,
+			op_id: uuid7()
+		});
+	}
+	addMembers(conversationId, userIds) {
+		return this.#change("add_members", conversationId, { user_ids: userIds });
+	}
+	removeMember(conversationId, userId) {
+		return this.#change("remove_member", conversationId, { user_id: userId });
+	}
+	leave(conversationId) {
+		return this.#change("leave_conversation", conversationId);
+	}
+	setRole(conversationId, userId, role) {
+		return this.#change("set_member_role", conversationId, {
+			user_id: userId,
+			role
+		});
+	}
+	rename(conversationId, name) {
+		return this.#change("update_conversation", conversationId, { name });
+	}
+	convertToChannel(conversationId) {
+		return this.#change("convert_to_channel", conversationId);
+	}
+	async joinChannel(conversationId) {
+		await this.#change("join_channel", conversationId);
+		await this.directory.read(conversationId);
+	}
+	/** Mutes a conversation until a time in milliseconds since 1970; 0: no longer. */
+	mute(conversationId, muteUntilMs) {
+		return this.#setMembership(conversationId, { mute_until_ms: muteUntilMs }, { muteUntilMs });
+	}
+	pin(conversationId, pinned) {
+		return this.#setMembership(conversationId, { pinned }, { pinned });
+	}
+	async #create(type, fields) {
+		const answer = await this.client.call(type, fields);
+		return this.directory.add(answer.conversation).conversationId;
+	}
+	async #change(type, conversationId, fields = {}) {
+		await this.client.call(type, {
+			conversation_id: conversationId,
+			op_id: uuid7(),
+			...fields
+		});
+	}
+	async #setMembership(conversationId, fields, shown) {
+		this.list.patch(conversationId, shown);
+		this.onListChanged();
+		try {
+			await this.client.call("update_membership", {
+				conversation_id: conversationId,
+				...fields
+			});
+		} catch (error) {
+			this.directory.readLater(conversationId);
+			throw error;
+		}
+	}
+};
 // src/messages/wire.ts
 var SENT = "CHANGE_TYPE_MESSAGE_SENT";
 var text = (value) => String(value ?? "");
@@ -2079,73 +2248,75 @@ function read(text) {
 	}
 }
 // src/messages/read_positions.ts
-var DELIVERED_DELAY_MS = 300;
+var INTERVAL_MS = 1e3;
 var ReadPositions = class {
 	#client;
 	#onRefused;
 	#waiting = /* @__PURE__ */ new Map();
-	#busy = /* @__PURE__ */ new Set();
-	#delivered = /* @__PURE__ */ new Map();
+	#timers = /* @__PURE__ */ new Map();
+	#isClosed = false;
 	constructor(client, onRefused) {
 		this.#client = client;
 		this.#onRefused = onRefused;
 	}
 	/** The user has read up to a message. */
-	mark(conversationId, { messageId, messageSeq }, isPrivate) {
-		this.#delivered.set(conversationId, Math.max(messageSeq, this.#delivered.get(conversationId) ?? 0));
-		const fields = {
+	mark(conversationId, position) {
+		if (position.messageSeq < (this.#waiting.get(conversationId)?.messageSeq ?? 0)) return;
+		this.#waiting.set(conversationId, position);
+		if (!this.#timers.has(conversationId)) this.#say(conversationId);
+	}
+	/** Says at once what waits: there may be no later time. */
+	flush() {
+		for (const conversationId of [...this.#waiting.keys()]) this.#say(conversationId);
+	}
+	/** As `flush`, and nothing is said again. */
+	close() {
+		this.#isClosed = true;
+		this.flush();
+		for (const timer of this.#timers.values()) clearTimeout(timer);
+		this.#timers.clear();
+	}
+	#say(conversationId) {
+		const position = this.#waiting.get(conversationId);
+		if (!position) return;
+		this.#waiting.delete(conversationId);
+		this.#sayLater(conversationId);
+		const { messageId, isPrivate } = position;
+		this.#client.call("mark_read", {
 			conversation_id: conversationId,
 			message_id: messageId,
 			private: isPrivate
+		}).catch((error) => this.#onError(conversationId, position, error));
+	}
+	#sayLater(conversationId) {
+		clearTimeout(this.#timers.get(conversationId));
+		const say = () => {
+			this.#timers.delete(conversationId);
+			this.#say(conversationId);
 		};
-		this.#say(`read ${conversationId}`, "mark_read", fields, messageSeq, 0);
+		this.#timers.set(conversationId, setTimeout(say, INTERVAL_MS));
 	}
-	/** This device has received the messages up to one. */
-	deliver(conversationId, { messageId, messageSeq }) {
-		if (messageSeq <= (this.#delivered.get(conversationId) ?? 0)) return;
-		this.#delivered.set(conversationId, messageSeq);
-		const fields = {
-			conversation_id: conversationId,
-			message_id: messageId
-		};
-		this.#say(`delivered ${conversationId}`, "mark_delivered", fields, messageSeq, DELIVERED_DELAY_MS);
-	}
-	#say(key, type, fields, messageSeq, delayMs) {
-		if (messageSeq < (this.#waiting.get(key)?.messageSeq ?? 0)) return;
-		this.#waiting.set(key, {
-			type,
-			fields,
-			messageSeq
-		});
-		if (this.#busy.has(key)) return;
-		this.#busy.add(key);
-		setTimeout(() => void this.#run(key), delayMs);
-	}
-	async #run(key) {
-		for (let next = this.#waiting.get(key); next; next = this.#waiting.get(key)) {
-			this.#waiting.delete(key);
-			try {
-				await this.#client.call(next.type, next.fields);
-			} catch (error) {
-				this.#onError(key, next, error);
-			}
+	#onError(conversationId, position, error) {
+		if (this.#isClosed || this.#client.state === "ended") return;
+		if (!(error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED" || error.code === "RESOURCE_EXHAUSTED")) this.#onRefused(conversationId, error);
+		else if (!this.#waiting.has(conversationId)) {
+			this.#waiting.set(conversationId, position);
+			if (!this.#timers.has(conversationId)) this.#sayLater(conversationId);
 		}
-		this.#busy.delete(key);
-	}
-	#onError(key, position, error) {
-		if (this.#client.state === "ended") return;
-		const isTemporary = error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED" || error.code === "RESOURCE_EXHAUSTED";
-		if (isTemporary && !this.#waiting.has(key)) this.#waiting.set(key, position);
-		else if (!isTemporary && position.type === "mark_read") this.#onRefused(String(position.fields.conversation_id), error);
 	}
 };
 // src/messages/messenger.ts
 var CONVERSATIONS = "conversations/";
-var Messenger = class extends Events {
-	#client;
+/**
+* The list and the open conversations of the user of a client, up to date as long as it is connected. Give the client the
+* options `device` and `backlog`: then what was sent while the device was away is delivered for its senders, too.
+*/
+var Messenger = class extends ConversationCommands {
+	client;
+	list;
+	directory;
 	#storage;
-	#list;
-	#directory;
+	#backlog;
 	#open;
 	#outbox = new Outbox();
 	#outgoing;
@@ -2157,16 +2328,17 @@ var Messenger = class extends Events {
 	#mustLoad = true;
 	constructor(client, { storage } = {}) {
 		super();
-		this.#client = client;
+		this.client = client;
 		this.#storage = storage;
-		this.#list = new ConversationList(() => this.#user);
-		this.#directory = new Directory(client, this.#list, (loaded) => this.#onLoaded(loaded));
+		this.list = new ConversationList(() => this.#user);
+		this.directory = new Directory(client, this.list, (loaded) => this.#onLoaded(loaded));
+		this.#backlog = new Backlog(client, this.list, this.directory);
 		this.#open = new OpenConversations({
 			client,
 			user: () => this.#user,
 			outbox: this.#outbox,
-			lastSeq: (id) => this.#list.get(id)?.lastMessageSeq,
-			onConversation: (fields) => this.#directory.add(fields),
+			lastSeq: (id) => this.list.get(id)?.lastMessageSeq,
+			onConversation: (fields) => this.directory.add(fields),
 			onTimeline: (id) => this.#soon("timeline", id),
 			onMembers: (id) => this.#soon("members", id)
 		});
@@ -2186,7 +2358,7 @@ var Messenger = class extends Events {
 			}
 		});
 		this.#reads = new ReadPositions(client, (conversationId, error) => {
-			this.#directory.readLater(conversationId);
+			this.directory.readLater(conversationId);
 			this.emit("refused", {
 				conversationId,
 				action: "read",
@@ -2196,37 +2368,41 @@ var Messenger = class extends Events {
 		this.#listeners = [
 			client.on("welcome", ({ complete }) => this.#onWelcome(complete)),
 			client.on("subscribed", ({ topics }) => this.#onSubscribed(topics)),
-			client.on("push", ({ frame }) => this.#onPush(frame))
+			client.on("push", ({ frame, isBacklog }) => this.#onPush(frame, isBacklog)),
+			client.on("backlog", ({ incomplete }) => this.#backlog.onDone(incomplete))
 		];
+		globalThis.addEventListener?.("pagehide", this.#onPageHide);
 		if (client.state === "live") this.#onWelcome(false);
 	}
 	/** Ends the messenger; the client stays. */
 	close() {
+		globalThis.removeEventListener?.("pagehide", this.#onPageHide);
+		this.#reads.close();
 		for (const stop of this.#listeners) stop();
-		this.#directory.close();
+		this.directory.close();
 		this.#open.close();
-		this.#client.unsubscribe([...this.#channels, ...this.#user ? [`users/${this.#user}`] : []]);
+		this.client.unsubscribe([...this.#channels, ...this.#user ? [`users/${this.#user}`] : []]);
 	}
 	/** Pinned ones first, then those with the latest change. */
 	get conversations() {
-		return this.#list.all;
+		return this.list.all;
 	}
 	/** How many messages are unread in conversations that are not muted. */
 	get unread() {
-		return this.#list.unread();
+		return this.list.unread();
 	}
 	get hasMoreConversations() {
-		return this.#directory.hasMore;
+		return this.directory.hasMore;
 	}
 	conversation(conversationId) {
-		return this.#list.get(conversationId);
+		return this.list.get(conversationId);
 	}
 	/** Reads the list again. It is read by itself for each session that may have missed something. */
 	loadConversations() {
-		return this.#directory.load();
+		return this.directory.load();
 	}
 	loadMoreConversations() {
-		return this.#directory.loadMore();
+		return this.directory.loadMore();
 	}
 	/** Keeps the messages, members and receipts of a conversation until `stop()`, which it returns. */
 	open(conversationId) {
@@ -2254,7 +2430,7 @@ var Messenger = class extends Events {
 	}
 	/** Sends a message to a user, in the direct conversation with them, which is made where it is missing. */
 	sendTo(userId, content, options) {
-		const conversationId = this.#list.withPeer(userId)?.conversationId ?? "";
+		const conversationId = this.list.withPeer(userId)?.conversationId ?? "";
 		return this.#outgoing.send({
 			conversationId,
 			recipientId: conversationId ? "" : userId
@@ -2276,94 +2452,34 @@ var Messenger = class extends Events {
 	}
 	/** The user has read up to a message, by default the last one. `private`: the other members do not see it. */
 	markRead(conversationId, message, { private: isPrivate = false } = {}) {
-		const known = this.#list.get(conversationId);
+		const known = this.list.get(conversationId);
 		const last = message ?? known?.lastMessage;
 		if (!known || !last?.messageId || last.messageSeq <= known.readSeq) return;
-		this.#list.read(conversationId, last.messageSeq, this.#open.countAfter(conversationId, last.messageSeq));
+		this.list.read(conversationId, last.messageSeq, this.#open.countAfter(conversationId, last.messageSeq));
 		this.#soon("conversations");
-		this.#reads.mark(conversationId, last, isPrivate);
-	}
-	/** The id of the direct conversation with a user, which is made where it is missing. */
-	async openDirect(userId) {
-		const known = this.#list.withPeer(userId);
-		return known ? known.conversationId : this.#create("create_conversation", { participant_ids: [userId] });
-	}
-	/** Creates a group with these other members; returns its id. */
-	createGroup(name, memberIds) {
-		return this.#create("create_group", {
-			name,
-			member_ids: memberIds,
-			op_id: uuid7()
+		this.#reads.mark(conversationId, {
+			messageId: last.messageId,
+			messageSeq: last.messageSeq,
+			isPrivate
 		});
 	}
-	addMembers(conversationId, userIds) {
-		return this.#change("add_members", conversationId, { user_ids: userIds });
-	}
-	removeMember(conversationId, userId) {
-		return this.#change("remove_member", conversationId, { user_id: userId });
-	}
-	leave(conversationId) {
-		return this.#change("leave_conversation", conversationId);
-	}
-	setRole(conversationId, userId, role) {
-		return this.#change("set_member_role", conversationId, {
-			user_id: userId,
-			role
-		});
-	}
-	rename(conversationId, name) {
-		return this.#change("update_conversation", conversationId, { name });
-	}
-	convertToChannel(conversationId) {
-		return this.#change("convert_to_channel", conversationId);
-	}
-	async joinChannel(conversationId) {
-		await this.#change("join_channel", conversationId);
-		await this.#directory.read(conversationId);
-	}
-	/** Mutes a conversation until a time in milliseconds since 1970; 0: no longer. */
-	mute(conversationId, muteUntilMs) {
-		return this.#setMembership(conversationId, { mute_until_ms: muteUntilMs }, { muteUntilMs });
-	}
-	pin(conversationId, pinned) {
-		return this.#setMembership(conversationId, { pinned }, { pinned });
-	}
-	async #create(type, fields) {
-		const answer = await this.#client.call(type, fields);
-		return this.#directory.add(answer.conversation).conversationId;
-	}
-	async #change(type, conversationId, fields = {}) {
-		await this.#client.call(type, {
-			conversation_id: conversationId,
-			op_id: uuid7(),
-			...fields
-		});
-	}
-	async #setMembership(conversationId, fields, shown) {
-		this.#list.patch(conversationId, shown);
+	onListChanged() {
 		this.#soon("conversations");
-		try {
-			await this.#client.call("update_membership", {
-				conversation_id: conversationId,
-				...fields
-			});
-		} catch (error) {
-			this.#directory.readLater(conversationId);
-			throw error;
-		}
 	}
+	#onPageHide = () => this.#reads.flush();
 	#laneOf(conversationId) {
-		const peer = this.#list.get(conversationId)?.peerId;
+		const peer = this.list.get(conversationId)?.peerId;
 		return peer ? `user:${peer}` : conversationId;
 	}
 	#onWelcome(complete) {
 		const isFirst = this.#user === "";
-		this.#user = this.#client.user;
+		this.#user = this.client.user;
 		if (isFirst) {
 			if (this.#storage) this.#outbox.restore(this.#storage, this.#user);
-			this.#client.subscribe([`users/${this.#user}`]);
+			this.client.subscribe([`users/${this.#user}`]);
 		}
 		this.#mustLoad ||= !complete;
+		if (!complete) this.#backlog.begin();
 		this.#outgoing.start();
 	}
 	#onSubscribed(topics) {
@@ -2371,43 +2487,43 @@ var Messenger = class extends Events {
 			if (!this.#channels.has(topic)) continue;
 			const conversationId = topic.slice(14);
 			this.#open.get(conversationId)?.catchUp();
-			this.#directory.readLater(conversationId);
+			this.directory.readLater(conversationId);
 		}
 		if (!this.#mustLoad || !topics.includes(`users/${this.#user}`)) return;
 		this.#mustLoad = false;
-		this.#directory.load().catch(() => this.#mustLoad = true);
+		this.directory.load().then(() => this.#backlog.onListLoaded(), () => this.#mustLoad = true);
 		this.#open.catchUp();
 	}
-	#onPush(frame) {
+	#onPush(frame, isBacklog) {
 		const conversationId = conversationIdOf(frame);
 		for (const receipt of pushedReceipts(frame)) if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
 		const change = pushedChange(frame);
 		if (!change || !conversationId) return;
-		const isNew = change.messageSeq > (this.#list.get(conversationId)?.lastMessageSeq ?? 0);
-		const result = this.#list.push(conversationId, change, membersOf(frame));
-		if (result === "stale") this.#directory.readLater(conversationId);
+		const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
+		const result = this.list.push(conversationId, change, membersOf(frame));
+		if (result === "stale" && isBacklog) this.#backlog.add(conversationId, change);
+		else if (result === "stale") this.directory.readLater(conversationId);
 		this.#open.get(conversationId)?.push(change);
 		if (result !== "known") this.#soon("conversations");
 		const { message } = change;
-		if (frame.type !== "new_message" || !message || !isNew || message.senderId === this.#user) return;
+		if (frame.type !== "new_message" || !message || !isNew || isBacklog || message.senderId === this.#user) return;
 		this.emit("message", { message: this.#open.shown(message) });
 	}
 	#onLoaded(loaded) {
 		this.#soon("conversations");
-		for (const { conversationId, type, lastMessage, unreadCount, lastMessageSeq, role } of loaded) {
+		for (const { conversationId, type, lastMessageSeq, role } of loaded) {
 			this.#open.get(conversationId)?.expect(lastMessageSeq);
-			if (!(role !== "ROLE_UNSPECIFIED")) continue;
+			const isMember = role !== "ROLE_UNSPECIFIED";
 			const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
-			if (unreadCount && lastMessage && !isChannel) this.#reads.deliver(conversationId, lastMessage);
 			const topic = CONVERSATIONS + conversationId;
-			if (!isChannel || this.#channels.has(topic)) continue;
+			if (!isMember || !isChannel || this.#channels.has(topic)) continue;
 			this.#channels.add(topic);
-			this.#client.subscribe([topic]);
+			this.client.subscribe([topic]);
 		}
 	}
 	#onAccepted(conversationId, messageSeq) {
 		this.#open.get(conversationId)?.expect(messageSeq);
-		if ((this.#list.get(conversationId)?.lastMessageSeq ?? 0) < messageSeq) this.#directory.readLater(conversationId, 1e3);
+		if ((this.list.get(conversationId)?.lastMessageSeq ?? 0) < messageSeq) this.directory.readLater(conversationId, 1e3);
 	}
 	#soon(type, conversationId = "") {
 		if (this.#changed.size === 0) queueMicrotask(() => this.#emitChanged());

@@ -68,4 +68,10 @@ export class ResumeState {
   }
 }
 
+/** Whether messages of a backlog follow a `welcome` or `resumed`, where one was asked for. */
+export function hasBacklog({ type, verdict, reload, user }: Frame): boolean {
+  if (type === "welcome" || verdict === "reset") return true;
+  return verdict === "partial" && ((reload as string[] | undefined) ?? []).includes(`${USER_TOPIC}${String(user)}`);
+}
+
 const max = (one: bigint, other: bigint): bigint => (one > other ? one : other);

@@ -1,22 +1,23 @@
-// Says to the server what was received and read: only the last position of a conversation, one call at a time.
+// Says to the server up to where the user has read: the last position of a conversation, at most once a second.
 
 import type { Client } from "../client.ts";
-import type { Fields } from "../connection/codec.ts";
 import type { PlauditError } from "../errors.ts";
 
-const DELIVERED_DELAY_MS = 300;
+const INTERVAL_MS = 1_000;
 
-interface Position {
-  messageId: string;
-  messageSeq: number;
+export interface ReadPosition {
+  readonly messageId: string;
+  readonly messageSeq: number;
+  /** The other members do not see it. */
+  readonly isPrivate: boolean;
 }
 
 export class ReadPositions {
   readonly #client: Client;
   readonly #onRefused: (conversationId: string, error: PlauditError) => void;
-  readonly #waiting = new Map<string, { type: string; fields: Fields; messageSeq: number }>();
-  readonly #busy = new Set<string>();
-  readonly #delivered = new Map<string, number>();
+  readonly #waiting = new Map<string, ReadPosition>();
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>(); // of conversations whose last call is younger
+  #isClosed = false;
 
   constructor(client: Client, onRefused: (conversationId: string, error: PlauditError) => void) {
     this.#client = client;
@@ -24,45 +25,53 @@ export class ReadPositions {
   }
 
   /** The user has read up to a message. */
-  mark(conversationId: string, { messageId, messageSeq }: Position, isPrivate: boolean): void {
-    this.#delivered.set(conversationId, Math.max(messageSeq, this.#delivered.get(conversationId) ?? 0));
-    const fields = { conversation_id: conversationId, message_id: messageId, private: isPrivate };
-    this.#say(`read ${conversationId}`, "mark_read", fields, messageSeq, 0);
+  mark(conversationId: string, position: ReadPosition): void {
+    if (position.messageSeq < (this.#waiting.get(conversationId)?.messageSeq ?? 0)) return;
+    this.#waiting.set(conversationId, position);
+    if (!this.#timers.has(conversationId)) this.#say(conversationId);
   }
 
-  /** This device has received the messages up to one. */
-  deliver(conversationId: string, { messageId, messageSeq }: Position): void {
-    if (messageSeq <= (this.#delivered.get(conversationId) ?? 0)) return;
-    this.#delivered.set(conversationId, messageSeq);
-    const fields = { conversation_id: conversationId, message_id: messageId };
-    this.#say(`delivered ${conversationId}`, "mark_delivered", fields, messageSeq, DELIVERED_DELAY_MS);
+  /** Says at once what waits: there may be no later time. */
+  flush(): void {
+    for (const conversationId of [...this.#waiting.keys()]) this.#say(conversationId);
   }
 
-  #say(key: string, type: string, fields: Fields, messageSeq: number, delayMs: number): void {
-    if (messageSeq < (this.#waiting.get(key)?.messageSeq ?? 0)) return;
-    this.#waiting.set(key, { type, fields, messageSeq });
-    if (this.#busy.has(key)) return;
-    this.#busy.add(key);
-    setTimeout(() => void this.#run(key), delayMs);
+  /** As `flush`, and nothing is said again. */
+  close(): void {
+    this.#isClosed = true;
+    this.flush();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
   }
 
-  async #run(key: string): Promise<void> {
-    for (let next = this.#waiting.get(key); next; next = this.#waiting.get(key)) {
-      this.#waiting.delete(key);
-      try {
-        await this.#client.call(next.type, next.fields);
-      } catch (error) {
-        this.#onError(key, next, error as PlauditError);
-      }
-    }
-    this.#busy.delete(key);
+  #say(conversationId: string): void {
+    const position = this.#waiting.get(conversationId);
+    if (!position) return;
+    this.#waiting.delete(conversationId);
+    this.#sayLater(conversationId);
+    const { messageId, isPrivate } = position;
+    const call = this.#client.call("mark_read", { conversation_id: conversationId, message_id: messageId, private: isPrivate });
+    call.catch((error: PlauditError) => this.#onError(conversationId, position, error));
   }
 
-  #onError(key: string, position: { type: string; fields: Fields; messageSeq: number }, error: PlauditError): void {
-    if (this.#client.state === "ended") return;
+  #sayLater(conversationId: string): void {
+    clearTimeout(this.#timers.get(conversationId));
+    const say = () => {
+      this.#timers.delete(conversationId);
+      this.#say(conversationId);
+    };
+    this.#timers.set(conversationId, setTimeout(say, INTERVAL_MS));
+  }
+
+  #onError(conversationId: string, position: ReadPosition, error: PlauditError): void {
+    if (this.#isClosed || this.#client.state === "ended") return;
     const isTemporary = error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED" || error.code === "RESOURCE_EXHAUSTED";
-    if (isTemporary && !this.#waiting.has(key)) this.#waiting.set(key, position);
-    // What was received is said again with the next message.
-    else if (!isTemporary && position.type === "mark_read") this.#onRefused(String(position.fields.conversation_id), error);
+    if (!isTemporary) {
+      this.#onRefused(conversationId, error);
+    } else if (!this.#waiting.has(conversationId)) {
+      // An earlier position than the server has changes nothing there.
+      this.#waiting.set(conversationId, position);
+      if (!this.#timers.has(conversationId)) this.#sayLater(conversationId);
+    }
   }
 }
