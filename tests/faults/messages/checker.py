@@ -9,7 +9,10 @@ from tests.faults.checks.history import Event
 from tests.faults.checks.session_rules import Socket, concurrent_sessions, sockets
 from tests.faults.checks.verdict import Verdict, Violation
 from tests.faults.messages.operations import MessageOp
-from tests.faults.messages.stored import StoredChange, StoredMessages
+from tests.faults.messages.stored import Notified, StoredChange, StoredMessages
+
+# Within this time a client learns that pushes are missing: it pings every 3 s.
+_LEARN_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -43,6 +46,7 @@ def check_messages(
     verdict.add(_inexact_unread(made, state))
     verdict.add(_behind(state))
     verdict.add(_wrong_pushes(events, state))
+    verdict.add(_wrong_notifications(state))
     verdict.add(_undetected_gaps(events, found))
     verdict.add(concurrent_sessions(found, fence_seconds, killed))
     verdict.seen.update(
@@ -50,6 +54,7 @@ def check_messages(
         acked=sum(one.acked for one in made.values()),
         unknown=sum(not one.acked and one.open_attempts > 0 for one in made.values()),
         conversations=len(state.changes),
+        notifications=len(state.notified),
         pushes=sum(event.kind == "push" for event in events),
         sockets=len(found),
         resumed=sum(one.verdict == "complete" for one in found.values()),
@@ -201,11 +206,21 @@ def _wrong_pushes(events: Iterable[Event], state: StoredMessages) -> Iterable[Vi
                 yield Violation("I1", where, f"got {found} as {frame['number']}, which is {stored}")
 
 
+def _wrong_notifications(state: StoredMessages) -> Iterable[Violation]:
+    """I1: absent members are notified of the last message; I3: a key is of one message and one member."""
+    for message_id, user in state.not_notified():
+        yield Violation("I1", message_id, f"{user} was not notified")
+    told: dict[str, Notified] = {}
+    for one in state.notified:
+        if told.setdefault(one.key, one) != one:
+            yield Violation("I3", one.key, f"notifies of {one} and of {told[one.key]}")
+
+
 def _undetected_gaps(events: Iterable[Event], found: Mapping[str, Socket]) -> Iterable[Violation]:
     """I7: the live pushes of a session are in order, and none is missing that the client does not learn of.
 
-    The client learns by a new session, a verdict other than `complete`, a gap in `seq`, or an ended subscription.
-    Pushes before `backlog_done` are messages only; what they have told is not told again after it.
+    The client learns at once or moments later by a gap in `seq`, a new session, a verdict other than `complete`, or an
+    ended subscription. Pushes before `backlog_done` are messages only; what they have told is not told again after it.
     """
     chains: dict[str, _Chain] = {}
     for event in events:
@@ -214,14 +229,19 @@ def _undetected_gaps(events: Iterable[Event], found: Mapping[str, Socket]) -> It
             continue
         chain = chains.get(one.connection)
         if chain is None:
-            is_continued = one.verdict == "complete" and one.before in chains
-            chain = chains[one.connection] = chains[one.before] if is_continued else _Chain()
+            before = chains.get(one.before)
+            if before is not None and one.verdict != "complete":
+                before.learned(event.time)
+            chain = chains[one.connection] = before if before and one.verdict == "complete" else _Chain()
         if event.kind == "mark" and event.what == "backlog_done":
             chain.is_live = True
-        elif event.kind == "mark" and event.what == "subscription_ended":
-            chain.last.clear()
+        elif event.kind == "mark" and (event.what == "subscription_ended" or event.what.startswith("gap")):
+            chain.learned(event.time)
         elif event.kind == "push" and (missing := chain.add(event.result["conversation"], int(event.result["number"]))):
-            yield Violation("I7", one.where, f"got {event.result} without {missing}, and without a gap in seq")
+            what = f"got {event.result} without {missing}, and without a gap in seq"
+            chain.missing.append((event.time, Violation("I7", one.where, what)))
+    for chain in {id(one): one for one in chains.values()}.values():
+        yield from (violation for _, violation in chain.missing)
 
 
 @dataclass(slots=True)
@@ -231,6 +251,13 @@ class _Chain:
     is_live: bool = False
     last: dict[str, int] = field(default_factory=dict)
     pushed: dict[str, set[int]] = field(default_factory=dict)
+    missing: list[tuple[float, Violation]] = field(default_factory=list)
+    """When something was missing of which the client has not learned, and what."""
+
+    def learned(self, time: float) -> None:
+        """The client learns at this time that pushes are missing, and loads them."""
+        self.missing = [one for one in self.missing if one[0] < time - _LEARN_SECONDS]
+        self.last.clear()
 
     def add(self, conversation: str, number: int) -> list[int]:
         """Adds a push; returns what is missing before it."""

@@ -42,6 +42,14 @@ class ReadState(NamedTuple):
     unread: int
 
 
+class Notified(NamedTuple):
+    """A notification of a member."""
+
+    key: str
+    message_id: str
+    user: str
+
+
 @dataclass(slots=True)
 class StoredMessages:
     """The state at the end."""
@@ -54,6 +62,21 @@ class StoredMessages:
     """By user and conversation."""
     behind: dict[str, dict[str, int]] = field(default_factory=dict)
     """By device that lacks changes: up to which number it has those of a conversation."""
+
+    absent: dict[str, Sequence[str]] = field(default_factory=dict)
+    """By conversation, members who never connect."""
+    notified: list[Notified] = field(default_factory=list)
+
+    def not_notified(self) -> list[tuple[str, str]]:
+        """The absent members without a notification of the last message of a conversation, and the message."""
+        found = {(one.message_id, one.user) for one in self.notified}
+        missing: list[tuple[str, str]] = []
+        for name, users in self.absent.items():
+            last = next((one for one in reversed(self.changes[name]) if one.type == "send"), None)
+            # One that was deleted may not have been told of before.
+            if last is not None and not last.is_deleted:
+                missing += [(last.message_id, user) for user in users if (last.message_id, user) not in found]
+        return missing
 
     @property
     def heads(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.checks.history import Event
 from tests.faults.messages.checker import check_messages
-from tests.faults.messages.stored import ReadState, StoredChange, StoredMessages
+from tests.faults.messages.stored import Notified, ReadState, StoredChange, StoredMessages
 
 TALK = "conv_1"
 
@@ -92,6 +92,12 @@ def test_pushes_that_come_again_and_what_is_edited_during_a_backlog_are_no_viola
     assert made.push(7, "c3").found == []
 
 
+def test_a_missing_push_of_which_the_client_learns_is_no_violation() -> None:
+    made = correct().sent("d").sent("e").push(6, "c2").read("ann", 6, 0).read("bob", 2, 4)
+    assert len(made.found) == 1
+    assert made.add("mark", "gap: a missing seq", connection="c2").found == []
+
+
 @pytest.mark.parametrize(
     ("rule", "spoil"),
     [
@@ -109,6 +115,8 @@ def test_pushes_that_come_again_and_what_is_edited_during_a_backlog_are_no_viola
         ("I2", lambda made: made.read("bob", 3, 1)),  # it has not read up to 3
         ("I7", lambda made: made.state.behind.update({"d": {TALK: 3}})),
         ("I7", lambda made: made.sent("d").sent("e").push(6, "c2")),  # 5 is missing
+        ("I1", lambda made: made.state.absent.update({TALK: ["eve"]})),  # she was not notified
+        ("I3", lambda made: made.state.notified.extend([Notified("k", "msg_4", "eve"), Notified("k", "msg_4", "dan")])),
         ("I9", lambda made: made.session("c3").push(4, "c2")),  # the replaced session is open
     ],
 )  # fmt: skip

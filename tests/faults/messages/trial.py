@@ -18,6 +18,7 @@ from tests.faults.clients.grpc_clients import AttemptRecorder
 from tests.faults.messages.checker import check_messages
 from tests.faults.messages.device import Device
 from tests.faults.messages.load import GrpcSender, MessageLoad
+from tests.faults.messages.notified import read_notifications
 from tests.faults.messages.operations import Talk
 from tests.faults.messages.stored import StoredMessages, StoredReader
 from tests.faults.system.cluster import Cluster
@@ -77,9 +78,13 @@ async def run_messages_under_fault(cluster: Cluster, plan: TrialPlan, fault: Fau
         reader = StoredReader(channels, token, all_talks)
         state = await _wait_until_received(reader, users, devices, began + plan.settle_timeout)
         quiet = time.monotonic() - began
+        state.absent = {talk.conversation: [user for user in talk.members if user not in users] for talk in all_talks}
+        await read_notifications(cluster, state, time.monotonic() + plan.settle_timeout)
     run.notes += [f"{acked / plan.before:.0f}/s before", f"all received after {quiet:.1f} s"]
-    run.notes.append(f"{sum(one.repeated for one in devices)} pushes repeated")
-    return conclude(run, check_messages(recorder.events, state, killed=run.killed), acked, quiet)
+    verdict = check_messages(recorder.events, state, killed=run.killed)
+    run.notes.append(f"{verdict.seen['pushes']:,} pushes, {sum(one.repeated for one in devices)} of them again")
+    run.notes.append(f"{verdict.seen['notifications']:,} notifications")
+    return conclude(run, verdict, acked, quiet)
 
 
 async def _created(channel: grpc.aio.Channel, token: str, users: Sequence[str]) -> dict[int, list[Talk]]:
