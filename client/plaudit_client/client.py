@@ -132,7 +132,7 @@ class Client:
         )
 
     async def own(self, *targets: str, timeout: float | None = None) -> list[OwnReactions]:
-        """The own reactions on up to 1,000 targets, in their order."""
+        """The own reactions on up to 1,000 targets, in their order, without those that the user may not see."""
         return values.own(
             await self.call(
                 "get_own_reactions", timeout=timeout, repeat=True, wait_for_rate_limit=True, targets=targets
@@ -142,7 +142,8 @@ class Client:
     async def counts(
         self, *targets: str, min_versions: Mapping[str, int] | None = None, timeout: float | None = None
     ) -> list[TargetCounts]:
-        """The counts of up to 1,000 targets, in their order; with `min_versions`, at these versions or later."""
+        """The counts of up to 1,000 targets, in their order, without those that the user may not see; with
+        `min_versions`, at these versions or later."""
         fields: dict[str, Any] = {"targets": targets}
         if min_versions:
             fields["min_versions"] = [str(min_versions.get(target, 0)) for target in targets]

@@ -7,7 +7,8 @@ from typing import Any
 
 import apsw
 
-from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, statements
+from kit.adapters.sql_files import statements
+from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.rows import body_values, head_of, head_values, item_values, member_of, member_values

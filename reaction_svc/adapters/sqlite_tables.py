@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, scalar, statements
+from kit.adapters.sql_files import statements
+from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, scalar
 from kit.errors import Unavailable
 from kit.ledger.op_ids import location_of, slice_at
 from kit.tenant_keys import TargetKey

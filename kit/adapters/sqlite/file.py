@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +12,6 @@ from typing import Any
 import apsw
 
 from kit.private_files import make_private, touch_private
-
-_COMMENT = re.compile(r"--[^\n]*")
 
 
 class CannotOpen(Exception):
@@ -112,15 +109,6 @@ def immediate(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def statements(script: Path) -> dict[str, str]:
-    """Reads a `.sql` file of named statements: each begins with a line `-- name: xyz` and ends before the next."""
-    found: dict[str, str] = {}
-    for part in script.read_text(encoding="utf-8").split("-- name:")[1:]:
-        name, _, body = part.partition("\n")
-        found[name.strip()] = " ".join(_COMMENT.sub("", body).split())
-    return found
 
 
 # The row counts that bulk statements are prepared for. Each step of SQLite releases the interpreter lock, so one step

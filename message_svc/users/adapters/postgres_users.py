@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from kit.adapters.postgres.engine import Postgres
-from kit.adapters.sqlite.file import statements
+from kit.adapters.sql_files import statements
 from message_svc.errors import ListFull, PhoneTaken, UsernameTaken
 from message_svc.users.adapters.rows import AFTER_ALL, ERASURE, preferences_of, relation_of
 from message_svc.users.domain import (

@@ -11,7 +11,8 @@ from typing import Any
 
 import apsw
 
-from kit.adapters.sqlite.file import adopt_schema, connect, immediate, in_bulk, scalar, statements
+from kit.adapters.sql_files import statements
+from kit.adapters.sqlite.file import adopt_schema, connect, immediate, in_bulk, scalar
 from kit.errors import OutcomeUnknown, Problem, Unavailable
 from kit.worker import Worker
 from message_svc.errors import ListFull, PhoneTaken, UsernameTaken

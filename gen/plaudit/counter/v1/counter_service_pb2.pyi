@@ -130,7 +130,7 @@ class GetCountsResponse(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.TargetCounts]:
-        """One per target, in request order."""
+        """One per target, in request order, without the messages of conversations that the caller may not see."""
 
     def __init__(
         self,

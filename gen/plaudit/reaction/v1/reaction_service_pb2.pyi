@@ -70,7 +70,7 @@ class BatchGetOwnReactionsResponse(_message.Message):
     OWN_REACTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def own_reactions(self) -> _containers.RepeatedCompositeFieldContainer[_reaction_pb2.OwnReactions]:
-        """One per target, in request order."""
+        """One per target, in request order, without the messages of conversations that the caller may not see."""
 
     def __init__(
         self,
