@@ -230,7 +230,11 @@ class ConversationItem:
 
 @dataclass(frozen=True, slots=True)
 class ConversationItems:
-    """The items, receipts and changes for single members of one conversation in an entry, and what it is after it."""
+    """The items, receipts and changes for single members of one conversation in an entry, and what it is after it.
+
+    `expiry`: the push of the boundary before which items have disappeared, whose number is its `seq`; None: it did not
+    move.
+    """
 
     tenant: str
     conversation_id: str
@@ -239,6 +243,7 @@ class ConversationItems:
     receipts: Receipts | None = None
     is_channel: bool = False
     own_changes: Sequence[OwnChange] = ()
+    expiry: ConversationItem | None = None
 
     @property
     def topic(self) -> Topic:

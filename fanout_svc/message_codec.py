@@ -47,6 +47,7 @@ def entry_from_record(record: Record) -> MessageEntry:
             _receipts(row) if row.receipts else None,
             is_channel=row.head.type == conversation_pb2.CONVERSATION_TYPE_CHANNEL,
             own_changes=_own_changes(row) if row.own_changes else (),
+            expiry=_expiry(row) if row.hidden_before else None,
         )
         for row in entry.conversations
     ]
@@ -140,6 +141,11 @@ def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> Conversa
     )
 
 
+def _expiry(row: event_pb.ConversationChanged) -> ConversationItem:
+    push = updates_pb2.MessagesExpired(conversation_id=row.conversation_id, visible_from_seq=row.hidden_before)
+    return ConversationItem(row.hidden_before, "messages_expired", push.SerializeToString)
+
+
 def _change(item: event_pb.LogItem) -> change_pb2.Change:
     return change_pb2.Change(
         message_seq=item.seq,
@@ -150,6 +156,7 @@ def _change(item: event_pb.LogItem) -> change_pb2.Change:
         role=item.role,  # type: ignore[arg-type]
         name=item.name,
         avatar_url=item.avatar_url,
+        retention_seconds=item.retention_seconds,
     )
 
 

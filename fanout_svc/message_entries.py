@@ -1,4 +1,4 @@
-"""What fan-out does with the entries of conversations: it pushes items, receipts and own changes to members."""
+"""What fan-out does with entries of conversations: members get items, receipts, own changes, and what disappears."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ class MessageEntries:
         fanout, interest = self._fanout, self._fanout.interest
         pushed: list[ConversationItems] = []
         for changed in entry.conversations:
-            if not changed.items:
+            if changed.expiry is not None and changed.is_channel and changed.topic in interest:
+                fanout.push_expiry(changed, None)
+            if not (changed.items or changed.expiry):
                 continue
             # First, because it ends the subscriptions of members who were removed.
             if changed.topic in interest:
@@ -62,6 +64,8 @@ class MessageEntries:
                 fanout.push_to_named(changed)
         for changed, members in zip(pushed, await asyncio.gather(*map(self._members_of, pushed)), strict=True):
             fanout.push_items(changed, members)
+            if changed.expiry is not None and not changed.is_channel:
+                fanout.push_expiry(changed, members)
         self._receipts.push([changed.receipts for changed in entry.conversations if changed.receipts is not None])
         self._own_changes.push([change for changed in entry.conversations for change in changed.own_changes])
 

@@ -102,6 +102,22 @@ class Fanout:
                 push = ConversationPush(changed.topic, kind, payload, changed.conversation_id, item.seq, removed)
                 self._nodes.deliver(push, node_ids)
 
+    def push_expiry(self, changed: ConversationItems, members: MemberList | None) -> None:
+        """Pushes that items have disappeared: to the members, or on the topic of a channel, which has no `members`."""
+        expiry, tenant = changed.expiry, changed.tenant
+        assert expiry is not None
+        # Its numbers are not in order with those of items.
+        order_key = f"{changed.conversation_id} expiry"
+        if members is None:
+            push = ConversationPush(changed.topic, expiry.kind, expiry.encode(), order_key, expiry.seq)
+            self._nodes.deliver(push, self.interest.nodes_of(changed.topic))
+            return
+        for user in self.interest.users_of(tenant) & members.ranges.keys():
+            if not members.ranges[user][1]:
+                topic = f"{USERS}{user}"
+                one = UserPush(tenant, [topic], expiry.kind, expiry.encode(), order_key, expiry.seq)
+                self._nodes.deliver(one, self.interest.nodes_of((tenant, topic)))
+
     def push_to_named(self, changed: ConversationItems) -> None:
         """Pushes the changes of the members of a channel to the users whom they are about."""
         tenant, conversation_id = changed.tenant, changed.conversation_id

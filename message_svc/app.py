@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,8 +25,10 @@ from kit.ledger.shard.limits import ShardLimits
 from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff, task_scope
+from message_svc.adapters.mesh_reactions import MeshReactions
 from message_svc.adapters.mesh_sessions import MeshSessions
 from message_svc.adapters.sqlite_reads import SqliteReads
+from message_svc.adapters.sqlite_retention import SqliteRetention
 from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import EntryCodec
@@ -39,7 +41,9 @@ from message_svc.model.model import MessageModel, ModelLimits, OnEntry
 from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.ports import Names
 from message_svc.notifications.retention import run_retention
-from message_svc.ports import ConversationReads
+from message_svc.ports import ConversationReads, RetentionRows
+from message_svc.retention.servicer import RetentionServicer
+from message_svc.retention.worker import RetentionWorker
 from message_svc.service.access import ConversationAccesses
 from message_svc.service.conversations import Conversations
 from message_svc.service.deliveries import Deliveries
@@ -53,6 +57,7 @@ from plaudit.message.v1 import (
     conversation_service_pb2_grpc,
     delivery_service_pb2_grpc,
     message_service_pb2_grpc,
+    retention_service_pb2_grpc,
 )
 
 if TYPE_CHECKING:
@@ -62,12 +67,13 @@ SERVICE = "plaudit.message.v1.MessageService"
 
 
 class _Store(NamedTuple):
-    """The store of conversations: the ledger, its tables, reads of the tables, and the event log where it is
-    separate."""
+    """The store of conversations: the ledger, its tables, reads and removals of their rows, and the event log where it
+    is separate."""
 
     ledger: LedgerStore
     tables: Tables
     reads: ConversationReads
+    retention: RetentionRows
     event_log: LedgerEventLog | None
     on_entry: OnEntry | None = None
 
@@ -95,7 +101,7 @@ async def opened(
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = event_log.partitions(LEDGER)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
-    rules = ModelLimits(config.rows_in_memory, config.region)
+    rules = ModelLimits(config.rows_in_memory, config.region, config.retention_seconds)
     limits = UserLimits(config, clock)
     async with (
         _store(config, engines.cassandra, event_log) as store,
@@ -121,9 +127,11 @@ async def opened(
         ledger = ShardedConversations(shards, router.execute, shard_of)
         reads = store.reads
         messages = MessageServicer(Messages(ledger, reads, cursors, permissions, limits), History(reads, cursors))
-        conversations = ConversationServicer(Conversations(ledger, reads, cursors, permissions, limits))
+        conversations = Conversations(ledger, reads, cursors, permissions, limits)
         deliveries = Deliveries(ledger, clock, tasks)
         tasks.start(deliveries.run())
+        retention = RetentionWorker(store.retention, ledger, MeshReactions(mesh), clock, config)
+        tasks.start(run_with_backoff("retention", partial(run_assigned_partitions, division, retention.of)))
         yield [
             user_service,
             Hosted(
@@ -131,7 +139,16 @@ async def opened(
                 delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server,
                 ERRORS,
             ),
-            Hosted(conversations, conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server, ERRORS),
+            Hosted(
+                ConversationServicer(conversations),
+                conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server,
+                ERRORS,
+            ),
+            Hosted(
+                RetentionServicer(conversations),
+                retention_service_pb2_grpc.add_RetentionServiceServicer_to_server,
+                ERRORS,
+            ),
             Hosted(
                 AccessServicer(ConversationAccesses(store.reads)),
                 access_service_pb2_grpc.add_AccessServiceServicer_to_server,
@@ -154,7 +171,8 @@ async def _in_a_file(config: Config, event_log: Log) -> AsyncIterator[_Store]:
             open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as ledger,
             background(run_with_backoff("message retention", partial(_run_retention, event_log, config))),
         ):
-            yield _Store(ledger, tables, reads, None)
+            with closing(SqliteRetention(event_log.path, ledger)) as retention:
+                yield _Store(ledger, tables, reads, retention, None)
     finally:
         reads.close()
         tables.close()
@@ -166,13 +184,16 @@ async def _on_engines(cassandra: Cassandra, event_log: Log) -> AsyncIterator[_St
     from kit.adapters.cassandra.ledger import open_cassandra_ledger
     from message_svc.adapters.cassandra_lists import open_cassandra_lists
     from message_svc.adapters.cassandra_reads import open_cassandra_reads
+    from message_svc.adapters.cassandra_retention import open_cassandra_retention
     from message_svc.adapters.cassandra_tables import open_cassandra_tables
 
     ledger = await open_cassandra_ledger(cassandra, LEDGER, event_log.partitions(LEDGER))
     tables, reads = await open_cassandra_tables(cassandra), await open_cassandra_reads(cassandra)
+    retention = await open_cassandra_retention(cassandra)
     lists = ConversationLists(reads, await open_cassandra_lists(cassandra))
     async with background(run_with_backoff("conversation lists", lists.run)):
-        yield _Store(ledger, tables, reads, ShardedEventLog(event_log, LEDGER, ledger.incarnation), lists.record)
+        published = ShardedEventLog(event_log, LEDGER, ledger.incarnation)
+        yield _Store(ledger, tables, reads, retention, published, lists.record)
 
 
 @asynccontextmanager

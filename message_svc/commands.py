@@ -121,6 +121,34 @@ class EraseMember(NamedTuple):
     successor: str = ""
 
 
+class SetRetention(NamedTuple):
+    """Lets messages disappear after some seconds; 0: they stay."""
+
+    seconds: int
+
+
+class HideBefore(NamedTuple):
+    """Lets the items below a number disappear. Their rows are removed from `due_ms` on (milliseconds since 1970).
+
+    `retention_seconds` is the setting for which the number was found. Not of a user, as `RecordPurge`.
+    """
+
+    seq: int
+    retention_seconds: int
+    due_ms: int
+
+
+class RecordPurge(NamedTuple):
+    """The rows of items below a number are removed; with the setting as it was, the next ones disappear at `due_ms`.
+
+    0: there are none.
+    """
+
+    seq: int
+    retention_seconds: int
+    due_ms: int
+
+
 Action = (
     CreateDirect
     | CreateGroup
@@ -139,6 +167,9 @@ Action = (
     | SetMembership
     | EraseMessages
     | EraseMember
+    | SetRetention
+    | HideBefore
+    | RecordPurge
 )
 
 ACTIONS: Sequence[type[Action]] = (
@@ -159,10 +190,22 @@ ACTIONS: Sequence[type[Action]] = (
     SetMembership,
     EraseMessages,
     EraseMember,
+    SetRetention,
+    HideBefore,
+    RecordPurge,
 )
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
-WITHOUT_OP_ID = (CreateDirect, MarkDelivered, MarkRead, SetMembership, EraseMessages, EraseMember)
+WITHOUT_OP_ID = (
+    CreateDirect,
+    MarkDelivered,
+    MarkRead,
+    SetMembership,
+    EraseMessages,
+    EraseMember,
+    HideBefore,
+    RecordPurge,
+)
 """Actions whose repetition changes nothing: the state alone shows that they were made."""
 
 

@@ -74,6 +74,23 @@ class Config(BaseModel):
     listed_users: int = Field(
         default=10_000, ge=1, le=100_000, description="Contacts of a user, and users whom it blocks."
     )
+    retention_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=315_360_000,
+        description="After how many seconds messages disappear in a new conversation, until that is changed there; "
+        "conversations that exist keep theirs. 0: they stay.",
+    )
+    retention_check_seconds: float = Field(
+        default=1.0, gt=0, le=3_600, description="How often conversations with messages to disappear are looked for."
+    )
+    purge_delay_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        le=86_400,
+        description="How long after messages have disappeared their rows are removed; in a conversation, the next ones "
+        "disappear after that.",
+    )
     retention_pause_seconds: float = Field(
         default=1.0, gt=0, le=3_600, description="How often old records of the event log are looked for."
     )

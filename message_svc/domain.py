@@ -59,6 +59,7 @@ class ItemType(IntEnum):
     CONVERTED = 10
     PINNED = 11
     UNPINNED = 12
+    RETENTION_CHANGED = 13
 
 
 class DeletedBy(IntEnum):
@@ -88,8 +89,9 @@ class Item(NamedTuple):
     """One numbered item.
 
     `ordinal`: the number of messages up to it; `subject`: the number of the message that was edited or deleted;
-    `body`: of a message, and of an edit the body after it; `deleted_by`: of a deletion; `users`, `role`, `name` and
-    `avatar_url`: of changes of members and of the conversation. Times are milliseconds since 1970.
+    `body`: of a message, and of an edit the body after it; `deleted_by`: of a deletion; `users`, `role`, `name`,
+    `avatar_url` and `retention_seconds`: of changes of members and of the conversation. Times are milliseconds since
+    1970.
     """
 
     seq: int
@@ -106,6 +108,7 @@ class Item(NamedTuple):
     avatar_url: str = ""
     origin_region: str = ""
     deleted_by: DeletedBy = DeletedBy.NOBODY
+    retention_seconds: int = 0
 
 
 class ItemFacts(NamedTuple):
@@ -161,6 +164,10 @@ class Pin(NamedTuple):
 class Head(NamedTuple):
     """A conversation as a whole. `stamp`: of its last entry.
 
+    Items below `visible_from` have disappeared; `hidden_ordinal`: the number of messages up to the last one of them;
+    `purged_before`: the rows of items below it are removed. Messages disappear after `retention_seconds` (0: never);
+    `retention_due_ms` is when something is to be done about it (0: never, as it is now).
+
     `epoch` counts accepted conditional messages, the last of which is `epoch_seq`. `highest` and `ahead` are the
     `kit.ledger.op_ids.OpIdWatermark` of the operation ids used on it. `pinned`: the pinned messages, the latest pin
     last.
@@ -181,6 +188,10 @@ class Head(NamedTuple):
     epoch: int = 0
     epoch_seq: int = 0
     visible_from: int = 0
+    retention_seconds: int = 0
+    hidden_ordinal: int = 0
+    purged_before: int = 0
+    retention_due_ms: int = 0
     home_region: str = ""
     stamp: int = 0
     highest: str = ""
@@ -230,6 +241,7 @@ class ConversationChange(NamedTuple):
     """The change of one conversation by one entry: the items in order, and the rows that changed, as they are after.
 
     `own_changes`: the users whose other devices are told of their row. Of a user there is one draft.
+    `hidden_before`: items below it disappear with the entry; 0: none do.
     """
 
     key: TargetKey
@@ -240,6 +252,7 @@ class ConversationChange(NamedTuple):
     receipts: Sequence[ReceiptMove] = ()
     own_changes: Sequence[str] = ()
     drafts: Sequence[UserDraft] = ()
+    hidden_before: int = 0
 
 
 def cursor_of(member: Member, device: str) -> int | None:
@@ -277,3 +290,9 @@ def is_archived(head: Head, member: Member) -> bool:
     """
     is_silent = head.last_message_seq <= member.archived_seq or head.update_ms < member.mute_until_ms
     return member.archived_seq > 0 and is_silent
+
+
+def unread_range(head: Head, member: Member) -> tuple[int, int]:
+    """The number of the last item that cannot be unread, and how many messages follow it, with deleted ones."""
+    read_seq, read_ordinal = max((member.read_seq, member.read_ordinal), (head.visible_from - 1, head.hidden_ordinal))
+    return read_seq, head.ordinal - read_ordinal

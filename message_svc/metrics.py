@@ -23,6 +23,10 @@ NOTIFICATION_LAG = Gauge(
 NOTIFICATION_GAPS = Counter(
     "plaudit_message_notification_log_gaps", "Times that entries were missing on the log, or that it was replaced."
 )
+ITEMS_HIDDEN = Counter(
+    "plaudit_message_items_hidden", "Messages and changes that have disappeared because of their age."
+)
+ITEMS_PURGED = Counter("plaudit_message_items_purged", "Messages and changes whose rows were removed after that.")
 
 
 def left_partition(partition: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kit.errors import Problem
@@ -157,4 +157,42 @@ class ConversationReads(Protocol):
 
     async def find_items(self, view: View, seqs: Sequence[int]) -> Mapping[int, StoredItem]:
         """Single items, those that exist."""
+        ...
+
+
+class DueConversation(NamedTuple):
+    """A conversation that retention has something to do for. `ref` names it in further calls."""
+
+    ref: int
+    key: TargetKey
+    head: Head
+
+
+class RetentionRows(Protocol):
+    """Conversations by the time at which retention is due, and the removal of rows.
+
+    All methods raise `kit.errors.Unavailable`.
+    """
+
+    def due(self, shard: int, now_ms: int) -> AsyncIterator[Sequence[DueConversation]]:
+        """The conversations of the shard with a `retention_due_ms` up to `now_ms`, in pages, those that are due first
+        before the others. Reads no others."""
+        ...
+
+    async def time_of(self, conversation: DueConversation, seq: int) -> int | None:
+        """The time of an item whose row is not removed, in milliseconds since 1970; None: there is none."""
+        ...
+
+    async def purge(self, conversation: DueConversation, span: Span) -> None:
+        """Removes the rows of the items of a range, apart from the names that the conversation had. They do not come
+        back. Repeating it changes nothing. Raises OutcomeUnknown, too."""
+        ...
+
+
+class ReactionErasure(Protocol):
+    """The service that keeps reactions."""
+
+    async def erase(self, key: TargetKey, seqs: Sequence[int]) -> None:
+        """Erases the reactions on messages of the conversation with these numbers. Other numbers and messages without
+        reactions are no error. Raises `kit.errors.Unavailable`."""
         ...

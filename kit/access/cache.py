@@ -41,8 +41,9 @@ class AccessCache:
         # The last ticket before the last change, of conversations that changed while a question was open.
         self._changed: dict[TargetKey, int] = {}
         self._all_changed = 0
-        # The last item as of the last change. The tables of message_svc may have it a moment later than the log.
-        self._floors: OrderedDict[TargetKey, int] = OrderedDict()
+        # The last item, and the first visible one, as of the last change. The tables of message_svc may have them a
+        # moment later than the log.
+        self._floors: OrderedDict[TargetKey, tuple[int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return self._size
@@ -89,9 +90,10 @@ class AccessCache:
         if not self._open:
             self._changed.clear()
 
-    def invalidate(self, key: TargetKey, last_seq: int) -> None:
-        """The members or the messages of a conversation have changed; its last item is `last_seq` now."""
-        self._floors[key] = last_seq
+    def invalidate(self, key: TargetKey, last_seq: int, visible_from: int) -> None:
+        """The members or the messages of a conversation have changed; its last item is `last_seq` now, and items below
+        `visible_from` have disappeared."""
+        self._floors[key] = last_seq, visible_from
         self._floors.move_to_end(key)
         if len(self._floors) > _MAX_FLOORS:
             self._floors.popitem(last=False)
@@ -108,5 +110,8 @@ class AccessCache:
         self._all_changed = self._ticket
 
     def _is_late(self, key: TargetKey, answer: Answer) -> bool:
-        floor = self._floors.get(key, 0)
-        return floor > 0 and any(access.last_seq < floor for access in answer.users.values())
+        last_seq, visible_from = self._floors.get(key, (0, 0))
+        return any(
+            access.last_seq < last_seq or any(first < visible_from for first, _ in access.spans)
+            for access in answer.users.values()
+        )

@@ -61,20 +61,19 @@ def _spans(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def changed_from_record(record: Record) -> Sequence[tuple[TargetKey, int]]:
-    """The conversations of an entry of which users may see something else after it, with the number of their last item;
-    raises `Undecodable`."""
+def changed_from_record(record: Record) -> Sequence[tuple[TargetKey, int, int]]:
+    """The conversations of an entry of which users may see something else after it, with the number of their last item,
+    and that of the first one that has not disappeared; raises `Undecodable`."""
     try:
         entry = event_pb.MessagesChanged.FromString(record.payload)
     except DecodeError as error:
         raise Undecodable(str(error)) from None
     return [
-        ((row.tenant, row.conversation_id), row.head.last_seq) for row in entry.conversations if _changes_access(row)
+        ((row.tenant, row.conversation_id), row.head.last_seq, row.head.visible_from)
+        for row in entry.conversations
+        if _changes_access(row)
     ]
 
 
 def _changes_access(row: event_pb.ConversationChanged) -> bool:
-    if any(item.type in _CHANGES for item in row.items):
-        return True
-    # Only the head has changed: `visible_from`.
-    return not (row.items or row.members or row.operations or row.receipts)
+    return row.hidden_before > 0 or any(item.type in _CHANGES for item in row.items)

@@ -44,8 +44,8 @@ class AccessFollower:
             records = await self._log.read(TOPIC, position, _RECORDS_AT_ONCE, partition)
             for record in records:
                 try:
-                    for key, last_seq in codec.changed_from_record(record):
-                        self._cache.invalidate(key, last_seq)
+                    for changed in codec.changed_from_record(record):
+                        self._cache.invalidate(*changed)
                 except codec.Undecodable:
                     # Another reader of the log reports it.
                     self._cache.clear()

@@ -22,7 +22,7 @@ from message_svc.adapters.cassandra_rows import (
     spans_of_buckets,
 )
 from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of
-from message_svc.domain import Kind, Member, Role, Span, is_archived
+from message_svc.domain import Kind, Member, Role, Span, is_archived, unread_range
 from message_svc.ports import ListPosition, StoredItem, Summary, View
 
 list_ = list  # in the class, the name is a method
@@ -136,7 +136,7 @@ class CassandraReads:
         return [
             Summary(
                 view,
-                view.head.ordinal - view.member.read_ordinal - gone,
+                unread_range(view.head, view.member)[1] - gone,
                 items.get(view.head.last_message_seq),
                 next((user for user in peers.get(view.key, ()) if user != view.member.user), ""),
             )
@@ -215,9 +215,10 @@ class CassandraReads:
 
     async def _deleted(self, view: View) -> int:
         """The messages after the read cursor that were deleted."""
-        if view.head.ordinal == view.member.read_ordinal:
+        read_seq, messages = unread_range(view.head, view.member)
+        if not messages:
             return 0
-        rows = await self._rows("deleted", *view.key, view.member.read_seq, view.head.last_seq)
+        rows = await self._rows("deleted", *view.key, read_seq, view.head.last_seq)
         return int(rows[0][0])
 
     async def _rows(self, name: str, *values: Any) -> Rows:

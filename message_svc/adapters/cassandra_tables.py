@@ -71,7 +71,7 @@ class CassandraTables:
         """See `Tables`. Heads last: what a head names can be read."""
         first: list[Part] = []
         last: list[Part] = []
-        for rows, head in parts_of(self._statements, writes.conversations):
+        for rows, head in parts_of(shard, self._statements, writes.conversations):
             first += rows
             last.append(head)
         for parts in (first, last):

@@ -45,6 +45,7 @@ STATEMENTS = {
     "save_operation": _insert("conversation_operations", *_BUCKET, "user_id", "op_id", *_OPERATION),
     "save_update": "UPDATE user_conversations USING TIMESTAMP ? SET updated_at = ?, is_large = ?"
     " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
+    "save_due": _insert("retention_due", "shard", "due_ms", *_CONVERSATION),
     "save_membership": _insert(
         "user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned", "archived"
     ),
@@ -70,7 +71,8 @@ class _Revision(NamedTuple):
 class RowWriter:
     """Makes the rows of one conversation. Each has the stamp of its entry as its timestamp."""
 
-    def __init__(self, statements: Mapping[str, PreparedStatement], writes: ConversationWrites) -> None:
+    def __init__(self, shard: int, statements: Mapping[str, PreparedStatement], writes: ConversationWrites) -> None:
+        self._shard = shard
         self._statements = statements
         self._writes = writes
         self._key: TargetKey = writes.key
@@ -82,7 +84,10 @@ class RowWriter:
         for stamp, made in self._writes.operations:
             bucket = operation_bucket(made.user, made.op_id)
             self._add((*self._key, bucket), "save_operation", stamp, *self._key, bucket, *made)
-        large = is_large(self._writes.head)
+        head = self._writes.head
+        if head.retention_due_ms:
+            self._add((self._shard,), "save_due", head.stamp, self._shard, head.retention_due_ms, *self._key)
+        large = is_large(head)
         for stamp, member in self._writes.members:
             user = (self._key[0], member.user)
             if not member.spans:
@@ -90,9 +95,7 @@ class RowWriter:
                 continue
             archived = member.archived_seq > 0
             self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned, archived)
-            self._put(
-                user, "save_update", list_row(self._key, self._writes.head.update_ms, member.user, is_large=large)
-            )
+            self._put(user, "save_update", list_row(self._key, head.update_ms, member.user, is_large=large))
         return list(self._parts.values())
 
     def head(self) -> Part:
@@ -178,9 +181,9 @@ def list_row(key: TargetKey, update_ms: int, user: str, *, is_large: bool) -> tu
 
 
 def parts_of(
-    statements: Mapping[str, PreparedStatement], conversations: Sequence[ConversationWrites]
+    shard: int, statements: Mapping[str, PreparedStatement], conversations: Sequence[ConversationWrites]
 ) -> Iterator[tuple[list[Part], Part]]:
     """For each conversation the rows to write first, and those to write after them."""
     for each in conversations:
-        writer = RowWriter(statements, each)
+        writer = RowWriter(shard, statements, each)
         yield writer.rows(), writer.head()

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import SENDERS_AMONG, Body, Head, Item, ItemFacts, ItemType, Member, Operation, Role
+from message_svc.domain import (
+    SENDERS_AMONG,
+    Body,
+    DeletedBy,
+    Head,
+    Item,
+    ItemFacts,
+    ItemType,
+    Member,
+    Operation,
+    Role,
+)
 from message_svc.model.conversation import messages_of, senders_after
 from message_svc.model.state import (
     MEMBERS_AT_ONCE,
@@ -17,8 +29,20 @@ from message_svc.model.state import (
     Writes,
 )
 
-Message = tuple[int, Body | None, bool]
-"""The stamp of the last write of a message, its body after it, and whether it is deleted."""
+
+class Message(NamedTuple):
+    """A message. `stamp`: of the last write of it; `body`: after that, None where it is deleted; times of 0: never."""
+
+    stamp: int
+    body: Body | None
+    edit_ms: int = 0
+    delete_ms: int = 0
+    deleted_by: DeletedBy = DeletedBy.NOBODY
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is deleted."""
+        return self.delete_ms > 0
 
 
 class MemoryTables:
@@ -30,6 +54,8 @@ class MemoryTables:
         self.items: dict[TargetKey, dict[int, Item]] = {}
         self.messages: dict[TargetKey, dict[int, Message]] = {}
         self.operations: dict[tuple[TargetKey, str, str], Operation] = {}
+        self.purged_before: dict[TargetKey, int] = {}
+        """Items below this number stay removed, apart from those that name the conversation."""
         self._members_at_once = members_at_once
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
@@ -66,6 +92,15 @@ class MemoryTables:
             *(partial(self._write_head, each) for each in writes.conversations),
         ]
 
+    def purge(self, key: TargetKey, before: int) -> None:
+        """Removes the rows of items below a number, apart from those that name the conversation."""
+        self.purged_before[key] = before
+        self.items[key] = {seq: item for seq, item in self.items[key].items() if not self._is_purged(key, item)}
+        self.messages[key] = {seq: row for seq, row in self.messages.get(key, {}).items() if seq >= before}
+
+    def _is_purged(self, key: TargetKey, item: Item) -> bool:
+        return item.seq < self.purged_before.get(key, 0) and item.type not in (ItemType.CREATED, ItemType.UPDATED)
+
     def _conversation(self, key: TargetKey) -> LoadedConversation:
         rows = [member for _, member in self.members.get(key, {}).values() if member.role is not Role.NONE]
         has_all = len(rows) <= self._members_at_once
@@ -76,25 +111,31 @@ class MemoryTables:
 
     def _facts(self, key: TargetKey, seq: int) -> ItemFacts:
         item = self.items[key][seq]
-        is_deleted = self.messages[key][seq][2] if item.type is ItemType.MESSAGE else False
+        is_deleted = self.messages[key][seq].is_deleted if item.type is ItemType.MESSAGE else False
         return ItemFacts(item.type, item.actor, item.ordinal, is_deleted)
 
     def _write_items(self, writes: ConversationWrites) -> None:
         items = self.items.setdefault(writes.key, {})
         for stamp, item in writes.items:
-            items[item.seq] = item._replace(body=None)
-            if item.type is ItemType.MESSAGE:
-                self._write_message(writes.key, item.seq, (stamp, item.body, False))
-            elif item.type is ItemType.EDIT:
-                self._write_message(writes.key, item.subject, (stamp, item.body, False))
-            elif item.type is ItemType.DELETE:
-                self._write_message(writes.key, item.subject, (stamp, None, True))
+            if not self._is_purged(writes.key, item):
+                items[item.seq] = item._replace(body=None)
+            if item.type in (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE):
+                self._write_message(writes.key, stamp, item)
 
-    def _write_message(self, key: TargetKey, seq: int, message: Message) -> None:
-        messages = self.messages.setdefault(key, {})
+    def _write_message(self, key: TargetKey, stamp: int, item: Item) -> None:
+        messages, seq = self.messages.setdefault(key, {}), item.subject or item.seq
+        known = messages.get(seq)
         # A message may be edited and deleted by the entry that sends it: the last of equal stamps stays.
-        if seq not in messages or messages[seq][0] <= message[0]:
-            messages[seq] = message
+        if (known is not None and known.stamp > stamp) or seq < self.purged_before.get(key, 0):
+            return
+        if item.type is ItemType.MESSAGE or known is None:
+            messages[seq] = Message(stamp, item.body)
+        elif item.type is ItemType.DELETE:
+            messages[seq] = Message(stamp, None, known.edit_ms, item.time_ms, item.deleted_by)
+        elif known.body is not None and item.body is not None:
+            content_type, reply_to = known.body.content_type, known.body.reply_to
+            body = item.body._replace(content_type=content_type, reply_to=reply_to, forwards=known.body.forwards)
+            messages[seq] = Message(stamp, body, item.time_ms)
 
     def _write_members(self, writes: ConversationWrites) -> None:
         rows = self.members.setdefault(writes.key, {})

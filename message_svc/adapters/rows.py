@@ -10,7 +10,7 @@ import msgspec
 from message_svc.domain import Body, DeletedBy, Head, Item, ItemType, Kind, Member, Pin, Role, Span
 from message_svc.ports import StoredItem
 
-HEAD_COLUMNS = 20
+HEAD_COLUMNS = 24
 MEMBER_COLUMNS = 14
 _encode = msgspec.json.Encoder().encode
 _spans = msgspec.json.Decoder(tuple[Span, ...]).decode
@@ -18,13 +18,28 @@ _devices = msgspec.json.Decoder(tuple[tuple[str, int], ...]).decode
 _pins = msgspec.json.Decoder(tuple[Pin, ...]).decode
 _mentions = msgspec.json.Decoder(tuple[str, ...]).decode
 _metadata = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
-_detail = msgspec.json.Decoder(tuple[tuple[str, ...], Role, str, str]).decode
+
+
+class _Detail(msgspec.Struct, array_like=True):
+    """What a change of members or of the conversation has beside its own columns."""
+
+    users: tuple[str, ...]
+    role: Role
+    name: str
+    avatar_url: str
+    retention_seconds: int = 0
+
+
+_detail = msgspec.json.Decoder(_Detail).decode
+_NO_DETAIL = _Detail((), Role.NONE, "", "")
 
 
 def head_of(row: Sequence[Any]) -> Head:
     """The head in columns `kind` to `pinned_messages` of a conversation."""
     kind, *others, highest, ahead, pinned = row
-    return Head._make((Kind(kind), *others, highest, tuple(ahead.split()), _pins(pinned) if pinned else ()))
+    # Columns that were added later are null in rows of before: all of these are numbers.
+    numbers = (0 if value is None else value for value in others)
+    return Head._make((Kind(kind), *numbers, highest, tuple(ahead.split()), _pins(pinned) if pinned else ()))
 
 
 def head_values(head: Head) -> list[Any]:
@@ -55,7 +70,9 @@ def item_values(item: Item) -> list[Any]:
     """The columns `seq` to `origin_region` of a new item. Only messages have a body in their row."""
     body = item.body if item.body is not None and item.type is ItemType.MESSAGE else Body("", "")
     has_detail = item.type not in (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE)
-    detail = _text((item.users, item.role, item.name, item.avatar_url)) if has_detail else ""
+    detail = (
+        _text(_Detail(item.users, item.role, item.name, item.avatar_url, item.retention_seconds)) if has_detail else ""
+    )
     return [
         *item[:6], body.content, body.content_type, item.client_msg_id, body.reply_to, *body_values(body),
         body.forwards, detail, item.origin_region,
@@ -79,7 +96,7 @@ def stored_item_of(row: Sequence[Any]) -> StoredItem:
             content, content_type, reply_to, _mentions(mentions) if mentions else (),
             _metadata(metadata) if metadata else (), forwards or 0,
         )  # fmt: skip
-    users, role, name, avatar_url = _detail(detail) if detail else ((), Role.NONE, "", "")
+    about = _detail(detail) if detail else _NO_DETAIL
     item = Item(
         seq,
         ItemType(type_),
@@ -89,18 +106,21 @@ def stored_item_of(row: Sequence[Any]) -> StoredItem:
         subject,
         body,
         client_msg_id,
-        users,
-        role,
-        name,
-        avatar_url,
+        about.users,
+        about.role,
+        about.name,
+        about.avatar_url,
         region,
+        DeletedBy.NOBODY,
+        about.retention_seconds,
     )
     return StoredItem(item, edit_ms, delete_ms, DeletedBy(deleted_by))
 
 
 def name_of(detail: str) -> tuple[str, str]:
     """The name and the picture in the column `detail`."""
-    return _detail(detail)[2:]
+    about = _detail(detail)
+    return about.name, about.avatar_url
 
 
 def _text(value: Any) -> str:

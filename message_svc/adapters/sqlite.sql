@@ -19,6 +19,10 @@ CREATE TABLE conversation (
   epoch INTEGER NOT NULL,
   epoch_seq INTEGER NOT NULL,
   visible_from INTEGER NOT NULL,
+  retention_seconds INTEGER NOT NULL DEFAULT 0,
+  hidden_ordinal INTEGER NOT NULL DEFAULT 0,   -- messages up to the last item below visible_from
+  purged_before INTEGER NOT NULL DEFAULT 0,    -- items below it are removed
+  retention_due_ms INTEGER NOT NULL DEFAULT 0, -- when retention has something to do; 0: never, as it is now
   home_region TEXT NOT NULL,
   stamp INTEGER NOT NULL,            -- of its last entry
   highest TEXT NOT NULL,             -- the largest operation id used on it that tells its time
@@ -26,6 +30,8 @@ CREATE TABLE conversation (
   pinned_messages TEXT NOT NULL DEFAULT '', -- JSON: [[message, pin], …]; '' where there is none
   UNIQUE (tenant, name)
 );
+
+CREATE INDEX conversation_retention_due ON conversation (retention_due_ms) WHERE retention_due_ms > 0;
 
 -- A former member stays as a row with the role 0, until it is erased.
 CREATE TABLE member (
@@ -67,7 +73,7 @@ CREATE TABLE item (
   mentions TEXT NOT NULL,            -- JSON; "" where there is none
   metadata TEXT NOT NULL,            -- JSON; "" where there is none
   forwards INTEGER NOT NULL DEFAULT 0, -- how often the message was forwarded
-  detail TEXT NOT NULL,              -- JSON of a change of members or of the conversation: [users, role, name, avatar_url]
+  detail TEXT NOT NULL,              -- JSON of a change of members or of the conversation: [users, role, name, avatar_url, retention_seconds]
   origin_region TEXT NOT NULL,
   edit_ms INTEGER NOT NULL DEFAULT 0,
   delete_ms INTEGER NOT NULL DEFAULT 0,

@@ -13,7 +13,7 @@ from kit.adapters.sqlite.file import connect, in_bulk, scalar
 from kit.errors import Unavailable
 from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of, name_of, stored_item_of
 from message_svc.adapters.sqlite_tables import SQL
-from message_svc.domain import Kind, Member, Span
+from message_svc.domain import Kind, Member, Span, unread_range
 from message_svc.ports import ListPosition, StoredItem, Summary, View
 
 _FIRST = ListPosition(True, (1 << 62), (1 << 62))
@@ -122,9 +122,10 @@ class SqliteReads:
 
     def _summary(self, view: View, last: StoredItem | None) -> Summary:
         head, member = view.head, view.member
-        deleted = scalar(self._reading, SQL["deleted_after"], (view.ref, member.read_seq))
+        read_seq, messages = unread_range(head, member)
+        deleted = scalar(self._reading, SQL["deleted_after"], (view.ref, read_seq))
         peer = scalar(self._reading, SQL["peer"], (view.ref, member.user)) if head.kind is Kind.DIRECT else ""
-        return Summary(view, head.ordinal - member.read_ordinal - deleted, last, peer or "")
+        return Summary(view, messages - deleted, last, peer or "")
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

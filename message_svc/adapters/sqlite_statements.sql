@@ -4,7 +4,8 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.avatar_url, conversation.creator, conversation.create_ms, conversation.update_ms, conversation.last_seq,
   conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
-  conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
+  conversation.retention_seconds, conversation.hidden_ordinal, conversation.purged_before,
+  conversation.retention_due_ms, conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
   conversation.pinned_messages
 FROM ask CROSS JOIN conversation ON conversation.tenant = ask.tenant AND conversation.name = ask.name
 
@@ -50,14 +51,17 @@ SELECT actor, max(seq) FROM item WHERE conversation = ? AND seq > ? AND type = 2
 
 -- name: save_conversations
 INSERT INTO conversation (tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal,
-  last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead,
+  last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, retention_seconds, hidden_ordinal,
+  purged_before, retention_due_ms, home_region, stamp, highest, ahead,
   pinned_messages)
 VALUES :rows
 ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind, title = excluded.title,
   avatar_url = excluded.avatar_url, update_ms = excluded.update_ms, last_seq = excluded.last_seq,
   ordinal = excluded.ordinal, last_message_seq = excluded.last_message_seq, members = excluded.members,
   admins = excluded.admins, members_epoch = excluded.members_epoch, epoch = excluded.epoch,
-  epoch_seq = excluded.epoch_seq, visible_from = excluded.visible_from, stamp = excluded.stamp,
+  epoch_seq = excluded.epoch_seq, visible_from = excluded.visible_from,
+  retention_seconds = excluded.retention_seconds, hidden_ordinal = excluded.hidden_ordinal,
+  purged_before = excluded.purged_before, retention_due_ms = excluded.retention_due_ms, stamp = excluded.stamp,
   highest = excluded.highest, ahead = excluded.ahead, pinned_messages = excluded.pinned_messages
 
 -- name: save_members
@@ -91,7 +95,8 @@ UPDATE item SET content = '', mentions = '', metadata = '', delete_ms = ?, delet
 
 -- name: find_conversation
 SELECT id, tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal, last_message_seq,
-  members, admins, members_epoch, epoch, epoch_seq, visible_from, home_region, stamp, highest, ahead,
+  members, admins, members_epoch, epoch, epoch_seq, visible_from, retention_seconds, hidden_ordinal,
+  purged_before, retention_due_ms, home_region, stamp, highest, ahead,
   pinned_messages
 FROM conversation WHERE tenant = ? AND name = ?
 
@@ -105,7 +110,8 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.avatar_url, conversation.creator, conversation.create_ms, conversation.update_ms, conversation.last_seq,
   conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
-  conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
+  conversation.retention_seconds, conversation.hidden_ordinal, conversation.purged_before,
+  conversation.retention_due_ms, conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
   conversation.pinned_messages, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
   member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
   member.archived_seq, member.marked_unread, member.draft_ms
@@ -122,7 +128,8 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.avatar_url, conversation.creator, conversation.create_ms, conversation.update_ms, conversation.last_seq,
   conversation.ordinal, conversation.last_message_seq, conversation.members, conversation.admins,
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
-  conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
+  conversation.retention_seconds, conversation.hidden_ordinal, conversation.purged_before,
+  conversation.retention_due_ms, conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
   conversation.pinned_messages, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
   member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
   member.archived_seq, member.marked_unread, member.draft_ms
@@ -173,3 +180,18 @@ SELECT ask.conversation, item.seq, item.type, item.actor, item.time_ms, item.ord
   item.content_type, item.client_msg_id, item.reply_to, item.mentions, item.metadata, item.forwards, item.detail,
   item.origin_region, item.edit_ms, item.delete_ms, item.deleted_by
 FROM ask CROSS JOIN item ON item.conversation = ask.conversation AND item.seq = ask.seq
+
+-- name: retention_due
+SELECT id, tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal, last_message_seq,
+  members, admins, members_epoch, epoch, epoch_seq, visible_from, retention_seconds, hidden_ordinal,
+  purged_before, retention_due_ms, home_region, stamp, highest, ahead,
+  pinned_messages
+FROM conversation INDEXED BY conversation_retention_due
+WHERE retention_due_ms > 0 AND retention_due_ms <= ?1 AND (retention_due_ms, id) > (?2, ?3)
+ORDER BY retention_due_ms, id LIMIT ?4
+
+-- name: item_time
+SELECT time_ms FROM item WHERE conversation = ? AND seq = ?
+
+-- name: purge
+DELETE FROM item WHERE conversation = ? AND seq BETWEEN ? AND ? AND type NOT IN (1, 9)

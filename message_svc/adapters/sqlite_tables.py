@@ -11,12 +11,20 @@ from kit.adapters.sql_files import statements
 from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
-from message_svc.adapters.rows import body_values, head_of, head_values, item_values, member_of, member_values
+from message_svc.adapters.rows import (
+    HEAD_COLUMNS,
+    body_values,
+    head_of,
+    head_values,
+    item_values,
+    member_of,
+    member_values,
+)
 from message_svc.adapters.sqlite_upgrades import UPGRADES
 from message_svc.domain import MAX_SENDERS, SENDERS_AMONG, Head, Item, ItemFacts, ItemType, Kind, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 
@@ -52,7 +60,7 @@ class SqliteTables:
     def write_within(self, connection: apsw.Connection, writes: Writes) -> None:
         """See `kit.adapters.sqlite.ledger.TransactionalTables`."""
         heads = [value for each in writes.conversations for value in (*each.key, *head_values(each.head))]
-        in_bulk(connection, SQL["save_conversations"], 22, heads)
+        in_bulk(connection, SQL["save_conversations"], 2 + HEAD_COLUMNS, heads)
         keys = [part for each in writes.conversations for part in each.key]
         ids: dict[TargetKey, int] = {
             (tenant, name): id_ for tenant, name, id_ in in_bulk(connection, SQL["find_ids"], 2, keys)

@@ -30,9 +30,18 @@ def _add_member_state(connection: apsw.Connection) -> None:
     )
 
 
+def _add_retention(connection: apsw.Connection) -> None:
+    for column in ("retention_seconds", "hidden_ordinal", "purged_before", "retention_due_ms"):
+        connection.execute(f"ALTER TABLE conversation ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+    connection.execute(
+        "CREATE INDEX conversation_retention_due ON conversation (retention_due_ms) WHERE retention_due_ms > 0"
+    )
+
+
 UPGRADES: Mapping[int, Callable[[apsw.Connection], None]] = {
     1: _add_deleted_by,
     2: _index_former_members,
     3: _add_member_state,
+    4: _add_retention,
 }
 """See `kit.adapters.sqlite.file.adopt_schema`."""

@@ -36,8 +36,10 @@ class EntryCodec:
     def encode(self, changes: Sequence[ConversationChange]) -> bytes:
         """See `model.model.EntryCodec`."""
         entry = pb.MessagesChanged(format=FORMAT)
-        for (tenant, conversation_id), head, items, members, operations, receipts, own_changes, _ in changes:
-            changed = entry.conversations.add(tenant=tenant, conversation_id=conversation_id, head=_head_to_pb(head))
+        for key, head, items, members, operations, receipts, own_changes, _, hidden_before in changes:
+            changed = entry.conversations.add(
+                tenant=key[0], conversation_id=key[1], head=_head_to_pb(head), hidden_before=hidden_before
+            )
             for item in items:
                 _add_item(changed, item)
             for member in members.values():
@@ -87,6 +89,10 @@ def _head_to_pb(head: Head) -> pb.ConversationHead:
         epoch=head.epoch,
         epoch_seq=head.epoch_seq,
         visible_from=head.visible_from,
+        retention_seconds=head.retention_seconds,
+        hidden_ordinal=head.hidden_ordinal,
+        purged_before=head.purged_before,
+        retention_due_ms=head.retention_due_ms,
         home_region=head.home_region,
         highest_op_id=head.highest,
         op_ids_ahead=head.ahead,
@@ -111,6 +117,10 @@ def _head_from_pb(row: pb.ConversationHead, stamp: int) -> Head:
         row.epoch,
         row.epoch_seq,
         row.visible_from,
+        row.retention_seconds,
+        row.hidden_ordinal,
+        row.purged_before,
+        row.retention_due_ms,
         row.home_region,
         stamp,
         row.highest_op_id,
@@ -141,6 +151,7 @@ def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
         origin_region=item.origin_region,
         deleted_by=item.deleted_by,
         forward_count=body.forwards,
+        retention_seconds=item.retention_seconds,
     )
 
 
@@ -163,6 +174,7 @@ def _item_from_pb(row: pb.LogItem) -> Item:
         row.avatar_url,
         row.origin_region,
         DeletedBy(row.deleted_by),
+        row.retention_seconds,
     )
 
 
@@ -219,4 +231,5 @@ def _change_from_pb(row: pb.ConversationChanged, stamp: int) -> ConversationChan
             for moved in row.receipts
         ],
         [changed.user_id for changed in row.own_changes],
+        hidden_before=row.hidden_before,
     )

@@ -42,6 +42,8 @@ def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
         unread_count=unread,
         peer_id=peer,
         membership=membership_to_pb(head, member),
+        retention_seconds=head.retention_seconds,
+        visible_from_seq=head.visible_from,
     )
     if last is not None:
         found.last_message.CopyFrom(message_to_pb(conversation_id, last))
@@ -150,7 +152,9 @@ def messages_to_pb(conversation_id: str, page: MessagePage) -> messages_pb.ListM
 def changes_to_pb(conversation_id: str, page: ChangePage) -> messages_pb.ListChangesResponse:
     """A page of changes."""
     return messages_pb.ListChangesResponse(
-        changes=[_change_to_pb(conversation_id, row, page) for row in page.items], last_message_seq=page.last_seq
+        changes=[_change_to_pb(conversation_id, row, page) for row in page.items],
+        last_message_seq=page.last_seq,
+        visible_from_seq=page.visible_from,
     )
 
 
@@ -184,6 +188,7 @@ def _change_to_pb(conversation_id: str, row: StoredItem, page: ChangePage) -> ch
         role=item.role,  # type: ignore[arg-type]
         name=item.name,
         avatar_url=item.avatar_url,
+        retention_seconds=item.retention_seconds,
     )
     message = row if item.type is ItemType.MESSAGE else page.subjects.get(item.subject)
     if item.type in _OF_MESSAGES and message is not None:

@@ -21,21 +21,24 @@ from message_svc.commands import (
     Edit,
     EraseMember,
     EraseMessages,
+    HideBefore,
     Join,
     Leave,
     MarkDelivered,
     MarkRead,
     Outcome,
     Reason,
+    RecordPurge,
     Refusal,
     RemoveMember,
     Send,
     SetMembership,
+    SetRetention,
     SetRole,
     Update,
 )
 from message_svc.domain import ConversationChange, Head, Member, Operation, Role
-from message_svc.model import erasure_rules, member_rules, message_rules
+from message_svc.model import erasure_rules, member_rules, message_rules, retention_rules
 from message_svc.model.conversation import ConversationState
 from message_svc.model.draft import Answer, Draft
 
@@ -54,8 +57,14 @@ _HANDLERS: dict[type[Any], _Handler] = {
     SetRole: member_rules.set_role,
     Convert: member_rules.convert,
     SetMembership: member_rules.set_membership,
+    SetRetention: retention_rules.set_retention,
 }
 """The actions of current members."""
+_OF_SERVICE: dict[type[Any], Callable[[Draft, Head, Any], Answer]] = {
+    HideBefore: retention_rules.hide_before,
+    RecordPurge: retention_rules.record_purge,
+}
+"""The actions that the service takes by itself."""
 
 
 def digest_of(action: Action) -> bytes:
@@ -66,10 +75,10 @@ def digest_of(action: Action) -> bytes:
 class ConversationDecision:
     """The decision of a batch of commands on one conversation. Does not change the `ConversationState`."""
 
-    def __init__(self, state: ConversationState, region: str = "") -> None:
-        """`region`: where this process runs; "": there is one region only."""
+    def __init__(self, state: ConversationState, region: str = "", retention_seconds: int = 0) -> None:
+        """See `Draft`."""
         self._state = state
-        self._draft = Draft(state, region)
+        self._draft = Draft(state, region, retention_seconds)
 
     @property
     def is_changed(self) -> bool:
@@ -121,6 +130,8 @@ class ConversationDecision:
             return member_rules.create_direct(draft, user, action)
         if isinstance(action, CreateGroup):
             return member_rules.create_group(draft, user, action)
+        if head is not None and type(action) in _OF_SERVICE:
+            return _OF_SERVICE[type(action)](draft, head, action)
         member = draft.member(user)
         if head is not None and isinstance(action, Join):
             return member_rules.join(draft, head, user, member)

@@ -28,13 +28,15 @@ UNCHANGED = Outcome(0)
 class Draft:
     """See the module. Does not change the `ConversationState`."""
 
-    def __init__(self, state: ConversationState, region: str) -> None:
-        """`region`: where this process runs; "": there is one region only."""
+    def __init__(self, state: ConversationState, region: str, retention_seconds: int = 0) -> None:
+        """`region`: where this process runs; "": there is one region only. `retention_seconds`: of a new
+        conversation."""
         self.head = state.head
         self.members: dict[str, Member] = {}
         """The rows that changed."""
         self.operations: dict[OperationKey, Operation] = {}
         self.region = region
+        self.retention_seconds = retention_seconds
         self.time_ms = 0
         """The time of the command that is decided."""
         self.op_id = ""
@@ -47,11 +49,12 @@ class Draft:
         self._receipts: dict[str, ReceiptMove] = {}
         self._own_changes: dict[str, None] = {}
         self._senders = state.senders
+        self._hidden_before = 0
 
     @property
     def is_changed(self) -> bool:
         """Whether there is something to store."""
-        return bool(self._items or self.members or self.operations)
+        return bool(self.members or self.operations) or self.head is not self._state.head
 
     def change(self, stamp: int, now: int) -> ConversationChange:
         """The change, of an entry with this stamp, decided at `now` (microseconds). Something was changed."""
@@ -60,7 +63,16 @@ class Draft:
         head = self.head._replace(stamp=stamp, highest=watermark.highest, ahead=tuple(sorted(watermark.ahead)))
         operations, receipts = list(self.operations.values()), list(self._receipts.values())
         own_changes = list(self._own_changes)
-        return ConversationChange(self._state.key, head, self._items, self.members, operations, receipts, own_changes)
+        return ConversationChange(
+            self._state.key,
+            head,
+            self._items,
+            self.members,
+            operations,
+            receipts,
+            own_changes,
+            hidden_before=self._hidden_before,
+        )
 
     def append(self, type_: ItemType, actor: str, **fields: Any) -> Outcome:
         """Appends an item with the next number; `fields` are others of `Item`."""
@@ -74,8 +86,15 @@ class Draft:
         self._facts.update(facts_after(ChainMap(self._facts, self._state.facts), [item]))
         if type_ is ItemType.MESSAGE:
             self._senders = senders_after(self._senders, [(actor, seq)])
+        due_ms = head.retention_due_ms
+        if head.retention_seconds and not due_ms:
+            due_ms = self.time_ms + head.retention_seconds * 1_000
         self.head = head._replace(
-            last_seq=seq, update_ms=self.time_ms, ordinal=ordinal, last_message_seq=last_message_seq
+            last_seq=seq,
+            update_ms=self.time_ms,
+            ordinal=ordinal,
+            last_message_seq=last_message_seq,
+            retention_due_ms=due_ms,
         )
         return Outcome(seq, self.time_ms, ordinal)
 
@@ -83,6 +102,12 @@ class Draft:
         """Replaces the row of a member, whose devices are told of it."""
         self.members[member.user] = member
         self._own_changes[member.user] = None
+
+    def hide_before(self, seq: int, hidden_ordinal: int, due_ms: int) -> None:
+        """Lets the items below the number disappear; their rows are removed from `due_ms` on."""
+        assert self.head is not None
+        self._hidden_before = seq
+        self.head = self.head._replace(visible_from=seq, hidden_ordinal=hidden_ordinal, retention_due_ms=due_ms)
 
     def count_members(self, members: int, admins: int) -> None:
         """Adds to the numbers of members and admins, and begins the next epoch of members."""
@@ -130,9 +155,13 @@ class Draft:
             key=lambda row: (row.joined_seq, row.user),
         )
 
+    def facts(self, seq: int) -> ItemFacts | None:
+        """The facts of an item that the command needs; None: there is none."""
+        return self._facts.get(seq) or self._state.facts.get(seq)
+
     def message(self, seq: int) -> ItemFacts | None:
         """The message with that number; None where there is none."""
-        facts = self._facts.get(seq) or self._state.facts.get(seq)
+        facts = self.facts(seq)
         return facts if facts is not None and facts.type is ItemType.MESSAGE else None
 
     def message_seen_by(self, member: Member, seq: int) -> ItemFacts | None:

@@ -132,7 +132,8 @@ def convert(draft: Draft, head: Head, member: Member, action: Convert) -> Answer
 
 def _create(draft: Draft, user: str, kind: Kind, name: str, avatar_url: str, roles: dict[str, Role]) -> Outcome:
     now = draft.time_ms
-    draft.head = Head(kind, name, avatar_url, user, now, now, 0, home_region=draft.region)
+    retention = draft.retention_seconds
+    draft.head = Head(kind, name, avatar_url, user, now, now, 0, retention_seconds=retention, home_region=draft.region)
     for each, role in roles.items():
         draft.members[each] = Member(each, role, 1, (Span(1),), read_seq=1)
     outcome = draft.append(ItemType.CREATED, user, users=tuple(roles), name=name, avatar_url=avatar_url)

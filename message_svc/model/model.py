@@ -17,8 +17,10 @@ from message_svc.commands import (
     Edit,
     EraseMember,
     EraseMessages,
+    HideBefore,
     MarkDelivered,
     MarkRead,
+    RecordPurge,
     RemoveMember,
     Send,
     SetRole,
@@ -47,10 +49,11 @@ OnEntry = Callable[[Sequence[ConversationChange]], None]
 
 
 class ModelLimits(NamedTuple):
-    """Limits from the settings. `weight`: rows in memory."""
+    """Settings of decisions. `weight`: rows in memory; `retention_seconds`: of new conversations, 0: messages stay."""
 
     weight: int = 400_000
     region: str = ""
+    retention_seconds: int = 0
 
 
 class MessageDecision(NamedTuple):
@@ -161,7 +164,8 @@ class MessageModel:
             if key not in decisions:
                 # Moved to the end: the last to be evicted.
                 state = states[key] = states.pop(key)
-                decisions[key] = (state, ConversationDecision(state, self._rules.region))
+                rules = self._rules
+                decisions[key] = (state, ConversationDecision(state, rules.region, rules.retention_seconds))
             answer, is_stored = decisions[key][1].decide(command, now)
             answers.append(answer)
             certain &= is_stored
@@ -255,7 +259,7 @@ def users_of(command: Command) -> Sequence[str]:
         return (command.user, action.user)
     if isinstance(action, EraseMember) and action.successor:
         return (command.user, action.successor)
-    return () if isinstance(action, CreateGroup) else (command.user,)
+    return () if isinstance(action, CreateGroup | HideBefore | RecordPurge) else (command.user,)
 
 
 def seqs_of(command: Command) -> Sequence[int]:
@@ -267,4 +271,6 @@ def seqs_of(command: Command) -> Sequence[int]:
         return action.seqs
     if isinstance(action, Send) and action.body.reply_to:
         return (action.body.reply_to,)
+    if isinstance(action, HideBefore):
+        return (action.seq - 1,)
     return ()

@@ -24,6 +24,7 @@ from message_svc.commands import (
     Refusal,
     RemoveMember,
     SetMembership,
+    SetRetention,
     SetRole,
     Update,
 )
@@ -167,6 +168,10 @@ class Conversations:
     async def join(self, who: Caller, conversation_id: str, op_id: str) -> int:
         """Makes the caller a member of a channel; returns the number of the change."""
         return (await self._execute(who, conversation_id, Join(), op_id)).seq
+
+    async def set_retention(self, who: Caller, conversation_id: str, seconds: int, op_id: str) -> int:
+        """Changes after how many seconds messages disappear; returns the number of the change."""
+        return (await self._execute(who, conversation_id, SetRetention(seconds), op_id)).seq
 
     async def set_membership(self, who: Caller, conversation_id: str, action: SetMembership) -> View:
         """Changes what the conversation is for the caller; returns the conversation with the row after it."""

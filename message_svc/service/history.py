@@ -10,7 +10,7 @@ from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors, InvalidCursor
 from kit.errors import Invalid
 from kit.message_ids import MESSAGE
-from message_svc.domain import ItemType, Span, visible_spans
+from message_svc.domain import ItemType, Role, Span, visible_spans
 from message_svc.ports import ConversationReads, StoredItem, View
 from message_svc.service.conversations import view_of
 from message_svc.service.refusals import seq_in
@@ -27,11 +27,15 @@ class MessagePage(NamedTuple):
 
 
 class ChangePage(NamedTuple):
-    """Items in order, the messages that they edited or deleted, and the last number that the user may see."""
+    """Items in order, the messages that they edited or deleted, and the last number that the user may see.
+
+    Items below `visible_from` have disappeared.
+    """
 
     items: Sequence[StoredItem]
     subjects: dict[int, StoredItem]
     last_seq: int
+    visible_from: int = 0
 
 
 class History:
@@ -77,7 +81,9 @@ class History:
                 items += await self._reads.items(view, Span(max(first, after + 1), last), size - len(items))
         wanted = [row.item.subject for row in items if _is_seen(spans, row.item.subject)]
         subjects = dict(await self._reads.find_items(view, wanted)) if wanted else {}
-        return ChangePage(items, subjects, spans[-1].last if spans else 0)
+        # A member has seen all there is, also where all of it has disappeared.
+        last_seq = view.head.last_seq if view.member.role is not Role.NONE else spans[-1].last if spans else 0
+        return ChangePage(items, subjects, last_seq, view.head.visible_from)
 
     def _page(
         self,

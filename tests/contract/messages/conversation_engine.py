@@ -28,7 +28,7 @@ from message_svc.conversation_lists import ConversationLists
 from message_svc.domain import ConversationChange, Item
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits
-from message_svc.ports import ConversationLedger, ConversationReads, View
+from message_svc.ports import ConversationLedger, ConversationReads, RetentionRows, View
 from message_svc.service.history import History
 
 TENANT = "acme"
@@ -41,6 +41,7 @@ class Engine(NamedTuple):
 
     ledger: ConversationLedger
     reads: ConversationReads
+    retention: RetentionRows
     log: EventLog
     clock: ManualClock
     settled: Callable[[], Awaitable[None]]
@@ -74,6 +75,7 @@ async def opened_engine(
     store: LedgerStore,
     tables: Tables,
     reads: ConversationReads,
+    retention: RetentionRows,
     log: EventLog,
     clock: ManualClock,
     event_log: LedgerEventLog | None = None,
@@ -92,7 +94,7 @@ async def opened_engine(
                 await lists.flush()
 
         execute = partial(node.execute, timeout=SECONDS)
-        yield Engine(ShardedConversations(1, execute, shard_of), reads, log, clock, settled)
+        yield Engine(ShardedConversations(1, execute, shard_of), reads, retention, log, clock, settled)
 
 
 async def changes_on(log: EventLog, last: int) -> list[ConversationChange]:

@@ -13,11 +13,13 @@ from kit.adapters.sqlite.file import NewerData, connect
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.clock import ManualClock
 from message_svc.adapters.sqlite_reads import SqliteReads
+from message_svc.adapters.sqlite_retention import SqliteRetention
 from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.commands import Delete, Send
 from message_svc.domain import Body, DeletedBy
 from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
+from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
 
 
@@ -25,14 +27,13 @@ from tests.contract.messages.conversation_store import ConversationStoreContract
 async def sqlite_engine(path: Path, clock: ManualClock) -> AsyncIterator[Engine]:
     async with open_sqlite_log(path, ledgers=[LEDGER]) as log:
         with closing(SqliteTables(path)) as tables, closing(SqliteReads(path)) as reads:
-            async with (
-                open_sqlite_ledger(log, LEDGER, tables) as store,
-                opened_engine(store, tables, reads, log, clock) as engine,
-            ):
-                yield engine
+            async with open_sqlite_ledger(log, LEDGER, tables) as store:
+                with closing(SqliteRetention(path, store)) as retention:
+                    async with opened_engine(store, tables, reads, retention, log, clock) as engine:
+                        yield engine
 
 
-class TestSqliteConversationStore(ConversationStoreContract):
+class TestSqliteConversationStore(RetentionContract, ConversationStoreContract):
     """In a SQLite file."""
 
     @pytest.fixture(name="engine")
@@ -64,6 +65,9 @@ async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("DROP TABLE draft")
         connection.execute("DROP INDEX member_former")
+        connection.execute("DROP INDEX conversation_retention_due")
+        for column in ("retention_seconds", "hidden_ordinal", "purged_before", "retention_due_ms"):
+            connection.execute(f"ALTER TABLE conversation DROP COLUMN {column}")
         connection.execute("UPDATE plaudit_schema SET version = 1 WHERE component = 'message_svc'")
     async with sqlite_engine(path, ManualClock()) as engine:
         rows = await engine.reads.find_items(await engine.view(group, "bob"), [sent.seq])

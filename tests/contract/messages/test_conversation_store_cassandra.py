@@ -16,6 +16,7 @@ from kit.clock import ManualClock
 from kit.ledger.event_log import ShardedEventLog
 from message_svc.adapters.cassandra_lists import open_cassandra_lists
 from message_svc.adapters.cassandra_reads import open_cassandra_reads
+from message_svc.adapters.cassandra_retention import open_cassandra_retention
 from message_svc.adapters.cassandra_tables import open_cassandra_tables
 from message_svc.commands import RemoveMember, Send
 from message_svc.conversation_lists import SMALL_MEMBERS, ConversationLists
@@ -23,6 +24,7 @@ from message_svc.domain import Body
 from message_svc.ledger import LEDGER
 from tests.contract.messages.cassandra_conversations import fixture_keyspace, fixture_session
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
+from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
 
 __all__ = ["fixture_keyspace", "fixture_session"]
@@ -46,10 +48,11 @@ class Node:
         tables, reads = await open_cassandra_tables(self._session), await open_cassandra_reads(self._session)
         event_log = ShardedEventLog(log, LEDGER, ledger.incarnation)
         lists = ConversationLists(reads, await open_cassandra_lists(self._session))
-        return await enter(opened_engine(ledger, tables, reads, log, clock, event_log, lists))
+        retention = await open_cassandra_retention(self._session)
+        return await enter(opened_engine(ledger, tables, reads, retention, log, clock, event_log, lists))
 
 
-class TestCassandraConversationStore(ConversationStoreContract):
+class TestCassandraConversationStore(RetentionContract, ConversationStoreContract):
     """On Cassandra."""
 
     @pytest.fixture(name="node")

@@ -111,8 +111,8 @@ async def test_late_repeated_and_regrouped_writes_leave_the_last_state(
         assert [row.item.seq for row in items] == list(range(1, view.head.last_seq + 1))
         for row in items:
             if row.item.type is ItemType.MESSAGE:
-                _, body, is_deleted = shard.tables.messages[key][row.item.seq]
-                assert (row.delete_ms > 0) == is_deleted
+                _, body, edit_ms, delete_ms, deleted_by = shard.tables.messages[key][row.item.seq]
+                assert row[1:] == (edit_ms, delete_ms, deleted_by)
                 assert row.item.body is not None
                 assert row.item.body.content == (body.content if body else "")
                 assert row.item.body.mentions == (body.mentions if body else ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kit.message_ids import direct_id
 from tests.flows.interfaces.every_interface import OK, Answer, Fields
 
 
@@ -112,6 +113,10 @@ CASES: list[tuple[str, Fields, Answer]] = [
     ("list_conversations", {"archived": True}, OK),
     ("update_membership", {"conversation_id": "conv_123", "archived": True, "marked_unread": True},
      Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")),
+    ("set_retention", {"conversation_id": direct_id("default", "everywhere", "bob"), "retention_seconds": 86_400}, OK),
+    ("set_retention", {"conversation_id": "conv_123", "retention_seconds": 86_400},
+     Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")),
+    ("set_retention", {"conversation_id": "conv_123", "retention_seconds": -1}, bad(RULE, "retention_seconds")),
     ("get_user", {"user_id": "everywhere"}, OK),
     ("get_user", {"user_id": "nobody"}, Answer("NOT_FOUND", "USER_NOT_FOUND", "user_id")),
     ("get_user", {"user_id": ".."}, bad(RULE, "user_id")),

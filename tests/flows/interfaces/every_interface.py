@@ -36,6 +36,7 @@ _SESSIONS = "plaudit.session.v1.SessionRegistryService"
 _MESSAGES = (
     "plaudit.message.v1.ConversationService",
     "plaudit.message.v1.MessageService",
+    "plaudit.message.v1.RetentionService",
     "plaudit.message.v1.UserService",
 )
 RPCS = {rpc.method: rpc for rpc in (*TABLES.frames.values(), *(route.rpc for route in TABLES.routes))}

@@ -28,6 +28,7 @@ OF_FORMER_MEMBERS = frozenset(
 OF_MEMBERS = frozenset(
     {
         "ListMembers", "UpdateConversation", "AddMembers", "RemoveMember", "SetMemberRole", "ConvertToChannel",
+        "SetRetention",
         "UpdateMembership", "SendMessage", "EditMessage", "DeleteMessage", "MarkDelivered", "MarkRead", "ListReceipts",
         "ToggleReaction", "SetReaction", "ClearReactions", "BatchChangeReactions", "StreamReactions",
     }

@@ -105,7 +105,7 @@ def check_tables(checker: MessageChecker, tables: MemoryTables) -> None:
         same("the head in the tables", tables.heads.get(key), known.head)
         same("the members", {user: row for user, (_, row) in tables.members[key].items()}, known.members)
         same("the items", sorted(tables.items[key]), list(range(1, len(known.items) + 1)))
-        bodies = {seq: body.content if body else None for seq, (_, body, _) in tables.messages.get(key, {}).items()}
+        bodies = {seq: body.content if body else None for seq, (_, body, *_) in tables.messages.get(key, {}).items()}
         same("the messages", bodies, known.bodies)
         operations = {made[1:]: row for made, row in tables.operations.items() if made[0] == key}
         same("the operations", operations, known.operations)

@@ -16,14 +16,17 @@ from message_svc.commands import (
     Edit,
     EraseMember,
     EraseMessages,
+    HideBefore,
     Join,
     Leave,
     MarkDelivered,
     MarkRead,
     Outcome,
+    RecordPurge,
     RemoveMember,
     Send,
     SetMembership,
+    SetRetention,
     SetRole,
     Update,
 )
@@ -63,6 +66,8 @@ class MessageClients(Clients):
             action = self._creation(conversation_id) if rng.random() < 0.05 else self._action()
             if isinstance(action, CreateDirect) and user == "bob":
                 action = CreateDirect("ann")
+        if isinstance(action, HideBefore | RecordPurge):
+            user = ""
         op_id = "" if isinstance(action, WITHOUT_OP_ID) else self._op_id(mine)
         command = Command(TENANT, conversation_id, user, op_id, action)
         used.append(command)
@@ -85,6 +90,7 @@ class MessageClients(Clients):
     def _action(self) -> Action:
         rng = self._world.rng
         seq = rng.randint(1, 12)
+        seconds, due_ms = rng.choice((0, 60)), rng.choice((0, 1 << 50))
         actions: list[Action] = [
             *[Send(Body(rng.choice("xyz"), reply_to=rng.choice((0, 0, 0, seq))))] * 6,
             Send(Body("e"), expect_epoch=rng.choice((0, 1))),
@@ -98,6 +104,9 @@ class MessageClients(Clients):
             SetRole(rng.choice(USERS), rng.choice((Role.MEMBER, Role.ADMIN))),
             Update(rng.choice("AB"), None),
             SetMembership(archived=rng.random() < 0.5, marked_unread=rng.random() < 0.5),
+            SetRetention(seconds),
+            *[HideBefore(seq, seconds, due_ms)] * 2,
+            RecordPurge(rng.choice((0, seq)), seconds, due_ms),
         ]
         if rng.random() < 0.05:
             actions = [Convert(), Join(), EraseMessages(tuple(range(1, 13))), EraseMember(rng.choice(USERS))]

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from kit.ledger.entry import Entry
 from message_svc.adapters.memory_tables import MemoryTables
-from message_svc.commands import Command, MarkRead, Outcome
+from message_svc.commands import Command, HideBefore, MarkRead, Outcome, RecordPurge
 from message_svc.domain import ItemType, Member
 from message_svc.model.conversation import ConversationState
 from message_svc.model.decision import ConversationDecision
@@ -131,6 +131,32 @@ def only_senders_in_memory_are_told() -> Patches:
     return [(MemoryTables, "_conversation", lambda self, key: conversation(self, key)._replace(senders=()))]
 
 
+def a_boundary_that_goes_back() -> Patches:
+    """Items that have disappeared come back."""
+    decide: Any = ConversationDecision._decide_new
+
+    def backwards(self: Any, command: Command, now: int) -> Any:
+        answer, draft, action = decide(self, command, now), self._draft, command.action
+        if isinstance(action, HideBefore) and draft.head is not None and 1 < action.seq < draft.head.visible_from:
+            draft.head = draft.head._replace(visible_from=action.seq)
+        return answer
+
+    return [(ConversationDecision, "_decide_new", backwards)]
+
+
+def a_purge_that_forgets_what_was_sent_meanwhile() -> Patches:
+    """After a purge a conversation is due when its caller has said, also where a message came since."""
+    decide: Any = ConversationDecision._decide_new
+
+    def forgetful(self: Any, command: Command, now: int) -> Any:
+        answer, draft, action = decide(self, command, now), self._draft, command.action
+        if isinstance(action, RecordPurge) and draft.head is not None and action.seq == draft.head.visible_from:
+            draft.head = draft.head._replace(retention_due_ms=action.due_ms)
+        return answer
+
+    return [(ConversationDecision, "_decide_new", forgetful)]
+
+
 MUTANTS: Mapping[str, Callable[[], Patches]] = {
     make.__name__: make
     for make in (
@@ -148,6 +174,8 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         a_receipt_of_a_private_read,
         a_membership_that_devices_are_not_told_of,
         only_senders_in_memory_are_told,
+        a_boundary_that_goes_back,
+        a_purge_that_forgets_what_was_sent_meanwhile,
     )
 }
 

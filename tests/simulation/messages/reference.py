@@ -46,6 +46,7 @@ class ConversationReference:
             self.operations[key] = operation
         self._check_receipts(change)
         self._check_own_changes(change)
+        self._check_retention(change)
         for user, row in change.members.items():
             self._apply_member(user, row, position)
         self.head = change.head
@@ -86,6 +87,19 @@ class ConversationReference:
             before = self.members.get(user)
             if before is not None and not is_erased(before, row) and own_settings(before) != own_settings(row):
                 require(user in change.own_changes, "devices are not told of a change", before, row)
+
+    def _check_retention(self, change: ConversationChange) -> None:
+        """The boundary never moves back, and consumers learn of each move; retention is due where there is work."""
+        head, before = change.head, self.head
+        visible_from, purged_before = (before.visible_from, before.purged_before) if before is not None else (0, 0)
+        require(visible_from <= head.visible_from <= len(self.items) + 1, "the boundary moves back", before, head)
+        expected = head.visible_from if head.visible_from > visible_from else 0
+        require(change.hidden_before == expected, "a move of the boundary is not told", change)
+        hidden = sum(item.type is ItemType.MESSAGE for item in self.items[: max(head.visible_from - 1, 0)])
+        require(head.hidden_ordinal == hidden, "the number of hidden messages is another", head, hidden)
+        require(purged_before <= head.purged_before <= head.visible_from, "visible rows are removed", before, head)
+        has_work = head.retention_seconds > 0 and head.last_seq >= head.visible_from
+        require(not has_work or head.retention_due_ms > 0, "retention forgets a conversation", before, head)
 
     def _apply_body(self, item: Item) -> None:
         if item.type in (ItemType.MESSAGE, ItemType.EDIT):

@@ -8,7 +8,7 @@ from kit.tenant_keys import TargetKey
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
 from message_svc.commands import Action, Command, CreateDirect, CreateGroup, Outcome, Reason, Refusal, Send
-from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Member
+from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Member, unread_range
 from message_svc.model.draft import Answer
 from message_svc.model.model import MessageDecision, MessageModel, ModelLimits
 
@@ -101,8 +101,8 @@ class Shard:
         """Unread messages, as the rows say."""
         head, member = self.head(conversation_id), self.member(conversation_id, user)
         messages = self.tables.messages.get((TENANT, conversation_id), {})
-        deleted = sum(is_deleted for seq, (_, _, is_deleted) in messages.items() if seq > member.read_seq)
-        return head.ordinal - member.read_ordinal - deleted
+        read_seq, count = unread_range(head, member)
+        return count - sum(row.is_deleted for seq, row in messages.items() if seq > read_seq)
 
 
 def changes_of(entries: list[Entry], key: TargetKey) -> list[ConversationChange]:

@@ -65,10 +65,13 @@ class ConversationChanged(_message.Message):
     OPERATIONS_FIELD_NUMBER: _builtins.int
     RECEIPTS_FIELD_NUMBER: _builtins.int
     OWN_CHANGES_FIELD_NUMBER: _builtins.int
+    HIDDEN_BEFORE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the conversation belongs to."""
     conversation_id: _builtins.str
     """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
+    hidden_before: _builtins.int
+    """Items below this number disappear with the entry; 0: none do."""
     @_builtins.property
     def head(self) -> Global___ConversationHead:
         """The conversation after the entry."""
@@ -104,10 +107,11 @@ class ConversationChanged(_message.Message):
         operations: _abc.Iterable[Global___OperationRecord] | None = ...,
         receipts: _abc.Iterable[Global___ReceiptMoved] | None = ...,
         own_changes: _abc.Iterable[Global___OwnChange] | None = ...,
+        hidden_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "head", b"head", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,6 +142,10 @@ class ConversationHead(_message.Message):
     HIGHEST_OP_ID_FIELD_NUMBER: _builtins.int
     OP_IDS_AHEAD_FIELD_NUMBER: _builtins.int
     PINNED_SEQS_FIELD_NUMBER: _builtins.int
+    RETENTION_SECONDS_FIELD_NUMBER: _builtins.int
+    HIDDEN_ORDINAL_FIELD_NUMBER: _builtins.int
+    PURGED_BEFORE_FIELD_NUMBER: _builtins.int
+    RETENTION_DUE_MS_FIELD_NUMBER: _builtins.int
     type: _builtins.int
     """A number of `plaudit.message.v1.ConversationType`."""
     name: _builtins.str
@@ -172,6 +180,14 @@ class ConversationHead(_message.Message):
     """The region that numbers its items; empty: there is one region only."""
     highest_op_id: _builtins.str
     """The largest operation id used on it that tells its time; larger ones are surely new."""
+    retention_seconds: _builtins.int
+    """How long messages stay, in seconds; 0: for ever."""
+    hidden_ordinal: _builtins.int
+    """How many messages it had up to the last item below `visible_from`."""
+    purged_before: _builtins.int
+    """The rows of items below this number are removed from the tables."""
+    retention_due_ms: _builtins.int
+    """When retention has something to do, milliseconds since 1970; 0: never, as it is now."""
     @_builtins.property
     def op_ids_ahead(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operation ids used on it that are larger, because they come from the future."""
@@ -202,10 +218,14 @@ class ConversationHead(_message.Message):
         highest_op_id: _builtins.str = ...,
         op_ids_ahead: _abc.Iterable[_builtins.str] | None = ...,
         pinned_seqs: _abc.Iterable[_builtins.int] | None = ...,
+        retention_seconds: _builtins.int = ...,
+        hidden_ordinal: _builtins.int = ...,
+        purged_before: _builtins.int = ...,
+        retention_due_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admins", b"admins", "avatar_url", b"avatar_url", "create_ms", b"create_ms", "creator_id", b"creator_id", "epoch", b"epoch", "epoch_seq", b"epoch_seq", "highest_op_id", b"highest_op_id", "home_region", b"home_region", "last_message_seq", b"last_message_seq", "last_seq", b"last_seq", "members", b"members", "members_epoch", b"members_epoch", "name", b"name", "op_ids_ahead", b"op_ids_ahead", "ordinal", b"ordinal", "pinned_seqs", b"pinned_seqs", "type", b"type", "update_ms", b"update_ms", "visible_from", b"visible_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admins", b"admins", "avatar_url", b"avatar_url", "create_ms", b"create_ms", "creator_id", b"creator_id", "epoch", b"epoch", "epoch_seq", b"epoch_seq", "hidden_ordinal", b"hidden_ordinal", "highest_op_id", b"highest_op_id", "home_region", b"home_region", "last_message_seq", b"last_message_seq", "last_seq", b"last_seq", "members", b"members", "members_epoch", b"members_epoch", "name", b"name", "op_ids_ahead", b"op_ids_ahead", "ordinal", b"ordinal", "pinned_seqs", b"pinned_seqs", "purged_before", b"purged_before", "retention_due_ms", b"retention_due_ms", "retention_seconds", b"retention_seconds", "type", b"type", "update_ms", b"update_ms", "visible_from", b"visible_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,6 +276,7 @@ class LogItem(_message.Message):
     ORIGIN_REGION_FIELD_NUMBER: _builtins.int
     DELETED_BY_FIELD_NUMBER: _builtins.int
     FORWARD_COUNT_FIELD_NUMBER: _builtins.int
+    RETENTION_SECONDS_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its number."""
     type: _builtins.int
@@ -288,6 +309,8 @@ class LogItem(_message.Message):
     """Of a deletion, who has made it: a number of `plaudit.message.v1.DeletedBy`."""
     forward_count: _builtins.int
     """How often the content of the message was forwarded, at most 5; 0: it is the sender's own."""
+    retention_seconds: _builtins.int
+    """How long messages stay from then on, in seconds, where the item set it; 0: for ever."""
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions."""
@@ -322,10 +345,11 @@ class LogItem(_message.Message):
         origin_region: _builtins.str = ...,
         deleted_by: _builtins.int = ...,
         forward_count: _builtins.int = ...,
+        retention_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "deleted_by", b"deleted_by", "forward_count", b"forward_count", "mentions", b"mentions", "metadata", b"metadata", "name", b"name", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to_seq", b"reply_to_seq", "role", b"role", "seq", b"seq", "subject_seq", b"subject_seq", "time_ms", b"time_ms", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "deleted_by", b"deleted_by", "forward_count", b"forward_count", "mentions", b"mentions", "metadata", b"metadata", "name", b"name", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to_seq", b"reply_to_seq", "retention_seconds", b"retention_seconds", "role", b"role", "seq", b"seq", "subject_seq", b"subject_seq", "time_ms", b"time_ms", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

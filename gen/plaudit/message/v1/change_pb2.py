@@ -26,7 +26,7 @@ from plaudit.message.v1 import conversation_pb2 as plaudit_dot_message_dot_v1_do
 from plaudit.message.v1 import message_pb2 as plaudit_dot_message_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/message/v1/change.proto\x12\x12plaudit.message.v1\x1a%plaudit/message/v1/conversation.proto\x1a plaudit/message/v1/message.proto\"\xd1\x02\n\x06\x43hange\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x32\n\x04type\x18\x02 \x01(\x0e\x32\x1e.plaudit.message.v1.ChangeTypeR\x04type\x12\x19\n\x08\x61\x63tor_id\x18\x03 \x01(\tR\x07\x61\x63torId\x12 \n\ttimestamp\x18\x04 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\x35\n\x07message\x18\x05 \x01(\x0b\x32\x1b.plaudit.message.v1.MessageR\x07message\x12\x19\n\x08user_ids\x18\x06 \x03(\tR\x07userIds\x12,\n\x04role\x18\x07 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12\x12\n\x04name\x18\x08 \x01(\tR\x04name\x12\x1d\n\navatar_url\x18\t \x01(\tR\tavatarUrl*\xe7\x02\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANGE_TYPE_CREATED\x10\x01\x12\x1c\n\x18\x43HANGE_TYPE_MESSAGE_SENT\x10\x02\x12\x1e\n\x1a\x43HANGE_TYPE_MESSAGE_EDITED\x10\x03\x12\x1f\n\x1b\x43HANGE_TYPE_MESSAGE_DELETED\x10\x04\x12\x1d\n\x19\x43HANGE_TYPE_MEMBERS_ADDED\x10\x05\x12\x1e\n\x1a\x43HANGE_TYPE_MEMBER_REMOVED\x10\x06\x12\x1b\n\x17\x43HANGE_TYPE_MEMBER_LEFT\x10\x07\x12\x1c\n\x18\x43HANGE_TYPE_ROLE_CHANGED\x10\x08\x12$\n CHANGE_TYPE_CONVERSATION_UPDATED\x10\t\x12$\n CHANGE_TYPE_CONVERTED_TO_CHANNEL\x10\nB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplaudit/message/v1/change.proto\x12\x12plaudit.message.v1\x1a%plaudit/message/v1/conversation.proto\x1a plaudit/message/v1/message.proto\"\x82\x03\n\x06\x43hange\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x32\n\x04type\x18\x02 \x01(\x0e\x32\x1e.plaudit.message.v1.ChangeTypeR\x04type\x12\x19\n\x08\x61\x63tor_id\x18\x03 \x01(\tR\x07\x61\x63torId\x12 \n\ttimestamp\x18\x04 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\x35\n\x07message\x18\x05 \x01(\x0b\x32\x1b.plaudit.message.v1.MessageR\x07message\x12\x19\n\x08user_ids\x18\x06 \x03(\tR\x07userIds\x12,\n\x04role\x18\x07 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12\x12\n\x04name\x18\x08 \x01(\tR\x04name\x12\x1d\n\navatar_url\x18\t \x01(\tR\tavatarUrl\x12/\n\x11retention_seconds\x18\n \x01(\x03\x42\x02\x30\x02R\x10retentionSeconds*\x8a\x03\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANGE_TYPE_CREATED\x10\x01\x12\x1c\n\x18\x43HANGE_TYPE_MESSAGE_SENT\x10\x02\x12\x1e\n\x1a\x43HANGE_TYPE_MESSAGE_EDITED\x10\x03\x12\x1f\n\x1b\x43HANGE_TYPE_MESSAGE_DELETED\x10\x04\x12\x1d\n\x19\x43HANGE_TYPE_MEMBERS_ADDED\x10\x05\x12\x1e\n\x1a\x43HANGE_TYPE_MEMBER_REMOVED\x10\x06\x12\x1b\n\x17\x43HANGE_TYPE_MEMBER_LEFT\x10\x07\x12\x1c\n\x18\x43HANGE_TYPE_ROLE_CHANGED\x10\x08\x12$\n CHANGE_TYPE_CONVERSATION_UPDATED\x10\t\x12$\n CHANGE_TYPE_CONVERTED_TO_CHANNEL\x10\n\x12!\n\x1d\x43HANGE_TYPE_RETENTION_CHANGED\x10\rB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGE'].fields_by_name['message_seq']._serialized_options = b'0\002'
   _globals['_CHANGE'].fields_by_name['timestamp']._loaded_options = None
   _globals['_CHANGE'].fields_by_name['timestamp']._serialized_options = b'0\002'
-  _globals['_CHANGETYPE']._serialized_start=469
-  _globals['_CHANGETYPE']._serialized_end=828
+  _globals['_CHANGE'].fields_by_name['retention_seconds']._loaded_options = None
+  _globals['_CHANGE'].fields_by_name['retention_seconds']._serialized_options = b'0\002'
+  _globals['_CHANGETYPE']._serialized_start=518
+  _globals['_CHANGETYPE']._serialized_end=912
   _globals['_CHANGE']._serialized_start=129
-  _globals['_CHANGE']._serialized_end=466
+  _globals['_CHANGE']._serialized_end=515
 # @@protoc_insertion_point(module_scope)

@@ -49,6 +49,8 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     """The conversation has the name `name` or the picture `avatar_url` now."""
     CHANGE_TYPE_CONVERTED_TO_CHANNEL: _ChangeType.ValueType  # 10
     """The group is a channel now."""
+    CHANGE_TYPE_RETENTION_CHANGED: _ChangeType.ValueType  # 13
+    """Messages disappear after `retention_seconds`; 0: they stay."""
 
 class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
     """What a change of a conversation was."""
@@ -75,6 +77,8 @@ CHANGE_TYPE_CONVERSATION_UPDATED: ChangeType.ValueType  # 9
 """The conversation has the name `name` or the picture `avatar_url` now."""
 CHANGE_TYPE_CONVERTED_TO_CHANNEL: ChangeType.ValueType  # 10
 """The group is a channel now."""
+CHANGE_TYPE_RETENTION_CHANGED: ChangeType.ValueType  # 13
+"""Messages disappear after `retention_seconds`; 0: they stay."""
 Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 @_typing.final
@@ -92,6 +96,7 @@ class Change(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     AVATAR_URL_FIELD_NUMBER: _builtins.int
+    RETENTION_SECONDS_FIELD_NUMBER: _builtins.int
     message_seq: _builtins.int
     """Its number in the conversation: see `Message.message_seq`."""
     type: Global___ChangeType.ValueType
@@ -106,6 +111,8 @@ class Change(_message.Message):
     """The name of the conversation."""
     avatar_url: _builtins.str
     """The picture of the conversation."""
+    retention_seconds: _builtins.int
+    """After how many seconds messages disappear; 0: they stay."""
     @_builtins.property
     def message(self) -> _message_pb2.Message:
         """The message that was sent, edited or deleted, as it is now."""
@@ -126,10 +133,11 @@ class Change(_message.Message):
         role: _conversation_pb2.Role.ValueType = ...,
         name: _builtins.str = ...,
         avatar_url: _builtins.str = ...,
+        retention_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "message", b"message", "message_seq", b"message_seq", "name", b"name", "role", b"role", "timestamp", b"timestamp", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "avatar_url", b"avatar_url", "message", b"message", "message_seq", b"message_seq", "name", b"name", "retention_seconds", b"retention_seconds", "role", b"role", "timestamp", b"timestamp", "type", b"type", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from plaudit.message.v1 import message_pb2 as plaudit_dot_message_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/message/v1/conversation.proto\x12\x12plaudit.message.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a plaudit/message/v1/message.proto\"\xb2\x05\n\x0c\x43onversation\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x38\n\x04type\x18\x02 \x01(\x0e\x32$.plaudit.message.v1.ConversationTypeR\x04type\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n\navatar_url\x18\x04 \x01(\tR\tavatarUrl\x12\x1d\n\ncreator_id\x18\x05 \x01(\tR\tcreatorId\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12,\n\x10last_message_seq\x18\x08 \x01(\x03\x42\x02\x30\x02R\x0elastMessageSeq\x12!\n\x0cmember_count\x18\t \x01(\x05R\x0bmemberCount\x12\'\n\rmembers_epoch\x18\n \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch\x12\x18\n\x05\x65poch\x18\x0b \x01(\x03\x42\x02\x30\x02R\x05\x65poch\x12\x1f\n\x0bhome_region\x18\x0c \x01(\tR\nhomeRegion\x12>\n\x0clast_message\x18\r \x01(\x0b\x32\x1b.plaudit.message.v1.MessageR\x0blastMessage\x12%\n\x0cunread_count\x18\x0e \x01(\x03\x42\x02\x30\x02R\x0bunreadCount\x12\x17\n\x07peer_id\x18\x0f \x01(\tR\x06peerId\x12>\n\nmembership\x18\x10 \x01(\x0b\x32\x1e.plaudit.message.v1.MembershipR\nmembership\"\xda\x01\n\nMembership\x12,\n\x04role\x18\x01 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12\x1d\n\x08read_seq\x18\x02 \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12&\n\rmute_until_ms\x18\x03 \x01(\x03\x42\x02\x30\x02R\x0bmuteUntilMs\x12\x16\n\x06pinned\x18\x04 \x01(\x08R\x06pinned\x12\x1a\n\x08\x61rchived\x18\x05 \x01(\x08R\x08\x61rchived\x12#\n\rmarked_unread\x18\x06 \x01(\x08R\x0cmarkedUnread\"r\n\x06Member\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12!\n\njoined_seq\x18\x03 \x01(\x03\x42\x02\x30\x02R\tjoinedSeq*\x8f\x01\n\x10\x43onversationType\x12!\n\x1d\x43ONVERSATION_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONVERSATION_TYPE_DIRECT\x10\x01\x12\x1b\n\x17\x43ONVERSATION_TYPE_GROUP\x10\x02\x12\x1d\n\x19\x43ONVERSATION_TYPE_CHANNEL\x10\x03*=\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x42\x38\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/message/v1/conversation.proto\x12\x12plaudit.message.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a plaudit/message/v1/message.proto\"\x91\x06\n\x0c\x43onversation\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x38\n\x04type\x18\x02 \x01(\x0e\x32$.plaudit.message.v1.ConversationTypeR\x04type\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n\navatar_url\x18\x04 \x01(\tR\tavatarUrl\x12\x1d\n\ncreator_id\x18\x05 \x01(\tR\tcreatorId\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12,\n\x10last_message_seq\x18\x08 \x01(\x03\x42\x02\x30\x02R\x0elastMessageSeq\x12!\n\x0cmember_count\x18\t \x01(\x05R\x0bmemberCount\x12\'\n\rmembers_epoch\x18\n \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch\x12\x18\n\x05\x65poch\x18\x0b \x01(\x03\x42\x02\x30\x02R\x05\x65poch\x12\x1f\n\x0bhome_region\x18\x0c \x01(\tR\nhomeRegion\x12>\n\x0clast_message\x18\r \x01(\x0b\x32\x1b.plaudit.message.v1.MessageR\x0blastMessage\x12%\n\x0cunread_count\x18\x0e \x01(\x03\x42\x02\x30\x02R\x0bunreadCount\x12\x17\n\x07peer_id\x18\x0f \x01(\tR\x06peerId\x12>\n\nmembership\x18\x10 \x01(\x0b\x32\x1e.plaudit.message.v1.MembershipR\nmembership\x12/\n\x11retention_seconds\x18\x11 \x01(\x03\x42\x02\x30\x02R\x10retentionSeconds\x12,\n\x10visible_from_seq\x18\x12 \x01(\x03\x42\x02\x30\x02R\x0evisibleFromSeq\"\xda\x01\n\nMembership\x12,\n\x04role\x18\x01 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12\x1d\n\x08read_seq\x18\x02 \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12&\n\rmute_until_ms\x18\x03 \x01(\x03\x42\x02\x30\x02R\x0bmuteUntilMs\x12\x16\n\x06pinned\x18\x04 \x01(\x08R\x06pinned\x12\x1a\n\x08\x61rchived\x18\x05 \x01(\x08R\x08\x61rchived\x12#\n\rmarked_unread\x18\x06 \x01(\x08R\x0cmarkedUnread\"r\n\x06Member\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12!\n\njoined_seq\x18\x03 \x01(\x03\x42\x02\x30\x02R\tjoinedSeq*\x8f\x01\n\x10\x43onversationType\x12!\n\x1d\x43ONVERSATION_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONVERSATION_TYPE_DIRECT\x10\x01\x12\x1b\n\x17\x43ONVERSATION_TYPE_GROUP\x10\x02\x12\x1d\n\x19\x43ONVERSATION_TYPE_CHANNEL\x10\x03*=\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x42\x38\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,20 +42,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATION'].fields_by_name['epoch']._serialized_options = b'0\002'
   _globals['_CONVERSATION'].fields_by_name['unread_count']._loaded_options = None
   _globals['_CONVERSATION'].fields_by_name['unread_count']._serialized_options = b'0\002'
+  _globals['_CONVERSATION'].fields_by_name['retention_seconds']._loaded_options = None
+  _globals['_CONVERSATION'].fields_by_name['retention_seconds']._serialized_options = b'0\002'
+  _globals['_CONVERSATION'].fields_by_name['visible_from_seq']._loaded_options = None
+  _globals['_CONVERSATION'].fields_by_name['visible_from_seq']._serialized_options = b'0\002'
   _globals['_MEMBERSHIP'].fields_by_name['read_seq']._loaded_options = None
   _globals['_MEMBERSHIP'].fields_by_name['read_seq']._serialized_options = b'0\002'
   _globals['_MEMBERSHIP'].fields_by_name['mute_until_ms']._loaded_options = None
   _globals['_MEMBERSHIP'].fields_by_name['mute_until_ms']._serialized_options = b'0\002'
   _globals['_MEMBER'].fields_by_name['joined_seq']._loaded_options = None
   _globals['_MEMBER'].fields_by_name['joined_seq']._serialized_options = b'0\002'
-  _globals['_CONVERSATIONTYPE']._serialized_start=1159
-  _globals['_CONVERSATIONTYPE']._serialized_end=1302
-  _globals['_ROLE']._serialized_start=1304
-  _globals['_ROLE']._serialized_end=1365
+  _globals['_CONVERSATIONTYPE']._serialized_start=1254
+  _globals['_CONVERSATIONTYPE']._serialized_end=1397
+  _globals['_ROLE']._serialized_start=1399
+  _globals['_ROLE']._serialized_end=1460
   _globals['_CONVERSATION']._serialized_start=129
-  _globals['_CONVERSATION']._serialized_end=819
-  _globals['_MEMBERSHIP']._serialized_start=822
-  _globals['_MEMBERSHIP']._serialized_end=1040
-  _globals['_MEMBER']._serialized_start=1042
-  _globals['_MEMBER']._serialized_end=1156
+  _globals['_CONVERSATION']._serialized_end=914
+  _globals['_MEMBERSHIP']._serialized_start=917
+  _globals['_MEMBERSHIP']._serialized_end=1135
+  _globals['_MEMBER']._serialized_start=1137
+  _globals['_MEMBER']._serialized_end=1251
 # @@protoc_insertion_point(module_scope)

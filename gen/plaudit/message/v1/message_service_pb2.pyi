@@ -140,8 +140,11 @@ class ListChangesResponse(_message.Message):
 
     CHANGES_FIELD_NUMBER: _builtins.int
     LAST_MESSAGE_SEQ_FIELD_NUMBER: _builtins.int
+    VISIBLE_FROM_SEQ_FIELD_NUMBER: _builtins.int
     last_message_seq: _builtins.int
     """The number of the last change that the caller may see."""
+    visible_from_seq: _builtins.int
+    """Messages and changes with a `message_seq` below this one have disappeared: drop them. 0: none have."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[_change_pb2.Change]:
         """The changes, by their numbers; go on after the last one."""
@@ -151,10 +154,11 @@ class ListChangesResponse(_message.Message):
         *,
         changes: _abc.Iterable[_change_pb2.Change] | None = ...,
         last_message_seq: _builtins.int = ...,
+        visible_from_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "last_message_seq", b"last_message_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "last_message_seq", b"last_message_seq", "visible_from_seq", b"visible_from_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -182,6 +182,34 @@ class MemberChanged(_message.Message):
 Global___MemberChanged: _TypeAlias = MemberChanged  # noqa: Y015
 
 @_typing.final
+class MessagesExpired(_message.Message):
+    """Old messages of a conversation of the user have disappeared. Pushed to the topic `users/<id>` of each member, and of a
+    channel to `conversations/<id>`, where it is not durable: `Conversation.visible_from_seq` says the same.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    VISIBLE_FROM_SEQ_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    visible_from_seq: _builtins.int
+    """Messages and changes with a `message_seq` below this one have disappeared, for everyone: drop them."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        visible_from_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "visible_from_seq", b"visible_from_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MessagesExpired: _TypeAlias = MessagesExpired  # noqa: Y015
+
+@_typing.final
 class Receipt(_message.Message):
     """A message reached a state; so did all earlier ones of the conversation.
 

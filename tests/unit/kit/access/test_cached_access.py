@@ -100,12 +100,12 @@ async def test_a_user_who_was_added_a_moment_ago_is_not_refused(rig: Rig) -> Non
 async def test_a_change_of_the_members_is_seen_at_the_next_check(rig: Rig) -> None:
     assert await rig.refusal("alice", target(2)) is None
     rig.source.users["alice"] = UserAccess(False, ((1, 10),), 11)
-    rig.cache.invalidate(KEY, 11)
+    rig.cache.invalidate(KEY, 11, 0)
     assert await rig.refusal("alice", target(2)) is MessageNotFound
 
 
 async def test_an_answer_from_before_a_change_is_not_kept(rig: Rig) -> None:
-    changes: tuple[Callable[[], None], ...] = (partial(rig.cache.invalidate, KEY, 10), rig.cache.clear)
+    changes: tuple[Callable[[], None], ...] = (partial(rig.cache.invalidate, KEY, 10, 0), rig.cache.clear)
     for change in changes:
         rig.source.may_answer.clear()
         asking = asyncio.create_task(rig.refusal("alice", target(2)))
@@ -119,8 +119,16 @@ async def test_an_answer_from_before_a_change_is_not_kept(rig: Rig) -> None:
     assert rig.access.is_granted([Check("default", "alice", target(2), True)])
 
 
+async def test_an_answer_of_tables_in_which_messages_have_not_disappeared_yet_is_not_kept(rig: Rig) -> None:
+    rig.cache.invalidate(KEY, 10, 3)
+    assert await rig.refusal("alice", target(2)) is None
+    assert not rig.access.is_granted([Check("default", "alice", target(2), True)])
+    rig.source.users["alice"] = UserAccess(True, ((3, 0),), 10)
+    assert await rig.refusal("alice", target(2)) is MessageNotFound
+
+
 async def test_an_answer_of_tables_that_are_late_is_not_kept(rig: Rig) -> None:
-    rig.cache.invalidate(KEY, 11)
+    rig.cache.invalidate(KEY, 11, 0)
     assert await rig.refusal("alice", target(2)) is None
     assert not rig.access.is_granted([Check("default", "alice", target(2), True)])
     rig.source.last_seq = 11

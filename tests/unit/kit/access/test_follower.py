@@ -38,9 +38,10 @@ def remember(cache: AccessCache) -> None:
     cache.end(ticket)
 
 
-def entry(*types: int, head_only: bool = False) -> bytes:
+def entry(*types: int, hidden_before: int = 0) -> bytes:
     row = pb.ConversationChanged(tenant=KEY[0], conversation_id=KEY[1], items=[pb.LogItem(type=each) for each in types])
-    if not types and not head_only:
+    row.hidden_before = hidden_before
+    if not types:
         row.members.add(user_id="alice", read_seq=3)
     return pb.MessagesChanged(conversations=[row]).SerializeToString()
 
@@ -52,7 +53,8 @@ def entry(*types: int, head_only: bool = False) -> bytes:
         (entry(change_pb2.CHANGE_TYPE_MEMBER_LEFT), True),
         (entry(change_pb2.CHANGE_TYPE_MEMBERS_ADDED), True),
         (entry(change_pb2.CHANGE_TYPE_MESSAGE_SENT, change_pb2.CHANGE_TYPE_MESSAGE_DELETED), True),
-        (entry(head_only=True), True),
+        (entry(hidden_before=3), True),
+        (entry(change_pb2.CHANGE_TYPE_MESSAGE_SENT, hidden_before=3), True),
         (b"\xff\xff not an entry", True),
         (entry(change_pb2.CHANGE_TYPE_MESSAGE_SENT), False),
         (entry(), False),
@@ -72,7 +74,7 @@ async def test_changes_of_members_and_deletions_drop_what_is_remembered(
         cache.put(ticket, {other: Answer({"eve": UserAccess(True, ((1, 0),), 1)}, {})}, 0.0)
         cache.end(ticket)
         await log.append(TOPIC, "a/0/2", payload)
-        marker = pb.ConversationChanged(tenant=other[0], conversation_id=other[1])
+        marker = pb.ConversationChanged(tenant=other[0], conversation_id=other[1], hidden_before=1)
         await log.append(TOPIC, "a/0/3", pb.MessagesChanged(conversations=[marker]).SerializeToString())
         await until(lambda: cache.user(other, "eve", 1.0) is None)
         if payload[:1] != b"\xff":

@@ -17,6 +17,7 @@ from message_svc.commands import ACTIONS, Action, Command, Outcome, Reason, Refu
 from message_svc.domain import (
     Body,
     ConversationChange,
+    DeletedBy,
     Head,
     Item,
     ItemType,
@@ -55,12 +56,12 @@ def items_of(type_: ItemType) -> st.SearchStrategy[Item]:
     body = bodies if type_ in (ItemType.MESSAGE, ItemType.EDIT) else st.none()
     return st.builds(
         Item, numbers, st.just(type_), texts, numbers, numbers, numbers, body, texts, users, st.sampled_from(Role),
-        texts, texts, texts,
+        texts, texts, texts, st.sampled_from(DeletedBy), numbers,
     )  # fmt: skip
 
 
 heads = st.builds(
-    Head, st.sampled_from(Kind), texts, texts, texts, *[numbers] * 11, texts, st.just(7), texts,
+    Head, st.sampled_from(Kind), texts, texts, texts, *[numbers] * 15, texts, st.just(7), texts,
     st.lists(texts, max_size=2).map(tuple), st.lists(st.builds(Pin, numbers, numbers), max_size=2).map(tuple),
 ).map(lambda head: head._replace(members=head.members % (1 << 32), admins=head.admins % (1 << 32)))  # fmt: skip
 changes = st.builds(
@@ -71,6 +72,7 @@ changes = st.builds(
     st.lists(members, max_size=2).map(lambda rows: {row.user: row for row in rows}),
     st.lists(st.builds(Operation, texts, texts, st.binary(max_size=16), numbers, numbers, numbers, texts), max_size=2),
     st.lists(st.builds(ReceiptMove, texts, numbers, numbers, numbers, users), max_size=2),
+    hidden_before=numbers,
 ).map(lambda change: change._replace(own_changes=list(change.members), drafts=()))
 
 
