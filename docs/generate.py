@@ -14,12 +14,13 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from prometheus_client import REGISTRY
 
-from gateway.contracts.tables import installed_contracts, read_tables
+from gateway.contracts.tables import read_tables
 from gateway.http.status import HANDSHAKE_FAILURES, HTTP_FAILURES, http_of
 from gateway.reference.asyncapi import FILE, failures_text
 from gateway.reference.comments import Comments
 from gateway.reference.frames import FrameType, close_codes, frame_types
 from gateway.reference.openapi import openapi
+from kit.contracts import installed_contracts
 from kit.errors import KIT_ERRORS, ErrorTable
 from plaudit.edge.v1 import options_pb2
 from stack.settings.model import SERVICES

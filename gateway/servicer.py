@@ -48,3 +48,10 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
             request.tenant, request.user, request.session_id, to_node=request.node_id
         )
         return released_to_pb(released)
+
+    async def EraseSessions(
+        self, request: pb.EraseSessionsRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> pb.EraseSessionsResponse:
+        """See the contract."""
+        ended = self._node.sessions.end_all_of(request.tenant, request.user)
+        return pb.EraseSessionsResponse(erased=ended, done=True)

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import message_svc.people.app
 import message_svc.users.app
 from kit.adapters.engines import Engines
 from kit.adapters.sqlite.event_log import SqliteLog
@@ -117,8 +118,8 @@ async def opened(
             division.is_assigned,
             grace_seconds=grace_seconds,
         ) as node,
-        message_svc.users.app.opened(config, engines, cursors, clock, limits) as (permissions, names, user_service),
-        _notifying(config, mesh, engines, store.reads, names, division, clock),
+        message_svc.users.app.opened(config, engines, cursors, clock, limits) as users,
+        _notifying(config, mesh, engines, store.reads, users.names, division, clock),
         task_scope() as tasks,
     ):
         codec = CommandCodec()
@@ -126,14 +127,13 @@ async def opened(
         router = LedgerRouter(node, codec, mesh, SERVICE, config.write_seconds)
         ledger = ShardedConversations(shards, router.execute, shard_of)
         reads = store.reads
-        messages = MessageServicer(Messages(ledger, reads, cursors, permissions, limits), History(reads, cursors))
-        conversations = Conversations(ledger, reads, cursors, permissions, limits)
+        messages = MessageServicer(Messages(ledger, reads, cursors, users.permissions, limits), History(reads, cursors))
+        conversations = Conversations(ledger, reads, cursors, users.permissions, limits)
         deliveries = Deliveries(ledger, clock, tasks)
         tasks.start(deliveries.run())
         retention = RetentionWorker(store.retention, ledger, MeshReactions(mesh), clock, config)
         tasks.start(run_with_backoff("retention", partial(run_assigned_partitions, division, retention.of)))
-        yield [
-            user_service,
+        hosted = [
             Hosted(
                 DeliveryServicer(deliveries, PendingMessages(reads)),
                 delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server,
@@ -156,6 +156,8 @@ async def opened(
             ),
             Hosted(messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches),
         ]
+        async with message_svc.people.app.opened(users, ledger, reads, mesh, cursors, clock) as person_services:
+            yield [*person_services, *hosted]
 
 
 def _store(config: Config, cassandra: Cassandra | None, event_log: Log) -> AbstractAsyncContextManager[_Store]:

@@ -33,6 +33,7 @@ from reaction_svc.adapters.sqlite_tables import SqliteTables
 from reaction_svc.config import Config
 from reaction_svc.erasure import Erasure
 from reaction_svc.errors import ERRORS
+from reaction_svc.export import Export
 from reaction_svc.ledger import ShardedReactions
 from reaction_svc.model.model import ModelLimits, OnCommit, ReactionModel
 from reaction_svc.ports import RateLimit, Reads
@@ -101,7 +102,7 @@ async def opened(
         ledger = ShardedReactions(shards, router.execute, config.max_emoji)
         reactions = Reactions(ledger, store.reads, limit, cursors, access or access_without_log(mesh))
         erasure = Erasure(ledger, store.reads, cursors)
-        servicer = ReactionServicer(reactions, erasure, config.batches_in_flight)
+        servicer = ReactionServicer(reactions, erasure, Export(store.reads, cursors), config.batches_in_flight)
         yield [
             Hosted(
                 servicer,

@@ -117,6 +117,14 @@ def own_to_pb(found: Sequence[OwnReactions]) -> service_pb.BatchGetOwnReactionsR
     )
 
 
+def export_to_pb(found: Sequence[OwnReactions], next_page_token: str) -> erasure_pb.ExportReactionsResponse:
+    """A page of an export."""
+    response = erasure_pb.ExportReactionsResponse(next_page_token=next_page_token)
+    for target, emojis, version in found:
+        response.records.add().Pack(erasure_pb.ExportedReactions(target=target, emojis=emojis, version=version))
+    return response
+
+
 def reactors_to_pb(page: Sequence[Reactor], next_page_token: str) -> service_pb.ListReactorsResponse:
     """A page of reactors. Versions are about the time in microseconds, which is enough for display."""
     response = service_pb.ListReactorsResponse(next_page_token=next_page_token)

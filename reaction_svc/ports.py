@@ -100,7 +100,24 @@ class ErasureReads(Protocol):
         ...
 
 
-class Reads(ReactionReads, ErasureReads, Protocol):
+class ExportReads(Protocol):
+    """Reads of the tables for exports. All methods raise `kit.errors.Unavailable`."""
+
+    async def all_own(
+        self, tenant: str, user: str, after: int, limit: int
+    ) -> tuple[Sequence[OwnReactions], int | None]:
+        """The reactions of a user on the next targets, of which there are about `limit`, and where to continue.
+
+        `FIRST` begins, and None ends. The versions are those at which the last of these reactions was added.
+        """
+        ...
+
+
+FIRST = -(1 << 63)
+"""Before all positions of `ExportReads.all_own`."""
+
+
+class Reads(ReactionReads, ErasureReads, ExportReads, Protocol):
     """All reads of the tables."""
 
 

@@ -19,6 +19,7 @@ from plaudit.reaction.v1 import reaction_tally_pb2 as tally_pb
 from reaction_svc import codec
 from reaction_svc.domain import Op, Outcome
 from reaction_svc.erasure import Erasure
+from reaction_svc.export import Export
 from reaction_svc.service import ChangeResults, Reactions
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,9 +30,10 @@ _Encode = Callable[[Outcome, codec.ReactionCounts], _Response]
 class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
     """See the contract. A stream has up to `batches_in_flight` batches in progress."""
 
-    def __init__(self, reactions: Reactions, erasure: Erasure, batches_in_flight: int) -> None:
+    def __init__(self, reactions: Reactions, erasure: Erasure, export: Export, batches_in_flight: int) -> None:
         self._reactions = reactions
         self._erasure = erasure
+        self._export = export
         self._batches_in_flight = batches_in_flight
         self._draining = asyncio.Event()
 
@@ -126,6 +128,12 @@ class ReactionServicer(reaction_service_pb2_grpc.ReactionServiceServicer):
         """See the contract."""
         erased, is_done = await self._erasure.person(*codec.erased_user_from_pb(request, caller()))
         return erasure_pb.ErasePersonResponse(erased=erased, done=is_done)
+
+    async def ExportReactions(
+        self, request: erasure_pb.ExportReactionsRequest, context: Context | None
+    ) -> erasure_pb.ExportReactionsResponse:
+        """See the contract."""
+        return codec.export_to_pb(*await self._export.page(request.tenant, request.user, request.page_token))
 
     async def EraseTarget(
         self, request: erasure_pb.EraseTargetRequest, context: Context | None

@@ -83,6 +83,14 @@ def list_to_pb(found: FoundSessions) -> pb.ListSessionsResponse:
     return pb.ListSessionsResponse(sessions=map(_session_to_pb, found.sessions), from_routes=found.from_routes)
 
 
+def export_to_pb(found: FoundSessions) -> pb.ExportSessionsResponse:
+    """The sessions of a user, for its export."""
+    response = pb.ExportSessionsResponse()
+    for one in found.sessions:
+        response.records.add().Pack(_session_to_pb(one))
+    return response
+
+
 def _session_to_pb(session: Session) -> session_pb2.Session:
     return session_pb2.Session(
         session_id=session.session_id,

@@ -75,6 +75,10 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
         """See the contract."""
         return codec.connected_to_pb(*await self._elected.connected(codec.users_from_pb(request)))
 
+    async def ExportSessions(self, request: pb.ExportSessionsRequest, context: Any) -> pb.ExportSessionsResponse:
+        """See the contract."""
+        return codec.export_to_pb(await self._elected.sessions_of(request.tenant, request.user))
+
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         """See the contract."""
         tenant, user = session_owner(caller(), request.user)

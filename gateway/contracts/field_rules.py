@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.contracts.tables import installed_contracts, message_class
+from gateway.contracts.tables import message_class
+from kit.contracts import installed_contracts
 
 
 def rules_of(field: FieldDescriptor) -> Any:

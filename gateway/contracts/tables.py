@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import TypeVar
 
 from google.api import annotations_pb2, http_pb2
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -18,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.contracts.path_template import PathTemplate, parse_template
+from kit.contracts import generated_pool, installed_contracts
 from plaudit.edge.v1 import options_pb2
 from plaudit.gateway.v1 import frames_pb2
 
@@ -90,16 +88,10 @@ class Tables:
     """The types of durable pushes."""
 
 
-def installed_contracts() -> FileDescriptorSet:
-    """The contracts this process was built with: `plaudit.protoset` of the generated code."""
-    path = Path(options_pb2.__file__).parents[2] / "plaudit.protoset"
-    return FileDescriptorSet.FromString(path.read_bytes())
-
-
 def read_tables(*contracts: FileDescriptorSet) -> Tables:
     """Reads the contracts; without any, those installed. Sets may share files. Raises `ContractError`."""
     files = {file.name: file for image in contracts or (installed_contracts(),) for file in image.file}
-    pool = _new_pool(files) if contracts else _generated_pool(files)
+    pool = _new_pool(files) if contracts else generated_pool(files)
     frames: dict[str, Rpc] = {}
     routes: list[Route] = []
     pushes: dict[str, Descriptor] = {}
@@ -130,14 +122,6 @@ def read_tables(*contracts: FileDescriptorSet) -> Tables:
         frozenset(durable.values()),
         frozenset(durable),
     )
-
-
-def _generated_pool(files: Iterable[str]) -> DescriptorPool:
-    """The pool of the generated code, whose message classes the services of this process have too."""
-    for name in files:
-        if name.startswith("plaudit/"):
-            import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
-    return descriptor_pool.Default()
 
 
 def _new_pool(files: Mapping[str, FileDescriptorProto]) -> DescriptorPool:

@@ -11,9 +11,10 @@ import msgspec
 from aiohttp import web
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway.contracts.tables import Tables, installed_contracts
+from gateway.contracts.tables import Tables
 from gateway.reference.asyncapi import asyncapi
 from gateway.reference.openapi import openapi
+from kit.contracts import installed_contracts
 
 
 def references(tables: Tables, path: str, contracts: Sequence[FileDescriptorSet] = ()) -> list[web.RouteDef]:

@@ -96,6 +96,10 @@ class DetachedSessions:
         if session_id in self._sessions:
             self._end(session_id)
 
+    def end_all_of(self, tenant: str, user: str) -> list[DetachedSession]:
+        """Ends and returns all sessions of a user."""
+        return [self._end(session_id) for session_id in list(self._by_user.get((tenant, user), ()))]
+
     def expire(self, now: float) -> list[DetachedSession]:
         """Ends and returns the sessions whose resume window is over."""
         ended: list[DetachedSession] = []

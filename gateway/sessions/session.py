@@ -244,6 +244,10 @@ class Session:
         """A later login of the same user and device has replaced the session."""
         return self._close(CloseCode.REPLACED, "a later session of this device has taken over")
 
+    def ended(self) -> Sequence[Effect]:
+        """The session was ended on request."""
+        return self._close(CloseCode.ENDED, "the session was ended")
+
     def revoked(self) -> Sequence[Effect]:
         """The token was revoked."""
         return self._close(CloseCode.BAD_TOKEN, _REVOKED)

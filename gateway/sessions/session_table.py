@@ -105,6 +105,20 @@ class SessionTable:
             else:
                 self.detached.discard(session_id)
 
+    def end_all_of(self, tenant: str, user: str) -> int:
+        """Ends all sessions of a user, with a socket or without; returns their number."""
+        open_ones = [
+            connection
+            for connection in self.connected.values()
+            if (connection.session.tenant, connection.session.user) == (tenant, user)
+        ]
+        for connection in open_ones:
+            connection.run(connection.session.ended())
+        detached = self.detached.end_all_of(tenant, user)
+        for session in detached:
+            self.directory.closed(session.session_id)
+        return len(open_ones) + len(detached)
+
     def expire(self, now: float) -> None:
         """Ends the detached sessions whose resume window is over."""
         for detached in self.detached.expire(now):

@@ -8,13 +8,8 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from kit.auth.access import ANY_TENANT
-from kit.auth.caller import Caller
-from kit.errors import AccessDenied, Invalid
-from kit.target import is_id
-from kit.tenant_keys import UserKey
 from message_svc.users.domain import Audience, Preferences, PreferencesChange, Profile, ProfileChange, Related
-from plaudit.message.v1 import user_erasure_pb2, user_pb2, user_preferences_pb2, user_profiles_pb2, user_relations_pb2
+from plaudit.message.v1 import user_pb2, user_preferences_pb2, user_profiles_pb2, user_relations_pb2
 
 
 def profile_change_from_pb(request: user_profiles_pb2.UpdateProfileRequest) -> ProfileChange:
@@ -31,18 +26,6 @@ def preferences_change_from_pb(request: user_preferences_pb2.UpdatePreferencesRe
         phone_lookup=_given(request, "phone_lookup"),
         read_receipts=_given(request, "read_receipts"),
     )
-
-
-def erased_user_from_pb(request: user_erasure_pb2.ErasePersonRequest, who: Caller) -> UserKey:
-    """The tenant and the user to erase; raises AccessDenied where the service may not act in that tenant, and
-    Invalid."""
-    tenant = request.tenant or who.tenant
-    if tenant != who.tenant and ANY_TENANT not in who.scopes:
-        raise AccessDenied("this service may not erase in that tenant")
-    for field, name in (("tenant", tenant), ("user", request.user)):
-        if not is_id(name):
-            raise Invalid(f"a {field} is 1 to 64 letters, digits or _.~-, but not . or ..", field=field)
-    return tenant, request.user
 
 
 def user_to_pb(profile: Profile) -> user_pb2.User:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from kit.tenant_keys import UserKey
 from message_svc.users.domain import Preferences, PreferencesChange, Profile, ProfileChange, Related, Relation
 
 
@@ -83,4 +84,41 @@ class UserStore(Protocol):
 
     async def blocked(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Related]:
         """Up to `limit` users whom the user blocks, by their ids, after an id."""
+        ...
+
+
+class PendingErasure(NamedTuple):
+    """An erasure that is not done. `erased`: how much it has deleted so far."""
+
+    tenant: str
+    user: str
+    erased: int
+
+    @property
+    def key(self) -> UserKey:
+        """The person."""
+        return self[0], self[1]
+
+
+class ErasureStore(Protocol):
+    """Erasures that are not done. What a method returned is durable; all raise `kit.errors.Unavailable`, and those that
+    change something `kit.errors.OutcomeUnknown`. Times are milliseconds since 1970."""
+
+    async def add_erasure(self, tenant: str, user: str, now_ms: int) -> None:
+        """Adds an erasure, if there is none of the person."""
+        ...
+
+    async def claim_erasures(self, before_ms: int, now_ms: int, limit: int) -> Sequence[PendingErasure]:
+        """Up to `limit` erasures that no process has worked on since `before_ms`; they are the caller's from now on.
+
+        Of several callers one gets each.
+        """
+        ...
+
+    async def record_erasure(self, tenant: str, user: str, now_ms: int, erased: int) -> None:
+        """Records that the erasure has deleted more."""
+        ...
+
+    async def remove_erasure(self, tenant: str, user: str) -> None:
+        """Removes an erasure that is done."""
         ...

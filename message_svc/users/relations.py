@@ -81,14 +81,6 @@ class Relations:
         finally:
             self._standings.forget((who.tenant, user))
 
-    async def erase(self, tenant: str, user: str) -> int:
-        """Deletes a user with its lists, for a service; returns the number of rows."""
-        try:
-            return await self._store.erase(tenant, user)
-        finally:
-            # Whom the user has blocked is not known any more.
-            self._standings.forget_all()
-
     async def _page(
         self, who: Caller, name: str, read: _ListRead, size: int, token: str
     ) -> tuple[Sequence[Related], str]:

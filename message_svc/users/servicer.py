@@ -10,7 +10,6 @@ from kit.auth.caller import caller
 from message_svc.users import codec
 from message_svc.users.relations import Relations
 from message_svc.users.service import Users
-from plaudit.message.v1 import user_erasure_pb2 as erasure_pb
 from plaudit.message.v1 import user_preferences_pb2 as preferences_pb
 from plaudit.message.v1 import user_profiles_pb2 as profiles_pb
 from plaudit.message.v1 import user_relations_pb2 as relations_pb
@@ -20,7 +19,7 @@ Context = grpc.aio.ServicerContext[Any, Any] | None
 
 
 class UserServicer(user_service_pb2_grpc.UserServiceServicer):
-    """See the contract."""
+    """See the contract. The rpcs that concern all services are in `message_svc.people.servicer`."""
 
     def __init__(self, users: Users, relations: Relations) -> None:
         self._users = users
@@ -125,10 +124,3 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         """See the contract."""
         found = await self._relations.set_preferences(caller(), codec.preferences_change_from_pb(request))
         return preferences_pb.UpdatePreferencesResponse(preferences=codec.preferences_to_pb(found))
-
-    async def ErasePerson(
-        self, request: erasure_pb.ErasePersonRequest, context: Context
-    ) -> erasure_pb.ErasePersonResponse:
-        """See the contract."""
-        erased = await self._relations.erase(*codec.erased_user_from_pb(request, caller()))
-        return erasure_pb.ErasePersonResponse(erased=erased)

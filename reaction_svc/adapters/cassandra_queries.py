@@ -15,6 +15,7 @@ from kit.adapters.cassandra.engine import Cassandra
 from kit.ledger.errors import CorruptEntry
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
+from reaction_svc.adapters.own_pages import own_page, whole_positions
 from reaction_svc.domain import TargetHead
 from reaction_svc.metrics import DRIFTED
 from reaction_svc.model.state import RECORDS_AT_ONCE
@@ -32,6 +33,8 @@ _CQL = {
     "own": "SELECT target, emoji, held, version FROM reaction_record WHERE tenant = ? AND target IN ? AND user = ?",
     # By the index of users; a row of another tenant's user with the same name is filtered by the server.
     "targets_of": "SELECT target, held FROM reaction_record WHERE tenant = ? AND user = ? LIMIT ? ALLOW FILTERING",
+    "all_own": "SELECT token(tenant, target), target, emoji, version, held, tenant FROM reaction_record"
+    " WHERE user = ? AND token(tenant, target) > ? LIMIT ? ALLOW FILTERING",
     "holders": "SELECT user, held FROM reaction_record WHERE tenant = ? AND target = ? AND user > ? LIMIT ?",
     "scan": "SELECT user, emoji, held, version, WRITETIME(held) FROM reaction_record WHERE tenant = ? AND target = ?",
     "targets": "SELECT DISTINCT tenant, target, head, token(tenant, target) FROM reaction_record"
@@ -119,6 +122,19 @@ class CassandraQueries:
         most = limit * _ROWS_PER_NAME
         rows = await self._rows("targets_of", tenant, user, most, timeout=_SCAN_SECONDS)
         return _whole(rows, is_cut=len(rows) == most)[:limit]
+
+    async def all_own(
+        self, tenant: str, user: str, after: int, limit: int
+    ) -> tuple[Sequence[OwnReactions], int | None]:
+        """See `ports.ExportReads`."""
+        found: list[OwnReactions] = []
+        position: int | None = after
+        # Rows of reactions that were removed, and of other tenants, are left out here.
+        while position is not None and not found:
+            rows = await self._rows("all_own", user, position, limit, timeout=_SCAN_SECONDS)
+            kept, position = whole_positions(rows, limit)
+            found += own_page([row[:4] for row in kept if row[4] and row[5] == tenant], len(kept) + 1)[0]
+        return found, position
 
     async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
         """See `ports.ErasureReads`."""

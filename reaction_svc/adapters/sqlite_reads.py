@@ -16,6 +16,7 @@ import apsw
 from kit.adapters.sqlite.file import connect, in_bulk
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
+from reaction_svc.adapters.own_pages import own_page
 from reaction_svc.adapters.sqlite_tables import SQL, decode_counts
 from reaction_svc.domain import TargetHead
 from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
@@ -67,6 +68,14 @@ class SqliteReads:
         with _usable():
             found: Any = self._reading.execute(SQL["targets_of"], (tenant, user, limit)).fetchall()
             return list(found)
+
+    async def all_own(
+        self, tenant: str, user: str, after: int, limit: int
+    ) -> tuple[Sequence[OwnReactions], int | None]:
+        """See `ports.ExportReads`."""
+        with _usable():
+            rows: list[Any] = self._reading.execute(SQL["all_own"], (tenant, user, after, limit)).fetchall()
+        return own_page(rows, limit)
 
     async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
         """See `ports.ErasureReads`."""

@@ -43,6 +43,12 @@ FROM record INDEXED BY record_user CROSS JOIN target ON target.id = record.targe
 WHERE record.user = ?
 GROUP BY record.target LIMIT ?
 
+-- name: all_own
+SELECT record.target, target.name, record.emoji, record.version
+FROM record INDEXED BY record_user CROSS JOIN target ON target.id = record.target AND target.tenant = ?
+WHERE record.user = ? AND record.target > ? AND record.held
+ORDER BY record.target LIMIT ?
+
 -- name: holders
 SELECT user, sum(held) FROM record WHERE target = ? AND user > ? GROUP BY user HAVING sum(held) LIMIT ?
 

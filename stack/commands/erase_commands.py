@@ -8,7 +8,7 @@ import typer
 
 from stack.commands.common import ConfigFile, Json, load_settings, print_result, run_async
 
-erase = typer.Typer(help="Erase a user, or all reactions on a target.", no_args_is_help=True)
+erase = typer.Typer(help="Erase a person, or all reactions on a target.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Option(help="The tenant.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -22,15 +22,15 @@ def person(
     config: ConfigFile = None,
     json_: Json = False,
 ) -> None:
-    """Delete the profile and the lists of a user, remove all its reactions and delete their records."""
+    """Erase a person from all services: messages, memberships, reactions, sessions, profile and lists."""
     from stack.commands.erasure_client import erase_person
 
-    _confirm(f"Erase profile and all reactions of {user} in tenant {tenant}?", yes)
+    _confirm(f"Erase all of {user} in tenant {tenant}?", yes)
     erased = run_async(erase_person(load_settings(config), user, tenant))
     print_result(
         {"user": user, "tenant": tenant, "erased": erased},
         json_,
-        lambda: f"the profile and {erased} reactions of {user} erased",
+        lambda: f"{user} erased: {erased} records",
     )
 
 

@@ -1,10 +1,10 @@
-"""Erases a user, or the reactions on a target, on behalf of the command line."""
+"""Erases a person, or the reactions on a target, on behalf of the command line."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from plaudit.message.v1 import user_service_pb2, user_service_pb2_grpc
+from plaudit.message.v1 import user_erasure_pb2, user_service_pb2_grpc
 from plaudit.reaction.v1 import reaction_erasure_pb2 as pb
 from plaudit.reaction.v1 import reaction_service_pb2_grpc as pb_grpc
 from stack.commands.admin_client import channel_to
@@ -15,25 +15,18 @@ _SECONDS = 30
 
 
 async def erase_person(settings: Settings, user: str, tenant: str) -> int:
-    """Erases the profile, then reactions page by page; returns the number of erased reactions.
+    """Erases a person from all services; returns how much was deleted.
 
-    Raises CommandFailed; what was erased stays erased.
+    Raises CommandFailed; an erasure that has begun goes on without this.
     """
-    async with channel_to(settings, scopes=_SCOPES) as (channel, metadata):
-        users: Any = user_service_pb2_grpc.UserServiceStub(channel)
-        profile = user_service_pb2.ErasePersonRequest(tenant=tenant, user=user)
-        await users.ErasePerson(profile, metadata=metadata, timeout=_SECONDS)
-    request = pb.ErasePersonRequest(tenant=tenant, user=user)
-    erased: int = 0
-    is_done = False
-    while not is_done:
+    request = user_erasure_pb2.ErasePersonRequest(tenant=tenant, user=user)
+    while True:
         # A new token for each call: a long erasure may outlast one.
         async with channel_to(settings, scopes=_SCOPES) as (channel, metadata):
-            stub: Any = pb_grpc.ReactionServiceStub(channel)
+            stub: Any = user_service_pb2_grpc.UserServiceStub(channel)
             answer = await stub.ErasePerson(request, metadata=metadata, timeout=_SECONDS)
-        erased += answer.erased
-        is_done = answer.done
-    return erased
+        if answer.done:
+            return int(answer.erased)
 
 
 async def erase_target(settings: Settings, name: str, tenant: str) -> int:

@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.contracts.tables import installed_contracts
 from kit.auth.access import known_scopes
 from kit.auth.identity import IssuerSettings
 from kit.auth.issuers import open_issuers
@@ -15,6 +14,7 @@ from kit.auth.keys import read_keys
 from kit.auth.revocations import revoke
 from kit.auth.tokens import ISSUER
 from kit.auth.user_ids import escape
+from kit.contracts import installed_contracts
 from stack.settings.model import Settings
 
 REASONS = {

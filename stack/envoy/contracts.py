@@ -19,7 +19,8 @@ from google.protobuf.descriptor_pb2 import (
 from google.rpc import error_details_pb2
 
 from gateway.contracts.path_template import parse_template
-from gateway.contracts.tables import BY_USER, installed_contracts
+from gateway.contracts.tables import BY_USER
+from kit.contracts import installed_contracts
 from plaudit.edge.v1 import options_pb2
 
 _VARIABLE = re.compile(r"\{(?P<name>[a-z0-9_.]+)(?:=(?P<template>[^{}]+))?\}")

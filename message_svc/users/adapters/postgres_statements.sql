@@ -91,3 +91,18 @@ DELETE FROM contacts WHERE tenant = $1 AND user_id = $2 RETURNING 1
 
 -- name: erase_blocks
 DELETE FROM blocks WHERE tenant = $1 AND user_id = $2 RETURNING 1
+
+-- name: add_erasure
+INSERT INTO erasures (tenant, user_id, work_ms) VALUES ($1, $2, $3) ON CONFLICT (tenant, user_id) DO NOTHING
+
+-- name: claim_erasures
+UPDATE erasures SET work_ms = $2
+FROM (SELECT tenant, user_id FROM erasures WHERE work_ms < $1 ORDER BY work_ms LIMIT $3 FOR UPDATE SKIP LOCKED) AS free
+WHERE erasures.tenant = free.tenant AND erasures.user_id = free.user_id
+RETURNING erasures.tenant, erasures.user_id, erasures.erased
+
+-- name: record_erasure
+UPDATE erasures SET work_ms = $3, erased = $4 WHERE tenant = $1 AND user_id = $2
+
+-- name: remove_erasure
+DELETE FROM erasures WHERE tenant = $1 AND user_id = $2

@@ -21,7 +21,7 @@ from message_svc.users.domain import (
     Related,
     Relation,
 )
-from message_svc.users.ports import Standing
+from message_svc.users.ports import PendingErasure, Standing
 
 SQL = statements(Path(__file__).with_name("postgres_statements.sql"))
 
@@ -109,6 +109,23 @@ class PostgresUsers:
         """See `UserStore`."""
         async with self._postgres.transaction() as connection:
             return sum([len(await connection.fetch(SQL[statement], tenant, user)) for statement in ERASURE])
+
+    async def add_erasure(self, tenant: str, user: str, now_ms: int) -> None:
+        """See `ErasureStore`."""
+        await self._postgres.change(SQL["add_erasure"], tenant, user, now_ms)
+
+    async def claim_erasures(self, before_ms: int, now_ms: int, limit: int) -> Sequence[PendingErasure]:
+        """See `ErasureStore`."""
+        rows = await self._postgres.change(SQL["claim_erasures"], before_ms, now_ms, limit)
+        return [PendingErasure(*row) for row in rows]
+
+    async def record_erasure(self, tenant: str, user: str, now_ms: int, erased: int) -> None:
+        """See `ErasureStore`."""
+        await self._postgres.change(SQL["record_erasure"], tenant, user, now_ms, erased)
+
+    async def remove_erasure(self, tenant: str, user: str) -> None:
+        """See `ErasureStore`."""
+        await self._postgres.change(SQL["remove_erasure"], tenant, user)
 
     async def _add(self, table: str, tenant: str, user: str, other: str, now_ms: int, limit: int) -> Related:
         async with self._postgres.transaction() as connection:

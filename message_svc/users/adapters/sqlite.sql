@@ -40,3 +40,12 @@ CREATE TABLE block (
 ) WITHOUT ROWID;
 
 CREATE INDEX block_other ON block (tenant, other);
+
+-- Erasures of users that are not done.
+CREATE TABLE erasure (
+  tenant TEXT NOT NULL,
+  user TEXT NOT NULL,
+  work_ms INTEGER NOT NULL,          -- when a process last worked on it
+  erased INTEGER NOT NULL DEFAULT 0, -- how much was deleted so far
+  PRIMARY KEY (tenant, user)
+) WITHOUT ROWID;

@@ -85,3 +85,17 @@ DELETE FROM contact WHERE tenant = ? AND user = ? RETURNING 1
 
 -- name: erase_blocks
 DELETE FROM block WHERE tenant = ? AND user = ? RETURNING 1
+
+-- name: add_erasure
+INSERT INTO erasure (tenant, user, work_ms) VALUES (?, ?, ?) ON CONFLICT (tenant, user) DO NOTHING
+
+-- name: claim_erasures
+UPDATE erasure SET work_ms = ?2
+WHERE (tenant, user) IN (SELECT tenant, user FROM erasure WHERE work_ms < ?1 ORDER BY work_ms LIMIT ?3)
+RETURNING tenant, user, erased
+
+-- name: record_erasure
+UPDATE erasure SET work_ms = ?3, erased = ?4 WHERE tenant = ?1 AND user = ?2
+
+-- name: remove_erasure
+DELETE FROM erasure WHERE tenant = ? AND user = ?

@@ -26,9 +26,9 @@ from message_svc.users.domain import (
     Related,
     Relation,
 )
-from message_svc.users.ports import Standing
+from message_svc.users.ports import PendingErasure, Standing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 _Change = Callable[[apsw.Connection], Any]
@@ -50,7 +50,7 @@ class SqliteUsers:
         """Raises `kit.adapters.sqlite.file.NewerData`."""
         self._writing = connect(path)
         try:
-            adopt_schema(self._writing, "message_svc.users", SCHEMA_VERSION, _SCHEMA)
+            adopt_schema(self._writing, "message_svc.users", SCHEMA_VERSION, _SCHEMA, {1: _add_erasures})
             self._reading = connect(path)
         except BaseException:
             self._writing.close()
@@ -144,6 +144,23 @@ class SqliteUsers:
         erased: int = await self._write(erase)
         return erased
 
+    async def add_erasure(self, tenant: str, user: str, now_ms: int) -> None:
+        """See `ErasureStore`."""
+        await self._write(lambda connection: _run(connection, "add_erasure", tenant, user, now_ms))
+
+    async def claim_erasures(self, before_ms: int, now_ms: int, limit: int) -> Sequence[PendingErasure]:
+        """See `ErasureStore`."""
+        rows = await self._write(lambda connection: _run(connection, "claim_erasures", before_ms, now_ms, limit))
+        return [PendingErasure._make(row) for row in rows]
+
+    async def record_erasure(self, tenant: str, user: str, now_ms: int, erased: int) -> None:
+        """See `ErasureStore`."""
+        await self._write(lambda connection: _run(connection, "record_erasure", tenant, user, now_ms, erased))
+
+    async def remove_erasure(self, tenant: str, user: str) -> None:
+        """See `ErasureStore`."""
+        await self._write(lambda connection: _run(connection, "remove_erasure", tenant, user))
+
     async def close(self) -> None:
         """Commits what is pending, and closes the file."""
         await self._worker.close(self._writing.close)
@@ -209,6 +226,11 @@ async def open_sqlite_users(path: Path) -> AsyncIterator[SqliteUsers]:
         yield store
     finally:
         await store.close()
+
+
+def _add_erasures(connection: apsw.Connection) -> None:
+    sql = _SCHEMA.read_text(encoding="utf-8")
+    connection.execute(sql[sql.index("CREATE TABLE erasure") :])
 
 
 def _run(connection: apsw.Connection, statement: str, *bindings: Any) -> list[Any]:

@@ -39,7 +39,7 @@ def test_a_user_and_a_target_are_erased_by_the_command_after_a_confirmation(shar
         assert shared_stack.run("react", target, "👍", "--user", user).returncode == 0
     asked = shared_stack.run("erase", "person", "erwin")
     assert (asked.returncode, asked.stdout.strip()) == (1, "")
-    assert "Erase profile and all reactions of erwin in tenant default? This cannot be undone." in asked.stderr
+    assert "Erase all of erwin in tenant default? This cannot be undone." in asked.stderr
     assert shared_stack.run("counts", "messages/e1").stdout == "messages/e1  👍 2\n"
     erased = shared_stack.run("erase", "person", "erwin", "--yes", "--json")
     assert json.loads(erased.stdout) == {"user": "erwin", "tenant": "default", "erased": 2}

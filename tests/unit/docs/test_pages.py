@@ -15,10 +15,11 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.contracts.tables import installed_contracts, read_tables
+from gateway.contracts.tables import read_tables
 from gateway.http.status import HANDSHAKE_FAILURES, HTTP_FAILURES
 from gateway.reference.comments import Comments
 from gateway.reference.frames import frame_types
+from kit.contracts import installed_contracts
 from stack.settings.model import SERVICES
 from tests.documents import documents
 from tests.running import ROOT

@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from gateway.contracts.tables import installed_contracts
 from kit.auth.caller import caller
+from kit.contracts import installed_contracts
 from kit.rpc.server import Hosted
 from plaudit.gateway.v1 import frames_pb2
 from tests.unit.gateway.protos import compile_proto

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$plaudit/edge/v1/ledger_service.proto\x12\x0fplaudit.edge.v1\x1a\x1dplaudit/edge/v1/options.proto\"}\n\x0e\x45xecuteRequest\x12!\n\x06ledger\x18\x01 \x01(\tB\t\xbaH\x06r\x04 \x01(@R\x06ledger\x12\x14\n\x05shard\x18\x02 \x01(\rR\x05shard\x12\x16\n\x06shards\x18\x03 \x01(\rR\x06shards\x12\x1a\n\x08\x63ommands\x18\x04 \x01(\x0cR\x08\x63ommands\"+\n\x0f\x45xecuteResponse\x12\x18\n\x07\x61nswers\x18\x01 \x01(\x0cR\x07\x61nswers2c\n\rLedgerService\x12R\n\x07\x45xecute\x12\x1f.plaudit.edge.v1.ExecuteRequest\x1a .plaudit.edge.v1.ExecuteResponse\"\x04\xb0\xed\x18\x04\x42/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$plaudit/edge/v1/ledger_service.proto\x12\x0fplaudit.edge.v1\x1a\x1dplaudit/edge/v1/options.proto\"}\n\x0e\x45xecuteRequest\x12!\n\x06ledger\x18\x01 \x01(\tB\t\xbaH\x06r\x04 \x01(@R\x06ledger\x12\x14\n\x05shard\x18\x02 \x01(\rR\x05shard\x12\x16\n\x06shards\x18\x03 \x01(\rR\x06shards\x12\x1a\n\x08\x63ommands\x18\x04 \x01(\x0cR\x08\x63ommands\"+\n\x0f\x45xecuteResponse\x12\x18\n\x07\x61nswers\x18\x01 \x01(\x0cR\x07\x61nswers2\xb4\x01\n\rLedgerService\x12R\n\x07\x45xecute\x12\x1f.plaudit.edge.v1.ExecuteRequest\x1a .plaudit.edge.v1.ExecuteResponse\"\x04\xb0\xed\x18\x04\x1aO\xe2\xed\x18K\nIcommands are forwarded; what they leave is in the tables of their serviceB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\023com.plaudit.edge.v1P\001Z\026plaudit/edge/v1;edgev1'
   _globals['_EXECUTEREQUEST'].fields_by_name['ledger']._loaded_options = None
   _globals['_EXECUTEREQUEST'].fields_by_name['ledger']._serialized_options = b'\272H\006r\004 \001(@'
+  _globals['_LEDGERSERVICE']._loaded_options = None
+  _globals['_LEDGERSERVICE']._serialized_options = b'\342\355\030K\nIcommands are forwarded; what they leave is in the tables of their service'
   _globals['_LEDGERSERVICE'].methods_by_name['Execute']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['Execute']._serialized_options = b'\260\355\030\004'
   _globals['_EXECUTEREQUEST']._serialized_start=88
   _globals['_EXECUTEREQUEST']._serialized_end=213
   _globals['_EXECUTERESPONSE']._serialized_start=215
   _globals['_EXECUTERESPONSE']._serialized_end=258
-  _globals['_LEDGERSERVICE']._serialized_start=260
-  _globals['_LEDGERSERVICE']._serialized_end=359
+  _globals['_LEDGERSERVICE']._serialized_start=261
+  _globals['_LEDGERSERVICE']._serialized_end=441
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dplaudit/edge/v1/options.proto\x12\x0fplaudit.edge.v1\x1a google/protobuf/descriptor.proto\"[\n\tFrameRule\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08route_by\x18\x02 \x01(\tR\x07routeBy\x12\x1f\n\x0b\x61nswered_as\x18\x03 \x01(\tR\nansweredAs*i\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x0f\n\x0b\x41\x43\x43\x45SS_NODE\x10\x04:R\n\x05\x66rame\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.plaudit.edge.v1.FrameRuleR\x05\x66rame:Q\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd6\x8d\x03 \x01(\x0e\x32\x17.plaudit.edge.v1.AccessR\x06\x61\x63\x63\x65ss:6\n\x05scope\x12\x1e.google.protobuf.MethodOptions\x18\xd9\x8d\x03 \x01(\tR\x05scope:A\n\x0bhttp_status\x12\x1e.google.protobuf.MethodOptions\x18\xda\x8d\x03 \x01(\x05R\nhttpStatus:5\n\x04push\x12\x1f.google.protobuf.MessageOptions\x18\xd7\x8d\x03 \x01(\tR\x04push:@\n\ndurable_on\x12\x1f.google.protobuf.MessageOptions\x18\xd8\x8d\x03 \x01(\tR\tdurableOnB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dplaudit/edge/v1/options.proto\x12\x0fplaudit.edge.v1\x1a google/protobuf/descriptor.proto\"[\n\tFrameRule\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08route_by\x18\x02 \x01(\tR\x07routeBy\x12\x1f\n\x0b\x61nswered_as\x18\x03 \x01(\tR\nansweredAs\"d\n\x10PersonalDataRule\x12\x12\n\x04none\x18\x01 \x01(\tR\x04none\x12\x1b\n\terased_by\x18\x02 \x01(\tR\x08\x65rasedBy\x12\x1f\n\x0b\x65xported_by\x18\x03 \x01(\tR\nexportedBy*\x8a\x01\n\x0cPersonalData\x12\x1d\n\x19PERSONAL_DATA_UNSPECIFIED\x10\x00\x12\x18\n\x14PERSONAL_DATA_ERASES\x10\x01\x12&\n\"PERSONAL_DATA_ERASES_ON_EVERY_NODE\x10\x02\x12\x19\n\x15PERSONAL_DATA_EXPORTS\x10\x03*i\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x0f\n\x0b\x41\x43\x43\x45SS_NODE\x10\x04:R\n\x05\x66rame\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.plaudit.edge.v1.FrameRuleR\x05\x66rame:Q\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd6\x8d\x03 \x01(\x0e\x32\x17.plaudit.edge.v1.AccessR\x06\x61\x63\x63\x65ss:6\n\x05scope\x12\x1e.google.protobuf.MethodOptions\x18\xd9\x8d\x03 \x01(\tR\x05scope:A\n\x0bhttp_status\x12\x1e.google.protobuf.MethodOptions\x18\xda\x8d\x03 \x01(\x05R\nhttpStatus:d\n\rpersonal_data\x12\x1e.google.protobuf.MethodOptions\x18\xdb\x8d\x03 \x01(\x0e\x32\x1d.plaudit.edge.v1.PersonalDataR\x0cpersonalData:r\n\x12personal_data_rule\x12\x1f.google.protobuf.ServiceOptions\x18\xdc\x8d\x03 \x01(\x0b\x32!.plaudit.edge.v1.PersonalDataRuleR\x10personalDataRule:5\n\x04push\x12\x1f.google.protobuf.MessageOptions\x18\xd7\x8d\x03 \x01(\tR\x04push:@\n\ndurable_on\x12\x1f.google.protobuf.MessageOptions\x18\xd8\x8d\x03 \x01(\tR\tdurableOnB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.edge.v1.options_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023com.plaudit.edge.v1P\001Z\026plaudit/edge/v1;edgev1'
-  _globals['_ACCESS']._serialized_start=177
-  _globals['_ACCESS']._serialized_end=282
+  _globals['_PERSONALDATA']._serialized_start=280
+  _globals['_PERSONALDATA']._serialized_end=418
+  _globals['_ACCESS']._serialized_start=420
+  _globals['_ACCESS']._serialized_end=525
   _globals['_FRAMERULE']._serialized_start=84
   _globals['_FRAMERULE']._serialized_end=175
+  _globals['_PERSONALDATARULE']._serialized_start=177
+  _globals['_PERSONALDATARULE']._serialized_end=277
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PersonalData:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PersonalDataEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PersonalData.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERSONAL_DATA_UNSPECIFIED: _PersonalData.ValueType  # 0
+    """Nothing."""
+    PERSONAL_DATA_ERASES: _PersonalData.ValueType  # 1
+    """Erases all of a person. Any node does it for all nodes."""
+    PERSONAL_DATA_ERASES_ON_EVERY_NODE: _PersonalData.ValueType  # 2
+    """Erases what the node that is called keeps of a person. It is called on every node."""
+    PERSONAL_DATA_EXPORTS: _PersonalData.ValueType  # 3
+    """Exports all of a person."""
+
+class PersonalData(_PersonalData, metaclass=_PersonalDataEnumTypeWrapper):
+    """What an rpc does with the personal data that its service keeps."""
+
+PERSONAL_DATA_UNSPECIFIED: PersonalData.ValueType  # 0
+"""Nothing."""
+PERSONAL_DATA_ERASES: PersonalData.ValueType  # 1
+"""Erases all of a person. Any node does it for all nodes."""
+PERSONAL_DATA_ERASES_ON_EVERY_NODE: PersonalData.ValueType  # 2
+"""Erases what the node that is called keeps of a person. It is called on every node."""
+PERSONAL_DATA_EXPORTS: PersonalData.ValueType  # 3
+"""Exports all of a person."""
+Global___PersonalData: _TypeAlias = PersonalData  # noqa: Y015
+
 class _Access:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -91,10 +119,42 @@ class FrameRule(_message.Message):
 
 Global___FrameRule: _TypeAlias = FrameRule  # noqa: Y015
 
+@_typing.final
+class PersonalDataRule(_message.Message):
+    """What a service keeps about persons: `none` or both of the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONE_FIELD_NUMBER: _builtins.int
+    ERASED_BY_FIELD_NUMBER: _builtins.int
+    EXPORTED_BY_FIELD_NUMBER: _builtins.int
+    none: _builtins.str
+    """Why there is nothing to erase."""
+    erased_by: _builtins.str
+    """The full name of the rpc that erases it."""
+    exported_by: _builtins.str
+    """The full name of the rpc that exports it."""
+    def __init__(
+        self,
+        *,
+        none: _builtins.str = ...,
+        erased_by: _builtins.str = ...,
+        exported_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_by", b"erased_by", "exported_by", b"exported_by", "none", b"none"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonalDataRule: _TypeAlias = PersonalDataRule  # noqa: Y015
+
 FRAME_FIELD_NUMBER: _builtins.int
 ACCESS_FIELD_NUMBER: _builtins.int
 SCOPE_FIELD_NUMBER: _builtins.int
 HTTP_STATUS_FIELD_NUMBER: _builtins.int
+PERSONAL_DATA_FIELD_NUMBER: _builtins.int
+PERSONAL_DATA_RULE_FIELD_NUMBER: _builtins.int
 PUSH_FIELD_NUMBER: _builtins.int
 DURABLE_ON_FIELD_NUMBER: _builtins.int
 frame: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___FrameRule]
@@ -111,6 +171,15 @@ every service.
 """
 http_status: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.int]
 """The HTTP status of successful answers, for example 202; 0: 200. Only the gateway's own REST has it."""
+personal_data: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___PersonalData.ValueType]
+"""What the rpc does with the personal data that its service keeps; absent: nothing of this kind.
+
+`UserService.ErasePerson` and `ExportPerson` call all rpcs that have it, so their requests and responses have the same
+fields. One that erases: `tenant` and `user`, answered by how much was `erased`, and whether all is `done`; it is called
+until it is. One that exports: these and `page_token`, answered by `records` and `next_page_token`.
+"""
+personal_data_rule: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___PersonalDataRule]
+"""What the service keeps about persons. Required."""
 push: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """Makes the message deliverable to sockets as a push frame of this `type`, for example `reaction_update`."""
 durable_on: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/fanout/v1/fanout_service.proto\x12\x11plaudit.fanout.v1\x1a\x1dplaudit/edge/v1/options.proto\"t\n\x15\x44\x65scribeTopicsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12#\n\x06topics\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06topics\"P\n\x16\x44\x65scribeTopicsResponse\x12\x36\n\x06topics\x18\x01 \x03(\x0b\x32\x1e.plaudit.fanout.v1.TopicStatusR\x06topics\"w\n\x0bTopicStatus\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x19\n\x08node_ids\x18\x02 \x03(\tR\x07nodeIds\x12!\n\x0csent_version\x18\x03 \x01(\x03R\x0bsentVersion\x12\x14\n\x05storm\x18\x04 \x01(\x08R\x05storm2\x88\x01\n\rFanoutService\x12w\n\x0e\x44\x65scribeTopics\x12(.plaudit.fanout.v1.DescribeTopicsRequest\x1a).plaudit.fanout.v1.DescribeTopicsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61uditB5\n\x15\x63om.plaudit.fanout.v1P\x01Z\x1aplaudit/fanout/v1;fanoutv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&plaudit/fanout/v1/fanout_service.proto\x12\x11plaudit.fanout.v1\x1a\x1dplaudit/edge/v1/options.proto\"t\n\x15\x44\x65scribeTopicsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12#\n\x06topics\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06topics\"P\n\x16\x44\x65scribeTopicsResponse\x12\x36\n\x06topics\x18\x01 \x03(\x0b\x32\x1e.plaudit.fanout.v1.TopicStatusR\x06topics\"w\n\x0bTopicStatus\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x19\n\x08node_ids\x18\x02 \x03(\tR\x07nodeIds\x12!\n\x0csent_version\x18\x03 \x01(\x03R\x0bsentVersion\x12\x14\n\x05storm\x18\x04 \x01(\x08R\x05storm2\xcf\x01\n\rFanoutService\x12w\n\x0e\x44\x65scribeTopics\x12(.plaudit.fanout.v1.DescribeTopicsRequest\x1a).plaudit.fanout.v1.DescribeTopicsResponse\"\x10\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x05\x61udit\x1a\x45\xe2\xed\x18\x41\n?what it remembers of users follows the events of other servicesB5\n\x15\x63om.plaudit.fanout.v1P\x01Z\x1aplaudit/fanout/v1;fanoutv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBETOPICSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_DESCRIBETOPICSREQUEST'].fields_by_name['topics']._loaded_options = None
   _globals['_DESCRIBETOPICSREQUEST'].fields_by_name['topics']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_FANOUTSERVICE']._loaded_options = None
+  _globals['_FANOUTSERVICE']._serialized_options = b'\342\355\030A\n?what it remembers of users follows the events of other services'
   _globals['_FANOUTSERVICE'].methods_by_name['DescribeTopics']._loaded_options = None
   _globals['_FANOUTSERVICE'].methods_by_name['DescribeTopics']._serialized_options = b'\220\002\001\260\355\030\003\312\355\030\005audit'
   _globals['_DESCRIBETOPICSREQUEST']._serialized_start=92
@@ -46,5 +48,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOPICSTATUS']._serialized_start=292
   _globals['_TOPICSTATUS']._serialized_end=411
   _globals['_FANOUTSERVICE']._serialized_start=414
-  _globals['_FANOUTSERVICE']._serialized_end=550
+  _globals['_FANOUTSERVICE']._serialized_end=621
 # @@protoc_insertion_point(module_scope)

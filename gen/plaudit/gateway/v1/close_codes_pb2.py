@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$plaudit/gateway/v1/close_codes.proto\x12\x12plaudit.gateway.v1*\xd4\x03\n\tCloseCode\x12\x1a\n\x16\x43LOSE_CODE_UNSPECIFIED\x10\x00\x12\x16\n\x11\x43LOSE_CODE_NORMAL\x10\xe8\x07\x12\x1a\n\x15\x43LOSE_CODE_GOING_AWAY\x10\xe9\x07\x12\x1e\n\x19\x43LOSE_CODE_PROTOCOL_ERROR\x10\xea\x07\x12 \n\x1b\x43LOSE_CODE_UNSUPPORTED_DATA\x10\xeb\x07\x12\x1b\n\x16\x43LOSE_CODE_BAD_PAYLOAD\x10\xef\x07\x12\x17\n\x12\x43LOSE_CODE_TOO_BIG\x10\xf1\x07\x12\x18\n\x13\x43LOSE_CODE_INTERNAL\x10\xf3\x07\x12\x15\n\x10\x43LOSE_CODE_DRAIN\x10\xa0\x1f\x12\x1d\n\x18\x43LOSE_CODE_SLOW_CONSUMER\x10\xa1\x1f\x12\x16\n\x11\x43LOSE_CODE_SILENT\x10\xa2\x1f\x12\x15\n\x10\x43LOSE_CODE_MOVED\x10\xa4\x1f\x12\x19\n\x14\x43LOSE_CODE_BAD_TOKEN\x10\x94#\x12\x19\n\x14\x43LOSE_CODE_FORBIDDEN\x10\x95#\x12\x19\n\x14\x43LOSE_CODE_BAD_FRAME\x10\x96#\x12\x15\n\x10\x43LOSE_CODE_LIMIT\x10\x97#\x12\x18\n\x13\x43LOSE_CODE_REPLACED\x10\x98#B8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$plaudit/gateway/v1/close_codes.proto\x12\x12plaudit.gateway.v1*\xeb\x03\n\tCloseCode\x12\x1a\n\x16\x43LOSE_CODE_UNSPECIFIED\x10\x00\x12\x16\n\x11\x43LOSE_CODE_NORMAL\x10\xe8\x07\x12\x1a\n\x15\x43LOSE_CODE_GOING_AWAY\x10\xe9\x07\x12\x1e\n\x19\x43LOSE_CODE_PROTOCOL_ERROR\x10\xea\x07\x12 \n\x1b\x43LOSE_CODE_UNSUPPORTED_DATA\x10\xeb\x07\x12\x1b\n\x16\x43LOSE_CODE_BAD_PAYLOAD\x10\xef\x07\x12\x17\n\x12\x43LOSE_CODE_TOO_BIG\x10\xf1\x07\x12\x18\n\x13\x43LOSE_CODE_INTERNAL\x10\xf3\x07\x12\x15\n\x10\x43LOSE_CODE_DRAIN\x10\xa0\x1f\x12\x1d\n\x18\x43LOSE_CODE_SLOW_CONSUMER\x10\xa1\x1f\x12\x16\n\x11\x43LOSE_CODE_SILENT\x10\xa2\x1f\x12\x15\n\x10\x43LOSE_CODE_MOVED\x10\xa4\x1f\x12\x19\n\x14\x43LOSE_CODE_BAD_TOKEN\x10\x94#\x12\x19\n\x14\x43LOSE_CODE_FORBIDDEN\x10\x95#\x12\x19\n\x14\x43LOSE_CODE_BAD_FRAME\x10\x96#\x12\x15\n\x10\x43LOSE_CODE_LIMIT\x10\x97#\x12\x18\n\x13\x43LOSE_CODE_REPLACED\x10\x98#\x12\x15\n\x10\x43LOSE_CODE_ENDED\x10\x99#B8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.plaudit.gateway.v1P\001Z\034plaudit/gateway/v1;gatewayv1'
   _globals['_CLOSECODE']._serialized_start=61
-  _globals['_CLOSECODE']._serialized_end=529
+  _globals['_CLOSECODE']._serialized_end=552
 # @@protoc_insertion_point(module_scope)

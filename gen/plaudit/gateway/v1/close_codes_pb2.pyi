@@ -61,6 +61,8 @@ class _CloseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CloseCode.V
     """Far too many frames, or too many connections of one user."""
     CLOSE_CODE_REPLACED: _CloseCode.ValueType  # 4504
     """A later login of the same user and device has replaced this session."""
+    CLOSE_CODE_ENDED: _CloseCode.ValueType  # 4505
+    """The session was ended on request. A new login is needed."""
 
 class CloseCode(_CloseCode, metaclass=_CloseCodeEnumTypeWrapper):
     """The code of a close frame of the gateway.
@@ -109,4 +111,6 @@ CLOSE_CODE_LIMIT: CloseCode.ValueType  # 4503
 """Far too many frames, or too many connections of one user."""
 CLOSE_CODE_REPLACED: CloseCode.ValueType  # 4504
 """A later login of the same user and device has replaced this session."""
+CLOSE_CODE_ENDED: CloseCode.ValueType  # 4505
+"""The session was ended on request. A new login is needed."""
 Global___CloseCode: _TypeAlias = CloseCode  # noqa: Y015

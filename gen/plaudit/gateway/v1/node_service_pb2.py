@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/gateway/v1/node_service.proto\x12\x12plaudit.gateway.v1\x1a\x1dplaudit/edge/v1/options.proto\"\xf5\x01\n\x0fTakeOverRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12=\n\nsession_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tsessionId\x12\x37\n\x07node_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06nodeId\"\xc7\x01\n\x10TakeOverResponse\x12\x19\n\x08moved_to\x18\x01 \x01(\tR\x07movedTo\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x19\n\x08lost_seq\x18\x03 \x01(\x04R\x07lostSeq\x12\x34\n\x06pushes\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.KeptPushR\x06pushes\x12\x35\n\x06topics\x18\x05 \x03(\x0b\x32\x1d.plaudit.gateway.v1.KeptTopicR\x06topics\"V\n\x08KeptPush\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x38\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\x08\x64\x65livery\"w\n\tKeptTopic\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1a\n\x08\x63omplete\x18\x02 \x01(\x08R\x08\x63omplete\x12\x38\n\x08received\x18\x03 \x03(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\x08received\"j\n\x0e\x44\x65liverRequest\x12<\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\ndeliveries\x12\x1a\n\x08sequence\x18\x02 \x01(\tR\x08sequence\"+\n\x0f\x44\x65liverResponse\x12\x18\n\x07sockets\x18\x01 \x01(\x03R\x07sockets\"\xf7\x01\n\x08\x44\x65livery\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n\x05topic\x18\x02 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x04 \x01(\x0cR\x07payload\x12\x18\n\x07version\x18\x05 \x01(\x03R\x07version\x12\x10\n\x03key\x18\x06 \x01(\tR\x03key\x12\x1b\n\torder_key\x18\x07 \x01(\tR\x08orderKey\x12!\n\x0cother_topics\x18\x08 \x03(\tR\x0botherTopics\x12#\n\rremoved_users\x18\t \x03(\tR\x0cremovedUsers2\xc8\x01\n\x0bNodeService\x12\\\n\x07\x44\x65liver\x12\".plaudit.gateway.v1.DeliverRequest\x1a#.plaudit.gateway.v1.DeliverResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x12[\n\x08TakeOver\x12#.plaudit.gateway.v1.TakeOverRequest\x1a$.plaudit.gateway.v1.TakeOverResponse\"\x04\xb0\xed\x18\x04\x42\x38\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/gateway/v1/node_service.proto\x12\x12plaudit.gateway.v1\x1a\x1dplaudit/edge/v1/options.proto\"\xf5\x01\n\x0fTakeOverRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12=\n\nsession_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tsessionId\x12\x37\n\x07node_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06nodeId\"\xc7\x01\n\x10TakeOverResponse\x12\x19\n\x08moved_to\x18\x01 \x01(\tR\x07movedTo\x12\x10\n\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x19\n\x08lost_seq\x18\x03 \x01(\x04R\x07lostSeq\x12\x34\n\x06pushes\x18\x04 \x03(\x0b\x32\x1c.plaudit.gateway.v1.KeptPushR\x06pushes\x12\x35\n\x06topics\x18\x05 \x03(\x0b\x32\x1d.plaudit.gateway.v1.KeptTopicR\x06topics\"V\n\x08KeptPush\x12\x10\n\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x38\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\x08\x64\x65livery\"w\n\tKeptTopic\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1a\n\x08\x63omplete\x18\x02 \x01(\x08R\x08\x63omplete\x12\x38\n\x08received\x18\x03 \x03(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\x08received\"j\n\x0e\x44\x65liverRequest\x12<\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1c.plaudit.gateway.v1.DeliveryR\ndeliveries\x12\x1a\n\x08sequence\x18\x02 \x01(\tR\x08sequence\"+\n\x0f\x44\x65liverResponse\x12\x18\n\x07sockets\x18\x01 \x01(\x03R\x07sockets\"\xf7\x01\n\x08\x44\x65livery\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n\x05topic\x18\x02 \x01(\tR\x05topic\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x04 \x01(\x0cR\x07payload\x12\x18\n\x07version\x18\x05 \x01(\x03R\x07version\x12\x10\n\x03key\x18\x06 \x01(\tR\x03key\x12\x1b\n\torder_key\x18\x07 \x01(\tR\x08orderKey\x12!\n\x0cother_topics\x18\x08 \x03(\tR\x0botherTopics\x12#\n\rremoved_users\x18\t \x03(\tR\x0cremovedUsers\"\x82\x01\n\x14\x45raseSessionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"C\n\x15\x45raseSessionsResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one2\xa9\x03\n\x0bNodeService\x12\\\n\x07\x44\x65liver\x12\".plaudit.gateway.v1.DeliverRequest\x1a#.plaudit.gateway.v1.DeliverResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x12[\n\x08TakeOver\x12#.plaudit.gateway.v1.TakeOverRequest\x1a$.plaudit.gateway.v1.TakeOverResponse\"\x04\xb0\xed\x18\x04\x12q\n\rEraseSessions\x12(.plaudit.gateway.v1.EraseSessionsRequest\x1a).plaudit.gateway.v1.EraseSessionsResponse\"\x0b\x90\x02\x02\xb0\xed\x18\x04\xd8\xed\x18\x02\x1al\xe2\xed\x18h\x12,plaudit.gateway.v1.NodeService.EraseSessions\x1a\x38plaudit.session.v1.SessionRegistryService.ExportSessionsB8\n\x16\x63om.plaudit.gateway.v1P\x01Z\x1cplaudit/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAKEOVERREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_TAKEOVERREQUEST'].fields_by_name['node_id']._loaded_options = None
   _globals['_TAKEOVERREQUEST'].fields_by_name['node_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_ERASESESSIONSREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_ERASESESSIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_ERASESESSIONSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_ERASESESSIONSREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_NODESERVICE']._loaded_options = None
+  _globals['_NODESERVICE']._serialized_options = b'\342\355\030h\022,plaudit.gateway.v1.NodeService.EraseSessions\0328plaudit.session.v1.SessionRegistryService.ExportSessions'
   _globals['_NODESERVICE'].methods_by_name['Deliver']._loaded_options = None
   _globals['_NODESERVICE'].methods_by_name['Deliver']._serialized_options = b'\260\355\030\004'
   _globals['_NODESERVICE'].methods_by_name['TakeOver']._loaded_options = None
   _globals['_NODESERVICE'].methods_by_name['TakeOver']._serialized_options = b'\260\355\030\004'
+  _globals['_NODESERVICE'].methods_by_name['EraseSessions']._loaded_options = None
+  _globals['_NODESERVICE'].methods_by_name['EraseSessions']._serialized_options = b'\220\002\002\260\355\030\004\330\355\030\002'
   _globals['_TAKEOVERREQUEST']._serialized_start=93
   _globals['_TAKEOVERREQUEST']._serialized_end=338
   _globals['_TAKEOVERRESPONSE']._serialized_start=341
@@ -59,6 +67,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERRESPONSE']._serialized_end=902
   _globals['_DELIVERY']._serialized_start=905
   _globals['_DELIVERY']._serialized_end=1152
-  _globals['_NODESERVICE']._serialized_start=1155
-  _globals['_NODESERVICE']._serialized_end=1355
+  _globals['_ERASESESSIONSREQUEST']._serialized_start=1155
+  _globals['_ERASESESSIONSREQUEST']._serialized_end=1285
+  _globals['_ERASESESSIONSRESPONSE']._serialized_start=1287
+  _globals['_ERASESESSIONSRESPONSE']._serialized_end=1354
+  _globals['_NODESERVICE']._serialized_start=1357
+  _globals['_NODESERVICE']._serialized_end=1782
 # @@protoc_insertion_point(module_scope)

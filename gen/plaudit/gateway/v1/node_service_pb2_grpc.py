@@ -45,6 +45,11 @@ class NodeServiceStub:
                 request_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverRequest.SerializeToString,
                 response_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverResponse.FromString,
                 _registered_method=True)
+        self.EraseSessions = channel.unary_unary(
+                '/plaudit.gateway.v1.NodeService/EraseSessions',
+                request_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.EraseSessionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.EraseSessionsResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -74,6 +79,15 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseSessions(self, request, context):
+        """Ends all sessions of a person on this node, and drops the pushes that wait for them.
+
+        Sockets are closed with 4505; no session can be resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -86,6 +100,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.TakeOver,
                     request_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverRequest.FromString,
                     response_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverResponse.SerializeToString,
+            ),
+            'EraseSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseSessions,
+                    request_deserializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.EraseSessionsRequest.FromString,
+                    response_serializer=plaudit_dot_gateway_dot_v1_dot_node__service__pb2.EraseSessionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,6 +162,33 @@ class NodeService:
             '/plaudit.gateway.v1.NodeService/TakeOver',
             plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverRequest.SerializeToString,
             plaudit_dot_gateway_dot_v1_dot_node__service__pb2.TakeOverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.gateway.v1.NodeService/EraseSessions',
+            plaudit_dot_gateway_dot_v1_dot_node__service__pb2.EraseSessionsRequest.SerializeToString,
+            plaudit_dot_gateway_dot_v1_dot_node__service__pb2.EraseSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

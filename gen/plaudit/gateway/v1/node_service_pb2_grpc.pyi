@@ -48,6 +48,11 @@ class NodeServiceStub:
     A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
     was never here, has ended, or was left for longer than the resume window.
     """
+    EraseSessions: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.EraseSessionsRequest, _node_service_pb2.EraseSessionsResponse]
+    """Ends all sessions of a person on this node, and drops the pushes that wait for them.
+
+    Sockets are closed with 4505; no session can be resumed.
+    """
 
 @_typing.type_check_only
 class NodeServiceAsyncStub(NodeServiceStub):
@@ -68,6 +73,11 @@ class NodeServiceAsyncStub(NodeServiceStub):
     knows nothing of the session any more: of two that ask one gets it, the other learns from `moved_to` where it went.
     A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
     was never here, has ended, or was left for longer than the resume window.
+    """
+    EraseSessions: _aio.UnaryUnaryMultiCallable[_node_service_pb2.EraseSessionsRequest, _node_service_pb2.EraseSessionsResponse]  # type: ignore[assignment]
+    """Ends all sessions of a person on this node, and drops the pushes that wait for them.
+
+    Sockets are closed with 4505; no session can be resumed.
     """
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -98,6 +108,17 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         knows nothing of the session any more: of two that ask one gets it, the other learns from `moved_to` where it went.
         A socket that is still open is closed with 4004. Fails with `NOT_FOUND`, reason `NO_SUCH_SESSION`, where the session
         was never here, has ended, or was left for longer than the resume window.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseSessions(
+        self,
+        request: _node_service_pb2.EraseSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.EraseSessionsResponse, _abc.Awaitable[_node_service_pb2.EraseSessionsResponse]]:
+        """Ends all sessions of a person on this node, and drops the pushes that wait for them.
+
+        Sockets are closed with 4505; no session can be resumed.
         """
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/message/v1/retention_service.proto\x12\x12plaudit.message.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\"\xd1\x01\n\x13SetRetentionRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12<\n\x11retention_seconds\x18\x02 \x01(\x03\x42\x0f\x30\x02\xbaH\n\"\x08\x18\x80\x86\xb0\x96\x01(\x00R\x10retentionSeconds\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\";\n\x14SetRetentionResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq2\xdc\x01\n\x10RetentionService\x12\xc7\x01\n\x0cSetRetention\x12\'.plaudit.message.v1.SetRetentionRequest\x1a(.plaudit.message.v1.SetRetentionResponse\"d\xaa\xed\x18 \n\rset_retention\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x36\x1a\x31/api/v1/conversations/{conversation_id}/retention:\x01*B8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/message/v1/retention_service.proto\x12\x12plaudit.message.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dplaudit/edge/v1/options.proto\"\xd1\x01\n\x13SetRetentionRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12<\n\x11retention_seconds\x18\x02 \x01(\x03\x42\x0f\x30\x02\xbaH\n\"\x08\x18\x80\x86\xb0\x96\x01(\x00R\x10retentionSeconds\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\";\n\x14SetRetentionResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq2\xd9\x02\n\x10RetentionService\x12\xc7\x01\n\x0cSetRetention\x12\'.plaudit.message.v1.SetRetentionRequest\x1a(.plaudit.message.v1.SetRetentionResponse\"d\xaa\xed\x18 \n\rset_retention\x12\x0f\x63onversation_id\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x36\x1a\x31/api/v1/conversations/{conversation_id}/retention:\x01*\x1a{\xe2\xed\x18w\x12\x39plaudit.message.v1.PersonalDataService.EraseConversations\x1a:plaudit.message.v1.PersonalDataService.ExportConversationsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETRETENTIONREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_SETRETENTIONRESPONSE'].fields_by_name['message_seq']._loaded_options = None
   _globals['_SETRETENTIONRESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
+  _globals['_RETENTIONSERVICE']._loaded_options = None
+  _globals['_RETENTIONSERVICE']._serialized_options = b'\342\355\030w\0229plaudit.message.v1.PersonalDataService.EraseConversations\032:plaudit.message.v1.PersonalDataService.ExportConversations'
   _globals['_RETENTIONSERVICE'].methods_by_name['SetRetention']._loaded_options = None
   _globals['_RETENTIONSERVICE'].methods_by_name['SetRetention']._serialized_options = b'\252\355\030 \n\rset_retention\022\017conversation_id\260\355\030\002\202\323\344\223\0026\0321/api/v1/conversations/{conversation_id}/retention:\001*'
   _globals['_SETRETENTIONREQUEST']._serialized_start=128
@@ -49,5 +51,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETRETENTIONRESPONSE']._serialized_start=339
   _globals['_SETRETENTIONRESPONSE']._serialized_end=398
   _globals['_RETENTIONSERVICE']._serialized_start=401
-  _globals['_RETENTIONSERVICE']._serialized_end=621
+  _globals['_RETENTIONSERVICE']._serialized_end=746
 # @@protoc_insertion_point(module_scope)

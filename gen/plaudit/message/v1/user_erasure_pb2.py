@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/message/v1/user_erasure.proto\x12\x12plaudit.message.v1\"\x80\x01\n\x12\x45rasePersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"-\n\x13\x45rasePersonResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rasedB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%plaudit/message/v1/user_erasure.proto\x12\x12plaudit.message.v1\x1a\x19google/protobuf/any.proto\"\x80\x01\n\x12\x45rasePersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"A\n\x13\x45rasePersonResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xaa\x01\n\x13\x45xportPersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"n\n\x14\x45xportPersonResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageTokenB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +37,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASEPERSONREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_ERASEPERSONREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_ERASEPERSONREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
-  _globals['_ERASEPERSONREQUEST']._serialized_start=62
-  _globals['_ERASEPERSONREQUEST']._serialized_end=190
-  _globals['_ERASEPERSONRESPONSE']._serialized_start=192
-  _globals['_ERASEPERSONRESPONSE']._serialized_end=237
+  _globals['_EXPORTPERSONREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_EXPORTPERSONREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
+  _globals['_EXPORTPERSONREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_EXPORTPERSONREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
+  _globals['_EXPORTPERSONREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_EXPORTPERSONREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\004'
+  _globals['_ERASEPERSONREQUEST']._serialized_start=89
+  _globals['_ERASEPERSONREQUEST']._serialized_end=217
+  _globals['_ERASEPERSONRESPONSE']._serialized_start=219
+  _globals['_ERASEPERSONRESPONSE']._serialized_end=284
+  _globals['_EXPORTPERSONREQUEST']._serialized_start=287
+  _globals['_EXPORTPERSONREQUEST']._serialized_end=457
+  _globals['_EXPORTPERSONRESPONSE']._serialized_start=459
+  _globals['_EXPORTPERSONRESPONSE']._serialized_end=569
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,8 @@ Users: profiles, contacts, blocked users and preferences."""
 from google.protobuf import descriptor as _descriptor
 from plaudit.message.v1.user_erasure_pb2 import ErasePersonRequest as ErasePersonRequest
 from plaudit.message.v1.user_erasure_pb2 import ErasePersonResponse as ErasePersonResponse
+from plaudit.message.v1.user_erasure_pb2 import ExportPersonRequest as ExportPersonRequest
+from plaudit.message.v1.user_erasure_pb2 import ExportPersonResponse as ExportPersonResponse
 from plaudit.message.v1.user_preferences_pb2 import GetPreferencesRequest as GetPreferencesRequest
 from plaudit.message.v1.user_preferences_pb2 import GetPreferencesResponse as GetPreferencesResponse
 from plaudit.message.v1.user_preferences_pb2 import UpdatePreferencesRequest as UpdatePreferencesRequest

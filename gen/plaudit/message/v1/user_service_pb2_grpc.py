@@ -122,6 +122,11 @@ class UserServiceStub:
                 request_serializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonResponse.FromString,
                 _registered_method=True)
+        self.ExportPerson = channel.unary_unary(
+                '/plaudit.message.v1.UserService/ExportPerson',
+                request_serializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ExportPersonRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ExportPersonResponse.FromString,
+                _registered_method=True)
 
 
 class UserServiceServicer:
@@ -259,12 +264,27 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ErasePerson(self, request, context):
-        """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+        """Erases a person from all services: its sessions, messages, memberships, reactions, its profile and its lists.
 
-        What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
-        messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
-        be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+        The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
+        answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
+        later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
+        What others have stored stays: their contacts and blocked users have the id of the user.
+
+        The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
+        which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:
         `PERMISSION_DENIED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportPerson(self, request, context):
+        """Exports what all services keep of a person, page by page.
+
+        A user exports itself. A token with the scope `export` exports any user of its tenant, over gRPC, and with the scope
+        `tenants` those of other tenants; others get `PERMISSION_DENIED`. Read until `next_page_token` is empty. What
+        changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -347,6 +367,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.ErasePerson,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonResponse.SerializeToString,
+            ),
+            'ExportPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportPerson,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ExportPersonRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ExportPersonResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -764,6 +789,33 @@ class UserService:
             '/plaudit.message.v1.UserService/ErasePerson',
             plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ErasePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.UserService/ExportPerson',
+            plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ExportPersonRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_user__erasure__pb2.ExportPersonResponse.FromString,
             options,
             channel_credentials,
             insecure,

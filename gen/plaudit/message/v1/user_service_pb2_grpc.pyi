@@ -11,6 +11,8 @@ from plaudit.message.v1 import user_profiles_pb2 as _user_profiles_pb2
 from plaudit.message.v1 import user_relations_pb2 as _user_relations_pb2
 from plaudit.message.v1.user_erasure_pb2 import ErasePersonRequest as ErasePersonRequest
 from plaudit.message.v1.user_erasure_pb2 import ErasePersonResponse as ErasePersonResponse
+from plaudit.message.v1.user_erasure_pb2 import ExportPersonRequest as ExportPersonRequest
+from plaudit.message.v1.user_erasure_pb2 import ExportPersonResponse as ExportPersonResponse
 from plaudit.message.v1.user_preferences_pb2 import GetPreferencesRequest as GetPreferencesRequest
 from plaudit.message.v1.user_preferences_pb2 import GetPreferencesResponse as GetPreferencesResponse
 from plaudit.message.v1.user_preferences_pb2 import UpdatePreferencesRequest as UpdatePreferencesRequest
@@ -136,12 +138,23 @@ class UserServiceStub:
     UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_user_preferences_pb2.UpdatePreferencesRequest, _user_preferences_pb2.UpdatePreferencesResponse]
     """Changes the caller's preferences. They take effect as `BlockUser` does."""
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_user_erasure_pb2.ErasePersonRequest, _user_erasure_pb2.ErasePersonResponse]
-    """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+    """Erases a person from all services: its sessions, messages, memberships, reactions, its profile and its lists.
 
-    What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
-    messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
-    be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+    The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
+    answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
+    later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
+    What others have stored stays: their contacts and blocked users have the id of the user.
+
+    The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
+    which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:
     `PERMISSION_DENIED`.
+    """
+    ExportPerson: _grpc.UnaryUnaryMultiCallable[_user_erasure_pb2.ExportPersonRequest, _user_erasure_pb2.ExportPersonResponse]
+    """Exports what all services keep of a person, page by page.
+
+    A user exports itself. A token with the scope `export` exports any user of its tenant, over gRPC, and with the scope
+    `tenants` those of other tenants; others get `PERMISSION_DENIED`. Read until `next_page_token` is empty. What
+    changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
     """
 
 @_typing.type_check_only
@@ -217,12 +230,23 @@ class UserServiceAsyncStub(UserServiceStub):
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_user_preferences_pb2.UpdatePreferencesRequest, _user_preferences_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
     """Changes the caller's preferences. They take effect as `BlockUser` does."""
     ErasePerson: _aio.UnaryUnaryMultiCallable[_user_erasure_pb2.ErasePersonRequest, _user_erasure_pb2.ErasePersonResponse]  # type: ignore[assignment]
-    """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+    """Erases a person from all services: its sessions, messages, memberships, reactions, its profile and its lists.
 
-    What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
-    messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
-    be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+    The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
+    answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
+    later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
+    What others have stored stays: their contacts and blocked users have the id of the user.
+
+    The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
+    which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:
     `PERMISSION_DENIED`.
+    """
+    ExportPerson: _aio.UnaryUnaryMultiCallable[_user_erasure_pb2.ExportPersonRequest, _user_erasure_pb2.ExportPersonResponse]  # type: ignore[assignment]
+    """Exports what all services keep of a person, page by page.
+
+    A user exports itself. A token with the scope `export` exports any user of its tenant, over gRPC, and with the scope
+    `tenants` those of other tenants; others get `PERMISSION_DENIED`. Read until `next_page_token` is empty. What
+    changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
     """
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -385,12 +409,29 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_erasure_pb2.ErasePersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_erasure_pb2.ErasePersonResponse, _abc.Awaitable[_user_erasure_pb2.ErasePersonResponse]]:
-        """Deletes the profile of a user, its preferences, its contacts and the users whom it blocks.
+        """Erases a person from all services: its sessions, messages, memberships, reactions, its profile and its lists.
 
-        What others have stored stays: their contacts and blocked users have the id of the user. So do its memberships and
-        messages. The user exists again with its next call: close the account first. A retry deletes what is left, which may
-        be nothing, and counts only that. Another tenant than the caller's needs the scope `tenants` too, otherwise:
+        The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
+        answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
+        later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
+        What others have stored stays: their contacts and blocked users have the id of the user.
+
+        The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
+        which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:
         `PERMISSION_DENIED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportPerson(
+        self,
+        request: _user_erasure_pb2.ExportPersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_erasure_pb2.ExportPersonResponse, _abc.Awaitable[_user_erasure_pb2.ExportPersonResponse]]:
+        """Exports what all services keep of a person, page by page.
+
+        A user exports itself. A token with the scope `export` exports any user of its tenant, over gRPC, and with the scope
+        `tenants` those of other tenants; others get `PERMISSION_DENIED`. Read until `next_page_token` is empty. What
+        changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
         """
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

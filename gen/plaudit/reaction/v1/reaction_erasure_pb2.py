@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/reaction/v1/reaction_erasure.proto\x12\x13plaudit.reaction.v1\"\x80\x01\n\x12\x45rasePersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"A\n\x13\x45rasePersonResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xb4\x01\n\x12\x45raseTargetRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12=\n\x06target\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"U\n\x13\x45raseTargetResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageTokenB;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*plaudit/reaction/v1/reaction_erasure.proto\x12\x13plaudit.reaction.v1\x1a\x19google/protobuf/any.proto\"\x80\x01\n\x12\x45rasePersonRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"A\n\x13\x45rasePersonResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xb4\x01\n\x12\x45raseTargetRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12=\n\x06target\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x06target\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"U\n\x13\x45raseTargetResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xad\x01\n\x16\x45xportReactionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"q\n\x17\x45xportReactionsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"]\n\x11\x45xportedReactions\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x16\n\x06\x65mojis\x18\x02 \x03(\tR\x06\x65mojis\x12\x18\n\x07version\x18\x03 \x01(\x03R\x07versionB;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,12 +43,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASETARGETREQUEST'].fields_by_name['target']._serialized_options = b'\272H\"r 2\036^[a-z]+/[A-Za-z0-9_.~-]{1,64}$'
   _globals['_ERASETARGETREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_ERASETARGETREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\004'
-  _globals['_ERASEPERSONREQUEST']._serialized_start=68
-  _globals['_ERASEPERSONREQUEST']._serialized_end=196
-  _globals['_ERASEPERSONRESPONSE']._serialized_start=198
-  _globals['_ERASEPERSONRESPONSE']._serialized_end=263
-  _globals['_ERASETARGETREQUEST']._serialized_start=266
-  _globals['_ERASETARGETREQUEST']._serialized_end=446
-  _globals['_ERASETARGETRESPONSE']._serialized_start=448
-  _globals['_ERASETARGETRESPONSE']._serialized_end=533
+  _globals['_EXPORTREACTIONSREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_EXPORTREACTIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_EXPORTREACTIONSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_EXPORTREACTIONSREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_EXPORTREACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_EXPORTREACTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\002'
+  _globals['_ERASEPERSONREQUEST']._serialized_start=95
+  _globals['_ERASEPERSONREQUEST']._serialized_end=223
+  _globals['_ERASEPERSONRESPONSE']._serialized_start=225
+  _globals['_ERASEPERSONRESPONSE']._serialized_end=290
+  _globals['_ERASETARGETREQUEST']._serialized_start=293
+  _globals['_ERASETARGETREQUEST']._serialized_end=473
+  _globals['_ERASETARGETRESPONSE']._serialized_start=475
+  _globals['_ERASETARGETRESPONSE']._serialized_end=560
+  _globals['_EXPORTREACTIONSREQUEST']._serialized_start=563
+  _globals['_EXPORTREACTIONSREQUEST']._serialized_end=736
+  _globals['_EXPORTREACTIONSRESPONSE']._serialized_start=738
+  _globals['_EXPORTREACTIONSRESPONSE']._serialized_end=851
+  _globals['_EXPORTEDREACTIONS']._serialized_start=853
+  _globals['_EXPORTEDREACTIONS']._serialized_end=946
 # @@protoc_insertion_point(module_scope)

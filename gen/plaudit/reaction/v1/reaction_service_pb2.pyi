@@ -22,6 +22,9 @@ from plaudit.reaction.v1.reaction_erasure_pb2 import ErasePersonRequest as Erase
 from plaudit.reaction.v1.reaction_erasure_pb2 import ErasePersonResponse as ErasePersonResponse
 from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetRequest as EraseTargetRequest
 from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetResponse as EraseTargetResponse
+from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsRequest as ExportReactionsRequest
+from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsResponse as ExportReactionsResponse
+from plaudit.reaction.v1.reaction_erasure_pb2 import ExportedReactions as ExportedReactions
 from plaudit.reaction.v1.reaction_tally_pb2 import Tally as Tally
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsRequest as TallyReactionsRequest
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsResponse as TallyReactionsResponse

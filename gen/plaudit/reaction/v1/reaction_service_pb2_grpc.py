@@ -109,6 +109,11 @@ class ReactionServiceStub:
                 request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetRequest.SerializeToString,
                 response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetResponse.FromString,
                 _registered_method=True)
+        self.ExportReactions = channel.unary_unary(
+                '/plaudit.reaction.v1.ReactionService/ExportReactions',
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ExportReactionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ExportReactionsResponse.FromString,
+                _registered_method=True)
 
 
 class ReactionServiceServicer:
@@ -248,6 +253,13 @@ class ReactionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportReactions(self, request, context):
+        """Exports the reactions of a person, on all targets of a tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReactionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -305,6 +317,11 @@ def add_ReactionServiceServicer_to_server(servicer, server):
                     servicer.EraseTarget,
                     request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetRequest.FromString,
                     response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetResponse.SerializeToString,
+            ),
+            'ExportReactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportReactions,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ExportReactionsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ExportReactionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -621,6 +638,33 @@ class ReactionService:
             '/plaudit.reaction.v1.ReactionService/EraseTarget',
             plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetRequest.SerializeToString,
             plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.EraseTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportReactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.reaction.v1.ReactionService/ExportReactions',
+            plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ExportReactionsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__erasure__pb2.ExportReactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

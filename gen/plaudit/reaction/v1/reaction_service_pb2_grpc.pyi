@@ -23,6 +23,9 @@ from plaudit.reaction.v1.reaction_erasure_pb2 import ErasePersonRequest as Erase
 from plaudit.reaction.v1.reaction_erasure_pb2 import ErasePersonResponse as ErasePersonResponse
 from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetRequest as EraseTargetRequest
 from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetResponse as EraseTargetResponse
+from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsRequest as ExportReactionsRequest
+from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsResponse as ExportReactionsResponse
+from plaudit.reaction.v1.reaction_erasure_pb2 import ExportedReactions as ExportedReactions
 from plaudit.reaction.v1.reaction_tally_pb2 import Tally as Tally
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsRequest as TallyReactionsRequest
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsResponse as TallyReactionsResponse
@@ -142,6 +145,8 @@ class ReactionServiceStub:
     that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
     with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
     """
+    ExportReactions: _grpc.UnaryUnaryMultiCallable[_reaction_erasure_pb2.ExportReactionsRequest, _reaction_erasure_pb2.ExportReactionsResponse]
+    """Exports the reactions of a person, on all targets of a tenant."""
 
 @_typing.type_check_only
 class ReactionServiceAsyncStub(ReactionServiceStub):
@@ -237,6 +242,8 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
     with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
     """
+    ExportReactions: _aio.UnaryUnaryMultiCallable[_reaction_erasure_pb2.ExportReactionsRequest, _reaction_erasure_pb2.ExportReactionsResponse]  # type: ignore[assignment]
+    """Exports the reactions of a person, on all targets of a tenant."""
 
 class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the records of reactions: the truth that counts and pushes are derived from.
@@ -395,5 +402,13 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
         that. Fails as `ErasePerson` does, with `INVALID_ARGUMENT`, reason `INVALID_TARGET`, where it names no target, and
         with reason `INVALID_CURSOR` on a token of another query, or an old one: begin again without.
         """
+
+    @_abc_1.abstractmethod
+    def ExportReactions(
+        self,
+        request: _reaction_erasure_pb2.ExportReactionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reaction_erasure_pb2.ExportReactionsResponse, _abc.Awaitable[_reaction_erasure_pb2.ExportReactionsResponse]]:
+        """Exports the reactions of a person, on all targets of a tenant."""
 
 def add_ReactionServiceServicer_to_server(servicer: ReactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -67,6 +67,11 @@ class SessionRegistryServiceStub:
                 request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsResponse.FromString,
                 _registered_method=True)
+        self.ExportSessions = channel.unary_unary(
+                '/plaudit.session.v1.SessionRegistryService/ExportSessions',
+                request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsResponse.FromString,
+                _registered_method=True)
 
 
 class SessionRegistryServiceServicer:
@@ -135,6 +140,13 @@ class SessionRegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportSessions(self, request, context):
+        """Exports the live sessions of a person, on one page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionRegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +174,11 @@ def add_SessionRegistryServiceServicer_to_server(servicer, server):
                     servicer.ListSessions,
                     request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.FromString,
                     response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'ExportSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportSessions,
+                    request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsRequest.FromString,
+                    response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -307,6 +324,33 @@ class SessionRegistryService:
             '/plaudit.session.v1.SessionRegistryService/ListSessions',
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsRequest.SerializeToString,
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.session.v1.SessionRegistryService/ExportSessions',
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsRequest.SerializeToString,
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,8 @@ class SessionRegistryServiceStub:
 
     As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
     """
+    ExportSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.ExportSessionsRequest, _session_registry_service_pb2.ExportSessionsResponse]
+    """Exports the live sessions of a person, on one page."""
 
 @_typing.type_check_only
 class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
@@ -125,6 +127,8 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
 
     As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
     """
+    ExportSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.ExportSessionsRequest, _session_registry_service_pb2.ExportSessionsResponse]  # type: ignore[assignment]
+    """Exports the live sessions of a person, on one page."""
 
 class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Knows the live nodes, the sessions they hold and the topics they want.
@@ -201,5 +205,13 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         As `GetSessions`; one user who asks for another's gets `PERMISSION_DENIED`, whether there are any or not.
         """
+
+    @_abc_1.abstractmethod
+    def ExportSessions(
+        self,
+        request: _session_registry_service_pb2.ExportSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_registry_service_pb2.ExportSessionsResponse, _abc.Awaitable[_session_registry_service_pb2.ExportSessionsResponse]]:
+        """Exports the live sessions of a person, on one page."""
 
 def add_SessionRegistryServiceServicer_to_server(servicer: SessionRegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,12 +11,13 @@ from google.protobuf import json_format
 from jsonschema_rs import validator_for
 
 from gateway.contracts.close_codes import CloseCode
-from gateway.contracts.tables import installed_contracts, message_class, read_tables
+from gateway.contracts.tables import message_class, read_tables
 from gateway.frames.frame import Unreadable
 from gateway.frames.json_frames import JsonFrames
 from gateway.reference.asyncapi import asyncapi
 from gateway.reference.comments import Comments
 from gateway.reference.frames import FrameType, close_codes, frame_types
+from kit.contracts import installed_contracts
 from kit.rpc.validation import validate
 from plaudit.gateway.v1 import frames_pb2
 

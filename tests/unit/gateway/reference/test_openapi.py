@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.contracts.tables import installed_contracts, read_tables
+from gateway.contracts.tables import read_tables
 from gateway.reference.comments import Comments, read_failures
 from gateway.reference.openapi import openapi
+from kit.contracts import installed_contracts
 from tests.unit.gateway.protos import compile_proto
 
 HEAD = """

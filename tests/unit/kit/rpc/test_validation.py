@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from gateway.contracts.field_rules import rules_of
-from gateway.contracts.tables import installed_contracts
+from kit.contracts import installed_contracts
 from kit.errors import Invalid
 from kit.rpc.validation import PATTERN_MESSAGES, validate
 from kit.target import TARGET_FORM, TOPIC_FORM, parse_target

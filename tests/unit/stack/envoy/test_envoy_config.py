@@ -13,8 +13,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.contracts.tables import installed_contracts
 from kit.auth.keys import Keys, open_keys
+from kit.contracts import installed_contracts
 from kit.rpc.tls import Tls
 from plaudit.edge.v1 import options_pb2
 from stack import certs

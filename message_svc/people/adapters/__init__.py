@@ -1,0 +1,1 @@
+"""The parts of other services, behind the ports of people."""
