@@ -1,5 +1,6 @@
 -- Conversations, their members, their numbered items, and the operations that were answered.
 
+-- personal data: ids
 CREATE TABLE conversation (
   id INTEGER PRIMARY KEY,
   tenant TEXT NOT NULL,
@@ -34,6 +35,7 @@ CREATE TABLE conversation (
 CREATE INDEX conversation_retention_due ON conversation (retention_due_ms) WHERE retention_due_ms > 0;
 
 -- A former member stays as a row with the role 0, until it is erased.
+-- personal data: contents; exported as ExportedMembership
 CREATE TABLE member (
   conversation INTEGER NOT NULL,
   user TEXT NOT NULL,
@@ -58,6 +60,7 @@ CREATE INDEX member_former ON member (user) WHERE role = 0;
 
 -- Items of a conversation stand together, in order: a page of history is one range. An edit replaces the body in the row
 -- of its message, and a deletion clears it; both are also rows of their own.
+-- personal data: contents; exported as Message
 CREATE TABLE item (
   conversation INTEGER NOT NULL,
   seq INTEGER NOT NULL,
@@ -85,6 +88,7 @@ CREATE INDEX item_deleted ON item (conversation, seq) WHERE delete_ms > 0;
 -- Creations and updates: they have the name of the conversation.
 CREATE INDEX item_named ON item (conversation, seq) WHERE type IN (1, 9);
 
+-- personal data: ids
 CREATE TABLE operation (
   conversation INTEGER NOT NULL,
   user TEXT NOT NULL,
@@ -98,6 +102,7 @@ CREATE TABLE operation (
 ) WITHOUT ROWID;
 
 -- What users have written and not sent, by user.
+-- personal data: erased; exported as ExportedMembership
 CREATE TABLE draft (
   user TEXT NOT NULL,
   conversation INTEGER NOT NULL,

@@ -1,5 +1,6 @@
 -- Records of reactions, the answers given to operations, and what is known of each target.
 
+-- personal data: none
 CREATE TABLE target (
   id INTEGER PRIMARY KEY,
   tenant TEXT NOT NULL,
@@ -13,6 +14,7 @@ CREATE TABLE target (
 );
 
 -- A reaction taken back stays as a row with held = 0.
+-- personal data: erased; exported as ExportedReactions
 CREATE TABLE record (
   target INTEGER NOT NULL,
   user TEXT NOT NULL,
@@ -26,6 +28,7 @@ CREATE INDEX record_held ON record (target, emoji, version) WHERE held;
 CREATE INDEX record_user ON record (user);
 
 -- Answers of one entry, packed; see `location_of`. Slices grow with the time, so old answers stand together.
+-- personal data: temporary
 CREATE TABLE answer (
   slice INTEGER NOT NULL,
   part INTEGER NOT NULL,

@@ -1,4 +1,5 @@
 -- The event log. Positions are never used again, not even after a trim (AUTOINCREMENT).
+-- personal data: temporary
 CREATE TABLE event_log (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   topic TEXT NOT NULL,

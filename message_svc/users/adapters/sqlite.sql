@@ -1,5 +1,6 @@
 -- Users and their relations. A user has a row from its first call on.
 
+-- personal data: erased; exported as User, Preferences
 CREATE TABLE user (
   tenant TEXT NOT NULL,
   user TEXT NOT NULL,
@@ -21,6 +22,7 @@ CREATE TABLE user (
 CREATE UNIQUE INDEX user_username ON user (tenant, username) WHERE username <> '';
 CREATE UNIQUE INDEX user_phone ON user (tenant, phone) WHERE phone <> '';
 
+-- personal data: erased; exported as Contact
 CREATE TABLE contact (
   tenant TEXT NOT NULL,
   user TEXT NOT NULL,
@@ -31,6 +33,7 @@ CREATE TABLE contact (
 
 CREATE INDEX contact_other ON contact (tenant, other);
 
+-- personal data: erased; exported as BlockedUser
 CREATE TABLE block (
   tenant TEXT NOT NULL,
   user TEXT NOT NULL,
@@ -42,6 +45,7 @@ CREATE TABLE block (
 CREATE INDEX block_other ON block (tenant, other);
 
 -- Erasures of users that are not done.
+-- personal data: temporary
 CREATE TABLE erasure (
   tenant TEXT NOT NULL,
   user TEXT NOT NULL,

@@ -66,3 +66,15 @@ async def done(api: Api, verb: str, path: str, body: Any = None) -> Any:
     status, answer = await api.ask(verb, path, body)
     assert status in (200, 202), (verb, path, status, answer)
     return answer
+
+
+async def exported(api: Api) -> list[Any]:
+    """All records of the export of a person."""
+    records: list[Any] = []
+    token = ""
+    while True:
+        page = await done(api, "GET", f"/api/v1/export?page_token={token}")
+        records += page["records"]
+        token = page["next_page_token"]
+        if not token:
+            return records

@@ -13,7 +13,7 @@ import pytest
 
 from plaudit.message.v1 import user_erasure_pb2
 from plaudit.message.v1 import user_service_pb2_grpc as pb_grpc
-from tests.flows.people.persons import Traces, done
+from tests.flows.people.persons import Traces, done, exported
 from tests.running import Stack
 
 
@@ -30,13 +30,8 @@ def kind_of(record: Any) -> str:
 
 
 async def test_a_person_exports_itself_page_by_page(traces: Traces) -> None:
-    records: list[Any] = []
     async with traces.person.socket():
-        token, pages = "", 0
-        while token or not pages:
-            page = await done(traces.person, "GET", f"/api/v1/export?page_token={token}")
-            records += page["records"]
-            token, pages = page["next_page_token"], pages + 1
+        records = await exported(traces.person)
     assert Counter(map(kind_of, records)) == {
         "User": 1, "Preferences": 1, "Contact": 1, "BlockedUser": 1, "ExportedMembership": 4, "Message": 12,
         "ExportedReactions": 2, "Session": 1,

@@ -1,5 +1,6 @@
 -- Users and their relations. A user has a row from its first call on. Ids and usernames are compared byte by byte.
 
+-- personal data: erased; exported as User, Preferences
 CREATE TABLE users (
   tenant text COLLATE "C" NOT NULL,
   user_id text COLLATE "C" NOT NULL,
@@ -21,6 +22,7 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_username ON users (tenant, username) WHERE username <> '';
 CREATE UNIQUE INDEX users_phone ON users (tenant, phone) WHERE phone <> '';
 
+-- personal data: erased; exported as Contact
 CREATE TABLE contacts (
   tenant text COLLATE "C" NOT NULL,
   user_id text COLLATE "C" NOT NULL,
@@ -31,6 +33,7 @@ CREATE TABLE contacts (
 
 CREATE INDEX contacts_other ON contacts (tenant, other_id);
 
+-- personal data: erased; exported as BlockedUser
 CREATE TABLE blocks (
   tenant text COLLATE "C" NOT NULL,
   user_id text COLLATE "C" NOT NULL,

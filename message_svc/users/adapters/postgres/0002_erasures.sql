@@ -1,4 +1,5 @@
 -- Erasures of users that are not done.
+-- personal data: temporary
 CREATE TABLE erasures (
   tenant text COLLATE "C" NOT NULL,
   user_id text COLLATE "C" NOT NULL,
